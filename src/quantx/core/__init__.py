@@ -1,0 +1,1 @@
+"""Pure vocabulary and rules: no I/O, no clock, no environment."""

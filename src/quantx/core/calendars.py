@@ -1,0 +1,74 @@
+"""Sessions of the exchanges, from exchange_calendars: which days trade, and when they open and close.
+
+A session is a `date`; instants are aware and in UTC. The calendars hold ad-hoc closures and half days.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+# The earliest day that is asked of a calendar; a calendar that begins later is taken from its own beginning.
+_EARLIEST = date(1970, 1, 2)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The sessions of one exchange, in order, with their opening and closing instants."""
+
+    code: str
+    days: tuple[date, ...]
+    opens: tuple[datetime, ...]
+    closes: tuple[datetime, ...]
+
+    def sessions(self, start: date, end: date) -> tuple[date, ...]:
+        """Return the sessions from `start` to `end`, both inclusive."""
+        return self.days[bisect_left(self.days, start) : bisect_right(self.days, end)]
+
+    def is_session(self, day: date) -> bool:
+        """Tell whether the exchange trades on `day`."""
+        i = bisect_left(self.days, day)
+        return i < len(self.days) and self.days[i] == day
+
+    def open_of(self, session: date) -> datetime:
+        """Return when `session` opens; KeyError where `session` is none."""
+        return self.opens[self._index(session)]
+
+    def close_of(self, session: date) -> datetime:
+        """Return when `session` closes; KeyError where `session` is none."""
+        return self.closes[self._index(session)]
+
+    def last_closed(self, now: datetime, grace: timedelta = timedelta(0)) -> date | None:
+        """Return the newest session that has been closed for at least `grace` at `now`, None before the first."""
+        i = bisect_right(self.closes, now - grace)
+        return self.days[i - 1] if i else None
+
+    def back(self, session: date, count: int) -> date:
+        """Return the session `count` sessions before `session` (or before the first session on or after it)."""
+        i = bisect_left(self.days, session)
+        return self.days[max(0, i - count)]
+
+    def _index(self, session: date) -> int:
+        i = bisect_left(self.days, session)
+        if i == len(self.days) or self.days[i] != session:
+            raise KeyError(f"{session} is no session of {self.code}")
+        return i
+
+
+@lru_cache(maxsize=32)
+def calendar(code: str) -> Calendar:
+    """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
+    import exchange_calendars  # pulls in pandas (1.6 s): only those who plan or curate pay for it
+
+    bound: Any = exchange_calendars.get_calendar(code).bound_min()
+    start = max(_EARLIEST, bound.date()) if bound is not None else _EARLIEST
+    schedule = exchange_calendars.get_calendar(code, start=start.isoformat()).schedule
+    return Calendar(
+        code,
+        tuple(day.date() for day in schedule.index),
+        tuple(t.to_pydatetime().astimezone(UTC) for t in schedule["open"]),
+        tuple(t.to_pydatetime().astimezone(UTC) for t in schedule["close"]),
+    )

@@ -1,0 +1,100 @@
+"""Canonical symbols and the listing facts that follow from their form.
+
+`AAPL`, `BRK.B`, `^GSPC` are American; a suffix names the exchange elsewhere: `0700.HK`, `7203.T`, `ASML.AS`.
+Only texts that match a market's form are accepted (an allow-list), so that a symbol can be part of a path, a message
+or a query without harm.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from quantx.errors import InvalidSymbol
+
+
+@dataclass(frozen=True)
+class Venue:
+    """Where a symbol trades: facts that every listing with one suffix shares."""
+
+    market: str  # us, hk, jp or eu
+    calendar: str  # ISO 10383 code of the exchange calendar
+    timezone: str  # IANA zone of the exchange
+    currency: str  # the currency in which prices are usually quoted (GBX = pence)
+
+
+US = Venue("us", "XNYS", "America/New_York", "USD")
+
+# The suffixes are those that Yahoo and Refinitiv use.
+VENUES_BY_SUFFIX = {
+    "HK": Venue("hk", "XHKG", "Asia/Hong_Kong", "HKD"),
+    "T": Venue("jp", "XTKS", "Asia/Tokyo", "JPY"),
+    "AS": Venue("eu", "XAMS", "Europe/Amsterdam", "EUR"),
+    "AT": Venue("eu", "ASEX", "Europe/Athens", "EUR"),
+    "BR": Venue("eu", "XBRU", "Europe/Brussels", "EUR"),
+    "CO": Venue("eu", "XCSE", "Europe/Copenhagen", "DKK"),
+    "DE": Venue("eu", "XETR", "Europe/Berlin", "EUR"),
+    "HE": Venue("eu", "XHEL", "Europe/Helsinki", "EUR"),
+    "IR": Venue("eu", "XDUB", "Europe/Dublin", "EUR"),
+    "L": Venue("eu", "XLON", "Europe/London", "GBX"),
+    "LS": Venue("eu", "XLIS", "Europe/Lisbon", "EUR"),
+    "MC": Venue("eu", "XMAD", "Europe/Madrid", "EUR"),
+    "MI": Venue("eu", "XMIL", "Europe/Rome", "EUR"),
+    "OL": Venue("eu", "XOSL", "Europe/Oslo", "NOK"),
+    "PA": Venue("eu", "XPAR", "Europe/Paris", "EUR"),
+    "PR": Venue("eu", "XPRA", "Europe/Prague", "CZK"),
+    "ST": Venue("eu", "XSTO", "Europe/Stockholm", "SEK"),
+    "SW": Venue("eu", "XSWX", "Europe/Zurich", "CHF"),
+    "VI": Venue("eu", "XWBO", "Europe/Vienna", "EUR"),
+    "WA": Venue("eu", "XWAR", "Europe/Warsaw", "PLN"),
+}
+
+# One pattern per market. American share classes and preferred series follow a dot (BRK.B, BAC.PRL); `T` and `L` after a
+# dot are Tokyo and London, except that Tokyo's codes are four characters that start with a digit.
+_PATTERNS = {
+    "us": re.compile(r"\^?[A-Z][A-Z0-9]{0,6}(\.[A-Z]{1,3})?"),
+    "hk": re.compile(r"[0-9]{4,5}\.HK"),
+    "jp": re.compile(r"[0-9][0-9A-Z]{3}\.T"),
+    "eu": re.compile(r"[A-Z0-9][A-Z0-9]{0,9}(-[A-Z0-9]{1,4})?\.[A-Z]{1,2}"),
+}
+_LONGEST = 16
+
+
+@lru_cache(maxsize=65536)
+def parse_symbol(text: str) -> str:
+    """Return the canonical form of `text`, or raise InvalidSymbol.
+
+    Letters are upper-cased and surrounding white space is dropped; nothing else is repaired.
+
+    >>> parse_symbol("brk.b"), parse_symbol("0700.HK")
+    ('BRK.B', '0700.HK')
+    """
+    symbol = text.strip().upper()
+    if len(symbol) <= _LONGEST and symbol.isascii():
+        venue = _venue_by_suffix(symbol)
+        if venue is not None and _PATTERNS[venue.market].fullmatch(symbol):
+            return symbol
+    raise InvalidSymbol(
+        f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or ASML.AS"
+    )
+
+
+def venue_of(symbol: str) -> Venue:
+    """Return the venue of a symbol, or raise InvalidSymbol.
+
+    >>> venue_of("7203.T").timezone
+    'Asia/Tokyo'
+    """
+    venue = _venue_by_suffix(parse_symbol(symbol))
+    assert venue is not None, "parse_symbol admits only symbols that have a venue"
+    return venue
+
+
+def _venue_by_suffix(symbol: str) -> Venue | None:
+    _, dot, suffix = symbol.rpartition(".")
+    if not dot:
+        return US
+    if suffix in VENUES_BY_SUFFIX:
+        return VENUES_BY_SUFFIX[suffix]
+    return US if len(suffix) == 1 or suffix.startswith("PR") else None

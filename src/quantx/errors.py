@@ -1,0 +1,79 @@
+"""One tree of errors; a class says who must act, a message says the fact and the next step.
+
+    QuantxError
+    ├── ConfigError               the user: a setting, a flag or a file is wrong
+    │   └── InvalidSymbol         the user: not a symbol of a market that we know
+    ├── ProviderError             the vendor did not give what was asked
+    │   ├── RateLimited           nobody: wait, then ask again (attempts are not counted)
+    │   ├── TransientProviderError    nobody: ask again
+    │   └── TerminalProviderError     asking again would not help
+    │       ├── UnknownSymbol     the vendor does not know the symbol
+    │       ├── NotEntitled       the account may not have this
+    │       └── MalformedPayload  the vendor sent something that is not what was asked for
+    ├── LakeError                 the object store or a table
+    ├── StateError                PostgreSQL
+    └── QueueError                the queue
+
+Retries look at the class, never at the text.
+"""
+
+from __future__ import annotations
+
+
+class QuantxError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class ConfigError(QuantxError):
+    """A setting, a flag or a file is wrong; the user mends it."""
+
+
+class InvalidSymbol(ConfigError):
+    """The text is not a symbol of a market that we know."""
+
+
+class ProviderError(QuantxError):
+    """A vendor did not give what was asked."""
+
+
+class RateLimited(ProviderError):
+    """The vendor wants us to slow down; the work is delayed and no attempt is counted.
+
+    `retry_after` is in seconds, None where the vendor did not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TransientProviderError(ProviderError):
+    """The vendor failed in a way that may pass: a time-out, a 5xx, an outage page."""
+
+
+class TerminalProviderError(ProviderError):
+    """Asking the same again would give the same answer."""
+
+
+class UnknownSymbol(TerminalProviderError):
+    """The vendor does not know the symbol (which does not prove that it is delisted)."""
+
+
+class NotEntitled(TerminalProviderError):
+    """The account or the plan does not include what was asked."""
+
+
+class MalformedPayload(TerminalProviderError):
+    """The reply is not in the vendor's documented form, or is about something else."""
+
+
+class LakeError(QuantxError):
+    """The object store or a table could not be read or written."""
+
+
+class StateError(QuantxError):
+    """PostgreSQL could not be reached or refused the statement."""
+
+
+class QueueError(QuantxError):
+    """The queue could not be reached or refused the message."""
