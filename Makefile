@@ -1,0 +1,43 @@
+# Everything here needs only make and Python 3.11 or newer; each target sets up what it needs in .venv.
+PY := .venv/bin/python
+DATA ?=
+ARGS ?=
+# .venv/.run and .venv/.dev say what was installed last; both are older than a file that changed.
+PINS := pyproject.toml requirements/install.sh requirements/run.txt
+
+.PHONY: help demo test check bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */	/' | expand -t 10
+
+demo: .venv/.run  ## the whole system on this machine; DATA=path uses recorded market data from there
+	.venv/bin/quantx demo $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+test: .venv/.dev  ## the tests; ARGS="-k symbols" passes on to pytest
+	$(PY) -m pytest $(ARGS)
+
+check: .venv/.dev  ## lint, format, types, layers, documentation
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	@if [ -d tests/docs ]; then echo $(PY) -m pytest tests/docs && $(PY) -m pytest tests/docs; fi
+
+bench: .venv/.dev  ## the measurements
+	$(PY) -m benchmarks $(ARGS)
+
+lock:  ## pin the dependencies again (needs uv); ARGS=--upgrade takes the newest
+	sh requirements/lock.sh $(ARGS)
+
+clean:  ## remove the environment, caches and what was built (not data/)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.run: $(PINS)
+	@sh requirements/install.sh run
+	@touch $@
+
+.venv/.dev: $(PINS) requirements/dev.txt
+	@sh requirements/install.sh dev
+	@touch .venv/.run $@

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Pin everything again, with hashes, for every platform and every Python that we support.
+# Needs uv (https://docs.astral.sh/uv/): UV=path/to/uv requirements/lock.sh [--upgrade]
+set -eu
+cd "$(dirname "$0")/.."
+uv="${UV:-uv}"
+command -v "$uv" >/dev/null || { echo "lock: uv is needed to pin the dependencies; set UV to its path" >&2; exit 2; }
+
+pin() {  # pin <to> <what>...
+    to="$1"
+    shift
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+        --no-emit-index-url --no-emit-find-links --output-file "requirements/$to" "$@"
+}
+
+pin run.txt pyproject.toml requirements/build.in --extra local "$@"
+pin dev.txt pyproject.toml requirements/build.in --extra local --extra dev --constraint requirements/run.txt "$@"
+pin pip.txt requirements/pip.in "$@"
