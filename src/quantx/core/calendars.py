@@ -63,13 +63,8 @@ def calendar(code: str) -> Calendar:
     """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
     import exchange_calendars  # pulls in pandas (1.6 s): only those who plan or curate pay for it
 
-    start = _EARLIEST
-    try:
-        bound: Any = exchange_calendars.get_calendar(code).bound_min()
-    except NotImplementedError:  # ASEX declares no bound and answers so
-        bound = None
-    if bound is not None:
-        start = max(start, bound.date())
+    bound: Any = exchange_calendars.get_calendar(code).bound_min()
+    start = max(_EARLIEST, bound.date()) if bound is not None else _EARLIEST
     schedule = exchange_calendars.get_calendar(code, start=start.isoformat()).schedule
     return Calendar(
         code,

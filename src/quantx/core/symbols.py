@@ -31,7 +31,6 @@ VENUES_BY_SUFFIX = {
     "HK": Venue("hk", "XHKG", "Asia/Hong_Kong", "HKD"),
     "T": Venue("jp", "XTKS", "Asia/Tokyo", "JPY"),
     "AS": Venue("eu", "XAMS", "Europe/Amsterdam", "EUR"),
-    "AT": Venue("eu", "ASEX", "Europe/Athens", "EUR"),
     "BR": Venue("eu", "XBRU", "Europe/Brussels", "EUR"),
     "CO": Venue("eu", "XCSE", "Europe/Copenhagen", "DKK"),
     "DE": Venue("eu", "XETR", "Europe/Berlin", "EUR"),

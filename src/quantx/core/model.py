@@ -1,0 +1,82 @@
+"""The nouns of the system as frozen values, and the clock as an argument."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Protocol
+
+# A session counts as final this long after its close: vendors show delayed quotes and closing auctions until then.
+SETTLED_AFTER = timedelta(minutes=30)
+
+
+class Clock(Protocol):
+    """Tells the time; the only way in which services learn it."""
+
+    def now(self) -> datetime:
+        """Return the current instant, aware and in UTC."""
+        ...
+
+
+@dataclass(frozen=True)
+class Window:
+    """Sessions from `start` to `end`, both inclusive."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.start > self.end:
+            raise ValueError(f"a window must not end ({self.end}) before it starts ({self.start})")
+
+
+@dataclass(frozen=True)
+class Series:
+    """What has a watermark: one symbol of one dataset from one source."""
+
+    source: str
+    dataset: str
+    timeframe: str
+    symbol: str
+
+
+@dataclass(frozen=True)
+class FetchTask:
+    """One unit of fetching, as a worker holds it while its lease lasts."""
+
+    id: int
+    run_id: str
+    kind: str
+    series: Series
+    window: Window
+    attempts: int  # failures that counted so far
+    fence: int  # rises with each claim; a worker whose number is old has lost the lease
+    has_history: bool  # the series has bars already: an answer "unknown symbol" is then doubtful
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A vendor's reply exactly as sent, with the request and the time."""
+
+    symbol: str  # canonical
+    request: str  # URL without any secret
+    status: int
+    fetched_at: datetime  # our clock, UTC
+    content_type: str
+    body: bytes = field(repr=False)
+    vendor_time: datetime | None = None  # the reply's Date header, UTC
+
+    @cached_property
+    def sha256(self) -> str:
+        """Return the hex digest of the body."""
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def as_of(self) -> datetime:
+        """Return the instant up to which the reply can be trusted to be final.
+
+        Our clock may be wrong, and so may the vendor's; the earlier of the two never admits a bar that is not final.
+        """
+        return self.fetched_at if self.vendor_time is None else min(self.fetched_at, self.vendor_time)

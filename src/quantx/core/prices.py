@@ -1,0 +1,131 @@
+"""Prices as traded, and adjusted from them: pure functions on frames.
+
+split factor(d)    = Π 1/ratio over splits with ex-date > d
+dividend factor(d) = Π (1 − D / close of the session before the ex-date) over ex-dates > d, D and close in the same
+                     shares (the rule that Yahoo documents for its adjusted close; CRSP's differs at spin-offs)
+total              = split × dividend. Volume is divided by the split factor.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+
+Adjust = Literal["none", "split", "total"]
+ADJUSTMENTS: tuple[Adjust, ...] = ("none", "split", "total")
+PRICES = ("open", "high", "low", "close")
+
+
+def factors_after(actions: pl.DataFrame, factor: pl.Expr, *, key: str = "symbol") -> pl.DataFrame:
+    """Return, per symbol and ex-date, the product of `factor` over that ex-date and all later ones.
+
+    `actions` has `key`, ex_date and what `factor` needs. The result has `key`, ex_date (increasing) and `factor`.
+    """
+    return (
+        actions.select(key, "ex_date", factor.alias("factor"))
+        .group_by(key, "ex_date")
+        .agg(pl.col("factor").product())
+        .sort(key, "ex_date")
+        .with_columns(pl.col("factor").reverse().cum_prod().reverse().over(key))
+    )
+
+
+def with_factor(frame: pl.DataFrame, steps: pl.DataFrame, name: str, *, on: str = "date", key: str = "symbol") -> pl.DataFrame:
+    """Add the column `name`: the product of all factors with an ex-date after `frame[on]`, 1.0 where there is none."""
+    if steps.is_empty():
+        return frame.with_columns(pl.lit(1.0).alias(name))
+    order = "__order"
+    return (
+        frame.with_row_index(order)
+        .sort(on)
+        .join_asof(
+            steps.rename({"factor": name, "ex_date": "__ex_date"}).sort("__ex_date"),
+            left_on=on,
+            right_on="__ex_date",
+            by=key,
+            strategy="forward",
+            allow_exact_matches=False,
+            check_sortedness=False,  # both sides were sorted just now
+        )
+        .sort(order)
+        .drop(order, "__ex_date", strict=False)
+        .with_columns(pl.col(name).fill_null(1.0))
+    )
+
+
+def split_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
+    """Return the steps of the cumulated split ratios (new shares per old one)."""
+    return factors_after(actions.filter(pl.col("kind") == "split"), pl.col("value"), key=key)
+
+
+def dividend_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
+    """Return the steps of the cumulated dividend factors.
+
+    A dividend without a close before it, or not below that close, has no meaningful factor and is left out.
+    """
+    usable = (pl.col("kind") == "dividend") & (pl.col("value") < pl.col("reference_close"))
+    return factors_after(actions.filter(usable), 1 - pl.col("value") / pl.col("reference_close"), key=key)
+
+
+def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Turn split-adjusted bars and dividends back to as-traded ones, with the splits after each.
+
+    `bars` (key, date, open, high, low, close, volume as float) and `actions` (key, ex_date, kind, value) hold one
+    column `series` that tells the payloads apart, since a payload's basis is its own. `actions` must hold every split
+    between the earliest bar and the moment of the request. Returned bars have `volume_step` in addition: how many
+    traded shares one unit of the vendor's volume stands for; returned actions have `reference_close`.
+    """
+    steps = split_steps(actions, key="series")
+    traded = with_factor(bars, steps, "ratio", key="series").with_columns(
+        *(pl.col(c) * pl.col("ratio") for c in PRICES),
+        pl.col("volume") / pl.col("ratio"),
+        (1 / pl.col("ratio")).clip(lower_bound=1.0).alias("volume_step"),
+    )
+    # Dividends: the amount is divided by the splits after the ex-date; the close before it must be in the same shares.
+    paid = with_factor(actions, steps, "ratio", on="ex_date", key="series")
+    closes = (
+        bars.filter(pl.col("close").is_not_null() & pl.col("close").is_finite())
+        .select("series", "date", pl.col("close").alias("__close"))
+        .sort("date")
+    )
+    paid = (
+        paid.with_row_index("__order")
+        .sort("ex_date")
+        .join_asof(
+            closes,
+            left_on="ex_date",
+            right_on="date",
+            by="series",
+            strategy="backward",
+            allow_exact_matches=False,
+            check_sortedness=False,  # both sides were sorted just now
+        )
+        .sort("__order")
+        .drop("__order", "date", strict=False)
+    )
+    is_dividend = pl.col("kind") == "dividend"
+    paid = paid.with_columns(
+        pl.when(is_dividend).then(pl.col("value") * pl.col("ratio")).otherwise(pl.col("value")).alias("value"),
+        pl.when(is_dividend).then(pl.col("__close") * pl.col("ratio")).alias("reference_close"),
+    )
+    return traded.drop("ratio"), paid.drop("ratio", "__close")
+
+
+def adjust_bars(bars: pl.DataFrame, actions: pl.DataFrame, how: Adjust) -> pl.DataFrame:
+    """Adjust as-traded bars with `actions` and add `adj_close`, the split- and dividend-adjusted close.
+
+    Rows keep their order. "split" divides prices by the later splits and multiplies the volume; "total" also applies
+    the dividends to the prices. The base is the last action in `actions`: pass those up to a date to adjust to it.
+    """
+    frame = with_factor(bars, split_steps(actions), "__split")
+    frame = with_factor(frame, dividend_steps(actions), "__dividend")
+    total = pl.col("__dividend") / pl.col("__split")
+    frame = frame.with_columns((pl.col("close") * total).alias("adj_close"))
+    if how != "none":
+        factor = total if how == "total" else 1 / pl.col("__split")
+        frame = frame.with_columns(
+            *(pl.col(c) * factor for c in PRICES),
+            (pl.col("volume") * pl.col("__split")).round().cast(pl.Int64).alias("volume"),
+        )
+    return frame.drop("__split", "__dividend")

@@ -1,0 +1,104 @@
+"""The hard rules that a daily bar must obey before it is curated; a row that breaks one goes to quarantine.
+
+Each rule is a vectorised expression; its name is the id that quarantine shows and `RULES` says in words what it means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dataframely as dy
+import polars as pl
+
+from quantx.core.prices import PRICES
+
+# Above this a volume is not exact as a 64-bit float; no security ever traded a millionth of it in a day.
+_MOST_VOLUME = 2**53
+# Prices that were multiplied by one factor keep their order up to a rounding of the last bit.
+_ROUNDING = 1e-9
+
+RULES = {
+    "prices_present": "open, high, low and close are there and finite",
+    "prices_positive": "prices are above zero",
+    "high_is_highest": "high is at least open, close and low",
+    "low_is_lowest": "low is at most open, close and high",
+    "volume_valid": "volume is there, finite, not negative and below 2^53",
+    "session_of_calendar": "the exchange traded on that date",
+    "not_in_future": "the session lies before the moment of the reply",
+    "one_row_per_session": "the payload has one row for the session (the first is kept)",
+    "payload_readable": "the reply is in the vendor's form and about the symbol that was asked for",
+}
+
+
+class DailyBarRules(dy.Schema):
+    """Row rules of daily bars. `in_calendar`, `in_past` and `first_of_session` are facts found by the caller."""
+
+    open = dy.Float64(nullable=True)
+    high = dy.Float64(nullable=True)
+    low = dy.Float64(nullable=True)
+    close = dy.Float64(nullable=True)
+    volume = dy.Float64(nullable=True)
+    in_calendar = dy.Bool()
+    in_past = dy.Bool()
+    first_of_session = dy.Bool()
+    row = dy.UInt32()
+
+    @dy.rule()
+    def prices_present(cls) -> pl.Expr:
+        return pl.all_horizontal(pl.col(c).is_not_null() & pl.col(c).is_finite().fill_null(False) for c in PRICES)
+
+    @dy.rule()
+    def prices_positive(cls) -> pl.Expr:
+        return pl.all_horizontal(pl.col(c).fill_nan(None).fill_null(1.0) > 0 for c in PRICES)
+
+    @dy.rule()
+    def high_is_highest(cls) -> pl.Expr:
+        return pl.col("high") * (1 + _ROUNDING) >= pl.max_horizontal("open", "close", "low").fill_nan(None)
+
+    @dy.rule()
+    def low_is_lowest(cls) -> pl.Expr:
+        return pl.col("low") * (1 - _ROUNDING) <= pl.min_horizontal("open", "close", "high").fill_nan(None)
+
+    @dy.rule()
+    def volume_valid(cls) -> pl.Expr:
+        return pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME).fill_null(False)
+
+    @dy.rule()
+    def session_of_calendar(cls) -> pl.Expr:
+        return pl.col("in_calendar")
+
+    @dy.rule()
+    def not_in_future(cls) -> pl.Expr:
+        return pl.col("in_past")
+
+    @dy.rule()
+    def one_row_per_session(cls) -> pl.Expr:
+        return pl.col("first_of_session")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Bars that obey every rule, and those that do not with the ids of the rules they break in `rules`."""
+
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def check_daily_bars(bars: pl.DataFrame) -> Checked:
+    """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
+    facts = bars.select(*PRICES, "volume", "in_calendar", "in_past", "first_of_session").with_row_index("row")
+    failure = DailyBarRules.filter(facts.select(*DailyBarRules.columns())).failure
+    if not len(failure):
+        return Checked(bars, bars.clear().with_columns(pl.lit("").alias("rules")))
+    rules = [r for r in RULES if r != "payload_readable"]
+    broken = failure.details().select(
+        "row",
+        pl.concat_str(
+            [pl.when(pl.col(r) == "invalid").then(pl.lit(r)) for r in rules], separator=",", ignore_nulls=True
+        ).alias("rules"),
+    )
+    numbered = bars.with_row_index("__row")
+    return Checked(
+        numbered.join(broken, left_on="__row", right_on="row", how="anti", maintain_order="left").drop("__row"),
+        numbered.join(broken, left_on="__row", right_on="row", how="inner", maintain_order="left").drop("__row"),
+    )

@@ -1,0 +1,139 @@
+"""The curated tables as declared data: columns, partitions, keys and what counts as the same value.
+
+Prices and amounts are in `currency` (GBX is pence), as traded on their day; dates are sessions of the exchange;
+instants are UTC. `known_from` is when the vendor told us; a replaced row moves to `<table>_revisions` with `known_to`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+INSTANT = pl.Datetime("us", "UTC")
+
+# Prices arrive as 32-bit floats (seven digits) and pass through a multiplication and a division: below this relative
+# difference two of them are one value.
+PRICE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Table:
+    """One curated Delta table."""
+
+    name: str
+    schema: Mapping[str, pl.DataType | type[pl.DataType]]  # in the order of the columns
+    partitions: tuple[str, ...]  # columns that become folders
+    key: tuple[str, ...]  # one current row each
+    sort: tuple[str, ...]  # order of the rows within a file
+    values: tuple[str, ...] = ()  # a difference in one of these is a revision
+    relative_tolerance: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def revisions(self) -> Table:
+        """Return the table that keeps the replaced rows of this one."""
+        return Table(
+            f"{self.name}_revisions",
+            {**self.schema, "known_to": INSTANT},
+            tuple(p for p in self.partitions if p != "year"),
+            (*self.key, "known_from"),
+            self.sort,
+        )
+
+    def empty(self) -> pl.DataFrame:
+        """Return a frame of this table without rows."""
+        return pl.DataFrame(schema=dict(self.schema))
+
+
+BARS_1D = Table(
+    "bars_1d",
+    {
+        "source": pl.String,
+        "year": pl.Int32,
+        "symbol": pl.String,
+        "date": pl.Date,
+        "open": pl.Float64,
+        "high": pl.Float64,
+        "low": pl.Float64,
+        "close": pl.Float64,
+        "volume": pl.Int64,
+        "currency": pl.String,
+        "raw": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=("source", "year"),
+    key=("source", "symbol", "date"),
+    sort=("symbol", "date"),
+    values=("open", "high", "low", "close", "volume", "currency"),
+    relative_tolerance=dict.fromkeys(("open", "high", "low", "close", "volume"), PRICE_TOLERANCE),
+)
+
+ACTIONS = Table(
+    "actions",
+    {
+        "source": pl.String,
+        "symbol": pl.String,
+        "ex_date": pl.Date,
+        "kind": pl.String,  # split or dividend
+        "value": pl.Float64,  # new shares per old one, or cash per share as of the ex-date
+        "reference_close": pl.Float64,  # dividend: close before the ex-date, in the shares of the ex-date
+        "currency": pl.String,
+        "raw": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=("source",),
+    key=("source", "symbol", "ex_date", "kind"),
+    sort=("symbol", "ex_date", "kind"),
+    values=("value", "reference_close", "currency"),
+    relative_tolerance={"value": PRICE_TOLERANCE, "reference_close": PRICE_TOLERANCE},
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    {
+        "source": pl.String,
+        "dataset": pl.String,
+        "symbol": pl.String,
+        "date": pl.Date,  # null where the whole payload was rejected
+        "rules": pl.String,  # comma-separated ids of the rules that the row broke
+        "row": pl.String,  # the row as JSON, or why the payload was rejected
+        "payload_sha256": pl.String,
+        "raw": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=("source",),
+    key=("source", "dataset", "symbol", "date", "rules", "row"),
+    sort=("symbol", "date"),
+)
+
+UNIVERSE_MEMBERS = Table(
+    "universe_members",
+    {
+        "universe": pl.String,
+        "phase": pl.String,
+        "symbol": pl.String,
+        "market": pl.String,
+        "name": pl.String,
+        "member_from": pl.Date,  # null: since before the list began
+        "member_to": pl.Date,  # last day of membership; null: still a member
+        "known_from": INSTANT,
+    },
+    partitions=(),
+    key=("universe", "symbol", "member_from"),
+    sort=("universe", "symbol", "member_from"),
+    values=("phase", "market", "name", "member_to"),
+)
+
+TABLES = {
+    table.name: table
+    for table in (
+        BARS_1D,
+        BARS_1D.revisions,
+        ACTIONS,
+        ACTIONS.revisions,
+        QUARANTINE,
+        UNIVERSE_MEMBERS,
+        UNIVERSE_MEMBERS.revisions,
+    )
+}

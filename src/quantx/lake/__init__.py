@@ -1,0 +1,1 @@
+"""The lake: an object store with immutable payloads and curated Delta tables."""

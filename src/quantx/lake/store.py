@@ -1,0 +1,125 @@
+"""Where the lake lies: one URL gives the object store and what Delta needs to open tables in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
+
+from quantx.errors import ConfigError, LakeError
+from quantx.settings import Settings
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True)
+class LakeLocation:
+    """An opened place for a lake."""
+
+    url: str  # absolute, without a trailing slash
+    store: ObjectStore = field(repr=False)
+    delta_options: dict[str, str] = field(repr=False)  # what deltalake and Polars need to reach the same place
+
+    def table_url(self, path: str) -> str:
+        """Return the address of the table at `path`, as Delta readers take it."""
+        if self.url.startswith("file://"):
+            return str(Path(urlsplit(self.url).path) / path)
+        return f"{self.url}/{path}"
+
+    def put_new(self, path: str, body: bytes) -> None:
+        """Create an object; a reader sees all bytes or nothing.
+
+        An object that is there already with the same bytes is a success (an earlier try was stored although its
+        answer was lost); with other bytes it is a LakeError.
+        """
+        try:
+            obstore.put(self.store, path, body, mode="create")
+        except obstore.exceptions.AlreadyExistsError:
+            if self.get(path) != body:
+                raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced") from None
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise LakeError(f"cannot write {self.url}/{path}: {_first_line(error)}") from error
+
+    def put(self, path: str, body: bytes) -> None:
+        """Create or replace an object that is not part of the truth: a listing or a report."""
+        try:
+            obstore.put(self.store, path, body)
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise LakeError(f"cannot write {self.url}/{path}: {_first_line(error)}") from error
+
+    def get(self, path: str) -> bytes:
+        """Return the bytes of an object; LakeError where it is missing or the store can't be reached."""
+        try:
+            return bytes(obstore.get(self.store, path).bytes())
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise LakeError(f"cannot read {self.url}/{path}: {_first_line(error)}") from error
+
+
+def open_location(url: str, settings: Settings | None = None) -> LakeLocation:
+    """Open a lake by its URL or local path; a local folder is created. ConfigError or LakeError say what is wrong."""
+    scheme = urlsplit(url).scheme if "://" in url else "file"
+    if scheme == "file":
+        return _open_local(url)
+    if scheme == "memory":
+        return LakeLocation("memory://", MemoryStore(), {})
+    if scheme in ("az", "azure", "abfss"):
+        return _open_azure(url, settings)
+    if scheme in ("s3", "gs"):
+        return LakeLocation(url.rstrip("/"), from_url(url), {})
+    raise ConfigError(f"the lake's URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path")
+
+
+def _open_local(url: str) -> LakeLocation:
+    parts = urlsplit(url)
+    if "://" in url and parts.netloc not in ("", "localhost"):
+        raise ConfigError(f"the lake's URL {url!r} names a host; a local path has three slashes: file:///…")
+    folder = Path(parts.path if "://" in url else url).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise LakeError(
+            f"the lake's folder {folder} can't be written: {error.strerror}; choose another with QUANTX_LAKE_URL"
+        ) from None
+    return LakeLocation(f"file://{folder}", LocalStore(folder), {})
+
+
+def _open_azure(url: str, settings: Settings | None) -> LakeLocation:
+    parts = urlsplit(url)
+    container, prefix = parts.netloc, parts.path.strip("/")
+    secret = settings.azure_storage_connection_string if settings else None
+    if secret is None:
+        account = settings.azure_storage_account if settings else None
+        if account is None:
+            raise ConfigError(
+                "an az:// lake needs AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for the managed identity"
+            )
+        options = {"azure_storage_account_name": account}
+        store = AzureStore(container, prefix=prefix or None, account_name=account)
+        return LakeLocation(f"az://{container}/{prefix}".rstrip("/"), store, options)
+    fields = dict(part.split("=", 1) for part in secret.get_secret_value().strip(";").split(";"))
+    account, key = fields.get("AccountName", ""), fields.get("AccountKey", "")
+    endpoint = fields.get("BlobEndpoint")
+    if endpoint and urlsplit(endpoint).hostname in _LOOPBACK:
+        # Azurite: Delta's log listing works only with the emulator switch, whose address comes from the environment.
+        origin = urlsplit(endpoint)
+        os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
+        options = {"azure_storage_use_emulator": "true"}
+        store = AzureStore(
+            container, prefix=prefix or None, account_name=account, account_key=key, endpoint=endpoint,
+            client_options={"allow_http": True},
+        )
+    else:
+        options = {"azure_storage_account_name": account, "azure_storage_account_key": key}
+        store = AzureStore(container, prefix=prefix or None, account_name=account, account_key=key)
+    return LakeLocation(f"az://{container}/{prefix}".rstrip("/"), store, options)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,295 @@
+"""One curated Delta table: read it, and commit new and changed rows in one transaction.
+
+Files are written and replaced by ourselves and committed through delta-rs in one log entry with adds and removes, for
+three reasons that its `write_deltalake` does not serve at once: new rows and replaced rows belong to one commit; a
+correction must rewrite only the files that hold the corrected rows; files must be sorted, with exact statistics.
+There is one committer per table (the curator's lock); a second one is refused by Delta's conflict check.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+from ulid import ULID
+
+from quantx.core.tables import INSTANT, Table
+from quantx.errors import LakeError
+from quantx.lake.store import LakeLocation
+
+_APP = "quantx.curator"  # the application whose rounds are the versions of Delta's application transaction
+_ATTEMPTS = 5
+_ROW_GROUP = 32_768
+_CONFIGURATION = {
+    "delta.checkpointInterval": "20",
+    "delta.logRetentionDuration": "interval 30 days",
+    # Longer than the longest reader: replaced files stay for those who read an older version.
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
+
+
+@dataclass(frozen=True)
+class CommitContext:
+    """Why a commit is made: it is done once per `round_id`, and its origin is kept in the log."""
+
+    round_id: int
+    run_ids: Sequence[str] = ()
+    raw_objects: Sequence[str] = ()
+
+
+class LakeTable:
+    """A handle on one table; the table is created by the first commit."""
+
+    def __init__(self, location: LakeLocation, table: Table) -> None:
+        self.table = table
+        self._location = location
+        self._path = f"{'quarantine' if table.name == 'quarantine' else f'curated/{table.name}'}"
+        self._delta: DeltaTable | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address by which any Delta reader opens the table."""
+        return self._location.table_url(self._path)
+
+    def refresh(self) -> DeltaTable | None:
+        """Bring the handle to the newest version; None while the table does not exist."""
+        try:
+            if self._delta is None:
+                self._delta = DeltaTable(self.url, storage_options=self._location.delta_options)
+            else:
+                self._delta.update_incremental()
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot open the table {self.url}: {error}") from error
+        return self._delta
+
+    def version(self) -> int | None:
+        """Return the newest version, None while the table does not exist."""
+        delta = self.refresh()
+        return None if delta is None else delta.version()
+
+    def committed_round(self) -> int:
+        """Return the last round that was committed, 0 before the first."""
+        delta = self.refresh()
+        return 0 if delta is None else delta.transaction_version(_APP) or 0
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the current rows, lazily; filters on partitions, symbol and date skip files."""
+        delta = self.refresh()
+        if delta is None:
+            return self.table.empty().lazy()
+        return pl.scan_delta(delta, storage_options=self._location.delta_options or None).select(list(self.table.schema))
+
+    def commit(self, context: CommitContext, new: pl.DataFrame, changed: pl.DataFrame | None = None) -> bool:
+        """Add `new` rows and replace the rows with the keys of `changed`, in one commit.
+
+        Return False, without a commit, where there is nothing to do or the round was committed before.
+        """
+        changed = self.table.empty() if changed is None else changed
+        if new.is_empty() and changed.is_empty():
+            return False
+        self._check_schema(new)
+        self._check_schema(changed)
+        for attempt in range(1, _ATTEMPTS + 1):
+            delta = self.refresh() or self._create()
+            if (delta.transaction_version(_APP) or 0) >= context.round_id:
+                return False
+            removes, rewritten = self._rewrite(delta, changed)
+            adds = self._write(pl.concat([new, *rewritten]))
+            if self._try_commit(delta, [*adds, *removes], context, last=attempt == _ATTEMPTS):
+                return True
+        raise AssertionError("the last attempt returns or raises")
+
+    def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
+        """Rewrite each partition of more than `most_files` files as one sorted file; return how many were rewritten.
+
+        The rows stay the same. The newest `tail` dates go to a file of their own, so that the corrections which the
+        next updates bring rewrite little.
+        """
+        delta = self.refresh()
+        if delta is None:
+            return 0
+        files = self._files(delta)
+        partitions = [f"partition.{p}" for p in self.table.partitions]
+        groups = files.group_by(partitions) if partitions else [((), files)]
+        actions: list[AddAction | RemoveAction] = []
+        folded = 0
+        for _, group in groups:
+            if group.height <= most_files:
+                continue
+            folded += 1
+            rows = pl.concat([self._read_file(row) for row in group.iter_rows(named=True)])
+            old, recent = _split_tail(rows, tail) if "date" in self.table.schema else (rows, rows.clear())
+            actions += [*self._write(old, data_change=False), *self._write(recent, data_change=False)]
+            actions += [self._remove(row, data_change=False) for row in group.iter_rows(named=True)]
+        if actions:
+            self._try_commit(delta, actions, context, last=True, once=False)
+        return folded
+
+    def _create(self) -> DeltaTable:
+        try:
+            self._delta = DeltaTable.create(
+                self.url,
+                schema=self.table.empty().to_arrow().schema,
+                mode="ignore",
+                partition_by=list(self.table.partitions),
+                configuration=_CONFIGURATION,
+                storage_options=self._location.delta_options,
+            )
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot create the table {self.url}: {error}") from error
+        return self._delta
+
+    def _try_commit(
+        self,
+        delta: DeltaTable,
+        actions: list[AddAction | RemoveAction],
+        context: CommitContext,
+        *,
+        last: bool,
+        once: bool = True,
+    ) -> bool:
+        properties = CommitProperties(
+            custom_metadata={
+                "quantx.round": context.round_id,
+                "quantx.runs": list(context.run_ids),
+                "quantx.raw": list(context.raw_objects),
+            },
+            app_transactions=[Transaction(_APP, context.round_id)] if once else None,
+        )
+        try:
+            delta.create_write_transaction(
+                actions, "append", delta.schema(), list(self.table.partitions), commit_properties=properties
+            )
+        except CommitFailedError as error:
+            if last:
+                raise LakeError(f"the table {self.url} is being changed by somebody else: {error}") from error
+            return False
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot commit to the table {self.url}: {error}") from error
+        return True
+
+    def _check_schema(self, frame: pl.DataFrame) -> None:
+        if dict(frame.schema) != dict(self.table.schema):  # delta-rs would cast a numeric string in silence
+            raise LakeError(f"rows for {self.table.name} have the columns {frame.schema}, not {self.table.schema}")
+
+    def _files(self, delta: DeltaTable) -> pl.DataFrame:
+        files = pl.DataFrame(delta.get_add_actions(flatten=True))
+        return files if files.height else files.with_columns(pl.lit("").alias("path")).clear()
+
+    def _rewrite(self, delta: DeltaTable, changed: pl.DataFrame) -> tuple[list[RemoveAction], list[pl.DataFrame]]:
+        """Return what removes the files that hold the keys of `changed`, and those files' rows with the changes."""
+        if changed.is_empty():
+            return [], []
+        removes: list[RemoveAction] = []
+        kept = [changed]
+        bounded = [c for c in ("symbol", "date", "ex_date") if c in self.table.key]
+        for row in self._files(delta).iter_rows(named=True):
+            inside = pl.lit(True)  # noqa: FBT003 — a literal of an expression
+            for p in self.table.partitions:
+                inside &= pl.col(p) == row[f"partition.{p}"]
+            for c in bounded:
+                inside &= pl.col(c).is_between(row[f"min.{c}"], row[f"max.{c}"])
+            if changed.filter(inside).is_empty():
+                continue
+            rows = self._read_file(row)
+            rest = rows.join(changed, on=list(self.table.key), how="anti", nulls_equal=True)
+            if rest.height < rows.height:
+                removes.append(self._remove(row))
+                kept.append(rest)
+        return removes, kept
+
+    def _read_file(self, row: Mapping[str, Any]) -> pl.DataFrame:
+        body = self._location.get(f"{self._path}/{row['path']}")
+        frame = pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+        return frame.with_columns(
+            pl.lit(row[f"partition.{p}"], dtype=self.table.schema[p]).alias(p) for p in self.table.partitions
+        ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
+
+    def _remove(self, row: Mapping[str, Any], *, data_change: bool = True) -> RemoveAction:
+        values = {p: str(row[f"partition.{p}"]) for p in self.table.partitions}
+        return RemoveAction(row["path"], data_change, int(time.time() * 1000), row["size_bytes"], dict(values))
+
+    def _write(self, rows: pl.DataFrame, *, data_change: bool = True) -> list[AddAction]:
+        """Write `rows` as one sorted file per partition and return what adds them."""
+        partitions = list(self.table.partitions)
+        parts: list[tuple[tuple[Any, ...], pl.DataFrame]] = (
+            [(key, part) for key, part in rows.group_by(partitions)] if partitions else [((), rows)]
+        )
+        adds = []
+        for key, part in parts:
+            if part.is_empty():
+                continue
+            values = {p: str(v) for p, v in zip(partitions, key, strict=True)}
+            folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
+            path = f"{folder}{ULID()}.parquet"
+            body = _parquet(part.drop(partitions).sort(self.table.sort))
+            self._location.put_new(f"{self._path}/{path}", body)
+            adds.append(
+                AddAction(path, len(body), values, int(time.time() * 1000), data_change, _statistics(part, partitions))
+            )
+        return adds
+
+
+def open_tables(location: LakeLocation, tables: Mapping[str, Table]) -> dict[str, LakeTable]:
+    """Return a handle per table; nothing is read yet."""
+    return {name: LakeTable(location, table) for name, table in tables.items()}
+
+
+def _split_tail(rows: pl.DataFrame, tail: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    if tail == 0:
+        return rows, rows.clear()
+    newest = rows["date"].unique().sort(descending=True).head(tail).min()
+    return rows.filter(pl.col("date") < newest), rows.filter(pl.col("date") >= newest)
+
+
+def _parquet(rows: pl.DataFrame) -> bytes:
+    """Encode as measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
+    texts = [c for c, t in rows.schema.items() if t == pl.String]
+    integers = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t == pl.Int64}
+    dates = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t in (pl.Date, INSTANT)}
+    buffer = io.BytesIO()
+    pq.write_table(
+        rows.to_arrow(),
+        buffer,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=_ROW_GROUP,
+        use_dictionary=texts or False,
+        column_encoding=integers | dates,
+        store_schema=False,
+    )
+    return buffer.getvalue()
+
+
+def _statistics(rows: pl.DataFrame, partitions: Sequence[str]) -> str:
+    """Return Delta's file statistics, by which readers skip files."""
+    columns = [c for c in rows.columns if c not in partitions and c not in ("row", "raw", "payload_sha256")]
+    lowest, highest = rows.select(pl.col(columns).min()).row(0), rows.select(pl.col(columns).max()).row(0)
+    return json.dumps(
+        {
+            "numRecords": rows.height,
+            "minValues": {c: _plain(v) for c, v in zip(columns, lowest, strict=True) if v is not None},
+            "maxValues": {c: _plain(v) for c, v in zip(columns, highest, strict=True) if v is not None},
+            "nullCount": {c: rows[c].null_count() for c in columns},
+        },
+        allow_nan=False,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.isoformat() if isinstance(value, date) else value
