@@ -15,4 +15,6 @@ pin() {  # pin <to> <what>...
 
 pin run.txt pyproject.toml requirements/build.in --extra local "$@"
 pin dev.txt pyproject.toml requirements/build.in --extra local --extra dev --constraint requirements/run.txt "$@"
+pin azure.txt pyproject.toml --extra azure --constraint requirements/run.txt "$@"
+pin build.txt requirements/build.in --constraint requirements/run.txt "$@"
 pin pip.txt requirements/pip.in "$@"

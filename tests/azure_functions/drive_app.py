@@ -1,0 +1,38 @@
+"""Load a Functions app in this process, as the host would, and say what it is; run as a script, speaks JSON.
+
+The host reads a process's app once (`get_functions` refuses a second call), and what the app imports can only be seen in
+a process that has imported nothing else: so each test file starts this once.
+
+    drive_app.py APP_DIR < [{"function": …, "method": …, "body": …}, …]
+
+Out: the bindings of each function, what the import loaded, and the reply to each request.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+
+HEAVY = ("deltalake", "duckdb", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow", "yfinance")
+
+
+def main(app_dir: str) -> None:
+    sys.path.insert(0, app_dir)
+    module = importlib.import_module("function_app")
+    loaded = [name for name in HEAVY if name in sys.modules]
+
+    import azure.functions as func
+
+    functions = {f.get_function_name(): f for f in module.app.get_functions()}
+    replies = []
+    for request in json.load(sys.stdin):
+        asked = func.HttpRequest(method=request["method"], url="/", body=request.get("body", "").encode())
+        answer = functions[request["function"]].get_user_function()(asked)
+        replies.append({"status": answer.status_code, "type": answer.mimetype, "body": json.loads(answer.get_body())})
+    bindings = {name: json.loads(f.get_function_json())["bindings"] for name, f in functions.items()}
+    json.dump({"functions": bindings, "heavy": loaded, "replies": replies}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
