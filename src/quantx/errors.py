@@ -19,6 +19,8 @@ Retries look at the class, never at the text.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class QuantxError(Exception):
     """Base of all errors that this package raises on purpose."""
@@ -64,7 +66,15 @@ class NotEntitled(TerminalProviderError):
 
 
 class MalformedPayload(TerminalProviderError):
-    """The reply is not in the vendor's documented form, or is about something else."""
+    """The reply is not in the vendor's documented form, or is about something else.
+
+    `payload` is the reply, where there is one: it is kept as evidence and the request is repeated a few times, since a
+    broken transfer looks the same.
+    """
+
+    def __init__(self, message: str, payload: Any = None) -> None:
+        super().__init__(message)
+        self.payload = payload
 
 
 class LakeError(QuantxError):

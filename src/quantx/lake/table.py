@@ -201,7 +201,7 @@ class LakeTable:
             for p in self.table.partitions:
                 inside &= pl.col(p) == row[f"partition.{p}"]
             for c in bounded:
-                inside &= pl.col(c).is_between(row[f"min.{c}"], row[f"max.{c}"])
+                inside &= pl.col(c).is_between(pl.lit(row[f"min.{c}"]), pl.lit(row[f"max.{c}"]))
             if changed.filter(inside).is_empty():
                 continue
             rows = self._read_file(row)

@@ -1,0 +1,1 @@
+"""The queue of tasks behind one small protocol."""

@@ -1,0 +1,67 @@
+"""The one codec of messages: versioned JSON in base64, as Azure Functions expects it.
+
+A message names its task; PostgreSQL holds the truth about it. The other fields are for people and for other readers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quantx.errors import QueueError
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class TaskMessage:
+    """What a message says."""
+
+    task_id: int
+    run_id: str
+    source: str
+    symbol: str
+    timeframe: str
+    start: str  # ISO dates of the window
+    end: str
+
+
+def encode(row: Mapping[str, Any]) -> str:
+    """Return the message for a task (a row with task_id, run_id, source, symbol, timeframe and the window)."""
+    fields = {
+        "v": VERSION,
+        "task_id": row["task_id"],
+        "run_id": row["run_id"],
+        "source": row["source"],
+        "symbol": row["symbol"],
+        "timeframe": row["timeframe"],
+        "start": str(row["window_start"]),
+        "end": str(row["window_end"]),
+    }
+    return base64.b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode()
+
+
+def decode(body: str) -> TaskMessage:
+    """Read a message; QueueError says what is wrong with one that is not ours.
+
+    >>> decode(encode({"task_id": 1, "run_id": "r", "source": "yahoo", "symbol": "AAPL", "timeframe": "1d",
+    ...                "window_start": "2024-01-02", "window_end": "2024-01-05"})).symbol
+    'AAPL'
+    """
+    try:
+        fields = json.loads(base64.b64decode(body, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise QueueError(f"a message is no base64 JSON: {error}") from error
+    if not isinstance(fields, dict) or fields.pop("v", None) != VERSION:
+        raise QueueError(f"a message is not of version {VERSION}")
+    try:
+        message = TaskMessage(**fields)
+    except TypeError as error:
+        raise QueueError(f"a message has other fields than a task's: {error}") from error
+    if type(message.task_id) is not int:
+        raise QueueError("a message's task_id is no integer")
+    return message

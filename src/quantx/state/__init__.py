@@ -1,0 +1,1 @@
+"""PostgreSQL: what is planned, leased, landed, covered and believed to be missing. The truth about work."""

@@ -1,0 +1,93 @@
+-- name: add_raw_object
+insert into raw_objects (path, source, dataset, payloads, bytes)
+values (%(path)s, %(source)s, %(dataset)s, %(payloads)s, %(bytes)s) returning id;
+
+-- name: land
+-- Record stored replies, but only for tasks that this worker still holds. Returns the tasks that have landed.
+with landed as (
+    update tasks set state = 'landed', lease_owner = null, lease_until = null, requests = requests + 1,
+        error_class = null, last_error = null, updated_at = clock_timestamp()
+    from unnest(%(ids)s::bigint[], %(fences)s::integer[], %(rows)s::integer[], %(times)s::timestamptz[])
+        as l (id, fence, raw_row, fetched_at)
+    where tasks.id = l.id and tasks.fence = l.fence and tasks.state = 'leased'
+    returning tasks.*, l.raw_row, l.fetched_at
+)
+insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at)
+select %(raw_id)s, raw_row, id, source, dataset, timeframe, symbol, fetched_at from landed
+returning task_id;
+
+-- name: land_evidence
+-- Record a reply that can't be read; it does not move its task on.
+insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, malformed)
+select %(raw_id)s, %(raw_row)s, id, source, dataset, timeframe, symbol, %(fetched_at)s, %(malformed)s
+from tasks where id = %(task_id)s;
+
+-- name: open_landings
+select count(*) as landings from landings
+where round_id is null or round_id in (select id from rounds where finished_at is null);
+
+-- name: unfinished_round
+select id from rounds where dataset = %(dataset)s and finished_at is null order by id limit 1;
+
+-- name: start_round
+insert into rounds (dataset) values (%(dataset)s) returning id;
+
+-- name: fill_round
+-- Give the oldest open reply of each series to the round: a series' replies are curated in their order.
+update landings set round_id = %(round_id)s
+where id in (
+    select id from (
+        select distinct on (source, timeframe, symbol, malformed is null) id, fetched_at from landings
+        where round_id is null and dataset = %(dataset)s
+        order by source, timeframe, symbol, malformed is null, fetched_at, id
+    ) as oldest order by fetched_at, id limit %(most)s
+);
+
+-- name: round_landings
+select l.id, r.path, l.raw_row, l.task_id, l.source, l.timeframe, l.symbol, l.fetched_at, l.malformed,
+       t.run_id, t.window_start, t.window_end
+from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
+where l.round_id = %(round_id)s order by l.source, l.symbol, l.fetched_at, l.id;
+
+-- name: finish_tasks
+update tasks set state = f.state, error_class = f.error_class, last_error = coalesce(f.error, tasks.last_error),
+    rows_new = tasks.rows_new + f.rows_new, rows_changed = tasks.rows_changed + f.rows_changed,
+    rows_same = tasks.rows_same + f.rows_same, rows_rejected = tasks.rows_rejected + f.rows_rejected,
+    updated_at = clock_timestamp()
+from unnest(%(ids)s::bigint[], %(states)s::text[], %(classes)s::text[], %(errors)s::text[], %(new)s::integer[],
+            %(changed)s::integer[], %(same)s::integer[], %(rejected)s::integer[])
+    as f (id, state, error_class, error, rows_new, rows_changed, rows_same, rows_rejected)
+where tasks.id = f.id and tasks.state = 'landed';
+
+-- name: cover_series
+-- Remember what was asked and answered. The watermark never goes back.
+insert into series as s (source, dataset, timeframe, symbol, covered, nothing, first_session, watermark, last_asked_at)
+select %(source)s, %(dataset)s, %(timeframe)s, c.symbol, c.covered::datemultirange, c.nothing::datemultirange,
+       c.first_session, c.watermark, c.asked_at
+from unnest(%(symbols)s::text[], %(covered)s::text[], %(nothing)s::text[], %(firsts)s::date[], %(lasts)s::date[],
+            %(asked)s::timestamptz[]) as c (symbol, covered, nothing, first_session, watermark, asked_at)
+on conflict (source, dataset, timeframe, symbol) do update set
+    covered = s.covered + excluded.covered,
+    nothing = (s.nothing - (excluded.covered - excluded.nothing)) + excluded.nothing,
+    first_session = least(s.first_session, excluded.first_session),
+    watermark = greatest(s.watermark, excluded.watermark),
+    failures = 0, last_error = null,
+    last_asked_at = greatest(s.last_asked_at, excluded.last_asked_at);
+
+-- name: put_hot_bars
+insert into hot_bars as h (source, symbol, date, open, high, low, close, volume, currency, known_from)
+select * from unnest(%(source)s::text[], %(symbol)s::text[], %(date)s::date[], %(open)s::float8[], %(high)s::float8[],
+    %(low)s::float8[], %(close)s::float8[], %(volume)s::bigint[], %(currency)s::text[], %(known_from)s::timestamptz[])
+on conflict (source, symbol, date) do update set
+    open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
+    currency = excluded.currency, known_from = excluded.known_from
+where excluded.known_from >= h.known_from;
+
+-- name: trim_hot_bars
+-- Keep the sessions of the last days before each symbol's newest bar.
+delete from hot_bars h using (
+    select source, symbol, max(date) as newest from hot_bars where symbol = any(%(symbols)s::text[]) group by 1, 2
+) as n where h.source = n.source and h.symbol = n.symbol and h.date < n.newest - %(days)s::integer;
+
+-- name: finish_round
+update rounds set finished_at = clock_timestamp() where id = %(round_id)s;

@@ -1,0 +1,35 @@
+-- name: uncovered
+-- The parts of the window that were never answered, per symbol.
+select w.symbol, lower(gap) as gap_start, upper(gap) - 1 as gap_end
+from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as w (symbol, window_start, window_end)
+left join series s on s.symbol = w.symbol and s.source = %(source)s and s.dataset = %(dataset)s
+    and s.timeframe = %(timeframe)s,
+unnest(datemultirange(daterange(w.window_start, w.window_end, '[]')) - coalesce(s.covered, '{}'::datemultirange)) as gap
+order by w.symbol, gap_start;
+
+-- name: watermarks
+select symbol, watermark from series
+where source = %(source)s and dataset = %(dataset)s and timeframe = %(timeframe)s
+  and symbol = any(%(symbols)s::text[]) and watermark is not null;
+
+-- name: manifest
+-- One line per series: what is there, and what is known to be missing.
+select s.source, s.timeframe, s.symbol, s.first_session, s.watermark, s.covered::text as covered,
+    s.nothing::text as nothing, s.failures, s.last_error, s.last_asked_at
+from series s order by s.source, s.timeframe, s.symbol;
+
+-- name: reserve_slots
+-- Reserve the next slots of a provider for all workers together, in one statement. Returns the seconds to the first.
+insert into quota as q (source, next_slot) values (%(source)s, clock_timestamp() + %(count)s * make_interval(secs => %(gap)s))
+on conflict (source) do update set
+    next_slot = greatest(q.next_slot, q.closed_until, clock_timestamp()) + %(count)s * make_interval(secs => %(gap)s)
+returning extract(epoch from next_slot - %(count)s * make_interval(secs => %(gap)s) - clock_timestamp())::float8 as wait;
+
+-- name: close_quota
+-- The vendor wants to be left alone: nobody asks until then.
+insert into quota as q (source, closed_until, reason)
+values (%(source)s, clock_timestamp() + make_interval(secs => %(seconds)s), %(reason)s)
+on conflict (source) do update set closed_until = greatest(q.closed_until, excluded.closed_until), reason = excluded.reason;
+
+-- name: circuits
+select source, closed_until, reason from quota where closed_until > clock_timestamp();

@@ -1,0 +1,34 @@
+-- name: put_universe
+insert into universes (name, phase, market, source_type, members, refreshed_at)
+values (%(name)s, %(phase)s, %(market)s, %(source_type)s, %(members)s, %(refreshed_at)s)
+on conflict (name) do update set phase = excluded.phase, market = excluded.market, source_type = excluded.source_type,
+    members = excluded.members, refreshed_at = excluded.refreshed_at;
+
+-- name: members
+select symbol, market, name, member_from, member_to from universe_members where universe = %(universe)s
+order by symbol, member_from;
+
+-- name: replace_members
+with gone as (delete from universe_members where universe = %(universe)s)
+select 1;
+
+-- name: add_members
+insert into universe_members (universe, symbol, market, name, member_from, member_to)
+select %(universe)s, m.* from unnest(%(symbols)s::text[], %(markets)s::text[], %(names)s::text[], %(froms)s::date[],
+    %(tos)s::date[]) as m (symbol, market, name, member_from, member_to);
+
+-- name: current_symbols
+select distinct m.symbol from universe_members m join universes u on u.name = m.universe
+where m.member_to is null and (%(universe)s::text is null or u.name = %(universe)s)
+  and (%(phase)s::text is null or u.phase = %(phase)s) order by m.symbol;
+
+-- name: list_universes
+select name, phase, market, source_type, members, refreshed_at from universes order by phase, name;
+
+-- name: freshness
+-- How far each universe is behind: members by their last curated session.
+select u.name, u.phase, u.market, count(*) as members, count(s.watermark) as with_data, min(s.watermark) as oldest,
+    max(s.watermark) as newest
+from universes u join universe_members m on m.universe = u.name and m.member_to is null
+left join series s on s.symbol = m.symbol and s.dataset = 'bars' and s.timeframe = '1d'
+group by u.name order by u.phase, u.name;

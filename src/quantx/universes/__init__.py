@@ -1,0 +1,1 @@
+"""Universes: named lists of symbols with membership through time."""
