@@ -1,0 +1,230 @@
+"""The sandbox as an ASGI application: the vendor's paths, the controls under `/_sandbox/`, and counters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from datetime import date, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+from pydantic_core import to_json
+
+from quantx.errors import ConfigError
+from quantx.sandbox.clock import Clock
+from quantx.sandbox.faults import Faults, fixed_reply, too_many_requests, truncated
+from quantx.sandbox.market import Market
+from quantx.sandbox.quota import Quota
+from quantx.sandbox.recorded import CHART_PATH
+from quantx.sandbox.vendor import Vendor
+from quantx.sandbox.yahoo_wire import JSON, Reply, not_found
+
+log = structlog.get_logger()
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# yfinance fetches a cookie (fc.yahoo.com) and a crumb before its first question, and asks for consent after an error.
+# The cookie names no domain: yfinance stores cookies of yahoo.com on disk, where this one has no business.
+_HANDSHAKE = {
+    "/": (404, b"", [(b"set-cookie", b"A3=d=sandbox&S=sandbox; Max-Age=31557600; Path=/; HttpOnly")]),
+    "/v1/test/getcrumb": (200, b"sandbox.crumb", []),
+    "/consent": (404, b"", []),
+    "/copyConsent": (404, b"", []),
+    "/v2/collectConsent": (404, b"", []),
+}
+_CONTROLS = "/_sandbox/"
+_LARGEST_BODY = 65_536
+_LONGEST_SILENCE = 300.0  # seconds; any client has given up by then
+
+
+class Sandbox:
+    """A stand-in of Yahoo's chart service; run it with `serve` or `running`.
+
+    `now` stops the clock (a date means the end of that day, UTC); without it the clock follows the system's.
+    `latency` is in seconds. `quota` is written as 5/s or 200/min, `faults` as kind=rate, `revisions` as
+    SYMBOL:DATE:FIELD:VALUE. `seed` decides which requests the faults hit. ConfigError where one of them is wrong.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        *,
+        now: str | date | datetime | None = None,
+        latency: float = 0.0,
+        quota: str | None = None,
+        faults: Iterable[str] = (),
+        revisions: Iterable[str] = (),
+        seed: int = 0,
+    ) -> None:
+        if not 0 <= latency <= 60:
+            raise ConfigError(f"a latency of {latency:g} s is not between 0 and 60 seconds")
+        self.market = market
+        self.clock = Clock(now)
+        self.faults = Faults(faults, seed)
+        self.vendor = Vendor(market, self.clock)
+        self._latency = latency
+        self._quota = Quota(quota) if quota else None
+        self._by_path: Counter[str] = Counter()
+        self._by_symbol: Counter[str] = Counter()
+        self._by_status: Counter[str] = Counter()
+        self._handshakes = 0
+        self._dates: tuple[int, bytes] = (0, b"")
+        for spec in revisions:
+            self.vendor.revise_from(spec)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counts of vendor requests so far; a request that got no answer has the status "none"."""
+        return {
+            "total": sum(self._by_path.values()),
+            "by_path": dict(self._by_path),
+            "by_symbol": dict(self._by_symbol),
+            "by_status": dict(self._by_status),
+            "handshake": self._handshakes,
+            "market": self.market.kind,
+            "now": self.clock.now().isoformat(),
+        }
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        if path.startswith(_CONTROLS):
+            await self._send(send, await self._control(scope["method"], path, receive))
+        elif path in _HANDSHAKE:
+            self._handshakes += 1
+            status, body, headers = _HANDSHAKE[path]
+            await self._send(send, Reply(status, body, "text/plain;charset=utf-8"), headers)
+        else:
+            await self._vendor_request(path, scope["query_string"], receive, send)
+
+    async def _vendor_request(self, path: str, query: bytes, receive: Receive, send: Send) -> None:
+        is_chart = path.startswith(CHART_PATH)
+        wire = path.removeprefix(CHART_PATH).upper()
+        self._by_path[path] += 1
+        if is_chart:
+            self._by_symbol[wire] += 1
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        kind = self.faults.draw() if is_chart else None
+        if self._quota is not None and not self._quota.admits():
+            reply = too_many_requests()
+        elif not is_chart:
+            reply = not_found()
+        elif kind in ("timeout", "reset"):
+            self._by_status["none"] += 1
+            await (_hang_up(receive, send) if kind == "reset" else _stay_silent(receive))
+            return
+        else:
+            params = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+            reply = self._reply(kind, wire, params)
+        self._by_status[str(reply.status)] += 1
+        await self._send(send, reply)
+
+    def _reply(self, kind: str | None, wire: str, params: dict[str, str]) -> Reply:
+        """The vendor's reply, or what a fault makes of it."""
+        if kind == "empty":
+            return self.vendor.answer_empty(wire)
+        if kind == "garbage":
+            return self.faults.garbage()
+        if kind == "truncated":
+            return truncated(self.vendor.answer(wire, params))
+        if kind == "othersymbol":
+            return self.vendor.answer(self.vendor.another(wire), params)
+        return (fixed_reply(kind) if kind else None) or self.vendor.answer(wire, params)
+
+    async def _control(self, method: str, path: str, receive: Receive) -> Reply:
+        name = path.removeprefix(_CONTROLS)
+        if method == "GET" and name == "stats":
+            return _json(200, self.stats())
+        if method == "GET" and name == "now":
+            return _json(200, {"now": self.clock.now().isoformat()})
+        if method != "POST" or name not in ("now", "revise", "fault"):
+            return _json(404, {"error": f"there is no {method} {path[:40]}; see GET stats, POST now, revise, fault"})
+        try:
+            return _json(200, self._command(name, await _read_object(receive)))
+        except ConfigError as error:
+            return _json(400, {"error": str(error)})
+
+    def _command(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        if name == "now":
+            now = self.clock.set(_text(body, "now"))
+            log.info("sandbox.clock_set", now=now.isoformat())
+            return {"now": now.isoformat()}
+        if name == "fault":
+            self.faults.set(_text(body, "kind"), body.get("rate"))
+            log.info("sandbox.faults_set", **{f"rate_{kind}": rate for kind, rate in self.faults.rates.items()})
+            return {"faults": self.faults.rates}
+        symbol, day, field = (_text(body, key) for key in ("symbol", "date", "field"))
+        self.vendor.revise(symbol, day, field, body.get("value"))
+        log.info("sandbox.revised", symbol=symbol, date=day, field=field, value=body.get("value"))
+        return {"revised": [symbol, day, field, body.get("value")]}
+
+    async def _send(self, send: Send, reply: Reply, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        start = [
+            (b"content-type", reply.content_type.encode()),
+            (b"content-length", str(len(reply.body)).encode()),
+            (b"date", reply.date.encode() if reply.date else self._date()),
+            *headers,
+        ]
+        await send({"type": "http.response.start", "status": reply.status, "headers": start})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    def _date(self) -> bytes:
+        """The sandbox's clock as an HTTP date; the vendor's time is evidence of which sessions have closed."""
+        now = self.clock.now()
+        second = int(now.timestamp())
+        if self._dates[0] != second:
+            self._dates = (second, format_datetime(now, usegmt=True).encode())
+        return self._dates[1]
+
+
+def _json(status: int, value: object) -> Reply:
+    return Reply(status, to_json(value), JSON)
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str):
+        raise ConfigError(f"the field {key!r} is missing or no text")
+    return value
+
+
+async def _read_object(receive: Receive) -> dict[str, Any]:
+    raw = b""
+    while len(raw) <= _LARGEST_BODY:
+        message = await receive()
+        raw += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ConfigError("the body is no JSON object")
+    return value
+
+
+async def _stay_silent(receive: Receive) -> None:
+    """Answer nothing until the client goes away."""
+    try:
+        async with asyncio.timeout(_LONGEST_SILENCE):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return
+
+
+async def _hang_up(receive: Receive, send: Send) -> None:
+    """Cut the connection without an answer. ASGI has no word for that, so uvicorn's transport is taken by its name."""
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()
+    await _stay_silent(receive)

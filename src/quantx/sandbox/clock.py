@@ -1,0 +1,48 @@
+"""The clock of the sandbox: it runs with the system's, or stands still at an instant that somebody set."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+
+from quantx.errors import ConfigError
+
+# Everything that closes on a day has closed by then, and the next day's first session (Tokyo, 00:00 UTC) has not opened.
+_END_OF_DAY = time(23, 59, 59, tzinfo=UTC)
+
+
+def parse_now(value: str | date | datetime) -> datetime:
+    """Return the instant that `value` means, aware and in UTC, or raise ConfigError.
+
+    A bare date is the end of that day, 23:59:59 UTC; a datetime without a zone is UTC.
+
+    >>> parse_now("2016-12-30").isoformat()
+    '2016-12-30T23:59:59+00:00'
+    """
+    try:
+        if isinstance(value, str):
+            text = value.strip()
+            value = date.fromisoformat(text) if len(text) <= len("2016-12-30") else datetime.fromisoformat(text)
+        if isinstance(value, datetime):
+            aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return aware.astimezone(UTC)
+        return datetime.combine(value, _END_OF_DAY)
+    except (ValueError, TypeError, OverflowError):
+        raise ConfigError(
+            f"{str(value)[:40]!a} is not a date or an instant; write it as in 2016-12-30 or 2016-12-30T15:00:00Z"
+        ) from None
+
+
+class Clock:
+    """Tells the sandbox's time; without a setting it follows the system clock."""
+
+    def __init__(self, now: str | date | datetime | None = None) -> None:
+        self._fixed = None if now is None else parse_now(now)
+
+    def now(self) -> datetime:
+        """Return the sandbox's present, aware and in UTC."""
+        return self._fixed or datetime.now(UTC)
+
+    def set(self, now: str | date | datetime) -> datetime:
+        """Stop the clock at `now` (earlier than before is allowed) and return the instant; ConfigError if it is none."""
+        self._fixed = parse_now(now)
+        return self._fixed

@@ -1,0 +1,228 @@
+"""What the sandbox's vendor knows: for each symbol the bars as they were traded, its splits and its dividends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from quantx.core.symbols import Venue, parse_symbol, venue_of
+from quantx.errors import ConfigError
+from quantx.sandbox.hours import Floats, Ints, day_number, day_of, hours_of
+
+if TYPE_CHECKING:
+    from quantx.sandbox.recorded import Recordings
+
+Day = date  # a field named `date` hides the type inside its class
+FIELDS = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True)
+class Split:
+    """`numerator` new shares for `denominator` old ones, effective when the session of `date` opens."""
+
+    date: date
+    numerator: float
+    denominator: float
+
+    @property
+    def ratio(self) -> float:
+        """New shares per old share."""
+        return self.numerator / self.denominator
+
+
+@dataclass(frozen=True)
+class Dividend:
+    """An amount per share as it was paid, ex `date`."""
+
+    date: date
+    amount: float
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The vendor shows `wrong` in place of a value until the session of `visible_on` opens."""
+
+    symbol: str
+    date: Day
+    field: str
+    wrong: float
+    right: float
+    visible_on: Day
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolHistory:
+    """Bars of one symbol as traded, oldest first; build it with `history`, which sorts and looks the hours up."""
+
+    symbol: str
+    name: str
+    days: Ints  # days since 1970-01-01; a day may occur twice, as in real files
+    opens: Ints  # Unix seconds
+    closes: Ints
+    columns: Mapping[str, Floats]  # one per name in FIELDS; NaN is the wire's null
+    splits: tuple[Split, ...] = ()
+    dividends: tuple[Dividend, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    adjclose: Floats | None = None  # the file's, where no series of dividends explains it
+    since: date | None = None  # the vendor knows the symbol from this session on (a rename's new name)
+    until: date | None = None  # and no longer from this one on (its old name)
+    synthetic: bool = False
+
+    @cached_property
+    def venue(self) -> Venue:
+        """Where the symbol trades."""
+        return venue_of(self.symbol)
+
+    @cached_property
+    def split_times(self) -> list[int]:
+        """When each split takes effect, Unix seconds."""
+        return self.opening_of([split.date for split in self.splits])
+
+    @cached_property
+    def dividend_times(self) -> list[int]:
+        """When each dividend's ex-date opens, Unix seconds."""
+        return self.opening_of([dividend.date for dividend in self.dividends])
+
+    @cached_property
+    def correction_times(self) -> list[int]:
+        """When each correction becomes visible, Unix seconds."""
+        return self.opening_of([correction.visible_on for correction in self.corrections])
+
+    @cached_property
+    def known_between(self) -> tuple[float, float]:
+        """The instants between which the vendor knows the symbol at all."""
+        first = self.opening_of([self.since])[0] if self.since else float(self.opens[0])
+        return first, self.opening_of([self.until])[0] if self.until else float("inf")
+
+    def opening_of(self, days: list[date]) -> list[int]:
+        """Return when the sessions of `days` open, Unix seconds."""
+        opens, _ = hours_of(self.venue).of(np.array([day_number(day) for day in days], dtype=np.int64))
+        return [int(t) for t in opens]
+
+
+def history(symbol: str, days: Ints, columns: Mapping[str, Floats], **facts: Any) -> SymbolHistory:
+    """Return a history with its rows in the order of time (equal days keep theirs) and events in order of date."""
+    symbol = parse_symbol(symbol)
+    order = np.argsort(days, kind="stable")
+    days = days[order]
+    opens, closes = hours_of(venue_of(symbol)).of(days)
+    if facts.get("adjclose") is not None:
+        facts["adjclose"] = facts["adjclose"][order]
+    for kind in ("splits", "dividends"):
+        facts[kind] = tuple(sorted(facts.get(kind, ()), key=lambda event: event.date))
+    facts.setdefault("name", symbol)
+    ordered = {name: np.ascontiguousarray(columns[name][order], dtype=np.float64) for name in FIELDS}
+    return SymbolHistory(symbol, days=days, opens=opens, closes=closes, columns=ordered, **facts)
+
+
+def with_revision(known: SymbolHistory, day: date, name: str, value: float) -> SymbolHistory:
+    """Return the history with one as-traded value replaced; ConfigError where there is no such row or field."""
+    rows = np.flatnonzero(known.days == day_number(day))
+    if name not in FIELDS:
+        raise ConfigError(f"{name[:20]!a} cannot be revised; name one of {', '.join(FIELDS)}")
+    if not rows.size:
+        raise ConfigError(f"{known.symbol} has no row on {day}; name a day that the sandbox serves")
+    column = known.columns[name].copy()
+    column[rows] = value
+    kept = tuple(c for c in known.corrections if (c.date, c.field) != (day, name))
+    return replace(known, columns={**known.columns, name: column}, corrections=kept)
+
+
+def split_of(day: date, ratio: str) -> Split | None:
+    """Return the split that a file writes as a decimal, None where the text says that there is none.
+
+    A small fraction is taken if it explains the decimal to its last printed place, else the decimal itself.
+
+    >>> split_of(date(2000, 8, 28), "1.3333")
+    Split(date=datetime.date(2000, 8, 28), numerator=4, denominator=3)
+    """
+    try:
+        exact = Fraction(ratio)
+    except (ValueError, ZeroDivisionError):
+        return None
+    if exact <= 0 or exact == 1:
+        return None
+    small = exact.limit_denominator(1000)
+    # One unit of the last place, not half of one: 0.16666666666666666 is 1/6 cut, not rounded.
+    if small > 0 and abs(small - exact) <= Fraction(1, 10 ** len(ratio.partition(".")[2])):
+        return Split(day, small.numerator, small.denominator)
+    return Split(day, float(exact), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """All that the sandbox's vendor knows; `kind` is "files", "recorded" or "synthetic"."""
+
+    kind: str
+    histories: Mapping[str, SymbolHistory] = field(default_factory=dict)  # by canonical symbol
+    recordings: Recordings | None = None
+
+    @property
+    def symbols(self) -> list[str]:
+        """The canonical symbols, in order."""
+        recorded = self.recordings.symbols if self.recordings else []
+        return sorted({*self.histories, *recorded})
+
+    def as_traded(self, symbol: str) -> pl.DataFrame:
+        """Return date, open, high, low, close, volume as traded, oldest first, with nulls where the source has none.
+
+        Late corrections are applied. ConfigError for a symbol without bars.
+        """
+        known = self._history(symbol)
+        dates = pl.Series("date", known.days, dtype=pl.Int64).cast(pl.Int32).cast(pl.Date)
+        frame = pl.DataFrame([dates, *(pl.Series(name, known.columns[name]) for name in FIELDS)])
+        return frame.with_columns(pl.col(FIELDS).fill_nan(None))
+
+    def actions(self, symbol: str) -> pl.DataFrame:
+        """Return date, kind (split or dividend), value (ratio, or amount as paid), numerator, denominator."""
+        known = self._history(symbol)
+        rows: list[tuple[date, str, float, float | None, float | None]] = [
+            (s.date, "split", s.ratio, float(s.numerator), float(s.denominator)) for s in known.splits
+        ]
+        rows += [(d.date, "dividend", d.amount, None, None) for d in known.dividends]
+        schema = {"date": pl.Date, "kind": pl.String, "value": pl.Float64, "numerator": pl.Float64}
+        return pl.DataFrame(rows, {**schema, "denominator": pl.Float64}, orient="row").sort("date", "kind")
+
+    def splits_between(self, start: date, end: date) -> list[tuple[str, Split]]:
+        """Return (symbol, split) for all splits from `start` to `end`, both inclusive, in order of date."""
+        found = [(s, split) for s, known in self.histories.items() for split in known.splits]
+        return sorted(
+            ((s, split) for s, split in found if start <= split.date <= end), key=lambda pair: (pair[1].date, pair[0])
+        )
+
+    @cached_property
+    def by_wire_symbol(self) -> dict[str, str]:
+        """Canonical symbols by the form in which the vendor writes them."""
+        return {wire_symbol(symbol): symbol for symbol in self.histories}
+
+    @cached_property
+    def last_day(self) -> date | None:
+        """The newest day of any symbol, None without bars."""
+        return day_of(max(int(known.days[-1]) for known in self.histories.values())) if self.histories else None
+
+    def _history(self, symbol: str) -> SymbolHistory:
+        known = self.histories.get(parse_symbol(symbol))
+        if known is None:
+            raise ConfigError(f"the sandbox has no bars of {symbol}; name one of its {len(self.histories)} symbols")
+        return known
+
+
+def wire_symbol(symbol: str) -> str:
+    """Return a canonical symbol as Yahoo writes it: share classes and preferred series follow a hyphen.
+
+    >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL"), wire_symbol("0700.HK")
+    ('BRK-B', 'BAC-PL', '0700.HK')
+    """
+    if venue_of(symbol).market != "us":
+        return symbol
+    root, _, tail = symbol.partition(".")
+    if not tail:
+        return symbol
+    return f"{root}-{'P' + tail[2:] if tail.startswith('PR') else tail}"

@@ -1,0 +1,124 @@
+"""The `meta` block of a chart: the fields that Yahoo sent in recordings of 2025."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from quantx.core.symbols import US, Venue
+from quantx.sandbox.asof import View
+from quantx.sandbox.hours import Floats, day_number, hours_of
+from quantx.sandbox.market import wire_symbol
+
+VALID_RANGES = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
+
+_EXCHANGES = {
+    "XNYS": ("NMS", "NasdaqGS"),
+    "XHKG": ("HKG", "HKSE"),
+    "XTKS": ("JPX", "Tokyo"),
+    "XLON": ("LSE", "LSE"),
+    "XETR": ("GER", "XETRA"),
+    "XPAR": ("PAR", "Paris"),
+    "XAMS": ("AMS", "Amsterdam"),
+}
+_AMERICAN_PRE, _AMERICAN_POST = 19_800, 14_400  # 04:00 to 09:30 and 16:00 to 20:00, as recorded
+_YEAR = 365 * 86_400
+
+
+def chart_meta(view: View, now: datetime, shown: dict[str, Floats], seen: int) -> dict[str, Any]:
+    """Return the fields that do not depend on the window; `shown` has the bars as sent, `seen` counts those that began."""
+    known = view.history
+    clock = int(now.timestamp())
+    last = seen - 1
+    hint = 2 if not shown["close"][last] < 1 else 4  # pence stocks have four decimals (recorded: APS.AX)
+    year = slice(int(np.searchsorted(known.opens, clock - _YEAR)), seen)
+    exchange, full = _EXCHANGES.get(known.venue.calendar, (known.venue.calendar, known.venue.calendar))
+    volume = shown["volume"][last]
+    meta: dict[str, Any] = {
+        "currency": "GBp" if known.venue.currency == "GBX" else known.venue.currency,
+        "symbol": wire_symbol(known.symbol),
+        "exchangeName": exchange,
+        "fullExchangeName": full,
+        "instrumentType": "INDEX" if known.symbol.startswith("^") else "EQUITY",
+        "firstTradeDate": int(known.opens[0]),
+        "regularMarketTime": min(clock, int(known.closes[last])),
+        "hasPrePostMarketData": known.venue.market == "us",
+        **_zone_fields(known.venue, now),
+        "regularMarketPrice": _rounded(shown["close"][last], hint),
+        "fiftyTwoWeekHigh": _rounded(_extreme(np.fmax, shown["high"][year]), hint),
+        "fiftyTwoWeekLow": _rounded(_extreme(np.fmin, shown["low"][year]), hint),
+        "regularMarketDayHigh": _rounded(shown["high"][last], hint),
+        "regularMarketDayLow": _rounded(shown["low"][last], hint),
+        "regularMarketVolume": None if np.isnan(volume) else int(volume),
+        "longName": known.name,
+        "shortName": known.name,
+        "priceHint": hint,
+        "currentTradingPeriod": _trading_period(known.venue, now),
+        "dataGranularity": "1d",
+    }
+    return {**meta, "synthetic": True} if known.synthetic else meta
+
+
+def delisted_meta(view: View, now: datetime) -> dict[str, Any]:
+    """Return the meta block of a symbol that Yahoo has dropped, in the form recorded for CAPIO.ST in October 2024.
+
+    Its zone is New York whatever the symbol's exchange was.
+    """
+    known = view.history
+    return {
+        "currency": None,
+        "symbol": wire_symbol(known.symbol),
+        "exchangeName": "YHD",
+        "fullExchangeName": "YHD",
+        "instrumentType": "MUTUALFUND",
+        "firstTradeDate": None,
+        "regularMarketTime": int(known.closes[-1]),
+        "hasPrePostMarketData": False,
+        **_zone_fields(US, now),
+        "longName": known.name,
+        "priceHint": 2,
+        "currentTradingPeriod": _trading_period(US, now),
+        "dataGranularity": "1d",
+        "range": "",
+        "validRanges": ["1mo", "3mo", "6mo", "ytd", "1y", "2y", "5y", "10y", "max"],
+        **({"synthetic": True} if known.synthetic else {}),
+    }
+
+
+def _zone_fields(venue: Venue, now: datetime) -> dict[str, Any]:
+    local = now.astimezone(hours_of(venue).zone)
+    offset = local.utcoffset()
+    assert offset is not None, "a zoned time has an offset"
+    return {
+        "gmtoffset": int(offset.total_seconds()),
+        "timezone": local.tzname(),
+        "exchangeTimezoneName": venue.timezone,
+    }
+
+
+def _trading_period(venue: Venue, now: datetime) -> dict[str, Any]:
+    """The session of the clock's local day or the last one before it: on a Saturday Yahoo shows Friday's (recorded)."""
+    hours = hours_of(venue)
+    zone = _zone_fields(venue, now)
+    opened, closed = hours.latest(day_number(now.astimezone(hours.zone).date()))
+    before, after = (_AMERICAN_PRE, _AMERICAN_POST) if venue.market == "us" else (0, 0)
+    spans = {"pre": (opened - before, opened), "regular": (opened, closed), "post": (closed, closed + after)}
+    return {
+        name: {"timezone": zone["timezone"], "start": start, "end": end, "gmtoffset": zone["gmtoffset"]}
+        for name, (start, end) in spans.items()
+    }
+
+
+def _extreme(which: np.ufunc, values: Floats) -> float:
+    return float(which.reduce(values)) if values.size else float("nan")
+
+
+def _rounded(value: float, places: int) -> float | None:
+    return None if np.isnan(value) else round(float(value), places)
+
+
+def previous_close(close: Floats, first: int) -> float | None:
+    """Return the close before the window, three decimals; the first close of all where the window begins with it."""
+    return _rounded(close[max(0, first - 1)], 3)

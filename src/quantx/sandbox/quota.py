@@ -1,0 +1,35 @@
+"""A sliding-window quota, as the vendor's front door counts requests."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+
+from quantx.errors import ConfigError
+
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_SPEC = re.compile(r"([1-9][0-9]{0,6})/(s|min|h)")
+
+
+class Quota:
+    """Admits so many requests in any stretch of so many seconds; a refused request does not count."""
+
+    def __init__(self, spec: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        match = _SPEC.fullmatch(spec.strip())
+        if match is None:
+            raise ConfigError(f"{spec[:20]!a} is not a quota; write it as in 5/s, 200/min or 2000/h")
+        self._limit, self._seconds = int(match[1]), _SECONDS[match[2]]
+        self._monotonic = monotonic
+        self._admitted: deque[float] = deque()
+
+    def admits(self) -> bool:
+        """Tell whether one more request may pass now, and count it if so."""
+        now = self._monotonic()
+        while self._admitted and self._admitted[0] <= now - self._seconds:
+            self._admitted.popleft()
+        if len(self._admitted) >= self._limit:
+            return False
+        self._admitted.append(now)
+        return True

@@ -1,0 +1,230 @@
+"""A small invented market for demonstrations: three exchanges, ten years, and everything that happens to real files.
+
+It is a function of the seed and of its last session. All names begin with "Synthetic", and no symbol is or can be a real
+one: American tickers begin with QX, Hong Kong has given no code from 99900 on, and Tokyo never uses the letter Q.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+import numpy as np
+
+from quantx.core.calendars import calendar
+from quantx.core.symbols import venue_of
+from quantx.errors import ConfigError
+from quantx.sandbox.hours import Floats, day_number
+from quantx.sandbox.market import Correction, Dividend, Market, Split, SymbolHistory, history
+from quantx.sandbox.synthetic_plan import LISTINGS, MISTAKES, RENAMED, SPOILED, Listing
+
+_YEARS = 10
+_SPREAD = {"us": 40_000.0, "hk": 400_000.0, "jp": 150_000.0}  # a usual day's volume
+
+
+@dataclass(frozen=True)
+class Dirt:
+    """A row that is wrong in the way of real vendors' files, and must never reach a user."""
+
+    symbol: str
+    date: date
+    kind: str  # null_row, saturday_row, zero_price, high_below_low, duplicate_date or negative_volume
+
+
+@dataclass(frozen=True)
+class Script:
+    """What happens in New York's last three sessions, for a demonstration to tell."""
+
+    before: date  # the session before the story begins
+    split_session: date
+    split_symbol: str
+    split: Split
+    correction_session: date
+    correction: Correction
+    outage_session: date  # nothing happens by itself; the demonstration switches a fault on
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticMarket(Market):
+    """An invented market with the list of what is wrong in it."""
+
+    seed: int = 7
+    dirt: tuple[Dirt, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    renamed: tuple[str, str, date] = ("", "", date.min)  # old symbol, new symbol, first session of the new one
+    sessions: tuple[date, ...] = ()  # New York's
+
+
+def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
+    """Return ten years of about thirty invented symbols up to the last session that has closed at `now`."""
+    sessions = {code: _sessions(code, now) for code in ("XNYS", "XHKG", "XTKS")}
+    histories = {}
+    for number, listing in enumerate(LISTINGS):
+        days = sessions[venue_of(listing.symbol).calendar]
+        histories[listing.symbol] = _invent(listing, days, np.random.default_rng([seed, number]))
+    corrections = []
+    for symbol, back, name, visible in MISTAKES:
+        known = histories[symbol]
+        days = sessions[known.venue.calendar]
+        correction = _mistake(known, days[-back], name, days[-visible])
+        corrections.append(correction)
+        histories[symbol] = replace(known, corrections=(*known.corrections, correction))
+    dirt = []
+    for symbol, back, kind in SPOILED:
+        day = sessions[histories[symbol].venue.calendar][-back]
+        histories[symbol], spoiled = _spoil(histories[symbol], day, kind)
+        dirt.append(Dirt(symbol, spoiled, kind))
+    old, new, back = RENAMED
+    renamed = sessions["XNYS"][-back]
+    histories[old], histories[new] = _rename(histories[new], old, renamed)
+    return SyntheticMarket(
+        "synthetic",
+        histories,
+        seed=seed,
+        dirt=tuple(dirt),
+        corrections=tuple(corrections),
+        renamed=(old, new, renamed),
+        sessions=sessions["XNYS"],
+    )
+
+
+def script(market: Market) -> Script:
+    """Return what happens in the last three sessions of New York; ConfigError for a market that is not synthetic."""
+    if not isinstance(market, SyntheticMarket):
+        raise ConfigError("only the synthetic market has a script; load the sandbox without a folder")
+    before, first, second, third = market.sessions[-4:]
+    [(symbol, split)] = market.splits_between(first, third)
+    correction = next(c for c in market.corrections if c.visible_on == second)
+    return Script(before, first, symbol, split, second, correction, third)
+
+
+def dirt(market: Market) -> tuple[Dirt, ...]:
+    """Return the rows that must be quarantined; none for a market that is not synthetic (nobody knows them)."""
+    return market.dirt if isinstance(market, SyntheticMarket) else ()
+
+
+def _sessions(code: str, now: datetime) -> tuple[date, ...]:
+    trading = calendar(code)
+    last = trading.last_closed(now)
+    if last is None or last.year - _YEARS < trading.days[0].year:
+        raise ConfigError(
+            f"the synthetic market needs {_YEARS} years of sessions before {now.date()}; choose a later day"
+        )
+    return trading.sessions(last - timedelta(days=round(365.25 * _YEARS)), last)
+
+
+def _invent(listing: Listing, sessions: Sequence[date], random: np.random.Generator) -> SymbolHistory:
+    """A random walk in the shares of the first session, then divided as the splits come."""
+    days = sessions[-listing.listed :] if listing.listed else sessions
+    days = days[: len(days) - listing.delisted + 1] if listing.delisted else days
+    count, market = len(days), venue_of(listing.symbol).market
+    splits = tuple(Split(sessions[-back], new, old) for back, new, old in listing.splits)
+    shares = np.ones(count)
+    for split in splits:
+        shares[days.index(split.date) :] *= split.ratio
+    moves = random.normal(0.0002, listing.volatility, count)
+    close = listing.price * np.exp(np.cumsum(moves) - moves[0]) / shares
+    # Each open lies a little off the close before it, in the shares of its own day.
+    earlier = np.concatenate([[close[0]], close[:-1]]) * np.concatenate([[1.0], shares[:-1]]) / shares
+    opened = earlier * np.exp(random.normal(0, listing.volatility / 3, count))
+    reach = np.abs(random.normal(0, listing.volatility / 2, (2, count)))
+    high = np.maximum(opened, close) * (1 + reach[0])
+    low = np.minimum(opened, close) * (1 - np.minimum(reach[1], 0.5))
+    volume = _SPREAD[market] * shares * random.lognormal(0, 0.4, count)
+    columns = {
+        name: _on_ticks(values, market)
+        for name, values in (("open", opened), ("high", high), ("low", low), ("close", close))
+    }
+    columns["volume"] = np.floor(volume / 100) * 100
+    return history(
+        listing.symbol,
+        np.array([day_number(day) for day in days], dtype=np.int64),
+        columns,
+        name=f"Synthetic {listing.name}",
+        splits=splits,
+        dividends=_dividends(listing, days, columns["close"]),
+        synthetic=True,
+    )
+
+
+def _dividends(listing: Listing, days: Sequence[date], close: Floats) -> tuple[Dividend, ...]:
+    if not listing.dividend:
+        return ()
+    places = 2 if venue_of(listing.symbol).market != "jp" else 0
+    # Quarters of 63 sessions; the last ex-date lies before the sessions in which the script happens.
+    rows = range(len(days) - 20 - len(listing.name), 62, -63)
+    paid = ((days[row], round(float(close[row - 1]) * listing.dividend / 4, places)) for row in rows)
+    return tuple(Dividend(day, amount) for day, amount in paid if amount > 0)
+
+
+def _on_ticks(prices: Floats, market: str) -> Floats:
+    """Prices rounded to the exchange's steps (shortened tables of HKEX and JPX), never below one step."""
+    bounds, steps = {
+        "us": ([0.0], [0.01]),
+        "hk": ([0.0, 10.0, 20.0, 100.0, 200.0], [0.01, 0.02, 0.05, 0.1, 0.2]),
+        "jp": ([0.0, 3_000.0, 5_000.0, 30_000.0], [1.0, 5.0, 10.0, 50.0]),
+    }[market]
+    step = np.array(steps)[np.searchsorted(bounds, prices, side="right") - 1]
+    return np.asarray(np.round(np.maximum(np.round(prices / step), 1) * step, 2))
+
+
+def _mistake(known: SymbolHistory, day: date, name: str, visible_on: date) -> Correction:
+    """A wrong value that no rule can catch: a close within the day's range, a volume that was counted too early."""
+    row = int(np.searchsorted(known.days, day_number(day)))
+    right = float(known.columns[name][row])
+    if name == "volume":
+        wrong = float(np.floor(right * 0.6))
+    else:
+        wrong = max((float(known.columns[edge][row]) for edge in ("high", "low")), key=lambda price: abs(price - right))
+    return Correction(known.symbol, day, name, wrong, right, visible_on)
+
+
+def _spoil(known: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, date]:
+    """Return the history with one row made wrong or added, and that row's date."""
+    row = int(np.searchsorted(known.days, day_number(day)))
+    columns = {name: column.copy() for name, column in known.columns.items()}
+    if kind == "null_row":
+        for column in columns.values():
+            column[row] = np.nan
+    elif kind == "zero_price":
+        columns["open"][row] = 0.0
+    elif kind == "high_below_low":
+        columns["high"][row] = columns["low"][row] * 0.98
+    elif kind == "negative_volume":
+        columns["volume"][row] *= -1
+    else:
+        return _added(known, day, kind, row)
+    return replace(known, columns=columns), day
+
+
+def _added(known: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolHistory, date]:
+    """A Saturday that repeats the day before, or a day given twice: first as its session stood, then as it ended."""
+    columns = {name: np.insert(column, row, column[row]) for name, column in known.columns.items()}
+    if kind == "duplicate_date":
+        columns["close"][row] = columns["open"][row]
+        columns["volume"][row] = np.floor(columns["volume"][row] * 0.4)
+        days = np.insert(known.days, row, known.days[row])
+    else:
+        day += timedelta(days=(5 - day.weekday()) % 7)
+        row = int(np.searchsorted(known.days, day_number(day)))
+        columns = {name: np.insert(column, row, column[row - 1]) for name, column in known.columns.items()}
+        days = np.insert(known.days, row, day_number(day))
+    facts = {"name": known.name, "splits": known.splits, "dividends": known.dividends, "synthetic": True}
+    return history(known.symbol, days, columns, corrections=known.corrections, **facts), day
+
+
+def _rename(known: SymbolHistory, old: str, day: date) -> tuple[SymbolHistory, SymbolHistory]:
+    """Return the histories under the old and the new symbol; the new one brings the whole past with it, as at Yahoo."""
+    kept = known.days < day_number(day)
+    ended = history(
+        old,
+        known.days[kept],
+        {name: column[kept] for name, column in known.columns.items()},
+        name=f"{known.name} (formerly)",
+        splits=tuple(split for split in known.splits if split.date < day),
+        dividends=tuple(dividend for dividend in known.dividends if dividend.date < day),
+        until=day,
+        synthetic=True,
+    )
+    return ended, replace(known, since=day)
