@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -67,8 +68,6 @@ def _symbol(text: str) -> str:
 
 
 def _date(column: str | None, row: dict[str, str]) -> object:
-    from datetime import date
-
     if column is None or not row[column].strip():
         return None
     try:

@@ -30,7 +30,10 @@ where round_id is null or round_id in (select id from rounds where finished_at i
 select id from rounds where dataset = %(dataset)s and finished_at is null order by id limit 1;
 
 -- name: start_round
-insert into rounds (dataset) values (%(dataset)s) returning id;
+-- Number a new round above every round of this database and above %(above)s, the last one that the lake has seen: a
+-- lake that outlives its database would take lower numbers for repetitions.
+insert into rounds (id, dataset) overriding system value
+select greatest(coalesce(max(id), 0), %(above)s) + 1, %(dataset)s from rounds returning id;
 
 -- name: fill_round
 -- Give the oldest open reply of each series to the round: a series' replies are curated in their order.

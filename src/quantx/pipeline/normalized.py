@@ -1,0 +1,183 @@
+"""From the payloads of a round to rows fit for the curated tables: pure, given the payloads and the providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from quantx.core.calendars import calendar
+from quantx.core.coverage import Coverage, coverage_of
+from quantx.core.model import SETTLED_AFTER, Payload, Window
+from quantx.core.prices import PRICES, to_as_traded
+from quantx.core.rules import check_daily_bars
+from quantx.core.symbols import venue_of
+from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, QUARANTINE
+from quantx.errors import MalformedPayload
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
+
+_ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One stored reply of a round."""
+
+    task_id: int
+    run_id: str
+    source: str
+    symbol: str
+    window: Window
+    raw: str  # ULID of the raw object
+    payload: Payload
+    malformed: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows for the tables, and what the replies prove about their series."""
+
+    bars: pl.DataFrame  # BARS_1D and `volume_step`
+    actions: pl.DataFrame  # ACTIONS
+    quarantine: pl.DataFrame  # QUARANTINE
+    coverage: Mapping[str, Coverage]  # by symbol
+    sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
+    malformed: Mapping[int, str]  # why a task's reply can't be read
+
+
+def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
+    """Read the replies of one source (at most one good reply per symbol) and apply the rules.
+
+    Bars of a session that had not settled when the reply was made are left out: they are not final.
+    """
+    frames: list[tuple[Landed, VendorFrames]] = []
+    malformed = {item.task_id: item.malformed for item in landed if item.malformed is not None}
+    broken = [_rejected_payload(item, item.malformed) for item in landed if item.malformed is not None]
+    for item in landed:
+        if item.malformed is not None:
+            continue
+        try:
+            frames.append((item, provider.normalize(item.payload)))
+        except MalformedPayload as error:
+            malformed[item.task_id] = str(error)
+            broken.append(_rejected_payload(item, str(error)))
+    facts = _facts(frames)
+    bars = _stack([f.bars for _, f in frames], VENDOR_BARS)
+    actions = _stack([f.actions for _, f in frames], VENDOR_ACTIONS)
+    if provider.capabilities.price_basis == "split_adjusted":
+        bars, actions = to_as_traded(bars, actions)
+    bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
+    checked = check_daily_bars(bars)
+    answered = pl.concat([checked.accepted, checked.rejected.filter(~pl.col("rules").str.contains("prices_present"))], how="diagonal")
+    days = answered.group_by("symbol").agg(pl.col("date").unique().sort())
+    by_symbol: dict[str, list[date]] = dict(zip(days["symbol"], days["date"].to_list(), strict=True))
+    spans = checked.accepted.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    return Rows(
+        bars=_curated_bars(checked.accepted, source),
+        actions=_curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
+        quarantine=pl.concat([_rejected_bars(checked.rejected, source), *broken]),
+        coverage={
+            item.symbol: coverage_of(
+                item.window, item.payload.as_of, by_symbol.get(item.symbol, []), calendar(venue_of(item.symbol).calendar)
+            )
+            for item, _ in frames
+        },
+        sessions={row["symbol"]: (row["first"], row["last"]) for row in spans.iter_rows(named=True)},
+        malformed={task: why for task, why in malformed.items() if why is not None},
+    )
+
+
+def _stack(frames: Sequence[pl.DataFrame], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    """Concatenate, with the position of each frame in `series`."""
+    numbered = [f.with_columns(pl.lit(i, dtype=pl.Int64).alias("series")) for i, f in enumerate(frames)]
+    return pl.concat([pl.DataFrame(schema={**schema, "series": pl.Int64}), *numbered])
+
+
+def _facts(frames: Sequence[tuple[Landed, VendorFrames]]) -> pl.DataFrame:
+    """Return what is known about each payload, by `series`."""
+    schema = {
+        "series": pl.Int64,
+        "symbol": pl.String,
+        "calendar": pl.String,
+        "window_start": pl.Date,
+        "window_end": pl.Date,
+        "as_of": INSTANT,
+        "today": pl.Date,  # the date at the exchange
+        "currency": pl.String,
+        "raw": pl.String,
+        "payload_sha256": pl.String,
+        "known_from": INSTANT,
+    }
+    rows = []
+    for i, (item, frame) in enumerate(frames):
+        venue, payload = venue_of(item.symbol), item.payload
+        today = payload.as_of.astimezone(ZoneInfo(venue.timezone)).date()
+        rows.append(
+            (i, item.symbol, venue.calendar, item.window.start, item.window.end, payload.as_of, today, frame.currency)
+            + (item.raw, payload.sha256, payload.fetched_at)
+        )
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
+    """Keep the settled bars of each task's window and add the facts that the rules ask for."""
+    bars = bars.filter(pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
+    bars = bars.join(_sessions(bars), on=["calendar", "date"], how="left", maintain_order="left")
+    settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
+    bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))  # noqa: FBT003 — a literal
+    once = ["series", "date", *PRICES, "volume"]
+    key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
+    bars = bars.with_columns(key.is_first_distinct().alias("first_of_session"))
+    if not bars["first_of_session"].all():  # the same bar twice is one bar; two different ones are for the rules
+        bars = bars.unique(once, keep="first", maintain_order=True)
+    return bars.with_columns(
+        pl.col("close_time").is_not_null().alias("in_calendar"), (pl.col("date") <= pl.col("today")).alias("in_past")
+    )
+
+
+def _sessions(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the sessions (calendar, date, close_time) of the calendars in `bars`, over its dates."""
+    found = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "close_time": INSTANT})]
+    for code in bars["calendar"].unique():
+        known = calendar(code)
+        found.append(pl.DataFrame({"calendar": code, "date": known.days, "close_time": known.closes}, schema=found[0].schema))
+    return pl.concat(found)
+
+
+def _curated_bars(accepted: pl.DataFrame, source: str) -> pl.DataFrame:
+    return accepted.with_columns(
+        pl.lit(source).alias("source"),
+        pl.col("date").dt.year().alias("year"),
+        pl.col("volume").round().cast(pl.Int64),
+    ).select(*BARS_1D.schema, "volume_step")
+
+
+def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Keep the actions from the window's start to now; several of one kind on a day act together."""
+    kept = actions.filter(pl.col("ex_date") >= pl.col("window_start"), pl.col("ex_date") <= pl.col("today"))
+    is_split = pl.col("kind").first() == "split"
+    return (
+        kept.group_by("symbol", "ex_date", "kind", maintain_order=True)
+        .agg(
+            pl.when(is_split).then(pl.col("value").product()).otherwise(pl.col("value").sum()).alias("value"),
+            pl.col("reference_close", "currency", "raw", "known_from").first(),
+        )
+        .with_columns(pl.lit(source).alias("source"))
+        .select(list(ACTIONS.schema))
+    )
+
+
+def _rejected_bars(rejected: pl.DataFrame, source: str) -> pl.DataFrame:
+    quoted = pl.struct("time", *(pl.col(c).round(_ROW_DECIMALS) for c in (*PRICES, "volume")))
+    return rejected.with_columns(
+        pl.lit(source).alias("source"), pl.lit("bars_1d").alias("dataset"), quoted.struct.json_encode().alias("row")
+    ).select(list(QUARANTINE.schema))
+
+
+def _rejected_payload(item: Landed, why: str) -> pl.DataFrame:
+    at: datetime = item.payload.fetched_at
+    row = (item.source, "bars_1d", item.symbol, None, "payload_readable", why, item.payload.sha256, item.raw, at)
+    return pl.DataFrame([row], schema=dict(QUARANTINE.schema), orient="row")
