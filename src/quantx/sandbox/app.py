@@ -110,10 +110,11 @@ class Sandbox:
         self._by_path[path] += 1
         if is_chart:
             self._by_symbol[wire] += 1
+        admitted = self._quota is None or self._quota.admits()
+        kind = self.faults.draw() if is_chart else None
         if self._latency:
             await asyncio.sleep(self._latency)
-        kind = self.faults.draw() if is_chart else None
-        if self._quota is not None and not self._quota.admits():
+        if not admitted:
             reply = too_many_requests()
         elif not is_chart:
             reply = not_found()

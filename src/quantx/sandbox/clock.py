@@ -9,6 +9,8 @@ from quantx.errors import ConfigError
 # Everything that closes on a day has closed by then, and the next day's first session (Tokyo, 00:00 UTC) has not opened.
 _END_OF_DAY = time(23, 59, 59, tzinfo=UTC)
 
+_YEARS = range(1970, 2200)
+
 
 def parse_now(value: str | date | datetime) -> datetime:
     """Return the instant that `value` means, aware and in UTC, or raise ConfigError.
@@ -22,10 +24,12 @@ def parse_now(value: str | date | datetime) -> datetime:
         if isinstance(value, str):
             text = value.strip()
             value = date.fromisoformat(text) if len(text) <= len("2016-12-30") else datetime.fromisoformat(text)
-        if isinstance(value, datetime):
-            aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-            return aware.astimezone(UTC)
-        return datetime.combine(value, _END_OF_DAY)
+        if not isinstance(value, datetime):
+            value = datetime.combine(value, _END_OF_DAY)
+        instant = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+        if instant.year not in _YEARS:
+            raise ValueError("out of range")
+        return instant
     except (ValueError, TypeError, OverflowError):
         raise ConfigError(
             f"{str(value)[:40]!a} is not a date or an instant; write it as in 2016-12-30 or 2016-12-30T15:00:00Z"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import time
 from pathlib import Path
@@ -41,6 +42,7 @@ class EmbeddedPostgres:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._server = self._get_server(self._folder, cleanup_mode=None)
+                atexit.unregister(self._server._cleanup)  # noqa: SLF001 — `stop_if_unused` decides, not its list of pids
                 uri = str(self._server.get_uri())
                 psycopg.connect(uri, connect_timeout=5).close()
             except (psycopg.OperationalError, subprocess.SubprocessError, AssertionError, OSError, RuntimeError) as error:
