@@ -44,6 +44,14 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise LakeError(f"cannot write {self.url}/{path}: {_first_line(error)}") from error
 
+    def get_or_put(self, path: str, body: bytes) -> bytes:
+        """Return the bytes of an object, after creating it with `body` where it was missing."""
+        try:
+            self.put_new(path, body)
+        except LakeError:
+            return self.get(path)
+        return body
+
     def put(self, path: str, body: bytes) -> None:
         """Create or replace an object that is not part of the truth: a listing or a report."""
         try:
@@ -59,11 +67,14 @@ class LakeLocation:
             raise LakeError(f"cannot read {self.url}/{path}: {_first_line(error)}") from error
 
 
-def open_location(url: str, settings: Settings | None = None) -> LakeLocation:
-    """Open a lake by its URL or local path; a local folder is created. ConfigError or LakeError say what is wrong."""
+def open_location(url: str, settings: Settings | None = None, *, create: bool = True) -> LakeLocation:
+    """Open a lake by its URL or local path; ConfigError or LakeError say what is wrong.
+
+    A local folder is created and must be writable, or with `create=False` must be there.
+    """
     scheme = urlsplit(url).scheme if "://" in url else "file"
     if scheme == "file":
-        return _open_local(url)
+        return _open_local(url, create=create)
     if scheme == "memory":
         return LakeLocation("memory://", MemoryStore(), {})
     if scheme in ("az", "azure", "abfss"):
@@ -73,11 +84,15 @@ def open_location(url: str, settings: Settings | None = None) -> LakeLocation:
     raise ConfigError(f"the lake's URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path")
 
 
-def _open_local(url: str) -> LakeLocation:
+def _open_local(url: str, *, create: bool) -> LakeLocation:
     parts = urlsplit(url)
     if "://" in url and parts.netloc not in ("", "localhost"):
         raise ConfigError(f"the lake's URL {url!r} names a host; a local path has three slashes: file:///…")
     folder = Path(parts.path if "://" in url else url).expanduser().absolute()
+    if not create:
+        if not folder.is_dir():
+            raise ConfigError(f"there is no lake in {folder}; `quantx backfill` makes one, QUANTX_LAKE_URL names another")
+        return LakeLocation(f"file://{folder}", LocalStore(folder), {})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"

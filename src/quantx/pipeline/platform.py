@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ulid import ULID
+
 from quantx.core.model import Clock
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError
@@ -42,6 +44,9 @@ class Platform:
     quotas: Mapping[str, float | None]  # requests per second by source, None: unlimited
 
 
+_LAKE_ID = "meta/lake_id"
+
+
 @contextmanager
 def open_platform(
     settings: Settings, providers: Callable[[Settings, Clock], Mapping[str, Provider]] = open_providers
@@ -53,6 +58,7 @@ def open_platform(
     clock = SystemClock()
     database = Database(settings.state_url)
     try:
+        _bind(location, database)
         yield Platform(
             settings=settings,
             clock=clock,
@@ -65,3 +71,14 @@ def open_platform(
         )
     finally:
         database.close()
+
+
+def _bind(location: LakeLocation, database: Database) -> None:
+    """Refuse a state that speaks about another lake: it would call sessions covered that are not stored here."""
+    lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
+    remembered = database.rows("runs.bind_lake", id=lake_id)[0]["id"]
+    if remembered != lake_id:
+        raise ConfigError(
+            f"the state in {database.shown_url} belongs to another lake than {location.url};"
+            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
+        )

@@ -28,6 +28,7 @@ class Database:
 
     def __init__(self, url: str, *, connections: int = 6) -> None:
         self._embedded: EmbeddedPostgres | None = None
+        self._given = url
         if "://" not in url or url.startswith("file://"):
             self._embedded = EmbeddedPostgres(Path(url.removeprefix("file://")))
             url = self._embedded.start()
@@ -47,6 +48,11 @@ class Database:
         except StateError:
             self.close()
             raise
+
+    @property
+    def shown_url(self) -> str:
+        """Return where the database is, without a password."""
+        return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:…@", self._given)
 
     def close(self) -> None:
         """Close the pool, and the embedded server where nobody else uses it."""

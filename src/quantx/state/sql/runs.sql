@@ -1,3 +1,8 @@
+-- name: bind_lake
+-- Remember the lake on first use; returns the one that is remembered.
+with bound as (insert into lake (id) select %(id)s where not exists (select 1 from lake) returning id)
+select id from bound union all select id from lake;
+
 -- name: add_run
 insert into runs (id, kind, source, request, skipped) values (%(id)s, %(kind)s, %(source)s, %(request)s, %(skipped)s);
 

@@ -1,5 +1,10 @@
 -- Version 1 of the schema: runs, tasks, landings, curation rounds, series, quota, queue, universes, hot bars.
 
+-- The lake that this database speaks about: what is covered here is stored there.
+create table lake (
+    id text primary key
+);
+
 create table runs (
     id          text primary key,               -- ULID
     kind        text not null,                  -- backfill, daily or manual

@@ -8,9 +8,8 @@ on conflict (name) do update set phase = excluded.phase, market = excluded.marke
 select symbol, market, name, member_from, member_to from universe_members where universe = %(universe)s
 order by symbol, member_from;
 
--- name: replace_members
-with gone as (delete from universe_members where universe = %(universe)s)
-select 1;
+-- name: remove_members
+delete from universe_members where universe = %(universe)s;
 
 -- name: add_members
 insert into universe_members (universe, symbol, market, name, member_from, member_to)

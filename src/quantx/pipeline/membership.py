@@ -1,0 +1,90 @@
+"""Refreshing universes: members with intervals to the state and the lake, and one CSV per phase."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import polars as pl
+import structlog
+
+from quantx.core.merge import merge
+from quantx.core.tables import UNIVERSE_MEMBERS
+from quantx.errors import StateError
+from quantx.lake.table import CommitContext
+from quantx.pipeline.platform import Platform
+from quantx.state.database import run as run_statement
+from quantx.universes.declared import UniverseSpec, read_declared
+from quantx.universes.refresh import as_table, next_members
+from quantx.universes.sources import MEMBERS, read_members
+
+log = structlog.get_logger()
+
+_LOCK = 7_013_004  # advisory lock: one refresh at a time
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did to one universe."""
+
+    universe: str
+    phase: str
+    members: int  # now
+    joined: int
+    left: int
+
+
+def refresh_universes(platform: Platform, *, phase: str | None, name: str | None) -> list[Refreshed]:
+    """Read the sources of a phase's universes (or of one, or of all) and record who is a member since when.
+
+    Raises ConfigError where a source is wrong; the last good list then stays.
+    """
+    declared = read_declared(platform.settings.universe_path)
+    selected = declared.select(phase, name)
+    with platform.database.exclusive(_LOCK) as mine:
+        if not mine:
+            raise StateError("another process is refreshing universes; try again when it has ended")
+        results = [_refresh(platform, p, spec, read_members(spec, declared.path.parent)) for p, spec in selected]
+        for each in {p for p, _ in selected}:
+            _write_csv(platform, each)
+    return results
+
+
+def _refresh(platform: Platform, phase: str, spec: UniverseSpec, listed: pl.DataFrame) -> Refreshed:
+    now = platform.clock.now()
+    rows = platform.database.rows("universes.members", universe=spec.name)
+    before = pl.DataFrame(rows, schema=MEMBERS, orient="row")
+    after = next_members(before, listed, now.date())
+    table = platform.tables[UNIVERSE_MEMBERS.name]
+    stored = table.scan().filter(pl.col("universe") == spec.name).collect()
+    merged = merge(stored, as_table(after, spec.name, phase, now), UNIVERSE_MEMBERS)
+    # Numbered above every commit before it: a refresh has no round of the curator.
+    platform.tables[UNIVERSE_MEMBERS.revisions.name].commit(_context(platform, UNIVERSE_MEMBERS.revisions.name), merged.superseded)
+    table.commit(_context(platform, UNIVERSE_MEMBERS.name), merged.new, merged.changed)
+    current = after.filter(pl.col("member_to").is_null())
+    with platform.database.transaction() as connection:
+        facts = {"name": spec.name, "phase": phase, "market": spec.market, "source_type": spec.type}
+        run_statement(
+            connection, "universes.put_universe", {**facts, "members": current.height, "refreshed_at": now}
+        )
+        run_statement(connection, "universes.remove_members", {"universe": spec.name})
+        columns = {"symbols": "symbol", "markets": "market", "names": "name", "froms": "member_from", "tos": "member_to"}
+        values = {key: after[column].to_list() for key, column in columns.items()}
+        run_statement(connection, "universes.add_members", {"universe": spec.name, **values})
+    were = set(before.filter(pl.col("member_to").is_null())["symbol"])
+    are = set(current["symbol"])
+    log.info("universe.refreshed", universe=spec.name, members=len(are), joined=len(are - were), left=len(were - are))
+    return Refreshed(spec.name, phase, len(are), len(are - were), len(were - are))
+
+
+def _context(platform: Platform, table: str) -> CommitContext:
+    return CommitContext(platform.tables[table].committed_round() + 1)
+
+
+def _write_csv(platform: Platform, phase: str) -> None:
+    """Write `meta/universe_<phase>.csv`: the current members, for people and for other programs."""
+    table = platform.tables[UNIVERSE_MEMBERS.name].scan()
+    members = table.filter(pl.col("phase") == phase, pl.col("member_to").is_null()).collect()
+    buffer = io.BytesIO()
+    members.select("universe", "symbol", "market", "name", "member_from").sort("universe", "symbol").write_csv(buffer)
+    platform.location.put(f"meta/universe_{phase}.csv", buffer.getvalue())

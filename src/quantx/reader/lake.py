@@ -1,0 +1,194 @@
+"""`open_lake()`: the Python interface of the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import polars as pl
+
+from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
+from quantx.core.symbols import parse_symbol
+from quantx.core.tables import ACTIONS, BARS_1D, TABLES, UNIVERSE_MEMBERS, Table
+from quantx.errors import ConfigError
+from quantx.lake.store import LakeLocation, open_location
+from quantx.lake.table import open_tables
+from quantx.reader.moments import Day, to_date, to_instant
+from quantx.settings import load_settings
+
+BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
+# Of two sources with a bar for the same session, the earlier one here is shown.
+SOURCE_PRIORITY = ("yahoo",)
+Symbols = str | Sequence[str]
+
+
+def open_lake(url: str | None = None) -> Lake:
+    """Open a lake by its URL or path, or the one that the settings name (`QUANTX_LAKE_URL`)."""
+    settings = load_settings(lake_url=url)
+    return Lake(open_location(settings.lake_url, settings, create=False))
+
+
+class Lake:
+    """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas."""
+
+    def __init__(self, location: LakeLocation) -> None:
+        self._tables = open_tables(location, TABLES)
+        self.url = location.url
+
+    def bars(
+        self,
+        symbols: Symbols,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        timeframe: str = "1d",
+        adjust: Adjust = "none",
+        as_of: Day | None = None,
+        source: str | None = None,
+        columns: Sequence[str] | None = None,
+        base: Day | None = None,
+    ) -> pl.DataFrame:
+        """Return daily bars, sorted by symbol and date; both ends are inclusive.
+
+        Columns: symbol, date (session of the exchange), open, high, low, close, volume, adj_close, source, known_from
+        (UTC), or those in `columns` (also `currency`, the unit of the prices, and `raw`, the raw object's id).
+
+        `adjust`: "none" gives prices and volume as traded, "split" applies later splits, "total" also dividends by
+        Yahoo's rule. `adj_close` is the total-adjusted close in every case. `base` adjusts to that day instead of to
+        the last known action. `as_of` gives what was believed at that moment, for bars and for actions.
+
+        Raises ConfigError for a symbol, date or name that can't be.
+        """
+        if timeframe != "1d":
+            raise ConfigError(f"there are no bars of the timeframe {timeframe!r}; there is 1d")
+        if adjust not in ADJUSTMENTS:
+            raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
+        shown = list(columns) if columns is not None else list(BAR_COLUMNS)
+        allowed = [*BAR_COLUMNS, "currency", "raw"]
+        unknown = [c for c in shown if c not in allowed]
+        if unknown:
+            raise ConfigError(f"no column {unknown[0]!r}; there is {', '.join(allowed)}")
+        names = _names(symbols)
+        first, last = to_date(start), to_date(end)
+        if first is not None and last is not None and first > last:
+            raise ConfigError(f"the start {first} lies after the end {last}")
+        wanted = _where(names, source)
+        if first is not None:
+            wanted &= (pl.col("date") >= first) & (pl.col("year") >= first.year)
+        if last is not None:
+            wanted &= (pl.col("date") <= last) & (pl.col("year") <= last.year)
+        moment = to_instant(as_of)
+        rows = _preferred(self._believed(BARS_1D, wanted, moment), ("symbol", "date"))
+        frame = adjust_bars(rows, self._actions(names, source, moment, to_date(base)), adjust)
+        return frame.sort("symbol", "date").select(shown)
+
+    def panel(
+        self,
+        field: str = "close",
+        *,
+        universe: str | None = None,
+        symbols: Symbols | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        adjust: Adjust = "none",
+        as_of: Day | None = None,
+        source: str | None = None,
+    ) -> pl.DataFrame:
+        """Return one row per session and one column per symbol, filled with `field`; null where there is no bar.
+
+        The symbols are those given, or all that were members of `universe` at some time between start and end.
+        """
+        if (universe is None) == (symbols is None):
+            raise ConfigError("a panel needs either a universe or symbols")
+        names = _names(symbols) if symbols is not None else self._members_between(str(universe), to_date(start), to_date(end))
+        bars = self.bars(
+            names, start, end, adjust=adjust, as_of=as_of, source=source, columns=["symbol", "date", field]
+        )
+        wide = bars.pivot("symbol", index="date", values=field, sort_columns=True)
+        return wide.sort("date")
+
+    def actions(
+        self, symbols: Symbols, *, as_of: Day | None = None, source: str | None = None
+    ) -> pl.DataFrame:
+        """Return splits and dividends, sorted by symbol and ex-date.
+
+        Columns: symbol, ex_date, kind (split, dividend), value (new shares per old one; cash per share of the ex-date
+        in `currency`), reference_close (the close before, in the shares of the ex-date), currency, source, known_from.
+        """
+        frame = self._actions(_names(symbols), source, to_instant(as_of), None)
+        order = [c for c in ACTIONS.schema if c not in ("source", "raw", "known_from")]
+        return frame.select(*order, "source", "known_from")
+
+    def revisions(self, symbols: Symbols | None = None, *, source: str | None = None) -> pl.DataFrame:
+        """Return the bars that a vendor changed later: what was believed from `known_from` until `known_to`."""
+        wanted = _where(_names(symbols) if symbols is not None else None, source)
+        frame = self._tables[BARS_1D.revisions.name].scan().filter(wanted).collect()
+        return frame.drop("year").sort("symbol", "date", "known_from")
+
+    def universe(self, name: str, on: Day | None = None) -> pl.DataFrame:
+        """Return the members of a universe on a day (now, where none is given): symbol, market, name, member_from, member_to."""
+        members = self._universe(name)
+        day = to_date(on)
+        if day is None:
+            members = members.filter(pl.col("member_to").is_null())
+        else:
+            began = pl.col("member_from").is_null() | (pl.col("member_from") <= day)
+            members = members.filter(began & (pl.col("member_to").is_null() | (pl.col("member_to") >= day)))
+        return members.select("symbol", "market", "name", "member_from", "member_to").sort("symbol")
+
+    def _universe(self, name: str) -> pl.DataFrame:
+        table = self._tables[UNIVERSE_MEMBERS.name].scan().collect()
+        members = table.filter(pl.col("universe") == name)
+        if members.is_empty():
+            known = ", ".join(table["universe"].unique().sort()) or "none; run `quantx refresh-universe`"
+            raise ConfigError(f"the lake has no universe {name!r}; it has {known}")
+        return members
+
+    def _members_between(self, name: str, start: date | None, end: date | None) -> list[str]:
+        members = self._universe(name)
+        if end is not None:
+            members = members.filter(pl.col("member_from").is_null() | (pl.col("member_from") <= end))
+        if start is not None:
+            members = members.filter(pl.col("member_to").is_null() | (pl.col("member_to") >= start))
+        return members["symbol"].unique().sort().to_list()
+
+    def _actions(
+        self, names: Sequence[str], source: str | None, moment: datetime | None, base: date | None
+    ) -> pl.DataFrame:
+        wanted = _where(names, source)
+        if base is not None:
+            wanted &= pl.col("ex_date") <= base
+        rows = _preferred(self._believed(ACTIONS, wanted, moment), ("symbol", "ex_date", "kind"))
+        return rows.sort("symbol", "ex_date", "kind")
+
+    def _believed(self, table: Table, wanted: pl.Expr, moment: datetime | None) -> pl.DataFrame:
+        """Return the rows that are believed now, or that were believed at `moment`."""
+        current = self._tables[table.name].scan().filter(wanted)
+        if moment is None:
+            return current.collect()
+        replaced = self._tables[table.revisions.name].scan().filter(wanted)
+        known = pl.col("known_from") <= moment
+        return pl.concat(
+            [current.filter(known), replaced.filter(known & (pl.col("known_to") > moment)).select(list(table.schema))]
+        ).collect()
+
+
+def _names(symbols: Symbols) -> list[str]:
+    given = [symbols] if isinstance(symbols, str) else list(symbols)
+    return list(dict.fromkeys(parse_symbol(s) for s in given))
+
+
+def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:
+    wanted = pl.lit(True)  # noqa: FBT003 — a literal of an expression
+    if names is not None:
+        wanted &= pl.col("symbol").is_in(list(names))
+    return wanted if source is None else wanted & (pl.col("source") == source)
+
+
+def _preferred(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Keep one row per key: that of the source which stands first in SOURCE_PRIORITY."""
+    if rows["source"].n_unique() <= 1:
+        return rows
+    ranks = {source: i for i, source in enumerate(SOURCE_PRIORITY)}
+    rank = pl.col("source").replace_strict(ranks, default=len(ranks), return_dtype=pl.Int32)
+    return rows.sort(rank, "source").unique(key, keep="first", maintain_order=True)

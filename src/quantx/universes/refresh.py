@@ -1,0 +1,41 @@
+"""Refreshing universes: read the source, compare with the last list, keep the intervals."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from quantx.core.tables import INSTANT, UNIVERSE_MEMBERS
+from quantx.universes.sources import MEMBERS
+
+
+def next_members(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.DataFrame:
+    """Return the membership intervals after a list was read on `today`; both frames have the columns of MEMBERS.
+
+    A list with intervals of its own (any date in it) is taken as it is. A plain list tells only who is a member now:
+    who is new becomes a member from today, who is missing was one until yesterday, and on the first reading everyone
+    has been a member since before the list began.
+    """
+    dated = listed["member_from"].is_not_null().any() or listed["member_to"].is_not_null().any()
+    if dated or stored.is_empty():
+        return listed
+    open_now = stored.filter(pl.col("member_to").is_null())
+    kept = open_now.join(listed, on="symbol", how="semi")
+    gone = open_now.join(listed, on="symbol", how="anti")
+    came = listed.join(open_now, on="symbol", how="anti")
+    return pl.concat(
+        [
+            stored.filter(pl.col("member_to").is_not_null()),
+            kept.update(listed.select("symbol", "market", "name"), on="symbol"),
+            gone.with_columns(pl.lit(today - timedelta(days=1)).alias("member_to")),
+            came.with_columns(pl.lit(today).alias("member_from")),
+        ]
+    ).select(list(MEMBERS))
+
+
+def as_table(members: pl.DataFrame, universe: str, phase: str, now: datetime) -> pl.DataFrame:
+    """Return members as rows of the curated table."""
+    return members.with_columns(
+        pl.lit(universe).alias("universe"), pl.lit(phase).alias("phase"), pl.lit(now).cast(INSTANT).alias("known_from")
+    ).select(list(UNIVERSE_MEMBERS.schema))
