@@ -62,7 +62,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level="warning",
+                log_level="error",  # curl offers HTTP/2 with each request, and uvicorn warns of each
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,

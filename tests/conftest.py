@@ -1,0 +1,95 @@
+"""What many tests share: recorded market data, and one PostgreSQL for the whole session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+
+from quantx.state.database import Database
+from quantx.state.embedded import EmbeddedPostgres
+
+# A slow machine is no failure; what was found once is tried again first.
+hypothesis.settings.register_profile("quantx", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("quantx")
+
+# Waits for the end of the test session, however it comes about (a kill closes the pipe, too), then ends every server
+# below the folder and removes the folder.
+_JANITOR = """
+import os, pathlib, shutil, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+root = pathlib.Path(sys.argv[1])
+sys.stdin.read()
+for pid_file in root.glob("*/postmaster.pid"):
+    try:
+        pid = int(pid_file.read_text().split()[0])
+        os.kill(pid, signal.SIGQUIT)
+        for _ in range(200):
+            os.kill(pid, 0)
+            time.sleep(0.02)
+    except (OSError, ValueError, IndexError):
+        pass
+shutil.rmtree(root, ignore_errors=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """The folder of recorded market data; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("QUANTX_MARKET_DATA") or Path(__file__).parents[2] / "shared" / "market-data")
+    if not folder.is_dir():
+        pytest.skip("no recorded market data; QUANTX_MARKET_DATA names its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Callable[[], Path]]:
+    """Gives new folders for embedded servers; when the session ends, so do the servers in them.
+
+    The embedded server opens the folders above its own for everybody, so that these lie apart from pytest's.
+    """
+    root = Path(tempfile.mkdtemp(prefix="quantx-tests-")).resolve()
+    janitor = subprocess.Popen(
+        [sys.executable, "-c", _JANITOR, str(root)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    yield lambda: root / uuid.uuid4().hex[:8]
+    assert janitor.stdin is not None
+    janitor.stdin.close()
+    janitor.wait(30)
+
+
+@pytest.fixture(scope="session")
+def database_url(server_folder: Callable[[], Path]) -> str:
+    """The address of a PostgreSQL server that all tests of the session share."""
+    url = EmbeddedPostgres(server_folder()).start()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for faster in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 300"):
+            connection.execute(f"alter system set {faster}")
+        connection.execute("select pg_reload_conf()")
+    return url
+
+
+@pytest.fixture
+def empty_database_url(database_url: str) -> Iterator[str]:
+    """The address of a database of its own for one test, without a schema."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        yield database_url.replace("/postgres?", f"/{name}?")
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database(empty_database_url: str) -> Iterator[Database]:
+    """A database with our schema and nothing in it."""
+    opened = Database(empty_database_url)
+    yield opened
+    opened.close()
