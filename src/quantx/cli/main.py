@@ -1,0 +1,67 @@
+"""The command line: decode, call one service, print, set an exit code (0 done, 1 finished with failures, 2 usage)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import structlog
+import typer
+from rich.markup import escape
+
+from quantx.cli import data, setup, show
+from quantx.cli.output import err
+from quantx.errors import ProviderError, QuantxError
+
+app = typer.Typer(
+    name="quantx",
+    help="Market data that you own and can trust: collect, keep, curate and query it, locally or in your cloud account.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for module in (setup, data, show):
+    module.register(app)
+
+FAILURES, USAGE = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (the process's arguments by default) and return its exit code."""
+    _configure_logging()
+    try:
+        app(args=list(argv) if argv is not None else None, prog_name="quantx")
+    except SystemExit as ended:  # how Typer ends, with the code that the command set, or 2 for a wrong usage
+        return int(ended.code or 0)
+    except KeyboardInterrupt:
+        err.print("stopped")
+        return FAILURES
+    except ProviderError as error:
+        err.print(f"[red]{type(error).__name__}:[/red] {escape(str(error))}")
+        return FAILURES
+    except QuantxError as error:
+        err.print(f"[red]{type(error).__name__}:[/red] {escape(str(error))}")
+        return USAGE
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _configure_logging() -> None:
+    """Log events to stderr: for people on a terminal, as JSON elsewhere; the level comes with the settings."""
+    renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its lines repeat what our errors say

@@ -1,0 +1,74 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from quantx.errors import ConfigError
+from quantx.settings import Settings, load_settings
+
+UseLocal = Annotated[
+    bool, typer.Option("--use-local", help="Use ./data and the embedded PostgreSQL, whatever the environment says.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Symbols = Annotated[str | None, typer.Option(help="Symbols with commas between, as in AAPL,BRK.B,0700.HK.")]
+Universe = Annotated[str | None, typer.Option(help="A universe that was refreshed before.")]
+Phase = Annotated[str | None, typer.Option(help="All universes of a phase.")]
+MaxWorkers = Annotated[int | None, typer.Option(min=1, max=64, help="Concurrent requests of this process.")]
+ChunkSize = Annotated[int | None, typer.Option(min=1, max=32, help="Tasks taken and stored together.")]
+
+
+def exits(command: Callable[..., int]) -> Callable[..., None]:
+    """Turn the exit code that a command returns into how Typer ends."""
+
+    @functools.wraps(command)
+    def ending(*args: Any, **values: Any) -> None:
+        code = command(*args, **values)
+        if code:
+            raise typer.Exit(code)
+
+    return ending
+
+
+def settings_for(use_local: bool, **flags: Any) -> Settings:
+    """Return the settings with the flags above them, and apply the log level."""
+    if use_local:
+        flags |= {"lake_url": "./data/lake", "state_url": "./data/state", "queue_url": "postgresql"}
+    settings = load_settings(**flags)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level])
+    )
+    return settings
+
+
+def split_symbols(text: str | None) -> tuple[str, ...]:
+    """Return the symbols of a comma-separated list."""
+    if text is None:
+        return ()
+    symbols = tuple(part for part in text.split(",") if part.strip())
+    if not symbols:
+        raise ConfigError("--symbols names none; write them as in --symbols AAPL,MSFT")
+    return symbols
+
+
+def parse_day(text: str, option: str) -> date:
+    """Return the date that an option gives."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{option} {text!r} is no date; write it as in 2024-01-31") from None
+
+
+def existing_folder(path: Path | None, option: str) -> Path | None:
+    """Return the folder, or say that it is not there."""
+    if path is not None and not path.is_dir():
+        raise ConfigError(f"{option} {path} is no folder")
+    return path

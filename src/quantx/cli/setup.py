@@ -1,0 +1,87 @@
+"""Commands that set up: init, config, sandbox, demo."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantx.cli.options import Json, UseLocal, existing_folder, exits, settings_for
+from quantx.cli.output import out, print_json, print_table
+from quantx.errors import ConfigError
+from quantx.pipeline.platform import open_platform
+from quantx.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("init")(exits(init))
+    app.command("config")(exits(config))
+    app.command("sandbox")(exits(sandbox))
+
+
+def init(use_local: UseLocal = False) -> int:
+    """Write config/universes.yaml and config/settings.yaml where they are missing, and create the lake and the state.
+
+    Example: quantx init
+    """
+    folder = Path("config")
+    try:
+        folder.mkdir(exist_ok=True)
+        for name in ("universes.yaml", "settings.yaml"):
+            path = folder / name
+            if path.exists():
+                out.print(f"kept    {path}")
+            else:
+                path.write_text(resources.files("quantx.cli").joinpath("templates", name).read_text("utf-8"), "utf-8")
+                out.print(f"written {path}")
+    except OSError as error:
+        raise ConfigError(f"cannot write {folder}: {error.strerror}") from error
+    with open_platform(settings_for(use_local)) as platform:
+        out.print(f"lake    {platform.location.url}")
+        out.print(f"state   {platform.database.shown_url}")
+    return 0
+
+
+def config(json: Json = False, use_local: UseLocal = False) -> int:
+    """Show every setting in force, with secrets hidden.
+
+    Example: quantx config --json
+    """
+    shown = settings_for(use_local).redacted()
+    if json:
+        print_json(shown)
+    else:
+        fields = Settings.model_fields
+        rows = [{"setting": n, "value": v, "meaning": fields[n].description} for n, v in shown.items()]
+        print_table("settings", rows)
+    return 0
+
+
+def sandbox(
+    data: Annotated[Path | None, typer.Option(help="A folder of daily files or recorded replies; a synthetic market without it.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    now: Annotated[str | None, typer.Option(help="The vendor's clock stands still here: a date (its end, UTC) or an instant.")] = None,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds before each reply.")] = 0.0,
+    quota: Annotated[str | None, typer.Option(help="429 beyond it: 2/s, 200/min.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="kind=rate, as in 429=0.05; may be repeated.")] = None,
+    revise: Annotated[list[str] | None, typer.Option(help="SYMBOL:DATE:FIELD:VALUE, as traded; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the synthetic market and the faults.")] = 7,
+) -> int:
+    """Serve a stand-in of Yahoo's chart API on 127.0.0.1, from files or a synthetic market, until it is stopped.
+
+    Example: quantx sandbox --data FOLDER --port 8765 --now 2016-12-30
+    """
+    from quantx.sandbox import Sandbox, load_market, serve
+
+    market = load_market(existing_folder(data, "--data"), seed=seed)
+    app = Sandbox(market, now=now, latency=latency, quota=quota, faults=fault or (), revisions=revise or (), seed=seed)
+
+    def ready(url: str) -> None:
+        out.print(f"{url} speaks Yahoo's chart wire for {len(market.symbols):,} symbols ({market.kind} market)")
+        out.print(f"use it: export QUANTX_YFINANCE_BASE_URL={url}")
+
+    serve(app, port=port, on_ready=ready)
+    return 0

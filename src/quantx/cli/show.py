@@ -1,0 +1,149 @@
+"""Commands that look: status, show-manifest, tasks list, query."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from quantx.cli.options import Json, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.output import err, out, print_json, print_table
+from quantx.core.prices import ADJUSTMENTS
+from quantx.errors import ConfigError
+from quantx.pipeline.manifest import manifest_of
+from quantx.pipeline.platform import open_platform
+from quantx.pipeline.status import status_of
+from quantx.reader.lake import Lake
+from quantx.lake.store import open_location
+
+_SHOWN = 40  # rows of a table on the terminal
+
+tasks = typer.Typer(help="Look at the tasks.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("status")(exits(status))
+    app.command("show-manifest")(exits(show_manifest))
+    app.command("query")(exits(query))
+    tasks.command("list")(exits(tasks_list))
+    app.add_typer(tasks, name="tasks")
+
+
+def status(json: Json = False, use_local: UseLocal = False) -> int:
+    """Show runs, tasks, the queue, closed vendors and how fresh the universes are.
+
+    Example: quantx status --json
+    """
+    with open_platform(settings_for(use_local)) as platform:
+        facts = status_of(platform)
+    if json:
+        print_json(facts)
+        return 0
+    print_table("runs", facts["runs"], ["id", "kind", "created_at", "tasks", "success", "failed", "skipped", "rows_new", "rows_changed", "rows_rejected"])
+    print_table("tasks", [facts["tasks"]])
+    print_table("queue", [facts["queue"]])
+    print_table("vendors that are left alone", facts["closed"])
+    print_table("universes", facts["universes"])
+    return 0
+
+
+def show_manifest(
+    json: Json = False,
+    all_series: Annotated[bool, typer.Option("--all", help=f"All series, not only the first {_SHOWN}.")] = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Show what the lake holds: tables with their versions and sizes, and each series with its sessions.
+
+    Example: quantx show-manifest --json
+    """
+    with open_platform(settings_for(use_local)) as platform:
+        facts = manifest_of(platform)
+    if json:
+        print_json(facts)
+        return 0
+    out.print(f"lake {facts['lake']}")
+    print_table("tables", facts["tables"], ["table", "version", "rows", "files", "megabytes"])
+    series = facts["series"]
+    shown = series if all_series else series[:_SHOWN]
+    print_table("series", shown, ["source", "symbol", "first", "last", "rows", "revised", "rejected", "vendor_has_nothing", "last_error"])
+    if len(shown) < len(series):
+        out.print(f"… {len(series) - len(shown):,} more series; --all shows them")
+    return 0
+
+
+def tasks_list(
+    state: Annotated[str | None, typer.Option(help="pending, leased, landed, done or failed.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only the tasks of this run.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest first.")] = 50,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """List tasks, the newest first.
+
+    Example: quantx tasks list --state failed
+    """
+    states = ("pending", "leased", "landed", "done", "failed")
+    if state is not None and state not in states:
+        raise ConfigError(f"--state {state!r} must be one of {', '.join(states)}")
+    with open_platform(settings_for(use_local)) as platform:
+        rows = platform.database.rows("tasks.list_tasks", state=state, run_id=run, most=most)
+    columns = ["id", "kind", "symbol", "window_start", "window_end", "state", "attempts", "rows_new", "rows_changed", "rows_rejected", "last_error"]
+    print_json(rows) if json else print_table("tasks", rows, columns)
+    return 0
+
+
+def query(
+    symbols: Annotated[str, typer.Option(help="Symbols with commas between.")],
+    start: Annotated[str | None, typer.Option(help="First day.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
+    adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
+    as_of: Annotated[str | None, typer.Option(help="What was believed then: a date, or an instant as in 2024-01-31T15:30:00Z.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
+    format: Annotated[str, typer.Option(help="table, csv or parquet.")] = "table",  # noqa: A002 — the option's name
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    use_local: UseLocal = False,
+) -> int:
+    """Read daily bars from the lake; no database is needed.
+
+    Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total --format csv -o bars.csv
+    """
+    settings = settings_for(use_local)
+    how = next((a for a in ADJUSTMENTS if a == adjust), None)
+    if how is None:
+        raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
+    if format not in ("table", "csv", "parquet"):
+        raise ConfigError(f"--format {format!r} must be table, csv or parquet")
+    if format == "parquet" and output is None:
+        raise ConfigError("--format parquet needs a file: -o bars.parquet")
+    lake = Lake(open_location(settings.lake_url, settings, create=False))
+    names = split_symbols(symbols)
+    bars = lake.bars(names, start, end, adjust=how, as_of=as_of, source=source)
+    if bars.is_empty():
+        err.print(f"no bars of {', '.join(names)} there; `quantx show-manifest` shows what the lake holds")
+    _write(bars, format, output)
+    return 0
+
+
+def _write(bars: pl.DataFrame, format: str, output: Path | None) -> None:  # noqa: A002 — the option's name
+    try:
+        if format == "parquet":
+            bars.write_parquet(output or "")
+        elif format == "csv":
+            text = bars.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+            output.write_text(text) if output else sys.stdout.write(text)
+        elif output is not None:
+            raise ConfigError("--format table is for the screen; use --format csv or parquet with -o")
+        elif bars.height:
+            _print_bars(bars)
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _print_bars(bars: pl.DataFrame) -> None:
+    rows: list[dict[str, Any]] = bars.drop("known_from").tail(_SHOWN).to_dicts()
+    title = f"{bars.height:,} bars" + (f", the last {_SHOWN}" if bars.height > _SHOWN else "")
+    print_table(title, rows)
