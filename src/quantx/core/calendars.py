@@ -5,6 +5,7 @@ A session is a `date`; instants are aware and in UTC. The calendars hold ad-hoc 
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -48,7 +49,7 @@ class Calendar:
 
     def back(self, session: date, count: int) -> date:
         """Return the session `count` sessions before `session` (or before the first session on or after it)."""
-        i = bisect_left(self.days, session)
+        i = min(bisect_left(self.days, session), len(self.days) - 1)
         return self.days[max(0, i - count)]
 
     def _index(self, session: date) -> int:
@@ -63,9 +64,11 @@ def calendar(code: str) -> Calendar:
     """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
     import exchange_calendars  # pulls in pandas (1.6 s): only those who plan or curate pay for it
 
-    bound: Any = exchange_calendars.get_calendar(code).bound_min()
-    start = max(_EARLIEST, bound.date()) if bound is not None else _EARLIEST
-    schedule = exchange_calendars.get_calendar(code, start=start.isoformat()).schedule
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # exchange_calendars 4.13 uses what pandas 3.1 deprecates
+        bound: Any = exchange_calendars.get_calendar(code).bound_min()
+        start = max(_EARLIEST, bound.date()) if bound is not None else _EARLIEST
+        schedule = exchange_calendars.get_calendar(code, start=start.isoformat()).schedule
     return Calendar(
         code,
         tuple(day.date() for day in schedule.index),

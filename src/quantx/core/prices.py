@@ -31,7 +31,9 @@ def factors_after(actions: pl.DataFrame, factor: pl.Expr, *, key: str = "symbol"
     )
 
 
-def with_factor(frame: pl.DataFrame, steps: pl.DataFrame, name: str, *, on: str = "date", key: str = "symbol") -> pl.DataFrame:
+def with_factor(
+    frame: pl.DataFrame, steps: pl.DataFrame, name: str, *, on: str = "date", key: str = "symbol"
+) -> pl.DataFrame:
     """Add the column `name`: the product of all factors with an ex-date after `frame[on]`, 1.0 where there is none."""
     if steps.is_empty():
         return frame.with_columns(pl.lit(1.0).alias(name))

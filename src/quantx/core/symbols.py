@@ -69,8 +69,10 @@ def parse_symbol(text: str) -> str:
     >>> parse_symbol("brk.b"), parse_symbol("0700.HK")
     ('BRK.B', '0700.HK')
     """
-    symbol = text.strip().upper()
-    if len(symbol) <= _LONGEST and symbol.isascii():
+    text = text.strip()
+    symbol = text.upper()
+    # The text, not its capitals: those of some foreign letters are ASCII.
+    if len(symbol) <= _LONGEST and text.isascii():
         venue = _venue_by_suffix(symbol)
         if venue is not None and _PATTERNS[venue.market].fullmatch(symbol):
             return symbol
