@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import lzma
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import polars as pl
 import pytest
 
+from quantx.sandbox import Dividend, Market
 from quantx.sandbox.market import split_of
 
 BEFORE, SPLIT = date(2014, 6, 6), date(2014, 6, 9)
@@ -47,6 +49,14 @@ def test_adjclose_follows_yahoos_rule_in_the_units_of_the_day(small, rows):
     assert bars[date(2014, 6, 12)]["adjclose"] == bars[date(2014, 6, 12)]["close"]
     assert bars[date(2014, 6, 11)]["adjclose"] == pytest.approx(53.5 * second, rel=1e-7)
     assert bars[date(2014, 6, 4)]["adjclose"] == pytest.approx(51 * first * second, rel=1e-7)
+
+
+def test_a_dividend_on_the_day_of_a_split_is_in_new_shares(small, ask, rows):
+    both = replace(small.histories["ACME.B"], dividends=(Dividend(SPLIT, 0.52),))
+    market = Market("files", {"ACME.B": both})
+    _, chart = ask(market, "2014-06-20", "ACME-B", range="max")
+    assert [paid["amount"] for paid in chart["result"][0]["events"]["dividends"].values()] == [0.52]
+    assert rows(market, "2014-06-20", "ACME-B")[BEFORE]["adjclose"] == pytest.approx(52 * (1 - 0.52 / 52), rel=1e-7)
 
 
 def test_a_dividend_after_the_clock_is_not_in_adjclose(small, rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError
-from quantx.sandbox import load_market
+from quantx.sandbox import Sandbox, load_market
 from quantx.sandbox.synthetic import dirt, script
 
 TODAY = date(2024, 12, 31)
@@ -109,6 +110,13 @@ def test_the_script_takes_the_last_three_sessions(synthetic, rows):
     assert right[late.field] == pytest.approx(late.right, rel=1e-7)
     assert wrong["low"] <= wrong["close"] <= wrong["high"]  # no rule can catch it, only the vendor
     assert abs(late.wrong / late.right - 1) > 1e-3
+
+
+def test_a_revision_ends_a_wrong_value(synthetic):
+    late = script(synthetic).correction
+    sandbox = Sandbox(synthetic, now=late.date, revisions=[f"{late.symbol}:{late.date}:close:50.5"])
+    reply = json.loads(sandbox.vendor.answer(late.symbol, {"range": "1d"}).body)
+    assert reply["chart"]["result"][0]["indicators"]["quote"][0]["close"] == [50.5]
 
 
 def test_nothing_else_happens_while_the_script_runs(synthetic):

@@ -56,14 +56,25 @@ def test_rows_are_chosen_by_the_opening_of_their_session(small, ask, at):
 
 @pytest.mark.parametrize(
     ("name", "first"),
-    [("1d", 20), ("5d", 16), ("1mo", 2), ("ytd", 2), ("max", 2), (None, 20)],
+    [
+        ("1d", date(2024, 12, 31)),
+        ("5d", date(2024, 12, 24)),
+        ("1mo", date(2024, 12, 2)),
+        ("3mo", date(2024, 9, 30)),
+        ("1y", date(2024, 1, 2)),
+        ("10y", date(2015, 1, 2)),
+        ("ytd", date(2024, 1, 2)),
+        ("max", date(2015, 1, 2)),
+    ],
 )
-def test_a_range_ends_at_the_clock(small, rows, name, first):
-    params = {"range": name} if name else {"range": "", "period1": ""}
-    if not name:
-        params = {"range": "1d"}
-    days = sorted(rows(small, "2014-06-20", "ACME-B", **params))
-    assert (days[0], days[-1]) == (date(2014, 6, first), date(2014, 6, 20))
+def test_a_range_ends_at_the_clock(synthetic, rows, name, first):
+    days = sorted(rows(synthetic, "2024-12-31", "QXAC", range=name))
+    assert (days[0], days[-1]) == (first, date(2024, 12, 31))
+
+
+def test_without_a_range_the_last_session_is_meant(small, ask, at):
+    _, chart = ask(small, "2014-06-21", "ACME-B")
+    assert chart["result"][0]["timestamp"] == [at("2014-06-20T13:30:00")]
 
 
 def test_nulls_stay_nulls(synthetic, ask, at):
