@@ -53,15 +53,17 @@ class DailyBarRules(dy.Schema):
 
     @dy.rule()
     def high_is_highest(cls) -> pl.Expr:
-        return pl.col("high") * (1 + _ROUNDING) >= pl.max_horizontal("open", "close", "low").fill_nan(None)
+        high = pl.col("high").fill_nan(None)
+        return high + high.abs() * _ROUNDING >= pl.max_horizontal(pl.col("open", "close", "low").fill_nan(None))
 
     @dy.rule()
     def low_is_lowest(cls) -> pl.Expr:
-        return pl.col("low") * (1 - _ROUNDING) <= pl.min_horizontal("open", "close", "high").fill_nan(None)
+        low = pl.col("low").fill_nan(None)
+        return low - low.abs() * _ROUNDING <= pl.min_horizontal(pl.col("open", "close", "high").fill_nan(None))
 
     @dy.rule()
     def volume_valid(cls) -> pl.Expr:
-        return pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME).fill_null(False)
+        return pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME, closed="left").fill_null(False)
 
     @dy.rule()
     def session_of_calendar(cls) -> pl.Expr:
