@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from quantx.cli.demo.run import demo
 from quantx.cli.options import Json, UseLocal, existing_folder, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
@@ -17,6 +18,7 @@ from quantx.settings import Settings
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    app.command("demo")(exits(demo))
     app.command("init")(exits(init))
     app.command("config")(exits(config))
     app.command("sandbox")(exits(sandbox))

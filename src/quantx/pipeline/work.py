@@ -262,7 +262,7 @@ class Worker:
             )
             self.platform.queue.delete(message)
             self.progress.failed += 1
-            log.warning("task.failed", symbol=s.symbol, error=str(error), error_class=type(error).__name__)
+            log.info("task.failed", symbol=s.symbol, error=str(error), error_class=type(error).__name__)
         else:
             self.platform.queue.extend(message, delay)
 

@@ -1,0 +1,206 @@
+"""Runs the story: sandbox, embedded default, backfill, three daily updates, and what can be seen afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import defaultdict
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import polars as pl
+import typer
+import yaml
+
+from quantx.cli.demo.page import Chapter, Findings, write_page
+from quantx.cli.demo.script import Story, story_of
+from quantx.cli.options import existing_folder, settings_for
+from quantx.cli.output import out, print_table
+from quantx.core.model import Window
+from quantx.core.rules import RULES
+from quantx.core.symbols import venue_of
+from quantx.core.tables import QUARANTINE
+from quantx.errors import ConfigError
+from quantx.pipeline.manifest import manifest_of
+from quantx.pipeline.membership import refresh_universes
+from quantx.pipeline.plan import Plan, Scope, plan_backfill, plan_daily
+from quantx.pipeline.platform import Platform, open_platform
+from quantx.pipeline.report import run_totals
+from quantx.pipeline.work import Worker
+from quantx.reader.lake import Lake
+from quantx.sandbox import Market, Sandbox, load_market, running
+
+_MARK = ".quantx-demo"  # only a folder with this file is ever emptied
+_PHASE = "demo"
+_SHOWN = 12
+_FAILURES_SHOWN = 2
+
+
+def demo(
+    data: Annotated[Path | None, typer.Option(help="A folder of daily files; a synthetic market without it.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where lake, state and report go; emptied if an earlier demo made it.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Of the synthetic market.")] = 7,
+) -> int:
+    """Show the whole path in a minute: a vendor's stand-in, a backfill, three daily updates, and a report with charts.
+
+    Example: quantx demo --data FOLDER
+    """
+    began = time.monotonic()
+    market = load_market(existing_folder(data, "--data"), seed=seed)
+    story = story_of(market)
+    _prepare(folder, market)
+    sandbox = Sandbox(market, now=story.before)
+    with running(sandbox) as url:
+        settings = settings_for(
+            False,
+            lake_url=str(folder.absolute() / "lake"),
+            state_url=str(folder.absolute() / "state"),
+            universe_path=folder / "universes.yaml",
+            yfinance_base_url=url,
+            yfinance_quota="unlimited",
+            max_attempts=2,
+            log_level="ERROR",  # the story tells what fails
+        )
+        with open_platform(settings) as platform:
+            kind = "an invented market (every name says so)" if market.kind == "synthetic" else f"files of {data}"
+            out.print(f"[bold]A stand-in of Yahoo[/bold] serves {len(market.symbols)} symbols from {kind} at {url}")
+            chapters = _tell(platform, market, story, url)
+            findings = _find(platform, market, story, chapters)
+            _show(platform, findings)
+            page = write_page(folder / "report.html", findings)
+    out.print(f"\n[bold]Where everything lies[/bold] (made in {time.monotonic() - began:.0f} s)")
+    out.print(f"  report   {page.absolute()}  (open it in a browser)")
+    out.print(f"  lake     {folder / 'lake'}  (raw replies, Delta tables, run reports)")
+    out.print(f"  state    {folder / 'state'}  (PostgreSQL)")
+    out.print(f"  next     QUANTX_LAKE_URL={folder / 'lake'} quantx query --symbols {findings.symbol} --adjust split")
+    return 0
+
+
+def _prepare(folder: Path, market: Market) -> None:
+    """Make an empty folder with a universe per market of the vendor."""
+    if folder.exists():
+        if not (folder / _MARK).exists() and any(folder.iterdir()):
+            raise ConfigError(f"{folder} holds files that no demo made; choose another with --folder")
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True)
+        (folder / _MARK).touch()
+    except OSError as error:
+        raise ConfigError(f"cannot make {folder}: {error.strerror}") from error
+    members: dict[str, list[str]] = defaultdict(list)
+    for symbol in market.histories:
+        members[venue_of(symbol).market].append(symbol)
+    universes = {
+        f"demo_{name}": {"market": name, "type": "static", "symbols": symbols} for name, symbols in sorted(members.items())
+    }
+    (folder / "universes.yaml").write_text(yaml.safe_dump({"phases": {_PHASE: universes}}, sort_keys=False))
+
+
+def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Chapter]:
+    """Run the backfill and the three updates, and return what each did."""
+    with httpx.Client(base_url=url) as control:
+
+        def command(name: str, **body: object) -> None:
+            control.post(f"/_sandbox/{name}", json=body).raise_for_status()
+
+        revision = story.revision
+        if not revision.scripted:
+            where = {"symbol": revision.symbol, "date": str(revision.date), "field": revision.field}
+            command("revise", **where, value=revision.wrong)
+        refreshed = refresh_universes(platform, phase=_PHASE, name=None)
+        out.print(f"[bold]Universes[/bold] refreshed: {', '.join(f'{r.universe} ({r.members})' for r in refreshed)}\n")
+        scope = Scope(phase=_PHASE)
+        plan = plan_backfill(platform, scope, Window(story.first, story.before), source="yahoo")
+        chapters = [_carry_out(platform, plan, f"Backfill to {story.before}", "the vendor's whole history, one request per symbol")]
+
+        command("now", now=str(story.split_session))
+        told = f"{story.split_symbol} splits: one new action, no bar rewritten" if story.split_symbol else "a quiet session"
+        chapters.append(_update(platform, scope, story.split_session, told))
+
+        command("now", now=str(story.correction_session))
+        if not revision.scripted:
+            command("revise", **where, value=revision.right)
+        told = f"the vendor corrects {revision.field} of {revision.symbol} on {revision.date}: the old value stays findable"
+        chapters.append(_update(platform, scope, story.correction_session, told))
+
+        command("now", now=str(story.outage_session))
+        command("fault", kind="502", rate=1.0)
+        chapters.append(_update(platform, scope, story.outage_session, "the vendor shows an outage page: nothing is lost, nothing is stored"))
+        command("fault", kind="502", rate=0.0)
+        chapters.append(_update(platform, scope, story.outage_session, "the vendor is back: the same command fills the gap"))
+    return chapters
+
+
+def _update(platform: Platform, scope: Scope, session: date, told: str) -> Chapter:
+    plan = plan_daily(platform, scope, source="yahoo", lookback=platform.settings.lookback_days)
+    return _carry_out(platform, plan, f"Daily update of {session}", told)
+
+
+def _carry_out(platform: Platform, plan: Plan, title: str, told: str) -> Chapter:
+    began = time.monotonic()
+    Worker(platform).run(task_ids=plan.task_ids)
+    chapter = Chapter(title, told, round(time.monotonic() - began, 1), run_totals(platform, plan.run_id))
+    t = chapter.totals
+    failures = platform.database.rows("runs.run_failures", run_id=plan.run_id)
+    out.print(f"[bold]{title}[/bold] — {told}")
+    out.print(
+        f"  {t['requests']} requests, {t['success']} symbols done, {t['failed']} failed;"
+        f" {t['rows_new']:,} new rows, {t['rows_changed']} revised, {t['rows_rejected']} rejected; {chapter.seconds} s"
+    )
+    for failure in failures[:_FAILURES_SHOWN]:
+        out.print(f"  not served: {failure['symbol']}: {failure['error_class']}: {failure['last_error']}")
+    if len(failures) > _FAILURES_SHOWN:
+        out.print(f"  … and {len(failures) - _FAILURES_SHOWN} more; the run's report names all")
+    out.print()
+    return chapter
+
+
+def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapter]) -> Findings:
+    """Read the lake as any user would."""
+    lake = Lake(platform.location)
+    symbol = story.split_symbol or next(iter(market.histories))
+    quarantine = platform.tables[QUARANTINE.name].scan().sort("symbol", "date").collect()
+    return Findings(
+        source="an invented market" if market.kind == "synthetic" else "recorded files",
+        chapters=chapters,
+        symbol=symbol,
+        as_traded=lake.bars(symbol),
+        split_adjusted=lake.bars(symbol, adjust="split"),
+        total_adjusted=lake.bars(symbol, adjust="total"),
+        actions=lake.actions(symbol),
+        revisions=lake.revisions(),
+        quarantine=quarantine,
+        recent=lake.bars(list(market.histories), start=_weeks_before(story.outage_session)),
+        manifest=manifest_of(platform),
+    )
+
+
+def _weeks_before(day: date) -> date:
+    return date.fromordinal(day.toordinal() - 12 * 7)
+
+
+def _show(platform: Platform, found: Findings) -> None:
+    print_table("The lake", found.manifest["tables"], ["table", "version", "rows", "files", "megabytes"])
+    series: list[dict[str, Any]] = found.manifest["series"]
+    columns = ["symbol", "first", "last", "rows", "revised", "rejected", "vendor_has_nothing"]
+    print_table(f"Series (the first {min(_SHOWN, len(series))} of {len(series)})", series[:_SHOWN], columns)
+    rejected = found.quarantine.head(_SHOWN).select("symbol", "date", "rules", "row").to_dicts()
+    for row in rejected:
+        row["why"] = "; ".join(RULES[rule] for rule in row["rules"].split(","))
+    print_table(f"Quarantined ({found.quarantine.height}): kept with the rule and the payload, never shown as data", rejected, ["symbol", "date", "why"])
+    shown = [
+        {"symbol": r["symbol"], "date": r["date"], "close": r["close"], "volume": r["volume"], "believed_from": r["known_from"], "until": r["known_to"]}
+        for r in found.revisions.to_dicts()
+    ]
+    print_table("Revised: what was believed before", shown)
+    around = found.actions.filter(pl.col("kind") == "split").tail(1)
+    if around.height:
+        day = around["ex_date"][0]
+        both = found.as_traded.join(found.split_adjusted, on="date", suffix="_adjusted").select(
+            "date", "close", "volume", pl.col("close_adjusted"), pl.col("volume_adjusted")
+        )
+        at = both.with_row_index().filter(pl.col("date") >= day)["index"].head(1)
+        rows = both.slice(max(0, int(at[0]) - 3), 6).to_dicts() if at.len() else both.tail(6).to_dicts()
+        print_table(f"{found.symbol} around its split of {day} ({around['value'][0]:g} for 1): as traded, and split-adjusted", rows)

@@ -1,0 +1,93 @@
+"""What the demonstration tells: which session has a split, which a correction, which an outage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from quantx.core.calendars import calendar
+from quantx.core.symbols import venue_of
+from quantx.errors import ConfigError
+from quantx.sandbox import Market
+from quantx.sandbox.synthetic import SyntheticMarket, script
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A value that the vendor shows wrong at first and right later, as traded."""
+
+    symbol: str
+    date: date
+    field: str
+    wrong: float
+    right: float
+    scripted: bool  # the market does it by itself; otherwise the demonstration tells the sandbox
+
+
+@dataclass(frozen=True)
+class Story:
+    """Four moments of the vendor's clock and what happens in them."""
+
+    first: date  # where the history begins
+    before: date  # the backfill ends here
+    split_session: date
+    split_symbol: str | None  # None: no split among the files' sessions
+    correction_session: date
+    revision: Revision
+    outage_session: date
+
+
+def story_of(market: Market) -> Story:
+    """Return the story of a market; ConfigError for one that has no daily files."""
+    if isinstance(market, SyntheticMarket):
+        told = script(market)
+        c = told.correction
+        return Story(
+            min(market.sessions),
+            told.before,
+            told.split_session,
+            told.split_symbol,
+            told.correction_session,
+            Revision(c.symbol, c.date, c.field, c.wrong, c.right, scripted=True),
+            told.outage_session,
+        )
+    if not market.histories:
+        raise ConfigError("the demonstration needs daily files; recorded replies stand still. Try `quantx sandbox --data`")
+    return _story_of_files(market)
+
+
+def _story_of_files(market: Market) -> Story:
+    """Choose the last split that two more sessions follow, and a value that is shown wrong for one session."""
+    bars = {s: market.as_traded(s).drop_nulls() for s in market.histories}
+    last = max(frame["date"].max() for frame in bars.values() if frame.height)  # type: ignore[type-var]
+    first = min(frame["date"].min() for frame in bars.values() if frame.height)  # type: ignore[type-var]
+    assert isinstance(first, date)
+    assert isinstance(last, date)
+    splits = [(s, x.date) for s, x in market.splits_between(first, last) if _sessions_after(s, x.date, last) >= 3]
+    symbol, day = max(splits, key=lambda pair: pair[1]) if splits else (None, None)
+    code = venue_of(symbol or next(iter(bars))).calendar
+    known = calendar(code).sessions(first, last)
+    if len(known) < 10:
+        raise ConfigError("the demonstration needs files of at least ten sessions")
+    at = known.index(day) if day is not None else len(known) - 3
+    before, one, two, three = known[at - 1 : at + 3]
+    return Story(first, before, one, symbol, two, _mistake(bars, symbol, one), three)
+
+
+def _sessions_after(symbol: str, day: date, last: date) -> int:
+    known = calendar(venue_of(symbol).calendar)
+    return len(known.sessions(day, last)) if known.is_session(day) else 0
+
+
+def _mistake(bars: dict[str, pl.DataFrame], other_than: str | None, day: date) -> Revision:
+    """Take a symbol's close on that day and show it at the middle of the day's range first."""
+    for symbol, frame in bars.items():
+        row = frame.filter(pl.col("date") == day)
+        if symbol != other_than and row.height:
+            low, high, right = row["low"][0], row["high"][0], row["close"][0]
+            wrong = round((low + high) / 2, 2)
+            if low <= wrong <= high and abs(wrong - right) > right * 1e-4:
+                return Revision(symbol, day, "close", wrong, right, scripted=False)
+    raise ConfigError(f"no second symbol has a bar on {day}; the demonstration needs two")
