@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quantx.errors import ConfigError
@@ -21,14 +21,16 @@ _QUOTA = re.compile(r"(\d+(?:\.\d+)?)/(s|min)")
 
 
 def _names(field: str, *earlier: str) -> AliasChoices:
-    """Return the variable of a field and the earlier names that stand for it."""
-    return AliasChoices(field, f"QUANTX_{field.upper()}", *earlier)
+    """Return the variable of a field and the earlier names that stand for it, the first to be found wins."""
+    return AliasChoices(f"QUANTX_{field.upper()}", *earlier)
 
 
 class Settings(BaseSettings):
     """The configuration of one installation; read it with `load_settings`."""
 
-    model_config = SettingsConfigDict(env_prefix="QUANTX_", frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="QUANTX_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
+    )
 
     lake_url: str = Field("./data/lake", description="where the lake lies: file:///…, az://container/prefix, s3://…")
     state_url: str = Field(
@@ -41,7 +43,11 @@ class Settings(BaseSettings):
         description="the file that declares the universes",
     )
     max_workers: int = Field(
-        8, ge=1, le=64, validation_alias=_names("max_workers", "MAX_WORKERS"), description="concurrent requests per worker"
+        8,
+        ge=1,
+        le=64,
+        validation_alias=_names("max_workers", "MAX_WORKERS"),
+        description="concurrent requests per worker",
     )
     chunk_size: int = Field(32, ge=1, le=32, description="tasks that a worker takes and stores together")
     lookback_days: int = Field(
@@ -51,13 +57,19 @@ class Settings(BaseSettings):
         validation_alias=_names("lookback_days", "LOOKBACK_DAYS"),
         description="sessions that a daily update reads again, so that late corrections are seen",
     )
-    lease_seconds: float = Field(15, gt=1, le=3600, description="how long a worker may be silent before its tasks pass on")
+    lease_seconds: float = Field(
+        15, gt=1, le=3600, description="how long a worker may be silent before its tasks pass on"
+    )
     max_attempts: int = Field(4, ge=1, description="failures after which a task is given up")
     log_level: str = Field(
-        "WARNING", validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"), description="DEBUG, INFO, WARNING or ERROR"
+        "WARNING",
+        validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),
+        description="DEBUG, INFO, WARNING or ERROR",
     )
     yfinance_base_url: str | None = Field(None, description="another host that speaks Yahoo's chart wire (the sandbox)")
-    yfinance_quota: str = Field("2/s", description="requests to Yahoo, for all workers together: 2/s, 200/min, unlimited")
+    yfinance_quota: str = Field(
+        "2/s", description="requests to Yahoo, for all workers together: 2/s, 200/min, unlimited"
+    )
     azure_storage_connection_string: SecretStr | None = Field(
         None,
         validation_alias=_names("azure_storage_connection_string", "AZURE_STORAGE_CONNECTION_STRING"),
@@ -67,6 +79,16 @@ class Settings(BaseSettings):
         None,
         validation_alias=_names("azure_storage_account", "AZURE_STORAGE_ACCOUNT", "FETCHER_AZURE_STORAGE_ACCOUNT"),
         description="the storage account of an az:// lake where no connection string is given",
+    )
+    azure_container_name: str | None = Field(
+        None,
+        validation_alias=_names("azure_container_name", "AZURE_CONTAINER_NAME", "FETCHER_AZURE_CONTAINER_NAME"),
+        description="the container of the lake: stands for lake_url az://<container> where that is not given",
+    )
+    use_managed_identity: bool = Field(
+        False,
+        validation_alias=_names("use_managed_identity", "USE_MANAGED_IDENTITY"),
+        description="sign in to Azure with the managed identity even where a connection string is given",
     )
 
     @field_validator("yfinance_quota")
@@ -81,6 +103,12 @@ class Settings(BaseSettings):
         if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError("use DEBUG, INFO, WARNING or ERROR")
         return value.upper()
+
+    @model_validator(mode="after")
+    def _container_is_a_lake(self) -> Self:
+        if self.azure_container_name is not None and "lake_url" not in self.model_fields_set:
+            object.__setattr__(self, "lake_url", f"az://{self.azure_container_name}")  # frozen, but not finished yet
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -97,8 +125,7 @@ class Settings(BaseSettings):
     def redacted(self) -> dict[str, Any]:
         """Return all settings with secrets and passwords hidden, fit to be shown."""
         shown = {name: (str(v) if v is not None else None) for name, v in self.model_dump().items()}
-        shown["state_url"] = re.sub(r"(//[^:/@]*):[^@]*@", r"\1:**********@", self.state_url)
-        return shown
+        return {name: _without_secrets(text) if text is not None else None for name, text in shown.items()}
 
 
 class _FileSource(PydanticBaseSettingsSource):
@@ -118,9 +145,28 @@ class _FileSource(PydanticBaseSettingsSource):
             values = yaml.safe_load(path.read_text("utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"{path} can't be read: {error.strerror}") from error
         if not isinstance(values, dict):
             raise ConfigError(f"{path} must hold names and values, as in `max_workers: 8`")
-        return values
+        known = self.settings_cls.model_fields
+        unknown = [str(name) for name in values if name not in known]
+        if unknown:
+            raise ConfigError(f"{path} has no setting {', '.join(unknown)}; the settings are {', '.join(known)}")
+        # The stronger sources may have named the same field by one of its variables.
+        return {name: value for name, value in values.items() if not self._is_given(name, known[name].validation_alias)}
+
+    def _is_given(self, name: str, alias: object) -> bool:
+        names = {name, *alias.choices} if isinstance(alias, AliasChoices) else {name}
+        return not names.isdisjoint(self.current_state)
+
+
+def _without_secrets(text: str) -> str:
+    """Hide the password and the signatures of a URL."""
+    text = re.sub(r"(://[^:/?#]*):[^/?#]*@", r"\1:**********@", text)
+    return re.sub(
+        r"([?&](?:password|sslpassword|sig|token|key|secret)=)[^&#]*", r"\1**********", text, flags=re.IGNORECASE
+    )
 
 
 def load_settings(**flags: Any) -> Settings:

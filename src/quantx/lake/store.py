@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
@@ -27,7 +27,7 @@ class LakeLocation:
     def table_url(self, path: str) -> str:
         """Return the address of the table at `path`, as Delta readers take it."""
         if self.url.startswith("file://"):
-            return str(Path(urlsplit(self.url).path) / path)
+            return str(_local_path(self.url) / path)
         return f"{self.url}/{path}"
 
     def put_new(self, path: str, body: bytes) -> None:
@@ -85,14 +85,15 @@ def open_location(url: str, settings: Settings | None = None, *, create: bool = 
 
 
 def _open_local(url: str, *, create: bool) -> LakeLocation:
-    parts = urlsplit(url)
-    if "://" in url and parts.netloc not in ("", "localhost"):
+    if "://" in url and urlsplit(url).netloc not in ("", "localhost"):
         raise ConfigError(f"the lake's URL {url!r} names a host; a local path has three slashes: file:///…")
-    folder = Path(parts.path if "://" in url else url).expanduser().absolute()
+    folder = (_local_path(url) if "://" in url else Path(url)).expanduser().absolute()
     if not create:
         if not folder.is_dir():
-            raise ConfigError(f"there is no lake in {folder}; `quantx backfill` makes one, QUANTX_LAKE_URL names another")
-        return LakeLocation(f"file://{folder}", LocalStore(folder), {})
+            raise ConfigError(
+                f"there is no lake in {folder}; `quantx backfill` makes one, QUANTX_LAKE_URL names another"
+            )
+        return LakeLocation(folder.as_uri(), LocalStore(folder), {})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"
@@ -102,13 +103,18 @@ def _open_local(url: str, *, create: bool) -> LakeLocation:
         raise LakeError(
             f"the lake's folder {folder} can't be written: {error.strerror}; choose another with QUANTX_LAKE_URL"
         ) from None
-    return LakeLocation(f"file://{folder}", LocalStore(folder), {})
+    return LakeLocation(folder.as_uri(), LocalStore(folder), {})
+
+
+def _local_path(url: str) -> Path:
+    """Return the path of a file:// URL, in which some characters are written as %20."""
+    return Path(unquote(url.removeprefix("file://").removeprefix("localhost")))
 
 
 def _open_azure(url: str, settings: Settings | None) -> LakeLocation:
     parts = urlsplit(url)
     container, prefix = parts.netloc, parts.path.strip("/")
-    secret = settings.azure_storage_connection_string if settings else None
+    secret = settings.azure_storage_connection_string if settings and not settings.use_managed_identity else None
     if secret is None:
         account = settings.azure_storage_account if settings else None
         if account is None:
@@ -118,8 +124,10 @@ def _open_azure(url: str, settings: Settings | None) -> LakeLocation:
         options = {"azure_storage_account_name": account}
         store = AzureStore(container, prefix=prefix or None, account_name=account)
         return LakeLocation(f"az://{container}/{prefix}".rstrip("/"), store, options)
-    fields = dict(part.split("=", 1) for part in secret.get_secret_value().strip(";").split(";"))
+    fields = dict(part.partition("=")[::2] for part in secret.get_secret_value().split(";"))
     account, key = fields.get("AccountName", ""), fields.get("AccountKey", "")
+    if not account or not key:
+        raise ConfigError("AZURE_STORAGE_CONNECTION_STRING must have the form AccountName=…;AccountKey=…")
     endpoint = fields.get("BlobEndpoint")
     if endpoint and urlsplit(endpoint).hostname in _LOOPBACK:
         # Azurite: Delta's log listing works only with the emulator switch, whose address comes from the environment.
@@ -127,7 +135,11 @@ def _open_azure(url: str, settings: Settings | None) -> LakeLocation:
         os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
         options = {"azure_storage_use_emulator": "true"}
         store = AzureStore(
-            container, prefix=prefix or None, account_name=account, account_key=key, endpoint=endpoint,
+            container,
+            prefix=prefix or None,
+            account_name=account,
+            account_key=key,
+            endpoint=endpoint,
             client_options={"allow_http": True},
         )
     else:

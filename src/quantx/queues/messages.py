@@ -6,7 +6,6 @@ A message names its task; PostgreSQL holds the truth about it. The other fields 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from quantx.errors import QueueError
 
 VERSION = 1
+_LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,24 @@ def encode(row: Mapping[str, Any]) -> str:
 def decode(body: str) -> TaskMessage:
     """Read a message; QueueError says what is wrong with one that is not ours.
 
-    >>> decode(encode({"task_id": 1, "run_id": "r", "source": "yahoo", "symbol": "AAPL", "timeframe": "1d",
-    ...                "window_start": "2024-01-02", "window_end": "2024-01-05"})).symbol
+    >>> decode(
+    ...     encode(
+    ...         {
+    ...             "task_id": 1,
+    ...             "run_id": "r",
+    ...             "source": "yahoo",
+    ...             "symbol": "AAPL",
+    ...             "timeframe": "1d",
+    ...             "window_start": "2024-01-02",
+    ...             "window_end": "2024-01-05",
+    ...         }
+    ...     )
+    ... ).symbol
     'AAPL'
     """
     try:
         fields = json.loads(base64.b64decode(body, validate=True))
-    except (binascii.Error, ValueError) as error:
+    except (ValueError, RecursionError) as error:  # binascii.Error is a ValueError
         raise QueueError(f"a message is no base64 JSON: {error}") from error
     if not isinstance(fields, dict) or fields.pop("v", None) != VERSION:
         raise QueueError(f"a message is not of version {VERSION}")
@@ -62,6 +73,9 @@ def decode(body: str) -> TaskMessage:
         message = TaskMessage(**fields)
     except TypeError as error:
         raise QueueError(f"a message has other fields than a task's: {error}") from error
-    if type(message.task_id) is not int:
-        raise QueueError("a message's task_id is no integer")
+    if type(message.task_id) is not int or not 0 < message.task_id <= _LARGEST_ID:
+        raise QueueError("a message's task_id is no id of a task")
+    texts = (message.run_id, message.source, message.symbol, message.timeframe, message.start, message.end)
+    if not all(isinstance(text, str) for text in texts):
+        raise QueueError("a message has a number or a structure where a text belongs")
     return message

@@ -67,7 +67,9 @@ def read_declared(path: Path) -> Declared:
     try:
         document: Any = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no universe file {path}; `quantx init` writes one, QUANTX_UNIVERSE_PATH names another") from None
+        raise ConfigError(
+            f"there is no universe file {path}; `quantx init` writes one, QUANTX_UNIVERSE_PATH names another"
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from error
     try:
@@ -79,5 +81,10 @@ def read_declared(path: Path) -> Declared:
         raise ConfigError(f"{path} must have the form `phases: {{phase_1: {{name: {{…}}}}}}`") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))} {first['msg']}") from error
+        wrong = first["input"].get("name") if isinstance(first["input"], dict) else repr(first["input"])
+        raise ConfigError(f"{path}: {' '.join(map(str, (*first['loc'], wrong)))}: {first['msg']}") from error
+    names = [spec.name for specs in phases.values() for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{path} declares the universe {twice[0]} in two phases; give one of them another name")
     return Declared(path, phases)

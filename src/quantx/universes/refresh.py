@@ -22,7 +22,8 @@ def next_members(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.
         return listed
     open_now = stored.filter(pl.col("member_to").is_null())
     kept = open_now.join(listed, on="symbol", how="semi")
-    gone = open_now.join(listed, on="symbol", how="anti")
+    # Who came only today and is missing again never was a member.
+    gone = open_now.join(listed, on="symbol", how="anti").filter(pl.col("member_from").ne_missing(today))
     came = listed.join(open_now, on="symbol", how="anti")
     return pl.concat(
         [

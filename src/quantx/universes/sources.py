@@ -19,6 +19,7 @@ MEMBERS = {
     "member_from": pl.Date,  # null: since before the list began
     "member_to": pl.Date,  # null: still a member
 }
+Member = tuple[str, str, str | None, date | None, date | None]
 _LARGEST_FILE = 20_000_000  # bytes; the longest real list has a hundredth of it
 
 
@@ -34,29 +35,32 @@ def read_members(spec: UniverseSpec, folder: Path) -> pl.DataFrame:
     return frame.sort("symbol", "member_from", nulls_last=False)
 
 
-def _static(spec: UniverseSpec) -> list[tuple[str, str, str | None, object, object]]:
+def _static(spec: UniverseSpec) -> list[Member]:
     return [(s, venue_of(s).market, None, None, None) for s in map(_symbol, spec.symbols)]
 
 
-def _csv(spec: UniverseSpec, folder: Path) -> list[tuple[str, str, str | None, object, object]]:
+def _csv(spec: UniverseSpec, folder: Path) -> list[Member]:
     assert spec.path is not None, "checked where the declaration is read"
     path = folder / spec.path
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise ConfigError(f"{path} has more than {_LARGEST_FILE // 1_000_000} MB; that is no list of symbols")
         # All columns as text: NA and TRUE are symbols, not missing values.
-        table = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=True)
+        table = pl.read_csv(path, infer_schema=False, empty_string_is_null=False, glob=False).fill_null("")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ConfigError(f"the universe {spec.name} can't read {path}: {error}") from error
     wanted = [c for c in (spec.symbol_column, spec.name_column, spec.from_column, spec.to_column) if c]
     missing = [c for c in wanted if c not in table.columns]
     if missing:
         raise ConfigError(f"{path} has no column {missing[0]!r}; it has {', '.join(table.columns)}")
-    rows = []
+    rows: list[Member] = []
     for row in table.iter_rows(named=True):
         symbol = _symbol(row[spec.symbol_column])
         name = row[spec.name_column] if spec.name_column else None
-        rows.append((symbol, venue_of(symbol).market, name, _date(spec.from_column, row), _date(spec.to_column, row)))
+        first, last = _date(spec.from_column, row), _date(spec.to_column, row)
+        if first is not None and last is not None and last < first:
+            raise ConfigError(f"{path}: {symbol} can't leave ({last}) before it joins ({first})")
+        rows.append((symbol, venue_of(symbol).market, name, first, last))
     return rows
 
 
@@ -64,10 +68,10 @@ def _symbol(text: str) -> str:
     try:
         return parse_symbol(text)
     except InvalidSymbol as error:
-        raise ConfigError(f"a universe names {error}") from error
+        raise ConfigError(f"a universe has a wrong member: {error}") from error
 
 
-def _date(column: str | None, row: dict[str, str]) -> object:
+def _date(column: str | None, row: dict[str, str]) -> date | None:
     if column is None or not row[column].strip():
         return None
     try:

@@ -1,0 +1,263 @@
+"""Settings: flags over environment over file over defaults, earlier names still valid, no secret ever shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from quantx.errors import ConfigError
+from quantx.settings import Settings, load_settings, requests_per_second
+
+CANARY = "c4n4ry-S3cret"
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty working folder and an environment without a setting."""
+    names = ("QUANTX_", "AZURE_", "FETCHER_", "MAX_WORKERS", "LOOKBACK_DAYS", "UNIVERSE_PATH", "USE_MANAGED_IDENTITY")
+    for name in os.environ:
+        if name.upper().startswith(names):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes config/settings.yaml below the working folder."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "config" / "settings.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write
+
+
+# One field that has an earlier name, one that has none, one whose own name is the earlier one.
+FIELDS: list[tuple[str, str, Any, Any, Any]] = [
+    ("max_workers", "MAX_WORKERS", 3, 5, 7),
+    ("max_workers", "QUANTX_MAX_WORKERS", 3, 5, 7),
+    ("lookback_days", "LOOKBACK_DAYS", 3, 5, 7),
+    ("max_attempts", "QUANTX_MAX_ATTEMPTS", 3, 5, 7),
+    ("universe_path", "UNIVERSE_PATH", Path("flag"), Path("variable"), Path("file")),
+    ("log_level", "FETCHER_LOG_LEVEL", "DEBUG", "INFO", "ERROR"),
+    ("azure_storage_account", "AZURE_STORAGE_ACCOUNT", "flag", "variable", "file"),
+    ("azure_storage_account", "FETCHER_AZURE_STORAGE_ACCOUNT", "flag", "variable", "file"),
+]
+
+
+@pytest.mark.parametrize(("field", "variable", "flag", "env", "file"), FIELDS, ids=[f[1] for f in FIELDS])
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(
+    field: str, variable: str, flag: Any, env: Any, file: Any, monkeypatch: pytest.MonkeyPatch, settings_file: Any
+) -> None:
+    default = Settings.model_fields[field].default
+    assert getattr(load_settings(), field) == default
+    settings_file(f"{field}: {file}")
+    assert getattr(load_settings(), field) == file
+    monkeypatch.setenv(variable, str(env))
+    assert getattr(load_settings(), field) == env
+    assert getattr(load_settings(**{field: flag}), field) == flag
+    assert getattr(load_settings(**{field: None}), field) == env  # None: the flag was not given
+
+
+NAMES: list[tuple[str, str, str]] = [
+    ("QUANTX_LAKE_URL", "lake_url", "az://quantx"),
+    ("QUANTX_STATE_URL", "state_url", "postgresql://db/quantx"),
+    ("QUANTX_QUEUE_URL", "queue_url", "postgresql"),
+    ("QUANTX_UNIVERSE_PATH", "universe_path", "a.yaml"),
+    ("QUANTX_LOG_LEVEL", "log_level", "ERROR"),
+    ("QUANTX_YFINANCE_BASE_URL", "yfinance_base_url", "http://127.0.0.1:8000"),
+    ("QUANTX_YFINANCE_QUOTA", "yfinance_quota", "200/min"),
+    ("QUANTX_AZURE_STORAGE_ACCOUNT", "azure_storage_account", "acc"),
+    ("AZURE_STORAGE_ACCOUNT", "azure_storage_account", "acc"),
+    ("FETCHER_AZURE_STORAGE_ACCOUNT", "azure_storage_account", "acc"),
+    ("QUANTX_AZURE_CONTAINER_NAME", "azure_container_name", "box"),
+    ("AZURE_CONTAINER_NAME", "azure_container_name", "box"),
+    ("FETCHER_AZURE_CONTAINER_NAME", "azure_container_name", "box"),
+    ("FETCHER_LOG_LEVEL", "log_level", "INFO"),
+    ("MAX_WORKERS", "max_workers", "17"),
+    ("LOOKBACK_DAYS", "lookback_days", "11"),
+    ("UNIVERSE_PATH", "universe_path", "b.yaml"),
+    ("USE_MANAGED_IDENTITY", "use_managed_identity", "True"),
+]
+
+
+@pytest.mark.parametrize(("variable", "field", "value"), NAMES, ids=[n[0] for n in NAMES])
+def test_a_variable_sets_its_field(variable: str, field: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert str(getattr(load_settings(), field)) == value
+
+
+def test_the_connection_string_comes_by_its_usual_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"AccountName=a;AccountKey={CANARY}")
+    secret = load_settings().azure_storage_connection_string
+    assert secret is not None
+    assert secret.get_secret_value() == f"AccountName=a;AccountKey={CANARY}"
+
+
+def test_our_own_name_beats_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_WORKERS", "10")
+    monkeypatch.setenv("QUANTX_MAX_WORKERS", "9")
+    assert load_settings().max_workers == 9
+
+
+def test_a_variable_that_only_resembles_a_field_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "verbose")
+    monkeypatch.setenv("LAKE_URL", "az://elsewhere")
+    assert (load_settings().log_level, load_settings().lake_url) == ("WARNING", "./data/lake")
+
+
+@pytest.mark.parametrize("variable", ["QUANTX_LAKE_URL", "MAX_WORKERS", "AZURE_STORAGE_CONNECTION_STRING"])
+def test_an_empty_variable_is_not_given(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "")
+    assert load_settings() == load_settings(lake_url="./data/lake")
+
+
+@pytest.mark.parametrize("variable", ["AZURE_CONTAINER_NAME", "FETCHER_AZURE_CONTAINER_NAME"])
+def test_a_container_stands_for_a_lake(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "quantx-data")
+    assert load_settings().lake_url == "az://quantx-data"
+
+
+def test_a_lake_that_is_named_beats_the_container(monkeypatch: pytest.MonkeyPatch, settings_file: Any) -> None:
+    monkeypatch.setenv("AZURE_CONTAINER_NAME", "quantx-data")
+    settings_file("lake_url: ./from-file")
+    assert load_settings().lake_url == "./from-file"
+    monkeypatch.setenv("QUANTX_LAKE_URL", "./from-environment")
+    assert load_settings().lake_url == "./from-environment"
+    assert load_settings(lake_url="./from-flag").lake_url == "./from-flag"
+
+
+def test_a_settings_file_can_lie_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings_file: Any) -> None:
+    settings_file("max_workers: 5")
+    other = tmp_path / "other.yaml"
+    other.write_text("max_workers: 6\n")
+    monkeypatch.setenv("QUANTX_SETTINGS_FILE", str(other))
+    assert load_settings().max_workers == 6
+
+
+def test_a_named_settings_file_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTX_SETTINGS_FILE", "missing.yaml")
+    with pytest.raises(ConfigError, match=r"missing\.yaml, which is no file"):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n"], ids=["empty", "a comment", "an empty document"])
+def test_an_empty_file_sets_nothing(text: str, settings_file: Any) -> None:
+    settings_file(text)
+    assert load_settings().max_workers == 8
+
+
+BAD_FILES = {
+    "an unknown name": ("max_wokers: 5", r"has no setting max_wokers; the settings are .*max_workers"),
+    "an earlier name": ("MAX_WORKERS: 5", r"has no setting MAX_WORKERS"),
+    "a number as a name": ("1: 5", r"has no setting 1"),
+    "a list": ("- max_workers", r"must hold names and values"),
+    "a text": ("max_workers", r"must hold names and values"),
+    "no YAML": ("max_workers: [", r"not valid YAML"),
+    "an object of Python": ("max_workers: !!python/object/apply:os.getpid []", r"not valid YAML"),
+    "a wrong type": ("max_workers: many", r"max_workers.*integer"),
+    "a value beyond the limits": ("max_workers: 0", r"max_workers.*greater than or equal to 1"),
+    "a wrong quota": ("yfinance_quota: fast", r"yfinance_quota.*2/s, 200/min or unlimited"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_wrong_file_is_refused_with_the_reason(text: str, message: str, settings_file: Any) -> None:
+    settings_file(text)
+    with pytest.raises(ConfigError, match=f"(?is){message}"):
+        load_settings()
+
+
+BAD_VALUES = {
+    "MAX_WORKERS": "0",
+    "LOOKBACK_DAYS": "-1",
+    "QUANTX_LEASE_SECONDS": "1",
+    "QUANTX_MAX_ATTEMPTS": "0",
+    "FETCHER_LOG_LEVEL": "loud",
+    "QUANTX_YFINANCE_QUOTA": "2 per second",
+    "USE_MANAGED_IDENTITY": "perhaps",
+}
+
+
+@pytest.mark.parametrize(("variable", "value"), BAD_VALUES.items(), ids=BAD_VALUES)
+def test_a_wrong_variable_is_refused_by_its_name(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    field = variable.removeprefix("QUANTX_").removeprefix("FETCHER_")
+    with pytest.raises(ConfigError, match=f"(?i){field}"):
+        load_settings()
+
+
+def test_an_unknown_flag_is_refused() -> None:
+    with pytest.raises(ConfigError, match="nonsense"):
+        load_settings(nonsense=1)
+
+
+def test_settings_do_not_change() -> None:
+    settings = load_settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.max_workers = 3  # type: ignore[misc]
+
+
+SECRETS = {
+    "a password in the state's URL": {"state_url": f"postgresql://quantx:{CANARY}@db.example:5432/quantx"},
+    "a password with an @": {"state_url": f"postgresql://quantx:p@{CANARY}@db.example/quantx"},
+    "a password in the query": {
+        "state_url": f"postgresql://db.example/quantx?user=q&password={CANARY}&sslmode=require"
+    },
+    "a connection string": {"azure_storage_connection_string": f"AccountName=a;AccountKey={CANARY}"},
+    "a signature in the lake's URL": {"lake_url": f"az://quantx?sv=2024&sig={CANARY}"},
+    "a key in the lake's URL": {"lake_url": f"s3://id:{CANARY}@bucket/prefix"},
+    "a password of the vendor's proxy": {"yfinance_base_url": f"http://me:{CANARY}@127.0.0.1:8000"},
+}
+
+
+@pytest.mark.parametrize("flags", SECRETS.values(), ids=SECRETS)
+def test_no_secret_is_shown(flags: dict[str, str]) -> None:
+    shown = str(load_settings(**flags).redacted())
+    assert CANARY not in shown
+    assert "*****" in shown
+
+
+def test_no_secret_is_in_the_error_about_another_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", CANARY)
+    monkeypatch.setenv("QUANTX_STATE_URL", f"postgresql://q:{CANARY}@db/quantx")
+    with pytest.raises(ConfigError) as refusal:
+        load_settings(max_workers=0)
+    assert CANARY not in str(refusal.value)
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    shown = load_settings(state_url="postgresql://quantx@db.example/quantx", lake_url="az://quantx/prod").redacted()
+    assert shown["state_url"] == "postgresql://quantx@db.example/quantx"
+    assert shown["lake_url"] == "az://quantx/prod"
+    assert shown["max_workers"] == "8"
+    assert shown["azure_storage_account"] is None
+    assert set(shown) == set(Settings.model_fields)
+
+
+QUOTAS = {"2/s": 2.0, "200/min": 200 / 60, "0.5/s": 0.5, "1 / min": 1 / 60, "unlimited": None}
+
+
+@pytest.mark.parametrize(("text", "rate"), QUOTAS.items(), ids=QUOTAS)
+def test_a_quota_is_a_number_of_requests_per_second(text: str, rate: float | None) -> None:
+    assert requests_per_second(text) == (None if rate is None else pytest.approx(rate))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2", "0/s", "-1/s", "2/h", "2/sec", "1e9/s", "nan/s", "/s", "2/s2/s", "Unlimited!"]
+)
+def test_other_texts_are_no_quota(text: str) -> None:
+    with pytest.raises(ValueError, match="is no quota; write it as in 2/s"):
+        requests_per_second(text)
+
+
+def test_every_setting_is_described() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name

@@ -1,0 +1,122 @@
+"""What config/universes.yaml may declare, and how a wrong declaration is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quantx.errors import ConfigError
+from quantx.universes.declared import Declared, UniverseSpec, read_declared
+
+GOOD = """
+phases:
+  phase_1:
+    us_large: {market: us, type: static, symbols: [AAPL, BRK.B]}
+    hk_blue: {market: hk, type: csv, path: hk.csv, symbol_column: code}
+  phase_2:
+    jp_blue: {market: jp, type: static, symbols: ["7203.T"], description: Large companies}
+"""
+
+
+def declared(tmp_path: Path, text: str) -> Declared:
+    path = tmp_path / "universes.yaml"
+    path.write_text(text, "utf-8")
+    return read_declared(path)
+
+
+def test_universes_are_read_by_phase(tmp_path: Path) -> None:
+    found = declared(tmp_path, GOOD)
+    assert {phase: [s.name for s in specs] for phase, specs in found.phases.items()} == {
+        "phase_1": ["us_large", "hk_blue"],
+        "phase_2": ["jp_blue"],
+    }
+    assert found.phases["phase_1"][0] == UniverseSpec(
+        name="us_large", market="us", type="static", symbols=("AAPL", "BRK.B")
+    )
+
+
+SELECTIONS = [
+    (None, None, ["phase_1/us_large", "phase_1/hk_blue", "phase_2/jp_blue"]),
+    ("phase_1", None, ["phase_1/us_large", "phase_1/hk_blue"]),
+    (None, "jp_blue", ["phase_2/jp_blue"]),
+    ("phase_1", "hk_blue", ["phase_1/hk_blue"]),
+]
+
+
+@pytest.mark.parametrize(("phase", "name", "expected"), SELECTIONS)
+def test_a_phase_a_name_or_both_select(
+    tmp_path: Path, phase: str | None, name: str | None, expected: list[str]
+) -> None:
+    selected = declared(tmp_path, GOOD).select(phase, name)
+    assert [f"{p}/{spec.name}" for p, spec in selected] == expected
+
+
+UNKNOWN = [
+    ("phase_9", None, r"no phase 'phase_9'; it has phase_1, phase_2"),
+    (None, "us_small", r"no universe 'us_small'; it has us_large, hk_blue, jp_blue"),
+    ("phase_1", "jp_blue", r"no universe 'jp_blue' in phase_1"),
+]
+
+
+@pytest.mark.parametrize(("phase", "name", "message"), UNKNOWN)
+def test_what_is_not_declared_is_refused_with_what_is(
+    tmp_path: Path, phase: str | None, name: str | None, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        declared(tmp_path, GOOD).select(phase, name)
+
+
+FORM = r"must have the form `phases:"
+BAD = {
+    "nothing": ("", FORM),
+    "a list": ("[phase_1]", FORM),
+    "no phases": ("universes: {}", FORM),
+    "phases without content": ("phases:", FORM),
+    "a phase without content": ("phases: {phase_1: }", FORM),
+    "a universe without content": ("phases: {phase_1: {us: }}", FORM),
+    "a universe that is a list": ("phases: {phase_1: {us: [AAPL]}}", FORM),
+    "no YAML": ("phases: {", r"can't be read"),
+    "an object of Python": ("phases: !!python/object/apply:os.getpid []", r"can't be read"),
+    "no market": ("phases: {phase_1: {us: {type: static, symbols: [A]}}}", r"market us: Field required"),
+    "an unknown market": ("phases: {p: {us: {market: mars, type: static, symbols: [A]}}}", r"market 'mars'"),
+    "an unknown source": ("phases: {p: {us: {market: us, type: oracle}}}", r"type 'oracle'"),
+    "an unknown name": ("phases: {p: {us: {market: us, type: static, symbol: [A]}}}", r"symbol "),
+    "static without symbols": ("phases: {p: {us: {market: us, type: static}}}", r"us: .*needs `symbols`"),
+    "csv without a path": ("phases: {p: {us: {market: us, type: csv}}}", r"us: .*needs `path`"),
+    "a symbol that YAML reads as a truth": (
+        "phases: {p: {us: {market: us, type: static, symbols: [AAPL, ON]}}}",
+        r"symbols 1 True: Input should be a valid string",
+    ),
+    "a symbol that YAML reads as a number": (
+        "phases: {p: {jp: {market: jp, type: static, symbols: [7203]}}}",
+        r"symbols 0 7203: Input should be a valid string",
+    ),
+    "one name in two phases": (
+        "phases: {p: {us: {market: us, type: static, symbols: [A]}}, q: {us: {market: us, type: static, symbols: [B]}}}",
+        r"declares the universe us in two phases",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
+def test_a_wrong_declaration_is_refused_with_file_and_reason(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"universes.yaml.*{message}"):
+        declared(tmp_path, text)
+
+
+def test_a_missing_file_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`quantx init` writes one"):
+        read_declared(tmp_path / "universes.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "universes.yaml"
+    path.write_bytes(b"\xff\xfe\x00phases")
+    with pytest.raises(ConfigError, match="can't be read"):
+        read_declared(path)
+
+
+def test_the_declaration_that_is_shipped_is_good() -> None:
+    path = Path(__file__).parents[2] / "config" / "universes.yaml"
+    assert read_declared(path).select("phase_1", None)
