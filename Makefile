@@ -5,7 +5,7 @@ ARGS ?=
 # .venv/.run and .venv/.dev say what was installed last; both are older than a file that changed.
 PINS := pyproject.toml requirements/install.sh requirements/run.txt
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ check: .venv/.dev  ## lint, format, types, layers, documentation
 
 bench: .venv/.dev  ## the measurements
 	$(PY) -m benchmarks $(ARGS)
+
+docs: .venv/.dev  ## write docs/reference from the program
+	$(PY) docs/generate.py
 
 lock:  ## pin the dependencies again (needs uv); ARGS=--upgrade takes the newest
 	sh requirements/lock.sh $(ARGS)

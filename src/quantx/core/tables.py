@@ -18,6 +18,38 @@ INSTANT = pl.Datetime("us", "UTC")
 PRICE_TOLERANCE = 1e-6
 
 
+# What each column means, wherever it stands.
+MEANINGS = {
+    "source": "the vendor",
+    "year": "year of the date; a folder, so that readers skip files",
+    "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T",
+    "date": "session of the exchange; in quarantine null where a whole payload was rejected",
+    "open": "first price of the session, as traded, in `currency`",
+    "high": "highest price, as traded",
+    "low": "lowest price, as traded",
+    "close": "last price, as traded",
+    "volume": "shares, as traded",
+    "currency": "unit of prices and amounts: ISO 4217, or GBX, ZAC, ILA for hundredths",
+    "raw": "raw object (ULID) in which the reply lies",
+    "known_from": "when the vendor told us (UTC)",
+    "known_to": "when another value took its place (UTC)",
+    "ex_date": "first session without the dividend, or in new shares",
+    "kind": "split or dividend",
+    "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`",
+    "reference_close": "dividend: close of the session before, in the shares of the ex-date",
+    "dataset": "the table for which the row was meant",
+    "rules": "ids of the broken rules, with commas between",
+    "row": "the rejected row as JSON, as traded; or why the payload was rejected",
+    "payload_sha256": "SHA-256 of the reply's body",
+    "universe": "name of the universe",
+    "phase": "phase to which the universe belongs",
+    "market": "us, hk, jp or eu",
+    "name": "the source's name for the security",
+    "member_from": "first day of membership; null: since before the list began",
+    "member_to": "last day of membership; null: still a member",
+}
+
+
 @dataclass(frozen=True)
 class Table:
     """One curated Delta table."""

@@ -20,6 +20,7 @@ from quantx.core.rules import RULES
 from quantx.core.symbols import venue_of
 
 _MOST_ROWS = 60
+_LAST_ACTIONS = 8
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def write_page(path: Path, found: Findings) -> Path:
         chapters="".join(_chapter(c) for c in found.chapters),
         symbol=escape(found.symbol),
         prices=_prices(found),
-        actions=_table(found.actions.tail(_MOST_ROWS).select("ex_date", "kind", "value", "reference_close", "currency").to_dicts()),
+        actions=_table(found.actions.tail(_LAST_ACTIONS).select("ex_date", "kind", "value", "reference_close", "currency").to_dicts()),
         coverage=_coverage(found),
         rejected=found.quarantine.height,
         quarantine=_table(_reasons(found.quarantine)),

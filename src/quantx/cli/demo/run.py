@@ -90,8 +90,9 @@ def _prepare(folder: Path, market: Market) -> None:
     except OSError as error:
         raise ConfigError(f"cannot make {folder}: {error.strerror}") from error
     members: dict[str, list[str]] = defaultdict(list)
-    for symbol in market.histories:
-        members[venue_of(symbol).market].append(symbol)
+    for symbol, known in market.histories.items():
+        if known.until is None:  # a symbol that was renamed is unknown to the vendor by now
+            members[venue_of(symbol).market].append(symbol)
     universes = {
         f"demo_{name}": {"market": name, "type": "static", "symbols": symbols} for name, symbols in sorted(members.items())
     }

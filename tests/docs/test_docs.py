@@ -1,0 +1,82 @@
+"""The documentation tells what is there: references are in step, links lead somewhere, examples parse, figures exist."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+
+from quantx.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["commands.md", "settings.md", "tables.md"])
+def test_reference_is_in_step_with_the_program(name: str) -> None:
+    assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text("utf-8"))
+    missing = [t for pair in targets for t in pair if t and "://" not in t and not (page.parent / t).exists()]
+    assert missing == []
+
+
+def _commands_in(page: Path) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line[2:].split("  #")[0] for line in lines if line.startswith("$ quantx ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_in_the_text_parse(page: Path) -> None:
+    command = typer.main.get_command(app)
+    for line in _commands_in(page):
+        words = shlex.split(line)[1:]
+        group = command
+        while words and words[0] in getattr(group, "commands", {}):
+            group = group.commands[words.pop(0)]  # type: ignore[union-attr]
+        assert group is not command, f"{page.name}: no command in `{line}`"
+        group.make_context("quantx", list(words), resilient_parsing=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_in_the_text_parses(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        assert ast.parse(block).body
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or page.suffix != ".md":
+            continue
+        seen.add(page)
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+            if (page.parent / target).is_file():
+                waiting.append((page.parent / target).resolve())
+    assert [p for p in PAGES if p.resolve() not in {s.resolve() for s in seen}] == []
+
+
+def test_templates_of_init_are_the_shipped_configuration() -> None:
+    for name in ("universes.yaml", "settings.yaml"):
+        assert (ROOT / "config" / name).read_text() == (ROOT / "src/quantx/cli/templates" / name).read_text()
