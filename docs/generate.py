@@ -45,13 +45,18 @@ def settings() -> str:
 
 def tables() -> str:
     """Return the data dictionary."""
-    parts = [NOTE, "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n"]
+    parts = [
+        NOTE,
+        "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n",
+    ]
     for table in TABLES.values():
         folders = ", ".join(f"`{p}`" for p in table.partitions) or "none"
         parts.append(f"\n## `{table.name}`\n\nOne row per {', '.join(table.key)}. Folders: {folders}.\n\n")
         parts.append("| column | type | meaning |\n|---|---|---|\n")
         parts += [f"| `{c}` | {_type(t)} | {MEANINGS[c]} |\n" for c, t in table.schema.items()]
-    parts.append("\n## Rules\n\nWhat a row must fulfil; the ids stand in `quarantine.rules`.\n\n| id | rule |\n|---|---|\n")
+    parts.append(
+        "\n## Rules\n\nWhat a row must fulfil; the ids stand in `quarantine.rules`.\n\n| id | rule |\n|---|---|\n"
+    )
     parts += [f"| `{rule}` | {meaning} |\n" for rule, meaning in RULES.items()]
     return "".join(parts)
 

@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from quantx.cli.options import (
-    ChunkSize, Json, MaxWorkers, Phase, Symbols, Universe, UseLocal, exits, parse_day, settings_for, split_symbols,
+    ChunkSize,
+    Json,
+    MaxWorkers,
+    Phase,
+    Symbols,
+    Universe,
+    UseLocal,
+    exits,
+    parse_day,
+    settings_for,
+    split_symbols,
 )
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
@@ -102,7 +112,9 @@ def update_daily(
 
 
 def work(
-    until_empty: Annotated[bool, typer.Option("--until-empty/--forever", help="End when nothing is left to do.")] = True,
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty/--forever", help="End when nothing is left to do.")
+    ] = True,
     time_budget: Annotated[float | None, typer.Option(min=1, help="Seconds; no new work after 80 % of them.")] = None,
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
@@ -118,7 +130,9 @@ def work(
         worker = Worker(platform)
         with _stops_on_signals(worker.stopping.set):
             done = worker.run(until_empty=until_empty, time_budget=time_budget)
-    out.print(f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks")
+    out.print(
+        f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks"
+    )
     return 1 if done.failed else 0
 
 
@@ -152,7 +166,9 @@ def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool
 
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped}
-        print_json(facts) if json else out.print(f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued, {plan.skipped:,} symbols up to date")
+        print_json(facts) if json else out.print(
+            f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued, {plan.skipped:,} symbols up to date"
+        )
         return 0
     with work_progress() as display:
         bar = display.add_task("fetching", total=len(plan.task_ids), note="")

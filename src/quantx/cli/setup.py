@@ -63,13 +63,19 @@ def config(json: Json = False, use_local: UseLocal = False) -> int:
 
 
 def sandbox(
-    data: Annotated[Path | None, typer.Option(help="A folder of daily files or recorded replies; a synthetic market without it.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of daily files or recorded replies; a synthetic market without it.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
-    now: Annotated[str | None, typer.Option(help="The vendor's clock stands still here: a date (its end, UTC) or an instant.")] = None,
+    now: Annotated[
+        str | None, typer.Option(help="The vendor's clock stands still here: a date (its end, UTC) or an instant.")
+    ] = None,
     latency: Annotated[float, typer.Option(min=0, help="Seconds before each reply.")] = 0.0,
     quota: Annotated[str | None, typer.Option(help="429 beyond it: 2/s, 200/min.")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="kind=rate, as in 429=0.05; may be repeated.")] = None,
-    revise: Annotated[list[str] | None, typer.Option(help="SYMBOL:DATE:FIELD:VALUE, as traded; may be repeated.")] = None,
+    revise: Annotated[
+        list[str] | None, typer.Option(help="SYMBOL:DATE:FIELD:VALUE, as traded; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the synthetic market and the faults.")] = 7,
 ) -> int:
     """Serve a stand-in of Yahoo's chart API on 127.0.0.1, from files or a synthetic market, until it is stopped.

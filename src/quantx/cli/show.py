@@ -13,11 +13,11 @@ from quantx.cli.options import Json, UseLocal, exits, settings_for, split_symbol
 from quantx.cli.output import err, out, print_json, print_table
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
+from quantx.lake.store import open_location
 from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
 from quantx.reader.lake import Lake
-from quantx.lake.store import open_location
 
 _SHOWN = 40  # rows of a table on the terminal
 
@@ -43,7 +43,22 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     if json:
         print_json(facts)
         return 0
-    print_table("runs", facts["runs"], ["id", "kind", "created_at", "tasks", "success", "failed", "skipped", "rows_new", "rows_changed", "rows_rejected"])
+    print_table(
+        "runs",
+        facts["runs"],
+        [
+            "id",
+            "kind",
+            "created_at",
+            "tasks",
+            "success",
+            "failed",
+            "skipped",
+            "rows_new",
+            "rows_changed",
+            "rows_rejected",
+        ],
+    )
     print_table("tasks", [facts["tasks"]])
     print_table("queue", [facts["queue"]])
     print_table("vendors that are left alone", facts["closed"])
@@ -69,7 +84,11 @@ def show_manifest(
     print_table("tables", facts["tables"], ["table", "version", "rows", "files", "megabytes"])
     series = facts["series"]
     shown = series if all_series else series[:_SHOWN]
-    print_table("series", shown, ["source", "symbol", "first", "last", "rows", "revised", "rejected", "vendor_has_nothing", "last_error"])
+    print_table(
+        "series",
+        shown,
+        ["source", "symbol", "first", "last", "rows", "revised", "rejected", "vendor_has_nothing", "last_error"],
+    )
     if len(shown) < len(series):
         out.print(f"… {len(series) - len(shown):,} more series; --all shows them")
     return 0
@@ -91,7 +110,19 @@ def tasks_list(
         raise ConfigError(f"--state {state!r} must be one of {', '.join(states)}")
     with open_platform(settings_for(use_local)) as platform:
         rows = platform.database.rows("tasks.list_tasks", state=state, run_id=run, most=most)
-    columns = ["id", "kind", "symbol", "window_start", "window_end", "state", "attempts", "rows_new", "rows_changed", "rows_rejected", "last_error"]
+    columns = [
+        "id",
+        "kind",
+        "symbol",
+        "window_start",
+        "window_end",
+        "state",
+        "attempts",
+        "rows_new",
+        "rows_changed",
+        "rows_rejected",
+        "last_error",
+    ]
     print_json(rows) if json else print_table("tasks", rows, columns)
     return 0
 
@@ -101,7 +132,9 @@ def query(
     start: Annotated[str | None, typer.Option(help="First day.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
     adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
-    as_of: Annotated[str | None, typer.Option(help="What was believed then: a date, or an instant as in 2024-01-31T15:30:00Z.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="What was believed then: a date, or an instant as in 2024-01-31T15:30:00Z.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
     format: Annotated[str, typer.Option(help="table, csv or parquet.")] = "table",  # noqa: A002 — the option's name
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,

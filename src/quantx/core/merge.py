@@ -77,4 +77,4 @@ def _differs(column: str, table: Table, available: list[str]) -> pl.Expr:
     allowed = before.abs() * relative
     if f"{column}_step" in available:
         allowed = pl.max_horizontal(allowed, pl.col(f"{column}_step"))
-    return ((now - before).abs() > allowed).fill_null(False) | (now.is_null() != before.is_null())  # noqa: FBT003
+    return ((now - before).abs() > allowed).fill_null(False) | (now.is_null() != before.is_null())

@@ -13,7 +13,9 @@ from quantx.pipeline.platform import Platform
 
 def manifest_of(platform: Platform) -> dict[str, Any]:
     """Return the tables (version, rows, files, size) and the series (sessions, rows, revisions, rejected rows)."""
-    rows = _per_series(platform.tables[BARS_1D.name], pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    rows = _per_series(
+        platform.tables[BARS_1D.name], pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
+    )
     revised = _per_series(platform.tables[BARS_1D.revisions.name])
     rejected = _per_series(platform.tables[QUARANTINE.name])
     series = []

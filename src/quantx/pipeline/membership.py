@@ -59,16 +59,22 @@ def _refresh(platform: Platform, phase: str, spec: UniverseSpec, listed: pl.Data
     stored = table.scan().filter(pl.col("universe") == spec.name).collect()
     merged = merge(stored, as_table(after, spec.name, phase, now), UNIVERSE_MEMBERS)
     # Numbered above every commit before it: a refresh has no round of the curator.
-    platform.tables[UNIVERSE_MEMBERS.revisions.name].commit(_context(platform, UNIVERSE_MEMBERS.revisions.name), merged.superseded)
+    platform.tables[UNIVERSE_MEMBERS.revisions.name].commit(
+        _context(platform, UNIVERSE_MEMBERS.revisions.name), merged.superseded
+    )
     table.commit(_context(platform, UNIVERSE_MEMBERS.name), merged.new, merged.changed)
     current = after.filter(pl.col("member_to").is_null())
     with platform.database.transaction() as connection:
         facts = {"name": spec.name, "phase": phase, "market": spec.market, "source_type": spec.type}
-        run_statement(
-            connection, "universes.put_universe", {**facts, "members": current.height, "refreshed_at": now}
-        )
+        run_statement(connection, "universes.put_universe", {**facts, "members": current.height, "refreshed_at": now})
         run_statement(connection, "universes.remove_members", {"universe": spec.name})
-        columns = {"symbols": "symbol", "markets": "market", "names": "name", "froms": "member_from", "tos": "member_to"}
+        columns = {
+            "symbols": "symbol",
+            "markets": "market",
+            "names": "name",
+            "froms": "member_from",
+            "tos": "member_to",
+        }
         values = {key: after[column].to_list() for key, column in columns.items()}
         run_statement(connection, "universes.add_members", {"universe": spec.name, **values})
     were = set(before.filter(pl.col("member_to").is_null())["symbol"])

@@ -16,7 +16,7 @@ from quantx.core.prices import PRICES, to_as_traded
 from quantx.core.rules import check_daily_bars
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, QUARANTINE
-from quantx.errors import MalformedPayload
+from quantx.errors import ProviderError
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
@@ -53,17 +53,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
 
     Bars of a session that had not settled when the reply was made are left out: they are not final.
     """
-    frames: list[tuple[Landed, VendorFrames]] = []
-    malformed = {item.task_id: item.malformed for item in landed if item.malformed is not None}
-    broken = [_rejected_payload(item, item.malformed) for item in landed if item.malformed is not None]
-    for item in landed:
-        if item.malformed is not None:
-            continue
-        try:
-            frames.append((item, provider.normalize(item.payload)))
-        except MalformedPayload as error:
-            malformed[item.task_id] = str(error)
-            broken.append(_rejected_payload(item, str(error)))
+    frames, malformed = _read(landed, provider)
     facts = _facts(frames)
     bars = _stack([f.bars for _, f in frames], VENDOR_BARS)
     actions = _stack([f.actions for _, f in frames], VENDOR_ACTIONS)
@@ -71,23 +61,50 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
         bars, actions = to_as_traded(bars, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
     checked = check_daily_bars(bars)
-    answered = pl.concat([checked.accepted, checked.rejected.filter(~pl.col("rules").str.contains("prices_present"))], how="diagonal")
+    answered = pl.concat(
+        [checked.accepted, checked.rejected.filter(~pl.col("rules").str.contains("prices_present"))], how="diagonal"
+    )
     days = answered.group_by("symbol").agg(pl.col("date").unique().sort())
     by_symbol: dict[str, list[date]] = dict(zip(days["symbol"], days["date"].to_list(), strict=True))
-    spans = checked.accepted.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    spans = checked.accepted.group_by("symbol").agg(
+        pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
+    )
     return Rows(
         bars=_curated_bars(checked.accepted, source),
         actions=_curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
-        quarantine=pl.concat([_rejected_bars(checked.rejected, source), *broken]),
+        quarantine=pl.concat(
+            [
+                _rejected_bars(checked.rejected, source),
+                *(_rejected_payload(i, malformed[i.task_id]) for i in landed if i.task_id in malformed),
+            ]
+        ),
         coverage={
             item.symbol: coverage_of(
-                item.window, item.payload.as_of, by_symbol.get(item.symbol, []), calendar(venue_of(item.symbol).calendar)
+                item.window,
+                item.payload.as_of,
+                by_symbol.get(item.symbol, []),
+                calendar(venue_of(item.symbol).calendar),
             )
             for item, _ in frames
         },
         sessions={row["symbol"]: (row["first"], row["last"]) for row in spans.iter_rows(named=True)},
-        malformed={task: why for task, why in malformed.items() if why is not None},
+        malformed=malformed,
     )
+
+
+def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[tuple[Landed, VendorFrames]], dict[int, str]]:
+    """Return the frames of the good replies, and why the others can't be read, by task."""
+    frames: list[tuple[Landed, VendorFrames]] = []
+    malformed: dict[int, str] = {}
+    for item in landed:
+        if item.malformed is not None:
+            malformed[item.task_id] = item.malformed
+            continue
+        try:
+            frames.append((item, provider.normalize(item.payload)))
+        except ProviderError as error:
+            malformed[item.task_id] = str(error)
+    return frames, malformed
 
 
 def _stack(frames: Sequence[pl.DataFrame], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
@@ -98,7 +115,7 @@ def _stack(frames: Sequence[pl.DataFrame], schema: Mapping[str, pl.DataType | ty
 
 def _facts(frames: Sequence[tuple[Landed, VendorFrames]]) -> pl.DataFrame:
     """Return what is known about each payload, by `series`."""
-    schema = {
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "series": pl.Int64,
         "symbol": pl.String,
         "calendar": pl.String,
@@ -115,10 +132,9 @@ def _facts(frames: Sequence[tuple[Landed, VendorFrames]]) -> pl.DataFrame:
     for i, (item, frame) in enumerate(frames):
         venue, payload = venue_of(item.symbol), item.payload
         today = payload.as_of.astimezone(ZoneInfo(venue.timezone)).date()
-        rows.append(
-            (i, item.symbol, venue.calendar, item.window.start, item.window.end, payload.as_of, today, frame.currency)
-            + (item.raw, payload.sha256, payload.fetched_at)
-        )
+        asked = (item.symbol, venue.calendar, item.window.start, item.window.end)
+        answered = (payload.as_of, today, frame.currency, item.raw, payload.sha256, payload.fetched_at)
+        rows.append((i, *asked, *answered))
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -127,7 +143,7 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
     bars = bars.filter(pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
     bars = bars.join(_sessions(bars), on=["calendar", "date"], how="left", maintain_order="left")
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
-    bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))  # noqa: FBT003 — a literal
+    bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))
     once = ["series", "date", *PRICES, "volume"]
     key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
     bars = bars.with_columns(key.is_first_distinct().alias("first_of_session"))
@@ -143,7 +159,9 @@ def _sessions(bars: pl.DataFrame) -> pl.DataFrame:
     found = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "close_time": INSTANT})]
     for code in bars["calendar"].unique():
         known = calendar(code)
-        found.append(pl.DataFrame({"calendar": code, "date": known.days, "close_time": known.closes}, schema=found[0].schema))
+        found.append(
+            pl.DataFrame({"calendar": code, "date": known.days, "close_time": known.closes}, schema=found[0].schema)
+        )
     return pl.concat(found)
 
 

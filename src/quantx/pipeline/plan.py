@@ -49,9 +49,7 @@ class Plan:
     skipped: int
 
 
-def plan_backfill(
-    platform: Platform, scope: Scope, window: Window, *, source: str, timeframe: str = "1d"
-) -> Plan:
+def plan_backfill(platform: Platform, scope: Scope, window: Window, *, source: str, timeframe: str = "1d") -> Plan:
     """Plan the sessions of `window` that were never answered, one task per symbol."""
     symbols = resolve_symbols(platform, scope)
     _check_source(platform, source, timeframe)
@@ -99,7 +97,13 @@ def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
         return tuple(dict.fromkeys(parse_symbol(s) for s in scope.symbols))
     rows = platform.database.rows("universes.current_symbols", universe=scope.universe, phase=scope.phase)
     if not rows:
-        wanted = f"universe {scope.universe!r}" if scope.universe else f"phase {scope.phase!r}" if scope.phase else "universe"
+        wanted = (
+            f"universe {scope.universe!r}"
+            if scope.universe
+            else f"phase {scope.phase!r}"
+            if scope.phase
+            else "universe"
+        )
         known = ", ".join(row["name"] for row in platform.database.rows("universes.list_universes")) or "none yet"
         raise ConfigError(f"no {wanted} with members (known: {known}); run `quantx refresh-universe` or give --symbols")
     return tuple(row["symbol"] for row in rows)

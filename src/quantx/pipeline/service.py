@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantx.errors import ConfigError
-from quantx.pipeline.plan import Scope, plan_daily as _plan_daily
+from quantx.pipeline.plan import Scope
+from quantx.pipeline.plan import plan_daily as _plan_daily
 from quantx.pipeline.platform import open_platform
 from quantx.settings import Settings
 

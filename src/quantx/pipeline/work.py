@@ -217,7 +217,12 @@ class Worker:
             )
             for i, landing, outcome in rows:
                 if outcome.payload is None:
-                    values = {"raw_id": raw_id, "raw_row": i, "task_id": landing.task_id, "malformed": str(outcome.error)}
+                    values = {
+                        "raw_id": raw_id,
+                        "raw_row": i,
+                        "task_id": landing.task_id,
+                        "malformed": str(outcome.error),
+                    }
                     run_statement(
                         connection, "curation.land_evidence", {**values, "fetched_at": landing.payload.fetched_at}
                     )
@@ -243,7 +248,7 @@ class Worker:
         terminal = isinstance(error, TerminalProviderError) and not isinstance(error, MalformedPayload)
         if isinstance(error, UnknownSymbol) and task.has_history:
             terminal = False
-        delay = _BACKOFF * 2**task.attempts * random.uniform(1, 1.5)  # noqa: S311 — jitter, not cryptography
+        delay = _BACKOFF * 2**task.attempts * random.uniform(1, 1.5)
         rows = self.platform.database.rows(
             "tasks.fail_attempt",
             id=task.id,
@@ -258,7 +263,11 @@ class Worker:
             s = task.series
             self.platform.database.rows(
                 "tasks.note_series_failure",
-                source=s.source, dataset=s.dataset, timeframe=s.timeframe, symbol=s.symbol, error=str(error),
+                source=s.source,
+                dataset=s.dataset,
+                timeframe=s.timeframe,
+                symbol=s.symbol,
+                error=str(error),
             )
             self.platform.queue.delete(message)
             self.progress.failed += 1

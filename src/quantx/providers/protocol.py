@@ -14,7 +14,7 @@ PriceBasis = Literal["as_traded", "split_adjusted", "fully_adjusted"]
 
 # Bars as the vendor sends them, in its order. `time` is the vendor's stamp, `date` the session in the exchange's zone;
 # prices and volume are on the provider's price basis; nulls stay nulls.
-VENDOR_BARS = {
+VENDOR_BARS: dict[str, pl.DataType | type[pl.DataType]] = {
     "time": INSTANT,
     "date": pl.Date,
     "open": pl.Float64,
@@ -25,7 +25,7 @@ VENDOR_BARS = {
     "vendor_adj_close": pl.Float64,
 }
 # Splits (value: new shares per old one) and dividends (value: cash per share, on the provider's price basis).
-VENDOR_ACTIONS = {"ex_date": pl.Date, "kind": pl.String, "value": pl.Float64}
+VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {"ex_date": pl.Date, "kind": pl.String, "value": pl.Float64}
 
 
 @dataclass(frozen=True)

@@ -100,16 +100,18 @@ class Lake:
         """
         if (universe is None) == (symbols is None):
             raise ConfigError("a panel needs either a universe or symbols")
-        names = _names(symbols) if symbols is not None else self._members_between(str(universe), to_date(start), to_date(end))
+        names = (
+            _names(symbols)
+            if symbols is not None
+            else self._members_between(str(universe), to_date(start), to_date(end))
+        )
         bars = self.bars(
             names, start, end, adjust=adjust, as_of=as_of, source=source, columns=["symbol", "date", field]
         )
         wide = bars.pivot("symbol", index="date", values=field, sort_columns=True)
         return wide.sort("date")
 
-    def actions(
-        self, symbols: Symbols, *, as_of: Day | None = None, source: str | None = None
-    ) -> pl.DataFrame:
+    def actions(self, symbols: Symbols, *, as_of: Day | None = None, source: str | None = None) -> pl.DataFrame:
         """Return splits and dividends, sorted by symbol and ex-date.
 
         Columns: symbol, ex_date, kind (split, dividend), value (new shares per old one; cash per share of the ex-date
@@ -179,7 +181,7 @@ def _names(symbols: Symbols) -> list[str]:
 
 
 def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:
-    wanted = pl.lit(True)  # noqa: FBT003 — a literal of an expression
+    wanted = pl.lit(True)
     if names is not None:
         wanted &= pl.col("symbol").is_in(list(names))
     return wanted if source is None else wanted & (pl.col("source") == source)

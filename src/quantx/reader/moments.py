@@ -27,9 +27,13 @@ def to_instant(value: Day | None) -> datetime | None:
         return None
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value) if len(value.strip()) > len("2024-01-31") else date.fromisoformat(value)
+            value = (
+                datetime.fromisoformat(value) if len(value.strip()) > len("2024-01-31") else date.fromisoformat(value)
+            )
         except ValueError:
-            raise ConfigError(f"{value!r} is no moment; write it as in 2024-01-31 or 2024-01-31T15:30:00+00:00") from None
+            raise ConfigError(
+                f"{value!r} is no moment; write it as in 2024-01-31 or 2024-01-31T15:30:00+00:00"
+            ) from None
     if not isinstance(value, datetime):
         return datetime.combine(value, time.max, UTC)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

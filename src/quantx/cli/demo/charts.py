@@ -12,7 +12,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 28
 _POINTS = 800  # a line needs no more points than pixels
 
 
-def line_chart(days: Sequence[date], lines: Sequence[tuple[str, str, Sequence[float]]], marks: Sequence[tuple[date, str]]) -> str:
+def line_chart(
+    days: Sequence[date], lines: Sequence[tuple[str, str, Sequence[float]]], marks: Sequence[tuple[date, str]]
+) -> str:
     """Return a chart of lines (name, CSS class, values over `days`) on a logarithmic scale, with marked days."""
     values = [v for _, _, series in lines for v in series if v > 0]
     low, high = math.log(min(values)), math.log(max(values))
@@ -64,7 +66,9 @@ def coverage_chart(rows: Sequence[str], columns: Sequence[date], cells: dict[tup
 
 
 def _price_ticks(low: float, high: float) -> list[float]:
-    ticks = [m * 10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) for m in (1, 2, 5)]
+    ticks = [
+        m * 10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) for m in (1, 2, 5)
+    ]
     inside = [t for t in ticks if low <= t <= high]
     return inside if len(inside) <= 8 else inside[:: math.ceil(len(inside) / 8)]
 

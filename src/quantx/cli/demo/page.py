@@ -61,12 +61,18 @@ def write_page(path: Path, found: Findings) -> Path:
         chapters="".join(_chapter(c) for c in found.chapters),
         symbol=escape(found.symbol),
         prices=_prices(found),
-        actions=_table(found.actions.tail(_LAST_ACTIONS).select("ex_date", "kind", "value", "reference_close", "currency").to_dicts()),
+        actions=_table(
+            found.actions.tail(_LAST_ACTIONS)
+            .select("ex_date", "kind", "value", "reference_close", "currency")
+            .to_dicts()
+        ),
         coverage=_coverage(found),
         rejected=found.quarantine.height,
         quarantine=_table(_reasons(found.quarantine)),
         revisions=_table(_revised(found)),
-        tables=_table([{k: t[k] for k in ("table", "version", "rows", "files", "megabytes")} for t in found.manifest["tables"]]),
+        tables=_table(
+            [{k: t[k] for k in ("table", "version", "rows", "files", "megabytes")} for t in found.manifest["tables"]]
+        ),
     )
     path.write_text(page, "utf-8")
     return path
@@ -105,16 +111,21 @@ def _coverage(found: Findings) -> str:
         open_days = set(calendar(venue_of(symbol).calendar).sessions(days[0], days[-1])) if days else set()
         cells |= {(symbol, day): "closed" for day in days if day not in open_days}
     rejected = found.quarantine.filter(pl.col("date").is_not_null())
-    cells |= {(s, d): "rejected" for s, d in zip(rejected["symbol"], rejected["date"], strict=True)}
-    cells |= {(s, d): "curated" for s, d in zip(recent["symbol"], recent["date"], strict=True)}
+    cells |= dict.fromkeys(zip(rejected["symbol"], rejected["date"], strict=True), "rejected")
+    cells |= dict.fromkeys(zip(recent["symbol"], recent["date"], strict=True), "curated")
     revised = zip(found.revisions["symbol"], found.revisions["date"], strict=True)
-    cells |= {(s, d): "revised" for s, d in revised}
+    cells |= dict.fromkeys(revised, "revised")
     return coverage_chart(symbols[:_MOST_ROWS], days, cells)
 
 
 def _reasons(quarantine: pl.DataFrame) -> list[dict[str, Any]]:
     return [
-        {"symbol": r["symbol"], "date": r["date"], "why": "; ".join(RULES[x] for x in r["rules"].split(",")), "row": r["row"]}
+        {
+            "symbol": r["symbol"],
+            "date": r["date"],
+            "why": "; ".join(RULES[x] for x in r["rules"].split(",")),
+            "row": r["row"],
+        }
         for r in quarantine.head(_MOST_ROWS).iter_rows(named=True)
     ]
 

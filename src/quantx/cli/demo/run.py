@@ -40,7 +40,9 @@ _FAILURES_SHOWN = 2
 
 def demo(
     data: Annotated[Path | None, typer.Option(help="A folder of daily files; a synthetic market without it.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where lake, state and report go; emptied if an earlier demo made it.")] = Path("demo"),
+    folder: Annotated[
+        Path, typer.Option(help="Where lake, state and report go; emptied if an earlier demo made it.")
+    ] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Of the synthetic market.")] = 7,
 ) -> int:
     """Show the whole path in a minute: a vendor's stand-in, a backfill, three daily updates, and a report with charts.
@@ -94,7 +96,8 @@ def _prepare(folder: Path, market: Market) -> None:
         if known.until is None:  # a symbol that was renamed is unknown to the vendor by now
             members[venue_of(symbol).market].append(symbol)
     universes = {
-        f"demo_{name}": {"market": name, "type": "static", "symbols": symbols} for name, symbols in sorted(members.items())
+        f"demo_{name}": {"market": name, "type": "static", "symbols": symbols}
+        for name, symbols in sorted(members.items())
     }
     (folder / "universes.yaml").write_text(yaml.safe_dump({"phases": {_PHASE: universes}}, sort_keys=False))
 
@@ -114,10 +117,18 @@ def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Ch
         out.print(f"[bold]Universes[/bold] refreshed: {', '.join(f'{r.universe} ({r.members})' for r in refreshed)}\n")
         scope = Scope(phase=_PHASE)
         plan = plan_backfill(platform, scope, Window(story.first, story.before), source="yahoo")
-        chapters = [_carry_out(platform, plan, f"Backfill to {story.before}", "the vendor's whole history, one request per symbol")]
+        chapters = [
+            _carry_out(
+                platform, plan, f"Backfill to {story.before}", "the vendor's whole history, one request per symbol"
+            )
+        ]
 
         command("now", now=str(story.split_session))
-        told = f"{story.split_symbol} splits: one new action, no bar rewritten" if story.split_symbol else "a quiet session"
+        told = (
+            f"{story.split_symbol} splits: one new action, no bar rewritten"
+            if story.split_symbol
+            else "a quiet session"
+        )
         chapters.append(_update(platform, scope, story.split_session, told))
 
         command("now", now=str(story.correction_session))
@@ -128,9 +139,18 @@ def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Ch
 
         command("now", now=str(story.outage_session))
         command("fault", kind="502", rate=1.0)
-        chapters.append(_update(platform, scope, story.outage_session, "the vendor shows an outage page: nothing is lost, nothing is stored"))
+        chapters.append(
+            _update(
+                platform,
+                scope,
+                story.outage_session,
+                "the vendor shows an outage page: nothing is lost, nothing is stored",
+            )
+        )
         command("fault", kind="502", rate=0.0)
-        chapters.append(_update(platform, scope, story.outage_session, "the vendor is back: the same command fills the gap"))
+        chapters.append(
+            _update(platform, scope, story.outage_session, "the vendor is back: the same command fills the gap")
+        )
     return chapters
 
 
@@ -190,9 +210,20 @@ def _show(platform: Platform, found: Findings) -> None:
     rejected = found.quarantine.head(_SHOWN).select("symbol", "date", "rules", "row").to_dicts()
     for row in rejected:
         row["why"] = "; ".join(RULES[rule] for rule in row["rules"].split(","))
-    print_table(f"Quarantined ({found.quarantine.height}): kept with the rule and the payload, never shown as data", rejected, ["symbol", "date", "why"])
+    print_table(
+        f"Quarantined ({found.quarantine.height}): kept with the rule and the payload, never shown as data",
+        rejected,
+        ["symbol", "date", "why"],
+    )
     shown = [
-        {"symbol": r["symbol"], "date": r["date"], "close": r["close"], "volume": r["volume"], "believed_from": r["known_from"], "until": r["known_to"]}
+        {
+            "symbol": r["symbol"],
+            "date": r["date"],
+            "close": r["close"],
+            "volume": r["volume"],
+            "believed_from": r["known_from"],
+            "until": r["known_to"],
+        }
         for r in found.revisions.to_dicts()
     ]
     print_table("Revised: what was believed before", shown)
@@ -204,4 +235,7 @@ def _show(platform: Platform, found: Findings) -> None:
         )
         at = both.with_row_index().filter(pl.col("date") >= day)["index"].head(1)
         rows = both.slice(max(0, int(at[0]) - 3), 6).to_dicts() if at.len() else both.tail(6).to_dicts()
-        print_table(f"{found.symbol} around its split of {day} ({around['value'][0]:g} for 1): as traded, and split-adjusted", rows)
+        print_table(
+            f"{found.symbol} around its split of {day} ({around['value'][0]:g} for 1): as traded, and split-adjusted",
+            rows,
+        )

@@ -54,7 +54,9 @@ def story_of(market: Market) -> Story:
             told.outage_session,
         )
     if not market.histories:
-        raise ConfigError("the demonstration needs daily files; recorded replies stand still. Try `quantx sandbox --data`")
+        raise ConfigError(
+            "the demonstration needs daily files; recorded replies stand still. Try `quantx sandbox --data`"
+        )
     return _story_of_files(market)
 
 
