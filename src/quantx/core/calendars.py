@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 # The earliest day that is asked of a calendar; a calendar that begins later is taken from its own beginning.
 _EARLIEST = date(1970, 1, 2)
@@ -62,16 +61,16 @@ class Calendar:
 @lru_cache(maxsize=32)
 def calendar(code: str) -> Calendar:
     """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
-    import exchange_calendars  # pulls in pandas (1.6 s): only those who plan or curate pay for it
+    import exchange_calendars  # pulls in pandas: only those who plan or curate pay for it
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # exchange_calendars 4.13 uses what pandas 3.1 deprecates
-        bound: Any = exchange_calendars.get_calendar(code).bound_min()
-        start = max(_EARLIEST, bound.date()) if bound is not None else _EARLIEST
-        schedule = exchange_calendars.get_calendar(code, start=start.isoformat()).schedule
-    return Calendar(
-        code,
-        tuple(day.date() for day in schedule.index),
-        tuple(t.to_pydatetime().astimezone(UTC) for t in schedule["open"]),
-        tuple(t.to_pydatetime().astimezone(UTC) for t in schedule["close"]),
+        try:
+            schedule = exchange_calendars.get_calendar(code, start=_EARLIEST.isoformat()).schedule
+        except ValueError:  # it begins later
+            begin = exchange_calendars.get_calendar(code).bound_min()
+            schedule = exchange_calendars.get_calendar(code, start=begin).schedule
+    opens, closes = (
+        tuple(t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist()) for name in ("open", "close")
     )
+    return Calendar(code, tuple(schedule.index.to_numpy("datetime64[D]").tolist()), opens, closes)
