@@ -162,7 +162,8 @@ def _scope(universe: str | None, phase: str | None, symbols: str | None, *, requ
 
 def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:
     """Work until the plan's tasks have ended, and print what came of them."""
-    from quantx.pipeline.work import Progress, Worker
+    from quantx.pipeline.settle import Progress
+    from quantx.pipeline.work import Worker
 
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped}

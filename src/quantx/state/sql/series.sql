@@ -19,11 +19,17 @@ select s.source, s.timeframe, s.symbol, s.first_session, s.watermark, s.covered:
 from series s order by s.source, s.timeframe, s.symbol;
 
 -- name: reserve_slots
--- Reserve the next slots of a provider for all workers together, in one statement. Returns the seconds to the first.
+-- Reserve the next slots of a provider for all workers together, in one statement. Returns the seconds to the first,
+-- or nothing where that is more than %(patience)s: then no slot is taken.
 insert into quota as q (source, next_slot) values (%(source)s, clock_timestamp() + %(count)s * make_interval(secs => %(gap)s))
 on conflict (source) do update set
     next_slot = greatest(q.next_slot, q.closed_until, clock_timestamp()) + %(count)s * make_interval(secs => %(gap)s)
+where greatest(q.next_slot, q.closed_until) <= clock_timestamp() + make_interval(secs => %(patience)s)
 returning extract(epoch from next_slot - %(count)s * make_interval(secs => %(gap)s) - clock_timestamp())::float8 as wait;
+
+-- name: next_slot
+select extract(epoch from greatest(next_slot, closed_until) - clock_timestamp())::float8 as wait
+from quota where source = %(source)s;
 
 -- name: close_quota
 -- The vendor wants to be left alone: nobody asks until then.
