@@ -24,9 +24,9 @@ class Coverage:
 def coverage_of(window: Window, as_of: datetime, answered: Sequence[date], calendar: Calendar) -> Coverage:
     """Tell what a reply covers.
 
-    `answered` are the sessions for which the reply had a bar (accepted or rejected), in order. The part before the
-    first bar is answered: the vendor's history begins there. The part after the last bar is answered once it is old
-    enough that the vendor cannot be just late.
+    `answered` are sessions for which the reply had a bar (accepted or rejected), in order; the first and the last one
+    are enough. The part before the first bar is answered: the vendor's history begins there. The part after the last
+    bar is answered once it is old enough that the vendor cannot be just late.
     """
     final = calendar.last_closed(as_of, SETTLED_AFTER)
     if final is None or final < window.start:

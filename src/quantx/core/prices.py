@@ -38,8 +38,9 @@ def with_factor(
     if steps.is_empty():
         return frame.with_columns(pl.lit(1.0).alias(name))
     order = "__order"
-    return (
-        frame.with_row_index(order)
+    found = (
+        frame.select(key, on)  # only these are sorted there and back
+        .with_row_index(order)
         .sort(on)
         .join_asof(
             steps.rename({"factor": name, "ex_date": "__ex_date"}).sort("__ex_date"),
@@ -51,9 +52,8 @@ def with_factor(
             check_sortedness=False,  # both sides were sorted just now
         )
         .sort(order)
-        .drop(order, "__ex_date", strict=False)
-        .with_columns(pl.col(name).fill_null(1.0))
     )
+    return frame.with_columns(found[name].fill_null(1.0))
 
 
 def split_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:

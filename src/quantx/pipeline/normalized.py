@@ -61,14 +61,9 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
         bars, actions = to_as_traded(bars, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
     checked = check_daily_bars(bars)
-    answered = pl.concat(
-        [checked.accepted, checked.rejected.filter(~pl.col("rules").str.contains("prices_present"))], how="diagonal"
-    )
-    days = answered.group_by("symbol").agg(pl.col("date").unique().sort())
-    by_symbol: dict[str, list[date]] = dict(zip(days["symbol"], days["date"].to_list(), strict=True))
-    spans = checked.accepted.group_by("symbol").agg(
-        pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
-    )
+    empty = pl.col("rules").str.contains("prices_present")
+    answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
+    answers = _first_and_last(answered.filter("in_calendar", "in_past"))
     return Rows(
         bars=_curated_bars(checked.accepted, source),
         actions=_curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
@@ -82,12 +77,12 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
             item.symbol: coverage_of(
                 item.window,
                 item.payload.as_of,
-                by_symbol.get(item.symbol, []),
+                answers.get(item.symbol, ()),
                 calendar(venue_of(item.symbol).calendar),
             )
             for item, _ in frames
         },
-        sessions={row["symbol"]: (row["first"], row["last"]) for row in spans.iter_rows(named=True)},
+        sessions=_first_and_last(checked.accepted),
         malformed=malformed,
     )
 
@@ -105,6 +100,12 @@ def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[tuple[Land
         except ProviderError as error:
             malformed[item.task_id] = str(error)
     return frames, malformed
+
+
+def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
+    """Return each symbol's first and last date."""
+    spans = bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    return {symbol: (first, last) for symbol, first, last in spans.iter_rows()}
 
 
 def _stack(frames: Sequence[pl.DataFrame], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
