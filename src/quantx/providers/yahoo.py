@@ -6,28 +6,37 @@ window that we want, and only a reply that reaches the present names them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, time, timedelta
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import polars as pl
 from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import venue_of
+from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTANT
-from quantx.errors import MalformedPayload, TransientProviderError, UnknownSymbol
+from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, VendorFrames
 
 SOURCE = "yahoo"
 
 # The close before the first dividend of a window is needed for its factor; suspensions of a week are bridged so.
 _PADDING = timedelta(days=10)
+_FIRST_DAY = date(1900, 1, 1)  # older than any exchange's daily bars at Yahoo (its oldest are of 1927)
+_ERA = range(-2_208_988_800, 4_102_444_800)  # seconds, 1900 to 2100; a reply in milliseconds is outside
 # A bar at 22:00 or 23:00 is the next day's, stamped with yesterday's daylight saving (yfinance's fix_Yahoo_dst_issue).
 _LATE_HOUR = 22
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
 _HUNDREDTHS = {"GBp": "GBX", "ZAc": "ZAC", "ILA": "ILA"}
+_WHOLE = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
+# Yahoo writes adjusted closes that overflow as texts (yfinance's parse_quotes); JSON itself has no word for them.
+_SPOKEN = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _NO_DATA = "Data doesn't exist for startDate"
 
 
@@ -54,22 +63,23 @@ class Yahoo:
     def __init__(self, session: Callable[[], ChartSession], clock: Clock) -> None:
         self._open_session = session  # importing yfinance takes a second: only those who fetch pay for it
         self._session: ChartSession | None = None
+        self._opening = threading.Lock()
         self._clock = clock
 
     def fetch(self, symbol: str, window: Window) -> Payload:
         """Ask once for the bars from the window's start (and ten days before) to now, with splits and dividends."""
-        if self._session is None:
-            self._session = self._open_session()
-        zone = ZoneInfo(venue_of(symbol).timezone)
+        wire, zone = quote(wire_symbol(symbol)), ZoneInfo(venue_of(symbol).timezone)
+        with self._opening:
+            session = self._session = self._session or self._open_session()
         now = self._clock.now()
         params = {
-            "period1": int(datetime.combine(window.start - _PADDING, time.min, zone).timestamp()),
+            "period1": int(datetime.combine(max(window.start, _FIRST_DAY) - _PADDING, time.min, zone).timestamp()),
             "period2": int((now + timedelta(days=1)).timestamp()),
             "interval": "1d",
             "includePrePost": "false",
             "events": "div,splits,capitalGains",
         }
-        reply = self._session.chart(quote(wire_symbol(symbol)), params)
+        reply = session.chart(wire, params)
         payload = Payload(
             symbol, reply.url, reply.status, now, reply.content_type, reply.body, vendor_time=reply.vendor_time
         )
@@ -78,18 +88,27 @@ class Yahoo:
 
     def normalize(self, payload: Payload) -> VendorFrames:
         """Return the bars and actions of a chart reply; empty frames where Yahoo has nothing."""
-        chart = _read_chart(payload)
-        if chart is None or "timestamp" not in chart:
-            # HTTP 200 without timestamps is how Yahoo answers for what was delisted, or a window without a trade.
-            return VendorFrames(pl.DataFrame(schema=VENDOR_BARS), pl.DataFrame(schema=VENDOR_ACTIONS), None)
         try:
-            zone = chart["meta"]["exchangeTimezoneName"]
-            currency = chart["meta"].get("currency")
-            bars = _bars(chart, zone)
-            actions = _actions(chart.get("events") or {}, zone)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, pl.exceptions.PolarsError) as error:
-            raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {error!r}", payload) from error
-        return VendorFrames(bars, actions, _HUNDREDTHS.get(currency, currency))
+            chart = _read_chart(payload)
+        except MalformedPayload:
+            raise
+        except ProviderError as refusal:
+            raise MalformedPayload(f"not a chart but a refusal: {refusal}", payload) from refusal
+        if chart is None:
+            return VendorFrames(_nothing(VENDOR_BARS), _nothing(VENDOR_ACTIONS), None)
+        try:
+            currency = _currency(chart["meta"].get("currency"))
+            return VendorFrames(_bars(chart), _actions(chart, currency), currency)
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            AttributeError,
+            pl.exceptions.PolarsError,
+        ) as error:
+            why = repr(error)[:200]
+            raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {why}", payload) from error
 
 
 def wire_symbol(symbol: str) -> str:
@@ -98,6 +117,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("0700.HK"), wire_symbol("BAC.PRL")
     ('BRK-B', '0700.HK', 'BAC-PL')
     """
+    symbol = parse_symbol(symbol)
     if venue_of(symbol).market != "us" or "." not in symbol:
         return symbol
     root, _, series = symbol.partition(".")
@@ -106,63 +126,155 @@ def wire_symbol(symbol: str) -> str:
 
 def _read_chart(payload: Payload) -> dict[str, Any] | None:
     """Return the chart of a reply, None where Yahoo says that it has none in the window; raise what else it says."""
-    try:
-        chart = from_json(payload.body)["chart"]
-        error, results = chart["error"], chart["result"]
-    except (ValueError, KeyError, TypeError) as wrong:
-        if b"Will be right back" in payload.body:
-            raise TransientProviderError("Yahoo shows its outage page") from wrong
-        if b"Too Many Requests" in payload.body[:200]:
-            raise TransientProviderError("Yahoo shows its rate-limit page") from wrong
-        raise MalformedPayload(
-            f"Yahoo's reply for {payload.symbol} (HTTP {payload.status}, {len(payload.body)} bytes) is no chart", payload
-        ) from wrong
+    results, error = _open_reply(payload)
     if error:
-        description = str(error.get("description"))
+        code, description = (str(error.get(key))[:200] for key in ("code", "description"))
         if description.startswith(_NO_DATA):
             return None
-        if payload.status == 404 or error.get("code") == "Not Found":
+        if "Too Many Requests" in f"{code} {description}":
+            raise RateLimited(f"Yahoo refuses {payload.symbol}: {description}")
+        if payload.status == 404 or code == "Not Found":
             raise UnknownSymbol(f"Yahoo does not know {payload.symbol}: {description}")
         raise TransientProviderError(f"Yahoo refuses {payload.symbol}: {description}")
-    if payload.status != 200 or not results:
-        raise MalformedPayload(f"Yahoo's reply for {payload.symbol} has no result and no error", payload)
-    result: dict[str, Any] = results[0]
-    asked, named = unquote(urlsplit(payload.request).path.rpartition("/")[2]), result.get("meta", {}).get("symbol")
+    match results:
+        case [{"meta": {"symbol": str(named)} as meta}, *_] if payload.status == 200:
+            result: dict[str, Any] = results[0]
+        case _:
+            raise MalformedPayload(f"Yahoo's reply for {payload.symbol} has no result and no error", payload)
+    url = urlsplit(payload.request)
+    asked = unquote(url.path.rpartition("/")[2])
     if named != asked:
-        raise MalformedPayload(f"asked for {asked}, Yahoo answers about {named}", payload)
+        raise MalformedPayload(f"asked for {asked!a}, Yahoo answers about {named[:40]!a}", payload)
+    # For a long window Yahoo may answer with months or quarters (seen with range=max).
+    intervals, granted = parse_qs(url.query).get("interval", []), meta.get("dataGranularity")
+    if intervals and granted is not None and granted not in intervals:
+        raise MalformedPayload(f"asked for bars of {intervals[0]}, Yahoo answers with {str(granted)[:10]!a}", payload)
     return result
 
 
-def _bars(chart: dict[str, Any], zone: str) -> pl.DataFrame:
-    quotes = chart["indicators"]["quote"][0]
-    adjusted = chart["indicators"].get("adjclose")
-    columns = {name: quotes[name] for name in ("open", "high", "low", "close", "volume")}
-    columns["vendor_adj_close"] = adjusted[0]["adjclose"] if adjusted else quotes["close"]
-    frame = pl.DataFrame(
-        {"time": chart["timestamp"], **columns}, schema={"time": pl.Int64, **dict.fromkeys(columns, pl.Float64)}
+def _open_reply(payload: Payload) -> tuple[Any, dict[str, Any] | None]:
+    """Return the result and the error in a chart reply; raise what a reply of any other form means."""
+    try:
+        document = from_json(payload.body)
+    except ValueError:
+        if b"Will be right back" in payload.body:
+            raise TransientProviderError("Yahoo shows its outage page") from None
+        if b"Too Many Requests" in payload.body[:1000]:
+            raise RateLimited("Yahoo shows its rate-limit page") from None
+        document = None
+    match document:
+        case {"chart": {"result": results, "error": None}}:
+            return results, None
+        case {"chart": {"error": {} as error}}:
+            return None, error
+        case {"finance": {"error": {"description": str(description)}}}:
+            raise TransientProviderError(f"Yahoo refuses {payload.symbol}: {description[:200]}")
+    raise MalformedPayload(
+        f"Yahoo's reply for {payload.symbol} (HTTP {payload.status}, {len(payload.body)} bytes) is no chart", payload
     )
-    return frame.with_columns(_instant("time")).with_columns(_session_date("time", zone)).select(list(VENDOR_BARS))
 
 
-def _actions(events: dict[str, Any], zone: str) -> pl.DataFrame:
-    rows: list[tuple[int, str, float]] = []
-    for split in (events.get("splits") or {}).values():
-        rows.append((split["date"], "split", split["numerator"] / split["denominator"]))
-    for dividend in (events.get("dividends") or {}).values():
-        rows.append((dividend["date"], "dividend", float(dividend["amount"])))
-    frame = pl.DataFrame(rows, schema={"ex_date": pl.Int64, "kind": pl.String, "value": pl.Float64}, orient="row")
-    frame = frame.with_columns(_instant("ex_date")).with_columns(_session_date("ex_date", zone, "ex_date"))
-    usable = pl.col("value").is_finite() & (pl.col("value") > 0) & ~((pl.col("kind") == "split") & (pl.col("value") == 1))
-    return frame.filter(usable).select(list(VENDOR_ACTIONS)).sort("ex_date", "kind")
+def _nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict(schema))
 
 
-def _instant(column: str) -> pl.Expr:
-    return (pl.col(column) * 1_000_000).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(INSTANT).alias(column)
+def _currency(said: object) -> str | None:
+    if said is None:
+        return None
+    if not isinstance(said, str) or not _CURRENCY.fullmatch(said):
+        raise ValueError(f"{str(said)[:20]!a} is no currency")
+    return _HUNDREDTHS.get(said, said)
 
 
-def _session_date(column: str, zone: str, name: str = "date") -> pl.Expr:
+def _bars(chart: Mapping[str, Any]) -> pl.DataFrame:
+    """Return the bars in Yahoo's order; none where the key `timestamp` is missing.
+
+    HTTP 200 without timestamps is how Yahoo answers for what was delisted, or for a window without a trade.
+    """
+    if not chart.get("timestamp"):
+        return _nothing(VENDOR_BARS)
+    times = _times(chart["timestamp"])
+    quotes = chart["indicators"]["quote"][0]
+    columns = {name: quotes[name] for name in ("open", "high", "low", "close", "volume")}
+    adjusted = chart["indicators"].get("adjclose") or [{}]  # minute bars have none
+    columns["vendor_adj_close"] = adjusted[0].get("adjclose") or [None] * len(times)
+    frame = pl.DataFrame([times.alias("time"), *(_numbers(name, values) for name, values in columns.items())])
+    return frame.with_columns(_session_date("time", _zone(chart)).alias("date")).select(list(VENDOR_BARS))
+
+
+def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
+    """Return splits and dividends by date. A number that is missing or senseless is an error: money is not guessed."""
+    events = chart.get("events") or {}
+    splits = list((events.get("splits") or {}).values())
+    dividends = list((events.get("dividends") or {}).values())
+    if not splits and not dividends:
+        return _nothing(VENDOR_ACTIONS)
+    rows = [
+        *(("split", _positive(e["numerator"]) / _positive(e["denominator"])) for e in splits),
+        *(("dividend", _cash(e, currency)) for e in dividends),
+    ]
+    frame = pl.DataFrame(rows, schema={"kind": pl.String, "value": pl.Float64}, orient="row").with_columns(
+        _times([event["date"] for event in (*splits, *dividends)]).alias("ex_date")
+    )
+    if not frame["value"].is_finite().all():
+        raise ValueError("a split or dividend is beyond all numbers")
+    nothing = pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
+    return (
+        frame.filter(pl.col("value") != nothing)
+        .with_columns(_session_date("ex_date", _zone(chart)))
+        .select(list(VENDOR_ACTIONS))
+        .sort(list(VENDOR_ACTIONS))
+    )
+
+
+def _cash(dividend: Mapping[str, Any], currency: str | None) -> float:
+    """Return the amount per share in the currency of the prices; hundredths and whole units are told apart."""
+    amount = dividend["amount"]
+    amount = 0.0 if amount == 0 and not isinstance(amount, bool) else _positive(amount)
+    paid_in = _currency(dividend.get("currency") or None)
+    if paid_in in (None, currency):
+        return amount
+    if _WHOLE.get(str(currency)) == paid_in:
+        return amount * 100
+    if _WHOLE.get(str(paid_in)) == currency:
+        return amount / 100
+    raise ValueError(f"a dividend is paid in {str(paid_in)[:10]!a}, the prices are in {currency!a}")
+
+
+def _positive(number: object) -> float:
+    if type(number) not in (int, float) or not 0 < number < math.inf:  # type: ignore[operator]
+        raise ValueError(f"{str(number)[:20]!a} is not a positive number")
+    return float(number)  # type: ignore[arg-type]
+
+
+def _numbers(name: str, values: Any) -> pl.Series:
+    kinds = set(map(type, values)) if isinstance(values, list) else {type(values)}
+    if str in kinds:
+        values = [_SPOKEN[v] if isinstance(v, str) else v for v in values]
+    if not isinstance(values, list) or not kinds <= {int, float, str, type(None)}:
+        raise TypeError(f"{name} is no list of numbers")
+    return pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
+
+
+def _times(seconds: Any) -> pl.Series:
+    if (
+        not isinstance(seconds, list)
+        or set(map(type, seconds)) != {int}
+        or min(seconds) not in _ERA
+        or max(seconds) not in _ERA
+    ):
+        raise ValueError("a time is no second between 1900 and 2100")
+    return (pl.Series(seconds, dtype=pl.Int64) * 1_000_000).cast(INSTANT)
+
+
+def _zone(chart: Mapping[str, Any]) -> str:
+    zone = chart["meta"]["exchangeTimezoneName"]
+    if not zone or not isinstance(zone, str):
+        raise ValueError("the exchange's time zone is missing")
+    return zone
+
+
+def _session_date(column: str, zone: str) -> pl.Expr:
     local = pl.col(column).dt.convert_time_zone(zone)
     late = (local.dt.hour() >= _LATE_HOUR) & (local.dt.minute() == 0)
-    return pl.when(late).then(local.dt.offset_by("2h")).otherwise(local).dt.date().alias(name)
-
-
+    return pl.when(late).then(local.dt.offset_by("2h")).otherwise(local).dt.date()

@@ -1,14 +1,16 @@
 """How requests reach Yahoo: yfinance's session layer, with our own session under it.
 
 yfinance's `YfData` brings the cookies, the crumb and the browser's TLS fingerprint. It has no setting for the host, no
-time-out on every path, caches error replies, and repeats each refused request with another cookie (one failing symbol
-cost seven requests, measured with 1.7.0). Its seam is the session: a subclass of curl_cffi's, given to it, sees every
-request first. Ours sends them elsewhere when told to, sets time-outs, keeps the reply, and raises our own errors before
-yfinance reacts to a refusal.
+time-out on every path, caches error replies, repeats each refused request with another cookie (one failing symbol cost
+seven requests, measured with 1.7.0), and takes any text for a crumb. Its seam is the session: a subclass of curl_cffi's,
+given to it, sees every request first. Ours sends them elsewhere when told to, sets time-outs, keeps the reply up to a
+size, and raises our own errors before yfinance reacts to a refusal.
 """
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -20,13 +22,21 @@ from urllib.parse import urlencode, urlsplit
 import yfinance
 from curl_cffi import requests as curl
 from yfinance.data import YfData
+from yfinance.exceptions import YFException
 
-from quantx.errors import RateLimited, TransientProviderError
+from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError
 
-_CHART = "https://query2.finance.yahoo.com/v8/finance/chart/"
+_HOST = "https://query2.finance.yahoo.com"
+_CHART_PATH = "/v8/finance/chart/"
 _TIMEOUT = (10.0, 30.0)  # seconds to connect, to read
-_HANDSHAKE_SECONDS = 900.0  # a cookie or crumb reply, good or bad, is not asked for again within this time
-_INVALID_COOKIE = 401
+_HANDSHAKE_TIMEOUT = (5.0, 10.0)  # all threads wait for it, and a chart comes without it too
+_HANDSHAKE_PAUSE = 900.0  # seconds before a handshake that failed is tried again
+_RENEWAL_PAUSE = 60.0  # seconds before a handshake that was refused is thrown away once more
+_DETOURS = 5
+_CRUMB = re.compile(r"[\w./+=~-]{4,64}", re.ASCII)
+_LARGEST_BODY = 16 * 2**20  # bytes, unpacked; sixty years of daily bars are 2 MB
+_LONGEST_WAIT = 1e9  # seconds; whoever waits sets the limit that matters
+_BLOCKED = 999  # Yahoo's own number for "too many requests"
 
 
 @dataclass(frozen=True)
@@ -40,113 +50,162 @@ class Reply:
     vendor_time: datetime | None
 
 
-class _Session(curl.Session):  # type: ignore[misc]  # curl_cffi's class is generic over its response
-    """A session under yfinance: redirects, times out, and answers repeated handshakes from memory."""
+class _Session(curl.Session[Any]):
+    """A session under yfinance: sends requests elsewhere, times out, caps the size, and turns refusals into errors."""
 
-    def __init__(self, base_url: str | None) -> None:
+    def __init__(self, base_url: str | None, timeout: tuple[float, float]) -> None:
         super().__init__(impersonate="chrome")
         self._base = base_url.rstrip("/") if base_url else None
-        self._handshakes: dict[str, tuple[float, Any]] = {}
-        self._lock = threading.Lock()
+        self._timeouts = timeout, tuple(min(*pair) for pair in zip(timeout, _HANDSHAKE_TIMEOUT, strict=True))
 
     def request(self, method: str, url: str, **options: Any) -> Any:  # type: ignore[override]
         """Send one request; a refused chart request becomes an error at once, so that yfinance does not repeat it."""
-        options["timeout"] = _TIMEOUT
-        if "/v8/finance/chart/" in url:
-            return self._refuse_politely(self._send(method, url, options))
-        with self._lock:
-            asked_at, answer = self._handshakes.get(url, (float("-inf"), None))
-            if time.monotonic() - asked_at < _HANDSHAKE_SECONDS:
-                return answer
-            answer = self._send(method, url, options)
-            self._handshakes[url] = (time.monotonic(), answer)
-            return answer
-
-    def _send(self, method: str, url: str, options: dict[str, Any]) -> Any:
+        is_chart = _CHART_PATH in url
         if self._base:
             parts = urlsplit(url)
             url = self._base + parts.path + (f"?{parts.query}" if parts.query else "")
-        return super().request(method, url, **options)  # type: ignore[arg-type]
+        # A chart from anywhere else is not Yahoo's; a cookie may come by a detour.
+        options |= {"allow_redirects": False} if is_chart else {"max_redirects": _DETOURS}
+        options["timeout"] = self._timeouts[0 if is_chart else 1]
+        body = bytearray()
 
-    def _refuse_politely(self, response: Any) -> Any:
-        status = response.status_code
-        if status == _INVALID_COOKIE:
-            with self._lock:
-                self._handshakes.clear()  # yfinance now fetches another cookie and repeats the request once
-        elif status == 429:
-            wait = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-            raise RateLimited(f"Yahoo answers 429 Too Many Requests{f' for {wait:.0f} s' if wait else ''}", wait)
-        elif status >= 500:
-            raise TransientProviderError(f"Yahoo answers {status}; the outage may pass")
-        elif status >= 400:
-            raise _Refused(_reply(response))
+        def keep(chunk: bytes) -> int:
+            if len(body) + len(chunk) > _LARGEST_BODY:
+                raise MalformedPayload(f"Yahoo's reply is larger than {_LARGEST_BODY >> 20} MB")
+            body.extend(chunk)
+            return len(chunk)
+
+        response: Any = super().request(method, url, content_callback=keep, **options)  # type: ignore[arg-type]
+        response.content = bytes(body)
+        if is_chart:
+            _refuse(response)
         return response
+
+
+def _refuse(response: Any) -> None:
+    """Raise what a reply to a chart request means unless it is one to be read."""
+    status, headers = response.status_code, response.headers
+    if status in (429, _BLOCKED):
+        # Against the vendor's clock where it shows one: ours may be wrong.
+        now = _http_date(headers.get("Date")) or datetime.now(UTC)
+        wait = retry_after(headers.get("Retry-After"), now) or None
+        raise RateLimited(f"Yahoo answers {status} Too Many Requests{f' for {wait:.0f} s' if wait else ''}", wait)
+    if status >= 500:
+        raise TransientProviderError(f"Yahoo answers {status}; the outage may pass")
+    if status == 401 or 300 <= status < 400:
+        where = urlsplit(headers.get("Location") or "").netloc
+        raise _CookieRefused(f"{status}{f' and a redirect to {where[:80]}' if where else ''}")
+    if status >= 400:
+        raise _Refused(response)
 
 
 class _Refused(Exception):
     """Carries a 4xx reply past yfinance, which would repeat the request."""
 
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(f"refused with {reply.status}")
-        self.reply = reply
+    def __init__(self, response: Any) -> None:
+        super().__init__(f"refused with {response.status_code}")
+        self.response = response
+
+
+class _CookieRefused(Exception):
+    """Yahoo wants another cookie, or a login."""
 
 
 class _Yahoo(YfData):  # type: ignore[misc]  # yfinance has no types
-    """yfinance's session layer without its cookie file: SQLite in the user's cache folder, which workers would share."""
+    """yfinance's session layer with one handshake (cookie and crumb) for all requests, good or failed.
+
+    Without its cookie file: SQLite in the user's cache folder, which workers would share.
+    """
+
+    _cookie: Any  # yfinance's: None, or something true
+
+    def __init__(self, session: _Session) -> None:
+        self._turn = threading.Lock()
+        self._good_crumb: str | None = None
+        self._handshake_due = -math.inf
+        self._renewal_due = -math.inf
+        super().__init__(session=session)
+
+    def _get_cookie_and_crumb(self, timeout: float = 30) -> tuple[str | None, str]:
+        """Return the crumb and the cookie strategy; no crumb where Yahoo gives none, as a chart comes without it too."""
+        with self._turn:
+            if time.monotonic() >= self._handshake_due:
+                self._cookie = self._crumb = None  # yfinance keeps even an error's text as a crumb
+                try:
+                    crumb, _ = super()._get_cookie_and_crumb(timeout)
+                except (OSError, YFException, ProviderError, LookupError, TypeError, ValueError, AttributeError):
+                    crumb = None  # the last four: a consent page in a form that yfinance does not expect
+                self._good_crumb = crumb if crumb and _CRUMB.fullmatch(crumb) else None
+                self._handshake_due = math.inf if self._good_crumb else time.monotonic() + _HANDSHAKE_PAUSE
+            return self._good_crumb, self._cookie_strategy
+
+    def renew_handshake(self) -> None:
+        """Throw cookie and crumb away and have yfinance try its other way to get them, at most once a minute."""
+        with self._turn:
+            if time.monotonic() >= self._renewal_due:
+                self._renewal_due = time.monotonic() + _RENEWAL_PAUSE
+                self._set_cookie_strategy("csrf" if self._cookie_strategy == "basic" else "basic")
+                self._handshake_due = -math.inf
 
     def _load_cookie_curlCffi(self) -> bool:  # noqa: N802 — yfinance's name
         return False
 
     def _save_cookie_curlCffi(self) -> bool:  # noqa: N802 — yfinance's name
-        return False
+        self._cookie = True  # it is in the session's jar; yfinance would ask for it a second time otherwise
+        return True
 
 
 class YahooSession:
     """Asks Yahoo's chart endpoint, one HTTP request per call; safe for many threads."""
 
-    def __init__(self, base_url: str | None = None) -> None:
+    def __init__(self, base_url: str | None = None, *, timeout: tuple[float, float] = _TIMEOUT) -> None:
         yfinance.config.network.retries = 0
-        self._session = _Session(base_url)
+        session = _Session(base_url, timeout)
         # YfData is one per process; a second provider in the process gets a session of its own all the same.
         self._yahoo = _Yahoo.__new__(_Yahoo)
-        _Yahoo.__init__(self._yahoo, session=self._session)
+        _Yahoo.__init__(self._yahoo, session)
+        parts = urlsplit(base_url.rstrip("/") if base_url else _HOST)
+        self._host = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     def chart(self, wire_symbol: str, params: dict[str, Any]) -> Reply:
-        """Return Yahoo's reply, good or refused (4xx); raise RateLimited or TransientProviderError otherwise."""
+        """Return Yahoo's reply, good or refused (4xx); raise RateLimited or TransientProviderError otherwise.
+
+        Where Yahoo does not like the cookie, the request is repeated once with another; curl itself repeats one that it
+        sent on an idle connection which turns out to be dead. A reply that is too large to be
+        a chart is a MalformedPayload. The reply's URL is without the crumb, a kind of secret that tells nothing.
+        """
+        try:
+            response = self._ask(wire_symbol, params)
+        except _CookieRefused:
+            self._yahoo.renew_handshake()
+            try:
+                response = self._ask(wire_symbol, params)
+            except _CookieRefused as again:
+                raise TransientProviderError(f"Yahoo refuses two cookies in a row with {again}") from None
+        return Reply(
+            url=f"{self._host}{_CHART_PATH}{wire_symbol}?{urlencode(params)}",
+            status=response.status_code,
+            content_type=response.headers.get("Content-Type", ""),
+            body=response.content,
+            vendor_time=_http_date(response.headers.get("Date")),
+        )
+
+    def _ask(self, wire_symbol: str, params: dict[str, Any]) -> Any:
         try:
             # Not `cache_get`: it keeps error replies for the life of the process.
-            response = self._yahoo.get(_CHART + wire_symbol, params=params, timeout=_TIMEOUT[1])
+            return self._yahoo.get(f"{_HOST}{_CHART_PATH}{wire_symbol}", params=params)
         except _Refused as refused:
-            return refused.reply
+            return refused.response
         except curl.exceptions.RequestException as error:
-            raise TransientProviderError(f"Yahoo can't be reached at {self._host()}: {error}") from error
-        if response.status_code == _INVALID_COOKIE:
-            raise TransientProviderError("Yahoo refuses two cookies in a row with 401")
-        reply = _reply(response)
-        # The crumb is a kind of secret and says nothing about the data.
-        shown = {k: v for k, v in params.items() if k != "crumb"}
-        return Reply(f"{_CHART}{wire_symbol}?{urlencode(shown)}", reply.status, reply.content_type, reply.body, reply.vendor_time)
-
-    def _host(self) -> str:
-        return self._session._base or urlsplit(_CHART).netloc  # noqa: SLF001 — our own class
-
-
-def _reply(response: Any) -> Reply:
-    return Reply(
-        url=response.url.split("&crumb=")[0],
-        status=response.status_code,
-        content_type=response.headers.get("Content-Type", ""),
-        body=response.content,
-        vendor_time=_http_date(response.headers.get("Date")),
-    )
+            raise TransientProviderError(f"Yahoo can't be reached at {self._host}: {error}") from error
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for (seconds or an HTTP date), None where it says nothing."""
     if header is None:
         return None
-    if header.strip().isdigit():
-        return float(header)
+    if re.fullmatch(r"\s*[0-9]+\s*", header):
+        return min(float(header), _LONGEST_WAIT)
     until = _http_date(header)
     return None if until is None else max(0.0, (until - now).total_seconds())
 
@@ -156,6 +215,6 @@ def _http_date(header: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

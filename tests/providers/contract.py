@@ -1,0 +1,170 @@
+"""What every vendor's adapter must do. A new vendor subclasses `ProviderContract` and supplies fixtures only."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
+
+import polars as pl
+import pytest
+
+from quantx.core.model import Payload, Window
+from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol
+from quantx.errors import MalformedPayload, ProviderError
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, PriceBasis, Provider, VendorFrames
+
+HTML = b"<!doctype html><html><head><title>Sign in</title></head><body>Loading...</body></html>"
+SHAPES = [
+    b"",
+    b" ",
+    b"null",
+    b"[]",
+    b"{}",
+    b"0",
+    b'"text"',
+    b"[[]]",
+    b'{"data": []}',
+    b"\xff\xfe\x00",
+    b"[" * 5000,
+    HTML,
+]
+
+
+class ProviderContract:
+    """The contract. Fixtures to supply: `provider`, `recorded`, `empty`, `replying`, `window`."""
+
+    @pytest.fixture
+    def provider(self) -> Provider:
+        """A provider without a vendor: `normalize` must need neither a connection nor a clock."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def recorded(self) -> list[Payload]:
+        """Good replies, for two symbols at least, with bars and with actions among them."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def empty(self) -> list[Payload]:
+        """Replies that say: nothing there. At least one."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def replying(self) -> Callable[[bytes], Provider]:
+        """Makes a provider whose vendor answers everything with these bytes and HTTP 200."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def window(self) -> Window:
+        """Any window that a recorded symbol may be asked for."""
+        raise NotImplementedError
+
+    def test_its_capabilities_are_sensible(self, provider: Provider) -> None:
+        can = provider.capabilities
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", can.source)
+        assert can.timeframes
+        assert set(can.timeframes) <= {"1d", "1m"}
+        assert can.markets
+        assert set(can.markets) <= {US.market, *(venue.market for venue in VENUES_BY_SUFFIX.values())}
+        assert can.symbols_per_request >= 1
+        assert can.price_basis in get_args(PriceBasis)
+        assert isinstance(can.needs_key, bool)
+
+    def test_frames_have_the_declared_columns(self, provider: Provider, recorded: list[Payload]) -> None:
+        frames = [provider.normalize(reply) for reply in recorded]
+        for read in frames:
+            check_schema(read)
+        assert any(len(read.bars) for read in frames)
+        assert any(len(read.actions) for read in frames)
+
+    def test_sessions_and_stamps_are_never_missing(self, provider: Provider, recorded: list[Payload]) -> None:
+        for reply in recorded:
+            read = provider.normalize(reply)
+            assert read.bars.select("time", "date").null_count().row(0) == (0, 0)
+            assert read.actions.null_count().row(0) == (0, 0, 0)
+            assert read.actions.filter(~pl.col("kind").is_in(["split", "dividend"]) | (pl.col("value") <= 0)).is_empty()
+
+    def test_reading_twice_gives_the_same_and_changes_nothing(
+        self, provider: Provider, recorded: list[Payload]
+    ) -> None:
+        for reply in recorded:
+            before = (replace(reply), hashlib.sha256(reply.body).hexdigest())
+            first, second = provider.normalize(reply), provider.normalize(replace(reply))
+            assert first.bars.equals(second.bars)
+            assert first.actions.equals(second.actions)
+            assert first.currency == second.currency
+            assert (reply, reply.sha256) == before
+
+    def test_the_order_of_reading_does_not_matter(self, provider: Provider, recorded: list[Payload]) -> None:
+        forwards = [provider.normalize(reply) for reply in recorded]
+        backwards = [provider.normalize(reply) for reply in reversed(recorded)][::-1]
+        for one, other in zip(forwards, backwards, strict=True):
+            assert one.bars.equals(other.bars)
+            assert one.actions.equals(other.actions)
+
+    def test_nothing_there_is_an_empty_frame_and_no_error(self, provider: Provider, empty: list[Payload]) -> None:
+        assert empty
+        for reply in empty:
+            read = provider.normalize(reply)
+            check_schema(read)
+            assert read.bars.is_empty()
+
+    @pytest.mark.parametrize("body", SHAPES, ids=lambda body: repr(body[:12]))
+    def test_another_form_is_malformed(self, provider: Provider, recorded: list[Payload], body: bytes) -> None:
+        self._is_malformed(provider, replace(recorded[0], body=body))
+
+    @pytest.mark.parametrize("tenths", range(10))
+    def test_a_truncated_reply_is_malformed(self, provider: Provider, recorded: list[Payload], tenths: int) -> None:
+        for reply in recorded:
+            self._is_malformed(provider, replace(reply, body=reply.body[: len(reply.body) * tenths // 10]))
+            self._is_malformed(provider, replace(reply, body=reply.body.rstrip()[:-1]))
+
+    def test_random_bytes_are_malformed(self, provider: Provider, recorded: list[Payload]) -> None:
+        chance = random.Random(1)
+        for length in (1, 7, 64, 4096) * 5:
+            self._is_malformed(provider, replace(recorded[0], body=chance.randbytes(length)))
+
+    def test_broken_bytes_within_are_malformed_or_read(self, provider: Provider, recorded: list[Payload]) -> None:
+        chance = random.Random(2)
+        for reply in recorded:
+            for _ in range(40):
+                body = bytearray(reply.body)
+                body[chance.randrange(len(body))] = chance.randrange(256)
+                try:
+                    check_schema(provider.normalize(replace(reply, body=bytes(body))))
+                except MalformedPayload:
+                    continue
+
+    def test_another_symbols_data_is_malformed(self, provider: Provider, recorded: list[Payload]) -> None:
+        symbols = {reply.symbol for reply in recorded}
+        assert len(symbols) > 1, "two symbols are needed for this"
+        for reply in recorded:
+            other = next(r for r in recorded if r.symbol != reply.symbol)
+            self._is_malformed(provider, replace(reply, body=other.body))
+
+    @pytest.mark.parametrize("body", SHAPES, ids=lambda body: repr(body[:12]))
+    def test_fetching_nonsense_is_a_providers_error_with_the_evidence(
+        self, replying: Callable[[bytes], Provider], recorded: list[Payload], window: Window, body: bytes
+    ) -> None:
+        provider, symbol = replying(body), parse_symbol(recorded[0].symbol)
+        with pytest.raises(ProviderError) as caught:
+            provider.fetch(symbol, window)
+        if isinstance(caught.value, MalformedPayload):
+            assert caught.value.payload.body == body
+            assert caught.value.payload.symbol == symbol
+
+    @staticmethod
+    def _is_malformed(provider: Provider, reply: Payload) -> None:
+        with pytest.raises(MalformedPayload) as caught:
+            provider.normalize(reply)
+        assert caught.value.payload is reply
+        assert reply.symbol in str(caught.value) or "asked for" in str(caught.value)
+
+
+def check_schema(read: VendorFrames) -> None:
+    assert dict(read.bars.schema) == VENDOR_BARS
+    assert dict(read.actions.schema) == VENDOR_ACTIONS
+    assert read.currency is None or re.fullmatch(r"[A-Za-z]{3}", read.currency)
