@@ -28,8 +28,15 @@ from deltalake import DeltaTable
 
 from quantx.cli import main
 from quantx.core.calendars import calendar
+from quantx.sandbox import Sandbox, load_market, running
 
 HEADER = "Date,Open,High,Low,Close,Volume,ExDividend,SplitRatio,AdjOpen,AdjHigh,AdjLow,AdjClose,AdjVolume"
+CSV = {
+    **dict.fromkeys(("symbol", "date"), pl.String),
+    **dict.fromkeys(("open", "high", "low", "close"), pl.Float64),
+    **{"volume": pl.Int64, "adj_close": pl.Float64, "source": pl.String, "known_from": pl.String},
+}
+RECORDED = ("AAPL", "ABT", "AIG", "BAC", "C", "GE", "GGP", "HPQ", "MSFT", "NFLX", "NKE", "ORCL", "V")
 TABLES = ("bars_1d", "bars_1d_revisions", "actions", "actions_revisions", "quarantine")
 
 
@@ -46,28 +53,18 @@ class Traded:
     dividend: float
     ratio: float
 
+    @property
+    def possible(self) -> bool:
+        """Whether such a day can have been: NFLX of 2016-11-17 opens below its low, in the recorded file."""
+        prices = (self.open, self.high, self.low, self.close)
+        return min(prices) > 0 and self.low == min(prices) and self.high == max(prices) and self.volume >= 0
+
 
 class Vendor:
-    """The sandbox in a process of its own."""
+    """The sandbox behind HTTP, in a process of its own or in a thread of this one (which saves the imports)."""
 
-    def __init__(self, folder: Path, now: str, log: Path, *options: str) -> None:
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "quantx", "sandbox", "--data", folder, "--now", now, "--port", port, *options]
-        with log.open("wb") as sink:
-            self.process = subprocess.Popen(list(map(str, command)), stdout=sink, stderr=sink, start_new_session=True)
-        for _ in range(300):
-            if self.process.poll() is not None:
-                raise AssertionError(log.read_text())
-            with contextlib.suppress(OSError):
-                self.stats()
-                return
-            time.sleep(0.1)
-        self.stop()
-        raise AssertionError(f"the sandbox does not answer: {log.read_text()}")
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def stats(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/_sandbox/stats", timeout=5) as reply:
@@ -80,9 +77,31 @@ class Vendor:
         request = urllib.request.Request(f"{self.url}/_sandbox/{control}", json.dumps(body).encode(), method="POST")
         urllib.request.urlopen(request, timeout=5).close()
 
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
+
+@contextlib.contextmanager
+def vendor_process(folder: Path, now: str, log: Path, port: int) -> Iterator[Vendor]:
+    command = [sys.executable, "-m", "quantx", "sandbox", "--data", str(folder), "--now", now, "--port", str(port)]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True)
+    vendor = Vendor(f"http://127.0.0.1:{port}")
+    try:
+        for _ in range(300):
+            assert process.poll() is None, log.read_text()
+            with contextlib.suppress(OSError):
+                vendor.stats()
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError(f"the sandbox does not answer: {log.read_text()}")
+        yield vendor
+    finally:
+        kill_group(process)
+
+
+@contextlib.contextmanager
+def vendor_thread(folder: Path, now: str, **options: Any) -> Iterator[Vendor]:
+    with running(Sandbox(load_market(folder), now=now, **options)) as url:
+        yield Vendor(url)
 
 
 @dataclass
@@ -152,7 +171,7 @@ class Installation:
     def query(self, symbols: Sequence[str], *options: object) -> pl.DataFrame:
         """What `quantx query` gives as CSV."""
         ran = self.here("query", "--symbols", ",".join(symbols), "--format", "csv", *options).ends_with(0)
-        return pl.read_csv(io.StringIO(ran.out), try_parse_dates=True, infer_schema_length=None)
+        return pl.read_csv(ran.out.encode(), schema=CSV).with_columns(pl.col("date").str.to_date())
 
     def path(self, table: str) -> Path:
         return self.lake / ("quarantine" if table == "quarantine" else f"curated/{table}")
@@ -258,22 +277,37 @@ def invented_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recorded_files(market_data: Path) -> Path:
-    return market_data / "daily_us_unadjusted_with_events_quandl_wiki"
+def recorded_files(market_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dozen recorded symbols and one more."""
+    folder = tmp_path_factory.mktemp("recorded")
+    for symbol in RECORDED:
+        name = f"{symbol}.csv.xz"
+        (folder / name).symlink_to(market_data / "daily_us_unadjusted_with_events_quandl_wiki" / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
 
 
 @pytest.fixture(scope="module")
-def vendors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Vendor]]:
+def vendors(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Callable[..., Vendor]]:
     """Starts sandboxes, which end with the module."""
-    started: list[Vendor] = []
+    with contextlib.ExitStack() as started:
 
-    def start(folder: Path, *options: str, now: str = "2016-12-30") -> Vendor:
-        started.append(Vendor(folder, now, tmp_path_factory.mktemp("sandbox") / "log", *options))
-        return started[-1]
+        def start(folder: Path, *, process: bool = False, now: str = "2016-12-30", **options: Any) -> Vendor:
+            if process:
+                log = tmp_path_factory.mktemp("sandbox") / "log"
+                return started.enter_context(vendor_process(folder, now, log, free_port()))
+            return started.enter_context(vendor_thread(folder, now, **options))
 
-    yield start
-    for vendor in started:
-        vendor.stop()
+        yield start
 
 
 @pytest.fixture(scope="module")
@@ -305,12 +339,13 @@ def installations(
 
 
 def stop_server(folder: Path, how: signal.Signals) -> None:
-    """End the embedded server of a folder, if there is one."""
+    """End the embedded server of a folder, if there is one: at once (SIGQUIT), or by force (SIGKILL)."""
+    pid_file = folder / "postmaster.pid"
     with contextlib.suppress(OSError, IndexError, ValueError):
-        pid = int((folder / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, how)
-        for _ in range(200):
-            os.kill(pid, 0)
+        os.kill(int(pid_file.read_text().split()[0]), how)
+        for _ in range(100):
+            if how is signal.SIGKILL or not pid_file.exists():
+                break
             time.sleep(0.02)
 
 
