@@ -67,14 +67,16 @@ def server_folder() -> Iterator[Callable[[], Path]]:
 
 
 @pytest.fixture(scope="session")
-def database_url(server_folder: Callable[[], Path]) -> str:
+def database_url(server_folder: Callable[[], Path]) -> Iterator[str]:
     """The address of a PostgreSQL server that all tests of the session share."""
-    url = EmbeddedPostgres(server_folder()).start()
+    server = EmbeddedPostgres(server_folder())
+    url = server.start()
     with psycopg.connect(url, autocommit=True) as connection:
-        for faster in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 300"):
+        for faster in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
             connection.execute(f"alter system set {faster}")
         connection.execute("select pg_reload_conf()")
-    return url
+    yield url
+    server.stop_if_unused()
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     def redacted(self) -> dict[str, Any]:
         """Return all settings with secrets and passwords hidden, fit to be shown."""
         shown = {name: (str(v) if v is not None else None) for name, v in self.model_dump().items()}
-        return {name: _without_secrets(text) if text is not None else None for name, text in shown.items()}
+        return {name: without_secrets(text) if text is not None else None for name, text in shown.items()}
 
 
 class _FileSource(PydanticBaseSettingsSource):
@@ -161,8 +161,8 @@ class _FileSource(PydanticBaseSettingsSource):
         return not names.isdisjoint(self.current_state)
 
 
-def _without_secrets(text: str) -> str:
-    """Hide the password and the signatures of a URL."""
+def without_secrets(text: str) -> str:
+    """Hide the password and the signatures in a URL."""
     text = re.sub(r"(://[^:/?#]*):[^/?#]*@", r"\1:**********@", text)
     return re.sub(
         r"([?&](?:password|sslpassword|sig|token|key|secret)=)[^&#]*", r"\1**********", text, flags=re.IGNORECASE

@@ -14,7 +14,8 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quantx.errors import StateError
+from quantx.errors import ConfigError, StateError
+from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
 
 Row = dict[str, Any]
@@ -32,6 +33,10 @@ class Database:
         if "://" not in url or url.startswith("file://"):
             self._embedded = EmbeddedPostgres(Path(url.removeprefix("file://")))
             url = self._embedded.start()
+        elif not url.startswith(("postgresql://", "postgres://")):
+            raise ConfigError(
+                f"the state's URL starts with {url.partition('://')[0]}://; use postgresql://, or a folder for the embedded one"
+            )
         self._url = url
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
             url,
@@ -52,7 +57,7 @@ class Database:
     @property
     def shown_url(self) -> str:
         """Return where the database is, without a password."""
-        return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:…@", self._given)
+        return without_secrets(self._given)
 
     def close(self) -> None:
         """Close the pool, and the embedded server where nobody else uses it."""
@@ -69,7 +74,7 @@ class Database:
         except PoolTimeout as error:
             raise StateError(f"PostgreSQL gives no connection: {error}") from error
         except psycopg.Error as error:
-            raise StateError(f"PostgreSQL: {str(error).strip().splitlines()[0]}") from error
+            raise StateError(f"PostgreSQL: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from error
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run a named statement (`file.name`) in a transaction of its own and return its rows."""
@@ -99,7 +104,9 @@ class Database:
                 "create table if not exists quantx.schema_version"
                 " (version integer primary key, applied_at timestamptz not null default clock_timestamp())"
             )
-            found = connection.execute("select coalesce(max(version), 0) as version from quantx.schema_version").fetchone()
+            found = connection.execute(
+                "select coalesce(max(version), 0) as version from quantx.schema_version"
+            ).fetchone()
             version = found["version"] if found else 0
             if version > _SCHEMA_VERSION:
                 raise StateError(

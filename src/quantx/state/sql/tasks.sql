@@ -1,8 +1,10 @@
 -- name: add_tasks
--- Plan tasks; a task that is unfinished already joins this run instead. Returns the ids of all of them.
+-- Plan tasks; a task that is unfinished already joins this run instead. Returns the ids of all of them. In one order, so
+-- that two triggers with the same symbols wait for each other instead of blocking each other.
 insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
 select %(run_id)s, %(kind)s, %(source)s, %(dataset)s, %(timeframe)s, t.symbol, t.window_start, t.window_end
 from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as t (symbol, window_start, window_end)
+order by t.symbol, t.window_start, t.window_end
 on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
     where state in ('pending', 'leased', 'landed')
     do update set run_id = excluded.run_id

@@ -1,0 +1,178 @@
+"""The embedded PostgreSQL: started by the first, shared by all, stopped by the last, whoever was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from quantx.errors import ConfigError
+from quantx.state.database import Database
+
+CHILD = """
+import sys
+from quantx.state.database import Database
+database = Database(sys.argv[1])
+print(database.rows("universes.list_universes"), flush=True)
+sys.stdin.read()
+database.close()
+"""
+
+
+def servers(folder: Path) -> list[int]:
+    """The postgres processes whose data folder this is."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline", "status"]):
+        cmdline = process.info["cmdline"] or []
+        if process.info["name"] == "postgres" and str(folder.resolve()) in cmdline:
+            found.append(process.pid)
+    return found
+
+
+def child(folder: Path) -> subprocess.Popen[bytes]:
+    """Another process that uses the server until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"[]\n"
+    return process
+
+
+def leave(process: subprocess.Popen[bytes]) -> int:
+    process.communicate(timeout=30)
+    return process.returncode
+
+
+@pytest.fixture(scope="module")
+def used_folder(server_folder: Callable[[], Path]) -> Path:
+    return server_folder()
+
+
+@pytest.fixture
+def folder(used_folder: Path) -> Iterator[Path]:
+    """A folder whose server, if there was one, has stopped: each test leaves it so."""
+    yield used_folder
+    assert servers(used_folder) == []
+
+
+@pytest.fixture
+def new_folder(server_folder: Callable[[], Path]) -> Iterator[Path]:
+    path = server_folder()
+    yield path
+    assert servers(path) == []
+
+
+def test_a_folder_is_enough_and_nothing_runs_on_afterwards(folder: Path) -> None:
+    database = Database(str(folder))
+    assert database.rows("universes.list_universes") == []
+    assert len(servers(folder)) == 1
+    database.close()
+    assert servers(folder) == []
+
+
+def test_what_was_written_is_there_after_a_restart(folder: Path) -> None:
+    first = Database(str(folder))
+    first.rows("series.close_quota", source="yahoo", seconds=3600, reason="blocked")
+    first.close()
+    second = Database(f"file://{folder}")
+    assert [row["reason"] for row in second.rows("series.circuits")] == ["blocked"]
+    second.close()
+
+
+def test_two_share_one_server_and_the_last_to_leave_stops_it(folder: Path) -> None:
+    one, two = Database(str(folder)), Database(str(folder))
+    assert len(servers(folder)) == 1
+    one.close()
+    assert two.rows("universes.list_universes") == []
+    two.close()
+
+
+def test_two_processes_share_one_server_whoever_leaves_first(folder: Path) -> None:
+    here = Database(str(folder))
+    there = child(folder)
+    assert len(servers(folder)) == 1
+    here.close()
+    assert len(servers(folder)) == 1
+    again = Database(str(folder))
+    assert leave(there) == 0
+    assert again.rows("universes.list_universes") == []
+    again.close()
+
+
+def test_a_server_whose_owner_was_killed_is_taken_over_and_stopped(folder: Path) -> None:
+    owner = child(folder)
+    (server,) = servers(folder)
+    os.kill(owner.pid, signal.SIGKILL)
+    leave(owner)
+    assert servers(folder) == [server]
+    database = Database(str(folder))
+    assert servers(folder) == [server]
+    assert database.rows("universes.list_universes") == []
+    database.close()
+
+
+def test_a_server_that_was_killed_is_started_again(folder: Path) -> None:
+    first = Database(str(folder))
+    first.rows("series.close_quota", source="yahoo", seconds=3600, reason="blocked")
+    (server,) = servers(folder)
+    process = psutil.Process(server)
+    helpers = process.children()
+    process.kill()
+    psutil.wait_procs([process, *helpers], timeout=30)
+    first.close()
+    second = Database(str(folder))
+    assert [row["reason"] for row in second.rows("series.circuits")] == ["blocked"]
+    second.close()
+
+
+def test_many_threads_may_open_the_same_new_folder(new_folder: Path) -> None:
+    opened: list[Database] = []
+    failures: list[BaseException] = []
+
+    def open_one() -> None:
+        try:
+            opened.append(Database(str(new_folder)))
+        except BaseException as error:  # noqa: BLE001 — told below, in the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    running = servers(new_folder)
+    for database in opened:
+        database.close()
+    assert failures == []
+    assert len(running) == 1
+    assert len(opened) == 4
+
+
+def test_many_processes_may_open_the_same_new_folder_and_leave_together(new_folder: Path) -> None:
+    command = [sys.executable, "-c", CHILD, str(new_folder)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"[]\n"
+    assert len(servers(new_folder)) == 1
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="can't be made.*QUANTX_STATE_URL"):
+        Database(str(tmp_path / "file" / "state"))
