@@ -122,9 +122,9 @@ class LakeTable:
             delta = self.refresh() or self._create()
             if (delta.transaction_version(_APP) or 0) >= context.round_id:
                 return False
-            removes, rewritten = self._rewrite(delta, changed)
-            adds = self._write(pl.concat([new, *rewritten]))
-            if self._try_commit(delta, [*adds, *removes], context, last=attempt == _ATTEMPTS):
+            rewritten, unknown = self._rewrite(delta, changed)
+            added = self._write(pl.concat([new, unknown]))
+            if self._try_commit(delta, [*added, *rewritten], context, last=attempt == _ATTEMPTS):
                 return True
         raise AssertionError("the last attempt returns or raises")
 
@@ -205,13 +205,16 @@ class LakeTable:
         files = pl.DataFrame(delta.get_add_actions(flatten=True))
         return files if files.height else files.with_columns(pl.lit("").alias("path")).clear()
 
-    def _rewrite(self, delta: DeltaTable, changed: pl.DataFrame) -> tuple[list[RemoveAction], list[pl.DataFrame]]:
-        """Return what removes the files that hold the keys of `changed`, and those files' rows with the changes."""
-        if changed.is_empty():
-            return [], []
-        removes: list[RemoveAction] = []
-        kept = [changed]
-        bounded = [c for c in ("symbol", "date", "ex_date") if c in self.table.key]
+    def _rewrite(
+        self, delta: DeltaTable, changed: pl.DataFrame
+    ) -> tuple[list[AddAction | RemoveAction], pl.DataFrame]:
+        """Write each file that holds keys of `changed` anew; return what replaces them, and the rows of no file.
+
+        One file becomes one file: small ones stay small, so that the next correction rewrites as little.
+        """
+        actions: list[AddAction | RemoveAction] = []
+        key = list(self.table.key)
+        bounded = [c for c in ("symbol", "date", "ex_date") if c in key]
         for row in self._files(delta).iter_rows(named=True):
             inside = pl.lit(True)  # noqa: FBT003 — a literal of an expression
             for p in self.table.partitions:
@@ -221,11 +224,12 @@ class LakeTable:
             if changed.filter(inside).is_empty():
                 continue
             rows = self._read_file(row)
-            rest = rows.join(changed, on=list(self.table.key), how="anti", nulls_equal=True)
-            if rest.height < rows.height:
-                removes.append(self._remove(row))
-                kept.append(rest)
-        return removes, kept
+            here = changed.join(rows, on=key, how="semi", nulls_equal=True)
+            if here.height:
+                changed = changed.join(here, on=key, how="anti", nulls_equal=True)
+                rest = rows.join(here, on=key, how="anti", nulls_equal=True)
+                actions += [self._remove(row), *self._write(pl.concat([rest, here]))]
+        return actions, changed
 
     def _read_file(self, row: Mapping[str, Any]) -> pl.DataFrame:
         body = self._location.get(f"{self._path}/{row['path']}")
