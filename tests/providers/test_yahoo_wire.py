@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import socket
 import threading
+import time
 import tracemalloc
 import zlib
 from collections import Counter
@@ -155,6 +156,7 @@ def test_threads_that_begin_together_open_one_session(stub: StubYahoo) -> None:
 
     def session() -> YahooSession:
         opened.append(threading.get_ident())
+        time.sleep(0.05)  # as long as an import takes
         return YahooSession(stub.url)
 
     yahoo = Yahoo(session, StoppedClock())
