@@ -199,7 +199,8 @@ def _bars(chart: Mapping[str, Any]) -> pl.DataFrame:
     adjusted = chart["indicators"].get("adjclose") or [{}]  # minute bars have none
     columns["vendor_adj_close"] = adjusted[0].get("adjclose") or [None] * len(times)
     frame = pl.DataFrame([times.alias("time"), *(_numbers(name, values) for name, values in columns.items())])
-    return frame.with_columns(_session_date("time", _zone(chart)).alias("date")).select(list(VENDOR_BARS))
+    date = _session_date("time", _zone(chart)).alias("date")
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None), date).select(list(VENDOR_BARS))
 
 
 def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
@@ -253,7 +254,7 @@ def _numbers(name: str, values: Any) -> pl.Series:
         values = [_SPOKEN[v] if isinstance(v, str) else v for v in values]
     if not isinstance(values, list) or not kinds <= {int, float, str, type(None)}:
         raise TypeError(f"{name} is no list of numbers")
-    return pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
+    return pl.Series(name, values, dtype=pl.Float64)
 
 
 def _times(seconds: Any) -> pl.Series:
