@@ -19,7 +19,7 @@ from quantx.core.merge import Merge, merge
 from quantx.core.model import Window
 from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, Table
 from quantx.lake.raw import read_batch
-from quantx.lake.table import CommitContext
+from quantx.lake.table import CommitContext, LakeTable
 from quantx.pipeline.normalized import Landed, Rows, normalize_round
 from quantx.pipeline.platform import Platform
 from quantx.state.database import Row
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 _LOCK = 7_013_002  # advisory lock: the curator of the daily bars
 _DATASET = "bars"
-_ROUND_PAYLOADS = 100  # bounds a round's memory: 100 payloads of 20 years are 500,000 rows
+_ROUND_PAYLOADS = 64  # two batches of a worker; bounds a round's memory: 64 payloads of 20 years are 320,000 rows
 _ENOUGH = 100  # landed payloads that are worth a round while there is still something to fetch
 _MOST_FILES = 24  # per partition, before they are folded into one
 _TAIL_SESSIONS = 10
@@ -125,12 +125,17 @@ def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> M
     incoming = pl.concat([table.empty(), *parts], how="diagonal")
     if incoming.is_empty():
         return merge(table.empty(), incoming, table)
-    day = "date" if "date" in table.schema else "ex_date"
-    first, last = incoming[day].min(), incoming[day].max()
-    wanted = pl.col("symbol").is_in(incoming["symbol"].unique().to_list()) & pl.col(day).is_between(first, last)
-    if "year" in table.schema:
+    return merge(current_rows(platform.tables[table.name], incoming), incoming, table)
+
+
+def current_rows(stored: LakeTable, incoming: pl.DataFrame) -> pl.DataFrame:
+    """Read the rows of a table that `incoming` may be about: its symbols, between its first and its last day."""
+    day = "date" if "date" in stored.table.schema else "ex_date"
+    wanted = pl.col("symbol").is_in(incoming["symbol"].unique().to_list())
+    wanted &= pl.col(day).is_between(incoming[day].min(), incoming[day].max())
+    if "year" in stored.table.schema:
         wanted &= pl.col("year").is_between(incoming["year"].min(), incoming["year"].max())
-    return merge(platform.tables[table.name].scan().filter(wanted).collect(), incoming, table)
+    return stored.scan().filter(wanted).collect()
 
 
 def _not_yet_quarantined(platform: Platform, rejected: pl.DataFrame) -> pl.DataFrame:
