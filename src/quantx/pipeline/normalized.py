@@ -12,7 +12,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, coverage_of
 from quantx.core.model import SETTLED_AFTER, Payload, Window
-from quantx.core.prices import PRICES, to_as_traded
+from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.rules import check_daily_bars
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, QUARANTINE
@@ -57,8 +57,8 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
     facts = _facts(frames)
     bars = _stack([f.bars for _, f in frames], VENDOR_BARS)
     actions = _stack([f.actions for _, f in frames], VENDOR_ACTIONS)
-    if provider.capabilities.price_basis == "split_adjusted":
-        bars, actions = to_as_traded(bars, actions)
+    split_adjusted = provider.capabilities.price_basis == "split_adjusted"
+    bars, actions = to_as_traded(bars, actions) if split_adjusted else _as_they_are(bars, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
     checked = check_daily_bars(bars)
     empty = pl.col("rules").str.contains("prices_present")
@@ -112,6 +112,17 @@ def _stack(frames: Sequence[pl.DataFrame], schema: Mapping[str, pl.DataType | ty
     """Concatenate, with the position of each frame in `series`."""
     numbered = [f.with_columns(pl.lit(i, dtype=pl.Int64).alias("series")) for i, f in enumerate(frames)]
     return pl.concat([pl.DataFrame(schema={**schema, "series": pl.Int64}), *numbered])
+
+
+def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give bars and actions that the vendor sent as traded the columns that `to_as_traded` gives the others."""
+    steps, is_dividend = split_steps(actions, key="series"), pl.col("kind") == "dividend"
+    closes = with_factor(bars, steps, "ratio", key="series").with_columns(pl.col("close") / pl.col("ratio"))
+    adjusted = with_factor(actions, steps, "ratio", on="ex_date", key="series").with_columns(
+        pl.when(is_dividend).then(pl.col("value") / pl.col("ratio")).otherwise(pl.col("value")).alias("value")
+    )
+    _, known = to_as_traded(closes.drop("ratio"), adjusted.drop("ratio"))
+    return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(known["reference_close"])
 
 
 def _facts(frames: Sequence[tuple[Landed, VendorFrames]]) -> pl.DataFrame:
