@@ -1,0 +1,181 @@
+"""A vendor in memory that does what a test tells it, and a platform around it: a real PostgreSQL, a real lake."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.core.calendars import calendar
+from quantx.core.model import Payload, Window
+from quantx.core.tables import TABLES
+from quantx.errors import MalformedPayload
+from quantx.lake.store import open_location
+from quantx.lake.table import open_tables
+from quantx.pipeline.plan import Plan, Scope, plan_backfill, plan_daily
+from quantx.pipeline.platform import Platform
+from quantx.pipeline.settle import Progress
+from quantx.pipeline.work import Worker
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, VendorFrames
+from quantx.queues.postgres import PostgresQueue
+from quantx.settings import load_settings
+from quantx.state.database import Database
+
+Bar = tuple[float | None, ...]  # open, high, low, close, volume
+
+
+@dataclass
+class StoppedClock:
+    """Tells the time that a test sets."""
+
+    at: datetime = datetime(2024, 1, 12, 23, 0, tzinfo=UTC)  # a Friday, after New York's close
+
+    def now(self) -> datetime:
+        return self.at
+
+    def goes_to(self, day: date, hour: int = 23) -> None:
+        self.at = datetime.combine(day, time(hour), UTC)
+
+
+@dataclass
+class Tape:
+    """A vendor of as-traded bars: `shows` is what it has, `answers` what it says next about a symbol instead."""
+
+    clock: StoppedClock
+    shows: dict[str, dict[date, Bar]] = field(default_factory=dict)
+    pays: dict[str, list[tuple[date, str, float]]] = field(default_factory=dict)
+    answers: dict[str, list[Exception | bytes | Callable[[], object]]] = field(default_factory=lambda: defaultdict(list))
+    asked: list[tuple[str, Window]] = field(default_factory=list)
+    capabilities: Capabilities = Capabilities("tape", ("1d",), ("us",), 1, "as_traded", needs_key=False)
+
+    def trades(self, symbol: str, start: date, end: date) -> None:
+        """Show a bar for each session between two days."""
+        bars = self.shows.setdefault(symbol, {})
+        for day in calendar("XNYS").sessions(start, end):
+            level = 100.0 + day.day
+            bars[day] = (level, level + 1, level - 1, level + 0.5, 1000.0)
+
+    def fetch(self, symbol: str, window: Window) -> Payload:
+        self.asked.append((symbol, window))
+        body = None
+        if self.answers[symbol]:
+            answer = self.answers[symbol].pop(0)
+            if isinstance(answer, bytes):
+                body = answer
+            elif isinstance(answer, Exception):
+                raise answer
+            else:
+                answer()
+        now = self.clock.now()
+        if body is None:
+            today = now.date()
+            bars = [[str(d), *b] for d, b in self.shows.get(symbol, {}).items() if window.start <= d <= today]
+            body = json.dumps({"bars": bars, "actions": [[str(d), k, v] for d, k, v in self.pays.get(symbol, [])]}).encode()
+        payload = Payload(symbol, f"tape:{symbol}", 200, now, "application/json", body)
+        if body.startswith(b"<html>"):
+            raise MalformedPayload("the tape is torn", payload)
+        return payload
+
+    def normalize(self, payload: Payload) -> VendorFrames:
+        try:
+            document = json.loads(payload.body)
+        except ValueError as error:
+            raise MalformedPayload(f"no JSON: {error}", payload) from error
+        bars = pl.DataFrame(
+            [(date.fromisoformat(day), *values) for day, *values in document["bars"]],
+            schema={"date": pl.Date, **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64)},
+            orient="row",
+        )
+        bars = bars.with_columns(
+            pl.col("date").cast(VENDOR_BARS["time"]).alias("time"), pl.lit(None, dtype=pl.Float64).alias("vendor_adj_close")
+        )
+        actions = pl.DataFrame(
+            [(date.fromisoformat(day), kind, value) for day, kind, value in document["actions"]],
+            schema=VENDOR_ACTIONS,
+            orient="row",
+        )
+        return VendorFrames(bars.select(list(VENDOR_BARS)), actions, "USD")
+
+
+@dataclass
+class Desk:
+    """A platform and its vendor, with the few moves that tests make."""
+
+    platform: Platform
+    tape: Tape
+    clock: StoppedClock
+
+    def backfill(self, *symbols: str, start: str = "2024-01-02", end: str = "2024-01-12") -> Plan:
+        window = Window(date.fromisoformat(start), date.fromisoformat(end))
+        return plan_backfill(self.platform, Scope(symbols), window, source="tape")
+
+    def daily(self, *symbols: str, lookback: int = 5) -> Plan:
+        return plan_daily(self.platform, Scope(symbols), source="tape", lookback=lookback)
+
+    def work(self, plan: Plan | None = None, platform: Platform | None = None) -> Progress:
+        return Worker(platform or self.platform).run(task_ids=plan.task_ids if plan else None)
+
+    def with_(self, **parts: Any) -> Platform:
+        return replace(self.platform, **parts)
+
+    def rows(self, table: str = "bars_1d") -> pl.DataFrame:
+        return self.platform.tables[table].scan().collect().sort(list(TABLES[table].sort))
+
+    def sql(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        with self.platform.database.transaction() as connection:
+            cursor = connection.execute(statement, values)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    def task(self, symbol: str) -> dict[str, Any]:
+        return self.sql("select * from tasks where symbol = %s order by id desc limit 1", symbol)[0]
+
+    def series(self, symbol: str) -> dict[str, Any]:
+        return self.sql("select *, covered::text as covered, nothing::text as nothing from series where symbol = %s", symbol)[0]
+
+    def versions(self) -> dict[str, int | None]:
+        return {name: table.version() for name, table in self.platform.tables.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def calendars() -> None:
+    calendar("XNYS")
+
+
+@pytest.fixture
+def desk(database: Database, tmp_path: Path) -> Desk:
+    """A desk on Friday 2024-01-12 after the close; AAA and BBB have traded since the year began."""
+    return open_desk(database, tmp_path / "lake")
+
+
+@pytest.fixture
+def another_desk(tmp_path: Path) -> Callable[..., Desk]:
+    return lambda database, folder="lake": open_desk(database, tmp_path / folder)
+
+
+def open_desk(database: Database, folder: Path) -> Desk:
+    settings = load_settings(lease_seconds=1.2, max_attempts=2, max_workers=2, lake_url=str(folder))
+    clock = StoppedClock()
+    tape = Tape(clock)
+    for symbol in ("AAA", "BBB", "CCC", "DDD"):
+        tape.trades(symbol, date(2024, 1, 2), date(2024, 3, 28))
+    location = open_location(settings.lake_url, settings)
+    platform = Platform(
+        settings=settings,
+        clock=clock,
+        location=location,
+        tables=open_tables(location, TABLES),
+        database=database,
+        queue=PostgresQueue(database),
+        providers={"tape": tape},
+        quotas={},
+    )
+    return Desk(platform, tape, clock)
+
+
