@@ -1,0 +1,41 @@
+"""`python -m benchmarks [b1] [b2] [b3] [real]`: run the measurements (all by default) and print one table each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import backfill, real_files, requests, upsert
+from benchmarks.table import Outcome, machine, print_outcome
+
+BENCHMARKS = {"b1": requests.run, "b2": backfill.run, "b3": upsert.run, "real": real_files.run}
+
+
+def main(argv: Sequence[str] | None = None) -> list[Outcome]:
+    """Run what `argv` names and return what was measured and counted."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which of {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the size: proves that they work, measures little"
+    )
+    parser.add_argument("--folder", type=Path, help="where the temporary lake and state go (default: the system's)")
+    options = parser.parse_args(argv)
+    unknown = sorted(set(options.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")
+    print(machine())
+    outcomes = []
+    for name in options.names or BENCHMARKS:
+        with tempfile.TemporaryDirectory(prefix=f"quantx-{name}-", dir=options.folder) as folder:
+            outcome = BENCHMARKS[name](Path(folder).resolve(), quick=options.quick)
+        print_outcome(outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)

@@ -1,0 +1,99 @@
+"""B2: a backfill of 500 symbols × 20 years from stored payloads, raw → curated with rules: the curator alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks.landed import settings_in
+from benchmarks.measure import apart, stretch
+from benchmarks.table import Line, Outcome
+from quantx.core.tables import BARS_1D
+from quantx.lake.store import open_location
+from quantx.lake.table import LakeTable
+from quantx.pipeline.curate import curate_landed
+from quantx.pipeline.platform import open_platform
+
+START, END = "2006-01-01", "2025-12-31"
+
+
+def run(folder: Path, *, quick: bool) -> Outcome:
+    """Land the payloads, curate them in a new process, and write the same rows with Polars in another."""
+    count = 50 if quick else 500
+    landed = apart("benchmarks.landed:land", folder=folder, count=count, history=START, start=START, end=END)
+    curated = apart("benchmarks.backfill:curate", folder=folder)
+    parquet = apart("benchmarks.backfill:rows_as_parquet", folder=folder)
+    floor = apart("benchmarks.backfill:read_and_write", folder=folder)
+    rows, seconds = curated["rows"], curated["seconds"]
+    return Outcome(
+        f"B2 backfill: {count} symbols × 20 years, {landed['payloads']} payloads ({landed['raw_bytes'] / 1e6:.0f} MB raw)",
+        (
+            Line(
+                "raw → curated, rows/s",
+                f"{rows / seconds:,.0f}",
+                f"{rows / floor['seconds']:,.0f}",
+                f"{seconds / floor['seconds']:.1f}",
+                "≥ 500,000",
+            ),
+            Line("seconds", f"{seconds:.2f}", f"{floor['seconds']:.2f}", f"{seconds / floor['seconds']:.1f}"),
+            Line(
+                "CPU seconds",
+                f"{curated['user']:.2f}",
+                f"{floor['user']:.2f}",
+                f"{curated['user'] / floor['user']:.1f}",
+            ),
+            Line(
+                "peak memory, MB",
+                f"{curated['peak_mb']:.0f}",
+                f"{floor['peak_mb']:.0f}",
+                f"{curated['peak_mb'] / floor['peak_mb']:.1f}",
+                "< 600",
+            ),
+            Line(
+                "size of the bars, MB",
+                f"{curated['bytes'] / 1e6:.0f}",
+                f"{parquet['bytes'] / 1e6:.0f}",
+                f"{curated['bytes'] / parquet['bytes']:.2f}",
+            ),
+        ),
+        {name: int(v) for name, v in (landed | curated).items() if name in _COUNTS},
+    )
+
+
+_COUNTS = ("payloads", "raw_objects", "rows", "actions", "rejected", "commits", "files")
+
+
+def curate(folder: str) -> dict[str, Any]:
+    """Curate what has landed; only this is timed."""
+    with open_platform(settings_in(folder)) as platform:
+        with stretch() as measured:
+            rows = curate_landed(platform, everything=True)
+        facts = {name: found for name, table in platform.tables.items() if (found := table.facts())}
+    bars = facts["bars_1d"]
+    return {
+        **vars(measured),
+        "rows": rows,
+        "actions": facts["actions"]["rows"],
+        "rejected": facts.get("quarantine", {"rows": 0})["rows"],
+        "commits": sum(int(f["version"]) for f in facts.values()),  # version 0 creates the table
+        "files": bars["files"],
+        "bytes": float(bars["megabytes"]) * 1e6,
+    }
+
+
+def rows_as_parquet(folder: str) -> dict[str, Any]:
+    """Put the curated rows into one Parquet file, for the floor to read."""
+    rows = LakeTable(open_location(settings_in(folder).lake_url), BARS_1D).scan().sort("symbol", "date").collect()
+    path = Path(folder) / "floor.parquet"
+    rows.write_parquet(path, compression="zstd", compression_level=3)
+    return {"bytes": path.stat().st_size}
+
+
+def read_and_write(folder: str) -> dict[str, Any]:
+    """The floor: the same rows, from Parquet to Parquet."""
+    with stretch() as measured:
+        rows = pl.read_parquet(Path(folder) / "floor.parquet")
+        rows.write_parquet(Path(folder) / "written.parquet", compression="zstd", compression_level=3)
+    return vars(measured)

@@ -1,0 +1,87 @@
+"""A large invented market, and a way to Yahoo's wire that leads into it without HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from quantx.core.calendars import calendar
+from quantx.core.model import Clock as CoreClock
+from quantx.providers.protocol import Provider
+from quantx.providers.yahoo import Yahoo
+from quantx.sandbox import Dividend, Market, Split
+from quantx.sandbox.clock import Clock
+from quantx.sandbox.hours import day_number
+from quantx.sandbox.market import history
+from quantx.sandbox.vendor import Vendor
+from quantx.settings import Settings
+
+LAST = date(2025, 12, 31)
+NOW = datetime(2026, 1, 5, 23, tzinfo=UTC)
+
+
+def symbols(count: int) -> list[str]:
+    """Return `count` tickers that nobody has."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return [f"Q{letters[i // 676]}{letters[i // 26 % 26]}{letters[i % 26]}" for i in range(count)]
+
+
+def invented_market(count: int, first: date) -> Market:
+    """Return `count` American symbols from `first` to `LAST`: every tenth splits twice, every second pays quarterly."""
+    sessions = calendar("XNYS").sessions(first, LAST)
+    days = np.array([day_number(day) for day in sessions], dtype=np.int64)
+    histories = {}
+    for number, symbol in enumerate(symbols(count)):
+        random = np.random.default_rng([1, number])
+        close = 50 * np.exp(np.cumsum(random.normal(0.0002, 0.015, days.size)))
+        opened = close * np.exp(random.normal(0, 0.005, days.size))
+        columns = {
+            "open": opened,
+            "high": np.maximum(opened, close) * (1 + random.uniform(0, 0.01, days.size)),
+            "low": np.minimum(opened, close) * (1 - random.uniform(0, 0.01, days.size)),
+            "close": close,
+            "volume": np.floor(random.lognormal(14, 0.5, days.size)),
+        }
+        # Never within the last sessions: a daily update then changes no history.
+        splits = (
+            [Split(sessions[days.size // 3], 2, 1), Split(sessions[days.size // 2], 3, 2)] if number % 10 == 0 else []
+        )
+        dividends = [Dividend(day, 0.25) for day in sessions[40:-40:63]] if number % 2 == 0 else []
+        histories[symbol] = history(symbol, days, columns, splits=splits, dividends=dividends)
+    return Market("synthetic", histories)
+
+
+class InProcess:
+    """The sandbox's vendor as a session of the provider: the same bytes, without a server."""
+
+    def __init__(self, market: Market) -> None:
+        self._vendor = Vendor(market, Clock(NOW))
+
+    def chart(self, wire_symbol: str, params: Mapping[str, Any]) -> Any:
+        texts = {name: str(value) for name, value in params.items()}
+        reply = self._vendor.answer(wire_symbol, texts)
+        return _Reply(
+            f"https://sandbox/v8/finance/chart/{wire_symbol}?{urlencode(texts)}",
+            reply.status,
+            reply.content_type,
+            reply.body,
+        )
+
+
+class _Reply:
+    def __init__(self, url: str, status: int, content_type: str, body: bytes) -> None:
+        self.url, self.status, self.content_type, self.body = url, status, content_type, body
+        self.vendor_time = NOW
+
+
+def providers_of(market: Market) -> Any:
+    """Return what `open_platform` takes as `providers`: Yahoo over the market."""
+
+    def providers(_: Settings, clock: CoreClock) -> Mapping[str, Provider]:
+        return {"yahoo": Yahoo(lambda: InProcess(market), clock)}
+
+    return providers

@@ -1,0 +1,54 @@
+"""The benchmarks run at a tenth of their size and count what they say; times are printed, never asserted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+
+
+def outcome_of(name: str) -> dict[str, int]:
+    from benchmarks.__main__ import main
+
+    (outcome,) = main([name, "--quick"])
+    return dict(outcome.counts)
+
+
+def test_the_sandbox_answers_every_window() -> None:
+    assert outcome_of("b1") == {"requests": 300, "good": 300}
+
+
+def test_a_backfill_is_curated_in_one_round_with_one_commit_per_table() -> None:
+    counts = outcome_of("b2")
+    sessions = 5031  # of New York, 2006 to 2025
+    assert counts == {
+        "payloads": 50,
+        "raw_objects": 2,
+        "rows": 50 * sessions,
+        "actions": counts["actions"],
+        "rejected": 0,
+        "commits": 2,
+        "files": 20,
+    }
+    assert counts["actions"] > 25 * 4 * 19
+
+
+def test_a_daily_upsert_is_one_commit_per_table() -> None:
+    counts = outcome_of("b3")
+    assert counts["rows"] == 500 * (3773 - 10 - 1)
+    assert counts["upserts"] == 10
+    assert counts["incoming"] == 10 * 5 * 500
+    assert counts["new"] == 10 * 500
+    assert counts["commits"] == 10 * 2
+    assert 0 < counts["revised"] < 0.01 * counts["incoming"]
+    assert counts["files_before_fold"] == counts["files_before"] + 5
+    assert counts["files_after"] == 15 + 1 + 5
