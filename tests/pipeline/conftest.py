@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 import pytest
 
 from quantx.core.calendars import calendar
@@ -179,3 +181,16 @@ def open_desk(database: Database, folder: Path) -> Desk:
     return Desk(platform, tape, clock)
 
 
+
+
+@pytest.fixture
+def fresh_database(database_url: str) -> Iterator[Database]:
+    """A second database, where a test compares two histories."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    opened = Database(database_url.replace("/postgres?", f"/{name}?"))
+    yield opened
+    opened.close()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")

@@ -436,34 +436,16 @@ def test_a_state_that_fails_in_the_middle_is_no_lost_task(desk: Any) -> None:
 
 
 def test_a_new_state_on_an_old_lake_doubles_nothing(
-    desk: Any, another_desk: Callable[..., Any], database_url: str, empty_database_url: str
+    desk: Any, another_desk: Callable[..., Any], fresh_database: Database
 ) -> None:
     """The rounds go on above the lake's last one, and what is asked again is recognised."""
     desk.work(desk.backfill("AAA"))
     desk.work(desk.daily("AAA"))
     rounds = desk.platform.tables["bars_1d"].committed_round()
-    fresh = _fresh_database(database_url)
-    try:
-        other = another_desk(fresh)
-        other.work(other.backfill("AAA", "BBB"))
-        bars = other.rows()
-        assert bars.group_by("symbol").len().sort("symbol").rows() == [("AAA", SESSIONS), ("BBB", SESSIONS)]
-        assert other.rows("bars_1d_revisions").is_empty()
-        assert other.platform.tables["bars_1d"].committed_round() > rounds
-        old = bars.filter(symbol="AAA")["raw"].unique().to_list()
-        assert len(old) == 1
-    finally:
-        fresh.close()
-
-
-def _fresh_database(url: str) -> Database:
-    import uuid
-
-    import psycopg
-
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return Database(url.replace("/postgres?", f"/{name}?"))
-
-
+    other = another_desk(fresh_database)
+    other.work(other.backfill("AAA", "BBB"))
+    bars = other.rows()
+    assert bars.group_by("symbol").len().sort("symbol").rows() == [("AAA", SESSIONS), ("BBB", SESSIONS)]
+    assert other.rows("bars_1d_revisions").is_empty()
+    assert other.platform.tables["bars_1d"].committed_round() > rounds
+    assert bars.filter(symbol="AAA")["raw"].n_unique() == 1

@@ -1,0 +1,371 @@
+"""Work → curate: one commit per table, whatever interrupts a round; and what is final, late, corrected or missing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.core.tables import TABLES
+from quantx.errors import ConfigError, LakeError, TransientProviderError
+from quantx.pipeline.curate import curate_landed
+from quantx.pipeline.manifest import manifest_of
+from quantx.pipeline.platform import open_platform
+from quantx.pipeline.status import status_of
+from quantx.state.database import Database
+
+D10, D11, D12, D16 = (date(2024, 1, day) for day in (10, 11, 12, 16))
+
+
+class Dies(BaseException):
+    """The process ends here."""
+
+
+class DyingTable:
+    """A table at whose commit the process dies: before it, or after it."""
+
+    def __init__(self, real: Any, *, after: bool) -> None:
+        self._real, self._after = real, after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def commit(self, *arguments: Any, **named: Any) -> bool:
+        if self._after:
+            self._real.commit(*arguments, **named)
+        raise Dies
+
+
+class DyingDatabase:
+    """A state in whose n-th transaction from now the process dies."""
+
+    def __init__(self, real: Database, left: int) -> None:
+        self._real, self._left = real, left
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def transaction(self) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            raise Dies
+        return self._real.transaction()
+
+
+def _two_rounds_of_changes(desk: Any) -> None:
+    """A history that is curated; then a correction, a dividend that is corrected, a split, a row that is impossible."""
+    desk.tape.pays["AAA"] = [(D10, "dividend", 1.0)]
+    desk.work(desk.backfill("AAA", "BBB"))
+    desk.clock.goes_to(D16)
+    desk.tape.shows["AAA"][D11] = (50.0, 51.0, 49.0, 50.5, 2000.0)
+    desk.tape.shows["BBB"][D12] = (5.0, 1.0, 9.0, 5.0, 1.0)
+    desk.tape.pays["AAA"] = [(D10, "dividend", 1.25), (D16, "split", 2.0)]
+
+
+def _contents(desk: Any) -> dict[str, list[Any]]:
+    """Everything but the ids of raw objects."""
+    return {
+        name: desk.rows(name).drop("raw", strict=False).sort(pl.all()).rows() for name in TABLES
+    } | {
+        "series": [
+            (s["symbol"], s["covered"], s["nothing"], s["watermark"], s["first_session"])
+            for s in desk.sql("select *, covered::text as covered, nothing::text as nothing from series order by symbol")
+        ],
+        "hot": [
+            (h["symbol"], h["date"], h["close"], h["known_from"])
+            for h in desk.sql("select * from hot_bars order by symbol, date")
+        ],
+        "tasks": [(t["symbol"], t["state"]) for t in desk.sql("select * from tasks order by id")],
+    }
+
+
+@pytest.fixture
+def undisturbed(desk: Any) -> dict[str, list[Any]]:
+    _two_rounds_of_changes(desk)
+    desk.work(desk.daily("AAA", "BBB"))
+    contents = _contents(desk)
+    assert len(contents["bars_1d_revisions"]) == 1
+    assert len(contents["actions_revisions"]) == 1
+    assert len(contents["quarantine"]) == 1
+    assert len(contents["actions"]) == 2
+    return contents
+
+
+STEPS = [
+    (name, after)
+    for name in ("bars_1d_revisions", "bars_1d", "actions_revisions", "actions", "quarantine")
+    for after in (False, True)
+]
+
+
+@pytest.mark.parametrize(("table", "after"), STEPS, ids=[f"{'after' if a else 'before'} {t}" for t, a in STEPS])
+def test_a_round_interrupted_at_a_commit_is_repeated_to_the_same_tables(
+    table: str, after: bool, undisturbed: dict[str, list[Any]], another_desk: Any, fresh_database: Database
+) -> None:
+    desk = another_desk(fresh_database, "interrupted")
+    _two_rounds_of_changes(desk)
+    tables = {**desk.platform.tables, table: DyingTable(desk.platform.tables[table], after=after)}
+    plan = desk.daily("AAA", "BBB")
+    with pytest.raises(Dies):
+        desk.work(plan, desk.with_(tables=tables))
+    desk.work(plan)
+    assert _contents(desk) == undisturbed
+
+
+def test_a_round_interrupted_before_the_state_is_written(
+    undisturbed: dict[str, list[Any]], another_desk: Any, fresh_database: Database
+) -> None:
+    desk = another_desk(fresh_database, "interrupted")
+    _two_rounds_of_changes(desk)
+    plan = desk.daily("AAA", "BBB")
+    with pytest.raises(Dies):  # 1: landings, 2: the round begins, 3: its end
+        desk.work(plan, desk.with_(database=DyingDatabase(desk.platform.database, 3)))
+    versions = desk.versions()
+    assert desk.rows("quarantine").height == 1
+    desk.work(plan)
+    assert _contents(desk) == undisturbed
+    assert desk.versions() == versions
+    assert desk.sql("select sum(rows_new)::int as n, sum(rows_changed)::int as c from tasks where run_id = %s", plan.run_id) == [
+        {"n": 1, "c": 1}
+    ]
+
+
+def test_each_table_gets_one_commit_per_round(desk: Any) -> None:
+    desk.work(desk.backfill("AAA", "BBB", "CCC"))
+    assert desk.versions()["bars_1d"] == 1  # 0 creates it
+    desk.clock.goes_to(D16)
+    desk.work(desk.daily("AAA", "BBB", "CCC"))
+    assert desk.versions()["bars_1d"] == 2
+
+
+def test_one_process_at_a_time_has_the_role(desk: Any) -> None:
+    holds, free = threading.Event(), threading.Event()
+
+    def curator() -> None:
+        with desk.platform.database.exclusive(7_013_002) as mine:
+            assert mine
+            holds.set()
+            free.wait(10)
+
+    thread = threading.Thread(target=curator)
+    thread.start()
+    assert holds.wait(10)
+    plan = desk.backfill("AAA")
+    waiting = threading.Thread(target=lambda: desk.work(plan))
+    waiting.start()
+    for _ in range(100):
+        if desk.task("AAA")["state"] == "landed":
+            break
+        time.sleep(0.05)
+    time.sleep(0.5)
+    assert curate_landed(desk.platform, everything=True) == 0
+    assert desk.task("AAA")["state"] == "landed"
+    free.set()
+    waiting.join(30)
+    assert desk.task("AAA")["state"] == "done"
+
+
+def test_two_curators_at_once_make_the_same_tables(desk: Any) -> None:
+    for symbol in ("AAA", "BBB", "CCC", "DDD"):
+        desk.backfill(symbol)
+    threads = [threading.Thread(target=desk.work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert desk.rows().group_by("symbol").len()["len"].to_list() == [9, 9, 9, 9]
+    assert not desk.rows().select("symbol", "date").is_duplicated().any()
+
+
+# --------------------------------------------------------------------------------------------- what is final, and when
+
+
+def test_a_running_session_is_held_back_until_it_has_settled(desk: Any) -> None:
+    desk.work(desk.backfill("AAA", end="2024-01-11"))
+    desk.clock.at = datetime(2024, 1, 12, 21, 15, tzinfo=UTC)  # a quarter of an hour after the close
+    desk.work(desk.backfill("AAA", start="2024-01-02", end="2024-01-12"))
+    assert desk.daily("AAA").task_ids == ()
+    assert desk.rows()["date"].max() == D11
+    desk.clock.at = datetime(2024, 1, 12, 21, 31, tzinfo=UTC)
+    desk.work(desk.daily("AAA"))
+    assert desk.rows()["date"].max() == D12
+    assert desk.rows("quarantine").is_empty()
+    assert desk.rows("bars_1d_revisions").is_empty()
+
+
+def test_a_bar_of_a_running_session_in_the_reply_is_neither_stored_nor_rejected(desk: Any) -> None:
+    """The plan was made after the close by our clock; the reply's time says otherwise."""
+    plan = desk.backfill("AAA")
+    desk.clock.at = datetime(2024, 1, 12, 20, 0, tzinfo=UTC)
+    desk.work(plan)
+    assert desk.rows()["date"].max() == D11
+    assert desk.rows("quarantine").is_empty()
+    assert desk.series("AAA")["covered"] == "{[2024-01-02,2024-01-12)}"
+    desk.clock.goes_to(D12)
+    desk.work(desk.backfill("AAA"))
+    assert desk.rows()["date"].max() == D12
+
+
+def test_late_rows_are_asked_again_and_old_gaps_are_not(desk: Any) -> None:
+    """The vendor's last two sessions are null rows at first."""
+    full = dict(desk.tape.shows["AAA"])
+    for day in (D11, D12):
+        desk.tape.shows["AAA"][day] = (None,) * 5
+    desk.work(desk.backfill("AAA"))
+    assert desk.rows()["date"].max() == D10
+    assert desk.series("AAA")["watermark"] == D10
+    again = desk.backfill("AAA")
+    assert len(again.task_ids) == 1
+    desk.tape.shows["AAA"] = full
+    desk.work(again)
+    assert desk.tape.asked[-1][1].start == D11
+    assert desk.rows()["date"].max() == D12
+    assert desk.backfill("AAA").task_ids == ()
+
+
+def test_what_the_vendor_does_not_have_is_remembered(desk: Any) -> None:
+    desk.tape.shows["NEW"] = {D11: (1.0, 1.0, 1.0, 1.0, 1.0), D12: (1.0, 1.0, 1.0, 1.0, 1.0)}
+    desk.tape.shows["OLD"] = {date(2023, 6, 1): (1.0, 1.0, 1.0, 1.0, 1.0)}
+    desk.work(desk.backfill("NEW", "OLD", start="2023-01-03", end="2023-12-29"))
+    assert desk.series("NEW")["nothing"] == "{[2023-01-03,2023-12-30)}"
+    assert desk.series("OLD")["nothing"] == "{[2023-01-03,2023-06-01),[2023-06-02,2023-12-30)}"
+    assert desk.backfill("NEW", "OLD", start="2023-01-03", end="2023-12-29").skipped == 2
+    assert len(desk.tape.asked) == 2
+
+
+def test_the_watermark_never_goes_back(desk: Any) -> None:
+    desk.work(desk.backfill("AAA"))
+    desk.work(desk.backfill("AAA", start="2023-12-01", end="2023-12-29"))
+    assert desk.series("AAA")["watermark"] == D12
+
+
+def test_a_daily_run_and_a_backfill_of_the_same_symbol_unite(desk: Any) -> None:
+    desk.backfill("AAA")
+    desk.daily("AAA")
+    desk.work()
+    assert len(desk.tape.asked) == 2
+    assert desk.rows()["date"].to_list() == sorted(d for d in desk.tape.shows["AAA"] if d <= D12)
+    assert desk.rows("bars_1d_revisions").is_empty()
+
+
+def test_a_vendor_that_drops_rows_loses_none_of_ours(desk: Any) -> None:
+    desk.work(desk.backfill("AAA"))
+    desk.tape.shows["AAA"] = {D16: (1.0, 1.0, 1.0, 1.0, 1.0)}
+    desk.clock.goes_to(D16)
+    desk.work(desk.daily("AAA"))
+    assert desk.rows().height == 10
+
+
+def test_a_correction_is_a_revision_with_both_times(desk: Any) -> None:
+    desk.work(desk.backfill("AAA"))
+    first, old = desk.clock.at, desk.rows().filter(date=D11)["close"].item()
+    desk.tape.shows["AAA"][D11] = (50.0, 51.0, 49.0, 50.5, 2000.0)
+    desk.clock.goes_to(D16)
+    desk.work(desk.daily("AAA"))
+    revised = desk.rows("bars_1d_revisions")
+    assert revised.select("date", "close", "known_from", "known_to").rows() == [(D11, old, first, desk.clock.at)]
+    assert desk.rows().filter(date=D11).select("close", "known_from").rows() == [(50.5, desk.clock.at)]
+    assert desk.task("AAA")["rows_changed"] == 1
+
+
+def test_float_noise_is_no_revision(desk: Any) -> None:
+    desk.work(desk.backfill("AAA"))
+    for day, bar in desk.tape.shows["AAA"].items():
+        desk.tape.shows["AAA"][day] = tuple(v * (1 + 1e-7) if v else v for v in bar)
+    desk.clock.goes_to(D16)
+    desk.work(desk.daily("AAA"))
+    assert desk.rows("bars_1d_revisions").is_empty()
+    assert desk.task("AAA")["rows_same"] == 5
+
+
+def test_rejected_rows_are_explained_once(desk: Any) -> None:
+    bad = {
+        date(2024, 1, 3): ((1.0, 0.5, 0.4, 1.0, 1.0), "high_is_highest"),
+        date(2024, 1, 4): ((-1.0, 1.0, -2.0, 1.0, 1.0), "prices_positive"),
+        date(2024, 1, 5): ((1.0, 1.0, 1.0, 1.0, -5.0), "volume_valid"),
+        date(2024, 1, 6): ((1.0, 1.0, 1.0, 1.0, 1.0), "session_of_calendar"),  # a Saturday
+        date(2024, 1, 8): ((None, 1.0, 1.0, 1.0, 1.0), "prices_present"),
+        date(2024, 1, 9): ((1.0, 1.0, 1.0, 1.0, 1e20), "volume_valid"),
+    }
+    desk.tape.shows["AAA"].update({day: row for day, (row, _) in bad.items()})
+    desk.work(desk.backfill("AAA"))
+    rejected = desk.rows("quarantine")
+    assert dict(rejected.select("date", "rules").iter_rows()) == {day: rule for day, (_, rule) in bad.items()}
+    assert rejected["payload_sha256"].n_unique() == 1
+    assert not set(desk.rows()["date"]) & set(bad)
+    assert desk.task("AAA")["rows_rejected"] == len(bad)
+    desk.clock.goes_to(D16)
+    desk.work(desk.daily("AAA", lookback=20))
+    assert desk.rows("quarantine").height == len(bad)
+
+
+def test_hot_bars_are_the_recent_sessions(desk: Any) -> None:
+    desk.clock.goes_to(date(2024, 3, 28))
+    desk.work(desk.backfill("AAA", end="2024-03-28"))
+    hot = desk.sql("select date, close from hot_bars where symbol = 'AAA' order by date")
+    assert hot[-1]["date"] == date(2024, 3, 28)
+    assert 28 <= len(hot) <= 33
+    ours = dict(desk.rows().select("date", "close").iter_rows())
+    assert all(ours[row["date"]] == row["close"] for row in hot)
+
+
+def test_a_damaged_raw_object_stops_the_curator_and_tells_where(desk: Any) -> None:
+    from pathlib import Path
+
+    plan = desk.backfill("AAA")
+    desk.platform.queue.receive(32, 0.001)
+    broken = desk.with_(tables={**desk.platform.tables, "bars_1d_revisions": DyingTable(desk.platform.tables["bars_1d_revisions"], after=False)})
+    with pytest.raises(Dies):
+        desk.work(plan, broken)
+    (raw,) = Path(desk.platform.location.url.removeprefix("file://")).rglob("raw/**/*.parquet")
+    whole = raw.read_bytes()
+    raw.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LakeError, match=raw.name):
+        curate_landed(desk.platform, everything=True)
+    assert desk.rows().is_empty()
+    raw.write_bytes(whole)
+    curate_landed(desk.platform, everything=True)
+    assert desk.rows().height == 9
+
+
+def test_files_stay_few(desk: Any) -> None:
+    """Forty updates of a symbol leave fewer files than updates, and the same rows."""
+    desk.clock.goes_to(date(2024, 1, 31))
+    for day in sorted(d for d in desk.tape.shows["AAA"] if d.month == 1):
+        desk.work(desk.backfill("AAA", start=str(day), end=str(day)))
+    for symbol in ("BBB", "CCC"):
+        for day in sorted(d for d in desk.tape.shows[symbol] if d.month == 1)[:5]:
+            desk.work(desk.backfill(symbol, start=str(day), end=str(day)))
+    assert desk.platform.tables["bars_1d"].facts()["files"] <= 25
+    assert desk.rows().group_by("symbol").len().sort("symbol").rows() == [("AAA", 21), ("BBB", 5), ("CCC", 5)]
+
+
+# ------------------------------------------------------------------------------------------------- looking at the whole
+
+
+def test_status_and_manifest_tell_what_happened(desk: Any) -> None:
+    desk.tape.answers["BBB"] = [TransientProviderError("502")] * 2
+    desk.work(desk.backfill("AAA", "BBB"))
+    status = status_of(desk.platform)
+    assert status["tasks"] == {"pending": 0, "leased": 0, "landed": 0, "done": 1, "failed": 1}
+    assert status["queue"]["total"] == 0
+    assert status["runs"][0]["failed"] == 1
+    series = {s["symbol"]: s for s in manifest_of(desk.platform)["series"]}
+    assert (series["AAA"]["first"], series["AAA"]["last"], series["AAA"]["rows"]) == (date(2024, 1, 2), D12, 9)
+    assert series["BBB"]["last_error"] == "502"
+
+
+def test_a_state_belongs_to_its_lake(empty_database_url: str, tmp_path: Any) -> None:
+    from quantx.settings import load_settings
+
+    first = load_settings(lake_url=str(tmp_path / "one"), state_url=empty_database_url)
+    for _ in range(2):
+        with open_platform(first):
+            pass
+    with pytest.raises(ConfigError, match="belongs to another lake"):
+        with open_platform(load_settings(lake_url=str(tmp_path / "two"), state_url=empty_database_url)):
+            pass
