@@ -94,7 +94,7 @@ POISON = {
 
 @pytest.mark.parametrize("body", POISON.values(), ids=POISON)
 def test_poison_is_refused_with_a_reason(body: str) -> None:
-    with pytest.raises(QueueError, match="^a message") as refusal:
+    with pytest.raises(QueueError, match=r"^a message") as refusal:
         decode(body)
     assert len(str(refusal.value)) < 300  # a reason, not the poison again
 

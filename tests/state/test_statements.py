@@ -67,5 +67,5 @@ def test_the_sql_is_part_of_the_package() -> None:
 
 
 def test_an_error_of_postgresql_is_ours(database: Database) -> None:
-    with pytest.raises(StateError, match="^PostgreSQL: relation"), database.transaction() as connection:
+    with pytest.raises(StateError, match=r"^PostgreSQL: relation"), database.transaction() as connection:
         connection.execute("select * from nowhere")

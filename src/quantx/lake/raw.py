@@ -54,7 +54,12 @@ def write_batch(location: LakeLocation, path: str, batch: Sequence[Landing]) -> 
             columns[name].append(value)
     buffer = io.BytesIO()
     pq.write_table(
-        pa.table(columns, schema=SCHEMA), buffer, compression="zstd", compression_level=3, use_dictionary=False
+        pa.table(columns, schema=SCHEMA),
+        buffer,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=False,
+        write_page_checksum=True,  # a SHA-256 covers the body; this covers what is said about it
     )
     location.put_new(path, buffer.getvalue())
     return buffer.tell()
@@ -63,10 +68,17 @@ def write_batch(location: LakeLocation, path: str, batch: Sequence[Landing]) -> 
 def read_batch(location: LakeLocation, path: str, rows: Sequence[int] | None = None) -> Iterator[Landing]:
     """Yield the replies of a raw object in order (or those at `rows`); LakeError where one is damaged."""
     try:
-        table = pq.read_table(io.BytesIO(location.get(path)), schema=SCHEMA)
-    except (pa.ArrowInvalid, OSError) as error:
+        table = pq.ParquetFile(io.BytesIO(location.get(path)), page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
         raise LakeError(f"the raw object {path} is damaged: {error}") from error
-    for i in range(table.num_rows) if rows is None else rows:
+    if table.schema != SCHEMA:
+        raise LakeError(f"the raw object {path} has other columns than a batch of replies")
+    wanted = range(table.num_rows) if rows is None else rows
+    if table.num_rows <= max(wanted, default=0):
+        raise LakeError(
+            f"the raw object {path} is damaged: it has {table.num_rows} replies, not {max(wanted, default=0) + 1}"
+        )
+    for i in wanted:
         row = {name: table.column(name)[i].as_py() for name in SCHEMA.names}
         payload = Payload(
             symbol=row["symbol"],

@@ -1,0 +1,185 @@
+"""The raw zone: every reply comes back exactly as it was sent, or the damage is told."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from quantx.core.model import Payload
+from quantx.errors import LakeError
+from quantx.lake.raw import SCHEMA, Landing, raw_path, read_batch, write_batch
+from quantx.lake.store import LakeLocation, open_location
+
+FETCHED = datetime(2024, 1, 8, 22, 0, 0, 123456, tzinfo=UTC)
+PATH = raw_path("yahoo", "bars", "2024-01-08", "01HKZ")
+
+
+def landing(task_id: int = 1, **differences: Any) -> Landing:
+    facts: dict[str, Any] = {
+        "symbol": "AAPL",
+        "request": "https://query1.finance.yahoo.com/v8/finance/chart/AAPL?interval=1d",
+        "status": 200,
+        "fetched_at": FETCHED,
+        "content_type": "application/json",
+        "body": b'{"chart": {}}',
+        "vendor_time": FETCHED - timedelta(seconds=1),
+    }
+    return Landing(task_id, Payload(**(facts | differences)))
+
+
+BATCH = [
+    landing(1),
+    landing(2, symbol="0700.HK", body=b""),
+    landing(3, body=b"\x00\xff\xfe\x80 not UTF-8", content_type=""),
+    landing(4, status=404, vendor_time=None, body="naïve \N{ROCKET}".encode()),
+    landing(5, body=b"x" * 1_000_000),
+]
+
+
+@pytest.fixture
+def location() -> LakeLocation:
+    return open_location("memory://")
+
+
+def stored(batch: list[Landing]) -> bytes:
+    location = open_location("memory://")
+    write_batch(location, PATH, batch)
+    return location.get(PATH)
+
+
+def test_the_path_says_source_dataset_and_day() -> None:
+    assert PATH == "raw/source=yahoo/dataset=bars/ingest_date=2024-01-08/01HKZ.parquet"
+
+
+def test_replies_come_back_as_they_were_in_their_order(location: LakeLocation) -> None:
+    size = write_batch(location, PATH, BATCH)
+    assert size == len(location.get(PATH))
+    assert list(read_batch(location, PATH)) == BATCH
+
+
+def test_some_rows_can_be_read_alone(location: LakeLocation) -> None:
+    write_batch(location, PATH, BATCH)
+    assert list(read_batch(location, PATH, [3, 0])) == [BATCH[3], BATCH[0]]
+    assert list(read_batch(location, PATH, [])) == []
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=4))
+def test_any_bytes_survive(bodies: list[bytes]) -> None:
+    location = open_location("memory://")
+    batch = [landing(n, body=body) for n, body in enumerate(bodies)]
+    write_batch(location, PATH, batch)
+    assert [reply.payload.body for reply in read_batch(location, PATH)] == bodies
+
+
+def test_the_same_batch_again_is_a_success_and_another_one_is_refused(location: LakeLocation) -> None:
+    write_batch(location, PATH, BATCH)
+    write_batch(location, PATH, BATCH)
+    with pytest.raises(LakeError, match="exists with other bytes"):
+        write_batch(location, PATH, BATCH[:1])
+    assert list(read_batch(location, PATH)) == BATCH
+
+
+def test_instants_come_back_aware_and_in_utc(location: LakeLocation) -> None:
+    write_batch(location, PATH, [landing()])
+    (reply,) = read_batch(location, PATH)
+    assert reply.payload.fetched_at == FETCHED
+    assert reply.payload.fetched_at.tzinfo is UTC
+
+
+def test_any_parquet_reader_can_open_it(location: LakeLocation) -> None:
+    write_batch(location, PATH, BATCH)
+    table = pq.read_table(io.BytesIO(location.get(PATH)))
+    assert table.column("body").to_pylist() == [item.payload.body for item in BATCH]
+    assert table.column("sha256").to_pylist() == [item.payload.sha256 for item in BATCH]
+
+
+WHOLE = stored(BATCH)
+
+
+@pytest.mark.parametrize("percent", range(0, 100, 10))
+def test_a_half_written_object_is_told(location: LakeLocation, percent: int) -> None:
+    location.put(PATH, WHOLE[: len(WHOLE) * percent // 100])
+    with pytest.raises(LakeError, match="is damaged"):
+        list(read_batch(location, PATH))
+
+
+DAMAGED = {
+    "one byte short": WHOLE[:-1],
+    "wrong magic": b"ZIP1" + WHOLE[4:-4] + b"ZIP1",
+    "a page of HTML": b"<html>503</html>" * 10,
+    "all zero": bytes(len(WHOLE)),
+    "another object behind it": WHOLE + b"garbage",
+}
+
+
+@pytest.mark.parametrize("body", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_object_is_told(location: LakeLocation, body: bytes) -> None:
+    location.put(PATH, body)
+    with pytest.raises(LakeError, match="is damaged"):
+        list(read_batch(location, PATH))
+
+
+SMALL = [landing(1, body=b"first reply"), landing(2, symbol="MSFT", body=b"second reply")]
+SMALL_BYTES = stored(SMALL)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(SMALL_BYTES) - 1), st.integers(1, 255))
+@example(2407, 4)  # the number of rows
+def test_a_flipped_byte_never_changes_a_reply(position: int, mask: int) -> None:
+    body = bytearray(SMALL_BYTES)
+    body[position] ^= mask
+    location = open_location("memory://")
+    location.put(PATH, bytes(body))
+    try:
+        read = [reply.payload.body for reply in read_batch(location, PATH)]
+    except LakeError:
+        return
+    assert read == [item.payload.body for item in SMALL]
+
+
+def changed(column: str, value: Any, kind: pa.DataType) -> bytes:
+    table = pq.read_table(io.BytesIO(SMALL_BYTES))
+    table = table.set_column(table.schema.get_field_index(column), column, pa.array([value, value], kind))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def test_a_body_that_does_not_match_its_digest_is_told(location: LakeLocation) -> None:
+    location.put(PATH, changed("body", b"another reply", pa.large_binary()))
+    with pytest.raises(LakeError, match=r"row 0 of the raw object .* does not match its SHA-256"):
+        list(read_batch(location, PATH))
+
+
+def test_an_object_with_other_columns_is_told(location: LakeLocation) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"symbol": ["AAPL"]}), buffer)
+    for body in (buffer.getvalue(), changed("status", "200", pa.string())):
+        location.put(PATH, body)
+        with pytest.raises(LakeError, match="has other columns"):
+            list(read_batch(location, PATH))
+
+
+def test_a_reply_that_the_object_does_not_have_is_told(location: LakeLocation) -> None:
+    write_batch(location, PATH, BATCH)
+    with pytest.raises(LakeError, match=r"it has 5 replies, not 6"):
+        list(read_batch(location, PATH, [0, 5]))
+
+
+def test_a_missing_object_is_told(location: LakeLocation) -> None:
+    with pytest.raises(LakeError, match="cannot read"):
+        list(read_batch(location, PATH))
+
+
+def test_the_columns_are_those_of_the_documentation() -> None:
+    assert SCHEMA.names == [
+        "symbol", "request", "status", "fetched_at", "vendor_time", "sha256", "content_type", "body", "task_id"
+    ]  # fmt: skip
