@@ -80,6 +80,7 @@ def _curate_round(platform: Platform, round_id: int) -> int:
     context = CommitContext(
         round_id, sorted({row["run_id"] for row in landings}), sorted({row["path"] for row in landings})
     )
+    repeated = platform.tables[BARS_1D.name].committed_round() >= round_id
     bars = _merge(platform, BARS_1D, [rows.bars for _, rows in parts])
     actions = _merge(platform, ACTIONS, [rows.actions for _, rows in parts])
     # Replaced rows first: a crash after that repeats the round, and nothing that was believed is ever without a record.
@@ -88,6 +89,8 @@ def _curate_round(platform: Platform, round_id: int) -> int:
         platform.tables[table.name].commit(context, merged.new, merged.changed)
     rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for _, rows in parts)])
     platform.tables[QUARANTINE.name].commit(context, _not_yet_quarantined(platform, rejected))
+    if repeated:
+        bars = _first_try(platform, [rows.bars for _, rows in parts], {i.raw for s in by_source.values() for i in s})
     _finish(platform, round_id, by_source, dict(parts), bars, rejected)
     log.info(
         "round.curated",
@@ -126,6 +129,18 @@ def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> M
     if incoming.is_empty():
         return merge(table.empty(), incoming, table)
     return merge(current_rows(platform.tables[table.name], incoming), incoming, table)
+
+
+def _first_try(platform: Platform, parts: Sequence[pl.DataFrame], raws: Iterable[str]) -> Merge:
+    """Return what an interrupted try of a round has committed to the bars; by now these rows look like known ones."""
+    incoming, key = pl.concat(parts, how="diagonal"), list(BARS_1D.key)
+    stored = current_rows(platform.tables[BARS_1D.name], incoming).filter(pl.col("raw").is_in(list(raws)))
+    came = stored.join(incoming, on=key, how="semi")
+    replaced = current_rows(platform.tables[BARS_1D.revisions.name], incoming).join(
+        came, left_on=[*key, "known_to"], right_on=[*key, "known_from"], how="semi"
+    )
+    new, changed = (came.join(replaced, on=key, how=how) for how in ("anti", "semi"))
+    return Merge(new, changed, replaced, same=incoming.height - came.height)
 
 
 def current_rows(stored: LakeTable, incoming: pl.DataFrame) -> pl.DataFrame:
