@@ -130,7 +130,7 @@ def test_a_round_interrupted_before_the_state_is_written(
     assert _contents(desk) == undisturbed
     assert desk.versions() == versions
     assert desk.sql("select sum(rows_new)::int as n, sum(rows_changed)::int as c from tasks where run_id = %s", plan.run_id) == [
-        {"n": 1, "c": 1}
+        {"n": 2, "c": 1}
     ]
 
 
