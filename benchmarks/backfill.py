@@ -75,7 +75,7 @@ def curate(folder: str) -> dict[str, Any]:
     return {
         **vars(measured),
         "rows": rows,
-        "actions": facts["actions"]["rows"],
+        "actions": facts.get("actions", {"rows": 0})["rows"],
         "rejected": facts.get("quarantine", {"rows": 0})["rows"],
         "commits": sum(int(f["version"]) for f in facts.values()),  # version 0 creates the table
         "files": bars["files"],
