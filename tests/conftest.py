@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
@@ -41,6 +43,10 @@ shutil.rmtree(root, ignore_errors=True)
 """
 
 
+_PREFIX = "quantx-tests-"
+_ALIVE = "alive"  # locked while its session lives
+
+
 @pytest.fixture(scope="session")
 def market_data() -> Path:
     """The folder of recorded market data; tests that need it are skipped where it is absent."""
@@ -50,20 +56,31 @@ def market_data() -> Path:
     return folder
 
 
+def janitor(root: Path, stdin: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", _JANITOR, str(root)], stdin=stdin, start_new_session=True)
+
+
+def sweep() -> None:
+    """Clear up after sessions that were killed together with their janitor."""
+    for sign in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_ALIVE}"):
+        with contextlib.suppress(OSError), sign.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its session lives
+            janitor(sign.parent, subprocess.DEVNULL).wait(30)
+
+
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Callable[[], Path]]:
     """Gives new folders for embedded servers; when the session ends, so do the servers in them.
 
     The embedded server opens the folders above its own for everybody, so that these lie apart from pytest's.
     """
-    root = Path(tempfile.mkdtemp(prefix="quantx-tests-")).resolve()
-    janitor = subprocess.Popen(
-        [sys.executable, "-c", _JANITOR, str(root)], stdin=subprocess.PIPE, start_new_session=True
-    )
-    yield lambda: root / uuid.uuid4().hex[:8]
-    assert janitor.stdin is not None
-    janitor.stdin.close()
-    janitor.wait(30)
+    sweep()
+    root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+    with (root / _ALIVE).open("w") as sign:
+        fcntl.flock(sign, fcntl.LOCK_EX)
+        cleaner = janitor(root, subprocess.PIPE)
+        yield lambda: root / uuid.uuid4().hex[:8]
+        cleaner.communicate(timeout=30)
 
 
 @pytest.fixture(scope="session")
