@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
 import polars as pl
@@ -175,9 +175,14 @@ class Lake:
         ).collect()
 
 
-def _names(symbols: Symbols) -> list[str]:
-    given = [symbols] if isinstance(symbols, str) else list(symbols)
-    return list(dict.fromkeys(parse_symbol(s) for s in given))
+def _names(symbols: object) -> list[str]:
+    given = list(symbols) if isinstance(symbols, Iterable) and not isinstance(symbols, str) else [symbols]
+    names = []
+    for symbol in given:
+        if not isinstance(symbol, str):
+            raise ConfigError(f"{symbol!r} is no symbol; give a text, or several in a list")
+        names.append(parse_symbol(symbol))
+    return list(dict.fromkeys(names))
 
 
 def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:

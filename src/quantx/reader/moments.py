@@ -34,6 +34,8 @@ def to_instant(value: Day | None) -> datetime | None:
             raise ConfigError(
                 f"{value!r} is no moment; write it as in 2024-01-31 or 2024-01-31T15:30:00+00:00"
             ) from None
+    if not isinstance(value, date):
+        raise ConfigError(f"{value!r} is no moment; give a text, a date or a datetime")
     if not isinstance(value, datetime):
         return datetime.combine(value, time.max, UTC)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
