@@ -20,7 +20,7 @@ from quantx.state.database import Database
 from quantx.state.embedded import EmbeddedPostgres
 
 # A slow machine is no failure; what was found once is tried again first.
-hypothesis.settings.register_profile("quantx", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("quantx")
 
 # Waits for the end of the test session, however it comes about (a kill closes the pipe, too), then ends every server

@@ -38,12 +38,15 @@ def cover(
         nothing=[ranges(*nothing)],
         firsts=[day(first) if first else None],
         lasts=[day(last) if last else None],
+        through=[max((day(b) for _, b in covered), default=None)],
         asked=[ASKED],
     )
 
 
 def uncovered(database: Database, start: int, end: int) -> list[tuple[int, int]]:
-    rows = database.rows("series.uncovered", **SERIES, symbols=["AAPL"], starts=[day(start)], ends=[day(end)])
+    rows = database.rows(
+        "series.uncovered", **SERIES, symbols=["AAPL"], starts=[day(start)], ends=[day(end)], patience=3600.0
+    )
     return [(r["gap_start"].day, r["gap_end"].day) for r in rows]
 
 
