@@ -52,8 +52,8 @@ if ! { recent "$py" && "$py" -m pip --version >/dev/null 2>&1; }; then
     make_venv
 fi
 
-# Byte code is left to the first import: most of what the libraries bring is never imported.
-pip() { PIP_DISABLE_PIP_VERSION_CHECK=1 "$py" -m pip install -qq --no-compile "$@"; }
+# Byte code is written now: where PYTHONDONTWRITEBYTECODE is set, each start would compile pandas and others again.
+pip() { PIP_DISABLE_PIP_VERSION_CHECK=1 "$py" -m pip install -qq "$@"; }
 echo "setup: installing requirements/$name.txt (the first time takes a minute)"
 pip --require-hashes --no-deps --only-binary :all: -r "requirements/$name.txt"
 pip --no-deps --no-build-isolation --editable .

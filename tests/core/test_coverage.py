@@ -46,7 +46,8 @@ CASES: dict[str, tuple[str, str, tuple[int, ...], str | None, list[str]]] = {
     "the history ends within the window, long ago": ("8-19", "2024-01-31", SECOND_WEEK, "8-19", ["13-19"]),
     "only a long weekend lies after the last bar": ("8-15", "2024-01-31", SECOND_WEEK, "8-15", []),
     "a hole in the middle is answered": ("8-12", "2024-01-20", (8, 12), "8-12", []),
-    "the newest sessions are late": ("8-19", "2024-01-19T23:00", SECOND_WEEK, "8-14", []),
+    "the newest sessions are late": ("8-17", "2024-01-17T23:00", SECOND_WEEK, "8-12", []),
+    "the last bar is too old for a late vendor": ("8-19", "2024-01-19T23:00", SECOND_WEEK, "8-19", ["13-19"]),
     "late by so much that it is an answer": ("8-19", "2024-01-24T12:00", (8, 9, 10, 11, 12, 16, 17), "8-19", ["18-19"]),
     "late, but the last bar is newer than the limit": ("8-19", "2024-01-19T23:00", (8, 16, 17), "8-17", []),
     "the last session has not settled": ("8-12", "2024-01-12T21:29", SECOND_WEEK[:4], "8-11", []),
@@ -60,6 +61,12 @@ CASES: dict[str, tuple[str, str, tuple[int, ...], str | None, list[str]]] = {
     "no answer about a holiday": ("15-15", "2024-01-31", (), "15-15", []),
     "bars outside the window do not count": ("8-12", "2024-01-31", (2, 3, 16), "8-12", ["8-12"]),
 }
+
+
+def test_a_late_session_is_remembered_as_asked_for(cal: Calendar) -> None:
+    late = coverage_of(Window(date(2024, 1, 8), date(2024, 1, 31)), at("2024-01-17T23:00"), days(*SECOND_WEEK), cal)
+    assert late.asked_through == date(2024, 1, 17)
+    assert late.covered == window("8-12")
 
 
 @pytest.mark.parametrize(("asked", "now", "answered", "covered", "nothing"), CASES.values(), ids=CASES)

@@ -199,9 +199,9 @@ def test_splits_and_dividends_by_date_and_kind() -> None:
         )
     ).actions
     assert actions.rows() == [
-        (date(2024, 3, 4), "split", 0.125),
-        (date(2024, 3, 5), "dividend", 0.25),
-        (date(2024, 3, 5), "split", 4.0),
+        (date(2024, 3, 4), "split", 0.125, None),
+        (date(2024, 3, 5), "dividend", 0.25, None),
+        (date(2024, 3, 5), "split", 4.0, None),
     ]
 
 
@@ -248,7 +248,6 @@ def test_a_split_that_says_no_ratio_is_malformed(split: Any) -> None:
         {**PAID, "amount": False},
         {**PAID, "amount": float("inf")},
         {**PAID, "date": "2024-03-04"},
-        {**PAID, "currency": "EUR"},  # no rate is known, and none is guessed
         {**PAID, "currency": 5},
         {"date": MONDAY},
         [],
@@ -258,6 +257,11 @@ def test_a_split_that_says_no_ratio_is_malformed(split: Any) -> None:
 def test_a_dividend_that_says_no_amount_is_malformed(dividend: Any) -> None:
     with pytest.raises(MalformedPayload):
         read(events(dividends=[PAID, dividend]))
+
+
+def test_a_dividend_in_another_currency_names_it() -> None:
+    """No rate is known, and none is guessed."""
+    assert read(events(dividends=[{**PAID, "currency": "EUR"}])).actions.row(0)[1:] == ("dividend", 0.5, "EUR")
 
 
 @pytest.mark.parametrize("form", [[SPLIT], "4:1", {"1": [SPLIT]}], ids=str)

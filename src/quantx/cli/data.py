@@ -187,6 +187,9 @@ def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool
 def _summarize(platform: Platform, plan: Plan, *, stopped: bool, json: bool) -> int:
     totals = run_totals(platform, plan.run_id)
     failures = platform.database.rows("runs.run_failures", run_id=plan.run_id)
+    # A later run that wanted the same takes the tasks over; how they ended concerns this one all the same.
+    ended = platform.database.rows("tasks.count_by_state", ids=list(plan.task_ids))
+    failed = any(row["state"] == "failed" for row in ended)
     report = platform.database.rows("runs.report_of", run_id=plan.run_id)[0]["report"]
     if json:
         print_json({"run_id": plan.run_id, **totals, "skipped": plan.skipped, "failures": failures, "report": report})
@@ -201,10 +204,10 @@ def _summarize(platform: Platform, plan: Plan, *, stopped: bool, json: bool) -> 
         if len(failures) > 10:
             err.print(f"  … and {len(failures) - 10} more; `quantx tasks list --state failed` shows all")
         if report:
-            out.print(f"report: {platform.location.url}/{report}")
+            out.print(f"report: {platform.location.url}/{report}", markup=False)
     if stopped:
         err.print("stopped before the end; the same command goes on where this one was stopped")
-    return 1 if failures or stopped else 0
+    return 1 if failures or failed or stopped else 0
 
 
 class _stops_on_signals:  # noqa: N801 — used as a verb

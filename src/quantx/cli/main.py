@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import structlog
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from quantx.cli import data, setup, show
 from quantx.cli.output import err
@@ -40,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         err.print("stopped")
         return FAILURES
     except ProviderError as error:
-        err.print(f"[red]{type(error).__name__}:[/red] {escape(str(error))}")
+        err.print(Text(f"{type(error).__name__}:", "red"), str(error))
         return FAILURES
     except QuantxError as error:
-        err.print(f"[red]{type(error).__name__}:[/red] {escape(str(error))}")
+        err.print(Text(f"{type(error).__name__}:", "red"), str(error))
         return USAGE
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,6 +62,6 @@ def _configure_logging() -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of now, which a caller may have replaced
     )
     logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its lines repeat what our errors say

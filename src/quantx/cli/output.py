@@ -11,11 +11,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-_WIDE = 140  # where stdout is no terminal, lines are not broken at 80
+_WIDE = 140  # the width of a table where stdout is no terminal
 
-out = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE, highlight=False)
+# Where nobody looks, lines are not broken: scripts search them. Errors quote vendors, whose text is never markup.
+out = Console(width=None if sys.stdout.isatty() else _WIDE, soft_wrap=not sys.stdout.isatty(), highlight=False)
+err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, markup=False)
 
 
 def print_json(value: Any) -> None:
@@ -34,8 +36,8 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable
         numeric = isinstance(next((r[name] for r in rows if r[name] is not None), None), (int, float))
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(row[name]) for name in names))
-    out.print(table)
+        table.add_row(*(Text(_text(row[name])) for name in names))
+    out.print(table, soft_wrap=False)
 
 
 def work_progress(*, quiet: bool = False) -> Progress:
@@ -45,7 +47,7 @@ def work_progress(*, quiet: bool = False) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         console=err,
         transient=True,

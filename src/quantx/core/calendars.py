@@ -71,6 +71,7 @@ def calendar(code: str) -> Calendar:
             begin = exchange_calendars.get_calendar(code).bound_min()
             schedule = exchange_calendars.get_calendar(code, start=begin).schedule
     opens, closes = (
-        tuple(t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist()) for name in ("open", "close")
+        tuple(t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist())
+        for name in ("open", "close")
     )
     return Calendar(code, tuple(schedule.index.to_numpy("datetime64[D]").tolist()), opens, closes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -18,6 +18,7 @@ class Coverage:
     """Windows of days, both ends inclusive."""
 
     covered: Window | None  # asked and answered
+    asked_through: date | None  # last day of the window that had settled when the vendor was asked
     nothing: tuple[Window, ...]  # within `covered`: the vendor has nothing there
 
 
@@ -26,29 +27,31 @@ def coverage_of(window: Window, as_of: datetime, answered: Sequence[date], calen
 
     `answered` are sessions for which the reply had a bar (accepted or rejected), in order; the first and the last one
     are enough. The part before the first bar is answered: the vendor's history begins there. The part after the last
-    bar is answered once it is old enough that the vendor cannot be just late.
+    bar is answered where that bar is so old that the vendor cannot be just late.
     """
     final = calendar.last_closed(as_of, SETTLED_AFTER)
     if final is None or final < window.start:
-        return Coverage(None, ())
-    end = min(window.end, final)
-    inside = [d for d in answered if window.start <= d <= end]
-    expected = calendar.sessions(window.start, end)
-    if not inside or (expected and inside[-1] < expected[-1]):
-        # Not up to date: what is old enough counts as answered.
-        old = min(end, as_of.date() - LATE)
-        end = max(old, inside[-1]) if inside else old
-        if end < window.start:
-            return Coverage(None, ())
-    gaps = []
+        return Coverage(None, None, ())
+    asked_through = min(window.end, final)
+    inside = [d for d in answered if window.start <= d <= asked_through]
+    late_since = as_of.date() - LATE
     if not inside:
-        gaps.append(Window(window.start, end))
+        end = min(asked_through, late_since)
+    elif calendar.sessions(inside[-1], asked_through)[1:] and inside[-1] >= late_since:
+        end = inside[-1]
     else:
-        if window.start < inside[0]:
-            gaps.append(Window(window.start, inside[0] - timedelta(days=1)))
-        if inside[-1] < end:
-            gaps.append(Window(inside[-1] + timedelta(days=1), end))
-    return Coverage(Window(window.start, end), tuple(g for g in gaps if calendar.sessions(g.start, g.end)))
+        end = asked_through
+    if end < window.start:
+        return Coverage(None, asked_through, ())
+    return Coverage(Window(window.start, end), asked_through, tuple(_gaps(window.start, end, inside, calendar)))
+
+
+def _gaps(start: date, end: date, inside: Sequence[date], calendar: Calendar) -> Iterator[Window]:
+    """Yield the parts before the first and after the last bar that hold a session."""
+    first, last = (inside[0], inside[-1]) if inside else (end + timedelta(days=1), end)
+    for a, b in ((start, first - timedelta(days=1)), (last + timedelta(days=1), end)):
+        if calendar.sessions(a, b):
+            yield Window(a, b)
 
 
 def missing_hull(gaps: Iterable[Window], calendar: Calendar) -> Window | None:

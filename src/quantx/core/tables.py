@@ -34,7 +34,7 @@ MEANINGS = {
     "known_from": "when the vendor told us (UTC)",
     "known_to": "when another value took its place (UTC)",
     "ex_date": "first session without the dividend, or in new shares",
-    "kind": "split or dividend",
+    "kind": "split, dividend, or foreign_dividend: one in another currency, which is recorded and not applied to prices",
     "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`",
     "reference_close": "dividend: close of the session before, in the shares of the ex-date",
     "dataset": "the table for which the row was meant",
@@ -107,7 +107,7 @@ ACTIONS = Table(
         "source": pl.String,
         "symbol": pl.String,
         "ex_date": pl.Date,
-        "kind": pl.String,  # split or dividend
+        "kind": pl.String,  # split, dividend or foreign_dividend
         "value": pl.Float64,  # new shares per old one, or cash per share as of the ex-date
         "reference_close": pl.Float64,  # dividend: close before the ex-date, in the shares of the ex-date
         "currency": pl.String,

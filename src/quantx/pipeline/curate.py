@@ -8,7 +8,7 @@ round that was interrupted is repeated with the same input, and a table that has
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -29,20 +29,22 @@ log = structlog.get_logger()
 
 _LOCK = 7_013_002  # advisory lock: the curator of the daily bars
 _DATASET = "bars"
-_ROUND_PAYLOADS = 64  # two batches of a worker; bounds a round's memory: 64 payloads of 20 years are 320,000 rows
-_ENOUGH = 100  # landed payloads that are worth a round while there is still something to fetch
+# Bounds a round's memory: 60 replies of 20 years (300,000 rows), or all of a daily update of 10,000 symbols. As much is
+# worth a round while there is still something to fetch.
+_ROUND_BYTES = 36_000_000
 _MOST_FILES = 24  # per partition, before they are folded into one
 _TAIL_SESSIONS = 10
 _HOT_DAYS = 45
 
 
-def curate_landed(platform: Platform, *, everything: bool) -> int:
+def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
     """Curate what has landed and return how many rows are new or changed.
 
-    Does nothing where another process has the role, or where too little has landed and `everything` is false.
+    Does nothing where another process has the role, or where too little has landed and `everything` is false. Ends
+    after the round in which `stopping` turns true.
     """
-    waiting = platform.database.rows("curation.open_landings")[0]["landings"]
-    if waiting == 0 or (waiting < _ENOUGH and not everything):
+    waiting = platform.database.rows("curation.open_landings")[0]
+    if waiting["landings"] == 0 or (waiting["bytes"] < _ROUND_BYTES and not everything):
         return 0
     rows = 0
     with platform.database.exclusive(_LOCK) as mine:
@@ -50,7 +52,9 @@ def curate_landed(platform: Platform, *, everything: bool) -> int:
             return 0
         while round_id := _next_round(platform):
             rows += _curate_round(platform, round_id)
-        if everything:
+            if stopping():
+                break
+        if everything and not stopping():
             _fold(platform)
     return rows
 
@@ -64,9 +68,11 @@ def _next_round(platform: Platform) -> int | None:
         return None
     above = max(table.committed_round() for table in platform.tables.values())
     with platform.database.transaction() as connection:
-        round_id: int = run_statement(connection, "curation.start_round", {"dataset": _DATASET, "above": above})[0]["id"]
+        round_id: int = run_statement(connection, "curation.start_round", {"dataset": _DATASET, "above": above})[0][
+            "id"
+        ]
         run_statement(
-            connection, "curation.fill_round", {"round_id": round_id, "dataset": _DATASET, "most": _ROUND_PAYLOADS}
+            connection, "curation.fill_round", {"round_id": round_id, "dataset": _DATASET, "bytes": _ROUND_BYTES}
         )
     return round_id
 
@@ -180,7 +186,15 @@ def _finish(
             _run_many(connection, "curation.cover_series", _series_facts(source, items, rows))
         fresh = _hot(pl.concat([bars.new, bars.changed]))
         if fresh.height:
-            columns = ("source", "symbol", "date", *("open", "high", "low", "close"), "volume", "currency", "known_from")
+            columns = (
+                "source",
+                "symbol",
+                "date",
+                *("open", "high", "low", "close"),
+                "volume",
+                "currency",
+                "known_from",
+            )
             run_statement(connection, "curation.put_hot_bars", {c: fresh[c].to_list() for c in columns})
             trimmed = {"symbols": fresh["symbol"].unique().to_list(), "days": _HOT_DAYS}
             run_statement(connection, "curation.trim_hot_bars", trimmed)
@@ -223,6 +237,7 @@ def _series_facts(source: str, items: Sequence[Landed], rows: Rows) -> dict[str,
         "covered": [_multirange([c.covered] if c.covered else []) for c in coverage],
         "nothing": [_multirange(c.nothing) for c in coverage],
         "firsts": [rows.sessions.get(s, (None, None))[0] for s in asked],
+        "through": [c.asked_through for c in coverage],
         "lasts": [rows.sessions.get(s, (None, None))[1] for s in asked],
         "asked": list(asked.values()),
     }

@@ -186,8 +186,17 @@ def _curated_bars(accepted: pl.DataFrame, source: str) -> pl.DataFrame:
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Keep the actions from the window's start to now; several of one kind on a day act together."""
+    """Keep the actions from the window's start to now; several of one kind on a day act together.
+
+    A dividend in another currency than the prices' is recorded as a kind of its own: nobody has given a rate.
+    """
     kept = actions.filter(pl.col("ex_date") >= pl.col("window_start"), pl.col("ex_date") <= pl.col("today"))
+    foreign = pl.col("paid_in").is_not_null()
+    kept = kept.with_columns(
+        pl.when(foreign).then(pl.lit("foreign_dividend")).otherwise("kind").alias("kind"),
+        pl.when(~foreign).then("reference_close").alias("reference_close"),
+        pl.coalesce("paid_in", "currency").alias("currency"),
+    )
     is_split = pl.col("kind").first() == "split"
     return (
         kept.group_by("symbol", "ex_date", "kind", maintain_order=True)

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 DATASET = "bars"
 _SEND_AT_ONCE = 500
+_LATE_PATIENCE = 3600.0  # seconds before a backfill asks again for sessions that the vendor was late with
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def plan_backfill(platform: Platform, scope: Scope, window: Window, *, source: s
         symbols=list(asked),
         starts=[w.start for w in asked.values()],
         ends=[w.end for w in asked.values()],
+        patience=_LATE_PATIENCE,
     )
     for row in rows:
         gaps[row["symbol"]].append(Window(row["gap_start"], row["gap_end"]))

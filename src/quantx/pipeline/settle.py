@@ -96,6 +96,7 @@ def _land(platform: Platform, source: str, kept: Sequence[tuple[Outcome, Payload
         "fences": [task.fence for _, task, _ in good],
         "rows": [row for row, _, _ in good],
         "times": [payload.fetched_at for _, _, payload in good],
+        "sizes": [len(payload.body) for _, _, payload in good],
     }
     with platform.database.transaction() as connection:
         stored = {"path": path, "source": source, "dataset": dataset, "payloads": len(kept), "bytes": size}
@@ -103,11 +104,8 @@ def _land(platform: Platform, source: str, kept: Sequence[tuple[Outcome, Payload
         landed = run_statement(connection, "curation.land", {"raw_id": raw_id, **values})
         for row, (outcome, payload) in enumerate(kept):
             if outcome.error is not None:
-                evidence = {
-                    "task_id": outcome.task.id,
-                    "fetched_at": payload.fetched_at,
-                    "malformed": str(outcome.error),
-                }
+                evidence = {"task_id": outcome.task.id, "malformed": str(outcome.error)}
+                evidence |= {"fetched_at": payload.fetched_at, "bytes": len(payload.body)}
                 run_statement(connection, "curation.land_evidence", {"raw_id": raw_id, "raw_row": row, **evidence})
     log.info("batch.landed", source=source, payloads=len(kept), bytes=size, path=path)
     return {row["task_id"] for row in landed}

@@ -144,7 +144,7 @@ class Worker:
 
     def _curate(self, *, everything: bool) -> None:
         """Take the curator's role where it is free, when enough has landed or nothing is left to fetch."""
-        self.progress.rows += curate.curate_landed(self.platform, everything=everything)
+        self.progress.rows += curate.curate_landed(self.platform, everything=everything, stopping=self.stopping.is_set)
         report.report_ended_runs(self.platform)
         self.on_progress(self.progress)
 

@@ -25,7 +25,13 @@ VENDOR_BARS: dict[str, pl.DataType | type[pl.DataType]] = {
     "vendor_adj_close": pl.Float64,
 }
 # Splits (value: new shares per old one) and dividends (value: cash per share, on the provider's price basis).
-VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {"ex_date": pl.Date, "kind": pl.String, "value": pl.Float64}
+# `paid_in` is the dividend's currency where it is another than that of the prices, else null.
+VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "ex_date": pl.Date,
+    "kind": pl.String,
+    "value": pl.Float64,
+    "paid_in": pl.String,
+}
 
 
 @dataclass(frozen=True)

@@ -211,10 +211,11 @@ def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
     if not splits and not dividends:
         return _nothing(VENDOR_ACTIONS)
     rows = [
-        *(("split", _positive(e["numerator"]) / _positive(e["denominator"])) for e in splits),
-        *(("dividend", _cash(e, currency)) for e in dividends),
+        *(("split", _positive(e["numerator"]) / _positive(e["denominator"]), None) for e in splits),
+        *(("dividend", *_cash(e, currency)) for e in dividends),
     ]
-    frame = pl.DataFrame(rows, schema={"kind": pl.String, "value": pl.Float64}, orient="row").with_columns(
+    schema = {"kind": pl.String, "value": pl.Float64, "paid_in": pl.String}
+    frame = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
         _times([event["date"] for event in (*splits, *dividends)]).alias("ex_date")
     )
     if not frame["value"].is_finite().all():
@@ -228,18 +229,21 @@ def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
     )
 
 
-def _cash(dividend: Mapping[str, Any], currency: str | None) -> float:
-    """Return the amount per share in the currency of the prices; hundredths and whole units are told apart."""
+def _cash(dividend: Mapping[str, Any], currency: str | None) -> tuple[float, str | None]:
+    """Return the amount per share in the currency of the prices, or in another one that is named beside it.
+
+    Hundredths and whole units are told apart; nothing is converted at a rate that nobody has given.
+    """
     amount = dividend["amount"]
     amount = 0.0 if amount == 0 and not isinstance(amount, bool) else _positive(amount)
     paid_in = _currency(dividend.get("currency") or None)
     if paid_in in (None, currency):
-        return amount
+        return amount, None
     if _WHOLE.get(str(currency)) == paid_in:
-        return amount * 100
+        return amount * 100, None
     if _WHOLE.get(str(paid_in)) == currency:
-        return amount / 100
-    raise ValueError(f"a dividend is paid in {str(paid_in)[:10]!a}, the prices are in {currency!a}")
+        return amount / 100, None
+    return amount, paid_in
 
 
 def _positive(number: object) -> float:

@@ -7,23 +7,23 @@ values (%(path)s, %(source)s, %(dataset)s, %(payloads)s, %(bytes)s) returning id
 with landed as (
     update tasks set state = 'landed', lease_owner = null, lease_until = null, requests = requests + 1,
         error_class = null, last_error = null, updated_at = clock_timestamp()
-    from unnest(%(ids)s::bigint[], %(fences)s::integer[], %(rows)s::integer[], %(times)s::timestamptz[])
-        as l (id, fence, raw_row, fetched_at)
+    from unnest(%(ids)s::bigint[], %(fences)s::integer[], %(rows)s::integer[], %(times)s::timestamptz[],
+        %(sizes)s::bigint[]) as l (id, fence, raw_row, fetched_at, bytes)
     where tasks.id = l.id and tasks.fence = l.fence and tasks.state = 'leased'
-    returning tasks.*, l.raw_row, l.fetched_at
+    returning tasks.*, l.raw_row, l.fetched_at, l.bytes
 )
-insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at)
-select %(raw_id)s, raw_row, id, source, dataset, timeframe, symbol, fetched_at from landed
+insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes)
+select %(raw_id)s, raw_row, id, source, dataset, timeframe, symbol, fetched_at, bytes from landed
 returning task_id;
 
 -- name: land_evidence
 -- Record a reply that can't be read; it does not move its task on.
-insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, malformed)
-select %(raw_id)s, %(raw_row)s, id, source, dataset, timeframe, symbol, %(fetched_at)s, %(malformed)s
+insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes, malformed)
+select %(raw_id)s, %(raw_row)s, id, source, dataset, timeframe, symbol, %(fetched_at)s, %(bytes)s, %(malformed)s
 from tasks where id = %(task_id)s;
 
 -- name: open_landings
-select count(*) as landings from landings
+select count(*) as landings, coalesce(sum(bytes), 0)::bigint as bytes from landings
 where round_id is null or round_id in (select id from rounds where finished_at is null);
 
 -- name: unfinished_round
@@ -36,15 +36,15 @@ insert into rounds (id, dataset) overriding system value
 select greatest(coalesce(max(id), 0), %(above)s) + 1, %(dataset)s from rounds returning id;
 
 -- name: fill_round
--- Give the oldest open reply of each series to the round: a series' replies are curated in their order.
-update landings set round_id = %(round_id)s
-where id in (
-    select id from (
-        select distinct on (source, timeframe, symbol, malformed is null) id, fetched_at from landings
-        where round_id is null and dataset = %(dataset)s
-        order by source, timeframe, symbol, malformed is null, fetched_at, id
-    ) as oldest order by fetched_at, id limit %(most)s
-);
+-- Give the oldest open reply of each series to the round, up to %(bytes)s: a series' replies are curated in their order.
+with oldest as (
+    select distinct on (source, timeframe, symbol, malformed is null) id, fetched_at, bytes from landings
+    where round_id is null and dataset = %(dataset)s
+    order by source, timeframe, symbol, malformed is null, fetched_at, id
+), summed as (
+    select id, sum(bytes) over (order by fetched_at, id) - bytes as before from oldest
+)
+update landings set round_id = %(round_id)s where id in (select id from summed where before < %(bytes)s);
 
 -- name: round_landings
 select l.id, r.path, l.raw_row, l.task_id, l.source, l.timeframe, l.symbol, l.fetched_at, l.malformed,
@@ -64,16 +64,19 @@ where tasks.id = f.id and tasks.state = 'landed';
 
 -- name: cover_series
 -- Remember what was asked and answered. The watermark never goes back.
-insert into series as s (source, dataset, timeframe, symbol, covered, nothing, first_session, watermark, last_asked_at)
+insert into series as s (source, dataset, timeframe, symbol, covered, nothing, first_session, watermark, asked_through,
+    last_asked_at)
 select %(source)s, %(dataset)s, %(timeframe)s, c.symbol, c.covered::datemultirange, c.nothing::datemultirange,
-       c.first_session, c.watermark, c.asked_at
+       c.first_session, c.watermark, c.asked_through, c.asked_at
 from unnest(%(symbols)s::text[], %(covered)s::text[], %(nothing)s::text[], %(firsts)s::date[], %(lasts)s::date[],
-            %(asked)s::timestamptz[]) as c (symbol, covered, nothing, first_session, watermark, asked_at)
+            %(through)s::date[], %(asked)s::timestamptz[])
+    as c (symbol, covered, nothing, first_session, watermark, asked_through, asked_at)
 on conflict (source, dataset, timeframe, symbol) do update set
     covered = s.covered + excluded.covered,
     nothing = (s.nothing - (excluded.covered - excluded.nothing)) + excluded.nothing,
     first_session = least(s.first_session, excluded.first_session),
     watermark = greatest(s.watermark, excluded.watermark),
+    asked_through = greatest(s.asked_through, excluded.asked_through),
     failures = 0, last_error = null,
     last_asked_at = greatest(s.last_asked_at, excluded.last_asked_at);
 

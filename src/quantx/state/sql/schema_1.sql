@@ -92,6 +92,7 @@ create table landings (
     timeframe  text not null,
     symbol     text not null,
     fetched_at timestamptz not null,
+    bytes      bigint not null,                 -- of the reply's body
     malformed  text,                            -- why the reply can't be read; such a reply is evidence only
     round_id   bigint references rounds,
     unique (raw_id, raw_row)
@@ -108,6 +109,7 @@ create table series (
     nothing        datemultirange not null default '{}',  -- asked, and the vendor has nothing
     first_session  date,
     watermark      date,                        -- last session that is curated; never goes back
+    asked_through  date,                        -- last session that had settled when the vendor was asked for it
     failures       integer not null default 0,  -- in a row
     last_error     text,
     last_asked_at  timestamptz,
