@@ -1,13 +1,14 @@
 -- name: uncovered
--- The parts of the window that were never answered, per symbol. What the vendor was late with when it was asked less
--- than %(patience)s seconds ago is left alone for now.
+-- The parts of the window that were never answered, per symbol. What the vendor was late with (days after all that it
+-- has answered) when it was asked less than %(patience)s seconds ago is left alone for now.
 select w.symbol, lower(gap) as gap_start, upper(gap) - 1 as gap_end
 from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as w (symbol, window_start, window_end)
 left join series s on s.symbol = w.symbol and s.source = %(source)s and s.dataset = %(dataset)s
     and s.timeframe = %(timeframe)s,
 unnest(datemultirange(daterange(w.window_start, w.window_end, '[]')) - coalesce(s.covered, '{}'::datemultirange)) as gap
 where not coalesce(
-    upper(gap) - 1 <= s.asked_through and s.last_asked_at > clock_timestamp() - make_interval(secs => %(patience)s), false
+    lower(gap) >= upper(s.covered) and upper(gap) - 1 <= s.asked_through
+    and s.last_asked_at > clock_timestamp() - make_interval(secs => %(patience)s), false
 )
 order by w.symbol, gap_start;
 
