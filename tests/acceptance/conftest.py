@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import http.client
 import io
 import json
 import lzma
@@ -14,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -26,15 +26,20 @@ import psycopg
 import pytest
 from deltalake import DeltaTable
 
+import quantx
 from quantx.cli import main
 from quantx.core.calendars import calendar
 from quantx.sandbox import Sandbox, load_market, running
 
+SOURCE = str(Path(quantx.__file__).parents[1])
 HEADER = "Date,Open,High,Low,Close,Volume,ExDividend,SplitRatio,AdjOpen,AdjHigh,AdjLow,AdjClose,AdjVolume"
 CSV = {
     **dict.fromkeys(("symbol", "date"), pl.String),
     **dict.fromkeys(("open", "high", "low", "close"), pl.Float64),
-    **{"volume": pl.Int64, "adj_close": pl.Float64, "source": pl.String, "known_from": pl.String},
+    "volume": pl.Int64,
+    "adj_close": pl.Float64,
+    "source": pl.String,
+    "known_from": pl.String,
 }
 RECORDED = ("AAPL", "ABT", "AIG", "BAC", "C", "GE", "GGP", "HPQ", "MSFT", "NFLX", "NKE", "ORCL", "V")
 TABLES = ("bars_1d", "bars_1d_revisions", "actions", "actions_revisions", "quarantine")
@@ -67,22 +72,30 @@ class Vendor:
         self.url = url
 
     def stats(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/_sandbox/stats", timeout=5) as reply:
-            return json.load(reply)
+        return self._ask("GET", "stats")
 
     def requests(self) -> int:
         return int(self.stats()["total"])
 
     def tell(self, control: str, **body: object) -> None:
-        request = urllib.request.Request(f"{self.url}/_sandbox/{control}", json.dumps(body).encode(), method="POST")
-        urllib.request.urlopen(request, timeout=5).close()
+        self._ask("POST", control, json.dumps(body))
+
+    def _ask(self, method: str, control: str, body: str | None = None) -> Any:
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=5)
+        with contextlib.closing(connection):
+            connection.request(method, f"/_sandbox/{control}", body)
+            reply = connection.getresponse()
+            said = json.loads(reply.read())
+            assert reply.status == 200, said
+            return said
 
 
 @contextlib.contextmanager
 def vendor_process(folder: Path, now: str, log: Path, port: int) -> Iterator[Vendor]:
     command = [sys.executable, "-m", "quantx", "sandbox", "--data", str(folder), "--now", now, "--port", str(port)]
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True)
+        environment = {**os.environ, "PYTHONPATH": SOURCE}
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True, env=environment)
     vendor = Vendor(f"http://127.0.0.1:{port}")
     try:
         for _ in range(300):
@@ -139,7 +152,7 @@ class Installation:
         """Start the command in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "quantx", *map(str, arguments)],
-            env={**os.environ, **self.settings},
+            env={**os.environ, **self.settings, "PYTHONPATH": SOURCE},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -237,7 +250,10 @@ def invent(seed: int, first: date, last: date, events: Mapping[date, tuple[float
         worth *= 1 + chance.gauss(0.0004, 0.015)
         close = worth / shares
         opened = close * (1 + chance.gauss(0, 0.004))
-        high, low = max(opened, close) * (1 + abs(chance.gauss(0, 0.004))), min(opened, close) * (1 - abs(chance.gauss(0, 0.004)))
+        high, low = (
+            max(opened, close) * (1 + abs(chance.gauss(0, 0.004))),
+            min(opened, close) * (1 - abs(chance.gauss(0, 0.004))),
+        )
         opened, high, low, close = (round(x, 4) for x in (opened, high, low, close))
         rows.append(Traded(day, opened, high, low, close, float(chance.randrange(10_000, 9_000_000)), dividend, ratio))
     return rows
@@ -247,7 +263,16 @@ def write_traded(path: Path, rows: Sequence[Traded]) -> None:
     """Write rows in Quandl's form, newest first as they did."""
     lines = [HEADER]
     for r in sorted(rows, key=lambda r: r.day, reverse=True):
-        numbers = (r.open, r.high, r.low, r.close, r.volume, r.dividend, r.ratio, *(r.open, r.high, r.low, r.close, r.volume))
+        numbers = (
+            r.open,
+            r.high,
+            r.low,
+            r.close,
+            r.volume,
+            r.dividend,
+            r.ratio,
+            *(r.open, r.high, r.low, r.close, r.volume),
+        )
         lines.append(",".join([r.day.isoformat(), *map(repr, numbers)]))
     path.write_text("\n".join(lines) + "\n")
 
@@ -267,7 +292,7 @@ def invented_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "DDD": {date(2008, 5, 5): (0.5, 2.0), date(2012, 5, 7): (1.25, 1.0)},
         "EEE": {date(2011, 7, 1): (0.0, 1.0441)},
         "BRK.B": {date(2010, 1, 21): (0.0, 50.0)},
-        **{name: quarterly for name in ("GGG", "HHH", "III", "JJJ", "KKK", "LLL", "MMM")},
+        **dict.fromkeys(("GGG", "HHH", "III", "JJJ", "KKK", "LLL", "MMM"), quarterly),
         "NNN": {},
     }
     for seed, (symbol, events) in enumerate(histories.items()):

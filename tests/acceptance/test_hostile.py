@@ -38,8 +38,23 @@ def untouched(used: Any, vendor: Any) -> Any:
 
 
 HOSTILE = [
-    "../../x", "..\\x", "%2e%2e/", "a/b", "'; drop table tasks; --", "=cmd()", "🚀", "\u202eAAPL", "AA\0PL", "X" * 300, "-AAPL",
-    "AAPL\nMSFT", "ＡＡＰＬ", "", "*", "AAPL OR 1=1", "0700.XX",
+    "../../x",
+    "..\\x",
+    "%2e%2e/",
+    "a/b",
+    "'; drop table tasks; --",
+    "=cmd()",
+    "🚀",
+    "\u202eAAPL",
+    "AA\0PL",
+    "X" * 300,
+    "-AAPL",
+    "AAPL\nMSFT",
+    "ＡＡＰＬ",
+    "",
+    "*",
+    "AAPL OR 1=1",
+    "0700.XX",
 ]
 
 

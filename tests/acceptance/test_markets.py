@@ -25,9 +25,7 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_every_row_is_curated_or_explained(
-    folder: str, market_data: Path, installations: Callable[..., Any]
-) -> None:
+def test_every_row_is_curated_or_explained(folder: str, market_data: Path, installations: Callable[..., Any]) -> None:
     now, exchange = FOLDERS[folder]
     market = load_market(market_data / folder)
     with running(Sandbox(market, now=now)) as url:

@@ -33,7 +33,10 @@ class Backfilled:
 
 @pytest.fixture(scope="module", params=["invented", "recorded"])
 def backfilled(
-    request: pytest.FixtureRequest, vendors: Callable[..., Any], installations: Callable[..., Any], traded: Callable[..., Any]
+    request: pytest.FixtureRequest,
+    vendors: Callable[..., Any],
+    installations: Callable[..., Any],
+    traded: Callable[..., Any],
 ) -> Backfilled:
     folder: Path = request.getfixturevalue(f"{request.param}_files")
     symbols, another = (INVENTED, "NNN") if request.param == "invented" else (RECORDED, "ORCL")
@@ -110,7 +113,9 @@ def test_other_programs_read_the_tables_by_their_path(backfilled: Backfilled) ->
     by_polars = pl.scan_delta(path).filter(wanted).sort("symbol", "date").collect()
     assert by_polars["close"].to_list() == ours["close"].to_list()
     arrow = DeltaTable(path).to_pyarrow_table(columns=["symbol", "date", "close"])
-    by_duckdb = duckdb.sql("select symbol, date, close from arrow order by symbol, date").pl().filter(wanted)
+    with duckdb.connect() as connection:
+        connection.register("bars", arrow)
+        by_duckdb = connection.sql("select symbol, date, close from bars order by symbol, date").pl().filter(wanted)
     assert by_duckdb["close"].to_list() == ours["close"].to_list()
     files = DeltaTable(path).file_uris()
     by_files = duckdb.sql(

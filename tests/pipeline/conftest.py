@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import psycopg
@@ -52,10 +54,12 @@ class Tape:
 
     clock: StoppedClock
     shows: dict[str, dict[date, Bar]] = field(default_factory=dict)
-    pays: dict[str, list[tuple[date, str, float]]] = field(default_factory=dict)
-    answers: dict[str, list[Exception | bytes | Callable[[], object]]] = field(default_factory=lambda: defaultdict(list))
+    pays: dict[str, list[tuple[date, str, float, str | None]]] = field(default_factory=dict)
+    answers: dict[str, list[Exception | bytes | Callable[[], object]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     asked: list[tuple[str, Window]] = field(default_factory=list)
-    capabilities: Capabilities = Capabilities("tape", ("1d",), ("us",), 1, "as_traded", needs_key=False)
+    capabilities: ClassVar = Capabilities("tape", ("1d",), ("us",), 1, "as_traded", needs_key=False)
 
     def trades(self, symbol: str, start: date, end: date) -> None:
         """Show a bar for each session between two days."""
@@ -79,7 +83,7 @@ class Tape:
         if body is None:
             today = now.date()
             bars = [[str(d), *b] for d, b in self.shows.get(symbol, {}).items() if window.start <= d <= today]
-            body = json.dumps({"bars": bars, "actions": [[str(d), k, v] for d, k, v in self.pays.get(symbol, [])]}).encode()
+            body = json.dumps({"bars": bars, "actions": [[str(d), *e] for d, *e in self.pays.get(symbol, [])]}).encode()
         payload = Payload(symbol, f"tape:{symbol}", 200, now, "application/json", body)
         if body.startswith(b"<html>"):
             raise MalformedPayload("the tape is torn", payload)
@@ -96,14 +100,14 @@ class Tape:
             orient="row",
         )
         bars = bars.with_columns(
-            pl.col("date").cast(VENDOR_BARS["time"]).alias("time"), pl.lit(None, dtype=pl.Float64).alias("vendor_adj_close")
+            pl.col("date").cast(VENDOR_BARS["time"]).alias("time"),
+            pl.lit(None, dtype=pl.Float64).alias("vendor_adj_close"),
         )
-        actions = pl.DataFrame(
-            [(date.fromisoformat(day), kind, value) for day, kind, value in document["actions"]],
-            schema=VENDOR_ACTIONS,
-            orient="row",
-        )
-        return VendorFrames(bars.select(list(VENDOR_BARS)), actions, "USD")
+        events = [
+            {"ex_date": date.fromisoformat(day), "kind": kind, "value": value, "paid_in": paid_in}
+            for day, kind, value, paid_in in document["actions"]
+        ]
+        return VendorFrames(bars.select(list(VENDOR_BARS)), pl.DataFrame(events, schema=VENDOR_ACTIONS), "USD")
 
 
 @dataclass
@@ -139,7 +143,9 @@ class Desk:
         return self.sql("select * from tasks where symbol = %s order by id desc limit 1", symbol)[0]
 
     def series(self, symbol: str) -> dict[str, Any]:
-        return self.sql("select *, covered::text as covered, nothing::text as nothing from series where symbol = %s", symbol)[0]
+        return self.sql(
+            "select *, covered::text as covered, nothing::text as nothing from series where symbol = %s", symbol
+        )[0]
 
     def versions(self) -> dict[str, int | None]:
         return {name: table.version() for name, table in self.platform.tables.items()}
@@ -181,16 +187,29 @@ def open_desk(database: Database, folder: Path) -> Desk:
     return Desk(platform, tape, clock)
 
 
+@pytest.fixture(scope="session", name="open_desk")
+def opens_desks() -> Callable[[Database, Path], Desk]:
+    return open_desk
+
+
+@pytest.fixture(scope="session")
+def new_database(database_url: str) -> Callable[[], AbstractContextManager[Database]]:
+    """Makes databases beside that of the test, for histories that are compared with it."""
+
+    @contextmanager
+    def make() -> Iterator[Database]:
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"create database {name}")
+        with contextlib.closing(Database(database_url.replace("/postgres?", f"/{name}?"))) as opened:
+            yield opened
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
+
+    return make
 
 
 @pytest.fixture
-def fresh_database(database_url: str) -> Iterator[Database]:
-    """A second database, where a test compares two histories."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    opened = Database(database_url.replace("/postgres?", f"/{name}?"))
-    yield opened
-    opened.close()
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+def fresh_database(new_database: Callable[[], AbstractContextManager[Database]]) -> Iterator[Database]:
+    with new_database() as opened:
+        yield opened

@@ -105,7 +105,7 @@ def test_no_private_column_leaks(lake: Lake) -> None:
     [
         "2024-01-02",
         D["24_01_02"],
-        datetime(2024, 1, 2),
+        datetime(2024, 1, 2),  # noqa: DTZ001 — a time without a zone is what users write
         datetime(2024, 1, 2, 15, tzinfo=UTC),
         "2024-01-02T15:30:00",
         "2024-01-02T15:30:00Z",
