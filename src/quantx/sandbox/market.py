@@ -14,6 +14,7 @@ import polars as pl
 
 from quantx.core.symbols import Venue, parse_symbol, venue_of
 from quantx.errors import ConfigError
+from quantx.providers.yahoo import wire_symbol
 from quantx.sandbox.hours import Floats, Ints, day_number, day_of, hours_of
 
 if TYPE_CHECKING:
@@ -212,17 +213,3 @@ class Market:
         if known is None:
             raise ConfigError(f"the sandbox has no bars of {symbol}; name one of its {len(self.histories)} symbols")
         return known
-
-
-def wire_symbol(symbol: str) -> str:
-    """Return a canonical symbol as Yahoo writes it: share classes and preferred series follow a hyphen.
-
-    >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL"), wire_symbol("0700.HK")
-    ('BRK-B', 'BAC-PL', '0700.HK')
-    """
-    if venue_of(symbol).market != "us":
-        return symbol
-    root, _, tail = symbol.partition(".")
-    if not tail:
-        return symbol
-    return f"{root}-{'P' + tail[2:] if tail.startswith('PR') else tail}"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from quantx.core.symbols import US, Venue
+from quantx.providers.yahoo import wire_symbol
 from quantx.sandbox.asof import View
 from quantx.sandbox.hours import Floats, day_number, hours_of
-from quantx.sandbox.market import wire_symbol
 
 VALID_RANGES = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
 

@@ -8,10 +8,11 @@ from datetime import date
 
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
+from quantx.providers.yahoo import wire_symbol
 from quantx.sandbox.asof import Stage, View, stage, view_at
 from quantx.sandbox.clock import Clock
 from quantx.sandbox.hours import day_number
-from quantx.sandbox.market import Market, SymbolHistory, wire_symbol, with_revision
+from quantx.sandbox.market import Market, SymbolHistory, with_revision
 from quantx.sandbox.window import ChartQuestion, parse_question
 from quantx.sandbox.yahoo_wire import Reply, Shown, chart_error, chart_reply, empty_chart, not_found, show
 
