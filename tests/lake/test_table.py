@@ -373,6 +373,18 @@ def test_folding_keeps_the_rows_and_leaves_one_file_per_partition(table: LakeTab
     assert rows(table.scan()) == before
 
 
+@pytest.mark.parametrize(("retention", "left"), [("interval 7 days", 4), ("interval 0 seconds", 1)])
+def test_folding_deletes_replaced_files_only_after_the_retention(table: LakeTable, retention: str, left: int) -> None:
+    for n in range(3):
+        table.commit(ctx(n + 1), bars("AB", [n]))
+    before = rows(table.scan())
+    delta = DeltaTable(table.url)
+    delta.alter.set_table_properties({"delta.deletedFileRetentionDuration": retention})
+    assert table.fold(ctx(0), 1) == 1
+    assert len(list(Path(table.url).rglob("source=*/**/*.parquet"))) == left
+    assert rows(table.scan()) == before
+
+
 def test_folding_leaves_a_partition_of_few_files_alone(table: LakeTable) -> None:
     table.commit(ctx(1), bars("A", [0, 400]))
     table.commit(ctx(2), bars("B", [0]))

@@ -134,7 +134,7 @@ class LakeTable:
         """Rewrite each partition of more than `most_files` files as one sorted file; return how many were rewritten.
 
         The rows stay the same. The newest `tail` dates go to a file of their own, so that the corrections which the
-        next updates bring rewrite little.
+        next updates bring rewrite little. Files that were replaced longer ago than the table's retention are deleted.
         """
         delta = self.refresh()
         if delta is None:
@@ -156,6 +156,11 @@ class LakeTable:
             actions += [self._remove(row) for row in group.iter_rows(named=True)]
         if actions:
             self._try_commit(delta, actions, context, last=True, once=False)
+            try:
+                delta.update_incremental()
+                delta.vacuum(dry_run=False)
+            except (DeltaError, OSError) as error:
+                raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
         return folded
 
     def _create(self) -> DeltaTable:
