@@ -456,3 +456,11 @@ def test_a_new_state_on_an_old_lake_doubles_nothing(
     assert other.rows("bars_1d_revisions").is_empty()
     assert other.platform.tables["bars_1d"].committed_round() > rounds
     assert bars.filter(symbol="AAA")["raw"].n_unique() == 1
+
+
+def test_a_mistake_in_an_adapter_fails_its_task_and_no_other(desk: Any) -> None:
+    desk.tape.answers["AAA"] = [KeyError("close"), KeyError("close")]
+    done = desk.work(desk.backfill("AAA", "BBB"))
+    assert (done.failed, desk.task("BBB")["state"]) == (1, "done")
+    assert (desk.task("AAA")["state"], desk.task("AAA")["error_class"]) == ("failed", "ProviderError")
+    assert "KeyError('close')" in desk.task("AAA")["last_error"]

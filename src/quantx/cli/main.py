@@ -62,6 +62,8 @@ def _configure_logging() -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of now, which a caller may have replaced
+        logger_factory=lambda *_: structlog.PrintLogger(
+            sys.stderr
+        ),  # the stderr of now, which a caller may have replaced
     )
     logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its lines repeat what our errors say

@@ -21,6 +21,7 @@ from quantx.state.embedded import EmbeddedPostgres
 Row = dict[str, Any]
 _SCHEMA_VERSION = 1
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_PATIENCE = 10  # seconds to connect
 _MIGRATION_LOCK = 7_013_001  # advisory lock: one process migrates
 
 
@@ -41,7 +42,11 @@ class Database:
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
             url,
             connection_class=psycopg.Connection[DictRow],
-            kwargs={"row_factory": dict_row, "options": "-c search_path=quantx -c timezone=UTC", "connect_timeout": 10},
+            kwargs={
+                "row_factory": dict_row,
+                "options": "-c search_path=quantx -c timezone=UTC",
+                "connect_timeout": _PATIENCE,
+            },
             min_size=0,
             max_size=connections,
             open=True,
@@ -49,6 +54,7 @@ class Database:
             check=ConnectionPool.check_connection,
         )
         try:
+            self._say_if_unreachable()
             self._migrate()
         except StateError:
             self.close()
@@ -74,7 +80,7 @@ class Database:
         except PoolTimeout as error:
             raise StateError(f"PostgreSQL gives no connection: {error}") from error
         except psycopg.Error as error:
-            raise StateError(f"PostgreSQL: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from error
+            raise StateError(f"PostgreSQL: {_first_line(error)}") from error
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run a named statement (`file.name`) in a transaction of its own and return its rows."""
@@ -96,6 +102,13 @@ class Database:
                 if not connection.broken:
                     connection.autocommit = False
 
+    def _say_if_unreachable(self) -> None:
+        """Raise a StateError with the reason; the pool would try for its whole time-out and tell none."""
+        try:
+            psycopg.connect(self._url, connect_timeout=_PATIENCE).close()
+        except psycopg.Error as error:
+            raise StateError(f"PostgreSQL can't be reached at {self.shown_url}: {_first_line(error)}") from error
+
     def _migrate(self) -> None:
         with self.transaction() as connection:
             connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
@@ -115,6 +128,10 @@ class Database:
             for step in range(version + 1, _SCHEMA_VERSION + 1):
                 connection.execute(_read(f"schema_{step}.sql"))
                 connection.execute("insert into quantx.schema_version (version) values (%s)", [step])
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def run(connection: psycopg.Connection[DictRow], statement: str, values: Mapping[str, Any]) -> list[Row]:

@@ -171,7 +171,8 @@ def _carry_out(platform: Platform, plan: Plan, title: str, told: str) -> Chapter
         f" {t['rows_new']:,} new rows, {t['rows_changed']} revised, {t['rows_rejected']} rejected; {chapter.seconds} s"
     )
     for failure in failures[:_FAILURES_SHOWN]:
-        out.print(f"  not served: {failure['symbol']}: {failure['error_class']}: {failure['last_error']}")
+        text = f"  not served: {failure['symbol']}: {failure['error_class']}: {failure['last_error']}"
+        out.print(text, markup=False)
     if len(failures) > _FAILURES_SHOWN:
         out.print(f"  … and {len(failures) - _FAILURES_SHOWN} more; the run's report names all")
     out.print()
