@@ -23,14 +23,14 @@ GOOD: dict[str, Any] = {
     "volume": 1e6,
     "in_calendar": True,
     "in_past": True,
-    "first_of_session": True,
+    "last_of_session": True,
     "note": "carried along",
 }
 SCHEMA = {
     "symbol": pl.String,
     "date": pl.Date,
     **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
-    **dict.fromkeys(("in_calendar", "in_past", "first_of_session"), pl.Boolean),
+    **dict.fromkeys(("in_calendar", "in_past", "last_of_session"), pl.Boolean),
     "note": pl.String,
 }
 
@@ -62,7 +62,7 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "no volume": ({"volume": None}, {"volume_valid"}),
     "a weekend": ({"in_calendar": False}, {"session_of_calendar"}),
     "the future": ({"in_past": False}, {"not_in_future"}),
-    "a second row for the session": ({"first_of_session": False}, {"one_row_per_session"}),
+    "a second row for the session": ({"last_of_session": False}, {"one_row_per_session"}),
     "a future weekend, hollow": (
         {"in_calendar": False, "in_past": False, "close": None},
         {"session_of_calendar", "not_in_future", "prices_present"},
@@ -122,7 +122,7 @@ def test_one_bad_row_does_not_take_a_good_one_with_it() -> None:
 
 
 def test_of_two_rows_for_a_session_the_first_is_kept() -> None:
-    checked = check_daily_bars(frame({"close": 100.5}, {"close": 101.5, "first_of_session": False}))
+    checked = check_daily_bars(frame({"close": 100.5}, {"close": 101.5, "last_of_session": False}))
     assert checked.accepted["close"].to_list() == [100.5]
     assert checked.rejected["rules"].to_list() == ["one_row_per_session"]
 

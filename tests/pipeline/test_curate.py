@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,7 +15,7 @@ import pytest
 from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
-from quantx.pipeline.curate import curate_landed
+from quantx.pipeline.curate import curate_landed, current_rows
 from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
@@ -220,6 +222,7 @@ def test_late_rows_are_asked_again_and_old_gaps_are_not(desk: Any) -> None:
     desk.work(desk.backfill("AAA"))
     assert desk.rows()["date"].max() == D10
     assert desk.series("AAA")["watermark"] == D10
+    desk.clock.at += timedelta(hours=2)
     again = desk.backfill("AAA")
     assert len(again.task_ids) == 1
     desk.tape.shows["AAA"] = full
@@ -233,11 +236,11 @@ def test_a_late_vendor_is_left_alone_for_an_hour_but_not_about_older_history(des
     for day in (D11, D12):
         desk.tape.shows["AAA"][day] = (None,) * 5
     desk.work(desk.backfill("AAA", start="2024-01-08"))
-    desk.sql("update series set last_asked_at = clock_timestamp() - interval '50 min'")
+    desk.clock.at += timedelta(minutes=50)
     assert desk.backfill("AAA", start="2024-01-08").task_ids == ()
     desk.work(desk.backfill("AAA"))
     assert desk.tape.asked[-1] == ("AAA", Window(date(2024, 1, 2), date(2024, 1, 5)))
-    desk.sql("update series set last_asked_at = clock_timestamp() - interval '70 min'")
+    desk.clock.at += timedelta(minutes=70)
     assert len(desk.backfill("AAA").task_ids) == 1
 
 
@@ -406,3 +409,36 @@ def test_a_state_belongs_to_its_lake(empty_database_url: str, tmp_path: Any) -> 
             pass
     with pytest.raises(ConfigError, match="belongs to another lake"), open_platform(two):
         pass
+
+
+def test_of_two_rows_for_a_session_the_last_one_with_prices_is_kept(desk: Any) -> None:
+    final = (110.0, 112.0, 109.0, 111.0, 1000.0)
+    running = (110.0, 111.0, 109.0, 110.5, 400.0)
+    rows = [["2024-01-10", *running], ["2024-01-10", *final], ["2024-01-10", None, None, None, None, None]]
+    desk.tape.answers["AAA"] = [json.dumps({"bars": rows, "actions": []}).encode()]
+    desk.work(desk.backfill("AAA"))
+    assert desk.rows().select("open", "high", "low", "close", "volume").rows() == [(110.0, 112.0, 109.0, 111.0, 1000)]
+    assert sorted(desk.rows("quarantine")["rules"]) == [
+        "one_row_per_session",
+        "prices_present,volume_valid,one_row_per_session",
+    ]
+
+
+def test_a_symbol_with_old_bars_does_not_open_the_years_of_the_others(desk: Any) -> None:
+    desk.tape.trades("AAA", date(2022, 1, 3), date(2024, 1, 12))
+    desk.work(desk.backfill("AAA", "BBB", start="2022-01-03"))
+    incoming = desk.rows().filter(
+        ((pl.col("symbol") == "AAA") & (pl.col("date") == date(2022, 1, 4)))
+        | ((pl.col("symbol") == "BBB") & (pl.col("date") == D10))
+    )
+    found = current_rows(desk.platform.tables["bars_1d"], incoming)
+    assert found.select("symbol", "date").sort("symbol").rows() == [("AAA", date(2022, 1, 4)), ("BBB", D10)]
+
+
+def test_a_damaged_table_is_a_clear_error(desk: Any) -> None:
+    desk.work(desk.backfill("AAA"))
+    table = desk.platform.tables["bars_1d"]
+    for file in Path(table.url).rglob("source=*/**/*.parquet"):
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(LakeError, match="missing or damaged"):
+        table.read()

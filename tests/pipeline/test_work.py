@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -24,6 +24,7 @@ from quantx.errors import (
     UnknownSymbol,
 )
 from quantx.pipeline.plan import Scope, plan_backfill, send_outbox
+from quantx.pipeline.platform import confirm_lake
 from quantx.pipeline.report import report_ended_runs, run_totals
 from quantx.pipeline.work import Worker
 from quantx.queues import messages
@@ -464,3 +465,34 @@ def test_a_mistake_in_an_adapter_fails_its_task_and_no_other(desk: Any) -> None:
     assert (done.failed, desk.task("BBB")["state"]) == (1, "done")
     assert (desk.task("AAA")["state"], desk.task("AAA")["error_class"]) == ("failed", "ProviderError")
     assert "KeyError('close')" in desk.task("AAA")["last_error"]
+
+
+def test_an_older_state_is_refused_once_a_newer_one_has_the_lake(desk: Any) -> None:
+    """Two states would number their rounds alike and take each other's commits for their own."""
+    platform = desk.platform
+    desk.backfill("AAA")
+    confirm_lake(platform.location, platform.database)
+    platform.location.put("meta/state_id", b"another")
+    with pytest.raises(ConfigError, match="a newer state has taken over the lake"):
+        desk.work()
+    assert desk.rows().is_empty()
+    assert desk.task("AAA")["state"] == "landed"  # nothing is lost: the reply waits
+
+
+def test_a_dead_symbol_rests_in_daily_updates_and_is_asked_once_a_week(desk: Any) -> None:
+    desk.tape.shows["AAA"] = {d: bar for d, bar in desk.tape.shows["AAA"].items() if d <= date(2024, 1, 5)}
+    desk.clock.at = datetime(2024, 3, 1, 23, tzinfo=UTC)
+    desk.work(desk.backfill("AAA", "BBB", end="2024-02-29"))
+    assert len(desk.daily("AAA", "BBB").task_ids) == 1
+    desk.clock.at += timedelta(days=8)
+    assert desk.daily("AAA").skipped == 0
+
+
+def test_a_window_that_ends_on_a_weekend_is_not_asked_for_twice(desk: Any) -> None:
+    desk.tape.shows["AAA"].pop(date(2024, 1, 12))  # the vendor is late with Friday
+    desk.clock.at = datetime(2024, 1, 14, 12, tzinfo=UTC)
+    desk.work(desk.backfill("AAA", end="2024-01-14"))
+    again = desk.backfill("AAA", end="2024-01-14")
+    assert (again.task_ids, again.skipped) == ((), 1)
+    desk.clock.at += timedelta(hours=2)
+    assert len(desk.backfill("AAA", end="2024-01-14").task_ids) == 1

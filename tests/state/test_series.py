@@ -45,7 +45,13 @@ def cover(
 
 def uncovered(database: Database, start: int, end: int) -> list[tuple[int, int]]:
     rows = database.rows(
-        "series.uncovered", **SERIES, symbols=["AAPL"], starts=[day(start)], ends=[day(end)], patience=3600.0
+        "series.uncovered",
+        **SERIES,
+        symbols=["AAPL"],
+        starts=[day(start)],
+        ends=[day(end)],
+        now=datetime.now(UTC),
+        patience=3600.0,
     )
     return [(r["gap_start"].day, r["gap_end"].day) for r in rows]
 
@@ -78,8 +84,8 @@ def test_a_watermark_never_goes_back_and_the_first_session_never_forward(databas
     cover(database, (2, 4), first=2, last=4)
     cover(database, (3, 3))
     assert (facts(database)["first_session"], facts(database)["watermark"]) == (day(2), day(10))
-    known = database.rows("series.watermarks", **SERIES, symbols=["AAPL", "MSFT"])
-    assert known == [{"symbol": "AAPL", "watermark": day(10)}]
+    known = database.rows("series.watermarks", **SERIES, symbols=["AAPL", "MSFT"], now=datetime.now(UTC))
+    assert known == [{"symbol": "AAPL", "watermark": day(10), "at_rest": False}]
 
 
 def test_where_the_vendor_has_nothing_is_remembered_until_it_has_something(database: Database) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +28,7 @@ from quantx.errors import ConfigError
 from quantx.pipeline.plan import Plan, Scope, plan_backfill, plan_daily
 from quantx.pipeline.platform import Platform, open_platform
 from quantx.pipeline.report import run_totals
+from quantx.pipeline.settle import Progress
 
 Source = Annotated[str, typer.Option(help="The vendor to ask.")]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars.")]
@@ -124,12 +125,8 @@ def work(
 
     Example: quantx work --until-empty --time-budget 1440
     """
-    from quantx.pipeline.work import Worker
-
     with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
-        worker = Worker(platform)
-        with _stops_on_signals(worker.stopping.set):
-            done = worker.run(until_empty=until_empty, time_budget=time_budget)
+        done, _ = _drain(platform, until_empty=until_empty, time_budget=time_budget)
     out.print(
         f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks"
     )
@@ -162,26 +159,31 @@ def _scope(universe: str | None, phase: str | None, symbols: str | None, *, requ
 
 def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:
     """Work until the plan's tasks have ended, and print what came of them."""
-    from quantx.pipeline.settle import Progress
-    from quantx.pipeline.work import Worker
-
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped}
         print_json(facts) if json else out.print(
             f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued, {plan.skipped:,} symbols up to date"
         )
         return 0
+    _, stopped = _drain(platform, task_ids=plan.task_ids)
+    return _summarize(platform, plan, stopped=stopped, json=json)
+
+
+def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: Any) -> tuple[Progress, bool]:
+    """Run a worker in this process and show its progress; return it, and whether a signal ended it."""
+    from quantx.pipeline.work import Worker
+
     with work_progress() as display:
-        bar = display.add_task("fetching", total=len(plan.task_ids), note="")
+        bar = display.add_task("fetching", total=None if task_ids is None else len(task_ids), note="")
 
         def show(progress: Progress) -> None:
             note = f"{progress.rows:,} rows" + (f" · {progress.last_error}" if progress.last_error else "")
-            display.update(bar, completed=min(progress.landed + progress.failed, len(plan.task_ids)), note=note[:80])
+            display.update(bar, completed=progress.landed + progress.failed, note=note[:80])
 
         worker = Worker(platform, on_progress=show)
         with _stops_on_signals(worker.stopping.set):
-            worker.run(task_ids=plan.task_ids)
-    return _summarize(platform, plan, stopped=worker.stopping.is_set(), json=json)
+            done = worker.run(task_ids=task_ids, **how)
+    return done, worker.stopping.is_set()
 
 
 def _summarize(platform: Platform, plan: Plan, *, stopped: bool, json: bool) -> int:
@@ -199,6 +201,8 @@ def _summarize(platform: Platform, plan: Plan, *, stopped: bool, json: bool) -> 
             f" {totals['rows_new']:,} new rows, {totals['rows_changed']:,} revised, {totals['rows_rejected']:,} rejected;"
             f" {totals['requests']:,} requests"
         )
+        if taken := len(plan.task_ids) - totals["tasks"]:
+            out.print(f"{taken:,} tasks are reported with a later run that wanted the same")
         for failure in failures[:10]:
             err.print(f"  {failure['symbol']}: {failure['error_class']}: {failure['last_error']}")
         if len(failures) > 10:

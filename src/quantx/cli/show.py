@@ -173,7 +173,7 @@ def _write(bars: pl.DataFrame, format: str, output: Path | None) -> None:  # noq
         elif bars.height:
             _print_bars(bars)
     except OSError as error:
-        raise ConfigError(f"cannot write {output}: {error.strerror}") from error
+        raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
 
 
 def _print_bars(bars: pl.DataFrame) -> None:

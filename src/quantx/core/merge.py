@@ -27,7 +27,7 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
     Both have the columns of the table (`incoming` may have more, which are ignored, and a column `<value>_step`: a
     difference up to it is no change). Keys are unique in each. A row that became known before the stored row of its
     key and differs is an older belief: it goes to `superseded` and does not replace. A null in `incoming` says
-    nothing about a value and takes the stored one.
+    nothing about a value and takes the stored one, unless the table says that null is a value.
 
     The law: merging the same rows again changes nothing.
     """
@@ -39,10 +39,10 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
         nulls_equal=True,
     )
     is_new = pl.col("known_from" + _STORED).is_null()
-    # A null says nothing about the value.
-    joined = joined.with_columns(
-        pl.when(is_new).then(pl.col(c)).otherwise(pl.coalesce(c, c + _STORED)).alias(c) for c in table.values
-    )
+    if table.null_is_unknown:
+        joined = joined.with_columns(
+            pl.when(is_new).then(pl.col(c)).otherwise(pl.coalesce(c, c + _STORED)).alias(c) for c in table.values
+        )
     differs = pl.any_horizontal(_differs(c, table, joined.columns) for c in table.values)
     newer = pl.col("known_from") >= pl.col("known_from" + _STORED)
     joined = joined.with_columns(

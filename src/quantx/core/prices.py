@@ -87,7 +87,7 @@ def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     # Dividends: the amount is divided by the splits after the ex-date; the close before it must be in the same shares.
     paid = with_factor(actions, steps, "ratio", on="ex_date", key="series")
     closes = (
-        bars.filter(pl.col("close").is_not_null() & pl.col("close").is_finite())
+        bars.filter(pl.col("close").is_finite() & (pl.col("close") > 0))
         .select("series", "date", pl.col("close").alias("__close"))
         .sort("date")
     )

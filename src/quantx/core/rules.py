@@ -25,13 +25,13 @@ RULES = {
     "volume_valid": "volume is there, finite, not negative and below 2^53",
     "session_of_calendar": "the exchange traded on that date",
     "not_in_future": "the session lies before the moment of the reply",
-    "one_row_per_session": "the payload has one row for the session (the first is kept)",
+    "one_row_per_session": "the payload has one row for the session (the last is kept: an earlier one is of the running session)",
     "payload_readable": "the reply is in the vendor's form and about the symbol that was asked for",
 }
 
 
 class DailyBarRules(dy.Schema):
-    """Row rules of daily bars. `in_calendar`, `in_past` and `first_of_session` are facts found by the caller."""
+    """Row rules of daily bars. `in_calendar`, `in_past` and `last_of_session` are facts found by the caller."""
 
     open = dy.Float64(nullable=True)
     high = dy.Float64(nullable=True)
@@ -40,7 +40,7 @@ class DailyBarRules(dy.Schema):
     volume = dy.Float64(nullable=True)
     in_calendar = dy.Bool()
     in_past = dy.Bool()
-    first_of_session = dy.Bool()
+    last_of_session = dy.Bool()
     row = dy.UInt32()
 
     @dy.rule()
@@ -75,7 +75,7 @@ class DailyBarRules(dy.Schema):
 
     @dy.rule()
     def one_row_per_session(cls) -> pl.Expr:
-        return pl.col("first_of_session")
+        return pl.col("last_of_session")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Checked:
 
 def check_daily_bars(bars: pl.DataFrame) -> Checked:
     """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
-    facts = bars.select(*PRICES, "volume", "in_calendar", "in_past", "first_of_session").with_row_index("row")
+    facts = bars.select(*PRICES, "volume", "in_calendar", "in_past", "last_of_session").with_row_index("row")
     failure = DailyBarRules.filter(facts.select(*DailyBarRules.columns())).failure
     if not len(failure):
         return Checked(bars, bars.clear().with_columns(pl.lit("").alias("rules")))

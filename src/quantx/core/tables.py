@@ -61,6 +61,7 @@ class Table:
     sort: tuple[str, ...]  # order of the rows within a file
     values: tuple[str, ...] = ()  # a difference in one of these is a revision
     relative_tolerance: Mapping[str, float] = field(default_factory=dict)
+    null_is_unknown: bool = True  # a null in an incoming row says nothing; where false, it is a value like others
 
     @property
     def revisions(self) -> Table:
@@ -155,6 +156,7 @@ UNIVERSE_MEMBERS = Table(
     key=("universe", "symbol", "member_from"),
     sort=("universe", "symbol", "member_from"),
     values=("phase", "market", "name", "member_to"),
+    null_is_unknown=False,  # no end: still a member
 )
 
 TABLES = {

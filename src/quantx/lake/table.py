@@ -8,29 +8,21 @@ There is one committer per table (the curator's lock); a second one is refused b
 
 from __future__ import annotations
 
-import io
-import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
-from urllib.parse import quote
 
 import polars as pl
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
-from ulid import ULID
 
-from quantx.core.tables import INSTANT, Table
+from quantx.core.tables import Table
 from quantx.errors import LakeError
+from quantx.lake.files import TableFiles
 from quantx.lake.store import LakeLocation
 
 _APP = "quantx.curator"  # the application whose rounds are the versions of Delta's application transaction
 _ATTEMPTS = 5
-_ROW_GROUP = 32_768
 _CONFIGURATION = {
     "delta.checkpointInterval": "20",
     "delta.logRetentionDuration": "interval 30 days",
@@ -55,6 +47,7 @@ class LakeTable:
         self.table = table
         self._location = location
         self._path = f"{'quarantine' if table.name == 'quarantine' else f'curated/{table.name}'}"
+        self._parts = TableFiles(location, self._path, table)
         self._delta: DeltaTable | None = None
 
     @property
@@ -94,6 +87,20 @@ class LakeTable:
             list(self.table.schema)
         )
 
+    def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
+        """Return the current rows (those of `where`); LakeError where a file is missing or damaged."""
+        return self.collect(self.scan() if where is None else self.scan().filter(where))
+
+    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Run what was made of `scan`; LakeError where a file is missing or damaged."""
+        try:
+            return rows.collect()
+        except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise LakeError(
+                f"the table {self.url} can't be read: {reason}; a file is missing or damaged, restore it from a backup"
+            ) from error
+
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None while the table does not exist."""
         delta = self.refresh()
@@ -110,22 +117,29 @@ class LakeTable:
             "megabytes": round(size / 1e6, 3),
         }
 
-    def commit(self, context: CommitContext, new: pl.DataFrame, changed: pl.DataFrame | None = None) -> bool:
-        """Add `new` rows and replace the rows with the keys of `changed`, in one commit.
+    def commit(
+        self,
+        context: CommitContext,
+        new: pl.DataFrame,
+        changed: pl.DataFrame | None = None,
+        gone: pl.DataFrame | None = None,
+    ) -> bool:
+        """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
 
         Return False, without a commit, where there is nothing to do or the round was committed before.
         """
         changed = self.table.empty() if changed is None else changed
-        if new.is_empty() and changed.is_empty():
+        gone = self.table.empty() if gone is None else gone
+        if new.is_empty() and changed.is_empty() and gone.is_empty():
             return False
-        self._check_schema(new)
-        self._check_schema(changed)
+        for frame in (new, changed, gone):
+            self._check_schema(frame)
         for attempt in range(1, _ATTEMPTS + 1):
             delta = self.refresh() or self._create()
             if (delta.transaction_version(_APP) or 0) >= context.round_id:
                 return False
-            rewritten, unknown = self._rewrite(delta, changed)
-            added = self._write(pl.concat([new, unknown]))
+            rewritten, unknown = self._rewrite(delta, changed, gone)
+            added = self._parts.write(pl.concat([new, unknown]))
             if self._try_commit(delta, [*added, *rewritten], context, last=attempt == _ATTEMPTS):
                 return True
         raise AssertionError("the last attempt returns or raises")
@@ -148,12 +162,12 @@ class LakeTable:
             if group.height <= most_files:
                 continue
             folded += 1
-            rows = pl.concat([self._read_file(row) for row in group.iter_rows(named=True)])
+            rows = pl.concat([self._parts.read(row) for row in group.iter_rows(named=True)])
             old, recent = _split_tail(rows, tail) if "date" in self.table.schema else (rows, rows.clear())
             # Declared as a change of data although it is none: delta-rs 1.6.6 lets another commit that removes the same
             # files pass beside one that is not, and both copies of their rows would stay.
-            actions += [*self._write(old), *self._write(recent)]
-            actions += [self._remove(row) for row in group.iter_rows(named=True)]
+            actions += [*self._parts.write(old), *self._parts.write(recent)]
+            actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:
             self._try_commit(delta, actions, context, last=True, once=False)
             try:
@@ -217,13 +231,17 @@ class LakeTable:
         files = pl.DataFrame(delta.get_add_actions(flatten=True))
         return files if files.height else files.with_columns(pl.lit("").alias("path")).clear()
 
-    def _rewrite(self, delta: DeltaTable, changed: pl.DataFrame) -> tuple[list[AddAction | RemoveAction], pl.DataFrame]:
-        """Write each file that holds keys of `changed` anew; return what replaces them, and the rows of no file.
+    def _rewrite(
+        self, delta: DeltaTable, changed: pl.DataFrame, gone: pl.DataFrame
+    ) -> tuple[list[AddAction | RemoveAction], pl.DataFrame]:
+        """Write each file that holds keys of `changed` or `gone` anew, with the former and without the latter.
 
-        One file becomes one file: small ones stay small, so that the next correction rewrites as little.
+        Return what replaces the files, and the rows of `changed` that no file holds. One file becomes one file: small
+        ones stay small, so that the next correction rewrites as little.
         """
         actions: list[AddAction | RemoveAction] = []
         key = list(self.table.key)
+        touched = pl.concat([changed, gone])
         bounded = [c for c in ("symbol", "date", "ex_date") if c in key]
         for row in self._files(delta).iter_rows(named=True):
             inside = pl.lit(True)
@@ -231,46 +249,15 @@ class LakeTable:
                 inside &= pl.col(p) == row[f"partition.{p}"]
             for c in bounded:
                 inside &= pl.col(c).is_between(pl.lit(row[f"min.{c}"]), pl.lit(row[f"max.{c}"]))
-            if changed.filter(inside).is_empty():
+            if touched.filter(inside).is_empty():
                 continue
-            rows = self._read_file(row)
-            here = changed.join(rows, on=key, how="semi", nulls_equal=True)
-            if here.height:
+            rows = self._parts.read(row)
+            rest = rows.join(touched, on=key, how="anti", nulls_equal=True)
+            if rest.height < rows.height:
+                here = changed.join(rows, on=key, how="semi", nulls_equal=True)
                 changed = changed.join(here, on=key, how="anti", nulls_equal=True)
-                rest = rows.join(here, on=key, how="anti", nulls_equal=True)
-                actions += [self._remove(row), *self._write(pl.concat([rest, here]))]
+                actions += [self._parts.remove(row), *self._parts.write(pl.concat([rest, here]))]
         return actions, changed
-
-    def _read_file(self, row: Mapping[str, Any]) -> pl.DataFrame:
-        body = self._location.get(f"{self._path}/{row['path']}")
-        frame = pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
-        return frame.with_columns(
-            pl.lit(row[f"partition.{p}"], dtype=self.table.schema[p]).alias(p) for p in self.table.partitions
-        ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
-
-    def _remove(self, row: Mapping[str, Any]) -> RemoveAction:
-        values = {p: str(row[f"partition.{p}"]) for p in self.table.partitions}
-        return RemoveAction(row["path"], True, int(time.time() * 1000), row["size_bytes"], dict(values))
-
-    def _write(self, rows: pl.DataFrame) -> list[AddAction]:
-        """Write `rows` as one sorted file per partition and return what adds them."""
-        partitions = list(self.table.partitions)
-        parts: list[tuple[tuple[Any, ...], pl.DataFrame]] = (
-            [(key, part) for key, part in rows.group_by(partitions)] if partitions else [((), rows)]
-        )
-        adds = []
-        for key, part in parts:
-            if part.is_empty():
-                continue
-            values = {p: str(v) for p, v in zip(partitions, key, strict=True)}
-            folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
-            path = f"{folder}{ULID()}.parquet"
-            body = _parquet(part.drop(partitions).sort(self.table.sort))
-            self._location.put_new(f"{self._path}/{path}", body)
-            adds.append(
-                AddAction(path, len(body), values, int(time.time() * 1000), True, _statistics(part, partitions))
-            )
-        return adds
 
 
 def open_tables(location: LakeLocation, tables: Mapping[str, Table]) -> dict[str, LakeTable]:
@@ -283,43 +270,3 @@ def _split_tail(rows: pl.DataFrame, tail: int) -> tuple[pl.DataFrame, pl.DataFra
         return rows, rows.clear()
     newest = rows["date"].unique().sort(descending=True).head(tail).min()
     return rows.filter(pl.col("date") < newest), rows.filter(pl.col("date") >= newest)
-
-
-def _parquet(rows: pl.DataFrame) -> bytes:
-    """Encode as measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
-    texts = [c for c, t in rows.schema.items() if t == pl.String]
-    integers = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t == pl.Int64}
-    dates = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t in (pl.Date, INSTANT)}
-    buffer = io.BytesIO()
-    pq.write_table(
-        rows.to_arrow(),
-        buffer,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=_ROW_GROUP,
-        use_dictionary=texts or False,
-        column_encoding=integers | dates,
-        store_schema=False,
-    )
-    return buffer.getvalue()
-
-
-def _statistics(rows: pl.DataFrame, partitions: Sequence[str]) -> str:
-    """Return Delta's file statistics, by which readers skip files."""
-    columns = [c for c in rows.columns if c not in partitions and c not in ("row", "raw", "payload_sha256")]
-    lowest, highest = rows.select(pl.col(columns).min()).row(0), rows.select(pl.col(columns).max()).row(0)
-    return json.dumps(
-        {
-            "numRecords": rows.height,
-            "minValues": {c: _plain(v) for c, v in zip(columns, lowest, strict=True) if v is not None},
-            "maxValues": {c: _plain(v) for c, v in zip(columns, highest, strict=True) if v is not None},
-            "nullCount": {c: rows[c].null_count() for c in columns},
-        },
-        allow_nan=False,
-    )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return value.isoformat() if isinstance(value, date) else value

@@ -18,10 +18,11 @@ from quantx.core.coverage import Coverage
 from quantx.core.merge import Merge, merge
 from quantx.core.model import Window
 from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, Table
+from quantx.errors import LakeError
 from quantx.lake.raw import read_batch
 from quantx.lake.table import CommitContext, LakeTable
 from quantx.pipeline.normalized import Landed, Rows, normalize_round
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.platform import Platform, confirm_lake
 from quantx.state.database import Row
 from quantx.state.database import run as run_statement
 
@@ -48,12 +49,14 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
         return 0
     rows = 0
     with platform.database.exclusive(_LOCK) as mine:
-        if not mine:
+        if mine is None:
             return 0
+        confirm_lake(platform.location, platform.database)
         while round_id := _next_round(platform):
             rows += _curate_round(platform, round_id)
             if stopping():
                 break
+            mine.confirm()
         if everything and not stopping():
             _fold(platform)
     return rows
@@ -150,13 +153,21 @@ def _first_try(platform: Platform, parts: Sequence[pl.DataFrame], raws: Iterable
 
 
 def current_rows(stored: LakeTable, incoming: pl.DataFrame) -> pl.DataFrame:
-    """Read the rows of a table that `incoming` may be about: its symbols, between its first and its last day."""
+    """Read the rows of a table that `incoming` may be about: each symbol between its first and its last day.
+
+    Symbols of the same years are read together, so that one with old bars does not open the whole table.
+    """
     day = "date" if "date" in stored.table.schema else "ex_date"
-    wanted = pl.col("symbol").is_in(incoming["symbol"].unique().to_list())
-    wanted &= pl.col(day).is_between(incoming[day].min(), incoming[day].max())
-    if "year" in stored.table.schema:
-        wanted &= pl.col("year").is_between(incoming["year"].min(), incoming["year"].max())
-    return stored.scan().filter(wanted).collect()
+    spans = incoming.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
+    years = [pl.col("first").dt.year().alias("first_year"), pl.col("last").dt.year().alias("last_year")]
+    found = [pl.DataFrame(schema=dict(stored.table.schema))]
+    for (first_year, last_year), group in spans.group_by(years):
+        wanted = pl.col("symbol").is_in(group["symbol"].to_list())
+        wanted &= pl.col(day).is_between(group["first"].min(), group["last"].max())
+        if "year" in stored.table.schema:
+            wanted &= pl.col("year").is_between(pl.lit(first_year), pl.lit(last_year))
+        found.append(stored.read(wanted))
+    return pl.concat(found)
 
 
 def _not_yet_quarantined(platform: Platform, rejected: pl.DataFrame) -> pl.DataFrame:
@@ -164,7 +175,7 @@ def _not_yet_quarantined(platform: Platform, rejected: pl.DataFrame) -> pl.DataF
     if rejected.is_empty():
         return rejected
     symbols = rejected["symbol"].unique().to_list()
-    known = platform.tables[QUARANTINE.name].scan().filter(pl.col("symbol").is_in(symbols)).collect()
+    known = platform.tables[QUARANTINE.name].read(pl.col("symbol").is_in(symbols))
     return rejected.unique(QUARANTINE.key, keep="first", maintain_order=True).join(
         known, on=list(QUARANTINE.key), how="anti", nulls_equal=True
     )
@@ -259,9 +270,14 @@ def _hot(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _fold(platform: Platform) -> None:
-    """Keep the number of files small."""
-    for table in platform.tables.values():
-        context = CommitContext(0)
-        folded = table.fold(context, _MOST_FILES, tail=_TAIL_SESSIONS if table.table is BARS_1D else 0)
+    """Keep the number of files small; where somebody else changes a table meanwhile, the next round does it."""
+    for table in (BARS_1D, BARS_1D.revisions, ACTIONS, ACTIONS.revisions, QUARANTINE):
+        try:
+            folded = platform.tables[table.name].fold(
+                CommitContext(0), _MOST_FILES, tail=_TAIL_SESSIONS if table is BARS_1D else 0
+            )
+        except LakeError as error:
+            log.warning("table.not_folded", table=table.name, error=str(error))
+            continue
         if folded:
-            log.info("table.folded", table=table.table.name, partitions=folded)
+            log.info("table.folded", table=table.name, partitions=folded)

@@ -47,5 +47,5 @@ def manifest_of(platform: Platform) -> dict[str, Any]:
 
 
 def _per_series(table: LakeTable, *more: pl.Expr) -> dict[tuple[str, str], dict[str, Any]]:
-    counted = table.scan().group_by("source", "symbol").agg(pl.len().alias("rows"), *more).collect()
+    counted = table.collect(table.scan().group_by("source", "symbol").agg(pl.len().alias("rows"), *more))
     return {(row["source"], row["symbol"]): row for row in counted.iter_rows(named=True)}

@@ -9,7 +9,7 @@ import polars as pl
 import structlog
 
 from quantx.core.merge import merge
-from quantx.core.tables import UNIVERSE_MEMBERS
+from quantx.core.tables import INSTANT, UNIVERSE_MEMBERS
 from quantx.errors import StateError
 from quantx.lake.table import CommitContext
 from quantx.pipeline.platform import Platform
@@ -52,17 +52,19 @@ def refresh_universes(platform: Platform, *, phase: str | None, name: str | None
 
 def _refresh(platform: Platform, phase: str, spec: UniverseSpec, listed: pl.DataFrame) -> Refreshed:
     now = platform.clock.now()
-    rows = platform.database.rows("universes.members", universe=spec.name)
-    before = pl.DataFrame(rows, schema=MEMBERS, orient="row")
-    after = next_members(before, listed, now.date())
     table = platform.tables[UNIVERSE_MEMBERS.name]
-    stored = table.scan().filter(pl.col("universe") == spec.name).collect()
-    merged = merge(stored, as_table(after, spec.name, phase, now), UNIVERSE_MEMBERS)
-    # Numbered above every commit before it: a refresh has no round of the curator.
-    platform.tables[UNIVERSE_MEMBERS.revisions.name].commit(
-        _context(platform, UNIVERSE_MEMBERS.revisions.name), merged.superseded
-    )
-    table.commit(_context(platform, UNIVERSE_MEMBERS.name), merged.new, merged.changed)
+    stored = table.read(pl.col("universe") == spec.name)
+    before = stored.select(list(MEMBERS))
+    after = next_members(before, listed, now.date())
+    listed_now = as_table(after, spec.name, phase, now)
+    merged = merge(stored, listed_now, UNIVERSE_MEMBERS)
+    gone = stored.join(listed_now, on=list(UNIVERSE_MEMBERS.key), how="anti", nulls_equal=True)
+    superseded = pl.concat([merged.superseded, gone.with_columns(pl.lit(now).cast(INSTANT).alias("known_to"))])
+    # A refresh has no round of the curator: it is numbered after the table's last commit, so that a refresh which is
+    # repeated after a crash between the two commits does not write the replaced rows again.
+    context = CommitContext(table.committed_round() + 1)
+    platform.tables[UNIVERSE_MEMBERS.revisions.name].commit(context, superseded)
+    table.commit(context, merged.new, merged.changed, gone)
     current = after.filter(pl.col("member_to").is_null())
     with platform.database.transaction() as connection:
         facts = {"name": spec.name, "phase": phase, "market": spec.market, "source_type": spec.type}
@@ -83,14 +85,10 @@ def _refresh(platform: Platform, phase: str, spec: UniverseSpec, listed: pl.Data
     return Refreshed(spec.name, phase, len(are), len(are - were), len(were - are))
 
 
-def _context(platform: Platform, table: str) -> CommitContext:
-    return CommitContext(platform.tables[table].committed_round() + 1)
-
-
 def _write_csv(platform: Platform, phase: str) -> None:
     """Write `meta/universe_<phase>.csv`: the current members, for people and for other programs."""
-    table = platform.tables[UNIVERSE_MEMBERS.name].scan()
-    members = table.filter(pl.col("phase") == phase, pl.col("member_to").is_null()).collect()
+    table = platform.tables[UNIVERSE_MEMBERS.name]
+    members = table.read((pl.col("phase") == phase) & pl.col("member_to").is_null())
     buffer = io.BytesIO()
     members.select("universe", "symbol", "market", "name", "member_from").sort("universe", "symbol").write_csv(buffer)
     platform.location.put(f"meta/universe_{phase}.csv", buffer.getvalue())

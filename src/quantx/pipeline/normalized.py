@@ -156,14 +156,23 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
     bars = bars.join(_sessions(bars), on=["calendar", "date"], how="left", maintain_order="left")
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
     bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))
-    once = ["series", "date", *PRICES, "volume"]
     key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
-    bars = bars.with_columns(key.is_first_distinct().alias("first_of_session"))
-    if not bars["first_of_session"].all():  # the same bar twice is one bar; two different ones are for the rules
-        bars = bars.unique(once, keep="first", maintain_order=True)
+    bars = bars.with_columns(key.is_last_distinct().alias("last_of_session"))
+    if not bars["last_of_session"].all():
+        bars = _tell_doubles(bars)
     return bars.with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"), (pl.col("date") <= pl.col("today")).alias("in_past")
     )
+
+
+def _tell_doubles(bars: pl.DataFrame) -> pl.DataFrame:
+    """Make one row of a bar that is there twice, and mark the last row with prices of each session."""
+    bars = bars.unique(["series", "date", *PRICES, "volume"], keep="last", maintain_order=True)
+    place = pl.int_range(pl.len())
+    last, last_with_prices = (
+        e.max().over("series", "date") for e in (place, pl.when(pl.col("close").is_not_null()).then(place))
+    )
+    return bars.with_columns((pl.coalesce(last_with_prices, last) == place).alias("last_of_session"))
 
 
 def _sessions(bars: pl.DataFrame) -> pl.DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import structlog
 from psycopg.types.json import Jsonb
@@ -57,9 +56,12 @@ def plan_backfill(platform: Platform, scope: Scope, window: Window, *, source: s
     now = platform.clock.now()
     asked: dict[str, Window] = {}
     for symbol in symbols:
-        final = calendar(venue_of(symbol).calendar).last_closed(now, SETTLED_AFTER)
+        known = calendar(venue_of(symbol).calendar)
+        final = known.last_closed(now, SETTLED_AFTER)
         if final is not None and final >= window.start:
-            asked[symbol] = Window(window.start, min(window.end, final))
+            sessions = missing_hull([Window(window.start, min(window.end, final))], known)
+            if sessions is not None:
+                asked[symbol] = sessions
     gaps: dict[str, list[Window]] = defaultdict(list)
     rows = platform.database.rows(
         "series.uncovered",
@@ -69,6 +71,7 @@ def plan_backfill(platform: Platform, scope: Scope, window: Window, *, source: s
         symbols=list(asked),
         starts=[w.start for w in asked.values()],
         ends=[w.end for w in asked.values()],
+        now=now,
         patience=_LATE_PATIENCE,
     )
     for row in rows:
@@ -82,14 +85,19 @@ def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, 
     """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen."""
     symbols = resolve_symbols(platform, scope)
     _check_source(platform, source, timeframe)
-    known: dict[str, date] = {
-        row["symbol"]: row["watermark"]
-        for row in platform.database.rows(
-            "series.watermarks", source=source, dataset=DATASET, timeframe=timeframe, symbols=list(symbols)
-        )
-    }
     now = platform.clock.now()
-    windows = {s: daily_window(known.get(s), now, lookback, calendar(venue_of(s).calendar)) for s in symbols}
+    rows = platform.database.rows(
+        "series.watermarks", source=source, dataset=DATASET, timeframe=timeframe, symbols=list(symbols), now=now
+    )
+    known = {row["symbol"]: row for row in rows}
+    windows: dict[str, Window | None] = {}
+    for symbol in symbols:
+        row = known.get(symbol)
+        watermark = row["watermark"] if row else None
+        at_rest = row is not None and row["at_rest"]
+        windows[symbol] = (
+            None if at_rest else daily_window(watermark, now, lookback, calendar(venue_of(symbol).calendar))
+        )
     return _add_run(platform, "daily", source, timeframe, symbols, windows, {**scope.describe(), "lookback": lookback})
 
 

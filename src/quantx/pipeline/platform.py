@@ -19,7 +19,7 @@ from quantx.providers.registry import open_providers
 from quantx.queues.postgres import PostgresQueue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings, requests_per_second
-from quantx.state.database import Database
+from quantx.state.database import Database, Row
 
 
 class SystemClock:
@@ -45,6 +45,7 @@ class Platform:
 
 
 _LAKE_ID = "meta/lake_id"
+_STATE_ID = "meta/state_id"  # the state that may write
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def open_platform(
     clock = SystemClock()
     database = Database(settings.state_url)
     try:
-        _bind(location, database)
+        confirm_lake(location, database)
         yield Platform(
             settings=settings,
             clock=clock,
@@ -73,12 +74,26 @@ def open_platform(
         database.close()
 
 
-def _bind(location: LakeLocation, database: Database) -> None:
-    """Refuse a state that speaks about another lake: it would call sessions covered that are not stored here."""
+def confirm_lake(location: LakeLocation, database: Database) -> None:
+    """Refuse to go on where this state and this lake do not belong together; ConfigError says what to do.
+
+    A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
+    lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
+    """
     lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
-    remembered = database.rows("runs.bind_lake", id=lake_id)[0]["id"]
-    if remembered != lake_id:
+    rows: list[Row] = []
+    while not rows:  # empty where another process bound the two at the same moment
+        rows = database.rows("runs.bind_lake", id=lake_id, state_id=str(ULID()))
+    bound = rows[0]
+    if bound["id"] != lake_id:
         raise ConfigError(
             f"the state in {database.shown_url} belongs to another lake than {location.url};"
             " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
+        )
+    if bound["now"]:
+        location.put(_STATE_ID, bound["state_id"].encode())
+    elif location.get_or_put(_STATE_ID, bound["state_id"].encode()).decode() != bound["state_id"]:
+        raise ConfigError(
+            f"a newer state has taken over the lake {location.url}, and the one in {database.shown_url} does not know what it"
+            " did; use the newer state, or remove this one: an empty state takes the lake over again"
         )

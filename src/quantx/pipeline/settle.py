@@ -70,10 +70,11 @@ def settle(
             if outcome.task.id in landed:
                 platform.queue.delete(leases.message_of(outcome.task))
                 leases.done_with(outcome.task)
+    for source, limit in {o.task.series.source: o.error for o in outcomes if isinstance(o.error, RateLimited)}.items():
+        _close_vendor(platform, source, limit)
     for outcome in outcomes:
         if isinstance(outcome.error, RateLimited):
             progress.last_error = str(outcome.error)
-            _close_vendor(platform, outcome.task.series.source, outcome.error)
             _put_back(platform, outcome, leases, asked=True, at_once=stopping)
         elif outcome.error is not None:
             progress.last_error = str(outcome.error)
@@ -115,6 +116,7 @@ def _close_vendor(platform: Platform, source: str, error: RateLimited) -> None:
     wait = _WAIT_WHEN_LIMITED if error.retry_after is None else error.retry_after
     seconds = min(max(wait, _SHORTEST_CLOSURE), _LONGEST_CLOSURE)
     platform.database.rows("series.close_quota", source=source, seconds=seconds, reason=str(error))
+    log.warning("vendor.closed", source=source, seconds=seconds, reason=str(error))
 
 
 def _put_back(platform: Platform, outcome: Outcome, leases: Leases, *, asked: bool, at_once: bool) -> None:

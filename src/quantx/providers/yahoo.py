@@ -72,8 +72,9 @@ class Yahoo:
         with self._opening:
             session = self._session = self._session or self._open_session()
         now = self._clock.now()
+        since = int(datetime.combine(max(window.start, _FIRST_DAY) - _PADDING, time.min, zone).timestamp())
         params = {
-            "period1": int(datetime.combine(max(window.start, _FIRST_DAY) - _PADDING, time.min, zone).timestamp()),
+            "period1": since,
             "period2": int((now + timedelta(days=1)).timestamp()),
             "interval": "1d",
             "includePrePost": "false",
@@ -83,7 +84,9 @@ class Yahoo:
         payload = Payload(
             symbol, reply.url, reply.status, now, reply.content_type, reply.body, vendor_time=reply.vendor_time
         )
-        _read_chart(payload)
+        chart = _read_chart(payload)
+        if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
+            raise MalformedPayload(f"Yahoo sends no bars of {symbol}, and names a trade in that time", payload)
         return payload
 
     def normalize(self, payload: Payload) -> VendorFrames:
@@ -150,6 +153,16 @@ def _read_chart(payload: Payload) -> dict[str, Any] | None:
     if intervals and granted is not None and granted not in intervals:
         raise MalformedPayload(f"asked for bars of {intervals[0]}, Yahoo answers with {str(granted)[:10]!a}", payload)
     return result
+
+
+def _has_traded_since(period1: int, meta: Mapping[str, Any]) -> bool:
+    """Tell whether the meta data of a chart that reaches the present name trades after `period1`.
+
+    A reply of status 200 without bars may be the truth (not listed then, delisted before) or a failure; of those
+    symbols Yahoo names no first trade, or a last one before.
+    """
+    first, last = meta.get("firstTradeDate"), meta.get("regularMarketTime")
+    return type(first) is int and type(last) is int and last >= period1
 
 
 def _open_reply(payload: Payload) -> tuple[Any, dict[str, Any] | None]:

@@ -65,6 +65,8 @@ class Lake:
             raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
         shown = list(columns) if columns is not None else list(BAR_COLUMNS)
         allowed = [*BAR_COLUMNS, "currency", "raw"]
+        if len(set(shown)) < len(shown):
+            raise ConfigError(f"columns names one of {', '.join(shown)} twice")
         unknown = [c for c in shown if c not in allowed]
         if unknown:
             raise ConfigError(f"no column {unknown[0]!r}; there is {', '.join(allowed)}")
@@ -124,7 +126,7 @@ class Lake:
     def revisions(self, symbols: Symbols | None = None, *, source: str | None = None) -> pl.DataFrame:
         """Return the bars that a vendor changed later: what was believed from `known_from` until `known_to`."""
         wanted = _where(_names(symbols) if symbols is not None else None, source)
-        frame = self._tables[BARS_1D.revisions.name].scan().filter(wanted).collect()
+        frame = self._tables[BARS_1D.revisions.name].read(wanted)
         return frame.drop("year").sort("symbol", "date", "known_from")
 
     def universe(self, name: str, on: Day | None = None) -> pl.DataFrame:
@@ -139,7 +141,7 @@ class Lake:
         return members.select("symbol", "market", "name", "member_from", "member_to").sort("symbol")
 
     def _universe(self, name: str) -> pl.DataFrame:
-        table = self._tables[UNIVERSE_MEMBERS.name].scan().collect()
+        table = self._tables[UNIVERSE_MEMBERS.name].read()
         members = table.filter(pl.col("universe") == name)
         if members.is_empty():
             known = ", ".join(table["universe"].unique().sort()) or "none; run `quantx refresh-universe`"
@@ -165,14 +167,11 @@ class Lake:
 
     def _believed(self, table: Table, wanted: pl.Expr, moment: datetime | None) -> pl.DataFrame:
         """Return the rows that are believed now, or that were believed at `moment`."""
-        current = self._tables[table.name].scan().filter(wanted)
         if moment is None:
-            return current.collect()
-        replaced = self._tables[table.revisions.name].scan().filter(wanted)
-        known = pl.col("known_from") <= moment
-        return pl.concat(
-            [current.filter(known), replaced.filter(known & (pl.col("known_to") > moment)).select(list(table.schema))]
-        ).collect()
+            return self._tables[table.name].read(wanted)
+        known = wanted & (pl.col("known_from") <= moment)
+        replaced = self._tables[table.revisions.name].read(known & (pl.col("known_to") > moment))
+        return pl.concat([self._tables[table.name].read(known), replaced.select(list(table.schema))])
 
 
 def _names(symbols: object) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,20 @@ _SCHEMA_VERSION = 1
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _PATIENCE = 10  # seconds to connect
 _MIGRATION_LOCK = 7_013_001  # advisory lock: one process migrates
+
+
+@dataclass(frozen=True)
+class Hold:
+    """An advisory lock that is held as long as its connection lives."""
+
+    connection: psycopg.Connection[DictRow]
+
+    def confirm(self) -> None:
+        """Raise a StateError where the connection has ended, and with it the lock."""
+        try:
+            self.connection.execute("select 1")
+        except psycopg.Error as error:
+            raise StateError(f"PostgreSQL: the lock is lost: {_first_line(error)}") from error
 
 
 class Database:
@@ -88,14 +103,17 @@ class Database:
             return run(connection, statement, values)
 
     @contextmanager
-    def exclusive(self, lock: int) -> Iterator[bool]:
-        """Hold an advisory lock while the block lasts; yield False where somebody else has it."""
+    def exclusive(self, lock: int) -> Iterator[Hold | None]:
+        """Hold an advisory lock while the block lasts; yield None where somebody else has it.
+
+        PostgreSQL frees the lock when the connection ends, also without our doing: see `Hold.confirm`.
+        """
         with self.transaction() as connection:
             connection.autocommit = True
             got = connection.execute("select pg_try_advisory_lock(%s) as got", [lock]).fetchone()
             held = bool(got and got["got"])
             try:
-                yield held
+                yield Hold(connection) if held else None
             finally:
                 if held and not connection.broken:
                     connection.execute("select pg_advisory_unlock(%s)", [lock])

@@ -183,7 +183,7 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
     """Read the lake as any user would."""
     lake = Lake(platform.location)
     symbol = story.split_symbol or next(iter(market.histories))
-    quarantine = platform.tables[QUARANTINE.name].scan().sort("symbol", "date").collect()
+    quarantine = platform.tables[QUARANTINE.name].read().sort("symbol", "date")
     return Findings(
         source="an invented market" if market.kind == "synthetic" else "recorded files",
         chapters=chapters,

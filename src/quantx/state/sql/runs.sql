@@ -1,7 +1,10 @@
 -- name: bind_lake
--- Remember the lake on first use; returns the one that is remembered.
-with bound as (insert into lake (id) select %(id)s where not exists (select 1 from lake) returning id)
-select id from bound union all select id from lake;
+-- Remember the lake on first use; returns the one that is remembered, and whether that was now.
+with bound as (
+    insert into lake (id, state_id) select %(id)s, %(state_id)s where not exists (select 1 from lake)
+    on conflict do nothing returning id, state_id, true as now
+)
+select * from bound union all select id, state_id, false from lake;
 
 -- name: add_run
 insert into runs (id, kind, source, request, skipped) values (%(id)s, %(kind)s, %(source)s, %(request)s, %(skipped)s);

@@ -2,7 +2,8 @@
 
 -- The lake that this database speaks about: what is covered here is stored there.
 create table lake (
-    id text primary key
+    id       text primary key,
+    state_id text not null                      -- of this database; the lake remembers the newest state that has it
 );
 
 create table runs (

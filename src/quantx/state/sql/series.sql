@@ -7,13 +7,17 @@ left join series s on s.symbol = w.symbol and s.source = %(source)s and s.datase
     and s.timeframe = %(timeframe)s,
 unnest(datemultirange(daterange(w.window_start, w.window_end, '[]')) - coalesce(s.covered, '{}'::datemultirange)) as gap
 where not coalesce(
-    lower(gap) >= upper(s.covered) and upper(gap) - 1 <= s.asked_through
-    and s.last_asked_at > clock_timestamp() - make_interval(secs => %(patience)s), false
+    lower(gap) >= coalesce(upper(s.covered), s.asked_through - 7) and upper(gap) - 1 <= s.asked_through
+    and s.last_asked_at > %(now)s::timestamptz - make_interval(secs => %(patience)s), false
 )
 order by w.symbol, gap_start;
 
 -- name: watermarks
-select symbol, watermark from series
+-- How far each series is. One whose vendor has had nothing for a month is at rest: it is asked once a week.
+select symbol, watermark, coalesce(
+    asked_through - watermark > 30 and last_asked_at > %(now)s::timestamptz - interval '7 days', false
+) as at_rest
+from series
 where source = %(source)s and dataset = %(dataset)s and timeframe = %(timeframe)s
   and symbol = any(%(symbols)s::text[]) and watermark is not null;
 

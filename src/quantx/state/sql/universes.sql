@@ -4,10 +4,6 @@ values (%(name)s, %(phase)s, %(market)s, %(source_type)s, %(members)s, %(refresh
 on conflict (name) do update set phase = excluded.phase, market = excluded.market, source_type = excluded.source_type,
     members = excluded.members, refreshed_at = excluded.refreshed_at;
 
--- name: members
-select symbol, market, name, member_from, member_to from universe_members where universe = %(universe)s
-order by symbol, member_from;
-
 -- name: remove_members
 delete from universe_members where universe = %(universe)s;
 

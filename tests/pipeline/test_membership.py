@@ -1,0 +1,80 @@
+"""Refreshing universes: the lake, the state and the CSV say the same, whatever the source did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.pipeline.membership import refresh_universes
+from quantx.reader.lake import Lake
+
+
+@pytest.fixture
+def refresh(desk: Any, tmp_path: Path) -> Any:
+    folder = tmp_path / "universes"
+    folder.mkdir()
+
+    def run(source: str, listing: str = "") -> list[str]:
+        (folder / "u.yaml").write_text(f"phases: {{p: {{mine: {source}}}}}")
+        (folder / "mine.csv").write_text(listing)
+        settings = desk.platform.settings.model_copy(update={"universe_path": folder / "u.yaml"})
+        refresh_universes(replace(desk.platform, settings=settings), phase=None, name=None)
+        rows = desk.sql("select symbol from universe_members where member_to is null order by symbol")
+        csv = pl.read_csv(desk.platform.location.get("meta/universe_p.csv"))["symbol"].to_list()
+        lake = Lake(desk.platform.location).universe("mine")["symbol"].to_list()
+        assert lake == csv == [row["symbol"] for row in rows]
+        return lake
+
+    return run
+
+
+STATIC = "{{market: us, type: static, symbols: [{}]}}"
+DATED = "{market: us, type: csv, path: mine.csv, from_column: since, to_column: until}"
+
+
+def test_who_joins_and_leaves_on_one_day_was_never_a_member(refresh: Any) -> None:
+    assert refresh(STATIC.format("AAA, BBB")) == ["AAA", "BBB"]
+    assert refresh(STATIC.format("AAA, BBB, CCC")) == ["AAA", "BBB", "CCC"]
+    assert refresh(STATIC.format("AAA, BBB")) == ["AAA", "BBB"]
+
+
+def test_who_leaves_was_a_member_until_the_day_before(refresh: Any, desk: Any) -> None:
+    refresh(STATIC.format("AAA, BBB"))
+    desk.clock.at = datetime(2024, 2, 1, 12, tzinfo=UTC)
+    assert refresh(STATIC.format("AAA")) == ["AAA"]
+    lake = Lake(desk.platform.location)
+    assert lake.universe("mine", on="2024-01-31")["symbol"].to_list() == ["AAA", "BBB"]
+    assert lake.universe("mine", on="2024-02-01")["symbol"].to_list() == ["AAA"]
+
+
+def test_a_date_that_the_list_corrects_replaces_the_interval(refresh: Any, desk: Any) -> None:
+    refresh(DATED, "symbol,since,until\nAAA,2020-01-02,\nBBB,2019-01-02,2021-06-30\n")
+    assert refresh(DATED, "symbol,since,until\nAAA,2020-01-03,\nBBB,2019-01-02,\n") == ["AAA", "BBB"]
+    members = Lake(desk.platform.location).universe("mine")
+    assert members.select("symbol", "member_from").rows() == [("AAA", date(2020, 1, 3)), ("BBB", date(2019, 1, 2))]
+    assert desk.rows("universe_members_revisions").select("symbol", "member_to").rows() == [
+        ("AAA", None),
+        ("BBB", date(2021, 6, 30)),
+    ]
+
+
+def test_the_same_list_again_commits_nothing(refresh: Any, desk: Any) -> None:
+    refresh(STATIC.format("AAA, BBB"))
+    before = desk.versions()
+    refresh(STATIC.format("AAA, BBB"))
+    assert desk.versions() == before
+
+
+def test_a_new_state_learns_the_intervals_from_the_lake(refresh: Any, desk: Any) -> None:
+    refresh(STATIC.format("AAA"))
+    desk.clock.at = datetime(2024, 2, 1, 12, tzinfo=UTC)
+    refresh(STATIC.format("AAA, BBB"))
+    desk.sql("delete from universe_members")
+    desk.clock.at = datetime(2024, 3, 1, 12, tzinfo=UTC)
+    refresh(STATIC.format("AAA, BBB"))
+    assert Lake(desk.platform.location).universe("mine", on="2024-01-15")["symbol"].to_list() == ["AAA"]
