@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -299,6 +301,35 @@ def test_nothing_in_the_window_is_an_answer(stub: StubYahoo, yahoo: Yahoo) -> No
     assert (payload.status, payload.body) == (400, NO_DATA)
     assert yahoo.normalize(payload).bars.is_empty()
     assert "crumb" not in payload.request
+
+
+FIRST_TRADE, LAST_TRADE, LONG_AGO = 345479400, 1709845200, 1500000000
+
+
+@pytest.mark.parametrize(
+    ("meta", "believed"),
+    [
+        ({"firstTradeDate": FIRST_TRADE, "regularMarketTime": LAST_TRADE}, False),
+        ({"firstTradeDate": FIRST_TRADE, "regularMarketTime": LONG_AGO}, True),
+        ({"firstTradeDate": None, "regularMarketTime": LAST_TRADE}, True),
+        ({}, True),
+    ],
+    ids=["traded in that time", "last trade before", "never traded", "says nothing"],
+)
+def test_a_reply_without_bars_is_believed_unless_it_names_a_trade(
+    stub: StubYahoo, yahoo: Yahoo, meta: dict[str, Any], believed: bool
+) -> None:
+    document = json.loads(chart("AAPL", **meta))
+    result = document["chart"]["result"][0]
+    del result["timestamp"]
+    result["indicators"] = {"quote": [{}], "adjclose": [{}]}
+    stub.answer = always(Answer(json.dumps(document).encode()))
+    if believed:
+        assert yahoo.normalize(yahoo.fetch("AAPL", WINDOW)).bars.is_empty()
+    else:
+        with pytest.raises(MalformedPayload, match="names a trade") as refused:
+            yahoo.fetch("AAPL", WINDOW)
+        assert refused.value.payload.body == json.dumps(document).encode()
 
 
 def test_a_redirect_is_not_followed(stub: StubYahoo, yahoo: Yahoo) -> None:
