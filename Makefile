@@ -5,6 +5,11 @@ ARGS ?=
 # .venv/.run and .venv/.dev say what was installed last; both are older than a file that changed.
 PINS := pyproject.toml requirements/install.sh requirements/run.txt
 
+# A virtual environment does not survive a move of its folder.
+ifneq ($(shell cat .venv/.where 2>/dev/null),$(CURDIR))
+$(shell rm -rf .venv)
+endif
+
 .PHONY: help demo test check bench docs lock clean
 .DEFAULT_GOAL := help
 
@@ -35,12 +40,14 @@ lock:  ## pin the dependencies again (needs uv); ARGS=--upgrade takes the newest
 
 clean:  ## remove the environment, caches and what was built (not data/)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks docs azure_functions container -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: $(PINS)
 	@sh requirements/install.sh run
+	@echo "$(CURDIR)" > .venv/.where
 	@touch $@
 
 .venv/.dev: $(PINS) requirements/dev.txt
 	@sh requirements/install.sh dev
+	@echo "$(CURDIR)" > .venv/.where
 	@touch .venv/.run $@

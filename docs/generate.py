@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from quantx.cli.main import app
+from quantx.cli.app import app
 from quantx.core.rules import RULES
 from quantx.core.tables import MEANINGS, TABLES
 from quantx.settings import Settings

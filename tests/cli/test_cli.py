@@ -23,7 +23,8 @@ import pytest
 import typer
 
 import quantx as package
-from quantx.cli.main import app, main
+from quantx.cli import main
+from quantx.cli.app import app
 from quantx.sandbox import Market, Sandbox, running
 
 Run = Callable[..., Any]

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import typer
 
-from quantx.cli.main import app
+from quantx.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

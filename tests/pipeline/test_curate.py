@@ -15,6 +15,7 @@ import pytest
 from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
+from quantx.lake.store import open_location
 from quantx.pipeline.curate import curate_landed, current_rows
 from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
@@ -407,6 +408,9 @@ def test_a_state_belongs_to_its_lake(empty_database_url: str, tmp_path: Any) -> 
     for _ in range(2):
         with open_platform(one):
             pass
+    with pytest.raises(ConfigError, match="there is no lake in"), open_platform(two):
+        pass
+    open_location(two.lake_url).put("meta/lake_id", b"another")
     with pytest.raises(ConfigError, match="belongs to another lake"), open_platform(two):
         pass
 

@@ -1,5 +1,19 @@
 """The `quantx` command."""
 
-from quantx.cli.main import main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (the process's arguments by default) and return its exit code."""
+    try:
+        from quantx.cli.app import run  # takes a while: Ctrl-C may come already now
+
+        return run(argv)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return 1

@@ -72,6 +72,7 @@ def backfill(
     timeframe: Timeframe = "1d",
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
+    again: Annotated[bool, typer.Option("--again", help="Ask also for what was answered before.")] = False,
     enqueue_only: EnqueueOnly = False,
     use_local: UseLocal = False,
     json: Json = False,
@@ -85,7 +86,7 @@ def backfill(
         raise ConfigError(f"--start {first} lies after --end {last}")
     scope = _scope(universe, phase, symbols, required=True)
     with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
-        plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe)
+        plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe, again=again)
         return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from quantx.cli.demo.run import demo
-from quantx.cli.options import Json, UseLocal, existing_folder, exits, settings_for
+from quantx.cli.options import Json, UseLocal, existing_folder, exits, parse_day, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.platform import open_platform
@@ -77,6 +77,9 @@ def sandbox(
         list[str] | None, typer.Option(help="SYMBOL:DATE:FIELD:VALUE, as traded; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the synthetic market and the faults.")] = 7,
+    until: Annotated[
+        str | None, typer.Option(help="Last day of the synthetic market's ten years; today without it.")
+    ] = None,
 ) -> int:
     """Serve a stand-in of Yahoo's chart API on 127.0.0.1, from files or a synthetic market, until it is stopped.
 
@@ -84,7 +87,8 @@ def sandbox(
     """
     from quantx.sandbox import Sandbox, load_market, serve
 
-    market = load_market(existing_folder(data, "--data"), seed=seed)
+    last = parse_day(until, "--until") if until else None
+    market = load_market(existing_folder(data, "--data"), seed=seed, today=last)
     app = Sandbox(market, now=now, latency=latency, quota=quota, faults=fault or (), revisions=revise or (), seed=seed)
 
     def ready(url: str) -> None:

@@ -162,18 +162,25 @@ def query(
 
 
 def _write(bars: pl.DataFrame, format: str, output: Path | None) -> None:  # noqa: A002 — the option's name
-    try:
-        if format == "parquet":
-            bars.write_parquet(output or "")
-        elif format == "csv":
-            text = bars.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
-            output.write_text(text) if output else sys.stdout.write(text)
-        elif output is not None:
-            raise ConfigError("--format table is for the screen; use --format csv or parquet with -o")
+    if output is None:
+        if format == "csv":
+            sys.stdout.write(_csv(bars))
         elif bars.height:
             _print_bars(bars)
+        return
+    if format == "table":
+        raise ConfigError("--format table is for the screen; use --format csv or parquet with -o")
+    try:
+        if format == "csv":
+            output.write_text(_csv(bars))
+        else:
+            bars.write_parquet(output)
     except OSError as error:
         raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def _csv(bars: pl.DataFrame) -> str:
+    return bars.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
 
 
 def _print_bars(bars: pl.DataFrame) -> None:

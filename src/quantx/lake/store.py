@@ -44,6 +44,16 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise LakeError(f"cannot write {self.url}/{path}: {_first_line(error)}") from error
 
+    def has(self, path: str) -> bool:
+        """Tell whether there is such an object; LakeError where the store can't be reached."""
+        try:
+            obstore.head(self.store, path)
+        except FileNotFoundError:
+            return False
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise LakeError(f"cannot read {self.url}/{path}: {_first_line(error)}") from error
+        return True
+
     def get_or_put(self, path: str, body: bytes) -> bytes:
         """Return the bytes of an object, after creating it with `body` where it was missing."""
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -49,20 +49,30 @@ class Plan:
     skipped: int
 
 
-def plan_backfill(platform: Platform, scope: Scope, window: Window, *, source: str, timeframe: str = "1d") -> Plan:
-    """Plan the sessions of `window` that were never answered, one task per symbol."""
+def plan_backfill(
+    platform: Platform, scope: Scope, window: Window, *, source: str, timeframe: str = "1d", again: bool = False
+) -> Plan:
+    """Plan the sessions of `window` that were never answered (`again`: all of them), one task per symbol."""
     symbols = resolve_symbols(platform, scope)
     _check_source(platform, source, timeframe)
     now = platform.clock.now()
-    asked: dict[str, Window] = {}
+    windows: dict[str, Window | None] = {}
     for symbol in symbols:
         known = calendar(venue_of(symbol).calendar)
         final = known.last_closed(now, SETTLED_AFTER)
         if final is not None and final >= window.start:
-            sessions = missing_hull([Window(window.start, min(window.end, final))], known)
-            if sessions is not None:
-                asked[symbol] = sessions
-    gaps: dict[str, list[Window]] = defaultdict(list)
+            windows[symbol] = missing_hull([Window(window.start, min(window.end, final))], known)
+    if not again:
+        windows = _unanswered(platform, windows, source, timeframe)
+    request = {**scope.describe(), "start": str(window.start), "end": str(window.end), "again": again}
+    return _add_run(platform, "backfill", source, timeframe, symbols, windows, request)
+
+
+def _unanswered(
+    platform: Platform, windows: Mapping[str, Window | None], source: str, timeframe: str
+) -> dict[str, Window | None]:
+    """Return the smallest window within each that holds all its sessions which were never answered."""
+    asked = {symbol: window for symbol, window in windows.items() if window is not None}
     rows = platform.database.rows(
         "series.uncovered",
         source=source,
@@ -71,14 +81,13 @@ def plan_backfill(platform: Platform, scope: Scope, window: Window, *, source: s
         symbols=list(asked),
         starts=[w.start for w in asked.values()],
         ends=[w.end for w in asked.values()],
-        now=now,
+        now=platform.clock.now(),
         patience=_LATE_PATIENCE,
     )
+    gaps: dict[str, list[Window]] = defaultdict(list)
     for row in rows:
         gaps[row["symbol"]].append(Window(row["gap_start"], row["gap_end"]))
-    windows = {symbol: missing_hull(found, calendar(venue_of(symbol).calendar)) for symbol, found in gaps.items()}
-    request = {**scope.describe(), "start": str(window.start), "end": str(window.end)}
-    return _add_run(platform, "backfill", source, timeframe, symbols, windows, request)
+    return {symbol: missing_hull(found, calendar(venue_of(symbol).calendar)) for symbol, found in gaps.items()}
 
 
 def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:

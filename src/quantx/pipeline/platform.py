@@ -80,6 +80,11 @@ def confirm_lake(location: LakeLocation, database: Database) -> None:
     A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
     lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
     """
+    if database.rows("runs.bound_lake") and not location.has(_LAKE_ID):
+        raise ConfigError(
+            f"there is no lake in {location.url}, and the state in {database.shown_url} remembers one; bring it back, or"
+            " remove that state as well: then all is asked for again"
+        )
     lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
     rows: list[Row] = []
     while not rows:  # empty where another process bound the two at the same moment

@@ -67,6 +67,7 @@ def write_page(path: Path, found: Findings) -> Path:
             .to_dicts()
         ),
         coverage=_coverage(found),
+        shown=min(_MOST_ROWS, len(found.manifest["series"])),
         rejected=found.quarantine.height,
         quarantine=_table(_reasons(found.quarantine)),
         revisions=_table(_revised(found)),
@@ -123,7 +124,7 @@ def _reasons(quarantine: pl.DataFrame) -> list[dict[str, Any]]:
         {
             "symbol": r["symbol"],
             "date": r["date"],
-            "why": "; ".join(RULES[x] for x in r["rules"].split(",")),
+            "broken_rule": "; ".join(RULES[x] for x in r["rules"].split(",")),
             "row": r["row"],
         }
         for r in quarantine.head(_MOST_ROWS).iter_rows(named=True)

@@ -68,6 +68,10 @@ def demo(
         with open_platform(settings) as platform:
             kind = "an invented market (every name says so)" if market.kind == "synthetic" else f"files of {data}"
             out.print(f"[bold]A stand-in of Yahoo[/bold] serves {len(market.symbols)} symbols from {kind} at {url}")
+            if not any(known.splits for known in market.histories.values()):
+                out.print(
+                    "These files name no splits: their prices stand for the traded ones, as adjusted as they are."
+                )
             chapters = _tell(platform, market, story, url)
             findings = _find(platform, market, story, chapters)
             _show(platform, findings)
@@ -76,7 +80,10 @@ def demo(
     out.print(f"  report   {page.absolute()}  (open it in a browser)")
     out.print(f"  lake     {folder / 'lake'}  (raw replies, Delta tables, run reports)")
     out.print(f"  state    {folder / 'state'}  (PostgreSQL)")
-    out.print(f"  next     QUANTX_LAKE_URL={folder / 'lake'} quantx query --symbols {findings.symbol} --adjust split")
+    command = ".venv/bin/quantx" if Path(".venv/bin/quantx").exists() else "quantx"
+    out.print(
+        f"  next     QUANTX_LAKE_URL={folder / 'lake'} {command} query --symbols {findings.symbol} --adjust split"
+    )
     return 0
 
 
@@ -210,11 +217,11 @@ def _show(platform: Platform, found: Findings) -> None:
     print_table(f"Series (the first {min(_SHOWN, len(series))} of {len(series)})", series[:_SHOWN], columns)
     rejected = found.quarantine.head(_SHOWN).select("symbol", "date", "rules", "row").to_dicts()
     for row in rejected:
-        row["why"] = "; ".join(RULES[rule] for rule in row["rules"].split(","))
+        row["broken_rule"] = "; ".join(RULES[rule] for rule in row["rules"].split(","))
     print_table(
         f"Quarantined ({found.quarantine.height}): kept with the rule and the payload, never shown as data",
         rejected,
-        ["symbol", "date", "why"],
+        ["symbol", "date", "broken_rule"],
     )
     shown = [
         {
@@ -222,8 +229,8 @@ def _show(platform: Platform, found: Findings) -> None:
             "date": r["date"],
             "close": r["close"],
             "volume": r["volume"],
-            "believed_from": r["known_from"],
-            "until": r["known_to"],
+            "believed_from": r["known_from"].isoformat(" ", "milliseconds"),
+            "until": r["known_to"].isoformat(" ", "milliseconds"),
         }
         for r in found.revisions.to_dicts()
     ]

@@ -1,3 +1,6 @@
+-- name: bound_lake
+select id from lake;
+
 -- name: bind_lake
 -- Remember the lake on first use; returns the one that is remembered, and whether that was now.
 with bound as (

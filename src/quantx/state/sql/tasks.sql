@@ -7,7 +7,7 @@ from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as t (sym
 order by t.symbol, t.window_start, t.window_end
 on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
     where state in ('pending', 'leased', 'landed')
-    do update set run_id = excluded.run_id
+    do update set run_id = excluded.run_id, requests = 0  -- the earlier run's are not this one's
 returning id, state, (xmax = 0) as created;
 
 -- name: add_to_outbox

@@ -6,13 +6,15 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import structlog
 import typer
 from rich.text import Text
 
+from quantx import __version__
 from quantx.cli import data, setup, show
-from quantx.cli.output import err
+from quantx.cli.output import err, out
 from quantx.errors import ProviderError, QuantxError
 
 app = typer.Typer(
@@ -29,25 +31,39 @@ for module in (setup, data, show):
 FAILURES, USAGE = 1, 2
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (the process's arguments by default) and return its exit code."""
     _configure_logging()
+    try:
+        code = _exit_code(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _exit_code(argv: Sequence[str] | None) -> int:
     try:
         app(args=list(argv) if argv is not None else None, prog_name="quantx")
     except SystemExit as ended:  # how Typer ends, with the code that the command set, or 2 for a wrong usage
         return int(ended.code or 0)
-    except KeyboardInterrupt:
-        err.print("stopped")
-        return FAILURES
     except ProviderError as error:
         err.print(Text(f"{type(error).__name__}:", "red"), str(error))
         return FAILURES
     except QuantxError as error:
         err.print(Text(f"{type(error).__name__}:", "red"), str(error))
         return USAGE
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        out.print(f"quantx {__version__}")
+        raise typer.Exit
 
 
 def _configure_logging() -> None:
