@@ -17,6 +17,7 @@ import structlog
 from quantx.core.coverage import Coverage
 from quantx.core.merge import Merge, merge
 from quantx.core.model import Window
+from quantx.core.prices import PRICES
 from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, Table
 from quantx.errors import LakeError
 from quantx.lake.raw import read_batch
@@ -197,16 +198,8 @@ def _finish(
             _run_many(connection, "curation.cover_series", _series_facts(source, items, rows))
         fresh = _hot(pl.concat([bars.new, bars.changed]))
         if fresh.height:
-            columns = (
-                "source",
-                "symbol",
-                "date",
-                *("open", "high", "low", "close"),
-                "volume",
-                "currency",
-                "known_from",
-            )
-            run_statement(connection, "curation.put_hot_bars", {c: fresh[c].to_list() for c in columns})
+            columns = ("source", "symbol", "date", *PRICES, "volume", "currency", "known_from")
+            run_statement(connection, "curation.put_hot_bars", {"rows": fresh.select(columns).write_json()})
             trimmed = {"symbols": fresh["symbol"].unique().to_list(), "days": _HOT_DAYS}
             run_statement(connection, "curation.trim_hot_bars", trimmed)
         run_statement(connection, "curation.finish_round", {"round_id": round_id})
