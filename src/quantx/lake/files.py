@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from quantx.errors import LakeError
 from quantx.lake.store import LakeLocation
 
 _ROW_GROUP = 32_768
+_AT_ONCE = 2
 
 
 class TableFiles:
@@ -50,21 +52,24 @@ class TableFiles:
         """Write `rows` as one sorted file per partition and return what adds them."""
         partitions = list(self.table.partitions)
         parts: list[tuple[tuple[Any, ...], pl.DataFrame]] = (
-            [(key, part) for key, part in rows.group_by(partitions)] if partitions else [((), rows)]
+            [(key, part) for key, part in rows.group_by(partitions)]
+            if partitions
+            else [((), rows)]
+            if rows.height
+            else []
         )
-        adds = []
-        for key, part in parts:
-            if part.is_empty():
-                continue
-            values = {p: str(v) for p, v in zip(partitions, key, strict=True)}
-            folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
-            path = f"{folder}{ULID()}.parquet"
-            body = _parquet(part.drop(partitions).sort(self.table.sort))
-            self._location.put_new(f"{self._path}/{path}", body)
-            adds.append(
-                AddAction(path, len(body), values, int(time.time() * 1000), True, _statistics(part, partitions))
-            )
-        return adds
+        # Two at a time: sorting and encoding leave Python free, and the store is waited for.
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(lambda pair: self._write_one(*pair), parts))
+
+    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddAction:
+        partitions = list(self.table.partitions)
+        values = {p: str(v) for p, v in zip(partitions, key, strict=True)}
+        folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
+        path = f"{folder}{ULID()}.parquet"
+        body = _parquet(part.drop(partitions).sort(self.table.sort))
+        self._location.put_new(f"{self._path}/{path}", body)
+        return AddAction(path, len(body), values, int(time.time() * 1000), True, _statistics(part, partitions))
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:
