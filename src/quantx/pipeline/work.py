@@ -139,7 +139,7 @@ class Worker:
             return Outcome(task, payload=provider.fetch(task.series.symbol, task.window))
         except ProviderError as error:
             return Outcome(task, error=error)
-        except Exception as error:
+        except Exception as error:  # a mistake in one vendor's adapter must not stop the others' work
             log.exception("provider.broken", source=task.series.source, symbol=task.series.symbol)
             return Outcome(task, error=ProviderError(f"the adapter of {task.series.source} failed: {error!r}"))
         finally:
