@@ -419,9 +419,12 @@ def test_of_two_rows_for_a_session_the_last_one_with_prices_is_kept(desk: Any) -
     final = (110.0, 112.0, 109.0, 111.0, 1000.0)
     running = (110.0, 111.0, 109.0, 110.5, 400.0)
     rows = [["2024-01-10", *running], ["2024-01-10", *final], ["2024-01-10", None, None, None, None, None]]
-    desk.tape.answers["AAA"] = [json.dumps({"bars": rows, "actions": []}).encode()]
-    desk.work(desk.backfill("AAA"))
-    assert desk.rows().select("open", "high", "low", "close", "volume").rows() == [(110.0, 112.0, 109.0, 111.0, 1000)]
+    others = [["2024-01-09", *final], ["2024-01-11", *final]]
+    desk.tape.answers["AAA"] = [json.dumps({"bars": [others[0], *rows, others[1]], "actions": []}).encode()]
+    desk.work(desk.backfill("AAA", "BBB"))
+    mine = desk.rows().filter(pl.col("symbol") == "AAA")
+    assert mine.select("open", "high", "low", "close", "volume").rows() == [(110.0, 112.0, 109.0, 111.0, 1000)] * 3
+    assert desk.rows().filter(pl.col("symbol") == "BBB").height == 9
     assert sorted(desk.rows("quarantine")["rules"]) == [
         "one_row_per_session",
         "prices_present,volume_valid,one_row_per_session",

@@ -167,12 +167,11 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
 
 def _tell_doubles(bars: pl.DataFrame) -> pl.DataFrame:
     """Make one row of a bar that is there twice, and mark the last row with prices of each session."""
-    bars = bars.unique(["series", "date", *PRICES, "volume"], keep="last", maintain_order=True)
-    place = pl.int_range(pl.len())
-    last, last_with_prices = (
-        e.max().over("series", "date") for e in (place, pl.when(pl.col("close").is_not_null()).then(place))
-    )
-    return bars.with_columns((pl.coalesce(last_with_prices, last) == place).alias("last_of_session"))
+    bars = bars.unique(["series", "date", *PRICES, "volume"], keep="last", maintain_order=True).with_row_index("place")
+    place = pl.col("place")
+    last = place.max().over("series", "date")
+    last_with_prices = pl.when(pl.col("close").is_not_null()).then(place).max().over("series", "date")
+    return bars.with_columns((pl.coalesce(last_with_prices, last) == place).alias("last_of_session")).drop("place")
 
 
 def _sessions(bars: pl.DataFrame) -> pl.DataFrame:
