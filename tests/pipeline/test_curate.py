@@ -16,10 +16,12 @@ from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
 from quantx.lake.store import open_location
+from quantx.pipeline.curate import _LOCK as CURATOR
 from quantx.pipeline.curate import curate_landed, current_rows
 from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
+from quantx.pipeline.work import Worker
 from quantx.state.database import Database
 
 D10, D11, D12, D16 = (date(2024, 1, day) for day in (10, 11, 12, 16))
@@ -449,3 +451,16 @@ def test_a_damaged_table_is_a_clear_error(desk: Any) -> None:
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(LakeError, match="missing or damaged"):
         table.read()
+
+
+def test_evidence_and_the_good_reply_of_one_task_in_one_round_are_told_apart(desk: Any) -> None:
+    desk.tape.answers["AAA"] = [b"<html>not today</html>"]
+    desk.backfill("AAA")
+    with desk.platform.database.exclusive(CURATOR) as mine:  # nobody curates before both replies have landed
+        assert mine is not None
+        Worker(desk.platform).run(time_budget=4)
+    assert [row["n"] for row in desk.sql("select count(*) as n from landings")] == [2]
+    desk.work()
+    assert (desk.task("AAA")["state"], desk.task("AAA")["error_class"]) == ("done", None)
+    assert desk.rows().height == 9
+    assert desk.rows("quarantine").select("rules", "row").rows() == [("payload_readable", "the tape is torn")]

@@ -45,7 +45,7 @@ class Rows:
     quarantine: pl.DataFrame  # QUARANTINE
     coverage: Mapping[str, Coverage]  # by symbol
     sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
-    malformed: Mapping[int, str]  # why a task's reply can't be read
+    malformed: Mapping[int, str]  # why the reply that a task landed can't be read
 
 
 def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
@@ -53,7 +53,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
 
     Bars of a session that had not settled when the reply was made are left out: they are not final.
     """
-    frames, malformed = _read(landed, provider)
+    frames, broken = _read(landed, provider)
     facts = _facts(frames)
     bars = _stack([f.bars for _, f in frames], VENDOR_BARS)
     actions = _stack([f.actions for _, f in frames], VENDOR_ACTIONS)
@@ -70,7 +70,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
         quarantine=pl.concat(
             [
                 _rejected_bars(checked.rejected, source),
-                *(_rejected_payload(i, malformed[i.task_id]) for i in landed if i.task_id in malformed),
+                *(_rejected_payload(item, why) for item, why in broken),
             ]
         ),
         coverage={
@@ -83,23 +83,26 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
             for item, _ in frames
         },
         sessions=_first_and_last(checked.accepted),
-        malformed=malformed,
+        # What was found malformed when it was fetched is evidence: the same task was asked for again.
+        malformed={item.task_id: why for item, why in broken if item.malformed is None},
     )
 
 
-def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[tuple[Landed, VendorFrames]], dict[int, str]]:
-    """Return the frames of the good replies, and why the others can't be read, by task."""
+def _read(
+    landed: Sequence[Landed], provider: Provider
+) -> tuple[list[tuple[Landed, VendorFrames]], list[tuple[Landed, str]]]:
+    """Return the frames of the good replies, and the other replies with why they can't be read."""
     frames: list[tuple[Landed, VendorFrames]] = []
-    malformed: dict[int, str] = {}
+    broken: list[tuple[Landed, str]] = []
     for item in landed:
         if item.malformed is not None:
-            malformed[item.task_id] = item.malformed
+            broken.append((item, item.malformed))
             continue
         try:
             frames.append((item, provider.normalize(item.payload)))
         except ProviderError as error:
-            malformed[item.task_id] = str(error)
-    return frames, malformed
+            broken.append((item, str(error)))
+    return frames, broken
 
 
 def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
