@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import Any
@@ -51,13 +51,9 @@ class TableFiles:
     def write(self, rows: pl.DataFrame) -> list[AddAction]:
         """Write `rows` as one sorted file per partition and return what adds them."""
         partitions = list(self.table.partitions)
-        parts: list[tuple[tuple[Any, ...], pl.DataFrame]] = (
-            [(key, part) for key, part in rows.group_by(partitions)]
-            if partitions
-            else [((), rows)]
-            if rows.height
-            else []
-        )
+        groups: Iterable[tuple[tuple[Any, ...], pl.DataFrame]]
+        groups = rows.group_by(partitions) if partitions else [((), rows)]
+        parts = [(key, part) for key, part in groups if part.height]
         # Two at a time: sorting and encoding leave Python free, and the store is waited for.
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(lambda pair: self._write_one(*pair), parts))

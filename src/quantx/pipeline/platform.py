@@ -80,7 +80,8 @@ def confirm_lake(location: LakeLocation, database: Database) -> None:
     A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
     lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
     """
-    if database.rows("runs.bound_lake") and not location.has(_LAKE_ID):
+    fresh = not database.rows("runs.bound_lake")
+    if not fresh and not location.has(_LAKE_ID):
         raise ConfigError(
             f"there is no lake in {location.url}, and the state in {database.shown_url} remembers one; bring it back, or"
             " remove that state as well: then all is asked for again"
@@ -95,7 +96,7 @@ def confirm_lake(location: LakeLocation, database: Database) -> None:
             f"the state in {database.shown_url} belongs to another lake than {location.url};"
             " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
         )
-    if bound["now"]:
+    if fresh:
         location.put(_STATE_ID, bound["state_id"].encode())
     elif location.get_or_put(_STATE_ID, bound["state_id"].encode()).decode() != bound["state_id"]:
         raise ConfigError(

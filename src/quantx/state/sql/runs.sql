@@ -2,12 +2,12 @@
 select id from lake;
 
 -- name: bind_lake
--- Remember the lake on first use; returns the one that is remembered, and whether that was now.
+-- Remember the lake on first use; returns the one that is remembered.
 with bound as (
     insert into lake (id, state_id) select %(id)s, %(state_id)s where not exists (select 1 from lake)
-    on conflict do nothing returning id, state_id, true as now
+    on conflict do nothing returning id, state_id
 )
-select * from bound union all select id, state_id, false from lake;
+select id, state_id from bound union all select id, state_id from lake;
 
 -- name: add_run
 insert into runs (id, kind, source, request, skipped) values (%(id)s, %(kind)s, %(source)s, %(request)s, %(skipped)s);
