@@ -496,3 +496,12 @@ def test_a_window_that_ends_on_a_weekend_is_not_asked_for_twice(desk: Any) -> No
     assert (again.task_ids, again.skipped) == ((), 1)
     desk.clock.at += timedelta(hours=2)
     assert len(desk.backfill("AAA", end="2024-01-14").task_ids) == 1
+
+
+def test_of_several_limits_the_longest_counts(desk: Any) -> None:
+    for symbol, seconds in (("AAA", 300.0), ("BBB", 2.0), ("CCC", None)):
+        desk.tape.answers[symbol] = [RateLimited("slow down", seconds)]
+    desk.backfill("AAA", "BBB", "CCC")
+    Worker(desk.platform).run(time_budget=1)
+    left = desk.sql("select extract(epoch from closed_until - clock_timestamp())::float8 as s from quota")[0]["s"]
+    assert 290 < left <= 300

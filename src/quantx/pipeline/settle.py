@@ -70,8 +70,10 @@ def settle(
             if outcome.task.id in landed:
                 platform.queue.delete(leases.message_of(outcome.task))
                 leases.done_with(outcome.task)
-    for source, limit in {o.task.series.source: o.error for o in outcomes if isinstance(o.error, RateLimited)}.items():
-        _close_vendor(platform, source, limit)
+    limits = [(o.task.series.source, o.error) for o in outcomes if isinstance(o.error, RateLimited)]
+    limits.sort(key=lambda limit: limit[1].retry_after or 0.0)
+    for source, longest in dict(limits).items():
+        _close_vendor(platform, source, longest)
     for outcome in outcomes:
         if isinstance(outcome.error, RateLimited):
             progress.last_error = str(outcome.error)
