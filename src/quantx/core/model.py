@@ -33,6 +33,33 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Quota:
+    """So many requests in any stretch of so many seconds."""
+
+    count: int
+    seconds: float
+
+    @property
+    def tolerance(self) -> float:
+        """Return how late (seconds) a request may start after its time; who is later takes another turn."""
+        return 0.02
+
+    @property
+    def pause(self) -> float:
+        """Return the seconds from the start of a batch of `count` requests to the next batch.
+
+        Longer than the stretch: a request that starts late, or whose way to the vendor is longer than that of the next,
+        must not fall into one stretch with those of the next batch.
+        """
+        return self.seconds + 2 * self.tolerance
+
+    @property
+    def gap(self) -> float:
+        """Return the seconds between two requests of a batch: a batch fills the first half of its stretch."""
+        return self.seconds / self.count / 2
+
+
+@dataclass(frozen=True)
 class Series:
     """What has a watermark: one symbol of one dataset from one source."""
 

@@ -1,0 +1,413 @@
+"""What the state promises: tasks, runs, landed replies and rounds, series, quotas, universes, and roles.
+
+One database holds it all, and its clock is the only one that leases, quotas and stored instants go by. Each method is
+one transaction: it has happened as a whole or not at all. Every method may raise StateError; then what was asked for
+may have happened or not, and asking again with the same arguments does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal, Protocol
+
+from quantx.core.model import FetchTask, Quota, Series, Window
+
+Row = dict[str, Any]
+TaskState = Literal["pending", "leased", "landed", "done", "failed"]
+UNFINISHED: tuple[TaskState, ...] = ("pending", "leased", "landed")
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run as its trigger asks for it."""
+
+    id: str  # ULID
+    kind: str  # daily, backfill or manual
+    source: str
+    request: Mapping[str, object]  # what was asked, for people
+    skipped: int = 0  # symbols for which nothing is missing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What came of planning: the run that has the tasks, the tasks, and how many of them another run had planned."""
+
+    run_id: str
+    task_ids: tuple[int, ...]
+    skipped: int
+    shared: int = 0  # tasks of earlier runs, which report them
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A task that waits for its message to be sent."""
+
+    task_id: int
+    run_id: str
+    series: Series
+    window: Window
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What became of the tasks that a worker wanted to claim."""
+
+    held: tuple[FetchTask, ...]  # leased to this worker; may hold urgent tasks that it did not name
+    settled: frozenset[int] = frozenset()  # need no worker any more
+    unknown: frozenset[int] = frozenset()  # there is no such task
+
+
+@dataclass(frozen=True)
+class LandedReply:
+    """A stored reply: where it lies in its raw object, and for whom it was asked."""
+
+    task: FetchTask
+    row: int
+    fetched_at: datetime
+    size: int  # bytes of the body
+    malformed: str | None = None  # why it can't be read: then it is evidence, and its task goes on
+
+
+@dataclass(frozen=True)
+class RawObject:
+    """A stored batch of replies."""
+
+    path: str
+    source: str
+    dataset: str
+    payloads: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A landed reply of a round."""
+
+    path: str
+    row: int
+    task_id: int
+    run_id: str
+    series: Series
+    window: Window
+    fetched_at: datetime
+    malformed: str | None
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How the curation of a task's reply ended."""
+
+    task_id: int
+    state: Literal["done", "failed", "pending"]  # pending: the stored reply is lost, the vendor is asked again
+    error_class: str | None = None
+    error: str | None = None
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What a reply has proved about its series."""
+
+    series: Series
+    covered: Window | None
+    nothing: Sequence[Window]
+    first_session: date | None
+    watermark: date | None
+    asked_through: date | None
+    asked_at: datetime
+
+
+@dataclass(frozen=True)
+class SeriesProgress:
+    """How far a series is."""
+
+    watermark: date | None
+    asked_through: date | None
+    asked_at: datetime | None
+    refused: bool  # the last answer was one that asking again does not change: unknown, not entitled
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Reserved requests: the first may start in `wait` seconds, each further one `gap` seconds later."""
+
+    wait: float
+    gap: float
+    count: int
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run whose last task has ended and that has no report yet."""
+
+    id: str
+    kind: str
+    source: str
+    request: Mapping[str, object]
+    created_at: datetime
+    skipped: int
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """The counts of a run."""
+
+    tasks: int = 0
+    success: int = 0
+    failed: int = 0
+    requests: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)  # new, changed, same, rejected
+
+
+@dataclass(frozen=True)
+class Universe:
+    """A universe and its members: (symbol, market, name, member from, member to)."""
+
+    name: str
+    phase: str
+    market: str
+    source_type: str
+    refreshed_at: datetime
+    members: Sequence[tuple[str, str, str | None, date | None, date | None]]
+
+
+class Hold(Protocol):
+    """A role that is held as long as its connection lives."""
+
+    def confirm(self) -> None:
+        """Raise a StateError where the role is lost."""
+        ...
+
+
+class Tasks(Protocol):
+    """Units of work: planned once, held by one worker at a time, never lost."""
+
+    def plan(self, run: NewRun, dataset: str, timeframe: str, windows: Mapping[str, Window]) -> Plan:
+        """Record a run with one task per symbol; all of its new tasks wait for their message to be sent.
+
+        A task with the same kind, series and window that is unfinished is shared, not planned twice. Where a single
+        earlier run has all of the tasks, no new run is made: the plan is that run's.
+        """
+        ...
+
+    def retry(self, run: NewRun, ids: Collection[int] | None) -> Plan:
+        """Plan failed tasks (`ids`, or all that nobody has retried) once more, in a run of their own."""
+        ...
+
+    def to_send(self, most: int, patience: float) -> list[Ticket]:
+        """Take tasks whose message is to be sent; another sender gets them only after `patience` seconds."""
+        ...
+
+    def sent(self, task_ids: Collection[int]) -> None:
+        """Forget that the messages of these tasks are to be sent."""
+        ...
+
+    def claim(self, ids: Collection[int], owner: str, lease: float, most: int) -> Claim:
+        """Lease up to `most` tasks to `owner` for `lease` seconds; each claim raises a task's fencing number.
+
+        A task can be claimed when nobody holds its lease and no other task of its series is leased. Daily work goes
+        first: where some of `ids` are other work, pending daily tasks are claimed before them, also unnamed ones. A
+        task whose holders have died too often is given up. The same `owner` again gets what it has got.
+        """
+        ...
+
+    def extend(self, tasks: Sequence[FetchTask], lease: float) -> set[int]:
+        """Extend leases and return the ids of those tasks that are still held under their fencing number."""
+        ...
+
+    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
+        """Record stored replies and return the tasks that have landed: those still held under their fencing number.
+
+        The same object again returns what it has landed.
+        """
+        ...
+
+    def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
+        """Give tasks back, to be claimed after `delay` seconds; no failure is counted."""
+        ...
+
+    def fail(
+        self, task: FetchTask, error_class: str, error: str, *, final: bool, most: int, delay: float
+    ) -> bool | None:
+        """Count a failure; True: given up, False: to be tried again after `delay` seconds, None: no longer held.
+
+        A task is given up after `most` failures, or at once where the failure is `final`.
+        """
+        ...
+
+    def resend_lost(self, patience: float) -> int:
+        """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue; how many."""
+        ...
+
+    def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
+        """Return how many tasks (of `ids`, or all) are in each state; states without tasks are absent."""
+        ...
+
+    def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
+        """Return tasks for people, the newest first; `dead`: given up and not retried."""
+        ...
+
+
+class Rounds(Protocol):
+    """Landed replies, and the curator's rounds over them. Called by who holds the curator's role."""
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many landed replies no finished round has, and their bytes."""
+        ...
+
+    def unfinished(self, dataset: str) -> int | None:
+        """Return the round that was begun and not finished."""
+        ...
+
+    def start(self, dataset: str, above: int, most_bytes: int) -> int:
+        """Begin a round with the oldest waiting reply of each series, up to `most_bytes`, but at least one.
+
+        Its number is above all rounds of this state and above `above`, the last one that the lake has seen.
+        """
+        ...
+
+    def landings(self, round_id: int) -> list[Landing]:
+        """Return the replies of a round by series, and those of a series in the order of fetching."""
+        ...
+
+    def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
+        """Record what a round has done. Watermarks never go back; `hot_bars` are recent rows as JSON."""
+        ...
+
+
+class SeriesBook(Protocol):
+    """What is known of each series."""
+
+    def uncovered(
+        self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
+    ) -> dict[str, list[Window]]:
+        """Return the parts of the windows that were never answered, by symbol.
+
+        What the vendor was late with when it was asked less than `patience` seconds before `now` is left out.
+        """
+        ...
+
+    def progress(self, source: str, dataset: str, timeframe: str, symbols: Sequence[str]) -> dict[str, SeriesProgress]:
+        """Return how far the series are; what was never asked is absent."""
+        ...
+
+    def manifest(self) -> list[Row]:
+        """Return what is known of every series, for people."""
+        ...
+
+
+class Quotas(Protocol):
+    """Requests to a vendor, shared by all workers."""
+
+    def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
+        """Reserve up to `count` requests; None where the first could not start within `patience` seconds.
+
+        In any stretch of the quota's length no more requests start than it allows, by all workers together, if each
+        starts at its time or up to `quota.tolerance` seconds later.
+        """
+        ...
+
+    def close(self, source: str, seconds: float, reason: str) -> None:
+        """Leave a vendor alone for so long; a longer closure that is in force stays."""
+        ...
+
+    def closed_for(self, source: str) -> float:
+        """Return for how many more seconds the vendor is left alone, 0 where it is not."""
+        ...
+
+    def closed(self) -> list[Row]:
+        """Return the vendors that are left alone: source, closed_until, reason."""
+        ...
+
+
+class Runs(Protocol):
+    """Runs and their reports."""
+
+    def ended(self) -> list[EndedRun]:
+        """Return the runs whose last task has ended and that have no report."""
+        ...
+
+    def totals(self, run_id: str) -> RunTotals:
+        """Return the counts of a run."""
+        ...
+
+    def failures(self, run_id: str) -> list[Row]:
+        """Return symbol, error_class, last_error and attempts of a run's failed tasks."""
+        ...
+
+    def finish(self, run_id: str, report: str) -> None:
+        """Record the path of a run's report; the first one stays."""
+        ...
+
+    def report_of(self, run_id: str) -> str | None:
+        """Return the path of a run's report."""
+        ...
+
+    def recent(self, most: int) -> list[Row]:
+        """Return the newest runs, for people."""
+        ...
+
+
+class Universes(Protocol):
+    """Named lists of symbols."""
+
+    def put(self, universe: Universe) -> None:
+        """Record a universe with all of its members, in place of what was recorded before."""
+        ...
+
+    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
+        """Return the current members of a universe, of a phase's universes, or of all."""
+        ...
+
+    def listed(self) -> list[Row]:
+        """Return name, phase, market, source_type, members and refreshed_at of each universe."""
+        ...
+
+    def freshness(self) -> list[Row]:
+        """Return how far each universe's members are."""
+        ...
+
+
+class State(Protocol):
+    """The parts together."""
+
+    shown_url: str  # without a password
+
+    @property
+    def tasks(self) -> Tasks: ...  # noqa: D102 — the parts say what they are
+    @property
+    def rounds(self) -> Rounds: ...  # noqa: D102
+    @property
+    def series(self) -> SeriesBook: ...  # noqa: D102
+    @property
+    def quotas(self) -> Quotas: ...  # noqa: D102
+    @property
+    def runs(self) -> Runs: ...  # noqa: D102
+    @property
+    def universes(self) -> Universes: ...  # noqa: D102
+
+    def now(self) -> datetime:
+        """Return the database's time, aware and in UTC."""
+        ...
+
+    def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:
+        """Bind the state to a lake on first use; return the ids of the lake it is bound to and of this state."""
+        ...
+
+    def bound_lake(self) -> str | None:
+        """Return the id of the lake that this state speaks about."""
+        ...
+
+    def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:
+        """Hold a role while the block lasts; None where somebody else has it. It is free when its holder dies."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
