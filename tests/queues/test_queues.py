@@ -126,14 +126,14 @@ class TestQueue:
     def test_a_deleted_message_never_comes_back(self, kit: Kit) -> None:
         kit.queue.send(["a", "b"])
         first, second = kit.queue.receive(2, 60)
-        assert kit.queue.delete(first)
+        assert kit.queue.delete([first]) == [True]
         kit.let_pass(61)
         assert bodies(kit.queue.receive(10, 60)) == [second.body]
 
     def test_deleting_twice_is_told(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, 60)
-        assert [kit.queue.delete(message), kit.queue.delete(message)] == [True, False]
+        assert [kit.queue.delete([message]), kit.queue.delete([message])] == [[True], [False]]
 
     def test_a_receipt_is_void_after_the_next_delivery(self, kit: Kit) -> None:
         kit.queue.send(["a"])
@@ -141,22 +141,22 @@ class TestQueue:
         kit.let_pass(61)
         (theirs,) = kit.queue.receive(1, 60)
         assert mine.receipt != theirs.receipt
-        assert not kit.queue.delete(mine)
-        assert kit.queue.extend(mine, 60) is None
-        assert kit.queue.delete(theirs)
+        assert kit.queue.delete([mine]) == [False]
+        assert kit.queue.extend([mine], 60) == [None]
+        assert kit.queue.delete([theirs]) == [True]
 
     def test_who_was_late_but_not_overtaken_may_still_delete(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, 60)
         kit.let_pass(61)
-        assert kit.queue.delete(message)
+        assert kit.queue.delete([message]) == [True]
         assert kit.queue.receive(1, 60) == []
 
     def test_extending_hides_for_longer(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, 60)
         kit.let_pass(50)
-        extended = kit.queue.extend(message, 60)
+        (extended,) = kit.queue.extend([message], 60)
         assert extended is not None
         kit.let_pass(50)
         assert kit.queue.receive(1, 60) == []
@@ -166,24 +166,53 @@ class TestQueue:
     def test_extending_by_nothing_gives_a_message_back(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, 60)
-        kit.queue.extend(message, 0)
+        kit.queue.extend([message], 0)
         assert bodies(kit.queue.receive(1, 60)) == ["a"]
 
     def test_the_extended_message_has_the_valid_receipt(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, 60)
-        extended = kit.queue.extend(message, 60)
+        (extended,) = kit.queue.extend([message], 60)
         assert extended is not None
         assert (extended.id, extended.body, extended.dequeue_count) == (message.id, "a", 1)
-        extended = kit.queue.extend(extended, 60)
+        (extended,) = kit.queue.extend([extended], 60)
         assert extended is not None
-        assert kit.queue.delete(extended)
+        assert kit.queue.delete([extended]) == [True]
 
     def test_a_deleted_message_cannot_be_extended(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, 60)
-        kit.queue.delete(message)
-        assert kit.queue.extend(message, 60) is None
+        kit.queue.delete([message])
+        assert kit.queue.extend([message], 60) == [None]
+
+    def test_many_are_extended_and_deleted_at_once_and_each_is_told(self, kit: Kit) -> None:
+        kit.queue.send([str(n) for n in range(12)])
+        messages = kit.queue.receive(MOST_MESSAGES, 60)
+        assert len(messages) == 12
+        kit.queue.delete(messages[3:5])
+        extended = kit.queue.extend(messages, 60)
+        assert [None if m is None else m.body for m in extended] == [
+            None if n in (3, 4) else m.body for n, m in enumerate(messages)
+        ]
+        held = [m for m in extended if m is not None]
+        assert kit.queue.delete([*held, held[0]]) == [True] * 10 + [False]
+        assert kit.queue.depth().total == 0
+
+    def test_of_nothing_nothing_is_extended_or_deleted(self, kit: Kit) -> None:
+        assert (kit.queue.extend([], 60), kit.queue.delete([])) == ([], [])
+
+    def test_poison_is_put_aside_with_its_reason(self, kit: Kit) -> None:
+        kit.queue.send(["bad", "good"])
+        messages = {m.body: m for m in kit.queue.receive(2, 60)}
+        assert (kit.queue.poisoned(5), kit.queue.depth().poisoned) == ([], 0)
+        kit.queue.poison(messages["bad"], "a message is no base64 JSON")
+        (record,) = kit.queue.poisoned(5)
+        assert (record.body, record.reason) == ("bad", "a message is no base64 JSON")
+        assert record.at.tzinfo is not None
+        assert kit.queue.depth().poisoned == 1
+        assert kit.queue.delete([messages["bad"]]) == [False]
+        assert kit.queue.depth().total == 1
+        assert len(kit.queue.poisoned(5)) == 1  # looking takes nothing
 
     def test_depth_tells_what_waits_and_what_is_hidden(self, kit: Kit) -> None:
         empty = kit.queue.depth()
@@ -195,7 +224,7 @@ class TestQueue:
         assert (depth.visible, depth.total) == (2, 4)
         assert depth.oldest is not None
         assert depth.oldest.tzinfo is not None
-        kit.queue.delete(message)
+        kit.queue.delete([message])
         assert kit.queue.depth().total == 3
         kit.let_pass(61)
         assert kit.queue.depth().visible == 3
@@ -245,4 +274,4 @@ def test_a_broken_database_is_an_error_of_the_queue(database: Database, operatio
 
 def test_a_message_of_another_kind_of_queue_is_an_error_of_the_queue(database: Database) -> None:
     with pytest.raises(QueueError):
-        PostgresQueue(database).delete(Message("1", "no-uuid", "a", 1))
+        PostgresQueue(database).delete([Message("1", "no-uuid", "a", 1)])

@@ -73,7 +73,7 @@ class Leases:
             )
         }
         for task_id, (task, message) in held.items():
-            renewed = self._platform.queue.extend(message, self._seconds) if task_id in kept else None
+            renewed = self._platform.queue.extend([message], self._seconds)[0] if task_id in kept else None
             with self._lock:
                 if task_id not in self._held:
                     continue

@@ -68,7 +68,7 @@ def settle(
         progress.landed += len(landed)
         for outcome, _ in kept:
             if outcome.task.id in landed:
-                platform.queue.delete(leases.message_of(outcome.task))
+                platform.queue.delete([leases.message_of(outcome.task)])
                 leases.done_with(outcome.task)
     limits = [(o.task.series.source, o.error) for o in outcomes if isinstance(o.error, RateLimited)]
     limits.sort(key=lambda limit: limit[1].retry_after or 0.0)
@@ -136,7 +136,7 @@ def _put_back(platform: Platform, outcome: Outcome, leases: Leases, *, asked: bo
         error=str(outcome.error) if outcome.error else None,
         requests=int(asked),
     )
-    platform.queue.extend(message, delay)
+    platform.queue.extend([message], delay)
 
 
 def _count_failure(platform: Platform, task: FetchTask, error: ProviderError, leases: Leases) -> bool:
@@ -155,10 +155,10 @@ def _count_failure(platform: Platform, task: FetchTask, error: ProviderError, le
         delay=delay,
     )
     if not rows or rows[0]["state"] != "failed":
-        platform.queue.extend(message, delay)
+        platform.queue.extend([message], delay)
         return False
     platform.database.rows("tasks.note_series_failure", **vars(task.series), error=str(error))
-    platform.queue.delete(message)
+    platform.queue.delete([message])
     log.info("task.failed", symbol=task.series.symbol, error=str(error), error_class=type(error).__name__)
     return True
 

@@ -89,10 +89,10 @@ class Worker:
                 task_id = messages.decode(message.body).task_id
             except QueueError as error:
                 log.error("message.poison", error=str(error), body=message.body[:200])
-                self.platform.queue.delete(message)
+                self.platform.queue.delete([message])
                 continue
             if task_id in by_task:  # sent twice: one delivery is enough
-                self.platform.queue.delete(message)
+                self.platform.queue.delete([message])
             else:
                 by_task[task_id] = message
         ids = list(by_task)
@@ -102,7 +102,7 @@ class Worker:
         held = {row["id"]: (_task(row), by_task[row["id"]]) for row in rows}
         # What is settled needs no message; what another worker holds keeps its message, in case that worker dies.
         for row in self.platform.database.rows("tasks.settled_tasks", ids=[i for i in ids if i not in held]):
-            self.platform.queue.delete(by_task[row["id"]])
+            self.platform.queue.delete([by_task[row["id"]]])
         return held
 
     def _fetch_all(self, pool: ThreadPoolExecutor, tasks: Sequence[FetchTask]) -> list[Outcome]:

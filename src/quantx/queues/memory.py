@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quantx.core.model import Clock
-from quantx.queues.protocol import MOST_MESSAGES, Depth, Message
+from quantx.queues.poison import read_record, record_of
+from quantx.queues.protocol import Depth, Message, Poisoned, check_most
 
 
 @dataclass
@@ -27,6 +28,7 @@ class MemoryQueue:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._messages: dict[str, _Stored] = {}
+        self._poison: list[tuple[str, datetime]] = []
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -39,8 +41,7 @@ class MemoryQueue:
 
     def receive(self, most: int, visibility: float) -> list[Message]:
         """Return up to `most` messages and hide them for `visibility` seconds."""
-        if not 1 <= most <= MOST_MESSAGES:
-            raise ValueError(f"ask for 1 to {MOST_MESSAGES} messages, not {most}")
+        check_most(most)
         now = self._clock.now()
         with self._lock:
             seen = [(key, m) for key, m in self._messages.items() if m.visible_at <= now][:most]
@@ -50,24 +51,29 @@ class MemoryQueue:
                 m.visible_at = now + timedelta(seconds=visibility)
             return [Message(key, m.receipt, m.body, m.dequeue_count) for key, m in seen]
 
-    def extend(self, message: Message, visibility: float) -> Message | None:
-        """Hide a message for longer; None where this delivery has lapsed."""
+    def extend(self, messages: Sequence[Message], visibility: float) -> list[Message | None]:
+        """Hide messages for longer; None where this delivery has lapsed."""
+        until = self._clock.now() + timedelta(seconds=visibility)
         with self._lock:
-            stored = self._messages.get(message.id)
-            if stored is None or stored.receipt != message.receipt:
-                return None
-            stored.visible_at = self._clock.now() + timedelta(seconds=visibility)
-            stored.receipt = f"r{next(self._ids)}"
-            return Message(message.id, stored.receipt, stored.body, stored.dequeue_count)
+            return [self._extend(message, until) for message in messages]
 
-    def delete(self, message: Message) -> bool:
-        """Remove a message for good; False where this delivery has lapsed."""
+    def delete(self, messages: Sequence[Message]) -> list[bool]:
+        """Remove messages for good; False where this delivery has lapsed."""
         with self._lock:
-            stored = self._messages.get(message.id)
-            if stored is None or stored.receipt != message.receipt:
-                return False
-            del self._messages[message.id]
-            return True
+            return [self._delete(message) for message in messages]
+
+    def poison(self, message: Message, reason: str) -> None:
+        """Move a message to the poison queue; nothing where this delivery has lapsed."""
+        now = self._clock.now()
+        with self._lock:
+            if self._delete(message):
+                self._poison.append((record_of(message.body, reason, now), now))
+
+    def poisoned(self, most: int) -> list[Poisoned]:
+        """Look at up to `most` records, the oldest first."""
+        check_most(most)
+        with self._lock:
+            return [read_record(record, put_at) for record, put_at in self._poison[:most]]
 
     def depth(self) -> Depth:
         """Return how much is waiting."""
@@ -75,4 +81,22 @@ class MemoryQueue:
         with self._lock:
             visible = sum(m.visible_at <= now for m in self._messages.values())
             oldest = min((m.sent_at for m in self._messages.values()), default=None)
-            return Depth(visible, len(self._messages), oldest)
+            return Depth(visible, len(self._messages), oldest, len(self._poison))
+
+    def _held(self, message: Message) -> _Stored | None:
+        stored = self._messages.get(message.id)
+        return stored if stored is not None and stored.receipt == message.receipt else None
+
+    def _extend(self, message: Message, until: datetime) -> Message | None:
+        stored = self._held(message)
+        if stored is None:
+            return None
+        stored.visible_at = until
+        stored.receipt = f"r{next(self._ids)}"
+        return Message(message.id, stored.receipt, stored.body, stored.dequeue_count)
+
+    def _delete(self, message: Message) -> bool:
+        if self._held(message) is None:
+            return False
+        del self._messages[message.id]
+        return True

@@ -13,12 +13,37 @@ where id in (
 returning id, body, dequeue_count, receipt::text, inserted_at;
 
 -- name: extend
+-- Locked in one order, so that a worker's two threads (one extends, one deletes) never wait for each other.
+with held as (
+    select id from queue_messages join unnest(%(ids)s::bigint[], %(receipts)s::uuid[]) as d (id, receipt)
+        using (id, receipt)
+    order by id for update of queue_messages
+)
 update queue_messages set visible_at = clock_timestamp() + make_interval(secs => %(visibility)s)
-where id = %(id)s and receipt = %(receipt)s::uuid returning id;
+where id in (select id from held) returning id;
 
 -- name: delete
-delete from queue_messages where id = %(id)s and receipt = %(receipt)s::uuid returning id;
+with held as (
+    select id from queue_messages join unnest(%(ids)s::bigint[], %(receipts)s::uuid[]) as d (id, receipt)
+        using (id, receipt)
+    order by id for update of queue_messages
+)
+delete from queue_messages where id in (select id from held) returning id;
+
+-- name: poison
+-- Remove a message and record it on the poison queue, both or none.
+with gone as (
+    delete from queue_messages where id = any(%(ids)s::bigint[]) and receipt = any(%(receipts)s::uuid[]) returning id
+)
+insert into queue_messages (queue, body) select %(queue)s, %(record)s::text from gone;
+
+-- name: look
+-- Look at messages without taking them.
+select body, inserted_at from queue_messages where queue = %(queue)s order by id limit %(most)s;
 
 -- name: depth
-select count(*) filter (where visible_at <= clock_timestamp()) as visible, count(*) as total,
-    min(inserted_at) as oldest from queue_messages where queue = %(queue)s;
+select count(*) filter (where queue = %(queue)s and visible_at <= clock_timestamp()) as visible,
+    count(*) filter (where queue = %(queue)s) as total,
+    min(inserted_at) filter (where queue = %(queue)s) as oldest,
+    count(*) filter (where queue = %(poison)s) as poisoned
+from queue_messages where queue in (%(queue)s, %(poison)s);

@@ -1,0 +1,50 @@
+"""Records of messages that can't be worked on: base64 JSON, like the messages, on a queue of their own.
+
+Azure Storage Queue has no dead letters of its own. Azure Functions puts what it gives up on `<queue>-poison`, as it was:
+that is why ours lie there too, and why what is no record of ours can be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+
+from quantx.errors import QueueError
+from quantx.queues.protocol import Poisoned
+
+VERSION = 1
+_MOST_BYTES = 48 * 1024  # of JSON; base64 makes 64 KiB of them, which is all that an Azure message may hold
+_MOST_REASON = 1000  # characters
+
+
+def poison_name(queue: str) -> str:
+    """Return the name of a queue's poison queue."""
+    return f"{queue}-poison"
+
+
+def record_of(body: str, reason: str, at: datetime) -> str:
+    """Return the record of a message; the body of a huge one is cut, and its end says so."""
+    reason = reason[:_MOST_REASON]
+    record = _packed(body, reason, at)
+    kept = body[:_MOST_BYTES]
+    while len(record) > _MOST_BYTES:
+        kept = kept[: len(kept) * 9 // 10]  # step by step: JSON takes from one byte to twelve for a character
+        record = _packed(f"{kept}… (cut: {len(body)} characters in all)", reason, at)
+    return base64.b64encode(record).decode()
+
+
+def read_record(record: str, put_at: datetime) -> Poisoned:
+    """Read what lies on a poison queue; what is no record of ours is shown as it is, with the time it was put there."""
+    try:
+        fields = json.loads(base64.b64decode(record, validate=True))
+        if fields["v"] != VERSION:
+            raise QueueError(f"a record is not of version {VERSION}")
+        return Poisoned(str(fields["body"]), str(fields["reason"]), datetime.fromisoformat(fields["at"]))
+    except (QueueError, ValueError, TypeError, KeyError, RecursionError):  # binascii.Error is a ValueError
+        return Poisoned(record, "another program put it here, without a reason", put_at)
+
+
+def _packed(body: str, reason: str, at: datetime) -> bytes:
+    fields = {"v": VERSION, "reason": reason, "at": at.isoformat(), "body": body}
+    return json.dumps(fields, separators=(",", ":")).encode()
