@@ -1,0 +1,180 @@
+"""What the state in memory remembers, and its one lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from quantx.core.model import Clock, Series, Window
+from quantx.state.protocol import NewRun, Row, TaskState, Universe
+
+Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
+
+
+@dataclass
+class RunRecord:
+    """A run."""
+
+    asked: NewRun
+    created_at: datetime
+    finished_at: datetime | None = None
+    report: str | None = None
+
+
+@dataclass
+class TaskRecord:
+    """A task."""
+
+    id: int
+    run_id: str
+    kind: str
+    series: Series
+    window: Window
+    created_at: datetime
+    updated_at: datetime
+    not_before: datetime
+    state: TaskState = "pending"
+    attempts: int = 0
+    lapses: int = 0  # leases that ran out
+    fence: int = 0
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
+    error_class: str | None = None
+    last_error: str | None = None
+    requests: int = 0
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("new", "changed", "same", "rejected"), 0))
+    retried_by: int | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Return what two unfinished tasks must not have in common."""
+        return (self.kind, self.series, self.window)
+
+    def leased_at(self, now: datetime) -> bool:
+        """Tell whether somebody holds the task."""
+        return self.state == "leased" and self.lease_until is not None and self.lease_until >= now
+
+    def becomes(self, state: TaskState, now: datetime) -> None:
+        """Change the state of a task that nobody holds any more."""
+        self.state, self.updated_at = state, now
+        self.lease_owner = self.lease_until = None
+
+
+@dataclass
+class LandingRecord:
+    """A stored reply."""
+
+    id: int
+    path: str
+    row: int
+    task_id: int
+    series: Series
+    fetched_at: datetime
+    size: int
+    malformed: str | None
+    round_id: int | None = None
+
+
+@dataclass
+class RoundRecord:
+    """A round of the curator."""
+
+    id: int
+    dataset: str
+    finished: bool = False
+
+
+@dataclass
+class SeriesRecord:
+    """What is known of a series."""
+
+    covered: Days = field(default_factory=set)
+    nothing: Days = field(default_factory=set)
+    first_session: date | None = None
+    watermark: date | None = None
+    asked_through: date | None = None
+    last_asked_at: datetime | None = None
+    failures: int = 0
+    last_error: str | None = None
+    refused: bool = False
+
+
+@dataclass
+class QuotaRecord:
+    """The grants of a vendor's quota: `used` of its requests since `window_start`, all at their gaps."""
+
+    window_start: datetime
+    used: int = 0
+    closed_until: datetime | None = None
+    reason: str | None = None
+
+
+class Records:
+    """All records behind one lock; every method of the state's parts holds it from beginning to end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.runs: dict[str, RunRecord] = {}
+        self.tasks: dict[int, TaskRecord] = {}
+        self.outbox: dict[int, datetime | None] = {}  # taken until, by task
+        self.raw: dict[str, set[int]] = {}  # what has landed, by path
+        self.landings: list[LandingRecord] = []
+        self.rounds: dict[int, RoundRecord] = {}
+        self.series: dict[Series, SeriesRecord] = {}
+        self.quotas: dict[str, QuotaRecord] = {}
+        self.universes: dict[str, Universe] = {}
+        self.hot_bars: dict[tuple[str, str, str], Row] = {}
+
+    def in_(self, seconds: float) -> datetime:
+        """Return the instant in so many seconds."""
+        return self.clock.now() + timedelta(seconds=seconds)
+
+    def series_of(self, series: Series) -> SeriesRecord:
+        """Return the record of a series, a new one where there is none."""
+        return self.series.setdefault(series, SeriesRecord())
+
+    def tasks_of(self, run_id: str) -> list[TaskRecord]:
+        """Return the tasks of a run."""
+        return [task for task in self.tasks.values() if task.run_id == run_id]
+
+    def waiting(self) -> Iterator[LandingRecord]:
+        """Yield the landings that no finished round has."""
+        return (x for x in self.landings if x.round_id is None or not self.rounds[x.round_id].finished)
+
+
+def days_of(windows: Iterable[Window]) -> Days:
+    """Return the days in some windows."""
+    return {day for w in windows for day in range(w.start.toordinal(), w.end.toordinal() + 1)}
+
+
+def windows_of(days: Days) -> list[Window]:
+    """Return the fewest windows that hold these days, in order."""
+    found: list[tuple[int, int]] = []
+    for day in sorted(days):
+        if found and found[-1][1] == day - 1:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in found]
+
+
+def multirange(days: Days) -> str:
+    """Return days as PostgreSQL shows a datemultirange."""
+    return "{" + ",".join(f"[{w.start},{w.end + timedelta(days=1)})" for w in windows_of(days)) + "}"
+
+
+def newest(*values: date | None) -> date | None:
+    """Return the greatest of the dates that are known."""
+    return max((v for v in values if v is not None), default=None)
+
+
+def sums(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add up counts by name."""
+    total = dict.fromkeys(("new", "changed", "same", "rejected"), 0)
+    for counts in rows:
+        for name, count in counts.items():
+            total[name] += count
+    return total

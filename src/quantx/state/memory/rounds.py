@@ -1,0 +1,119 @@
+"""Landed replies and the curator's rounds in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from quantx.state.memory.records import LandingRecord, Records, RoundRecord, days_of, newest
+from quantx.state.protocol import Landing, SeriesFacts, TaskResult
+
+_HOT_DAYS = 45
+
+
+class MemoryRounds:
+    """The state's rounds."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many landed replies no finished round has, and their bytes."""
+        with self._records.lock:
+            sizes = [landing.size for landing in self._records.waiting()]
+            return len(sizes), sum(sizes)
+
+    def unfinished(self, dataset: str) -> int | None:
+        """Return the round that was begun and not finished."""
+        with self._records.lock:
+            begun = [r.id for r in self._records.rounds.values() if r.dataset == dataset and not r.finished]
+            return min(begun, default=None)
+
+    def start(self, dataset: str, above: int, most_bytes: int) -> int:
+        """Begin a round with the oldest waiting reply of each series; the one that is unfinished goes first."""
+        with self._records.lock:
+            unfinished = self.unfinished(dataset)
+            if unfinished is not None:
+                return unfinished
+            number = max([above, *self._records.rounds]) + 1
+            self._records.rounds[number] = RoundRecord(number, dataset)
+            taken = 0
+            for landing in self._oldest(dataset):
+                if taken >= most_bytes and taken:
+                    break
+                landing.round_id = number
+                taken += landing.size
+            return number
+
+    def landings(self, round_id: int) -> list[Landing]:
+        """Return the replies of a round by series, and those of a series in the order of fetching."""
+        with self._records.lock:
+            found = [landing for landing in self._records.landings if landing.round_id == round_id]
+            found.sort(key=lambda x: (x.series.source, x.series.symbol, x.fetched_at, x.id))
+            return [self._shown(landing) for landing in found]
+
+    def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
+        """Record what a round has done, once."""
+        with self._records.lock:
+            if self._records.rounds[round_id].finished:
+                return
+            self._records.rounds[round_id].finished = True
+            for result in results:
+                self._end_task(result)
+            for fact in facts:
+                self._cover(fact)
+            self._keep_hot(hot_bars)
+
+    def _oldest(self, dataset: str) -> list[LandingRecord]:
+        """Return the oldest open reply of each series, and the oldest malformed one."""
+        open_ = [x for x in self._records.landings if x.round_id is None and x.series.dataset == dataset]
+        first: dict[tuple[object, bool], LandingRecord] = {}
+        for landing in sorted(open_, key=lambda x: (x.fetched_at, x.id)):
+            first.setdefault((landing.series, landing.malformed is None), landing)
+        return list(first.values())
+
+    def _shown(self, landing: LandingRecord) -> Landing:
+        task = self._records.tasks[landing.task_id]
+        place = (landing.path, landing.row, task.id, task.run_id, task.series, task.window)
+        return Landing(*place, landing.fetched_at, landing.malformed)
+
+    def _end_task(self, result: TaskResult) -> None:
+        task = self._records.tasks[result.task_id]
+        if task.state != "landed":
+            return
+        task.becomes(result.state, self._records.clock.now())
+        task.error_class, task.last_error = result.error_class, result.error or task.last_error
+        for name in task.rows:
+            task.rows[name] += getattr(result, name)
+        if result.state == "pending":
+            task.attempts += 1
+            task.not_before = self._records.clock.now()
+            self._records.outbox[task.id] = None
+
+    def _cover(self, fact: SeriesFacts) -> None:
+        known = self._records.series_of(fact.series)
+        covered = days_of([fact.covered] if fact.covered else [])
+        nothing = days_of(fact.nothing)
+        known.nothing = (known.nothing - (covered - nothing)) | nothing
+        known.covered = known.covered | covered
+        firsts = [d for d in (known.first_session, fact.first_session) if d is not None]
+        known.first_session = min(firsts, default=None)
+        known.watermark = newest(known.watermark, fact.watermark)
+        known.asked_through = newest(known.asked_through, fact.asked_through)
+        known.last_asked_at = max(known.last_asked_at or fact.asked_at, fact.asked_at)
+        known.failures, known.last_error, known.refused = 0, None, False
+
+    def _keep_hot(self, hot_bars: str) -> None:
+        hot = self._records.hot_bars
+        rows = json.loads(hot_bars) if hot_bars else []
+        for row in rows:
+            key = (row["source"], row["symbol"], row["date"])
+            if key not in hot or hot[key]["known_from"] <= row["known_from"]:
+                hot[key] = row
+        for source, symbol in {(row["source"], row["symbol"]) for row in rows}:
+            days = [key for key in hot if key[:2] == (source, symbol)]
+            oldest = date.fromisoformat(max(days)[2]) - timedelta(days=_HOT_DAYS)
+            for key in days:
+                if date.fromisoformat(key[2]) < oldest:
+                    del hot[key]

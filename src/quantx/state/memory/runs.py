@@ -1,0 +1,153 @@
+"""Runs and universes in memory."""
+
+from __future__ import annotations
+
+from quantx.core.model import Series
+from quantx.state.memory.records import Records, RunRecord, sums
+from quantx.state.protocol import UNFINISHED, EndedRun, Row, RunTotals, Universe
+
+
+class MemoryRuns:
+    """The state's runs."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def ended(self) -> list[EndedRun]:
+        """Return the runs whose last task has ended and that have no report."""
+        with self._records.lock:
+            return [
+                EndedRun(r.asked.id, r.asked.kind, r.asked.source, r.asked.request, r.created_at, r.asked.skipped)
+                for r in self._records.runs.values()
+                if r.finished_at is None
+                and not any(task.state in UNFINISHED for task in self._records.tasks_of(r.asked.id))
+            ]
+
+    def totals(self, run_id: str) -> RunTotals:
+        """Return the counts of a run."""
+        with self._records.lock:
+            tasks = self._records.tasks_of(run_id)
+            states = [task.state for task in tasks]
+            requests, rows = sum(task.requests for task in tasks), sums(task.rows for task in tasks)
+            return RunTotals(len(tasks), states.count("done"), states.count("failed"), requests, rows)
+
+    def failures(self, run_id: str) -> list[Row]:
+        """Return a run's failed tasks."""
+        with self._records.lock:
+            failed = [task for task in self._records.tasks_of(run_id) if task.state == "failed"]
+            return [
+                {
+                    "symbol": task.series.symbol,
+                    "error_class": task.error_class,
+                    "last_error": task.last_error,
+                    "attempts": task.attempts,
+                }
+                for task in sorted(failed, key=lambda t: t.series.symbol)
+            ]
+
+    def finish(self, run_id: str, report: str) -> None:
+        """Record the path of a run's report; the first one stays."""
+        with self._records.lock:
+            run = self._records.runs.get(run_id)
+            if run is not None and run.finished_at is None:
+                run.finished_at, run.report = self._records.clock.now(), report
+
+    def report_of(self, run_id: str) -> str | None:
+        """Return the path of a run's report."""
+        with self._records.lock:
+            run = self._records.runs.get(run_id)
+            return run.report if run else None
+
+    def recent(self, most: int) -> list[Row]:
+        """Return the newest runs."""
+        with self._records.lock:
+            newest = sorted(self._records.runs.values(), key=lambda r: r.created_at, reverse=True)
+            return [self._shown(run) for run in newest[:most]]
+
+    def _shown(self, run: RunRecord) -> Row:
+        totals = self.totals(run.asked.id)
+        return {
+            "id": run.asked.id,
+            "kind": run.asked.kind,
+            "source": run.asked.source,
+            "created_at": run.created_at,
+            "finished_at": run.finished_at,
+            "skipped": run.asked.skipped,
+            "report": run.report,
+            "tasks": totals.tasks,
+            "success": totals.success,
+            "failed": totals.failed,
+            "rows_new": totals.rows["new"],
+            "rows_changed": totals.rows["changed"],
+            "rows_rejected": totals.rows["rejected"],
+        }
+
+
+class MemoryUniverses:
+    """The state's universes."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def put(self, universe: Universe) -> None:
+        """Record a universe with all of its members, in place of what was recorded before."""
+        with self._records.lock:
+            self._records.universes[universe.name] = universe
+
+    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
+        """Return the current members of a universe, of a phase's universes, or of all."""
+        with self._records.lock:
+            chosen = [
+                u
+                for u in self._records.universes.values()
+                if (universe is None or u.name == universe) and (phase is None or u.phase == phase)
+            ]
+            return sorted({symbol for u in chosen for symbol in _current(u)})
+
+    def listed(self) -> list[Row]:
+        """Return what is known of each universe."""
+        with self._records.lock:
+            return [
+                {
+                    "name": u.name,
+                    "phase": u.phase,
+                    "market": u.market,
+                    "source_type": u.source_type,
+                    "members": len(_current(u)),
+                    "refreshed_at": u.refreshed_at,
+                }
+                for u in self._in_order()
+            ]
+
+    def freshness(self) -> list[Row]:
+        """Return how far each universe's members are."""
+        with self._records.lock:
+            return [self._fresh(u) for u in self._in_order() if _current(u)]
+
+    def _fresh(self, universe: Universe) -> Row:
+        members = set(_current(universe))
+        marks = [
+            known.watermark
+            for series, known in self._records.series.items()
+            if _is_daily(series) and series.symbol in members and known.watermark is not None
+        ]
+        return {
+            "name": universe.name,
+            "phase": universe.phase,
+            "market": universe.market,
+            "members": len(members),
+            "with_data": len(marks),
+            "oldest": min(marks, default=None),
+            "newest": max(marks, default=None),
+        }
+
+    def _in_order(self) -> list[Universe]:
+        return sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
+
+
+def _current(universe: Universe) -> list[str]:
+    return [symbol for symbol, _, _, _, until in universe.members if until is None]
+
+
+def _is_daily(series: Series) -> bool:
+    return (series.dataset, series.timeframe) == ("bars", "1d")

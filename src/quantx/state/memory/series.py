@@ -1,0 +1,135 @@
+"""What is known of each series, and the vendors' quotas, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from quantx.core.model import Quota, Series, Window
+from quantx.state.memory.records import QuotaRecord, Records, SeriesRecord, days_of, multirange, windows_of
+from quantx.state.protocol import Row, SeriesProgress, Slots
+
+_LATE_WITHOUT_AN_ANSWER = timedelta(days=7)
+
+
+class MemorySeries:
+    """The state's book of series."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def uncovered(
+        self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
+    ) -> dict[str, list[Window]]:
+        """Return the parts of the windows that were never answered, by symbol."""
+        found: dict[str, list[Window]] = {}
+        with self._records.lock:
+            for each, window in series:
+                known = self._records.series.get(each, SeriesRecord())
+                asked_lately = known.last_asked_at is not None and known.last_asked_at > now - timedelta(
+                    seconds=patience
+                )
+                for gap in windows_of(days_of([window]) - known.covered):
+                    if not (asked_lately and _is_late(known, gap)):
+                        found.setdefault(each.symbol, []).append(gap)
+        return found
+
+    def progress(self, source: str, dataset: str, timeframe: str, symbols: Sequence[str]) -> dict[str, SeriesProgress]:
+        """Return how far the series are; what was never asked is absent."""
+        with self._records.lock:
+            known = {s: self._records.series.get(Series(source, dataset, timeframe, s)) for s in symbols}
+            return {
+                symbol: SeriesProgress(r.watermark, r.asked_through, r.last_asked_at, r.refused)
+                for symbol, r in known.items()
+                if r is not None
+            }
+
+    def manifest(self) -> list[Row]:
+        """Return what is known of every series."""
+        with self._records.lock:
+            books = sorted(self._records.series.items(), key=lambda x: (x[0].source, x[0].timeframe, x[0].symbol))
+            return [
+                {
+                    "source": series.source,
+                    "timeframe": series.timeframe,
+                    "symbol": series.symbol,
+                    "first_session": known.first_session,
+                    "watermark": known.watermark,
+                    "covered": multirange(known.covered),
+                    "nothing": multirange(known.nothing),
+                    "failures": known.failures,
+                    "last_error": known.last_error,
+                    "last_asked_at": known.last_asked_at,
+                }
+                for series, known in books
+            ]
+
+
+def _is_late(known: SeriesRecord, gap: Window) -> bool:
+    """Tell whether a gap lies after all that the vendor has answered, and it was asked for all of it."""
+    if known.asked_through is None:
+        return False
+    answered = (
+        date.fromordinal(max(known.covered) + 1) if known.covered else known.asked_through - _LATE_WITHOUT_AN_ANSWER
+    )
+    return gap.start >= answered and gap.end <= known.asked_through
+
+
+class MemoryQuotas:
+    """The state's quotas."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
+        """Reserve up to `count` requests; None where the first could not start within `patience` seconds.
+
+        Requests are granted in batches of the quota's count: each starts a gap after the one before, and a batch a
+        pause after the last began. A batch that nobody has used up ends where its successor could begin.
+        """
+        with self._records.lock:
+            now = self._records.clock.now()
+            if quota is None:
+                wait = self.closed_for(source)
+                return None if wait > patience else Slots(wait, 0.0, count)
+            row = self._records.quotas.get(source) or QuotaRecord(now)
+            gap, pause = timedelta(seconds=quota.gap), timedelta(seconds=quota.pause)
+            start, used, opens = row.window_start, row.used, max(now, row.closed_until or now)
+            if used >= quota.count:
+                start, used = max(start + pause, opens), 0
+            elif now >= start + used * gap + pause:
+                start, used = now, 0
+            first = max(start + used * gap, opens)
+            wait = (first - now).total_seconds()
+            if wait > patience:
+                return None
+            granted = min(count, quota.count - used)
+            self._records.quotas[source] = QuotaRecord(first - used * gap, used + granted, row.closed_until, row.reason)
+            return Slots(wait, quota.gap, granted)
+
+    def close(self, source: str, seconds: float, reason: str) -> None:
+        """Leave a vendor alone for so long; a longer closure that is in force stays."""
+        with self._records.lock:
+            row = self._records.quotas.setdefault(source, QuotaRecord(self._records.clock.now()))
+            until = self._records.in_(seconds)
+            if row.closed_until is None or row.closed_until < until:
+                row.closed_until, row.reason = until, reason
+
+    def closed_for(self, source: str) -> float:
+        """Return for how many more seconds the vendor is left alone."""
+        with self._records.lock:
+            row = self._records.quotas.get(source)
+            now = self._records.clock.now()
+            if row is None or row.closed_until is None:
+                return 0.0
+            return max(0.0, (row.closed_until - now).total_seconds())
+
+    def closed(self) -> list[Row]:
+        """Return the vendors that are left alone."""
+        with self._records.lock:
+            now = self._records.clock.now()
+            return [
+                {"source": source, "closed_until": row.closed_until, "reason": row.reason}
+                for source, row in sorted(self._records.quotas.items())
+                if row.closed_until is not None and row.closed_until > now
+            ]

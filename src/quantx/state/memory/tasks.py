@@ -1,0 +1,287 @@
+"""Tasks in memory: planned once, held by one worker at a time, never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from quantx.core.model import FetchTask, Series, Window
+from quantx.state.memory.records import LandingRecord, Records, RunRecord, TaskRecord
+from quantx.state.protocol import (
+    UNFINISHED,
+    Claim,
+    LandedReply,
+    NewRun,
+    Plan,
+    RawObject,
+    Row,
+    TaskState,
+    Ticket,
+)
+
+_MOST_LAPSES = 10  # holders that may die over a task before it is given up
+_MOST_RESENT = 1000
+_REFUSALS = ("UnknownSymbol", "NotEntitled")
+
+
+class MemoryTasks:
+    """The state's tasks."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def plan(self, run: NewRun, dataset: str, timeframe: str, windows: Mapping[str, Window]) -> Plan:
+        """Record a run with one task per symbol; unfinished equal tasks are shared."""
+        wanted = [(run.kind, Series(run.source, dataset, timeframe, s), w) for s, w in sorted(windows.items())]
+        with self._records.lock:
+            if run.id in self._records.runs:
+                return self._planned_before(run, wanted)
+            return self._add_or_join(run, wanted)
+
+    def retry(self, run: NewRun, ids: Collection[int] | None) -> Plan:
+        """Plan failed tasks that nobody has retried once more."""
+        with self._records.lock:
+            if run.id in self._records.runs:
+                return self._planned_before(run, [])
+            dead = [
+                task
+                for task in self._records.tasks.values()
+                if task.state == "failed" and task.retried_by is None and (ids is None or task.id in ids)
+            ]
+            plan = self._add_or_join(run, list(dict.fromkeys((t.kind, t.series, t.window) for t in dead)))
+            for task in dead:
+                again = self._unfinished_equal(task.kind, task.series, task.window)
+                task.retried_by = again.id if again else None
+            return plan
+
+    def to_send(self, most: int, patience: float) -> list[Ticket]:
+        """Take tasks whose message is to be sent."""
+        now = self._records.clock.now()
+        with self._records.lock:
+            free = [i for i, taken in sorted(self._records.outbox.items()) if taken is None or taken <= now][:most]
+            tasks = [self._records.tasks[i] for i in free]
+            self._records.outbox |= dict.fromkeys(free, self._records.in_(patience))
+            return [Ticket(t.id, t.run_id, t.series, t.window) for t in tasks]
+
+    def sent(self, task_ids: Collection[int]) -> None:
+        """Forget that the messages of these tasks are to be sent."""
+        with self._records.lock:
+            for task_id in task_ids:
+                self._records.outbox.pop(task_id, None)
+
+    def claim(self, ids: Collection[int], owner: str, lease: float, most: int) -> Claim:
+        """Lease up to `most` tasks to `owner`, daily work first."""
+        with self._records.lock:
+            tasks = self._records.tasks
+            named = [tasks[i] for i in dict.fromkeys(ids) if i in tasks]
+            for task in named:
+                self._give_up_deadly(task, owner)
+            held: list[FetchTask] = []
+            for task in sorted([*named, *self._urgent(named)], key=lambda t: (t.kind != "daily", t.id)):
+                if len(held) < most and self._can_be_claimed(task, owner):
+                    held.append(self._lease(task, owner, lease))
+            settled = frozenset(t.id for t in named if t.state in ("landed", "done", "failed"))
+            return Claim(tuple(held), settled, frozenset(i for i in ids if i not in tasks))
+
+    def extend(self, tasks: Sequence[FetchTask], lease: float) -> set[int]:
+        """Extend leases and return the ids of those tasks that are still held."""
+        with self._records.lock:
+            kept = [found for task in tasks if (found := self._held(task)) is not None]
+            for found in kept:
+                found.lease_until = self._records.in_(lease)
+            return {found.id for found in kept}
+
+    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
+        """Record stored replies and return the tasks that have landed."""
+        with self._records.lock:
+            if raw.path in self._records.raw:
+                return set(self._records.raw[raw.path])
+            landed = self._records.raw[raw.path] = set()
+            for reply in replies:
+                if reply.malformed is None:
+                    task = self._may_land(reply.task)
+                    if task is None:
+                        continue
+                    task.becomes("landed", self._records.clock.now())
+                    task.requests += 1
+                    task.error_class = task.last_error = None
+                    landed.add(task.id)
+                number = len(self._records.landings) + 1
+                place = (number, raw.path, reply.row, reply.task.id, reply.task.series)
+                self._records.landings.append(LandingRecord(*place, reply.fetched_at, reply.size, reply.malformed))
+            return set(landed)
+
+    def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
+        """Give tasks back; no failure is counted."""
+        with self._records.lock:
+            for task in tasks:
+                found = self._held(task)
+                if found is not None:
+                    found.becomes("pending", self._records.clock.now())
+                    found.not_before = self._records.in_(delay)
+                    found.requests += requests
+                    found.last_error = error or found.last_error
+
+    def fail(
+        self, task: FetchTask, error_class: str, error: str, *, final: bool, most: int, delay: float
+    ) -> bool | None:
+        """Count a failure; True: given up, False: to be tried again, None: no longer held."""
+        with self._records.lock:
+            found = self._held(task)
+            if found is None:
+                return None
+            found.attempts += 1
+            found.requests += 1
+            given_up = final or found.attempts >= most
+            found.becomes("failed" if given_up else "pending", self._records.clock.now())
+            found.not_before = self._records.in_(delay)
+            found.error_class, found.last_error = error_class, error
+            if given_up:
+                series = self._records.series_of(found.series)
+                series.failures += 1
+                series.last_error, series.refused = error, error_class in _REFUSALS
+                series.last_asked_at = self._records.clock.now()
+            return given_up
+
+    def resend_lost(self, patience: float) -> int:
+        """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue."""
+        with self._records.lock:
+            overdue = self._records.clock.now() - timedelta(seconds=patience)
+            lost = [task for task in self._records.tasks.values() if _is_lost(task, overdue)][:_MOST_RESENT]
+            for task in lost:
+                task.updated_at = self._records.clock.now()
+                self._records.outbox[task.id] = None
+            return len(lost)
+
+    def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
+        """Return how many tasks are in each state."""
+        counted: dict[TaskState, int] = {}
+        with self._records.lock:
+            for task in self._records.tasks.values():
+                if ids is None or task.id in ids:
+                    counted[task.state] = counted.get(task.state, 0) + 1
+        return counted
+
+    def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
+        """Return tasks for people, the newest first."""
+        with self._records.lock:
+            found = [
+                task
+                for task in reversed(self._records.tasks.values())
+                if (state is None or task.state == state)
+                and (run_id is None or task.run_id == run_id)
+                and (not dead or (task.state == "failed" and task.retried_by is None))
+            ]
+            return [_shown(task) for task in found[:most]]
+
+    def _add_or_join(self, run: NewRun, wanted: Sequence[tuple[str, Series, Window]]) -> Plan:
+        """Add a run with its tasks, or find the one run that has them all."""
+        equal = [self._unfinished_equal(*key) for key in wanted]
+        owners = {task.run_id for task in equal if task is not None}
+        if wanted and None not in equal and len(owners) == 1:
+            earlier = self._records.runs[owners.pop()].asked
+            return Plan(earlier.id, tuple(task.id for task in equal if task is not None), earlier.skipped)
+        self._records.runs[run.id] = RunRecord(run, self._records.clock.now())
+        tasks = {key: self._unfinished_equal(*key) or self._add(run.id, *key) for key in wanted}
+        shared = sum(task.run_id != run.id for task in tasks.values())
+        return Plan(run.id, tuple(task.id for task in tasks.values()), run.skipped, shared)
+
+    def _planned_before(self, run: NewRun, wanted: Sequence[tuple[str, Series, Window]]) -> Plan:
+        """Return what an earlier call with the same run has planned."""
+        own = [task.id for task in self._records.tasks_of(run.id)]
+        equal = [self._unfinished_equal(*key) for key in wanted]
+        shared = [task.id for task in equal if task is not None and task.run_id != run.id]
+        return Plan(run.id, (*own, *shared), self._records.runs[run.id].asked.skipped, len(shared))
+
+    def _unfinished_equal(self, kind: str, series: Series, window: Window) -> TaskRecord | None:
+        for task in self._records.tasks.values():
+            if task.state in UNFINISHED and task.key == (kind, series, window):
+                return task
+        return None
+
+    def _add(self, run_id: str, kind: str, series: Series, window: Window) -> TaskRecord:
+        now, number = self._records.clock.now(), len(self._records.tasks) + 1
+        task = self._records.tasks[number] = TaskRecord(number, run_id, kind, series, window, now, now, now)
+        self._records.outbox[number] = None
+        return task
+
+    def _urgent(self, named: Sequence[TaskRecord]) -> list[TaskRecord]:
+        """Return the daily tasks that go before the named ones, although nobody named them."""
+        if all(task.kind == "daily" or task.state not in ("pending", "leased") for task in named):
+            return []
+        names, now = {task.id for task in named}, self._records.clock.now()
+        return [
+            task
+            for task in self._records.tasks.values()
+            if task.kind == "daily" and task.state == "pending" and task.not_before <= now and task.id not in names
+        ]
+
+    def _can_be_claimed(self, task: TaskRecord, owner: str) -> bool:
+        now = self._records.clock.now()
+        if task.state not in ("pending", "leased") or (task.leased_at(now) and task.lease_owner != owner):
+            return False
+        return not any(
+            other.leased_at(now) and other.series == task.series and other is not task
+            for other in self._records.tasks.values()
+        )
+
+    def _give_up_deadly(self, task: TaskRecord, owner: str) -> None:
+        """Fail a task that has killed too many workers, instead of giving it to another one."""
+        now = self._records.clock.now()
+        lapsed = task.state == "leased" and not task.leased_at(now) and task.lease_owner != owner
+        if lapsed and task.lapses + 1 >= _MOST_LAPSES:
+            task.lapses += 1
+            task.becomes("failed", now)
+            task.error_class = "WorkerDied"
+            task.last_error = f"the workers that held it died {task.lapses} times"
+
+    def _lease(self, task: TaskRecord, owner: str, lease: float) -> FetchTask:
+        if task.lease_owner != owner:
+            task.lapses += task.state == "leased"
+            task.fence += 1
+        task.becomes("leased", self._records.clock.now())
+        task.lease_owner, task.lease_until = owner, self._records.in_(lease)
+        return self._as_held(task)
+
+    def _as_held(self, task: TaskRecord) -> FetchTask:
+        series = self._records.series.get(task.series)
+        known = series is not None and series.watermark is not None
+        place = (task.id, task.run_id, task.kind, task.series, task.window)
+        return FetchTask(*place, attempts=task.attempts, fence=task.fence, has_history=known)
+
+    def _held(self, task: FetchTask) -> TaskRecord | None:
+        """Return the record of a task if it is still held under this fencing number."""
+        found = self._records.tasks.get(task.id)
+        return found if found is not None and found.state == "leased" and found.fence == task.fence else None
+
+    def _may_land(self, task: FetchTask) -> TaskRecord | None:
+        return self._held(task)
+
+
+def _is_lost(task: TaskRecord, overdue: datetime) -> bool:
+    if task.state == "pending":
+        return task.not_before < overdue and task.updated_at < overdue
+    return task.state == "leased" and task.lease_until is not None and max(task.lease_until, task.updated_at) < overdue
+
+
+def _shown(task: TaskRecord) -> Row:
+    return {
+        "id": task.id,
+        "run_id": task.run_id,
+        "kind": task.kind,
+        "source": task.series.source,
+        "symbol": task.series.symbol,
+        "timeframe": task.series.timeframe,
+        "window_start": task.window.start,
+        "window_end": task.window.end,
+        "state": task.state,
+        "attempts": task.attempts,
+        "lapses": task.lapses,
+        "rows_new": task.rows["new"],
+        "rows_changed": task.rows["changed"],
+        "rows_rejected": task.rows["rejected"],
+        "error_class": task.error_class,
+        "last_error": task.last_error,
+        "updated_at": task.updated_at,
+        "retried_by": task.retried_by,
+    }
