@@ -1,0 +1,70 @@
+"""What a curated table promises, wherever it lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import polars as pl
+
+from quantx.core.tables import Table
+
+if TYPE_CHECKING:
+    from quantx.lake.table import CommitContext  # beside the table of the lake, which brings deltalake along
+
+
+class CuratedTable(Protocol):
+    """A table with versions: each commit makes a new one as a whole, and readers of an older one see its rows still.
+
+    Every method raises LakeError where the store can't be reached; then a commit may have been made or not.
+    """
+
+    @property
+    def table(self) -> Table:
+        """Return what the table is declared to be."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Return the address of the table."""
+        ...
+
+    def version(self) -> int | None:
+        """Return the newest version, None while the table does not exist."""
+        ...
+
+    def committed_round(self) -> int:
+        """Return the last round that was committed, 0 before the first."""
+        ...
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the current rows, lazily."""
+        ...
+
+    def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
+        """Return the current rows (those of `where`)."""
+        ...
+
+    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Run what was made of `scan`."""
+        ...
+
+    def facts(self) -> dict[str, str | int | float] | None:
+        """Return version, rows, files and megabytes; None while the table does not exist."""
+        ...
+
+    def commit(
+        self,
+        context: CommitContext,
+        new: pl.DataFrame,
+        changed: pl.DataFrame | None = None,
+        gone: pl.DataFrame | None = None,
+    ) -> bool:
+        """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
+
+        Return False, without a commit, where there is nothing to do or the round (or a later one) was committed before.
+        """
+        ...
+
+    def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
+        """Make few files of many; the rows stay the same. Return how many partitions were rewritten."""
+        ...
