@@ -19,7 +19,7 @@ help:  ## this list
 demo: .venv/.run  ## the whole system on this machine; DATA=path uses recorded market data from there
 	.venv/bin/quantx demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-test: .venv/.dev  ## the tests; ARGS="-k symbols" passes on to pytest
+test: .venv/.dev .venv/.azurite  ## the tests; ARGS="-k symbols" passes on to pytest
 	$(PY) -m pytest $(ARGS)
 
 check: .venv/.dev  ## lint, format, types, layers, documentation
@@ -51,3 +51,7 @@ clean:  ## remove the environment, caches and what was built (not data/)
 	@sh requirements/install.sh dev
 	@echo "$(CURDIR)" > .venv/.where
 	@touch .venv/.run $@
+
+# Not made where npm can't be asked; it is tried again the next time.
+.venv/.azurite: requirements/azurite.sh requirements/node.txt requirements/azurite/package-lock.json | .venv/.dev
+	@sh requirements/azurite.sh

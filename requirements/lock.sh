@@ -18,3 +18,6 @@ pin dev.txt pyproject.toml requirements/build.in --extra local --extra dev --con
 pin azure.txt pyproject.toml --extra azure --constraint requirements/run.txt "$@"
 pin build.txt requirements/build.in --constraint requirements/run.txt "$@"
 pin pip.txt requirements/pip.in "$@"
+pin node.txt requirements/node.in "$@"
+# Azurite, the emulator for the tests: exact versions with hashes, and no address of the registry that was asked.
+cd requirements/azurite && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund

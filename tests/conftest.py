@@ -1,4 +1,4 @@
-"""What many tests share: recorded market data, and one PostgreSQL for the whole session."""
+"""What many tests share: recorded market data, one PostgreSQL and one Azurite for the whole session."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ import pytest
 from quantx.state.database import Database
 from quantx.state.embedded import EmbeddedPostgres
 
+from .azurite import Azurite, SecureAzurite, start_secure, why_missing
+
 # A slow machine is no failure; what was found once is tried again first.
 hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("quantx")
@@ -38,6 +40,11 @@ for pid_file in root.glob("*/postmaster.pid"):
             os.kill(pid, 0)
             time.sleep(0.02)
     except (OSError, ValueError, IndexError):
+        pass
+for pid_file in root.glob("*/azurite.pid"):
+    try:
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    except (OSError, ValueError):
         pass
 shutil.rmtree(root, ignore_errors=True)
 """
@@ -112,3 +119,25 @@ def database(empty_database_url: str) -> Iterator[Database]:
     opened = Database(empty_database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def azurite(server_folder: Callable[[], Path]) -> Iterator[Azurite]:
+    """Azure Storage on this machine, on HTTP and with an account key; tests use queues and containers of their own."""
+    if missing := why_missing():
+        pytest.skip(missing)
+    emulator = Azurite(server_folder())
+    emulator.start()
+    yield emulator
+    emulator.stop(kill=True)
+
+
+@pytest.fixture(scope="session")
+def azurite_https(server_folder: Callable[[], Path]) -> Iterator[SecureAzurite]:
+    """Azure Storage on HTTPS, which takes tokens, and a managed identity that gives them."""
+    if missing := why_missing():
+        pytest.skip(missing)
+    secure = start_secure(server_folder())
+    yield secure
+    secure.azurite.stop(kill=True)
+    secure.identity.stop()

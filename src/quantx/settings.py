@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,16 @@ def _names(field: str, *earlier: str) -> AliasChoices:
     return AliasChoices(f"QUANTX_{field.upper()}", *earlier)
 
 
+@dataclass(frozen=True)
+class StorageKey:
+    """What a connection string of Azure Storage says: an account, its key, and where its services are."""
+
+    account: str
+    key: str = field(repr=False)
+    blob_endpoint: str | None = None  # None: where all accounts are
+    queue_endpoint: str | None = None
+
+
 class Settings(BaseSettings):
     """The configuration of one installation; read it with `load_settings`."""
 
@@ -36,7 +47,11 @@ class Settings(BaseSettings):
     state_url: str = Field(
         "./data/state", description="postgresql://…, or a folder for the embedded PostgreSQL (the default)"
     )
-    queue_url: str = Field("postgresql", description="postgresql: the queue in the state database")
+    queue_url: str = Field(
+        "postgresql",
+        description="postgresql (the queue in the state database), az://name or"
+        " https://account.queue.core.windows.net/name (an Azure Storage queue)",
+    )
     universe_path: Path = Field(
         Path("config/universes.yaml"),
         validation_alias=_names("universe_path", "UNIVERSE_PATH"),
@@ -78,7 +93,12 @@ class Settings(BaseSettings):
     azure_storage_account: str | None = Field(
         None,
         validation_alias=_names("azure_storage_account", "AZURE_STORAGE_ACCOUNT", "FETCHER_AZURE_STORAGE_ACCOUNT"),
-        description="the storage account of an az:// lake where no connection string is given",
+        description="the storage account of an az:// lake or queue where no connection string is given",
+    )
+    azure_storage_blob_endpoint: str | None = Field(
+        None,
+        validation_alias=_names("azure_storage_blob_endpoint", "AZURE_STORAGE_BLOB_ENDPOINT"),
+        description="where the account's blobs are, other than https://account.blob.core.windows.net",
     )
     azure_container_name: str | None = Field(
         None,
@@ -89,6 +109,11 @@ class Settings(BaseSettings):
         False,
         validation_alias=_names("use_managed_identity", "USE_MANAGED_IDENTITY"),
         description="sign in to Azure with the managed identity even where a connection string is given",
+    )
+    azure_identity_endpoint: str | None = Field(
+        None,
+        validation_alias=_names("azure_identity_endpoint", "IDENTITY_ENDPOINT"),
+        description="where the managed identity gets its tokens; Functions and Container Apps set IDENTITY_ENDPOINT",
     )
 
     @field_validator("yfinance_quota")
@@ -122,10 +147,39 @@ class Settings(BaseSettings):
         """Let arguments win over the environment; the file's values come last (see `load_settings`)."""
         return init_settings, env_settings, _FileSource(settings_cls)
 
+    def storage_key(self) -> StorageKey | None:
+        """Return what the connection string says; None where there is none or the managed identity is wanted."""
+        if self.azure_storage_connection_string is None or self.use_managed_identity:
+            return None
+        text = self.azure_storage_connection_string.get_secret_value().strip()
+        if text.rstrip(";") == "UseDevelopmentStorage=true":
+            return _EMULATOR
+        fields = dict(part.strip().partition("=")[::2] for part in text.split(";"))
+        account, key = fields.get("AccountName"), fields.get("AccountKey")
+        if not account or not key:
+            raise ConfigError("AZURE_STORAGE_CONNECTION_STRING must have the form AccountName=…;AccountKey=…")
+        suffix, scheme = fields.get("EndpointSuffix"), fields.get("DefaultEndpointsProtocol", "https")
+        standard = {s: f"{scheme}://{account}.{s}.{suffix}" if suffix else None for s in ("blob", "queue")}
+        return StorageKey(
+            account,
+            key,
+            blob_endpoint=fields.get("BlobEndpoint") or standard["blob"],
+            queue_endpoint=fields.get("QueueEndpoint") or standard["queue"],
+        )
+
     def redacted(self) -> dict[str, Any]:
         """Return all settings with secrets and passwords hidden, fit to be shown."""
         shown = {name: (str(v) if v is not None else None) for name, v in self.model_dump().items()}
         return {name: without_secrets(text) if text is not None else None for name, text in shown.items()}
+
+
+# Azurite's account and key, which are the same for all (https://learn.microsoft.com/azure/storage/common/storage-use-azurite).
+_EMULATOR = StorageKey(
+    "devstoreaccount1",
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+    blob_endpoint="http://127.0.0.1:10000/devstoreaccount1",
+    queue_endpoint="http://127.0.0.1:10001/devstoreaccount1",
+)
 
 
 class _FileSource(PydanticBaseSettingsSource):

@@ -163,7 +163,11 @@ def test_a_connection_string_opens_an_azure_lake_without_showing_its_key() -> No
     location = open_location("az://box/some/prefix/", azure(azure_storage_connection_string=CONNECTION))
     assert location.url == "az://box/some/prefix"
     assert location.table_url("curated/bars_1d") == "az://box/some/prefix/curated/bars_1d"
-    assert location.delta_options == {"azure_storage_account_name": "acc", "azure_storage_account_key": "YzRuNHJ5"}
+    assert location.delta_options == {
+        "azure_storage_account_name": "acc",
+        "azure_storage_account_key": "YzRuNHJ5",
+        "azure_storage_endpoint": "https://acc.blob.core.windows.net",
+    }
     assert "YzRuNHJ5" not in repr(location)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
 from quantx.errors import ConfigError, LakeError
-from quantx.settings import Settings
+from quantx.settings import Settings, StorageKey, without_secrets
+
+if TYPE_CHECKING:
+    from obstore.store import AzureConfig
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -124,38 +128,42 @@ def _local_path(url: str) -> Path:
 def _open_azure(url: str, settings: Settings | None) -> LakeLocation:
     parts = urlsplit(url)
     container, prefix = parts.netloc, parts.path.strip("/")
-    secret = settings.azure_storage_connection_string if settings and not settings.use_managed_identity else None
-    if secret is None:
-        account = settings.azure_storage_account if settings else None
-        if account is None:
-            raise ConfigError(
-                "an az:// lake needs AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for the managed identity"
-            )
-        options = {"azure_storage_account_name": account}
-        store = AzureStore(container, prefix=prefix or None, account_name=account)
-        return LakeLocation(f"az://{container}/{prefix}".rstrip("/"), store, options)
-    fields = dict(part.partition("=")[::2] for part in secret.get_secret_value().split(";"))
-    account, key = fields.get("AccountName", ""), fields.get("AccountKey", "")
-    if not account or not key:
-        raise ConfigError("AZURE_STORAGE_CONNECTION_STRING must have the form AccountName=…;AccountKey=…")
-    endpoint = fields.get("BlobEndpoint")
-    if endpoint and urlsplit(endpoint).hostname in _LOOPBACK:
-        # Azurite: Delta's log listing works only with the emulator switch, whose address comes from the environment.
-        origin = urlsplit(endpoint)
-        os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
-        options = {"azure_storage_use_emulator": "true"}
-        store = AzureStore(
-            container,
-            prefix=prefix or None,
-            account_name=account,
-            account_key=key,
-            endpoint=endpoint,
-            client_options={"allow_http": True},
-        )
-    else:
-        options = {"azure_storage_account_name": account, "azure_storage_account_key": key}
-        store = AzureStore(container, prefix=prefix or None, account_name=account, account_key=key)
+    if "@" in container or not container:
+        raise ConfigError(f"the lake's URL {without_secrets(url)!r} must have the form az://container/prefix")
+    key = settings.storage_key() if settings else None
+    options = _key_options(key) if key else _identity_options(settings)
+    store = AzureStore(container, prefix=prefix or None, config=cast("AzureConfig", options))
     return LakeLocation(f"az://{container}/{prefix}".rstrip("/"), store, options)
+
+
+def _key_options(key: StorageKey) -> dict[str, str]:
+    options = {"azure_storage_account_name": key.account, "azure_storage_account_key": key.key}
+    if key.blob_endpoint and urlsplit(key.blob_endpoint).hostname in _LOOPBACK:
+        # Azurite does not know `startFrom`, with which Delta lists its log (Azurite#2619). The emulator switch of
+        # object_store does without, and takes its address from the environment alone.
+        origin = urlsplit(key.blob_endpoint)
+        os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
+        return options | {"azure_storage_use_emulator": "true"}
+    return options | ({"azure_storage_endpoint": key.blob_endpoint} if key.blob_endpoint else {})
+
+
+def _identity_options(settings: Settings | None) -> dict[str, str]:
+    """Return how the objects and the tables are reached without a key.
+
+    A worker may live longer than a token (an hour). So no token is handed over: obstore, Delta and Polars get to know
+    where tokens come from, and each gets a new one five minutes before the old one ends.
+    """
+    if settings is None or settings.azure_storage_account is None:
+        raise ConfigError(
+            "an az:// lake needs AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for the managed identity"
+        )
+    options = {"azure_storage_account_name": settings.azure_storage_account}
+    if settings.azure_storage_blob_endpoint:
+        options["azure_storage_endpoint"] = settings.azure_storage_blob_endpoint.rstrip("/")
+    if settings.azure_identity_endpoint:
+        # Functions and Container Apps have no 169.254.169.254, and deltalake does not read IDENTITY_ENDPOINT itself.
+        options["azure_msi_endpoint"] = settings.azure_identity_endpoint
+    return options
 
 
 def _first_line(error: BaseException) -> str:

@@ -55,6 +55,7 @@ class NotSent(QueueError):
 class TaskQueue(Protocol):
     """A queue with visibility time-outs.
 
+    A body is base64 text of at most 64 KiB (see `messages`): what every queue carries as it is.
     Every operation raises QueueError where the service can't be reached or refuses. What is done to several messages
     at once is done to each for itself: a failure may come after some of them.
     """

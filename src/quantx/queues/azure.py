@@ -1,0 +1,241 @@
+"""The queue in Azure Storage: for a fleet in the cloud, and what Functions and KEDA look at.
+
+The bodies are the base64 text of our messages, as Azure Functions expects it: the SDK must not encode it once more.
+Its retries are the SDK's own; here are shorter waits for them, and one question per message, since the service has no
+batches, asked by a few threads.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.storage.queue import ExponentialRetry, QueueClient
+
+from quantx.errors import QueueError
+from quantx.queues.poison import poison_name, read_record, record_of
+from quantx.queues.protocol import MOST_MESSAGES, Depth, Message, NotSent, Poisoned, check_most
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+_THREADS = 8
+_NEVER = -1  # a message's time to live; without it the service forgets after seven days
+_LAPSED = ("PopReceiptMismatch", "MessageNotFound")
+_REFUSED_ALONE = (400, 413)  # what is wrong with one message says nothing about the others
+_RETRIES = 3
+_CONNECT, _READ = 2, 15  # seconds
+_DELETED_TRIES = 5  # for a queue that is being deleted, a second apart
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Patience(ExponentialRetry):
+    """The SDK's retries with short waits: 0.2, 0.4 and 0.8 seconds, each from half of that to one and a half."""
+
+    def get_backoff_time(self, settings: dict[str, Any]) -> float:
+        return float(0.1 * 2 ** settings["count"] * random.uniform(0.5, 1.5))
+
+
+class AzureQueue:
+    """A TaskQueue in Azure Storage, and its poison queue; both are created at the first use where they are missing.
+
+    Visibility is in whole seconds there and is rounded up.
+    """
+
+    def __init__(self, account_url: str, name: str, credential: dict[str, str] | TokenCredential) -> None:
+        self._url = f"{account_url}/{name}"
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
+        self._queue = _client(account_url, name, credential)
+        self._poison = _client(account_url, poison_name(name), credential)
+
+    def close(self) -> None:
+        """End the threads and close the connections."""
+        self._pool.shutdown()
+        self._queue.close()
+        self._poison.close()
+
+    def send(self, bodies: Sequence[str], delay: float = 0) -> None:
+        """Add messages that never expire, to be seen after `delay` seconds; NotSent tells which the queue has."""
+
+        def send_one(body: str) -> None:
+            self._ask(
+                self._queue,
+                lambda: self._queue.send_message(body, visibility_timeout=math.ceil(delay), time_to_live=_NEVER),
+            )
+
+        results, failures = self._each(send_one, bodies)
+        if failures:
+            raise NotSent(str(failures[0]), results) from failures[0]
+
+    def receive(self, most: int, visibility: float) -> list[Message]:
+        """Return up to `most` messages and hide them for `visibility` seconds."""
+        check_most(most)
+        hidden = max(1, math.ceil(visibility))
+
+        def one_page() -> list[Message]:
+            pages = self._queue.receive_messages(messages_per_page=most, visibility_timeout=hidden).by_page()
+            page = next(pages, iter(()))  # of an empty queue there is none
+            return [Message(m.id, str(m.pop_receipt), m.content or "", m.dequeue_count or 1) for m in page]
+
+        return self._ask(self._queue, one_page)
+
+    def extend(self, messages: Sequence[Message], visibility: float) -> list[Message | None]:
+        """Hide messages for longer; None where this delivery has lapsed."""
+
+        def extend_one(message: Message) -> Message | None:
+            try:
+                updated = self._ask(
+                    self._queue,
+                    lambda: self._queue.update_message(
+                        message.id, message.receipt, visibility_timeout=math.ceil(visibility)
+                    ),
+                )
+            except _Lapsed:
+                return None
+            return replace(message, receipt=str(updated.pop_receipt))
+
+        return self._all(extend_one, messages)
+
+    def delete(self, messages: Sequence[Message]) -> list[bool]:
+        """Remove messages for good; False where this delivery has lapsed."""
+
+        def delete_one(message: Message) -> bool:
+            try:
+                self._ask(self._queue, lambda: self._queue.delete_message(message.id, message.receipt))
+            except _Lapsed:
+                return False
+            return True
+
+        return self._all(delete_one, messages)
+
+    def poison(self, message: Message, reason: str) -> None:
+        """Put a record on the poison queue, then delete the message."""
+        record = record_of(message.body, reason, datetime.now(UTC))
+        self._ask(self._poison, lambda: self._poison.send_message(record, time_to_live=_NEVER))
+        self.delete([message])
+
+    def poisoned(self, most: int) -> list[Poisoned]:
+        """Look at up to `most` records, roughly the oldest first."""
+        check_most(most)
+        found = self._ask(self._poison, lambda: self._poison.peek_messages(max_messages=most))
+        return [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in found]
+
+    def depth(self) -> Depth:
+        """Return how much is waiting, as far as the service tells it, in three requests.
+
+        `total` and `poisoned` are its approximate counts. `visible` is exact below 32 and otherwise `total`, which is
+        never less. `oldest` is of the up to 32 messages at the head of the queue; None where none is visible.
+        """
+        total = self._count(self._queue)
+        seen = self._ask(self._queue, lambda: self._queue.peek_messages(max_messages=MOST_MESSAGES))
+        total = max(total, len(seen))
+        visible = len(seen) if len(seen) < MOST_MESSAGES else total
+        oldest = min((m.inserted_on for m in seen if m.inserted_on is not None), default=None)
+        return Depth(visible, total, oldest, self._count(self._poison))
+
+    def _count(self, client: QueueClient) -> int:
+        return self._ask(client, client.get_queue_properties).approximate_message_count or 0
+
+    def _all(self, one: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        results, failures = self._each(one, items)
+        if failures:
+            raise failures[0]
+        return [results[n] for n in range(len(items))]
+
+    def _each(self, one: Callable[[T], R], items: Sequence[T]) -> tuple[dict[int, R], list[QueueError]]:
+        """Do something to each item, a few at a time; return the results by position, and what failed.
+
+        After a failure that others would meet, too, nothing more is begun: each would wait for its own retries.
+        """
+        results: dict[int, R] = {}
+        failures: list[QueueError] = []
+        stopped = threading.Event()
+
+        def attempt(position: int) -> None:
+            if stopped.is_set():
+                return
+            try:
+                results[position] = one(items[position])
+            except QueueError as error:
+                failures.append(error)
+                cause = error.__cause__
+                if not (isinstance(cause, HttpResponseError) and cause.status_code in _REFUSED_ALONE):
+                    stopped.set()
+
+        if len(items) == 1:
+            attempt(0)
+        else:
+            list(self._pool.map(attempt, range(len(items))))
+        return results, failures
+
+    def _ask(self, client: QueueClient, question: Callable[[], R]) -> R:
+        """Ask the service, and again after creating the queue where it was missing; raise _Lapsed or QueueError."""
+        try:
+            try:
+                return question()
+            except HttpResponseError as error:
+                if _code(error) != "QueueNotFound":
+                    raise
+                _create(client)
+                return question()
+        except AzureError as error:
+            if _code(error) in _LAPSED:
+                raise _Lapsed(_code(error)) from error
+            raise QueueError(f"the queue {self._url}: {_reason(error)}") from error
+
+
+def _client(account_url: str, name: str, credential: dict[str, str] | TokenCredential) -> QueueClient:
+    return QueueClient(
+        account_url,
+        name,
+        credential=credential,
+        retry_policy=_Patience(retry_total=_RETRIES),
+        connection_timeout=_CONNECT,
+        read_timeout=_READ,
+    )
+
+
+class _Lapsed(QueueError):
+    """The message was delivered to another, or is gone."""
+
+
+def _create(client: QueueClient) -> None:
+    """Create a queue unless another does; wait a little where one of that name is being deleted."""
+    for tries_left in reversed(range(_DELETED_TRIES)):
+        try:
+            client.create_queue()
+        except ResourceExistsError as error:
+            if _code(error) != "QueueBeingDeleted":
+                return
+            if tries_left == 0:
+                raise
+            time.sleep(1)
+        else:
+            return
+
+
+def _code(error: AzureError) -> str:
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
+
+
+def _reason(error: AzureError) -> str:
+    """Return the fact and the next step in one line, without what the request was signed with."""
+    lines = str(error.message).strip().splitlines()
+    fact = " ".join(part for part in (_code(error), lines[0] if lines else type(error).__name__) if part)
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if status in (401, 403):
+        return f"{fact}; check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Queue Data Contributor"
+    if status is None:
+        return f"{fact}; check the address, and that the service or the identity can be reached"
+    return fact
