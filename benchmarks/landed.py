@@ -22,7 +22,7 @@ class _Lander(Worker):
 
     def _curate(self, *, everything: bool) -> None:
         if self.progress.landed >= self.expected:
-            self.stopping.set()
+            self.runtime.stop()
 
 
 def settings_in(folder: str | Path) -> Settings:

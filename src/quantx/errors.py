@@ -11,6 +11,7 @@
     │       ├── NotEntitled       the account may not have this
     │       └── MalformedPayload  the vendor sent something that is not what was asked for
     ├── LakeError                 the object store or a table
+    │   └── DamagedObject         an object is missing or is not what was stored
     ├── StateError                PostgreSQL
     └── QueueError                the queue
 
@@ -79,6 +80,10 @@ class MalformedPayload(TerminalProviderError):
 
 class LakeError(QuantxError):
     """The object store or a table could not be read or written."""
+
+
+class DamagedObject(LakeError):
+    """An object is missing, or its bytes are not those that were stored: asking again gives the same."""
 
 
 class StateError(QuantxError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ import yaml
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from quantx.core.model import Quota
 from quantx.errors import ConfigError
 
 _QUOTA = re.compile(r"(\d+(?:\.\d+)?)/(s|min)")
@@ -119,7 +121,7 @@ class Settings(BaseSettings):
     @field_validator("yfinance_quota")
     @classmethod
     def _quota_is_a_rate(cls, value: str) -> str:
-        requests_per_second(value)
+        parse_quota(value)
         return value
 
     @field_validator("log_level")
@@ -232,11 +234,14 @@ def load_settings(**flags: Any) -> Settings:
         raise ConfigError(f"wrong settings: {wrong}") from None
 
 
-def requests_per_second(quota: str) -> float | None:
-    """Return the rate that `2/s` or `200/min` means, None for `unlimited`; ValueError for other texts."""
-    if quota == "unlimited":
+def parse_quota(text: str) -> Quota | None:
+    """Return the quota that `2/s`, `0.5/s` or `200/min` means, None for `unlimited`; ValueError for other texts."""
+    if text == "unlimited":
         return None
-    match = _QUOTA.fullmatch(quota.replace(" ", ""))
+    match = _QUOTA.fullmatch(text.replace(" ", ""))
     if match is None or float(match[1]) <= 0:
-        raise ValueError(f"{quota!r} is no quota; write it as in 2/s, 200/min or unlimited")
-    return float(match[1]) / (1 if match[2] == "s" else 60)
+        raise ValueError(f"{text!r} is no quota; write it as in 2/s, 200/min or unlimited")
+    rate = Fraction(match[1]).limit_denominator(1000)
+    if rate == 0:
+        raise ValueError(f"{text!r} is less than a request in 1000 {match[2]}")
+    return Quota(rate.numerator, rate.denominator * (1.0 if match[2] == "s" else 60.0))

@@ -23,14 +23,17 @@ from quantx.core.tables import TABLES
 from quantx.errors import MalformedPayload
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.pipeline.plan import Plan, Scope, plan_backfill, plan_daily
+from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime import Threads
 from quantx.pipeline.settle import Progress
 from quantx.pipeline.work import Worker
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, VendorFrames
 from quantx.queues.postgres import PostgresQueue
 from quantx.settings import load_settings
 from quantx.state.database import Database
+from quantx.state.postgres import PostgresState
+from quantx.state.protocol import Plan
 
 Bar = tuple[float | None, ...]  # open, high, low, close, volume
 
@@ -67,6 +70,9 @@ class Tape:
         for day in calendar("XNYS").sessions(start, end):
             level = 100.0 + day.day
             bars[day] = (level, level + 1, level - 1, level + 0.5, 1000.0)
+
+    def prepare(self) -> None:
+        """Nothing has to be loaded."""
 
     def fetch(self, symbol: str, window: Window) -> Payload:
         self.asked.append((symbol, window))
@@ -111,12 +117,24 @@ class Tape:
 
 
 @dataclass
+class StateWith:
+    """A state with some of its parts replaced."""
+
+    real: Any
+    parts: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return self.parts[name] if name in self.parts else getattr(self.real, name)
+
+
+@dataclass
 class Desk:
     """A platform and its vendor, with the few moves that tests make."""
 
     platform: Platform
     tape: Tape
     clock: StoppedClock
+    database: Database
 
     def backfill(self, *symbols: str, start: str = "2024-01-02", end: str = "2024-01-12") -> Plan:
         window = Window(date.fromisoformat(start), date.fromisoformat(end))
@@ -129,13 +147,18 @@ class Desk:
         return Worker(platform or self.platform).run(task_ids=plan.task_ids if plan else None)
 
     def with_(self, **parts: Any) -> Platform:
-        return replace(self.platform, **parts)
+        """The platform of another worker, with some of its parts replaced."""
+        return replace(self.platform, runtime=Threads(), **parts)
+
+    def with_state(self, **parts: Any) -> Platform:
+        """The platform of another worker, with some parts of its state replaced."""
+        return self.with_(state=StateWith(self.platform.state, parts))
 
     def rows(self, table: str = "bars_1d") -> pl.DataFrame:
         return self.platform.tables[table].scan().collect().sort(list(TABLES[table].sort))
 
     def sql(self, statement: str, *values: object) -> list[dict[str, Any]]:
-        with self.platform.database.transaction() as connection:
+        with self.database.transaction() as connection:
             cursor = connection.execute(statement, values)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
@@ -179,12 +202,12 @@ def open_desk(database: Database, folder: Path) -> Desk:
         clock=clock,
         location=location,
         tables=open_tables(location, TABLES),
-        database=database,
+        state=PostgresState(database),
         queue=PostgresQueue(database),
         providers={"tape": tape},
         quotas={},
     )
-    return Desk(platform, tape, clock)
+    return Desk(platform, tape, clock, database)
 
 
 @pytest.fixture(scope="session", name="open_desk")

@@ -16,13 +16,11 @@ from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
 from quantx.lake.store import open_location
-from quantx.pipeline.curate import _LOCK as CURATOR
 from quantx.pipeline.curate import curate_landed, current_rows
 from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
 from quantx.pipeline.work import Worker
-from quantx.state.database import Database
 
 D10, D11, D12, D16 = (date(2024, 1, day) for day in (10, 11, 12, 16))
 
@@ -46,20 +44,17 @@ class DyingTable:
         raise Dies
 
 
-class DyingDatabase:
-    """A state in whose n-th transaction from now the process dies."""
+class DyingRounds:
+    """Rounds at whose end the process dies before it is recorded."""
 
-    def __init__(self, real: Database, left: int) -> None:
-        self._real, self._left = real, left
+    def __init__(self, real: Any) -> None:
+        self._real = real
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def transaction(self) -> Any:
-        self._left -= 1
-        if self._left == 0:
-            raise Dies
-        return self._real.transaction()
+    def finish(self, *arguments: Any) -> None:
+        raise Dies
 
 
 def _two_rounds_of_changes(desk: Any) -> None:
@@ -129,8 +124,8 @@ def test_a_round_interrupted_at_a_commit_is_repeated_to_the_same_tables(
 def test_a_round_interrupted_before_the_state_is_written(undisturbed: dict[str, list[Any]], desk: Any) -> None:
     _two_rounds_of_changes(desk)
     plan = desk.daily("AAA", "BBB")
-    with pytest.raises(Dies):  # 1: landings, 2: the round begins, 3: its end
-        desk.work(plan, desk.with_(database=DyingDatabase(desk.platform.database, 3)))
+    with pytest.raises(Dies):
+        desk.work(plan, desk.with_state(rounds=DyingRounds(desk.platform.state.rounds)))
     versions = desk.versions()
     assert desk.rows("quarantine").height == 1
     desk.work(plan)
@@ -153,7 +148,7 @@ def test_one_process_at_a_time_has_the_role(desk: Any) -> None:
     holds, free = threading.Event(), threading.Event()
 
     def curator() -> None:
-        with desk.platform.database.exclusive(7_013_002) as mine:
+        with desk.platform.state.exclusive("curator") as mine:
             assert mine
             holds.set()
             free.wait(10)
@@ -353,11 +348,9 @@ def test_hot_bars_are_the_recent_sessions(desk: Any) -> None:
     assert all(ours[row["date"]] == row["close"] for row in hot)
 
 
-def test_a_damaged_raw_object_stops_the_curator_and_tells_where(desk: Any) -> None:
-    from pathlib import Path
-
+@pytest.mark.parametrize("left", [*range(0, 100, 10), None])
+def test_a_damaged_or_missing_raw_object_is_quarantined_and_asked_for_again(left: int | None, desk: Any) -> None:
     plan = desk.backfill("AAA")
-    desk.platform.queue.receive(32, 0.001)
     broken = desk.with_(
         tables={
             **desk.platform.tables,
@@ -367,14 +360,19 @@ def test_a_damaged_raw_object_stops_the_curator_and_tells_where(desk: Any) -> No
     with pytest.raises(Dies):
         desk.work(plan, broken)
     (raw,) = Path(desk.platform.location.url.removeprefix("file://")).rglob("raw/**/*.parquet")
-    whole = raw.read_bytes()
-    raw.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(LakeError, match=raw.name):
-        curate_landed(desk.platform, everything=True)
-    assert desk.rows().is_empty()
-    raw.write_bytes(whole)
+    if left is None:
+        raw.unlink()
+    else:
+        raw.write_bytes(raw.read_bytes()[: raw.stat().st_size * left // 100])
     curate_landed(desk.platform, everything=True)
+    assert desk.rows().is_empty()
+    assert (desk.task("AAA")["state"], desk.task("AAA")["attempts"]) == ("pending", 1)
+    (rejected,) = desk.rows("quarantine").iter_rows(named=True)
+    assert (rejected["rules"], rejected["raw"]) == ("raw_object_readable", raw.stem)
+    desk.work(plan)
+    assert desk.task("AAA")["state"] == "done"
     assert desk.rows().height == 9
+    assert len(desk.tape.asked) == 2
 
 
 def test_files_stay_few(desk: Any) -> None:
@@ -395,7 +393,7 @@ def test_status_and_manifest_tell_what_happened(desk: Any) -> None:
     desk.tape.answers["BBB"] = [TransientProviderError("502")] * 2
     desk.work(desk.backfill("AAA", "BBB"))
     status = status_of(desk.platform)
-    assert status["tasks"] == {"pending": 0, "leased": 0, "landed": 0, "done": 1, "failed": 1}
+    assert status["tasks"] == {"pending": 0, "leased": 0, "landed": 0, "done": 1, "failed": 1, "dead": 1}
     assert status["queue"]["total"] == 0
     assert status["runs"][0]["failed"] == 1
     series = {s["symbol"]: s for s in manifest_of(desk.platform)["series"]}
@@ -456,7 +454,7 @@ def test_a_damaged_table_is_a_clear_error(desk: Any) -> None:
 def test_evidence_and_the_good_reply_of_one_task_in_one_round_are_told_apart(desk: Any) -> None:
     desk.tape.answers["AAA"] = [b"<html>not today</html>"]
     desk.backfill("AAA")
-    with desk.platform.database.exclusive(CURATOR) as mine:  # nobody curates before both replies have landed
+    with desk.platform.state.exclusive("curator") as mine:  # nobody curates before both replies have landed
         assert mine is not None
         Worker(desk.platform).run(time_budget=4)
     assert [row["n"] for row in desk.sql("select count(*) as n from landings")] == [2]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from quantx.core.model import Quota
 from quantx.errors import ConfigError
-from quantx.settings import Settings, load_settings, requests_per_second
+from quantx.settings import Settings, load_settings, parse_quota
 
 CANARY = "c4n4ry-S3cret"
 
@@ -242,12 +243,19 @@ def test_what_is_no_secret_is_shown() -> None:
     assert set(shown) == set(Settings.model_fields)
 
 
-QUOTAS = {"2/s": 2.0, "200/min": 200 / 60, "0.5/s": 0.5, "1 / min": 1 / 60, "unlimited": None}
+QUOTAS = {
+    "2/s": Quota(2, 1),
+    "200/min": Quota(200, 60),
+    "0.5/s": Quota(1, 2),
+    "2.5/s": Quota(5, 2),
+    "1 / min": Quota(1, 60),
+    "unlimited": None,
+}
 
 
-@pytest.mark.parametrize(("text", "rate"), QUOTAS.items(), ids=QUOTAS)
-def test_a_quota_is_a_number_of_requests_per_second(text: str, rate: float | None) -> None:
-    assert requests_per_second(text) == (None if rate is None else pytest.approx(rate))
+@pytest.mark.parametrize(("text", "quota"), QUOTAS.items(), ids=QUOTAS)
+def test_a_quota_is_a_number_of_requests_in_a_time(text: str, quota: Quota | None) -> None:
+    assert parse_quota(text) == quota
 
 
 @pytest.mark.parametrize(
@@ -255,7 +263,7 @@ def test_a_quota_is_a_number_of_requests_per_second(text: str, rate: float | Non
 )
 def test_other_texts_are_no_quota(text: str) -> None:
     with pytest.raises(ValueError, match="is no quota; write it as in 2/s"):
-        requests_per_second(text)
+        parse_quota(text)
 
 
 def test_every_setting_is_described() -> None:

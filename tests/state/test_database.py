@@ -30,11 +30,11 @@ def test_an_empty_database_gets_the_schema(database: Database) -> None:
 
 def test_opening_again_changes_nothing(empty_database_url: str) -> None:
     first = Database(empty_database_url)
-    first.rows("series.close_quota", source="yahoo", seconds=3600, reason="blocked")
+    first.rows("quotas.close", source="yahoo", seconds=3600, reason="blocked")
     before = (tables(first), versions(first))
     second = Database(empty_database_url)
     assert (tables(second), versions(second)) == before
-    assert len(second.rows("series.circuits")) == 1
+    assert len(second.rows("quotas.closed")) == 1
     first.close()
     second.close()
 
@@ -86,17 +86,17 @@ def test_a_migration_that_breaks_leaves_nothing_behind(empty_database_url: str) 
 def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> None:
     def break_off() -> None:
         with database.transaction() as connection:
-            run(connection, "series.close_quota", {"source": "yahoo", "seconds": 3600, "reason": "blocked"})
+            run(connection, "quotas.close", {"source": "yahoo", "seconds": 3600, "reason": "blocked"})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         break_off()
-    assert database.rows("series.circuits") == []
+    assert database.rows("quotas.closed") == []
 
 
 def test_instants_come_back_in_utc(database: Database) -> None:
-    database.rows("series.close_quota", source="yahoo", seconds=3600, reason="blocked")
-    (row,) = database.rows("series.circuits")
+    database.rows("quotas.close", source="yahoo", seconds=3600, reason="blocked")
+    (row,) = database.rows("quotas.closed")
     assert row["closed_until"].utcoffset().total_seconds() == 0
 
 
@@ -135,18 +135,18 @@ def test_an_exclusive_role_is_free_when_its_holder_dies(database: Database, empt
 
 def test_work_within_an_exclusive_role_is_committed(database: Database) -> None:
     with database.exclusive(42):
-        database.rows("series.close_quota", source="yahoo", seconds=3600, reason="blocked")
-    assert len(database.rows("series.circuits")) == 1
+        database.rows("quotas.close", source="yahoo", seconds=3600, reason="blocked")
+    assert len(database.rows("quotas.closed")) == 1
 
 
 def test_connections_that_the_server_dropped_are_replaced(database: Database, empty_database_url: str) -> None:
-    assert database.rows("series.circuits") == []
+    assert database.rows("quotas.closed") == []
     with psycopg.connect(empty_database_url, autocommit=True) as admin:
         admin.execute(
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
-    assert database.rows("series.circuits") == []
+    assert database.rows("quotas.closed") == []
 
 
 def test_the_address_is_shown_without_a_password(empty_database_url: str) -> None:

@@ -80,10 +80,10 @@ def test_a_folder_is_enough_and_nothing_runs_on_afterwards(folder: Path) -> None
 
 def test_what_was_written_is_there_after_a_restart(folder: Path) -> None:
     first = Database(str(folder))
-    first.rows("series.close_quota", source="yahoo", seconds=3600, reason="blocked")
+    first.rows("quotas.close", source="yahoo", seconds=3600, reason="blocked")
     first.close()
     second = Database(f"file://{folder}")
-    assert [row["reason"] for row in second.rows("series.circuits")] == ["blocked"]
+    assert [row["reason"] for row in second.rows("quotas.closed")] == ["blocked"]
     second.close()
 
 
@@ -121,7 +121,7 @@ def test_a_server_whose_owner_was_killed_is_taken_over_and_stopped(folder: Path)
 
 def test_a_server_that_was_killed_is_started_again(folder: Path) -> None:
     first = Database(str(folder))
-    first.rows("series.close_quota", source="yahoo", seconds=3600, reason="blocked")
+    first.rows("quotas.close", source="yahoo", seconds=3600, reason="blocked")
     (server,) = servers(folder)
     process = psutil.Process(server)
     helpers = process.children()
@@ -129,7 +129,7 @@ def test_a_server_that_was_killed_is_started_again(folder: Path) -> None:
     psutil.wait_procs([process, *helpers], timeout=30)
     first.close()
     second = Database(str(folder))
-    assert [row["reason"] for row in second.rows("series.circuits")] == ["blocked"]
+    assert [row["reason"] for row in second.rows("quotas.closed")] == ["blocked"]
     second.close()
 
 

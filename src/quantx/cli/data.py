@@ -25,10 +25,11 @@ from quantx.cli.options import (
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.plan import Plan, Scope, plan_backfill, plan_daily
+from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.platform import Platform, open_platform
 from quantx.pipeline.report import run_totals
 from quantx.pipeline.settle import Progress
+from quantx.state.protocol import UNFINISHED, Plan
 
 Source = Annotated[str, typer.Option(help="The vendor to ask.")]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars.")]
@@ -126,7 +127,8 @@ def work(
 
     Example: quantx work --until-empty --time-budget 1440
     """
-    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    with open_platform(settings, patience=0.8 * (time_budget or 0)) as platform:
         done, _ = _drain(platform, until_empty=until_empty, time_budget=time_budget)
     out.print(
         f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks"
@@ -161,13 +163,14 @@ def _scope(universe: str | None, phase: str | None, symbols: str | None, *, requ
 def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:
     """Work until the plan's tasks have ended, and print what came of them."""
     if enqueue_only:
-        facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped}
+        facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}
         print_json(facts) if json else out.print(
             f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued, {plan.skipped:,} symbols up to date"
+            + (f"; {plan.shared:,} of them are tasks of earlier runs" if plan.shared else "")
         )
         return 0
-    _, stopped = _drain(platform, task_ids=plan.task_ids)
-    return _summarize(platform, plan, stopped=stopped, json=json)
+    _drain(platform, task_ids=plan.task_ids)
+    return _summarize(platform, plan, json=json)
 
 
 def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: Any) -> tuple[Progress, bool]:
@@ -182,18 +185,19 @@ def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: 
             display.update(bar, completed=progress.landed + progress.failed, note=note[:80])
 
         worker = Worker(platform, on_progress=show)
-        with _stops_on_signals(worker.stopping.set):
+        with _stops_on_signals(platform.runtime.stop):
             done = worker.run(task_ids=task_ids, **how)
-    return done, worker.stopping.is_set()
+    return done, platform.runtime.stopping
 
 
-def _summarize(platform: Platform, plan: Plan, *, stopped: bool, json: bool) -> int:
+def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:
     totals = run_totals(platform, plan.run_id)
-    failures = platform.database.rows("runs.run_failures", run_id=plan.run_id)
-    # A later run that wanted the same takes the tasks over; how they ended concerns this one all the same.
-    ended = platform.database.rows("tasks.count_by_state", ids=list(plan.task_ids))
-    failed = any(row["state"] == "failed" for row in ended)
-    report = platform.database.rows("runs.report_of", run_id=plan.run_id)[0]["report"]
+    failures = platform.state.runs.failures(plan.run_id)
+    # Tasks that an earlier run had planned are reported there; how they ended concerns this one all the same.
+    ended = platform.state.tasks.count(plan.task_ids)
+    failed = ended.get("failed", 0) > 0
+    unfinished = sum(ended.get(state, 0) for state in UNFINISHED)
+    report = platform.state.runs.report_of(plan.run_id)
     if json:
         print_json({"run_id": plan.run_id, **totals, "skipped": plan.skipped, "failures": failures, "report": report})
     else:
@@ -202,17 +206,17 @@ def _summarize(platform: Platform, plan: Plan, *, stopped: bool, json: bool) -> 
             f" {totals['rows_new']:,} new rows, {totals['rows_changed']:,} revised, {totals['rows_rejected']:,} rejected;"
             f" {totals['requests']:,} requests"
         )
-        if taken := len(plan.task_ids) - totals["tasks"]:
-            out.print(f"{taken:,} tasks are reported with a later run that wanted the same")
+        if plan.shared:
+            out.print(f"{plan.shared:,} tasks are reported with an earlier run that wanted the same")
         for failure in failures[:10]:
             err.print(f"  {failure['symbol']}: {failure['error_class']}: {failure['last_error']}")
         if len(failures) > 10:
             err.print(f"  … and {len(failures) - 10} more; `quantx tasks list --state failed` shows all")
         if report:
             out.print(f"report: {platform.location.url}/{report}", markup=False)
-    if stopped:
+    if unfinished:
         err.print("stopped before the end; the same command goes on where this one was stopped")
-    return 1 if failures or failed or stopped else 0
+    return 1 if failures or failed or unfinished else 0
 
 
 class _stops_on_signals:  # noqa: N801 — used as a verb

@@ -43,7 +43,7 @@ def init(use_local: UseLocal = False) -> int:
         raise ConfigError(f"cannot write {folder}: {error.strerror}") from error
     with open_platform(settings_for(use_local)) as platform:
         out.print(f"lake    {platform.location.url}")
-        out.print(f"state   {platform.database.shown_url}")
+        out.print(f"state   {platform.state.shown_url}")
     return 0
 
 

@@ -18,10 +18,11 @@ from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
 from quantx.reader.lake import Lake
+from quantx.state.protocol import TaskState
 
 _SHOWN = 40  # rows of a table on the terminal
 
-tasks = typer.Typer(help="Look at the tasks.", no_args_is_help=True)
+tasks = typer.Typer(help="Look at the tasks, and retry those that were given up.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("show-manifest")(exits(show_manifest))
     app.command("query")(exits(query))
     tasks.command("list")(exits(tasks_list))
+    tasks.command("retry")(exits(tasks_retry))
     app.add_typer(tasks, name="tasks")
 
 
@@ -95,7 +97,10 @@ def show_manifest(
 
 
 def tasks_list(
-    state: Annotated[str | None, typer.Option(help="pending, leased, landed, done or failed.")] = None,
+    state: Annotated[TaskState | None, typer.Option(help="Only the tasks in this state.")] = None,
+    dead: Annotated[
+        bool, typer.Option("--dead", help="What was given up and not retried, and the poison queue's messages.")
+    ] = False,
     run: Annotated[str | None, typer.Option(help="Only the tasks of this run.")] = None,
     most: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest first.")] = 50,
     json: Json = False,
@@ -103,13 +108,11 @@ def tasks_list(
 ) -> int:
     """List tasks, the newest first.
 
-    Example: quantx tasks list --state failed
+    Example: quantx tasks list --dead
     """
-    states = ("pending", "leased", "landed", "done", "failed")
-    if state is not None and state not in states:
-        raise ConfigError(f"--state {state!r} must be one of {', '.join(states)}")
     with open_platform(settings_for(use_local)) as platform:
-        rows = platform.database.rows("tasks.list_tasks", state=state, run_id=run, most=most)
+        rows = platform.state.tasks.listed(state, run, most, dead=dead)
+        poison = [vars(p) for p in platform.queue.poisoned(min(most, 32))] if dead else []
     columns = [
         "id",
         "kind",
@@ -123,7 +126,32 @@ def tasks_list(
         "rows_rejected",
         "last_error",
     ]
-    print_json(rows) if json else print_table("tasks", rows, columns)
+    if json:
+        print_json({"tasks": rows, "poison": poison} if dead else rows)
+        return 0
+    print_table("tasks", rows, columns)
+    if poison:
+        print_table("poison queue", poison)
+    return 0
+
+
+def tasks_retry(
+    ids: Annotated[list[int] | None, typer.Option("--id", help="Only this task; may be given several times.")] = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Ask again for what was given up: dead tasks get a run of their own, which `quantx work` carries out.
+
+    Example: quantx tasks retry --id 17
+    """
+    from quantx.pipeline.plan import plan_retry
+
+    with open_platform(settings_for(use_local)) as platform:
+        plan = plan_retry(platform, ids)
+    facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids)}
+    print_json(facts) if json else out.print(
+        f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued again" if plan.task_ids else "no dead tasks"
+    )
     return 0
 
 

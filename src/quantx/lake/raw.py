@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quantx.core.model import Payload
-from quantx.errors import LakeError
+from quantx.errors import DamagedObject
 from quantx.lake.store import LakeLocation
 
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -66,16 +66,16 @@ def write_batch(location: LakeLocation, path: str, batch: Sequence[Landing]) -> 
 
 
 def read_batch(location: LakeLocation, path: str, rows: Sequence[int] | None = None) -> Iterator[Landing]:
-    """Yield the replies of a raw object in order (or those at `rows`); LakeError where one is damaged."""
+    """Yield the replies of a raw object in order (or those at `rows`); DamagedObject where one is not as it was stored."""
     try:
         table = pq.ParquetFile(io.BytesIO(location.get(path)), page_checksum_verification=True).read()
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
-        raise LakeError(f"the raw object {path} is damaged: {error}") from error
+        raise DamagedObject(f"the raw object {path} is damaged: {error}") from error
     if table.schema != SCHEMA:
-        raise LakeError(f"the raw object {path} has other columns than a batch of replies")
+        raise DamagedObject(f"the raw object {path} has other columns than a batch of replies")
     wanted = range(table.num_rows) if rows is None else rows
     if table.num_rows <= max(wanted, default=0):
-        raise LakeError(
+        raise DamagedObject(
             f"the raw object {path} is damaged: it has {table.num_rows} replies, not {max(wanted, default=0) + 1}"
         )
     for i in wanted:
@@ -90,5 +90,5 @@ def read_batch(location: LakeLocation, path: str, rows: Sequence[int] | None = N
             vendor_time=row["vendor_time"].astimezone(UTC) if row["vendor_time"] else None,
         )
         if payload.sha256 != row["sha256"]:
-            raise LakeError(f"row {i} of the raw object {path} does not match its SHA-256")
+            raise DamagedObject(f"row {i} of the raw object {path} does not match its SHA-256")
         yield Landing(row["task_id"], payload)

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
-from quantx.errors import ConfigError, LakeError
+from quantx.errors import ConfigError, DamagedObject, LakeError
 from quantx.settings import Settings, StorageKey, without_secrets
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class LakeLocation:
         """Return the bytes of an object; LakeError where it is missing or the store can't be reached."""
         try:
             return bytes(obstore.get(self.store, path).bytes())
+        except FileNotFoundError as error:
+            raise DamagedObject(f"cannot read {self.url}/{path}: it is missing") from error
         except (obstore.exceptions.BaseError, OSError) as error:
             raise LakeError(f"cannot read {self.url}/{path}: {_first_line(error)}") from error
 

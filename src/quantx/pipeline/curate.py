@@ -1,35 +1,33 @@
 """The curator: landed payloads → rows → one commit per table → coverage, watermarks, hot bars.
 
-One process at a time holds the role (an advisory lock that PostgreSQL frees when its holder dies). Work is done in
-rounds: a round's payloads are fixed in PostgreSQL before it begins and its number is Delta's transaction version, so a
+One process at a time holds the role (a lock that the state frees when its holder dies). Work is done in rounds: a
+round's payloads are fixed in the state before it begins and its number is Delta's transaction version, so a
 round that was interrupted is repeated with the same input, and a table that has it already is left alone.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 import polars as pl
 import structlog
 
-from quantx.core.coverage import Coverage
 from quantx.core.merge import Merge, merge
-from quantx.core.model import Window
+from quantx.core.model import Series
 from quantx.core.prices import PRICES
 from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, Table
-from quantx.errors import LakeError
+from quantx.errors import DamagedObject, LakeError
+from quantx.lake.protocol import CuratedTable
 from quantx.lake.raw import read_batch
-from quantx.lake.table import CommitContext, LakeTable
-from quantx.pipeline.normalized import Landed, Rows, normalize_round
+from quantx.lake.table import CommitContext
+from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
-from quantx.state.database import Row
-from quantx.state.database import run as run_statement
+from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 
 log = structlog.get_logger()
 
-_LOCK = 7_013_002  # advisory lock: the curator of the daily bars
 _DATASET = "bars"
 # Bounds a round's memory: 60 replies of 20 years (300,000 rows), or all of a daily update of 10,000 symbols. As much is
 # worth a round while there is still something to fetch.
@@ -45,14 +43,14 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
     Does nothing where another process has the role, or where too little has landed and `everything` is false. Ends
     after the round in which `stopping` turns true.
     """
-    waiting = platform.database.rows("curation.open_landings")[0]
-    if waiting["landings"] == 0 or (waiting["bytes"] < _ROUND_BYTES and not everything):
+    landings, size = platform.state.rounds.waiting()
+    if landings == 0 or (size < _ROUND_BYTES and not everything):
         return 0
     rows = 0
-    with platform.database.exclusive(_LOCK) as mine:
+    with platform.state.exclusive("curator") as mine:
         if mine is None:
             return 0
-        confirm_lake(platform.location, platform.database)
+        confirm_lake(platform.location, platform.state)
         while round_id := _next_round(platform):
             rows += _curate_round(platform, round_id)
             if stopping():
@@ -65,43 +63,40 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
 
 def _next_round(platform: Platform) -> int | None:
     """Return the round that was interrupted, or a new one with the oldest landings; None where nothing is left."""
-    unfinished = platform.database.rows("curation.unfinished_round", dataset=_DATASET)
-    if unfinished:
-        return int(unfinished[0]["id"])
-    if platform.database.rows("curation.open_landings")[0]["landings"] == 0:
+    rounds = platform.state.rounds
+    unfinished = rounds.unfinished(_DATASET)
+    if unfinished is not None:
+        return unfinished
+    if rounds.waiting()[0] == 0:
         return None
-    above = max(table.committed_round() for table in platform.tables.values())
-    with platform.database.transaction() as connection:
-        round_id: int = run_statement(connection, "curation.start_round", {"dataset": _DATASET, "above": above})[0][
-            "id"
-        ]
-        run_statement(
-            connection, "curation.fill_round", {"round_id": round_id, "dataset": _DATASET, "bytes": _ROUND_BYTES}
-        )
-    return round_id
+    return rounds.start(_DATASET, max(table.committed_round() for table in platform.tables.values()), _ROUND_BYTES)
 
 
 def _curate_round(platform: Platform, round_id: int) -> int:
-    landings = platform.database.rows("curation.round_landings", round_id=round_id)
+    landings = platform.state.rounds.landings(round_id)
+    read, lost = _read(platform, landings)
     by_source: dict[str, list[Landed]] = defaultdict(list)
-    for item in _read(platform, landings):
+    for item in read:
         by_source[item.source].append(item)
-    parts = [(s, normalize_round(s, items, platform.providers[s])) for s, items in by_source.items()]
+    parts = {s: platform.normalize(s, items, platform.providers[s]) for s, items in by_source.items()}
     context = CommitContext(
-        round_id, sorted({row["run_id"] for row in landings}), sorted({row["path"] for row in landings})
+        round_id, sorted({landing.run_id for landing in landings}), sorted({landing.path for landing in landings})
     )
     repeated = platform.tables[BARS_1D.name].committed_round() >= round_id
-    bars = _merge(platform, BARS_1D, [rows.bars for _, rows in parts])
-    actions = _merge(platform, ACTIONS, [rows.actions for _, rows in parts])
+    bars = _merge(platform, BARS_1D, [rows.bars for rows in parts.values()])
+    actions = _merge(platform, ACTIONS, [rows.actions for rows in parts.values()])
     # Replaced rows first: a crash after that repeats the round, and nothing that was believed is ever without a record.
     for table, merged in ((BARS_1D, bars), (ACTIONS, actions)):
         platform.tables[table.revisions.name].commit(context, merged.superseded)
         platform.tables[table.name].commit(context, merged.new, merged.changed)
-    rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for _, rows in parts)])
+    rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for rows in parts.values()), _lost_replies(lost)])
     platform.tables[QUARANTINE.name].commit(context, _not_yet_quarantined(platform, rejected))
     if repeated:
-        bars = _first_try(platform, [rows.bars for _, rows in parts], {i.raw for s in by_source.values() for i in s})
-    _finish(platform, round_id, by_source, dict(parts), bars, rejected)
+        bars = _first_try(platform, [rows.bars for rows in parts.values()], {item.raw for item in read})
+    results = [r for s, items in by_source.items() for r in _task_results(s, items, parts[s], bars, rejected)]
+    results += [TaskResult(x.task_id, "pending", "DamagedObject", why) for x, why in lost if x.malformed is None]
+    facts = [f for s, items in by_source.items() for f in _series_facts(s, items, parts[s])]
+    platform.state.rounds.finish(round_id, results, facts, _hot_bars(bars))
     log.info(
         "round.curated",
         round=round_id,
@@ -114,23 +109,57 @@ def _curate_round(platform: Platform, round_id: int) -> int:
     return bars.new.height + bars.changed.height
 
 
-def _read(platform: Platform, landings: Sequence[Row]) -> Iterable[Landed]:
-    by_path: dict[str, list[Row]] = defaultdict(list)
-    for row in landings:
-        by_path[row["path"]].append(row)
-    for path, rows in by_path.items():
-        replies = read_batch(platform.location, path, [row["raw_row"] for row in rows])
-        for row, reply in zip(rows, replies, strict=True):
-            yield Landed(
-                task_id=row["task_id"],
-                run_id=row["run_id"],
-                source=row["source"],
-                symbol=row["symbol"],
-                window=Window(row["window_start"], row["window_end"]),
-                raw=path.rpartition("/")[2].removesuffix(".parquet"),
+def _read(platform: Platform, landings: Sequence[Landing]) -> tuple[list[Landed], list[tuple[Landing, str]]]:
+    """Return the replies of a round, and those whose raw object is missing or damaged with the reason."""
+    by_path: dict[str, list[Landing]] = defaultdict(list)
+    for landing in landings:
+        by_path[landing.path].append(landing)
+    read: list[Landed] = []
+    lost: list[tuple[Landing, str]] = []
+    for path, wanted in by_path.items():
+        try:
+            replies = list(read_batch(platform.location, path, [landing.row for landing in wanted]))
+        except DamagedObject as error:
+            log.error("raw.damaged", path=path, error=str(error))
+            lost += [(landing, str(error)) for landing in wanted]
+            continue
+        read += [
+            Landed(
+                task_id=landing.task_id,
+                run_id=landing.run_id,
+                source=landing.series.source,
+                symbol=landing.series.symbol,
+                window=landing.window,
+                raw=_ulid(path),
                 payload=reply.payload,
-                malformed=row["malformed"],
+                malformed=landing.malformed,
             )
+            for landing, reply in zip(wanted, replies, strict=True)
+        ]
+    return read, lost
+
+
+def _lost_replies(lost: Sequence[tuple[Landing, str]]) -> pl.DataFrame:
+    """Return the quarantine rows of replies that are not in the raw zone as they were stored."""
+    rows = [
+        (
+            x.series.source,
+            BARS_1D.name,
+            x.series.symbol,
+            None,
+            "raw_object_readable",
+            why,
+            None,
+            _ulid(x.path),
+            x.fetched_at,
+        )
+        for x, why in lost
+    ]
+    return pl.DataFrame(rows, schema=dict(QUARANTINE.schema), orient="row")
+
+
+def _ulid(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".parquet")
 
 
 def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> Merge:
@@ -153,7 +182,7 @@ def _first_try(platform: Platform, parts: Sequence[pl.DataFrame], raws: Iterable
     return Merge(new, changed, replaced, same=incoming.height - came.height)
 
 
-def current_rows(stored: LakeTable, incoming: pl.DataFrame) -> pl.DataFrame:
+def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     """Read the rows of a table that `incoming` may be about: each symbol between its first and its last day.
 
     Symbols of the same years are read together, so that one with old bars does not open the whole table.
@@ -182,84 +211,55 @@ def _not_yet_quarantined(platform: Platform, rejected: pl.DataFrame) -> pl.DataF
     )
 
 
-def _finish(
-    platform: Platform,
-    round_id: int,
-    by_source: Mapping[str, Sequence[Landed]],
-    parts: Mapping[str, Rows],
-    bars: Merge,
-    rejected: pl.DataFrame,
-) -> None:
-    """Record in one transaction what the round has done."""
-    with platform.database.transaction() as connection:
-        for source, items in by_source.items():
-            rows = parts[source]
-            _run_many(connection, "curation.finish_tasks", _task_results(source, items, rows, bars, rejected))
-            _run_many(connection, "curation.cover_series", _series_facts(source, items, rows))
-        fresh = _hot(pl.concat([bars.new, bars.changed]))
-        if fresh.height:
-            columns = ("source", "symbol", "date", *PRICES, "volume", "currency", "known_from")
-            run_statement(connection, "curation.put_hot_bars", {"rows": fresh.select(columns).write_json()})
-            trimmed = {"symbols": fresh["symbol"].unique().to_list(), "days": _HOT_DAYS}
-            run_statement(connection, "curation.trim_hot_bars", trimmed)
-        run_statement(connection, "curation.finish_round", {"round_id": round_id})
-
-
 def _task_results(
     source: str, items: Sequence[Landed], rows: Rows, bars: Merge, rejected: pl.DataFrame
-) -> dict[str, list[object]] | None:
+) -> list[TaskResult]:
     def count(frame: pl.DataFrame) -> dict[str, int]:
         counted = frame.filter(pl.col("source") == source).group_by("symbol").len()
         return dict(zip(counted["symbol"].to_list(), counted["len"].to_list(), strict=True))
 
     new, changed, bad, total = count(bars.new), count(bars.changed), count(rejected), count(rows.bars)
-    good = [item for item in items if item.malformed is None]
-    if not good:
-        return None
-    return {
-        "ids": [i.task_id for i in good],
-        "states": ["failed" if i.task_id in rows.malformed else "done" for i in good],
-        "classes": ["MalformedPayload" if i.task_id in rows.malformed else None for i in good],
-        "errors": [rows.malformed.get(i.task_id) for i in good],
-        "new": [new.get(i.symbol, 0) for i in good],
-        "changed": [changed.get(i.symbol, 0) for i in good],
-        "same": [total.get(i.symbol, 0) - new.get(i.symbol, 0) - changed.get(i.symbol, 0) for i in good],
-        "rejected": [bad.get(i.symbol, 0) for i in good],
-    }
+    results = []
+    for item in items:
+        if item.malformed is not None:  # evidence: its task goes on
+            continue
+        why, fresh, revised = rows.malformed.get(item.task_id), new.get(item.symbol, 0), changed.get(item.symbol, 0)
+        results.append(
+            TaskResult(
+                item.task_id,
+                "done" if why is None else "failed",
+                None if why is None else "MalformedPayload",
+                why,
+                new=fresh,
+                changed=revised,
+                same=total.get(item.symbol, 0) - fresh - revised,
+                rejected=bad.get(item.symbol, 0),
+            )
+        )
+    return results
 
 
-def _series_facts(source: str, items: Sequence[Landed], rows: Rows) -> dict[str, object] | None:
+def _series_facts(source: str, items: Sequence[Landed], rows: Rows) -> list[SeriesFacts]:
     asked = {item.symbol: item.payload.fetched_at for item in items if item.symbol in rows.coverage}
-    if not asked:
-        return None
-    coverage: list[Coverage] = [rows.coverage[s] for s in asked]
-    return {
-        "source": source,
-        "dataset": _DATASET,
-        "timeframe": "1d",
-        "symbols": list(asked),
-        "covered": [_multirange([c.covered] if c.covered else []) for c in coverage],
-        "nothing": [_multirange(c.nothing) for c in coverage],
-        "firsts": [rows.sessions.get(s, (None, None))[0] for s in asked],
-        "through": [c.asked_through for c in coverage],
-        "lasts": [rows.sessions.get(s, (None, None))[1] for s in asked],
-        "asked": list(asked.values()),
-    }
+    return [
+        SeriesFacts(
+            Series(source, _DATASET, "1d", symbol),
+            covered=rows.coverage[symbol].covered,
+            nothing=rows.coverage[symbol].nothing,
+            first_session=rows.sessions.get(symbol, (None, None))[0],
+            watermark=rows.sessions.get(symbol, (None, None))[1],
+            asked_through=rows.coverage[symbol].asked_through,
+            asked_at=at,
+        )
+        for symbol, at in asked.items()
+    ]
 
 
-def _run_many(connection: object, statement: str, values: Mapping[str, object] | None) -> None:
-    if values is not None:
-        run_statement(connection, statement, values)  # type: ignore[arg-type]
-
-
-def _multirange(windows: Iterable[Window]) -> str:
-    """Return the text of a datemultirange."""
-    return "{" + ",".join(f"[{w.start},{w.end}]" for w in windows) + "}"
-
-
-def _hot(rows: pl.DataFrame) -> pl.DataFrame:
-    newest = pl.col("date").max().over("source", "symbol")
-    return rows.filter(pl.col("date") > newest - timedelta(days=_HOT_DAYS))
+def _hot_bars(bars: Merge) -> str:
+    """Return the recent ones of the new and changed bars as JSON."""
+    rows, newest = pl.concat([bars.new, bars.changed]), pl.col("date").max().over("source", "symbol")
+    recent = rows.filter(pl.col("date") > newest - timedelta(days=_HOT_DAYS))
+    return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
 
 
 def _fold(platform: Platform) -> None:

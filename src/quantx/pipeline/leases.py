@@ -1,83 +1,72 @@
-"""Keeping what a worker holds: its leases in PostgreSQL and its messages in the queue, extended while it works."""
+"""Keeping what a worker holds: its leases in the state and its messages in the queue, extended while it works."""
 
 from __future__ import annotations
 
 import threading
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import structlog
 
 from quantx.core.model import FetchTask
 from quantx.errors import QueueError, StateError
 from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime import Runtime
 from quantx.queues.protocol import Message
 
 log = structlog.get_logger()
 
 
 class Leases:
-    """Extends the leases of a batch in the background while the block lasts.
+    """The tasks that a batch holds, with their messages; a task that was claimed as urgent has none.
 
     A lease that could not be extended is dropped: the worker must not touch that task any more, and if it tries, the
     fencing number refuses it.
     """
 
-    def __init__(self, platform: Platform, held: dict[int, tuple[FetchTask, Message]]) -> None:
+    def __init__(self, platform: Platform, tasks: Sequence[FetchTask], messages: Mapping[int, Message]) -> None:
         self._platform = platform
-        self._held = dict(held)
         self._seconds = platform.settings.lease_seconds
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="leases", daemon=True)
+        self._lock = threading.Lock()  # never held while a port is asked
+        self._tasks = {task.id: task for task in tasks}
+        self._messages = {task.id: messages[task.id] for task in tasks if task.id in messages}
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    @contextmanager
+    def kept(self, runtime: Runtime) -> Iterator[None]:
+        """Extend all leases again and again while the block lasts."""
+        with runtime.repeating(self._seconds / 3, self.extend):
+            yield
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def message_of(self, task: FetchTask) -> Message:
-        """Return the task's message with its newest receipt."""
+    def let_go(self, tasks: Sequence[FetchTask]) -> list[Message]:
+        """Stop extending these tasks; return their messages with their newest receipts."""
         with self._lock:
-            return self._held[task.id][1]
+            for task in tasks:
+                self._tasks.pop(task.id, None)
+            found = [self._messages.pop(task.id, None) for task in tasks]
+        return [message for message in found if message is not None]
 
-    def done_with(self, task: FetchTask) -> None:
-        """Stop extending a task."""
-        with self._lock:
-            self._held.pop(task.id, None)
-
-    def _beat(self) -> None:
-        while not self._over.wait(self._seconds / 3):
-            try:
-                self._extend()
-            except (StateError, QueueError) as error:
-                log.warning("lease.not_extended", error=str(error))
+    def extend(self) -> None:
+        """Extend all leases once."""
+        try:
+            self._extend()
+        except (StateError, QueueError) as error:
+            log.warning("lease.not_extended", error=str(error))
 
     def _extend(self) -> None:
         with self._lock:
-            held = dict(self._held)
-        if not held:
+            tasks = list(self._tasks.values())
+        if not tasks:
             return
-        kept = {
-            row["id"]
-            for row in self._platform.database.rows(
-                "tasks.extend_leases",
-                ids=list(held),
-                fences=[task.fence for task, _ in held.values()],
-                lease=self._seconds,
-            )
-        }
-        for task_id, (task, message) in held.items():
-            renewed = self._platform.queue.extend([message], self._seconds)[0] if task_id in kept else None
-            with self._lock:
-                if task_id not in self._held:
-                    continue
-                if renewed is not None:
-                    self._held[task_id] = (task, renewed)
-                elif task_id not in kept:
-                    log.warning("lease.lost", task_id=task_id, symbol=task.series.symbol)
+        kept = self._platform.state.tasks.extend(tasks, self._seconds)
+        with self._lock:
+            for task in tasks:
+                if task.id not in kept and task.id in self._tasks:
+                    del self._tasks[task.id]
+                    self._messages.pop(task.id, None)
+                    log.warning("lease.lost", task_id=task.id, symbol=task.series.symbol)
+            held = dict(self._messages)
+        renewed = self._platform.queue.extend(list(held.values()), self._seconds) if held else []
+        with self._lock:
+            for task_id, message in zip(held, renewed, strict=True):
+                if message is not None and task_id in self._messages:
+                    self._messages[task_id] = message

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.tables import BARS_1D, QUARANTINE
-from quantx.lake.table import LakeTable
+from quantx.lake.protocol import CuratedTable
 from quantx.pipeline.platform import Platform
 
 
@@ -19,7 +19,7 @@ def manifest_of(platform: Platform) -> dict[str, Any]:
     revised = _per_series(platform.tables[BARS_1D.revisions.name])
     rejected = _per_series(platform.tables[QUARANTINE.name])
     series = []
-    for known in platform.database.rows("series.manifest"):
+    for known in platform.state.series.manifest():
         key = (known["source"], known["symbol"])
         found = rows.get(key, {})
         series.append(
@@ -46,6 +46,6 @@ def manifest_of(platform: Platform) -> dict[str, Any]:
     }
 
 
-def _per_series(table: LakeTable, *more: pl.Expr) -> dict[tuple[str, str], dict[str, Any]]:
+def _per_series(table: CuratedTable, *more: pl.Expr) -> dict[tuple[str, str], dict[str, Any]]:
     counted = table.collect(table.scan().group_by("source", "symbol").agg(pl.len().alias("rows"), *more))
     return {(row["source"], row["symbol"]): row for row in counted.iter_rows(named=True)}

@@ -13,14 +13,12 @@ from quantx.core.tables import INSTANT, UNIVERSE_MEMBERS
 from quantx.errors import StateError
 from quantx.lake.table import CommitContext
 from quantx.pipeline.platform import Platform
-from quantx.state.database import run as run_statement
+from quantx.state.protocol import Universe
 from quantx.universes.declared import UniverseSpec, read_declared
 from quantx.universes.refresh import as_table, next_members
 from quantx.universes.sources import MEMBERS, read_members
 
 log = structlog.get_logger()
-
-_LOCK = 7_013_004  # advisory lock: one refresh at a time
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ def refresh_universes(platform: Platform, *, phase: str | None, name: str | None
     """
     declared = read_declared(platform.settings.universe_path)
     selected = declared.select(phase, name)
-    with platform.database.exclusive(_LOCK) as mine:
-        if not mine:
+    with platform.state.exclusive("universes") as mine:
+        if mine is None:
             raise StateError("another process is refreshing universes; try again when it has ended")
         results = [_refresh(platform, p, spec, read_members(spec, declared.path.parent)) for p, spec in selected]
         for each in {p for p, _ in selected}:
@@ -66,19 +64,9 @@ def _refresh(platform: Platform, phase: str, spec: UniverseSpec, listed: pl.Data
     platform.tables[UNIVERSE_MEMBERS.revisions.name].commit(context, superseded)
     table.commit(context, merged.new, merged.changed, gone)
     current = after.filter(pl.col("member_to").is_null())
-    with platform.database.transaction() as connection:
-        facts = {"name": spec.name, "phase": phase, "market": spec.market, "source_type": spec.type}
-        run_statement(connection, "universes.put_universe", {**facts, "members": current.height, "refreshed_at": now})
-        run_statement(connection, "universes.remove_members", {"universe": spec.name})
-        columns = {
-            "symbols": "symbol",
-            "markets": "market",
-            "names": "name",
-            "froms": "member_from",
-            "tos": "member_to",
-        }
-        values = {key: after[column].to_list() for key, column in columns.items()}
-        run_statement(connection, "universes.add_members", {"universe": spec.name, **values})
+    columns = ("symbol", "market", "name", "member_from", "member_to")
+    members = list(after.select(columns).iter_rows())
+    platform.state.universes.put(Universe(spec.name, phase, spec.market, spec.type, now, members))
     were = set(before.filter(pl.col("member_to").is_null())["symbol"])
     are = set(current["symbol"])
     log.info("universe.refreshed", universe=spec.name, members=len(are), joined=len(are - were), left=len(were - are))

@@ -1,29 +1,35 @@
-"""Planning: calendar − coverage = missing sessions → tasks in PostgreSQL → outbox → queue."""
+"""Planning: calendar − coverage = missing sessions → tasks in the state → outbox → queue."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
 
 import structlog
-from psycopg.types.json import Jsonb
 from ulid import ULID
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull
-from quantx.core.model import SETTLED_AFTER, Window
+from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
-from quantx.errors import ConfigError
+from quantx.errors import ConfigError, QueueError
+from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
 from quantx.queues import messages
-from quantx.state.database import run as run_statement
+from quantx.queues.protocol import NotSent
+from quantx.state.protocol import NewRun, Plan, SeriesProgress, Ticket
 
 log = structlog.get_logger()
 
 DATASET = "bars"
 _SEND_AT_ONCE = 500
+_SENDER_PATIENCE = 30.0  # seconds after which another sender takes what this one has not sent
+_PATIENCE = 10.0  # seconds that a trigger waits for the state or the queue
 _LATE_PATIENCE = 3600.0  # seconds before a backfill asks again for sessions that the vendor was late with
+_AT_REST = timedelta(days=30)  # without a bar
+_REST = timedelta(days=7)  # before a daily update asks again what has no bars or was refused
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,6 @@ class Scope:
         """Return the scope as it is kept with the run."""
         named = {"universe": self.universe, "phase": self.phase, "symbols": list(self.symbols)}
         return {k: v for k, v in named.items() if v}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What was planned: the run, its unfinished tasks, and for how many symbols nothing was missing."""
-
-    run_id: str
-    task_ids: tuple[int, ...]
-    skipped: int
 
 
 def plan_backfill(
@@ -72,50 +69,64 @@ def _unanswered(
     platform: Platform, windows: Mapping[str, Window | None], source: str, timeframe: str
 ) -> dict[str, Window | None]:
     """Return the smallest window within each that holds all its sessions which were never answered."""
-    asked = {symbol: window for symbol, window in windows.items() if window is not None}
-    rows = platform.database.rows(
-        "series.uncovered",
-        source=source,
-        dataset=DATASET,
-        timeframe=timeframe,
-        symbols=list(asked),
-        starts=[w.start for w in asked.values()],
-        ends=[w.end for w in asked.values()],
-        now=platform.clock.now(),
-        patience=_LATE_PATIENCE,
-    )
-    gaps: dict[str, list[Window]] = defaultdict(list)
-    for row in rows:
-        gaps[row["symbol"]].append(Window(row["gap_start"], row["gap_end"]))
+    asked = [(Series(source, DATASET, timeframe, symbol), w) for symbol, w in windows.items() if w is not None]
+    gaps = platform.state.series.uncovered(asked, platform.clock.now(), _LATE_PATIENCE)
     return {symbol: missing_hull(found, calendar(venue_of(symbol).calendar)) for symbol, found in gaps.items()}
 
 
-def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:
-    """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen."""
+def plan_daily(
+    platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d", once_in: float = 0
+) -> Plan:
+    """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen.
+
+    A symbol that was asked for its newest session less than `once_in` seconds ago is left alone: a timer that fires
+    twice.
+    """
     symbols = resolve_symbols(platform, scope)
     _check_source(platform, source, timeframe)
     now = platform.clock.now()
-    rows = platform.database.rows(
-        "series.watermarks", source=source, dataset=DATASET, timeframe=timeframe, symbols=list(symbols), now=now
-    )
-    known = {row["symbol"]: row for row in rows}
+    known = platform.state.series.progress(source, DATASET, timeframe, symbols)
     windows: dict[str, Window | None] = {}
     for symbol in symbols:
-        row = known.get(symbol)
-        watermark = row["watermark"] if row else None
-        at_rest = row is not None and row["at_rest"]
-        windows[symbol] = (
-            None if at_rest else daily_window(watermark, now, lookback, calendar(venue_of(symbol).calendar))
-        )
+        sessions, progress = calendar(venue_of(symbol).calendar), known.get(symbol)
+        final = sessions.last_closed(now, SETTLED_AFTER)
+        if progress is None:
+            windows[symbol] = daily_window(None, now, lookback, sessions)
+        elif not _rests(progress, now) and not _was_asked(progress, final, now, once_in):
+            windows[symbol] = daily_window(progress.watermark, now, lookback, sessions)
     return _add_run(platform, "daily", source, timeframe, symbols, windows, {**scope.describe(), "lookback": lookback})
+
+
+def _rests(progress: SeriesProgress, now: datetime) -> bool:
+    """Tell whether asking daily is useless: the vendor has had nothing for a month, or does not know the symbol."""
+    if progress.asked_at is None or progress.asked_at <= now - _REST:
+        return False
+    if progress.refused:
+        return True
+    asked, last = progress.asked_through, progress.watermark
+    return asked is not None and last is not None and asked - last > _AT_REST
+
+
+def _was_asked(progress: SeriesProgress, final: date | None, now: datetime, once_in: float) -> bool:
+    if progress.asked_at is None or progress.asked_through is None or final is None:
+        return False
+    return progress.asked_through >= final and progress.asked_at > now - timedelta(seconds=once_in)
+
+
+def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:
+    """Plan dead tasks (those of `task_ids`, or all) once more, as a run of their own."""
+    request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}
+    plan = platform.state.tasks.retry(NewRun(str(ULID()), "manual", "any", request), task_ids)
+    _send(platform, plan)
+    return plan
 
 
 def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
     """Return the canonical symbols of a scope; everything that is enabled where it names nothing."""
     if scope.symbols:
         return tuple(dict.fromkeys(parse_symbol(s) for s in scope.symbols))
-    rows = platform.database.rows("universes.current_symbols", universe=scope.universe, phase=scope.phase)
-    if not rows:
+    symbols = platform.state.universes.symbols(scope.universe, scope.phase)
+    if not symbols:
         wanted = (
             f"universe {scope.universe!r}"
             if scope.universe
@@ -123,22 +134,51 @@ def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
             if scope.phase
             else "universe"
         )
-        known = ", ".join(row["name"] for row in platform.database.rows("universes.list_universes")) or "none yet"
+        known = ", ".join(row["name"] for row in platform.state.universes.listed()) or "none yet"
         raise ConfigError(f"no {wanted} with members (known: {known}); run `quantx refresh-universe` or give --symbols")
-    return tuple(row["symbol"] for row in rows)
+    return tuple(symbols)
 
 
 def send_outbox(platform: Platform) -> int:
     """Hand all planned tasks to the queue; return how many. A crash in between sends some twice, and loses none."""
     sent = 0
-    while True:
-        with platform.database.transaction() as connection:
-            rows = run_statement(connection, "tasks.take_outbox", {"most": _SEND_AT_ONCE})
-            if not rows:
-                return sent
-            platform.queue.send([messages.encode(row) for row in rows])
-            run_statement(connection, "tasks.clear_outbox", {"ids": [row["task_id"] for row in rows]})
-            sent += len(rows)
+    while tickets := platform.state.tasks.to_send(_SEND_AT_ONCE, _SENDER_PATIENCE):
+        left = {ticket.task_id: _message(ticket) for ticket in tickets}
+        Patience(platform.runtime, _PATIENCE).insist(partial(_send_messages, platform, left))
+        sent += len(tickets)
+    return sent
+
+
+def _send_messages(platform: Platform, left: dict[int, str]) -> None:
+    """Send the messages, and drop from `left` what the queue has accepted, also where it has not accepted all."""
+    ids = list(left)
+    try:
+        platform.queue.send(list(left.values()))
+    except NotSent as error:
+        _forget(platform, left, [ids[k] for k in error.sent])
+        raise
+    _forget(platform, left, ids)
+
+
+def _forget(platform: Platform, left: dict[int, str], sent: Sequence[int]) -> None:
+    for task_id in sent:
+        del left[task_id]
+    platform.state.tasks.sent(sent)
+
+
+def _message(ticket: Ticket) -> str:
+    series, window = ticket.series, ticket.window
+    return messages.encode(
+        {
+            "task_id": ticket.task_id,
+            "run_id": ticket.run_id,
+            "source": series.source,
+            "symbol": series.symbol,
+            "timeframe": series.timeframe,
+            "window_start": window.start,
+            "window_end": window.end,
+        }
+    )
 
 
 def _check_source(platform: Platform, source: str, timeframe: str) -> None:
@@ -155,34 +195,24 @@ def _add_run(
     source: str,
     timeframe: str,
     symbols: Sequence[str],
-    windows: dict[str, Window | None],
+    windows: Mapping[str, Window | None],
     request: dict[str, object],
 ) -> Plan:
     """Record the run, its tasks and their outbox rows in one transaction, then send."""
-    run_id = str(ULID())
     wanted = {symbol: window for symbol, window in windows.items() if window is not None}
-    skipped = len(symbols) - len(wanted)
-    with platform.database.transaction() as connection:
-        run_statement(
-            connection,
-            "runs.add_run",
-            {"id": run_id, "kind": kind, "source": source, "request": Jsonb(request), "skipped": skipped},
-        )
-        rows = run_statement(
-            connection,
-            "tasks.add_tasks",
-            {
-                "run_id": run_id,
-                "kind": kind,
-                "source": source,
-                "dataset": DATASET,
-                "timeframe": timeframe,
-                "symbols": list(wanted),
-                "starts": [w.start for w in wanted.values()],
-                "ends": [w.end for w in wanted.values()],
-            },
-        )
-        run_statement(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in rows if row["created"]]})
-    log.info("run.planned", run_id=run_id, kind=kind, tasks=len(rows), skipped=skipped)
-    send_outbox(platform)
-    return Plan(run_id, tuple(row["id"] for row in rows), skipped)
+    run = NewRun(str(ULID()), kind, source, request, skipped=len(symbols) - len(wanted))
+    patience = Patience(platform.runtime, _PATIENCE)
+    plan = patience.insist(lambda: platform.state.tasks.plan(run, DATASET, timeframe, wanted))
+    log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
+    _send(platform, plan)
+    return plan
+
+
+def _send(platform: Platform, plan: Plan) -> None:
+    try:
+        send_outbox(platform)
+    except QueueError as error:
+        raise QueueError(
+            f"the tasks of run {plan.run_id} are planned, but the queue does not take them: {error}; nothing is lost: the"
+            " next trigger or any worker sends them"
+        ) from error

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from ulid import ULID
 
-from quantx.core.model import Clock
+from quantx.core.model import Clock, Quota
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError
+from quantx.lake.protocol import CuratedTable
 from quantx.lake.store import LakeLocation, open_location
-from quantx.lake.table import LakeTable, open_tables
+from quantx.lake.table import open_tables
+from quantx.pipeline.normalized import Landed, Rows, normalize_round
+from quantx.pipeline.patience import Patience
+from quantx.pipeline.runtime import Runtime, Threads
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import open_providers
-from quantx.queues.postgres import PostgresQueue
+from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
-from quantx.settings import Settings, requests_per_second
-from quantx.state.database import Database, Row
+from quantx.settings import Settings, parse_quota
+from quantx.state.postgres import open_state
+from quantx.state.protocol import State
 
 
-class SystemClock:
-    """The machine's clock."""
+class StateClock:
+    """The state's clock: one for all workers, whatever their machines' clocks say or jump to."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Ask the state for the time; in between, seconds are counted."""
+        self._at, self._then = self._state.now(), time.monotonic()
 
     def now(self) -> datetime:
         """Return the current instant, aware and in UTC."""
-        return datetime.now(UTC)
+        return self._at + timedelta(seconds=time.monotonic() - self._then)
 
 
 @dataclass(frozen=True)
@@ -37,11 +51,13 @@ class Platform:
     settings: Settings
     clock: Clock
     location: LakeLocation
-    tables: Mapping[str, LakeTable]
-    database: Database
+    tables: Mapping[str, CuratedTable]
+    state: State
     queue: TaskQueue
     providers: Mapping[str, Provider]
-    quotas: Mapping[str, float | None]  # requests per second by source, None: unlimited
+    quotas: Mapping[str, Quota | None]  # by source; None: unlimited
+    runtime: Runtime = field(default_factory=Threads)
+    normalize: Callable[[str, Sequence[Landed], Provider], Rows] = normalize_round
 
 
 _LAKE_ID = "meta/lake_id"
@@ -50,56 +66,70 @@ _STATE_ID = "meta/state_id"  # the state that may write
 
 @contextmanager
 def open_platform(
-    settings: Settings, providers: Callable[[Settings, Clock], Mapping[str, Provider]] = open_providers
+    settings: Settings,
+    providers: Callable[[Settings, Clock], Mapping[str, Provider]] = open_providers,
+    *,
+    patience: float = 0,
 ) -> Iterator[Platform]:
-    """Open the lake, the state and the queue that the settings name, and close them at the end."""
-    if settings.queue_url != "postgresql":
-        raise ConfigError(f"QUANTX_QUEUE_URL is {settings.queue_url!r}; the only queue so far is `postgresql`")
-    location = open_location(settings.lake_url, settings)
-    clock = SystemClock()
-    database = Database(settings.state_url)
+    """Open the lake, the state and the queue that the settings name, and close them at the end.
+
+    Where one of them can't be reached, try again for `patience` seconds.
+    """
+    runtime = Threads()
+    state, platform = Patience(runtime, patience).insist(lambda: _open(settings, providers, runtime))
     try:
-        confirm_lake(location, database)
-        yield Platform(
+        yield platform
+    finally:
+        state.close()
+
+
+def _open(
+    settings: Settings, providers: Callable[[Settings, Clock], Mapping[str, Provider]], runtime: Runtime
+) -> tuple[State, Platform]:
+    location = open_location(settings.lake_url, settings)
+    state = open_state(settings.state_url)
+    try:
+        confirm_lake(location, state)
+        clock = StateClock(state)
+        return state, Platform(
             settings=settings,
             clock=clock,
             location=location,
             tables=open_tables(location, TABLES),
-            database=database,
-            queue=PostgresQueue(database),
+            state=state,
+            queue=open_queue(settings, state.database),
             providers=providers(settings, clock),
-            quotas={"yahoo": requests_per_second(settings.yfinance_quota)},
+            quotas={"yahoo": parse_quota(settings.yfinance_quota)},
+            runtime=runtime,
         )
-    finally:
-        database.close()
+    except BaseException:
+        state.close()
+        raise
 
 
-def confirm_lake(location: LakeLocation, database: Database) -> None:
+def confirm_lake(location: LakeLocation, state: State) -> None:
     """Refuse to go on where this state and this lake do not belong together; ConfigError says what to do.
 
     A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
     lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
     """
-    fresh = not database.rows("runs.bound_lake")
+    fresh = state.bound_lake() is None
     if not fresh and not location.has(_LAKE_ID):
         raise ConfigError(
-            f"there is no lake in {location.url}, and the state in {database.shown_url} remembers one; bring it back, or"
+            f"there is no lake in {location.url}, and the state in {state.shown_url} remembers one; bring it back, or"
             " remove that state as well: then all is asked for again"
         )
     lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
-    rows: list[Row] = []
-    while not rows:  # empty where another process bound the two at the same moment
-        rows = database.rows("runs.bind_lake", id=lake_id, state_id=str(ULID()))
-    bound = rows[0]
-    if bound["id"] != lake_id:
+    bound_to, state_id = state.bind_lake(lake_id, str(ULID()))
+    if bound_to != lake_id:
         raise ConfigError(
-            f"the state in {database.shown_url} belongs to another lake than {location.url};"
+            f"the state in {state.shown_url} belongs to another lake than {location.url};"
             " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
         )
     if fresh:
-        location.put(_STATE_ID, bound["state_id"].encode())
-    elif location.get_or_put(_STATE_ID, bound["state_id"].encode()).decode() != bound["state_id"]:
+        location.put(_STATE_ID, state_id.encode())
+    elif location.get_or_put(_STATE_ID, state_id.encode()).decode() != state_id:
         raise ConfigError(
-            f"a newer state has taken over the lake {location.url}, and the one in {database.shown_url} does not know what it"
+            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not know what it"
             " did; use the newer state, or remove this one: an empty state takes the lake over again"
         )

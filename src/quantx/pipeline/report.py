@@ -8,50 +8,54 @@ from typing import Any
 import structlog
 
 from quantx.pipeline.platform import Platform
-from quantx.state.database import Row
+from quantx.state.protocol import EndedRun
 
 log = structlog.get_logger()
-
-_LOCK = 7_013_003  # advisory lock: one process writes reports at a time
 
 
 def report_ended_runs(platform: Platform) -> None:
     """Write `reports/<kind>/<date>/<run>.json` for each run whose last task has ended and that has no report yet."""
-    if not platform.database.rows("runs.runs_to_report"):
+    runs = platform.state.runs
+    if not runs.ended():
         return
-    with platform.database.exclusive(_LOCK) as mine:
-        if not mine:
+    with platform.state.exclusive("reporter") as mine:
+        if mine is None:
             return
-        for run in platform.database.rows("runs.runs_to_report"):
-            path = f"reports/{run['kind']}/{run['created_at'].date()}/{run['id']}.json"
+        for run in runs.ended():
+            path = f"reports/{run.kind}/{run.created_at.date()}/{run.id}.json"
             body = json.dumps(_summary(platform, run), indent=2, default=str)
             platform.location.put(path, body.encode())
-            platform.database.rows("runs.finish_run", run_id=run["id"], report=path)
-            log.info("run.ended", run_id=run["id"], report=path)
+            runs.finish(run.id, path)
+            log.info("run.ended", run_id=run.id, report=path)
 
 
 def run_totals(platform: Platform, run_id: str) -> dict[str, int]:
-    """Return the counts of a run: tasks, success, failed, requests and rows."""
-    return dict(platform.database.rows("runs.run_totals", run_id=run_id)[0])
+    """Return the counts of a run: tasks, success, failed, requests and rows_new, _changed, _same, _rejected."""
+    totals = platform.state.runs.totals(run_id)
+    counts = {"tasks": totals.tasks, "success": totals.success, "failed": totals.failed, "requests": totals.requests}
+    return counts | {f"rows_{kind}": rows for kind, rows in totals.rows.items()}
 
 
-def _summary(platform: Platform, run: Row) -> dict[str, Any]:
-    totals = run_totals(platform, run["id"])
-    now = platform.clock.now()
+def _summary(platform: Platform, run: EndedRun) -> dict[str, Any]:
+    totals, now = platform.state.runs.totals(run.id), platform.clock.now()
+    landed_after = None if totals.landed_at is None else totals.landed_at - run.created_at
     return {
         "timestamp": now.isoformat(),
-        "type": run["kind"],
-        "run_id": run["id"],
-        "source": run["source"],
-        "request": run["request"],
-        "started_at": run["created_at"].isoformat(),
-        "duration_seconds": round((now - run["created_at"]).total_seconds(), 3),
-        "symbols_processed": totals["tasks"],
-        "results": {"success": totals["success"], "failed": totals["failed"], "skipped": run["skipped"]},
-        "requests": totals["requests"],
-        "rows": {k.removeprefix("rows_"): v for k, v in totals.items() if k.startswith("rows_")},
+        "type": run.kind,
+        "run_id": run.id,
+        "source": run.source,
+        "request": run.request,
+        "started_at": run.created_at.isoformat(),
+        "duration_seconds": round((now - run.created_at).total_seconds(), 3),
+        "fetched_after_seconds": None if landed_after is None else round(landed_after.total_seconds(), 3),
+        "symbols_processed": totals.tasks,
+        "results": {"success": totals.success, "failed": totals.failed, "skipped": run.skipped},
+        "requests": totals.requests,
+        "rows": dict(totals.rows),
+        "revisions": totals.rows.get("changed", 0),
+        "rejected_rows": totals.rows.get("rejected", 0),
         "failures": [
             {"symbol": f["symbol"], "class": f["error_class"], "error": f["last_error"], "attempts": f["attempts"]}
-            for f in platform.database.rows("runs.run_failures", run_id=run["id"])
+            for f in platform.state.runs.failures(run.id)
         ],
     }

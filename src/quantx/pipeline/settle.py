@@ -6,17 +6,26 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import structlog
 from ulid import ULID
 
 from quantx.core.model import FetchTask, Payload
-from quantx.errors import MalformedPayload, ProviderError, RateLimited, TerminalProviderError, UnknownSymbol
+from quantx.errors import (
+    MalformedPayload,
+    ProviderError,
+    RateLimited,
+    StateError,
+    TerminalProviderError,
+    UnknownSymbol,
+)
 from quantx.lake.raw import Landing, raw_path, write_batch
 from quantx.pipeline.leases import Leases
+from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
-from quantx.state.database import run as run_statement
+from quantx.queues.protocol import Message
+from quantx.state.protocol import LandedReply, RawObject
 
 log = structlog.get_logger()
 
@@ -52,114 +61,105 @@ class Outcome:
         return self.payload
 
 
+def close_vendor(platform: Platform, source: str, error: RateLimited) -> None:
+    """Have the whole fleet leave a vendor alone for as long as it asks for; of several closures the longest counts."""
+    wait = _WAIT_WHEN_LIMITED if error.retry_after is None else error.retry_after
+    seconds = min(max(wait, _SHORTEST_CLOSURE), _LONGEST_CLOSURE)
+    log.warning("vendor.closed", source=source, seconds=seconds, reason=str(error))
+    try:
+        platform.state.quotas.close(source, seconds, str(error))
+    except StateError as outage:  # the next refusal closes it
+        log.warning("vendor.not_closed", source=source, error=str(outage))
+
+
 def settle(
-    platform: Platform, outcomes: Sequence[Outcome], leases: Leases, progress: Progress, *, stopping: bool
+    platform: Platform,
+    outcomes: Sequence[Outcome],
+    leases: Leases,
+    progress: Progress,
+    patience: Patience,
+    *,
+    stopping: bool,
 ) -> None:
     """Store what came, then land, retry, delay or give up each task.
 
-    Messages are deleted only after the reply is stored and PostgreSQL says so.
+    Messages are deleted only after the reply is stored and the state says so.
     """
     by_source: dict[str, list[tuple[Outcome, Payload]]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.reply is not None:
             by_source[outcome.task.series.source].append((outcome, outcome.reply))
     for source, kept in by_source.items():
-        landed = _land(platform, source, kept)
+        landed = _land(platform, source, kept, patience)
         progress.landed += len(landed)
-        for outcome, _ in kept:
-            if outcome.task.id in landed:
-                platform.queue.delete([leases.message_of(outcome.task)])
-                leases.done_with(outcome.task)
-    limits = [(o.task.series.source, o.error) for o in outcomes if isinstance(o.error, RateLimited)]
-    limits.sort(key=lambda limit: limit[1].retry_after or 0.0)
-    for source, longest in dict(limits).items():
-        _close_vendor(platform, source, longest)
+        _delete(platform, leases.let_go([o.task for o, _ in kept if o.task.id in landed]), patience)
     for outcome in outcomes:
-        if isinstance(outcome.error, RateLimited):
-            progress.last_error = str(outcome.error)
-            _put_back(platform, outcome, leases, asked=True, at_once=stopping)
+        if isinstance(outcome.error, RateLimited) or (outcome.error is None and outcome.payload is None):
+            progress.last_error = str(outcome.error) if outcome.error else progress.last_error
+            _put_back(platform, outcome, leases, patience, at_once=stopping)
         elif outcome.error is not None:
             progress.last_error = str(outcome.error)
-            progress.failed += _count_failure(platform, outcome.task, outcome.error, leases)
-        elif outcome.payload is None:
-            _put_back(platform, outcome, leases, asked=False, at_once=stopping)
+            progress.failed += _count_failure(platform, outcome.task, outcome.error, leases, patience)
 
 
-def _land(platform: Platform, source: str, kept: Sequence[tuple[Outcome, Payload]]) -> set[int]:
+def _land(platform: Platform, source: str, kept: Sequence[tuple[Outcome, Payload]], patience: Patience) -> set[int]:
     """Store replies as one raw object and record them; return the tasks that have landed.
 
     A task whose lease has passed to another worker does not land: its fencing number has risen.
     """
     dataset = kept[0][0].task.series.dataset
     path = raw_path(source, dataset, platform.clock.now().date().isoformat(), str(ULID()))
-    size = write_batch(platform.location, path, [Landing(o.task.id, payload) for o, payload in kept])
-    good = [(row, o.task, payload) for row, (o, payload) in enumerate(kept) if o.error is None]
-    values: dict[str, Any] = {
-        "ids": [task.id for _, task, _ in good],
-        "fences": [task.fence for _, task, _ in good],
-        "rows": [row for row, _, _ in good],
-        "times": [payload.fetched_at for _, _, payload in good],
-        "sizes": [len(payload.body) for _, _, payload in good],
-    }
-    with platform.database.transaction() as connection:
-        stored = {"path": path, "source": source, "dataset": dataset, "payloads": len(kept), "bytes": size}
-        raw_id = run_statement(connection, "curation.add_raw_object", stored)[0]["id"]
-        landed = run_statement(connection, "curation.land", {"raw_id": raw_id, **values})
-        for row, (outcome, payload) in enumerate(kept):
-            if outcome.error is not None:
-                evidence = {"task_id": outcome.task.id, "malformed": str(outcome.error)}
-                evidence |= {"fetched_at": payload.fetched_at, "bytes": len(payload.body)}
-                run_statement(connection, "curation.land_evidence", {"raw_id": raw_id, "raw_row": row, **evidence})
-    log.info("batch.landed", source=source, payloads=len(kept), bytes=size, path=path)
-    return {row["task_id"] for row in landed}
+    batch = [Landing(o.task.id, payload) for o, payload in kept]
+    size = patience.insist(lambda: write_batch(platform.location, path, batch))
+    raw = RawObject(path, source, dataset, len(kept), size)
+    replies = [
+        LandedReply(o.task, row, payload.fetched_at, len(payload.body), str(o.error) if o.error else None)
+        for row, (o, payload) in enumerate(kept)
+    ]
+    landed = patience.insist(lambda: platform.state.tasks.land(raw, replies))
+    log.info("batch.landed", source=source, payloads=len(kept), landed=len(landed), bytes=size, path=path)
+    return landed
 
 
-def _close_vendor(platform: Platform, source: str, error: RateLimited) -> None:
-    wait = _WAIT_WHEN_LIMITED if error.retry_after is None else error.retry_after
-    seconds = min(max(wait, _SHORTEST_CLOSURE), _LONGEST_CLOSURE)
-    platform.database.rows("series.close_quota", source=source, seconds=seconds, reason=str(error))
-    log.warning("vendor.closed", source=source, seconds=seconds, reason=str(error))
+def _delete(platform: Platform, done: Sequence[Message], patience: Patience) -> None:
+    deleted = patience.insist(lambda: platform.queue.delete(done)) if done else []
+    if not all(deleted):  # delivered to another worker meanwhile, which will find the task settled
+        log.warning("message.lease_lost", messages=deleted.count(False))
 
 
-def _put_back(platform: Platform, outcome: Outcome, leases: Leases, *, asked: bool, at_once: bool) -> None:
-    """Return a task to the queue until its vendor has a slot again; no failure is counted."""
+def _put_back(platform: Platform, outcome: Outcome, leases: Leases, patience: Patience, *, at_once: bool) -> None:
+    """Return a task to the queue until its vendor is open again; no failure is counted."""
     task = outcome.task
-    rows = platform.database.rows("series.next_slot", source=task.series.source)
-    delay = 0.0 if at_once or not rows else max(0.0, rows[0]["wait"])
-    message = leases.message_of(task)
-    leases.done_with(task)
-    platform.database.rows(
-        "tasks.release_tasks",
-        ids=[task.id],
-        fences=[task.fence],
-        delay=delay,
-        error=str(outcome.error) if outcome.error else None,
-        requests=int(asked),
-    )
-    platform.queue.extend([message], delay)
+    why, asked = (str(outcome.error), 1) if outcome.error else (None, 0)
+    delay = 0.0 if at_once else patience.insist(partial(platform.state.quotas.closed_for, task.series.source))
+    if not at_once and delay == 0:  # open, but others have the next turns
+        delay = platform.settings.lease_seconds * random.uniform(0.3, 0.7)
+    held = leases.let_go([task])
+    patience.insist(lambda: platform.state.tasks.release([task], delay, why, asked))
+    if held:
+        patience.insist(lambda: platform.queue.extend(held, delay))
 
 
-def _count_failure(platform: Platform, task: FetchTask, error: ProviderError, leases: Leases) -> bool:
+def _count_failure(
+    platform: Platform, task: FetchTask, error: ProviderError, leases: Leases, patience: Patience
+) -> bool:
     """Count a failed attempt: the task is tried again later, or given up; return whether it was given up."""
-    message = leases.message_of(task)
-    leases.done_with(task)
+    held = leases.let_go([task])
     delay = _BACKOFF * 2**task.attempts * random.uniform(1, 1.5)
-    rows = platform.database.rows(
-        "tasks.fail_attempt",
-        id=task.id,
-        fence=task.fence,
-        terminal=_is_final(error, task),
-        most=platform.settings.max_attempts,
-        error_class=type(error).__name__,
-        error=str(error),
-        delay=delay,
+    name, final, most = type(error).__name__, _is_final(error, task), platform.settings.max_attempts
+    given_up = patience.insist(
+        lambda: platform.state.tasks.fail(task, name, str(error), final=final, most=most, delay=delay)
     )
-    if not rows or rows[0]["state"] != "failed":
-        platform.queue.extend([message], delay)
+    if not given_up:
+        if held:
+            patience.insist(lambda: platform.queue.extend(held, delay))
         return False
-    platform.database.rows("tasks.note_series_failure", **vars(task.series), error=str(error))
-    platform.queue.delete([message])
-    log.info("task.failed", symbol=task.series.symbol, error=str(error), error_class=type(error).__name__)
+    log.info("task.failed", symbol=task.series.symbol, error=str(error), error_class=name)
+    if final:  # recorded: the vendor has answered
+        _delete(platform, held, patience)
+    else:
+        for message in held:
+            patience.insist(partial(platform.queue.poison, message, f"{name}: {error}"))
     return True
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from quantx.pipeline.platform import Platform
+from quantx.state.protocol import TaskState
 
 
 def status_of(platform: Platform) -> dict[str, Any]:
-    """Return recent runs, tasks by state, the queue's depth, closed vendors and the universes' freshness."""
-    database, depth = platform.database, platform.queue.depth()
-    states = {row["state"]: row["tasks"] for row in database.rows("tasks.count_by_state", ids=None)}
+    """Return recent runs, tasks by state, the queue, vendors that are left alone and the universes' freshness."""
+    state, depth, now = platform.state, platform.queue.depth(), platform.clock.now()
+    counts = state.tasks.count()
     return {
         "lake": platform.location.url,
-        "runs": database.rows("runs.recent_runs", most=10),
-        "tasks": {state: states.get(state, 0) for state in ("pending", "leased", "landed", "done", "failed")},
-        "queue": {"visible": depth.visible, "total": depth.total, "oldest": depth.oldest},
-        "closed": database.rows("series.circuits"),
-        "universes": database.rows("universes.freshness"),
+        "runs": state.runs.recent(10),
+        "tasks": {name: counts.get(name, 0) for name in get_args(TaskState)} | {"dead": state.tasks.dead()},
+        "queue": {
+            "visible": depth.visible,
+            "total": depth.total,
+            "oldest": depth.oldest,
+            "oldest_seconds": None if depth.oldest is None else round((now - depth.oldest).total_seconds(), 1),
+            "poisoned": depth.poisoned,
+        },
+        "closed": state.quotas.closed(),
+        "universes": state.universes.freshness(),
     }

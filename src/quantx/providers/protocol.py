@@ -60,6 +60,10 @@ class Provider(Protocol):
 
     capabilities: Capabilities
 
+    def prepare(self) -> None:
+        """Load and connect what the first request needs, so that it is not late for its turn; never raises."""
+        ...
+
     def fetch(self, symbol: str, window: Window) -> Payload:
         """Ask the vendor once for all bars and actions from the window's start to now and return the reply.
 

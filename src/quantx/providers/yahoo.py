@@ -43,6 +43,10 @@ _NO_DATA = "Data doesn't exist for startDate"
 class ChartSession(Protocol):
     """The way to Yahoo; `yahoo_session.YahooSession` is the real one."""
 
+    def prepare(self) -> None:
+        """Load and connect what the first request needs; never raises."""
+        ...
+
     def chart(self, wire_symbol: str, params: dict[str, Any]) -> Any:
         """Return a reply with url, status, content_type, body and vendor_time."""
         ...
@@ -69,8 +73,7 @@ class Yahoo:
     def fetch(self, symbol: str, window: Window) -> Payload:
         """Ask once for the bars from the window's start (and ten days before) to now, with splits and dividends."""
         wire, zone = quote(wire_symbol(symbol)), ZoneInfo(venue_of(symbol).timezone)
-        with self._opening:
-            session = self._session = self._session or self._open_session()
+        session = self._opened()
         now = self._clock.now()
         since = int(datetime.combine(max(window.start, _FIRST_DAY) - _PADDING, time.min, zone).timestamp())
         params = {
@@ -88,6 +91,15 @@ class Yahoo:
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
             raise MalformedPayload(f"Yahoo sends no bars of {symbol}, and names a trade in that time", payload)
         return payload
+
+    def prepare(self) -> None:
+        """Import yfinance, and shake hands with Yahoo."""
+        self._opened().prepare()
+
+    def _opened(self) -> ChartSession:
+        with self._opening:
+            self._session = self._session or self._open_session()
+            return self._session
 
     def normalize(self, payload: Payload) -> VendorFrames:
         """Return the bars and actions of a chart reply; empty frames where Yahoo has nothing."""

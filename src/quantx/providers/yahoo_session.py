@@ -167,6 +167,10 @@ class YahooSession:
         parts = urlsplit(base_url.rstrip("/") if base_url else _HOST)
         self._host = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
+    def prepare(self) -> None:
+        """Get the cookie and the crumb, where that has not been tried lately."""
+        self._yahoo._get_cookie_and_crumb()  # noqa: SLF001 — yfinance has no other name for it
+
     def chart(self, wire_symbol: str, params: dict[str, Any]) -> Reply:
         """Return Yahoo's reply, good or refused (4xx); raise RateLimited or TransientProviderError otherwise.
 

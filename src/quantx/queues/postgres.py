@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from quantx.errors import QueueError, StateError
 from quantx.queues.poison import poison_name, read_record, record_of
 from quantx.queues.protocol import Depth, Message, NotSent, Poisoned, check_most
-from quantx.state.database import Database, Row
+from quantx.state.database import Database
+from quantx.state.protocol import Row
 
 
 class PostgresQueue:

@@ -18,9 +18,9 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from quantx.errors import ConfigError, StateError
 from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
+from quantx.state.protocol import Row
 
-Row = dict[str, Any]
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _PATIENCE = 10  # seconds to connect
 _MIGRATION_LOCK = 7_013_001  # advisory lock: one process migrates

@@ -163,6 +163,7 @@ class RunTotals:
     failed: int = 0
     requests: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)  # new, changed, same, rejected
+    landed_at: datetime | None = None  # when the last reply was stored
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,10 @@ class Tasks(Protocol):
 
     def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
         """Return how many tasks (of `ids`, or all) are in each state; states without tasks are absent."""
+        ...
+
+    def dead(self) -> int:
+        """Return how many tasks were given up and not retried."""
         ...
 
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:

@@ -25,12 +25,13 @@ from quantx.core.tables import QUARANTINE
 from quantx.errors import ConfigError
 from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.membership import refresh_universes
-from quantx.pipeline.plan import Plan, Scope, plan_backfill, plan_daily
+from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.platform import Platform, open_platform
 from quantx.pipeline.report import run_totals
 from quantx.pipeline.work import Worker
 from quantx.reader.lake import Lake
 from quantx.sandbox import Market, Sandbox, load_market, running
+from quantx.state.protocol import Plan
 
 _MARK = ".quantx-demo"  # only a folder with this file is ever emptied
 _PHASE = "demo"
@@ -171,7 +172,7 @@ def _carry_out(platform: Platform, plan: Plan, title: str, told: str) -> Chapter
     Worker(platform).run(task_ids=plan.task_ids)
     chapter = Chapter(title, told, round(time.monotonic() - began, 1), run_totals(platform, plan.run_id))
     t = chapter.totals
-    failures = platform.database.rows("runs.run_failures", run_id=plan.run_id)
+    failures = platform.state.runs.failures(plan.run_id)
     out.print(f"[bold]{title}[/bold] — {told}")
     out.print(
         f"  {t['requests']} requests, {t['success']} symbols done, {t['failed']} failed;"

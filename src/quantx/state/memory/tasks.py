@@ -162,6 +162,11 @@ class MemoryTasks:
                     counted[task.state] = counted.get(task.state, 0) + 1
         return counted
 
+    def dead(self) -> int:
+        """Return how many tasks were given up and not retried."""
+        with self._records.lock:
+            return sum(t.state == "failed" and t.retried_by is None for t in self._records.tasks.values())
+
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
         """Return tasks for people, the newest first."""
         with self._records.lock:

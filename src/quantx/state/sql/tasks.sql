@@ -1,52 +1,151 @@
+-- name: add_run
+insert into runs (id, kind, source, request, skipped) values (%(id)s, %(kind)s, %(source)s, %(request)s, %(skipped)s)
+on conflict (id) do nothing returning id;
+
+-- name: tasks_of
+select id from tasks where run_id = %(run_id)s order by id;
+
 -- name: add_tasks
--- Plan tasks; a task that is unfinished already joins this run instead. Returns the ids of all of them. In one order, so
--- that two triggers with the same symbols wait for each other instead of blocking each other.
+-- Plan tasks, or find those that are unfinished already. In one order, so that two triggers with the same symbols wait
+-- for each other instead of blocking each other.
 insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
 select %(run_id)s, %(kind)s, %(source)s, %(dataset)s, %(timeframe)s, t.symbol, t.window_start, t.window_end
 from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as t (symbol, window_start, window_end)
 order by t.symbol, t.window_start, t.window_end
 on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
     where state in ('pending', 'leased', 'landed')
-    do update set run_id = excluded.run_id, requests = 0  -- the earlier run's are not this one's
-returning id, state, (xmax = 0) as created;
+    do update set kind = excluded.kind  -- nothing changes, but the row is returned
+returning id, run_id, (xmax = 0) as created;
+
+-- name: drop_run
+delete from runs where id = %(id)s;
+
+-- name: skipped_of
+select skipped from runs where id = %(id)s;
+
+-- name: dead_tasks
+-- Lock the failed tasks that nobody has retried.
+select id, kind, source, dataset, timeframe, symbol, window_start, window_end from tasks
+where state = 'failed' and retried_by is null and (%(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]))
+order by kind, source, dataset, timeframe, symbol, window_start, window_end for update;
+
+-- name: retry_task
+-- One unfinished task for a failed one: a new one, or the one that somebody else has planned.
+with again as (
+    insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
+    select %(run_id)s, kind, source, dataset, timeframe, symbol, window_start, window_end from tasks where id = %(id)s
+    on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
+        where state in ('pending', 'leased', 'landed')
+        do update set kind = excluded.kind
+    returning id, run_id, (xmax = 0) as created
+), marked as (
+    update tasks set retried_by = again.id from again where tasks.id = %(id)s
+)
+select id, run_id, created from again;
 
 -- name: add_to_outbox
-insert into outbox (task_id) select unnest(%(ids)s::bigint[]) on conflict do nothing;
+insert into outbox (task_id) select unnest(%(ids)s::bigint[]) on conflict (task_id) do update set taken_until = '-infinity';
 
 -- name: take_outbox
--- Lock some tasks whose message is to be sent; another sender skips them.
-select o.task_id, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end, t.run_id
-from outbox o join tasks t on t.id = o.task_id
-order by o.task_id limit %(most)s for update of o skip locked;
+-- Take tasks whose message is to be sent; another sender skips them, and gets them when this one is silent.
+update outbox o set taken_until = clock_timestamp() + make_interval(secs => %(patience)s)
+from tasks t
+where t.id = o.task_id and o.task_id in (
+    select task_id from outbox where taken_until <= clock_timestamp() order by task_id limit %(most)s
+    for update skip locked
+)
+returning t.id, t.run_id, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end;
 
 -- name: clear_outbox
 delete from outbox where task_id = any(%(ids)s::bigint[]);
 
+-- name: one_claim_at_a_time
+-- Two claims at once would not see that the other one takes a task of the same series.
+select pg_advisory_xact_lock(7013005);
+
+-- name: give_up_deadly
+-- What has killed so many workers is not given to another one.
+update tasks set state = 'failed', lapses = lapses + 1, lease_owner = null, lease_until = null,
+    error_class = 'WorkerDied', last_error = 'the workers that held it died ' || (lapses + 1) || ' times',
+    updated_at = clock_timestamp()
+where id = any(%(ids)s::bigint[]) and state = 'leased' and lease_until < clock_timestamp()
+  and lease_owner <> %(owner)s and lapses + 1 >= %(deadly)s;
+
 -- name: claim_tasks
--- Take the lease of those tasks that nobody holds. The fencing number rises, so an earlier holder can't land.
-with claimed as (
+-- Take the lease of tasks that nobody holds and of whose series nobody holds another one. The fencing number rises, so
+-- that an earlier holder can't land. Daily work goes first: where backfills are named, also daily tasks that are not.
+with named as (
+    select * from tasks where id = any(%(ids)s::bigint[])
+), urgent as (
+    select * from tasks
+    where state = 'pending' and kind = 'daily' and not_before <= clock_timestamp() and id <> all(%(ids)s::bigint[])
+      and exists (select 1 from named where kind <> 'daily' and state in ('pending', 'leased'))
+    order by id limit 4 * %(most)s
+), free as (
+    select t.id, t.kind, row_number() over (
+        partition by t.source, t.dataset, t.timeframe, t.symbol order by t.kind <> 'daily', t.id
+    ) as place
+    from (select * from named union all select * from urgent) t
+    where (t.state = 'pending'
+           or (t.state = 'leased' and (t.lease_until < clock_timestamp() or t.lease_owner = %(owner)s)))
+      and not exists (
+        select 1 from tasks o
+        where (o.source, o.dataset, o.timeframe, o.symbol) = (t.source, t.dataset, t.timeframe, t.symbol)
+          and o.state = 'leased' and o.lease_until >= clock_timestamp() and o.id <> t.id)
+), chosen as (
+    select id from free where place = 1 order by kind <> 'daily', id limit %(most)s
+), claimed as (
     update tasks set
-        state = 'leased', lease_owner = %(owner)s, fence = fence + 1, updated_at = clock_timestamp(),
+        state = 'leased', lease_owner = %(owner)s, updated_at = clock_timestamp(),
+        fence = fence + (lease_owner is distinct from %(owner)s)::integer,
+        lapses = lapses + (state = 'leased' and lease_owner <> %(owner)s)::integer,
         lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-    where id = any(%(ids)s::bigint[])
-      and (state = 'pending' or (state = 'leased' and lease_until < clock_timestamp()))
+    where id in (select id from chosen)
     returning *
 )
 select c.id, c.run_id, c.kind, c.source, c.dataset, c.timeframe, c.symbol, c.window_start, c.window_end,
        c.attempts, c.fence, s.watermark is not null as has_history
 from claimed c
 left join series s using (source, dataset, timeframe, symbol)
-order by c.id;
+order by c.kind <> 'daily', c.id;
 
--- name: settled_tasks
--- Which of these tasks need no worker any more.
-select id from tasks where id = any(%(ids)s::bigint[]) and state in ('landed', 'done', 'failed');
+-- name: states_of
+select id, state from tasks where id = any(%(ids)s::bigint[]);
 
 -- name: extend_leases
 update tasks set lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 from unnest(%(ids)s::bigint[], %(fences)s::integer[]) as held (id, fence)
 where tasks.id = held.id and tasks.fence = held.fence and tasks.state = 'leased'
 returning tasks.id;
+
+-- name: add_raw_object
+insert into raw_objects (path, source, dataset, payloads, bytes)
+values (%(path)s, %(source)s, %(dataset)s, %(payloads)s, %(bytes)s) on conflict (path) do nothing returning id;
+
+-- name: landed_before
+select l.task_id from landings l join raw_objects r on r.id = l.raw_id where r.path = %(path)s and l.malformed is null;
+
+-- name: land
+-- Record stored replies, but only for tasks that this worker still holds. Returns the tasks that have landed.
+with landed as (
+    update tasks set state = 'landed', lease_owner = null, lease_until = null, requests = requests + 1,
+        error_class = null, last_error = null, updated_at = clock_timestamp()
+    from unnest(%(ids)s::bigint[], %(fences)s::integer[], %(rows)s::integer[], %(times)s::timestamptz[],
+        %(sizes)s::bigint[]) as l (id, fence, raw_row, fetched_at, bytes)
+    where tasks.id = l.id and tasks.fence = l.fence and tasks.state = 'leased'
+    returning tasks.*, l.raw_row, l.fetched_at, l.bytes
+)
+insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes)
+select %(raw_id)s, raw_row, id, source, dataset, timeframe, symbol, fetched_at, bytes from landed
+returning task_id;
+
+-- name: land_evidence
+-- Record replies that can't be read; they do not move their tasks on.
+insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes, malformed)
+select %(raw_id)s, l.raw_row, t.id, t.source, t.dataset, t.timeframe, t.symbol, l.fetched_at, l.bytes, l.malformed
+from unnest(%(ids)s::bigint[], %(rows)s::integer[], %(times)s::timestamptz[], %(sizes)s::bigint[], %(why)s::text[])
+    as l (id, raw_row, fetched_at, bytes, malformed)
+join tasks t on t.id = l.id;
 
 -- name: release_tasks
 -- Give tasks back without counting a failure (a shutdown, or the vendor asked to wait).
@@ -60,37 +159,43 @@ where tasks.id = held.id and tasks.fence = held.fence and tasks.state = 'leased'
 -- name: fail_attempt
 -- Count a failure: the task goes back, or is given up after the last attempt or where asking again is useless.
 update tasks set
-    state = case when %(terminal)s or attempts + 1 >= %(most)s then 'failed' else 'pending' end,
+    state = case when %(final)s or attempts + 1 >= %(most)s then 'failed' else 'pending' end,
     attempts = attempts + 1, requests = requests + 1, lease_owner = null, lease_until = null,
     error_class = %(error_class)s, last_error = %(error)s, updated_at = clock_timestamp(),
     not_before = clock_timestamp() + make_interval(secs => %(delay)s)
 where id = %(id)s and fence = %(fence)s and state = 'leased'
-returning state;
+returning state, source, dataset, timeframe, symbol;
 
--- name: note_series_failure
-insert into series (source, dataset, timeframe, symbol, failures, last_error, last_asked_at)
-values (%(source)s, %(dataset)s, %(timeframe)s, %(symbol)s, 1, %(error)s, clock_timestamp())
+-- name: note_failure
+insert into series (source, dataset, timeframe, symbol, failures, last_error, last_asked_at, refused)
+values (%(source)s, %(dataset)s, %(timeframe)s, %(symbol)s, 1, %(error)s, clock_timestamp(), %(refused)s)
 on conflict (source, dataset, timeframe, symbol) do update set
-    failures = series.failures + 1, last_error = excluded.last_error, last_asked_at = excluded.last_asked_at;
+    failures = series.failures + 1, last_error = excluded.last_error, last_asked_at = excluded.last_asked_at,
+    refused = excluded.refused;
 
 -- name: lost_tasks
 -- Unfinished tasks that no worker holds, whose message should have come back by now: their message is sent again.
-select id from tasks
-where (state = 'pending' and not_before < clock_timestamp() - make_interval(secs => %(patience)s)
-       and updated_at < clock_timestamp() - make_interval(secs => %(patience)s))
-   or (state = 'leased' and lease_until < clock_timestamp() - make_interval(secs => %(patience)s))
-order by id limit 1000;
-
--- name: touch_tasks
-update tasks set updated_at = clock_timestamp() where id = any(%(ids)s::bigint[]);
+update tasks set updated_at = clock_timestamp()
+where id in (
+    select id from tasks
+    where ((state = 'pending' and not_before < clock_timestamp() - make_interval(secs => %(patience)s)
+            and updated_at < clock_timestamp() - make_interval(secs => %(patience)s))
+           or (state = 'leased' and lease_until < clock_timestamp() - make_interval(secs => %(patience)s)
+               and updated_at < clock_timestamp() - make_interval(secs => %(patience)s)))
+    order by id limit 1000 for update skip locked)
+returning id;
 
 -- name: count_by_state
 select state, count(*) as tasks from tasks
 where %(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]) group by state;
 
+-- name: count_dead
+select count(*) as dead from tasks where state = 'failed' and retried_by is null;
+
 -- name: list_tasks
-select id, run_id, kind, source, symbol, timeframe, window_start, window_end, state, attempts, rows_new, rows_changed,
-       rows_rejected, error_class, last_error, updated_at
+select id, run_id, kind, source, symbol, timeframe, window_start, window_end, state, attempts, lapses, rows_new,
+       rows_changed, rows_rejected, error_class, last_error, updated_at, retried_by
 from tasks
 where (%(state)s::text is null or state = %(state)s) and (%(run_id)s::text is null or run_id = %(run_id)s)
+  and (not %(dead)s or (state = 'failed' and retried_by is null))
 order by id desc limit %(most)s;

@@ -1,27 +1,3 @@
--- name: add_raw_object
-insert into raw_objects (path, source, dataset, payloads, bytes)
-values (%(path)s, %(source)s, %(dataset)s, %(payloads)s, %(bytes)s) returning id;
-
--- name: land
--- Record stored replies, but only for tasks that this worker still holds. Returns the tasks that have landed.
-with landed as (
-    update tasks set state = 'landed', lease_owner = null, lease_until = null, requests = requests + 1,
-        error_class = null, last_error = null, updated_at = clock_timestamp()
-    from unnest(%(ids)s::bigint[], %(fences)s::integer[], %(rows)s::integer[], %(times)s::timestamptz[],
-        %(sizes)s::bigint[]) as l (id, fence, raw_row, fetched_at, bytes)
-    where tasks.id = l.id and tasks.fence = l.fence and tasks.state = 'leased'
-    returning tasks.*, l.raw_row, l.fetched_at, l.bytes
-)
-insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes)
-select %(raw_id)s, raw_row, id, source, dataset, timeframe, symbol, fetched_at, bytes from landed
-returning task_id;
-
--- name: land_evidence
--- Record a reply that can't be read; it does not move its task on.
-insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes, malformed)
-select %(raw_id)s, %(raw_row)s, id, source, dataset, timeframe, symbol, %(fetched_at)s, %(bytes)s, %(malformed)s
-from tasks where id = %(task_id)s;
-
 -- name: open_landings
 select count(*) as landings, coalesce(sum(bytes), 0)::bigint as bytes from landings
 where round_id is null or round_id in (select id from rounds where finished_at is null);
@@ -47,7 +23,7 @@ with oldest as (
 update landings set round_id = %(round_id)s where id in (select id from summed where before < %(bytes)s);
 
 -- name: round_landings
-select l.id, r.path, l.raw_row, l.task_id, l.source, l.timeframe, l.symbol, l.fetched_at, l.malformed,
+select r.path, l.raw_row, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
        t.run_id, t.window_start, t.window_end
 from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
 where l.round_id = %(round_id)s order by l.source, l.symbol, l.fetched_at, l.id;
@@ -56,28 +32,28 @@ where l.round_id = %(round_id)s order by l.source, l.symbol, l.fetched_at, l.id;
 update tasks set state = f.state, error_class = f.error_class, last_error = coalesce(f.error, tasks.last_error),
     rows_new = tasks.rows_new + f.rows_new, rows_changed = tasks.rows_changed + f.rows_changed,
     rows_same = tasks.rows_same + f.rows_same, rows_rejected = tasks.rows_rejected + f.rows_rejected,
-    updated_at = clock_timestamp()
+    attempts = tasks.attempts + (f.state = 'pending')::integer, updated_at = clock_timestamp()
 from unnest(%(ids)s::bigint[], %(states)s::text[], %(classes)s::text[], %(errors)s::text[], %(new)s::integer[],
             %(changed)s::integer[], %(same)s::integer[], %(rejected)s::integer[])
     as f (id, state, error_class, error, rows_new, rows_changed, rows_same, rows_rejected)
-where tasks.id = f.id and tasks.state = 'landed';
+where tasks.id = f.id and tasks.state = 'landed' returning tasks.id, tasks.state;
 
 -- name: cover_series
 -- Remember what was asked and answered. The watermark never goes back.
 insert into series as s (source, dataset, timeframe, symbol, covered, nothing, first_session, watermark, asked_through,
     last_asked_at)
-select %(source)s, %(dataset)s, %(timeframe)s, c.symbol, c.covered::datemultirange, c.nothing::datemultirange,
+select c.source, c.dataset, c.timeframe, c.symbol, c.covered::datemultirange, c.nothing::datemultirange,
        c.first_session, c.watermark, c.asked_through, c.asked_at
-from unnest(%(symbols)s::text[], %(covered)s::text[], %(nothing)s::text[], %(firsts)s::date[], %(lasts)s::date[],
-            %(through)s::date[], %(asked)s::timestamptz[])
-    as c (symbol, covered, nothing, first_session, watermark, asked_through, asked_at)
+from unnest(%(sources)s::text[], %(datasets)s::text[], %(timeframes)s::text[], %(symbols)s::text[], %(covered)s::text[],
+            %(nothing)s::text[], %(firsts)s::date[], %(lasts)s::date[], %(through)s::date[], %(asked)s::timestamptz[])
+    as c (source, dataset, timeframe, symbol, covered, nothing, first_session, watermark, asked_through, asked_at)
 on conflict (source, dataset, timeframe, symbol) do update set
     covered = s.covered + excluded.covered,
     nothing = (s.nothing - (excluded.covered - excluded.nothing)) + excluded.nothing,
     first_session = least(s.first_session, excluded.first_session),
     watermark = greatest(s.watermark, excluded.watermark),
     asked_through = greatest(s.asked_through, excluded.asked_through),
-    failures = 0, last_error = null,
+    failures = 0, last_error = null, refused = false,
     last_asked_at = greatest(s.last_asked_at, excluded.last_asked_at);
 
 -- name: put_hot_bars
@@ -97,4 +73,4 @@ delete from hot_bars h using (
 ) as n where h.source = n.source and h.symbol = n.symbol and h.date < n.newest - %(days)s::integer;
 
 -- name: finish_round
-update rounds set finished_at = clock_timestamp() where id = %(round_id)s;
+update rounds set finished_at = clock_timestamp() where id = %(round_id)s and finished_at is null returning id;

@@ -1,0 +1,47 @@
+"""What to do while the state, the queue or the lake can't be reached: wait and ask again, for a while."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from quantx.errors import DamagedObject, LakeError, QueueError, StateError
+from quantx.pipeline.runtime import Runtime
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds; doubles, with jitter
+
+
+class Patience:
+    """Repeats calls that an outage has stopped, each for up to `seconds` and none beyond `until`.
+
+    Only calls that may be repeated although they have happened: the ports say so of theirs.
+    """
+
+    def __init__(self, runtime: Runtime, seconds: float, until: float | None = None) -> None:
+        self._runtime = runtime
+        self._seconds = seconds
+        self._until = until
+
+    def insist(self, call: Callable[[], T]) -> T:
+        """Return what the call returns; raise its last error where patience ends or the worker is to stop."""
+        begun = self._runtime.monotonic()
+        end = begun + self._seconds if self._until is None else self._until
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return call()
+            except DamagedObject:
+                raise
+            except (StateError, QueueError, LakeError) as error:
+                if self._runtime.monotonic() + pause > end:
+                    raise
+                log.warning("outage", error=str(error), seconds=round(self._runtime.monotonic() - begun, 1))
+                if self._runtime.wait(pause * random.uniform(0.5, 1)):
+                    raise
+                pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,0 +1,61 @@
+"""The state in PostgreSQL: one class per noun, and the named statements of ../sql."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from quantx.state.database import Database
+from quantx.state.postgres.quotas import PostgresQuotas
+from quantx.state.postgres.rounds import PostgresRounds
+from quantx.state.postgres.runs import PostgresRuns
+from quantx.state.postgres.series import PostgresSeries
+from quantx.state.postgres.tasks import PostgresTasks
+from quantx.state.postgres.universes import PostgresUniverses
+from quantx.state.protocol import Hold
+
+_LOCKS = {"curator": 7_013_002, "reporter": 7_013_003, "universes": 7_013_004}  # advisory locks
+
+
+class PostgresState:
+    """A State over one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.shown_url = database.shown_url
+        self.tasks = PostgresTasks(database)
+        self.rounds = PostgresRounds(database)
+        self.series = PostgresSeries(database)
+        self.quotas = PostgresQuotas(database)
+        self.runs = PostgresRuns(database)
+        self.universes = PostgresUniverses(database)
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+        now: datetime = self.database.rows("lake.now")[0]["now"]
+        return now
+
+    def bound_lake(self) -> str | None:
+        """Return the id of the lake that this state speaks about."""
+        rows = self.database.rows("lake.bound_lake")
+        return str(rows[0]["id"]) if rows else None
+
+    def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:
+        """Bind the state to a lake on first use; return the ids of the lake and of this state."""
+        rows = self.database.rows("lake.bind_lake", id=lake_id, state_id=state_id)
+        while not rows:  # another process bound the two at the same moment
+            rows = self.database.rows("lake.bind_lake", id=lake_id, state_id=state_id)
+        return rows[0]["id"], rows[0]["state_id"]
+
+    def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:
+        """Hold a role while the block lasts; None where somebody else has it."""
+        return self.database.exclusive(_LOCKS[role])
+
+    def close(self) -> None:
+        """Close the pool, and the embedded server where nobody else uses it."""
+        self.database.close()
+
+
+def open_state(url: str) -> PostgresState:
+    """Open the state by its URL, or the embedded one in a folder; ConfigError or StateError say what is wrong."""
+    return PostgresState(Database(url))

@@ -1,0 +1,47 @@
+"""The fleet's quotas in PostgreSQL."""
+
+from __future__ import annotations
+
+from quantx.core.model import Quota
+from quantx.state.database import Database
+from quantx.state.protocol import Row, Slots
+
+
+class PostgresQuotas:
+    """One row per vendor: the batch of requests that is being given out, and until when the vendor is left alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: set[str] = set()
+
+    def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
+        """Reserve up to `count` requests; None where the first could not start within `patience` seconds."""
+        if quota is None:
+            wait = self.closed_for(source)
+            return Slots(wait, 0.0, count) if wait <= patience else None
+        if source not in self._known:
+            self._database.rows("quotas.add_source", source=source)
+            self._known.add(source)
+        rows = self._database.rows(
+            "quotas.reserve",
+            source=source,
+            limit=quota.count,
+            pause=quota.pause,
+            gap=quota.gap,
+            count=count,
+            patience=patience,
+        )
+        return Slots(max(0.0, rows[0]["wait"]), quota.gap, rows[0]["granted"]) if rows else None
+
+    def close(self, source: str, seconds: float, reason: str) -> None:
+        """Leave a vendor alone for so long."""
+        self._database.rows("quotas.close", source=source, seconds=seconds, reason=reason)
+
+    def closed_for(self, source: str) -> float:
+        """Return for how many more seconds the vendor is left alone, 0 where it is not."""
+        rows = self._database.rows("quotas.closed_for", source=source)
+        return float(rows[0]["seconds"]) if rows else 0.0
+
+    def closed(self) -> list[Row]:
+        """Return the vendors that are left alone."""
+        return self._database.rows("quotas.closed")

@@ -1,0 +1,99 @@
+"""Landed replies and the curator's rounds in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from quantx.core.model import Series, Window
+from quantx.state.database import Database, run
+from quantx.state.protocol import Landing, SeriesFacts, TaskResult
+
+_HOT_DAYS = 45
+
+
+class PostgresRounds:
+    """Rounds: which replies are curated together, and what came of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many landed replies no finished round has, and their bytes."""
+        row = self._database.rows("rounds.open_landings")[0]
+        return row["landings"], row["bytes"]
+
+    def unfinished(self, dataset: str) -> int | None:
+        """Return the round that was begun and not finished."""
+        rows = self._database.rows("rounds.unfinished_round", dataset=dataset)
+        return rows[0]["id"] if rows else None
+
+    def start(self, dataset: str, above: int, most_bytes: int) -> int:
+        """Begin a round with the oldest waiting reply of each series."""
+        with self._database.transaction() as connection:
+            begun = run(connection, "rounds.unfinished_round", {"dataset": dataset})
+            if begun:  # a second one beside it might be committed before it
+                return int(begun[0]["id"])
+            round_id: int = run(connection, "rounds.start_round", {"dataset": dataset, "above": above})[0]["id"]
+            run(connection, "rounds.fill_round", {"round_id": round_id, "dataset": dataset, "bytes": most_bytes})
+        return round_id
+
+    def landings(self, round_id: int) -> list[Landing]:
+        """Return the replies of a round by series, and those of a series in the order of fetching."""
+        return [
+            Landing(
+                path=row["path"],
+                row=row["raw_row"],
+                task_id=row["task_id"],
+                run_id=row["run_id"],
+                series=Series(row["source"], row["dataset"], row["timeframe"], row["symbol"]),
+                window=Window(row["window_start"], row["window_end"]),
+                fetched_at=row["fetched_at"],
+                malformed=row["malformed"],
+            )
+            for row in self._database.rows("rounds.round_landings", round_id=round_id)
+        ]
+
+    def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
+        """Record what a round has done."""
+        with self._database.transaction() as connection:
+            if not run(connection, "rounds.finish_round", {"round_id": round_id}):
+                return  # it was finished before
+            ended = run(
+                connection,
+                "rounds.finish_tasks",
+                {
+                    "ids": [r.task_id for r in results],
+                    "states": [r.state for r in results],
+                    "classes": [r.error_class for r in results],
+                    "errors": [r.error for r in results],
+                    "new": [r.new for r in results],
+                    "changed": [r.changed for r in results],
+                    "same": [r.same for r in results],
+                    "rejected": [r.rejected for r in results],
+                },
+            )
+            again = [row["id"] for row in ended if row["state"] == "pending"]
+            run(connection, "tasks.add_to_outbox", {"ids": again})
+            run(
+                connection,
+                "rounds.cover_series",
+                {
+                    "sources": [f.series.source for f in facts],
+                    "datasets": [f.series.dataset for f in facts],
+                    "timeframes": [f.series.timeframe for f in facts],
+                    "symbols": [f.series.symbol for f in facts],
+                    "covered": [_multirange([f.covered] if f.covered else []) for f in facts],
+                    "nothing": [_multirange(f.nothing) for f in facts],
+                    "firsts": [f.first_session for f in facts],
+                    "lasts": [f.watermark for f in facts],
+                    "through": [f.asked_through for f in facts],
+                    "asked": [f.asked_at for f in facts],
+                },
+            )
+            run(connection, "rounds.put_hot_bars", {"rows": hot_bars})
+            run(connection, "rounds.trim_hot_bars", {"symbols": [f.series.symbol for f in facts], "days": _HOT_DAYS})
+
+
+def _multirange(windows: Iterable[Window]) -> str:
+    """Return the text of a datemultirange."""
+    return "{" + ",".join(f"[{w.start},{w.end}]" for w in windows) + "}"

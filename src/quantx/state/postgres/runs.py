@@ -1,0 +1,40 @@
+"""Runs in PostgreSQL."""
+
+from __future__ import annotations
+
+from quantx.state.database import Database
+from quantx.state.protocol import EndedRun, Row, RunTotals
+
+
+class PostgresRuns:
+    """Runs, their counts and their reports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ended(self) -> list[EndedRun]:
+        """Return the runs whose last task has ended and that have no report."""
+        return [EndedRun(**row) for row in self._database.rows("runs.ended_runs")]
+
+    def totals(self, run_id: str) -> RunTotals:
+        """Return the counts of a run."""
+        row = self._database.rows("runs.totals", run_id=run_id)[0]
+        rows = {name.removeprefix("rows_"): row.pop(name) for name in list(row) if name.startswith("rows_")}
+        return RunTotals(**row, rows=rows)
+
+    def failures(self, run_id: str) -> list[Row]:
+        """Return symbol, error_class, last_error and attempts of a run's failed tasks."""
+        return self._database.rows("runs.failures", run_id=run_id)
+
+    def finish(self, run_id: str, report: str) -> None:
+        """Record the path of a run's report; the first one stays."""
+        self._database.rows("runs.finish", run_id=run_id, report=report)
+
+    def report_of(self, run_id: str) -> str | None:
+        """Return the path of a run's report."""
+        rows = self._database.rows("runs.report_of", run_id=run_id)
+        return rows[0]["report"] if rows else None
+
+    def recent(self, most: int) -> list[Row]:
+        """Return the newest runs."""
+        return self._database.rows("runs.recent", most=most)

@@ -1,0 +1,56 @@
+"""What is known of each series, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from quantx.core.model import Series, Window
+from quantx.state.database import Database
+from quantx.state.protocol import Row, SeriesProgress
+
+
+class PostgresSeries:
+    """Coverage and watermarks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def uncovered(
+        self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
+    ) -> dict[str, list[Window]]:
+        """Return the parts of the windows that were never answered, by symbol."""
+        gaps: dict[str, list[Window]] = defaultdict(list)
+        for source, dataset, timeframe in {(s.source, s.dataset, s.timeframe) for s, _ in series}:
+            group = [(s, w) for s, w in series if (s.source, s.dataset, s.timeframe) == (source, dataset, timeframe)]
+            rows = self._database.rows(
+                "series.uncovered",
+                source=source,
+                dataset=dataset,
+                timeframe=timeframe,
+                symbols=[s.symbol for s, _ in group],
+                starts=[w.start for _, w in group],
+                ends=[w.end for _, w in group],
+                now=now,
+                patience=patience,
+            )
+            for row in rows:
+                gaps[row["symbol"]].append(Window(row["gap_start"], row["gap_end"]))
+        return gaps
+
+    def progress(self, source: str, dataset: str, timeframe: str, symbols: Sequence[str]) -> dict[str, SeriesProgress]:
+        """Return how far the series are."""
+        rows = self._database.rows(
+            "series.progress", source=source, dataset=dataset, timeframe=timeframe, symbols=list(symbols)
+        )
+        return {
+            row["symbol"]: SeriesProgress(
+                row["watermark"], row["asked_through"], row["last_asked_at"], refused=row["refused"]
+            )
+            for row in rows
+        }
+
+    def manifest(self) -> list[Row]:
+        """Return what is known of every series."""
+        return self._database.rows("series.manifest")

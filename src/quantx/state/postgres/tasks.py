@@ -1,0 +1,195 @@
+"""Tasks in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from quantx.core.model import FetchTask, Series, Window
+from quantx.state.database import Database, run
+from quantx.state.protocol import Claim, LandedReply, NewRun, Plan, RawObject, Row, TaskState, Ticket
+
+_DEADLY = 10  # leases of one task that may run out before it is given up
+_SETTLED = ("landed", "done", "failed")
+_LASTING = ("UnknownSymbol", "NotEntitled")  # errors that asking again the next day does not change
+
+
+class PostgresTasks:
+    """Tasks, the outbox of their messages, and what has landed for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def plan(self, new: NewRun, dataset: str, timeframe: str, windows: Mapping[str, Window]) -> Plan:
+        """Record a run with one task per symbol, or find the run that has them all."""
+        with self._database.transaction() as connection:
+            if not _add_run(connection, new):
+                return _plan_of(connection, new)
+            rows = run(
+                connection,
+                "tasks.add_tasks",
+                {
+                    "run_id": new.id,
+                    "kind": new.kind,
+                    "source": new.source,
+                    "dataset": dataset,
+                    "timeframe": timeframe,
+                    "symbols": list(windows),
+                    "starts": [w.start for w in windows.values()],
+                    "ends": [w.end for w in windows.values()],
+                },
+            )
+            return _finish_plan(connection, new, rows)
+
+    def retry(self, new: NewRun, ids: Collection[int] | None) -> Plan:
+        """Plan failed tasks once more, in a run of their own."""
+        with self._database.transaction() as connection:
+            if not _add_run(connection, new):
+                return _plan_of(connection, new)
+            dead = run(connection, "tasks.dead_tasks", {"ids": None if ids is None else list(ids)})
+            rows = [run(connection, "tasks.retry_task", {"id": row["id"], "run_id": new.id})[0] for row in dead]
+            return _finish_plan(connection, new, rows)
+
+    def to_send(self, most: int, patience: float) -> list[Ticket]:
+        """Take tasks whose message is to be sent."""
+        rows = self._database.rows("tasks.take_outbox", most=most, patience=patience)
+        rows.sort(key=lambda row: row["id"])
+        return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
+
+    def sent(self, task_ids: Collection[int]) -> None:
+        """Forget that the messages of these tasks are to be sent."""
+        self._database.rows("tasks.clear_outbox", ids=list(task_ids))
+
+    def claim(self, ids: Collection[int], owner: str, lease: float, most: int) -> Claim:
+        """Lease tasks to `owner`."""
+        wanted = {"ids": list(ids), "owner": owner}
+        with self._database.transaction() as connection:
+            run(connection, "tasks.one_claim_at_a_time", {})
+            run(connection, "tasks.give_up_deadly", {**wanted, "deadly": _DEADLY})
+            rows = run(connection, "tasks.claim_tasks", {**wanted, "lease": lease, "most": most})
+            states = {r["id"]: r["state"] for r in run(connection, "tasks.states_of", {"ids": list(ids)})}
+        return Claim(
+            held=tuple(_task(row) for row in rows),
+            settled=frozenset(i for i, state in states.items() if state in _SETTLED),
+            unknown=frozenset(ids) - states.keys(),
+        )
+
+    def extend(self, tasks: Sequence[FetchTask], lease: float) -> set[int]:
+        """Extend leases and return the ids of those tasks that are still held."""
+        return {row["id"] for row in self._database.rows("tasks.extend_leases", **_held(tasks), lease=lease)}
+
+    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
+        """Record stored replies and return the tasks that have landed."""
+        stored = {"path": raw.path, "source": raw.source, "dataset": raw.dataset}
+        with self._database.transaction() as connection:
+            added = run(connection, "tasks.add_raw_object", {**stored, "payloads": raw.payloads, "bytes": raw.size})
+            if not added:
+                return {row["task_id"] for row in run(connection, "tasks.landed_before", {"path": raw.path})}
+            raw_id = added[0]["id"]
+            good, bad = ([r for r in replies if (r.malformed is not None) is evidence] for evidence in (False, True))
+            landed = run(
+                connection,
+                "tasks.land",
+                {"raw_id": raw_id, "fences": [r.task.fence for r in good], **_replies(good)},
+            )
+            if bad:
+                why = {"why": [r.malformed for r in bad]}
+                run(connection, "tasks.land_evidence", {"raw_id": raw_id, **why, **_replies(bad)})
+            return {row["task_id"] for row in landed}
+
+    def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
+        """Give tasks back; no failure is counted."""
+        self._database.rows("tasks.release_tasks", **_held(tasks), delay=delay, error=error, requests=requests)
+
+    def fail(
+        self, task: FetchTask, error_class: str, error: str, *, final: bool, most: int, delay: float
+    ) -> bool | None:
+        """Count a failure; True: given up, False: to be tried again, None: no longer held."""
+        how = {"final": final, "most": most, "delay": delay, "error_class": error_class, "error": error}
+        with self._database.transaction() as connection:
+            rows = run(connection, "tasks.fail_attempt", {"id": task.id, "fence": task.fence, **how})
+            if rows and rows[0]["state"] == "failed":
+                noted = {**vars(task.series), "error": error, "refused": error_class in _LASTING}
+                run(connection, "tasks.note_failure", noted)
+        return rows[0]["state"] == "failed" if rows else None
+
+    def resend_lost(self, patience: float) -> int:
+        """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue."""
+        with self._database.transaction() as connection:
+            lost = run(connection, "tasks.lost_tasks", {"patience": patience})
+            run(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in lost]})
+        return len(lost)
+
+    def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
+        """Return how many tasks are in each state."""
+        rows = self._database.rows("tasks.count_by_state", ids=None if ids is None else list(ids))
+        return {row["state"]: row["tasks"] for row in rows}
+
+    def dead(self) -> int:
+        """Return how many tasks were given up and not retried."""
+        return int(self._database.rows("tasks.count_dead")[0]["dead"])
+
+    def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
+        """Return tasks for people, the newest first."""
+        return self._database.rows("tasks.list_tasks", state=state, run_id=run_id, most=most, dead=dead)
+
+
+def _add_run(connection: psycopg.Connection[DictRow], new: NewRun) -> bool:
+    """Record a run; False where it is there: an earlier try of the same call has happened."""
+    facts = {"id": new.id, "kind": new.kind, "source": new.source, "skipped": new.skipped}
+    return bool(run(connection, "tasks.add_run", {**facts, "request": Jsonb(dict(new.request))}))
+
+
+def _plan_of(connection: psycopg.Connection[DictRow], new: NewRun) -> Plan:
+    rows = run(connection, "tasks.tasks_of", {"run_id": new.id})
+    return Plan(new.id, tuple(row["id"] for row in rows), new.skipped)
+
+
+def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Sequence[Row]) -> Plan:
+    """Have the new tasks sent; where all tasks are those of one earlier run, drop the new one."""
+    created = [row["id"] for row in rows if row["created"]]
+    run(connection, "tasks.add_to_outbox", {"ids": created})
+    ids, owners = tuple(sorted({row["id"] for row in rows})), {row["run_id"] for row in rows}
+    if rows and not created and len(owners) == 1:
+        run(connection, "tasks.drop_run", {"id": new.id})
+        (earlier,) = owners
+        return Plan(earlier, ids, run(connection, "tasks.skipped_of", {"id": earlier})[0]["skipped"])
+    return Plan(new.id, ids, new.skipped, shared=len(ids) - len(created))
+
+
+def _held(tasks: Sequence[FetchTask]) -> dict[str, Any]:
+    return {"ids": [task.id for task in tasks], "fences": [task.fence for task in tasks]}
+
+
+def _replies(replies: Sequence[LandedReply]) -> dict[str, Any]:
+    return {
+        "ids": [r.task.id for r in replies],
+        "rows": [r.row for r in replies],
+        "times": [r.fetched_at for r in replies],
+        "sizes": [r.size for r in replies],
+    }
+
+
+def _series(row: Row) -> Series:
+    return Series(row["source"], row["dataset"], row["timeframe"], row["symbol"])
+
+
+def _window(row: Row) -> Window:
+    return Window(row["window_start"], row["window_end"])
+
+
+def _task(row: Row) -> FetchTask:
+    return FetchTask(
+        id=row["id"],
+        run_id=row["run_id"],
+        kind=row["kind"],
+        series=_series(row),
+        window=_window(row),
+        attempts=row["attempts"],
+        fence=row["fence"],
+        has_history=row["has_history"],
+    )

@@ -1,0 +1,41 @@
+"""Universes in PostgreSQL."""
+
+from __future__ import annotations
+
+from quantx.state.database import Database, run
+from quantx.state.protocol import Row, Universe
+
+
+class PostgresUniverses:
+    """Named lists of symbols."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, universe: Universe) -> None:
+        """Record a universe with all of its members."""
+        facts = {"name": universe.name, "phase": universe.phase, "market": universe.market}
+        facts["source_type"] = universe.source_type
+        current = sum(until is None for *_, until in universe.members)
+        columns = list(zip(*universe.members, strict=True)) or [()] * 5
+        with self._database.transaction() as connection:
+            refreshed = {"members": current, "refreshed_at": universe.refreshed_at}
+            run(connection, "universes.put_universe", {**facts, **refreshed})
+            run(connection, "universes.remove_members", {"universe": universe.name})
+            names = ("symbols", "markets", "names", "froms", "tos")
+            members = {name: list(column) for name, column in zip(names, columns, strict=True)}
+            run(connection, "universes.add_members", {"universe": universe.name, **members})
+
+    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
+        """Return the current members of a universe, of a phase's universes, or of all."""
+        return [
+            row["symbol"] for row in self._database.rows("universes.current_symbols", universe=universe, phase=phase)
+        ]
+
+    def listed(self) -> list[Row]:
+        """Return the universes."""
+        return self._database.rows("universes.list_universes")
+
+    def freshness(self) -> list[Row]:
+        """Return how far each universe's members are."""
+        return self._database.rows("universes.freshness")

@@ -1,0 +1,13 @@
+-- name: now
+select clock_timestamp() as now;
+
+-- name: bound_lake
+select id from lake;
+
+-- name: bind_lake
+-- Remember the lake on first use; returns the one that is remembered.
+with bound as (
+    insert into lake (id, state_id) select %(id)s, %(state_id)s where not exists (select 1 from lake)
+    on conflict do nothing returning id, state_id
+)
+select id, state_id from bound union all select id, state_id from lake;
