@@ -61,6 +61,9 @@ class InProcess:
     def __init__(self, market: Market) -> None:
         self._vendor = Vendor(market, Clock(NOW))
 
+    def prepare(self) -> None:
+        """Nothing has to be loaded."""
+
     def chart(self, wire_symbol: str, params: Mapping[str, Any]) -> Any:
         texts = {name: str(value) for name, value in params.items()}
         reply = self._vendor.answer(wire_symbol, texts)
