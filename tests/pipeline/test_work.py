@@ -166,22 +166,6 @@ def test_a_message_delivered_many_times_lands_once(desk: Any) -> None:
     assert desk.task("AAA")["id"] == plan.task_ids[0]
 
 
-@pytest.mark.parametrize("body", ["", "no base64!", "e30=", "bm90IGpzb24=", "A" * 65_537, "eyJ2Ijo5OX0="])
-def test_poison_is_removed_and_the_rest_goes_on(body: str, desk: Any) -> None:
-    desk.platform.queue.send([body])
-    desk.work(desk.backfill("AAA"))
-    desk.work()
-    assert desk.rows().height == SESSIONS
-    assert desk.platform.queue.depth().total == 0
-
-
-def test_a_message_of_a_task_that_never_was_does_not_stop_the_work(desk: Any) -> None:
-    plan = desk.backfill("AAA")
-    desk.platform.queue.send([messages.encode({**desk.task("AAA"), "task_id": 987_654})])
-    desk.work(plan)
-    assert desk.rows().height == SESSIONS
-
-
 def test_who_lost_the_lease_cannot_land(desk: Any) -> None:
     """While the first worker waits for the vendor, its lease passes to a second one, which lands first."""
     desk.backfill("AAA")

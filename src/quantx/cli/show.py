@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(json: Json = False, use_local: UseLocal = False) -> int:
-    """Show runs, tasks, the queue, closed vendors and how fresh the universes are.
+    """Show runs, tasks, the queue, vendors that are left alone for now, and how fresh the universes are.
 
     Example: quantx status --json
     """

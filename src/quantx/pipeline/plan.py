@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -74,26 +74,18 @@ def _unanswered(
     return {symbol: missing_hull(found, calendar(venue_of(symbol).calendar)) for symbol, found in gaps.items()}
 
 
-def plan_daily(
-    platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d", once_in: float = 0
-) -> Plan:
-    """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen.
-
-    A symbol that was asked for its newest session less than `once_in` seconds ago is left alone: a timer that fires
-    twice.
-    """
+def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:
+    """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen."""
     symbols = resolve_symbols(platform, scope)
     _check_source(platform, source, timeframe)
     now = platform.clock.now()
     known = platform.state.series.progress(source, DATASET, timeframe, symbols)
     windows: dict[str, Window | None] = {}
     for symbol in symbols:
-        sessions, progress = calendar(venue_of(symbol).calendar), known.get(symbol)
-        final = sessions.last_closed(now, SETTLED_AFTER)
-        if progress is None:
-            windows[symbol] = daily_window(None, now, lookback, sessions)
-        elif not _rests(progress, now) and not _was_asked(progress, final, now, once_in):
-            windows[symbol] = daily_window(progress.watermark, now, lookback, sessions)
+        progress = known.get(symbol)
+        if progress is None or not _rests(progress, now):
+            watermark = progress.watermark if progress else None
+            windows[symbol] = daily_window(watermark, now, lookback, calendar(venue_of(symbol).calendar))
     return _add_run(platform, "daily", source, timeframe, symbols, windows, {**scope.describe(), "lookback": lookback})
 
 
@@ -105,12 +97,6 @@ def _rests(progress: SeriesProgress, now: datetime) -> bool:
         return True
     asked, last = progress.asked_through, progress.watermark
     return asked is not None and last is not None and asked - last > _AT_REST
-
-
-def _was_asked(progress: SeriesProgress, final: date | None, now: datetime, once_in: float) -> bool:
-    if progress.asked_at is None or progress.asked_through is None or final is None:
-        return False
-    return progress.asked_through >= final and progress.asked_at > now - timedelta(seconds=once_in)
 
 
 def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:

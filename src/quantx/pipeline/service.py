@@ -20,14 +20,10 @@ def plan_daily(
     phase: str | None = None,
     symbols: Sequence[str] | None = None,
     lookback_days: int = 5,
-    once_in: float = 0,
 ) -> str:
-    """Plan a daily update, hand its tasks to the queue and return the run's id.
-
-    Symbols that were asked for their newest session less than `once_in` seconds ago are left alone.
-    """
+    """Plan a daily update, hand its tasks to the queue and return the run's id."""
     if lookback_days < 0:
         raise ConfigError(f"lookback_days is {lookback_days}; it counts sessions and must not be negative")
     scope = Scope(tuple(symbols or ()), universe, phase)
     with open_platform(settings) as platform:
-        return _plan_daily(platform, scope, source=SOURCE, lookback=lookback_days, once_in=once_in).run_id
+        return _plan_daily(platform, scope, source=SOURCE, lookback=lookback_days).run_id

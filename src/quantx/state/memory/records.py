@@ -74,6 +74,7 @@ class LandingRecord:
     fetched_at: datetime
     size: int
     malformed: str | None
+    landed_at: datetime
     round_id: int | None = None
 
 

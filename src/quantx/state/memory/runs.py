@@ -29,7 +29,10 @@ class MemoryRuns:
             tasks = self._records.tasks_of(run_id)
             states = [task.state for task in tasks]
             requests, rows = sum(task.requests for task in tasks), sums(task.rows for task in tasks)
-            return RunTotals(len(tasks), states.count("done"), states.count("failed"), requests, rows)
+            ids = {task.id for task in tasks}
+            landed = [x.landed_at for x in self._records.landings if x.task_id in ids and x.malformed is None]
+            counts = (len(tasks), states.count("done"), states.count("failed"), requests, rows)
+            return RunTotals(*counts, landed_at=max(landed, default=None))
 
     def failures(self, run_id: str) -> list[Row]:
         """Return a run's failed tasks."""

@@ -108,7 +108,11 @@ class MemoryTasks:
                     landed.add(task.id)
                 number = len(self._records.landings) + 1
                 place = (number, raw.path, reply.row, reply.task.id, reply.task.series)
-                self._records.landings.append(LandingRecord(*place, reply.fetched_at, reply.size, reply.malformed))
+                self._records.landings.append(
+                    LandingRecord(
+                        *place, reply.fetched_at, reply.size, reply.malformed, landed_at=self._records.clock.now()
+                    )
+                )
             return set(landed)
 
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
