@@ -227,7 +227,7 @@ def postgres_kit(request: pytest.FixtureRequest) -> Kit:
     def kill() -> None:
         with state.database.transaction() as connection:
             connection.execute(
-                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
+                "select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
                 " and database = (select oid from pg_database where datname = current_database())"
             )
 
@@ -951,6 +951,16 @@ class TestRuns:
         assert kit.state.runs.ended() == []
         assert kit.state.runs.report_of("R1") == "reports/R1.json"
         assert kit.state.runs.totals("R1").failed == 2
+
+    def test_a_run_tells_when_its_last_reply_was_stored(self, kit: Kit) -> None:
+        first, second = kit.plan("A", "B").task_ids
+        assert kit.state.runs.totals("R1").landed_at is None
+        kit.land(kit.one(first))
+        landed_at = kit.state.runs.totals("R1").landed_at
+        assert landed_at is not None
+        assert abs(landed_at - kit.state.now()) < timedelta(seconds=10)
+        kit.land(kit.one(second), malformed="no JSON")
+        assert kit.state.runs.totals("R1").landed_at == landed_at
 
     def test_an_unknown_run_has_no_report(self, kit: Kit) -> None:
         assert kit.state.runs.report_of("R1") is None

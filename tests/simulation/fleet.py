@@ -1,0 +1,331 @@
+"""One seed: triggers, workers that come and go, a storm and the calm after it, and then the rules."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property, lru_cache
+
+import ulid
+from tests.simulation.ledger import Ledger, Request
+from tests.simulation.oracle import Expected, RawZone, rebuild
+from tests.simulation.ports import SimLocation, SimQueue, SimState, SimTable
+from tests.simulation.runtime import SimRuntime
+from tests.simulation.scheduler import Actor, Broken, Fiber, Scheduler
+from tests.simulation.vendor import SOURCE, Market, SimVendor, cheap_rows
+from tests.simulation.weather import CALM, weather_of
+from tests.simulation.world import BEGIN, SimClock, World
+
+from quantx.core.model import Quota, Window
+from quantx.core.tables import TABLES
+from quantx.errors import LakeError, QueueError, StateError, TransientProviderError
+from quantx.lake.memory import MemoryTable
+from quantx.lake.store import open_location
+from quantx.pipeline.normalized import Landed
+from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, send_outbox
+from quantx.pipeline.platform import Platform, confirm_lake
+from quantx.pipeline.work import Worker
+from quantx.queues.memory import MemoryQueue
+from quantx.settings import Settings, load_settings
+from quantx.state.memory import MemoryState
+from quantx.state.protocol import UNFINISHED
+
+_SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH")
+_NEXT_SESSION = 4 * 86400.0  # seconds to the evening of the next session, after a weekend and a holiday
+_STORM = 25.0  # seconds after the last trigger
+_MOST_STEPS = 60_000
+_CANARY = "c4n4ry5ecret"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a seed is about."""
+
+    symbols: tuple[str, ...]
+    workers: int
+    quota: Quota | None
+    window: Window
+    triggers: tuple[tuple[float, str], ...]  # when, and what is planned
+
+    @classmethod
+    def of(cls, rng: random.Random) -> Scenario:
+        """Draw a scenario: a daily update and an overlapping backfill at least."""
+        symbols = tuple(rng.sample(_SYMBOLS, rng.randint(3, 6)))
+        start = rng.choice((date(2024, 1, 2), date(2024, 1, 4), date(2024, 1, 5)))
+        window = Window(start, date(2024, 1, 12))
+        triggers = [(0.0, "daily"), (rng.uniform(0, 4), "backfill")]
+        if rng.random() < 0.5:  # two schedulers at once
+            triggers.append((0.0, "daily"))
+        if rng.random() < 0.5:
+            triggers.append((rng.uniform(5, 15), "again"))
+        if rng.random() < 0.25:
+            triggers += [(_NEXT_SESSION, "daily"), (_NEXT_SESSION + rng.uniform(0, 5), "again")]
+        quota = rng.choice((None, Quota(2, 1.0), Quota(3, 1.0), Quota(5, 2.0)))
+        return cls(symbols, rng.randint(2, 4), quota, window, tuple(sorted(triggers)))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a mutant puts in place of a part of the system."""
+
+    state: Callable[[MemoryState], None] = lambda state: None
+    location: type[SimLocation] = SimLocation
+
+
+class Fleet:
+    """The simulation of one seed."""
+
+    def __init__(self, seed: int, parts: Parts | None = None, trace: Callable[[str], None] | None = None) -> None:
+        self.parts = parts or Parts()
+        random.seed(seed)  # the pipeline's own jitter
+        self.rng = random.Random(seed)
+        self.scenario = Scenario.of(self.rng)
+        self.quota = self.scenario.quota
+        self.scheduler = Scheduler(self.rng.randrange(2**32), trace)
+        self.weather = weather_of(self.rng)
+        self.world = World(self.scheduler, self.rng, self.weather)
+        self.state = MemoryState(self.world.clock, actor=self._actor)
+        self.parts.state(self.state)
+        self.tables = {name: MemoryTable(table) for name, table in TABLES.items()}
+        self.location = open_location("memory://")
+        self.queue = MemoryQueue(self.world.clock)
+        self.market = Market(self.rng, self.scenario.symbols, date(2024, 1, 2), date(2024, 1, 19))
+        self.canary = _CANARY
+        self.settings = base_settings().model_copy(
+            update={"chunk_size": self.rng.randint(2, 4), "max_workers": self.rng.randint(1, 3)}
+        )
+        self.raw_zone = RawZone(self.location, self.state.records)
+        self.ledger = Ledger(self.world, self.state, self.tables, self.raw_zone)
+        self.world.watch = self.ledger
+        self.world.lose_role = self.state.holder_died
+        self.world.stop = self._stop
+        self._numbers = itertools.count(1)
+        self._runtimes: dict[Actor, SimRuntime] = {}
+        self._alive: dict[Actor, None] = {}  # in the order of their births: a set has none that a seed repeats
+        self._mains: list[Fiber] = []
+        self._next_patrol = 0.0
+        self._supervisor: Fiber | None = None
+        ulid.default_generator = ulid.ULIDGenerator(self._ulid_time, self._ulid_randomness, ulid.PureRandomPolicy())
+        self._last_randomness = bytes(10)
+
+    def run(self) -> None:
+        """Live through the storm and the calm after it; Broken where an actor ends as none may."""
+        for at, kind in self.scenario.triggers:
+            self._start(
+                f"trigger-{next(self._numbers)}", lambda actor, at=at, kind=kind: self._trigger(actor, at, kind)
+            )
+        self._supervisor = self.scheduler.spawn(Actor("supervisor"), "main", self._supervise)
+        self.scheduler.spawn(Actor("weather"), "main", self._calm_down)
+        self.scheduler.say(f"{self.scenario} {self.world.weather}")
+        self.scheduler.run(self._is_over, _MOST_STEPS)
+        left = self._left()
+        self.scheduler.close()
+        if left:
+            raise Broken(f"it does not end: {left}")
+
+    @cached_property
+    def landed(self) -> dict[int, Landed]:
+        """Return all replies that have landed, by landing."""
+        return self.raw_zone.landed()
+
+    @cached_property
+    def expected(self) -> Expected:
+        """Return what the tables must hold."""
+        return rebuild(self.state.records, self.landed)
+
+    def done(self) -> set[int]:
+        """Return the tasks that are done."""
+        return {task.id for task in self.state.records.tasks.values() if task.state == "done"}
+
+    def decoded_messages(self) -> Iterator[str]:
+        """Yield what the messages say."""
+        return (base64.b64decode(body).decode() for body in self.ledger.sent)
+
+    # ------------------------------------------------------------------------------------------------------- actors
+
+    def _start(self, name: str, life: Callable[[Actor], None]) -> Actor:
+        actor = Actor(name)
+        self._alive[actor] = None
+
+        def live() -> None:
+            try:
+                life(actor)
+            except (StateError, QueueError, LakeError) as error:
+                self.scheduler.say(f"ends with {type(error).__name__}: {error}")
+            except Exception as error:
+                raise Broken(f"{actor.name} ended with {error!r}") from error
+            finally:
+                if not actor.dead:
+                    self.scheduler.kill(actor)
+
+        def bury() -> None:
+            self._alive.pop(actor, None)
+            # The database notices at once, or after a while, that the connection has ended.
+            if self.world.happens("stall"):
+                self.scheduler.spawn(Actor("tcp"), "main", lambda: self._notice_later(actor))
+            else:
+                self.state.holder_died(actor)
+            if self._supervisor is not None and actor.name.startswith("trigger"):
+                self.scheduler.wake(self._supervisor)
+
+        actor.on_death = bury
+        main = self.scheduler.spawn(actor, "main", live)
+        self._mains.append(main)
+        return actor
+
+    def _notice_later(self, actor: Actor) -> None:
+        self.scheduler.sleep(self.rng.uniform(1, 10))
+        self.state.holder_died(actor)
+
+    def _platform(self, actor: Actor) -> Platform:
+        runtime = self._runtimes[actor] = SimRuntime(self.scheduler, actor)
+        clock = SimClock(self.scheduler, actor)
+        vendor = SimVendor(
+            self.market,
+            clock.now,
+            self.world.clock.now,
+            lambda symbol, window: self._asked(actor, symbol, window),
+            lambda: self.world.operation(actor, "vendor", "answer", lambda: None, ((), {}), TransientProviderError),
+        )
+        return Platform(
+            settings=self.settings,
+            clock=clock,
+            location=self.parts.location.of(self.world, actor, self.location),
+            tables={name: SimTable(self.world, actor, table) for name, table in self.tables.items()},
+            state=SimState(self.world, actor, self.state),
+            queue=SimQueue(self.world, actor, self.queue),
+            providers={SOURCE: vendor},
+            quotas={SOURCE: self.quota},
+            runtime=runtime,
+            normalize=cheap_rows,
+        )
+
+    def _trigger(self, actor: Actor, at: float, kind: str) -> None:
+        self.scheduler.sleep(at)
+        platform = self._platform(actor)
+        for _ in range(4):
+            try:
+                self._plan(platform, kind)
+                return
+            except (StateError, QueueError) as error:
+                self.scheduler.say(f"{kind} failed: {error}")
+                self.scheduler.sleep(self.rng.uniform(1, 5))
+
+    def _plan(self, platform: Platform, kind: str) -> None:
+        scope = Scope(self.scenario.symbols)
+        if kind == "daily":
+            plan_daily(platform, scope, source=SOURCE, lookback=2)
+        else:
+            plan_backfill(platform, scope, self.scenario.window, source=SOURCE, again=kind == "again")
+
+    def _work(self, actor: Actor) -> None:
+        platform = self._platform(actor)
+        confirm_lake(platform.location, platform.state)
+        Worker(platform).run(time_budget=self.rng.choice((6.0, 20.0)))
+
+    def _send(self, actor: Actor) -> None:
+        """Do what any next trigger does first: a message that was sent may still be noted as waiting."""
+        send_outbox(self._platform(actor))
+
+    def _supervise(self) -> None:
+        """Keep workers running while there is something to do; look after what seems to wait from time to time."""
+        while True:
+            workers = sum(actor.name.startswith("worker") for actor in self._alive)
+            if self._has_work():
+                for _ in range(self.scenario.workers - workers):
+                    self._start(f"worker-{next(self._numbers)}", self._work)
+            elif self._left() and not workers and self.scheduler.now >= self._next_patrol:
+                life = self._send if self._left() == "outbox" else self._work
+                self._start(f"worker-{next(self._numbers)}", life)
+                self._next_patrol = self.scheduler.now + self.rng.uniform(200, 900)
+            if self._left():
+                self.scheduler.sleep(self.rng.uniform(1, 4) if self._has_work() or workers else 20)
+            else:
+                self.scheduler.sleep(1e7)
+
+    def _calm_down(self) -> None:
+        self.scheduler.sleep(self.scenario.triggers[-1][0] + _STORM)
+        self.world.calm()
+        self.scheduler.say("the storm is over")
+
+    def _stop(self, actor: Actor) -> None:
+        self._runtimes[actor].stop()
+
+    def _actor(self) -> Actor | None:
+        return self.scheduler.current.actor if self.scheduler.current else None
+
+    # ------------------------------------------------------------------------------------------------------- the end
+
+    def _has_work(self) -> bool:
+        waits = self.queue.depth().visible > 0 or bool(self.state.runs.ended())
+        return waits or any(True for _ in self.state.records.waiting())
+
+    def _left(self) -> str:
+        """Say what is left to do; nothing where all has ended."""
+        states = self.state.tasks.count()
+        left = {state: states[state] for state in UNFINISHED if state in states}
+        depth = self.queue.depth()
+        found = [f"tasks {left}"] if left else []
+        found += [f"queue {depth.total}"] if depth.total else []
+        found += ["outbox"] if self.state.records.outbox else []
+        found += ["landings"] if any(True for _ in self.state.records.waiting()) else []
+        found += ["reports"] if self.state.runs.ended() else []
+        return ", ".join(found)
+
+    def _is_over(self) -> bool:
+        for main in self._mains:
+            if main.error is not None:
+                raise main.error
+        if self.scheduler.steps % 8 or self.world.weather is not CALM or self._alive:
+            return False
+        return not self._left()
+
+    # ------------------------------------------------------------------------------------------------ vendor and ids
+
+    def _asked(self, actor: Actor, symbol: str, window: Window) -> str | None:
+        self.ledger.requests.append(Request(self.scheduler.now, actor, symbol, window))
+        self.ledger.fetched.add(actor)
+        world = self.world
+        if world.happens("revised"):
+            self.market.revise(symbol)
+        trouble = None
+        for kind in ("limited", "server_error", "garbage", "truncated", "empty", "unknown_symbol", "broken_adapter"):
+            if world.happens(kind):
+                trouble = kind
+        if trouble == "limited":
+            said = self.rng.choice(("", "", "0", "2", "15", "1e9"))
+            trouble = f"limited:{said}" if said else trouble
+        self.scheduler.say(f"asks the vendor for {symbol} {window.start}..{window.end}: {trouble or 'answer'}")
+        world.operation(actor, "vendor", "ask", lambda: None, ((), {}), TransientProviderError)
+        return trouble
+
+    def _ulid_time(self) -> int:
+        fiber = self.scheduler.current
+        skew = fiber.actor.skew if fiber else 0.0
+        seconds = self.scheduler.now + skew
+        if self.world.weather.same_ulid:
+            seconds //= 10  # machines that were cloned have coarse clocks, too
+            seconds *= 10
+        return int((BEGIN.timestamp() + seconds) * 1000)
+
+    def _ulid_randomness(self, timestamp: int) -> bytes:
+        """Draw; who is about to store what it has fetched may draw what another has drawn for that."""
+        fiber = self.scheduler.current
+        stores = fiber is not None and fiber.actor in self.ledger.fetched
+        if stores and self.world.happens("same_ulid"):
+            return self._last_randomness
+        drawn = self.rng.randbytes(10)
+        if stores:
+            self._last_randomness = drawn
+        return drawn
+
+
+@lru_cache(maxsize=1)
+def base_settings() -> Settings:
+    """Return the settings of all seeds, with a secret that must stay where it is."""
+    secret = f"AccountName=sim;AccountKey={_CANARY}"
+    return load_settings(lease_seconds=3, max_attempts=3, lake_url="memory://", azure_storage_connection_string=secret)

@@ -1,0 +1,140 @@
+"""What an all-seeing bookkeeper notes while the fleet works; some rules are checked at the very moment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from tests.simulation.oracle import RawZone, accepted_bars
+from tests.simulation.scheduler import Actor
+from tests.simulation.world import Watch, World
+
+from quantx.core.model import FetchTask, Window
+from quantx.errors import LakeError
+from quantx.lake.memory import MemoryTable
+from quantx.state.memory import MemoryState
+from quantx.state.protocol import UNFINISHED, Claim, LandedReply, Plan, RawObject, TaskResult
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as the vendor sees it."""
+
+    at: float
+    actor: Actor
+    symbol: str
+    window: Window
+
+
+@dataclass
+class Ledger(Watch):
+    """The bookkeeper."""
+
+    world: World
+    state: MemoryState
+    tables: Mapping[str, MemoryTable]
+    raw_zone: RawZone
+    violations: list[str] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    closures: list[tuple[float, float]] = field(default_factory=list)  # known since, in force until
+    blind: dict[Actor, float] = field(default_factory=dict)  # when one last could not learn whether the vendor is open
+    raw: dict[str, str] = field(default_factory=dict)  # digest of what was stored first
+    reports: dict[str, list[bytes]] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    fences: dict[int, int] = field(default_factory=dict)
+    landed: set[int] = field(default_factory=set)
+    fetched: set[Actor] = field(default_factory=set)  # who has asked the vendor since its last claim
+    fingerprints: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def violate(self, rule: str, text: str) -> None:
+        """Note that a rule was broken."""
+        self.violations.append(f"{rule}: {text} (at {self.world.scheduler.now:.4f} s)")
+        self.world.scheduler.say(f"VIOLATION {rule}: {text}")
+
+    def operation_failed(self, actor: Actor, port: str, method: str) -> None:
+        if (port, method) == ("quotas", "closed_for"):
+            self.blind[actor] = self.world.scheduler.now
+
+    def tasks_plan(self, actor: Actor, result: Plan, *given: object) -> None:
+        unfinished = [t.key for t in self.state.records.tasks.values() if t.state in UNFINISHED]
+        if len(set(unfinished)) < len(unfinished):
+            self.violate("planned-once", "two unfinished tasks have the same kind, series and window")
+
+    def tasks_claim(self, actor: Actor, result: Claim, *given: object) -> None:
+        self.fetched.discard(actor)
+        for task in result.held:
+            if task.id in self.landed:
+                self.violate("asked-once", f"task {task.id} was claimed although its reply has landed")
+            self.fences[task.id] = task.fence
+        series = [task.series for task in result.held]
+        if len(set(series)) < len(series):
+            self.violate("one-per-series", f"{actor.name} holds two tasks of a series")
+
+    def tasks_land(self, actor: Actor, result: set[int], raw: RawObject, replies: Sequence[LandedReply]) -> None:
+        for reply in replies:
+            if reply.malformed is None and reply.task.id in result:
+                if reply.task.fence != self.fences[reply.task.id]:
+                    self.violate("fence", f"{actor.name} landed task {reply.task.id} after its lease had passed on")
+                self.landed.add(reply.task.id)
+
+    def tasks_fail(self, actor: Actor, result: bool | None, task: FetchTask, *given: object, **how: object) -> None:
+        if result is not None and task.fence != self.fences[task.id]:
+            self.violate("fence", f"{actor.name} failed task {task.id} after its lease had passed on")
+
+    def rounds_finish(
+        self, actor: Actor, result: None, round_id: int, results: Sequence[TaskResult], *given: object
+    ) -> None:
+        done = {r.task_id for r in results if r.state == "done"}
+        self.landed -= {r.task_id for r in results if r.state == "pending"}
+        self.check_readable(done, f"round {round_id}")
+
+    def check_readable(self, done: set[int], when: str) -> None:
+        """I5: what a task that is done has brought is readable, as current rows or as revisions."""
+        records = self.state.records
+        done = {i for i in done if records.tasks[i].state == "done"}
+        landings = [x for x in records.landings if x.task_id in done and x.malformed is None]
+        current, revisions = self.rows("bars_1d"), self.rows("bars_1d_revisions")
+        known = {(symbol, day, close) for symbol, day, close, _ in (*current, *revisions)}
+        try:
+            bodies = self.raw_zone.landed(landings)
+        except (LakeError, IndexError) as error:
+            self.violate("I1", f"a raw object does not hold what has landed: {error}")
+            return
+        for landing in landings:
+            item = bodies[landing.id]
+            for day, bar in accepted_bars(item):
+                if (item.symbol, day, bar[3]) not in known:
+                    self.violate("I5", f"task {item.task_id} is done, but {item.symbol} {day} is not readable ({when})")
+                    return
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        """Return symbol, date, close and known_from of a table's rows."""
+        return self.tables[table].read().select("symbol", "date", "close", "known_from").rows()
+
+    def quotas_close(self, actor: Actor, result: None, source: str, seconds: float, reason: str) -> None:
+        now = self.world.scheduler.now
+        self.closures.append((now, now + seconds))
+
+    def store_put_new(self, actor: Actor, result: None, path: str, body: bytes) -> None:
+        if path.startswith("raw/"):
+            self.raw.setdefault(path, hashlib.sha256(body).hexdigest())
+
+    def store_put(self, actor: Actor, result: None, path: str, body: bytes) -> None:
+        if path.startswith("reports/"):
+            self.reports.setdefault(path, []).append(body)
+
+    def queue_send(self, actor: Actor, result: None, bodies: Sequence[str], delay: float = 0) -> None:
+        self.sent += bodies
+
+    def bars_1d_commit(self, actor: Actor, result: bool, *given: object) -> None:
+        table = self.tables["bars_1d"]
+        if result:
+            self.fingerprints["bars_1d", len(table.versions) - 1] = fingerprint(table.versions[-1])
+
+
+def fingerprint(rows: pl.DataFrame) -> int:
+    """Return a number that another content would not have."""
+    return hash(tuple(rows.rows()))

@@ -1,0 +1,101 @@
+"""A naive second opinion: what the tables must hold, given the raw objects and the rounds, in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from tests.simulation.vendor import SOURCE, Bar, read_bars
+
+from quantx.core.model import Payload
+from quantx.lake.raw import read_batch
+from quantx.lake.store import LakeLocation
+from quantx.pipeline.normalized import Landed
+from quantx.state.memory.records import LandingRecord, Records
+
+Key = tuple[str, date]
+
+
+@dataclass(frozen=True)
+class Believed:
+    """A row: what was believed, since when, and from which raw object."""
+
+    bar: Bar
+    known_from: datetime
+    raw: str
+
+
+@dataclass
+class Expected:
+    """The rows that the bars and their revisions must have."""
+
+    current: dict[Key, Believed] = field(default_factory=dict)
+    revisions: list[tuple[Key, Believed, datetime]] = field(default_factory=list)  # with the end of the belief
+
+    def learn(self, key: Key, now: Believed) -> None:
+        """Merge one row."""
+        before = self.current.get(key)
+        if before is None:
+            self.current[key] = now
+        elif before.bar != now.bar:
+            if now.known_from >= before.known_from:
+                self.revisions.append((key, before, now.known_from))
+                self.current[key] = now
+            else:
+                self.revisions.append((key, now, before.known_from))
+
+
+class RawZone:
+    """The replies in the raw zone; each object is read once, since it never changes (I1)."""
+
+    def __init__(self, location: LakeLocation, records: Records) -> None:
+        self._location = location
+        self._records = records
+        self._read: dict[str, list[Payload]] = {}
+
+    def landed(self, landings: Iterable[LandingRecord] | None = None) -> dict[int, Landed]:
+        """Return the replies that have landed (or those of some landings), by landing."""
+        found = {}
+        for landing in self._records.landings if landings is None else landings:
+            if landing.path not in self._read:
+                self._read[landing.path] = [reply.payload for reply in read_batch(self._location, landing.path)]
+            task, payload = self._records.tasks[landing.task_id], self._read[landing.path][landing.row]
+            raw = landing.path.rpartition("/")[2].removesuffix(".parquet")
+            found[landing.id] = Landed(
+                task.id, task.run_id, SOURCE, task.series.symbol, task.window, raw, payload, landing.malformed
+            )
+        return found
+
+
+def accepted_bars(item: Landed) -> Sequence[tuple[date, Bar]]:
+    """Return the bars of a reply that must be curated; none where it can't be read."""
+    if item.malformed is not None:
+        return ()
+    try:
+        return read_bars(item)[0]
+    except ValueError:
+        return ()
+
+
+def rebuild(records: Records, landed: Mapping[int, Landed]) -> Expected:
+    """Curate all replies again, one row at a time, in the order of the rounds."""
+    expected = Expected()
+    in_order = sorted(
+        (x for x in records.landings if x.round_id is not None),
+        key=lambda x: (x.round_id or 0, x.series.symbol, x.fetched_at, x.id),
+    )
+    for landing in in_order:
+        item = landed[landing.id]
+        for day, bar in accepted_bars(item):
+            expected.learn((item.symbol, day), Believed(bar, item.payload.fetched_at, item.raw))
+    return expected
+
+
+def newest_answers(landed: Mapping[int, Landed]) -> dict[Key, Bar]:
+    """Return what the newest reply that has the session says about it, whatever the order of the rounds was."""
+    newest: dict[Key, tuple[datetime, Bar]] = {}
+    for item in sorted(landed.values(), key=lambda x: x.payload.fetched_at):
+        for day, bar in accepted_bars(item):
+            newest[item.symbol, day] = (item.payload.fetched_at, bar)
+    return {key: bar for key, (_, bar) in newest.items()}

@@ -1,0 +1,93 @@
+"""The Runtime of a simulated worker: fibers instead of threads, simulated seconds instead of real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tests.simulation.scheduler import Actor, Fiber, Scheduler
+
+T = TypeVar("T")
+
+_GRACE = 5.0
+_JOIN = 0.05  # seconds between two looks whether another fiber has ended
+_SPINS = 3  # waits without an operation after which each further one takes twice as long: a loop that only polls
+_LONGEST_SPIN = 1.0
+
+
+class SimRuntime:
+    """A Runtime over the scheduler. The main fiber's waits take a second at least: a worker that idles costs steps."""
+
+    def __init__(self, scheduler: Scheduler, actor: Actor) -> None:
+        self._scheduler = scheduler
+        self._actor = actor
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def stop(self) -> None:
+        self._stopping = True
+        for fiber in self._actor.fibers:
+            self._scheduler.wake(fiber)
+
+    def monotonic(self) -> float:
+        return self._scheduler.now
+
+    def wait(self, seconds: float) -> bool:
+        fiber = self._scheduler.current
+        if fiber is not None and not self._stopping and seconds > 0:
+            if fiber.name == "main":
+                seconds = max(seconds, 1.0)
+            fiber.idle += 1
+            if fiber.idle > _SPINS and seconds < _LONGEST_SPIN:
+                seconds = min(seconds * 2.0 ** (fiber.idle - _SPINS), _LONGEST_SPIN)
+            self._scheduler.sleep(seconds)
+        return self._stopping
+
+    def together(self, calls: Sequence[Callable[[], T]], at_once: int) -> list[T | None]:
+        todo = list(enumerate(calls))[::-1]
+        results: list[T | None] = [None] * len(calls)
+        open_ = set(range(len(calls)))
+
+        def work() -> None:
+            while todo:
+                place, call = todo.pop()
+                results[place] = call()
+                open_.discard(place)
+
+        fibers = [self._scheduler.spawn(self._actor, f"fetch-{n}", work) for n in range(min(at_once, len(calls)))]
+        patience = _GRACE
+        while open_ and patience > 0:
+            for fiber in fibers:
+                if fiber.error is not None:
+                    raise fiber.error
+            self._scheduler.sleep(_JOIN)
+            patience -= _JOIN if self._stopping else 0
+        return [result if place not in open_ else None for place, result in enumerate(results)]
+
+    @contextmanager
+    def repeating(self, seconds: float, call: Callable[[], None]) -> Iterator[None]:
+        over = False
+
+        def repeat() -> None:
+            while not over:
+                self._scheduler.sleep(max(seconds, 1.0))
+                if not over:
+                    call()
+
+        fiber = self._scheduler.spawn(self._actor, f"beat-{seconds:.1f}", repeat)
+        try:
+            yield
+        finally:
+            over = True
+            self._join(fiber)
+        if fiber.error is not None:
+            raise fiber.error
+
+    def _join(self, fiber: Fiber) -> None:
+        while not fiber.ended and not self._actor.dead:
+            self._scheduler.wake(fiber)
+            self._scheduler.sleep(_JOIN)

@@ -1,0 +1,43 @@
+"""Running one seed, and what came of it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow
+import structlog
+from tests.simulation.fleet import Fleet, Parts
+from tests.simulation.invariants import check
+from tests.simulation.scheduler import Broken
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a seed has shown; `broken` are the rules that do not hold."""
+
+    broken: tuple[str, ...]
+    steps: int
+    seconds: float  # simulated
+
+
+def silence() -> None:
+    """Have the pipeline log nothing (a seed's trace tells more), and small files be read by one thread."""
+    pyarrow.set_cpu_count(1)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def run_seed(seed: int, parts: Parts | None = None, trace: Callable[[str], None] | None = None) -> Outcome:
+    """Run a seed to its end and check the rules."""
+    fleet = Fleet(seed, parts, trace)
+    gc.disable()  # when a greenlet is collected must not depend on what ran before
+    try:
+        fleet.run()
+        broken = check(fleet)
+    except Broken as error:
+        broken = [*fleet.ledger.violations, f"ended: {error}"]
+    finally:
+        gc.enable()
+    return Outcome(tuple(broken), fleet.scheduler.steps, fleet.scheduler.now)

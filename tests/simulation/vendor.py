@@ -1,0 +1,164 @@
+"""A simulated vendor, and a cheap reading of its replies: the pipeline's own one costs more than a whole seed may."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+import polars as pl
+
+from quantx.core.calendars import calendar
+from quantx.core.coverage import coverage_of
+from quantx.core.model import SETTLED_AFTER, Payload, Window
+from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE
+from quantx.errors import (
+    MalformedPayload,
+    RateLimited,
+    TransientProviderError,
+    UnknownSymbol,
+)
+from quantx.pipeline.normalized import Landed, Rows
+from quantx.providers.protocol import Capabilities, Provider, VendorFrames
+
+Bar = tuple[float, float, float, float, int]
+SOURCE = "sim"
+_BAR_COLUMNS = {**BARS_1D.schema, "volume_step": pl.Float64}
+
+
+class Market:
+    """What the vendor knows: bars, some of which it revises late."""
+
+    def __init__(self, rng: random.Random, symbols: Sequence[str], first: date, last: date) -> None:
+        self._rng = rng
+        self.bars: dict[str, dict[date, Bar]] = {
+            symbol: {day: self._bar(symbol) for day in calendar("XNYS").sessions(first, last)} for symbol in symbols
+        }
+
+    def revise(self, symbol: str) -> None:
+        """Correct one bar."""
+        bars = self.bars[symbol]
+        if bars:
+            bars[self._rng.choice(list(bars))] = self._bar(symbol)
+
+    def _bar(self, symbol: str) -> Bar:
+        close = 100 + self._rng.randrange(1000)
+        high, low = close + 2, close - 2
+        if self._rng.random() < 0.03:
+            high, low = low, high  # a row that the rule rejects
+        return (close - 1.0, float(high), float(low), float(close), self._rng.randrange(10_000))
+
+
+class SimVendor:
+    """One worker's adapter of the vendor. What happens to a request is decided by `trouble`."""
+
+    capabilities: ClassVar = Capabilities(SOURCE, ("1d",), ("us",), 1, "as_traded", needs_key=True)
+
+    def __init__(
+        self,
+        market: Market,
+        now: Callable[[], datetime],
+        vendor_now: Callable[[], datetime],
+        asked: Callable[[str, Window], str | None],
+        answered: Callable[[], None],
+    ) -> None:
+        self._market = market
+        self._now = now
+        self._vendor_now = vendor_now
+        self._asked = asked
+        self._answered = answered
+
+    def prepare(self) -> None:
+        pass
+
+    def fetch(self, symbol: str, window: Window) -> Payload:
+        """Ask the vendor; `asked` says what goes wrong."""
+        trouble = self._asked(symbol, window)
+        at = self._vendor_now()
+        body = json.dumps({"symbol": symbol, "bars": self._bars(symbol, window, at)}).encode()
+        self._answered()
+        if trouble is not None and trouble.startswith("limited"):
+            said = trouble.partition(":")[2]
+            raise RateLimited("the vendor wants to be left alone", float(said) if said else None)
+        if trouble == "server_error":
+            raise TransientProviderError("the vendor answers 500")
+        if trouble == "broken_adapter":
+            raise KeyError("chart")
+        if trouble == "unknown_symbol":
+            raise UnknownSymbol(f"the vendor does not know {symbol}")
+        if trouble == "empty":
+            body = json.dumps({"symbol": symbol, "bars": []}).encode()
+        elif trouble == "truncated":
+            body = body[: len(body) // 2]
+        elif trouble == "garbage":
+            body = b"<html>busy</html>"
+        payload = Payload(symbol, f"sim://bars/{symbol}", 200, self._now(), "application/json", body, at)
+        if trouble == "garbage":
+            raise MalformedPayload("the vendor sent a page", payload)
+        return payload
+
+    def normalize(self, payload: Payload) -> VendorFrames:
+        """Never called: `cheap_rows` stands for all of it."""
+        raise AssertionError
+
+    def _bars(self, symbol: str, window: Window, at: datetime) -> list[list[Any]]:
+        """Return the bars from the window's start to now, also that of the running session."""
+        today = at.date()
+        return [[str(d), *b] for d, b in sorted(self._market.bars[symbol].items()) if window.start <= d <= today]
+
+
+def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Bar]]]:
+    """Return the accepted and the rejected bars of a reply; ValueError where it is not the vendor's form."""
+    accepted, rejected = [], []
+    sessions = calendar("XNYS")
+    for day, *values in json.loads(item.payload.body)["bars"]:
+        session = date.fromisoformat(day)
+        if not item.window.start <= session <= item.window.end:
+            continue
+        if sessions.close_of(session) + SETTLED_AFTER > item.payload.as_of:
+            continue
+        (accepted if values[1] >= values[2] else rejected).append((session, tuple(values)))
+    return accepted, rejected
+
+
+def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
+    """Stand for `normalize_round`: bars as traded, one rule, no actions."""
+    bars: list[tuple[Any, ...]] = []
+    rejected: list[tuple[Any, ...]] = []
+    coverage, sessions, malformed = {}, {}, {}
+    for item in landed:
+        known = item.payload.fetched_at
+        digest = item.payload.sha256
+        if item.malformed is not None:
+            rejected.append(_rejected_payload(source, item, item.malformed))
+            continue
+        try:
+            good, bad = read_bars(item)
+        except ValueError as error:
+            malformed[item.task_id] = str(error)
+            rejected.append(_rejected_payload(source, item, str(error)))
+            continue
+        bars += [(source, d.year, item.symbol, d, *b, "USD", item.raw, known, 0.0) for d, b in good]
+        rejected += [
+            (source, "bars_1d", item.symbol, d, "high_is_highest", json.dumps(b), digest, item.raw, known)
+            for d, b in bad
+        ]
+        answers = sorted(d for d, _ in (*good, *bad))
+        coverage[item.symbol] = coverage_of(item.window, item.payload.as_of, answers, calendar("XNYS"))
+        if good:
+            sessions[item.symbol] = (good[0][0], good[-1][0])
+    return Rows(
+        bars=pl.DataFrame(bars, schema=_BAR_COLUMNS, orient="row"),
+        actions=ACTIONS.empty(),
+        quarantine=pl.DataFrame(rejected, schema=dict(QUARANTINE.schema), orient="row"),
+        coverage=coverage,
+        sessions=sessions,
+        malformed=malformed,
+    )
+
+
+def _rejected_payload(source: str, item: Landed, why: str) -> tuple[Any, ...]:
+    digest = item.payload.sha256
+    return (source, "bars_1d", item.symbol, None, "payload_readable", why, digest, item.raw, item.payload.fetched_at)
