@@ -1,4 +1,4 @@
-"""`python -m benchmarks [b1] [b2] [b3] [real]`: run the measurements (all by default) and print one table each."""
+"""`python -m benchmarks [name …]`: run the measurements (all by default) and print one table each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import backfill, real_files, requests, upsert
+from benchmarks import backfill, quota, real_files, sandbox, upsert
 from benchmarks.table import Outcome, machine, print_outcome
 
-BENCHMARKS = {"b1": requests.run, "b2": backfill.run, "b3": upsert.run, "real": real_files.run}
+BENCHMARKS = {"b1": quota.run, "b2": backfill.run, "b3": upsert.run, "sandbox": sandbox.run, "real": real_files.run}
 
 
 def main(argv: Sequence[str] | None = None) -> list[Outcome]:

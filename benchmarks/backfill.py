@@ -30,33 +30,11 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     return Outcome(
         f"B2 backfill: {count} symbols × 20 years, {landed['payloads']} payloads ({landed['raw_bytes'] / 1e6:.0f} MB raw)",
         (
-            Line(
-                "raw → curated, rows/s",
-                f"{rows / seconds:,.0f}",
-                f"{rows / floor['seconds']:,.0f}",
-                f"{seconds / floor['seconds']:.1f}",
-                "≥ 500,000",
-            ),
-            Line("seconds", f"{seconds:.2f}", f"{floor['seconds']:.2f}", f"{seconds / floor['seconds']:.1f}"),
-            Line(
-                "CPU seconds",
-                f"{curated['user']:.2f}",
-                f"{floor['user']:.2f}",
-                f"{curated['user'] / floor['user']:.1f}",
-            ),
-            Line(
-                "peak memory, MB",
-                f"{curated['peak_mb']:.0f}",
-                f"{floor['peak_mb']:.0f}",
-                f"{curated['peak_mb'] / floor['peak_mb']:.1f}",
-                "< 600",
-            ),
-            Line(
-                "size of the bars, MB",
-                f"{curated['bytes'] / 1e6:.0f}",
-                f"{parquet['bytes'] / 1e6:.0f}",
-                f"{curated['bytes'] / parquet['bytes']:.2f}",
-            ),
+            Line("raw → curated, rows/s", rows / seconds, rows / floor["seconds"], "≥ 500,000", digits=0, rate=True),
+            Line("seconds", seconds, floor["seconds"]),
+            Line("CPU seconds", curated["user"], floor["user"]),
+            Line("peak memory, MB", curated["peak_mb"], floor["peak_mb"], "< 600", digits=0),
+            Line("size of the bars, MB", curated["bytes"] / 1e6, parquet["bytes"] / 1e6, digits=0),
         ),
         {name: int(v) for name, v in (landed | curated).items() if name in _COUNTS},
     )

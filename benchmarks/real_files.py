@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from benchmarks.measure import apart, environment, stretch
-from benchmarks.requests import server
+from benchmarks.servers import server, stats
 from benchmarks.table import Line, Outcome
 from quantx.core.tables import BARS_1D
 from quantx.lake.store import open_location
@@ -35,22 +34,16 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     names = sorted(path.name.split(".csv")[0] for path in data.glob("*.csv*"))[: 4 if quick else None]
     with server("benchmarks.real_files:serve_files", data=str(data)) as url:
         backfill = _quantx(folder, url, names)
-        requests = _stats(url)["total"]
+        requests = stats(url)["total"]
         again = _quantx(folder, url, names)
-        repeated = _stats(url)["total"] - requests
+        repeated = stats(url)["total"] - requests
         floor = apart("benchmarks.real_files:fetch_and_write", folder=folder, url=url, names=names)
-    rows, seconds = floor["rows"], backfill["seconds"]
+    rows = floor["rows"]
     return Outcome(
         f"{title}: {len(names)} symbols, {rows:,} rows",
         (
-            Line(
-                "quantx backfill, s",
-                f"{seconds:.1f}",
-                f"{floor['seconds']:.1f}",
-                f"{seconds / floor['seconds']:.1f}",
-                "< 15",
-            ),
-            Line("the same again, nothing to do, s", f"{again['seconds']:.1f}"),
+            Line("quantx backfill, with its start, s", backfill["seconds"], floor["seconds"], "< 15"),
+            Line("the same again, nothing to do, s", again["seconds"]),
         ),
         {"requests": requests, "requests_again": repeated, "rows": rows},
     )
@@ -72,12 +65,6 @@ def _quantx(folder: Path, url: str, names: list[str]) -> dict[str, Any]:
     with stretch() as measured:
         subprocess.run(command, env=environment(**settings), stdout=subprocess.DEVNULL, check=True)
     return vars(measured)
-
-
-def _stats(url: str) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc)
-    connection.request("GET", "/_sandbox/stats")
-    return dict(json.loads(connection.getresponse().read()))
 
 
 def fetch_and_write(folder: str, url: str, names: list[str]) -> dict[str, Any]:

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+_SIGNS = {"≤": operator.le, "<": operator.lt, "≥": operator.ge, "=": operator.eq}
+_LIBRARIES = ("polars", "pyarrow", "deltalake", "obstore", "psycopg", "azure-storage-queue", "yfinance")
+HEADINGS = ("what", "measured", "floor or peer", "ratio", "aim", "")
+
 
 @dataclass(frozen=True)
 class Line:
-    """One measured thing, ready to be printed."""
+    """One measured thing, and the floor or the peer of the same run."""
 
     what: str
-    measured: str
-    floor: str = ""
-    ratio: str = ""  # measured time / floor time
-    aim: str = ""
+    measured: float
+    floor: float | None = None
+    aim: str = ""  # a sign and a number, as in "≤ 0.2" or "≥ 1,000"
+    digits: int = 2
+    rate: bool = False  # more is better: the ratio, which is of times, is upside down
+
+    @property
+    def met(self) -> bool | None:
+        """Tell whether the aim is met, None where there is none."""
+        if not self.aim:
+            return None
+        sign, _, number = self.aim.partition(" ")
+        return bool(_SIGNS[sign](self.measured, float(number.replace(",", ""))))
+
+    def cells(self) -> tuple[str, ...]:
+        """Return what stands under the headings."""
+        ratio = ""
+        if self.floor and self.measured:
+            ratio = f"{self.floor / self.measured if self.rate else self.measured / self.floor:.2f}"
+        floor = "" if self.floor is None else f"{self.floor:,.{self.digits}f}"
+        met = {None: "", True: "met", False: "missed"}[self.met]
+        return self.what, f"{self.measured:,.{self.digits}f}", floor, ratio, self.aim, met
 
 
 @dataclass(frozen=True)
@@ -36,10 +60,21 @@ class Outcome:
 def machine() -> str:
     """Return the facts without which no figure means anything."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    libraries = ", ".join(
-        f"{name} {version(name)}" for name in ("polars", "pyarrow", "deltalake", "exchange-calendars")
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    return (
+        f"{_processor()}, {os.cpu_count()} cores{load}, {_memory()}, {platform.system()},"
+        f" Python {platform.python_version()}, {libraries}"
     )
-    return f"{os.cpu_count()} cores{load}, {platform.system()}, Python {platform.python_version()}, {libraries}"
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _memory() -> str:
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB"
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -50,15 +85,14 @@ def print_outcome(outcome: Outcome) -> None:
         return
     console.print(outcome.title, style="bold")
     table = Table()
-    for name, side in (
-        ("what", "left"),
-        ("measured", "right"),
-        ("floor", "right"),
-        ("× floor", "right"),
-        ("aim", "right"),
-    ):
-        table.add_column(name, justify=side)
+    for name in HEADINGS:
+        table.add_column(name, justify="left" if name in ("what", "") else "right")
     for line in outcome.lines:
-        table.add_row(line.what, line.measured, line.floor, line.ratio, line.aim)
+        table.add_row(*line.cells())
     console.print(table)
-    console.print("counts: " + ", ".join(f"{name} {value:,}" for name, value in outcome.counts.items()))
+    console.print(f"counts: {counts_of(outcome)}")
+
+
+def counts_of(outcome: Outcome) -> str:
+    """Return the counts in words."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in outcome.counts.items())

@@ -40,18 +40,8 @@ def run(folder: Path, *, quick: bool) -> Outcome:
         (
             *_lines("on a tail", daily, floor),
             *_lines("right after the fold", folded, floor),
-            Line(
-                "peak memory, MB",
-                f"{daily['peak_mb']:.0f}",
-                f"{floor['peak_mb']:.0f}",
-                f"{daily['peak_mb'] / floor['peak_mb']:.1f}",
-            ),
-            Line(
-                "written by one upsert, MB",
-                f"{median(daily['bytes']) / 1e6:.1f}",
-                f"{floor['bytes'] / 1e6:.1f}",
-                f"{median(daily['bytes']) / floor['bytes']:.1f}",
-            ),
+            Line("peak memory, MB", daily["peak_mb"], floor["peak_mb"], digits=0),
+            Line("written by one upsert, MB", median(daily["bytes"]) / 1e6, floor["bytes"] / 1e6, digits=1),
         ),
         {
             "rows": built["rows"],
@@ -72,9 +62,9 @@ def _lines(when: str, measured: dict[str, Any], floor: dict[str, Any]) -> tuple[
     quickest, usual = min(floor["seconds"]), median(floor["seconds"])
     parts = ", ".join(f"{name} {median(measured[name]):.3f}" for name in ("read", "merging", "committing"))
     return (
-        Line(f"{when}: best of {DAYS}, s", f"{best:.3f}", f"{quickest:.3f}", f"{best / quickest:.1f}", "≤ 0.2"),
-        Line(f"{when}: median, s ({parts})", f"{middle:.3f}", f"{usual:.3f}", f"{middle / usual:.1f}", "≤ 0.2"),
-        Line(f"{when}: slowest, s", f"{slowest:.3f}"),
+        Line(f"{when}: best of {DAYS}, s", best, quickest, "≤ 0.2", digits=3),
+        Line(f"{when}: median, s ({parts})", middle, usual, "≤ 0.2", digits=3),
+        Line(f"{when}: slowest, s", slowest, digits=3),
     )
 
 

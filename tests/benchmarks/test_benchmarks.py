@@ -24,7 +24,12 @@ def outcome_of(name: str) -> dict[str, int]:
 
 
 def test_the_sandbox_answers_every_window() -> None:
-    assert outcome_of("b1") == {"requests": 300, "good": 300}
+    assert outcome_of("sandbox") == {"requests": 300, "good": 300}
+
+
+def test_a_backfill_within_the_quota_asks_once_for_each_symbol_and_is_never_refused() -> None:
+    sessions = 2514  # of New York, 2016 to 2025
+    assert outcome_of("b1") == {"symbols": 50, "requests": 50, "refused": 0, "rows": 50 * sessions}
 
 
 def test_a_backfill_is_curated_in_one_round_with_one_commit_per_table() -> None:
