@@ -23,6 +23,7 @@ class MemoryTable:
         self.table = table
         self.url = f"memory://{table.name}"
         self.versions: list[pl.DataFrame] = []
+        self._empty = table.empty()
         self._rounds = [0]  # those that were committed, in order
         self._lock = threading.Lock()
 
@@ -40,7 +41,7 @@ class MemoryTable:
 
     def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
         """Return the current rows (those of `where`)."""
-        rows = self.versions[-1] if self.versions else self.table.empty()
+        rows = self.versions[-1] if self.versions else self._empty
         return rows if where is None else rows.filter(where)
 
     def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
@@ -70,8 +71,8 @@ class MemoryTable:
         gone: pl.DataFrame | None = None,
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit."""
-        changed = self.table.empty() if changed is None else changed
-        gone = self.table.empty() if gone is None else gone
+        changed = self._empty if changed is None else changed
+        gone = self._empty if gone is None else gone
         if new.is_empty() and changed.is_empty() and gone.is_empty():
             return False
         for frame in (new, changed, gone):
@@ -102,7 +103,7 @@ class MemoryTable:
             if len(self.versions) != before:
                 return False
             if not self.versions:
-                self.versions.append(self.table.empty())  # version 0 is the empty table
+                self.versions.append(self._empty)  # version 0 is the empty table
             self.versions.append(rows)
             self._rounds.append(round_id)
             return True

@@ -39,9 +39,10 @@ class Patience:
             except DamagedObject:
                 raise
             except (StateError, QueueError, LakeError) as error:
-                if self._runtime.monotonic() + pause > end:
+                now = self._runtime.monotonic()
+                if now >= end:
                     raise
-                log.warning("outage", error=str(error), seconds=round(self._runtime.monotonic() - begun, 1))
-                if self._runtime.wait(pause * random.uniform(0.5, 1)):
+                log.warning("outage", error=str(error), seconds=round(now - begun, 1))
+                if self._runtime.wait(min(pause * random.uniform(0.5, 1), end - now)):
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)

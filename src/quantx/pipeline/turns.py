@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
+from datetime import datetime
 
 from quantx.core.model import Quota
 from quantx.errors import StateError
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.runtime import Runtime
-from quantx.state.protocol import Quotas
+from quantx.state.protocol import Quotas, Slots
 
 _LOOK_AHEAD = 0.01  # seconds before a turn at which the vendor must be open
-_FRESH = 0.05  # seconds for which that is known
+_FRESH = 0.25  # seconds for which that is known
+_SAMPLES = 20
+
+
+class StateTime:
+    """Translates the state's instants to this process's monotonic seconds, from the answers of the state itself.
+
+    Each answer with an instant in it was given between its question and its arrival. All of the last answers together
+    leave little doubt, also where some of them were slow (Cristian, "Probabilistic clock synchronization", 1989).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._samples: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
+
+    def note(self, now: datetime, asked: float, answered: float) -> None:
+        """Learn that the state's time was `now` at some moment between two readings of our clock."""
+        stamp = now.timestamp()
+        with self._lock:
+            self._samples.append((stamp - answered, stamp - asked))
+            if max(low for low, _ in self._samples) > min(high for _, high in self._samples):
+                self._samples = deque([self._samples[-1]], maxlen=_SAMPLES)  # a clock was set: forget
+
+    def span(self, at: datetime) -> tuple[float, float]:
+        """Return between which of our seconds an instant of the state lies."""
+        with self._lock:
+            low, high = max(low for low, _ in self._samples), min(high for _, high in self._samples)
+        return at.timestamp() - high, at.timestamp() - low
 
 
 class Turns:
@@ -29,74 +58,87 @@ class Turns:
         wanted: int,
         at_once: int,
         runtime: Runtime,
+        time: StateTime,
         longest: float,
     ) -> None:
         self._quotas = quotas
         self._source = source
         self._quota = quota
         self._runtime = runtime
+        self._time = time
         self._longest = longest  # seconds that a request may have to wait for its slot
         self._at_once = at_once
         self._lock = threading.Lock()  # never held while a port is asked
         self._unreserved = wanted
-        self._starts: deque[float] = deque()
-        self._checked_at = -1.0
+        self._slots: deque[tuple[float, float]] = deque()  # when to start, and when it is too late
+        self._known_at = -math.inf
         self._closed = False
 
     def take(self, patience: Patience) -> bool:
         """Wait for a turn; False where the vendor has none soon or is closed, or the worker is to stop."""
-        while not self._closed:
-            start = self._next_start(patience)
-            if start is None:
+        while (slot := self._next_slot(patience)) is not None:
+            start, latest = slot
+            if self._runtime.wait(start - _LOOK_AHEAD - self._runtime.monotonic()):
                 return False
-            if self._runtime.wait(start - _LOOK_AHEAD - self._runtime.monotonic()) or self._is_closed(patience):
+            while self._is_open():
+                if self._runtime.wait(start - self._runtime.monotonic()):
+                    return False
+                now = self._runtime.monotonic()
+                if now > latest:
+                    with self._lock:  # others have the slots around now: take another one
+                        self._unreserved += 1
+                    break
+                if now <= self._known_at + _FRESH:
+                    return not self._closed
+            if self._closed:
                 return False
-            if self._runtime.wait(start - self._runtime.monotonic()):
-                return False
-            if self._quota is None or self._runtime.monotonic() <= start + self._quota.tolerance:
-                return not self._closed
-            with self._lock:  # too late: others have the slots around now
-                self._unreserved += 1
         return False
 
     def close(self) -> None:
         """Give no more turns: the vendor has refused a request."""
         self._closed = True
 
-    def _next_start(self, patience: Patience) -> float | None:
+    def _next_slot(self, patience: Patience) -> tuple[float, float] | None:
         while not self._closed:
             with self._lock:
-                if self._starts:
-                    return self._starts.popleft()
+                if self._slots:
+                    return self._slots.popleft()
                 count = min(self._unreserved, self._at_once)
                 self._unreserved -= count
-            if count == 0:  # another thread is reserving for this one
-                if self._runtime.wait(0.001):
-                    return None
-                continue
-            self._reserve(count, patience)
+            if count:
+                self._reserve(count, patience)
+            elif self._runtime.wait(0.005):  # another thread is reserving for this one
+                return None
         return None
 
     def _reserve(self, count: int, patience: Patience) -> None:
-        slots = None
         try:
-            slots = patience.insist(lambda: self._quotas.reserve(self._source, self._quota, count, self._longest))
-        finally:
-            if slots is None:
-                self._closed = True
-        if slots is not None:
-            first = self._runtime.monotonic() + slots.wait
-            with self._lock:
-                self._unreserved += count - slots.count
-                self._starts.extend(first + k * slots.gap for k in range(slots.count))
+            slots = patience.insist(lambda: self._ask(count))
+        except StateError:
+            self._closed = True
+            raise
+        if slots is None:
+            self._closed = True
+            return
+        earliest, start = self._time.span(slots.at)
+        latest = math.inf if self._quota is None else earliest + self._quota.tolerance
+        with self._lock:
+            self._unreserved += count - slots.count
+            self._slots.extend((start + k * slots.gap, latest + k * slots.gap) for k in range(slots.count))
 
-    def _is_closed(self, patience: Patience) -> bool:
-        if self._runtime.monotonic() - self._checked_at > _FRESH:
+    def _ask(self, count: int) -> Slots | None:
+        asked = self._runtime.monotonic()
+        slots = self._quotas.reserve(self._source, self._quota, count, self._longest)
+        if slots is not None:
+            self._time.note(slots.reserved_at, asked, self._runtime.monotonic())
+        return slots
+
+    def _is_open(self) -> bool:
+        now = self._runtime.monotonic()
+        if not self._closed and now > self._known_at + _FRESH - _LOOK_AHEAD:
             try:
-                self._closed = self._closed or self._quotas.closed_for(self._source) > 0
-            except (
-                StateError
-            ):  # asked without knowing: the reservation is valid, and an outage of the state is no closure
-                return self._closed
-            self._checked_at = self._runtime.monotonic()
-        return self._closed
+                self._closed = self._quotas.closed_for(self._source) > 0 or self._closed
+            except StateError:
+                self._closed = True  # nobody knows: the task goes back, and comes when the state does
+            self._known_at = now
+        return not self._closed

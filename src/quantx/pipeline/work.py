@@ -20,7 +20,7 @@ from quantx.pipeline.patience import Patience
 from quantx.pipeline.plan import send_outbox
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.settle import Outcome, Progress, close_vendor, settle
-from quantx.pipeline.turns import Turns
+from quantx.pipeline.turns import StateTime, Turns
 from quantx.queues import messages
 from quantx.queues.protocol import Message
 from quantx.state.protocol import UNFINISHED
@@ -45,6 +45,7 @@ class Worker:
         self.runtime = self.platform.runtime
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
         self._patience = Patience(self.runtime, _OUTAGE_SECONDS)
+        self._time = StateTime()
 
     def run(
         self, *, task_ids: Sequence[int] | None = None, until_empty: bool = True, time_budget: float | None = None
@@ -129,6 +130,7 @@ class Worker:
                 count,
                 at_once,
                 self.runtime,
+                self._time,
                 platform.settings.lease_seconds,
             )
         calls = [partial(self._fetch, task, turns[task.series.source]) for task in tasks]
@@ -153,7 +155,9 @@ class Worker:
             return Outcome(task, error=error)
         except Exception as error:  # a mistake in one vendor's adapter must not stop the others' work
             log.exception("provider.broken", source=task.series.source, symbol=task.series.symbol)
-            return Outcome(task, error=ProviderError(f"the adapter of {task.series.source} failed: {error!r}"))
+            return Outcome(
+                task, error=ProviderError(f"the adapter of {task.series.source} failed with {type(error).__name__}")
+            )
 
     def _curate_beside(self) -> None:
         """Curate while others are fetched, when enough has landed."""

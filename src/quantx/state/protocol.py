@@ -135,11 +135,17 @@ class SeriesProgress:
 
 @dataclass(frozen=True)
 class Slots:
-    """Reserved requests: the first may start in `wait` seconds, each further one `gap` seconds later."""
+    """Reserved requests: the first may start `at` that instant, each further one `gap` seconds later."""
 
-    wait: float
+    at: datetime  # by the state's clock
     gap: float
     count: int
+    reserved_at: datetime  # the state's time when it was asked
+
+    @property
+    def wait(self) -> float:
+        """Return the seconds from the reservation to the first start."""
+        return (self.at - self.reserved_at).total_seconds()
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class MemoryQuotas:
             now = self._records.clock.now()
             if quota is None:
                 wait = self.closed_for(source)
-                return None if wait > patience else Slots(wait, 0.0, count)
+                return None if wait > patience else Slots(now + timedelta(seconds=wait), 0.0, count, now)
             row = self._records.quotas.get(source) or QuotaRecord(now)
             gap, pause = timedelta(seconds=quota.gap), timedelta(seconds=quota.pause)
             start, used, opens = row.window_start, row.used, max(now, row.closed_until or now)
@@ -105,7 +105,7 @@ class MemoryQuotas:
                 return None
             granted = min(count, quota.count - used)
             self._records.quotas[source] = QuotaRecord(first - used * gap, used + granted, row.closed_until, row.reason)
-            return Slots(wait, quota.gap, granted)
+            return Slots(first, quota.gap, granted, now)
 
     def close(self, source: str, seconds: float, reason: str) -> None:
         """Leave a vendor alone for so long; a longer closure that is in force stays."""

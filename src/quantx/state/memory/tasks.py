@@ -58,6 +58,9 @@ class MemoryTasks:
         """Take tasks whose message is to be sent."""
         now = self._records.clock.now()
         with self._records.lock:
+            for task_id in list(self._records.outbox):
+                if self._records.tasks[task_id].state not in ("pending", "leased"):
+                    del self._records.outbox[task_id]  # a message came although its sender got an error
             free = [i for i, taken in sorted(self._records.outbox.items()) if taken is None or taken <= now][:most]
             tasks = [self._records.tasks[i] for i in free]
             self._records.outbox |= dict.fromkeys(free, self._records.in_(patience))

@@ -17,8 +17,8 @@ class PostgresQuotas:
     def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
         """Reserve up to `count` requests; None where the first could not start within `patience` seconds."""
         if quota is None:
-            wait = self.closed_for(source)
-            return Slots(wait, 0.0, count) if wait <= patience else None
+            rows = self._database.rows("quotas.open_from", source=source, patience=patience)
+            return Slots(rows[0]["at"], 0.0, count, rows[0]["reserved_at"]) if rows else None
         if source not in self._known:
             self._database.rows("quotas.add_source", source=source)
             self._known.add(source)
@@ -31,7 +31,7 @@ class PostgresQuotas:
             count=count,
             patience=patience,
         )
-        return Slots(max(0.0, rows[0]["wait"]), quota.gap, rows[0]["granted"]) if rows else None
+        return Slots(rows[0]["at"], quota.gap, rows[0]["granted"], rows[0]["reserved_at"]) if rows else None
 
     def close(self, source: str, seconds: float, reason: str) -> None:
         """Leave a vendor alone for so long."""

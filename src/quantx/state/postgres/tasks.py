@@ -56,7 +56,9 @@ class PostgresTasks:
 
     def to_send(self, most: int, patience: float) -> list[Ticket]:
         """Take tasks whose message is to be sent."""
-        rows = self._database.rows("tasks.take_outbox", most=most, patience=patience)
+        with self._database.transaction() as connection:
+            run(connection, "tasks.drop_settled_tickets", {})  # a message came although its sender got an error
+            rows = run(connection, "tasks.take_outbox", {"most": most, "patience": patience})
         rows.sort(key=lambda row: row["id"])
         return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
 

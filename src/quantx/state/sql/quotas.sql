@@ -23,7 +23,7 @@ with mine as (
 update quota q set window_start = p.first - p.used * p.gap, used = p.used + least(%(count)s, %(limit)s - p.used)
 from place p
 where q.source = %(source)s and p.first - p.now <= make_interval(secs => %(patience)s)
-returning extract(epoch from p.first - p.now)::float8 as wait, least(%(count)s, %(limit)s - p.used) as granted;
+returning p.first as at, p.now as reserved_at, least(%(count)s, %(limit)s - p.used) as granted;
 
 -- name: close
 -- The vendor wants to be left alone: nobody asks until then.
@@ -36,6 +36,12 @@ on conflict (source) do update set
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota
 where source = %(source)s and closed_until > clock_timestamp();
+
+-- name: open_from
+-- Where there is no quota: from when on the vendor may be asked.
+with known as (select clock_timestamp() as now, max(closed_until) as closed_until from quota where source = %(source)s)
+select now as reserved_at, greatest(now, closed_until) as at from known
+where greatest(now, closed_until) <= now + make_interval(secs => %(patience)s);
 
 -- name: closed
 select source, closed_until, reason from quota where closed_until > clock_timestamp() order by source;

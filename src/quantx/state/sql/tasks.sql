@@ -46,6 +46,10 @@ select id, run_id, created from again;
 -- name: add_to_outbox
 insert into outbox (task_id) select unnest(%(ids)s::bigint[]) on conflict (task_id) do update set taken_until = '-infinity';
 
+-- name: drop_settled_tickets
+delete from outbox using tasks
+where tasks.id = outbox.task_id and tasks.state in ('landed', 'done', 'failed');
+
 -- name: take_outbox
 -- Take tasks whose message is to be sent; another sender skips them, and gets them when this one is silent.
 update outbox o set taken_until = clock_timestamp() + make_interval(secs => %(patience)s)
