@@ -17,8 +17,9 @@ from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.merge import merge
 from quantx.core.tables import BARS_1D, INSTANT
+from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.lake.table import CommitContext, LakeTable
+from quantx.lake.table import LakeTable
 from quantx.pipeline.curate import current_rows
 
 DAYS = 5  # upserts that are measured, before and after the fold

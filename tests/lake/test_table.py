@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, QUARANTINE, TABLES, UNIVERSE_MEMBERS, Table
 from quantx.errors import LakeError
+from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
-from quantx.lake.table import CommitContext, LakeTable, open_tables
+from quantx.lake.table import LakeTable, open_tables
 
 KNOWN = datetime(2024, 1, 10, 22, 0, 0, 123456, tzinfo=UTC)
 FIRST = date(2024, 1, 2)

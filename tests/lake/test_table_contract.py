@@ -14,9 +14,9 @@ import pytest
 from quantx.core.tables import BARS_1D, QUARANTINE, UNIVERSE_MEMBERS, Table
 from quantx.errors import LakeError
 from quantx.lake.memory import MemoryTable
-from quantx.lake.protocol import CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.store import open_location
-from quantx.lake.table import CommitContext, LakeTable
+from quantx.lake.table import LakeTable
 
 KNOWN = datetime(2024, 1, 10, 22, 0, tzinfo=UTC)
 FIRST = date(2024, 1, 2)

@@ -9,8 +9,9 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.tables import ACTIONS, BARS_1D, TABLES, UNIVERSE_MEMBERS
+from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.lake.table import CommitContext, open_tables
+from quantx.lake.table import open_tables
 from quantx.reader import Lake, open_lake
 
 T1, T2, T3 = (datetime(2024, 1, day, 22, tzinfo=UTC) for day in (10, 11, 12))

@@ -303,8 +303,9 @@ def test_the_environment_names_the_lake(lake_folder: Path, monkeypatch: pytest.M
 
 def test_a_lake_that_is_open_sees_what_is_committed_later(tmp_path: Path, lake: Lake) -> None:
     from quantx.core.tables import BARS_1D
+    from quantx.lake.protocol import CommitContext
     from quantx.lake.store import open_location
-    from quantx.lake.table import CommitContext, LakeTable
+    from quantx.lake.table import LakeTable
 
     reader = quantx.open_lake(str(tmp_path))
     assert reader.bars("AAA").is_empty()

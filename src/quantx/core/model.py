@@ -42,16 +42,16 @@ class Quota:
     @property
     def tolerance(self) -> float:
         """Return how late (seconds) a request may start after its time; who is later takes another turn."""
-        return 0.02
+        return 0.015
 
     @property
     def pause(self) -> float:
         """Return the seconds from the start of a batch of `count` requests to the next batch.
 
         Longer than the stretch: a request that starts late, or whose way to the vendor is longer than that of the next,
-        must not fall into one stretch with those of the next batch.
+        must not fall into one stretch with those of the next batch. What is added is lost: 4.5 % of a quota per second.
         """
-        return self.seconds + 2 * self.tolerance
+        return self.seconds + 3 * self.tolerance
 
     @property
     def gap(self) -> float:

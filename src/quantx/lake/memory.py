@@ -11,7 +11,7 @@ from quantx.core.tables import Table
 from quantx.errors import LakeError
 
 if TYPE_CHECKING:
-    from quantx.lake.table import CommitContext
+    from quantx.lake.protocol import CommitContext
 
 _ATTEMPTS = 5
 

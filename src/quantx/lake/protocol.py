@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import polars as pl
 
 from quantx.core.tables import Table
 
-if TYPE_CHECKING:
-    from quantx.lake.table import CommitContext  # beside the table of the lake, which brings deltalake along
+
+@dataclass(frozen=True)
+class CommitContext:
+    """Why a commit is made: it is done once per `round_id`, and its origin is kept in the log."""
+
+    round_id: int
+    run_ids: Sequence[str] = ()
+    raw_objects: Sequence[str] = ()
 
 
 class CuratedTable(Protocol):

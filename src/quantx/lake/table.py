@@ -8,8 +8,7 @@ There is one committer per table (the curator's lock); a second one is refused b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -19,6 +18,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from quantx.core.tables import Table
 from quantx.errors import LakeError
 from quantx.lake.files import TableFiles
+from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 
 _APP = "quantx.curator"  # the application whose rounds are the versions of Delta's application transaction
@@ -29,15 +29,6 @@ _CONFIGURATION = {
     # Longer than the longest reader: replaced files stay for those who read an older version.
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
-
-
-@dataclass(frozen=True)
-class CommitContext:
-    """Why a commit is made: it is done once per `round_id`, and its origin is kept in the log."""
-
-    round_id: int
-    run_ids: Sequence[str] = ()
-    raw_objects: Sequence[str] = ()
 
 
 class LakeTable:

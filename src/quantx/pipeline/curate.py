@@ -19,9 +19,8 @@ from quantx.core.model import Series
 from quantx.core.prices import PRICES
 from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, Table
 from quantx.errors import DamagedObject, LakeError
-from quantx.lake.protocol import CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
-from quantx.lake.table import CommitContext
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
@@ -166,7 +165,7 @@ def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> M
     """Compare what came with the current rows of its keys."""
     incoming = pl.concat([table.empty(), *parts], how="diagonal")
     if incoming.is_empty():
-        return merge(table.empty(), incoming, table)
+        return Merge(table.empty(), table.empty(), table.revisions.empty(), same=0)
     return merge(current_rows(platform.tables[table.name], incoming), incoming, table)
 
 

@@ -11,7 +11,7 @@ import structlog
 from quantx.core.merge import merge
 from quantx.core.tables import INSTANT, UNIVERSE_MEMBERS
 from quantx.errors import StateError
-from quantx.lake.table import CommitContext
+from quantx.lake.protocol import CommitContext
 from quantx.pipeline.platform import Platform
 from quantx.state.protocol import Universe
 from quantx.universes.declared import UniverseSpec, read_declared
