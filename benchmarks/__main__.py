@@ -8,10 +8,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import backfill, quota, real_files, sandbox, upsert
+from benchmarks import backfill, faulty, queued, quota, real_files, sandbox, upsert
 from benchmarks.table import Outcome, machine, print_outcome
 
-BENCHMARKS = {"b1": quota.run, "b2": backfill.run, "b3": upsert.run, "sandbox": sandbox.run, "real": real_files.run}
+BENCHMARKS = {
+    "b1": quota.run,
+    "b2": backfill.run,
+    "b3": upsert.run,
+    "b5": queued.run,
+    "b8": faulty.run,
+    "sandbox": sandbox.run,
+    "real": real_files.run,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> list[Outcome]:

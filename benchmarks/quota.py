@@ -45,7 +45,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
             Line("of them refused with 429", refused(asked), refused(peer_asked), "= 0", digits=0),
             Line("symbols without data, told by no exception", count - ours["done"], peer["silent"], "= 0", digits=0),
             Line("rows", ours["rows"], peer["rows"], digits=0),
-            Line("CPU seconds", ours["user"], peer["user"]),
+            Line("CPU seconds", ours["cpu"], peer["cpu"]),
             Line("peak memory, MB", ours["peak_mb"], peer["peak_mb"], digits=0),
         ),
         {"symbols": count, "requests": asked["total"], "refused": refused(asked), "rows": ours["rows"]},

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,9 +37,9 @@ def server(function: str, **values: Any) -> Iterator[str]:
 
 def ask(url: str, path: str) -> Any:
     """Return the JSON that a server has at `path`."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc)
-    connection.request("GET", path)
-    return json.loads(connection.getresponse().read())
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc)) as connection:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
 
 
 def stats(url: str) -> dict[str, Any]:

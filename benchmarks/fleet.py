@@ -1,0 +1,118 @@
+"""Workers in processes of their own: they load and connect, wait for the word, then drain the queue."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from benchmarks.market import invented_market, providers_of
+from benchmarks.measure import environment, stretch
+from quantx.pipeline.platform import open_platform
+from quantx.pipeline.work import Worker
+from quantx.providers.registry import open_providers
+from quantx.settings import load_settings
+
+_READY = "ready"
+
+
+class WorkerProcess:
+    """A worker that has been started; `go` lets it work."""
+
+    def __init__(self, function: str = "benchmarks.fleet:work", **values: Any) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.measure", function, json.dumps(values, default=str)],
+            cwd=Path(__file__).parents[1],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def wait_until_ready(self) -> None:
+        """Return when it has loaded and connected everything."""
+        assert self._process.stdout is not None
+        if self._process.stdout.readline().strip() != _READY:
+            raise RuntimeError("a worker ended before it began")
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether it has not ended."""
+        return self._process.poll() is None
+
+    def go(self) -> None:
+        """Let it work."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def peak_megabytes(self) -> float:
+        """Return the largest memory that it has had resident so far."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text()
+        except OSError:
+            return 0.0
+        return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+
+    def kill(self) -> None:
+        """End it as an out-of-memory killer does."""
+        self._process.kill()
+        self._process.wait()
+
+    def result(self) -> dict[str, Any]:
+        """Wait for its end; return what it counted, with `peak_mb`."""
+        output, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"a worker ended with {self._process.returncode}")
+        return dict(json.loads(output.splitlines()[-1]))
+
+
+def wait_for_the_word() -> None:
+    """Say that all is ready, and wait until the benchmark says go."""
+    print(_READY, flush=True)
+    sys.stdin.readline()
+
+
+def work(settings: Mapping[str, Any], market: Mapping[str, Any] | None = None, *, waits: bool = True) -> dict[str, Any]:
+    """Drain the queue; ask the vendor of the settings, or an invented `market` (count, first) in this process.
+
+    `waits=False` is for one that replaces another: it begins at once, and bears with servers that are being restarted.
+    """
+    providers = (
+        providers_of(invented_market(market["count"], date.fromisoformat(market["first"])))
+        if market
+        else open_providers
+    )
+    with open_platform(load_settings(**settings), providers, patience=30) as platform:
+        platform.providers["yahoo"].prepare()
+        if waits:
+            wait_for_the_word()
+        with stretch() as measured:
+            done = Worker(platform).run()
+    return {
+        **vars(measured),
+        "landed": done.landed,
+        "failed": done.failed,
+        "requests": done.requests,
+        "rows": done.rows,
+    }
+
+
+def start_workers(count: int, function: str = "benchmarks.fleet:work", **values: Any) -> list[WorkerProcess]:
+    """Start workers and return when all of them wait for the word."""
+    workers = [WorkerProcess(function, **values) for _ in range(count)]
+    for worker in workers:
+        worker.wait_until_ready()
+    return workers
+
+
+def let_go(workers: Sequence[WorkerProcess]) -> list[dict[str, Any]]:
+    """Let workers work, and return what each has counted at its end."""
+    for worker in workers:
+        worker.go()
+    return [worker.result() for worker in workers]

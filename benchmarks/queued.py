@@ -1,0 +1,163 @@
+"""B5: 10,000 tasks through Azurite's queue and a lake on Azurite, with a state in PostgreSQL and four workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import obstore
+from ulid import ULID
+
+from benchmarks.cloud import QUEUE, Cloud, cloud, told_by, why_missing
+from benchmarks.fleet import let_go, start_workers, wait_for_the_word
+from benchmarks.market import LAST, symbols
+from benchmarks.measure import apart, stretch
+from benchmarks.table import Line, Outcome
+from quantx.core.calendars import calendar
+from quantx.core.model import Window
+from quantx.lake.store import open_location
+from quantx.pipeline.plan import Scope, plan_backfill
+from quantx.pipeline.platform import open_platform
+from quantx.queues import messages
+from quantx.queues.azure import AzureQueue
+from quantx.settings import load_settings
+
+PAGE = 32
+_SENT_AT_ONCE = 500
+_HISTORY = date(2025, 10, 1)
+_WINDOW = calendar("XNYS").sessions(date(2025, 12, 1), LAST)[-5:]
+
+
+def run(folder: Path, *, quick: bool) -> Outcome:
+    """Plan, drain and curate; then do Azurite's share of it alone, against a new Azurite."""
+    title = "B5 queue throughput"
+    if missing := why_missing():
+        return Outcome(title, (), skipped=missing)
+    count, workers = (64, 2) if quick else (10_000, 4)
+    with cloud(folder / "fleet", yfinance_quota="unlimited") as servers:
+        ours = drain(servers, count, workers)
+    with cloud(folder / "alone") as servers:
+        alone = azurite_alone(servers, count, workers, ours["raw_bytes"] // ours["raw_objects"])
+    whole, floor = ours["planned"] + ours["fetched"] + ours["curated"], alone["sent"] + alone["drained"]
+    return Outcome(
+        f"{title}: {count:,} tasks of five sessions, {workers} workers, Azurite (queue, lake), PostgreSQL; a vendor in"
+        " the process, without quota",
+        (
+            Line("tasks/s, from planning to all curated", count / whole, count / floor, "≥ 100", digits=0, rate=True),
+            Line("seconds; beside it Azurite's share alone", whole, floor),
+            Line("plan and send, s", ours["planned"], alone["sent"]),
+            Line("drain: claim, fetch, store, land, delete, s", ours["fetched"], alone["drained"]),
+            Line("curate what is left, s", ours["curated"]),
+            Line("CPU seconds of Azurite", ours["azurite_seconds"], alone["azurite_seconds"]),
+            Line("CPU seconds of planner and workers", ours["cpu"], alone["cpu"]),
+            Line("peak memory of the largest worker, MB", ours["peak_mb"], alone["peak_mb"], "< 400", digits=0),
+        ),
+        {
+            "tasks": count,
+            "done": ours["done"],
+            "requests": ours["requests"],
+            "rows": ours["rows"],
+            "raw_objects": ours["raw_objects"],
+            "messages_left": ours["messages_left"],
+            "messages_alone": alone["deleted"],
+        },
+    )
+
+
+def drain(servers: Cloud, count: int, at_once: int) -> dict[str, Any]:
+    """Plan and send while the workers wait, let them go, and read from the state when what had happened."""
+    settings, market = servers.settings, {"count": count, "first": str(_HISTORY)}
+    workers = start_workers(at_once, settings=settings, market=market)
+    before = servers.azurite_seconds()
+    planned = apart("benchmarks.queued:plan", settings=settings, count=count)
+    begun = told_by(settings["state_url"], "select clock_timestamp()")[0]
+    results = let_go(workers)
+    done, landed_at, curated_at, objects, size = told_by(
+        settings["state_url"],
+        "select (select count(*) from tasks where state = 'done'), max(landed_at), (select max(finished_at) from rounds),"
+        " count(*), sum(bytes) from raw_objects",
+    )
+    return {
+        "planned": planned["seconds"],
+        "fetched": (landed_at - begun).total_seconds(),
+        "curated": (curated_at - landed_at).total_seconds(),
+        "azurite_seconds": servers.azurite_seconds() - before,
+        "cpu": planned["cpu"] + sum(r["cpu"] for r in results),
+        "peak_mb": max(r["peak_mb"] for r in results),
+        "done": done,
+        "requests": sum(r["requests"] for r in results),
+        "rows": sum(r["rows"] for r in results),
+        "raw_objects": objects,
+        "raw_bytes": int(size),
+        "messages_left": apart("benchmarks.queued:left", settings=settings)["total"],
+    }
+
+
+def plan(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Plan one task per symbol and hand them all to the queue."""
+    with open_platform(load_settings(**settings)) as platform, stretch() as measured:
+        plan_backfill(platform, Scope(tuple(symbols(count))), Window(_WINDOW[0], _WINDOW[-1]), source="yahoo")
+    return vars(measured)
+
+
+def left(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many messages are still on the queue."""
+    with open_platform(load_settings(**settings)) as platform:
+        return {"total": platform.queue.depth().total}
+
+
+def azurite_alone(servers: Cloud, count: int, at_once: int, size: int) -> dict[str, Any]:
+    """Send as many messages, then receive and delete them and put as many blobs, with as many processes."""
+    settings = servers.settings
+    receivers = start_workers(at_once, "benchmarks.queued:receive", settings=settings, size=size)
+    before = servers.azurite_seconds()
+    sent = apart("benchmarks.queued:send", settings=settings, count=count)
+    results = let_go(receivers)
+    return {
+        "sent": sent["seconds"],
+        "drained": max(r["seconds"] for r in results),
+        "azurite_seconds": servers.azurite_seconds() - before,
+        "cpu": sent["cpu"] + sum(r["cpu"] for r in results),
+        "peak_mb": max(r["peak_mb"] for r in results),
+        "deleted": sum(r["deleted"] for r in results),
+    }
+
+
+def send(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Send messages as the planner does."""
+    queue = _queue(settings)
+    bodies = [_body(i) for i in range(count)]
+    with stretch() as measured:
+        for first in range(0, count, _SENT_AT_ONCE):
+            queue.send(bodies[first : first + _SENT_AT_ONCE])
+    queue.close()
+    return vars(measured)
+
+
+def receive(settings: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """Receive a page, put a blob of `size` bytes, and delete the page, until the queue is empty."""
+    queue, store = _queue(settings), open_location(settings["lake_url"], load_settings(**settings)).store
+    body, deleted = os.urandom(size), 0
+    queue.depth()
+    wait_for_the_word()
+    with stretch() as measured:
+        while page := queue.receive(PAGE, 60):
+            obstore.put(store, f"alone/{ULID()}", body, mode="create")
+            deleted += sum(queue.delete(page))
+    queue.close()
+    return {**vars(measured), "deleted": deleted}
+
+
+def _queue(settings: Mapping[str, Any]) -> AzureQueue:
+    key = load_settings(**settings).storage_key()
+    assert key is not None
+    assert key.queue_endpoint is not None
+    return AzureQueue(key.queue_endpoint, QUEUE, {"account_name": key.account, "account_key": key.key})
+
+
+def _body(number: int) -> str:
+    facts = {"task_id": number + 1, "run_id": str(ULID()), "source": "yahoo", "symbol": "QAAA", "timeframe": "1d"}
+    return messages.encode(facts | {"window_start": _WINDOW[0], "window_end": _WINDOW[-1]})
