@@ -39,7 +39,7 @@ EVER = 1e6  # seconds: as patient as can be
 INSTANTS = {
     "tasks": ("lease_until", "not_before", "created_at", "updated_at"),
     "outbox": ("taken_until",),
-    "quota": ("window_start", "closed_until"),
+    "quota": ("closed_until",),
     "runs": ("created_at", "finished_at"),
     "series": ("last_asked_at",),
 }
@@ -146,9 +146,13 @@ class Kit:
         return self.state.quotas.reserve(source, quota, count, patience)
 
     def waits(self, quota: Quota | None, *counts: int, source: str = "yahoo") -> list[tuple[int, int]]:
-        """Reserve one after another; return the (rounded) wait and the number of each grant."""
+        """Reserve one after another; return the (rounded) seconds to the first start and the number of each grant."""
         found = [self.reserve(quota, count, source) for count in counts]
-        return [(round(slots.wait), slots.count) for slots in found if slots is not None]
+        return [(round(seconds_to(slots)[0]), len(slots.starts)) for slots in found if slots is not None]
+
+
+def seconds_to(slots: Slots) -> list[float]:
+    return [(start - slots.reserved_at).total_seconds() for start in slots.starts]
 
 
 def day(number: int) -> date:
@@ -223,6 +227,8 @@ def postgres_kit(request: pytest.FixtureRequest) -> Kit:
             for table, columns in INSTANTS.items():
                 moved = ", ".join(f"{c} = {c} - make_interval(secs => {seconds})" for c in columns)
                 connection.execute(f"update {table} set {moved}".encode())
+            earlier = f"select s - make_interval(secs => {seconds}) from unnest(slots) s"
+            connection.execute(f"update quota set slots = array({earlier})".encode())
 
     def kill() -> None:
         with state.database.transaction() as connection:
@@ -371,6 +377,14 @@ class TestSending:
     def test_no_more_are_taken_than_asked(self, kit: Kit) -> None:
         kit.plan("A", "B", "C")
         assert [len(kit.state.tasks.to_send(2, 60)) for _ in range(3)] == [2, 1, 0]
+
+    def test_what_needs_no_worker_any_more_is_not_sent(self, kit: Kit) -> None:
+        """A sender got an error, although the queue had taken its messages."""
+        landed, failed, leased = kit.plan("A", "B", "C").task_ids
+        kit.land(kit.one(landed))
+        kit.fail(kit.one(failed), final=True)
+        kit.one(leased)
+        assert [ticket.task_id for ticket in kit.state.tasks.to_send(10, 60)] == [leased]
 
     def test_what_was_sent_twice_does_no_harm(self, kit: Kit) -> None:
         task = kit.task()
@@ -842,13 +856,16 @@ class TestQuotas:
         first = [(n * 1000, 1) for n in range(4)]
         assert kit.waits(LONG, 1, 1, 1, 1, 1, 1) == [*first, (BATCH, 1), (BATCH + 1000, 1)]
 
-    def test_several_are_reserved_at_once_up_to_the_end_of_the_batch(self, kit: Kit) -> None:
-        assert kit.waits(LONG, 3, 3, 3) == [(0, 3), (3000, 1), (BATCH, 3)]
-
-    def test_a_grant_says_how_far_apart_its_requests_are(self, kit: Kit) -> None:
-        slots = kit.reserve(LONG, 2)
+    def test_several_are_reserved_at_once_each_with_its_start(self, kit: Kit) -> None:
+        slots = kit.reserve(LONG, 6)
         assert slots is not None
-        assert slots.gap == LONG.gap == 1000.0
+        assert [round(s) for s in seconds_to(slots)] == [0, 1000, 2000, 3000, BATCH, BATCH + 1000]
+
+    def test_of_several_only_those_are_reserved_that_start_soon(self, kit: Kit) -> None:
+        slots = kit.reserve(LONG, 6, patience=2500)
+        assert slots is not None
+        assert [round(s) for s in seconds_to(slots)] == [0, 1000, 2000]
+        assert kit.waits(LONG, 1) == [(3000, 1)]
 
     def test_each_source_has_its_own_quota(self, kit: Kit) -> None:
         found = [kit.waits(LONG, 1, source=source)[0][0] for source in ("yahoo", "alpaca", "yahoo")]
@@ -862,10 +879,10 @@ class TestQuotas:
         kit.let_pass(10 * BATCH)
         assert kit.waits(LONG, 4, 1) == [(0, 4), (BATCH, 1)]
 
-    def test_who_comes_late_in_a_batch_delays_what_is_left_of_it(self, kit: Kit) -> None:
+    def test_who_comes_late_in_a_stretch_delays_nobody_in_the_next(self, kit: Kit) -> None:
         kit.waits(LONG, 1)
         kit.let_pass(5000)
-        assert kit.waits(LONG, 1, 1) == [(0, 1), (1000, 1)]
+        assert kit.waits(LONG, 3, 1) == [(0, 3), (BATCH - 5000, 1)]
 
     @pytest.mark.parametrize("quota", [Quota(3, 10.0), Quota(1, 5.0), Quota(7, 60.0)])
     def test_no_stretch_holds_more_than_the_quota(self, kit: Kit, quota: Quota) -> None:
@@ -876,7 +893,7 @@ class TestQuotas:
             now += passes
             slots = kit.reserve(quota, count)
             assert slots is not None
-            starts += [now + slots.wait + k * slots.gap for k in range(slots.count)]
+            starts += [now + seconds for seconds in seconds_to(slots)]
         starts.sort()
         # PostgreSQL's clock has gone on a little between the steps, so that a start is known to a second.
         for n, start in enumerate(starts):
@@ -885,15 +902,14 @@ class TestQuotas:
 
     def test_no_slot_is_given_twice_however_many_ask(self, kit: Kit) -> None:
         given: list[int] = []
-        quota = Quota(1000, 2_000_000.0)
+        quota = Quota(1000, 2_000_000.0)  # a gap of 1000 s
 
         def worker(count: int) -> Callable[[], None]:
             def reserve() -> None:
                 for _ in range(10):
                     slots = kit.reserve(quota, count)
                     assert slots is not None
-                    first = round(slots.wait / quota.gap)
-                    given.extend(range(first, first + slots.count))
+                    given.extend(round(seconds / quota.gap) for seconds in seconds_to(slots))
 
             return reserve
 

@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
-_GRACE = 5.0  # seconds that calls which are under way get once the worker is told to stop
 _TICK = 0.1
 
 
@@ -35,10 +34,10 @@ class Runtime(Protocol):
         """Wait, or shorter where the worker is to stop; return whether it is."""
         ...
 
-    def together(self, calls: Sequence[Callable[[], T]], at_once: int) -> list[T | None]:
+    def together(self, calls: Sequence[Callable[[], T]], at_once: int, grace: float) -> list[T | None]:
         """Make all calls, up to `at_once` at a time, and return what they return, in order.
 
-        When the worker is told to stop, calls that do not end soon are left behind: None.
+        When the worker is told to stop, calls that do not end within `grace` seconds are left behind: None.
         """
         ...
 
@@ -73,7 +72,7 @@ class Threads:
         """Wait, or shorter where the worker is to stop; return whether it is."""
         return self._stopping.wait(max(0.0, seconds))
 
-    def together(self, calls: Sequence[Callable[[], T]], at_once: int) -> list[T | None]:
+    def together(self, calls: Sequence[Callable[[], T]], at_once: int, grace: float) -> list[T | None]:
         """Make all calls and return what they return, in order; None for those left behind."""
         todo: queue.SimpleQueue[tuple[int, Callable[[], T]]] = queue.SimpleQueue()
         done: queue.SimpleQueue[tuple[int, T | None, BaseException | None]] = queue.SimpleQueue()
@@ -92,9 +91,9 @@ class Threads:
                     done.put((place, None, error))
 
         for _ in range(min(at_once, len(calls))):
-            threading.Thread(target=work, name="fetch", daemon=True).start()
+            threading.Thread(target=work, name="call", daemon=True).start()
         results: list[T | None] = [None] * len(calls)
-        left, patience = len(calls), _GRACE
+        left, patience = len(calls), grace
         while left and patience > 0:
             try:
                 place, results[place], error = done.get(timeout=_TICK)

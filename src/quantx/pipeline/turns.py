@@ -120,11 +120,11 @@ class Turns:
         if slots is None:
             self._closed = True
             return
-        earliest, start = self._time.span(slots.at)
-        latest = math.inf if self._quota is None else earliest + self._quota.tolerance
+        spans = [self._time.span(start) for start in slots.starts]
+        tolerance = math.inf if self._quota is None else self._quota.tolerance
         with self._lock:
-            self._unreserved += count - slots.count
-            self._slots.extend((start + k * slots.gap, latest + k * slots.gap) for k in range(slots.count))
+            self._unreserved += count - len(slots.starts)
+            self._slots.extend((certain, earliest + tolerance) for earliest, certain in spans)
 
     def _ask(self, count: int) -> Slots | None:
         asked = self._runtime.monotonic()

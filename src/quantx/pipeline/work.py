@@ -31,6 +31,8 @@ _IDLE_SECONDS = 0.2
 _CURATE_SECONDS = 0.5  # between two looks whether enough has landed
 _OUTAGE_SECONDS = 60.0  # that an outage may last where there is no time budget
 _CLAIMING = 0.8  # of the time budget; the rest is for finishing
+_LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
+_FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is told to stop
 
 
 @dataclass
@@ -59,8 +61,10 @@ class Worker:
         end = None if time_budget is None else self.runtime.monotonic() + _CLAIMING * time_budget
         self._patience = Patience(self.runtime, _OUTAGE_SECONDS, end)
         with self.runtime.repeating(_CURATE_SECONDS, self._curate_beside):
-            while not self.runtime.stopping and (end is None or self.runtime.monotonic() < end):
-                if self._one_batch():
+            lanes = min(_LANES, self.platform.settings.max_workers)
+            while not self._is_over(end):
+                worked = self.runtime.together([partial(self._drain, end, lanes)] * lanes, lanes, _GRACE)
+                if any(worked):
                     continue
                 self._patience.insist(partial(self._curate, everything=True))
                 if self._patience.insist(partial(self._nothing_left, task_ids, until_empty)):
@@ -70,8 +74,18 @@ class Worker:
         self._curate(everything=True)
         return self.progress
 
-    def _one_batch(self) -> bool:
-        """Handle up to 32 messages; return whether there was one."""
+    def _is_over(self, end: float | None) -> bool:
+        return self.runtime.stopping or (end is not None and self.runtime.monotonic() >= end)
+
+    def _drain(self, end: float | None, lanes: int) -> bool:
+        """Handle batch after batch until the queue gives none; return whether there was one."""
+        at_once, worked = max(1, self.platform.settings.max_workers // lanes), False
+        while not self._is_over(end) and self._one_batch(at_once):
+            worked = True
+        return worked
+
+    def _one_batch(self, at_once: int) -> bool:
+        """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""
         platform, size = self.platform, self.platform.settings.chunk_size
         lease, owner = platform.settings.lease_seconds, f"{self.owner}:{ULID()}"
         received = self._patience.insist(lambda: platform.queue.receive(size, lease))
@@ -93,7 +107,7 @@ class Worker:
         if claim.held:
             leases = Leases(platform, claim.held, named)
             with leases.kept(self.runtime):
-                outcomes = self._fetch_all(claim.held)
+                outcomes = self._fetch_all(claim.held, at_once)
                 settle(platform, outcomes, leases, self.progress, self._patience, stopping=self.runtime.stopping)
             self.on_progress(self.progress)
         return True
@@ -117,9 +131,9 @@ class Worker:
         log.error("message.poison", reason=reason, body=message.body[:200])
         self._patience.insist(partial(self.platform.queue.poison, message, reason))
 
-    def _fetch_all(self, tasks: Sequence[FetchTask]) -> list[Outcome]:
+    def _fetch_all(self, tasks: Sequence[FetchTask], at_once: int) -> list[Outcome]:
         """Ask for all tasks, each in its turn; those whose vendor has no turn soon come back unasked."""
-        platform, at_once = self.platform, self.platform.settings.max_workers
+        platform = self.platform
         turns = {}
         for source, count in Counter(task.series.source for task in tasks).items():
             platform.providers[source].prepare()  # a first request that is late would fall into another's turn
@@ -134,7 +148,7 @@ class Worker:
                 platform.settings.lease_seconds,
             )
         calls = [partial(self._fetch, task, turns[task.series.source]) for task in tasks]
-        outcomes = self.runtime.together(calls, at_once)
+        outcomes = self.runtime.together(calls, at_once, _FETCH_GRACE)
         return [outcome or Outcome(task) for task, outcome in zip(tasks, outcomes, strict=True)]
 
     def _fetch(self, task: FetchTask, turns: Turns) -> Outcome:

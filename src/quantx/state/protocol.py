@@ -135,17 +135,10 @@ class SeriesProgress:
 
 @dataclass(frozen=True)
 class Slots:
-    """Reserved requests: the first may start `at` that instant, each further one `gap` seconds later."""
+    """Reserved requests: when each may start, by the state's clock."""
 
-    at: datetime  # by the state's clock
-    gap: float
-    count: int
+    starts: tuple[datetime, ...]
     reserved_at: datetime  # the state's time when it was asked
-
-    @property
-    def wait(self) -> float:
-        """Return the seconds from the reservation to the first start."""
-        return (self.at - self.reserved_at).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -317,10 +310,11 @@ class Quotas(Protocol):
     """Requests to a vendor, shared by all workers."""
 
     def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
-        """Reserve up to `count` requests; None where the first could not start within `patience` seconds.
+        """Reserve up to `count` requests, those that may start within `patience` seconds; None where there is none.
 
-        In any stretch of the quota's length no more requests start than it allows, by all workers together, if each
-        starts at its time or up to `quota.tolerance` seconds later.
+        A request starts a `quota.gap` after the one before it and a `quota.pause` after the one `quota.count` before
+        it: in any stretch of the quota's length no more start than it allows, by all workers together, if each starts
+        at its time or up to `quota.tolerance` seconds later.
         """
         ...
 

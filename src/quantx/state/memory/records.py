@@ -104,10 +104,9 @@ class SeriesRecord:
 
 @dataclass
 class QuotaRecord:
-    """The grants of a vendor's quota: `used` of its requests since `window_start`, all at their gaps."""
+    """The last requests of a vendor's quota that were given out, and until when the vendor is left alone."""
 
-    window_start: datetime
-    used: int = 0
+    slots: list[datetime] = field(default_factory=list)
     closed_until: datetime | None = None
     reason: str | None = None
 

@@ -82,35 +82,30 @@ class MemoryQuotas:
         self._records = records
 
     def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
-        """Reserve up to `count` requests; None where the first could not start within `patience` seconds.
-
-        Requests are granted in batches of the quota's count: each starts a gap after the one before, and a batch a
-        pause after the last began. A batch that nobody has used up ends where its successor could begin.
-        """
+        """Reserve up to `count` requests, those that may start within `patience` seconds; None where there is none."""
         with self._records.lock:
-            now = self._records.clock.now()
+            now, longest = self._records.clock.now(), timedelta(seconds=patience)
             if quota is None:
-                wait = self.closed_for(source)
-                return None if wait > patience else Slots(now + timedelta(seconds=wait), 0.0, count, now)
-            row = self._records.quotas.get(source) or QuotaRecord(now)
+                start = now + timedelta(seconds=self.closed_for(source))
+                return None if start > now + longest else Slots((start,) * count, now)
+            row = self._records.quotas.setdefault(source, QuotaRecord())
             gap, pause = timedelta(seconds=quota.gap), timedelta(seconds=quota.pause)
-            start, used, opens = row.window_start, row.used, max(now, row.closed_until or now)
-            if used >= quota.count:
-                start, used = max(start + pause, opens), 0
-            elif now >= start + used * gap + pause:
-                start, used = now, 0
-            first = max(start + used * gap, opens)
-            wait = (first - now).total_seconds()
-            if wait > patience:
-                return None
-            granted = min(count, quota.count - used)
-            self._records.quotas[source] = QuotaRecord(first - used * gap, used + granted, row.closed_until, row.reason)
-            return Slots(first, quota.gap, granted, now)
+            starts: list[datetime] = []
+            for _ in range(count):
+                after = [now, row.closed_until or now, *(at + gap for at in row.slots[-1:])]
+                if len(row.slots) >= quota.count:
+                    after.append(row.slots[-quota.count] + pause)
+                if max(after) > now + longest:
+                    break
+                starts.append(max(after))
+                row.slots.append(starts[-1])
+            del row.slots[: -quota.count]
+            return Slots(tuple(starts), now) if starts else None
 
     def close(self, source: str, seconds: float, reason: str) -> None:
         """Leave a vendor alone for so long; a longer closure that is in force stays."""
         with self._records.lock:
-            row = self._records.quotas.setdefault(source, QuotaRecord(self._records.clock.now()))
+            row = self._records.quotas.setdefault(source, QuotaRecord())
             until = self._records.in_(seconds)
             if row.closed_until is None or row.closed_until < until:
                 row.closed_until, row.reason = until, reason

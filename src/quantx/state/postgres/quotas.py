@@ -18,7 +18,7 @@ class PostgresQuotas:
         """Reserve up to `count` requests; None where the first could not start within `patience` seconds."""
         if quota is None:
             rows = self._database.rows("quotas.open_from", source=source, patience=patience)
-            return Slots(rows[0]["at"], 0.0, count, rows[0]["reserved_at"]) if rows else None
+            return Slots((rows[0]["at"],) * count, rows[0]["reserved_at"]) if rows else None
         if source not in self._known:
             self._database.rows("quotas.add_source", source=source)
             self._known.add(source)
@@ -31,7 +31,7 @@ class PostgresQuotas:
             count=count,
             patience=patience,
         )
-        return Slots(rows[0]["at"], quota.gap, rows[0]["granted"], rows[0]["reserved_at"]) if rows else None
+        return Slots(tuple(rows[0]["starts"]), rows[0]["reserved_at"]) if rows[0]["starts"] else None
 
     def close(self, source: str, seconds: float, reason: str) -> None:
         """Leave a vendor alone for so long."""

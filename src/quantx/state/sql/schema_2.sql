@@ -13,9 +13,33 @@ alter table outbox add column taken_until timestamptz not null default '-infinit
 alter table series add column refused boolean not null default false;  -- the last answer was one that stays
 
 alter table quota
-    add column window_start timestamptz not null default '-infinity',  -- of the batch that is being given out
-    add column used         integer not null default 0,                -- requests of the batch
+    add column slots timestamptz[] not null default '{}',  -- the last requests that were given out, as many as one stretch has
     drop column next_slot;
+
+-- Reserve up to `wanted` requests, those that may start within `patience`. Each starts a gap after the one before it and
+-- a pause after the one that is a whole stretch of requests before it.
+create function reserve_slots(
+    vendor text, wanted integer, per_stretch integer, gap interval, pause interval, patience interval,
+    out starts timestamptz[], out reserved_at timestamptz
+) language plpgsql as $$
+declare
+    known quota;
+    start timestamptz;
+begin
+    select * into known from quota where source = vendor for update;
+    reserved_at := clock_timestamp();  -- after the lock
+    starts := '{}';
+    for n in 1 .. wanted loop
+        start := greatest(
+            reserved_at, known.closed_until, known.slots[cardinality(known.slots)] + gap,
+            known.slots[cardinality(known.slots) - per_stretch + 1] + pause
+        );
+        exit when start > reserved_at + patience;
+        starts := starts || start;
+        known.slots := known.slots || start;
+    end loop;
+    update quota set slots = known.slots[greatest(cardinality(known.slots) - per_stretch + 1, 1) :] where source = vendor;
+end $$;
 
 -- Of two rounds at once the second might be committed first, and the lake would take the first for a repetition.
 create unique index rounds_unfinished on rounds (dataset) where finished_at is null;
