@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
+from collections import Counter
 
 # Before anything loads: small frames gain nothing from threads, and a set of texts has another order in each process.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -21,7 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one seed")
     parser.add_argument("--seeds", help="a range, as in 0-999")
     parser.add_argument("--trace", action="store_true", help="show every step")
-    parser.add_argument("--mutant", help="put a broken part in: unfenced, unshared, overwriting")
+    parser.add_argument("--mutant", help="put a broken part in: see mutants.py")
     parser.add_argument("--first", action="store_true", help="end with the first seed that fails")
     given = parser.parse_args()
 
@@ -31,10 +33,11 @@ def main() -> int:
     silence()
     parts = MUTANTS[given.mutant][0] if given.mutant else None
     first, _, last = (given.seeds or str(given.seed)).partition("-")
-    begun, failed, steps = time.perf_counter(), 0, 0
+    begun, failed, steps, happened = time.perf_counter(), 0, 0, Counter[str]()
     for seed in range(int(first), int(last or first) + 1):
         outcome = run_seed(seed, parts, print if given.trace else None)
         steps += outcome.steps
+        happened += outcome.happened
         for text in outcome.broken:
             print(f"seed {seed}: {text}", flush=True)
         failed += bool(outcome.broken)
@@ -42,6 +45,7 @@ def main() -> int:
             break
     seconds = time.perf_counter() - begun
     print(f"{failed} failed, {steps} steps, {seconds:.1f} s", flush=True)
+    print(json.dumps(happened), flush=True)
     return 1 if failed else 0
 
 

@@ -54,7 +54,7 @@ class Scenario:
     @classmethod
     def of(cls, rng: random.Random) -> Scenario:
         """Draw a scenario: a daily update and an overlapping backfill at least."""
-        symbols = tuple(rng.sample(_SYMBOLS, rng.randint(3, 6)))
+        symbols = tuple(rng.sample(_SYMBOLS, rng.randint(3, 5)))
         start = rng.choice((date(2024, 1, 2), date(2024, 1, 4), date(2024, 1, 5)))
         window = Window(start, date(2024, 1, 12))
         triggers = [(0.0, "daily"), (rng.uniform(0, 4), "backfill")]
@@ -74,6 +74,7 @@ class Parts:
 
     state: Callable[[MemoryState], None] = lambda state: None
     location: type[SimLocation] = SimLocation
+    table: type[MemoryTable] = MemoryTable
 
 
 class Fleet:
@@ -90,7 +91,7 @@ class Fleet:
         self.world = World(self.scheduler, self.rng, self.weather)
         self.state = MemoryState(self.world.clock, actor=self._actor)
         self.parts.state(self.state)
-        self.tables = {name: MemoryTable(table) for name, table in TABLES.items()}
+        self.tables = {name: self.parts.table(table) for name, table in TABLES.items()}
         self.location = open_location("memory://")
         self.queue = MemoryQueue(self.world.clock)
         self.market = Market(self.rng, self.scenario.symbols, date(2024, 1, 2), date(2024, 1, 19))
@@ -106,7 +107,7 @@ class Fleet:
         self._numbers = itertools.count(1)
         self._runtimes: dict[Actor, SimRuntime] = {}
         self._alive: dict[Actor, None] = {}  # in the order of their births: a set has none that a seed repeats
-        self._mains: list[Fiber] = []
+        self._broken: Broken | None = None
         self._next_patrol = 0.0
         self._supervisor: Fiber | None = None
         ulid.default_generator = ulid.ULIDGenerator(self._ulid_time, self._ulid_randomness, ulid.PureRandomPolicy())
@@ -156,8 +157,9 @@ class Fleet:
                 life(actor)
             except (StateError, QueueError, LakeError) as error:
                 self.scheduler.say(f"ends with {type(error).__name__}: {error}")
-            except Exception as error:
-                raise Broken(f"{actor.name} ended with {error!r}") from error
+            except Exception as error:  # noqa: BLE001 — told at the end of the seed
+                self._broken = Broken(f"{actor.name} ended with {error!r}")
+                self._broken.__cause__ = error
             finally:
                 if not actor.dead:
                     self.scheduler.kill(actor)
@@ -173,8 +175,7 @@ class Fleet:
                 self.scheduler.wake(self._supervisor)
 
         actor.on_death = bury
-        main = self.scheduler.spawn(actor, "main", live)
-        self._mains.append(main)
+        self.scheduler.spawn(actor, "main", live)
         return actor
 
     def _notice_later(self, actor: Actor) -> None:
@@ -277,18 +278,17 @@ class Fleet:
         return ", ".join(found)
 
     def _is_over(self) -> bool:
-        for main in self._mains:
-            if main.error is not None:
-                raise main.error
-        if self.scheduler.steps % 8 or self.world.weather is not CALM or self._alive:
-            return False
-        return not self._left()
+        if self._broken is not None:
+            raise self._broken
+        return self.world.weather is CALM and not self._alive and not self._left()
 
     # ------------------------------------------------------------------------------------------------ vendor and ids
 
     def _asked(self, actor: Actor, symbol: str, window: Window) -> str | None:
         self.ledger.requests.append(Request(self.scheduler.now, actor, symbol, window))
-        self.ledger.fetched.add(actor)
+        fiber = self.scheduler.current
+        if fiber is not None and fiber.parent is not None:
+            self.ledger.fetched.add(fiber.parent)
         world = self.world
         if world.happens("revised"):
             self.market.revise(symbol)
@@ -315,7 +315,7 @@ class Fleet:
     def _ulid_randomness(self, timestamp: int) -> bytes:
         """Draw; who is about to store what it has fetched may draw what another has drawn for that."""
         fiber = self.scheduler.current
-        stores = fiber is not None and fiber.actor in self.ledger.fetched
+        stores = fiber is not None and fiber in self.ledger.fetched
         if stores and self.world.happens("same_ulid"):
             return self._last_randomness
         drawn = self.rng.randbytes(10)

@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 from tests.simulation.oracle import RawZone, accepted_bars
-from tests.simulation.scheduler import Actor
+from tests.simulation.scheduler import Actor, Fiber
 from tests.simulation.world import Watch, World
 
 from quantx.core.model import FetchTask, Window
 from quantx.errors import LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.state.memory import MemoryState
-from quantx.state.protocol import UNFINISHED, Claim, LandedReply, Plan, RawObject, TaskResult
+from quantx.state.protocol import UNFINISHED, Claim, LandedReply, NewRun, Plan, RawObject, TaskResult
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,15 @@ class Ledger(Watch):
     violations: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     closures: list[tuple[float, float]] = field(default_factory=list)  # known since, in force until
-    blind: dict[Actor, float] = field(default_factory=dict)  # when one last could not learn whether the vendor is open
     raw: dict[str, str] = field(default_factory=dict)  # digest of what was stored first
     reports: dict[str, list[bytes]] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
     fences: dict[int, int] = field(default_factory=dict)
     landed: set[int] = field(default_factory=set)
-    fetched: set[Actor] = field(default_factory=set)  # who has asked the vendor since its last claim
+    fetched: set[Fiber] = field(default_factory=set)  # whose children have asked the vendor since its last claim
+    rounds_begun: int = 0
+    refused: int = 0  # replies that came with an old fencing number
+    joined: int = 0  # plans that were those of an earlier run, or shared its tasks
     fingerprints: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def violate(self, rule: str, text: str) -> None:
@@ -54,17 +56,15 @@ class Ledger(Watch):
         self.violations.append(f"{rule}: {text} (at {self.world.scheduler.now:.4f} s)")
         self.world.scheduler.say(f"VIOLATION {rule}: {text}")
 
-    def operation_failed(self, actor: Actor, port: str, method: str) -> None:
-        if (port, method) == ("quotas", "closed_for"):
-            self.blind[actor] = self.world.scheduler.now
-
-    def tasks_plan(self, actor: Actor, result: Plan, *given: object) -> None:
+    def tasks_plan(self, actor: Actor, result: Plan, run: NewRun, *given: object) -> None:
+        self.joined += bool(result.shared) or result.run_id != run.id
         unfinished = [t.key for t in self.state.records.tasks.values() if t.state in UNFINISHED]
         if len(set(unfinished)) < len(unfinished):
             self.violate("planned-once", "two unfinished tasks have the same kind, series and window")
 
     def tasks_claim(self, actor: Actor, result: Claim, *given: object) -> None:
-        self.fetched.discard(actor)
+        if self.world.scheduler.current is not None:
+            self.fetched.discard(self.world.scheduler.current)
         for task in result.held:
             if task.id in self.landed:
                 self.violate("asked-once", f"task {task.id} was claimed although its reply has landed")
@@ -75,6 +75,7 @@ class Ledger(Watch):
 
     def tasks_land(self, actor: Actor, result: set[int], raw: RawObject, replies: Sequence[LandedReply]) -> None:
         for reply in replies:
+            self.refused += reply.malformed is None and reply.task.id not in result
             if reply.malformed is None and reply.task.id in result:
                 if reply.task.fence != self.fences[reply.task.id]:
                     self.violate("fence", f"{actor.name} landed task {reply.task.id} after its lease had passed on")
@@ -83,6 +84,9 @@ class Ledger(Watch):
     def tasks_fail(self, actor: Actor, result: bool | None, task: FetchTask, *given: object, **how: object) -> None:
         if result is not None and task.fence != self.fences[task.id]:
             self.violate("fence", f"{actor.name} failed task {task.id} after its lease had passed on")
+
+    def rounds_landings(self, actor: Actor, result: object, round_id: int) -> None:
+        self.rounds_begun += 1
 
     def rounds_finish(
         self, actor: Actor, result: None, round_id: int, results: Sequence[TaskResult], *given: object

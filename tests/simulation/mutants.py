@@ -6,8 +6,10 @@ from tests.simulation.fleet import Parts
 from tests.simulation.ports import OverwritingLocation
 
 from quantx.core.model import FetchTask, Series, Window
+from quantx.lake.memory import MemoryTable
 from quantx.state.memory import MemoryState, MemoryTasks
 from quantx.state.memory.records import TaskRecord
+from quantx.state.memory.rounds import MemoryRounds
 
 
 class UnfencedTasks(MemoryTasks):
@@ -33,8 +35,36 @@ def unshared(state: MemoryState) -> None:
     state.tasks = UnsharedTasks(state.records)
 
 
-MUTANTS = {  # and the rule that each breaks
+class OverlappingRounds(MemoryRounds):
+    """A round can be begun while another one is unfinished."""
+
+    def start(self, dataset: str, above: int, most_bytes: int) -> int:
+        begun = [r for r in self._records.rounds.values() if not r.finished]
+        for each in begun:
+            each.finished = True
+        number = super().start(dataset, above, most_bytes)
+        for each in begun:
+            each.finished = False
+        return number
+
+
+class ForgetfulTable(MemoryTable):
+    """A table that does not know which rounds it has."""
+
+    def committed_round(self) -> int:
+        return 0
+
+
+def overlapping(state: MemoryState) -> None:
+    state.rounds = OverlappingRounds(state.records)
+
+
+# And the rule that each breaks. Two rounds at once lose rows only where two curators overlap in a certain way: the
+# simulator shows it in one of some hundred seeds.
+MUTANTS = {
     "unfenced": (Parts(state=unfenced), "fence"),
     "unshared": (Parts(state=unshared), "planned-once"),
     "overwriting": (Parts(location=OverwritingLocation), "I1"),
+    "overlapping": (Parts(state=overlapping), "I2"),
+    "forgetful": (Parts(table=ForgetfulTable), "I3"),
 }

@@ -39,6 +39,7 @@ class Port:
                 self._actor, self._name, method, lambda: real(*args, **values), (args, values), self._error
             )
 
+        self.__dict__[method] = call
         return call
 
 

@@ -10,19 +10,20 @@ from tests.simulation.scheduler import Actor, Fiber, Scheduler
 
 T = TypeVar("T")
 
-_GRACE = 5.0
 _JOIN = 0.05  # seconds between two looks whether another fiber has ended
 _SPINS = 3  # waits without an operation after which each further one takes twice as long: a loop that only polls
 _LONGEST_SPIN = 1.0
+_SLOWEST = 1.0  # seconds: who idles or repeats something more often costs steps and shows nothing
 
 
 class SimRuntime:
-    """A Runtime over the scheduler. The main fiber's waits take a second at least: a worker that idles costs steps."""
+    """A Runtime over the scheduler."""
 
     def __init__(self, scheduler: Scheduler, actor: Actor) -> None:
         self._scheduler = scheduler
         self._actor = actor
         self._stopping = False
+        self._booted = scheduler.rng.uniform(0, 1e5)  # each machine counts its seconds from another moment
 
     @property
     def stopping(self) -> bool:
@@ -34,20 +35,20 @@ class SimRuntime:
             self._scheduler.wake(fiber)
 
     def monotonic(self) -> float:
-        return self._scheduler.now
+        return self._scheduler.now + self._booted
 
     def wait(self, seconds: float) -> bool:
         fiber = self._scheduler.current
         if fiber is not None and not self._stopping and seconds > 0:
             if fiber.name == "main":
-                seconds = max(seconds, 1.0)
+                seconds = max(seconds, _SLOWEST)
             fiber.idle += 1
             if fiber.idle > _SPINS and seconds < _LONGEST_SPIN:
                 seconds = min(seconds * 2.0 ** (fiber.idle - _SPINS), _LONGEST_SPIN)
             self._scheduler.sleep(seconds)
         return self._stopping
 
-    def together(self, calls: Sequence[Callable[[], T]], at_once: int) -> list[T | None]:
+    def together(self, calls: Sequence[Callable[[], T]], at_once: int, grace: float) -> list[T | None]:
         todo = list(enumerate(calls))[::-1]
         results: list[T | None] = [None] * len(calls)
         open_ = set(range(len(calls)))
@@ -59,7 +60,7 @@ class SimRuntime:
                 open_.discard(place)
 
         fibers = [self._scheduler.spawn(self._actor, f"fetch-{n}", work) for n in range(min(at_once, len(calls)))]
-        patience = _GRACE
+        patience = grace
         while open_ and patience > 0:
             for fiber in fibers:
                 if fiber.error is not None:
@@ -74,7 +75,7 @@ class SimRuntime:
 
         def repeat() -> None:
             while not over:
-                self._scheduler.sleep(max(seconds, 1.0))
+                self._scheduler.sleep(max(seconds, _SLOWEST))
                 if not over:
                     call()
 

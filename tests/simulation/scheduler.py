@@ -45,6 +45,7 @@ class Fiber:
     actor: Actor
     name: str
     greenlet: greenlet
+    parent: Fiber | None  # who started it
     ended: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -92,7 +93,7 @@ class Scheduler:
                 fiber.error = error
             fiber.ended = True
 
-        fiber = Fiber(actor, name, greenlet(run, parent=self._hub))
+        fiber = Fiber(actor, name, greenlet(run, parent=self._hub), self.current)
         actor.fibers.append(fiber)
         self._actors[actor] = None
         self._ready.append(fiber)
@@ -136,14 +137,16 @@ class Scheduler:
     def run(self, over: Callable[[], bool], most_steps: int) -> None:
         """Run until it is over, nothing is left to do, or so many steps were made."""
         while self.steps < most_steps and not over():
-            self._bury()
-            self._ring()
+            if self._doomed:
+                self._bury()
+            if self._alarms and self._alarms[0][0] <= self.now:
+                self._ring()
             if not self._ready:
                 if not self._alarms:
                     return
                 self.now = max(self.now, self._alarms[0][0])
                 continue
-            place = self.rng.randrange(len(self._ready))
+            place = int(self.rng.random() * len(self._ready))
             self._ready[place], self._ready[-1] = self._ready[-1], self._ready[place]
             fiber = self._ready.pop()
             if fiber.actor.dead or fiber.ended:

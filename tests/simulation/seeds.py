@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ class Outcome:
 
     broken: tuple[str, ...]
     steps: int
-    seconds: float  # simulated
+    happened: Counter[str]  # troubles of the weather, and what came of them
 
 
 def silence() -> None:
@@ -40,4 +41,27 @@ def run_seed(seed: int, parts: Parts | None = None, trace: Callable[[str], None]
         broken = [*fleet.ledger.violations, f"ended: {error}"]
     finally:
         gc.enable()
-    return Outcome(tuple(broken), fleet.scheduler.steps, fleet.scheduler.now)
+    return Outcome(tuple(broken), fleet.scheduler.steps, fleet.world.happened + _came_of_it(fleet))
+
+
+def _came_of_it(fleet: Fleet) -> Counter[str]:
+    """Count what the troubles have led to: a storm that leads to nothing tests nothing."""
+    records = fleet.state.records
+    tasks = list(records.tasks.values())
+    return Counter(
+        {
+            "tasks done": sum(task.state == "done" for task in tasks),
+            "tasks failed": sum(task.state == "failed" for task in tasks),
+            "leases that passed on": sum(task.lapses for task in tasks),
+            "tasks claimed again": sum(task.fence > 1 for task in tasks),
+            "requests": len(fleet.ledger.requests),
+            "requests more than once": len(fleet.ledger.requests) - len(tasks),
+            "rounds": len(records.rounds),
+            "rounds tried again": fleet.ledger.rounds_begun - len(records.rounds),
+            "revised rows": fleet.tables["bars_1d_revisions"].read().height,
+            "closures": len(fleet.ledger.closures),
+            "refused landings": fleet.ledger.refused,
+            "joined plans": fleet.ledger.joined,
+            "poison": fleet.queue.depth().poisoned,
+        }
+    )

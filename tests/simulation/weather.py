@@ -41,7 +41,7 @@ _ROUGH = Weather(
     freeze=0.003,
     stop=0.001,
     outage=0.002,
-    role_lost=0.002,
+    role_lost=0.05,
     jump=0.003,
     slow_beat=0.1,
     twice=0.1,
@@ -52,7 +52,7 @@ _ROUGH = Weather(
     garbage=0.06,
     truncated=0.04,
     empty=0.03,
-    revised=0.15,
+    revised=0.3,
     unknown_symbol=0.02,
     broken_adapter=0.02,
 )

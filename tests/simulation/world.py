@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,11 @@ from tests.simulation.weather import CALM, Weather
 from quantx.errors import QuantxError
 
 BEGIN = datetime(2024, 1, 12, 22, 0, tzinfo=UTC)  # a Friday, after New York's close
+
+# How often others go on between an operation and what its caller makes of the answer. Between two operations they always
+# do, so that this matters only where two threads of a worker share what is in its memory.
+_LATE = 0.3
+_CONNECTION = 3.0  # seconds of silence after which the database drops a connection
 
 
 @dataclass
@@ -31,9 +37,6 @@ class SimClock:
 class Watch:
     """Sees what operations have done; a subclass has a method `<port>_<operation>` for each that it wants to see."""
 
-    def operation_failed(self, actor: Actor, port: str, method: str) -> None:
-        """See an operation that the caller does not know to have happened."""
-
 
 @dataclass
 class World:
@@ -46,20 +49,26 @@ class World:
     garbage_messages: int = 0
     lose_role: Callable[[Actor], None] = lambda actor: None
     stop: Callable[[Actor], None] = lambda actor: None
+    happened: Counter[str] = field(default_factory=Counter)
     out_until: dict[type, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock = SimClock(self.scheduler)
+        self._set_troubles()
 
     def calm(self) -> None:
         """Have nothing go wrong any more."""
         self.weather = CALM
+        self._set_troubles()
         self.out_until.clear()
 
     def happens(self, trouble: str) -> bool:
         """Draw whether something goes wrong; draws nothing where it can't."""
         probability: float = getattr(self.weather, trouble)
-        return probability > 0 and self.rng.random() < probability
+        if probability == 0 or self.rng.random() >= probability:
+            return False
+        self.happened[trouble] += 1
+        return True
 
     def may_lose_role(self, actor: Actor) -> None:
         """Perhaps break the connection by which the actor has just got a role."""
@@ -82,11 +91,11 @@ class World:
         if fiber is not None:
             fiber.idle = 0
         self._trouble(actor, name)
+        self.scheduler.point()
         if self.out_until.get(error, 0.0) <= self.scheduler.now and self.happens("outage"):
             self.out_until[error] = self.scheduler.now + self.rng.choice((1.0, 8.0, 30.0, 90.0))
             self.scheduler.say(f"outage: {error.__name__} until {self.out_until[error]:.1f}")
         if self.out_until.get(error, 0.0) > self.scheduler.now or self.happens("refused"):
-            self.watch.operation_failed(actor, port, method)
             self.scheduler.say(f"{name}: refused")
             raise error(f"{name} was refused")
         result = call()
@@ -96,33 +105,53 @@ class World:
         if self.scheduler.traced:
             self.scheduler.say(f"{name} -> {_short(result)}")
         self._trouble(actor, name)
+        if self.rng.random() < _LATE:
+            self.scheduler.point()
         if self.happens("unknown"):
-            self.watch.operation_failed(actor, port, method)
             self.scheduler.say(f"{name}: the answer is lost")
             raise error(f"the answer of {name} is lost")
         return result
 
+    def _set_troubles(self) -> None:
+        kinds = ("kill", "freeze", "stop", "jump", "stall", "slow_beat")
+        self._troubles = [(kind, p) for kind in kinds if (p := getattr(self.weather, kind)) > 0]
+
+    def _next_trouble(self, *, beats: bool) -> str | None:
+        """Draw what happens to an actor at a point."""
+        if not self._troubles:
+            return None
+        drawn = self.rng.random()
+        for kind, probability in self._troubles:
+            if kind == "slow_beat" and not beats:
+                continue
+            if drawn < probability:
+                self.happened[kind] += 1
+                return kind
+            drawn -= probability
+        return None
+
     def _trouble(self, actor: Actor, name: str) -> None:
-        """Let others go on, and perhaps let something happen to this actor."""
+        """Perhaps let something happen to this actor."""
         fiber = self.scheduler.current
-        if self.happens("kill"):
+        trouble = self._next_trouble(beats=fiber is not None and fiber.name.startswith("beat"))
+        if trouble == "kill":
             self.scheduler.say(f"killed at {name}")
             self.scheduler.die()
-        if self.happens("freeze"):
+        elif trouble == "freeze":
             actor.frozen_until = self.scheduler.now + self.rng.choice((0.5, 3.5, 9.0, 40.0))
             self.scheduler.say(f"suspended until {actor.frozen_until:.1f}")
-        if self.happens("stop"):
+            if actor.frozen_until > self.scheduler.now + _CONNECTION:
+                self.lose_role(actor)  # the database takes it for dead; it goes on all the same
+        elif trouble == "stop":
             self.scheduler.say("told to stop")
             self.stop(actor)
-        if self.happens("jump"):
+        elif trouble == "jump":
             actor.skew = self.rng.choice((-7200.0, -600.0, 0.0, 600.0))
             self.scheduler.say(f"its clock is wrong by {actor.skew} s")
-        beats = fiber is not None and fiber.name.startswith("beat")
-        if self.happens("stall") or (beats and self.happens("slow_beat")):
+        elif trouble in ("stall", "slow_beat"):
             seconds = self.rng.choice((0.02, 0.3, 2.0, 5.0, 12.0))
             self.scheduler.say(f"{name} takes {seconds} s")
             self.scheduler.sleep(seconds)
-        self.scheduler.point()
 
 
 def _short(value: object) -> str:
