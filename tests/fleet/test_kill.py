@@ -28,7 +28,7 @@ IN_THE_CURATION = ["normalized", "revisions committed", "bars committed", "round
 def test_killed_at_every_marked_step(
     fleets: Callable[..., Fleet], vendors: Callable[..., Vendor], clean: dict[str, pl.DataFrame]
 ) -> None:
-    fleet = fleets(vendors(), QUANTX_CHUNK_SIZE="3", QUANTX_MAX_WORKERS="2")
+    fleet = fleets(vendors(), QUANTX_CHUNK_SIZE="3", QUANTX_MAX_WORKERS="1")
     assert {*IN_THE_FETCH, *IN_THE_CURATION} == set(MARKS)
     fleet.here(*FIRST_RUN)
     revise(fleet.vendor)

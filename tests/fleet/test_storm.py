@@ -15,7 +15,7 @@ from quantx.queues import messages
 
 from ..azurite import Azurite
 from .conftest import FIRST_RUN, SECOND_RUN, revise
-from .fleet import Fleet, Server, Vendor, assert_at_rest, assert_same, wait_until
+from .fleet import Fleet, Server, Vendor, assert_at_rest, assert_same
 from .market import SYMBOLS
 
 SMALL = {"QUANTX_CHUNK_SIZE": "3", "QUANTX_MAX_WORKERS": "2"}
@@ -37,11 +37,11 @@ def test_without_the_database_or_the_storage_workers_wait_and_pay_no_fetch_twice
     fleet.told(*SECOND_RUN, "--enqueue-only")
     workers = [fleet.start("work", QUANTX_MAX_WORKERS="1") for _ in range(4)]
 
-    wait_until(lambda: fleet.vendor.requests() >= 5)
+    fleet.wait_until(lambda: fleet.vendor.requests() >= 5)
     server.end(signal.SIGKILL)
     time.sleep(3)  # longer than a lease
     server.start()
-    wait_until(lambda: fleet.vendor.requests() >= 14)
+    fleet.wait_until(lambda: fleet.vendor.requests() >= 14)
     azurite.stop()
     time.sleep(2.5)
     azurite.start()
@@ -66,7 +66,7 @@ def test_a_storm_changes_nothing(
     workers = {f"worker-{n}": fleet.start("work", PGAPPNAME=f"worker-{n}") for n in range(4)}
     send_again(fleet, times=2)
 
-    wait_until(lambda: fleet.vendor.requests() >= before + 8)
+    fleet.wait_until(lambda: fleet.vendor.requests() >= before + 8)
     workers["worker-0"].kill()
     for n in (4, 5):  # whoever has the curator's role dies, twice
         workers[f"worker-{n}"] = fleet.start("work", PGAPPNAME=f"worker-{n}")
