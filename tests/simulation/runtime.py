@@ -10,7 +10,7 @@ from tests.simulation.scheduler import Actor, Fiber, Scheduler
 
 T = TypeVar("T")
 
-_JOIN = 0.05  # seconds between two looks whether another fiber has ended
+_EVER = 1e9  # seconds: somebody wakes whoever sleeps so long
 _SPINS = 3  # waits without an operation after which each further one takes twice as long: a loop that only polls
 _LONGEST_SPIN = 1.0
 _SLOWEST = 1.0  # seconds: who idles or repeats something more often costs steps and shows nothing
@@ -52,32 +52,45 @@ class SimRuntime:
         todo = list(enumerate(calls))[::-1]
         results: list[T | None] = [None] * len(calls)
         open_ = set(range(len(calls)))
+        caller = self._scheduler.current
 
         def work() -> None:
-            while todo:
-                place, call = todo.pop()
-                results[place] = call()
-                open_.discard(place)
+            try:
+                while todo:
+                    place, call = todo.pop()
+                    results[place] = call()
+                    open_.discard(place)
+            finally:
+                if caller is not None:
+                    self._scheduler.wake(caller)
 
-        fibers = [self._scheduler.spawn(self._actor, f"fetch-{n}", work) for n in range(min(at_once, len(calls)))]
-        patience = grace
-        while open_ and patience > 0:
+        fibers = [self._scheduler.spawn(self._actor, f"call-{n}", work) for n in range(min(at_once, len(calls)))]
+        end: float | None = None
+        while open_:
             for fiber in fibers:
                 if fiber.error is not None:
                     raise fiber.error
-            self._scheduler.sleep(_JOIN)
-            patience -= _JOIN if self._stopping else 0
+            if self._stopping:
+                end = self._scheduler.now + grace if end is None else end
+                if self._scheduler.now >= end:
+                    break
+            self._scheduler.sleep(_EVER if end is None else end - self._scheduler.now)
         return [result if place not in open_ else None for place, result in enumerate(results)]
 
     @contextmanager
     def repeating(self, seconds: float, call: Callable[[], None]) -> Iterator[None]:
         over = False
+        caller = self._scheduler.current
 
         def repeat() -> None:
-            while not over:
-                self._scheduler.sleep(max(seconds, _SLOWEST))
-                if not over:
-                    call()
+            try:
+                while not over:
+                    self._scheduler.sleep(max(seconds, _SLOWEST))
+                    if not over:
+                        call()
+            finally:
+                if caller is not None:
+                    self._scheduler.wake(caller)
 
         fiber = self._scheduler.spawn(self._actor, f"beat-{seconds:.1f}", repeat)
         try:
@@ -91,4 +104,4 @@ class SimRuntime:
     def _join(self, fiber: Fiber) -> None:
         while not fiber.ended and not self._actor.dead:
             self._scheduler.wake(fiber)
-            self._scheduler.sleep(_JOIN)
+            self._scheduler.sleep(_EVER)

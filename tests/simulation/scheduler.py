@@ -105,10 +105,10 @@ class Scheduler:
         self._ready.append(fiber)
         self._leave(fiber)
 
-    def sleep(self, seconds: float) -> None:
-        """Let time pass; shorter where somebody wakes the fiber."""
+    def sleep(self, seconds: float, *, deep: bool = False) -> None:
+        """Let time pass; shorter where somebody wakes the fiber, unless its sleep is deep."""
         fiber = self._me()
-        fiber.asleep = True
+        fiber.asleep = not deep
         self._set_alarm(fiber, self.now + max(0.0, seconds))
         self._leave(fiber)
         fiber.asleep = False

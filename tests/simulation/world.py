@@ -151,7 +151,7 @@ class World:
         elif trouble in ("stall", "slow_beat"):
             seconds = self.rng.choice((0.02, 0.3, 2.0, 5.0, 12.0))
             self.scheduler.say(f"{name} takes {seconds} s")
-            self.scheduler.sleep(seconds)
+            self.scheduler.sleep(seconds, deep=True)
 
 
 def _short(value: object) -> str:
