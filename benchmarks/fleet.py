@@ -62,7 +62,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it as an out-of-memory killer does."""
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
     def result(self) -> dict[str, Any]:
         """Wait for its end; return what it counted, with `peak_mb`."""

@@ -22,7 +22,8 @@ def download(folder: str, host: str, names: list[str], start: str, end: str) -> 
             parts = urlsplit(url)
             return super().request(method, f"{host}{parts.path}?{parts.query}", **options)
 
-    logging.getLogger("yfinance").disabled = True
+    for name in ("yfinance", "bs4"):  # what it tells on the way: each failure, and that a page of consent can't be read
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     yfinance.set_tz_cache_location(f"{folder}/yfinance")
     session = Elsewhere(impersonate="chrome")
     raised = 0

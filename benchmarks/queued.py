@@ -39,9 +39,19 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     count, workers = (64, 2) if quick else (10_000, 4)
     with cloud(folder / "fleet", yfinance_quota="unlimited") as servers:
         ours = drain(servers, count, workers)
+    with cloud(folder / "postgres", yfinance_quota="unlimited", queue_url="postgresql") as servers:
+        other = None if quick else drain(servers, count, workers)
     with cloud(folder / "alone") as servers:
         alone = azurite_alone(servers, count, workers, ours["raw_bytes"] // ours["raw_objects"])
-    whole, floor = ours["planned"] + ours["fetched"] + ours["curated"], alone["sent"] + alone["drained"]
+    whole, floor = seconds_of(ours), alone["sent"] + alone["drained"]
+    in_postgres = (
+        ()
+        if other is None
+        else (
+            Line("the same with the queue in PostgreSQL, tasks/s", count / seconds_of(other), digits=0),
+            Line("its peak memory of the largest worker, MB", other["peak_mb"], digits=0),
+        )
+    )
     return Outcome(
         f"{title}: {count:,} tasks of five sessions, {workers} workers, Azurite (queue, lake), PostgreSQL; a vendor in"
         " the process, without quota",
@@ -54,6 +64,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
             Line("CPU seconds of Azurite", ours["azurite_seconds"], alone["azurite_seconds"]),
             Line("CPU seconds of planner and workers", ours["cpu"], alone["cpu"]),
             Line("peak memory of the largest worker, MB", ours["peak_mb"], alone["peak_mb"], "< 400", digits=0),
+            *in_postgres,
         ),
         {
             "tasks": count,
@@ -94,6 +105,11 @@ def drain(servers: Cloud, count: int, at_once: int) -> dict[str, Any]:
         "raw_bytes": int(size),
         "messages_left": apart("benchmarks.queued:left", settings=settings)["total"],
     }
+
+
+def seconds_of(run: Mapping[str, Any]) -> float:
+    """Return how long a run took from planning to all curated."""
+    return float(run["planned"] + run["fetched"] + run["curated"])
 
 
 def plan(settings: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import obstore
 import polars as pl
 
-from benchmarks.landed import settings_in
 from benchmarks.market import LAST, symbols
 from benchmarks.measure import apart, stretch
+from benchmarks.proxy import LOG
+from benchmarks.servers import ask
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.merge import merge
 from quantx.core.tables import BARS_1D, INSTANT
 from quantx.lake.protocol import CommitContext
-from quantx.lake.store import open_location
+from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable
 from quantx.pipeline.curate import current_rows
+from quantx.settings import load_settings
 
 DAYS = 5  # upserts that are measured, before and after the fold
 KNOWN = 4  # sessions that an upsert brings again
@@ -31,11 +34,11 @@ _TAIL = 10
 
 def run(folder: Path, *, quick: bool) -> Outcome:
     """Build the table, then measure the upserts and their floor, each in a process of its own."""
-    count = 500 if quick else 5000
-    built = apart("benchmarks.upsert:build", folder=folder, count=count)
-    daily = apart("benchmarks.upsert:upserts", folder=folder, count=count, first_day=0, fold=False)
-    folded = apart("benchmarks.upsert:upserts", folder=folder, count=count, first_day=DAYS, fold=True)
-    floor = apart("benchmarks.upsert:read_and_write", folder=folder)
+    count, lake = 500 if quick else 5000, {"lake_url": f"{folder}/lake"}
+    built = apart("benchmarks.upsert:build", lake=lake, count=count)
+    daily = apart("benchmarks.upsert:upserts", lake=lake, count=count, first_day=0, fold=False)
+    folded = apart("benchmarks.upsert:upserts", lake=lake, count=count, first_day=DAYS, fold=True)
+    floor = apart("benchmarks.upsert:read_and_write", lake=lake, folder=folder)
     return Outcome(
         f"B3 daily upsert: {count:,} symbols × {KNOWN + 1} sessions into {built['rows']:,} rows of 15 years",
         (
@@ -69,9 +72,9 @@ def _lines(when: str, measured: dict[str, Any], floor: dict[str, Any]) -> tuple[
     )
 
 
-def build(folder: str, count: int) -> dict[str, Any]:
+def build(lake: Mapping[str, str], count: int) -> dict[str, Any]:
     """Commit the years one by one; the last year as the fold leaves it, without the sessions that upserts will bring."""
-    table = _table(folder)
+    table = open_table(lake)
     days = _days()
     tail_from = len(days) - 2 * DAYS - _TAIL
     for year in range(_FIRST_YEAR, LAST.year + 1):
@@ -83,20 +86,25 @@ def build(folder: str, count: int) -> dict[str, Any]:
     return {"rows": int(facts["rows"]), "files": int(facts["files"])}
 
 
-def upserts(folder: str, count: int, first_day: int, fold: bool) -> dict[str, Any]:
-    """Bring one session after the other, each with the known ones before it, as the curator does."""
-    bars, revisions = _table(folder), _table(folder, revisions=True)
+def upserts(
+    lake: Mapping[str, str], count: int, first_day: int, fold: bool, proxy: str | None = None
+) -> dict[str, Any]:
+    """Bring one session after the other, each with the known ones before it, as the curator does.
+
+    `proxy` is the address of the one that stands before the lake and writes down what it is asked for.
+    """
+    bars, revisions = open_table(lake), open_table(lake, revisions=True)
     bars.facts()  # the curator has its handles open
     if fold:
         bars.fold(CommitContext(0), 2, tail=_TAIL)
     start = len(_days()) - 2 * DAYS + first_day
-    found: dict[str, list[Any]] = {
-        n: [] for n in ("seconds", "read", "merging", "committing", "bytes", "incoming", "new", "changed")
-    }
+    names = ("seconds", "read", "merging", "committing", "bytes", "asked", "incoming", "new", "changed")
+    found: dict[str, list[Any]] = {name: [] for name in names}
     versions = _versions(bars, revisions)
     for day in range(start, start + DAYS):
         incoming = _revised(_bars(count, range(day - KNOWN, day + 1)), day)
-        context, before = CommitContext(LAST.year + 2 + day), _files(folder)
+        context, before = CommitContext(LAST.year + 2 + day), _files(lake)
+        asked_before(proxy)
         with stretch() as whole:
             with stretch() as reading:
                 stored = current_rows(bars, incoming)
@@ -105,10 +113,11 @@ def upserts(folder: str, count: int, first_day: int, fold: bool) -> dict[str, An
             with stretch() as committing:
                 revisions.commit(context, merged.superseded)
                 bars.commit(context, merged.new, merged.changed)
-        after = _files(folder)
+        asked, after = asked_before(proxy), _files(lake)
         values = (whole.seconds, reading.seconds, merging.seconds, committing.seconds)
         values += (
             sum(after[p] for p in after.keys() - before.keys()),
+            asked,
             incoming.height,
             merged.new.height,
             merged.changed.height,
@@ -121,9 +130,14 @@ def upserts(folder: str, count: int, first_day: int, fold: bool) -> dict[str, An
     return {**found, **totals, "commits": _versions(bars, revisions) - versions, "files": int(facts["files"])}
 
 
-def read_and_write(folder: str) -> dict[str, Any]:
+def asked_before(proxy: str | None) -> list[list[Any]]:
+    """Return what the proxy was asked for since the last time: method, target and status."""
+    return list(ask(proxy, LOG)) if proxy else []
+
+
+def read_and_write(lake: Mapping[str, str], folder: str) -> dict[str, Any]:
     """The floor: read the sessions that an upsert compares with, and write as many rows as it brings."""
-    bars = _table(folder)
+    bars = open_table(lake)
     days = _days()[-KNOWN - 1 :]
     source, target = Path(folder) / "tail.parquet", Path(folder) / "written.parquet"
     rows = bars.scan().filter(pl.col("date").is_between(days[0], days[-1]), pl.col("year") == LAST.year).collect()
@@ -136,8 +150,14 @@ def read_and_write(folder: str) -> dict[str, Any]:
     return {"seconds": seconds, "bytes": target.stat().st_size}
 
 
-def _table(folder: str, *, revisions: bool = False) -> LakeTable:
-    return LakeTable(open_location(settings_in(folder).lake_url), BARS_1D.revisions if revisions else BARS_1D)
+def open_table(lake: Mapping[str, str], *, revisions: bool = False) -> LakeTable:
+    """Return the table of bars, or of their revisions, in a lake that is given by its settings."""
+    return LakeTable(_location(lake), BARS_1D.revisions if revisions else BARS_1D)
+
+
+def _location(lake: Mapping[str, str]) -> LakeLocation:
+    settings = load_settings(**lake)
+    return open_location(settings.lake_url, settings)
 
 
 def _days() -> list[Any]:
@@ -192,5 +212,6 @@ def _versions(*tables: LakeTable) -> int:
     return sum(table.version() or 0 for table in tables)
 
 
-def _files(folder: str) -> dict[Path, int]:
-    return {path: path.stat().st_size for path in (Path(folder) / "lake").rglob("*.parquet")}
+def _files(lake: Mapping[str, str]) -> dict[str, int]:
+    listed = [entry for page in obstore.list(_location(lake).store) for entry in page]
+    return {entry["path"]: entry["size"] for entry in listed if entry["path"].endswith(".parquet")}

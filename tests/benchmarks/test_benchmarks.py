@@ -20,6 +20,8 @@ def outcome_of(name: str) -> dict[str, int]:
     from benchmarks.__main__ import main
 
     (outcome,) = main([name, "--quick"])
+    if outcome.skipped:
+        pytest.skip(outcome.skipped)
     return dict(outcome.counts)
 
 
@@ -57,3 +59,24 @@ def test_a_daily_upsert_is_one_commit_per_table() -> None:
     assert 0 < counts["revised"] < 0.01 * counts["incoming"]
     assert counts["files_before_fold"] == counts["files_before"] + 5
     assert counts["files_after"] == 15 + 1 + 5
+
+
+def test_on_azurite_it_is_the_same_and_every_request_is_of_a_known_kind() -> None:
+    counts = outcome_of("b3-azure")
+    assert counts["rows"] == 500 * (3773 - 10 - 1)
+    assert counts["new"] == 10 * 500
+    assert counts["commits"] == 10 * 2
+    assert counts["PUT log entry"] == 10 * 2 + 1  # the table of revisions is created by its first commit
+    assert counts["PUT rows"] >= 10 * 2
+
+
+def test_tasks_through_azurite_are_done_once_and_leave_no_message() -> None:
+    counts = outcome_of("b5")
+    assert 2 <= counts.pop("raw_objects") <= 4
+    assert counts == {"tasks": 64, "done": 64, "requests": 64, "rows": 64 * 5, "messages_left": 0, "messages_alone": 64}
+
+
+def test_a_faulty_world_ends_with_the_same_table() -> None:
+    sessions = 2514  # of New York, 2016 to 2025
+    counts = outcome_of("b8")
+    assert counts == {"symbols": 50, "done": 50, "rows": 50 * sessions, "rows_that_differ": 0, "events": 4}

@@ -1,0 +1,126 @@
+"""Writes docs/benchmarks.md: a section per benchmark, and above them what all of them aim at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.table import HEADINGS, Outcome, counts_of, machine
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+_INTRODUCTION = """<!-- written by `make bench`; do not edit -->
+
+# Benchmarks
+
+`make bench` runs them all and writes this page; `python -m benchmarks b1 b3` prints some (`--quick`: a tenth of the size, which
+proves that they work and measures little). Nothing here was copied by hand.
+
+A figure alone says little on a machine that others use as well. So each benchmark measures, in the same run, a floor (the
+least that any program would have to do) or a peer (what people use instead), and the column *ratio* compares the times of the
+two: 2 means twice as long. Aims that are missed stay here as missed.
+
+## All aims
+"""
+
+ABOUT = {
+    "b1": (
+        "B1 · fetch within the quota",
+        "A vendor's quota is the natural limit of a backfill: 500 symbols at 50 requests a second can't take less than ten"
+        " seconds. Measured is planning, fetching and curating ten years of each symbol in one process, after what it"
+        " loads and connects once. The peer is `yfinance.download` with its defaults, on a sandbox with the same quota.",
+    ),
+    "b2": (
+        "B2 · curator",
+        "Stored replies become rows of the tables: read, turned back to as-traded prices, checked, compared, committed."
+        " The floor reads the same rows from one Parquet file and writes them to another.",
+    ),
+    "b3": (
+        "B3 · daily upsert",
+        "A day's bars of 5,000 symbols, each with the four sessions before it, some of them revised, go into a table of 15"
+        " years on a local disk. The floor reads and writes one Parquet file of as many rows.",
+    ),
+    "b3-azure": (
+        "B3 · daily upsert on Azurite",
+        "The same in a lake on Azurite, behind a proxy that delays each request by 15 ms, as a region's storage would, and"
+        " writes down what was asked; the counts below are of all upserts together. The floor reads one object of as many"
+        " bytes as an upsert writes, decodes and encodes it, and puts it back: two requests.",
+    ),
+    "b5": (
+        "B5 · queue throughput",
+        "Ten thousand small tasks are planned and sent, then four worker processes drain them and curate: queue and lake on"
+        " Azurite, the state in PostgreSQL, the vendor in the worker's own process and without a quota. Beside it the same"
+        " number of messages is sent, received in pages of 32 and deleted by the same client, with a blob for each page,"
+        " and nothing else: Azurite's share. Azurite looks through all messages at each operation, which Azure does not:"
+        " with 10,000 of them a delete takes it 35 ms. So the same is measured once more with the queue in PostgreSQL.",
+    ),
+    "b8": (
+        "B8 · the faulty world",
+        "The backfill of B1 by four workers on Azurite and PostgreSQL, first as it should be, then with a vendor that"
+        " answers 5 % of the requests with 429, 2 % with 500 and 1 % with garbage, while two workers are killed (and"
+        " replaced) and PostgreSQL and Azurite are restarted. 8 % of faults alone make 8.7 % more requests.",
+    ),
+    "sandbox": (
+        "Sandbox",
+        "How many requests the stand-in of the vendor answers: it must not be what the other benchmarks measure. The floor is"
+        " the same HTTP server with a constant reply.",
+    ),
+    "real": (
+        "Recorded files",
+        "171,000 rows of 39 recorded files through the real command, with its start: HTTP, queue, worker, raw zone, curator."
+        " The floor makes the same requests over one connection and writes the same rows with Polars.",
+    ),
+}
+
+
+def write(outcomes: Mapping[str, Outcome], command: str, page: Path = PAGE) -> None:
+    """Put what was measured into the page; sections of other benchmarks stay as they are."""
+    sections = _sections(page.read_text("utf-8")) if page.exists() else {}
+    facts = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, `{command}`; {machine()}"
+    for name, outcome in outcomes.items():
+        if not outcome.skipped:
+            sections[name] = _section(outcome, facts)
+    parts = [_INTRODUCTION, _aims(sections)]
+    for name, (heading, text) in ABOUT.items():
+        if name in sections:
+            parts.append(f"\n## {heading}\n\n{text}\n\n{_begin(name)}\n{sections[name]}\n{_END}\n")
+    page.write_text("".join(parts), "utf-8")
+
+
+_END = "<!-- end -->"
+
+
+def _begin(name: str) -> str:
+    return f"<!-- measured: {name} -->"
+
+
+def _sections(text: str) -> dict[str, str]:
+    found = re.findall(rf"<!-- measured: ([\w-]+) -->\n(.*?)\n{_END}", text, re.DOTALL)
+    return dict(found)
+
+
+def _section(outcome: Outcome, facts: str) -> str:
+    head = f"{outcome.title}.\n\n{_row(HEADINGS)}\n|---|---:|---:|---:|---:|---|\n"
+    rows = "\n".join(_row(line.cells()) for line in outcome.lines)
+    return f"{head}{rows}\n\nCounts: {counts_of(outcome)}.\n\nMeasured {facts}."
+
+
+def _aims(sections: Mapping[str, str]) -> str:
+    """Return the table of the lines that have an aim."""
+    lines = ["\n| benchmark | what | measured | aim | |\n|---|---|---:|---:|---|\n"]
+    for name, (heading, _) in ABOUT.items():
+        for row in sections.get(name, "").splitlines():
+            cells = [cell.strip() for cell in row.strip("|").split("|")]
+            if row.startswith("|") and cells[-1] in ("met", "missed"):
+                what, measured, _, _, aim, met = cells
+                lines.append(
+                    _row((heading.partition(" · ")[0], what, measured, aim, f"**{met}**" if met == "missed" else met))
+                )
+                lines.append("\n")
+    return "".join(lines)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
