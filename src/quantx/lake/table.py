@@ -8,6 +8,7 @@ There is one committer per table (the curator's lock); a second one is refused b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import polars as pl
@@ -16,15 +17,16 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from quantx.core.tables import Table
-from quantx.errors import LakeError
+from quantx.errors import DamagedObject, LakeError
 from quantx.lake.files import TableFiles
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 
 _APP = "quantx.curator"  # the application whose rounds are the versions of Delta's application transaction
 _ATTEMPTS = 5
+_LOG_ENTRIES = 20  # since the last checkpoint
 _CONFIGURATION = {
-    "delta.checkpointInterval": "20",
+    "delta.checkpointInterval": "1000",  # `fold` writes them: not in the middle of an update
     "delta.logRetentionDuration": "interval 30 days",
     # Longer than the longest reader: replaced files stay for those who read an older version.
     "delta.deletedFileRetentionDuration": "interval 7 days",
@@ -40,6 +42,7 @@ class LakeTable:
         self._path = f"{'quarantine' if table.name == 'quarantine' else f'curated/{table.name}'}"
         self._parts = TableFiles(location, self._path, table)
         self._delta: DeltaTable | None = None
+        self._round: tuple[int, int] | None = None  # the last round, as of a version
 
     @property
     def url(self) -> str:
@@ -67,7 +70,13 @@ class LakeTable:
     def committed_round(self) -> int:
         """Return the last round that was committed, 0 before the first."""
         delta = self.refresh()
-        return 0 if delta is None else delta.transaction_version(_APP) or 0
+        return 0 if delta is None else self._round_of(delta)
+
+    def _round_of(self, delta: DeltaTable) -> int:
+        """Return the last round of the handle's version; delta-rs reads the whole log for it, so it is remembered."""
+        if self._round is None or self._round[0] != delta.version():
+            self._round = delta.version(), delta.transaction_version(_APP) or 0
+        return self._round[1]
 
     def scan(self) -> pl.LazyFrame:
         """Return the current rows, lazily; filters on partitions, symbol and date skip files."""
@@ -127,7 +136,7 @@ class LakeTable:
             self._check_schema(frame)
         for attempt in range(1, _ATTEMPTS + 1):
             delta = self.refresh() or self._create()
-            if (delta.transaction_version(_APP) or 0) >= context.round_id:
+            if self._round_of(delta) >= context.round_id:
                 return False
             rewritten, unknown = self._rewrite(delta, changed, gone)
             added = self._parts.write(pl.concat([new, unknown]))
@@ -139,7 +148,8 @@ class LakeTable:
         """Rewrite each partition of more than `most_files` files as one sorted file; return how many were rewritten.
 
         The rows stay the same. The newest `tail` dates go to a file of their own, so that the corrections which the
-        next updates bring rewrite little. Files that were replaced longer ago than the table's retention are deleted.
+        next updates bring rewrite little. Files that were replaced longer ago than the table's retention are deleted, and
+        the log gets a checkpoint now and then.
         """
         delta = self.refresh()
         if delta is None:
@@ -166,7 +176,21 @@ class LakeTable:
                 delta.vacuum(dry_run=False)
             except (DeltaError, OSError) as error:
                 raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
+        self._checkpoint(delta)
         return folded
+
+    def _checkpoint(self, delta: DeltaTable) -> None:
+        """Write a checkpoint where the log has grown long since the last one: a handle that is opened reads less."""
+        try:
+            last = int(json.loads(self._location.get(f"{self._path}/_delta_log/_last_checkpoint"))["version"])
+        except DamagedObject:  # there is none yet
+            last = 0
+        if delta.version() - last < _LOG_ENTRIES:
+            return
+        try:
+            delta.create_checkpoint()
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot write a checkpoint of the table {self.url}: {error}") from error
 
     def _create(self) -> DeltaTable:
         try:
@@ -202,6 +226,7 @@ class LakeTable:
             },
             app_transactions=[Transaction(_APP, context.round_id)] if once else None,
         )
+        before, last_round = delta.version(), self._round_of(delta)
         try:
             delta.create_write_transaction(
                 actions, "append", delta.schema(), list(self.table.partitions), commit_properties=properties
@@ -212,6 +237,8 @@ class LakeTable:
             return False
         except (DeltaError, OSError) as error:
             raise LakeError(f"cannot commit to the table {self.url}: {error}") from error
+        # Nobody else's commit came between: then the log has nothing to tell that is not known.
+        self._round = (before + 1, context.round_id if once else last_round) if delta.version() == before + 1 else None
         return True
 
     def _check_schema(self, frame: pl.DataFrame) -> None:

@@ -47,12 +47,13 @@ class Leases:
 
     def extend(self) -> None:
         """Extend all leases once."""
-        try:
-            self._extend()
-        except (StateError, QueueError) as error:
-            log.warning("lease.not_extended", error=str(error))
+        for extend in (self._extend_leases, self._extend_messages):  # each protects also where the other fails
+            try:
+                extend()
+            except (StateError, QueueError) as error:
+                log.warning("lease.not_extended", error=str(error))
 
-    def _extend(self) -> None:
+    def _extend_leases(self) -> None:
         with self._lock:
             tasks = list(self._tasks.values())
         if not tasks:
@@ -64,6 +65,9 @@ class Leases:
                     del self._tasks[task.id]
                     self._messages.pop(task.id, None)
                     log.warning("lease.lost", task_id=task.id, symbol=task.series.symbol)
+
+    def _extend_messages(self) -> None:
+        with self._lock:
             held = dict(self._messages)
         renewed = self._platform.queue.extend(list(held.values()), self._seconds) if held else []
         with self._lock:

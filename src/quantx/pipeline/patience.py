@@ -14,7 +14,7 @@ from quantx.pipeline.runtime import Runtime
 log = structlog.get_logger()
 T = TypeVar("T")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds; doubles, with jitter
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0  # seconds; doubles, with jitter
 
 
 class Patience:

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 _IDLE_SECONDS = 0.2
 _CURATE_SECONDS = 0.5  # between two looks whether enough has landed
+_TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # that an outage may last where there is no time budget
 _CLAIMING = 0.8  # of the time budget; the rest is for finishing
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
@@ -48,6 +49,7 @@ class Worker:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
         self._patience = Patience(self.runtime, _OUTAGE_SECONDS)
         self._time = StateTime()
+        self._topped_up_at = self.runtime.monotonic()
 
     def run(
         self, *, task_ids: Sequence[int] | None = None, until_empty: bool = True, time_budget: float | None = None
@@ -82,7 +84,15 @@ class Worker:
         at_once, worked = max(1, self.platform.settings.max_workers // lanes), False
         while not self._is_over(end) and self._one_batch(at_once):
             worked = True
+            self._top_up()
         return worked
+
+    def _top_up(self) -> None:
+        """Send what the queue had no room for, at most once a second."""
+        now = self.runtime.monotonic()
+        if now >= self._topped_up_at + _TOP_UP_SECONDS:
+            self._topped_up_at = now
+            self._patience.insist(partial(send_outbox, self.platform))
 
     def _one_batch(self, at_once: int) -> bool:
         """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""

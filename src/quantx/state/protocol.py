@@ -201,7 +201,11 @@ class Tasks(Protocol):
         ...
 
     def to_send(self, most: int, patience: float) -> list[Ticket]:
-        """Take tasks whose message is to be sent; another sender gets them only after `patience` seconds."""
+        """Take tasks whose message is to be sent, daily work first; others get them only after `patience` seconds."""
+        ...
+
+    def unsent(self) -> int:
+        """Return how many tasks wait for their message to be sent, and no sender has taken them."""
         ...
 
     def sent(self, task_ids: Collection[int]) -> None:

@@ -61,10 +61,19 @@ class MemoryTasks:
             for task_id in list(self._records.outbox):
                 if self._records.tasks[task_id].state not in ("pending", "leased"):
                     del self._records.outbox[task_id]  # a message came although its sender got an error
-            free = [i for i, taken in sorted(self._records.outbox.items()) if taken is None or taken <= now][:most]
-            tasks = [self._records.tasks[i] for i in free]
+            tasks = [
+                self._records.tasks[i] for i, taken in self._records.outbox.items() if taken is None or taken <= now
+            ]
+            tasks = sorted(tasks, key=lambda task: (task.kind != "daily", task.id))[:most]
+            free = [task.id for task in tasks]
             self._records.outbox |= dict.fromkeys(free, self._records.in_(patience))
             return [Ticket(t.id, t.run_id, t.series, t.window) for t in tasks]
+
+    def unsent(self) -> int:
+        """Return how many tasks wait for their message to be sent, and no sender has taken them."""
+        now = self._records.clock.now()
+        with self._records.lock:
+            return sum(taken is None or taken <= now for taken in self._records.outbox.values())
 
     def sent(self, task_ids: Collection[int]) -> None:
         """Forget that the messages of these tasks are to be sent."""

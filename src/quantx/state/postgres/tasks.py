@@ -59,8 +59,12 @@ class PostgresTasks:
         with self._database.transaction() as connection:
             run(connection, "tasks.drop_settled_tickets", {})  # a message came although its sender got an error
             rows = run(connection, "tasks.take_outbox", {"most": most, "patience": patience})
-        rows.sort(key=lambda row: row["id"])
+        rows.sort(key=lambda row: (row["kind"] != "daily", row["id"]))
         return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
+
+    def unsent(self) -> int:
+        """Return how many tasks wait for their message to be sent, and no sender has taken them."""
+        return int(self._database.rows("tasks.count_unsent")[0]["unsent"])
 
     def sent(self, task_ids: Collection[int]) -> None:
         """Forget that the messages of these tasks are to be sent."""

@@ -55,10 +55,13 @@ where tasks.id = outbox.task_id and tasks.state in ('landed', 'done', 'failed');
 update outbox o set taken_until = clock_timestamp() + make_interval(secs => %(patience)s)
 from tasks t
 where t.id = o.task_id and o.task_id in (
-    select task_id from outbox where taken_until <= clock_timestamp() order by task_id limit %(most)s
-    for update skip locked
+    select w.task_id from outbox w join tasks x on x.id = w.task_id where w.taken_until <= clock_timestamp()
+    order by x.kind <> 'daily', w.task_id limit %(most)s for update of w skip locked
 )
-returning t.id, t.run_id, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end;
+returning t.id, t.run_id, t.kind, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end;
+
+-- name: count_unsent
+select count(*) as unsent from outbox where taken_until <= clock_timestamp();
 
 -- name: clear_outbox
 delete from outbox where task_id = any(%(ids)s::bigint[]);
