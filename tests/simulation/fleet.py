@@ -11,13 +11,13 @@ from datetime import date
 from functools import cached_property, lru_cache
 
 import ulid
-from tests.simulation.ledger import Ledger, Request
+from tests.simulation.ledger import Ledger
 from tests.simulation.oracle import Expected, RawZone, rebuild
 from tests.simulation.ports import SimLocation, SimQueue, SimState, SimTable
 from tests.simulation.runtime import SimRuntime
 from tests.simulation.scheduler import Actor, Broken, Fiber, Scheduler
 from tests.simulation.vendor import SOURCE, Market, SimVendor, cheap_rows
-from tests.simulation.weather import CALM, weather_of
+from tests.simulation.weather import CALM, Weather, weather_of
 from tests.simulation.world import BEGIN, SimClock, World
 
 from quantx.core.model import Quota, Window
@@ -26,7 +26,7 @@ from quantx.errors import LakeError, QueueError, StateError, TransientProviderEr
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
 from quantx.pipeline.normalized import Landed
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, send_outbox
+from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
 from quantx.pipeline.platform import Platform, confirm_lake
 from quantx.pipeline.work import Worker
 from quantx.queues.memory import MemoryQueue
@@ -62,6 +62,8 @@ class Scenario:
             triggers.append((0.0, "daily"))
         if rng.random() < 0.5:
             triggers.append((rng.uniform(5, 15), "again"))
+        if rng.random() < 0.3:
+            triggers.append((rng.uniform(10, 25), "retry"))
         if rng.random() < 0.25:
             triggers += [(_NEXT_SESSION, "daily"), (_NEXT_SESSION + rng.uniform(0, 5), "again")]
         quota = rng.choice((None, Quota(2, 1.0), Quota(3, 1.0), Quota(5, 2.0)))
@@ -75,6 +77,7 @@ class Parts:
     state: Callable[[MemoryState], None] = lambda state: None
     location: type[SimLocation] = SimLocation
     table: type[MemoryTable] = MemoryTable
+    weather: Weather | None = None  # in place of the seed's
 
 
 class Fleet:
@@ -87,7 +90,7 @@ class Fleet:
         self.scenario = Scenario.of(self.rng)
         self.quota = self.scenario.quota
         self.scheduler = Scheduler(self.rng.randrange(2**32), trace)
-        self.weather = weather_of(self.rng)
+        self.weather = self.parts.weather or weather_of(self.rng)
         self.world = World(self.scheduler, self.rng, self.weather)
         self.state = MemoryState(self.world.clock, actor=self._actor)
         self.parts.state(self.state)
@@ -218,7 +221,9 @@ class Fleet:
 
     def _plan(self, platform: Platform, kind: str) -> None:
         scope = Scope(self.scenario.symbols)
-        if kind == "daily":
+        if kind == "retry":
+            plan_retry(platform, None)
+        elif kind == "daily":
             plan_daily(platform, scope, source=SOURCE, lookback=2)
         else:
             plan_backfill(platform, scope, self.scenario.window, source=SOURCE, again=kind == "again")
@@ -285,7 +290,7 @@ class Fleet:
     # ------------------------------------------------------------------------------------------------ vendor and ids
 
     def _asked(self, actor: Actor, symbol: str, window: Window) -> str | None:
-        self.ledger.requests.append(Request(self.scheduler.now, actor, symbol, window))
+        self.ledger.asks(actor, symbol, window)
         fiber = self.scheduler.current
         if fiber is not None and fiber.parent is not None:
             self.ledger.fetched.add(fiber.parent)

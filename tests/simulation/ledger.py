@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -12,7 +14,7 @@ from tests.simulation.oracle import RawZone, accepted_bars
 from tests.simulation.scheduler import Actor, Fiber
 from tests.simulation.world import Watch, World
 
-from quantx.core.model import FetchTask, Window
+from quantx.core.model import FetchTask, Series, Window
 from quantx.errors import LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.state.memory import MemoryState
@@ -44,6 +46,9 @@ class Ledger(Watch):
     reports: dict[str, list[bytes]] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
     fences: dict[int, int] = field(default_factory=dict)
+    holders: dict[tuple[int, int], str] = field(default_factory=dict)
+    may_ask: Counter[tuple[Actor, str, Window]] = field(default_factory=Counter)
+    watermarks: dict[Series, date] = field(default_factory=dict)
     landed: set[int] = field(default_factory=set)
     fetched: set[Fiber] = field(default_factory=set)  # whose children have asked the vendor since its last claim
     rounds_begun: int = 0
@@ -58,17 +63,34 @@ class Ledger(Watch):
 
     def tasks_plan(self, actor: Actor, result: Plan, run: NewRun, *given: object) -> None:
         self.joined += bool(result.shared) or result.run_id != run.id
+        self.check_planned_once()
+
+    def tasks_retry(self, actor: Actor, result: Plan, run: NewRun, *given: object) -> None:
+        self.check_planned_once()
+
+    def check_planned_once(self) -> None:
         unfinished = [t.key for t in self.state.records.tasks.values() if t.state in UNFINISHED]
         if len(set(unfinished)) < len(unfinished):
             self.violate("planned-once", "two unfinished tasks have the same kind, series and window")
 
-    def tasks_claim(self, actor: Actor, result: Claim, *given: object) -> None:
+    def asks(self, actor: Actor, symbol: str, window: Window) -> None:
+        """See a request to the vendor: each claim of a task is good for one."""
+        self.requests.append(Request(self.world.scheduler.now, actor, symbol, window))
+        self.may_ask[actor, symbol, window] -= 1
+        if self.may_ask[actor, symbol, window] < 0:
+            self.violate("asked-once", f"{actor.name} asks for {symbol} again without another claim")
+
+    def tasks_claim(self, actor: Actor, result: Claim, ids: object, owner: str, *given: object) -> None:
         if self.world.scheduler.current is not None:
             self.fetched.discard(self.world.scheduler.current)
         for task in result.held:
             if task.id in self.landed:
                 self.violate("asked-once", f"task {task.id} was claimed although its reply has landed")
+            holder = self.holders.setdefault((task.id, task.fence), owner)
+            if holder != owner or task.fence < self.fences.get(task.id, 0):
+                self.violate("fence", f"task {task.id} was given to two workers under the number {task.fence}")
             self.fences[task.id] = task.fence
+            self.may_ask[actor, task.series.symbol, task.window] += 1
         series = [task.series for task in result.held]
         if len(set(series)) < len(series):
             self.violate("one-per-series", f"{actor.name} holds two tasks of a series")
@@ -94,6 +116,11 @@ class Ledger(Watch):
         done = {r.task_id for r in results if r.state == "done"}
         self.landed -= {r.task_id for r in results if r.state == "pending"}
         self.check_readable(done, f"round {round_id}")
+        for series, known in self.state.records.series.items():
+            if known.watermark is not None:
+                if known.watermark < self.watermarks.get(series, known.watermark):
+                    self.violate("watermark", f"that of {series.symbol} went back to {known.watermark}")
+                self.watermarks[series] = known.watermark
 
     def check_readable(self, done: set[int], when: str) -> None:
         """I5: what a task that is done has brought is readable, as current rows or as revisions."""

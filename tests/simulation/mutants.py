@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.fleet import Parts
 from tests.simulation.ports import OverwritingLocation
+from tests.simulation.weather import CURATORS
 
 from quantx.core.model import FetchTask, Series, Window
 from quantx.lake.memory import MemoryTable
@@ -65,6 +66,7 @@ MUTANTS = {
     "unfenced": (Parts(state=unfenced), "fence"),
     "unshared": (Parts(state=unshared), "planned-once"),
     "overwriting": (Parts(location=OverwritingLocation), "I1"),
-    "overlapping": (Parts(state=overlapping), "I2"),
-    "forgetful": (Parts(table=ForgetfulTable), "I3"),
+    "overlapping": (Parts(state=overlapping, weather=CURATORS), "I2"),
+    "curators": (Parts(weather=CURATORS), ""),  # no mutant: only another weather
+    "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I3"),
 }

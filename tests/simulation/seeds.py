@@ -62,6 +62,7 @@ def _came_of_it(fleet: Fleet) -> Counter[str]:
             "closures": len(fleet.ledger.closures),
             "refused landings": fleet.ledger.refused,
             "joined plans": fleet.ledger.joined,
+            "retried tasks": sum(task.retried_by is not None for task in tasks),
             "poison": fleet.queue.depth().poisoned,
         }
     )

@@ -52,7 +52,7 @@ EXPECTED = (
     *("garbage_message", "same_ulid", "limited", "server_error", "garbage", "truncated", "empty", "revised"),
     *("unknown_symbol", "broken_adapter"),
     *("tasks done", "tasks failed", "leases that passed on", "requests more than once", "rounds tried again"),
-    *("revised rows", "closures", "refused landings", "joined plans", "poison"),
+    *("revised rows", "closures", "refused landings", "joined plans", "retried tasks", "poison"),
 )
 
 
@@ -62,7 +62,7 @@ EXPECTED = (
         ("unfenced", "fence", "0-99"),
         ("unshared", "planned-once", "0-99"),
         ("overwriting", "I1", "0-99"),
-        ("forgetful", "I3", "0-499"),
+        ("forgetful", "I3", "0-199"),
     ],
 )
 def test_a_fleet_with_one_safeguard_less_is_found_out(mutant: str, rule: str, seeds: str) -> None:

@@ -58,8 +58,14 @@ _ROUGH = Weather(
 )
 
 
+# Curators that lose their role in the middle of a round, and go on.
+CURATORS = Weather(freeze=0.03, stall=0.03, role_lost=0.5, unknown=0.02, revised=0.5)
+
+
 def weather_of(rng: random.Random) -> Weather:
     """Draw the weather of a seed: each kind of trouble is absent, as usual, or three times as frequent."""
+    if rng.random() < 0.1:
+        return CURATORS
     return Weather(**{f.name: getattr(_ROUGH, f.name) * rng.choice((0, 0, 1, 1, 3)) for f in fields(Weather)})
 
 
