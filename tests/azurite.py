@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,7 @@ from urllib.parse import parse_qs, urlsplit
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # known to all
+AUTHORITY = "authority.pem"
 PID_FILE = "azurite.pid"  # the janitor ends what it names
 _MAIN = (
     Path(os.environ.get("QUANTX_AZURITE") or Path(sys.prefix) / "azurite") / "node_modules/azurite/dist/src/azurite.js"
@@ -75,6 +77,16 @@ class Azurite:
         scheme = "https" if self.certificate else "http"
         ends = f"BlobEndpoint={self.blob_endpoint};QueueEndpoint={self.queue_endpoint}"
         return f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};{ends}"
+
+    def new_container(self) -> str:
+        """Make a container for blobs and return its name."""
+        from azure.storage.blob import BlobServiceClient
+
+        name = f"c{uuid.uuid4().hex}"
+        trust = {"connection_verify": str(self.certificate[0].with_name(AUTHORITY))} if self.certificate else {}
+        with BlobServiceClient.from_connection_string(self.connection_string, **trust) as service:
+            service.create_container(name)
+        return name
 
     def start(self) -> None:
         """Start, on the ports of the last time, and return when it answers."""
@@ -221,7 +233,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path, Path]:
             )
         return builder.sign(root_key, hashes.SHA256())
 
-    files = [folder / "authority.pem", folder / "certificate.pem", folder / "key.pem"]
+    files = [folder / AUTHORITY, folder / "certificate.pem", folder / "key.pem"]
     root = certificate(root_name, root_key.public_key(), authority=True)
     leaf = certificate(name, key.public_key(), authority=False)
     pem = serialization.Encoding.PEM

@@ -12,9 +12,15 @@ from quantx.errors import ConfigError, LakeError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.settings import Settings
 
+from ..azurite import Azurite
 
-@pytest.fixture(params=["local disk", "memory"])
+
+@pytest.fixture(params=["local disk", "memory", "azurite"])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> LakeLocation:
+    if request.param == "azurite":
+        azurite: Azurite = request.getfixturevalue("azurite")
+        settings = Settings(azure_storage_connection_string=azurite.connection_string)  # type: ignore[arg-type]
+        return open_location(f"az://{azurite.new_container()}/a/prefix", settings)
     return open_location({"local disk": str(tmp_path / "lake"), "memory": "memory://"}[request.param])
 
 
@@ -141,6 +147,7 @@ BAD = {
     "a host in a file URL": ("file://server/lake", None, r"names a host; a local path has three slashes"),
     "Azure without an account": ("az://lake", None, r"needs AZURE_STORAGE_CONNECTION_STRING"),
     "Azure without an account in the settings": ("az://lake", azure(), r"needs AZURE_STORAGE_CONNECTION_STRING"),
+    "no container": ("az://", azure(azure_storage_account="acc"), r"must have the form az://container/prefix"),
     "a connection string that is none": (
         "az://lake",
         azure(azure_storage_connection_string="c4n4ry"),
@@ -183,3 +190,16 @@ def test_the_managed_identity_can_be_chosen_although_there_is_a_key() -> None:
         use_managed_identity=True,
     )
     assert open_location("az://box", settings).delta_options == {"azure_storage_account_name": "acc"}
+
+
+def test_every_reader_is_told_where_the_account_and_its_tokens_are() -> None:
+    settings = azure(
+        azure_storage_account="acc",
+        azure_storage_blob_endpoint="https://acc.blob.core.chinacloudapi.cn/",
+        azure_identity_endpoint="http://127.0.0.1:41741/msi/token",
+    )
+    assert open_location("az://box", settings).delta_options == {
+        "azure_storage_account_name": "acc",
+        "azure_storage_endpoint": "https://acc.blob.core.chinacloudapi.cn",
+        "azure_msi_endpoint": "http://127.0.0.1:41741/msi/token",
+    }

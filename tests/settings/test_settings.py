@@ -20,7 +20,16 @@ CANARY = "c4n4ry-S3cret"
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty working folder and an environment without a setting."""
-    names = ("QUANTX_", "AZURE_", "FETCHER_", "MAX_WORKERS", "LOOKBACK_DAYS", "UNIVERSE_PATH", "USE_MANAGED_IDENTITY")
+    names = (
+        "QUANTX_",
+        "AZURE_",
+        "IDENTITY_",
+        "FETCHER_",
+        "MAX_WORKERS",
+        "LOOKBACK_DAYS",
+        "UNIVERSE_PATH",
+        "USE_MANAGED_IDENTITY",
+    )
     for name in os.environ:
         if name.upper().startswith(names):
             monkeypatch.delenv(name)
@@ -86,6 +95,8 @@ NAMES: list[tuple[str, str, str]] = [
     ("LOOKBACK_DAYS", "lookback_days", "11"),
     ("UNIVERSE_PATH", "universe_path", "b.yaml"),
     ("USE_MANAGED_IDENTITY", "use_managed_identity", "True"),
+    ("AZURE_STORAGE_BLOB_ENDPOINT", "azure_storage_blob_endpoint", "https://acc.blob.core.chinacloudapi.cn"),
+    ("IDENTITY_ENDPOINT", "azure_identity_endpoint", "http://127.0.0.1:41741/msi/token"),
 ]
 
 
@@ -269,3 +280,45 @@ def test_other_texts_are_no_quota(text: str) -> None:
 def test_every_setting_is_described() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
+
+
+CONNECTIONS = {
+    "a standard account": (
+        f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={CANARY}==;EndpointSuffix=core.windows.net",
+        ("a", f"{CANARY}==", "https://a.blob.core.windows.net", "https://a.queue.core.windows.net"),
+    ),
+    "only a name and a key": (f"AccountName=a;AccountKey={CANARY}", ("a", CANARY, None, None)),
+    "endpoints of its own": (
+        f"BlobEndpoint=http://127.0.0.1:1/a;QueueEndpoint=http://127.0.0.1:2/a;AccountName=a;AccountKey={CANARY};",
+        ("a", CANARY, "http://127.0.0.1:1/a", "http://127.0.0.1:2/a"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "parts"), CONNECTIONS.values(), ids=CONNECTIONS)
+def test_a_connection_string_names_an_account_its_key_and_its_services(
+    text: str, parts: tuple[str | None, ...]
+) -> None:
+    key = load_settings(azure_storage_connection_string=text).storage_key()
+    assert key is not None
+    assert (key.account, key.key, key.blob_endpoint, key.queue_endpoint) == parts
+    assert CANARY not in repr(key)
+
+
+def test_the_emulator_has_a_short_connection_string() -> None:
+    key = load_settings(azure_storage_connection_string="UseDevelopmentStorage=true;").storage_key()
+    assert key is not None
+    assert (key.account, key.queue_endpoint) == ("devstoreaccount1", "http://127.0.0.1:10001/devstoreaccount1")
+
+
+def test_where_the_identity_is_wanted_the_key_is_left_alone() -> None:
+    text = f"AccountName=a;AccountKey={CANARY}"
+    assert load_settings().storage_key() is None
+    assert load_settings(azure_storage_connection_string=text, use_managed_identity=True).storage_key() is None
+
+
+@pytest.mark.parametrize("text", [CANARY, f"AccountName=a;SharedAccessSignature={CANARY}", f"AccountKey={CANARY}"])
+def test_a_connection_string_without_account_or_key_is_refused_unseen(text: str) -> None:
+    with pytest.raises(ConfigError, match="must have the form AccountName=…;AccountKey=…") as refusal:
+        load_settings(azure_storage_connection_string=text).storage_key()
+    assert CANARY not in str(refusal.value)

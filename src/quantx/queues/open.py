@@ -63,7 +63,7 @@ def _of_the_url(url: str) -> tuple[str, str, str]:
     if len(path) == 2:  # Azurite
         return f"{origin}/{path[0]}", path[0], path[1]
     account, dot, _ = host.partition(".queue.")
-    if len(path) == 1 and dot:
+    if path != [""] and len(path) == 1 and dot:
         return origin, account, path[0]
     raise ConfigError(f"QUANTX_QUEUE_URL {url!r} names no queue of an account; {_FORMS}")
 
