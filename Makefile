@@ -29,8 +29,8 @@ check: .venv/.dev  ## lint, format, types, layers, documentation
 	.venv/bin/lint-imports
 	@if [ -d tests/docs ]; then echo $(PY) -m pytest tests/docs && $(PY) -m pytest tests/docs; fi
 
-bench: .venv/.dev  ## the measurements
-	$(PY) -m benchmarks $(ARGS)
+bench: .venv/.dev .venv/.azurite  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
+	$(PY) -m benchmarks $(or $(ARGS),--write)
 
 docs: .venv/.dev  ## write docs/reference from the program
 	$(PY) docs/generate.py
