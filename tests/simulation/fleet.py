@@ -92,6 +92,7 @@ class Fleet:
         self.scheduler = Scheduler(self.rng.randrange(2**32), trace)
         self.weather = self.parts.weather or weather_of(self.rng)
         self.world = World(self.scheduler, self.rng, self.weather)
+        self.world.scale = self.rng.choice((1, 30_000))
         self.state = MemoryState(self.world.clock, actor=self._actor)
         self.parts.state(self.state)
         self.tables = {name: self.parts.table(table) for name, table in TABLES.items()}

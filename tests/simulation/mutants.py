@@ -60,13 +60,13 @@ def overlapping(state: MemoryState) -> None:
     state.rounds = OverlappingRounds(state.records)
 
 
-# And the rule that each breaks. Two rounds at once lose rows only where two curators overlap in a certain way: the
-# simulator shows it in one of some hundred seeds.
+# And the rule that each breaks. Those of the curator show only where one has lost its role and goes on: they have a weather
+# of their own.
 MUTANTS = {
     "unfenced": (Parts(state=unfenced), "fence"),
     "unshared": (Parts(state=unshared), "planned-once"),
     "overwriting": (Parts(location=OverwritingLocation), "I1"),
-    "overlapping": (Parts(state=overlapping, weather=CURATORS), "I2"),
+    "overlapping": (Parts(state=overlapping, weather=CURATORS), "I5"),
     "curators": (Parts(weather=CURATORS), ""),  # no mutant: only another weather
     "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I3"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import obstore
@@ -16,9 +17,9 @@ from quantx.lake.store import LakeLocation
 from quantx.queues.memory import MemoryQueue
 from quantx.queues.protocol import Message, NotSent
 from quantx.state.memory import MemoryState
-from quantx.state.protocol import Hold
+from quantx.state.protocol import Hold, LandedReply, RawObject
 
-_PARTS = {"tasks", "rounds", "series", "quotas", "runs", "universes"}
+_PARTS = {"rounds", "series", "quotas", "runs", "universes"}
 
 
 class Port:
@@ -43,6 +44,21 @@ class Port:
         return call
 
 
+class SimTasks:
+    """Tasks whose replies count as larger than they are: rounds then have bounds, and are worth their while early."""
+
+    def __init__(self, world: World, port: Port) -> None:
+        self._world = world
+        self._port = port
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        return getattr(self._port, method)  # type: ignore[no-any-return]
+
+    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
+        landed: set[int] = self._port.land(raw, [replace(r, size=r.size * self._world.scale) for r in replies])
+        return landed
+
+
 class SimState:
     """A State in which each operation may fail, last, or kill."""
 
@@ -55,6 +71,7 @@ class SimState:
         self._whole = Port(world, actor, "state", state, StateError)
         for part in _PARTS:
             setattr(self, part, Port(world, actor, part, getattr(state, part), StateError))
+        self.tasks = SimTasks(world, Port(world, actor, "tasks", state.tasks, StateError))
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         found: Callable[..., Any] = getattr(self._whole, method)

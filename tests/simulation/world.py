@@ -46,6 +46,7 @@ class World:
     rng: random.Random
     weather: Weather
     watch: Watch = field(default_factory=Watch)
+    scale: int = 1  # bytes for which each byte of a reply counts
     garbage_messages: int = 0
     lose_role: Callable[[Actor], None] = lambda actor: None
     stop: Callable[[Actor], None] = lambda actor: None
