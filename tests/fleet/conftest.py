@@ -27,8 +27,13 @@ REVISED = [(symbol, day, 4_711.0 + n) for day in ("2014-03-04", "2015-01-06") fo
 
 
 @pytest.fixture(scope="session")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
-    return load_market(write_market(tmp_path_factory.mktemp("market")))
+def market_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_market(tmp_path_factory.mktemp("market"))
+
+
+@pytest.fixture(scope="session")
+def market(market_folder: Path) -> Market:
+    return load_market(market_folder)
 
 
 @pytest.fixture(scope="session")

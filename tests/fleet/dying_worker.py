@@ -34,13 +34,11 @@ def _is_raw(args: tuple[Any, ...], result: Any) -> bool:
 
 MARKS = {
     "received": Mark("queue", "receive", counts=lambda args, result: bool(result)),
-    "claimed": Mark("state.tasks", "claim", counts=lambda args, result: bool(result.held)),
     "fetched": Mark("providers.yahoo", "fetch", n=2),
     "raw object put": Mark("location", "put_new", counts=_is_raw),
     "landed in the state": Mark("state.tasks", "land"),
     "before the messages' delete": Mark("queue", "delete", after=False),
     "in a heartbeat": Mark("state.tasks", "extend", counts=lambda args, result: bool(result), slow=1.0),
-    "in a heartbeat of the queue": Mark("queue", "extend", after=False, slow=1.0),
     "normalized": Mark("", "normalize"),
     "revisions committed": Mark("tables.bars_1d_revisions", "commit"),
     "bars committed": Mark("tables.bars_1d", "commit"),

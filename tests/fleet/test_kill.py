@@ -13,13 +13,11 @@ from .fleet import Fleet, Vendor, assert_at_rest, assert_same, go
 
 IN_THE_FETCH = [
     "received",
-    "claimed",
     "fetched",
     "raw object put",
     "landed in the state",
     "before the messages' delete",
     "in a heartbeat",
-    "in a heartbeat of the queue",
 ]
 # One after the other, as only one of them has the curator's role; each but the first finds what the last one left.
 IN_THE_CURATION = ["normalized", "revisions committed", "bars committed", "round recorded", "report put"]

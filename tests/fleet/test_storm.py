@@ -68,12 +68,14 @@ def test_a_storm_changes_nothing(
 
     fleet.wait_until(lambda: fleet.vendor.requests() >= before + 8)
     workers["worker-0"].kill()
+    workers["worker-1"].send_signal(signal.SIGSTOP)  # longer than a lease: it will not know that its tasks have gone
     for n in (4, 5):  # whoever has the curator's role dies, twice
         workers[f"worker-{n}"] = fleet.start("work", PGAPPNAME=f"worker-{n}")
         curator = workers[curator_of(fleet, [name for name, process in workers.items() if process.poll() is None])]
         curator.kill()
         curator.wait()
     send_again(fleet, times=1)
+    workers["worker-1"].send_signal(signal.SIGCONT)
     ended = Counter(process.wait(120) for process in workers.values())
     told = {name: fleet.said(process)[-1500:] for name, process in workers.items()}
     assert ended == {0: 3, -signal.SIGKILL: 3}, told
