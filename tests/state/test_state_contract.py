@@ -948,6 +948,32 @@ class TestQuotas:
         assert kit.waits(LONG, 1) == [(0, 1)]
         assert (kit.state.quotas.closed(), kit.state.quotas.closed_for("yahoo")) == ([], 0.0)
 
+    def test_refusals_in_a_row_close_for_ever_longer_until_replies_land(self, kit: Kit) -> None:
+        def refused() -> int:
+            kit.state.quotas.refuse("yahoo", 1000.0, 5000.0, "429")
+            return round(kit.state.quotas.closed_for("yahoo"), -2)
+
+        assert refused() == 1000
+        assert refused() == 1000  # this request was under way when the vendor was closed
+        found = []
+        for seconds in (1000, 2000, 4000, 5000):
+            kit.let_pass(seconds + 1)
+            found.append(refused())
+        assert found == [2000, 4000, 5000, 5000]
+        task = kit.one(kit.task())
+        kit.land(task)  # asked before the vendor was closed
+        kit.let_pass(5001)
+        assert refused() == 5000
+        kit.let_pass(5001)
+        kit.land(kit.one(kit.task("B")))
+        assert refused() == 1000
+
+    def test_a_refusal_does_not_shorten_a_closure(self, kit: Kit) -> None:
+        kit.state.quotas.close("yahoo", 50_000, "blocked")
+        kit.state.quotas.refuse("yahoo", 1.0, 600.0, "429")
+        assert round(kit.state.quotas.closed_for("yahoo")) == 50_000
+        assert [row["reason"] for row in kit.state.quotas.closed()] == ["blocked"]
+
     def test_nobody_has_closed_an_unknown_vendor(self, kit: Kit) -> None:
         assert kit.state.quotas.closed_for("yahoo") == 0.0
 

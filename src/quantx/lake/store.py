@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
@@ -15,9 +17,21 @@ from quantx.errors import ConfigError, DamagedObject, LakeError
 from quantx.settings import Settings, StorageKey, without_secrets
 
 if TYPE_CHECKING:
-    from obstore.store import AzureConfig
+    from obstore.store import AzureConfig, ClientConfig, RetryConfig
 
-_LOOPBACK = ("127.0.0.1", "localhost")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NO_CONTAINER = "ContainerNotFound"
+_REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.PermissionDeniedError)
+_ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Blob Data Contributor"
+# Opening a lake tells soon that it can't be reached; the callers know how long they want to insist.
+_RETRIES = 3
+_CONNECT, _READ = 2, 15  # seconds
+_PROBE_RETRIES: RetryConfig = {
+    "max_retries": _RETRIES,
+    "retry_timeout": timedelta(seconds=_READ),
+    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=1), "base": 2},
+}
+_PROBE_CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=_CONNECT), "timeout": timedelta(seconds=_READ)}
 
 
 @dataclass(frozen=True)
@@ -46,16 +60,17 @@ class LakeLocation:
             if self.get(path) != body:
                 raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced") from None
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise LakeError(f"cannot write {self.url}/{path}: {_first_line(error)}") from error
+            raise self._failure("write", path, error) from error
 
     def has(self, path: str) -> bool:
-        """Tell whether there is such an object; LakeError where the store can't be reached."""
+        """Tell whether there is such an object; LakeError where its container is missing or can't be reached."""
         try:
-            obstore.head(self.store, path)
-        except FileNotFoundError:
-            return False
+            obstore.get(self.store, path)  # its body is not fetched; the answer to a HEAD does not say what is missing
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise LakeError(f"cannot read {self.url}/{path}: {_first_line(error)}") from error
+            failure = self._failure("read", path, error)
+            if isinstance(failure, DamagedObject):
+                return False
+            raise failure from error
         return True
 
     def get_or_put(self, path: str, body: bytes) -> bytes:
@@ -71,22 +86,29 @@ class LakeLocation:
         try:
             obstore.put(self.store, path, body)
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise LakeError(f"cannot write {self.url}/{path}: {_first_line(error)}") from error
+            raise self._failure("write", path, error) from error
 
     def get(self, path: str) -> bytes:
-        """Return the bytes of an object; LakeError where it is missing or the store can't be reached."""
+        """Return the bytes of an object; DamagedObject where it is missing, LakeError where the store is."""
         try:
             return bytes(obstore.get(self.store, path).bytes())
-        except FileNotFoundError as error:
-            raise DamagedObject(f"cannot read {self.url}/{path}: it is missing") from error
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise LakeError(f"cannot read {self.url}/{path}: {_first_line(error)}") from error
+            raise self._failure("read", path, error) from error
+
+    def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
+        """Return what to raise: of one lost object it is another class than of all that can't be reached."""
+        what = f"cannot {verb} {self.url}/{path}"
+        if _code(error) == _NO_CONTAINER:
+            return LakeError(f"{what}: there is no container {urlsplit(self.url).netloc}")
+        if verb == "read" and isinstance(error, FileNotFoundError):
+            return DamagedObject(f"{what}: it is missing")
+        return LakeError(f"{what}: {_reason(error)}")
 
 
 def open_location(url: str, settings: Settings | None = None, *, create: bool = True) -> LakeLocation:
     """Open a lake by its URL or local path; ConfigError or LakeError say what is wrong.
 
-    A local folder is created and must be writable, or with `create=False` must be there.
+    A local folder or a container in Azure is created where it is missing, or with `create=False` must be there.
     """
     scheme = urlsplit(url).scheme if "://" in url else "file"
     if scheme == "file":
@@ -94,7 +116,7 @@ def open_location(url: str, settings: Settings | None = None, *, create: bool = 
     if scheme == "memory":
         return LakeLocation("memory://", MemoryStore(), {})
     if scheme in ("az", "azure", "abfss"):
-        return _open_azure(url, settings)
+        return _open_azure(url, settings, create=create)
     if scheme in ("s3", "gs"):
         return LakeLocation(url.rstrip("/"), from_url(url), {})
     raise ConfigError(f"the lake's URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path")
@@ -127,46 +149,165 @@ def _local_path(url: str) -> Path:
     return Path(unquote(url.removeprefix("file://").removeprefix("localhost")))
 
 
-def _open_azure(url: str, settings: Settings | None) -> LakeLocation:
+@dataclass(frozen=True)
+class _Account:
+    """A storage account, and how to sign in to it."""
+
+    name: str
+    endpoint: str | None  # of its blobs; None: where all accounts have them
+    key: str | None = field(repr=False)  # None: the managed identity
+    token_endpoint: str | None = None  # where the identity gets its tokens
+
+    @property
+    def address(self) -> str:
+        return self.endpoint or f"https://{self.name}.blob.core.windows.net"
+
+    @property
+    def is_stand_in(self) -> bool:
+        return urlsplit(self.address).hostname in _LOOPBACK
+
+
+def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLocation:
     parts = urlsplit(url)
     container, prefix = parts.netloc, parts.path.strip("/")
     if "@" in container or not container:
         raise ConfigError(f"the lake's URL {without_secrets(url)!r} must have the form az://container/prefix")
+    account = _account(settings)
+    options = _azure_options(account)
+    config = cast("AzureConfig", options)
+    location = LakeLocation(
+        f"az://{container}/{prefix}".rstrip("/"), AzureStore(container, prefix=prefix or None, config=config), options
+    )
+    if not _has_container(account, container, prefix, config):
+        if not create:
+            raise ConfigError(
+                f"there is no lake in {location.url}: the account {account.name} has no container {container};"
+                " `quantx backfill` makes one, QUANTX_LAKE_URL names another"
+            )
+        _create_container(account, container)
+    return location
+
+
+def _account(settings: Settings | None) -> _Account:
     key = settings.storage_key() if settings else None
-    options = _key_options(key) if key else _identity_options(settings)
-    store = AzureStore(container, prefix=prefix or None, config=cast("AzureConfig", options))
-    return LakeLocation(f"az://{container}/{prefix}".rstrip("/"), store, options)
-
-
-def _key_options(key: StorageKey) -> dict[str, str]:
-    options = {"azure_storage_account_name": key.account, "azure_storage_account_key": key.key}
-    if key.blob_endpoint and urlsplit(key.blob_endpoint).hostname in _LOOPBACK:
-        # Azurite does not know `startFrom`, with which Delta lists its log (Azurite#2619). The emulator switch of
-        # object_store does without, and takes its address from the environment alone.
-        origin = urlsplit(key.blob_endpoint)
-        os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
-        return options | {"azure_storage_use_emulator": "true"}
-    return options | ({"azure_storage_endpoint": key.blob_endpoint} if key.blob_endpoint else {})
-
-
-def _identity_options(settings: Settings | None) -> dict[str, str]:
-    """Return how the objects and the tables are reached without a key.
-
-    A worker may live longer than a token (an hour). So no token is handed over: obstore, Delta and Polars get to know
-    where tokens come from, and each gets a new one five minutes before the old one ends.
-    """
+    if key is not None:
+        return _Account(key.account, key.blob_endpoint and key.blob_endpoint.rstrip("/"), key.key)
     if settings is None or settings.azure_storage_account is None:
         raise ConfigError(
             "an az:// lake needs AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for the managed identity"
         )
-    options = {"azure_storage_account_name": settings.azure_storage_account}
-    if settings.azure_storage_blob_endpoint:
-        options["azure_storage_endpoint"] = settings.azure_storage_blob_endpoint.rstrip("/")
-    if settings.azure_identity_endpoint:
+    endpoint = (settings.azure_storage_blob_endpoint or "").rstrip("/") or None
+    if endpoint and not endpoint.startswith("https://"):
+        raise ConfigError(
+            f"AZURE_STORAGE_BLOB_ENDPOINT {endpoint!r} is not encrypted, so that only a key can be used, no identity; use"
+            " https://, or set AZURE_STORAGE_CONNECTION_STRING"
+        )
+    return _Account(settings.azure_storage_account, endpoint, None, settings.azure_identity_endpoint)
+
+
+def _azure_options(account: _Account) -> dict[str, str]:
+    """Return how the objects and the tables are reached, for obstore, Delta and Polars alike.
+
+    Without a key no token is handed over, since a worker may live longer than one (an hour): all three get to know
+    where tokens come from, and each gets a new one five minutes before the old one ends.
+    """
+    options = {"azure_storage_account_name": account.name}
+    if account.key:
+        options["azure_storage_account_key"] = account.key
+    if account.is_stand_in:
+        # Azurite does not know `startFrom`, with which Delta lists its log (Azurite#2619). The emulator switch of
+        # object_store does without, and takes its address from the environment alone.
+        origin = urlsplit(account.address)
+        os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
+        options["azure_storage_use_emulator"] = "true"
+        if not account.key:
+            # With the switch no tokens are fetched, so that Azurite, and it alone, is given the one of this moment: a
+            # process that outlives it must open the lake again.
+            options["azure_storage_token"] = _token()
+        return options
+    if account.endpoint:
+        options["azure_storage_endpoint"] = account.endpoint
+    if account.token_endpoint:
         # Functions and Container Apps have no 169.254.169.254, and deltalake does not read IDENTITY_ENDPOINT itself.
-        options["azure_msi_endpoint"] = settings.azure_identity_endpoint
+        options["azure_msi_endpoint"] = account.token_endpoint
     return options
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _token() -> str:
+    from azure.core.exceptions import AzureError
+    from azure.identity import DefaultAzureCredential
+
+    try:
+        with DefaultAzureCredential() as credential:
+            return str(credential.get_token("https://storage.azure.com/.default").token)
+    except AzureError as error:
+        raise LakeError(f"no token for the lake: {_reason(error)}; check the identity's environment") from error
+
+
+def _has_container(account: _Account, container: str, prefix: str, config: AzureConfig) -> bool:
+    """Ask for some object with one request: the answer tells about the container, and needs no right beyond reading.
+
+    LakeError where the account can't be reached or refuses.
+    """
+    probe = AzureStore(
+        container, prefix=prefix or None, config=config, client_options=_PROBE_CLIENT, retry_config=_PROBE_RETRIES
+    )
+    try:
+        obstore.get(probe, "meta/lake_id")  # most lakes have it, so that their logs do not fill with refusals
+    except FileNotFoundError as error:
+        return _code(error) != _NO_CONTAINER
+    except (obstore.exceptions.BaseError, OSError) as error:
+        if _code(error) == "InvalidResourceName":
+            raise ConfigError(
+                f"the lake's URL names the container {container!r}; Azure wants 3 to 63 lower-case letters, digits and"
+                " single hyphens between them"
+            ) from error
+        step = _ROLE if isinstance(error, _REFUSED) else "check the address, and that it or the identity can be reached"
+        raise LakeError(f"the lake's container {account.address}/{container}: {_reason(error)}; {step}") from error
+    return True
+
+
+def _create_container(account: _Account, container: str) -> None:
+    """Create a container unless another process does; ConfigError where it is for the user to do."""
+    from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+    from azure.identity import DefaultAzureCredential
+    from azure.storage.blob import ContainerClient, LinearRetry
+
+    key = {"account_name": account.name, "account_key": account.key} if account.key else None
+    client = ContainerClient(
+        account.address,
+        container,
+        credential=key or DefaultAzureCredential(),
+        retry_policy=LinearRetry(backoff=1, retry_total=_RETRIES, random_jitter_range=1),
+        connection_timeout=_CONNECT,
+        read_timeout=_READ,
+    )
+    missing = f"there is no container {container} in the account {account.name}, and it can't be created"
+    try:
+        with client:
+            client.create_container()
+    except ResourceExistsError as error:
+        if _code(error) != "ContainerAlreadyExists":  # it is being deleted, which takes half a minute
+            raise LakeError(f"{missing}: {_reason(error)}") from error
+    except HttpResponseError as error:
+        if error.status_code in (401, 403):
+            raise ConfigError(f"{missing}: {_reason(error)}; create it, or {_ROLE}") from error
+        raise LakeError(f"{missing}: {_reason(error)}") from error
+    except AzureError as error:
+        raise LakeError(f"{missing}: {_reason(error)}") from error
+
+
+def _code(error: BaseException) -> str:
+    """Return what Azure calls the failure; obstore has it in the text of the answer alone."""
+    code = getattr(error, "error_code", None)
+    if code:
+        return str(getattr(code, "value", code))
+    found = re.search(r"<Code>(\w+)</Code>", str(error))
+    return found[1] if found else ""
+
+
+def _reason(error: BaseException) -> str:
+    """Return a failure in one line, with Azure's name for it."""
+    code, lines = _code(error), str(error).strip().splitlines()
+    fact = lines[0].partition("<?xml")[0].rstrip(" :\ufeff") if lines else type(error).__name__
+    return f"{fact} ({code})" if code else fact

@@ -28,9 +28,9 @@ from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 log = structlog.get_logger()
 
 _DATASET = "bars"
-# Bounds a round's memory: 60 replies of 20 years (300,000 rows), or all of a daily update of 10,000 symbols. As much is
+# Bounds a round's memory: 30 replies of 20 years (150,000 rows), or all of a daily update of 5,000 symbols. As much is
 # worth a round while there is still something to fetch.
-_ROUND_BYTES = 36_000_000
+_ROUND_BYTES = 18_000_000
 _MOST_FILES = 24  # per partition, before they are folded into one
 _TAIL_SESSIONS = 10
 _HOT_DAYS = 45
@@ -171,7 +171,7 @@ def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> M
 
 def _first_try(platform: Platform, parts: Sequence[pl.DataFrame], raws: Iterable[str]) -> Merge:
     """Return what an interrupted try of a round has committed to the bars; by now these rows look like known ones."""
-    incoming, key = pl.concat(parts, how="diagonal"), list(BARS_1D.key)
+    incoming, key = pl.concat([BARS_1D.empty(), *parts], how="diagonal"), list(BARS_1D.key)
     stored = current_rows(platform.tables[BARS_1D.name], incoming).filter(pl.col("raw").is_in(list(raws)))
     came = stored.join(incoming, on=key, how="semi")
     replaced = current_rows(platform.tables[BARS_1D.revisions.name], incoming).join(

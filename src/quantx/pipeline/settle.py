@@ -29,8 +29,9 @@ from quantx.state.protocol import LandedReply, RawObject
 
 log = structlog.get_logger()
 
-_WAIT_WHEN_LIMITED = 10.0  # seconds, where the vendor does not say
 _SHORTEST_CLOSURE, _LONGEST_CLOSURE = 1.0, 3600.0  # an absurd Retry-After is not believed beyond an hour
+# A refusal without a time to wait costs some turns first. A stray one is over then; a real block is asked less and less.
+_TURNS, _SHORTEST_REFUSAL, _LONGEST_REFUSAL = 2, 0.1, 600.0
 _BACKOFF = 0.5  # seconds; doubles with each failure, with jitter
 
 
@@ -63,11 +64,15 @@ class Outcome:
 
 def close_vendor(platform: Platform, source: str, error: RateLimited) -> None:
     """Have the whole fleet leave a vendor alone for as long as it asks for; of several closures the longest counts."""
-    wait = _WAIT_WHEN_LIMITED if error.retry_after is None else error.retry_after
-    seconds = min(max(wait, _SHORTEST_CLOSURE), _LONGEST_CLOSURE)
-    log.warning("vendor.closed", source=source, seconds=seconds, reason=str(error))
+    log.warning("vendor.closed", source=source, seconds=error.retry_after, reason=str(error))
+    quota = platform.quotas.get(source)
+    first = 1.0 if quota is None else max(_SHORTEST_REFUSAL, _TURNS * quota.seconds / quota.count)
     try:
-        platform.state.quotas.close(source, seconds, str(error))
+        if error.retry_after is None:
+            platform.state.quotas.refuse(source, first, _LONGEST_REFUSAL, str(error))
+        else:
+            seconds = min(max(error.retry_after, _SHORTEST_CLOSURE), _LONGEST_CLOSURE)
+            platform.state.quotas.close(source, seconds, str(error))
     except StateError as outage:  # the next refusal closes it
         log.warning("vendor.not_closed", source=source, error=str(outage))
 

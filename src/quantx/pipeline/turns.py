@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
+
+import structlog
 
 from quantx.core.model import Quota
 from quantx.errors import StateError
@@ -13,9 +16,13 @@ from quantx.pipeline.patience import Patience
 from quantx.pipeline.runtime import Runtime
 from quantx.state.protocol import Quotas, Slots
 
+log = structlog.get_logger()
+
 _LOOK_AHEAD = 0.01  # seconds before a turn at which the vendor must be open
 _FRESH = 0.25  # seconds for which that is known
-_SAMPLES = 20
+_SAMPLES = 100
+_DOUBT = 0.005  # seconds by which the state's time may be uncertain before it is asked for again
+_QUESTIONS = 8
 
 
 class StateTime:
@@ -36,6 +43,18 @@ class StateTime:
             self._samples.append((stamp - answered, stamp - asked))
             if max(low for low, _ in self._samples) > min(high for _, high in self._samples):
                 self._samples = deque([self._samples[-1]], maxlen=_SAMPLES)  # a clock was set: forget
+
+    def ask(self, state_now: Callable[[], datetime], runtime: Runtime) -> None:
+        """Ask the state for its time until little doubt is left, or for a few times where its answers are slow."""
+        for _ in range(_QUESTIONS):
+            if self._samples and self._doubt() <= _DOUBT:
+                return
+            asked = runtime.monotonic()
+            self.note(state_now(), asked, runtime.monotonic())
+
+    def _doubt(self) -> float:
+        with self._lock:
+            return min(high for _, high in self._samples) - max(low for low, _ in self._samples)
 
     def span(self, at: datetime) -> tuple[float, float]:
         """Return between which of our seconds an instant of the state lies."""
@@ -70,14 +89,14 @@ class Turns:
         self._at_once = at_once
         self._lock = threading.Lock()  # never held while a port is asked
         self._unreserved = wanted
-        self._slots: deque[tuple[float, float]] = deque()  # when to start, and when it is too late
+        self._slots: deque[datetime] = deque()
         self._known_at = -math.inf
         self._closed = False
 
     def take(self, patience: Patience) -> bool:
         """Wait for a turn; False where the vendor has none soon or is closed, or the worker is to stop."""
         while (slot := self._next_slot(patience)) is not None:
-            start, latest = slot
+            start, latest = self._translated(slot)
             if self._runtime.wait(start - _LOOK_AHEAD - self._runtime.monotonic()):
                 return False
             while self._is_open():
@@ -85,6 +104,7 @@ class Turns:
                     return False
                 now = self._runtime.monotonic()
                 if now > latest:
+                    log.info("turn.late", source=self._source, seconds=round(now - start, 3))
                     with self._lock:  # others have the slots around now: take another one
                         self._unreserved += 1
                     break
@@ -98,7 +118,14 @@ class Turns:
         """Give no more turns: the vendor has refused a request."""
         self._closed = True
 
-    def _next_slot(self, patience: Patience) -> tuple[float, float] | None:
+    def _translated(self, slot: datetime) -> tuple[float, float]:
+        """Return when a slot certainly has begun, and until when it may be used."""
+        earliest, certain = self._time.span(slot)
+        if self._quota is None:
+            return certain, math.inf
+        return certain, max(earliest + self._quota.tolerance, certain + self._quota.tolerance / 3)
+
+    def _next_slot(self, patience: Patience) -> datetime | None:
         while not self._closed:
             with self._lock:
                 if self._slots:
@@ -120,11 +147,9 @@ class Turns:
         if slots is None:
             self._closed = True
             return
-        spans = [self._time.span(start) for start in slots.starts]
-        tolerance = math.inf if self._quota is None else self._quota.tolerance
         with self._lock:
             self._unreserved += count - len(slots.starts)
-            self._slots.extend((certain, earliest + tolerance) for earliest, certain in spans)
+            self._slots.extend(slots.starts)
 
     def _ask(self, count: int) -> Slots | None:
         asked = self._runtime.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections import Counter
@@ -145,6 +146,8 @@ class Worker:
         """Ask for all tasks, each in its turn; those whose vendor has no turn soon come back unasked."""
         platform = self.platform
         turns = {}
+        with contextlib.suppress(StateError):  # known from before, or the reservation will tell
+            self._time.ask(platform.state.now, self.runtime)
         for source, count in Counter(task.series.source for task in tasks).items():
             platform.providers[source].prepare()  # a first request that is late would fall into another's turn
             turns[source] = Turns(

@@ -326,6 +326,14 @@ class Quotas(Protocol):
         """Leave a vendor alone for so long; a longer closure that is in force stays."""
         ...
 
+    def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
+        """Leave a vendor alone that has refused without saying for how long.
+
+        It is `first` seconds, and twice as long after each further refusal, up to `longest`, until replies land again.
+        Where the vendor is left alone already, nothing changes: the request was under way when it was closed.
+        """
+        ...
+
     def closed_for(self, source: str) -> float:
         """Return for how many more seconds the vendor is left alone, 0 where it is not."""
         ...

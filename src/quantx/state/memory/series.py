@@ -110,6 +110,14 @@ class MemoryQuotas:
             if row.closed_until is None or row.closed_until < until:
                 row.closed_until, row.reason = until, reason
 
+    def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
+        """Leave a vendor alone that has refused without saying for how long."""
+        with self._records.lock:
+            row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
+            if row.closed_until is None or row.closed_until <= now:
+                row.closed_until = self._records.in_(min(first * 2**row.refusals, longest))
+                row.refusals, row.reason = row.refusals + 1, reason
+
     def closed_for(self, source: str) -> float:
         """Return for how many more seconds the vendor is left alone."""
         with self._records.lock:

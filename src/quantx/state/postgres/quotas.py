@@ -37,6 +37,10 @@ class PostgresQuotas:
         """Leave a vendor alone for so long."""
         self._database.rows("quotas.close", source=source, seconds=seconds, reason=reason)
 
+    def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
+        """Leave a vendor alone that has refused without saying for how long."""
+        self._database.rows("quotas.refuse", source=source, first=first, longest=longest, reason=reason)
+
     def closed_for(self, source: str) -> float:
         """Return for how many more seconds the vendor is left alone, 0 where it is not."""
         rows = self._database.rows("quotas.closed_for", source=source)

@@ -16,6 +16,14 @@ on conflict (source) do update set
     closed_until = greatest(q.closed_until, excluded.closed_until),
     reason = case when excluded.closed_until > q.closed_until then excluded.reason else q.reason end;
 
+-- name: refuse
+insert into quota as q (source, closed_until, refusals, reason)
+values (%(source)s, clock_timestamp() + make_interval(secs => %(first)s), 1, %(reason)s)
+on conflict (source) do update set
+    closed_until = clock_timestamp() + make_interval(secs => least(%(first)s * 2 ^ least(q.refusals, 30), %(longest)s)),
+    refusals = q.refusals + 1, reason = excluded.reason
+where q.closed_until <= clock_timestamp();
+
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota
 where source = %(source)s and closed_until > clock_timestamp();
