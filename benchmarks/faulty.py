@@ -15,8 +15,8 @@ from benchmarks.cloud import Cloud, cloud, told_by, why_missing
 from benchmarks.fleet import WorkerProcess, start_workers
 from benchmarks.market import symbols
 from benchmarks.measure import apart
-from benchmarks.quota import END, PER_SECOND, START
-from benchmarks.servers import server, stats
+from benchmarks.quota import END, PER_SECOND, START, vendor
+from benchmarks.servers import stats
 from benchmarks.table import Line, Outcome
 from quantx.core.model import Window
 from quantx.core.tables import QUARANTINE
@@ -51,9 +51,9 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     if missing := why_missing():
         return Outcome(title, (), skipped=missing)
     # In short no 429: each closes the vendor for seconds.
-    count, workers, faults = (50, 2, FAULTS[1:]) if quick else (500, 4, FAULTS)
+    count, workers, faults = (50, 1, FAULTS[1:]) if quick else (500, 4, FAULTS)
     lease = {"lease_seconds": 2} if quick else {}
-    clean = backfill(folder / "clean", count, 1 if quick else workers, ())
+    clean = backfill(folder / "clean", count, workers, ())
     faulty = backfill(folder / "faulty", count, workers, faults, **lease)
     asked, before = faulty["requests"], clean["requests"]
     return Outcome(
@@ -84,7 +84,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
 def backfill(folder: Path, count: int, at_once: int, faults: Sequence[str], **more: Any) -> dict[str, Any]:
     """Backfill once; in a faulty world workers are killed and replaced, and both servers restarted."""
     market = {"count": count, "quota": f"{PER_SECOND}/s", "faults": list(faults)}
-    with server("benchmarks.quota:serve_market", **market) as url, cloud(folder, **more) as servers:
+    with vendor(**market) as url, cloud(folder, **more) as servers:
         settings = servers.settings | {"yfinance_base_url": url, "yfinance_quota": f"{PER_SECOND}/s"}
         workers = start_workers(at_once, settings=settings)
         apart("benchmarks.faulty:plan", settings=settings, count=count)

@@ -36,7 +36,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     title = "B5 queue throughput"
     if missing := why_missing():
         return Outcome(title, (), skipped=missing)
-    count, workers = (64, 2) if quick else (10_000, 4)
+    count, workers = (64, 1) if quick else (10_000, 4)
     with cloud(folder / "fleet", yfinance_quota="unlimited") as servers:
         ours = drain(servers, count, workers)
     with cloud(folder / "postgres", yfinance_quota="unlimited", queue_url="postgresql") as servers:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks import measure
 from benchmarks.market import NOW, invented_market, symbols
 from benchmarks.measure import apart, stretch
 from benchmarks.servers import server, stats
@@ -14,42 +17,53 @@ from quantx.core.model import Window
 from quantx.pipeline.plan import Scope, plan_backfill
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.work import Worker
-from quantx.sandbox import Sandbox, serve
+from quantx.sandbox import Sandbox, running, serve
 from quantx.settings import load_settings
 
 START, END = "2016-01-01", "2025-12-31"
 _AFTER = "2026-01-01"  # yfinance excludes the end
 PER_SECOND = 50
+TIMES = 3
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Backfill, then have yfinance download the same from a sandbox that has not been asked yet."""
-    count = 50 if quick else 500
-    with server("benchmarks.quota:serve_market", count=count, quota=f"{PER_SECOND}/s") as url:
-        with stretch() as whole:
-            ours = apart("benchmarks.quota:backfill", folder=folder, url=url, count=count)
-        asked = stats(url)
-    with server("benchmarks.quota:serve_market", count=count, quota=f"{PER_SECOND}/s") as url:
+    """Backfill, each time into a lake of its own, then have yfinance download the same from a sandbox like ours."""
+    count, times = (50, 1) if quick else (500, TIMES)
+    market = {"count": count, "quota": f"{PER_SECOND}/s"}
+    runs, all_asked = [], []
+    for number in range(times):
+        with vendor(**market) as url:
+            with stretch() as whole:
+                ours = apart("benchmarks.quota:backfill", folder=folder / str(number), url=url, count=count)
+            all_asked.append(stats(url))
+        runs.append({**ours, "start": whole.seconds - ours["seconds"]})
+    with vendor(**market) as url:
         peer = apart("benchmarks.peer:download", folder=folder, host=url, names=symbols(count), start=START, end=_AFTER)
         peer_asked = stats(url)
     quota_seconds = count / PER_SECOND
-    seconds = ours["seconds"]
+    best, middle = min(runs, key=_seconds), sorted(runs, key=_seconds)[times // 2]
+    asked, denied = max(a["total"] for a in all_asked), max(refused(a) for a in all_asked)
     return Outcome(
         f"B1 fetch within the quota: {count} symbols × 10 years at {PER_SECOND}/s, beside yfinance.download",
         (
-            Line("wall / quota time", seconds / quota_seconds, peer["seconds"] / quota_seconds, "≤ 1.05"),
-            Line("wall of fetch and curate, s", seconds, peer["seconds"]),
-            Line("of that until all is fetched, s", ours["fetched"]),
-            Line("start of the process (imports, PostgreSQL, lake, handshake), s", whole.seconds - seconds),
-            Line("requests", asked["total"], peer_asked["total"], f"= {count}", digits=0),
-            Line("of them refused with 429", refused(asked), refused(peer_asked), "= 0", digits=0),
-            Line("symbols without data, told by no exception", count - ours["done"], peer["silent"], "= 0", digits=0),
-            Line("rows", ours["rows"], peer["rows"], digits=0),
-            Line("CPU seconds", ours["cpu"], peer["cpu"]),
-            Line("peak memory, MB", ours["peak_mb"], peer["peak_mb"], digits=0),
+            Line(f"wall / quota time, best of {times}", best["seconds"] / quota_seconds, aim="≤ 1.05"),
+            Line("wall / quota time, median", middle["seconds"] / quota_seconds, aim="≤ 1.05"),
+            Line("wall of fetch and curate, median, s", middle["seconds"], peer["seconds"]),
+            Line("of that until all is fetched, s", middle["fetched"]),
+            Line("start of the process (imports, PostgreSQL, lake, handshake), s", middle["start"]),
+            Line("requests, most", asked, peer_asked["total"], f"= {count}", digits=0),
+            Line("of them refused with 429, most", denied, refused(peer_asked), "= 0", digits=0),
+            Line("symbols without data, told by no exception", count - middle["done"], peer["silent"], "= 0", digits=0),
+            Line("rows", middle["rows"], peer["rows"], digits=0),
+            Line("CPU seconds", middle["cpu"], peer["cpu"]),
+            Line("peak memory, MB", max(r["peak_mb"] for r in runs), peer["peak_mb"], digits=0),
         ),
-        {"symbols": count, "requests": asked["total"], "refused": refused(asked), "rows": ours["rows"]},
+        {"symbols": count, "requests": asked, "refused": denied, "rows": middle["rows"]},
     )
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    return float(run["seconds"])
 
 
 def refused(asked: dict[str, Any]) -> int:
@@ -57,13 +71,25 @@ def refused(asked: dict[str, Any]) -> int:
     return int(asked["by_status"].get("429", 0))
 
 
-def serve_market(count: int, quota: str | None = None, faults: list[str] | None = None, first: str = START) -> None:
-    """Serve an invented market whose vendor refuses what exceeds the quota."""
-    market = invented_market(count, date.fromisoformat(first))
-    serve(
-        Sandbox(market, now=NOW, quota=quota, faults=faults or (), seed=1),
-        on_ready=lambda url: print(url, flush=True),
-    )
+@contextmanager
+def vendor(**market: Any) -> Iterator[str]:
+    """Serve an invented market while the block lasts, in a process of its own where it is measured."""
+    if measure.inside:
+        with running(_sandbox(**market)) as url:
+            yield url
+    else:
+        with server("benchmarks.quota:serve_market", **market) as url:
+            yield url
+
+
+def serve_market(**market: Any) -> None:
+    """Serve an invented market until the process is ended."""
+    serve(_sandbox(**market), on_ready=lambda url: print(url, flush=True))
+
+
+def _sandbox(count: int, quota: str | None = None, faults: Sequence[str] = ()) -> Sandbox:
+    """Return a market whose vendor refuses what exceeds the quota."""
+    return Sandbox(invented_market(count, date.fromisoformat(START)), now=NOW, quota=quota, faults=faults, seed=1)
 
 
 def backfill(folder: str, url: str, count: int) -> dict[str, Any]:
