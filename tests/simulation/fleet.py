@@ -189,6 +189,8 @@ class Fleet:
     def _platform(self, actor: Actor) -> Platform:
         runtime = self._runtimes[actor] = SimRuntime(self.scheduler, actor)
         clock = SimClock(self.scheduler, actor)
+        if self.world.happens("far"):
+            actor.latency = self.rng.choice((0.003, 0.008))
         vendor = SimVendor(
             self.market,
             clock.now,

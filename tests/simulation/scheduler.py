@@ -33,6 +33,7 @@ class Actor:
     name: str
     dead: bool = False
     skew: float = 0.0
+    latency: float = 0.0  # seconds that a word to or from the state takes, more or less
     frozen_until: float = 0.0
     fibers: list[Fiber] = field(default_factory=list)
     on_death: Callable[[], None] = lambda: None

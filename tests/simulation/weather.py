@@ -23,6 +23,7 @@ class Weather:
     twice: float = 0.0  # a message is delivered to two workers at the same time, or sent twice
     garbage_message: float = 0.0
     same_ulid: float = 0.0  # two workers draw the same random number: machines that were cloned
+    far: float = 0.0  # a worker has a long way to the state
     limited: float = 0.0
     server_error: float = 0.0
     garbage: float = 0.0
@@ -47,6 +48,7 @@ _ROUGH = Weather(
     twice=0.1,
     garbage_message=0.05,
     same_ulid=0.3,
+    far=0.1,
     limited=0.08,
     server_error=0.1,
     garbage=0.06,

@@ -12,7 +12,7 @@ from typing import Any
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.weather import CALM, Weather
 
-from quantx.errors import QuantxError
+from quantx.errors import QuantxError, StateError
 
 BEGIN = datetime(2024, 1, 12, 22, 0, tzinfo=UTC)  # a Friday, after New York's close
 
@@ -93,6 +93,7 @@ class World:
             fiber.idle = 0
         self._trouble(actor, name)
         self.scheduler.point()
+        self._travel(actor, error)
         if self.out_until.get(error, 0.0) <= self.scheduler.now and self.happens("outage"):
             self.out_until[error] = self.scheduler.now + self.rng.choice((1.0, 8.0, 30.0, 90.0))
             self.scheduler.say(f"outage: {error.__name__} until {self.out_until[error]:.1f}")
@@ -106,12 +107,18 @@ class World:
         if self.scheduler.traced:
             self.scheduler.say(f"{name} -> {_short(result)}")
         self._trouble(actor, name)
+        self._travel(actor, error)
         if self.rng.random() < _LATE:
             self.scheduler.point()
         if self.happens("unknown"):
             self.scheduler.say(f"{name}: the answer is lost")
             raise error(f"the answer of {name} is lost")
         return result
+
+    def _travel(self, actor: Actor, error: type[QuantxError]) -> None:
+        """Let the time pass that a far worker's question, or its answer, takes."""
+        if actor.latency and error is StateError:
+            self.scheduler.sleep(actor.latency * (0.5 + self.rng.random()), deep=True)
 
     def _set_troubles(self) -> None:
         kinds = ("kill", "freeze", "stop", "jump", "stall", "slow_beat")
