@@ -43,7 +43,7 @@ class Hold:
 class Database:
     """PostgreSQL with the schema `quantx` in its newest version."""
 
-    def __init__(self, url: str, *, connections: int = 6) -> None:
+    def __init__(self, url: str, *, connections: int = 4) -> None:
         self._embedded: EmbeddedPostgres | None = None
         self._given = url
         if "://" not in url or url.startswith("file://"):
