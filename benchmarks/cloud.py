@@ -16,26 +16,32 @@ from tests.azurite import PID_FILE, Azurite, why_missing
 
 from quantx.state.embedded import EmbeddedPostgres
 
-__all__ = ["CONTAINER", "QUEUE", "Azurite", "Cloud", "Postgres", "cloud", "told_by", "why_missing"]
+__all__ = ["QUEUE", "Cloud", "Postgres", "Storage", "cloud", "storage", "told_by", "why_missing"]
 
 CONTAINER, QUEUE = "lake", "tasks"
 
 
 @dataclass
-class Cloud:
-    """Running servers, and the settings with which a worker finds them."""
+class Storage:
+    """A running Azurite, and the settings with which its lake and its queue are found."""
 
     azurite: Azurite
-    postgres: Postgres
     settings: dict[str, Any]
 
-    def azurite_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
         """Return the CPU seconds that Azurite has used so far; 0 where the system does not tell."""
         stat = Path("/proc") / (self.azurite.folder / PID_FILE).read_text() / "stat"
         if not stat.exists():
             return 0.0
         fields = stat.read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Cloud(Storage):
+    """The same, with a state in PostgreSQL."""
+
+    postgres: Postgres
 
 
 class Postgres:
@@ -67,31 +73,29 @@ class Postgres:
 
 
 @contextmanager
-def cloud(folder: Path, **settings: Any) -> Iterator[Cloud]:
-    """Run the servers with their data in `folder` while the block lasts; `settings` are given to workers as they are."""
-    folder.mkdir(parents=True, exist_ok=True)
+def storage(folder: Path) -> Iterator[Storage]:
+    """Run Azurite with its data in `folder`, and with the container of a lake, while the block lasts."""
     azurite = Azurite(folder / "azurite")
     azurite.start()
     try:
-        make_container(azurite.connection_string)
-        postgres = Postgres(folder / "postgres")
-        try:
-            yield Cloud(
-                azurite,
-                postgres,
-                {
-                    "lake_url": f"az://{CONTAINER}",
-                    "queue_url": f"az://{QUEUE}",
-                    "state_url": postgres.url,
-                    "azure_storage_connection_string": azurite.connection_string,
-                    **settings,
-                },
-            )
-        finally:
-            postgres.stop()
+        _make_container(azurite.connection_string)
+        where = {"lake_url": f"az://{CONTAINER}", "azure_storage_connection_string": azurite.connection_string}
+        yield Storage(azurite, where)
     finally:
         azurite.stop(kill=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def cloud(folder: Path, **settings: Any) -> Iterator[Cloud]:
+    """Run Azurite and PostgreSQL while the block lasts; `settings` are given to workers as they are."""
+    with storage(folder) as stored:
+        postgres = Postgres(folder / "postgres")
+        found = {**stored.settings, "queue_url": f"az://{QUEUE}", "state_url": postgres.url, **settings}
+        try:
+            yield Cloud(stored.azurite, found, postgres)
+        finally:
+            postgres.stop()
 
 
 def told_by(url: str, question: str) -> tuple[Any, ...]:
@@ -102,7 +106,7 @@ def told_by(url: str, question: str) -> tuple[Any, ...]:
     return tuple(row)
 
 
-def make_container(connection_string: str) -> None:
+def _make_container(connection_string: str) -> None:
     """Make the container of the lake, as the infrastructure does in Azure."""
     from azure.storage.blob import ContainerClient
 

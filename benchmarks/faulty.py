@@ -52,9 +52,8 @@ def run(folder: Path, *, quick: bool) -> Outcome:
         return Outcome(title, (), skipped=missing)
     # In short no 429: each closes the vendor for seconds.
     count, workers, faults = (50, 1, FAULTS[1:]) if quick else (500, 4, FAULTS)
-    lease = {"lease_seconds": 2} if quick else {}
-    clean = backfill(folder / "clean", count, workers, ())
-    faulty = backfill(folder / "faulty", count, workers, faults, **lease)
+    clean = backfill(folder / "clean", count, workers, (), short=quick)
+    faulty = backfill(folder / "faulty", count, workers, faults, short=quick)
     asked, before = faulty["requests"], clean["requests"]
     return Outcome(
         f"{title}: B1 ({count} symbols × 10 years at {PER_SECOND}/s) by {workers} workers on Azurite and PostgreSQL, with"
@@ -81,8 +80,9 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     )
 
 
-def backfill(folder: Path, count: int, at_once: int, faults: Sequence[str], **more: Any) -> dict[str, Any]:
+def backfill(folder: Path, count: int, at_once: int, faults: Sequence[str], *, short: bool) -> dict[str, Any]:
     """Backfill once; in a faulty world workers are killed and replaced, and both servers restarted."""
+    more = {"lease_seconds": 2} if short else {}
     market = {"count": count, "quota": f"{PER_SECOND}/s", "faults": list(faults)}
     with vendor(**market) as url, cloud(folder, **more) as servers:
         settings = servers.settings | {"yfinance_base_url": url, "yfinance_quota": f"{PER_SECOND}/s"}
@@ -91,7 +91,7 @@ def backfill(folder: Path, count: int, at_once: int, faults: Sequence[str], **mo
         begun = told_by(settings["state_url"], "select clock_timestamp()")[0]
         for worker in workers:
             worker.go()
-        story = _story(servers, settings, workers) if faults else Story([])
+        story = _story(servers, settings, workers, short) if faults else Story([])
         watched = _watch(url, workers, story, count)
         results = [worker.result() for worker in workers]
         done, ended_at = told_by(
@@ -116,7 +116,7 @@ def backfill(folder: Path, count: int, at_once: int, faults: Sequence[str], **mo
     }
 
 
-def _story(servers: Cloud, settings: Mapping[str, Any], workers: list[WorkerProcess]) -> Story:
+def _story(servers: Cloud, settings: Mapping[str, Any], workers: list[WorkerProcess], short: bool) -> Story:
     def replace_first() -> None:
         workers.pop(0).kill()
         workers.append(WorkerProcess(settings=settings, waits=False))
@@ -125,14 +125,13 @@ def _story(servers: Cloud, settings: Mapping[str, Any], workers: list[WorkerProc
         servers.azurite.stop()
         servers.azurite.start()
 
-    return Story(
-        [
-            (0.2, "a worker killed", replace_first),
-            (0.35, "PostgreSQL restarted", servers.postgres.restart),
-            (0.5, "another worker killed", replace_first),
-            (0.65, "Azurite restarted", restart_azurite),
-        ]
-    )
+    events = [
+        (0.2, "a worker killed", replace_first),
+        (0.35, "PostgreSQL restarted", servers.postgres.restart),
+        (0.5, "another worker killed", replace_first),
+        (0.65, "Azurite restarted", restart_azurite),
+    ]
+    return Story(events[:2] if short else events)
 
 
 def _watch(url: str, workers: list[WorkerProcess], story: Story, count: int) -> dict[str, Any]:

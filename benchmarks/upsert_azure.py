@@ -14,7 +14,7 @@ import obstore
 import polars as pl
 from tests.azurite import ACCOUNT
 
-from benchmarks.cloud import CONTAINER, Azurite, make_container, why_missing
+from benchmarks.cloud import storage, why_missing
 from benchmarks.measure import apart, stretch
 from benchmarks.servers import server
 from benchmarks.table import Line, Outcome
@@ -31,20 +31,16 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     if missing := why_missing():
         return Outcome(title, (), skipped=missing)
     count = 500 if quick else 5000
-    azurite = Azurite(folder / "azurite")
-    azurite.start()
-    try:
-        make_container(azurite.connection_string)
-        direct = _lake(azurite.connection_string)
+    with storage(folder) as stored:
+        direct, endpoint = stored.settings, stored.azurite.blob_endpoint
         built = apart("benchmarks.upsert:build", lake=direct, count=count)
-        with server("benchmarks.proxy:serve", target=azurite.blob_endpoint, delay=DELAY) as proxy:
-            delayed = _lake(azurite.connection_string.replace(azurite.blob_endpoint, f"{proxy}/{ACCOUNT}"))
+        with server("benchmarks.proxy:serve", target=endpoint, delay=DELAY) as proxy:
+            text = stored.azurite.connection_string.replace(endpoint, f"{proxy}/{ACCOUNT}")
+            delayed = direct | {"azure_storage_connection_string": text}
             through = {"lake": delayed, "count": count, "proxy": proxy}
             daily = apart("benchmarks.upsert:upserts", **through, first_day=0, fold=False)
             folded = apart("benchmarks.upsert:upserts", **through, first_day=DAYS, fold=True)
             floor = apart("benchmarks.upsert_azure:one_object", lake=delayed, size=int(median(daily["bytes"])))
-    finally:
-        azurite.stop(kill=True)
     return Outcome(
         f"{title} behind {DELAY * 1000:.0f} ms per request: {count:,} symbols × {KNOWN + 1} sessions into"
         f" {built['rows']:,} rows of 15 years",
@@ -62,10 +58,6 @@ def run(folder: Path, *, quick: bool) -> Outcome:
             **kinds([*daily["asked"], *folded["asked"]]),
         },
     )
-
-
-def _lake(connection_string: str) -> dict[str, str]:
-    return {"lake_url": f"az://{CONTAINER}", "azure_storage_connection_string": connection_string}
 
 
 def _lines(when: str, measured: Mapping[str, Any], floor: Mapping[str, Any]) -> tuple[Line, ...]:
