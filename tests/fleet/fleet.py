@@ -230,6 +230,12 @@ def assert_at_rest(fleet: Fleet, runs: int, *, failed: int = 0) -> None:
     assert fleet.rows("select id from landings where round_id is null") == []
 
 
+def assert_counted(fleet: Fleet, tables: dict[str, pl.DataFrame]) -> None:
+    """The reports tell of each row once, however often a round was begun."""
+    (told,) = fleet.rows("select sum(rows_new)::int as new, sum(rows_changed)::int as changed from tasks")
+    assert told == {"new": tables["bars_1d"].height, "changed": tables["bars_1d_revisions"].height}
+
+
 def assert_same(tables: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame], *, payloads: bool = True) -> None:
     """Compare the tables row for row; without `payloads`, whatever replies rejected rows were in, or were themselves."""
     for name in COMPARED:

@@ -9,7 +9,7 @@ import polars as pl
 
 from .conftest import FIRST_RUN, SECOND_RUN, revise
 from .dying_worker import MARKS
-from .fleet import Fleet, Vendor, assert_at_rest, assert_same, go
+from .fleet import Fleet, Vendor, assert_at_rest, assert_counted, assert_same, go
 
 IN_THE_FETCH = [
     "received",
@@ -45,4 +45,6 @@ def test_killed_at_every_marked_step(
         fleet.ends(process, 0)
 
     assert_at_rest(fleet, runs=2)
-    assert_same(fleet.tables(), clean)
+    tables = fleet.tables()
+    assert_same(tables, clean)
+    assert_counted(fleet, tables)
