@@ -24,7 +24,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # known to all
@@ -61,6 +65,7 @@ class Azurite:
 
     folder: Path
     certificate: tuple[Path, Path] | None = None  # certificate and key: HTTPS, with tokens as well as keys
+    start_from: bool = False  # list blobs as Azure does, which Azurite itself does not (Azurite#2619)
     _ports: list[int] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -80,13 +85,17 @@ class Azurite:
 
     def new_container(self) -> str:
         """Make a container for blobs and return its name."""
-        from azure.storage.blob import BlobServiceClient
-
         name = f"c{uuid.uuid4().hex}"
-        trust = {"connection_verify": str(self.certificate[0].with_name(AUTHORITY))} if self.certificate else {}
-        with BlobServiceClient.from_connection_string(self.connection_string, **trust) as service:
+        with self.blobs() as service:
             service.create_container(name)
         return name
+
+    def blobs(self) -> BlobServiceClient:
+        """Return a client of our own, which signs in with the key."""
+        from azure.storage.blob import BlobServiceClient
+
+        trust = {"connection_verify": str(self.certificate[0].with_name(AUTHORITY))} if self.certificate else {}
+        return BlobServiceClient.from_connection_string(self.connection_string, **trust)
 
     def start(self) -> None:
         """Start, on the ports of the last time, and return when it answers."""
@@ -100,7 +109,7 @@ class Azurite:
         node = find_node()
         assert node is not None
         with (self.folder / "log").open("ab") as log:
-            command = [node, "--require", str(_START_FROM), str(_MAIN), *options]
+            command = [node, *(("--require", str(_START_FROM)) if self.start_from else ()), str(_MAIN), *options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         (self.folder / PID_FILE).write_text(str(self._process.pid))
         until = time.monotonic() + _PATIENCE
@@ -182,11 +191,11 @@ class SecureAzurite:
     environment: dict[str, str]
 
 
-def start_secure(folder: Path) -> SecureAzurite:
+def start_secure(folder: Path, *, start_from: bool = False) -> SecureAzurite:
     """Start Azurite with a certificate of its own and the identity beside it."""
     folder.mkdir(parents=True)
     authority, certificate, key = make_certificate(folder)
-    azurite = Azurite(folder, (certificate, key))
+    azurite = Azurite(folder, (certificate, key), start_from)
     azurite.start()
     identity = StandInIdentity()
     environment = {

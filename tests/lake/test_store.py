@@ -148,6 +148,11 @@ BAD = {
     "Azure without an account": ("az://lake", None, r"needs AZURE_STORAGE_CONNECTION_STRING"),
     "Azure without an account in the settings": ("az://lake", azure(), r"needs AZURE_STORAGE_CONNECTION_STRING"),
     "no container": ("az://", azure(azure_storage_account="acc"), r"must have the form az://container/prefix"),
+    "an identity without encryption": (
+        "az://lake",
+        azure(azure_storage_account="acc", azure_storage_blob_endpoint="http://127.0.0.1:10000/acc"),
+        r"is not encrypted, so that only a key can be used",
+    ),
     "a connection string that is none": (
         "az://lake",
         azure(azure_storage_connection_string="c4n4ry"),
@@ -163,9 +168,16 @@ def test_a_wrong_url_is_the_users_to_mend(url: str, settings: Settings | None, m
     assert "c4n4ry" not in str(refusal.value)
 
 
+@pytest.fixture
+def without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no such account that could be asked for its container."""
+    monkeypatch.setattr("quantx.lake.store._has_container", lambda *_: True)
+
+
 CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=YzRuNHJ5;EndpointSuffix=core.windows.net"
 
 
+@pytest.mark.usefixtures("without_asking")
 def test_a_connection_string_opens_an_azure_lake_without_showing_its_key() -> None:
     location = open_location("az://box/some/prefix/", azure(azure_storage_connection_string=CONNECTION))
     assert location.url == "az://box/some/prefix"
@@ -178,11 +190,13 @@ def test_a_connection_string_opens_an_azure_lake_without_showing_its_key() -> No
     assert "YzRuNHJ5" not in repr(location)
 
 
+@pytest.mark.usefixtures("without_asking")
 def test_the_managed_identity_needs_only_the_account() -> None:
     location = open_location("az://box", azure(azure_storage_account="acc"))
     assert (location.url, location.delta_options) == ("az://box", {"azure_storage_account_name": "acc"})
 
 
+@pytest.mark.usefixtures("without_asking")
 def test_the_managed_identity_can_be_chosen_although_there_is_a_key() -> None:
     settings = Settings(
         azure_storage_connection_string=CONNECTION,  # type: ignore[arg-type]
@@ -192,6 +206,7 @@ def test_the_managed_identity_can_be_chosen_although_there_is_a_key() -> None:
     assert open_location("az://box", settings).delta_options == {"azure_storage_account_name": "acc"}
 
 
+@pytest.mark.usefixtures("without_asking")
 def test_every_reader_is_told_where_the_account_and_its_tokens_are() -> None:
     settings = azure(
         azure_storage_account="acc",

@@ -14,7 +14,7 @@ import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
 from quantx.errors import ConfigError, DamagedObject, LakeError
-from quantx.settings import Settings, StorageKey, without_secrets
+from quantx.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig, RetryConfig
@@ -241,7 +241,9 @@ def _token() -> str:
         with DefaultAzureCredential() as credential:
             return str(credential.get_token("https://storage.azure.com/.default").token)
     except AzureError as error:
-        raise LakeError(f"no token for the lake: {_reason(error)}; check the identity's environment") from error
+        raise LakeError(
+            f"no token for the lake: {_reason(error)}; check IDENTITY_ENDPOINT and IDENTITY_HEADER, or sign in with the Azure CLI"
+        ) from error
 
 
 def _has_container(account: _Account, container: str, prefix: str, config: AzureConfig) -> bool:
@@ -309,5 +311,5 @@ def _code(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     """Return a failure in one line, with Azure's name for it."""
     code, lines = _code(error), str(error).strip().splitlines()
-    fact = lines[0].partition("<?xml")[0].rstrip(" :\ufeff") if lines else type(error).__name__
+    fact = lines[0].partition("<?xml")[0].rstrip(" :.\ufeff") if lines else type(error).__name__
     return f"{fact} ({code})" if code else fact
