@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 import polars as pl
 
 from .conftest import NAMES, SECOND_RUN, revise
-from .fleet import Fleet, Vendor, assert_at_rest, assert_same
+from .fleet import Fleet, Vendor, assert_at_rest, assert_same, depth_of
 from .market import SYMBOLS
 
 
@@ -25,8 +24,7 @@ def test_two_triggers_plan_one_set_of_tasks_and_a_backfill_unites_with_them(
         fleet.ends(trigger, 0)
     planned = fleet.rows("select symbol from tasks where kind = 'daily' and state = 'pending'")
     assert sorted(row["symbol"] for row in planned) == SYMBOLS
-    with contextlib.closing(fleet.queue()) as queue:
-        assert queue.depth().total == len(SYMBOLS)
+    assert depth_of(fleet) == len(SYMBOLS)
 
     fleet.told(*(part for part in SECOND_RUN if part != "--again"), "--enqueue-only")
     for worker in [fleet.start("work") for _ in range(2)]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 from collections.abc import Callable
 
 from azure.storage.queue import QueueClient
 
 from .conftest import FIRST_RUN
-from .fleet import Fleet, Vendor, assert_at_rest
+from .fleet import Fleet, Vendor, assert_at_rest, depth_of
 from .market import SYMBOLS
 
 GOOD = {"v": 1, "task_id": 1, "run_id": "r", "source": "yahoo", "symbol": "FLAA", "timeframe": "1d"}
@@ -90,5 +89,4 @@ def test_what_failed_to_the_end_is_shown_and_healed(
     assert fleet.told("tasks", "list", "--dead")["tasks"] == []
     assert fleet.tables()["bars_1d"]["symbol"].unique().sort().to_list() == SYMBOLS[:3]
     assert fleet.told("tasks", "retry")["enqueued"] == 0
-    with contextlib.closing(fleet.queue()) as queue:
-        assert queue.depth().total == 0
+    assert depth_of(fleet) == 0
