@@ -39,15 +39,16 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")
     measure.inside = options.quick
-    print(machine())
     outcomes = {}
     for name in options.names or BENCHMARKS:
+        where = machine()
+        print(where)
         with tempfile.TemporaryDirectory(prefix=f"quantx-{name}-", dir=options.folder) as folder:
             outcome = BENCHMARKS[name](Path(folder).resolve(), quick=options.quick)
         print_outcome(outcome)
         outcomes[name] = outcome
         if options.write:
-            page.write({name: outcome}, " ".join(["python -m benchmarks", *options.names, "--write"]))
+            page.write(name, outcome, where, " ".join(["python -m benchmarks", *options.names, "--write"]))
     return list(outcomes.values())
 
 

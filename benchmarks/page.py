@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.table import HEADINGS, Outcome, counts_of, machine
+from benchmarks.table import HEADINGS, Outcome, counts_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -75,17 +75,16 @@ ABOUT = {
 }
 
 
-def write(outcomes: Mapping[str, Outcome], command: str, page: Path = PAGE) -> None:
-    """Put what was measured into the page; sections of other benchmarks stay as they are."""
+def write(name: str, outcome: Outcome, where: str, command: str, page: Path = PAGE) -> None:
+    """Put what was measured (`where`: machine and load before it) into the page; other sections stay as they are."""
+    if outcome.skipped:
+        return
     sections = _sections(page.read_text("utf-8")) if page.exists() else {}
-    facts = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, `{command}`; {machine()}"
-    for name, outcome in outcomes.items():
-        if not outcome.skipped:
-            sections[name] = _section(outcome, facts)
+    sections[name] = _section(outcome, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC with `{command}` on {where}")
     parts = [_INTRODUCTION, _aims(sections)]
-    for name, (heading, text) in ABOUT.items():
-        if name in sections:
-            parts.append(f"\n## {heading}\n\n{text}\n\n{_begin(name)}\n{sections[name]}\n{_END}\n")
+    for measured, (heading, text) in ABOUT.items():
+        if measured in sections:
+            parts.append(f"\n## {heading}\n\n{text}\n\n{_begin(measured)}\n{sections[measured]}\n{_END}\n")
     page.write_text("".join(parts), "utf-8")
 
 
@@ -115,9 +114,7 @@ def _aims(sections: Mapping[str, str]) -> str:
             cells = [cell.strip() for cell in row.strip("|").split("|")]
             if row.startswith("|") and cells[-1] in ("met", "missed"):
                 what, measured, _, _, aim, met = cells
-                lines.append(
-                    _row((heading.partition(" · ")[0], what, measured, aim, f"**{met}**" if met == "missed" else met))
-                )
+                lines.append(_row((heading, what, measured, aim, f"**{met}**" if met == "missed" else met)))
                 lines.append("\n")
     return "".join(lines)
 
