@@ -190,7 +190,7 @@ class Fleet:
         runtime = self._runtimes[actor] = SimRuntime(self.scheduler, actor)
         clock = SimClock(self.scheduler, actor)
         if self.world.happens("far"):
-            actor.latency = self.rng.choice((0.003, 0.008))
+            actor.latency = self.rng.choice((0.01, 0.1))
         vendor = SimVendor(
             self.market,
             clock.now,

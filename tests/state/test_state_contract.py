@@ -16,7 +16,7 @@ import pytest
 from quantx.core.model import FetchTask, Quota, Series, Window
 from quantx.errors import StateError
 from quantx.state.memory import MemoryState
-from quantx.state.postgres import open_state
+from quantx.state.postgres import PostgresState, open_state
 from quantx.state.protocol import (
     LandedReply,
     NewRun,
@@ -218,9 +218,19 @@ def memory_kit(request: pytest.FixtureRequest) -> Kit:
     return Kit(state, clock.move, lambda: state.holder_died("me"))
 
 
+def _has_run_since(state: PostgresState, instant: str) -> None:
+    """Have the server seem to have been started at that instant."""
+    with state.database.transaction() as connection:
+        connection.execute(
+            "create or replace function server_start() returns timestamptz language sql stable as"
+            f" $$ select {instant} $$".encode()
+        )
+
+
 def postgres_kit(request: pytest.FixtureRequest) -> Kit:
     state = open_state(request.getfixturevalue("empty_database_url"))
     request.addfinalizer(state.close)
+    _has_run_since(state, "now() - interval '1 year'")
 
     def let_pass(seconds: float) -> None:
         with state.database.transaction() as connection:
@@ -977,6 +987,12 @@ class TestQuotas:
     def test_nobody_has_closed_an_unknown_vendor(self, kit: Kit) -> None:
         assert kit.state.quotas.closed_for("yahoo") == 0.0
 
+    def test_whoever_knows_the_time_badly_gets_more_room(self, kit: Kit) -> None:
+        slots = kit.state.quotas.reserve("yahoo", LONG, 4, EVER, doubt=500.0)
+        assert slots is not None
+        assert [round(s) for s in seconds_to(slots)] == [0, 1500, 3000, 4500]
+        assert kit.waits(LONG, 1) == [(BATCH + 500, 1)]
+
 
 class TestRuns:
     def test_a_run_is_reported_once_when_its_last_task_has_ended(self, kit: Kit) -> None:
@@ -1110,3 +1126,18 @@ class TestTheWhole:
                 other.confirm()
                 with pytest.raises(StateError):
                     lost.confirm()
+
+
+def test_after_a_restart_of_the_server_holders_get_a_lease_to_come_back(empty_database_url: str) -> None:
+    """They could not extend their leases while it was away, and may hold what they have fetched."""
+    state = open_state(empty_database_url)
+    try:
+        (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), "bars", "1d", {"AAPL": WEEK}).task_ids
+        state.tasks.claim([task], "holder", 1.0, 32)
+        with state.database.transaction() as connection:
+            connection.execute("update tasks set lease_until = now() - interval '20 s'")
+        for started, passes_on in (("now() - interval '1 s'", False), ("now() - interval '1 min'", True)):
+            _has_run_since(state, started)
+            assert bool(state.tasks.claim([task], "other", 15.0, 32).held) is passes_on
+    finally:
+        state.close()

@@ -81,16 +81,16 @@ def _curate_round(platform: Platform, round_id: int) -> int:
     context = CommitContext(
         round_id, sorted({landing.run_id for landing in landings}), sorted({landing.path for landing in landings})
     )
-    repeated = platform.tables[BARS_1D.name].committed_round() >= round_id
     bars = _merge(platform, BARS_1D, [rows.bars for rows in parts.values()])
     actions = _merge(platform, ACTIONS, [rows.actions for rows in parts.values()])
     # Replaced rows first: a crash after that repeats the round, and nothing that was believed is ever without a record.
+    committed = {}
     for table, merged in ((BARS_1D, bars), (ACTIONS, actions)):
         platform.tables[table.revisions.name].commit(context, merged.superseded)
-        platform.tables[table.name].commit(context, merged.new, merged.changed)
+        committed[table.name] = platform.tables[table.name].commit(context, merged.new, merged.changed)
     rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for rows in parts.values()), _lost_replies(lost)])
     platform.tables[QUARANTINE.name].commit(context, _not_yet_quarantined(platform, rejected))
-    if repeated:
+    if not committed[BARS_1D.name] and platform.tables[BARS_1D.name].committed_round() >= round_id:
         bars = _first_try(platform, [rows.bars for rows in parts.values()], {item.raw for item in read})
     results = [r for s, items in by_source.items() for r in _task_results(s, items, parts[s], bars, rejected)]
     results += [TaskResult(x.task_id, "pending", "DamagedObject", why) for x, why in lost if x.malformed is None]

@@ -34,7 +34,9 @@ class Leases:
     @contextmanager
     def kept(self, runtime: Runtime) -> Iterator[None]:
         """Extend all leases again and again while the block lasts."""
-        with runtime.repeating(self._seconds / 3, self.extend):
+        # Apart, since each protects also while the other waits for a service that is away.
+        seconds = self._seconds / 3
+        with runtime.repeating(seconds, self.extend_leases), runtime.repeating(seconds, self.extend_messages):
             yield
 
     def let_go(self, tasks: Sequence[FetchTask]) -> list[Message]:
@@ -45,20 +47,17 @@ class Leases:
             found = [self._messages.pop(task.id, None) for task in tasks]
         return [message for message in found if message is not None]
 
-    def extend(self) -> None:
-        """Extend all leases once."""
-        for extend in (self._extend_leases, self._extend_messages):  # each protects also where the other fails
-            try:
-                extend()
-            except (StateError, QueueError) as error:
-                log.warning("lease.not_extended", error=str(error))
-
-    def _extend_leases(self) -> None:
+    def extend_leases(self) -> None:
+        """Extend all leases once; drop the tasks whose lease is lost."""
         with self._lock:
             tasks = list(self._tasks.values())
         if not tasks:
             return
-        kept = self._platform.state.tasks.extend(tasks, self._seconds)
+        try:
+            kept = self._platform.state.tasks.extend(tasks, self._seconds)
+        except StateError as error:
+            log.warning("lease.not_extended", error=str(error))
+            return
         with self._lock:
             for task in tasks:
                 if task.id not in kept and task.id in self._tasks:
@@ -66,10 +65,17 @@ class Leases:
                     self._messages.pop(task.id, None)
                     log.warning("lease.lost", task_id=task.id, symbol=task.series.symbol)
 
-    def _extend_messages(self) -> None:
+    def extend_messages(self) -> None:
+        """Hide all messages once more."""
         with self._lock:
             held = dict(self._messages)
-        renewed = self._platform.queue.extend(list(held.values()), self._seconds) if held else []
+        if not held:
+            return
+        try:
+            renewed = self._platform.queue.extend(list(held.values()), self._seconds)
+        except QueueError as error:
+            log.warning("message.not_hidden", error=str(error))
+            return
         with self._lock:
             for task_id, message in zip(held, renewed, strict=True):
                 if message is not None and task_id in self._messages:

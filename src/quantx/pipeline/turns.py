@@ -18,10 +18,12 @@ from quantx.state.protocol import Quotas, Slots
 
 log = structlog.get_logger()
 
-_LOOK_AHEAD = 0.01  # seconds before a turn at which the vendor must be open
-_FRESH = 0.25  # seconds for which that is known
+_FRESH = 0.25  # seconds for which it is known that the vendor is open
+_LOOK_AHEAD = 0.01  # seconds before a turn at which that must be known, and the time that the state's answer takes
+_LATE_TURNS = 20  # in a row: then the tasks go back, and come again when the machine has time
 _SAMPLES = 100
 _DOUBT = 0.005  # seconds by which the state's time may be uncertain before it is asked for again
+_UNKNOWN = 1.0
 _QUESTIONS = 8
 
 
@@ -47,13 +49,16 @@ class StateTime:
     def ask(self, state_now: Callable[[], datetime], runtime: Runtime) -> None:
         """Ask the state for its time until little doubt is left, or for a few times where its answers are slow."""
         for _ in range(_QUESTIONS):
-            if self._samples and self._doubt() <= _DOUBT:
+            if self.doubt() <= _DOUBT:
                 return
             asked = runtime.monotonic()
             self.note(state_now(), asked, runtime.monotonic())
 
-    def _doubt(self) -> float:
+    def doubt(self) -> float:
+        """Return by how many seconds the state's time is uncertain; more than any wait where nothing is known."""
         with self._lock:
+            if not self._samples:
+                return _UNKNOWN
             return min(high for _, high in self._samples) - max(low for low, _ in self._samples)
 
     def span(self, at: datetime) -> tuple[float, float]:
@@ -89,15 +94,19 @@ class Turns:
         self._at_once = at_once
         self._lock = threading.Lock()  # never held while a port is asked
         self._unreserved = wanted
-        self._slots: deque[datetime] = deque()
+        self._slots: deque[tuple[datetime, float]] = deque()  # with the doubt that was reserved for
         self._known_at = -math.inf
+        self._answer = 0.0  # seconds that the state's last answer took
         self._closed = False
 
     def take(self, patience: Patience) -> bool:
         """Wait for a turn; False where the vendor has none soon or is closed, or the worker is to stop."""
-        while (slot := self._next_slot(patience)) is not None:
-            start, latest = self._translated(slot)
-            if self._runtime.wait(start - _LOOK_AHEAD - self._runtime.monotonic()):
+        for _ in range(_LATE_TURNS):
+            slot = self._next_slot(patience)
+            if slot is None:
+                return False
+            start, latest = self._translated(*slot)
+            if self._runtime.wait(start - self._look_ahead() - self._runtime.monotonic()):
                 return False
             while self._is_open():
                 if self._runtime.wait(start - self._runtime.monotonic()):
@@ -114,18 +123,20 @@ class Turns:
                 return False
         return False
 
+    def _look_ahead(self) -> float:
+        """Return how long before its start a turn asks whether the vendor is open: the answer must be there by then."""
+        return min(_LOOK_AHEAD + 1.5 * self._answer, _FRESH - _LOOK_AHEAD)
+
     def close(self) -> None:
         """Give no more turns: the vendor has refused a request."""
         self._closed = True
 
-    def _translated(self, slot: datetime) -> tuple[float, float]:
+    def _translated(self, slot: datetime, doubt: float) -> tuple[float, float]:
         """Return when a slot certainly has begun, and until when it may be used."""
         earliest, certain = self._time.span(slot)
-        if self._quota is None:
-            return certain, math.inf
-        return certain, max(earliest + self._quota.tolerance, certain + self._quota.tolerance / 3)
+        return certain, math.inf if self._quota is None else earliest + doubt + self._quota.tolerance
 
-    def _next_slot(self, patience: Patience) -> datetime | None:
+    def _next_slot(self, patience: Patience) -> tuple[datetime, float] | None:
         while not self._closed:
             with self._lock:
                 if self._slots:
@@ -139,8 +150,9 @@ class Turns:
         return None
 
     def _reserve(self, count: int, patience: Patience) -> None:
+        doubt = self._time.doubt()
         try:
-            slots = patience.insist(lambda: self._ask(count))
+            slots = patience.insist(lambda: self._ask(count, doubt))
         except StateError:
             self._closed = True
             raise
@@ -149,21 +161,22 @@ class Turns:
             return
         with self._lock:
             self._unreserved += count - len(slots.starts)
-            self._slots.extend(slots.starts)
+            self._slots.extend((start, doubt) for start in slots.starts)
 
-    def _ask(self, count: int) -> Slots | None:
+    def _ask(self, count: int, doubt: float) -> Slots | None:
         asked = self._runtime.monotonic()
-        slots = self._quotas.reserve(self._source, self._quota, count, self._longest)
+        slots = self._quotas.reserve(self._source, self._quota, count, self._longest, doubt)
         if slots is not None:
             self._time.note(slots.reserved_at, asked, self._runtime.monotonic())
         return slots
 
     def _is_open(self) -> bool:
         now = self._runtime.monotonic()
-        if not self._closed and now > self._known_at + _FRESH - _LOOK_AHEAD:
+        if not self._closed and now + self._look_ahead() > self._known_at + _FRESH:
             try:
                 self._closed = self._quotas.closed_for(self._source) > 0 or self._closed
             except StateError:
                 self._closed = True  # nobody knows: the task goes back, and comes when the state does
             self._known_at = now
+            self._answer = self._runtime.monotonic() - now
         return not self._closed

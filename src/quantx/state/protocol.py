@@ -313,12 +313,13 @@ class SeriesBook(Protocol):
 class Quotas(Protocol):
     """Requests to a vendor, shared by all workers."""
 
-    def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
+    def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
         """Reserve up to `count` requests, those that may start within `patience` seconds; None where there is none.
 
         A request starts a `quota.gap` after the one before it and a `quota.pause` after the one `quota.count` before
         it: in any stretch of the quota's length no more start than it allows, by all workers together, if each starts
-        at its time or up to `quota.tolerance` seconds later.
+        at its time or up to `quota.tolerance` seconds later; or `doubt` seconds more, by which the worker is unsure of
+        the state's time.
         """
         ...
 

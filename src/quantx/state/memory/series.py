@@ -81,7 +81,7 @@ class MemoryQuotas:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
+    def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
         """Reserve up to `count` requests, those that may start within `patience` seconds; None where there is none."""
         with self._records.lock:
             now, longest = self._records.clock.now(), timedelta(seconds=patience)
@@ -98,7 +98,7 @@ class MemoryQuotas:
                 if max(after) > now + longest:
                     break
                 starts.append(max(after))
-                row.slots.append(starts[-1])
+                row.slots.append(starts[-1] + timedelta(seconds=doubt))
             del row.slots[: -quota.count]
             return Slots(tuple(starts), now) if starts else None
 

@@ -14,7 +14,7 @@ class PostgresQuotas:
         self._database = database
         self._known: set[str] = set()
 
-    def reserve(self, source: str, quota: Quota | None, count: int, patience: float) -> Slots | None:
+    def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
         """Reserve up to `count` requests; None where the first could not start within `patience` seconds."""
         if quota is None:
             rows = self._database.rows("quotas.open_from", source=source, patience=patience)
@@ -30,6 +30,7 @@ class PostgresQuotas:
             gap=quota.gap,
             count=count,
             patience=patience,
+            doubt=doubt,
         )
         return Slots(tuple(rows[0]["starts"]), rows[0]["reserved_at"]) if rows[0]["starts"] else None
 

@@ -75,7 +75,7 @@ class PostgresTasks:
         wanted = {"ids": list(ids), "owner": owner}
         with self._database.transaction() as connection:
             run(connection, "tasks.one_claim_at_a_time", {})
-            run(connection, "tasks.give_up_deadly", {**wanted, "deadly": _DEADLY})
+            run(connection, "tasks.give_up_deadly", {**wanted, "lease": lease, "deadly": _DEADLY})
             rows = run(connection, "tasks.claim_tasks", {**wanted, "lease": lease, "most": most})
             states = {r["id"]: r["state"] for r in run(connection, "tasks.states_of", {"ids": list(ids)})}
         return Claim(

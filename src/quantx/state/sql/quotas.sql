@@ -5,7 +5,7 @@ insert into quota (source) values (%(source)s) on conflict do nothing;
 -- Reserve requests for all workers together, in one statement.
 select starts, reserved_at from reserve_slots(
     %(source)s, %(count)s, %(limit)s, make_interval(secs => %(gap)s), make_interval(secs => %(pause)s),
-    make_interval(secs => %(patience)s)
+    make_interval(secs => %(patience)s), make_interval(secs => %(doubt)s)
 );
 
 -- name: close

@@ -18,9 +18,9 @@ alter table quota
     drop column next_slot;
 
 -- Reserve up to `wanted` requests, those that may start within `patience`. Each starts a gap after the one before it and
--- a pause after the one that is a whole stretch of requests before it.
+-- a pause after the one that is a whole stretch of requests before it. `doubt` is how exactly the worker knows our time.
 create function reserve_slots(
-    vendor text, wanted integer, per_stretch integer, gap interval, pause interval, patience interval,
+    vendor text, wanted integer, per_stretch integer, gap interval, pause interval, patience interval, doubt interval,
     out starts timestamptz[], out reserved_at timestamptz
 ) language plpgsql as $$
 declare
@@ -37,10 +37,20 @@ begin
         );
         exit when start > reserved_at + patience;
         starts := starts || start;
-        known.slots := known.slots || start;
+        known.slots := known.slots || start + doubt;  -- it may begin as late as that
     end loop;
     update quota set slots = known.slots[greatest(cardinality(known.slots) - per_stretch + 1, 1) :] where source = vendor;
 end $$;
+
+-- Whether a lease has run out. One that ran out while the server was away is no sign of a dead holder: after a restart
+-- holders get the length of a lease to come back.
+create function server_start() returns timestamptz language sql stable as 'select pg_postmaster_start_time()';
+
+create function lapsed(lease_until timestamptz, lease interval) returns boolean language sql volatile as $$
+    select lease_until < clock_timestamp() and not (
+        server_start() > clock_timestamp() - lease and lease_until > server_start() - interval '2 min'
+    )
+$$;
 
 -- Of two rounds at once the second might be committed first, and the lake would take the first for a repetition.
 create unique index rounds_unfinished on rounds (dataset) where finished_at is null;

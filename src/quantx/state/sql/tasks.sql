@@ -75,7 +75,7 @@ select pg_advisory_xact_lock(7013005);
 update tasks set state = 'failed', lapses = lapses + 1, lease_owner = null, lease_until = null,
     error_class = 'WorkerDied', last_error = 'the workers that held it died ' || (lapses + 1) || ' times',
     updated_at = clock_timestamp()
-where id = any(%(ids)s::bigint[]) and state = 'leased' and lease_until < clock_timestamp()
+where id = any(%(ids)s::bigint[]) and state = 'leased' and lapsed(lease_until, make_interval(secs => %(lease)s))
   and lease_owner <> %(owner)s and lapses + 1 >= %(deadly)s;
 
 -- name: claim_tasks
@@ -94,11 +94,11 @@ with named as (
     ) as place
     from (select * from named union all select * from urgent) t
     where (t.state = 'pending'
-           or (t.state = 'leased' and (t.lease_until < clock_timestamp() or t.lease_owner = %(owner)s)))
+           or (t.state = 'leased' and (lapsed(t.lease_until, make_interval(secs => %(lease)s)) or t.lease_owner = %(owner)s)))
       and not exists (
         select 1 from tasks o
         where (o.source, o.dataset, o.timeframe, o.symbol) = (t.source, t.dataset, t.timeframe, t.symbol)
-          and o.state = 'leased' and o.lease_until >= clock_timestamp() and o.id <> t.id)
+          and o.state = 'leased' and not lapsed(o.lease_until, make_interval(secs => %(lease)s)) and o.id <> t.id)
 ), chosen as (
     select id from free where place = 1 order by kind <> 'daily', id limit %(most)s
 ), claimed as (
