@@ -85,9 +85,9 @@ def drain(servers: Cloud, count: int, at_once: int) -> dict[str, Any]:
     planned = apart("benchmarks.queued:plan", settings=settings, count=count)
     begun = told_by(settings["state_url"], "select clock_timestamp()")[0]
     results = let_go(workers)
-    done, landed_at, curated_at, objects, size = told_by(
+    done, rows, landed_at, curated_at, objects, size = told_by(
         settings["state_url"],
-        "select (select count(*) from tasks where state = 'done'), max(landed_at), (select max(finished_at) from rounds),"
+        "select (select count(*) from tasks where state = 'done'), (select sum(rows_new) from tasks), max(landed_at), (select max(finished_at) from rounds),"
         " count(*), sum(bytes) from raw_objects",
     )
     return {
@@ -99,7 +99,7 @@ def drain(servers: Cloud, count: int, at_once: int) -> dict[str, Any]:
         "peak_mb": max(r["peak_mb"] for r in results),
         "done": done,
         "requests": sum(r["requests"] for r in results),
-        "rows": sum(r["rows"] for r in results),
+        "rows": int(rows),
         "raw_objects": objects,
         "raw_bytes": int(size),
         "messages_left": apart("benchmarks.queued:left", settings=settings)["total"],
