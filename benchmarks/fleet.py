@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -24,13 +25,14 @@ class WorkerProcess:
     """A worker that has been started; `go` lets it work."""
 
     def __init__(self, function: str = "benchmarks.fleet:work", **values: Any) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed when the worker has ended
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.measure", function, json.dumps(values, default=str)],
             cwd=Path(__file__).parents[1],
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
 
@@ -63,12 +65,16 @@ class WorkerProcess:
         """End it as an out-of-memory killer does."""
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
     def result(self) -> dict[str, Any]:
         """Wait for its end; return what it counted, with `peak_mb`."""
         output, _ = self._process.communicate()
+        with self._errors as errors:
+            errors.seek(0)
+            said = errors.read()[-2000:]
         if self._process.returncode:
-            raise RuntimeError(f"a worker ended with {self._process.returncode}")
+            raise RuntimeError(f"a worker ended with {self._process.returncode}: {said}")
         return dict(json.loads(output.splitlines()[-1]))
 
 
