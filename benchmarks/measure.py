@@ -46,6 +46,11 @@ def apart(function: str, **values: Any) -> dict[str, Any]:
     """Call `module:function` in a new process and return what it returns (a dict), `peak_mb` and the `events` it logged."""
     if inside:
         return {**_call(function, json.dumps(values, default=str)), "events": {}, "peak_mb": peak_megabytes()}
+    return alone(function, **values)
+
+
+def alone(function: str, **values: Any) -> dict[str, Any]:
+    """Do the same in a new process in any case: for what leaves traces in its process, as yfinance's cache does."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measure", function, json.dumps(values, default=str)],
         cwd=_ROOT,

@@ -63,7 +63,7 @@ EXPECTED = (
         ("unshared", "planned-once", "0-99"),
         ("overwriting", "I1", "0-99"),
         ("forgetful", "I3", "0-199"),
-        ("overlapping", "I5", "0-199"),
+        ("overlapping", "I2", "0-399"),
     ],
 )
 def test_a_fleet_with_one_safeguard_less_is_found_out(mutant: str, rule: str, seeds: str) -> None:
