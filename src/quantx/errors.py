@@ -12,7 +12,8 @@
     │       └── MalformedPayload  the vendor sent something that is not what was asked for
     ├── LakeError                 the object store or a table
     │   └── DamagedObject         an object is missing or is not what was stored
-    ├── StateError                PostgreSQL
+    ├── StateError                PostgreSQL can't be reached
+    │   └── RefusedStatement      PostgreSQL refuses a statement: a mistake of ours
     └── QueueError                the queue
 
 Retries look at the class, never at the text.
@@ -87,7 +88,11 @@ class DamagedObject(LakeError):
 
 
 class StateError(QuantxError):
-    """PostgreSQL could not be reached or refused the statement."""
+    """PostgreSQL could not be reached, or ended the connection."""
+
+
+class RefusedStatement(StateError):
+    """PostgreSQL refused the statement; asking again gives the same."""
 
 
 class QueueError(QuantxError):

@@ -75,7 +75,10 @@ class LakeTable:
     def _round_of(self, delta: DeltaTable) -> int:
         """Return the last round of the handle's version; delta-rs reads the whole log for it, so it is remembered."""
         if self._round is None or self._round[0] != delta.version():
-            self._round = delta.version(), delta.transaction_version(_APP) or 0
+            try:
+                self._round = delta.version(), delta.transaction_version(_APP) or 0
+            except (DeltaError, OSError) as error:
+                raise LakeError(f"cannot read the log of the table {self.url}: {error}") from error
         return self._round[1]
 
     def scan(self) -> pl.LazyFrame:
@@ -83,9 +86,11 @@ class LakeTable:
         delta = self.refresh()
         if delta is None:
             return self.table.empty().lazy()
-        return pl.scan_delta(delta, storage_options=self._location.delta_options or None).select(
-            list(self.table.schema)
-        )
+        try:
+            rows = pl.scan_delta(delta, storage_options=self._location.delta_options or None)
+        except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+            raise LakeError(f"cannot read the table {self.url}: {error}") from error
+        return rows.select(list(self.table.schema))
 
     def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
         """Return the current rows (those of `where`); LakeError where a file is missing or damaged."""

@@ -28,9 +28,10 @@ from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 log = structlog.get_logger()
 
 _DATASET = "bars"
-# Bounds a round's memory: 30 replies of 20 years (150,000 rows), or all of a daily update of 5,000 symbols. As much is
-# worth a round while there is still something to fetch.
+# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or most of a daily update of 5,000 symbols. As many
+# bytes are worth a round while there is still something to fetch.
 _ROUND_BYTES = 18_000_000
+_ROUND_REPLIES = 4000
 _MOST_FILES = 24  # per partition, before they are folded into one
 _TAIL_SESSIONS = 10
 _HOT_DAYS = 45
@@ -68,7 +69,8 @@ def _next_round(platform: Platform) -> int | None:
         return unfinished
     if rounds.waiting()[0] == 0:
         return None
-    return rounds.start(_DATASET, max(table.committed_round() for table in platform.tables.values()), _ROUND_BYTES)
+    above = max(table.committed_round() for table in platform.tables.values())
+    return rounds.start(_DATASET, above, _ROUND_BYTES, _ROUND_REPLIES)
 
 
 def _curate_round(platform: Platform, round_id: int) -> int:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from quantx.errors import DamagedObject, LakeError, QueueError, StateError
+from quantx.errors import DamagedObject, LakeError, QueueError, RefusedStatement, StateError
 from quantx.pipeline.runtime import Runtime
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Patience:
         while True:
             try:
                 return call()
-            except DamagedObject:
+            except (DamagedObject, RefusedStatement):
                 raise
             except (StateError, QueueError, LakeError) as error:
                 now = self._runtime.monotonic()

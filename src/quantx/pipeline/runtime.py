@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 _TICK = 0.1
+_SWITCH = 0.0005  # seconds
 
 
 class Runtime(Protocol):
@@ -54,6 +56,8 @@ class Threads:
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
+        # Requests start on time although the curator computes beside them; Python lets a thread go on for 5 ms.
+        sys.setswitchinterval(_SWITCH)
 
     @property
     def stopping(self) -> bool:

@@ -97,7 +97,7 @@ class Turns:
         self._slots: deque[tuple[datetime, float]] = deque()  # with the doubt that was reserved for
         self._known_at = -math.inf
         self._answer = 0.0  # seconds that the state's last answer took
-        self._closed = False
+        self.closed = False  # the vendor has refused, or has no turns soon
 
     def take(self, patience: Patience) -> bool:
         """Wait for a turn; False where the vendor has none soon or is closed, or the worker is to stop."""
@@ -118,8 +118,8 @@ class Turns:
                         self._unreserved += 1
                     break
                 if now <= self._known_at + _FRESH:
-                    return not self._closed
-            if self._closed:
+                    return not self.closed
+            if self.closed:
                 return False
         return False
 
@@ -129,7 +129,7 @@ class Turns:
 
     def close(self) -> None:
         """Give no more turns: the vendor has refused a request."""
-        self._closed = True
+        self.closed = True
 
     def _translated(self, slot: datetime, doubt: float) -> tuple[float, float]:
         """Return when a slot certainly has begun, and until when it may be used."""
@@ -137,7 +137,7 @@ class Turns:
         return certain, math.inf if self._quota is None else earliest + doubt + self._quota.tolerance
 
     def _next_slot(self, patience: Patience) -> tuple[datetime, float] | None:
-        while not self._closed:
+        while not self.closed:
             with self._lock:
                 if self._slots:
                     return self._slots.popleft()
@@ -154,10 +154,10 @@ class Turns:
         try:
             slots = patience.insist(lambda: self._ask(count, doubt))
         except StateError:
-            self._closed = True
+            self.closed = True
             raise
         if slots is None:
-            self._closed = True
+            self.closed = True
             return
         with self._lock:
             self._unreserved += count - len(slots.starts)
@@ -172,11 +172,11 @@ class Turns:
 
     def _is_open(self) -> bool:
         now = self._runtime.monotonic()
-        if not self._closed and now + self._look_ahead() > self._known_at + _FRESH:
+        if not self.closed and now + self._look_ahead() > self._known_at + _FRESH:
             try:
-                self._closed = self._quotas.closed_for(self._source) > 0 or self._closed
+                self.closed = self._quotas.closed_for(self._source) > 0 or self.closed
             except StateError:
-                self._closed = True  # nobody knows: the task goes back, and comes when the state does
+                self.closed = True  # nobody knows: the task goes back, and comes when the state does
             self._known_at = now
             self._answer = self._runtime.monotonic() - now
-        return not self._closed
+        return not self.closed

@@ -14,7 +14,7 @@ import structlog
 from ulid import ULID
 
 from quantx.core.model import FetchTask
-from quantx.errors import LakeError, ProviderError, QueueError, RateLimited, StateError
+from quantx.errors import LakeError, ProviderError, QueueError, RateLimited, RefusedStatement, StateError
 from quantx.pipeline import curate, report
 from quantx.pipeline.leases import Leases
 from quantx.pipeline.patience import Patience
@@ -51,6 +51,7 @@ class Worker:
         self._patience = Patience(self.runtime, _OUTAGE_SECONDS)
         self._time = StateTime()
         self._topped_up_at = self.runtime.monotonic()
+        self._refused_by: set[str] = set()  # vendors that have not answered since
 
     def run(
         self, *, task_ids: Sequence[int] | None = None, until_empty: bool = True, time_budget: float | None = None
@@ -165,39 +166,49 @@ class Worker:
         return [outcome or Outcome(task) for task, outcome in zip(tasks, outcomes, strict=True)]
 
     def _fetch(self, task: FetchTask, turns: Turns) -> Outcome:
+        source = task.series.source
         try:
             if not turns.take(self._patience):
                 return Outcome(task)
         except StateError:
             return Outcome(task)
         self.progress.requests += 1
-        provider = self.platform.providers[task.series.source]
         try:
-            return Outcome(task, payload=provider.fetch(task.series.symbol, task.window))
+            payload = self.platform.providers[source].fetch(task.series.symbol, task.window)
+            if not turns.closed:  # else it was asked before the refusal
+                self._note_answer(source)
+            return Outcome(task, payload=payload)
         except RateLimited as error:
             turns.close()
-            close_vendor(self.platform, task.series.source, error)
+            self._refused_by.add(source)
+            close_vendor(self.platform, source, error)
             return Outcome(task, error=error)
         except ProviderError as error:
             return Outcome(task, error=error)
         except Exception as error:  # a mistake in one vendor's adapter must not stop the others' work
-            log.exception("provider.broken", source=task.series.source, symbol=task.series.symbol)
-            return Outcome(
-                task, error=ProviderError(f"the adapter of {task.series.source} failed with {type(error).__name__}")
-            )
+            log.exception("provider.broken", source=source, symbol=task.series.symbol)
+            return Outcome(task, error=ProviderError(f"the adapter of {source} failed with {type(error).__name__}"))
+
+    def _note_answer(self, source: str) -> None:
+        """After a refusal: tell the fleet that the vendor answers again."""
+        if source in self._refused_by:
+            self._refused_by.discard(source)
+            with contextlib.suppress(StateError):  # the next refusal costs more than it should
+                self.platform.state.quotas.accept(source)
 
     def _curate_beside(self) -> None:
         """Curate while others are fetched, when enough has landed."""
         try:
             self._curate(everything=False)
+        except RefusedStatement:
+            raise
         except (StateError, LakeError) as error:
             log.warning("curator.interrupted", error=str(error))
 
     def _curate(self, *, everything: bool) -> None:
         """Take the curator's role where it is free, when enough has landed or nothing is left to fetch."""
-        self.progress.rows += curate.curate_landed(
-            self.platform, everything=everything, stopping=lambda: self.runtime.stopping
-        )
+        rows = curate.curate_landed(self.platform, everything=everything, stopping=lambda: self.runtime.stopping)
+        self.progress.rows += rows  # now: another thread may have curated meanwhile
         report.report_ended_runs(self.platform)
         self.on_progress(self.progress)
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quantx.errors import ConfigError, StateError
+from quantx.errors import ConfigError, RefusedStatement, StateError
 from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
 from quantx.state.protocol import Row
@@ -94,8 +94,10 @@ class Database:
                 yield connection
         except PoolTimeout as error:
             raise StateError(f"PostgreSQL gives no connection: {error}") from error
-        except psycopg.Error as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # also deadlocks, which may be repeated
             raise StateError(f"PostgreSQL: {_first_line(error)}") from error
+        except psycopg.Error as error:
+            raise RefusedStatement(f"PostgreSQL: {_first_line(error)}") from error
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run a named statement (`file.name`) in a transaction of its own and return its rows."""

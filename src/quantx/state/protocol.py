@@ -273,7 +273,7 @@ class Rounds(Protocol):
         """Return the round that was begun and not finished."""
         ...
 
-    def start(self, dataset: str, above: int, most_bytes: int) -> int:
+    def start(self, dataset: str, above: int, most_bytes: int, most_replies: int) -> int:
         """Begin a round with the oldest waiting reply of each series, up to `most_bytes`, but at least one.
 
         Its number is above all rounds of this state and above `above`, the last one that the lake has seen.
@@ -330,9 +330,13 @@ class Quotas(Protocol):
     def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
         """Leave a vendor alone that has refused without saying for how long.
 
-        It is `first` seconds, and twice as long after each further refusal, up to `longest`, until replies land again.
+        It is `first` seconds, and twice as long after each further refusal, up to `longest`, until it answers again.
         Where the vendor is left alone already, nothing changes: the request was under way when it was closed.
         """
+        ...
+
+    def accept(self, source: str) -> None:
+        """Note that a vendor has answered: its refusals are not in a row any more."""
         ...
 
     def closed_for(self, source: str) -> float:

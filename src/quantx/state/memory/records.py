@@ -108,7 +108,7 @@ class QuotaRecord:
 
     slots: list[datetime] = field(default_factory=list)
     closed_until: datetime | None = None
-    refusals: int = 0  # without a time to wait, since replies landed
+    refusals: int = 0  # in a row, without a time to wait
     reason: str | None = None
 
 

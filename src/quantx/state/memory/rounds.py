@@ -30,7 +30,7 @@ class MemoryRounds:
             begun = [r.id for r in self._records.rounds.values() if r.dataset == dataset and not r.finished]
             return min(begun, default=None)
 
-    def start(self, dataset: str, above: int, most_bytes: int) -> int:
+    def start(self, dataset: str, above: int, most_bytes: int, most_replies: int) -> int:
         """Begin a round with the oldest waiting reply of each series; the one that is unfinished goes first."""
         with self._records.lock:
             unfinished = self.unfinished(dataset)
@@ -39,7 +39,7 @@ class MemoryRounds:
             number = max([above, *self._records.rounds]) + 1
             self._records.rounds[number] = RoundRecord(number, dataset)
             taken = 0
-            for landing in self._oldest(dataset):
+            for landing in self._oldest(dataset)[:most_replies]:
                 if taken >= most_bytes and taken:
                     break
                 landing.round_id = number

@@ -125,9 +125,6 @@ class MemoryTasks:
                         *place, reply.fetched_at, reply.size, reply.malformed, landed_at=self._records.clock.now()
                     )
                 )
-            quota, now = self._records.quotas.get(raw.source), self._records.clock.now()
-            if landed and quota is not None and (quota.closed_until or now) <= now:
-                quota.refusals = 0
             return set(landed)
 
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:

@@ -42,6 +42,10 @@ class PostgresQuotas:
         """Leave a vendor alone that has refused without saying for how long."""
         self._database.rows("quotas.refuse", source=source, first=first, longest=longest, reason=reason)
 
+    def accept(self, source: str) -> None:
+        """Note that a vendor has answered: its refusals are not in a row any more."""
+        self._database.rows("quotas.accept", source=source)
+
     def closed_for(self, source: str) -> float:
         """Return for how many more seconds the vendor is left alone, 0 where it is not."""
         rows = self._database.rows("quotas.closed_for", source=source)

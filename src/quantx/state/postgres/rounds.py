@@ -27,14 +27,18 @@ class PostgresRounds:
         rows = self._database.rows("rounds.unfinished_round", dataset=dataset)
         return rows[0]["id"] if rows else None
 
-    def start(self, dataset: str, above: int, most_bytes: int) -> int:
+    def start(self, dataset: str, above: int, most_bytes: int, most_replies: int) -> int:
         """Begin a round with the oldest waiting reply of each series."""
         with self._database.transaction() as connection:
             begun = run(connection, "rounds.unfinished_round", {"dataset": dataset})
             if begun:  # a second one beside it might be committed before it
                 return int(begun[0]["id"])
             round_id: int = run(connection, "rounds.start_round", {"dataset": dataset, "above": above})[0]["id"]
-            run(connection, "rounds.fill_round", {"round_id": round_id, "dataset": dataset, "bytes": most_bytes})
+            run(
+                connection,
+                "rounds.fill_round",
+                {"round_id": round_id, "dataset": dataset, "bytes": most_bytes, "replies": most_replies},
+            )
         return round_id
 
     def landings(self, round_id: int) -> list[Landing]:

@@ -102,8 +102,6 @@ class PostgresTasks:
                 "tasks.land",
                 {"raw_id": raw_id, "fences": [r.task.fence for r in good], **_replies(good)},
             )
-            if landed:
-                run(connection, "tasks.forget_refusals", {"source": raw.source})
             if bad:
                 why = {"why": [r.malformed for r in bad]}
                 run(connection, "tasks.land_evidence", {"raw_id": raw_id, **why, **_replies(bad)})

@@ -24,6 +24,9 @@ on conflict (source) do update set
     refusals = q.refusals + 1, reason = excluded.reason
 where q.closed_until <= clock_timestamp();
 
+-- name: accept
+update quota set refusals = 0 where source = %(source)s and refusals > 0 and closed_until <= clock_timestamp();
+
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota
 where source = %(source)s and closed_until > clock_timestamp();

@@ -12,15 +12,17 @@ insert into rounds (id, dataset) overriding system value
 select greatest(coalesce(max(id), 0), %(above)s) + 1, %(dataset)s from rounds returning id;
 
 -- name: fill_round
--- Give the oldest open reply of each series to the round, up to %(bytes)s: a series' replies are curated in their order.
+-- Give the oldest open reply of each series to the round, up to %(bytes)s and %(replies)s of them: a series' replies are
+-- curated in their order.
 with oldest as (
     select distinct on (source, timeframe, symbol, malformed is null) id, fetched_at, bytes from landings
     where round_id is null and dataset = %(dataset)s
     order by source, timeframe, symbol, malformed is null, fetched_at, id
 ), summed as (
-    select id, sum(bytes) over (order by fetched_at, id) - bytes as before from oldest
+    select id, sum(bytes) over (order by fetched_at, id) - bytes as before,
+        row_number() over (order by fetched_at, id) as place from oldest
 )
-update landings set round_id = %(round_id)s where id in (select id from summed where before < %(bytes)s);
+update landings set round_id = %(round_id)s where id in (select id from summed where before < %(bytes)s and place <= %(replies)s);
 
 -- name: round_landings
 select r.path, l.raw_row, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,

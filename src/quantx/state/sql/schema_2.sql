@@ -14,7 +14,7 @@ alter table series add column refused boolean not null default false;  -- the la
 
 alter table quota
     add column slots timestamptz[] not null default '{}',  -- the last requests that were given out, as many as one stretch has
-    add column refusals integer not null default 0,        -- without a time to wait, since replies landed
+    add column refusals integer not null default 0,        -- in a row, without a time to wait
     drop column next_slot;
 
 -- Reserve up to `wanted` requests, those that may start within `patience`. Each starts a gap after the one before it and

@@ -146,9 +146,6 @@ insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symb
 select %(raw_id)s, raw_row, id, source, dataset, timeframe, symbol, fetched_at, bytes from landed
 returning task_id;
 
--- name: forget_refusals
-update quota set refusals = 0 where source = %(source)s and refusals > 0 and closed_until <= clock_timestamp();
-
 -- name: land_evidence
 -- Record replies that can't be read; they do not move their tasks on.
 insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes, malformed)
