@@ -66,7 +66,7 @@ def test_many_may_open_a_new_database_at_the_same_time(empty_database_url: str) 
 def test_a_program_that_is_too_old_refuses_the_database(database: Database, empty_database_url: str) -> None:
     with database.transaction() as connection:
         connection.execute("insert into schema_version (version) values (99)")
-    with pytest.raises(StateError, match=r"schema version 99.*update the program"):
+    with pytest.raises(ConfigError, match=r"schema version 99.*update the program"):
         Database(empty_database_url)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Annotated, Any
@@ -34,6 +37,9 @@ from quantx.state.protocol import UNFINISHED, Plan
 Source = Annotated[str, typer.Option(help="The vendor to ask.")]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars.")]
 EnqueueOnly = Annotated[bool, typer.Option("--enqueue-only", help="Plan and enqueue; leave the work to `quantx work`.")]
+
+
+_OPENING = 30.0  # seconds that a worker without a time budget waits for the state and the lake
 
 
 def register(app: typer.Typer) -> None:
@@ -128,12 +134,19 @@ def work(
     Example: quantx work --until-empty --time-budget 1440
     """
     settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)
-    with open_platform(settings, patience=0.8 * (time_budget or 0)) as platform:
-        done, _ = _drain(platform, until_empty=until_empty, time_budget=time_budget)
+    begun = time.monotonic()
+    with open_platform(settings, patience=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
+        left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
+        done = _drain(platform, until_empty=until_empty, time_budget=left)
+        stopped = platform.runtime.stopping
     out.print(
         f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks"
     )
-    return 1 if done.failed else 0
+    code = 1 if done.failed else 0
+    if stopped:  # a request that hangs must not keep the process from ending
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def curate(use_local: UseLocal = False) -> int:
@@ -173,8 +186,8 @@ def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool
     return _summarize(platform, plan, json=json)
 
 
-def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: Any) -> tuple[Progress, bool]:
-    """Run a worker in this process and show its progress; return it, and whether a signal ended it."""
+def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: Any) -> Progress:
+    """Run a worker in this process and show its progress; return it."""
     from quantx.pipeline.work import Worker
 
     with work_progress() as display:
@@ -186,8 +199,7 @@ def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: 
 
         worker = Worker(platform, on_progress=show)
         with _stops_on_signals(platform.runtime.stop):
-            done = worker.run(task_ids=task_ids, **how)
-    return done, platform.runtime.stopping
+            return worker.run(task_ids=task_ids, **how)
 
 
 def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:

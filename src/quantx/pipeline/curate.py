@@ -43,15 +43,14 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
     Does nothing where another process has the role, or where too little has landed and `everything` is false. Ends
     after the round in which `stopping` turns true.
     """
-    landings, size = platform.state.rounds.waiting()
-    if landings == 0 or (size < _ROUND_BYTES and not everything):
+    if stopping() or not _is_worth_it(platform, everything):
         return 0
     rows = 0
     with platform.state.exclusive("curator") as mine:
         if mine is None:
             return 0
         confirm_lake(platform.location, platform.state)
-        while round_id := _next_round(platform):
+        while _is_worth_it(platform, everything) and (round_id := _next_round(platform)):
             rows += _curate_round(platform, round_id)
             if stopping():
                 break
@@ -59,6 +58,11 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
         if everything and not stopping():
             _fold(platform)
     return rows
+
+
+def _is_worth_it(platform: Platform, everything: bool) -> bool:
+    landings, size = platform.state.rounds.waiting()
+    return landings > 0 and (everything or size >= _ROUND_BYTES)
 
 
 def _next_round(platform: Platform) -> int | None:
@@ -95,7 +99,10 @@ def _curate_round(platform: Platform, round_id: int) -> int:
     if not committed[BARS_1D.name] and platform.tables[BARS_1D.name].committed_round() >= round_id:
         bars = _first_try(platform, [rows.bars for rows in parts.values()], {item.raw for item in read})
     results = [r for s, items in by_source.items() for r in _task_results(s, items, parts[s], bars, rejected)]
-    results += [TaskResult(x.task_id, "pending", "DamagedObject", why) for x, why in lost if x.malformed is None]
+    for landing, why in lost:
+        if landing.malformed is None:
+            again = landing.attempts + 1 < platform.settings.max_attempts
+            results.append(TaskResult(landing.task_id, "pending" if again else "failed", "DamagedObject", why))
     facts = [f for s, items in by_source.items() for f in _series_facts(s, items, parts[s])]
     platform.state.rounds.finish(round_id, results, facts, _hot_bars(bars))
     log.info(

@@ -36,11 +36,11 @@ class Patience:
         while True:
             try:
                 return call()
-            except (DamagedObject, RefusedStatement):
-                raise
             except (StateError, QueueError, LakeError) as error:
                 now = self._runtime.monotonic()
-                if now >= end:
+                if now >= end or any(
+                    isinstance(e, (DamagedObject, RefusedStatement)) for e in (error, error.__cause__)
+                ):
                     raise
                 log.warning("outage", error=str(error), seconds=round(now - begun, 1))
                 if self._runtime.wait(min(pause * random.uniform(0.5, 1), end - now)):

@@ -153,9 +153,9 @@ def _send_messages(platform: Platform, left: dict[int, str]) -> None:
 
 
 def _forget(platform: Platform, left: dict[int, str], sent: Sequence[int]) -> None:
+    platform.state.tasks.sent(sent)
     for task_id in sent:
         del left[task_id]
-    platform.state.tasks.sent(sent)
 
 
 def _message(ticket: Ticket) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 _TICK = 0.1
-_SWITCH = 0.0005  # seconds
+_LAST_CALL = 2.0  # seconds
 
 
 class Runtime(Protocol):
@@ -46,7 +45,8 @@ class Runtime(Protocol):
     def repeating(self, seconds: float, call: Callable[[], None]) -> AbstractContextManager[None]:
         """Make a call every so many seconds beside the block; the block's end waits for the call under way.
 
-        An error of the call ends the repetition and is raised at the end of the block.
+        It waits a short time only where the worker is to stop. An error of the call ends the repetition and is raised
+        at the end of the block.
         """
         ...
 
@@ -56,8 +56,6 @@ class Threads:
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
-        # Requests start on time although the curator computes beside them; Python lets a thread go on for 5 ms.
-        sys.setswitchinterval(_SWITCH)
 
     @property
     def stopping(self) -> bool:
@@ -121,12 +119,14 @@ class Threads:
             except BaseException as error:  # noqa: BLE001 — raised below, in the caller's thread
                 errors.append(error)
 
-        thread = threading.Thread(target=repeat, name=getattr(call, "__name__", "repeat"), daemon=True)
+        thread = threading.Thread(target=repeat, name="repeat", daemon=True)
         thread.start()
         try:
             yield
         finally:
             over.set()
-            thread.join()
+            while thread.is_alive() and not self.stopping:
+                thread.join(_TICK)
+            thread.join(_LAST_CALL)
         if errors:
             raise errors[0]

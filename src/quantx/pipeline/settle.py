@@ -98,13 +98,18 @@ def settle(
         landed = _land(platform, source, kept, patience)
         progress.landed += len(landed)
         _delete(platform, leases.let_go([o.task for o, _ in kept if o.task.id in landed]), patience)
+    back = [o for o in outcomes if isinstance(o.error, RateLimited) or (o.error is None and o.payload is None)]
+    groups: dict[tuple[str, str | None], list[FetchTask]] = defaultdict(list)
+    for outcome in back:
+        groups[outcome.task.series.source, str(outcome.error) if outcome.error else None].append(outcome.task)
+    for (source, why), tasks in groups.items():
+        progress.last_error = why or progress.last_error
+        _put_back(platform, source, tasks, why, leases, patience, at_once=stopping)
     for outcome in outcomes:
-        if isinstance(outcome.error, RateLimited) or (outcome.error is None and outcome.payload is None):
-            progress.last_error = str(outcome.error) if outcome.error else progress.last_error
-            _put_back(platform, outcome, leases, patience, at_once=stopping)
-        elif outcome.error is not None:
+        if outcome.error is not None and outcome not in back:
             progress.last_error = str(outcome.error)
-            progress.failed += _count_failure(platform, outcome.task, outcome.error, leases, patience)
+            given_up = _count_failure(platform, outcome.task, outcome.error, leases, patience)
+            progress.failed += given_up  # now: the other batch counts, too
 
 
 def _land(platform: Platform, source: str, kept: Sequence[tuple[Outcome, Payload]], patience: Patience) -> set[int]:
@@ -132,15 +137,22 @@ def _delete(platform: Platform, done: Sequence[Message], patience: Patience) -> 
         log.warning("message.lease_lost", messages=deleted.count(False))
 
 
-def _put_back(platform: Platform, outcome: Outcome, leases: Leases, patience: Patience, *, at_once: bool) -> None:
-    """Return a task to the queue until its vendor is open again; no failure is counted."""
-    task = outcome.task
-    why, asked = (str(outcome.error), 1) if outcome.error else (None, 0)
-    delay = 0.0 if at_once else patience.insist(partial(platform.state.quotas.closed_for, task.series.source))
+def _put_back(
+    platform: Platform,
+    source: str,
+    tasks: Sequence[FetchTask],
+    why: str | None,
+    leases: Leases,
+    patience: Patience,
+    *,
+    at_once: bool,
+) -> None:
+    """Return tasks to the queue until their vendor is open again; no failure is counted."""
+    delay = 0.0 if at_once else patience.insist(lambda: platform.state.quotas.closed_for(source))
     if not at_once and delay == 0:  # open, but others have the next turns
         delay = platform.settings.lease_seconds * random.uniform(0.3, 0.7)
-    held = leases.let_go([task])
-    patience.insist(lambda: platform.state.tasks.release([task], delay, why, asked))
+    held = leases.let_go(tasks)
+    patience.insist(lambda: platform.state.tasks.release(tasks, delay, why, requests=int(why is not None)))
     if held:
         patience.insist(lambda: platform.queue.extend(held, delay))
 

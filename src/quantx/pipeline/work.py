@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ from quantx.pipeline.settle import Outcome, Progress, close_vendor, settle
 from quantx.pipeline.turns import StateTime, Turns
 from quantx.queues import messages
 from quantx.queues.protocol import Message
-from quantx.state.protocol import UNFINISHED
 
 log = structlog.get_logger()
 
@@ -32,7 +32,8 @@ _IDLE_SECONDS = 0.2
 _CURATE_SECONDS = 0.5  # between two looks whether enough has landed
 _TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # that an outage may last where there is no time budget
-_CLAIMING = 0.8  # of the time budget; the rest is for finishing
+_CLAIMING, _FINISHING = 0.8, 0.95  # of the time budget: until when tasks are claimed, and an outage is waited out
+_SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time although the curator computes beside them
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is told to stop
 
@@ -59,23 +60,27 @@ class Worker:
         """Work until all of `task_ids` have ended, or else until nothing is left to do.
 
         Stops claiming at 80 % of `time_budget` (seconds) or when told to stop, finishes what it holds, and curates what
-        has landed. An outage of the state, the queue or the lake is waited out up to then, or for a minute without a
+        has landed. An outage of the state, the queue or the lake is waited out up to 95 %, or for a minute without a
         budget; then its error is raised. What was fetched is kept in memory meanwhile.
         """
-        end = None if time_budget is None else self.runtime.monotonic() + _CLAIMING * time_budget
-        self._patience = Patience(self.runtime, _OUTAGE_SECONDS, end)
-        with self.runtime.repeating(_CURATE_SECONDS, self._curate_beside):
+        end, last = (
+            None if time_budget is None else self.runtime.monotonic() + share * time_budget
+            for share in (_CLAIMING, _FINISHING)
+        )
+        self._patience = Patience(self.runtime, _OUTAGE_SECONDS, last)
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        with self.runtime.repeating(_CURATE_SECONDS, partial(self._curate_beside, end)):
             lanes = min(_LANES, self.platform.settings.max_workers)
             while not self._is_over(end):
                 worked = self.runtime.together([partial(self._drain, end, lanes)] * lanes, lanes, _GRACE)
                 if any(worked):
                     continue
-                self._patience.insist(partial(self._curate, everything=True))
+                self._patience.insist(partial(self._curate, everything=True, end=end))
                 if self._patience.insist(partial(self._nothing_left, task_ids, until_empty)):
                     return self.progress
                 self._patience.insist(self._resend_lost)
                 self.runtime.wait(_IDLE_SECONDS)
-        self._curate(everything=True)
+        self._curate(everything=True, end=last)
         return self.progress
 
     def _is_over(self, end: float | None) -> bool:
@@ -192,22 +197,22 @@ class Worker:
     def _note_answer(self, source: str) -> None:
         """After a refusal: tell the fleet that the vendor answers again."""
         if source in self._refused_by:
-            self._refused_by.discard(source)
-            with contextlib.suppress(StateError):  # the next refusal costs more than it should
-                self.platform.state.quotas.accept(source)
+            with contextlib.suppress(StateError):  # the next answer tells
+                if self.platform.state.quotas.accept(source):
+                    self._refused_by.discard(source)
 
-    def _curate_beside(self) -> None:
+    def _curate_beside(self, end: float | None) -> None:
         """Curate while others are fetched, when enough has landed."""
         try:
-            self._curate(everything=False)
+            self._curate(everything=False, end=end)
         except RefusedStatement:
             raise
         except (StateError, LakeError) as error:
             log.warning("curator.interrupted", error=str(error))
 
-    def _curate(self, *, everything: bool) -> None:
+    def _curate(self, *, everything: bool, end: float | None) -> None:
         """Take the curator's role where it is free, when enough has landed or nothing is left to fetch."""
-        rows = curate.curate_landed(self.platform, everything=everything, stopping=lambda: self.runtime.stopping)
+        rows = curate.curate_landed(self.platform, everything=everything, stopping=partial(self._is_over, end))
         self.progress.rows += rows  # now: another thread may have curated meanwhile
         report.report_ended_runs(self.platform)
         self.on_progress(self.progress)
@@ -215,8 +220,7 @@ class Worker:
     def _nothing_left(self, task_ids: Sequence[int] | None, until_empty: bool) -> bool:
         if task_ids is None and not until_empty:
             return False
-        states = self.platform.state.tasks.count(task_ids)
-        return not any(states.get(state) for state in UNFINISHED)
+        return not self.platform.state.tasks.any_unfinished(task_ids)
 
     def _resend_lost(self) -> None:
         """Send again what has no message any more, and what the outbox still holds."""

@@ -65,13 +65,13 @@ class Database:
             min_size=0,
             max_size=connections,
             open=True,
-            timeout=15,
+            timeout=_PATIENCE / 2,
             check=ConnectionPool.check_connection,
         )
         try:
             self._say_if_unreachable()
             self._migrate()
-        except StateError:
+        except (StateError, ConfigError):
             self.close()
             raise
 
@@ -82,7 +82,7 @@ class Database:
 
     def close(self) -> None:
         """Close the pool, and the embedded server where nobody else uses it."""
-        self._pool.close()
+        self._pool.close(timeout=1)
         if self._embedded is not None:
             self._embedded.stop_if_unused()
 
@@ -94,10 +94,10 @@ class Database:
                 yield connection
         except PoolTimeout as error:
             raise StateError(f"PostgreSQL gives no connection: {error}") from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # also deadlocks, which may be repeated
-            raise StateError(f"PostgreSQL: {_first_line(error)}") from error
-        except psycopg.Error as error:
+        except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError) as error:
             raise RefusedStatement(f"PostgreSQL: {_first_line(error)}") from error
+        except psycopg.Error as error:  # also deadlocks, and a server that is read-only during a fail-over
+            raise StateError(f"PostgreSQL: {_first_line(error)}") from error
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run a named statement (`file.name`) in a transaction of its own and return its rows."""
@@ -142,7 +142,7 @@ class Database:
             ).fetchone()
             version = found["version"] if found else 0
             if version > _SCHEMA_VERSION:
-                raise StateError(
+                raise ConfigError(
                     f"the database has schema version {version}, this program knows {_SCHEMA_VERSION}; update the program"
                 )
             for step in range(version + 1, _SCHEMA_VERSION + 1):

@@ -94,6 +94,7 @@ class Landing:
     window: Window
     fetched_at: datetime
     malformed: str | None
+    attempts: int  # failures of its task so far
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,10 @@ class Tasks(Protocol):
         """Return how many tasks (of `ids`, or all) are in each state; states without tasks are absent."""
         ...
 
+    def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
+        """Tell whether one of these tasks, or of all, has not ended."""
+        ...
+
     def dead(self) -> int:
         """Return how many tasks were given up and not retried."""
         ...
@@ -335,8 +340,8 @@ class Quotas(Protocol):
         """
         ...
 
-    def accept(self, source: str) -> None:
-        """Note that a vendor has answered: its refusals are not in a row any more."""
+    def accept(self, source: str) -> bool:
+        """Note that a vendor has answered: its refusals are not in a row any more. False while it is left alone."""
         ...
 
     def closed_for(self, source: str) -> float:

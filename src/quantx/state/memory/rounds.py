@@ -76,7 +76,7 @@ class MemoryRounds:
     def _shown(self, landing: LandingRecord) -> Landing:
         task = self._records.tasks[landing.task_id]
         place = (landing.path, landing.row, task.id, task.run_id, task.series, task.window)
-        return Landing(*place, landing.fetched_at, landing.malformed)
+        return Landing(*place, landing.fetched_at, landing.malformed, task.attempts)
 
     def _end_task(self, result: TaskResult) -> None:
         task = self._records.tasks[result.task_id]

@@ -118,12 +118,14 @@ class MemoryQuotas:
                 row.closed_until = self._records.in_(min(first * 2**row.refusals, longest))
                 row.refusals, row.reason = row.refusals + 1, reason
 
-    def accept(self, source: str) -> None:
-        """Note that a vendor has answered: its refusals are not in a row any more."""
+    def accept(self, source: str) -> bool:
+        """Note that a vendor has answered: its refusals are not in a row any more. False while it is left alone."""
         with self._records.lock:
-            row, now = self._records.quotas.get(source), self._records.clock.now()
-            if row is not None and (row.closed_until is None or row.closed_until <= now):
-                row.refusals = 0
+            row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
+            if row.closed_until is not None and row.closed_until > now:
+                return False
+            row.refusals = 0
+            return True
 
     def closed_for(self, source: str) -> float:
         """Return for how many more seconds the vendor is left alone."""

@@ -92,6 +92,7 @@ class MemoryTasks:
             for task in sorted([*named, *self._urgent(named)], key=lambda t: (t.kind != "daily", t.id)):
                 if len(held) < most and self._can_be_claimed(task, owner):
                     held.append(self._lease(task, owner, lease))
+                    self._take_from_lapsed(task)
             settled = frozenset(t.id for t in named if t.state in ("landed", "done", "failed"))
             return Claim(tuple(held), settled, frozenset(i for i in ids if i not in tasks))
 
@@ -178,6 +179,11 @@ class MemoryTasks:
                     counted[task.state] = counted.get(task.state, 0) + 1
         return counted
 
+    def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
+        """Tell whether one of these tasks, or of all, has not ended."""
+        with self._records.lock:
+            return any(self.count(ids).get(state) for state in UNFINISHED)
+
     def dead(self) -> int:
         """Return how many tasks were given up and not retried."""
         with self._records.lock:
@@ -236,6 +242,13 @@ class MemoryTasks:
             for task in self._records.tasks.values()
             if task.kind == "daily" and task.state == "pending" and task.not_before <= now and task.id not in names
         ]
+
+    def _take_from_lapsed(self, claimed: TaskRecord) -> None:
+        """Whose lease of another task of the series has run out must not come back to it."""
+        for task in self._records.tasks.values():
+            if task.series == claimed.series and task.id != claimed.id and task.state == "leased":
+                task.becomes("pending", self._records.clock.now())
+                task.fence, task.lapses = task.fence + 1, task.lapses + 1
 
     def _can_be_claimed(self, task: TaskRecord, owner: str) -> bool:
         now = self._records.clock.now()

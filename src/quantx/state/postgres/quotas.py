@@ -8,7 +8,7 @@ from quantx.state.protocol import Row, Slots
 
 
 class PostgresQuotas:
-    """One row per vendor: the batch of requests that is being given out, and until when the vendor is left alone."""
+    """One row per vendor: the last requests that were given out, and until when the vendor is left alone."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,9 +42,9 @@ class PostgresQuotas:
         """Leave a vendor alone that has refused without saying for how long."""
         self._database.rows("quotas.refuse", source=source, first=first, longest=longest, reason=reason)
 
-    def accept(self, source: str) -> None:
-        """Note that a vendor has answered: its refusals are not in a row any more."""
-        self._database.rows("quotas.accept", source=source)
+    def accept(self, source: str) -> bool:
+        """Note that a vendor has answered: its refusals are not in a row any more. False while it is left alone."""
+        return bool(self._database.rows("quotas.accept", source=source))
 
     def closed_for(self, source: str) -> float:
         """Return for how many more seconds the vendor is left alone, 0 where it is not."""

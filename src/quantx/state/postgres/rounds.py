@@ -53,6 +53,7 @@ class PostgresRounds:
                 window=Window(row["window_start"], row["window_end"]),
                 fetched_at=row["fetched_at"],
                 malformed=row["malformed"],
+                attempts=row["attempts"],
             )
             for row in self._database.rows("rounds.round_landings", round_id=round_id)
         ]

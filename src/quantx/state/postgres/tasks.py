@@ -77,6 +77,7 @@ class PostgresTasks:
             run(connection, "tasks.one_claim_at_a_time", {})
             run(connection, "tasks.give_up_deadly", {**wanted, "lease": lease, "deadly": _DEADLY})
             rows = run(connection, "tasks.claim_tasks", {**wanted, "lease": lease, "most": most})
+            run(connection, "tasks.take_from_lapsed", {"ids": [row["id"] for row in rows]})
             states = {r["id"]: r["state"] for r in run(connection, "tasks.states_of", {"ids": list(ids)})}
         return Claim(
             held=tuple(_task(row) for row in rows),
@@ -135,6 +136,10 @@ class PostgresTasks:
         rows = self._database.rows("tasks.count_by_state", ids=None if ids is None else list(ids))
         return {row["state"]: row["tasks"] for row in rows}
 
+    def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
+        """Tell whether one of these tasks, or of all, has not ended."""
+        return bool(self._database.rows("tasks.any_unfinished", ids=None if ids is None else list(ids))[0]["any"])
+
     def dead(self) -> int:
         """Return how many tasks were given up and not retried."""
         return int(self._database.rows("tasks.count_dead")[0]["dead"])
@@ -159,6 +164,8 @@ def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Seq
     """Have the new tasks sent; where all tasks are those of one earlier run, drop the new one."""
     created = [row["id"] for row in rows if row["created"]]
     run(connection, "tasks.add_to_outbox", {"ids": created})
+    if not rows and new.kind == "manual":  # nothing to retry is no run
+        run(connection, "tasks.drop_run", {"id": new.id})
     ids, owners = tuple(sorted({row["id"] for row in rows})), {row["run_id"] for row in rows}
     if rows and not created and len(owners) == 1:
         run(connection, "tasks.drop_run", {"id": new.id})

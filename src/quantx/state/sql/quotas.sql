@@ -25,7 +25,7 @@ on conflict (source) do update set
 where q.closed_until <= clock_timestamp();
 
 -- name: accept
-update quota set refusals = 0 where source = %(source)s and refusals > 0 and closed_until <= clock_timestamp();
+update quota set refusals = 0 where source = %(source)s and closed_until <= clock_timestamp() returning source;
 
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota

@@ -1,6 +1,9 @@
 -- name: open_landings
-select count(*) as landings, coalesce(sum(bytes), 0)::bigint as bytes from landings
-where round_id is null or round_id in (select id from rounds where finished_at is null);
+select count(*) as landings, coalesce(sum(bytes), 0)::bigint as bytes from (
+    select bytes from landings where round_id is null
+    union all
+    select l.bytes from landings l join rounds r on r.id = l.round_id where r.finished_at is null
+) as waiting;
 
 -- name: unfinished_round
 select id from rounds where dataset = %(dataset)s and finished_at is null order by id limit 1;
@@ -26,7 +29,7 @@ update landings set round_id = %(round_id)s where id in (select id from summed w
 
 -- name: round_landings
 select r.path, l.raw_row, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
-       t.run_id, t.window_start, t.window_end
+       t.run_id, t.window_start, t.window_end, t.attempts
 from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
 where l.round_id = %(round_id)s order by l.source, l.symbol, l.fetched_at, l.id;
 

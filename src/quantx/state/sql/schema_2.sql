@@ -48,7 +48,7 @@ create function server_start() returns timestamptz language sql stable as 'selec
 
 create function lapsed(lease_until timestamptz, lease interval) returns boolean language sql volatile as $$
     select lease_until < clock_timestamp() and not (
-        server_start() > clock_timestamp() - lease and lease_until > server_start() - interval '2 min'
+        server_start() > clock_timestamp() - lease and lease_until > server_start() - interval '10 min'
     )
 $$;
 

@@ -107,7 +107,9 @@ with named as (
         fence = fence + (lease_owner is distinct from %(owner)s)::integer,
         lapses = lapses + (state = 'leased' and lease_owner <> %(owner)s)::integer,
         lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-    where id in (select id from chosen)
+    where id in (select id from chosen)  -- and again what may have changed while this waited for the row
+      and (state = 'pending'
+           or (state = 'leased' and (lapsed(lease_until, make_interval(secs => %(lease)s)) or lease_owner = %(owner)s)))
     returning *
 )
 select c.id, c.run_id, c.kind, c.source, c.dataset, c.timeframe, c.symbol, c.window_start, c.window_end,
@@ -115,6 +117,14 @@ select c.id, c.run_id, c.kind, c.source, c.dataset, c.timeframe, c.symbol, c.win
 from claimed c
 left join series s using (source, dataset, timeframe, symbol)
 order by c.kind <> 'daily', c.id;
+
+-- name: take_from_lapsed
+-- Whose lease of another task of these series has run out must not come back to it while they are worked on.
+update tasks t set state = 'pending', fence = t.fence + 1, lapses = t.lapses + 1, lease_owner = null, lease_until = null,
+    updated_at = clock_timestamp()
+from tasks c
+where c.id = any(%(ids)s::bigint[]) and t.id <> all(%(ids)s::bigint[]) and t.state = 'leased'
+  and (t.source, t.dataset, t.timeframe, t.symbol) = (c.source, c.dataset, c.timeframe, c.symbol);
 
 -- name: states_of
 select id, state from tasks where id = any(%(ids)s::bigint[]);
@@ -195,6 +205,10 @@ returning id;
 -- name: count_by_state
 select state, count(*) as tasks from tasks
 where %(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]) group by state;
+
+-- name: any_unfinished
+select exists (select 1 from tasks where state in ('pending', 'leased', 'landed')
+    and (%(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]))) as any;
 
 -- name: count_dead
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;
