@@ -29,7 +29,7 @@ ABOUT = {
     "b1": (
         "B1 · fetch within the quota",
         "A vendor's quota is the natural limit of a backfill: 500 symbols at 50 requests a second can't take less than ten"
-        " seconds. Measured is planning, fetching and curating ten years of each symbol in one process, after what it"
+        " seconds. Measured is planning, fetching and curating a year of each symbol in one process, after what it"
         " loads and connects once. The peer is `yfinance.download` with its defaults, on a sandbox with the same quota.",
     ),
     "b2": (
