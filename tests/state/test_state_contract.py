@@ -18,6 +18,7 @@ from quantx.errors import StateError
 from quantx.state.memory import MemoryState
 from quantx.state.postgres import PostgresState, open_state
 from quantx.state.protocol import (
+    Claim,
     LandedReply,
     NewRun,
     Plan,
@@ -461,6 +462,15 @@ class TestClaiming:
         assert kit.claim(backfill, owner="one") == []
         kit.let_pass(LEASE + 1)
         assert kit.one(backfill, owner="two").id == backfill
+
+    def test_whose_lease_has_run_out_does_not_come_back_beside_another_task_of_the_series(self, kit: Kit) -> None:
+        daily, backfill = kit.task("A"), kit.task("A", "backfill")
+        lapsed = kit.one(backfill, owner="one")
+        kit.let_pass(LEASE + 1)
+        kit.one(daily, owner="two")
+        assert kit.state.tasks.extend([lapsed], LEASE) == set()
+        assert kit.land(lapsed) == set()
+        assert kit.state_of(backfill) == "pending"
 
     def test_a_series_whose_reply_has_landed_is_free_for_its_next_task(self, kit: Kit) -> None:
         daily, backfill = kit.task("A"), kit.task("A", "backfill")
@@ -1143,5 +1153,27 @@ def test_after_a_restart_of_the_server_holders_get_a_lease_to_come_back(empty_da
         for started, passes_on in (("now() - interval '1 s'", False), ("now() - interval '1 min'", True)):
             _has_run_since(state, started)
             assert bool(state.tasks.claim([task], "other", 15.0, 32).held) is passes_on
+    finally:
+        state.close()
+
+
+def test_a_claim_looks_again_at_a_task_that_lands_while_it_waits(empty_database_url: str) -> None:
+    """Its lease has run out, and its holder lands it all the same: the claim waits for the row and then leaves it."""
+    state = open_state(empty_database_url)
+    try:
+        _has_run_since(state, "now() - interval '1 year'")
+        (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), "bars", "1d", {"AAPL": WEEK}).task_ids
+        state.tasks.claim([task], "holder", 1.0, 32)
+        with state.database.transaction() as connection:
+            connection.execute("update tasks set lease_until = now() - interval '1 s'")
+        found: list[Claim] = []
+        claiming = threading.Thread(target=lambda: found.append(state.tasks.claim([task], "other", 15.0, 32)))
+        with state.database.transaction() as landing:
+            landing.execute("update tasks set state = 'landed', lease_owner = null, lease_until = null")
+            claiming.start()
+            claiming.join(0.5)
+            assert claiming.is_alive()  # it waits for the row
+        claiming.join(10)
+        assert (found[0].held, found[0].settled) == ((), frozenset({task}))
     finally:
         state.close()
