@@ -20,7 +20,7 @@ class _Lander(Worker):
 
     expected: int = 0
 
-    def _curate(self, *, everything: bool) -> None:
+    def _curate(self, *, everything: bool, end: float | None) -> None:
         if self.progress.landed >= self.expected:
             self.runtime.stop()
 

@@ -242,8 +242,8 @@ class LakeTable:
             return False
         except (DeltaError, OSError) as error:
             raise LakeError(f"cannot commit to the table {self.url}: {error}") from error
-        # Nobody else's commit came between: then the log has nothing to tell that is not known.
-        self._round = (before + 1, context.round_id if once else last_round) if delta.version() == before + 1 else None
+        # If that is the next version that is seen, it is this commit; otherwise the log is read.
+        self._round = before + 1, context.round_id if once else last_round
         return True
 
     def _check_schema(self, frame: pl.DataFrame) -> None:
