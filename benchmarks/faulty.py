@@ -56,7 +56,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     faulty = backfill(folder / "faulty", count, workers, faults, short=quick)
     asked, before = faulty["requests"], clean["requests"]
     return Outcome(
-        f"{title}: B1 ({count} symbols × 10 years at {PER_SECOND}/s) by {workers} workers on Azurite and PostgreSQL, with"
+        f"{title}: B1 ({count} symbols × one year at {PER_SECOND}/s) by {workers} workers on Azurite and PostgreSQL, with"
         f" {', '.join(faults)}, {', '.join(faulty['told'])}; beside the same without faults",
         (
             Line("wall / wall of the clean world", faulty["seconds"] / clean["seconds"], aim="≤ 1.3"),

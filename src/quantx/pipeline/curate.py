@@ -28,10 +28,10 @@ from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 log = structlog.get_logger()
 
 _DATASET = "bars"
-# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or most of a daily update of 5,000 symbols. As many
+# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update. As many
 # bytes are worth a round while there is still something to fetch.
 _ROUND_BYTES = 18_000_000
-_ROUND_REPLIES = 4000
+_ROUND_REPLIES = 1500
 _MOST_FILES = 24  # per partition, before they are folded into one
 _TAIL_SESSIONS = 10
 _HOT_DAYS = 45
