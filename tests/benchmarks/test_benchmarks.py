@@ -30,7 +30,7 @@ def test_the_sandbox_answers_every_window() -> None:
 
 
 def test_a_backfill_within_the_quota_asks_once_for_each_symbol_and_is_never_refused() -> None:
-    sessions = 2514  # of New York, 2016 to 2025
+    sessions = 250  # of New York, 2025
     assert outcome_of("b1") == {"symbols": 50, "requests": 50, "refused": 0, "rows": 50 * sessions}
 
 

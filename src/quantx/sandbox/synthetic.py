@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 from quantx.core.calendars import calendar
+from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
 from quantx.sandbox.hours import Floats, day_number
@@ -106,7 +107,7 @@ def dirt(market: Market) -> tuple[Dirt, ...]:
 
 def _sessions(code: str, now: datetime) -> tuple[date, ...]:
     trading = calendar(code)
-    last = trading.last_closed(now)
+    last = trading.last_closed(now, SETTLED_AFTER)  # what has just closed is not curated yet
     if last is None or last.year - _YEARS < trading.days[0].year:
         raise ConfigError(
             f"the synthetic market needs {_YEARS} years of sessions before {now.date()}; choose a later day"
