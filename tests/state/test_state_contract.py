@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from quantx.core.model import FetchTask, Quota, Series, Window
+from quantx.core.model import FetchTask, Finding, Quota, Series, Window
 from quantx.errors import StateError
 from quantx.state.memory import MemoryState
 from quantx.state.postgres import PostgresState, open_state
@@ -1140,6 +1140,31 @@ class TestTheWhole:
                 other.confirm()
                 with pytest.raises(StateError):
                     lost.confirm()
+
+    def test_a_finding_is_open_until_it_is_settled(self, kit: Kit) -> None:
+        findings = kit.state.findings
+        gap = Finding("gap", "warn", "AAPL", "three sessions are missing", "yahoo", "bars", WEEK.start, WEEK.end)
+        late = Finding("late", "error", "us", "no run for 2024-01-05", facts={"deadline": "06:00"})
+        assert findings.note([gap, late]) == 2
+        assert findings.note([gap]) == 0  # seen again
+        assert findings.count_open() == {"error": 1, "warn": 1}
+        first, second = findings.listed(10)
+        assert (first["rule"], first["facts"], first["first_day"]) == ("late", {"deadline": "06:00"}, None)
+        assert (second["subject"], second["source"], second["last_day"]) == ("AAPL", "yahoo", WEEK.end)
+        assert findings.settle(second["id"], "acknowledged", "ops", "the exchange was closed")
+        assert not findings.settle(second["id"], "acknowledged", "ops", "again")
+        assert not findings.settle(10**9, "resolved", "ops", "there is none")
+        assert findings.resolve("late", ["us", "hk"], "a run came") == 1
+        assert findings.count_open() == {}
+        findings.note([gap, late])
+        assert {row["rule"]: row["status"] for row in findings.listed(10)} == {"gap": "acknowledged", "late": "open"}
+        assert [row["reason"] for row in findings.listed(10, status="acknowledged")] == ["the exchange was closed"]
+        assert findings.listed(10, rule="gap", subject="MSFT") == []
+
+    def test_of_two_findings_with_one_key_at_once_the_last_stands(self, kit: Kit) -> None:
+        two = [Finding("gap", "warn", "AAPL", words) for words in ("one", "two")]
+        assert kit.state.findings.note(two) == 1
+        assert [row["message"] for row in kit.state.findings.listed(10)] == ["two"]
 
 
 def test_after_a_restart_of_the_server_holders_get_a_lease_to_come_back(empty_database_url: str) -> None:

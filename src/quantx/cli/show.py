@@ -65,6 +65,7 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     print_table("queue", [facts["queue"]])
     print_table("vendors that are left alone", facts["closed"])
     print_table("universes", facts["universes"])
+    print_table("open findings", [facts["findings"]] if facts["findings"] else [])
     return 0
 
 

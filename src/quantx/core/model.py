@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
 # A session counts as final this long after its close: vendors show delayed quotes and closing auctions until then.
 SETTLED_AFTER = timedelta(minutes=30)
@@ -107,3 +108,27 @@ class Payload:
         Our clock may be wrong, and so may the vendor's; the earlier of the two never admits a bar that is not final.
         """
         return self.fetched_at if self.vendor_time is None else min(self.fetched_at, self.vendor_time)
+
+
+Severity = Literal["error", "warn", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warn", "info")  # the worst first
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was noticed about data or about the system's own work, for somebody to look at."""
+
+    rule: str  # id of the rule that noticed it
+    severity: Severity
+    subject: str  # what it is about: a symbol, a universe, a vendor, a market
+    message: str  # the fact and the next step
+    source: str = ""  # the vendor, where it is about one vendor's data
+    dataset: str = ""
+    first_day: date | None = None  # the days that it is about
+    last_day: date | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)  # figures, for programs
+
+    @property
+    def key(self) -> tuple[str, str, str, str, date | None]:
+        """Return what makes two findings the same one, seen again."""
+        return (self.rule, self.subject, self.source, self.dataset, self.first_day)

@@ -9,7 +9,7 @@ from quantx.state.protocol import TaskState
 
 
 def status_of(platform: Platform) -> dict[str, Any]:
-    """Return recent runs, tasks by state, the queue, vendors that are left alone and the universes' freshness."""
+    """Return recent runs, tasks by state, the queue, vendors that are left alone, the universes' freshness and open findings."""
     state, depth, now = platform.state, platform.queue.depth(), platform.clock.now()
     counts = state.tasks.count()
     return {
@@ -25,4 +25,5 @@ def status_of(platform: Platform) -> dict[str, Any]:
         },
         "closed": state.quotas.closed(),
         "universes": state.universes.freshness(),
+        "findings": state.findings.count_open(),
     }

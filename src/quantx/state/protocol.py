@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
-from quantx.core.model import FetchTask, Quota, Series, Window
+from quantx.core.model import FetchTask, Finding, Quota, Series, Window
 
 Row = dict[str, Any]
 TaskState = Literal["pending", "leased", "landed", "done", "failed"]
+Settlement = Literal["acknowledged", "resolved"]
 UNFINISHED: tuple[TaskState, ...] = ("pending", "leased", "landed")
 
 
@@ -401,6 +402,36 @@ class Universes(Protocol):
         ...
 
 
+class Findings(Protocol):
+    """What was noticed about data or the system's own work: open until it is acknowledged or resolved."""
+
+    def note(self, findings: Sequence[Finding]) -> int:
+        """Record findings; return how many are new.
+
+        One with the same rule, subject, source, dataset and first day is seen again: its words and figures are
+        replaced, and it is open again where it had been resolved; an acknowledged one stays so.
+        """
+        ...
+
+    def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:
+        """Settle the open findings of a rule about these subjects, since it does not hold any more; how many."""
+        ...
+
+    def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
+        """Acknowledge or resolve a finding on somebody's word; False where there is none that is not settled so."""
+        ...
+
+    def listed(
+        self, most: int, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+    ) -> list[Row]:
+        """Return findings for people, the worst and newest first."""
+        ...
+
+    def count_open(self) -> dict[str, int]:
+        """Return how many findings are open, by severity."""
+        ...
+
+
 class State(Protocol):
     """The parts together."""
 
@@ -418,6 +449,8 @@ class State(Protocol):
     def runs(self) -> Runs: ...  # noqa: D102
     @property
     def universes(self) -> Universes: ...  # noqa: D102
+    @property
+    def findings(self) -> Findings: ...  # noqa: D102
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from quantx.core.model import Clock
 from quantx.errors import StateError
+from quantx.state.memory.findings import MemoryFindings
 from quantx.state.memory.records import Records
 from quantx.state.memory.rounds import MemoryRounds
 from quantx.state.memory.runs import MemoryRuns, MemoryUniverses
 from quantx.state.memory.series import MemoryQuotas, MemorySeries
 from quantx.state.memory.tasks import MemoryTasks
-from quantx.state.protocol import Hold, Quotas, Rounds, Runs, SeriesBook, Tasks, Universes
+from quantx.state.protocol import Findings, Hold, Quotas, Rounds, Runs, SeriesBook, Tasks, Universes
 
 
 class MemoryState:
@@ -31,6 +32,7 @@ class MemoryState:
         self.quotas: Quotas = MemoryQuotas(self.records)
         self.runs: Runs = MemoryRuns(self.records)
         self.universes: Universes = MemoryUniverses(self.records)
+        self.findings: Findings = MemoryFindings(self.records)
         self._actor = actor
         self._holds: dict[str, _Held] = {}
         self._lake: tuple[str, str] | None = None

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from quantx.state.database import Database
+from quantx.state.postgres.findings import PostgresFindings
 from quantx.state.postgres.quotas import PostgresQuotas
 from quantx.state.postgres.rounds import PostgresRounds
 from quantx.state.postgres.runs import PostgresRuns
@@ -29,6 +30,7 @@ class PostgresState:
         self.quotas = PostgresQuotas(database)
         self.runs = PostgresRuns(database)
         self.universes = PostgresUniverses(database)
+        self.findings = PostgresFindings(database)
 
     def now(self) -> datetime:
         """Return the database's time."""

@@ -1,0 +1,69 @@
+"""Commands about findings: what was noticed, and who has settled it."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Literal
+
+import typer
+
+from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.output import out, print_json, print_table
+from quantx.errors import ConfigError
+from quantx.pipeline.platform import open_platform
+
+findings = typer.Typer(
+    help="Look at what was noticed about the data and the system, and settle it.", no_args_is_help=True
+)
+
+Status = Literal["open", "acknowledged", "resolved"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    findings.command("list")(exits(findings_list))
+    findings.command("acknowledge")(exits(findings_acknowledge))
+    app.add_typer(findings, name="findings")
+
+
+def findings_list(
+    status: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Only those of this rule.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only those about this symbol, universe, vendor or market.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the worst and newest first.")] = 50,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """List findings, the worst and newest first.
+
+    Example: quantx findings list --status open
+    """
+    with open_platform(settings_for(use_local)) as platform:
+        rows = platform.state.findings.listed(most, status=status, rule=rule, subject=subject)
+    if json:
+        print_json(rows)
+    else:
+        columns = ["id", "severity", "rule", "subject", "source", "first_day", "last_day", "status", "message"]
+        print_table("findings", rows, columns)
+    return 0
+
+
+def findings_acknowledge(
+    finding: Annotated[int, typer.Argument(help="The finding's id, as `quantx findings list` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why it need not be looked at again.")],
+    by: Annotated[str | None, typer.Option(help="Who says so; your login by default.")] = None,
+    use_local: UseLocal = False,
+) -> int:
+    """Acknowledge a finding: it stays on record with your reason, and is not open any more.
+
+    Example: quantx findings acknowledge 17 --reason "the exchange was closed that day"
+    """
+    if not reason.strip():
+        raise ConfigError("--reason is empty; say why, for who reads it later")
+    with open_platform(settings_for(use_local)) as platform:
+        if not platform.state.findings.settle(finding, "acknowledged", by or getpass.getuser(), reason):
+            raise ConfigError(f"there is no finding {finding} to acknowledge; `quantx findings list` shows them")
+    out.print(f"finding {finding} is acknowledged")
+    return 0

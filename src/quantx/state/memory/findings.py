@@ -1,0 +1,84 @@
+"""Findings in memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import date
+
+from quantx.core.model import SEVERITIES, Finding
+from quantx.state.memory.records import Records
+from quantx.state.protocol import Row, Settlement
+
+
+class MemoryFindings:
+    """What was noticed, one row per rule, subject and first day."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._ids = itertools.count(1)
+        self._rows: dict[tuple[str, str, str, str, date | None], Row] = {}
+
+    def note(self, findings: Sequence[Finding]) -> int:
+        """Record findings; return how many are new."""
+        with self._records.lock:
+            return sum(self._note(finding) for finding in {f.key: f for f in findings}.values())
+
+    def _note(self, finding: Finding) -> bool:
+        now = self._records.clock.now()
+        said = {
+            "last_day": finding.last_day,
+            "severity": finding.severity,
+            "message": finding.message,
+            "facts": dict(finding.facts),
+            "last_seen": now,
+        }
+        unsettled = {"status": "open", "settled_at": None, "settled_by": None, "reason": None}
+        row = self._rows.get(finding.key)
+        if row is not None:
+            row |= said | (unsettled if row["status"] == "resolved" else {})
+            return False
+        names = ("rule", "subject", "source", "dataset", "first_day")
+        key = dict(zip(names, finding.key, strict=True))
+        self._rows[finding.key] = {"id": next(self._ids), **key, **said, **unsettled, "first_seen": now}
+        return True
+
+    def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:
+        """Settle the open findings of a rule about these subjects; return how many."""
+        with self._records.lock:
+            found = [
+                row
+                for row in self._rows.values()
+                if row["rule"] == rule and row["subject"] in subjects and row["status"] == "open"
+            ]
+            for row in found:
+                self._become(row, "resolved", "quantx", reason)
+            return len(found)
+
+    def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
+        """Acknowledge or resolve a finding; False where there is none that is not settled so."""
+        with self._records.lock:
+            for row in self._rows.values():
+                if row["id"] == finding_id and row["status"] != status:
+                    self._become(row, status, by, reason)
+                    return True
+            return False
+
+    def _become(self, row: Row, status: str, by: str, reason: str) -> None:
+        row |= {"status": status, "settled_at": self._records.clock.now(), "settled_by": by, "reason": reason}
+
+    def listed(
+        self, most: int, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+    ) -> list[Row]:
+        """Return findings for people, the worst and newest first."""
+        wanted = {"status": status, "rule": rule, "subject": subject}
+        with self._records.lock:
+            rows = [dict(r) for r in self._rows.values() if all(v in (None, r[k]) for k, v in wanted.items())]
+        rows.sort(key=lambda r: (r["last_seen"], r["id"]), reverse=True)
+        return sorted(rows, key=lambda r: SEVERITIES.index(r["severity"]))[:most]
+
+    def count_open(self) -> dict[str, int]:
+        """Return how many findings are open, by severity."""
+        with self._records.lock:
+            return dict(Counter(row["severity"] for row in self._rows.values() if row["status"] == "open"))

@@ -1,0 +1,51 @@
+"""Findings in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from quantx.core.model import Finding
+from quantx.state.database import Database
+from quantx.state.protocol import Row, Settlement
+
+
+class PostgresFindings:
+    """What was noticed, one row per rule, subject and first day."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def note(self, findings: Sequence[Finding]) -> int:
+        """Record findings; return how many are new."""
+        last = {finding.key: finding for finding in findings}  # of several with one key the last stands
+        if not last:
+            return 0
+        columns = zip(
+            *(
+                (*f.key[:4], f.first_day, f.last_day, f.severity, f.message, json.dumps(dict(f.facts), default=str))
+                for f in last.values()
+            ),
+            strict=True,
+        )
+        names = ("rules", "subjects", "sources", "datasets", "firsts", "lasts", "severities", "messages", "facts")
+        values = {name: list(column) for name, column in zip(names, columns, strict=True)}
+        return sum(row["new"] for row in self._database.rows("findings.note", **values))
+
+    def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:
+        """Settle the open findings of a rule about these subjects; return how many."""
+        return len(self._database.rows("findings.resolve", rule=rule, subjects=list(subjects), reason=reason))
+
+    def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
+        """Acknowledge or resolve a finding; False where there is none that is not settled so."""
+        return bool(self._database.rows("findings.settle", id=finding_id, status=status, by=by, reason=reason))
+
+    def listed(
+        self, most: int, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+    ) -> list[Row]:
+        """Return findings for people, the worst and newest first."""
+        return self._database.rows("findings.list_findings", most=most, status=status, rule=rule, subject=subject)
+
+    def count_open(self) -> dict[str, int]:
+        """Return how many findings are open, by severity."""
+        return {row["severity"]: row["findings"] for row in self._database.rows("findings.count_open")}

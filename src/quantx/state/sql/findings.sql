@@ -1,0 +1,37 @@
+-- name: note
+-- What is known already is seen again; what was resolved is open again, what was acknowledged stays so.
+insert into findings as f (rule, subject, source, dataset, first_day, last_day, severity, message, facts)
+select n.rule, n.subject, n.source, n.dataset, n.first_day, n.last_day, n.severity, n.message, n.facts::jsonb
+from unnest(%(rules)s::text[], %(subjects)s::text[], %(sources)s::text[], %(datasets)s::text[], %(firsts)s::date[],
+            %(lasts)s::date[], %(severities)s::text[], %(messages)s::text[], %(facts)s::text[])
+    as n (rule, subject, source, dataset, first_day, last_day, severity, message, facts)
+order by n.rule, n.subject, n.source, n.dataset, n.first_day
+on conflict (rule, subject, source, dataset, first_day) do update set
+    last_day = excluded.last_day, severity = excluded.severity, message = excluded.message, facts = excluded.facts,
+    last_seen = clock_timestamp(),
+    status = case f.status when 'resolved' then 'open' else f.status end,
+    settled_at = case f.status when 'resolved' then null else f.settled_at end,
+    settled_by = case f.status when 'resolved' then null else f.settled_by end,
+    reason = case f.status when 'resolved' then null else f.reason end
+returning (xmax = 0) as new;
+
+-- name: resolve
+-- Settle the open findings of a rule about subjects for which it does not hold any more.
+update findings set status = 'resolved', settled_at = clock_timestamp(), settled_by = 'quantx', reason = %(reason)s
+where rule = %(rule)s and subject = any(%(subjects)s::text[]) and status = 'open'
+returning id;
+
+-- name: settle
+update findings set status = %(status)s, settled_at = clock_timestamp(), settled_by = %(by)s, reason = %(reason)s
+where id = %(id)s and status <> %(status)s returning id;
+
+-- name: list_findings
+select id, rule, subject, source, dataset, first_day, last_day, severity, message, facts, status, first_seen, last_seen,
+       settled_at, settled_by, reason
+from findings
+where (%(status)s::text is null or status = %(status)s) and (%(rule)s::text is null or rule = %(rule)s)
+  and (%(subject)s::text is null or subject = %(subject)s)
+order by array_position(array['error', 'warn', 'info'], severity), last_seen desc, id desc limit %(most)s;
+
+-- name: count_open
+select severity, count(*) as findings from findings where status = 'open' group by severity;

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.cli.conftest import Ran
+
+from quantx.core.model import Finding
+from quantx.state.postgres import open_state
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def noted(environment: dict[str, str]) -> Iterator[int]:
+    """The id of an open finding about the market jp."""
+    state = open_state(environment["QUANTX_STATE_URL"])
+    try:
+        state.findings.note([Finding("no_run", "error", "jp", "no run for 2016-12-29 by its deadline")])
+        yield int(state.findings.listed(1, rule="no_run")[0]["id"])
+    finally:
+        state.close()
+
+
+def test_a_finding_is_listed_acknowledged_and_then_not_open(quantx: Run, noted: int) -> None:
+    shown = json.loads(quantx("findings", "list", "--status", "open", "--json").out)
+    assert [(row["id"], row["subject"]) for row in shown] == [(noted, "jp")]
+    assert json.loads(quantx("status", "--json").out)["findings"] == {"error": 1}
+    settled = quantx("findings", "acknowledge", noted, "--by", "ops", "--reason", "the job was paused")
+    assert (settled.code, str(noted) in settled.out) == (0, True)
+    assert json.loads(quantx("status", "--json").out)["findings"] == {}
+    (row,) = json.loads(quantx("findings", "list", "--rule", "no_run", "--json").out)
+    assert (row["status"], row["settled_by"], row["reason"]) == ("acknowledged", "ops", "the job was paused")
+
+
+@pytest.mark.parametrize("arguments", [("999999", "--reason", "none"), ("1", "--reason", " ")])
+def test_what_is_not_there_or_has_no_reason_is_refused(quantx: Run, arguments: tuple[str, ...]) -> None:
+    ran = quantx("findings", "acknowledge", *arguments)
+    assert (ran.code, ran.err.startswith("ConfigError:")) == (2, True)
