@@ -21,6 +21,7 @@ Retries look at the class, never at the text.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 
@@ -56,7 +57,14 @@ class TransientProviderError(ProviderError):
 
 
 class TerminalProviderError(ProviderError):
-    """Asking the same again would give the same answer."""
+    """Asking the same again would give the same answer.
+
+    `symbols` are those of the request that it concerns; empty: all of them.
+    """
+
+    def __init__(self, message: str, symbols: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.symbols = frozenset(symbols)
 
 
 class UnknownSymbol(TerminalProviderError):

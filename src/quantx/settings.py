@@ -20,12 +20,21 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from quantx.core.model import Quota
 from quantx.errors import ConfigError
 
-_QUOTA = re.compile(r"(\d+(?:\.\d+)?)/(s|min)")
+_QUOTA = re.compile(r"(\d+(?:\.\d+)?)/(s|min|day)")
+_SECONDS = {"s": 1.0, "min": 60.0, "day": 86400.0}
+TIMEFRAMES, MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu", "any")
 
 
 def _names(field: str, *earlier: str) -> AliasChoices:
     """Return the variable of a field and the earlier names that stand for it, the first to be found wins."""
     return AliasChoices(f"QUANTX_{field.upper()}", *earlier)
+
+
+def _quota_field(vendor: str, quota: str) -> Any:
+    return Field(
+        None,
+        description=f"requests to {vendor}, for all workers together: 2/s, 200/min, 25/day, unlimited; by default {quota}",
+    )
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,34 @@ class Settings(BaseSettings):
         validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),
         description="DEBUG, INFO, WARNING or ERROR",
     )
-    yfinance_base_url: str | None = Field(None, description="another host that speaks Yahoo's chart wire (the sandbox)")
-    yfinance_quota: str = Field(
-        "2/s", description="requests to Yahoo, for all workers together: 2/s, 200/min, unlimited"
+    sources: dict[str, dict[str, tuple[str, ...]]] = Field(
+        {"1d": {"any": ("yahoo",)}, "1m": {"us": ("alpaca",)}},
+        description="which vendors are asked, the first one first, by timeframe and market (any: those not named);"
+        " the next one stands in for symbols that one can't serve",
     )
+    fallback_after: float = Field(
+        300, ge=0, description="seconds that a vendor may be closed before the next one is asked in its place"
+    )
+    yfinance_base_url: str | None = Field(None, description="another host that speaks Yahoo's chart wire (the sandbox)")
+    yfinance_quota: str | None = _quota_field("Yahoo", "2/s")
+    alpaca_base_url: str | None = Field(None, description="another host that speaks Alpaca's wire (the sandbox)")
+    alpaca_api_key: SecretStr | None = Field(None, description="the key id of an Alpaca account")
+    alpaca_api_secret: SecretStr | None = Field(None, description="its secret")
+    alpaca_feed: str = Field("iex", description="sip (paid), iex or another feed of Alpaca's")
+    alpaca_quota: str | None = _quota_field("Alpaca", "200/min")
+    stooq_base_url: str | None = Field(None, description="another host that speaks Stooq's wire (the sandbox)")
+    stooq_api_key: SecretStr | None = Field(None, description="Stooq's key")
+    stooq_quota: str | None = _quota_field("Stooq", "1/s")
+    alphavantage_base_url: str | None = Field(
+        None, description="another host that speaks Alpha Vantage's wire (the sandbox)"
+    )
+    alphavantage_api_key: SecretStr | None = Field(None, description="Alpha Vantage's key")
+    alphavantage_quota: str | None = _quota_field("Alpha Vantage", "25/day")
+    fmp_base_url: str | None = Field(
+        None, description="another host that speaks Financial Modeling Prep's wire (the sandbox)"
+    )
+    fmp_api_key: SecretStr | None = Field(None, description="Financial Modeling Prep's key")
+    fmp_quota: str | None = _quota_field("Financial Modeling Prep", "250/day")
     azure_storage_connection_string: SecretStr | None = Field(
         None,
         validation_alias=_names("azure_storage_connection_string", "AZURE_STORAGE_CONNECTION_STRING"),
@@ -118,11 +151,28 @@ class Settings(BaseSettings):
         description="where the managed identity gets its tokens; Functions and Container Apps set IDENTITY_ENDPOINT",
     )
 
-    @field_validator("yfinance_quota")
+    @field_validator("yfinance_quota", "alpaca_quota", "stooq_quota", "alphavantage_quota", "fmp_quota")
     @classmethod
-    def _quota_is_a_rate(cls, value: str) -> str:
-        parse_quota(value)
+    def _quota_is_a_rate(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_quota(value)
         return value
+
+    @field_validator("sources")
+    @classmethod
+    def _sources_are_of_markets(cls, value: dict[str, dict[str, tuple[str, ...]]]) -> dict[str, Any]:
+        for timeframe, by_market in value.items():
+            if timeframe not in TIMEFRAMES or not by_market.keys() <= set(MARKETS) or not all(by_market.values()):
+                raise ValueError(
+                    f"write it as in {{1d: {{us: [alpaca, yahoo], any: [yahoo]}}}}, with timeframes {', '.join(TIMEFRAMES)}"
+                    f" and markets {', '.join(MARKETS)}"
+                )
+        return value
+
+    def sources_of(self, timeframe: str, market: str) -> tuple[str, ...]:
+        """Return the vendors for a market's bars, the first one first; none where none is declared."""
+        by_market = self.sources.get(timeframe, {})
+        return by_market.get(market, by_market.get("any", ()))
 
     @field_validator("log_level")
     @classmethod
@@ -235,13 +285,13 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def parse_quota(text: str) -> Quota | None:
-    """Return the quota that `2/s`, `0.5/s` or `200/min` means, None for `unlimited`; ValueError for other texts."""
+    """Return the quota that `2/s`, `200/min` or `25/day` means, None for `unlimited`; ValueError for other texts."""
     if text == "unlimited":
         return None
     match = _QUOTA.fullmatch(text.replace(" ", ""))
     if match is None or float(match[1]) <= 0:
-        raise ValueError(f"{text!r} is no quota; write it as in 2/s, 200/min or unlimited")
+        raise ValueError(f"{text!r} is no quota; write it as in 2/s, 200/min, 25/day or unlimited")
     rate = Fraction(match[1]).limit_denominator(1000)
     if rate == 0:
         raise ValueError(f"{text!r} is less than a request in 1000 {match[2]}")
-    return Quota(rate.numerator, rate.denominator * (1.0 if match[2] == "s" else 60.0))
+    return Quota(rate.numerator, rate.denominator * _SECONDS[match[2]])

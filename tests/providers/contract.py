@@ -15,7 +15,8 @@ import pytest
 from quantx.core.model import Payload, Window
 from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol
 from quantx.errors import MalformedPayload, ProviderError
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, PriceBasis, Provider, VendorFrames
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Dataset, PriceBasis, Provider, Request, VendorFrames
+from quantx.settings import parse_quota
 
 HTML = b"<!doctype html><html><head><title>Sign in</title></head><body>Loading...</body></html>"
 SHAPES = [
@@ -72,6 +73,9 @@ class ProviderContract:
         assert can.symbols_per_request >= 1
         assert can.price_basis in get_args(PriceBasis)
         assert isinstance(can.needs_key, bool)
+        assert can.datasets
+        assert set(can.datasets) <= set(get_args(Dataset))
+        assert parse_quota(can.quota) is not None
 
     def test_frames_have_the_declared_columns(self, provider: Provider, recorded: list[Payload]) -> None:
         frames = [provider.normalize(reply) for reply in recorded]
@@ -83,8 +87,9 @@ class ProviderContract:
     def test_sessions_and_stamps_are_never_missing(self, provider: Provider, recorded: list[Payload]) -> None:
         for reply in recorded:
             read = provider.normalize(reply)
-            assert read.bars.select("time", "date").null_count().row(0) == (0, 0)
-            assert read.actions.drop("paid_in").null_count().row(0) == (0, 0, 0)
+            assert read.bars.select("symbol", "time", "date").null_count().row(0) == (0, 0, 0)
+            assert read.actions.drop("paid_in").null_count().row(0) == (0, 0, 0, 0)
+            assert {*read.bars["symbol"], *read.actions["symbol"]} <= set(reply.symbol.split(","))
             assert read.actions.filter(~pl.col("kind").is_in(["split", "dividend"]) | (pl.col("value") <= 0)).is_empty()
 
     def test_reading_twice_gives_the_same_and_changes_nothing(
@@ -149,9 +154,10 @@ class ProviderContract:
     def test_fetching_nonsense_is_a_providers_error_with_the_evidence(
         self, replying: Callable[[bytes], Provider], recorded: list[Payload], window: Window, body: bytes
     ) -> None:
-        provider, symbol = replying(body), parse_symbol(recorded[0].symbol)
+        provider, symbol = replying(body), parse_symbol(recorded[0].symbol.partition(",")[0])
+        can = provider.capabilities
         with pytest.raises(ProviderError) as caught:
-            provider.fetch(symbol, window)
+            list(provider.fetch(Request(can.datasets[0], can.timeframes[0], (symbol,), window)))
         if isinstance(caught.value, MalformedPayload):
             assert caught.value.payload.body == body
             assert caught.value.payload.symbol == symbol

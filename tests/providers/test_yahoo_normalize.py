@@ -63,7 +63,7 @@ def test_a_row_keeps_its_nulls_and_its_place() -> None:
 def test_a_row_of_nulls_only_stays() -> None:
     nothing = [1.0, None, 1.0, 1.0, 1.0]
     bars = read(changed(**{f"quote_{name}": nothing for name in ("open", "high", "low", "close", "volume")})).bars
-    assert bars.row(1)[2:7] == (None,) * 5
+    assert bars.row(1)[3:8] == (None,) * 5
 
 
 @pytest.mark.parametrize("token", ["NaN", '"NaN"'])
@@ -199,9 +199,9 @@ def test_splits_and_dividends_by_date_and_kind() -> None:
         )
     ).actions
     assert actions.rows() == [
-        (date(2024, 3, 4), "split", 0.125, None),
-        (date(2024, 3, 5), "dividend", 0.25, None),
-        (date(2024, 3, 5), "split", 4.0, None),
+        ("AAPL", date(2024, 3, 4), "split", 0.125, None),
+        ("AAPL", date(2024, 3, 5), "dividend", 0.25, None),
+        ("AAPL", date(2024, 3, 5), "split", 4.0, None),
     ]
 
 
@@ -261,7 +261,7 @@ def test_a_dividend_that_says_no_amount_is_malformed(dividend: Any) -> None:
 
 def test_a_dividend_in_another_currency_names_it() -> None:
     """No rate is known, and none is guessed."""
-    assert read(events(dividends=[{**PAID, "currency": "EUR"}])).actions.row(0)[1:] == ("dividend", 0.5, "EUR")
+    assert read(events(dividends=[{**PAID, "currency": "EUR"}])).actions.row(0)[2:] == ("dividend", 0.5, "EUR")
 
 
 @pytest.mark.parametrize("form", [[SPLIT], "4:1", {"1": [SPLIT]}], ids=str)
@@ -371,7 +371,7 @@ HOSTILE = [
 @pytest.mark.parametrize("symbol", HOSTILE, ids=ascii)
 def test_what_is_no_symbol_never_reaches_a_url(symbol: str) -> None:
     session = Unreachable()
-    for attempt in (lambda: wire_symbol(symbol), lambda: Yahoo(lambda: session, StoppedClock()).fetch(symbol, WEEK)):
+    for attempt in (lambda: wire_symbol(symbol), lambda: Yahoo(lambda: session, StoppedClock()).chart(symbol, WEEK)):
         with pytest.raises(InvalidSymbol):
             attempt()
     assert session.asked == []

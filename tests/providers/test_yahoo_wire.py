@@ -30,7 +30,8 @@ from quantx.errors import (
     UnknownSymbol,
 )
 from quantx.providers.yahoo import Yahoo
-from quantx.providers.yahoo_session import YahooSession, retry_after
+from quantx.providers.http import retry_after
+from quantx.providers.yahoo_session import YahooSession
 from quantx.sandbox import Sandbox, load_market, running
 
 from .conftest import DATE, NOW, WINDOW, Answer, StoppedClock, StubYahoo, chart
@@ -67,7 +68,7 @@ def replies(*answers: Answer) -> Callable[[object], Answer]:
 
 def test_a_symbol_never_seen_costs_one_request(stub: StubYahoo, yahoo: Yahoo) -> None:
     for count, symbol in enumerate(("AAPL", "0700.HK", "285A.T", "ASML.AS", "^GSPC", "BRK.B"), start=1):
-        assert len(yahoo.normalize(yahoo.fetch(symbol, WINDOW)).bars) == 5
+        assert len(yahoo.normalize(yahoo.chart(symbol, WINDOW)).bars) == 5
         assert len(stub.charts) == count
     assert [asked.symbol for asked in stub.charts] == ["AAPL", "0700.HK", "285A.T", "ASML.AS", "^GSPC", "BRK-B"]
     assert stub.handshakes == ["/", "/v1/test/getcrumb"]
@@ -80,7 +81,7 @@ def test_it_asks_from_ten_days_before_the_window_to_now(stub: StubYahoo, yahoo: 
         ("7203.T", "2024-01-21T15:00"),
         ("OCDO.L", "2024-01-22T00:00"),
     ):
-        yahoo.fetch(symbol, WINDOW)
+        yahoo.chart(symbol, WINDOW)
         params = stub.charts[-1].params
         assert int(params["period1"]) == datetime.fromisoformat(midnight).replace(tzinfo=UTC).timestamp()
         # to the present, not to the window's end: a later split divides these bars, too, and must be named
@@ -92,14 +93,14 @@ def test_it_asks_from_ten_days_before_the_window_to_now(stub: StubYahoo, yahoo: 
 
 @pytest.mark.parametrize("start", [date(1, 1, 1), date(1927, 12, 30), date(1969, 12, 31)])
 def test_a_window_may_begin_before_computers_did(stub: StubYahoo, yahoo: Yahoo, start: date) -> None:
-    yahoo.fetch("^GSPC", Window(start, date(2024, 3, 7)))
+    yahoo.chart("^GSPC", Window(start, date(2024, 3, 7)))
     assert int(stub.charts[0].params["period1"]) < 0
 
 
 def test_the_payload_is_what_was_sent_to_the_byte(stub: StubYahoo, yahoo: Yahoo) -> None:
     body = b'\n {"a": "\xc3\xa9\\u0000", ' + chart("^GSPC")[1:] + b"\r\n\t "
     stub.answer = always(Answer(body, headers={"Content-Type": "application/json;charset=utf-8"}))
-    payload = yahoo.fetch("^GSPC", WINDOW)
+    payload = yahoo.chart("^GSPC", WINDOW)
     assert payload.body == body
     assert payload.sha256 == hashlib.sha256(body).hexdigest()
     assert payload.content_type == "application/json;charset=utf-8"
@@ -110,11 +111,11 @@ def test_the_payload_is_what_was_sent_to_the_byte(stub: StubYahoo, yahoo: Yahoo)
 
 def test_a_packed_body_is_kept_unpacked(stub: StubYahoo, yahoo: Yahoo) -> None:
     stub.answer = always(Answer(gzip.compress(chart()), headers={"Content-Encoding": "gzip"}))
-    assert yahoo.fetch("AAPL", WINDOW).body == chart()
+    assert yahoo.chart("AAPL", WINDOW).body == chart()
 
 
 def test_the_crumb_is_sent_and_kept_nowhere(stub: StubYahoo, yahoo: Yahoo) -> None:
-    payload = yahoo.fetch("AAPL", WINDOW)
+    payload = yahoo.chart("AAPL", WINDOW)
     assert stub.charts[0].params["crumb"] == "stub/crumb.1"
     assert stub.charts[0].cookie == "A3=stub"
     assert "crumb" not in repr(payload)
@@ -123,10 +124,10 @@ def test_the_crumb_is_sent_and_kept_nowhere(stub: StubYahoo, yahoo: Yahoo) -> No
 def test_a_password_in_the_base_url_is_kept_nowhere(stub: StubYahoo) -> None:
     url = stub.url.replace("http://", "http://user:secret@")
     yahoo = Yahoo(lambda: YahooSession(url + "/"), StoppedClock())
-    assert "secret" not in repr(yahoo.fetch("AAPL", WINDOW))
+    assert "secret" not in repr(yahoo.chart("AAPL", WINDOW))
     stub.answer = always(CUT)
     with pytest.raises(TransientProviderError) as caught:
-        yahoo.fetch("AAPL", WINDOW)
+        yahoo.chart("AAPL", WINDOW)
     assert "secret" not in str(caught.value)
 
 
@@ -135,7 +136,7 @@ def test_a_password_in_the_base_url_is_kept_nowhere(stub: StubYahoo) -> None:
 )
 def test_a_date_that_is_none_is_no_evidence(stub: StubYahoo, yahoo: Yahoo, stamp: str) -> None:
     stub.answer = always(Answer(chart(), headers={"Date": stamp}))
-    payload = yahoo.fetch("AAPL", WINDOW)
+    payload = yahoo.chart("AAPL", WINDOW)
     assert payload.vendor_time is None
     assert payload.as_of == NOW
 
@@ -144,7 +145,7 @@ def test_eight_threads_ask_at_the_same_time(stub: StubYahoo, yahoo: Yahoo) -> No
     stub.answer = lambda asked: Answer(chart(asked.symbol), delay=0.15)
     symbols = [f"A{letter}{other}" for letter in "ABCDEF" for other in "ABCDEFGH"]
     with ThreadPoolExecutor(8) as pool:
-        payloads = list(pool.map(lambda symbol: yahoo.fetch(symbol, WINDOW), symbols))
+        payloads = list(pool.map(lambda symbol: yahoo.chart(symbol, WINDOW), symbols))
     assert [payload.symbol for payload in payloads] == symbols
     for payload in payloads:
         yahoo.normalize(payload)  # refuses another symbol's data
@@ -163,7 +164,7 @@ def test_threads_that_begin_together_open_one_session(stub: StubYahoo) -> None:
 
     yahoo = Yahoo(session, StoppedClock())
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda symbol: yahoo.fetch(symbol, WINDOW), ["AAPL"] * 8))
+        list(pool.map(lambda symbol: yahoo.chart(symbol, WINDOW), ["AAPL"] * 8))
     assert len(opened) == 1
 
 
@@ -194,19 +195,19 @@ def test_a_handshake_that_fails_costs_nothing_but_itself(
     stub.handshake |= dict.fromkeys(paths, BAD_HANDSHAKES[kind])
     provider = hasty if kind == "silence" else yahoo
     for _ in range(10):
-        assert provider.fetch("AAPL", WINDOW).body == chart()
+        assert provider.chart("AAPL", WINDOW).body == chart()
     assert len(stub.charts) == 10
     assert len(stub.handshakes) <= (12 if kind == "redirect in a circle" else 6)
     assert {asked.params.get("crumb") for asked in stub.charts} <= {None, "stub/crumb.1"}
 
 
 def test_a_cookie_that_expired_is_renewed_within_the_fetch(stub: StubYahoo, yahoo: Yahoo) -> None:
-    yahoo.fetch("AAPL", WINDOW)
+    yahoo.chart("AAPL", WINDOW)
     stub.handshake["/"] = Answer(status=404, headers={"Set-Cookie": "A3=fresh; Path=/"})
     stub.answer = lambda asked: Answer(chart()) if asked.cookie == "A3=fresh" else Answer(COOKIE, 401)
-    assert yahoo.fetch("AAPL", WINDOW).status == 200
+    assert yahoo.chart("AAPL", WINDOW).status == 200
     assert len(stub.charts) == 3
-    assert yahoo.fetch("AAPL", WINDOW).status == 200
+    assert yahoo.chart("AAPL", WINDOW).status == 200
     assert len(stub.charts) == 4
 
 
@@ -214,11 +215,11 @@ def test_a_storm_of_invalid_cookies_costs_two_requests_each_and_few_handshakes(s
     stub.answer = always(Answer(COOKIE, 401))
     for count in range(1, 11):
         with pytest.raises(TransientProviderError, match="two cookies in a row with 401"):
-            yahoo.fetch("AAPL", WINDOW)
+            yahoo.chart("AAPL", WINDOW)
         assert len(stub.charts) == 2 * count
     assert len(stub.handshakes) <= 8
     stub.answer = always(Answer(chart()))
-    assert yahoo.fetch("AAPL", WINDOW).body == chart()
+    assert yahoo.chart("AAPL", WINDOW).body == chart()
 
 
 # ------------------------------------------------------------------------------------------------------- the refusals
@@ -269,7 +270,7 @@ def test_what_a_refusal_means(stub: StubYahoo, yahoo: Yahoo, hasty: Yahoo, kind:
     answer, error = REFUSALS[kind]
     stub.answer = always(answer)
     with pytest.raises(ProviderError) as caught:
-        (hasty if kind == "silence" else yahoo).fetch("AAPL", WINDOW)
+        (hasty if kind == "silence" else yahoo).chart("AAPL", WINDOW)
     assert type(caught.value) is error
     # A refusal is not repeated here; that is the queue's business. Only where an idle connection turns out to be dead
     # before anything came does curl itself ask once more on a new one.
@@ -289,15 +290,15 @@ def test_an_error_is_not_remembered(stub: StubYahoo, yahoo: Yahoo, kind: str) ->
     refusal = REFUSALS[kind][0]
     stub.answer = replies(refusal, Answer(chart())) if kind != "reset" else replies(refusal, refusal, Answer(chart()))
     with pytest.raises(ProviderError):
-        yahoo.fetch("AAPL", WINDOW)
+        yahoo.chart("AAPL", WINDOW)
     asked = len(stub.charts)
-    assert yahoo.fetch("AAPL", WINDOW).body == chart()
+    assert yahoo.chart("AAPL", WINDOW).body == chart()
     assert len(stub.charts) == asked + 1
 
 
 def test_nothing_in_the_window_is_an_answer(stub: StubYahoo, yahoo: Yahoo) -> None:
     stub.answer = always(Answer(NO_DATA, 400))
-    payload = yahoo.fetch("AAPL", WINDOW)
+    payload = yahoo.chart("AAPL", WINDOW)
     assert (payload.status, payload.body) == (400, NO_DATA)
     assert yahoo.normalize(payload).bars.is_empty()
     assert "crumb" not in payload.request
@@ -325,17 +326,17 @@ def test_a_reply_without_bars_is_believed_unless_it_names_a_trade(
     result["indicators"] = {"quote": [{}], "adjclose": [{}]}
     stub.answer = always(Answer(json.dumps(document).encode()))
     if believed:
-        assert yahoo.normalize(yahoo.fetch("AAPL", WINDOW)).bars.is_empty()
+        assert yahoo.normalize(yahoo.chart("AAPL", WINDOW)).bars.is_empty()
     else:
         with pytest.raises(MalformedPayload, match="names a trade") as refused:
-            yahoo.fetch("AAPL", WINDOW)
+            yahoo.chart("AAPL", WINDOW)
         assert refused.value.payload.body == json.dumps(document).encode()
 
 
 def test_a_redirect_is_not_followed(stub: StubYahoo, yahoo: Yahoo) -> None:
     stub.answer = always(Answer(PAGE, 302, {"Location": f"{stub.url}/login?next=chart"}))
     with pytest.raises(TransientProviderError, match=r"302 and a redirect to 127\.0\.0\.1"):
-        yahoo.fetch("AAPL", WINDOW)
+        yahoo.chart("AAPL", WINDOW)
     assert stub.strays == []
     assert len(stub.charts) == 2
 
@@ -357,7 +358,7 @@ def test_a_redirect_is_not_followed(stub: StubYahoo, yahoo: Yahoo) -> None:
 def test_a_rate_limit_says_how_long(stub: StubYahoo, yahoo: Yahoo, headers: dict[str, str], wait: float | None) -> None:
     stub.answer = always(Answer(EDGE, 429, headers))
     with pytest.raises(RateLimited) as caught:
-        yahoo.fetch("AAPL", WINDOW)
+        yahoo.chart("AAPL", WINDOW)
     assert caught.value.retry_after == wait
 
 
@@ -393,14 +394,14 @@ def test_a_closed_port_is_named() -> None:
         port = listener.getsockname()[1]
     yahoo = Yahoo(lambda: YahooSession(f"http://127.0.0.1:{port}"), StoppedClock())
     with pytest.raises(TransientProviderError, match=f"can't be reached at http://127.0.0.1:{port}"):
-        yahoo.fetch("AAPL", WINDOW)
+        yahoo.chart("AAPL", WINDOW)
 
 
 @pytest.mark.parametrize("kind", ["reset", "silence"])
 def test_a_host_that_does_not_answer_is_named(stub: StubYahoo, hasty: Yahoo, kind: str) -> None:
     stub.answer = always(REFUSALS[kind][0])
     with pytest.raises(TransientProviderError, match=stub.url):
-        hasty.fetch("AAPL", WINDOW)
+        hasty.chart("AAPL", WINDOW)
 
 
 def test_a_bomb_is_not_unpacked(stub: StubYahoo) -> None:
@@ -408,17 +409,17 @@ def test_a_bomb_is_not_unpacked(stub: StubYahoo) -> None:
     bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(200)) + packer.flush()
     assert len(bomb) < 2**20
     yahoo = Yahoo(lambda: YahooSession(stub.url), StoppedClock())
-    yahoo.fetch("AAPL", WINDOW)
+    yahoo.chart("AAPL", WINDOW)
     stub.answer = always(Answer(bomb, headers={"Content-Encoding": "gzip"}))
     tracemalloc.start()
     try:
         with pytest.raises(MalformedPayload, match="larger than 16 MB"):
-            yahoo.fetch("AAPL", WINDOW)
+            yahoo.chart("AAPL", WINDOW)
         assert tracemalloc.get_traced_memory()[1] < 48 * 2**20
     finally:
         tracemalloc.stop()
     stub.answer = always(Answer(chart()))
-    assert yahoo.fetch("AAPL", WINDOW).body == chart()
+    assert yahoo.chart("AAPL", WINDOW).body == chart()
 
 
 # -------------------------------------------------------------------------------------------------------- the sandbox
@@ -435,7 +436,7 @@ def recorded(market_data: Path) -> Iterator[tuple[Sandbox, str]]:
 def test_recorded_charts_over_the_wire(recorded: tuple[Sandbox, str]) -> None:
     sandbox, url = recorded
     yahoo = Yahoo(lambda: YahooSession(url), StoppedClock())
-    read = {symbol: yahoo.normalize(yahoo.fetch(symbol, WINDOW)) for symbol in ("OCDO.L", "BABA", "TSLA")}
+    read = {symbol: yahoo.normalize(yahoo.chart(symbol, WINDOW)) for symbol in ("OCDO.L", "BABA", "TSLA")}
     assert read["OCDO.L"].currency == "GBX"
     assert len(read["TSLA"].bars) == 3303
     assert sandbox.stats()["total"] == 3
@@ -466,7 +467,7 @@ def test_every_fault_of_the_sandbox_has_its_class(
     yahoo = Yahoo(lambda: YahooSession(url, timeout=timeout), StoppedClock())
 
     def fetch() -> Payload:
-        return yahoo.fetch("AAPL", WINDOW)
+        return yahoo.chart("AAPL", WINDOW)
 
     sandbox.faults.set(fault, 1)
     try:

@@ -56,8 +56,11 @@ class Quota:
 
     @property
     def gap(self) -> float:
-        """Return the seconds between two requests of a batch: a batch fills the first half of its stretch."""
-        return self.seconds / self.count / 2
+        """Return the seconds between two requests of a batch: a batch fills the first half of its stretch.
+
+        Of a quota per day it is 15 seconds: those vendors bear some requests a minute as well.
+        """
+        return min(self.seconds / self.count / 2, 15.0)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class FetchTask:
 class Payload:
     """A vendor's reply exactly as sent, with the request and the time."""
 
-    symbol: str  # canonical
+    symbol: str  # canonical; of a reply about several, all of them with commas between
     request: str  # URL without any secret
     status: int
     fetched_at: datetime  # our clock, UTC

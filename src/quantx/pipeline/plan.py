@@ -17,6 +17,7 @@ from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
+from quantx.providers.registry import why_absent
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
 from quantx.state.protocol import NewRun, Plan, SeriesProgress, Ticket
@@ -175,7 +176,7 @@ def _message(ticket: Ticket) -> str:
 
 def _check_source(platform: Platform, source: str, timeframe: str) -> None:
     if source not in platform.providers:
-        raise ConfigError(f"no source {source!r}; there is {', '.join(platform.providers)}")
+        raise ConfigError(why_absent(source, platform.settings, platform.providers))
     offered = platform.providers[source].capabilities.timeframes
     if timeframe not in offered:
         raise ConfigError(f"{source} does not give the timeframe {timeframe!r}; it gives {', '.join(offered)}")

@@ -20,10 +20,10 @@ from quantx.pipeline.normalized import Landed, Rows, normalize_round
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.runtime import Runtime, Threads
 from quantx.providers.protocol import Provider
-from quantx.providers.registry import open_providers
+from quantx.providers.registry import open_providers, quotas_of
 from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
-from quantx.settings import Settings, parse_quota
+from quantx.settings import Settings
 from quantx.state.postgres import open_state
 from quantx.state.protocol import State
 
@@ -99,7 +99,7 @@ def _open(
             state=state,
             queue=open_queue(settings, state.database),
             providers=providers(settings, clock),
-            quotas={"yahoo": parse_quota(settings.yfinance_quota)},
+            quotas=quotas_of(settings),
             runtime=runtime,
         )
     except BaseException:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import polars as pl
 
 from quantx.core.model import Payload, Window
 from quantx.core.tables import INSTANT
 
+Dataset = Literal["bars", "actions"]
 PriceBasis = Literal["as_traded", "split_adjusted", "fully_adjusted"]
 
-# Bars as the vendor sends them, in its order. `time` is the vendor's stamp, `date` the session in the exchange's zone;
-# prices and volume are on the provider's price basis; nulls stay nulls.
+# Bars as the vendor sends them, in its order. `symbol` is canonical, `time` the vendor's stamp (of a minute: its start),
+# `date` the session in the exchange's zone; prices and volume are on the provider's price basis; nulls stay nulls.
 VENDOR_BARS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "symbol": pl.String,
     "time": INSTANT,
     "date": pl.Date,
     "open": pl.Float64,
@@ -27,6 +30,7 @@ VENDOR_BARS: dict[str, pl.DataType | type[pl.DataType]] = {
 # Splits (value: new shares per old one) and dividends (value: cash per share, on the provider's price basis).
 # `paid_in` is the dividend's currency where it is another than that of the prices, else null.
 VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "symbol": pl.String,
     "ex_date": pl.Date,
     "kind": pl.String,
     "value": pl.Float64,
@@ -39,11 +43,37 @@ class Capabilities:
     """What a provider can do, declared once."""
 
     source: str  # the name in tables, tasks and settings
-    timeframes: tuple[str, ...]
+    timeframes: tuple[str, ...]  # of the dataset `bars`
     markets: tuple[str, ...]
     symbols_per_request: int
     price_basis: PriceBasis
     needs_key: bool
+    quota: str  # what the vendor bears, as in 2/s, 200/min, 25/day; a setting may say otherwise
+    datasets: tuple[Dataset, ...] = ("bars",)  # `actions`: they do not come with the bars and are asked for apart
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a vendor is asked for: one dataset of some symbols over one window."""
+
+    dataset: Dataset
+    timeframe: str
+    symbols: tuple[str, ...]  # canonical; at most `symbols_per_request`
+    window: Window
+
+
+@dataclass(frozen=True)
+class Page:
+    """One reply to a request, and what it says about whom."""
+
+    payload: Payload
+    symbols: frozenset[str]  # it has something about these
+    complete: frozenset[str]  # nothing more will come about these; who has nothing is complete on the last page
+
+    @classmethod
+    def whole(cls, payload: Payload, symbols: Collection[str]) -> Self:
+        """Return the only page of an answer."""
+        return cls(payload, frozenset(symbols), frozenset(symbols))
 
 
 @dataclass(frozen=True)
@@ -64,14 +94,22 @@ class Provider(Protocol):
         """Load and connect what the first request needs, so that it is not late for its turn; never raises."""
         ...
 
-    def fetch(self, symbol: str, window: Window) -> Payload:
-        """Ask the vendor once for all bars and actions from the window's start to now and return the reply.
+    def fetch(self, request: Request) -> Iterator[Page]:
+        """Ask the vendor for all of the request, page by page.
+
+        Each `next` sends one request and no more, so that the caller can wait for its turn in between; the last page
+        completes the last symbol. Where the vendor's prices are adjusted, the answer reaches from the window's start to
+        now: it must name all that they are divided by.
 
         Raises RateLimited, TransientProviderError, UnknownSymbol, NotEntitled, or MalformedPayload (which carries the
-        reply as its `payload`). "The vendor has nothing there" is a reply, not an error.
+        reply as its `payload`). What was complete before stays good; an error that names `symbols` concerns only
+        those. "The vendor has nothing there" is a reply, not an error.
         """
         ...
 
     def normalize(self, payload: Payload) -> VendorFrames:
-        """Read a payload: a pure function. Raises MalformedPayload where it is not the vendor's form."""
+        """Read a payload: a pure function. Raises MalformedPayload where it is not the vendor's form.
+
+        Rows about symbols that were not asked for are malformed, too.
+        """
         ...

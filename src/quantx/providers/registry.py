@@ -1,22 +1,62 @@
-"""All vendors by their source's name. A new vendor is one module and one line here."""
+"""All vendors by their source's name. A new vendor is one module and one entry here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from quantx.core.model import Clock
-from quantx.providers.protocol import Provider
-from quantx.providers.yahoo import SOURCE as YAHOO
+from quantx.core.model import Clock, Quota
+from quantx.providers.protocol import Capabilities, Provider
 from quantx.providers.yahoo import ChartSession, Yahoo
-from quantx.settings import Settings
+from quantx.settings import Settings, parse_quota
 
 
-def open_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
-    """Return the providers; no vendor's package is imported and nothing is connected before the first fetch."""
+@dataclass(frozen=True)
+class Vendor:
+    """What is known of a vendor before it is opened; opening it asks nobody and imports no vendor's package."""
 
-    def yahoo_session() -> ChartSession:
+    capabilities: Capabilities
+    quota_setting: str
+    open: Callable[[Settings, Clock], Provider]
+    keys: tuple[str, ...] = ()  # settings without which it can't be asked
+
+    def missing_keys(self, settings: Settings) -> tuple[str, ...]:
+        """Return the settings that are needed to ask this vendor and are not given."""
+        return tuple(name for name in self.keys if getattr(settings, name) is None)
+
+
+def _yahoo(settings: Settings, clock: Clock) -> Provider:
+    def session() -> ChartSession:
         from quantx.providers.yahoo_session import YahooSession
 
         return YahooSession(settings.yfinance_base_url)
 
-    return {YAHOO: Yahoo(yahoo_session, clock)}
+    return Yahoo(session, clock)
+
+
+VENDORS: Mapping[str, Vendor] = {
+    vendor.capabilities.source: vendor for vendor in (Vendor(Yahoo.capabilities, "yfinance_quota", _yahoo),)
+}
+
+
+def open_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
+    """Return the vendors that can be asked; no vendor's package is imported and nothing is connected before the first fetch.
+
+    Who misses a key is absent.
+    """
+    found = {source: vendor for source, vendor in VENDORS.items() if not vendor.missing_keys(settings)}
+    return {source: vendor.open(settings, clock) for source, vendor in found.items()}
+
+
+def why_absent(source: str, settings: Settings, known: Mapping[str, Provider]) -> str:
+    """Say why a source can't be asked, and what to do."""
+    if source in VENDORS and (missing := VENDORS[source].missing_keys(settings)):
+        needed = " and ".join(f"QUANTX_{name.upper()}" for name in missing)
+        return f"the source {source} needs a key: set {needed}"
+    return f"no source {source!r}; there is {', '.join(known) or 'none'}"
+
+
+def quotas_of(settings: Settings) -> Mapping[str, Quota | None]:
+    """Return the quota of each source: the setting's, or what the vendor is known to bear."""
+    given = {source: getattr(settings, vendor.quota_setting) for source, vendor in VENDORS.items()}
+    return {source: parse_quota(given[source] or vendor.capabilities.quota) for source, vendor in VENDORS.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -22,7 +22,7 @@ from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, VendorFrames
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 
 SOURCE = "yahoo"
 
@@ -62,6 +62,7 @@ class Yahoo:
         symbols_per_request=1,
         price_basis="split_adjusted",
         needs_key=False,
+        quota="2/s",
     )
 
     def __init__(self, session: Callable[[], ChartSession], clock: Clock) -> None:
@@ -70,7 +71,12 @@ class Yahoo:
         self._opening = threading.Lock()
         self._clock = clock
 
-    def fetch(self, symbol: str, window: Window) -> Payload:
+    def fetch(self, request: Request) -> Iterator[Page]:
+        """Ask once: a chart has all of a symbol's bars and actions."""
+        (symbol,) = request.symbols
+        yield Page.whole(self.chart(symbol, request.window), [symbol])
+
+    def chart(self, symbol: str, window: Window) -> Payload:
         """Ask once for the bars from the window's start (and ten days before) to now, with splits and dividends."""
         wire, zone = quote(wire_symbol(symbol)), ZoneInfo(venue_of(symbol).timezone)
         session = self._opened()
@@ -113,7 +119,10 @@ class Yahoo:
             return VendorFrames(_nothing(VENDOR_BARS), _nothing(VENDOR_ACTIONS), None)
         try:
             currency = _currency(chart["meta"].get("currency"))
-            return VendorFrames(_bars(chart), _actions(chart, currency), currency)
+            symbol = pl.lit(payload.symbol).alias("symbol")
+            bars = _bars(chart).select(symbol, *list(VENDOR_BARS)[1:])
+            actions = _actions(chart, currency).select(symbol, *list(VENDOR_ACTIONS)[1:])
+            return VendorFrames(bars, actions, currency)
         except (
             LookupError,
             TypeError,
@@ -225,7 +234,7 @@ def _bars(chart: Mapping[str, Any]) -> pl.DataFrame:
     columns["vendor_adj_close"] = adjusted[0].get("adjclose") or [None] * len(times)
     frame = pl.DataFrame([times.alias("time"), *(_numbers(name, values) for name, values in columns.items())])
     date = _session_date("time", _zone(chart)).alias("date")
-    return frame.with_columns(pl.col(pl.Float64).fill_nan(None), date).select(list(VENDOR_BARS))
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None), date)
 
 
 def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
@@ -249,8 +258,7 @@ def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
     return (
         frame.filter(pl.col("value") != nothing)
         .with_columns(_session_date("ex_date", _zone(chart)))
-        .select(list(VENDOR_ACTIONS))
-        .sort(list(VENDOR_ACTIONS))
+        .sort("ex_date", "kind", "value", "paid_in")
     )
 
 

@@ -13,9 +13,7 @@ import math
 import re
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -25,29 +23,16 @@ from yfinance.data import YfData
 from yfinance.exceptions import YFException
 
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError
+from quantx.providers.http import LARGEST_BODY, TIMEOUT, Reply, http_date, retry_after
 
 _HOST = "https://query2.finance.yahoo.com"
 _CHART_PATH = "/v8/finance/chart/"
-_TIMEOUT = (10.0, 30.0)  # seconds to connect, to read
 _HANDSHAKE_TIMEOUT = (5.0, 10.0)  # all threads wait for it, and a chart comes without it too
 _HANDSHAKE_PAUSE = 900.0  # seconds before a handshake that failed is tried again
 _RENEWAL_PAUSE = 60.0  # seconds before a handshake that was refused is thrown away once more
 _DETOURS = 5
 _CRUMB = re.compile(r"[\w./+=~-]{4,64}", re.ASCII)
-_LARGEST_BODY = 16 * 2**20  # bytes, unpacked; sixty years of daily bars are 2 MB
-_LONGEST_WAIT = 1e9  # seconds; whoever waits sets the limit that matters
 _BLOCKED = 999  # Yahoo's own number for "too many requests"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An HTTP reply as it arrived."""
-
-    url: str
-    status: int
-    content_type: str
-    body: bytes
-    vendor_time: datetime | None
 
 
 class _Session(curl.Session[Any]):
@@ -70,8 +55,8 @@ class _Session(curl.Session[Any]):
         body = bytearray()
 
         def keep(chunk: bytes) -> int:
-            if len(body) + len(chunk) > _LARGEST_BODY:
-                raise MalformedPayload(f"Yahoo's reply is larger than {_LARGEST_BODY >> 20} MB")
+            if len(body) + len(chunk) > LARGEST_BODY:
+                raise MalformedPayload(f"Yahoo's reply is larger than {LARGEST_BODY >> 20} MB")
             body.extend(chunk)
             return len(chunk)
 
@@ -87,7 +72,7 @@ def _refuse(response: Any) -> None:
     status, headers = response.status_code, response.headers
     if status in (429, _BLOCKED):
         # Against the vendor's clock where it shows one: ours may be wrong.
-        now = _http_date(headers.get("Date")) or datetime.now(UTC)
+        now = http_date(headers.get("Date")) or datetime.now(UTC)
         wait = retry_after(headers.get("Retry-After"), now) or None
         raise RateLimited(f"Yahoo answers {status} Too Many Requests{f' for {wait:.0f} s' if wait else ''}", wait)
     if status >= 500:
@@ -158,7 +143,7 @@ class _Yahoo(YfData):  # type: ignore[misc]  # yfinance has no types
 class YahooSession:
     """Asks Yahoo's chart endpoint, one HTTP request per call; safe for many threads."""
 
-    def __init__(self, base_url: str | None = None, *, timeout: tuple[float, float] = _TIMEOUT) -> None:
+    def __init__(self, base_url: str | None = None, *, timeout: tuple[float, float] = TIMEOUT) -> None:
         yfinance.config.network.retries = 0
         session = _Session(base_url, timeout)
         # YfData is one per process; a second provider in the process gets a session of its own all the same.
@@ -191,7 +176,7 @@ class YahooSession:
             status=response.status_code,
             content_type=response.headers.get("Content-Type", ""),
             body=response.content,
-            vendor_time=_http_date(response.headers.get("Date")),
+            vendor_time=http_date(response.headers.get("Date")),
         )
 
     def _ask(self, wire_symbol: str, params: dict[str, Any]) -> Any:
@@ -202,23 +187,3 @@ class YahooSession:
             return refused.response
         except curl.exceptions.RequestException as error:
             raise TransientProviderError(f"Yahoo can't be reached at {self._host}: {error}") from error
-
-
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for (seconds or an HTTP date), None where it says nothing."""
-    if header is None:
-        return None
-    if re.fullmatch(r"\s*[0-9]+\s*", header):
-        return min(float(header), _LONGEST_WAIT)
-    until = _http_date(header)
-    return None if until is None else max(0.0, (until - now).total_seconds())
-
-
-def _http_date(header: str | None) -> datetime | None:
-    if not header:
-        return None
-    try:
-        moment = parsedate_to_datetime(header)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return None

@@ -1,0 +1,137 @@
+"""HTTP as the vendors speak it: one request per call, time-outs, a cap on the size, and no secret in anything kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from pydantic import SecretStr
+
+from quantx.errors import MalformedPayload, RateLimited, TransientProviderError
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT = (10.0, 30.0)  # seconds to connect, to read
+LARGEST_BODY = 16 * 2**20  # bytes, unpacked; sixty years of daily bars are 2 MB
+_LONGEST_WAIT = 1e9  # seconds; whoever waits sets the limit that matters
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP reply as it arrived; the URL is without keys."""
+
+    url: str
+    status: int
+    content_type: str
+    body: bytes
+    vendor_time: datetime | None
+
+
+class HttpSession:
+    """Asks one vendor; safe for many threads. Connects with the first request.
+
+    Keys go into the query or the headers of each request, and nowhere else: not into a reply's URL, not into an error.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        base_url: str,
+        *,
+        secret_params: Mapping[str, SecretStr] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: tuple[float, float] = TIMEOUT,
+        largest_body: int = LARGEST_BODY,
+    ) -> None:
+        self._vendor = vendor
+        self._base = base_url.rstrip("/")
+        self._secrets = {name: value.get_secret_value() for name, value in (secret_params or {}).items()}
+        self._headers = dict(headers or {})
+        self._timeout = timeout
+        self._largest = largest_body
+        self._client: httpx.Client | None = None
+
+    def prepare(self) -> None:
+        """Load the client."""
+        self._opened()
+
+    def get(self, path: str, params: Mapping[str, str]) -> Reply:
+        """Return the vendor's reply of any status below 500 but 429; a redirect is not followed.
+
+        Raises RateLimited, TransientProviderError, or MalformedPayload where the reply is larger than a reply can be.
+        """
+        import httpx
+
+        asked = {**params, **self._secrets}
+        try:
+            with self._opened().stream("GET", self._base + path, params=asked) as response:
+                self._refuse(response)
+                body = bytearray()
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > self._largest:
+                        raise MalformedPayload(f"{self._vendor}'s reply is larger than {self._largest >> 20} MB")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TransientProviderError(
+                f"{self._vendor} can't be reached at {self.host}: {type(error).__name__}"
+            ) from None  # the cause names the URL, with its key
+        return Reply(
+            url=f"{self.host}{path}?{urlencode(params)}" if params else f"{self.host}{path}",
+            status=response.status_code,
+            content_type=response.headers.get("Content-Type", ""),
+            body=bytes(body),
+            vendor_time=http_date(response.headers.get("Date")),
+        )
+
+    @property
+    def host(self) -> str:
+        """Return the address without what may be a password."""
+        parts = urlsplit(self._base)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    def _opened(self) -> httpx.Client:
+        import httpx
+
+        if self._client is None:  # a second one, made at the same moment, does no harm
+            connect, read = self._timeout
+            self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(read, connect=connect))
+        return self._client
+
+    def _refuse(self, response: httpx.Response) -> None:
+        if response.status_code == 429:
+            now = http_date(response.headers.get("Date")) or datetime.now(UTC)
+            wait = retry_after(response.headers.get("Retry-After"), now) or None
+            said = f" for {wait:.0f} s" if wait else ""
+            raise RateLimited(f"{self._vendor} answers 429 Too Many Requests{said}", wait)
+        if response.status_code >= 500:
+            raise TransientProviderError(f"{self._vendor} answers {response.status_code}; the outage may pass")
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for (seconds or an HTTP date), None where it says nothing.
+
+    A date counts from `now`, best the vendor's own clock: ours may be wrong.
+    """
+    if header is None:
+        return None
+    if re.fullmatch(r"\s*[0-9]+\s*", header):
+        return min(float(header), _LONGEST_WAIT)
+    until = http_date(header)
+    return None if until is None else max(0.0, (until - now).total_seconds())
+
+
+def http_date(header: str | None) -> datetime | None:
+    """Return the instant of an HTTP date, None where it is none."""
+    if not header:
+        return None
+    try:
+        moment = parsedate_to_datetime(header)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
