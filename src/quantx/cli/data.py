@@ -39,7 +39,7 @@ Timeframe = Annotated[str, typer.Option(help="1d: daily bars.")]
 EnqueueOnly = Annotated[bool, typer.Option("--enqueue-only", help="Plan and enqueue; leave the work to `quantx work`.")]
 
 
-_OPENING = 30.0  # seconds that a worker without a time budget waits for the state and the lake
+_OPENING = 60.0  # seconds that a worker without a time budget waits for the state and the lake, as in the middle
 
 
 def register(app: typer.Typer) -> None:
