@@ -149,8 +149,8 @@ def _put_back(
 ) -> None:
     """Return tasks to the queue until their vendor is open again; no failure is counted."""
     delay = 0.0 if at_once else patience.insist(lambda: platform.state.quotas.closed_for(source))
-    if not at_once and delay == 0:  # open, but others have the next turns
-        delay = platform.settings.lease_seconds * random.uniform(0.3, 0.7)
+    if not at_once and delay == 0:  # open again; or open, but others have the next turns
+        delay = _BACKOFF * random.uniform(1, 1.5) if why else platform.settings.lease_seconds * random.uniform(0.3, 0.7)
     held = leases.let_go(tasks)
     patience.insist(lambda: platform.state.tasks.release(tasks, delay, why, requests=int(why is not None)))
     if held:

@@ -155,6 +155,8 @@ class Worker:
         with contextlib.suppress(StateError):  # known from before, or the reservation will tell
             self._time.ask(platform.state.now, self.runtime)
         for source, count in Counter(task.series.source for task in tasks).items():
+            if source not in platform.providers:
+                continue
             platform.providers[source].prepare()  # a first request that is late would fall into another's turn
             turns[source] = Turns(
                 platform.state.quotas,
@@ -166,27 +168,30 @@ class Worker:
                 self._time,
                 platform.settings.lease_seconds,
             )
-        calls = [partial(self._fetch, task, turns[task.series.source]) for task in tasks]
+        calls = [partial(self._fetch, task, turns.get(task.series.source)) for task in tasks]
         outcomes = self.runtime.together(calls, at_once, _FETCH_GRACE)
         return [outcome or Outcome(task) for task, outcome in zip(tasks, outcomes, strict=True)]
 
-    def _fetch(self, task: FetchTask, turns: Turns) -> Outcome:
+    def _fetch(self, task: FetchTask, turns: Turns | None) -> Outcome:
         source = task.series.source
+        if turns is None:  # planned by a newer program, or by one with other settings
+            known = ", ".join(self.platform.providers)
+            return Outcome(task, error=ProviderError(f"this worker has no source {source!r}; it has {known}"))
         try:
             if not turns.take(self._patience):
                 return Outcome(task)
         except StateError:
             return Outcome(task)
         self.progress.requests += 1
+        refusals = turns.refusals
         try:
             payload = self.platform.providers[source].fetch(task.series.symbol, task.window)
-            if not turns.closed:  # else it was asked before the refusal
+            if turns.refusals == refusals:  # else it was asked before the refusal
                 self._note_answer(source)
             return Outcome(task, payload=payload)
         except RateLimited as error:
-            turns.close()
             self._refused_by.add(source)
-            close_vendor(self.platform, source, error)
+            turns.refuse(partial(close_vendor, self.platform, source, error))
             return Outcome(task, error=error)
         except ProviderError as error:
             return Outcome(task, error=error)
