@@ -71,10 +71,18 @@ def sandbox(
         str | None, typer.Option(help="The vendor's clock stands still here: a date (its end, UTC) or an instant.")
     ] = None,
     latency: Annotated[float, typer.Option(min=0, help="Seconds before each reply.")] = 0.0,
-    quota: Annotated[str | None, typer.Option(help="429 beyond it: 2/s, 200/min.")] = None,
-    fault: Annotated[list[str] | None, typer.Option(help="kind=rate, as in 429=0.05; may be repeated.")] = None,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(help="429 beyond it: 2/s of each vendor, alpaca:200/min of one; may be repeated."),
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="kind=rate, as in 429=0.05 or alpaca:500=0.02; may be repeated.")
+    ] = None,
     revise: Annotated[
         list[str] | None, typer.Option(help="SYMBOL:DATE:FIELD:VALUE, as traded; may be repeated.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="vendor=KEY: who brings another is refused; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the synthetic market and the faults.")] = 7,
     until: Annotated[
@@ -89,7 +97,16 @@ def sandbox(
 
     last = parse_day(until, "--until") if until else None
     market = load_market(existing_folder(data, "--data"), seed=seed, today=last)
-    app = Sandbox(market, now=now, latency=latency, quota=quota, faults=fault or (), revisions=revise or (), seed=seed)
+    app = Sandbox(
+        market,
+        now=now,
+        latency=latency,
+        quota=quota,
+        faults=fault or (),
+        revisions=revise or (),
+        keys=key or (),
+        seed=seed,
+    )
 
     def ready(url: str) -> None:
         out.print(f"{url} speaks Yahoo's chart wire for {len(market.symbols):,} symbols ({market.kind} market)")

@@ -1,4 +1,4 @@
-"""A history as the vendor shows it at an instant: Yahoo divides the past by every split that has happened since.
+"""A history as vendors show it at an instant: as traded, and divided by every split that has happened since.
 
 What is shown changes only when an event takes effect or a correction becomes visible; `stage` names that state, so that
 a view can be kept until it changes.
@@ -19,9 +19,10 @@ Stage = tuple[int, int, tuple[bool, ...], bool]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Split-adjusted columns (not rounded), adjclose, and the events in effect with the instants of their ex-dates."""
+    """Columns as traded and split-adjusted (not rounded), adjclose, and the events in effect with their ex-dates' instants."""
 
     history: SymbolHistory
+    traded: dict[str, Floats]  # as traded, with the vendor's mistakes until they are corrected
     columns: dict[str, Floats]
     adjclose: Floats
     splits: list[tuple[int, Split]]
@@ -53,6 +54,7 @@ def view_at(known: SymbolHistory, at: Stage) -> View:
         adjclose = columns["close"] * _dividend_factors(known, columns["close"], dividends)
     return View(
         known,
+        traded,
         columns,
         adjclose,
         list(zip(known.split_times, splits, strict=False)),

@@ -19,19 +19,9 @@ from quantx.sandbox.hours import Floats, day_number
 from quantx.sandbox.market import FIELDS, Split
 from quantx.sandbox.meta import VALID_RANGES, chart_meta, delisted_meta, previous_close
 from quantx.sandbox.window import ChartQuestion, Window
+from quantx.sandbox.wires import Reply
 
-JSON = "application/json;charset=utf-8"
 _DELISTED_AFTER_DAYS = 365
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What goes over the wire."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    date: str | None = None  # the Date header of a recording; otherwise the clock's
 
 
 @dataclass(frozen=True, eq=False)
