@@ -221,11 +221,11 @@ def _read_good_page(payload: Payload) -> dict[str, Any]:
     except ValueError:
         document = None
     match document:
-        case {"bars": dict() | None, "next_page_token": str() | None}:
+        case {"bars": dict() | None, "next_page_token": str() | None} | {
+            "corporate_actions": dict(),
+            "next_page_token": str() | None,
+        }:
             page: dict[str, Any] = document
-            return page
-        case {"corporate_actions": dict(), "next_page_token": str() | None}:
-            page = document
             return page
     raise MalformedPayload(
         f"Alpaca's reply for {payload.symbol[:60]} (HTTP {payload.status}, {len(payload.body)} bytes) is no page of"
