@@ -110,12 +110,18 @@ def _left_out(lists: Mapping[str, Any]) -> Iterator[LeftOut]:
 
 def _split(row: Mapping[str, Any]) -> tuple[Any, ...]:
     ratio = _positive(row["new_rate"]) / _positive(row["old_rate"])
-    return row["symbol"], date.fromisoformat(row["ex_date"]), "split", _positive(ratio), row.get("id")
+    return _text(row["symbol"]), date.fromisoformat(row["ex_date"]), "split", _positive(ratio), row.get("id")
 
 
 def _dividend(row: Mapping[str, Any]) -> tuple[Any, ...]:
     amount = 0.0 if row["rate"] == 0 and row["rate"] is not False else _positive(row["rate"])
-    return row["symbol"], date.fromisoformat(row["ex_date"]), "dividend", amount, row.get("id")
+    return _text(row["symbol"]), date.fromisoformat(row["ex_date"]), "dividend", amount, row.get("id")
+
+
+def _text(symbol: object) -> str:
+    if not isinstance(symbol, str):
+        raise TypeError("an action is about nobody")
+    return symbol
 
 
 def _positive(number: object) -> float:
