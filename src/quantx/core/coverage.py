@@ -46,6 +46,15 @@ def coverage_of(window: Window, as_of: datetime, answered: Sequence[date], calen
     return Coverage(Window(window.start, end), asked_through, tuple(_gaps(window.start, end, inside, calendar)))
 
 
+def all_of(window: Window, as_of: datetime, calendar: Calendar) -> Coverage:
+    """Tell what a reply without bars covers that was asked for events: each settled day of the window."""
+    final = calendar.last_closed(as_of, SETTLED_AFTER)
+    if final is None or final < window.start:
+        return Coverage(None, None, ())
+    through = min(window.end, final)
+    return Coverage(Window(window.start, through), through, ())
+
+
 def _gaps(start: date, end: date, inside: Sequence[date], calendar: Calendar) -> Iterator[Window]:
     """Yield the parts before the first and after the last bar that hold a session."""
     first, last = (inside[0], inside[-1]) if inside else (end + timedelta(days=1), end)

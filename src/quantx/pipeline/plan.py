@@ -20,7 +20,7 @@ from quantx.pipeline.platform import Platform
 from quantx.providers.registry import why_absent
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
-from quantx.state.protocol import NewRun, Plan, SeriesProgress, Ticket
+from quantx.state.protocol import NewRun, NewTask, Plan, SeriesProgress, Ticket
 
 log = structlog.get_logger()
 
@@ -195,7 +195,8 @@ def _add_run(
     wanted = {symbol: window for symbol, window in windows.items() if window is not None}
     run = NewRun(str(ULID()), kind, source, request, skipped=len(symbols) - len(wanted))
     patience = Patience(platform.runtime, _PATIENCE)
-    plan = patience.insist(lambda: platform.state.tasks.plan(run, DATASET, timeframe, wanted))
+    tasks = [NewTask(Series(source, DATASET, timeframe, symbol), window) for symbol, window in wanted.items()]
+    plan = patience.insist(lambda: platform.state.tasks.plan(run, tasks))
     log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
     _send(platform, plan)
     return plan
