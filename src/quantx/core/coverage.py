@@ -63,6 +63,20 @@ def _gaps(start: date, end: date, inside: Sequence[date], calendar: Calendar) ->
             yield Window(a, b)
 
 
+def months_of(window: Window) -> list[Window]:
+    """Return the parts of a window in each calendar month.
+
+    >>> [str(w.end) for w in months_of(Window(date(2024, 1, 30), date(2024, 3, 1)))]
+    ['2024-01-31', '2024-02-29', '2024-03-01']
+    """
+    parts, start = [], window.start
+    while start <= window.end:
+        following = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+        parts.append(Window(start, min(window.end, following - timedelta(days=1))))
+        start = following
+    return parts
+
+
 def missing_hull(gaps: Iterable[Window], calendar: Calendar) -> Window | None:
     """Return the smallest window that holds all sessions in `gaps`, None where there is no session in them.
 

@@ -23,6 +23,7 @@ from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
+from quantx.pipeline.references import with_references
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 
 log = structlog.get_logger()
@@ -88,6 +89,7 @@ def _curate_round(platform: Platform, round_id: int) -> int:
     incoming = {
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in _CURATED
     }
+    incoming[ACTIONS.name] = with_references(platform, incoming[ACTIONS.name], incoming[BARS_1D.name])
     merged = {table.name: _merge(platform, table, incoming[table.name]) for table in _CURATED}
     for table in _CURATED:
         if _commit(platform, table, context, merged[table.name]) or table is ACTIONS:

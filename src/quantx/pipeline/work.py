@@ -44,7 +44,6 @@ _TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # that an outage may last where there is no time budget
 _CLAIMING, _FINISHING = 0.8, 0.95  # of the time budget: until when tasks are claimed, and an outage is waited out
 _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time although the curator computes beside them
-_MOST_BYTES = 16_000_000  # of replies that one request may hold in memory before they are stored
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is told to stop
 
@@ -56,6 +55,7 @@ class Worker:
     platform: Platform
     on_progress: Callable[[Progress], None] = lambda progress: None
     progress: Progress = field(default_factory=Progress)
+    most_bytes: int = 16_000_000  # of a request's pages that are held in memory before they are stored
 
     def __post_init__(self) -> None:
         self.runtime = self.platform.runtime
@@ -64,6 +64,7 @@ class Worker:
         self._time = StateTime()
         self._topped_up_at = self.runtime.monotonic()
         self._refused_by: set[str] = set()  # vendors that have not answered since
+        self._leases: list[Leases] = []  # those of the batches at work
         self._widths = {s: p.capabilities.symbols_per_request for s, p in self.platform.providers.items()}
 
     def run(
@@ -132,15 +133,26 @@ class Worker:
         for task_id in claim.unknown:
             self._poison(named[task_id], f"it names the task {task_id}, which this state does not have")
         # Held by somebody else, or its turn is later: the message stays, in case that worker dies.
-        rest = [message for i, message in named.items() if i not in held | claim.settled | claim.unknown]
+        rest = [
+            message
+            for i, message in named.items()
+            if i not in held | claim.settled | claim.unknown
+            and not any(leases.adopt(i, message) for leases in self._leases.copy())
+        ]
         if rest:
             self._patience.insist(lambda: platform.queue.extend(rest, lease / 3))
         if claim.held:
-            leases = Leases(platform, claim.held, named)
-            with leases.kept(self.runtime):
-                self._fetch_all(claim.held, at_once, leases)
-            self.on_progress(self.progress)
+            self._fetch_held(claim.held, Leases(platform, claim.held, named), at_once)
         return True
+
+    def _fetch_held(self, tasks: Sequence[FetchTask], leases: Leases, at_once: int) -> None:
+        self._leases.append(leases)  # messages of tasks that came along without theirs may come meanwhile
+        try:
+            with leases.kept(self.runtime):
+                self._fetch_all(tasks, at_once, leases)
+        finally:
+            self._leases.remove(leases)
+        self.on_progress(self.progress)
 
     def _read(self, received: Sequence[Message]) -> dict[int, Message]:
         """Return the messages by their tasks' ids; what is no message of ours goes to the poison queue."""
@@ -210,7 +222,7 @@ class Worker:
                 answer.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
                 if (left := answer.left) is not None:  # it was about some symbols only
                     pages = self._pages(left)
-            if answer.size > _MOST_BYTES:
+            if answer.size > self.most_bytes:
                 store(answer.done)
                 answer.done = []
         answer.leave()
