@@ -24,6 +24,7 @@ from quantx.lake.raw import read_batch
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
 from quantx.pipeline.references import with_references
+from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 
 log = structlog.get_logger()
@@ -127,10 +128,11 @@ def _normalize(platform: Platform, read: Sequence[Landed]) -> list[tuple[list[La
     alike: dict[tuple[str, str, str], list[Landed]] = defaultdict(list)
     for item in read:
         alike[item.source, item.dataset, item.timeframe].append(item)
-    return [
-        (items, platform.normalize(source, items, platform.providers[source]))
-        for (source, _, _), items in alike.items()
-    ]
+    parts = []
+    for (source, _, _), items in alike.items():
+        provider = platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
+        parts.append((items, platform.normalize(source, items, provider)))
+    return parts
 
 
 def _commit(platform: Platform, table: Table, context: CommitContext, merged: Merge) -> bool:
