@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import SecretStr
 
+from quantx.core.model import Payload
 from quantx.errors import MalformedPayload, RateLimited, TransientProviderError
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 TIMEOUT = (10.0, 30.0)  # seconds to connect, to read
 LARGEST_BODY = 16 * 2**20  # bytes, unpacked; sixty years of daily bars are 2 MB
 _LONGEST_WAIT = 1e9  # seconds; whoever waits sets the limit that matters
+_SHORTEST_KEY = 6  # characters; a shorter text may stand in a reply by chance
+_STARS = b"**********"
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,19 @@ class Reply:
     content_type: str
     body: bytes
     vendor_time: datetime | None
+    file_name: str | None = None  # of Content-Disposition
+
+    def as_payload(self, symbol: str, fetched_at: datetime) -> Payload:
+        """Return what is kept of the reply to a question about `symbol`."""
+        return Payload(symbol, self.url, self.status, fetched_at, self.content_type, self.body, self.vendor_time)
 
 
 class HttpSession:
     """Asks one vendor; safe for many threads. Connects with the first request.
 
-    Keys go into the query or the headers of each request, and nowhere else: not into a reply's URL, not into an error.
+    Keys go into the query or the headers of each request, and nowhere else: not into a reply's URL, not into an error. A
+    vendor that quotes a key of `secret_params` in its reply ("we have detected your API key as …", Alpha Vantage, 2026)
+    is kept with stars in its place.
     """
 
     def __init__(
@@ -81,12 +93,14 @@ class HttpSession:
             raise TransientProviderError(
                 f"{self._vendor} can't be reached at {self.host}: {type(error).__name__}"
             ) from None  # the cause names the URL, with its key
+        self._hide_keys(body)
         return Reply(
             url=f"{self.host}{path}?{urlencode(params)}" if params else f"{self.host}{path}",
             status=response.status_code,
             content_type=response.headers.get("Content-Type", ""),
             body=bytes(body),
             vendor_time=http_date(response.headers.get("Date")),
+            file_name=file_name(response.headers.get("Content-Disposition")),
         )
 
     @property
@@ -101,7 +115,13 @@ class HttpSession:
         if self._client is None:  # a second one, made at the same moment, does no harm
             connect, read = self._timeout
             self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(read, connect=connect))
+            weakref.finalize(self, self._client.close)  # its connections end with the session
         return self._client
+
+    def _hide_keys(self, body: bytearray) -> None:
+        for key in self._secrets.values():
+            for form in {key, quote(key, safe="")} if len(key) >= _SHORTEST_KEY else ():
+                body[:] = body.replace(form.encode(), _STARS)
 
     def _refuse(self, response: httpx.Response) -> None:
         if response.status_code == 429:
@@ -124,6 +144,19 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         return min(float(header), _LONGEST_WAIT)
     until = http_date(header)
     return None if until is None else max(0.0, (until - now).total_seconds())
+
+
+def file_name(header: str | None) -> str | None:
+    """Return the file's name in a Content-Disposition header, None where it names none.
+
+    >>> file_name("attachment; filename=aapl_us_d.csv")
+    'aapl_us_d.csv'
+    """
+    if not header:
+        return None
+    message = Message()
+    message["Content-Disposition"] = header
+    return message.get_filename()
 
 
 def http_date(header: str | None) -> datetime | None:
