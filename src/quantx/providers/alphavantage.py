@@ -153,7 +153,7 @@ def wire_symbol(symbol: str) -> str:
         raise UnknownSymbol(f"Alpha Vantage is asked for American shares only, not for {symbol}", [symbol])
     root, _, series = symbol.partition(".")
     if series.startswith("PR"):
-        return "-".join(part for part in (root, "P", series.removeprefix("PR")) if part)
+        return f"{root}-P-{series.removeprefix('PR')}"
     return f"{root}-{series}" if series else root
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import weakref
 from collections.abc import Mapping
@@ -112,6 +113,8 @@ class HttpSession:
     def _opened(self) -> httpx.Client:
         import httpx
 
+        # At INFO it tells the URL of each request, and the key with it, to whoever logs everything (Azure Functions do).
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         if self._client is None:  # a second one, made at the same moment, does no harm
             connect, read = self._timeout
             self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(read, connect=connect))
