@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
@@ -81,50 +81,50 @@ class HttpSession:
         """
         import httpx
 
-        asked = {**params, **self._secrets}
+        asked, body, lost = {**params, **self._secrets}, bytearray(), ""
         try:
             with self._opened().stream("GET", self._base + path, params=asked) as response:
                 self._refuse(response)
-                body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > self._largest:
                         raise MalformedPayload(f"{self._vendor}'s reply is larger than {self._largest >> 20} MB")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise TransientProviderError(
-                f"{self._vendor} can't be reached at {self.host}: {type(error).__name__}"
-            ) from None  # the cause names the URL, with its key
-        self._hide_keys(body)
+            lost = type(error).__name__
+        if lost:  # raised here and not above: the error that it came of names the URL, with its key
+            raise TransientProviderError(f"{self._vendor} can't be reached at {self.host}: {lost}")
         return Reply(
             url=f"{self.host}{path}?{urlencode(params)}" if params else f"{self.host}{path}",
             status=response.status_code,
-            content_type=response.headers.get("Content-Type", ""),
-            body=bytes(body),
+            content_type=self._without_keys(response.headers.get("Content-Type", "").encode()).decode(),
+            body=self._without_keys(bytes(body)),
             vendor_time=http_date(response.headers.get("Date")),
-            file_name=file_name(response.headers.get("Content-Disposition")),
+            file_name=file_name(self._without_keys(response.headers.get("Content-Disposition", "").encode()).decode()),
         )
 
     @property
     def host(self) -> str:
         """Return the address without what may be a password."""
-        parts = urlsplit(self._base)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return re.sub(r"//.*@", "//", self._base)
 
     def _opened(self) -> httpx.Client:
         import httpx
 
         # At INFO it tells the URL of each request, and the key with it, to whoever logs everything (Azure Functions do).
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        # At DEBUG its transport tells the headers.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         if self._client is None:  # a second one, made at the same moment, does no harm
             connect, read = self._timeout
             self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(read, connect=connect))
             weakref.finalize(self, self._client.close)  # its connections end with the session
         return self._client
 
-    def _hide_keys(self, body: bytearray) -> None:
+    def _without_keys(self, said: bytes) -> bytes:
         for key in self._secrets.values():
-            for form in {key, quote(key, safe="")} if len(key) >= _SHORTEST_KEY else ():
-                body[:] = body.replace(form.encode(), _STARS)
+            for form in (key, quote(key, safe="")) if len(key) >= _SHORTEST_KEY else ():
+                said = said.replace(form.encode(), _STARS)
+        return said
 
     def _refuse(self, response: httpx.Response) -> None:
         if response.status_code == 429:

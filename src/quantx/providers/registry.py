@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from quantx.core.model import Clock, Quota
 from quantx.providers import alphavantage, fmp, stooq
+from quantx.providers.alpaca import Alpaca, MarketData
 from quantx.providers.http import HttpSession
 from quantx.providers.protocol import Capabilities, Provider
 from quantx.providers.yahoo import ChartSession, Yahoo
@@ -38,6 +39,17 @@ def _yahoo(settings: Settings, clock: Clock) -> Provider:
     return Yahoo(session, clock)
 
 
+def _alpaca(settings: Settings, clock: Clock) -> Provider:
+    def session() -> MarketData:
+        from quantx.providers.alpaca_session import AlpacaSession
+
+        assert settings.alpaca_api_key is not None, "who misses a key is not opened"
+        assert settings.alpaca_api_secret is not None, "who misses a key is not opened"
+        return AlpacaSession(settings.alpaca_api_key, settings.alpaca_api_secret, settings.alpaca_base_url)
+
+    return Alpaca(session, clock, settings.alpaca_feed)
+
+
 def _session(vendor: str, base_url: str, key: SecretStr | None) -> HttpSession:
     return HttpSession(vendor, base_url, secret_params={} if key is None else {"apikey": key})
 
@@ -60,6 +72,7 @@ VENDORS: Mapping[str, Vendor] = {
     vendor.capabilities.source: vendor
     for vendor in (
         Vendor(Yahoo.capabilities, "yfinance_quota", _yahoo),
+        Vendor(Alpaca.capabilities, "alpaca_quota", _alpaca, ("alpaca_api_key", "alpaca_api_secret")),
         Vendor(stooq.Stooq.capabilities, "stooq_quota", _stooq, keys=("stooq_api_key",)),
         Vendor(
             alphavantage.AlphaVantage.capabilities,

@@ -16,6 +16,7 @@ import structlog
 from pydantic_core import to_json
 
 from quantx.errors import ConfigError
+from quantx.sandbox.alpaca import AlpacaWire
 from quantx.sandbox.book import Book
 from quantx.sandbox.clock import Clock
 from quantx.sandbox.faults import Faults
@@ -46,7 +47,7 @@ _LONGEST_SILENCE = 300.0  # seconds; any client has given up by then
 
 
 # All vendors that the sandbox plays.
-WIRES: tuple[type[Wire], ...] = (YahooWire,)
+WIRES: tuple[type[Wire], ...] = (YahooWire, AlpacaWire)
 
 
 @dataclass

@@ -102,3 +102,31 @@ def _dividend_factors(known: SymbolHistory, close: Floats, dividends: list[tuple
         if priced.size:
             factors[:before] *= 1 - amount / close[max(0, before - 250) + priced[-1]]
     return factors
+
+
+def with_running(known: SymbolHistory, columns: dict[str, Floats], seen: int, clock: float) -> dict[str, Floats]:
+    """Return the columns with the bars of sessions that run at `clock` in part; `seen` rows have opened."""
+    for row in range(seen - 1, -1, -1):
+        opened, closed = int(known.opens[row]), int(known.closes[row])
+        if closed <= clock:
+            break
+        columns = _in_part(columns, row, (clock - opened) / (closed - opened))
+    return columns
+
+
+def _in_part(columns: dict[str, Floats], row: int, progress: float) -> dict[str, Floats]:
+    """A bar that is still forming: it has travelled part of its way, and never stands at its final close."""
+    columns = {name: column.copy() for name, column in columns.items()}
+    opened, high, low, close, volume = (float(columns[name][row]) for name in FIELDS)
+    travelled = min(progress, 0.95)
+    price = opened + (close - opened) * travelled
+    if price == close:
+        price = (close + (low if close - low >= high - close else high)) / 2
+    ratio = price / close if close else 1.0
+    columns["close"][row] = price
+    columns["high"][row] = max(opened, price, opened + (high - opened) * travelled)
+    columns["low"][row] = min(opened, price, opened + (low - opened) * travelled)
+    columns["volume"][row] = np.floor(volume * travelled)
+    if "adjclose" in columns:
+        columns["adjclose"][row] *= ratio
+    return columns

@@ -9,7 +9,10 @@ from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.sandbox.asof import Stage, View, stage, view_at
 from quantx.sandbox.clock import Clock
-from quantx.sandbox.market import Market, SymbolHistory, with_revision
+from quantx.sandbox.market import FIELDS, Market, SymbolHistory, with_revision
+from quantx.sandbox.minutes import Minutes, invented_minutes
+
+_KEPT = 1_000  # days of minutes, of about 20 kB each
 
 
 class Book:
@@ -20,6 +23,7 @@ class Book:
         self.clock = clock
         self.histories: dict[str, SymbolHistory] = dict(market.histories)  # by canonical symbol
         self._views: dict[str, tuple[Stage, View]] = {}
+        self._minutes: dict[tuple[str, int], tuple[tuple[float, ...], Minutes]] = {}
 
     def view(self, symbol: str) -> View | None:
         """Return a canonical symbol's history as it is shown now, None where no vendor knows it (yet, or any more).
@@ -38,6 +42,24 @@ class Book:
         if kept is None or kept[0] != at:
             kept = self._views[symbol] = (at, view_at(known, at))
         return kept[1]
+
+    def minutes(self, view: View, row: int) -> Minutes:
+        """Return the minute bars of a row's day that have ended, as traded: recorded ones, else ones that fit the row."""
+        known = view.history
+        day = int(known.days[row])
+        at = (known.symbol, day)
+        found = self.market.minutes.get(at)
+        if found is None:
+            bar = tuple(float(view.traded[name][row]) for name in FIELDS)
+            kept = self._minutes.get(at)
+            if kept is None or kept[0] != bar:
+                hours = int(known.opens[row]), int(known.closes[row])
+                made = invented_minutes(known.symbol, day, hours, bar, extended=known.venue.market == "us")
+                if len(self._minutes) >= _KEPT:
+                    self._minutes.clear()
+                kept = self._minutes[at] = (bar, made)
+            found = kept[1]
+        return found.until(self.clock.now().timestamp())
 
     def revise(self, symbol: str, day: str, field: str, value: object) -> None:
         """Replace one as-traded value from now on, or raise ConfigError saying what is wrong with the request."""
