@@ -240,7 +240,7 @@ def test_no_request_is_made_while_a_vendor_is_closed_whoever_was_refused(desk: A
     slow = {"quotas": {"tape": Quota(1, 0.6)}, "settings": settings}
     asked: list[tuple[str, float]] = []
     real = desk.tape.fetch
-    desk.tape.fetch = lambda symbol, window: (asked.append((symbol, time.monotonic())), real(symbol, window))[1]
+    desk.tape.fetch = lambda request: (asked.append((request.symbols[0], time.monotonic())), real(request))[1]
     threads = [threading.Thread(target=Worker(desk.with_(**slow)).run) for _ in range(2)]
     for thread in threads:
         thread.start()

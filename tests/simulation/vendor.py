@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.coverage import coverage_of
 from quantx.core.model import SETTLED_AFTER, Payload, Window
-from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE
+from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import (
     MalformedPayload,
     RateLimited,
@@ -21,7 +21,7 @@ from quantx.errors import (
     UnknownSymbol,
 )
 from quantx.pipeline.normalized import Landed, Rows
-from quantx.providers.protocol import Capabilities, Provider, VendorFrames
+from quantx.providers.protocol import Capabilities, Page, Provider, Request, VendorFrames
 
 Bar = tuple[float, float, float, float, int]
 SOURCE = "sim"
@@ -54,7 +54,7 @@ class Market:
 class SimVendor:
     """One worker's adapter of the vendor. What happens to a request is decided by `trouble`."""
 
-    capabilities: ClassVar = Capabilities(SOURCE, ("1d",), ("us",), 1, "as_traded", needs_key=True)
+    capabilities: ClassVar = Capabilities(SOURCE, ("1d",), ("us",), 1, "as_traded", needs_key=True, quota="10/s")
 
     def __init__(
         self,
@@ -73,8 +73,12 @@ class SimVendor:
     def prepare(self) -> None:
         pass
 
-    def fetch(self, symbol: str, window: Window) -> Payload:
+    def fetch(self, request: Request) -> Iterator[Page]:
         """Ask the vendor; `asked` says what goes wrong."""
+        (symbol,) = request.symbols
+        yield Page.whole(self._ask(symbol, request.window), [symbol])
+
+    def _ask(self, symbol: str, window: Window) -> Payload:
         trouble = self._asked(symbol, window)
         at = self._vendor_now()
         body = json.dumps({"symbol": symbol, "bars": self._bars(symbol, window, at)}).encode()
@@ -150,8 +154,8 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider) -> Row
         if good:
             sessions[item.symbol] = (good[0][0], good[-1][0])
     return Rows(
-        bars=pl.DataFrame(bars, schema=_BAR_COLUMNS, orient="row"),
-        actions=ACTIONS.empty(),
+        table=BARS_1D.name,
+        tables={BARS_1D.name: pl.DataFrame(bars, schema=_BAR_COLUMNS, orient="row")},
         quarantine=pl.DataFrame(rejected, schema=dict(QUARANTINE.schema), orient="row"),
         coverage=coverage,
         sessions=sessions,

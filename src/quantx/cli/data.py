@@ -34,8 +34,8 @@ from quantx.pipeline.report import run_totals
 from quantx.pipeline.settle import Progress
 from quantx.state.protocol import UNFINISHED, Plan
 
-Source = Annotated[str, typer.Option(help="The vendor to ask.")]
-Timeframe = Annotated[str, typer.Option(help="1d: daily bars.")]
+Source = Annotated[str | None, typer.Option(help="Ask only this vendor; by default those of the setting `sources`.")]
+Timeframe = Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")]
 EnqueueOnly = Annotated[bool, typer.Option("--enqueue-only", help="Plan and enqueue; leave the work to `quantx work`.")]
 
 
@@ -75,7 +75,7 @@ def backfill(
     universe: Universe = None,
     phase: Phase = None,
     symbols: Symbols = None,
-    source: Source = "yahoo",
+    source: Source = None,
     timeframe: Timeframe = "1d",
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
@@ -102,7 +102,8 @@ def update_daily(
     universe: Universe = None,
     phase: Phase = None,
     symbols: Symbols = None,
-    source: Source = "yahoo",
+    source: Source = None,
+    timeframe: Timeframe = "1d",
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
     enqueue_only: EnqueueOnly = False,
@@ -116,7 +117,7 @@ def update_daily(
     scope = _scope(universe, phase, symbols, required=False)
     settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size, lookback_days=lookback_days)
     with open_platform(settings) as platform:
-        plan = plan_daily(platform, scope, source=source, lookback=settings.lookback_days)
+        plan = plan_daily(platform, scope, source=source, lookback=settings.lookback_days, timeframe=timeframe)
         return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
 
 

@@ -102,6 +102,18 @@ BARS_1D = Table(
     relative_tolerance=dict.fromkeys(("open", "high", "low", "close", "volume"), PRICE_TOLERANCE),
 )
 
+# What a vendor sells as adjusted for all dividends, and does not say for which: it can't be turned back to as-traded
+# prices, and serves for checks of returns only. The vendor's basis moves with each dividend, and the rows with it.
+BARS_1D_ADJUSTED = Table(
+    "bars_1d_adjusted",
+    {**BARS_1D.schema, "volume": pl.Float64},
+    partitions=BARS_1D.partitions,
+    key=BARS_1D.key,
+    sort=BARS_1D.sort,
+    values=BARS_1D.values,
+    relative_tolerance=BARS_1D.relative_tolerance,
+)
+
 ACTIONS = Table(
     "actions",
     {
@@ -164,6 +176,8 @@ TABLES = {
     for table in (
         BARS_1D,
         BARS_1D.revisions,
+        BARS_1D_ADJUSTED,
+        BARS_1D_ADJUSTED.revisions,
         ACTIONS,
         ACTIONS.revisions,
         QUARANTINE,

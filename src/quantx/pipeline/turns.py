@@ -127,6 +127,12 @@ class Turns:
         """Return how long before its start a turn asks whether the vendor is open: the answer must be there by then."""
         return min(_LOOK_AHEAD + 1.5 * self._answer, _FRESH - _LOOK_AHEAD)
 
+    def another(self) -> bool:
+        """Want one turn more than was said: a request has a further page. False where the vendor is closed."""
+        with self._lock:
+            self._unreserved += 1
+        return not self.closed
+
     def close(self) -> None:
         """Give no more turns: the vendor has refused a request."""
         self.closed = True

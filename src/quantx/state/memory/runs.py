@@ -27,25 +27,27 @@ class MemoryRuns:
         """Return the counts of a run."""
         with self._records.lock:
             tasks = self._records.tasks_of(run_id)
-            states = [task.state for task in tasks]
+            states = [task.state for task in tasks if not task.passed_on]
             requests, rows = sum(task.requests for task in tasks), sums(task.rows for task in tasks)
             ids = {task.id for task in tasks}
             landed = [x.landed_at for x in self._records.landings if x.task_id in ids and x.malformed is None]
-            counts = (len(tasks), states.count("done"), states.count("failed"), requests, rows)
-            return RunTotals(*counts, landed_at=max(landed, default=None))
+            counts = (len(states), states.count("done"), states.count("failed"), requests, rows)
+            return RunTotals(*counts, landed_at=max(landed, default=None), passed_on=len(tasks) - len(states))
 
     def failures(self, run_id: str) -> list[Row]:
         """Return a run's failed tasks."""
         with self._records.lock:
-            failed = [task for task in self._records.tasks_of(run_id) if task.state == "failed"]
+            tasks = self._records.tasks_of(run_id)
+            failed = [task for task in tasks if task.state == "failed" and not task.passed_on]
             return [
                 {
+                    "source": task.series.source,
                     "symbol": task.series.symbol,
                     "error_class": task.error_class,
                     "last_error": task.last_error,
                     "attempts": task.attempts,
                 }
-                for task in sorted(failed, key=lambda t: t.series.symbol)
+                for task in sorted(failed, key=lambda t: (t.series.symbol, t.series.source))
             ]
 
     def finish(self, run_id: str, report: str) -> None:
