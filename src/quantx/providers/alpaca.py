@@ -18,7 +18,8 @@ from pydantic_core import from_json
 from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import US, parse_symbol
 from quantx.errors import ConfigError, MalformedPayload, NotEntitled, TransientProviderError, UnknownSymbol
-from quantx.providers.alpaca_frames import LeftOut, read_actions, read_bars, shown_symbols, what_is_left_out
+from quantx.providers.alpaca_frames import UNREADABLE, LeftOut, left_out, read_actions, read_bars, symbols_of
+from quantx.providers.alpaca_pages import ActionsPage, BarsPage, read_page
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 
 SOURCE = "alpaca"
@@ -92,12 +93,12 @@ class Alpaca:
         token, seen = None, set[str]()
         while True:
             payload = self._page(request, asked, span, token)
-            document = _read_page(payload)
-            token = document["next_page_token"] or None
+            page = _open_reply(payload)
+            token = page.token or None
             if token in seen:
                 raise MalformedPayload("Alpaca's pages go round in a circle", payload)
             seen.add(token or "")
-            yield order.page(payload, document, is_last=token is None)
+            yield order.page(payload, page, is_last=token is None)
             if token is None:
                 return
 
@@ -106,16 +107,16 @@ class Alpaca:
 
         Of the actions only splits and cash dividends are read; `left_out` names the others.
         """
-        document = _read_good_page(payload)
-        return read_bars(payload, document) if "bars" in document else read_actions(payload, document)
+        page = _read_page(payload)
+        return read_bars(payload, page) if isinstance(page, BarsPage) else read_actions(payload, page)
 
     def left_out(self, payload: Payload) -> tuple[LeftOut, ...]:
         """Return the actions of a page that are neither splits nor cash dividends: they change prices, and are not guessed.
 
         Stock dividends, unit splits, spin-offs, mergers, rights, redemptions, name changes, and what Alpaca may add.
         """
-        document = _read_good_page(payload)
-        return () if "bars" in document else what_is_left_out(payload, document)
+        page = _read_page(payload)
+        return () if isinstance(page, BarsPage) else left_out(payload, page)
 
     def _page(
         self, request: Request, asked: tuple[str, ...], span: tuple[datetime, datetime], token: str | None
@@ -156,13 +157,13 @@ class _Order:
         self._sorted = sorted_by_symbol
         self._last = ""  # the newest symbol of the pages before; bars of it may follow
 
-    def page(self, payload: Payload, document: dict[str, Any], *, is_last: bool) -> Page:
+    def page(self, payload: Payload, page: BarsPage | ActionsPage, *, is_last: bool) -> Page:
         """Return the page with the symbols that it shows and completes.
 
         Pages in another order than the documented one complete nothing before the last. MalformedPayload where a symbol
         comes again that was complete.
         """
-        shown = shown_symbols(document)
+        shown = page.symbols if isinstance(page, BarsPage) else symbols_of(page)
         if strange := [symbol for symbol in shown if symbol not in self._open]:
             why = "again after later ones" if strange[0] in payload.symbol.split(",") else "without being asked for it"
             raise MalformedPayload(f"Alpaca sends something about {strange[0][:20]!a} {why}", payload)
@@ -187,10 +188,10 @@ def wire_symbol(symbol: str) -> str | None:
     return None if symbol.startswith("^") else symbol
 
 
-def _read_page(payload: Payload) -> dict[str, Any]:
-    """Return the document of a page, or raise what a refusal says."""
+def _open_reply(payload: Payload) -> BarsPage | ActionsPage:
+    """Return the page in a reply, or raise what a refusal says."""
     if payload.status == 200:
-        return _read_good_page(payload)
+        return _read_page(payload)
     try:
         document = from_json(payload.body)
     except ValueError:
@@ -214,21 +215,13 @@ def _read_page(payload: Payload) -> dict[str, Any]:
     raise MalformedPayload(f"Alpaca answers {payload.status}: {said}", payload)
 
 
-def _read_good_page(payload: Payload) -> dict[str, Any]:
-    """Return the document of a page of bars or of actions; MalformedPayload for all else."""
+def _read_page(payload: Payload) -> BarsPage | ActionsPage:
+    """Return the page in a payload; MalformedPayload for all else."""
     try:
-        document = from_json(payload.body, allow_inf_nan=False)
-    except ValueError:
-        document = None
-    match document:
-        case {"bars": dict() | None, "next_page_token": str() | None} | {
-            "corporate_actions": dict(),
-            "next_page_token": str() | None,
-        }:
-            page: dict[str, Any] = document
-            return page
-    raise MalformedPayload(
-        f"Alpaca's reply for {payload.symbol[:60]} (HTTP {payload.status}, {len(payload.body)} bytes) is no page of"
-        " bars or of corporate actions",
-        payload,
-    )
+        return read_page(payload.body)
+    except UNREADABLE as error:
+        raise MalformedPayload(
+            f"Alpaca's reply for {payload.symbol[:60]} (HTTP {payload.status}, {len(payload.body)} bytes) is no page of"
+            f" bars or of corporate actions: {repr(error)[:100]}",
+            payload,
+        ) from error

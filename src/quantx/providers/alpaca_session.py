@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -18,18 +19,21 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
-from alpaca.common.enums import BaseURL
-from alpaca.common.exceptions import APIError
-from alpaca.common.rest import RESTClient
-from alpaca.data.enums import Adjustment, DataFeed
-from alpaca.data.historical.corporate_actions import CorporateActionsClient
-from alpaca.data.historical.stock import StockHistoricalDataClient
-from alpaca.data.requests import CorporateActionsRequest, StockBarsRequest
-from alpaca.data.timeframe import TimeFrame
 from pydantic import SecretStr
 
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, TransientProviderError
 from quantx.providers.http import LARGEST_BODY, TIMEOUT, Reply, http_date, retry_after
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # its streams, which nobody uses here, import an old websockets
+    from alpaca.common.enums import BaseURL
+    from alpaca.common.exceptions import APIError
+    from alpaca.common.rest import RESTClient
+    from alpaca.data.enums import Adjustment, DataFeed
+    from alpaca.data.historical.corporate_actions import CorporateActionsClient
+    from alpaca.data.historical.stock import StockHistoricalDataClient
+    from alpaca.data.requests import CorporateActionsRequest, StockBarsRequest
+    from alpaca.data.timeframe import TimeFrame
 
 MOST_BARS = 10_000  # of all symbols together, per page; Alpaca's largest
 MOST_ACTIONS = 1_000
