@@ -1,8 +1,8 @@
 """Alpha Vantage: daily bars as traded, splits and dividends apart, and minute bars of America.
 
 A free key gets the newest 100 sessions (`outputsize=compact`); the whole history and all minutes are sold
-(`outputsize=full` is refused to free keys since 2025, quoted by clients until 2026-08). A window within the newest 100
-sessions is therefore asked for compactly, any other in full.
+(`outputsize=full` was free in March 2024 and is refused to free keys in 2026, as clients quote). A window within the newest
+100 sessions is therefore asked for compactly, any other in full.
 
 Limits, plans and mistakes are told with HTTP 200, as {"Note": …}, {"Information": …} or {"Error Message": …}.
 """
