@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 
@@ -25,6 +25,7 @@ from quantx.providers.protocol import Capabilities, Page, Provider, Request, Ven
 
 Bar = tuple[float, float, float, float, int]
 SOURCE = "sim"
+_PER_PAGE = 2  # symbols
 _BAR_COLUMNS = {**BARS_1D.schema, "volume_step": pl.Float64}
 
 
@@ -54,16 +55,16 @@ class Market:
 class SimVendor:
     """One worker's adapter of the vendor. What happens to a request is decided by `trouble`."""
 
-    capabilities: ClassVar = Capabilities(SOURCE, ("1d",), ("us",), 1, "as_traded", needs_key=True, quota="10/s")
-
     def __init__(
         self,
         market: Market,
         now: Callable[[], datetime],
         vendor_now: Callable[[], datetime],
-        asked: Callable[[str, Window], str | None],
+        asked: Callable[[Sequence[str], Window], str | None],
         answered: Callable[[], None],
+        width: int = 1,
     ) -> None:
+        self.capabilities = Capabilities(SOURCE, ("1d",), ("us",), width, "as_traded", needs_key=True, quota="10/s")
         self._market = market
         self._now = now
         self._vendor_now = vendor_now
@@ -74,14 +75,16 @@ class SimVendor:
         pass
 
     def fetch(self, request: Request) -> Iterator[Page]:
-        """Ask the vendor; `asked` says what goes wrong."""
-        (symbol,) = request.symbols
-        yield Page.whole(self._ask(symbol, request.window), [symbol])
+        """Ask the vendor, two symbols a page; `asked` says what goes wrong."""
+        symbols = sorted(request.symbols)
+        for i in range(0, len(symbols), _PER_PAGE):
+            page = symbols[i : i + _PER_PAGE]
+            yield Page.whole(self._ask(page, request.window), page)
 
-    def _ask(self, symbol: str, window: Window) -> Payload:
-        trouble = self._asked(symbol, window)
-        at = self._vendor_now()
-        body = json.dumps({"symbol": symbol, "bars": self._bars(symbol, window, at)}).encode()
+    def _ask(self, symbols: Sequence[str], window: Window) -> Payload:
+        trouble = self._asked(symbols, window)
+        at, name = self._vendor_now(), ",".join(symbols)
+        body = json.dumps({"bars": {s: self._bars(s, window, at) for s in symbols}}).encode()
         self._answered()
         if trouble is not None and trouble.startswith("limited"):
             said = trouble.partition(":")[2]
@@ -91,14 +94,14 @@ class SimVendor:
         if trouble == "broken_adapter":
             raise KeyError("chart")
         if trouble == "unknown_symbol":
-            raise UnknownSymbol(f"the vendor does not know {symbol}")
+            raise UnknownSymbol(f"the vendor does not know {name}", symbols)
         if trouble == "empty":
-            body = json.dumps({"symbol": symbol, "bars": []}).encode()
+            body = json.dumps({"bars": {}}).encode()
         elif trouble == "truncated":
             body = body[: len(body) // 2]
         elif trouble == "garbage":
             body = b"<html>busy</html>"
-        payload = Payload(symbol, f"sim://bars/{symbol}", 200, self._now(), "application/json", body, at)
+        payload = Payload(name, f"sim://bars/{name}", 200, self._now(), "application/json", body, at)
         if trouble == "garbage":
             raise MalformedPayload("the vendor sent a page", payload)
         return payload
@@ -117,7 +120,7 @@ def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Ba
     """Return the accepted and the rejected bars of a reply; ValueError where it is not the vendor's form."""
     accepted, rejected = [], []
     sessions = calendar("XNYS")
-    for day, *values in json.loads(item.payload.body)["bars"]:
+    for day, *values in json.loads(item.payload.body)["bars"].get(item.symbol, []):
         session = date.fromisoformat(day)
         if not item.window.start <= session <= item.window.end:
             continue

@@ -89,10 +89,11 @@ def sandbox(
         str | None, typer.Option(help="Last day of the synthetic market's ten years; today without it.")
     ] = None,
 ) -> int:
-    """Serve a stand-in of Yahoo's chart API on 127.0.0.1, from files or a synthetic market, until it is stopped.
+    """Serve a stand-in of the vendors on 127.0.0.1, from files or a synthetic market, until it is stopped.
 
     Example: quantx sandbox --data FOLDER --port 8765 --now 2016-12-30
     """
+    from quantx.providers.registry import VENDORS
     from quantx.sandbox import Sandbox, load_market, serve
 
     last = parse_day(until, "--until") if until else None
@@ -109,8 +110,9 @@ def sandbox(
     )
 
     def ready(url: str) -> None:
-        out.print(f"{url} speaks Yahoo's chart wire for {len(market.symbols):,} symbols ({market.kind} market)")
-        out.print(f"use it: export QUANTX_YFINANCE_BASE_URL={url}")
+        out.print(f"{url} plays {', '.join(app.vendors)} for {len(market.symbols):,} symbols ({market.kind} market)")
+        for vendor in app.vendors:
+            out.print(f"export QUANTX_{VENDORS[vendor].quota_setting.removesuffix('_quota').upper()}_BASE_URL={url}")
 
     serve(app, port=port, on_ready=ready)
     return 0

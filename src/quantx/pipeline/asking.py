@@ -49,7 +49,7 @@ def grouped(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -> li
         alike[series.source, series.dataset, series.timeframe, task.window].append(task)
     groups = []
     for similar in alike.values():
-        width = providers[similar[0].series.source].capabilities.symbols_per_request
+        width = providers[similar[0].series.source].capabilities.symbols_at_once(similar[0].series.timeframe)
         for start in range(0, len(similar), width):
             some = tuple(similar[start : start + width])
             groups.append(_group(some))

@@ -77,8 +77,10 @@ def _read_lean(raw: bytes, day: date) -> Minutes:
     names = ["ms", *FIELDS]
     frame = pl.read_csv(text, has_header=False, new_columns=names, schema=dict.fromkeys(names, pl.Int64))
     local = pl.lit(day).cast(pl.Datetime("us")) + pl.duration(milliseconds="ms")
-    frame = frame.with_columns(pl.col(FIELDS[:4]) / _LEAN_PRICE, _seconds(local).alias("start"))
-    return _minutes(frame)
+    whole = _minutes(frame.with_columns(_seconds(local).alias("start")))
+    # Divided by NumPy: polars multiplies by the reciprocal, and 6448000 becomes 644.8000000000001.
+    prices = {name: whole.columns[name] / _LEAN_PRICE for name in FIELDS[:4]}
+    return Minutes(whole.starts, {**whole.columns, **prices})
 
 
 def _read_alphavantage(symbol: str, raw: bytes) -> Days:
