@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None  # of the body, as the head tells it
+    trickle: float = 0.0  # seconds before each byte
 
 
 class StubVendor:
@@ -83,7 +85,13 @@ def stub_vendor(answer: Callable[[Question], Answer] | bytes) -> Iterator[StubVe
                 self.send_header(name, value)
             with suppress(OSError):
                 self.end_headers()
-                self.wfile.write(said.body)
+                if said.trickle:
+                    for byte in said.body:
+                        time.sleep(said.trickle)
+                        self.wfile.write(bytes([byte]))
+                        self.wfile.flush()
+                else:
+                    self.wfile.write(said.body)
             self.close_connection = said.length is not None
 
         def log_message(self, *args: object) -> None:

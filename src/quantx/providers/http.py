@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, to read
+LONGEST_TRANSFER = 120.0  # seconds for a whole reply; one that trickles in never runs into a read time-out
 LARGEST_BODY = 16 * 2**20  # bytes, unpacked; sixty years of daily bars are 2 MB
 _LONGEST_WAIT = 1e9  # seconds; whoever waits sets the limit that matters
 _SHORTEST_KEY = 6  # characters; a shorter text may stand in a reply by chance
@@ -61,6 +63,7 @@ class HttpSession:
         headers: Mapping[str, str] | None = None,
         timeout: tuple[float, float] = TIMEOUT,
         largest_body: int = LARGEST_BODY,
+        longest_transfer: float = LONGEST_TRANSFER,
     ) -> None:
         self._vendor = vendor
         self._base = base_url.rstrip("/")
@@ -68,6 +71,7 @@ class HttpSession:
         self._headers = dict(headers or {})
         self._timeout = timeout
         self._largest = largest_body
+        self._longest = longest_transfer
         self._client: httpx.Client | None = None
 
     def prepare(self) -> None:
@@ -82,6 +86,7 @@ class HttpSession:
         import httpx
 
         asked, body, lost = {**params, **self._secrets}, bytearray(), ""
+        until = time.monotonic() + self._longest
         try:
             with self._opened().stream("GET", self._base + path, params=asked) as response:
                 self._refuse(response)
@@ -89,6 +94,10 @@ class HttpSession:
                     body += chunk
                     if len(body) > self._largest:
                         raise MalformedPayload(f"{self._vendor}'s reply is larger than {self._largest >> 20} MB")
+                    if time.monotonic() > until:
+                        raise TransientProviderError(
+                            f"{self._vendor}'s reply was not whole after {self._longest:.0f} s"
+                        )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             lost = type(error).__name__
         if lost:  # raised here and not above: the error that it came of names the URL, with its key
