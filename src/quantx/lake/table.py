@@ -265,7 +265,7 @@ class LakeTable:
         actions: list[AddAction | RemoveAction] = []
         key = list(self.table.key)
         touched = pl.concat([changed, gone])
-        bounded = [c for c in ("symbol", "date", "ex_date") if c in key]
+        bounded = [c for c in ("symbol", "date", "time", "ex_date") if c in key]
         for row in self._files(delta).iter_rows(named=True):
             inside = pl.lit(True)
             for p in self.table.partitions:

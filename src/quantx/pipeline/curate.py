@@ -193,17 +193,23 @@ def _first_try(platform: Platform, parts: Sequence[pl.DataFrame], raws: Iterable
 def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     """Read the rows of a table that `incoming` may be about: each symbol between its first and its last day.
 
-    Symbols of the same years are read together, so that one with old bars does not open the whole table.
+    Symbols of the same years (of minutes: months) are read together, so that one with old bars does not open the whole
+    table.
     """
-    day = "date" if "date" in stored.table.schema else "ex_date"
+    schema = stored.table.schema
+    day = "date" if "date" in schema else "ex_date"
     spans = incoming.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
-    years = [pl.col("first").dt.year().alias("first_year"), pl.col("last").dt.year().alias("last_year")]
-    found = [pl.DataFrame(schema=dict(stored.table.schema))]
-    for (first_year, last_year), group in spans.group_by(years):
+    stretch = [
+        pl.col(c).dt.year() * 100 + (pl.col(c).dt.month() if "month" in schema else 0) for c in ("first", "last")
+    ]
+    found = [pl.DataFrame(schema=dict(schema))]
+    for (first, last), group in spans.group_by(stretch[0].alias("from"), stretch[1].alias("to")):
         wanted = pl.col("symbol").is_in(group["symbol"].to_list())
         wanted &= pl.col(day).is_between(group["first"].min(), group["last"].max())
-        if "year" in stored.table.schema:
-            wanted &= pl.col("year").is_between(pl.lit(first_year), pl.lit(last_year))
+        if "year" in schema:
+            wanted &= pl.col("year").is_between(pl.lit(first // 100), pl.lit(last // 100))
+        if "month" in schema:
+            wanted &= pl.col("month").is_between(pl.lit(first), pl.lit(last))
         found.append(stored.read(wanted))
     return pl.concat(found)
 
