@@ -66,4 +66,4 @@ def trading_hours(code: str) -> pl.DataFrame:
             pl.col("date").dt.combine(t).dt.replace_time_zone(extended.timezone).dt.convert_time_zone("UTC")
             for t in (extended.first, extended.end)
         )
-    return frame.with_columns(first_time=first, end_time=end).cast(dict(HOURS))
+    return frame.with_columns(first.alias("first_time"), end.alias("end_time"))

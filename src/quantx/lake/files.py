@@ -55,10 +55,13 @@ class TableFiles:
         parts = [(key, piece) for key, part in self._partitioned(rows) for piece in self._pieces(part)]
         # Two at a time: encoding leaves Python free, and the store is waited for.
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(lambda pair: self.write_one(*pair), parts))
+            return list(pool.map(lambda pair: self._write_one(*pair), parts))
 
-    def write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddAction:
-        """Write sorted rows of one partition, whose values are `key`, as one file."""
+    def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddAction]:
+        """Write sorted rows of one partition, whose values are `key`, without its columns; return what adds them."""
+        return [self._write_one(key, piece) for piece in self._pieces(part)]
+
+    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddAction:
         values = {p: str(v) for p, v in zip(self.table.partitions, key, strict=True)}
         folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
         path = f"{folder}{ULID()}.parquet"

@@ -90,6 +90,12 @@ class MemoryTable:
         """Do nothing: there are no files."""
         return 0
 
+    def compact(
+        self, context: CommitContext, *, closed_through: int, most_files: int = 1, month: int | None = None
+    ) -> int:
+        """Do nothing: there are no files."""
+        return 0
+
     def _merged(self, rows: pl.DataFrame, new: pl.DataFrame, changed: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
         key = list(self.table.key)
         for touched in (changed, gone):

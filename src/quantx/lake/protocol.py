@@ -76,3 +76,12 @@ class CuratedTable(Protocol):
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Make few files of many; the rows stay the same. Return how many partitions were rewritten."""
         ...
+
+    def compact(
+        self, context: CommitContext, *, closed_through: int, most_files: int = 1, month: int | None = None
+    ) -> int:
+        """Put a table with a folder per month in order: by symbol up to the month `closed_through`, by session later.
+
+        The rows stay the same. Return how many files were replaced; with `most_files` above one, what has few is left.
+        """
+        ...

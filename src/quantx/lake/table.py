@@ -18,6 +18,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from quantx.core.tables import Table
 from quantx.errors import DamagedObject, LakeError
+from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.files import TableFiles
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
@@ -176,13 +177,47 @@ class LakeTable:
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:
             self._try_commit(delta, actions, context, last=True, once=False)
-            try:
-                delta.update_incremental()
-                delta.vacuum(dry_run=False)
-            except (DeltaError, OSError) as error:
-                raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
+            self._delete_old(delta)
         self._checkpoint(delta)
         return folded
+
+    def compact(
+        self, context: CommitContext, *, closed_through: int, most_files: int = 1, month: int | None = None
+    ) -> int:
+        """Put the files of a table with a folder per month in order; return how many were replaced.
+
+        Closed months (up to `closed_through`, as in 202410) are put together by symbol, in later ones the files of one
+        session; `most_files` and `month` are those of `plan_compaction`. One commit per month: files first, then the log,
+        so that a kill leaves the month as it was. Raises LakeError where somebody else replaces the same files.
+        """
+        delta, replaced = self.refresh(), 0
+        if delta is None:
+            return 0
+        months = MonthFiles(self._location, self._path, self.table)
+        found = plan_compaction(
+            self._files(delta), self.table, closed_through=closed_through, most_files=most_files, month=month
+        )
+        for work in found:
+            actions: list[AddAction | RemoveAction] = []
+            for group in work.groups:
+                for rows in months.stretches(group):
+                    actions += self._parts.write_pieces(work.partition, rows)
+            actions += [self._parts.remove(row) for row in work.files]
+            self._try_commit(delta, actions, context, last=True, once=False)
+            replaced += len(work.files)
+            delta = self.refresh() or delta
+        if found:
+            self._delete_old(delta)
+        self._checkpoint(delta)
+        return replaced
+
+    def _delete_old(self, delta: DeltaTable) -> None:
+        """Delete the files that were replaced longer ago than the table's retention."""
+        try:
+            delta.update_incremental()
+            delta.vacuum(dry_run=False)
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
 
     def _checkpoint(self, delta: DeltaTable) -> None:
         """Write a checkpoint where the log has grown long since the last one: a handle that is opened reads less."""

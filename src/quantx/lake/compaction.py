@@ -1,0 +1,197 @@
+"""Compaction of a table with a folder per month: which files belong together, and their rows in a new order.
+
+Until its month has closed, a session has files of its own: what a day brings is one sorted file, and a correction
+rewrites that day. Then the month's rows are put together by symbol, so that one symbol's month is one read. Both are done
+in stretches of symbols of about `rows_per_file` rows, so that the memory does not grow with the month.
+"""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from quantx.core.tables import Table
+from quantx.errors import LakeError
+from quantx.lake.store import LakeLocation
+
+_FOOTER = 65_536  # bytes from the end of a file, in which its footer lies: 100 row groups of a dozen columns
+
+
+@dataclass(frozen=True)
+class MonthsWork:
+    """What is to be rewritten in one partition."""
+
+    partition: tuple[Any, ...]
+    groups: tuple[pl.DataFrame, ...]  # lines of Delta's add actions; the rows of a group are put together by symbol
+
+    @property
+    def files(self) -> list[Mapping[str, Any]]:
+        """Return the lines of all files that will be replaced."""
+        return [row for group in self.groups for row in group.iter_rows(named=True)]
+
+
+def plan_compaction(
+    files: pl.DataFrame, table: Table, *, closed_through: int, most_files: int, month: int | None = None
+) -> list[MonthsWork]:
+    """Return the work in each month (in `month` alone, where it is given), the oldest first.
+
+    `closed_through` is the last month (as in 202410) whose files are put together by symbol; in later ones only the files
+    of one session. With `most_files` above one, what has hardly more files than it needs is left alone for now.
+    """
+    if files.is_empty():
+        return []
+    work = []
+    partitions = [f"partition.{p}" for p in table.partitions]
+    for key, part in sorted(files.group_by(partitions), key=lambda pair: (int(str(pair[0][1])), str(pair[0][0]))):
+        number = int(str(key[1]))
+        if month is not None and number != month:
+            continue
+        one_day = pl.col("min.date") == pl.col("max.date")
+        bucket = pl.lit(None, pl.Date) if number <= closed_through else pl.when(one_day).then("min.date")
+        groups: list[pl.DataFrame] = []
+        for _, together in part.group_by(bucket.alias("__session")):
+            groups += _groups(together, table.rows_per_file or 1, most_files)
+        if groups:
+            work.append(MonthsWork(key, tuple(groups)))
+    return work
+
+
+def _groups(files: pl.DataFrame, wanted: int, most_files: int) -> list[pl.DataFrame]:
+    """Return the files that share symbols, or are small neighbours, where there are enough of them.
+
+    Nothing is left to do in what was compacted: its files share no symbol, and two of them are too large to be one.
+    """
+    files = files.sort("min.symbol", "max.symbol", "path")
+    found: list[tuple[int, int]] = []  # slices
+    start, rows, last, depth, deepest = 0, 0, "", 0, 0
+    for i, (first, end, count) in enumerate(files.select("min.symbol", "max.symbol", "num_records").iter_rows()):
+        if i > start and first > last and rows + count > wanted:
+            found.append((start, i - start))
+            start, rows, last = i, 0, ""
+        depth = depth + 1 if i > start and first <= last else 1
+        rows, last, deepest = rows + count, max(last, end), max(deepest, depth)
+    found.append((start, files.height - start))
+    needed = files["num_records"].sum() / wanted
+    if most_files > 1 and deepest <= most_files and files.height <= 1.5 * needed + most_files:
+        return []
+    return [files.slice(at, length) for at, length in found if length > 1]
+
+
+class MonthFiles:
+    """Reads the files of a table at `path` in stretches of symbols."""
+
+    def __init__(self, location: LakeLocation, path: str, table: Table) -> None:
+        self._location = location
+        self._path = path
+        self._table = table
+
+    def stretches(self, files: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Return the rows of the files, without the columns of the partition, stretch by stretch of symbols, sorted."""
+        opened = [self._open(row) for row in files.iter_rows(named=True)]
+        after = ""
+        for upto in _cuts([x for file in opened for x in file.row_groups], self._table.rows_per_file or 1):
+            parts = [part for file in opened if (part := file.rows(after, upto)) is not None]
+            if parts:
+                yield pl.concat(parts).sort(self._table.sort)
+            after = upto
+
+    def _open(self, row: Mapping[str, Any]) -> _SortedFile:
+        path = f"{self._path}/{row['path']}"
+        columns = [c for c in self._table.schema if c not in self._table.partitions]
+        try:
+            return _SortedFile(
+                self._location, path, int(row["size_bytes"]), {c: self._table.schema[c] for c in columns}
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise LakeError(f"the file {path} is damaged: {error}") from error
+
+
+@dataclass(frozen=True)
+class _RowGroup:
+    first: str
+    last: str
+    rows: int
+
+
+class _SortedFile:
+    """A Parquet file whose rows are sorted by symbol, read by ranges."""
+
+    def __init__(self, location: LakeLocation, path: str, size: int, schema: Mapping[str, Any]) -> None:
+        self._path = path
+        self._schema = schema
+        self._file = pq.ParquetFile(_Object(location, path, size), pre_buffer=True)
+        facts = self._file.metadata
+        place = self._file.schema_arrow.get_field_index("symbol")
+        self.row_groups = []
+        for i in range(facts.num_row_groups):
+            group = facts.row_group(i)
+            statistics = group.column(place).statistics
+            self.row_groups.append(_RowGroup(statistics.min, statistics.max, group.num_rows))
+
+    def rows(self, after: str, upto: str) -> pl.DataFrame | None:
+        """Return the rows of the symbols behind `after` up to `upto`, None where there are none."""
+        wanted = [i for i, g in enumerate(self.row_groups) if g.last > after and g.first <= upto]
+        if not wanted:
+            return None
+        try:
+            read = self._file.read_row_groups(wanted, columns=list(self._schema))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise LakeError(f"the file {self._path} is damaged: {error}") from error
+        frame = pl.DataFrame(read).select(pl.col(c).cast(t) for c, t in self._schema.items())
+        return frame.filter(pl.col("symbol") > after, pl.col("symbol") <= upto)
+
+
+def _cuts(row_groups: Sequence[_RowGroup], wanted: int) -> list[str]:
+    """Return the last symbols of stretches of about `wanted` rows."""
+    cuts: list[str] = []
+    rows = 0
+    for group in sorted(row_groups, key=lambda g: g.last):
+        rows += group.rows
+        if rows >= wanted:
+            cuts.append(group.last)
+            rows = 0
+    last = max((g.last for g in row_groups), default="")
+    return [*cuts[: bisect_left(cuts, last)], last]
+
+
+class _Object(io.RawIOBase):
+    """A stored object as a file: its end is fetched once, for the footer; each other read is one request."""
+
+    def __init__(self, location: LakeLocation, path: str, size: int) -> None:
+        self._location = location
+        self._path = path
+        self._size = size
+        self._at = 0
+        self._end_from = max(0, size - _FOOTER)
+        self._end = location.get_range(path, self._end_from, size)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = self._size if size is None or size < 0 else min(self._size, self._at + size)
+        if end <= self._at:
+            return b""
+        if self._at >= self._end_from:
+            found = self._end[self._at - self._end_from : end - self._end_from]
+        else:
+            found = self._location.get_range(self._path, self._at, end)
+        self._at = end
+        return found
