@@ -221,10 +221,10 @@ def compacted_month(lake: Mapping[str, str]) -> dict[str, Any]:
     """Put the month together by symbol."""
     table, _ = _tables(lake)
     with stretch() as measured:
-        table.compact(CommitContext(0), closed_through=_MONTH)
+        table.compact(CommitContext(0), _MONTH, _MONTH, 1)
     facts = table.facts()
     assert facts is not None
-    return {**facts, "seconds": measured.seconds, "left": table.compact(CommitContext(0), closed_through=_MONTH)}
+    return {**facts, "seconds": measured.seconds, "left": len(table.untidy_months(_MONTH, 1))}
 
 
 def copied_month(lake: Mapping[str, str], folder: str) -> dict[str, Any]:

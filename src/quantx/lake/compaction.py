@@ -29,6 +29,7 @@ class MonthsWork:
     """What is to be rewritten in one partition."""
 
     partition: tuple[Any, ...]
+    month: int
     groups: tuple[pl.DataFrame, ...]  # lines of Delta's add actions; the rows of a group are put together by symbol
 
     @property
@@ -37,10 +38,8 @@ class MonthsWork:
         return [row for group in self.groups for row in group.iter_rows(named=True)]
 
 
-def plan_compaction(
-    files: pl.DataFrame, table: Table, *, closed_through: int, most_files: int, month: int | None = None
-) -> list[MonthsWork]:
-    """Return the work in each month (in `month` alone, where it is given), the oldest first.
+def plan_compaction(files: pl.DataFrame, table: Table, closed_through: int, most_files: int) -> list[MonthsWork]:
+    """Return what is to be done with the files (Delta's add actions) of a table, the oldest month first.
 
     `closed_through` is the last month (as in 202410) whose files are put together by symbol; in later ones only the files
     of one session. With `most_files` above one, what has hardly more files than it needs is left alone for now.
@@ -48,19 +47,16 @@ def plan_compaction(
     if files.is_empty():
         return []
     work = []
-    partitions = [f"partition.{p}" for p in table.partitions]
-    for key, part in sorted(files.group_by(partitions), key=lambda pair: (int(str(pair[0][1])), str(pair[0][0]))):
-        number = int(str(key[1]))
-        if month is not None and number != month:
-            continue
-        one_day = pl.col("min.date") == pl.col("max.date")
-        bucket = pl.lit(None, pl.Date) if number <= closed_through else pl.when(one_day).then("min.date")
+    one_day = pl.col("min.date") == pl.col("max.date")
+    for key, part in files.group_by([f"partition.{p}" for p in table.partitions]):
+        month = int(str(key[table.partitions.index("month")]))
+        session = pl.lit(None, pl.Date) if month <= closed_through else pl.when(one_day).then("min.date")
         groups: list[pl.DataFrame] = []
-        for _, together in part.group_by(bucket.alias("__session")):
+        for _, together in part.group_by(session.alias("__session")):
             groups += _groups(together, table.rows_per_file or 1, most_files)
         if groups:
-            work.append(MonthsWork(key, tuple(groups)))
-    return work
+            work.append(MonthsWork(key, month, tuple(groups)))
+    return sorted(work, key=lambda w: (w.month, [str(value) for value in w.partition]))
 
 
 def _groups(files: pl.DataFrame, wanted: int, most_files: int) -> list[pl.DataFrame]:
@@ -78,7 +74,7 @@ def _groups(files: pl.DataFrame, wanted: int, most_files: int) -> list[pl.DataFr
         depth = depth + 1 if i > start and first <= last else 1
         rows, last, deepest = rows + count, max(last, end), max(deepest, depth)
     found.append((start, files.height - start))
-    needed = files["num_records"].sum() / wanted
+    needed = sum(files["num_records"]) / wanted
     if most_files > 1 and deepest <= most_files and files.height <= 1.5 * needed + most_files:
         return []
     return [files.slice(at, length) for at, length in found if length > 1]

@@ -90,9 +90,11 @@ class MemoryTable:
         """Do nothing: there are no files."""
         return 0
 
-    def compact(
-        self, context: CommitContext, *, closed_through: int, most_files: int = 1, month: int | None = None
-    ) -> int:
+    def untidy_months(self, closed_through: int, most_files: int) -> list[int]:
+        """Return none: there are no files."""
+        return []
+
+    def compact(self, context: CommitContext, month: int, closed_through: int, most_files: int) -> int:
         """Do nothing: there are no files."""
         return 0
 

@@ -181,23 +181,27 @@ class LakeTable:
         self._checkpoint(delta)
         return folded
 
-    def compact(
-        self, context: CommitContext, *, closed_through: int, most_files: int = 1, month: int | None = None
-    ) -> int:
-        """Put the files of a table with a folder per month in order; return how many were replaced.
+    def untidy_months(self, closed_through: int, most_files: int) -> list[int]:
+        """Return the months (as in 202410) that `compact` would rewrite, the oldest first."""
+        delta = self.refresh()
+        if delta is None:
+            return []
+        found = plan_compaction(self._files(delta), self.table, closed_through, most_files)
+        return sorted({work.month for work in found})
 
-        Closed months (up to `closed_through`, as in 202410) are put together by symbol, in later ones the files of one
-        session; `most_files` and `month` are those of `plan_compaction`. One commit per month: files first, then the log,
-        so that a kill leaves the month as it was. Raises LakeError where somebody else replaces the same files.
+    def compact(self, context: CommitContext, month: int, closed_through: int, most_files: int) -> int:
+        """Put the files of a month in order, by symbol or by session; return how many were replaced.
+
+        The rows stay the same. Files are written first, then one log entry per partition, so that a kill leaves the month
+        as it was. Raises LakeError where somebody else replaces the same files.
         """
         delta, replaced = self.refresh(), 0
         if delta is None:
             return 0
         months = MonthFiles(self._location, self._path, self.table)
-        found = plan_compaction(
-            self._files(delta), self.table, closed_through=closed_through, most_files=most_files, month=month
-        )
-        for work in found:
+        for work in plan_compaction(self._files(delta), self.table, closed_through, most_files):
+            if work.month != month:
+                continue
             actions: list[AddAction | RemoveAction] = []
             for group in work.groups:
                 for rows in months.stretches(group):
@@ -206,7 +210,7 @@ class LakeTable:
             self._try_commit(delta, actions, context, last=True, once=False)
             replaced += len(work.files)
             delta = self.refresh() or delta
-        if found:
+        if replaced:
             self._delete_old(delta)
         self._checkpoint(delta)
         return replaced

@@ -18,9 +18,10 @@ from quantx.core.merge import Merge, merge
 from quantx.core.model import Series
 from quantx.core.prices import PRICES
 from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, Table
-from quantx.errors import DamagedObject, LakeError
+from quantx.errors import DamagedObject
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
+from quantx.pipeline.compaction import compact_minutes, fold_tables
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
@@ -32,8 +33,6 @@ _DATASET = "bars"
 # bytes are worth a round while there is still something to fetch.
 _ROUND_BYTES = 18_000_000
 _ROUND_REPLIES = 1500
-_MOST_FILES = 24  # per partition, before they are folded into one
-_TAIL_SESSIONS = 10
 _HOT_DAYS = 45
 
 
@@ -56,7 +55,8 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
                 break
             mine.confirm()
         if everything and not stopping():
-            _fold(platform)
+            fold_tables(platform)
+            compact_minutes(platform, stopping=stopping)
     return rows
 
 
@@ -274,17 +274,3 @@ def _hot_bars(bars: Merge) -> str:
     rows, newest = pl.concat([bars.new, bars.changed]), pl.col("date").max().over("source", "symbol")
     recent = rows.filter(pl.col("date") > newest - timedelta(days=_HOT_DAYS))
     return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
-
-
-def _fold(platform: Platform) -> None:
-    """Keep the number of files small; where somebody else changes a table meanwhile, the next round does it."""
-    for table in (BARS_1D, BARS_1D.revisions, ACTIONS, ACTIONS.revisions, QUARANTINE):
-        try:
-            folded = platform.tables[table.name].fold(
-                CommitContext(0), _MOST_FILES, tail=_TAIL_SESSIONS if table is BARS_1D else 0
-            )
-        except LakeError as error:
-            log.warning("table.not_folded", table=table.name, error=str(error))
-            continue
-        if folded:
-            log.info("table.folded", table=table.name, partitions=folded)
