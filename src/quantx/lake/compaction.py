@@ -8,7 +8,6 @@ in stretches of symbols of about `rows_per_file` rows, so that the memory does n
 from __future__ import annotations
 
 import io
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,8 @@ def plan_compaction(files: pl.DataFrame, table: Table, closed_through: int, most
 def _groups(files: pl.DataFrame, wanted: int, most_files: int) -> list[pl.DataFrame]:
     """Return the files that share symbols, or are small neighbours, where there are enough of them.
 
-    Nothing is left to do in what was compacted: its files share no symbol, and two of them are too large to be one.
+    Each rewriting leaves fewer files or fewer shared symbols, so that it comes to an end: in the end no two files share
+    a symbol, and two neighbours are too large to be one.
     """
     files = files.sort("min.symbol", "max.symbol", "path")
     found: list[tuple[int, int]] = []  # slices
@@ -75,7 +75,7 @@ def _groups(files: pl.DataFrame, wanted: int, most_files: int) -> list[pl.DataFr
         rows, last, deepest = rows + count, max(last, end), max(deepest, depth)
     found.append((start, files.height - start))
     needed = sum(files["num_records"]) / wanted
-    if most_files > 1 and deepest <= most_files and files.height <= 1.5 * needed + most_files:
+    if most_files > 1 and deepest <= most_files and files.height <= 2 * needed + most_files:
         return []
     return [files.slice(at, length) for at, length in found if length > 1]
 
@@ -89,14 +89,38 @@ class MonthFiles:
         self._table = table
 
     def stretches(self, files: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Return the rows of the files, without the columns of the partition, stretch by stretch of symbols, sorted."""
+        """Return the rows of the files, without the columns of the partition, stretch by stretch of symbols, sorted.
+
+        All but the last have about as many rows as the table wants in a file, or more.
+        """
         opened = [self._open(row) for row in files.iter_rows(named=True)]
-        after = ""
-        for upto in _cuts([x for file in opened for x in file.row_groups], self._table.rows_per_file or 1):
-            parts = [part for file in opened if (part := file.rows(after, upto)) is not None]
-            if parts:
-                yield pl.concat(parts).sort(self._table.sort)
+        waiting: list[pl.DataFrame] = []
+        after, wanted = "", self._table.rows_per_file or 1
+        for upto in self._cuts(opened, wanted):
+            waiting.append(self._sorted(opened, after, upto))
             after = upto
+            if sum(rows.height for rows in waiting) >= wanted * 2 // 3:
+                yield pl.concat([waiting.pop(0) for _ in range(len(waiting))])
+        if waiting:
+            yield pl.concat(waiting)
+
+    def _cuts(self, files: Sequence[_SortedFile], wanted: int) -> Iterator[str]:
+        """Return the last symbol of each stretch.
+
+        The statistics of the row groups tell where to cut, unless these are so wide that too much would have to be read
+        at once: then the symbols are counted.
+        """
+        after = ""
+        for upto in _cuts([group for file in files for group in file.row_groups], wanted):
+            if sum(g.rows for file in files for g in file.groups(after, upto).values()) > 2 * wanted:
+                symbols = pl.concat([file.symbols(after, upto) for file in files]).value_counts().sort("symbol")
+                yield from _cuts([_RowGroup(symbol, symbol, count) for symbol, count in symbols.iter_rows()], wanted)
+            else:
+                yield upto
+            after = upto
+
+    def _sorted(self, files: Sequence[_SortedFile], after: str, upto: str) -> pl.DataFrame:
+        return pl.concat([file.rows(after, upto) for file in files]).sort(self._table.sort)
 
     def _open(self, row: Mapping[str, Any]) -> _SortedFile:
         path = f"{self._path}/{row['path']}"
@@ -122,8 +146,9 @@ class _SortedFile:
     def __init__(self, location: LakeLocation, path: str, size: int, schema: Mapping[str, Any]) -> None:
         self._path = path
         self._schema = schema
-        self._file = pq.ParquetFile(_Object(location, path, size), pre_buffer=True)
-        facts = self._file.metadata
+        self._object = _Object(location, path, size)
+        self._file = pq.ParquetFile(self._object)
+        facts = self._facts = self._file.metadata
         place = self._file.schema_arrow.get_field_index("symbol")
         self.row_groups = []
         for i in range(facts.num_row_groups):
@@ -131,42 +156,81 @@ class _SortedFile:
             statistics = group.column(place).statistics
             self.row_groups.append(_RowGroup(statistics.min, statistics.max, group.num_rows))
 
-    def rows(self, after: str, upto: str) -> pl.DataFrame | None:
-        """Return the rows of the symbols behind `after` up to `upto`, None where there are none."""
-        wanted = [i for i, g in enumerate(self.row_groups) if g.last > after and g.first <= upto]
+    def groups(self, after: str, upto: str) -> dict[int, _RowGroup]:
+        """Return the row groups, by number, that may have symbols behind `after` up to `upto`."""
+        return {i: g for i, g in enumerate(self.row_groups) if g.last > after and g.first <= upto}
+
+    def symbols(self, after: str, upto: str) -> pl.Series:
+        """Return the symbol of each row of the symbols behind `after` up to `upto`."""
+        return self._read(after, upto, ["symbol"])["symbol"]
+
+    def rows(self, after: str, upto: str) -> pl.DataFrame:
+        """Return the rows of the symbols behind `after` up to `upto`."""
+        return self._read(after, upto, list(self._schema))
+
+    def _read(self, after: str, upto: str, columns: list[str]) -> pl.DataFrame:
+        wanted = list(self.groups(after, upto))
         if not wanted:
-            return None
+            return pl.DataFrame(schema={c: self._schema[c] for c in columns})
         try:
-            read = self._file.read_row_groups(wanted, columns=list(self._schema))
+            self._object.fetch(self._start(wanted[0]), self._start(wanted[-1] + 1))
+            read = self._file.read_row_groups(wanted, columns=columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise LakeError(f"the file {self._path} is damaged: {error}") from error
-        frame = pl.DataFrame(read).select(pl.col(c).cast(t) for c, t in self._schema.items())
+        finally:
+            self._object.forget()
+        frame = pl.DataFrame(read).select(pl.col(c).cast(self._schema[c]) for c in columns)
         return frame.filter(pl.col("symbol") > after, pl.col("symbol") <= upto)
+
+    def _start(self, number: int) -> int:
+        """Return where a row group begins (of one after the last: where the last ends)."""
+        if number == self._facts.num_row_groups:
+            column = self._facts.row_group(number - 1).column(self._facts.num_columns - 1)
+            return _offset(column) + int(column.total_compressed_size)
+        return _offset(self._facts.row_group(number).column(0))
+
+
+def _offset(column: Any) -> int:
+    return int(column.dictionary_page_offset or column.data_page_offset)
 
 
 def _cuts(row_groups: Sequence[_RowGroup], wanted: int) -> list[str]:
-    """Return the last symbols of stretches of about `wanted` rows."""
-    cuts: list[str] = []
-    rows = 0
+    """Return the last symbols of stretches of about `wanted` rows.
+
+    Files of one layout have row groups that end with the same symbol: these come together.
+    """
+    ends: dict[str, int] = {}
     for group in sorted(row_groups, key=lambda g: g.last):
-        rows += group.rows
-        if rows >= wanted:
-            cuts.append(group.last)
+        ends[group.last] = ends.get(group.last, 0) + group.rows
+    cuts: list[str] = []
+    rows, before = 0, ""
+    for last, count in ends.items():
+        if rows and rows + count > wanted and rows + count - wanted > wanted - rows:  # the one before is nearer
+            cuts.append(before)
             rows = 0
-    last = max((g.last for g in row_groups), default="")
-    return [*cuts[: bisect_left(cuts, last)], last]
+        rows, before = rows + count, last
+    return [*cuts, before]
 
 
 class _Object(io.RawIOBase):
-    """A stored object as a file: its end is fetched once, for the footer; each other read is one request."""
+    """A stored object as a file that is read by ranges: its end, where the footer lies, and what was fetched last."""
 
     def __init__(self, location: LakeLocation, path: str, size: int) -> None:
         self._location = location
         self._path = path
         self._size = size
         self._at = 0
-        self._end_from = max(0, size - _FOOTER)
-        self._end = location.get_range(path, self._end_from, size)
+        start = max(0, size - _FOOTER)
+        self._end = (start, location.get_range(path, start, size))
+        self._fetched = (0, b"")
+
+    def fetch(self, start: int, end: int) -> None:
+        """Fetch a stretch in one request, for the reads to come."""
+        self._fetched = (start, self._location.get_range(self._path, start, end))
+
+    def forget(self) -> None:
+        """Give back the memory of what was fetched."""
+        self._fetched = (0, b"")
 
     def readable(self) -> bool:
         return True
@@ -182,12 +246,9 @@ class _Object(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._size, self._at + size)
-        if end <= self._at:
-            return b""
-        if self._at >= self._end_from:
-            found = self._end[self._at - self._end_from : end - self._end_from]
-        else:
-            found = self._location.get_range(self._path, self._at, end)
+        start, end = self._at, self._size if size is None or size < 0 else min(self._size, self._at + size)
         self._at = end
-        return found
+        for first, held in (self._fetched, self._end):
+            if first <= start and end <= first + len(held):
+                return held[start - first : end - first]
+        return self._location.get_range(self._path, start, end)

@@ -206,6 +206,7 @@ class LakeTable:
             for group in work.groups:
                 for rows in months.stretches(group):
                     actions += self._parts.write_pieces(work.partition, rows)
+                    del rows  # before the next ones are read
             actions += [self._parts.remove(row) for row in work.files]
             self._try_commit(delta, actions, context, last=True, once=False)
             replaced += len(work.files)
