@@ -28,9 +28,10 @@ from quantx.cli.options import (
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.platform import Platform, open_platform
 from quantx.pipeline.report import run_totals
+from quantx.pipeline.request import Wish
+from quantx.pipeline.service import plan_wish
 from quantx.pipeline.settle import Progress
 from quantx.state.protocol import UNFINISHED, Plan
 
@@ -91,10 +92,15 @@ def backfill(
     first, last = parse_day(start, "--start"), parse_day(end, "--end") if end else date.today()  # noqa: DTZ011 — local day
     if first > last:
         raise ConfigError(f"--start {first} lies after --end {last}")
-    scope = _scope(universe, phase, symbols, required=True)
+    wish = Wish(
+        **_scope(universe, phase, symbols, required=True),
+        window=Window(first, last),
+        source=source,
+        timeframe=timeframe,
+        again=again,
+    )
     with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
-        plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
@@ -113,11 +119,9 @@ def update_daily(
 
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
-    scope = _scope(universe, phase, symbols, required=False)
-    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size, lookback_days=lookback_days)
-    with open_platform(settings) as platform:
-        plan = plan_daily(platform, scope, source=source, lookback=settings.lookback_days)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+    wish = Wish(**_scope(universe, phase, symbols, required=False), lookback_days=lookback_days, source=source)
+    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
 
 
 def work(
@@ -164,13 +168,13 @@ def curate(use_local: UseLocal = False) -> int:
     return 0
 
 
-def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> Scope:
+def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> dict[str, Any]:
     given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
     if required and not given:
         raise ConfigError("say what to fetch: --universe NAME, --phase PHASE or --symbols A,B")
-    return Scope(split_symbols(symbols), universe, phase)
+    return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
 def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:

@@ -16,7 +16,7 @@ from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.patience import Patience
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.planner import Planner
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
 from quantx.state.protocol import NewRun, Plan, SeriesProgress, Ticket
@@ -48,7 +48,7 @@ class Scope:
 
 
 def plan_backfill(
-    platform: Platform, scope: Scope, window: Window, *, source: str, timeframe: str = "1d", again: bool = False
+    platform: Planner, scope: Scope, window: Window, *, source: str, timeframe: str = "1d", again: bool = False
 ) -> Plan:
     """Plan the sessions of `window` that were never answered (`again`: all of them), one task per symbol."""
     symbols = resolve_symbols(platform, scope)
@@ -67,7 +67,7 @@ def plan_backfill(
 
 
 def _unanswered(
-    platform: Platform, windows: Mapping[str, Window | None], source: str, timeframe: str
+    platform: Planner, windows: Mapping[str, Window | None], source: str, timeframe: str
 ) -> dict[str, Window | None]:
     """Return the smallest window within each that holds all its sessions which were never answered."""
     asked = [(Series(source, DATASET, timeframe, symbol), w) for symbol, w in windows.items() if w is not None]
@@ -75,7 +75,7 @@ def _unanswered(
     return {symbol: missing_hull(found, calendar(venue_of(symbol).calendar)) for symbol, found in gaps.items()}
 
 
-def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:
+def plan_daily(platform: Planner, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:
     """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen."""
     symbols = resolve_symbols(platform, scope)
     _check_source(platform, source, timeframe)
@@ -100,7 +100,7 @@ def _rests(progress: SeriesProgress, now: datetime) -> bool:
     return asked is not None and last is not None and asked - last > _AT_REST
 
 
-def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:
+def plan_retry(platform: Planner, task_ids: Sequence[int] | None) -> Plan:
     """Plan dead tasks (those of `task_ids`, or all) once more, as a run of their own."""
     request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}
     plan = platform.state.tasks.retry(NewRun(str(ULID()), "manual", "any", request), task_ids)
@@ -108,7 +108,7 @@ def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:
     return plan
 
 
-def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
+def resolve_symbols(platform: Planner, scope: Scope) -> tuple[str, ...]:
     """Return the canonical symbols of a scope; everything that is enabled where it names nothing."""
     if scope.symbols:
         return tuple(dict.fromkeys(parse_symbol(s) for s in scope.symbols))
@@ -126,7 +126,7 @@ def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
     return tuple(symbols)
 
 
-def send_outbox(platform: Platform) -> int:
+def send_outbox(platform: Planner) -> int:
     """Hand planned tasks to the queue until it is full or has them all; return how many.
 
     A short queue is quicker and cheaper, and what is urgent need not wait behind much else: the rest stays in the state,
@@ -141,7 +141,7 @@ def send_outbox(platform: Platform) -> int:
     return sent
 
 
-def _send_messages(platform: Platform, left: dict[int, str]) -> None:
+def _send_messages(platform: Planner, left: dict[int, str]) -> None:
     """Send the messages, and drop from `left` what the queue has accepted, also where it has not accepted all."""
     ids = list(left)
     try:
@@ -152,7 +152,7 @@ def _send_messages(platform: Platform, left: dict[int, str]) -> None:
     _forget(platform, left, ids)
 
 
-def _forget(platform: Platform, left: dict[int, str], sent: Sequence[int]) -> None:
+def _forget(platform: Planner, left: dict[int, str], sent: Sequence[int]) -> None:
     platform.state.tasks.sent(sent)
     for task_id in sent:
         del left[task_id]
@@ -173,7 +173,7 @@ def _message(ticket: Ticket) -> str:
     )
 
 
-def _check_source(platform: Platform, source: str, timeframe: str) -> None:
+def _check_source(platform: Planner, source: str, timeframe: str) -> None:
     if source not in platform.providers:
         raise ConfigError(f"no source {source!r}; there is {', '.join(platform.providers)}")
     offered = platform.providers[source].capabilities.timeframes
@@ -182,7 +182,7 @@ def _check_source(platform: Platform, source: str, timeframe: str) -> None:
 
 
 def _add_run(
-    platform: Platform,
+    platform: Planner,
     kind: str,
     source: str,
     timeframe: str,
@@ -200,7 +200,7 @@ def _add_run(
     return plan
 
 
-def _send(platform: Platform, plan: Plan) -> None:
+def _send(platform: Planner, plan: Plan) -> None:
     try:
         send_outbox(platform)
     except QueueError as error:
