@@ -12,35 +12,46 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGED = ROOT / "build" / "functions"
 SITE = Path(".python_packages/lib/site-packages")  # where the Functions host looks
 APP = ("function_app.py", "host.json")
 SHIPPED = "requirements.txt"
 # Never loaded by the app, and a quarter of the package.
-PRUNED = ("bin", "pandas/tests", "numpy/tests", "numpy/*/tests", "numpy/f2py", "**/__pycache__", "**/*.pyi", "**/*.pyx", "**/*.pxd")
+PRUNED = (
+    "bin",
+    "pandas/tests",
+    "numpy/tests",
+    "numpy/*/tests",
+    "numpy/f2py",
+    "**/__pycache__",
+    "**/*.pyi",
+    "**/*.pyx",
+    "**/*.pxd",
+)
 _OLDEST, _NEWEST = 5, 28  # manylinux_2_x: what runs on Azure's Debian
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def main(output: Path) -> None:
-    """Stage, then zip."""
+    """Stage in a folder named like the zip, then zip it."""
     python, machine = os.environ.get("FUNCTIONS_PYTHON", "3.13"), os.environ.get("FUNCTIONS_ARCH", "x86_64")
-    shutil.rmtree(STAGED, ignore_errors=True)
-    STAGED.mkdir(parents=True)
+    staged = output.with_suffix("")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
     for name in APP:
-        shutil.copy(ROOT / "azure_functions" / name, STAGED)
+        shutil.copy(ROOT / "azure_functions" / name, staged)
     pinned = requirements_for(python, machine, (ROOT / "requirements/functions.txt").read_text("utf-8"))
-    (STAGED / SHIPPED).write_text(pinned, "utf-8")
+    (staged / SHIPPED).write_text(pinned, "utf-8")
+    put = partial(install, python, machine, staged / SITE)
     with tempfile.TemporaryDirectory() as scratch:
-        install(python, machine, "--require-hashes", "--only-binary", ":all:", "-r", str(STAGED / SHIPPED))
-        prune(STAGED / SITE)
-        install(python, machine, "--no-index", "--only-binary", ":all:", str(our_wheel(Path(scratch))))
-        prune(STAGED / SITE)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    size = pack(STAGED, output)
+        put("--require-hashes", "--only-binary", ":all:", "-r", str(staged / SHIPPED))
+        prune(staged / SITE)
+        put("--no-index", "--only-binary", ":all:", str(our_wheel(Path(scratch))))
+        prune(staged / SITE)
+    size = pack(staged, output)
     sys.stdout.write(f"package: {output}, {size / 1e6:.0f} MB, for Python {python} on {machine}\n")
 
 
@@ -72,12 +83,12 @@ def requirements_for(python: str, machine: str, text: str) -> str:
     return "\n".join(kept) + "\n"
 
 
-def install(python: str, machine: str, *what: str) -> None:
+def install(python: str, machine: str, site: Path, *what: str) -> None:
     """Put wheels for the target beside the app."""
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST, _OLDEST - 1, -1)]
     platforms += [f"{old}_{machine}" for old in ("manylinux2014", "manylinux2010", "manylinux1")]
     target = [part for platform in platforms for part in ("--platform", platform)]
-    target += ["--python-version", python, "--implementation", "cp", "--target", str(STAGED / SITE), "--no-deps"]
+    target += ["--python-version", python, "--implementation", "cp", "--target", str(site), "--no-deps"]
     # The pins were made for this Python; pip would compare with the one that packs.
     pip("install", *target, "--no-compile", "--ignore-requires-python", *what)
 
@@ -119,6 +130,8 @@ def pack(folder: Path, output: Path) -> int:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1].endswith(".zip"):
+        sys.exit(f"package: {sys.argv[1]} must end in .zip; its content is staged in a folder of that name without it")
     try:
         main(Path(sys.argv[1]))
     except subprocess.CalledProcessError as error:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Pack the Functions app with all that it needs for Azure's Linux: deploy/package_functions.sh [output.zip]
-# The default output is dist/functions.zip; the same content lies unpacked in build/functions.
+# The default output is dist/functions.zip; the same content lies unpacked beside it, in dist/functions.
 #
 # Environment (all optional):
 #   FUNCTIONS_PYTHON   the Python that the app will run on, default 3.13; any machine may pack for any of them

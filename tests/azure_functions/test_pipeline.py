@@ -1,0 +1,136 @@
+"""Timer → outbox → queue → worker → lake, with the app that is published and workers in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.core.calendars import calendar
+from quantx.core.model import SETTLED_AFTER
+
+from ..fleet.fleet import Fleet, assert_at_rest, depth_of, go
+from .conftest import Host, Hosts
+
+Installations = Callable[[], contextlib.AbstractContextManager[Fleet]]
+AMERICAN, CHINESE = ("QXAA", "QXAC", "QXAF", "QXAR"), ("99902.HK", "99903.HK")
+
+
+@pytest.fixture
+def fleet(installation: Installations) -> Iterator[Fleet]:
+    with installation() as made:
+        yield made
+
+
+@pytest.fixture
+def host(fleet: Fleet, hosts: Hosts) -> Iterator[Host]:
+    with hosts(**fleet.settings) as started:
+        yield started
+
+
+def newest(code: str) -> date:
+    session = calendar(code).last_closed(datetime.now(UTC), SETTLED_AFTER)
+    assert session is not None
+    return session
+
+
+def runs(fleet: Fleet) -> list[dict[str, Any]]:
+    return fleet.rows("select id, kind, skipped from runs order by created_at")
+
+
+def test_a_timer_that_was_missed_for_three_days_and_then_fires_twice(fleet: Fleet, host: Host) -> None:
+    """It plans the three sessions once; a worker brings them into the lake; the run tells of it."""
+    sessions = {code: newest(code) for code in ("XNYS", "XHKG")}
+    before = {code: calendar(code).back(day, 3) for code, day in sessions.items()}
+    for names, code in ((AMERICAN, "XNYS"), (CHINESE, "XHKG")):
+        start = calendar(code).back(before[code], 20)
+        fleet.here("backfill", "--start", start, "--end", before[code], "--symbols", ",".join(names))
+    assert depth_of(fleet) == 0
+    earlier = runs(fleet)
+
+    assert host.fires("daily_update", times=2) == [{"ok": True}] * 2
+
+    (run,) = runs(fleet)[len(earlier) :]
+    tasks = fleet.rows(
+        f"select symbol, window_start, window_end from tasks where run_id = '{run['id']}' order by symbol"
+    )
+    assert [task["symbol"] for task in tasks] == sorted(AMERICAN + CHINESE)
+    for task in tasks:
+        code = "XNYS" if task["symbol"] in AMERICAN else "XHKG"
+        assert task["window_end"] == sessions[code]
+        assert task["window_start"] <= before[code]  # known ones are read again
+    assert depth_of(fleet) == len(tasks)
+    running = host.get(f"runs/{run['id']}").document
+    assert (running["state"], running["totals"]["unfinished"], running["report"]) == ("running", len(tasks), None)
+
+    fleet.ends(fleet.start("work"), 0)
+
+    bars = fleet.tables()["bars_1d"]
+    for symbol in AMERICAN + CHINESE:
+        code = "XNYS" if symbol in AMERICAN else "XHKG"
+        found = bars.filter((pl.col("symbol") == symbol) & (pl.col("date") > before[code]))["date"].to_list()
+        assert found == list(calendar(code).sessions(before[code], sessions[code])[1:]), symbol
+    done = host.get(f"runs/{run['id']}").document
+    assert (done["state"], done["totals"]["success"], done["failures"]) == ("done", len(tasks), [])
+    assert done["report"] == f"reports/daily/{done['created_at'][:10]}/{run['id']}.json"
+    assert_at_rest(fleet, runs=len(earlier) + 1)
+
+    host.fires("daily_update")
+    assert depth_of(fleet) == 0, "nothing is missing any more"
+    assert "Traceback" not in host.said()
+
+
+def test_a_sweep_notices_a_dead_timer_and_does_its_work(fleet: Fleet, host: Host) -> None:
+    assert host.fires("sweep", times=2) == [{"ok": True}] * 2
+    found = fleet.told("findings", "list", "--status", "open", "--rule", "no_run_by_deadline")
+    assert sorted(row["subject"] for row in found) == ["hk", "us"]
+    assert host.said().count("deadline.missed") >= 2
+    (run,) = runs(fleet)
+    tasks = fleet.rows("select symbol from tasks")
+    assert sorted(task["symbol"] for task in tasks) == sorted(AMERICAN + CHINESE)
+    assert depth_of(fleet) == len(tasks)
+
+    swept = fleet.told("sweep")
+    assert (swept["missed"], swept["run_id"]) == ([], None)
+    settled = fleet.told("findings", "list", "--rule", "no_run_by_deadline")
+    assert {row["status"] for row in settled} == {"resolved"}
+    assert [row["id"] for row in runs(fleet)] == [run["id"]]
+
+
+def test_the_command_curates_what_a_dead_worker_left(fleet: Fleet) -> None:
+    """It has stored its replies and died before anybody curated them; no message is left that would start another one."""
+    fleet.here("update-daily", "--enqueue-only")
+    worker = fleet.start_dying("landed in the state")
+    go(worker)
+    assert worker.wait(60) == -signal.SIGKILL
+    with contextlib.closing(fleet.queue()) as queue:
+        queue._queue.clear_messages()
+
+    swept = fleet.told("sweep")
+
+    assert (swept["missed"], swept["run_id"]) == ([], None)
+    assert swept["curated_rows"] == fleet.tables()["bars_1d"].height > 0
+    assert_at_rest(fleet, runs=1)
+
+
+def test_what_the_queue_did_not_take_is_sent_by_a_sweep(fleet: Fleet, hosts: Hosts) -> None:
+    away = fleet.settings["AZURE_STORAGE_CONNECTION_STRING"].replace(
+        "QueueEndpoint=http://127.0.0.1:", "QueueEndpoint=http://127.0.0.1:1/"
+    )
+    with hosts(**{**fleet.settings, "AZURE_STORAGE_CONNECTION_STRING": away}) as cut_off:
+        reply = cut_off.post({"symbols": ["QXAA", "QXAC"]})
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "60")
+        assert "kept and sent later" in reply.document["detail"]
+    assert depth_of(fleet) == 0
+    assert len(fleet.rows("select * from outbox")) == 2
+    with hosts(**fleet.settings) as host:
+        again = host.post({"symbols": ["QXAA", "QXAC"]})
+        assert again.status == 202
+        assert [row["id"] for row in runs(fleet)] == [again.document["run_id"]], "asking again finds the run"
+        host.fires("sweep")
+    assert depth_of(fleet) >= 2
