@@ -6,6 +6,7 @@ import contextlib
 import re
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -30,7 +31,7 @@ def fleet(installation: Installations) -> Iterator[Fleet]:
 
 @pytest.fixture
 def host(fleet: Fleet, hosts: Hosts) -> Iterator[Host]:
-    with hosts(**fleet.settings) as started:
+    with hosts(**fleet.settings, QUANTX_LOG_LEVEL="INFO") as started:
         yield started
 
 
@@ -44,8 +45,10 @@ def runs(fleet: Fleet) -> list[dict[str, Any]]:
     return fleet.rows("select id, kind, skipped from runs order by created_at")
 
 
-def test_a_timer_that_was_missed_for_three_days_and_then_fires_twice(fleet: Fleet, host: Host) -> None:
-    """It plans the three sessions once; a worker brings them into the lake; the run tells of it."""
+def test_a_timer_that_was_missed_for_three_days_and_then_fires_four_times_at_once(
+    fleet: Fleet, host: Host, hosts: Hosts, at_once: ThreadPoolExecutor
+) -> None:
+    """It plans the three sessions once, also from two instances; a worker brings them into the lake; the run tells of it."""
     sessions = {code: newest(code) for code in ("XNYS", "XHKG")}
     before = {code: calendar(code).back(day, 3) for code, day in sessions.items()}
     for names, code in ((AMERICAN, "XNYS"), (CHINESE, "XHKG")):
@@ -54,7 +57,9 @@ def test_a_timer_that_was_missed_for_three_days_and_then_fires_twice(fleet: Flee
     assert depth_of(fleet) == 0
     earlier = runs(fleet)
 
-    assert host.fires("daily_update", times=2) == [{"ok": True}] * 2
+    with hosts(**fleet.settings) as another_instance:
+        fired = [at_once.submit(one.fires, "daily_update", 2) for one in (host, another_instance)]
+        assert [future.result() for future in fired] == [[{"ok": True}] * 2] * 2
 
     (run,) = runs(fleet)[len(earlier) :]
     tasks = fleet.rows(
@@ -95,12 +100,23 @@ def test_a_sweep_notices_a_dead_timer_and_does_its_work(fleet: Fleet, host: Host
     tasks = fleet.rows("select symbol from tasks")
     assert sorted(task["symbol"] for task in tasks) == sorted(AMERICAN + CHINESE)
     assert depth_of(fleet) == len(tasks)
+    assert re.search(r'"poisoned": 0, "event": "sweep.done"', host.said()), "alerts look for it"
+    assert not [entry for page in fleet.location.store.list("reports") for entry in page], (
+        "the app writes nothing there"
+    )
 
     swept = fleet.told("sweep")
     assert (swept["missed"], swept["run_id"]) == ([], None)
     settled = fleet.told("findings", "list", "--rule", "no_run_by_deadline")
     assert {row["status"] for row in settled} == {"resolved"}
     assert [row["id"] for row in runs(fleet)] == [run["id"]]
+
+
+def test_the_command_says_what_it_found(fleet: Fleet) -> None:
+    said = fleet.here("sweep")
+    assert "no daily run for the session" in said
+    assert "makes up for it" in said
+    assert fleet.here("sweep") == "sent 0 messages, 0 of them again; curated 0 new or changed rows\n"
 
 
 def test_the_command_curates_what_a_dead_worker_left(fleet: Fleet) -> None:

@@ -12,7 +12,6 @@ import structlog
 from quantx.pipeline.deadline import Missed, check_deadlines
 from quantx.pipeline.plan import Scope, plan_daily, send_outbox
 from quantx.pipeline.planner import Planner
-from quantx.pipeline.report import report_ended_runs
 
 log = structlog.get_logger()
 
@@ -28,7 +27,7 @@ class Swept:
 
 
 def sweep(planner: Planner, source: str) -> Swept:
-    """Send what waits, look for missed deadlines and plan what they missed, and report the runs that have ended.
+    """Send what waits, look for missed deadlines, and plan what they missed; nothing is written to the lake.
 
     A market that has missed its deadline gets a finding, which the next sweep resolves where the run was planned.
     """
@@ -36,11 +35,20 @@ def sweep(planner: Planner, source: str) -> Swept:
     for each in missed:
         log.error("deadline.missed", market=each.market, session=str(each.session), universes=each.universes)
     sent, resent, run_id = send_outbox(planner), 0, None
-    if planner.queue.depth().total == 0:  # else workers come for what is there, and end with the same look
+    depth, now = planner.queue.depth(), planner.clock.now()
+    if depth.total == 0:  # else workers come for what is there, and end with the same look
         resent = planner.state.tasks.resend_lost(planner.settings.lease_seconds * 2)
         sent += send_outbox(planner)
     if missed:
         run_id = plan_daily(planner, Scope(), source=source, lookback=planner.settings.lookback_days).run_id
-    report_ended_runs(planner)
-    log.info("sweep.done", resent=resent, sent=sent, missed=len(missed), run_id=run_id)
+    log.info(
+        "sweep.done",
+        resent=resent,
+        sent=sent,
+        missed=len(missed),
+        run_id=run_id,
+        queued=depth.total,
+        oldest_seconds=None if depth.oldest is None else round((now - depth.oldest).total_seconds(), 1),
+        poisoned=depth.poisoned,
+    )
     return Swept(resent, sent, tuple(missed), run_id)
