@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quantx.core.model import Quota
+from quantx.core.schedule import parse_schedule
 from quantx.errors import ConfigError
 
 _QUOTA = re.compile(r"(\d+(?:\.\d+)?)/(s|min|day)")
@@ -87,6 +88,15 @@ class Settings(BaseSettings):
         15, gt=1, le=3600, description="how long a worker may be silent before its tasks pass on"
     )
     max_attempts: int = Field(4, ge=1, description="failures after which a task is given up")
+    daily_schedule: str = Field(
+        "0 0 6 * * 1-5",
+        validation_alias=_names("daily_schedule", "DAILY_SCHEDULE"),
+        description="when the daily update is planned, in UTC: second, minute, hour, day, month, day of the week (the"
+        " timer's own setting; `quantx sweep` looks whether it has fired)",
+    )
+    deadline_hours: float = Field(
+        2, gt=0, le=72, description="how long after that a session may be without a run, before it is a finding"
+    )
     log_level: str = Field(
         "WARNING",
         validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),
@@ -173,6 +183,12 @@ class Settings(BaseSettings):
         """Return the vendors for a market's bars, the first one first; none where none is declared."""
         by_market = self.sources.get(timeframe, {})
         return by_market.get(market, by_market.get("any", ()))
+
+    @field_validator("daily_schedule")
+    @classmethod
+    def _schedule_is_one(cls, value: str) -> str:
+        parse_schedule(value)
+        return value
 
     @field_validator("log_level")
     @classmethod

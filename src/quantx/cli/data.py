@@ -28,9 +28,10 @@ from quantx.cli.options import (
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.platform import Platform, open_platform
 from quantx.pipeline.report import run_totals
+from quantx.pipeline.request import Wish
+from quantx.pipeline.service import plan_wish
 from quantx.pipeline.settle import Progress
 from quantx.state.protocol import UNFINISHED, Plan
 
@@ -96,8 +97,8 @@ def backfill(
         # UTC's day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
-        plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+        wish = Wish(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
+        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
@@ -118,10 +119,9 @@ def update_daily(
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
     scope = _scope(universe, phase, symbols, required=False)
-    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size, lookback_days=lookback_days)
-    with open_platform(settings) as platform:
-        plan = plan_daily(platform, scope, source=source, lookback=settings.lookback_days, timeframe=timeframe)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+    wish = Wish(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
+    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
 
 
 def work(
@@ -173,13 +173,13 @@ def _check_order(first: date, last: date) -> None:
         raise ConfigError(f"--start {first} lies after --end {last}")
 
 
-def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> Scope:
+def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> dict[str, Any]:
     given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
     if required and not given:
         raise ConfigError("say what to fetch: --universe NAME, --phase PHASE or --symbols A,B")
-    return Scope(split_symbols(symbols), universe, phase)
+    return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
 def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:

@@ -23,7 +23,8 @@ from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
 from quantx.pipeline.compaction import compact_minutes, fold_tables
 from quantx.pipeline.normalized import Landed, Rows
-from quantx.pipeline.platform import Platform, confirm_lake
+from quantx.pipeline.planner import confirm_lake
+from quantx.pipeline.platform import Platform
 from quantx.pipeline.references import with_references
 from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
@@ -61,6 +62,14 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
             fold_tables(platform)
             compact_minutes(platform, stopping=stopping)
     return rows
+
+
+def curate_left(platform: Platform) -> int:
+    """Curate what has landed where no worker is left that would; return how many rows are new or changed."""
+    counts = platform.state.tasks.count()
+    if counts.get("leased", 0) or not counts.get("landed", 0):
+        return 0
+    return curate_landed(platform, everything=True)
 
 
 def _is_worth_it(platform: Platform, everything: bool) -> bool:

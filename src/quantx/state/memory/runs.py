@@ -6,7 +6,7 @@ from datetime import date
 
 from quantx.core.model import Series
 from quantx.state.memory.records import Records, RunRecord, sums
-from quantx.state.protocol import UNFINISHED, EndedRun, Row, RunTotals, Universe
+from quantx.state.protocol import UNFINISHED, EndedRun, LastDaily, Row, RunTotals, Universe
 
 
 class MemoryRuns:
@@ -70,6 +70,26 @@ class MemoryRuns:
         with self._records.lock:
             newest = sorted(self._records.runs.values(), key=lambda r: r.created_at, reverse=True)
             return [self._shown(run) for run in newest[:most]]
+
+    def find(self, run_id: str) -> Row | None:
+        """Return a run, with what was asked and the number of its unfinished tasks."""
+        with self._records.lock:
+            run = self._records.runs.get(run_id)
+            if run is None:
+                return None
+            unfinished = sum(task.state in UNFINISHED for task in self._records.tasks_of(run_id))
+            return self._shown(run) | {"request": dict(run.asked.request), "unfinished": unfinished}
+
+    def last_daily(self) -> list[LastDaily]:
+        """Return when each universe with members was last planned for."""
+        with self._records.lock:
+            runs = [run for run in self._records.runs.values() if run.asked.kind == "daily"]
+            universes = sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
+            return [
+                LastDaily(u.name, u.market, max((r.created_at for r in runs if _is_about(r, u)), default=None))
+                for u in universes
+                if _current(u)
+            ]
 
     def _shown(self, run: RunRecord) -> Row:
         totals = self.totals(run.asked.id)
@@ -149,6 +169,12 @@ class MemoryUniverses:
 
     def _in_order(self) -> list[Universe]:
         return sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
+
+
+def _is_about(run: RunRecord, universe: Universe) -> bool:
+    asked = run.asked.request
+    named = (asked.get("universe", universe.name), asked.get("phase", universe.phase))
+    return "symbols" not in asked and named == (universe.name, universe.phase)
 
 
 def _current(universe: Universe) -> list[str]:

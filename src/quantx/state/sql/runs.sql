@@ -32,3 +32,21 @@ select r.id, r.kind, r.source, r.created_at, r.finished_at, r.skipped, r.report,
     coalesce(sum(t.rows_new), 0)::bigint as rows_new, coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
     coalesce(sum(t.rows_rejected), 0)::bigint as rows_rejected
 from runs r left join tasks t on t.run_id = r.id group by r.id order by r.created_at desc limit %(most)s;
+
+-- name: find
+select r.id, r.kind, r.source, r.request, r.created_at, r.finished_at, r.skipped, r.report,
+    count(t.id) as tasks, count(t.id) filter (where t.state = 'done') as success,
+    count(t.id) filter (where t.state = 'failed') as failed,
+    count(t.id) filter (where t.state in ('pending', 'leased', 'landed')) as unfinished,
+    coalesce(sum(t.rows_new), 0)::bigint as rows_new, coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
+    coalesce(sum(t.rows_rejected), 0)::bigint as rows_rejected
+from runs r left join tasks t on t.run_id = r.id where r.id = %(run_id)s group by r.id;
+
+-- name: last_daily
+-- When a daily run was last planned that was about all of a universe, whether or not anything was missing then.
+select u.name as universe, u.market, max(r.created_at) as planned_at
+from universes u
+left join runs r on r.kind = 'daily' and not r.request ? 'symbols'
+    and coalesce(r.request ->> 'universe', u.name) = u.name and coalesce(r.request ->> 'phase', u.phase) = u.phase
+where u.members > 0
+group by u.name order by u.phase, u.name;
