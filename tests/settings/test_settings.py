@@ -96,7 +96,8 @@ NAMES: list[tuple[str, str, str]] = [
     ("UNIVERSE_PATH", "universe_path", "b.yaml"),
     ("USE_MANAGED_IDENTITY", "use_managed_identity", "True"),
     ("AZURE_STORAGE_BLOB_ENDPOINT", "azure_storage_blob_endpoint", "https://acc.blob.core.chinacloudapi.cn"),
-    ("IDENTITY_ENDPOINT", "azure_identity_endpoint", "http://127.0.0.1:41741/msi/token"),
+    ("AZURE_CLIENT_ID", "azure_client_id", "c0ffee00-0000-0000-0000-000000000001"),
+    ("QUANTX_STATE_IDENTITY", "state_identity", "True"),
 ]
 
 
