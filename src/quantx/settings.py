@@ -123,6 +123,19 @@ class Settings(BaseSettings):
         " no password and lies in Azure (*.postgres.database.azure.com)",
     )
 
+    applicationinsights_connection_string: SecretStr | None = Field(
+        None,
+        validation_alias=_names("applicationinsights_connection_string", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        description="where traces go (Application Insights); needs the extra `azure`",
+    )
+    applicationinsights_authentication_string: str | None = Field(
+        None,
+        validation_alias=_names(
+            "applicationinsights_authentication_string", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+        ),
+        description="Authorization=AAD: the identity sends the traces, with the role Monitoring Metrics Publisher",
+    )
+
     @field_validator("yfinance_quota")
     @classmethod
     def _quota_is_a_rate(cls, value: str) -> str:

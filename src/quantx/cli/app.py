@@ -16,6 +16,7 @@ from quantx import __version__
 from quantx.cli import data, operate, setup, show
 from quantx.cli.output import err, out
 from quantx.errors import ProviderError, QuantxError
+from quantx.tracing import add_trace
 
 app = typer.Typer(
     name="quantx",
@@ -72,6 +73,7 @@ def _configure_logging() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -24,6 +24,7 @@ from quantx.cli.options import (
     parse_day,
     settings_for,
     split_symbols,
+    traced_settings,
 )
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
@@ -33,6 +34,7 @@ from quantx.pipeline.platform import Platform, open_platform
 from quantx.pipeline.report import run_totals
 from quantx.pipeline.settle import Progress
 from quantx.state.protocol import UNFINISHED, Plan
+from quantx.tracing import flush_traces
 
 Source = Annotated[str, typer.Option(help="The vendor to ask.")]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars.")]
@@ -92,7 +94,8 @@ def backfill(
     if first > last:
         raise ConfigError(f"--start {first} lies after --end {last}")
     scope = _scope(universe, phase, symbols, required=True)
-    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    with open_platform(settings) as platform:
         plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe, again=again)
         return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
 
@@ -114,7 +117,7 @@ def update_daily(
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
     scope = _scope(universe, phase, symbols, required=False)
-    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size, lookback_days=lookback_days)
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size, lookback_days=lookback_days)
     with open_platform(settings) as platform:
         plan = plan_daily(platform, scope, source=source, lookback=settings.lookback_days)
         return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
@@ -133,7 +136,7 @@ def work(
 
     Example: quantx work --until-empty --time-budget 1440
     """
-    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     begun = time.monotonic()
     with open_platform(settings, patience=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
@@ -145,6 +148,7 @@ def work(
     code = 1 if done.failed else 0
     if stopped:  # a request that hangs must not keep the process from ending
         sys.stdout.flush()
+        flush_traces()
         os._exit(code)
     return code
 
@@ -157,7 +161,7 @@ def curate(use_local: UseLocal = False) -> int:
     from quantx.pipeline.curate import curate_landed
     from quantx.pipeline.report import report_ended_runs
 
-    with open_platform(settings_for(use_local)) as platform:
+    with open_platform(traced_settings(use_local)) as platform:
         rows = curate_landed(platform, everything=True)
         report_ended_runs(platform)
     out.print(f"curated {rows:,} new or changed rows")

@@ -21,6 +21,7 @@ from quantx.errors import DamagedObject, LakeError
 from quantx.lake.files import TableFiles
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
+from quantx.tracing import shared_span
 
 _APP = "quantx.curator"  # the application whose rounds are the versions of Delta's application transaction
 _ATTEMPTS = 5
@@ -144,14 +145,17 @@ class LakeTable:
             return False
         for frame in (new, changed, gone):
             self._check_schema(frame)
-        for attempt in range(1, _ATTEMPTS + 1):
-            delta = self.refresh() or self._create()
-            if self._round_of(delta) >= context.round_id:
-                return False
-            rewritten, unknown = self._rewrite(delta, changed, gone)
-            added = self._parts.write(pl.concat([new, unknown]))
-            if self._try_commit(delta, [*added, *rewritten], context, last=attempt == _ATTEMPTS):
-                return True
+        rows = new.height + changed.height + gone.height
+        with shared_span("commit", context.run_ids, table=self.table.name, rows=rows, round=context.round_id) as span:
+            for attempt in range(1, _ATTEMPTS + 1):
+                delta = self.refresh() or self._create()
+                if self._round_of(delta) >= context.round_id:
+                    return False
+                rewritten, unknown = self._rewrite(delta, changed, gone)
+                added = self._parts.write(pl.concat([new, unknown]))
+                if self._try_commit(delta, [*added, *rewritten], context, last=attempt == _ATTEMPTS):
+                    span.set_attribute("version", delta.version() + 1)
+                    return True
         raise AssertionError("the last attempt returns or raises")
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
