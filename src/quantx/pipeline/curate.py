@@ -24,6 +24,7 @@ from quantx.lake.raw import read_batch
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
+from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
@@ -51,7 +52,9 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
             return 0
         confirm_lake(platform.location, platform.state)
         while _is_worth_it(platform, everything) and (round_id := _next_round(platform)):
-            rows += _curate_round(platform, round_id)
+            landings = platform.state.rounds.landings(round_id)
+            with shared_span("round", [landing.run_id for landing in landings], round=round_id, replies=len(landings)):
+                rows += _curate_round(platform, round_id, landings)
             if stopping():
                 break
             mine.confirm()
@@ -77,8 +80,7 @@ def _next_round(platform: Platform) -> int | None:
     return rounds.start(_DATASET, above, _ROUND_BYTES, _ROUND_REPLIES)
 
 
-def _curate_round(platform: Platform, round_id: int) -> int:
-    landings = platform.state.rounds.landings(round_id)
+def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]) -> int:
     read, lost = _read(platform, landings)
     by_source: dict[str, list[Landed]] = defaultdict(list)
     for item in read:

@@ -20,6 +20,7 @@ from quantx.pipeline.platform import Platform
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
 from quantx.state.protocol import NewRun, Plan, SeriesProgress, Ticket
+from quantx.tracing import run_span
 
 log = structlog.get_logger()
 
@@ -103,8 +104,11 @@ def _rests(progress: SeriesProgress, now: datetime) -> bool:
 def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:
     """Plan dead tasks (those of `task_ids`, or all) once more, as a run of their own."""
     request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}
-    plan = platform.state.tasks.retry(NewRun(str(ULID()), "manual", "any", request), task_ids)
-    _send(platform, plan)
+    run = NewRun(str(ULID()), "manual", "any", request)
+    with run_span("plan", run.id, kind=run.kind, source=run.source) as span:
+        plan = platform.state.tasks.retry(run, task_ids)
+        span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids)})
+        _send(platform, plan)
     return plan
 
 
@@ -194,9 +198,11 @@ def _add_run(
     wanted = {symbol: window for symbol, window in windows.items() if window is not None}
     run = NewRun(str(ULID()), kind, source, request, skipped=len(symbols) - len(wanted))
     patience = Patience(platform.runtime, _PATIENCE)
-    plan = patience.insist(lambda: platform.state.tasks.plan(run, DATASET, timeframe, wanted))
-    log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
-    _send(platform, plan)
+    with run_span("plan", run.id, kind=kind, source=source) as span:
+        plan = patience.insist(lambda: platform.state.tasks.plan(run, DATASET, timeframe, wanted))
+        span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids), "shared": plan.shared})
+        log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
+        _send(platform, plan)
     return plan
 
 

@@ -26,6 +26,7 @@ from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
 from quantx.queues.protocol import Message
 from quantx.state.protocol import LandedReply, RawObject
+from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
@@ -95,7 +96,8 @@ def settle(
         if outcome.reply is not None:
             by_source[outcome.task.series.source].append((outcome, outcome.reply))
     for source, kept in by_source.items():
-        landed = _land(platform, source, kept, patience)
+        with shared_span("land", [o.task.run_id for o, _ in kept], source=source, replies=len(kept)):
+            landed = _land(platform, source, kept, patience)
         progress.landed += len(landed)
         _delete(platform, leases.let_go([o.task for o, _ in kept if o.task.id in landed]), patience)
     back = [o for o in outcomes if isinstance(o.error, RateLimited) or (o.error is None and o.payload is None)]

@@ -25,6 +25,7 @@ from quantx.pipeline.settle import Outcome, Progress, close_vendor, settle
 from quantx.pipeline.turns import StateTime, Turns
 from quantx.queues import messages
 from quantx.queues.protocol import Message
+from quantx.tracing import run_span, shared_span
 
 log = structlog.get_logger()
 
@@ -123,7 +124,8 @@ class Worker:
             self._patience.insist(lambda: platform.queue.extend(rest, lease / 3))
         if claim.held:
             leases = Leases(platform, claim.held, named)
-            with leases.kept(self.runtime):
+            runs = [task.run_id for task in claim.held]
+            with shared_span("batch", runs, tasks=len(runs), messages=len(received)), leases.kept(self.runtime):
                 outcomes = self._fetch_all(claim.held, at_once)
                 settle(platform, outcomes, leases, self.progress, self._patience, stopping=self.runtime.stopping)
             self.on_progress(self.progress)
@@ -179,7 +181,9 @@ class Worker:
             return Outcome(task)
         self.progress.requests += 1
         try:
-            payload = self.platform.providers[source].fetch(task.series.symbol, task.window)
+            with run_span("fetch", task.run_id, source=source, symbols=1, symbol=task.series.symbol) as span:
+                payload = self.platform.providers[source].fetch(task.series.symbol, task.window)
+                span.set_attributes({"status": payload.status, "bytes": len(payload.body)})
             if not turns.closed:  # else it was asked before the refusal
                 self._note_answer(source)
             return Outcome(task, payload=payload)
