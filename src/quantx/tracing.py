@@ -46,10 +46,11 @@ def run_span(name: str, run_id: str, **attributes: AttributeValue) -> Iterator[S
     around = trace.get_current_span().get_span_context()
     links = [Link(around)] if around.is_valid and around.trace_id != run_context(run_id).trace_id else []
     root = trace.set_span_in_context(NonRecordingSpan(run_context(run_id)), context.Context())
-    with structlog.contextvars.bound_contextvars(run_id=run_id):
-        attributes = {"run_id": run_id, **attributes}
-        with _TRACER.start_as_current_span(name, root, attributes=attributes, links=links) as span:
-            yield span
+    with (
+        structlog.contextvars.bound_contextvars(run_id=run_id),
+        _TRACER.start_as_current_span(name, root, attributes={"run_id": run_id, **attributes}, links=links) as span,
+    ):
+        yield span
 
 
 @contextmanager
@@ -58,9 +59,11 @@ def shared_span(name: str, run_ids: Iterable[str], **attributes: AttributeValue)
     runs = sorted(set(run_ids))
     bound: dict[str, Any] = {"run_id": runs[0]} if len(runs) == 1 else {"run_ids": runs}
     links = [Link(run_context(run_id)) for run_id in runs[:_MOST_LINKS]]
-    with structlog.contextvars.bound_contextvars(**bound):
-        with _TRACER.start_as_current_span(name, attributes={**bound, **attributes}, links=links) as span:
-            yield span
+    with (
+        structlog.contextvars.bound_contextvars(**bound),
+        _TRACER.start_as_current_span(name, attributes={**bound, **attributes}, links=links) as span,
+    ):
+        yield span
 
 
 def add_trace(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -68,7 +71,7 @@ def add_trace(logger: Any, method: str, event: MutableMapping[str, Any]) -> Muta
     current = trace.get_current_span()
     if current.is_recording():
         found = current.get_span_context()
-        event |= {"trace_id": f"{found.trace_id:032x}", "span_id": f"{found.span_id:016x}"}
+        event["trace_id"], event["span_id"] = f"{found.trace_id:032x}", f"{found.span_id:016x}"
     return event
 
 
