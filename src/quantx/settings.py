@@ -126,14 +126,8 @@ class Settings(BaseSettings):
     applicationinsights_connection_string: SecretStr | None = Field(
         None,
         validation_alias=_names("applicationinsights_connection_string", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
-        description="where traces go (Application Insights); needs the extra `azure`",
-    )
-    applicationinsights_authentication_string: str | None = Field(
-        None,
-        validation_alias=_names(
-            "applicationinsights_authentication_string", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
-        ),
-        description="Authorization=AAD: the identity sends the traces, with the role Monitoring Metrics Publisher",
+        description="where traces go (Application Insights); needs the extra `azure`. With"
+        " APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD the identity sends them",
     )
 
     @field_validator("yfinance_quota")

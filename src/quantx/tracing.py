@@ -9,8 +9,10 @@ The span that a trigger was in (Azure has one around each invocation) is linked,
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
 import structlog
@@ -19,13 +21,11 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, Trace
 from opentelemetry.util.types import AttributeValue
 from ulid import ULID
 
-from quantx import __version__
-from quantx.identity import Identity
 from quantx.settings import Settings
 
 log = structlog.get_logger()
 
-_TRACER = trace.get_tracer("quantx", __version__)  # takes the SDK that is there when it is used
+_TRACER = trace.get_tracer("quantx")  # takes the SDK that is there when it is used
 _MOST_LINKS = 100  # an SDK keeps 128
 _NOT_OURS = ("azure_sdk", "django", "fastapi", "flask", "httpx", "psycopg2", "requests", "urllib", "urllib3")
 
@@ -90,13 +90,16 @@ def export_traces(settings: Settings) -> None:
         return
     from opentelemetry.sdk.resources import Resource
 
-    by_identity = "Authorization=AAD" in (settings.applicationinsights_authentication_string or "")
-    how: dict[str, Any] = {"credential": Identity.of(settings).credential} if by_identity else {}
+    # All of them: a trace without its commit is worth little, and they are few. Who wants fewer sets this variable.
+    os.environ.setdefault("OTEL_TRACES_SAMPLER", "always_on")
     configure_azure_monitor(
         connection_string=target.get_secret_value(),
-        resource=Resource.create({"service.name": "quantx", "service.version": __version__}),
+        resource=Resource.create(
+            {"service.name": "quantx", "service.version": metadata.version("quantx-data-builder")}
+        ),
         instrumentation_options={name: {"enabled": False} for name in _NOT_OURS},  # a span per request would cost most
-        **how,
+        enable_live_metrics=False,
+        enable_performance_counters=False,
     )
 
 
