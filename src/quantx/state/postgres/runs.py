@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantx.state.database import Database
-from quantx.state.protocol import EndedRun, Row, RunTotals
+from quantx.state.protocol import EndedRun, Row, RunTotals, RunUsage
 
 
 class PostgresRuns:
@@ -38,3 +38,7 @@ class PostgresRuns:
     def recent(self, most: int) -> list[Row]:
         """Return the newest runs."""
         return self._database.rows("runs.recent", most=most)
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        return RunUsage(**self._database.rows("runs.usage", kind=kind, days=days)[0])

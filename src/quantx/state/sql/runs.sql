@@ -29,3 +29,19 @@ select r.id, r.kind, r.source, r.created_at, r.finished_at, r.skipped, r.report,
     coalesce(sum(t.rows_new), 0)::bigint as rows_new, coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
     coalesce(sum(t.rows_rejected), 0)::bigint as rows_rejected
 from runs r left join tasks t on t.run_id = r.id group by r.id order by r.created_at desc limit %(most)s;
+
+-- name: usage
+-- What the reported runs of a kind have used: the measured part of an estimate of cost.
+with chosen as (
+    select id, extract(epoch from finished_at - created_at)::double precision as seconds from runs
+    where kind = %(kind)s and finished_at is not null and created_at > clock_timestamp() - make_interval(days => %(days)s)
+), asked as (
+    select count(*) as tasks, coalesce(sum(t.requests), 0)::bigint as requests
+    from tasks t join chosen c on c.id = t.run_id
+), kept as (
+    select count(distinct l.raw_id) as batches, coalesce(sum(l.bytes), 0)::bigint as size
+    from landings l join tasks t on t.id = l.task_id join chosen c on c.id = t.run_id
+)
+select (select count(*) from chosen) as runs, (select coalesce(sum(seconds), 0) from chosen) as seconds,
+    asked.tasks, asked.requests, kept.batches, kept.size
+from asked, kept;
