@@ -52,7 +52,7 @@ def test_past_runs_can_be_scaled_to_more_symbols(table: PriceTable) -> None:
 
 
 def test_without_past_runs_somebody_must_say_for_how_many(table: PriceTable) -> None:
-    with pytest.raises(ConfigError, match="no daily run has been reported yet.*--symbols 500"):
+    with pytest.raises(ConfigError, match=r"no daily run has been reported yet.*--symbols 500"):
         estimate(table, RunUsage(), None, 21)
 
 

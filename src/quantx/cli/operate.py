@@ -93,7 +93,9 @@ def _price_table(path: Path | None) -> tuple[str, str]:
     """Return the text of the table of prices, and its name."""
     found = path or Path("config/prices.yaml")
     if path is None and not found.is_file():
-        return resources.files("quantx.cli").joinpath("templates", "prices.yaml").read_text("utf-8"), "the shipped table"
+        return resources.files("quantx.cli").joinpath("templates", "prices.yaml").read_text(
+            "utf-8"
+        ), "the shipped table"
     try:
         return found.read_text("utf-8"), str(found)
     except (OSError, UnicodeDecodeError) as error:

@@ -110,7 +110,9 @@ def page(found: Estimate) -> str:
     for line in found.lines:
         mark = "*" if line.quoted else ""
         amounts = (f"{line.usd:.2f}", f"{line.usd_without_free:.2f}")
-        rows.append((line.what, _short(line.quantity), line.unit, _short(line.free), f"{_decimal(line.price)}{mark}", *amounts))
+        rows.append(
+            (line.what, _short(line.quantity), line.unit, _short(line.free), f"{_decimal(line.price)}{mark}", *amounts)
+        )
     rows.append(("together", "", "", "", "", f"{found.total:.2f}", f"{total(found.lines, free=False):.2f}"))
     widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
     text = ["  ".join(_cell(n, c, widths[n]) for n, c in enumerate(row)).rstrip() for row in rows]
