@@ -155,10 +155,22 @@ class Settings(BaseSettings):
         validation_alias=_names("use_managed_identity", "USE_MANAGED_IDENTITY"),
         description="sign in to Azure with the managed identity even where a connection string is given",
     )
-    azure_identity_endpoint: str | None = Field(
+    azure_client_id: str | None = Field(
         None,
-        validation_alias=_names("azure_identity_endpoint", "IDENTITY_ENDPOINT"),
-        description="where the managed identity gets its tokens; Functions and Container Apps set IDENTITY_ENDPOINT",
+        validation_alias=_names("azure_client_id", "AZURE_CLIENT_ID"),
+        description="which user-assigned managed identity signs in, where the machine has several",
+    )
+    state_identity: bool | None = Field(
+        None,
+        description="sign in to PostgreSQL with a token of the identity instead of a password; without it: where state_url has"
+        " no password and lies in Azure (*.postgres.database.azure.com)",
+    )
+
+    applicationinsights_connection_string: SecretStr | None = Field(
+        None,
+        validation_alias=_names("applicationinsights_connection_string", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        description="where traces go (Application Insights); needs the extra `azure`. With"
+        " APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD the identity sends them",
     )
 
     @field_validator("yfinance_quota", "alpaca_quota", "stooq_quota", "alphavantage_quota", "fmp_quota")

@@ -25,6 +25,7 @@ from quantx.state.protocol import (
     NewTask,
     Plan,
     RawObject,
+    RunUsage,
     SeriesFacts,
     Slots,
     State,
@@ -1044,6 +1045,24 @@ class TestRuns:
 
     def test_an_unknown_run_has_no_report(self, kit: Kit) -> None:
         assert kit.state.runs.report_of("R1") is None
+
+    def test_what_the_reported_runs_of_a_kind_have_used_is_counted(self, kit: Kit) -> None:
+        assert kit.state.runs.usage("daily", 30) == RunUsage()
+        for symbols in (["AAPL", "MSFT"], ["IBM"]):
+            run = kit.new_run()
+            ids = kit.plan(*symbols, run=run).task_ids
+            kit.land(*kit.claim(*ids))
+            kit.let_pass(60)
+            kit.curate(*(done(task_id, new=1) for task_id in ids))
+            kit.state.runs.finish(run.id, f"reports/{run.id}.json")
+        kit.plan("GOOG", kind="backfill")
+        kit.plan("TSLA")  # not reported yet
+        used = kit.state.runs.usage("daily", 30)
+        assert (used.runs, used.tasks, used.requests, used.batches, used.size) == (2, 3, 3, 2, 3 * REPLY)
+        assert 120 <= used.seconds < 180
+        assert kit.state.runs.usage("backfill", 30) == RunUsage()
+        kit.let_pass(31 * 86_400)
+        assert kit.state.runs.usage("daily", 30) == RunUsage()
 
     def test_the_newest_runs_come_first(self, kit: Kit) -> None:
         kit.landed("A")

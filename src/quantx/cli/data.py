@@ -24,6 +24,7 @@ from quantx.cli.options import (
     parse_day,
     settings_for,
     split_symbols,
+    traced_settings,
 )
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
@@ -34,6 +35,7 @@ from quantx.pipeline.request import Wish
 from quantx.pipeline.service import plan_wish
 from quantx.pipeline.settle import Progress
 from quantx.state.protocol import UNFINISHED, Plan
+from quantx.tracing import flush_traces
 
 Source = Annotated[str | None, typer.Option(help="Ask only this vendor; by default those of the setting `sources`.")]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")]
@@ -93,7 +95,7 @@ def backfill(
     scope = _scope(universe, phase, symbols, required=True)
     if given is not None:
         _check_order(first, given)  # before anything is opened
-    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
         # UTC's day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
@@ -120,7 +122,7 @@ def update_daily(
     """
     scope = _scope(universe, phase, symbols, required=False)
     wish = Wish(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
-    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
         return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
 
 
@@ -137,7 +139,7 @@ def work(
 
     Example: quantx work --until-empty --time-budget 1440
     """
-    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     begun = time.monotonic()
     with open_platform(settings, patience=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
@@ -149,6 +151,7 @@ def work(
     code = 1 if done.failed else 0
     if stopped:  # a request that hangs must not keep the process from ending
         sys.stdout.flush()
+        flush_traces()
         os._exit(code)
     return code
 
@@ -161,7 +164,7 @@ def curate(use_local: UseLocal = False) -> int:
     from quantx.pipeline.curate import curate_landed
     from quantx.pipeline.report import report_ended_runs
 
-    with open_platform(settings_for(use_local)) as platform:
+    with open_platform(traced_settings(use_local)) as platform:
         rows = curate_landed(platform, everything=True)
         report_ended_runs(platform)
     out.print(f"curated {rows:,} new or changed rows")

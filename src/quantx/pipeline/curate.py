@@ -28,6 +28,7 @@ from quantx.pipeline.platform import Platform
 from quantx.pipeline.references import with_references
 from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
+from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
@@ -54,7 +55,9 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
             return 0
         confirm_lake(platform.location, platform.state)
         while _is_worth_it(platform, everything) and (round_id := _next_round(platform)):
-            rows += _curate_round(platform, round_id)
+            landings = platform.state.rounds.landings(round_id)
+            with shared_span("round", [landing.run_id for landing in landings], round=round_id, replies=len(landings)):
+                rows += _curate_round(platform, round_id, landings)
             if stopping():
                 break
             mine.confirm()
@@ -89,8 +92,7 @@ def _next_round(platform: Platform) -> int | None:
     return rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
 
 
-def _curate_round(platform: Platform, round_id: int) -> int:
-    landings = platform.state.rounds.landings(round_id)
+def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]) -> int:
     read, lost = _read(platform, landings)
     parts = _normalize(platform, read)
     context = CommitContext(

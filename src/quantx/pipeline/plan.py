@@ -22,6 +22,7 @@ from quantx.pipeline.sources import awake, orders_of, progress_of, take_overs
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
 from quantx.state.protocol import NewRun, NewTask, Plan, Ticket
+from quantx.tracing import run_span
 
 log = structlog.get_logger()
 
@@ -146,8 +147,11 @@ def _in_months(wanted: Sequence[NewTask]) -> list[NewTask]:
 def plan_retry(platform: Planner, task_ids: Sequence[int] | None) -> Plan:
     """Plan dead tasks (those of `task_ids`, or all) once more, as a run of their own."""
     request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}
-    plan = platform.state.tasks.retry(NewRun(str(ULID()), "manual", "any", request), task_ids)
-    _send(platform, plan)
+    run = NewRun(str(ULID()), "manual", "any", request)
+    with run_span("plan", run.id, kind=run.kind, source=run.source) as span:
+        plan = platform.state.tasks.retry(run, task_ids)
+        span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids)})
+        _send(platform, plan)
     return plan
 
 
@@ -229,9 +233,11 @@ def _add_run(
     sources = source or ",".join(sorted({task.series.source for task in wanted})) or "any"
     run = NewRun(str(ULID()), kind, sources, request, skipped=len(symbols) - len(asked))
     patience = Patience(platform.runtime, _PATIENCE)
-    plan = patience.insist(lambda: platform.state.tasks.plan(run, wanted))
-    log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
-    _send(platform, plan)
+    with run_span("plan", run.id, kind=kind, source=sources) as span:
+        plan = patience.insist(lambda: platform.state.tasks.plan(run, wanted))
+        span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids), "shared": plan.shared})
+        log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
+        _send(platform, plan)
     return plan
 
 

@@ -22,6 +22,7 @@ from quantx.pipeline.runtime import Runtime, Threads
 from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings
+from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
 from quantx.state.protocol import State
 
@@ -76,7 +77,7 @@ def open_planner(settings: Settings, *, patience: float = 0) -> Iterator[Planner
 def _open(settings: Settings, runtime: Runtime) -> Planner:
     from quantx.providers.registry import open_providers  # reads vendors' frames, too: not for who only reads a run
 
-    state = open_state(settings.state_url)
+    state = open_state(settings.state_url, identity_of_state(settings))
     try:
         location = open_location(settings.lake_url, settings)
         confirm_lake(location, state)

@@ -19,6 +19,7 @@ from quantx.providers.protocol import Provider
 from quantx.providers.registry import open_providers, quotas_of
 from quantx.queues.open import open_queue
 from quantx.settings import Settings
+from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
 from quantx.state.protocol import State
 
@@ -55,7 +56,7 @@ def _open(
     settings: Settings, providers: Callable[[Settings, Clock], Mapping[str, Provider]], runtime: Runtime
 ) -> tuple[State, Platform]:
     location = open_location(settings.lake_url, settings)
-    state = open_state(settings.state_url)
+    state = open_state(settings.state_url, identity_of_state(settings))
     try:
         confirm_lake(location, state)
         clock = StateClock(state)

@@ -12,6 +12,7 @@ from quantx.pipeline.planner import Planner, open_planner
 from quantx.pipeline.request import Wish, Wrong, WrongRequest, parse_wish
 from quantx.pipeline.sweep import Swept, sweep
 from quantx.settings import Settings
+from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
 from quantx.state.protocol import Plan
 
@@ -70,7 +71,7 @@ def run_facts(settings: Settings, run_id: str) -> dict[str, Any]:
     """Return what became of a run: its state, totals, failures and report; UnknownRun where there is none."""
     if not _RUN_ID.fullmatch(run_id):
         raise UnknownRun(f"{run_id[:40]!a} is no run's id")
-    state = open_state(settings.state_url)
+    state = open_state(settings.state_url, identity_of_state(settings))
     try:
         run = state.runs.find(run_id)
         if run is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from quantx.core.model import Series
 from quantx.state.memory.records import Records, RunRecord, sums
-from quantx.state.protocol import UNFINISHED, EndedRun, LastDaily, Row, RunTotals, Universe
+from quantx.state.protocol import UNFINISHED, EndedRun, LastDaily, Row, RunTotals, RunUsage, Universe
 
 
 class MemoryRuns:
@@ -90,6 +90,23 @@ class MemoryRuns:
                 for u in universes
                 if _current(u)
             ]
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        with self._records.lock:
+            since = self._records.clock.now() - timedelta(days=days)
+            runs = [r for r in self._records.runs.values() if r.asked.kind == kind and r.created_at > since]
+            reported = {r.asked.id: r.finished_at - r.created_at for r in runs if r.finished_at is not None}
+            tasks = {id_: task for id_, task in self._records.tasks.items() if task.run_id in reported}
+            kept = [landing for landing in self._records.landings if landing.task_id in tasks]
+            return RunUsage(
+                runs=len(reported),
+                tasks=len(tasks),
+                requests=sum(task.requests for task in tasks.values()),
+                seconds=sum(lasted.total_seconds() for lasted in reported.values()),
+                batches=len({landing.path for landing in kept}),
+                size=sum(landing.size for landing in kept),
+            )
 
     def _shown(self, run: RunRecord) -> Row:
         totals = self.totals(run.asked.id)

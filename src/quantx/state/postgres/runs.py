@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantx.state.database import Database
-from quantx.state.protocol import EndedRun, LastDaily, Row, RunTotals
+from quantx.state.protocol import EndedRun, LastDaily, Row, RunTotals, RunUsage
 
 
 class PostgresRuns:
@@ -47,3 +47,7 @@ class PostgresRuns:
     def last_daily(self) -> list[LastDaily]:
         """Return when each universe with members was last planned for."""
         return [LastDaily(**row) for row in self._database.rows("runs.last_daily")]
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        return RunUsage(**self._database.rows("runs.usage", kind=kind, days=days)[0])
