@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.tables import UNIVERSE_MEMBERS
+from quantx.universes.protocol import MEMBERS
 from quantx.universes.refresh import as_table, next_members
-from quantx.universes.sources import MEMBERS
 
 MONDAY = date(2024, 1, 8)
 Interval = tuple[str, date | None, date | None]

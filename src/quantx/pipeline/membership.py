@@ -15,8 +15,9 @@ from quantx.lake.protocol import CommitContext
 from quantx.pipeline.platform import Platform
 from quantx.state.protocol import Universe
 from quantx.universes.declared import UniverseSpec, read_declared
+from quantx.universes.protocol import MEMBERS
 from quantx.universes.refresh import as_table, next_members
-from quantx.universes.sources import MEMBERS, read_members
+from quantx.universes.sources import read_members
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from quantx.core.tables import INSTANT, UNIVERSE_MEMBERS
-from quantx.universes.sources import MEMBERS
+from quantx.universes.protocol import MEMBERS
 
 
 def next_members(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.DataFrame:
