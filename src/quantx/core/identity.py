@@ -6,12 +6,15 @@ instrument at most, and an instrument has one symbol at most; an `Identity` hold
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+import polars as pl
+
+from quantx.core.tables import SYMBOL_HISTORY
 from quantx.errors import ConfigError
 
 
@@ -89,12 +92,12 @@ class Identity:
     def asked(self, symbol: str, first: date | None, last: date | None, on: date | None = None) -> str | None:
         """Return the instrument that somebody means by a symbol and the days from `first` to `last`.
 
-        It is the one that carried the symbol `on` a day where one is given. Otherwise it is who carries it now, if no
+        It is the one that carried the symbol `on` a day, where one is given. Otherwise it is who carries it now, if no
         last day was asked for, or else the only one that carried it in that time. None: the symbol has no history.
         ConfigError where several did: a guess would mix securities.
         """
         if on is not None:
-            return self.resolve(symbol, on)
+            return self.resolve(symbol, on) or self._only_bearer(symbol)
         within = self.bearers(symbol, first, last)
         if last is None and within and within[-1].last is None:
             return within[-1].instrument
@@ -121,9 +124,22 @@ class Identity:
         instrument = self.resolve(symbol, on)
         return symbol if instrument is None else self._by_instrument[instrument][-1].symbol
 
-    def ended(self, on: date) -> set[str]:
-        """Return the symbols that were carried once, and by nobody on or after a day."""
-        return {symbol for symbol, namings in self._by_symbol.items() if namings[-1].ends < on}
+    def life(self, instrument: str) -> tuple[date, date]:
+        """Return the first and the last day on which an instrument carried a symbol."""
+        namings = self._by_instrument[instrument]
+        return namings[0].begins, namings[-1].ends
+
+
+def identity_of(history: pl.DataFrame) -> Identity:
+    """Return what the rows of `symbol_history` say."""
+    columns = ("instrument", "symbol", "symbol_from", "symbol_to")
+    return Identity(Naming(*row) for row in history.select(columns).iter_rows())
+
+
+def history_rows(identity: Identity, evidence: Mapping[str, str], known_from: datetime) -> pl.DataFrame:
+    """Return the rows of `symbol_history` that say it; `evidence` tells by instrument where it was learnt."""
+    rows = [(n.instrument, n.symbol, n.first, n.last, evidence.get(n.instrument), known_from) for n in identity.namings]
+    return pl.DataFrame(rows, schema=dict(SYMBOL_HISTORY.schema), orient="row")
 
 
 def learn(known: Identity, told: Iterable[Naming]) -> tuple[Identity, dict[str, str]]:
@@ -136,11 +152,12 @@ def learn(known: Identity, told: Iterable[Naming]) -> tuple[Identity, dict[str, 
     for naming in told:
         chains[naming.instrument].append(naming)
     names = {instrument: _known_as(known, instrument, chain) for instrument, chain in chains.items()}
-    twice = next((i for i in set(names.values()) if list(names.values()).count(i) > 1), None)
+    twice = next((i for i, count in Counter(names.values()).items() if count > 1), None)
     if twice is not None:
         both = ", ".join(name for name, i in names.items() if i == twice)
         raise ConfigError(f"{twice} is one security, and the source tells of several that carried its symbols: {both}")
-    kept = [n for n in known.namings if n.instrument not in names.values()]
+    here = set(names.values())
+    kept = [n for n in known.namings if n.instrument not in here]
     fresh = [replace(n, instrument=names[n.instrument]) for chain in chains.values() for n in chain]
     return Identity([*kept, *fresh]), names
 
@@ -157,14 +174,36 @@ def _known_as(known: Identity, instrument: str, chain: Sequence[Naming]) -> str:
     return next(iter(met), instrument)
 
 
-def end_of(known: Identity, instrument: str, last: date) -> Identity:
-    """Return what is known once an instrument's last day is: later namings are dropped, the one on that day ends."""
-    namings = [
-        replace(n, last=min(n.ends, last)) if n.instrument == instrument else n
-        for n in known.namings
-        if n.instrument != instrument or n.begins <= last
-    ]
-    return Identity(namings)
+def ended_on(known: Identity, symbol: str, last: date, new_id: str) -> tuple[Identity, str]:
+    """Return what is known once the security with this symbol had its last day, and its id (`new_id` for an unknown one).
+
+    ConfigError where nobody had the symbol by then, or who had it went on under another one.
+    """
+    bearers = known.bearers(symbol)
+    if not bearers:
+        return Identity([*known.namings, Naming(new_id, symbol, None, last)]), new_id
+    begun = [n for n in bearers if n.begins <= last]
+    if not begun or known.symbols_of(begun[-1].instrument)[-1] != begun[-1]:
+        carried = ", ".join(n.describe() for n in bearers)
+        raise ConfigError(f"on {last} no security with the symbol {symbol} can have ended: {carried}")
+    ended = replace(begun[-1], last=last)
+    return Identity([ended if n == begun[-1] else n for n in known.namings]), ended.instrument
+
+
+def trading(known: Identity, symbols: Iterable[str], on: date) -> list[str]:
+    """Return under which symbols the securities of `symbols` trade on a day: renamed ones under the new one, ended ones not.
+
+    What is not known trades as it is called.
+    """
+    found: list[str] = []
+    for symbol in symbols:
+        bearers = known.bearers(symbol, None, on)
+        latest = known.symbols_of(bearers[-1].instrument, None, on)[-1] if bearers else None
+        if latest is None or known.resolve(symbol, on) is not None:
+            found.append(symbol)
+        elif latest.on(on):
+            found.append(latest.symbol)
+    return list(dict.fromkeys(found))
 
 
 def chain(instrument: str, changes: Sequence[tuple[date, str]], first: date | None, last: date | None) -> list[Naming]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import structlog
@@ -15,11 +15,13 @@ from quantx.core.coverage import daily_window, missing_hull
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
+from quantx.pipeline.instruments import trading_symbols
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
 from quantx.state.protocol import NewRun, Plan, SeriesProgress, Ticket
+from quantx.universes.declared import enabled_universes
 
 log = structlog.get_logger()
 
@@ -50,8 +52,11 @@ class Scope:
 def plan_backfill(
     platform: Platform, scope: Scope, window: Window, *, source: str, timeframe: str = "1d", again: bool = False
 ) -> Plan:
-    """Plan the sessions of `window` that were never answered (`again`: all of them), one task per symbol."""
-    symbols = resolve_symbols(platform, scope)
+    """Plan the sessions of `window` that were never answered (`again`: all of them), one task per symbol.
+
+    Of a universe also those who have left it since the window's first day.
+    """
+    symbols = resolve_symbols(platform, scope, since=window.start)
     _check_source(platform, source, timeframe)
     now = platform.clock.now()
     windows: dict[str, Window | None] = {}
@@ -77,7 +82,7 @@ def _unanswered(
 
 def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:
     """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen."""
-    symbols = resolve_symbols(platform, scope)
+    symbols = trading_symbols(platform, resolve_symbols(platform, scope))
     _check_source(platform, source, timeframe)
     now = platform.clock.now()
     known = platform.state.series.progress(source, DATASET, timeframe, symbols)
@@ -108,11 +113,16 @@ def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:
     return plan
 
 
-def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
-    """Return the canonical symbols of a scope; everything that is enabled where it names nothing."""
+def resolve_symbols(platform: Platform, scope: Scope, *, since: date | None = None) -> tuple[str, ...]:
+    """Return the canonical symbols of a scope; everything that is enabled where it names nothing.
+
+    `since`: also who has left a universe on that day or later. A universe that is not declared any more, or not enabled,
+    counts only where it is named.
+    """
     if scope.symbols:
         return tuple(dict.fromkeys(parse_symbol(s) for s in scope.symbols))
-    symbols = platform.state.universes.symbols(scope.universe, scope.phase)
+    among = None if scope.universe else enabled_universes(platform.settings.universe_path)
+    symbols = platform.state.universes.symbols(scope.universe, scope.phase, since=since, among=among)
     if not symbols:
         wanted = (
             f"universe {scope.universe!r}"

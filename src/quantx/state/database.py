@@ -20,7 +20,7 @@ from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
 from quantx.state.protocol import Row
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 5
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _PATIENCE = 10  # seconds to connect
 _MIGRATION_LOCK = 7_013_001  # advisory lock: one process migrates

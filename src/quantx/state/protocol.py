@@ -177,6 +177,7 @@ class Universe:
     source_type: str
     refreshed_at: datetime
     members: Sequence[tuple[str, str, str | None, date | None, date | None]]
+    enabled: bool = True  # takes part in daily updates
 
 
 class Hold(Protocol):
@@ -389,8 +390,22 @@ class Universes(Protocol):
         """Record a universe with all of its members, in place of what was recorded before."""
         ...
 
-    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
-        """Return the current members of a universe, of a phase's universes, or of all."""
+    def enable(self, names: Collection[str]) -> None:
+        """Let these universes take part in daily updates, and no others."""
+        ...
+
+    def symbols(
+        self,
+        universe: str | None,
+        phase: str | None,
+        *,
+        since: date | None = None,
+        among: Collection[str] | None = None,
+    ) -> list[str]:
+        """Return the members of a universe, of a phase's enabled universes, or of all that are enabled.
+
+        `since`: also those who have left on that day or later; `among`: of these universes alone.
+        """
         ...
 
     def listed(self) -> list[Row]:

@@ -21,7 +21,7 @@ class UniverseSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")  # it is part of paths
     market: Literal["us", "hk", "jp", "eu"]
     type: SourceType
     enabled: bool = True  # False: not refreshed with its phase, and not part of daily updates
@@ -56,6 +56,8 @@ class UniverseSpec(BaseModel):
             raise ValueError(f"a {self.type} universe needs `path` or `url`")
         if self.path is not None and self.url is not None:
             raise ValueError("a universe has a `path` or a `url`, not both")
+        if self.url is not None and not self.url.startswith(("https://", "http://")):
+            raise ValueError("`url` must start with https:// or http://")
         if self.symbol_pattern is not None:
             try:
                 re.compile(self.symbol_pattern)
@@ -96,6 +98,11 @@ class Declared:
     def enabled(self) -> frozenset[str]:
         """Return the names of the universes that take part in daily updates."""
         return frozenset(spec.name for specs in self.phases.values() for spec in specs if spec.enabled)
+
+
+def enabled_universes(path: Path) -> frozenset[str] | None:
+    """Return the names of the universes that take part in daily updates; None where there is no declaration here."""
+    return read_declared(path).enabled() if path.is_file() else None
 
 
 def read_declared(path: Path) -> Declared:

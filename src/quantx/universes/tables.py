@@ -29,6 +29,8 @@ def parse_excel(spec: UniverseSpec, document: Document, latest: LatestSymbol) ->
     return _members(spec, read_workbook(document.body, spec.sheet, document.origin), document.origin)
 
 
+_LONGEST_SYMBOL = 16
+
 CSV = Source(parse_csv, ".csv")
 JSON = Source(parse_json, ".json")
 EXCEL = Source(parse_excel, ".xlsx")
@@ -38,7 +40,7 @@ def _members(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: str) -> L
     named = (spec.symbol_column, spec.name_column, spec.from_column, spec.to_column, *spec.only)
     members: list[Member] = []
     left_out = 0
-    for row in under_header(rows, [c for c in dict.fromkeys(named) if c], where):
+    for row in _without_notes(list(under_header(rows, [c for c in dict.fromkeys(named) if c], where))):
         if any(row[column].strip() not in values for column, values in spec.only.items()):
             left_out += 1
             continue
@@ -49,6 +51,16 @@ def _members(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: str) -> L
         name = row[spec.name_column] if spec.name_column else None
         members.append((symbol, venue_of(symbol).market, name, first, last))
     return Listing(members, left_out=left_out)
+
+
+def _without_notes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Drop the notes below a table: rows of one cell that is no symbol, where the table has several columns."""
+    while rows and len(rows[-1]) > 2:
+        cells = [cell.strip() for cell in rows[-1].values() if cell.strip()]
+        if len(cells) > 1 or len(cells[0]) <= _LONGEST_SYMBOL:
+            break
+        rows.pop()
+    return rows
 
 
 def _code(spec: UniverseSpec, text: str) -> str:

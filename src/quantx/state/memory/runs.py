@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import date
+
 from quantx.core.model import Series
 from quantx.state.memory.records import Records, RunRecord, sums
 from quantx.state.protocol import UNFINISHED, EndedRun, Row, RunTotals, Universe
@@ -97,15 +101,30 @@ class MemoryUniverses:
         with self._records.lock:
             self._records.universes[universe.name] = universe
 
-    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
-        """Return the current members of a universe, of a phase's universes, or of all."""
+    def enable(self, names: Collection[str]) -> None:
+        """Let these universes take part in daily updates, and no others."""
+        with self._records.lock:
+            known = self._records.universes
+            self._records.universes = {n: replace(u, enabled=n in names) for n, u in known.items()}
+
+    def symbols(
+        self,
+        universe: str | None,
+        phase: str | None,
+        *,
+        since: date | None = None,
+        among: Collection[str] | None = None,
+    ) -> list[str]:
+        """Return the members of a universe, of a phase's enabled universes, or of all that are enabled."""
         with self._records.lock:
             chosen = [
                 u
                 for u in self._records.universes.values()
-                if (universe is None or u.name == universe) and (phase is None or u.phase == phase)
+                if (u.enabled if universe is None else u.name == universe)
+                and (phase is None or u.phase == phase)
+                and (among is None or u.name in among)
             ]
-            return sorted({symbol for u in chosen for symbol in _current(u)})
+            return sorted({symbol for u in chosen for symbol in _members(u, since)})
 
     def listed(self) -> list[Row]:
         """Return what is known of each universe."""
@@ -149,7 +168,12 @@ class MemoryUniverses:
 
 
 def _current(universe: Universe) -> list[str]:
-    return [symbol for symbol, _, _, _, until in universe.members if until is None]
+    return _members(universe, None)
+
+
+def _members(universe: Universe, since: date | None) -> list[str]:
+    """Return who is a member, or was one on or after a day."""
+    return [s for s, _, _, _, until in universe.members if until is None or (since is not None and until >= since)]
 
 
 def _is_daily(series: Series) -> bool:

@@ -1,8 +1,12 @@
 -- name: put_universe
-insert into universes (name, phase, market, source_type, members, refreshed_at)
-values (%(name)s, %(phase)s, %(market)s, %(source_type)s, %(members)s, %(refreshed_at)s)
+insert into universes (name, phase, market, source_type, members, refreshed_at, enabled)
+values (%(name)s, %(phase)s, %(market)s, %(source_type)s, %(members)s, %(refreshed_at)s, %(enabled)s)
 on conflict (name) do update set phase = excluded.phase, market = excluded.market, source_type = excluded.source_type,
-    members = excluded.members, refreshed_at = excluded.refreshed_at;
+    members = excluded.members, refreshed_at = excluded.refreshed_at, enabled = excluded.enabled;
+
+-- name: enable
+-- Those of these names take part in daily updates, all others do not.
+update universes set enabled = name = any(%(names)s::text[]) where enabled <> (name = any(%(names)s::text[]));
 
 -- name: remove_members
 delete from universe_members where universe = %(universe)s;
@@ -12,9 +16,12 @@ insert into universe_members (universe, symbol, market, name, member_from, membe
 select %(universe)s, m.* from unnest(%(symbols)s::text[], %(markets)s::text[], %(names)s::text[], %(froms)s::date[],
     %(tos)s::date[]) as m (symbol, market, name, member_from, member_to);
 
--- name: current_symbols
+-- name: symbols
+-- Who is a member, or was one on or after `since`; a universe that is not enabled counts only where it is named.
 select distinct m.symbol from universe_members m join universes u on u.name = m.universe
-where m.member_to is null and (%(universe)s::text is null or u.name = %(universe)s)
+where (m.member_to is null or m.member_to >= %(since)s::date)
+  and case when %(universe)s::text is null then u.enabled else u.name = %(universe)s end
+  and (%(among)s::text[] is null or u.name = any(%(among)s::text[]))
   and (%(phase)s::text is null or u.phase = %(phase)s) order by m.symbol;
 
 -- name: list_universes
