@@ -44,6 +44,8 @@ def _current(rows: Sequence[Sequence[str]], where: str) -> list[Current]:
         ticker = american(_NOTE.sub("", row[symbol]))
         if ticker is None:
             raise RefusedList(f"{where} has the member {row[symbol][:40]!a}, which is no American symbol")
+        if any(ticker == c.symbol for c in found):
+            raise RefusedList(f"the list {where} names {ticker} twice")
         day = _DAY.match(row[since].strip())
         found.append(Current(ticker, _NOTE.sub("", row[name]).strip(), _iso(day[0]) if day else None))
     return found
