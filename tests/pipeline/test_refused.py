@@ -31,6 +31,7 @@ class Library:
     lists: Lists
     folder: Path
     extra: str = ""
+    seconds: float = 60.0
 
     def serve(self, body: Any) -> None:
         self.lists.pages["/web.csv"] = body.encode() if isinstance(body, str) else body
@@ -44,7 +45,7 @@ class Library:
             update={
                 "universe_path": self.folder / "u.yaml",
                 "universe_base_url": self.lists.url,
-                "universe_timeout": 1.0,
+                "universe_timeout": self.seconds,
             }
         )
         platform = replace(self.desk.platform, settings=settings)
@@ -103,6 +104,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 def test_the_last_good_list_stays_and_the_others_go_on(library: Library, body: Any, why: str) -> None:
     before = library.desk.versions()
     library.serve(body)
+    library.seconds = 1.0 if body is dripping else 60.0
     results = library.refresh()
     refused, own = results["web"], results["own"]
     assert (refused.decision, refused.members, own.decision) == ("refused", 12, "taken")

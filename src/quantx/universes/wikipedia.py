@@ -39,7 +39,7 @@ def _current(rows: Sequence[Sequence[str]], where: str) -> list[Current]:
     short = next((row for row in rows if row and len(row) != len(header)), None)
     if short is not None:
         raise RefusedList(f"{where}: the row {' | '.join(short)[:80]} has {len(short)} cells, not {len(header)}")
-    found = []
+    found: list[Current] = []
     for row in under_header(rows, (symbol, name, since), where):
         ticker = american(_NOTE.sub("", row[symbol]))
         if ticker is None:
