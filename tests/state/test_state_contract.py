@@ -1113,6 +1113,8 @@ class TestUniverses:
     def test_freshness_tells_how_far_the_members_are(self, kit: Kit) -> None:
         self.put(kit)
         kit.cover((2, 5), last=5)
+        self.put(kit, "not_declared_any_more")
+        kit.state.universes.enable(["u"])
         assert kit.state.universes.freshness() == [
             {
                 "name": "u",

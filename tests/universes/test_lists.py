@@ -272,6 +272,21 @@ def test_entities_of_a_page_are_not_followed(tmp_path: Path) -> None:
     assert "SECRET" not in found
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("csv", "symbol\n" + "ab," * 6_000_000),
+        ("csv", "symbol\n" * 2_000_000),
+        ("json", "[" + "{}," * 5_000_000 + "{}]"),
+        ("wikipedia", "<a>" * 6_000_000),
+        ("nasdaq_trader", "A|B\n" * 4_000_000 + "File Creation Time: 1"),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_before_it_is_taken_apart(kind: str, text: str) -> None:
+    with pytest.raises(RefusedList, match="that is no list of symbols"):
+        parse(kind, text, **({"path": "x"} if kind in ("csv", "json") else {}))
+
+
 # ---------------------------------------------------------------------------------------------------- changes, walked back
 
 D1, D2, D3 = date(2010, 1, 4), date(2015, 1, 5), date(2020, 1, 6)

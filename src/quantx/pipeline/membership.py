@@ -28,7 +28,7 @@ from quantx.state.protocol import Universe
 from quantx.universes.declared import UniverseSpec, read_declared
 from quantx.universes.plausible import doubts
 from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, Listing
-from quantx.universes.refresh import as_table, next_members
+from quantx.universes.refresh import as_table, keep_vanished, next_members
 from quantx.universes.sources import SOURCES, parse_members, read_document
 from quantx.universes.web import Web
 
@@ -122,6 +122,8 @@ def _refresh(case: _Case) -> Refreshed:
     against = doubts(case.spec, before, listed)
     if against and case.accept is None:
         return _refuse(case, before, against, now)
+    if SOURCES[case.spec.type].tells_past_by_changes:
+        listed = keep_vanished(before, listed, now.date())
     after = next_members(before, listed, now.date())
     previous = {row["name"]: row["refreshed_at"] for row in case.platform.state.universes.listed()}
     rows = as_table(after, case.spec.name, case.phase, now)

@@ -413,7 +413,7 @@ class Universes(Protocol):
         ...
 
     def freshness(self) -> list[Row]:
-        """Return how far each universe's members are."""
+        """Return how far the members of each enabled universe are."""
         ...
 
 

@@ -11,7 +11,7 @@ from quantx.errors import RefusedList
 from quantx.universes.declared import UniverseSpec
 from quantx.universes.forms import american
 from quantx.universes.protocol import Document, LatestSymbol, Listing, Member, Source
-from quantx.universes.texts import decode, under_header
+from quantx.universes.texts import check_lines, decode, under_header
 
 _FOOTER = "File Creation Time"
 _SYMBOLS = ("Symbol", "ACT Symbol")  # of the two lists
@@ -19,7 +19,7 @@ _SYMBOLS = ("Symbol", "ACT Symbol")  # of the two lists
 
 def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Listing:
     """Return the securities of a list; test issues are left out, and what has no symbol for vendors (units, warrants)."""
-    lines = [line for line in decode(document).splitlines() if line.strip()]
+    lines = [line for line in check_lines(decode(document), document.origin) if line.strip()]
     if not lines or not lines[-1].startswith(_FOOTER):
         raise RefusedList(f"{document.origin} does not end with the line {_FOOTER!r}: it is cut off, or no such list")
     rows = [line.split("|") for line in lines[:-1]]

@@ -61,3 +61,4 @@ class Source:
     takes_document: bool = True  # False: the members stand in the declaration
     is_exchange: bool = False  # who is missing there may be delisted
     needs_contact: bool = False
+    tells_past_by_changes: bool = False  # who leaves without a change that says so is not told any more at all

@@ -15,6 +15,8 @@ from quantx.errors import RefusedList
 from quantx.universes.protocol import Document
 
 _MOST_ROWS = 200_000
+_LONGEST_LINE = 100_000
+_MOST_TAGS = 1_000_000  # of a page; Wikipedia's has 60,000
 _PREAMBLE = 40  # rows before the header: titles, dates, notes
 
 
@@ -32,20 +34,31 @@ def decode(document: Document, encoding: str = "utf-8-sig") -> str:
 
 
 def csv_rows(text: str, separator: str, where: str) -> list[list[str]]:
-    """Return the rows of a CSV; RefusedList where a quote is open at its end, or it has far too many."""
+    """Return the rows of a CSV; RefusedList where a quote is open at its end, or it has far too many or too long ones."""
+    check_lines(text, where)
     rows: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
             rows.append(row)
-            if len(rows) > _MOST_ROWS:
-                raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
     except csv.Error as error:
         raise RefusedList(f"can't read {where}: row {len(rows) + 1}: {error}") from error
     return rows
 
 
+def check_lines(text: str, where: str) -> list[str]:
+    """Return the lines of a text; RefusedList where they are far too many or too long to be a list of symbols."""
+    lines = text.splitlines()
+    if len(lines) > _MOST_ROWS:
+        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
+    if max(map(len, lines), default=0) > _LONGEST_LINE:
+        raise RefusedList(f"{where} has a line of more than {_LONGEST_LINE:,} characters; that is no list of symbols")
+    return lines
+
+
 def json_rows(text: str, where: str) -> list[list[str]]:
     """Return a JSON list of objects, or an object of them, as rows under a header of all their names."""
+    if text.count("{") + text.count("[") > _MOST_ROWS:
+        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
     try:
         document: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -53,8 +66,6 @@ def json_rows(text: str, where: str) -> list[list[str]]:
     records = list(document.values()) if isinstance(document, dict) else document
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise RefusedList(f"{where} is no JSON list of objects")
-    if len(records) > _MOST_ROWS:
-        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
     header = list(dict.fromkeys(name for record in records for name in record))
     return [header, *([_cell(record.get(name)) for name in header] for record in records)]
 
@@ -65,6 +76,8 @@ def _cell(value: object) -> str:
 
 def html_tables(document: Document, ids: Sequence[str]) -> list[list[list[str]]]:
     """Return the tables with these ids, as rows of texts; cells that span several columns or rows are repeated."""
+    if document.body.count(b"<") > _MOST_TAGS:
+        raise RefusedList(f"{document.origin} has more than {_MOST_TAGS:,} tags; that is no list of symbols")
     parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8")
     try:
         page = lxml.html.document_fromstring(document.body, parser=parser)

@@ -99,4 +99,4 @@ def _iso(text: str) -> date | None:
         return None
 
 
-SOURCE = Source(parse, ".html", "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies")
+SOURCE = Source(parse, ".html", "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies", tells_past_by_changes=True)

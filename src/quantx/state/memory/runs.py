@@ -142,9 +142,9 @@ class MemoryUniverses:
             ]
 
     def freshness(self) -> list[Row]:
-        """Return how far each universe's members are."""
+        """Return how far the members of each enabled universe are."""
         with self._records.lock:
-            return [self._fresh(u) for u in self._in_order() if _current(u)]
+            return [self._fresh(u) for u in self._in_order() if u.enabled and _current(u)]
 
     def _fresh(self, universe: Universe) -> Row:
         members = set(_current(universe))

@@ -52,5 +52,5 @@ class PostgresUniverses:
         return self._database.rows("universes.list_universes")
 
     def freshness(self) -> list[Row]:
-        """Return how far each universe's members are."""
+        """Return how far the members of each enabled universe are."""
         return self._database.rows("universes.freshness")

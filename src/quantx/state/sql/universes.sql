@@ -28,9 +28,10 @@ where (m.member_to is null or m.member_to >= %(since)s::date)
 select name, phase, market, source_type, members, refreshed_at from universes order by phase, name;
 
 -- name: freshness
--- How far each universe is behind: members by their last curated session.
+-- How far each enabled universe is behind: members by their last curated session.
 select u.name, u.phase, u.market, count(*) as members, count(s.watermark) as with_data, min(s.watermark) as oldest,
     max(s.watermark) as newest
 from universes u join universe_members m on m.universe = u.name and m.member_to is null
 left join series s on s.symbol = m.symbol and s.dataset = 'bars' and s.timeframe = '1d'
+where u.enabled
 group by u.name order by u.phase, u.name;
