@@ -54,6 +54,17 @@ class Naming:
         return f"{self.instrument} ({self.symbol} from {self.first or 'the beginning'} to {self.last or 'now'})"
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a source tells about a security."""
+
+    namings: tuple[Naming, ...]  # all of its symbols, in order
+    market: str
+    evidence: str  # where that was learnt: a file and its SHA-256, a person
+    name: str | None = None
+    reason: str | None = None  # why it ended
+
+
 class Identity:
     """Namings that do not contradict one another."""
 

@@ -10,13 +10,12 @@ from datetime import date
 import polars as pl
 import structlog
 
-from quantx.core.identity import Identity, ended_on, history_rows, identity_of, learn, trading
+from quantx.core.identity import Identity, Told, ended_on, history_rows, identity_of, learn, trading
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, StateError
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.restate import restate
-from quantx.universes.map_files import Told
 
 log = structlog.get_logger()
 

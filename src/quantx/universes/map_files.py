@@ -8,13 +8,12 @@ row with its first day, and then a row per symbol with the symbol's last day; 20
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from quantx.core.identity import Naming, chain
+from quantx.core.identity import Naming, Told, chain
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import InvalidSymbol, RefusedList
 from quantx.universes.forms import american
@@ -25,17 +24,6 @@ _RECORD_BEGINS = date(1998, 1, 2)
 _STILL = date(2049, 12, 31)
 _COLUMNS = ("symbol", "from", "to", "instrument")
 Form = Literal["lean", "csv"]
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a file tells about a security."""
-
-    namings: tuple[Naming, ...]  # all of its symbols, in order
-    market: str
-    evidence: str  # the file and its SHA-256
-    name: str | None = None
-    reason: str | None = None  # why it ended
 
 
 def read_history(path: Path, form: Form) -> list[Told]:
