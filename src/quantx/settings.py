@@ -130,6 +130,13 @@ class Settings(BaseSettings):
     )
     fmp_api_key: SecretStr | None = Field(None, description="Financial Modeling Prep's key")
     fmp_quota: str | None = _quota_field("Financial Modeling Prep", "250/day")
+    contact: str | None = Field(
+        None, description="an e-mail or a URL that says to the sources of universes who is asking; the SEC wants one"
+    )
+    universe_base_url: str | None = Field(
+        None, description="another host that serves the lists of universes under the same paths (tests, a mirror)"
+    )
+    universe_timeout: float = Field(60, gt=0, le=600, description="seconds in which a list must have been read whole")
     azure_storage_connection_string: SecretStr | None = Field(
         None,
         validation_alias=_names("azure_storage_connection_string", "AZURE_STORAGE_CONNECTION_STRING"),

@@ -1111,6 +1111,27 @@ class TestUniverses:
         self.put(kit, members=[])
         assert kit.state.universes.symbols("u", None) == []
 
+    def test_who_is_not_enabled_counts_only_by_name(self, kit: Kit) -> None:
+        self.put(kit)
+        self.put(kit, "v", "q", [("MSFT", "us", None, None, None)])
+        kit.state.universes.enable(["v", "unknown"])
+        symbols = kit.state.universes.symbols
+        assert symbols(None, None) == symbols(None, "q") == ["MSFT"]
+        assert symbols(None, "p") == []
+        assert symbols("u", None) == ["0700.HK", "AAPL"]
+        kit.state.universes.enable(["u"])
+        assert symbols(None, None) == ["0700.HK", "AAPL"]
+        self.put(kit)  # a new list of an enabled one
+        assert symbols(None, None, among=["u", "v"]) == ["0700.HK", "AAPL"]
+        assert symbols(None, None, among=["v"]) == symbols(None, None, among=[]) == []
+        assert symbols("u", None, among=["u"]) == ["0700.HK", "AAPL"]
+
+    def test_who_has_left_counts_since_a_day(self, kit: Kit) -> None:
+        self.put(kit)
+        symbols = kit.state.universes.symbols
+        assert symbols("u", None, since=date(2020, 1, 1)) == ["0700.HK", "AAPL", "GONE"]
+        assert symbols("u", None, since=date(2020, 1, 2)) == ["0700.HK", "AAPL"]
+
     def test_universes_are_listed_by_phase(self, kit: Kit) -> None:
         self.put(kit, "b", "p2")
         self.put(kit, "c", "p1")
@@ -1158,6 +1179,8 @@ class TestUniverses:
     def test_freshness_tells_how_far_the_members_are(self, kit: Kit) -> None:
         self.put(kit)
         kit.cover((2, 5), last=5)
+        self.put(kit, "not_declared_any_more")
+        kit.state.universes.enable(["u"])
         assert kit.state.universes.freshness() == [
             {
                 "name": "u",

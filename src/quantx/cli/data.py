@@ -57,19 +57,31 @@ def register(app: typer.Typer) -> None:
 def refresh_universe(
     phase: Phase = None,
     name: Annotated[str | None, typer.Option(help="Only this universe.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Take lists that are not believed; needs --reason.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why they are right; it is kept with the decision.")] = None,
     use_local: UseLocal = False,
     json: Json = False,
 ) -> int:
     """Read who belongs to the universes, and record it in the state, the lake and meta/universe_<phase>.csv.
 
+    A list that can't be read or is not believed is refused: the last good one stays, and the exit code is 1.
+
     Example: quantx refresh-universe --phase phase_1
     """
     from quantx.pipeline.membership import refresh_universes
 
+    if accept != (reason is not None):
+        raise ConfigError('--accept and --reason "…" belong together')
     with open_platform(settings_for(use_local)) as platform:
-        rows = [vars(r) for r in refresh_universes(platform, phase=phase, name=name)]
-    print_json(rows) if json else print_table("universes", rows)
-    return 0
+        results = refresh_universes(platform, phase=phase, name=name, accept=reason)
+    rows = [vars(r) for r in results]
+    if json:
+        print_json(rows)
+    else:
+        print_table("universes", rows, ["universe", "phase", "members", "joined", "left", "decision"])
+        for refused in (r for r in results if r.decision == "refused"):
+            err.print(f"  {refused.universe}: {refused.why}; the last good list stays")
+    return 1 if any(r.decision == "refused" for r in results) else 0
 
 
 def backfill(

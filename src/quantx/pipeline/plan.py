@@ -19,10 +19,12 @@ from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.planner import Planner
 from quantx.pipeline.sources import awake, orders_of, progress_of, take_overs
+from quantx.pipeline.trading import trading_symbols
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
 from quantx.state.protocol import NewRun, NewTask, Plan, Ticket
 from quantx.tracing import run_span
+from quantx.universes.declared import enabled_universes
 
 log = structlog.get_logger()
 
@@ -59,9 +61,9 @@ def plan_backfill(
 ) -> Plan:
     """Plan the sessions of `window` that were never answered (`again`: all of them).
 
-    Without a `source`, the vendors that the settings declare are asked, one in place of the other.
+    Of a universe also those who have left it since the window's first day. Without a `source`, the vendors that the settings declare are asked, one in place of the other.
     """
-    symbols = resolve_symbols(platform, scope)
+    symbols = resolve_symbols(platform, scope, since=window.start)
     orders = orders_of(platform, symbols, timeframe, source)
     known, now = progress_of(platform, orders, timeframe), platform.clock.now()
     wanted = []
@@ -86,7 +88,7 @@ def plan_daily(
 
     Of minutes at most one known session is read again.
     """
-    symbols = resolve_symbols(platform, scope)
+    symbols = trading_symbols(platform, resolve_symbols(platform, scope))
     orders = orders_of(platform, symbols, timeframe, source)
     known, now = progress_of(platform, orders, timeframe), platform.clock.now()
     orders = {symbol: awake(order, symbol, known, now) for symbol, order in orders.items()}
@@ -155,11 +157,16 @@ def plan_retry(platform: Planner, task_ids: Sequence[int] | None) -> Plan:
     return plan
 
 
-def resolve_symbols(platform: Planner, scope: Scope) -> tuple[str, ...]:
-    """Return the canonical symbols of a scope; everything that is enabled where it names nothing."""
+def resolve_symbols(platform: Planner, scope: Scope, *, since: date | None = None) -> tuple[str, ...]:
+    """Return the canonical symbols of a scope; everything that is enabled where it names nothing.
+
+    `since`: also who has left a universe on that day or later. A universe that is not declared any more, or not enabled,
+    counts only where it is named.
+    """
     if scope.symbols:
         return tuple(dict.fromkeys(parse_symbol(s) for s in scope.symbols))
-    symbols = platform.state.universes.symbols(scope.universe, scope.phase)
+    among = None if scope.universe else enabled_universes(platform.settings.universe_path)
+    symbols = platform.state.universes.symbols(scope.universe, scope.phase, since=since, among=among)
     if not symbols:
         wanted = (
             f"universe {scope.universe!r}"

@@ -11,12 +11,14 @@ from quantx.state.postgres.findings import PostgresFindings
 from quantx.state.postgres.quotas import PostgresQuotas
 from quantx.state.postgres.rounds import PostgresRounds
 from quantx.state.postgres.runs import PostgresRuns
+from quantx.state.postgres.securities import PostgresSecurities
 from quantx.state.postgres.series import PostgresSeries
 from quantx.state.postgres.tasks import PostgresTasks
 from quantx.state.postgres.universes import PostgresUniverses
 from quantx.state.protocol import Hold
 
 _LOCKS = {"curator": 7_013_002, "reporter": 7_013_003, "universes": 7_013_004}  # advisory locks
+_LOCKS["instruments"] = 7_013_010
 
 
 class PostgresState:
@@ -32,6 +34,7 @@ class PostgresState:
         self.runs = PostgresRuns(database)
         self.universes = PostgresUniverses(database)
         self.findings = PostgresFindings(database)
+        self.securities = PostgresSecurities(database)
 
     def now(self) -> datetime:
         """Return the database's time."""
