@@ -90,7 +90,7 @@ class Part:
 
 
 class Slow:
-    """A provider that takes its time."""
+    """A provider that takes its time, and has its answer when the call returns."""
 
     def __init__(self, real: Any, seconds: float) -> None:
         self._real = real
@@ -101,13 +101,13 @@ class Slow:
 
     def fetch(self, *args: Any) -> Any:
         time.sleep(self._seconds)
-        return self._real.fetch(*args)
+        return iter(list(self._real.fetch(*args)))
 
 
 def marked(platform: Any, mark: Mark) -> Any:
     """Return the platform with the mark in it."""
     port, _, part = mark.port.partition(".")
-    if mark.slow:
+    if mark.slow or mark.method == "fetch":
         platform = replace(platform, providers={n: Slow(p, mark.slow) for n, p in platform.providers.items()})
     if not port:
         return replace(platform, **{mark.method: getattr(Deadly(platform, mark), mark.method)})

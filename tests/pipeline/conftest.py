@@ -28,7 +28,7 @@ from quantx.pipeline.platform import Platform
 from quantx.pipeline.runtime import Threads
 from quantx.pipeline.settle import Progress
 from quantx.pipeline.work import Worker
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, VendorFrames
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.queues.postgres import PostgresQueue
 from quantx.settings import load_settings
 from quantx.state.database import Database
@@ -62,7 +62,7 @@ class Tape:
         default_factory=lambda: defaultdict(list)
     )
     asked: list[tuple[str, Window]] = field(default_factory=list)
-    capabilities: ClassVar = Capabilities("tape", ("1d",), ("us",), 1, "as_traded", needs_key=False)
+    capabilities: ClassVar = Capabilities("tape", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
 
     def trades(self, symbol: str, start: date, end: date) -> None:
         """Show a bar for each session between two days."""
@@ -74,7 +74,11 @@ class Tape:
     def prepare(self) -> None:
         """Nothing has to be loaded."""
 
-    def fetch(self, symbol: str, window: Window) -> Payload:
+    def fetch(self, request: Request) -> Iterator[Page]:
+        (symbol,) = request.symbols
+        yield Page.whole(self._reply(symbol, request.window), [symbol])
+
+    def _reply(self, symbol: str, window: Window) -> Payload:
         self.asked.append((symbol, window))
         body = None
         if self.answers[symbol]:
@@ -108,9 +112,16 @@ class Tape:
         bars = bars.with_columns(
             pl.col("date").cast(VENDOR_BARS["time"]).alias("time"),
             pl.lit(None, dtype=pl.Float64).alias("vendor_adj_close"),
+            pl.lit(payload.symbol).alias("symbol"),
         )
         events = [
-            {"ex_date": date.fromisoformat(day), "kind": kind, "value": value, "paid_in": paid_in}
+            {
+                "symbol": payload.symbol,
+                "ex_date": date.fromisoformat(day),
+                "kind": kind,
+                "value": value,
+                "paid_in": paid_in,
+            }
             for day, kind, value, paid_in in document["actions"]
         ]
         return VendorFrames(bars.select(list(VENDOR_BARS)), pl.DataFrame(events, schema=VENDOR_ACTIONS), "USD")

@@ -29,8 +29,8 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.providers.yahoo import Yahoo
 from quantx.providers.http import retry_after
+from quantx.providers.yahoo import Yahoo
 from quantx.providers.yahoo_session import YahooSession
 from quantx.sandbox import Sandbox, load_market, running
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -48,6 +48,7 @@ class Scenario:
     symbols: tuple[str, ...]
     workers: int
     quota: Quota | None
+    width: int  # symbols that the vendor answers at once
     window: Window
     triggers: tuple[tuple[float, str], ...]  # when, and what is planned
 
@@ -67,7 +68,7 @@ class Scenario:
         if rng.random() < 0.25:
             triggers += [(_NEXT_SESSION, "daily"), (_NEXT_SESSION + rng.uniform(0, 5), "again")]
         quota = rng.choice((None, Quota(2, 1.0), Quota(3, 1.0), Quota(5, 2.0)))
-        return cls(symbols, rng.randint(2, 4), quota, window, tuple(sorted(triggers)))
+        return cls(symbols, rng.randint(2, 4), quota, rng.choice((1, 1, 3)), window, tuple(sorted(triggers)))
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,9 @@ class Fleet:
             self.market,
             clock.now,
             self.world.clock.now,
-            lambda symbol, window: self._asked(actor, symbol, window),
+            lambda symbols, window: self._asked(actor, symbols, window),
             lambda: self.world.operation(actor, "vendor", "answer", lambda: None, ((), {}), TransientProviderError),
+            self.scenario.width,
         )
         return Platform(
             settings=self.settings,
@@ -292,14 +294,14 @@ class Fleet:
 
     # ------------------------------------------------------------------------------------------------ vendor and ids
 
-    def _asked(self, actor: Actor, symbol: str, window: Window) -> str | None:
-        self.ledger.asks(actor, symbol, window)
+    def _asked(self, actor: Actor, symbols: Sequence[str], window: Window) -> str | None:
+        self.ledger.asks(actor, symbols, window)
         fiber = self.scheduler.current
         if fiber is not None and fiber.parent is not None:
             self.ledger.fetched.add(fiber.parent)
         world = self.world
         if world.happens("revised"):
-            self.market.revise(symbol)
+            self.market.revise(symbols[0])
         trouble = None
         for kind in ("limited", "server_error", "garbage", "truncated", "empty", "unknown_symbol", "broken_adapter"):
             if world.happens(kind):
@@ -307,7 +309,9 @@ class Fleet:
         if trouble == "limited":
             said = self.rng.choice(("", "", "0", "2", "15", "1e9"))
             trouble = f"limited:{said}" if said else trouble
-        self.scheduler.say(f"asks the vendor for {symbol} {window.start}..{window.end}: {trouble or 'answer'}")
+        self.scheduler.say(
+            f"asks the vendor for {','.join(symbols)} {window.start}..{window.end}: {trouble or 'answer'}"
+        )
         world.operation(actor, "vendor", "ask", lambda: None, ((), {}), TransientProviderError)
         return trouble
 

@@ -138,7 +138,7 @@ def quota_is_kept(fleet: Fleet) -> Iterator[str]:
     for request in requests:
         closed = any(since + _KNOWN_AFTER <= request.at < until for since, until in fleet.ledger.closures)
         if closed:
-            yield f"{request.actor.name} asked for {request.symbol} at {request.at:.4f} s, when the vendor was closed"
+            yield f"{request.actor.name} asked for {','.join(request.symbols)} at {request.at:.4f} s, when the vendor was closed"
             return
 
 

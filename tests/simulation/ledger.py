@@ -27,7 +27,7 @@ class Request:
 
     at: float
     actor: Actor
-    symbol: str
+    symbols: tuple[str, ...]
     window: Window
 
 
@@ -73,12 +73,13 @@ class Ledger(Watch):
         if len(set(unfinished)) < len(unfinished):
             self.violate("planned-once", "two unfinished tasks have the same kind, series and window")
 
-    def asks(self, actor: Actor, symbol: str, window: Window) -> None:
+    def asks(self, actor: Actor, symbols: Sequence[str], window: Window) -> None:
         """See a request to the vendor: each claim of a task is good for one."""
-        self.requests.append(Request(self.world.scheduler.now, actor, symbol, window))
-        self.may_ask[actor, symbol, window] -= 1
-        if self.may_ask[actor, symbol, window] < 0:
-            self.violate("asked-once", f"{actor.name} asks for {symbol} again without another claim")
+        self.requests.append(Request(self.world.scheduler.now, actor, tuple(symbols), window))
+        for symbol in symbols:
+            self.may_ask[actor, symbol, window] -= 1
+            if self.may_ask[actor, symbol, window] < 0:
+                self.violate("asked-once", f"{actor.name} asks for {symbol} again without another claim")
 
     def tasks_claim(self, actor: Actor, result: Claim, ids: object, owner: str, *given: object) -> None:
         if self.world.scheduler.current is not None:

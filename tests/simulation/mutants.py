@@ -39,11 +39,11 @@ def unshared(state: MemoryState) -> None:
 class OverlappingRounds(MemoryRounds):
     """A round can be begun while another one is unfinished."""
 
-    def start(self, dataset: str, above: int, most_bytes: int, most_replies: int) -> int:
+    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
         begun = [r for r in self._records.rounds.values() if not r.finished]
         for each in begun:
             each.finished = True
-        number = super().start(dataset, above, most_bytes, most_replies)
+        number = super().start(above, most_bytes, most_replies)
         for each in begun:
             each.finished = False
         return number

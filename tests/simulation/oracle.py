@@ -63,7 +63,16 @@ class RawZone:
             task, payload = self._records.tasks[landing.task_id], self._read[landing.path][landing.row]
             raw = landing.path.rpartition("/")[2].removesuffix(".parquet")
             found[landing.id] = Landed(
-                task.id, task.run_id, SOURCE, task.series.symbol, task.window, raw, payload, landing.malformed
+                task.id,
+                task.run_id,
+                SOURCE,
+                "bars",
+                "1d",
+                task.series.symbol,
+                task.window,
+                raw,
+                (payload,),
+                landing.malformed,
             )
         return found
 

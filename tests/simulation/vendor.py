@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import coverage_of
 from quantx.core.model import SETTLED_AFTER, Payload, Window
-from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE
+from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import (
     MalformedPayload,
     RateLimited,
@@ -21,10 +21,11 @@ from quantx.errors import (
     UnknownSymbol,
 )
 from quantx.pipeline.normalized import Landed, Rows
-from quantx.providers.protocol import Capabilities, Provider, VendorFrames
+from quantx.providers.protocol import Capabilities, Page, Provider, Request, VendorFrames
 
 Bar = tuple[float, float, float, float, int]
 SOURCE = "sim"
+_PER_PAGE = 2  # symbols
 _BAR_COLUMNS = {**BARS_1D.schema, "volume_step": pl.Float64}
 
 
@@ -54,16 +55,16 @@ class Market:
 class SimVendor:
     """One worker's adapter of the vendor. What happens to a request is decided by `trouble`."""
 
-    capabilities: ClassVar = Capabilities(SOURCE, ("1d",), ("us",), 1, "as_traded", needs_key=True)
-
     def __init__(
         self,
         market: Market,
         now: Callable[[], datetime],
         vendor_now: Callable[[], datetime],
-        asked: Callable[[str, Window], str | None],
+        asked: Callable[[Sequence[str], Window], str | None],
         answered: Callable[[], None],
+        width: int = 1,
     ) -> None:
+        self.capabilities = Capabilities(SOURCE, ("1d",), ("us",), width, "as_traded", needs_key=True, quota="10/s")
         self._market = market
         self._now = now
         self._vendor_now = vendor_now
@@ -73,11 +74,17 @@ class SimVendor:
     def prepare(self) -> None:
         pass
 
-    def fetch(self, symbol: str, window: Window) -> Payload:
-        """Ask the vendor; `asked` says what goes wrong."""
-        trouble = self._asked(symbol, window)
-        at = self._vendor_now()
-        body = json.dumps({"symbol": symbol, "bars": self._bars(symbol, window, at)}).encode()
+    def fetch(self, request: Request) -> Iterator[Page]:
+        """Ask the vendor, two symbols a page; `asked` says what goes wrong."""
+        symbols = sorted(request.symbols)
+        for i in range(0, len(symbols), _PER_PAGE):
+            page = symbols[i : i + _PER_PAGE]
+            yield Page.whole(self._ask(page, request.window), page)
+
+    def _ask(self, symbols: Sequence[str], window: Window) -> Payload:
+        trouble = self._asked(symbols, window)
+        at, name = self._vendor_now(), ",".join(symbols)
+        body = json.dumps({"bars": {s: self._bars(s, window, at) for s in symbols}}).encode()
         self._answered()
         if trouble is not None and trouble.startswith("limited"):
             said = trouble.partition(":")[2]
@@ -87,14 +94,14 @@ class SimVendor:
         if trouble == "broken_adapter":
             raise KeyError("chart")
         if trouble == "unknown_symbol":
-            raise UnknownSymbol(f"the vendor does not know {symbol}")
+            raise UnknownSymbol(f"the vendor does not know {name}", symbols)
         if trouble == "empty":
-            body = json.dumps({"symbol": symbol, "bars": []}).encode()
+            body = json.dumps({"bars": {}}).encode()
         elif trouble == "truncated":
             body = body[: len(body) // 2]
         elif trouble == "garbage":
             body = b"<html>busy</html>"
-        payload = Payload(symbol, f"sim://bars/{symbol}", 200, self._now(), "application/json", body, at)
+        payload = Payload(name, f"sim://bars/{name}", 200, self._now(), "application/json", body, at)
         if trouble == "garbage":
             raise MalformedPayload("the vendor sent a page", payload)
         return payload
@@ -113,7 +120,7 @@ def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Ba
     """Return the accepted and the rejected bars of a reply; ValueError where it is not the vendor's form."""
     accepted, rejected = [], []
     sessions = calendar("XNYS")
-    for day, *values in json.loads(item.payload.body)["bars"]:
+    for day, *values in json.loads(item.payload.body)["bars"].get(item.symbol, []):
         session = date.fromisoformat(day)
         if not item.window.start <= session <= item.window.end:
             continue
@@ -150,8 +157,8 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider) -> Row
         if good:
             sessions[item.symbol] = (good[0][0], good[-1][0])
     return Rows(
-        bars=pl.DataFrame(bars, schema=_BAR_COLUMNS, orient="row"),
-        actions=ACTIONS.empty(),
+        table=BARS_1D.name,
+        tables={BARS_1D.name: pl.DataFrame(bars, schema=_BAR_COLUMNS, orient="row")},
         quarantine=pl.DataFrame(rejected, schema=dict(QUARANTINE.schema), orient="row"),
         coverage=coverage,
         sessions=sessions,

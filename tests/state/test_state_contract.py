@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from quantx.state.protocol import (
     Claim,
     LandedReply,
     NewRun,
+    NewTask,
     Plan,
     RawObject,
     SeriesFacts,
@@ -75,7 +76,8 @@ class Kit:
     def plan(
         self, *symbols: str, kind: str = "daily", run: NewRun | None = None, window: Window = WEEK, skipped: int = 0
     ) -> Plan:
-        return self.state.tasks.plan(run or self.new_run(kind, skipped), "bars", "1d", dict.fromkeys(symbols, window))
+        wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), window) for symbol in symbols]
+        return self.state.tasks.plan(run or self.new_run(kind, skipped), wanted)
 
     def task(self, symbol: str = "AAPL", kind: str = "daily") -> int:
         (task_id,) = self.plan(symbol, kind=kind).task_ids
@@ -115,7 +117,7 @@ class Kit:
         return ids
 
     def start(self, above: int = 0, replies: int = 100) -> int:
-        return self.state.rounds.start("bars", above, replies * REPLY, 1000)
+        return self.state.rounds.start(above, replies * REPLY, 1000)
 
     def finish(self, round_id: int, *results: TaskResult, facts: Sequence[SeriesFacts] = ()) -> None:
         self.state.rounds.finish(round_id, results, facts, "[]")
@@ -268,7 +270,7 @@ class TestPlanning:
 
     def test_each_symbol_has_its_own_window(self, kit: Kit) -> None:
         windows: Mapping[str, Window] = {"B": window(3, 4), "A": window(5, 5)}
-        kit.state.tasks.plan(kit.new_run(), "bars", "1d", windows)
+        kit.state.tasks.plan(kit.new_run(), [NewTask(series(symbol), window) for symbol, window in windows.items()])
         assert {t.series.symbol: t.window for t in kit.state.tasks.to_send(10, 60)} == windows
 
     def test_two_triggers_that_plan_the_same_work_share_its_tasks(self, kit: Kit) -> None:
@@ -713,15 +715,14 @@ class TestRounds:
     def test_a_round_keeps_its_replies_until_it_is_finished(self, kit: Kit) -> None:
         tasks = kit.landed("A", "B")
         round_id = kit.start()
-        assert kit.state.rounds.unfinished("bars") == round_id
-        assert kit.state.rounds.unfinished("fundamentals") is None
+        assert kit.state.rounds.unfinished() == round_id
         found = kit.state.rounds.landings(round_id)
         assert [(x.series.symbol, x.task_id, x.row, x.window, x.run_id) for x in found] == [
             (symbol, task, 0, WEEK, "R1") for symbol, task in zip("AB", tasks, strict=True)
         ]
         assert kit.state.rounds.waiting() == (2, 2 * REPLY)
         kit.finish(round_id)
-        assert kit.state.rounds.unfinished("bars") is None
+        assert kit.state.rounds.unfinished() is None
         assert kit.state.rounds.waiting() == (0, 0)
 
     def test_rounds_count_upwards_from_the_last_one_that_the_lake_has_seen(self, kit: Kit) -> None:
@@ -739,7 +740,7 @@ class TestRounds:
 
     def test_a_round_has_no_more_replies_than_asked(self, kit: Kit) -> None:
         kit.landed("A", "B", "C")
-        round_id = kit.state.rounds.start("bars", 0, 10**9, 2)
+        round_id = kit.state.rounds.start(0, 10**9, 2)
         assert len(kit.state.rounds.landings(round_id)) == 2
 
     def test_a_series_gets_one_reply_per_round_in_the_order_of_fetching(self, kit: Kit) -> None:
@@ -766,7 +767,7 @@ class TestRounds:
 
     def test_a_reply_that_is_larger_than_a_round_has_one_of_its_own(self, kit: Kit) -> None:
         kit.landed("A", "B")
-        assert len(kit.state.rounds.landings(kit.state.rounds.start("bars", 0, 1, 1000))) == 1
+        assert len(kit.state.rounds.landings(kit.state.rounds.start(0, 1, 1000))) == 1
 
     def test_a_finished_round_ends_its_tasks_and_counts_their_rows(self, kit: Kit) -> None:
         good, bad = kit.landed("A", "B")
@@ -779,7 +780,13 @@ class TestRounds:
         assert (totals.tasks, totals.success, totals.failed, totals.requests) == (2, 1, 1, 2)
         assert totals.rows == {"new": 5, "changed": 1, "same": 2, "rejected": 4}
         assert kit.state.runs.failures("R1") == [
-            {"symbol": "B", "error_class": "MalformedPayload", "last_error": "no JSON", "attempts": 0}
+            {
+                "source": "yahoo",
+                "symbol": "B",
+                "error_class": "MalformedPayload",
+                "last_error": "no JSON",
+                "attempts": 0,
+            }
         ]
 
     def test_only_what_has_landed_is_ended_by_a_round(self, kit: Kit) -> None:
@@ -1104,6 +1111,14 @@ class TestUniverses:
             }
         ]
 
+    def test_a_member_is_as_fresh_as_the_newest_of_its_sources(self, kit: Kit) -> None:
+        self.put(kit)
+        kit.cover((2, 5), last=5)
+        again = facts((2, 9), last=9)
+        kit.curate(facts=[replace(again, series=replace(again.series, source="another"))])
+        (row,) = kit.state.universes.freshness()
+        assert (row["members"], row["with_data"], row["oldest"], row["newest"]) == (2, 1, day(9), day(9))
+
 
 class TestTheWhole:
     def test_the_first_lake_stays(self, kit: Kit) -> None:
@@ -1141,6 +1156,58 @@ class TestTheWhole:
                 with pytest.raises(StateError):
                     lost.confirm()
 
+    def test_what_one_request_serves_is_claimed_together(self, kit: Kit) -> None:
+        first, *others = kit.plan("A", "B", "C", "D", "E").task_ids
+        backfill = kit.task("F", kind="backfill")  # the same window: the same request can serve it
+        (elsewhere,) = kit.plan("G", window=Window(WEEK.start, WEEK.start)).task_ids
+        claim = kit.state.tasks.claim([first], "me", LEASE, 1, {"yahoo": 5})
+        assert [task.id for task in claim.held] == [first, *others]  # daily work first, and no more than fits
+        again = kit.state.tasks.claim([first], "me", LEASE, 1, {"yahoo": 5})
+        assert [(t.id, t.fence) for t in again.held] == [(t.id, t.fence) for t in claim.held]
+        assert [task.id for task in kit.claim(backfill, elsewhere, owner="other")] == [elsewhere, backfill]
+        assert kit.state.tasks.claim([*others], "other", LEASE, 10, {"yahoo": 5}).held == ()
+
+    def test_of_one_series_a_request_serves_one_task(self, kit: Kit) -> None:
+        (a,) = kit.plan("A").task_ids
+        kit.plan("B", kind="backfill")
+        (b,) = kit.plan("B").task_ids
+        assert {t.id for t in kit.state.tasks.claim([a], "me", LEASE, 1, {"yahoo": 9}).held} == {a, b}
+
+    def test_pages_that_tasks_share_are_one_request(self, kit: Kit) -> None:
+        plan = kit.plan("A", "B")
+        a, b = kit.claim(*plan.task_ids)
+        replies = [
+            LandedReply(a, 0, ASKED, REPLY, rows=2, requests=2),
+            LandedReply(b, 1, ASKED, REPLY, rows=1, requests=0),
+        ]
+        assert kit.state.tasks.land(RawObject("raw/p.parquet", "yahoo", "bars", 2, REPLY), replies) == {a.id, b.id}
+        landings = kit.state.rounds.landings(kit.start())
+        assert [(x.series.symbol, x.row, x.rows) for x in landings] == [("A", 0, 2), ("B", 1, 1)]
+        assert kit.state.runs.totals(plan.run_id).requests == 2
+
+    def test_a_task_passes_on_to_the_vendor_that_stands_in(self, kit: Kit) -> None:
+        run = kit.new_run()
+        wanted = [NewTask(series("A"), WEEK, ("stooq", "fmp")), NewTask(series("B"), WEEK)]
+        plan = kit.state.tasks.plan(run, wanted)
+        a, b = kit.claim(*plan.task_ids)
+        assert (a.fallback, b.fallback) == (("stooq", "fmp"), ())
+        assert kit.state.tasks.pass_on(a, "UnknownSymbol", "never heard of it")
+        assert not kit.state.tasks.pass_on(a, "UnknownSymbol", "again")  # no longer held
+        assert not kit.state.tasks.pass_on(b, "UnknownSymbol", "nobody stands in")
+        kit.land(b)
+        assert kit.state.tasks.any_unfinished(plan.task_ids)  # what took its place
+        assert kit.state.tasks.count(plan.task_ids) == {"pending": 1, "landed": 1}
+        assert kit.state.tasks.dead() == 0
+        assert kit.state.series.progress("yahoo", "bars", "1d", ["A"])["A"].refused
+        (ticket,) = [t for t in kit.state.tasks.to_send(10, EVER) if t.series.source == "stooq"]
+        (there,) = kit.claim(ticket.task_id)
+        assert (there.series.symbol, there.window, there.run_id, there.fallback) == ("A", WEEK, run.id, ("fmp",))
+        assert kit.fail(there, final=True)
+        totals = kit.state.runs.totals(run.id)
+        assert (totals.tasks, totals.failed, totals.passed_on, totals.requests) == (2, 1, 1, 3)
+        assert [(f["source"], f["symbol"]) for f in kit.state.runs.failures(run.id)] == [("stooq", "A")]
+        assert kit.state.tasks.count(plan.task_ids) == {"failed": 1, "landed": 1}
+
     def test_a_finding_is_open_until_it_is_settled(self, kit: Kit) -> None:
         findings = kit.state.findings
         gap = Finding("gap", "warn", "AAPL", "three sessions are missing", "yahoo", "bars", WEEK.start, WEEK.end)
@@ -1171,7 +1238,7 @@ def test_after_a_restart_of_the_server_holders_get_a_lease_to_come_back(empty_da
     """They could not extend their leases while it was away, and may hold what they have fetched."""
     state = open_state(empty_database_url)
     try:
-        (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), "bars", "1d", {"AAPL": WEEK}).task_ids
+        (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), [NewTask(series("AAPL"), WEEK)]).task_ids
         state.tasks.claim([task], "holder", 1.0, 32)
         with state.database.transaction() as connection:
             connection.execute("update tasks set lease_until = now() - interval '20 s'")
@@ -1187,7 +1254,7 @@ def test_a_claim_looks_again_at_a_task_that_lands_while_it_waits(empty_database_
     state = open_state(empty_database_url)
     try:
         _has_run_since(state, "now() - interval '1 year'")
-        (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), "bars", "1d", {"AAPL": WEEK}).task_ids
+        (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), [NewTask(series("AAPL"), WEEK)]).task_ids
         state.tasks.claim([task], "holder", 1.0, 32)
         with state.database.transaction() as connection:
             connection.execute("update tasks set lease_until = now() - interval '1 s'")

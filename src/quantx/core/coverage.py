@@ -46,12 +46,35 @@ def coverage_of(window: Window, as_of: datetime, answered: Sequence[date], calen
     return Coverage(Window(window.start, end), asked_through, tuple(_gaps(window.start, end, inside, calendar)))
 
 
+def all_of(window: Window, as_of: datetime, calendar: Calendar) -> Coverage:
+    """Tell what a reply without bars covers that was asked for events: each settled day of the window."""
+    final = calendar.last_closed(as_of, SETTLED_AFTER)
+    if final is None or final < window.start:
+        return Coverage(None, None, ())
+    through = min(window.end, final)
+    return Coverage(Window(window.start, through), through, ())
+
+
 def _gaps(start: date, end: date, inside: Sequence[date], calendar: Calendar) -> Iterator[Window]:
     """Yield the parts before the first and after the last bar that hold a session."""
     first, last = (inside[0], inside[-1]) if inside else (end + timedelta(days=1), end)
     for a, b in ((start, first - timedelta(days=1)), (last + timedelta(days=1), end)):
         if calendar.sessions(a, b):
             yield Window(a, b)
+
+
+def months_of(window: Window) -> list[Window]:
+    """Return the parts of a window in each calendar month.
+
+    >>> [str(w.end) for w in months_of(Window(date(2024, 1, 30), date(2024, 3, 1)))]
+    ['2024-01-31', '2024-02-29', '2024-03-01']
+    """
+    parts, start = [], window.start
+    while start <= window.end:
+        following = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+        parts.append(Window(start, min(window.end, following - timedelta(days=1))))
+        start = following
+    return parts
 
 
 def missing_hull(gaps: Iterable[Window], calendar: Calendar) -> Window | None:

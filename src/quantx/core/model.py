@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 # A session counts as final this long after its close: vendors show delayed quotes and closing auctions until then.
 SETTLED_AFTER = timedelta(minutes=30)
 
+_DAY = 86400.0  # seconds
+
 
 class Clock(Protocol):
     """Tells the time; the only way in which services learn it."""
@@ -60,7 +62,7 @@ class Quota:
 
         Of a quota per day it is 15 seconds: those vendors bear some requests a minute as well.
         """
-        return min(self.seconds / self.count / 2, 15.0)
+        return self.seconds / self.count / 2 if self.seconds < _DAY else 15.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class FetchTask:
     attempts: int  # failures that counted so far
     fence: int  # rises with each claim; a worker whose number is old has lost the lease
     has_history: bool  # the series has bars already: an answer "unknown symbol" is then doubtful
+    fallback: tuple[str, ...] = ()  # vendors that may be asked in this one's place
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,18 @@ BARS_1M = Table(
     rows_per_file=1_000_000,  # a session of 2,500 symbols, or a month of 120: what a correction reads and writes at most
 )
 
+# What a vendor sells as adjusted for all dividends, and does not say for which: it can't be turned back to as-traded
+# prices, and serves for checks of returns only. The vendor's basis moves with each dividend, and the rows with it.
+BARS_1D_ADJUSTED = Table(
+    "bars_1d_adjusted",
+    {**BARS_1D.schema, "volume": pl.Float64},
+    partitions=BARS_1D.partitions,
+    key=BARS_1D.key,
+    sort=BARS_1D.sort,
+    values=BARS_1D.values,
+    relative_tolerance=BARS_1D.relative_tolerance,
+)
+
 ACTIONS = Table(
     "actions",
     {
@@ -196,6 +208,8 @@ TABLES = {
         BARS_1D.revisions,
         BARS_1M,
         BARS_1M.revisions,
+        BARS_1D_ADJUSTED,
+        BARS_1D_ADJUSTED.revisions,
         ACTIONS,
         ACTIONS.revisions,
         QUARANTINE,

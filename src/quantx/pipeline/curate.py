@@ -17,18 +17,20 @@ import structlog
 from quantx.core.merge import Merge, merge
 from quantx.core.model import Series
 from quantx.core.prices import PRICES
-from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import DamagedObject
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
 from quantx.pipeline.compaction import compact_minutes, fold_tables
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
+from quantx.pipeline.references import with_references
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 
 log = structlog.get_logger()
 
-_DATASET = "bars"
+# What replies become rows of; replaced rows are kept in the revisions of each.
+_CURATED = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M, ACTIONS)
 # Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update. As many
 # bytes are worth a round while there is still something to fetch.
 _ROUND_BYTES = 18_000_000
@@ -68,53 +70,76 @@ def _is_worth_it(platform: Platform, everything: bool) -> bool:
 def _next_round(platform: Platform) -> int | None:
     """Return the round that was interrupted, or a new one with the oldest landings; None where nothing is left."""
     rounds = platform.state.rounds
-    unfinished = rounds.unfinished(_DATASET)
+    unfinished = rounds.unfinished()
     if unfinished is not None:
         return unfinished
     if rounds.waiting()[0] == 0:
         return None
     above = max(table.committed_round() for table in platform.tables.values())
-    return rounds.start(_DATASET, above, _ROUND_BYTES, _ROUND_REPLIES)
+    return rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
 
 
 def _curate_round(platform: Platform, round_id: int) -> int:
     landings = platform.state.rounds.landings(round_id)
     read, lost = _read(platform, landings)
-    by_source: dict[str, list[Landed]] = defaultdict(list)
-    for item in read:
-        by_source[item.source].append(item)
-    parts = {s: platform.normalize(s, items, platform.providers[s]) for s, items in by_source.items()}
+    parts = _normalize(platform, read)
     context = CommitContext(
         round_id, sorted({landing.run_id for landing in landings}), sorted({landing.path for landing in landings})
     )
-    bars = _merge(platform, BARS_1D, [rows.bars for rows in parts.values()])
-    actions = _merge(platform, ACTIONS, [rows.actions for rows in parts.values()])
-    # Replaced rows first: a crash after that repeats the round, and nothing that was believed is ever without a record.
-    committed = {}
-    for table, merged in ((BARS_1D, bars), (ACTIONS, actions)):
-        platform.tables[table.revisions.name].commit(context, merged.superseded)
-        committed[table.name] = platform.tables[table.name].commit(context, merged.new, merged.changed)
-    rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for rows in parts.values()), _lost_replies(lost)])
+    incoming = {
+        table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in _CURATED
+    }
+    incoming[ACTIONS.name] = with_references(platform, incoming[ACTIONS.name], incoming[BARS_1D.name])
+    merged = {table.name: _merge(platform, table, incoming[table.name]) for table in _CURATED}
+    for table in _CURATED:
+        if _commit(platform, table, context, merged[table.name]) or table is ACTIONS:
+            continue
+        if platform.tables[table.name].committed_round() >= round_id and incoming[table.name]:
+            merged[table.name] = _first_try(platform, table, incoming[table.name], {item.raw for item in read})
+    rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost)])
     platform.tables[QUARANTINE.name].commit(context, _not_yet_quarantined(platform, rejected))
-    if not committed[BARS_1D.name] and platform.tables[BARS_1D.name].committed_round() >= round_id:
-        bars = _first_try(platform, [rows.bars for rows in parts.values()], {item.raw for item in read})
-    results = [r for s, items in by_source.items() for r in _task_results(s, items, parts[s], bars, rejected)]
+    results = [r for items, rows in parts for r in _task_results(items, rows, merged[rows.table], rejected)]
     for landing, why in lost:
         if landing.malformed is None:
             again = landing.attempts + 1 < platform.settings.max_attempts
             results.append(TaskResult(landing.task_id, "pending" if again else "failed", "DamagedObject", why))
-    facts = [f for s, items in by_source.items() for f in _series_facts(s, items, parts[s])]
-    platform.state.rounds.finish(round_id, results, facts, _hot_bars(bars))
+    facts = [f for items, rows in parts for f in _series_facts(items, rows)]
+    platform.state.rounds.finish(round_id, results, facts, _hot_bars(merged[BARS_1D.name]))
+    new, changed, same = (
+        sum(m.new.height for m in merged.values()),
+        sum(m.changed.height for m in merged.values()),
+        sum(m.same for m in merged.values()),
+    )
     log.info(
         "round.curated",
         round=round_id,
         payloads=len(landings),
-        new=bars.new.height,
-        changed=bars.changed.height,
-        same=bars.same,
+        new=new,
+        changed=changed,
+        same=same,
         rejected=rejected.height,
     )
-    return bars.new.height + bars.changed.height
+    return new + changed
+
+
+def _normalize(platform: Platform, read: Sequence[Landed]) -> list[tuple[list[Landed], Rows]]:
+    """Turn replies into rows, those of one source, dataset and timeframe together."""
+    alike: dict[tuple[str, str, str], list[Landed]] = defaultdict(list)
+    for item in read:
+        alike[item.source, item.dataset, item.timeframe].append(item)
+    return [
+        (items, platform.normalize(source, items, platform.providers[source]))
+        for (source, _, _), items in alike.items()
+    ]
+
+
+def _commit(platform: Platform, table: Table, context: CommitContext, merged: Merge) -> bool:
+    """Commit what a round changes in a table; False where there is nothing, or it was committed before.
+
+    Replaced rows first: a crash after that repeats the round, and nothing that was believed is ever without a record.
+    """
+    platform.tables[table.revisions.name].commit(context, merged.superseded)
+    return platform.tables[table.name].commit(context, merged.new, merged.changed)
 
 
 def _read(platform: Platform, landings: Sequence[Landing]) -> tuple[list[Landed], list[tuple[Landing, str]]]:
@@ -126,7 +151,8 @@ def _read(platform: Platform, landings: Sequence[Landing]) -> tuple[list[Landed]
     lost: list[tuple[Landing, str]] = []
     for path, wanted in by_path.items():
         try:
-            replies = list(read_batch(platform.location, path, [landing.row for landing in wanted]))
+            numbers = sorted({row for x in wanted for row in range(x.row, x.row + x.rows)})
+            replies = dict(zip(numbers, read_batch(platform.location, path, numbers), strict=True))
         except DamagedObject as error:
             log.error("raw.damaged", path=path, error=str(error))
             lost += [(landing, str(error)) for landing in wanted]
@@ -136,13 +162,15 @@ def _read(platform: Platform, landings: Sequence[Landing]) -> tuple[list[Landed]
                 task_id=landing.task_id,
                 run_id=landing.run_id,
                 source=landing.series.source,
+                dataset=landing.series.dataset,
+                timeframe=landing.series.timeframe,
                 symbol=landing.series.symbol,
                 window=landing.window,
                 raw=_ulid(path),
-                payload=reply.payload,
+                pages=tuple(replies[row].payload for row in range(landing.row, landing.row + landing.rows)),
                 malformed=landing.malformed,
             )
-            for landing, reply in zip(wanted, replies, strict=True)
+            for landing in wanted
         ]
     return read, lost
 
@@ -178,12 +206,12 @@ def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> M
     return merge(current_rows(platform.tables[table.name], incoming), incoming, table)
 
 
-def _first_try(platform: Platform, parts: Sequence[pl.DataFrame], raws: Iterable[str]) -> Merge:
-    """Return what an interrupted try of a round has committed to the bars; by now these rows look like known ones."""
-    incoming, key = pl.concat([BARS_1D.empty(), *parts], how="diagonal"), list(BARS_1D.key)
-    stored = current_rows(platform.tables[BARS_1D.name], incoming).filter(pl.col("raw").is_in(list(raws)))
+def _first_try(platform: Platform, table: Table, parts: Sequence[pl.DataFrame], raws: Iterable[str]) -> Merge:
+    """Return what an interrupted try of a round has committed to a table; by now these rows look like known ones."""
+    incoming, key = pl.concat([table.empty(), *parts], how="diagonal"), list(table.key)
+    stored = current_rows(platform.tables[table.name], incoming).filter(pl.col("raw").is_in(list(raws)))
     came = stored.join(incoming, on=key, how="semi")
-    replaced = current_rows(platform.tables[BARS_1D.revisions.name], incoming).join(
+    replaced = current_rows(platform.tables[table.revisions.name], incoming).join(
         came, left_on=[*key, "known_to"], right_on=[*key, "known_from"], how="semi"
     )
     new, changed = (came.join(replaced, on=key, how=how) for how in ("anti", "semi"))
@@ -225,14 +253,16 @@ def _not_yet_quarantined(platform: Platform, rejected: pl.DataFrame) -> pl.DataF
     )
 
 
-def _task_results(
-    source: str, items: Sequence[Landed], rows: Rows, bars: Merge, rejected: pl.DataFrame
-) -> list[TaskResult]:
+def _task_results(items: Sequence[Landed], rows: Rows, merged: Merge, rejected: pl.DataFrame) -> list[TaskResult]:
+    """Tell how each task ended; `merged` and `rejected` may hold rows of other vendors, too."""
+    source = items[0].source
+
     def count(frame: pl.DataFrame) -> dict[str, int]:
         counted = frame.filter(pl.col("source") == source).group_by("symbol").len()
         return dict(zip(counted["symbol"].to_list(), counted["len"].to_list(), strict=True))
 
-    new, changed, bad, total = count(bars.new), count(bars.changed), count(rejected), count(rows.bars)
+    new, changed, total = count(merged.new), count(merged.changed), count(rows.tables[rows.table])
+    bad = count(rejected.filter(pl.col("dataset") == rows.table))
     results = []
     for item in items:
         if item.malformed is not None:  # evidence: its task goes on
@@ -253,19 +283,19 @@ def _task_results(
     return results
 
 
-def _series_facts(source: str, items: Sequence[Landed], rows: Rows) -> list[SeriesFacts]:
-    asked = {item.symbol: item.payload.fetched_at for item in items if item.symbol in rows.coverage}
+def _series_facts(items: Sequence[Landed], rows: Rows) -> list[SeriesFacts]:
+    asked = {item.symbol: item for item in items if item.symbol in rows.coverage}
     return [
         SeriesFacts(
-            Series(source, _DATASET, "1d", symbol),
+            Series(item.source, item.dataset, item.timeframe, symbol),
             covered=rows.coverage[symbol].covered,
             nothing=rows.coverage[symbol].nothing,
             first_session=rows.sessions.get(symbol, (None, None))[0],
             watermark=rows.sessions.get(symbol, (None, None))[1],
             asked_through=rows.coverage[symbol].asked_through,
-            asked_at=at,
+            asked_at=item.payload.fetched_at,
         )
-        for symbol, at in asked.items()
+        for symbol, item in asked.items()
     ]
 
 

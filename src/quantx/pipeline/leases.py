@@ -47,6 +47,14 @@ class Leases:
             found = [self._messages.pop(task.id, None) for task in tasks]
         return [message for message in found if message is not None]
 
+    def adopt(self, task_id: int, message: Message) -> bool:
+        """Keep the message of a task that is held without one; False where the task is not held here, or has one."""
+        with self._lock:
+            if task_id not in self._tasks or task_id in self._messages:
+                return False
+            self._messages[task_id] = message
+            return True
+
     def extend_leases(self) -> None:
         """Extend all leases once; drop the tasks whose lease is lost."""
         with self._lock:

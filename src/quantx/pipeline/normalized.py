@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -10,12 +11,12 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from quantx.core.calendars import calendar
-from quantx.core.coverage import Coverage, coverage_of
+from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.rules import check_daily_bars
 from quantx.core.symbols import venue_of
-from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, QUARANTINE
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, INSTANT, QUARANTINE, Table
 from quantx.errors import ProviderError
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
@@ -24,24 +25,36 @@ _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits
 
 @dataclass(frozen=True)
 class Landed:
-    """One stored reply of a round."""
+    """One stored reply of a round. Replies about several symbols share their pages, the same objects."""
 
     task_id: int
     run_id: str
     source: str
+    dataset: str
+    timeframe: str
     symbol: str
     window: Window
     raw: str  # ULID of the raw object
-    payload: Payload
+    pages: tuple[Payload, ...]
     malformed: str | None = None
+
+    @property
+    def payload(self) -> Payload:
+        """Return the page that completed the reply."""
+        return self.pages[-1]
+
+    @property
+    def as_of(self) -> datetime:
+        """Return the instant up to which all pages can be trusted to be final."""
+        return min(page.as_of for page in self.pages)
 
 
 @dataclass(frozen=True)
 class Rows:
     """Rows for the tables, and what the replies prove about their series."""
 
-    bars: pl.DataFrame  # BARS_1D and `volume_step`
-    actions: pl.DataFrame  # ACTIONS
+    table: str  # the table that the replies were asked for; its rows are those that are counted
+    tables: Mapping[str, pl.DataFrame]  # rows by table; they may have a column `volume_step` beside the table's
     quarantine: pl.DataFrame  # QUARANTINE
     coverage: Mapping[str, Coverage]  # by symbol
     sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
@@ -49,60 +62,82 @@ class Rows:
 
 
 def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
-    """Read the replies of one source (at most one good reply per symbol) and apply the rules.
+    """Read replies of one source, dataset and timeframe (at most one good one per symbol) and apply the rules.
 
     Bars of a session that had not settled when the reply was made are left out: they are not final.
     """
-    frames, broken = _read(landed, provider)
-    facts = _facts(frames)
-    bars = _stack([f.bars for _, f in frames], VENDOR_BARS)
-    actions = _stack([f.actions for _, f in frames], VENDOR_ACTIONS)
-    split_adjusted = provider.capabilities.price_basis == "split_adjusted"
-    bars, actions = to_as_traded(bars, actions) if split_adjusted else _as_they_are(bars, actions)
+    replies, broken = _read(landed, provider)
+    facts = _facts(replies)
+    bars = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
+    actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
+    basis = provider.capabilities.price_basis
+    table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
+    bars, actions = to_as_traded(bars, actions) if basis == "split_adjusted" else _as_they_are(bars, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
     checked = check_daily_bars(bars)
     empty = pl.col("rules").str.contains("prices_present")
     answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
     answers = _first_and_last(answered.filter("in_calendar", "in_past"))
     return Rows(
-        bars=_curated_bars(checked.accepted, source),
-        actions=_curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
+        table=ACTIONS.name if landed[0].dataset == "actions" else table.name,
+        tables={
+            table.name: _curated_bars(checked.accepted, source, table),
+            ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
+        },
         quarantine=pl.concat(
             [
-                _rejected_bars(checked.rejected, source),
+                _rejected_bars(checked.rejected, source, table),
                 *(_rejected_payload(item, why) for item, why in broken),
             ]
         ),
-        coverage={
-            item.symbol: coverage_of(
-                item.window,
-                item.payload.as_of,
-                answers.get(item.symbol, ()),
-                calendar(venue_of(item.symbol).calendar),
-            )
-            for item, _ in frames
-        },
+        coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(checked.accepted),
         # What was found malformed when it was fetched is evidence: the same task was asked for again.
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
     )
 
 
-def _read(
-    landed: Sequence[Landed], provider: Provider
-) -> tuple[list[tuple[Landed, VendorFrames]], list[tuple[Landed, str]]]:
-    """Return the frames of the good replies, and the other replies with why they can't be read."""
-    frames: list[tuple[Landed, VendorFrames]] = []
+def _coverage(item: Landed, answers: Mapping[str, Sequence[date]]) -> Coverage:
+    """Tell what a reply covers; events are answered for all of the window, whether there were any or not."""
+    known = calendar(venue_of(item.symbol).calendar)
+    if item.dataset == "actions":
+        return all_of(item.window, item.as_of, known)
+    return coverage_of(item.window, item.as_of, answers.get(item.symbol, ()), known)
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """A good reply: its pages as frames, each with the symbols of its rows told apart."""
+
+    item: Landed
+    pages: Sequence[VendorFrames]
+    shared: bool  # with replies about other symbols
+
+
+def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], list[tuple[Landed, str]]]:
+    """Return the good replies as frames, and the other replies with why they can't be read."""
+    frames: dict[int, VendorFrames | str] = {}
+    users = Counter(id(page) for item in landed for page in item.pages)
+    replies: list[_Reply] = []
     broken: list[tuple[Landed, str]] = []
     for item in landed:
         if item.malformed is not None:
             broken.append((item, item.malformed))
             continue
-        try:
-            frames.append((item, provider.normalize(item.payload)))
-        except ProviderError as error:
-            broken.append((item, str(error)))
-    return frames, broken
+        for page in item.pages:
+            if id(page) not in frames:
+                try:
+                    frames[id(page)] = provider.normalize(page)
+                except ProviderError as error:
+                    frames[id(page)] = str(error)
+        read = [frames[id(page)] for page in item.pages]
+        wrong = next((why for why in read if isinstance(why, str)), None)
+        if wrong is not None:
+            broken.append((item, wrong))
+        else:
+            shared = any(users[id(page)] > 1 for page in item.pages)
+            replies.append(_Reply(item, [f for f in read if isinstance(f, VendorFrames)], shared))
+    return replies, broken
 
 
 def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
@@ -111,10 +146,24 @@ def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
     return {symbol: (first, last) for symbol, first, last in spans.iter_rows()}
 
 
-def _stack(frames: Sequence[pl.DataFrame], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
-    """Concatenate, with the position of each frame in `series`."""
-    numbered = [f.with_columns(pl.lit(i, dtype=pl.Int64).alias("series")) for i, f in enumerate(frames)]
-    return pl.concat([pl.DataFrame(schema={**schema, "series": pl.Int64}), *numbered])
+def _stack(
+    replies: Sequence[_Reply],
+    schema: Mapping[str, pl.DataType | type[pl.DataType]],
+    part: Callable[[VendorFrames], pl.DataFrame],
+) -> pl.DataFrame:
+    """Concatenate the rows of all replies, with the position of the reply in `series` in place of the symbol."""
+    numbered, shared = [], dict[int, tuple[pl.DataFrame, dict[str, int]]]()
+    for i, reply in enumerate(replies):
+        for page in map(part, reply.pages):
+            if reply.shared:
+                shared.setdefault(id(page), (page, {}))[1][reply.item.symbol] = i
+            else:
+                numbered.append(page.drop("symbol").with_columns(pl.lit(i, dtype=pl.Int64).alias("series")))
+    for page, places in shared.values():
+        series = pl.col("symbol").replace_strict(places, default=None, return_dtype=pl.Int64).alias("series")
+        numbered.append(page.with_columns(series).filter(pl.col("series").is_not_null()).drop("symbol"))
+    columns = {name: kind for name, kind in schema.items() if name != "symbol"}
+    return pl.concat([pl.DataFrame(schema={**columns, "series": pl.Int64}), *numbered])
 
 
 def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -128,8 +177,8 @@ def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(known["reference_close"])
 
 
-def _facts(frames: Sequence[tuple[Landed, VendorFrames]]) -> pl.DataFrame:
-    """Return what is known about each payload, by `series`."""
+def _facts(replies: Sequence[_Reply]) -> pl.DataFrame:
+    """Return what is known about each reply, by `series`."""
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "series": pl.Int64,
         "symbol": pl.String,
@@ -144,12 +193,12 @@ def _facts(frames: Sequence[tuple[Landed, VendorFrames]]) -> pl.DataFrame:
         "known_from": INSTANT,
     }
     rows = []
-    for i, (item, frame) in enumerate(frames):
-        venue, payload = venue_of(item.symbol), item.payload
-        today = payload.as_of.astimezone(ZoneInfo(venue.timezone)).date()
+    for i, reply in enumerate(replies):
+        item, venue, payload = reply.item, venue_of(reply.item.symbol), reply.item.payload
+        today = item.as_of.astimezone(ZoneInfo(venue.timezone)).date()
+        currency = next((page.currency for page in reversed(reply.pages) if page.currency), None)
         asked = (item.symbol, venue.calendar, item.window.start, item.window.end)
-        answered = (payload.as_of, today, frame.currency, item.raw, payload.sha256, payload.fetched_at)
-        rows.append((i, *asked, *answered))
+        rows.append((i, *asked, item.as_of, today, currency, item.raw, payload.sha256, payload.fetched_at))
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -188,12 +237,13 @@ def _sessions(bars: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _curated_bars(accepted: pl.DataFrame, source: str) -> pl.DataFrame:
+def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
+    whole = table.schema["volume"] == pl.Int64
     return accepted.with_columns(
         pl.lit(source).alias("source"),
         pl.col("date").dt.year().alias("year"),
-        pl.col("volume").round().cast(pl.Int64),
-    ).select(*BARS_1D.schema, "volume_step")
+        pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
+    ).select(*table.schema, "volume_step")
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -220,14 +270,15 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_bars(rejected: pl.DataFrame, source: str) -> pl.DataFrame:
+def _rejected_bars(rejected: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
     quoted = pl.struct("time", *(pl.col(c).round(_ROW_DECIMALS) for c in (*PRICES, "volume")))
     return rejected.with_columns(
-        pl.lit(source).alias("source"), pl.lit("bars_1d").alias("dataset"), quoted.struct.json_encode().alias("row")
+        pl.lit(source).alias("source"), pl.lit(table.name).alias("dataset"), quoted.struct.json_encode().alias("row")
     ).select(list(QUARANTINE.schema))
 
 
 def _rejected_payload(item: Landed, why: str) -> pl.DataFrame:
     at: datetime = item.payload.fetched_at
-    row = (item.source, "bars_1d", item.symbol, None, "payload_readable", why, item.payload.sha256, item.raw, at)
+    meant = "actions" if item.dataset == "actions" else f"bars_{item.timeframe}"
+    row = (item.source, meant, item.symbol, None, "payload_readable", why, item.payload.sha256, item.raw, at)
     return pl.DataFrame([row], schema=dict(QUARANTINE.schema), orient="row")

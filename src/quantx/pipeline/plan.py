@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 
 import structlog
 from ulid import ULID
 
 from quantx.core.calendars import calendar
-from quantx.core.coverage import daily_window, missing_hull
+from quantx.core.coverage import daily_window, missing_hull, months_of
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
-from quantx.providers.registry import why_absent
+from quantx.pipeline.sources import awake, orders_of, progress_of, take_overs
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
-from quantx.state.protocol import NewRun, Plan, SeriesProgress, Ticket
+from quantx.state.protocol import NewRun, NewTask, Plan, Ticket
 
 log = structlog.get_logger()
 
@@ -30,8 +31,6 @@ _FULL = 1000  # messages in the queue
 _SENDER_PATIENCE = 30.0  # seconds after which another sender takes what this one has not sent
 _PATIENCE = 10.0  # seconds that a trigger waits for the state or the queue
 _LATE_PATIENCE = 3600.0  # seconds before a backfill asks again for sessions that the vendor was late with
-_AT_REST = timedelta(days=30)  # without a bar
-_REST = timedelta(days=7)  # before a daily update asks again what has no bars or was refused
 
 
 @dataclass(frozen=True)
@@ -49,56 +48,99 @@ class Scope:
 
 
 def plan_backfill(
-    platform: Platform, scope: Scope, window: Window, *, source: str, timeframe: str = "1d", again: bool = False
+    platform: Platform,
+    scope: Scope,
+    window: Window,
+    *,
+    source: str | None = None,
+    timeframe: str = "1d",
+    again: bool = False,
 ) -> Plan:
-    """Plan the sessions of `window` that were never answered (`again`: all of them), one task per symbol."""
+    """Plan the sessions of `window` that were never answered (`again`: all of them).
+
+    Without a `source`, the vendors that the settings declare are asked, one in place of the other.
+    """
     symbols = resolve_symbols(platform, scope)
-    _check_source(platform, source, timeframe)
-    now = platform.clock.now()
-    windows: dict[str, Window | None] = {}
+    orders = orders_of(platform, symbols, timeframe, source)
+    known, now = progress_of(platform, orders, timeframe), platform.clock.now()
+    wanted = []
     for symbol in symbols:
-        known = calendar(venue_of(symbol).calendar)
-        final = known.last_closed(now, SETTLED_AFTER)
+        order = awake(orders[symbol], symbol, known, now) if source is None else orders[symbol]
+        final = calendar(venue_of(symbol).calendar).last_closed(now, SETTLED_AFTER)
         if final is not None and final >= window.start:
-            windows[symbol] = missing_hull([Window(window.start, min(window.end, final))], known)
+            first, *rest = order or orders[symbol]
+            wanted += _tasks(
+                platform, symbol, (first, *rest), timeframe, Window(window.start, min(window.end, final)), final
+            )
     if not again:
-        windows = _unanswered(platform, windows, source, timeframe)
+        wanted = _unanswered(platform, wanted)
     request = {**scope.describe(), "start": str(window.start), "end": str(window.end), "again": again}
-    return _add_run(platform, "backfill", source, timeframe, symbols, windows, request)
+    return _add_run(platform, "backfill", source, symbols, _in_months(wanted), request)
 
 
-def _unanswered(
-    platform: Platform, windows: Mapping[str, Window | None], source: str, timeframe: str
-) -> dict[str, Window | None]:
-    """Return the smallest window within each that holds all its sessions which were never answered."""
-    asked = [(Series(source, DATASET, timeframe, symbol), w) for symbol, w in windows.items() if w is not None]
-    gaps = platform.state.series.uncovered(asked, platform.clock.now(), _LATE_PATIENCE)
-    return {symbol: missing_hull(found, calendar(venue_of(symbol).calendar)) for symbol, found in gaps.items()}
+def plan_daily(
+    platform: Platform, scope: Scope, *, lookback: int, source: str | None = None, timeframe: str = "1d"
+) -> Plan:
+    """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen.
 
-
-def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:
-    """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen."""
+    Of minutes at most one known session is read again.
+    """
     symbols = resolve_symbols(platform, scope)
-    _check_source(platform, source, timeframe)
-    now = platform.clock.now()
-    known = platform.state.series.progress(source, DATASET, timeframe, symbols)
-    windows: dict[str, Window | None] = {}
-    for symbol in symbols:
-        progress = known.get(symbol)
-        if progress is None or not _rests(progress, now):
-            watermark = progress.watermark if progress else None
-            windows[symbol] = daily_window(watermark, now, lookback, calendar(venue_of(symbol).calendar))
-    return _add_run(platform, "daily", source, timeframe, symbols, windows, {**scope.describe(), "lookback": lookback})
+    orders = orders_of(platform, symbols, timeframe, source)
+    known, now = progress_of(platform, orders, timeframe), platform.clock.now()
+    orders = {symbol: awake(order, symbol, known, now) for symbol, order in orders.items()}
+    wanted = []
+    for symbol, order in orders.items():
+        if order:
+            progress, sessions = known[order[0]].get(symbol), calendar(venue_of(symbol).calendar)
+            back = lookback if timeframe == "1d" else min(lookback, 1)
+            missing = daily_window(progress.watermark if progress else None, now, back, sessions)
+            if missing is not None:
+                wanted += _tasks(platform, symbol, order, timeframe, missing, missing.end)
+    platform.state.findings.note(take_overs(orders, known))
+    return _add_run(platform, "daily", source, symbols, _in_months(wanted), {**scope.describe(), "lookback": lookback})
 
 
-def _rests(progress: SeriesProgress, now: datetime) -> bool:
-    """Tell whether asking daily is useless: the vendor has had nothing for a month, or does not know the symbol."""
-    if progress.asked_at is None or progress.asked_at <= now - _REST:
-        return False
-    if progress.refused:
-        return True
-    asked, last = progress.asked_through, progress.watermark
-    return asked is not None and last is not None and asked - last > _AT_REST
+def _tasks(
+    platform: Platform, symbol: str, order: tuple[str, ...], timeframe: str, window: Window, newest: date
+) -> list[NewTask]:
+    """Return what is asked for a window of bars, and for the events since where they do not come with the bars."""
+    source, *others = order
+    known = calendar(venue_of(symbol).calendar)
+    sessions = missing_hull([window], known)
+    if sessions is None:
+        return []
+    tasks = [NewTask(Series(source, DATASET, timeframe, symbol), sessions, tuple(others))]
+    if timeframe == "1d" and "actions" in platform.providers[source].capabilities.datasets:
+        also = tuple(s for s in others if "actions" in platform.providers[s].capabilities.datasets)
+        events = Window(sessions.start, max(newest, sessions.end))  # prices are adjusted for all later ones
+        tasks.append(NewTask(Series(source, "actions", timeframe, symbol), events, also))
+    return tasks
+
+
+def _unanswered(platform: Platform, wanted: Sequence[NewTask]) -> list[NewTask]:
+    """Return for each task the smallest window within its own that holds all sessions which were never answered."""
+    alike: dict[tuple[str, str, str], list[NewTask]] = defaultdict(list)
+    for task in wanted:
+        alike[task.series.source, task.series.dataset, task.series.timeframe].append(task)
+    left = []
+    for tasks in alike.values():
+        asked = [(task.series, task.window) for task in tasks]
+        gaps = platform.state.series.uncovered(asked, platform.clock.now(), _LATE_PATIENCE)
+        for task in tasks:
+            hull = missing_hull(gaps.get(task.series.symbol, []), calendar(venue_of(task.series.symbol).calendar))
+            if hull is not None:
+                left.append(replace(task, window=hull))
+    return left
+
+
+def _in_months(wanted: Sequence[NewTask]) -> list[NewTask]:
+    """Cut windows of minutes at the ends of months: one month of a symbol is 8,000 bars."""
+    return [
+        replace(task, window=window)
+        for task in wanted
+        for window in (months_of(task.window) if task.series.timeframe == "1m" else [task.window])
+    ]
 
 
 def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:
@@ -174,28 +216,20 @@ def _message(ticket: Ticket) -> str:
     )
 
 
-def _check_source(platform: Platform, source: str, timeframe: str) -> None:
-    if source not in platform.providers:
-        raise ConfigError(why_absent(source, platform.settings, platform.providers))
-    offered = platform.providers[source].capabilities.timeframes
-    if timeframe not in offered:
-        raise ConfigError(f"{source} does not give the timeframe {timeframe!r}; it gives {', '.join(offered)}")
-
-
 def _add_run(
     platform: Platform,
     kind: str,
-    source: str,
-    timeframe: str,
+    source: str | None,
     symbols: Sequence[str],
-    windows: Mapping[str, Window | None],
+    wanted: Sequence[NewTask],
     request: dict[str, object],
 ) -> Plan:
     """Record the run, its tasks and their outbox rows in one transaction, then send."""
-    wanted = {symbol: window for symbol, window in windows.items() if window is not None}
-    run = NewRun(str(ULID()), kind, source, request, skipped=len(symbols) - len(wanted))
+    asked = {task.series.symbol for task in wanted}
+    sources = source or ",".join(sorted({task.series.source for task in wanted})) or "any"
+    run = NewRun(str(ULID()), kind, sources, request, skipped=len(symbols) - len(asked))
     patience = Patience(platform.runtime, _PATIENCE)
-    plan = patience.insist(lambda: platform.state.tasks.plan(run, DATASET, timeframe, wanted))
+    plan = patience.insist(lambda: platform.state.tasks.plan(run, wanted))
     log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
     _send(platform, plan)
     return plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 from ulid import ULID
 
-from quantx.core.model import FetchTask, Payload
+from quantx.core.model import FetchTask
 from quantx.errors import (
     MalformedPayload,
     ProviderError,
@@ -21,6 +21,7 @@ from quantx.errors import (
     UnknownSymbol,
 )
 from quantx.lake.raw import Landing, raw_path, write_batch
+from quantx.pipeline.asking import Outcome
 from quantx.pipeline.leases import Leases
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
@@ -44,22 +45,6 @@ class Progress:
     requests: int = 0
     rows: int = 0
     last_error: str | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one task: a payload, an error, or neither where the vendor was not asked."""
-
-    task: FetchTask
-    payload: Payload | None = None
-    error: ProviderError | None = None
-
-    @property
-    def reply(self) -> Payload | None:
-        """Return the reply that is to be kept: a good one, or one that is malformed."""
-        if isinstance(self.error, MalformedPayload) and isinstance(self.error.payload, Payload):
-            return self.error.payload
-        return self.payload
 
 
 def close_vendor(platform: Platform, source: str, error: RateLimited) -> None:
@@ -90,45 +75,68 @@ def settle(
 
     Messages are deleted only after the reply is stored and the state says so.
     """
-    by_source: dict[str, list[tuple[Outcome, Payload]]] = defaultdict(list)
+    by_zone: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.reply is not None:
-            by_source[outcome.task.series.source].append((outcome, outcome.reply))
-    for source, kept in by_source.items():
-        landed = _land(platform, source, kept, patience)
+        if outcome.reply:
+            by_zone[outcome.task.series.source, outcome.task.series.dataset].append(outcome)
+    for (source, dataset), kept in by_zone.items():
+        landed = _land(platform, source, dataset, kept, patience)
         progress.landed += len(landed)
-        _delete(platform, leases.let_go([o.task for o, _ in kept if o.task.id in landed]), patience)
-    back = [o for o in outcomes if isinstance(o.error, RateLimited) or (o.error is None and o.payload is None)]
-    groups: dict[tuple[str, str | None], list[FetchTask]] = defaultdict(list)
+        _delete(platform, leases.let_go([o.task for o in kept if o.task.id in landed]), patience)
+    back = [o for o in outcomes if isinstance(o.error, RateLimited) or (o.error is None and not o.pages)]
+    groups: dict[tuple[str, str | None], list[Outcome]] = defaultdict(list)
     for outcome in back:
-        groups[outcome.task.series.source, str(outcome.error) if outcome.error else None].append(outcome.task)
-    for (source, why), tasks in groups.items():
+        groups[outcome.task.series.source, str(outcome.error) if outcome.error else None].append(outcome)
+    for (source, why), some in groups.items():
         progress.last_error = why or progress.last_error
-        _put_back(platform, source, tasks, why, leases, patience, at_once=stopping)
+        _put_back(platform, source, some, why, leases, patience, at_once=stopping)
     for outcome in outcomes:
         if outcome.error is not None and outcome not in back:
             progress.last_error = str(outcome.error)
-            given_up = _count_failure(platform, outcome.task, outcome.error, leases, patience)
+            given_up = _count_failure(platform, outcome, outcome.error, leases, patience)
             progress.failed += given_up  # now: the other batch counts, too
 
 
-def _land(platform: Platform, source: str, kept: Sequence[tuple[Outcome, Payload]], patience: Patience) -> set[int]:
+def _land(platform: Platform, source: str, dataset: str, kept: Sequence[Outcome], patience: Patience) -> set[int]:
     """Store replies as one raw object and record them; return the tasks that have landed.
 
-    A task whose lease has passed to another worker does not land: its fencing number has risen.
+    A task whose lease has passed to another worker does not land: its fencing number has risen. A page about several
+    symbols is stored once.
     """
-    dataset = kept[0][0].task.series.dataset
     path = raw_path(source, dataset, platform.clock.now().date().isoformat(), str(ULID()))
-    batch = [Landing(o.task.id, payload) for o, payload in kept]
+    batch, rows = _distinct_pages(kept)
     size = patience.insist(lambda: write_batch(platform.location, path, batch))
-    raw = RawObject(path, source, dataset, len(kept), size)
+    raw = RawObject(path, source, dataset, len(batch), size)
+    shared = Counter(row for o in kept for row in rows[o.task.id])
     replies = [
-        LandedReply(o.task, row, payload.fetched_at, len(payload.body), str(o.error) if o.error else None)
-        for row, (o, payload) in enumerate(kept)
+        LandedReply(
+            o.task,
+            min(rows[o.task.id]),
+            o.reply[-1].fetched_at,
+            sum(len(batch[row].payload.body) // shared[row] for row in rows[o.task.id]),
+            str(o.error) if o.error else None,
+            rows=max(rows[o.task.id]) - min(rows[o.task.id]) + 1,
+            requests=o.requests,
+        )
+        for o in kept
     ]
     landed = patience.insist(lambda: platform.state.tasks.land(raw, replies))
-    log.info("batch.landed", source=source, payloads=len(kept), landed=len(landed), bytes=size, path=path)
+    log.info("batch.landed", source=source, payloads=len(batch), landed=len(landed), bytes=size, path=path)
     return landed
+
+
+def _distinct_pages(kept: Sequence[Outcome]) -> tuple[list[Landing], dict[int, list[int]]]:
+    """Return the pages in the order in which they came, and each task's rows among them."""
+    batch: list[Landing] = []
+    places: dict[int, int] = {}  # by identity: equal bodies may be different replies
+    rows: dict[int, list[int]] = {}
+    for outcome in kept:
+        for page in outcome.reply:
+            if id(page) not in places:
+                places[id(page)] = len(batch)
+                batch.append(Landing(outcome.task.id, page))
+        rows[outcome.task.id] = [places[id(page)] for page in outcome.reply]
+    return batch, rows
 
 
 def _delete(platform: Platform, done: Sequence[Message], patience: Patience) -> None:
@@ -140,32 +148,60 @@ def _delete(platform: Platform, done: Sequence[Message], patience: Patience) -> 
 def _put_back(
     platform: Platform,
     source: str,
-    tasks: Sequence[FetchTask],
+    outcomes: Sequence[Outcome],
     why: str | None,
     leases: Leases,
     patience: Patience,
     *,
     at_once: bool,
 ) -> None:
-    """Return tasks to the queue until their vendor is open again; no failure is counted."""
+    """Return tasks to the queue until their vendor is open again; no failure is counted.
+
+    Where that takes long, another vendor is asked in its place, if one stands in.
+    """
     delay = 0.0 if at_once else patience.insist(lambda: platform.state.quotas.closed_for(source))
-    if not at_once and delay == 0:  # open, but others have the next turns
-        delay = platform.settings.lease_seconds * random.uniform(0.3, 0.7)
+    if delay > platform.settings.fallback_after:
+        reason = why or f"{source} is closed for {delay:.0f} s"
+        passed = [o for o in outcomes if o.task.fallback]
+        for outcome in passed:
+            _pass_on(platform, outcome, "RateLimited", reason, leases, patience)
+        outcomes = [o for o in outcomes if not o.task.fallback]
+        if not outcomes:
+            return
+    if not at_once and delay == 0:  # open again; or open, but others have the next turns
+        delay = _BACKOFF * random.uniform(1, 1.5) if why else platform.settings.lease_seconds * random.uniform(0.3, 0.7)
+    tasks, requests = [o.task for o in outcomes], sum(o.requests for o in outcomes) if why is not None else 0
     held = leases.let_go(tasks)
-    patience.insist(lambda: platform.state.tasks.release(tasks, delay, why, requests=int(why is not None)))
+    patience.insist(lambda: platform.state.tasks.release(tasks, delay, why, requests=requests))
     if held:
         patience.insist(lambda: platform.queue.extend(held, delay))
 
 
+def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, patience: Patience) -> None:
+    """Have the next vendor asked for what this one can't give."""
+    task = outcome.task
+    held = leases.let_go([task])
+    asked = outcome.requests if outcome.error is not None else 0
+    if patience.insist(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked)):
+        log.info("task.passed_on", symbol=task.series.symbol, source=task.series.source, to=task.fallback[0], error=why)
+        _delete(platform, held, patience)
+
+
 def _count_failure(
-    platform: Platform, task: FetchTask, error: ProviderError, leases: Leases, patience: Patience
+    platform: Platform, outcome: Outcome, error: ProviderError, leases: Leases, patience: Patience
 ) -> bool:
-    """Count a failed attempt: the task is tried again later, or given up; return whether it was given up."""
+    """Count a failed attempt: the task is tried again later, passed on or given up; return whether it was given up."""
+    task, name, most = outcome.task, type(error).__name__, platform.settings.max_attempts
+    final = _is_final(error, task)
+    if task.fallback and (final or task.attempts + 1 >= most):
+        _pass_on(platform, outcome, name, str(error), leases, patience)
+        return False
     held = leases.let_go([task])
     delay = _BACKOFF * 2**task.attempts * random.uniform(1, 1.5)
-    name, final, most = type(error).__name__, _is_final(error, task), platform.settings.max_attempts
     given_up = patience.insist(
-        lambda: platform.state.tasks.fail(task, name, str(error), final=final, most=most, delay=delay)
+        lambda: platform.state.tasks.fail(
+            task, name, str(error), final=final, most=most, delay=delay, requests=outcome.requests
+        )
     )
     if not given_up:
         if held:

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,14 +15,24 @@ import structlog
 from ulid import ULID
 
 from quantx.core.model import FetchTask
-from quantx.errors import LakeError, ProviderError, QueueError, RateLimited, RefusedStatement, StateError
+from quantx.errors import (
+    LakeError,
+    ProviderError,
+    QueueError,
+    RateLimited,
+    RefusedStatement,
+    StateError,
+    TerminalProviderError,
+)
 from quantx.pipeline import curate, report
+from quantx.pipeline.asking import Answer, Group, Outcome, grouped
 from quantx.pipeline.leases import Leases
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.plan import send_outbox
 from quantx.pipeline.platform import Platform
-from quantx.pipeline.settle import Outcome, Progress, close_vendor, settle
+from quantx.pipeline.settle import Progress, close_vendor, settle
 from quantx.pipeline.turns import StateTime, Turns
+from quantx.providers.protocol import Page
 from quantx.queues import messages
 from quantx.queues.protocol import Message
 
@@ -45,6 +55,7 @@ class Worker:
     platform: Platform
     on_progress: Callable[[Progress], None] = lambda progress: None
     progress: Progress = field(default_factory=Progress)
+    most_bytes: int = 16_000_000  # of a request's pages that are held in memory before they are stored
 
     def __post_init__(self) -> None:
         self.runtime = self.platform.runtime
@@ -53,6 +64,8 @@ class Worker:
         self._time = StateTime()
         self._topped_up_at = self.runtime.monotonic()
         self._refused_by: set[str] = set()  # vendors that have not answered since
+        self._leases: list[Leases] = []  # those of the batches at work
+        self._widths = {s: p.capabilities.symbols_per_request for s, p in self.platform.providers.items()}
 
     def run(
         self, *, task_ids: Sequence[int] | None = None, until_empty: bool = True, time_budget: float | None = None
@@ -111,23 +124,35 @@ class Worker:
         named = self._read(received)
         if not named:
             return True
-        claim = self._patience.insist(lambda: platform.state.tasks.claim(named.keys(), owner, lease, size))
+        claim = self._patience.insist(
+            lambda: platform.state.tasks.claim(named.keys(), owner, lease, size, self._widths)
+        )
         held = {task.id for task in claim.held}
         if claim.settled:
             self._patience.insist(lambda: platform.queue.delete([named[i] for i in claim.settled]))
         for task_id in claim.unknown:
             self._poison(named[task_id], f"it names the task {task_id}, which this state does not have")
         # Held by somebody else, or its turn is later: the message stays, in case that worker dies.
-        rest = [message for i, message in named.items() if i not in held | claim.settled | claim.unknown]
+        rest = [
+            message
+            for i, message in named.items()
+            if i not in held | claim.settled | claim.unknown
+            and not any(leases.adopt(i, message) for leases in self._leases.copy())
+        ]
         if rest:
             self._patience.insist(lambda: platform.queue.extend(rest, lease / 3))
         if claim.held:
-            leases = Leases(platform, claim.held, named)
-            with leases.kept(self.runtime):
-                outcomes = self._fetch_all(claim.held, at_once)
-                settle(platform, outcomes, leases, self.progress, self._patience, stopping=self.runtime.stopping)
-            self.on_progress(self.progress)
+            self._fetch_held(claim.held, Leases(platform, claim.held, named), at_once)
         return True
+
+    def _fetch_held(self, tasks: Sequence[FetchTask], leases: Leases, at_once: int) -> None:
+        self._leases.append(leases)  # messages of tasks that came along without theirs may come meanwhile
+        try:
+            with leases.kept(self.runtime):
+                self._fetch_all(tasks, at_once, leases)
+        finally:
+            self._leases.remove(leases)
+        self.on_progress(self.progress)
 
     def _read(self, received: Sequence[Message]) -> dict[int, Message]:
         """Return the messages by their tasks' ids; what is no message of ours goes to the poison queue."""
@@ -148,13 +173,15 @@ class Worker:
         log.error("message.poison", reason=reason, body=message.body[:200])
         self._patience.insist(partial(self.platform.queue.poison, message, reason))
 
-    def _fetch_all(self, tasks: Sequence[FetchTask], at_once: int) -> list[Outcome]:
-        """Ask for all tasks, each in its turn; those whose vendor has no turn soon come back unasked."""
-        platform = self.platform
+    def _fetch_all(self, tasks: Sequence[FetchTask], at_once: int, leases: Leases) -> None:
+        """Ask for all tasks, each request in its turn, and settle what comes; what was not asked for goes back."""
+        platform, groups = self.platform, grouped(tasks, self.platform.providers)
         turns = {}
         with contextlib.suppress(StateError):  # known from before, or the reservation will tell
             self._time.ask(platform.state.now, self.runtime)
-        for source, count in Counter(task.series.source for task in tasks).items():
+        for source, count in Counter(group.source for group in groups).items():
+            if source not in platform.providers:
+                continue
             platform.providers[source].prepare()  # a first request that is late would fall into another's turn
             turns[source] = Turns(
                 platform.state.quotas,
@@ -166,33 +193,62 @@ class Worker:
                 self._time,
                 platform.settings.lease_seconds,
             )
-        calls = [partial(self._fetch, task, turns[task.series.source]) for task in tasks]
-        outcomes = self.runtime.together(calls, at_once, _FETCH_GRACE)
-        return [outcome or Outcome(task) for task, outcome in zip(tasks, outcomes, strict=True)]
 
-    def _fetch(self, task: FetchTask, turns: Turns) -> Outcome:
-        source = task.series.source
+        def store(outcomes: Sequence[Outcome]) -> None:
+            settle(platform, outcomes, leases, self.progress, self._patience, stopping=self.runtime.stopping)
+
+        calls = [partial(self._fetch, group, turns.get(group.source), store) for group in groups]
+        fetched = self.runtime.together(calls, at_once, _FETCH_GRACE)
+        outcomes = [
+            [Outcome(task) for task in g.tasks] if got is None else got for g, got in zip(groups, fetched, strict=True)
+        ]
+        store([outcome for some in outcomes for outcome in some])
+
+    def _fetch(self, group: Group, turns: Turns | None, store: Callable[[Sequence[Outcome]], None]) -> list[Outcome]:
+        """Ask page by page; what is complete is stored where memory says so, the rest is returned."""
+        answer, pages, first = Answer(group), self._pages(group), True
+        if turns is None:  # planned by a newer program, or by one with other settings
+            known = ", ".join(self.platform.providers)
+            answer.fail(ProviderError(f"this worker has no source {group.source!r}; it has {known}"))
+            return answer.done
+        while answer.left:
+            try:
+                if not (first or turns.another()) or not turns.take(self._patience):
+                    break
+            except StateError:
+                break
+            first, refusals = False, turns.refusals
+            self.progress.requests += 1
+            try:
+                answer.add(next(pages))
+                if turns.refusals == refusals:  # else it was asked before the refusal
+                    self._note_answer(group.source)
+            except ProviderError as error:
+                self._note_refusal(group.source, error, turns)
+                answer.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
+                if (left := answer.left) is not None:  # it was about some symbols only
+                    pages = self._pages(left)
+            if answer.size > self.most_bytes:
+                store(answer.done)
+                answer.done = []
+        answer.leave()
+        return answer.done
+
+    def _pages(self, group: Group) -> Iterator[Page]:
+        """Yield the vendor's pages; a mistake in its adapter must not stop the others' work."""
         try:
-            if not turns.take(self._patience):
-                return Outcome(task)
-        except StateError:
-            return Outcome(task)
-        self.progress.requests += 1
-        try:
-            payload = self.platform.providers[source].fetch(task.series.symbol, task.window)
-            if not turns.closed:  # else it was asked before the refusal
-                self._note_answer(source)
-            return Outcome(task, payload=payload)
-        except RateLimited as error:
-            turns.close()
+            yield from self.platform.providers[group.source].fetch(group.request)
+        except ProviderError:
+            raise
+        except Exception as error:
+            log.exception("provider.broken", source=group.source, symbols=group.request.symbols[:10])
+            raise ProviderError(f"the adapter of {group.source} failed with {type(error).__name__}") from error
+        raise ProviderError(f"the adapter of {group.source} ends before it has said all")
+
+    def _note_refusal(self, source: str, error: ProviderError, turns: Turns) -> None:
+        if isinstance(error, RateLimited):
             self._refused_by.add(source)
-            close_vendor(self.platform, source, error)
-            return Outcome(task, error=error)
-        except ProviderError as error:
-            return Outcome(task, error=error)
-        except Exception as error:  # a mistake in one vendor's adapter must not stop the others' work
-            log.exception("provider.broken", source=source, symbol=task.series.symbol)
-            return Outcome(task, error=ProviderError(f"the adapter of {source} failed with {type(error).__name__}"))
+            turns.refuse(partial(close_vendor, self.platform, source, error))
 
     def _note_answer(self, source: str) -> None:
         """After a refusal: tell the fleet that the vendor answers again."""

@@ -14,26 +14,29 @@ from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.reader.moments import Day, to_date, to_instant
+from quantx.reader.preference import events_of_shown_bars, order_of, preferred, preferred_by_session
 from quantx.settings import load_settings
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
 MINUTE_COLUMNS = ("symbol", "time", *BAR_COLUMNS[1:])
 BARS = {"1d": BARS_1D, "1m": BARS_1M}
-# Of two sources with a bar for the same session, the earlier one here is shown.
-SOURCE_PRIORITY = ("yahoo",)
 Symbols = str | Sequence[str]
 
 
 def open_lake(url: str | None = None) -> Lake:
     """Open a lake by its URL or path, or the one that the settings name (`QUANTX_LAKE_URL`)."""
     settings = load_settings(lake_url=url)
-    return Lake(open_location(settings.lake_url, settings, create=False))
+    return Lake(open_location(settings.lake_url, settings, create=False), order_of(settings.sources))
 
 
 class Lake:
-    """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas."""
+    """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
-    def __init__(self, location: LakeLocation) -> None:
+    Of two vendors with a bar for the same session, the one that stands first in `sources` is shown.
+    """
+
+    def __init__(self, location: LakeLocation, sources: Sequence[str] = ()) -> None:
+        self._sources = tuple(sources)
         self._tables = open_tables(location, TABLES)
         self.url = location.url
 
@@ -86,8 +89,8 @@ class Lake:
         if minutes and not extended:
             wanted &= pl.col("regular")
         moment = to_instant(as_of)
-        rows = self._believed(table, wanted, moment)
-        rows = _of_one_source(rows) if minutes else _preferred(rows, ("symbol", "date"))
+        choose = preferred_by_session if minutes else preferred
+        rows = choose(self._believed(table, wanted, moment), ("symbol", "date"), self._sources)
         frame = adjust_bars(rows, self._actions(names, source, moment, to_date(base)), adjust)
         return frame.sort(table.sort).select(shown)
 
@@ -107,7 +110,8 @@ class Lake:
     ) -> pl.DataFrame:
         """Return one row per session and one column per symbol, filled with `field`; null where there is no bar.
 
-        With `timeframe="1m"` it is a row per minute (`time`, UTC) in which one of them has a bar. The symbols are those given, or all that were members of `universe` at some time between start and end.
+        With `timeframe="1m"` it is a row per minute (`time`, UTC) in which one of them has a bar. The symbols are those
+        given, or all that were members of `universe` at some time between start and end.
         """
         if (universe is None) == (symbols is None):
             raise ConfigError("a panel needs either a universe or symbols")
@@ -183,7 +187,11 @@ class Lake:
         wanted = _where(names, source)
         if base is not None:
             wanted &= pl.col("ex_date") <= base
-        rows = _preferred(self._believed(ACTIONS, wanted, moment), ("symbol", "ex_date", "kind"))
+        rows = self._believed(ACTIONS, wanted, moment)
+        if rows["source"].n_unique() > 1:
+            days = pl.col("symbol").is_in(rows["symbol"].unique().to_list())
+            days &= pl.col("date").is_in(rows["ex_date"].unique().to_list())
+            rows = events_of_shown_bars(rows, self._believed(BARS_1D, days, moment), self._sources)
         return rows.sort("symbol", "ex_date", "kind")
 
     def _believed(self, table: Table, wanted: pl.Expr, moment: datetime | None) -> pl.DataFrame:
@@ -233,24 +241,3 @@ def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:
     if names is not None:
         wanted &= pl.col("symbol").is_in(list(names))
     return wanted if source is None else wanted & (pl.col("source") == source)
-
-
-def _preferred(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
-    """Keep one row per key: that of the source which stands first in SOURCE_PRIORITY."""
-    if rows["source"].n_unique() <= 1:
-        return rows
-    return rows.sort(_rank(), "source").unique(key, keep="first", maintain_order=True)
-
-
-def _of_one_source(minutes: pl.DataFrame) -> pl.DataFrame:
-    """Keep the minutes of the preferred source of each session: those that it lacks are not filled from another."""
-    if minutes["source"].n_unique() <= 1:
-        return minutes
-    session = ["symbol", "date"]
-    sources = minutes.unique(["source", *session]).sort(_rank(), "source")
-    return minutes.join(sources.unique(session, keep="first", maintain_order=True), on=["source", *session], how="semi")
-
-
-def _rank() -> pl.Expr:
-    ranks = {source: i for i, source in enumerate(SOURCE_PRIORITY)}
-    return pl.col("source").replace_strict(ranks, default=len(ranks), return_dtype=pl.Int32)

@@ -13,7 +13,7 @@ import psycopg
 
 from quantx.errors import ConfigError, StateError
 
-_ATTEMPTS = 5
+_ATTEMPTS = 9  # 11 seconds: on a busy machine the server is long about writing down that it runs
 _GLANCES = 6
 _OTHERS = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
 # The lock of a file excludes other processes, not the threads of this one.

@@ -33,6 +33,15 @@ class NewRun:
 
 
 @dataclass(frozen=True)
+class NewTask:
+    """A task as it is planned."""
+
+    series: Series
+    window: Window
+    fallback: tuple[str, ...] = ()  # vendors that are asked in its vendor's place, the first one first
+
+
+@dataclass(frozen=True)
 class Plan:
     """What came of planning: the run that has the tasks, the tasks, and how many of them another run had planned."""
 
@@ -63,13 +72,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class LandedReply:
-    """A stored reply: where it lies in its raw object, and for whom it was asked."""
+    """A stored reply to a task: where it lies in its raw object, on how many pages, and what it has cost."""
 
     task: FetchTask
-    row: int
+    row: int  # the first page
     fetched_at: datetime
-    size: int  # bytes of the body
+    size: int  # bytes of the pages; of one that others share, its share
     malformed: str | None = None  # why it can't be read: then it is evidence, and its task goes on
+    rows: int = 1  # pages, one after the other
+    requests: int = 1  # that count for this task: a page that several tasks share was one request
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,7 @@ class Landing:
     fetched_at: datetime
     malformed: str | None
     attempts: int  # failures of its task so far
+    rows: int = 1  # pages, from `row` on
 
 
 @dataclass(frozen=True)
@@ -165,6 +177,7 @@ class RunTotals:
     requests: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)  # new, changed, same, rejected
     landed_at: datetime | None = None  # when the last reply was stored
+    passed_on: int = 0  # to another vendor; those are counted there
 
 
 @dataclass(frozen=True)
@@ -190,8 +203,8 @@ class Hold(Protocol):
 class Tasks(Protocol):
     """Units of work: planned once, held by one worker at a time, never lost."""
 
-    def plan(self, run: NewRun, dataset: str, timeframe: str, windows: Mapping[str, Window]) -> Plan:
-        """Record a run with one task per symbol; all of its new tasks wait for their message to be sent.
+    def plan(self, run: NewRun, wanted: Sequence[NewTask]) -> Plan:
+        """Record a run with its tasks, one per series; all of its new tasks wait for their message to be sent.
 
         A task with the same kind, series and window that is unfinished is shared, not planned twice. Where a single
         earlier run has all of the tasks, no new run is made: the plan is that run's.
@@ -214,12 +227,17 @@ class Tasks(Protocol):
         """Forget that the messages of these tasks are to be sent."""
         ...
 
-    def claim(self, ids: Collection[int], owner: str, lease: float, most: int) -> Claim:
+    def claim(
+        self, ids: Collection[int], owner: str, lease: float, most: int, widths: Mapping[str, int] | None = None
+    ) -> Claim:
         """Lease up to `most` tasks to `owner` for `lease` seconds; each claim raises a task's fencing number.
 
         A task can be claimed when nobody holds its lease and no other task of its series is leased. Daily work goes
         first: where some of `ids` are other work, pending daily tasks are claimed before them, also unnamed ones. A
         task whose holders have died too often is given up. The same `owner` again gets what it has got.
+
+        Of a vendor that answers so many symbols at once (`widths`, by source), pending tasks with the dataset,
+        timeframe and window of a claimed one come along, although unnamed.
         """
         ...
 
@@ -235,11 +253,29 @@ class Tasks(Protocol):
         ...
 
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
-        """Give tasks back, to be claimed after `delay` seconds; no failure is counted."""
+        """Give tasks back, to be claimed after `delay` seconds; no failure is counted.
+
+        `requests` were made for them together.
+        """
+        ...
+
+    def pass_on(self, task: FetchTask, error_class: str, error: str, *, requests: int = 1) -> bool:
+        """Give a task up at its vendor, and plan it at the next one in its order, in the same run.
+
+        False where it is no longer held, or no other vendor stands in.
+        """
         ...
 
     def fail(
-        self, task: FetchTask, error_class: str, error: str, *, final: bool, most: int, delay: float
+        self,
+        task: FetchTask,
+        error_class: str,
+        error: str,
+        *,
+        final: bool,
+        most: int,
+        delay: float,
+        requests: int = 1,
     ) -> bool | None:
         """Count a failure; True: given up, False: to be tried again after `delay` seconds, None: no longer held.
 
@@ -252,11 +288,14 @@ class Tasks(Protocol):
         ...
 
     def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
-        """Return how many tasks (of `ids`, or all) are in each state; states without tasks are absent."""
+        """Return how many tasks (of `ids`, or all) are in each state; states without tasks are absent.
+
+        A task that was passed on is not counted, but the one that took its place, also among `ids`.
+        """
         ...
 
     def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
-        """Tell whether one of these tasks, or of all, has not ended."""
+        """Tell whether one of these tasks (or one that took its place), or of all, has not ended."""
         ...
 
     def dead(self) -> int:
@@ -275,11 +314,11 @@ class Rounds(Protocol):
         """Return how many landed replies no finished round has, and their bytes."""
         ...
 
-    def unfinished(self, dataset: str) -> int | None:
+    def unfinished(self) -> int | None:
         """Return the round that was begun and not finished."""
         ...
 
-    def start(self, dataset: str, above: int, most_bytes: int, most_replies: int) -> int:
+    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
         """Begin a round with the oldest waiting reply of each series, up to `most_bytes`, but at least one.
 
         Its number is above all rounds of this state and above `above`, the last one that the lake has seen.
@@ -366,7 +405,7 @@ class Runs(Protocol):
         ...
 
     def failures(self, run_id: str) -> list[Row]:
-        """Return symbol, error_class, last_error and attempts of a run's failed tasks."""
+        """Return source, symbol, error_class, last_error and attempts of a run's failed tasks."""
         ...
 
     def finish(self, run_id: str, report: str) -> None:

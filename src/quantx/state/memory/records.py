@@ -46,6 +46,8 @@ class TaskRecord:
     requests: int = 0
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("new", "changed", "same", "rejected"), 0))
     retried_by: int | None = None
+    fallback: tuple[str, ...] = ()
+    passed_on: bool = False  # to another vendor, by the task that has retried it
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -75,6 +77,7 @@ class LandingRecord:
     size: int
     malformed: str | None
     landed_at: datetime
+    rows: int = 1
     round_id: int | None = None
 
 
@@ -83,7 +86,6 @@ class RoundRecord:
     """A round of the curator."""
 
     id: int
-    dataset: str
     finished: bool = False
 
 

@@ -24,22 +24,22 @@ class MemoryRounds:
             sizes = [landing.size for landing in self._records.waiting()]
             return len(sizes), sum(sizes)
 
-    def unfinished(self, dataset: str) -> int | None:
+    def unfinished(self) -> int | None:
         """Return the round that was begun and not finished."""
         with self._records.lock:
-            begun = [r.id for r in self._records.rounds.values() if r.dataset == dataset and not r.finished]
+            begun = [r.id for r in self._records.rounds.values() if not r.finished]
             return min(begun, default=None)
 
-    def start(self, dataset: str, above: int, most_bytes: int, most_replies: int) -> int:
+    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
         """Begin a round with the oldest waiting reply of each series; the one that is unfinished goes first."""
         with self._records.lock:
-            unfinished = self.unfinished(dataset)
+            unfinished = self.unfinished()
             if unfinished is not None:
                 return unfinished
             number = max([above, *self._records.rounds]) + 1
-            self._records.rounds[number] = RoundRecord(number, dataset)
+            self._records.rounds[number] = RoundRecord(number)
             taken = 0
-            for landing in self._oldest(dataset)[:most_replies]:
+            for landing in self._oldest()[:most_replies]:
                 if taken >= most_bytes and taken:
                     break
                 landing.round_id = number
@@ -50,7 +50,16 @@ class MemoryRounds:
         """Return the replies of a round by series, and those of a series in the order of fetching."""
         with self._records.lock:
             found = [landing for landing in self._records.landings if landing.round_id == round_id]
-            found.sort(key=lambda x: (x.series.source, x.series.symbol, x.fetched_at, x.id))
+            found.sort(
+                key=lambda x: (
+                    x.series.source,
+                    x.series.dataset,
+                    x.series.timeframe,
+                    x.series.symbol,
+                    x.fetched_at,
+                    x.id,
+                )
+            )
             return [self._shown(landing) for landing in found]
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
@@ -65,9 +74,9 @@ class MemoryRounds:
                 self._cover(fact)
             self._keep_hot(hot_bars)
 
-    def _oldest(self, dataset: str) -> list[LandingRecord]:
+    def _oldest(self) -> list[LandingRecord]:
         """Return the oldest open reply of each series, and the oldest malformed one."""
-        open_ = [x for x in self._records.landings if x.round_id is None and x.series.dataset == dataset]
+        open_ = [x for x in self._records.landings if x.round_id is None]
         first: dict[tuple[object, bool], LandingRecord] = {}
         for landing in sorted(open_, key=lambda x: (x.fetched_at, x.id)):
             first.setdefault((landing.series, landing.malformed is None), landing)
@@ -76,7 +85,7 @@ class MemoryRounds:
     def _shown(self, landing: LandingRecord) -> Landing:
         task = self._records.tasks[landing.task_id]
         place = (landing.path, landing.row, task.id, task.run_id, task.series, task.window)
-        return Landing(*place, landing.fetched_at, landing.malformed, task.attempts)
+        return Landing(*place, landing.fetched_at, landing.malformed, task.attempts, landing.rows)
 
     def _end_task(self, result: TaskResult) -> None:
         task = self._records.tasks[result.task_id]

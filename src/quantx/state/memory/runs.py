@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from quantx.core.model import Series
 from quantx.state.memory.records import Records, RunRecord, sums
 from quantx.state.protocol import UNFINISHED, EndedRun, Row, RunTotals, Universe
@@ -27,25 +29,27 @@ class MemoryRuns:
         """Return the counts of a run."""
         with self._records.lock:
             tasks = self._records.tasks_of(run_id)
-            states = [task.state for task in tasks]
+            states = [task.state for task in tasks if not task.passed_on]
             requests, rows = sum(task.requests for task in tasks), sums(task.rows for task in tasks)
             ids = {task.id for task in tasks}
             landed = [x.landed_at for x in self._records.landings if x.task_id in ids and x.malformed is None]
-            counts = (len(tasks), states.count("done"), states.count("failed"), requests, rows)
-            return RunTotals(*counts, landed_at=max(landed, default=None))
+            counts = (len(states), states.count("done"), states.count("failed"), requests, rows)
+            return RunTotals(*counts, landed_at=max(landed, default=None), passed_on=len(tasks) - len(states))
 
     def failures(self, run_id: str) -> list[Row]:
         """Return a run's failed tasks."""
         with self._records.lock:
-            failed = [task for task in self._records.tasks_of(run_id) if task.state == "failed"]
+            tasks = self._records.tasks_of(run_id)
+            failed = [task for task in tasks if task.state == "failed" and not task.passed_on]
             return [
                 {
+                    "source": task.series.source,
                     "symbol": task.series.symbol,
                     "error_class": task.error_class,
                     "last_error": task.last_error,
                     "attempts": task.attempts,
                 }
-                for task in sorted(failed, key=lambda t: t.series.symbol)
+                for task in sorted(failed, key=lambda t: (t.series.symbol, t.series.source))
             ]
 
     def finish(self, run_id: str, report: str) -> None:
@@ -128,12 +132,11 @@ class MemoryUniverses:
             return [self._fresh(u) for u in self._in_order() if _current(u)]
 
     def _fresh(self, universe: Universe) -> Row:
-        members = set(_current(universe))
-        marks = [
-            known.watermark
-            for series, known in self._records.series.items()
-            if _is_daily(series) and series.symbol in members and known.watermark is not None
-        ]
+        members, newest = set(_current(universe)), dict[str, date]()
+        for series, known in self._records.series.items():
+            if _is_daily(series) and series.symbol in members and known.watermark is not None:
+                newest[series.symbol] = max(known.watermark, newest.get(series.symbol, known.watermark))
+        marks = newest.values()
         return {
             "name": universe.name,
             "phase": universe.phase,

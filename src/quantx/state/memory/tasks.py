@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quantx.core.model import FetchTask, Series, Window
@@ -12,6 +14,7 @@ from quantx.state.protocol import (
     Claim,
     LandedReply,
     NewRun,
+    NewTask,
     Plan,
     RawObject,
     Row,
@@ -30,13 +33,13 @@ class MemoryTasks:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    def plan(self, run: NewRun, dataset: str, timeframe: str, windows: Mapping[str, Window]) -> Plan:
-        """Record a run with one task per symbol; unfinished equal tasks are shared."""
-        wanted = [(run.kind, Series(run.source, dataset, timeframe, s), w) for s, w in sorted(windows.items())]
+    def plan(self, run: NewRun, wanted: Sequence[NewTask]) -> Plan:
+        """Record a run with its tasks; unfinished equal tasks are shared."""
+        keys = {(run.kind, new.series, new.window): new.fallback for new in sorted(wanted, key=_order)}
         with self._records.lock:
             if run.id in self._records.runs:
-                return self._planned_before(run, wanted)
-            return self._add_or_join(run, wanted)
+                return self._planned_before(run, list(keys))
+            return self._add_or_join(run, keys)
 
     def retry(self, run: NewRun, ids: Collection[int] | None) -> Plan:
         """Plan failed tasks that nobody has retried once more."""
@@ -48,7 +51,7 @@ class MemoryTasks:
                 for task in self._records.tasks.values()
                 if task.state == "failed" and task.retried_by is None and (ids is None or task.id in ids)
             ]
-            plan = self._add_or_join(run, list(dict.fromkeys((t.kind, t.series, t.window) for t in dead)))
+            plan = self._add_or_join(run, {(t.kind, t.series, t.window): t.fallback for t in dead})
             for task in dead:
                 again = self._unfinished_equal(task.kind, task.series, task.window)
                 task.retried_by = again.id if again else None
@@ -81,8 +84,10 @@ class MemoryTasks:
             for task_id in task_ids:
                 self._records.outbox.pop(task_id, None)
 
-    def claim(self, ids: Collection[int], owner: str, lease: float, most: int) -> Claim:
-        """Lease up to `most` tasks to `owner`, daily work first."""
+    def claim(
+        self, ids: Collection[int], owner: str, lease: float, most: int, widths: Mapping[str, int] | None = None
+    ) -> Claim:
+        """Lease up to `most` tasks to `owner`, daily work first, and what the same requests can serve."""
         with self._records.lock:
             tasks = self._records.tasks
             named = [tasks[i] for i in dict.fromkeys(ids) if i in tasks]
@@ -93,6 +98,7 @@ class MemoryTasks:
                 if len(held) < most and self._can_be_claimed(task, owner):
                     held.append(self._lease(task, owner, lease))
                     self._take_from_lapsed(task)
+            held += self._claim_mates(held, widths or {}, owner, lease)
             settled = frozenset(t.id for t in named if t.state in ("landed", "done", "failed"))
             return Claim(tuple(held), settled, frozenset(i for i in ids if i not in tasks))
 
@@ -116,14 +122,19 @@ class MemoryTasks:
                     if task is None:
                         continue
                     task.becomes("landed", self._records.clock.now())
-                    task.requests += 1
+                    task.requests += reply.requests
                     task.error_class = task.last_error = None
                     landed.add(task.id)
                 number = len(self._records.landings) + 1
                 place = (number, raw.path, reply.row, reply.task.id, reply.task.series)
                 self._records.landings.append(
                     LandingRecord(
-                        *place, reply.fetched_at, reply.size, reply.malformed, landed_at=self._records.clock.now()
+                        *place,
+                        reply.fetched_at,
+                        reply.size,
+                        reply.malformed,
+                        landed_at=self._records.clock.now(),
+                        rows=reply.rows,
                     )
                 )
             return set(landed)
@@ -131,16 +142,41 @@ class MemoryTasks:
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
         """Give tasks back; no failure is counted."""
         with self._records.lock:
-            for task in tasks:
+            for place, task in enumerate(tasks):
                 found = self._held(task)
                 if found is not None:
                     found.becomes("pending", self._records.clock.now())
                     found.not_before = self._records.in_(delay)
-                    found.requests += requests
+                    found.requests += requests if place == 0 else 0
                     found.last_error = error or found.last_error
 
+    def pass_on(self, task: FetchTask, error_class: str, error: str, *, requests: int = 1) -> bool:
+        """Give a task up at its vendor, and plan it at the next one in its order."""
+        with self._records.lock:
+            found = self._held(task)
+            if found is None or not found.fallback:
+                return False
+            found.attempts, found.requests, found.passed_on = found.attempts + 1, found.requests + requests, True
+            found.becomes("failed", self._records.clock.now())
+            found.error_class, found.last_error = error_class, error
+            there = replace(found.series, source=found.fallback[0])
+            planned = self._unfinished_equal(found.kind, there, found.window)
+            planned = planned or self._add(found.run_id, found.kind, there, found.window, found.fallback[1:])
+            found.retried_by = planned.id
+            if error_class in _REFUSALS:
+                self._note_failure(found.series, error, refused=True)
+            return True
+
     def fail(
-        self, task: FetchTask, error_class: str, error: str, *, final: bool, most: int, delay: float
+        self,
+        task: FetchTask,
+        error_class: str,
+        error: str,
+        *,
+        final: bool,
+        most: int,
+        delay: float,
+        requests: int = 1,
     ) -> bool | None:
         """Count a failure; True: given up, False: to be tried again, None: no longer held."""
         with self._records.lock:
@@ -148,17 +184,20 @@ class MemoryTasks:
             if found is None:
                 return None
             found.attempts += 1
-            found.requests += 1
+            found.requests += requests
             given_up = final or found.attempts >= most
             found.becomes("failed" if given_up else "pending", self._records.clock.now())
             found.not_before = self._records.in_(delay)
             found.error_class, found.last_error = error_class, error
             if given_up:
-                series = self._records.series_of(found.series)
-                series.failures += 1
-                series.last_error, series.refused = error, error_class in _REFUSALS
-                series.last_asked_at = self._records.clock.now()
+                self._note_failure(found.series, error, refused=error_class in _REFUSALS)
             return given_up
+
+    def _note_failure(self, named: Series, error: str, *, refused: bool) -> None:
+        series = self._records.series_of(named)
+        series.failures += 1
+        series.last_error, series.refused = error, refused
+        series.last_asked_at = self._records.clock.now()
 
     def resend_lost(self, patience: float) -> int:
         """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue."""
@@ -174,8 +213,9 @@ class MemoryTasks:
         """Return how many tasks are in each state."""
         counted: dict[TaskState, int] = {}
         with self._records.lock:
+            standing = None if ids is None else {self._standing_for(i) for i in ids}
             for task in self._records.tasks.values():
-                if ids is None or task.id in ids:
+                if task.id in standing if standing is not None else not task.passed_on:
                     counted[task.state] = counted.get(task.state, 0) + 1
         return counted
 
@@ -201,7 +241,33 @@ class MemoryTasks:
             ]
             return [_shown(task) for task in found[:most]]
 
-    def _add_or_join(self, run: NewRun, wanted: Sequence[tuple[str, Series, Window]]) -> Plan:
+    def _standing_for(self, task_id: int) -> int:
+        """Return the task that has taken the place of one that was passed on, or the task itself."""
+        task = self._records.tasks.get(task_id)
+        while task is not None and task.passed_on and task.retried_by is not None:
+            task = self._records.tasks[task.retried_by]
+        return task_id if task is None else task.id
+
+    def _claim_mates(
+        self, claimed: Sequence[FetchTask], widths: Mapping[str, int], owner: str, lease: float
+    ) -> list[FetchTask]:
+        """Lease what the requests for claimed tasks can serve as well."""
+        groups = Counter((task.series.source, _group(task.series, task.window)) for task in claimed)
+        now, mates = self._records.clock.now(), list[FetchTask]()
+        held = {task.id for task in claimed}
+        for (source, group), count in groups.items():
+            left = widths.get(source, 1) - count
+            for task in sorted(self._records.tasks.values(), key=lambda t: (t.kind != "daily", t.id)):
+                waits = task.state == "pending" and task.not_before <= now
+                mine = task.state == "leased" and task.lease_owner == owner and task.id not in held
+                fits = (waits or mine) and _group(task.series, task.window) == group
+                if left > 0 and fits and self._can_be_claimed(task, owner):
+                    mates.append(self._lease(task, owner, lease))
+                    self._take_from_lapsed(task)
+                    left -= 1
+        return mates
+
+    def _add_or_join(self, run: NewRun, wanted: Mapping[tuple[str, Series, Window], tuple[str, ...]]) -> Plan:
         """Add a run with its tasks, or find the one run that has them all."""
         equal = [self._unfinished_equal(*key) for key in wanted]
         owners = {task.run_id for task in equal if task is not None}
@@ -209,7 +275,7 @@ class MemoryTasks:
             earlier = self._records.runs[owners.pop()].asked
             return Plan(earlier.id, tuple(task.id for task in equal if task is not None), earlier.skipped)
         self._records.runs[run.id] = RunRecord(run, self._records.clock.now())
-        tasks = {key: self._unfinished_equal(*key) or self._add(run.id, *key) for key in wanted}
+        tasks = {key: self._unfinished_equal(*key) or self._add(run.id, *key, order) for key, order in wanted.items()}
         shared = sum(task.run_id != run.id for task in tasks.values())
         return Plan(run.id, tuple(task.id for task in tasks.values()), run.skipped, shared)
 
@@ -226,9 +292,13 @@ class MemoryTasks:
                 return task
         return None
 
-    def _add(self, run_id: str, kind: str, series: Series, window: Window) -> TaskRecord:
+    def _add(
+        self, run_id: str, kind: str, series: Series, window: Window, fallback: tuple[str, ...] = ()
+    ) -> TaskRecord:
         now, number = self._records.clock.now(), len(self._records.tasks) + 1
-        task = self._records.tasks[number] = TaskRecord(number, run_id, kind, series, window, now, now, now)
+        task = self._records.tasks[number] = TaskRecord(
+            number, run_id, kind, series, window, now, now, now, fallback=fallback
+        )
         self._records.outbox[number] = None
         return task
 
@@ -281,7 +351,7 @@ class MemoryTasks:
         series = self._records.series.get(task.series)
         known = series is not None and series.watermark is not None
         place = (task.id, task.run_id, task.kind, task.series, task.window)
-        return FetchTask(*place, attempts=task.attempts, fence=task.fence, has_history=known)
+        return FetchTask(*place, attempts=task.attempts, fence=task.fence, has_history=known, fallback=task.fallback)
 
     def _held(self, task: FetchTask) -> TaskRecord | None:
         """Return the record of a task if it is still held under this fencing number."""
@@ -290,6 +360,16 @@ class MemoryTasks:
 
     def _may_land(self, task: FetchTask) -> TaskRecord | None:
         return self._held(task)
+
+
+def _order(new: NewTask) -> tuple[object, ...]:
+    series = new.series
+    return (series.symbol, series.dataset, series.timeframe, series.source, new.window.start, new.window.end)
+
+
+def _group(series: Series, window: Window) -> tuple[object, ...]:
+    """Return what tasks have in common that one request can serve."""
+    return (series.source, series.dataset, series.timeframe, window)
 
 
 def _is_lost(task: TaskRecord, overdue: datetime) -> bool:

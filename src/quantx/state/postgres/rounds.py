@@ -22,22 +22,22 @@ class PostgresRounds:
         row = self._database.rows("rounds.open_landings")[0]
         return row["landings"], row["bytes"]
 
-    def unfinished(self, dataset: str) -> int | None:
+    def unfinished(self) -> int | None:
         """Return the round that was begun and not finished."""
-        rows = self._database.rows("rounds.unfinished_round", dataset=dataset)
+        rows = self._database.rows("rounds.unfinished_round")
         return rows[0]["id"] if rows else None
 
-    def start(self, dataset: str, above: int, most_bytes: int, most_replies: int) -> int:
+    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
         """Begin a round with the oldest waiting reply of each series."""
         with self._database.transaction() as connection:
-            begun = run(connection, "rounds.unfinished_round", {"dataset": dataset})
+            begun = run(connection, "rounds.unfinished_round", {})
             if begun:  # a second one beside it might be committed before it
                 return int(begun[0]["id"])
-            round_id: int = run(connection, "rounds.start_round", {"dataset": dataset, "above": above})[0]["id"]
+            round_id: int = run(connection, "rounds.start_round", {"above": above})[0]["id"]
             run(
                 connection,
                 "rounds.fill_round",
-                {"round_id": round_id, "dataset": dataset, "bytes": most_bytes, "replies": most_replies},
+                {"round_id": round_id, "bytes": most_bytes, "replies": most_replies},
             )
         return round_id
 
@@ -54,6 +54,7 @@ class PostgresRounds:
                 fetched_at=row["fetched_at"],
                 malformed=row["malformed"],
                 attempts=row["attempts"],
+                rows=row["raw_rows"],
             )
             for row in self._database.rows("rounds.round_landings", round_id=round_id)
         ]

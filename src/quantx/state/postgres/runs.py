@@ -23,7 +23,7 @@ class PostgresRuns:
         return RunTotals(**row, rows=rows)
 
     def failures(self, run_id: str) -> list[Row]:
-        """Return symbol, error_class, last_error and attempts of a run's failed tasks."""
+        """Return source, symbol, error_class, last_error and attempts of a run's failed tasks."""
         return self._database.rows("runs.failures", run_id=run_id)
 
     def finish(self, run_id: str, report: str) -> None:

@@ -11,10 +11,11 @@ from psycopg.types.json import Jsonb
 
 from quantx.core.model import FetchTask, Series, Window
 from quantx.state.database import Database, run
-from quantx.state.protocol import Claim, LandedReply, NewRun, Plan, RawObject, Row, TaskState, Ticket
+from quantx.state.protocol import Claim, LandedReply, NewRun, NewTask, Plan, RawObject, Row, TaskState, Ticket
 
 _DEADLY = 10  # leases of one task that may run out before it is given up
 _SETTLED = ("landed", "done", "failed")
+_GROUP = ("source", "dataset", "timeframe", "window_start", "window_end")  # what one request has in common
 _LASTING = ("UnknownSymbol", "NotEntitled")  # errors that asking again the next day does not change
 
 
@@ -24,25 +25,12 @@ class PostgresTasks:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def plan(self, new: NewRun, dataset: str, timeframe: str, windows: Mapping[str, Window]) -> Plan:
-        """Record a run with one task per symbol, or find the run that has them all."""
+    def plan(self, new: NewRun, wanted: Sequence[NewTask]) -> Plan:
+        """Record a run with its tasks, or find the run that has them all."""
         with self._database.transaction() as connection:
             if not _add_run(connection, new):
                 return _plan_of(connection, new)
-            rows = run(
-                connection,
-                "tasks.add_tasks",
-                {
-                    "run_id": new.id,
-                    "kind": new.kind,
-                    "source": new.source,
-                    "dataset": dataset,
-                    "timeframe": timeframe,
-                    "symbols": list(windows),
-                    "starts": [w.start for w in windows.values()],
-                    "ends": [w.end for w in windows.values()],
-                },
-            )
+            rows = run(connection, "tasks.add_tasks", {"run_id": new.id, "kind": new.kind, **_new_tasks(wanted)})
             return _finish_plan(connection, new, rows)
 
     def retry(self, new: NewRun, ids: Collection[int] | None) -> Plan:
@@ -70,13 +58,16 @@ class PostgresTasks:
         """Forget that the messages of these tasks are to be sent."""
         self._database.rows("tasks.clear_outbox", ids=list(task_ids))
 
-    def claim(self, ids: Collection[int], owner: str, lease: float, most: int) -> Claim:
+    def claim(
+        self, ids: Collection[int], owner: str, lease: float, most: int, widths: Mapping[str, int] | None = None
+    ) -> Claim:
         """Lease tasks to `owner`."""
         wanted = {"ids": list(ids), "owner": owner}
         with self._database.transaction() as connection:
             run(connection, "tasks.one_claim_at_a_time", {})
             run(connection, "tasks.give_up_deadly", {**wanted, "lease": lease, "deadly": _DEADLY})
             rows = run(connection, "tasks.claim_tasks", {**wanted, "lease": lease, "most": most})
+            rows += _claim_mates(connection, rows, widths or {}, {"owner": owner, "lease": lease})
             run(connection, "tasks.take_from_lapsed", {"ids": [row["id"] for row in rows]})
             states = {r["id"]: r["state"] for r in run(connection, "tasks.states_of", {"ids": list(ids)})}
         return Claim(
@@ -112,11 +103,32 @@ class PostgresTasks:
         """Give tasks back; no failure is counted."""
         self._database.rows("tasks.release_tasks", **_held(tasks), delay=delay, error=error, requests=requests)
 
+    def pass_on(self, task: FetchTask, error_class: str, error: str, *, requests: int = 1) -> bool:
+        """Give a task up at its vendor, and plan it at the next one in its order."""
+        how = {"error_class": error_class, "error": error, "requests": requests}
+        with self._database.transaction() as connection:
+            rows = run(connection, "tasks.pass_on", {"id": task.id, "fence": task.fence, **how})
+            if rows:
+                run(connection, "tasks.note_successor", {"id": task.id, "by": rows[0]["id"]})
+                run(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in rows if row["created"]]})
+                if error_class in _LASTING:
+                    run(connection, "tasks.note_failure", {**vars(task.series), "error": error, "refused": True})
+        return bool(rows)
+
     def fail(
-        self, task: FetchTask, error_class: str, error: str, *, final: bool, most: int, delay: float
+        self,
+        task: FetchTask,
+        error_class: str,
+        error: str,
+        *,
+        final: bool,
+        most: int,
+        delay: float,
+        requests: int = 1,
     ) -> bool | None:
         """Count a failure; True: given up, False: to be tried again, None: no longer held."""
         how = {"final": final, "most": most, "delay": delay, "error_class": error_class, "error": error}
+        how["requests"] = requests
         with self._database.transaction() as connection:
             rows = run(connection, "tasks.fail_attempt", {"id": task.id, "fence": task.fence, **how})
             if rows and rows[0]["state"] == "failed":
@@ -174,6 +186,35 @@ def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Seq
     return Plan(new.id, ids, new.skipped, shared=len(ids) - len(created))
 
 
+def _claim_mates(
+    connection: psycopg.Connection[DictRow], claimed: Sequence[Row], widths: Mapping[str, int], holder: Row
+) -> list[Row]:
+    """Claim what the requests for claimed tasks can serve as well."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row in claimed:
+        if widths.get(row["source"], 1) > 1:
+            groups.setdefault(tuple(row[name] for name in _GROUP), []).append(row["id"])
+    mates: list[Row] = []
+    for group, ids in groups.items():
+        asked = dict(zip(_GROUP, group, strict=True))
+        most = widths[asked["source"]] - len(ids)
+        if most > 0:
+            mates += run(connection, "tasks.claim_mates", {**asked, **holder, "held": ids, "most": most})
+    return mates
+
+
+def _new_tasks(wanted: Sequence[NewTask]) -> dict[str, Any]:
+    return {
+        "sources": [task.series.source for task in wanted],
+        "datasets": [task.series.dataset for task in wanted],
+        "timeframes": [task.series.timeframe for task in wanted],
+        "symbols": [task.series.symbol for task in wanted],
+        "starts": [task.window.start for task in wanted],
+        "ends": [task.window.end for task in wanted],
+        "fallbacks": [",".join(task.fallback) for task in wanted],
+    }
+
+
 def _held(tasks: Sequence[FetchTask]) -> dict[str, Any]:
     return {"ids": [task.id for task in tasks], "fences": [task.fence for task in tasks]}
 
@@ -182,6 +223,8 @@ def _replies(replies: Sequence[LandedReply]) -> dict[str, Any]:
     return {
         "ids": [r.task.id for r in replies],
         "rows": [r.row for r in replies],
+        "pages": [r.rows for r in replies],
+        "requests": [r.requests for r in replies],
         "times": [r.fetched_at for r in replies],
         "sizes": [r.size for r in replies],
     }
@@ -205,4 +248,5 @@ def _task(row: Row) -> FetchTask:
         attempts=row["attempts"],
         fence=row["fence"],
         has_history=row["has_history"],
+        fallback=tuple(row["fallback"]),
     )

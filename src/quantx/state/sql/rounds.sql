@@ -6,21 +6,21 @@ select count(*) as landings, coalesce(sum(bytes), 0)::bigint as bytes from (
 ) as waiting;
 
 -- name: unfinished_round
-select id from rounds where dataset = %(dataset)s and finished_at is null order by id limit 1;
+select id from rounds where finished_at is null order by id limit 1;
 
 -- name: start_round
 -- Number a new round above every round of this database and above %(above)s, the last one that the lake has seen: a
 -- lake that outlives its database would take lower numbers for repetitions.
-insert into rounds (id, dataset) overriding system value
-select greatest(coalesce(max(id), 0), %(above)s) + 1, %(dataset)s from rounds returning id;
+insert into rounds (id) overriding system value
+select greatest(coalesce(max(id), 0), %(above)s) + 1 from rounds returning id;
 
 -- name: fill_round
 -- Give the oldest open reply of each series to the round, up to %(bytes)s and %(replies)s of them: a series' replies are
 -- curated in their order.
 with oldest as (
-    select distinct on (source, timeframe, symbol, malformed is null) id, fetched_at, bytes from landings
-    where round_id is null and dataset = %(dataset)s
-    order by source, timeframe, symbol, malformed is null, fetched_at, id
+    select distinct on (source, dataset, timeframe, symbol, malformed is null) id, fetched_at, bytes from landings
+    where round_id is null
+    order by source, dataset, timeframe, symbol, malformed is null, fetched_at, id
 ), summed as (
     select id, sum(bytes) over (order by fetched_at, id) - bytes as before,
         row_number() over (order by fetched_at, id) as place from oldest
@@ -28,10 +28,10 @@ with oldest as (
 update landings set round_id = %(round_id)s where id in (select id from summed where before < %(bytes)s and place <= %(replies)s);
 
 -- name: round_landings
-select r.path, l.raw_row, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
+select r.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
        t.run_id, t.window_start, t.window_end, t.attempts
 from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
-where l.round_id = %(round_id)s order by l.source, l.symbol, l.fetched_at, l.id;
+where l.round_id = %(round_id)s order by l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.id;
 
 -- name: finish_tasks
 update tasks set state = f.state, error_class = f.error_class, last_error = coalesce(f.error, tasks.last_error),

@@ -5,8 +5,10 @@ where r.finished_at is null
   and not exists (select 1 from tasks t where t.run_id = r.id and t.state in ('pending', 'leased', 'landed'));
 
 -- name: totals
-select count(*) as tasks, count(*) filter (where state = 'done') as success,
-    count(*) filter (where state = 'failed') as failed, coalesce(sum(requests), 0)::bigint as requests,
+-- A task that was passed on to another vendor is counted there; its requests were made all the same.
+select count(*) filter (where not passed_on) as tasks, count(*) filter (where state = 'done') as success,
+    count(*) filter (where state = 'failed' and not passed_on) as failed,
+    count(*) filter (where passed_on) as passed_on, coalesce(sum(requests), 0)::bigint as requests,
     coalesce(sum(rows_new), 0)::bigint as rows_new, coalesce(sum(rows_changed), 0)::bigint as rows_changed,
     coalesce(sum(rows_same), 0)::bigint as rows_same, coalesce(sum(rows_rejected), 0)::bigint as rows_rejected,
     (select max(r.landed_at) from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
@@ -14,7 +16,8 @@ select count(*) as tasks, count(*) filter (where state = 'done') as success,
 from tasks where run_id = %(run_id)s;
 
 -- name: failures
-select symbol, error_class, last_error, attempts from tasks where run_id = %(run_id)s and state = 'failed' order by symbol;
+select source, symbol, error_class, last_error, attempts from tasks
+where run_id = %(run_id)s and state = 'failed' and not passed_on order by symbol, source;
 
 -- name: report_of
 select report from runs where id = %(run_id)s;
@@ -24,8 +27,8 @@ update runs set finished_at = clock_timestamp(), report = %(report)s where id = 
 
 -- name: recent
 select r.id, r.kind, r.source, r.created_at, r.finished_at, r.skipped, r.report,
-    count(t.id) as tasks, count(t.id) filter (where t.state = 'done') as success,
-    count(t.id) filter (where t.state = 'failed') as failed,
+    count(t.id) filter (where not t.passed_on) as tasks, count(t.id) filter (where t.state = 'done') as success,
+    count(t.id) filter (where t.state = 'failed' and not t.passed_on) as failed,
     coalesce(sum(t.rows_new), 0)::bigint as rows_new, coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
     coalesce(sum(t.rows_rejected), 0)::bigint as rows_rejected
 from runs r left join tasks t on t.run_id = r.id group by r.id order by r.created_at desc limit %(most)s;

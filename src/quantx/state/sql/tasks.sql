@@ -8,10 +8,13 @@ select id from tasks where run_id = %(run_id)s order by id;
 -- name: add_tasks
 -- Plan tasks, or find those that are unfinished already. In one order, so that two triggers with the same symbols wait
 -- for each other instead of blocking each other.
-insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
-select %(run_id)s, %(kind)s, %(source)s, %(dataset)s, %(timeframe)s, t.symbol, t.window_start, t.window_end
-from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as t (symbol, window_start, window_end)
-order by t.symbol, t.window_start, t.window_end
+insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback)
+select %(run_id)s, %(kind)s, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end,
+    coalesce(string_to_array(nullif(t.fallback, ''), ','), '{}')
+from unnest(%(sources)s::text[], %(datasets)s::text[], %(timeframes)s::text[], %(symbols)s::text[], %(starts)s::date[],
+            %(ends)s::date[], %(fallbacks)s::text[])
+    as t (source, dataset, timeframe, symbol, window_start, window_end, fallback)
+order by t.symbol, t.dataset, t.timeframe, t.source, t.window_start, t.window_end
 on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
     where state in ('pending', 'leased', 'landed')
     do update set kind = excluded.kind  -- nothing changes, but the row is returned
@@ -32,8 +35,9 @@ order by kind, source, dataset, timeframe, symbol, window_start, window_end for 
 -- name: retry_task
 -- One unfinished task for a failed one: a new one, or the one that somebody else has planned.
 with again as (
-    insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
-    select %(run_id)s, kind, source, dataset, timeframe, symbol, window_start, window_end from tasks where id = %(id)s
+    insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback)
+    select %(run_id)s, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback
+    from tasks where id = %(id)s
     on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
         where state in ('pending', 'leased', 'landed')
         do update set kind = excluded.kind
@@ -113,7 +117,37 @@ with named as (
     returning *
 )
 select c.id, c.run_id, c.kind, c.source, c.dataset, c.timeframe, c.symbol, c.window_start, c.window_end,
-       c.attempts, c.fence, s.watermark is not null as has_history
+       c.attempts, c.fence, c.fallback, s.watermark is not null as has_history
+from claimed c
+left join series s using (source, dataset, timeframe, symbol)
+order by c.kind <> 'daily', c.id;
+
+-- name: claim_mates
+-- Take pending tasks that one request can serve together with those that were claimed, each of another series.
+with free as (
+    select t.id, t.kind, row_number() over (partition by t.symbol order by t.kind <> 'daily', t.id) as place
+    from tasks t
+    where (t.source, t.dataset, t.timeframe, t.window_start, t.window_end)
+        = (%(source)s, %(dataset)s, %(timeframe)s, %(window_start)s, %(window_end)s)
+      and ((t.state = 'pending' and t.not_before <= clock_timestamp())
+           or (t.state = 'leased' and t.lease_owner = %(owner)s and t.id <> all(%(held)s::bigint[])))
+      and not exists (
+        select 1 from tasks o
+        where (o.source, o.dataset, o.timeframe, o.symbol) = (t.source, t.dataset, t.timeframe, t.symbol)
+          and o.state = 'leased' and not lapsed(o.lease_until, make_interval(secs => %(lease)s)) and o.id <> t.id)
+), chosen as (
+    select id from free where place = 1 order by kind <> 'daily', id limit %(most)s
+), claimed as (
+    update tasks set
+        state = 'leased', lease_owner = %(owner)s, updated_at = clock_timestamp(),
+        fence = fence + (lease_owner is distinct from %(owner)s)::integer,
+        lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+    where id in (select id from chosen)  -- and again what may have changed while this waited for the row
+      and (state = 'pending' or (state = 'leased' and lease_owner = %(owner)s))
+    returning *
+)
+select c.id, c.run_id, c.kind, c.source, c.dataset, c.timeframe, c.symbol, c.window_start, c.window_end,
+       c.attempts, c.fence, c.fallback, s.watermark is not null as has_history
 from claimed c
 left join series s using (source, dataset, timeframe, symbol)
 order by c.kind <> 'daily', c.id;
@@ -145,15 +179,16 @@ select l.task_id from landings l join raw_objects r on r.id = l.raw_id where r.p
 -- name: land
 -- Record stored replies, but only for tasks that this worker still holds. Returns the tasks that have landed.
 with landed as (
-    update tasks set state = 'landed', lease_owner = null, lease_until = null, requests = requests + 1,
+    update tasks set state = 'landed', lease_owner = null, lease_until = null, requests = tasks.requests + l.asked,
         error_class = null, last_error = null, updated_at = clock_timestamp()
-    from unnest(%(ids)s::bigint[], %(fences)s::integer[], %(rows)s::integer[], %(times)s::timestamptz[],
-        %(sizes)s::bigint[]) as l (id, fence, raw_row, fetched_at, bytes)
+    from unnest(%(ids)s::bigint[], %(fences)s::integer[], %(rows)s::integer[], %(pages)s::integer[],
+        %(times)s::timestamptz[], %(sizes)s::bigint[], %(requests)s::integer[])
+        as l (id, fence, raw_row, raw_rows, fetched_at, bytes, asked)
     where tasks.id = l.id and tasks.fence = l.fence and tasks.state = 'leased'
-    returning tasks.*, l.raw_row, l.fetched_at, l.bytes
+    returning tasks.*, l.raw_row, l.raw_rows, l.fetched_at, l.bytes
 )
-insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes)
-select %(raw_id)s, raw_row, id, source, dataset, timeframe, symbol, fetched_at, bytes from landed
+insert into landings (raw_id, raw_row, raw_rows, task_id, source, dataset, timeframe, symbol, fetched_at, bytes)
+select %(raw_id)s, raw_row, raw_rows, id, source, dataset, timeframe, symbol, fetched_at, bytes from landed
 returning task_id;
 
 -- name: land_evidence
@@ -168,8 +203,8 @@ join tasks t on t.id = l.id;
 -- Give tasks back without counting a failure (a shutdown, or the vendor asked to wait).
 update tasks set
     state = 'pending', lease_owner = null, lease_until = null, updated_at = clock_timestamp(),
-    requests = requests + %(requests)s, last_error = coalesce(%(error)s, last_error),
-    not_before = clock_timestamp() + make_interval(secs => %(delay)s)
+    requests = requests + case when tasks.id = (%(ids)s::bigint[])[1] then %(requests)s else 0 end,
+    last_error = coalesce(%(error)s, last_error), not_before = clock_timestamp() + make_interval(secs => %(delay)s)
 from unnest(%(ids)s::bigint[], %(fences)s::integer[]) as held (id, fence)
 where tasks.id = held.id and tasks.fence = held.fence and tasks.state = 'leased';
 
@@ -177,11 +212,30 @@ where tasks.id = held.id and tasks.fence = held.fence and tasks.state = 'leased'
 -- Count a failure: the task goes back, or is given up after the last attempt or where asking again is useless.
 update tasks set
     state = case when %(final)s or attempts + 1 >= %(most)s then 'failed' else 'pending' end,
-    attempts = attempts + 1, requests = requests + 1, lease_owner = null, lease_until = null,
+    attempts = attempts + 1, requests = requests + %(requests)s, lease_owner = null, lease_until = null,
     error_class = %(error_class)s, last_error = %(error)s, updated_at = clock_timestamp(),
     not_before = clock_timestamp() + make_interval(secs => %(delay)s)
 where id = %(id)s and fence = %(fence)s and state = 'leased'
 returning state, source, dataset, timeframe, symbol;
+
+-- name: pass_on
+-- Give a task up at its vendor, and plan it at the next one, or find it planned there.
+with given_up as (
+    update tasks set state = 'failed', passed_on = true, attempts = attempts + 1, requests = requests + %(requests)s,
+        lease_owner = null, lease_until = null, error_class = %(error_class)s, last_error = %(error)s,
+        updated_at = clock_timestamp()
+    where id = %(id)s and fence = %(fence)s and state = 'leased' and cardinality(fallback) > 0
+    returning *
+)
+insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback)
+select run_id, kind, fallback[1], dataset, timeframe, symbol, window_start, window_end, fallback[2:] from given_up
+on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
+    where state in ('pending', 'leased', 'landed')
+    do update set kind = excluded.kind
+returning id, (xmax = 0) as created;
+
+-- name: note_successor
+update tasks set retried_by = %(by)s where id = %(id)s returning source, dataset, timeframe, symbol;
 
 -- name: note_failure
 insert into series (source, dataset, timeframe, symbol, failures, last_error, last_asked_at, refused)
@@ -204,11 +258,12 @@ returning id;
 
 -- name: count_by_state
 select state, count(*) as tasks from tasks
-where %(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]) group by state;
+where case when %(ids)s::bigint[] is null then not passed_on else id in (select standing_for(%(ids)s::bigint[])) end
+group by state;
 
 -- name: any_unfinished
 select exists (select 1 from tasks where state in ('pending', 'leased', 'landed')
-    and (%(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]))) as any;
+    and (%(ids)s::bigint[] is null or id in (select standing_for(%(ids)s::bigint[])))) as any;
 
 -- name: count_dead
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;

@@ -1,0 +1,87 @@
+"""The closes before dividends, where a vendor sends events apart from bars: both are there only together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import polars as pl
+
+from quantx.core.prices import split_steps, with_factor
+from quantx.core.tables import ACTIONS, BARS_1D
+from quantx.pipeline.platform import Platform
+
+_LONGEST_PAUSE = timedelta(days=10)  # suspensions of a week are bridged; an older close says nothing about a dividend
+_KEY = ["source", "symbol"]
+
+
+def with_references(
+    platform: Platform, actions: Sequence[pl.DataFrame], bars: Sequence[pl.DataFrame]
+) -> list[pl.DataFrame]:
+    """Return the incoming actions with `reference_close` where it can be known, and stored ones that lacked it.
+
+    The reference is the close of the session before the ex-date, in the shares of the ex-date.
+    """
+    apart = [name for name, p in platform.providers.items() if "actions" in p.capabilities.datasets]
+    came = pl.concat([ACTIONS.empty(), *actions])
+    traded = pl.concat(
+        [BARS_1D.empty().select(*_KEY, "date", "close"), *(b.select(*_KEY, "date", "close") for b in bars)]
+    )
+    concerned = pl.concat([came.select(_KEY), traded.select(_KEY)]).unique().filter(pl.col("source").is_in(apart))
+    if concerned.is_empty():
+        return list(actions)
+    ours = pl.col("source").is_in(apart) & pl.col("symbol").is_in(concerned["symbol"].to_list())
+    known = platform.tables[ACTIONS.name].read(ours)
+    events = pl.concat([came, known.join(came, on=list(ACTIONS.key), how="anti")])
+    lacking = (pl.col("kind") == "dividend") & pl.col("reference_close").is_null() & pl.col("source").is_in(apart)
+    open_ = events.filter(lacking)
+    if open_.is_empty():
+        return list(actions)
+    filled = _filled(
+        open_, events, pl.concat([traded, _stored_closes(platform, open_)]).unique([*_KEY, "date"], keep="first")
+    )
+    known_now = filled.filter(
+        pl.col("reference_close").is_not_null() | pl.col("raw").is_in(came["raw"].unique().to_list())
+    )
+    return [
+        events.filter(~lacking).join(came, on=list(ACTIONS.key), how="semi"),
+        known_now.select(list(ACTIONS.schema)),
+    ]
+
+
+def _stored_closes(platform: Platform, dividends: pl.DataFrame) -> pl.DataFrame:
+    days = pl.col("date").is_between(dividends["ex_date"].min() - _LONGEST_PAUSE, dividends["ex_date"].max())  # type: ignore[operator]
+    wanted = pl.col("source").is_in(dividends["source"].unique().to_list()) & pl.col("symbol").is_in(
+        dividends["symbol"].unique().to_list()
+    )
+    return platform.tables[BARS_1D.name].read(wanted & days).select(*_KEY, "date", "close")
+
+
+def _filled(dividends: pl.DataFrame, events: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
+    """Look the closes up, and turn them into shares of the ex-date."""
+    numbered = closes.with_columns(pl.concat_str(_KEY, separator=" ").alias("series"))
+    steps = split_steps(events.with_columns(pl.concat_str(_KEY, separator=" ").alias("series")), key="series")
+    numbered = with_factor(numbered, steps, "after", key="series").with_columns(
+        (pl.col("close") / pl.col("after")).alias("__close")  # in the shares of today
+    )
+    found = (
+        with_factor(
+            dividends.with_columns(pl.concat_str(_KEY, separator=" ").alias("series")),
+            steps,
+            "after",
+            on="ex_date",
+            key="series",
+        )
+        .sort("ex_date")
+        .join_asof(
+            numbered.select("series", "date", "__close").sort("date"),
+            left_on="ex_date",
+            right_on="date",
+            by="series",
+            strategy="backward",
+            allow_exact_matches=False,
+            tolerance=_LONGEST_PAUSE,
+            check_sortedness=False,  # both sides were sorted just now
+        )
+    )
+    return found.with_columns((pl.col("__close") * pl.col("after")).alias("reference_close"))

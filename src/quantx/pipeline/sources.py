@@ -1,0 +1,112 @@
+"""Which vendors are asked for a symbol, and in which order they stand in for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from quantx.core.model import Finding
+from quantx.core.symbols import venue_of
+from quantx.errors import ConfigError
+from quantx.pipeline.platform import Platform
+from quantx.providers.registry import why_absent
+from quantx.state.protocol import SeriesProgress
+
+_AT_REST = timedelta(days=30)  # without a bar
+_REST = timedelta(days=7)  # before a daily update asks again what has no bars or was refused
+
+Orders = Mapping[str, tuple[str, ...]]  # by symbol: the vendors, the first one first
+Known = Mapping[str, Mapping[str, SeriesProgress]]  # by vendor and symbol
+
+
+def orders_of(platform: Platform, symbols: Sequence[str], timeframe: str, source: str | None) -> Orders:
+    """Return each symbol's vendors: the one that was asked for, or those that the settings declare for its market."""
+    by_market: dict[str, tuple[str, ...]] = {}
+    for symbol in symbols:
+        market = venue_of(symbol).market
+        if market not in by_market:
+            by_market[market] = _order(platform, market, timeframe, source)
+    return {symbol: by_market[venue_of(symbol).market] for symbol in symbols}
+
+
+def _order(platform: Platform, market: str, timeframe: str, source: str | None) -> tuple[str, ...]:
+    if source is not None:
+        _check(platform, source, market, timeframe)
+        return (source,)
+    declared = platform.settings.sources_of(timeframe, market)
+    able = tuple(s for s in declared if s in platform.providers and _can(platform, s, market, timeframe))
+    if able:
+        return able
+    if not declared:
+        raise ConfigError(
+            f"no source is declared for {timeframe} bars of the market {market}; see the setting `sources`"
+        )
+    for name in declared:
+        _check(platform, name, market, timeframe)
+    raise AssertionError("one of the checks has said why")
+
+
+def _can(platform: Platform, source: str, market: str, timeframe: str) -> bool:
+    can = platform.providers[source].capabilities
+    return timeframe in can.timeframes and market in can.markets
+
+
+def _check(platform: Platform, source: str, market: str, timeframe: str) -> None:
+    if source not in platform.providers:
+        raise ConfigError(why_absent(source, platform.settings, platform.providers))
+    can = platform.providers[source].capabilities
+    for wanted, offered, what in ((timeframe, can.timeframes, "timeframe"), (market, can.markets, "market")):
+        if wanted not in offered:
+            raise ConfigError(f"{source} does not have the {what} {wanted!r}; it has {', '.join(offered)}")
+
+
+def progress_of(platform: Platform, orders: Orders, timeframe: str) -> Known:
+    """Return how far each symbol is at each of its vendors."""
+    by_source: dict[str, list[str]] = {}
+    for symbol, order in orders.items():
+        for source in order:
+            by_source.setdefault(source, []).append(symbol)
+    return {s: platform.state.series.progress(s, "bars", timeframe, symbols) for s, symbols in by_source.items()}
+
+
+def awake(order: Sequence[str], symbol: str, known: Known, now: datetime) -> tuple[str, ...]:
+    """Return the vendors that are worth asking for a symbol: not those that refused it, or have had nothing for long."""
+    return tuple(s for s in order if (p := known[s].get(symbol)) is None or not _rests(p, now))
+
+
+def _rests(progress: SeriesProgress, now: datetime) -> bool:
+    """Tell whether asking daily is useless: the vendor has had nothing for a month, or does not know the symbol."""
+    if progress.asked_at is None or progress.asked_at <= now - _REST:
+        return False
+    if progress.refused:
+        return True
+    asked, last = progress.asked_through, progress.watermark
+    return asked is not None and last is not None and asked - last > _AT_REST
+
+
+def take_overs(orders: Orders, known: Known) -> list[Finding]:
+    """Tell where a vendor is asked again for sessions in which another one has stood in for it."""
+    found = []
+    for symbol, order in orders.items():
+        first = known[order[0]].get(symbol) if order else None
+        if first is None or first.watermark is None:
+            continue
+        for other in order[1:]:
+            stood_in = known[other].get(symbol)
+            if stood_in is not None and stood_in.watermark is not None and stood_in.watermark > first.watermark:
+                since = first.watermark + timedelta(days=1)
+                found.append(
+                    Finding(
+                        "source_taken_over",
+                        "info",
+                        symbol,
+                        f"{order[0]} is asked for the sessions from {since} to {stood_in.watermark} that {other} has"
+                        f" given; readers see {order[0]}'s values once they are there, and {other}'s with --source {other}",
+                        source=order[0],
+                        dataset="bars",
+                        first_day=since,
+                        last_day=stood_in.watermark,
+                        facts={"stood_in": other},
+                    )
+                )
+    return found

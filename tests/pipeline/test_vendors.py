@@ -1,0 +1,279 @@
+"""Several symbols in one request, on several pages; and vendors that stand in for each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any, ClassVar
+
+import polars as pl
+import pytest
+
+from quantx.core.model import Payload, Window
+from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
+from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime import Threads
+from quantx.pipeline.work import Worker
+from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
+from quantx.reader.lake import Lake
+from quantx.state.protocol import Plan
+
+from .conftest import Desk, Tape
+
+SYMBOLS = tuple("ABCDEFGH")
+WEEK = Window(date(2024, 1, 2), date(2024, 1, 12))
+SESSIONS = 9
+
+
+@dataclass
+class Wide(Tape):
+    """A vendor that answers many symbols at once, a page of so many rows at a time, in the order of the symbols."""
+
+    rows: int = 20
+    refuses: dict[int, ProviderError] = field(default_factory=dict)  # by the number of the request for bars
+    strange: set[str] = field(default_factory=set)  # symbols that it does not know
+    requests: list[tuple[str, ...]] = field(default_factory=list)
+    capabilities: ClassVar = Capabilities(
+        "wide", ("1d",), ("us",), 100, "as_traded", needs_key=False, quota="10/s", datasets=("bars", "actions")
+    )
+
+    def fetch(self, request: Request) -> Iterator[Page]:
+        if request.dataset == "actions":
+            yield from self._events(request)
+            return
+        rows = [
+            (symbol, str(d), *bar)
+            for symbol in sorted(request.symbols)
+            for d, bar in sorted(self.shows.get(symbol, {}).items())
+            if request.window.start <= d <= self.clock.now().date()
+        ]
+        pages = [rows[i : i + self.rows] for i in range(0, len(rows), self.rows)] or [[]]
+        complete: set[str] = set()
+        for number, page in enumerate(pages):
+            self._ask(request)
+            symbols = {row[0] for row in page}
+            later = {row[0] for rest in pages[number + 1 :] for row in rest}
+            last = number == len(pages) - 1
+            now_complete = (set(request.symbols) if last else {s for s in symbols if s not in later}) - complete
+            complete |= now_complete
+            yield Page(self._payload(request, {"bars": page}), frozenset(symbols), frozenset(now_complete))
+
+    def _events(self, request: Request) -> Iterator[Page]:
+        self._ask(request)
+        events = [[s, str(d), *e] for s in request.symbols for d, *e in self.pays.get(s, [])]
+        yield Page.whole(self._payload(request, {"actions": events}), request.symbols)
+
+    def _ask(self, request: Request) -> None:
+        self.requests.append(request.symbols if request.dataset == "bars" else ("events", *request.symbols))
+        error = self.refuses.pop(len(bars_requests(self)), None) if request.dataset == "bars" else None
+        if error is not None:
+            raise error
+        if unknown := self.strange & set(request.symbols):
+            raise UnknownSymbol(f"{min(unknown)} is no symbol", [min(unknown)])
+
+    def _payload(self, request: Request, said: dict[str, Any]) -> Payload:
+        body = json.dumps(said).encode()
+        return Payload(",".join(request.symbols), "wide:bars", 200, self.clock.now(), "application/json", body)
+
+    def normalize(self, payload: Payload) -> VendorFrames:
+        said = json.loads(payload.body)
+        parts = []
+        for symbol in payload.symbol.split(","):
+            bars = [row[1:] for row in said.get("bars", []) if row[0] == symbol]
+            events = [row[1:] for row in said.get("actions", []) if row[0] == symbol]
+            body = json.dumps({"bars": bars, "actions": events}).encode()
+            parts.append(super().normalize(replace(payload, symbol=symbol, body=body)))
+        return VendorFrames(pl.concat([p.bars for p in parts]), pl.concat([p.actions for p in parts]), "USD")
+
+
+@pytest.fixture
+def wide(desk: Desk) -> Wide:
+    vendor = Wide(desk.clock)
+    for symbol in SYMBOLS:
+        vendor.trades(symbol, date(2024, 1, 2), date(2024, 3, 28))
+    return vendor
+
+
+def platform_of(desk: Desk, *vendors: Tape, orders: Sequence[str] = ("wide",), **settings: Any) -> Platform:
+    changed = {"sources": {"1d": {"us": tuple(orders)}}, **settings}
+    return replace(
+        desk.platform,
+        providers={v.capabilities.source: v for v in vendors},
+        settings=desk.platform.settings.model_copy(update=changed),
+        runtime=Threads(),
+    )
+
+
+def backfill(platform: Platform, *symbols: str, window: Window = WEEK) -> Plan:
+    return plan_backfill(platform, Scope(symbols or SYMBOLS), window)
+
+
+def bars_requests(vendor: Wide) -> list[tuple[str, ...]]:
+    return [asked for asked in vendor.requests if asked[0] != "events"]
+
+
+def test_many_symbols_are_one_request_and_one_raw_object(desk: Desk, wide: Wide) -> None:
+    wide.rows = 1000
+    platform = platform_of(desk, wide)
+    plan = backfill(platform)
+    assert len(plan.task_ids) == 2 * len(SYMBOLS)  # bars, and events apart
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert sorted(wide.requests) == sorted([SYMBOLS, ("events", *SYMBOLS)])
+    rows = desk.rows()
+    assert (rows.height, rows["symbol"].n_unique()) == (len(SYMBOLS) * SESSIONS, len(SYMBOLS))
+    assert rows["raw"].n_unique() == 1
+    assert platform.state.runs.totals(plan.run_id).requests == 2
+    assert backfill(platform).task_ids == ()  # all is answered
+
+
+def test_a_batch_is_smaller_than_a_request(desk: Desk, wide: Wide) -> None:
+    """A message names one task; those that the same request can serve come along without theirs."""
+    wide.rows = 1000
+    platform = platform_of(desk, wide, chunk_size=2)
+    Worker(platform).run(task_ids=backfill(platform).task_ids)
+    assert sorted(map(len, bars_requests(wide))) == [len(SYMBOLS)]
+    assert platform.queue.depth().total == 0  # the messages of those that came along are gone, too
+
+
+def test_a_symbol_may_lie_on_several_pages(desk: Desk, wide: Wide) -> None:
+    wide.rows = 4
+    platform = platform_of(desk, wide)
+    plan = backfill(platform)
+    Worker(platform).run(task_ids=plan.task_ids)
+    shown = wide.shows["C"]
+    for day, close in desk.rows().filter(pl.col("symbol") == "C").select("date", "close").iter_rows():
+        assert close == shown[day][3]
+    assert desk.rows().height == len(SYMBOLS) * SESSIONS
+    assert platform.state.runs.totals(plan.run_id).requests == len(wide.requests)
+
+
+def test_a_page_that_fails_does_not_cost_the_earlier_ones(desk: Desk, wide: Wide) -> None:
+    wide.rows = 2 * SESSIONS
+    wide.refuses[2] = TransientProviderError("the vendor answers 502")
+    platform = platform_of(desk, wide)
+    plan = plan_backfill(platform, Scope(SYMBOLS), WEEK)
+    Worker(platform).run(task_ids=plan.task_ids)
+    asked = bars_requests(wide)
+    again = next(symbols for symbols in asked if symbols != SYMBOLS)
+    assert not {"A", "B"} & set(again)  # they were on the first page
+    assert desk.rows().height == len(SYMBOLS) * SESSIONS
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 2 * len(SYMBOLS)}
+
+
+def test_what_one_symbol_is_refused_for_the_others_get(desk: Desk, wide: Wide) -> None:
+    wide.strange = {"D"}
+    platform = platform_of(desk, wide)
+    plan = backfill(platform)
+    Worker(platform).run(task_ids=plan.task_ids)
+    failed = [(f["symbol"], f["error_class"]) for f in platform.state.runs.failures(plan.run_id)]
+    assert failed == [("D", "UnknownSymbol")] * 2  # its bars and its events
+    assert desk.rows()["symbol"].unique().sort().to_list() == [s for s in SYMBOLS if s != "D"]
+
+
+def test_large_answers_are_stored_in_parts(desk: Desk, wide: Wide) -> None:
+    wide.rows = SESSIONS
+    platform = platform_of(desk, wide)
+    Worker(platform, most_bytes=1).run(task_ids=backfill(platform).task_ids)
+    assert desk.rows()["raw"].n_unique() == len(SYMBOLS)
+    assert desk.rows().height == len(SYMBOLS) * SESSIONS
+
+
+@pytest.mark.parametrize("error", [UnknownSymbol("never heard of it"), NotEntitled("not in your plan")])
+def test_another_vendor_stands_in_for_what_the_first_can_not_serve(
+    desk: Desk, wide: Wide, error: ProviderError
+) -> None:
+    desk.tape.answers["AAA"] = [error]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
+    plan = backfill(platform, "AAA", "BBB")
+    Worker(platform).run(task_ids=plan.task_ids)
+    sources = desk.rows().group_by("symbol").agg(pl.col("source").unique()).sort("symbol").rows()
+    assert sources == [("AAA", ["wide"]), ("BBB", ["tape"])]
+    totals = platform.state.runs.totals(plan.run_id)
+    assert (totals.tasks, totals.success, totals.failed, totals.passed_on) == (2, 2, 0, 1)
+    assert platform.state.runs.failures(plan.run_id) == []
+    assert platform.state.tasks.dead() == 0
+
+
+def test_a_vendor_that_is_closed_for_long_is_not_waited_for(desk: Desk, wide: Wide) -> None:
+    desk.tape.answers["AAA"] = [RateLimited("blocked", 1000.0)]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=60.0)
+    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    assert desk.rows()["source"].unique().to_list() == ["wide"]
+    assert [row["source"] for row in platform.state.quotas.closed()] == ["tape"]
+
+
+def test_without_another_vendor_a_closed_one_is_waited_for(desk: Desk) -> None:
+    desk.tape.answers["AAA"] = [RateLimited("blocked", 1.0)]
+    platform = platform_of(desk, desk.tape, orders=("tape",), fallback_after=0.0)
+    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    assert desk.rows()["source"].unique().to_list() == ["tape"]
+
+
+def test_the_first_vendor_takes_over_again_and_says_so(desk: Desk, wide: Wide) -> None:
+    """Readers see its values then; what they were shown before stays readable, and a finding names the days."""
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=0.0)
+    Worker(platform).run(task_ids=backfill(platform, "AAA", window=Window(date(2024, 1, 2), date(2024, 1, 9))).task_ids)
+    desk.tape.answers["AAA"] = [TransientProviderError("down")] * 2
+    wide.shows["AAA"][date(2024, 1, 11)] = (1.0, 1.0, 1.0, 1.0, 7.0)
+    plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
+    Worker(platform).run(task_ids=plan.task_ids)
+    lake = Lake(platform.location, ("tape", "wide"))
+    stood_in = lake.bars("AAA", start="2024-01-09")
+    assert stood_in["source"].to_list() == ["tape", "wide", "wide", "wide"]
+    desk.clock.goes_to(date(2024, 1, 16))
+    plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert set(lake.bars("AAA", start="2024-01-09")["source"]) == {"tape"}
+    assert lake.bars("AAA", start="2024-01-11", end="2024-01-11", source="wide")["volume"].to_list() == [7]
+    before = lake.bars("AAA", start="2024-01-09", end="2024-01-12", as_of="2024-01-13")
+    assert before.equals(stood_in)
+    (finding,) = platform.state.findings.listed(10, rule="source_taken_over")
+    assert (finding["subject"], finding["first_day"], finding["last_day"]) == (
+        "AAA",
+        date(2024, 1, 10),
+        date(2024, 1, 12),
+    )
+
+
+def test_a_symbol_that_a_vendor_refuses_goes_to_the_next_at_once_for_a_week(desk: Desk, wide: Wide) -> None:
+    desk.tape.answers["AAA"] = [UnknownSymbol("never heard of it")]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
+    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    desk.clock.goes_to(date(2024, 1, 16))
+    plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert [symbol for symbol, _ in desk.tape.asked] == ["AAA"]
+    assert desk.rows()["date"].max() == date(2024, 1, 16)
+
+
+def test_events_that_come_apart_find_the_close_before_them(desk: Desk, wide: Wide) -> None:
+    """Whichever comes first: the dividend's reference is filled in when both are there."""
+    wide.pays["A"] = [(date(2024, 1, 9), "dividend", 0.5, None), (date(2024, 1, 11), "split", 2.0, None)]
+    platform = platform_of(desk, wide)
+    wide.refuses[1] = TransientProviderError("bars come later than events")
+    Worker(platform).run(task_ids=backfill(platform, "A").task_ids)
+    dividend = desk.rows("actions").filter(pl.col("kind") == "dividend")
+    assert dividend["reference_close"].to_list() == [wide.shows["A"][date(2024, 1, 8)][3]]
+    adjusted = Lake(platform.location).bars("A", start="2024-01-08", end="2024-01-08", adjust="total")
+    close = wide.shows["A"][date(2024, 1, 8)][3]
+    assert adjusted["close"].to_list() == pytest.approx([close * (1 - 0.5 / close) / 2])
+
+
+def test_events_count_from_the_vendor_whose_bar_is_shown(desk: Desk, wide: Wide) -> None:
+    """Two vendors date one split differently: taken twice, it would halve prices twice."""
+    desk.tape.pays["AAA"] = [(date(2024, 1, 9), "split", 2.0, None)]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    wide.pays["AAA"] = [(date(2024, 1, 10), "split", 2.0, None)]
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
+    for source in ("tape", "wide"):
+        Worker(platform).run(task_ids=plan_backfill(platform, Scope(("AAA",)), WEEK, source=source).task_ids)
+    assert desk.rows("actions").height == 2
+    shown = Lake(platform.location, ("tape", "wide")).actions("AAA")
+    assert shown.select("ex_date", "source").rows() == [(date(2024, 1, 9), "tape")]
