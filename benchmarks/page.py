@@ -62,6 +62,11 @@ ABOUT = {
         " answers 5 % of the requests with 429, 2 % with 500 and 1 % with garbage, while two workers are killed (and"
         " replaced) and PostgreSQL and Azurite are restarted. 8 % of faults alone make 8.7 % more requests.",
     ),
+    "alpaca": (
+        "Alpaca's pages",
+        "Full pages as the vendor sends them, 10,000 rows of JSON in a megabyte, become frames: parsed, checked against what was"
+        " asked for, stamped with their sessions. The floor parses the JSON with pydantic and does nothing else.",
+    ),
     "sandbox": (
         "Sandbox",
         "How many requests the stand-in of the vendor answers: it must not be what the other benchmarks measure. The floor is"
