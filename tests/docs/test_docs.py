@@ -27,7 +27,7 @@ def _generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["commands.md", "settings.md", "tables.md"])
+@pytest.mark.parametrize("name", ["commands.md", "settings.md", "tables.md", "providers.md"])
 def test_reference_is_in_step_with_the_program(name: str) -> None:
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
 

@@ -17,11 +17,14 @@ from pydantic_core import to_json
 
 from quantx.errors import ConfigError
 from quantx.sandbox.alpaca import AlpacaWire
+from quantx.sandbox.alphavantage_wire import AlphaVantageWire
 from quantx.sandbox.book import Book
 from quantx.sandbox.clock import Clock
 from quantx.sandbox.faults import Faults
+from quantx.sandbox.fmp_wire import FmpWire
 from quantx.sandbox.market import Market
 from quantx.sandbox.quota import Quota
+from quantx.sandbox.stooq_wire import StooqWire
 from quantx.sandbox.wires import JSON, Asked, Reply, Wire
 from quantx.sandbox.yahoo import YahooWire
 from quantx.sandbox.yahoo_wire import not_found
@@ -47,7 +50,7 @@ _LONGEST_SILENCE = 300.0  # seconds; any client has given up by then
 
 
 # All vendors that the sandbox plays.
-WIRES: tuple[type[Wire], ...] = (YahooWire, AlpacaWire)
+WIRES: tuple[type[Wire], ...] = (YahooWire, AlpacaWire, StooqWire, AlphaVantageWire, FmpWire)
 
 
 @dataclass
