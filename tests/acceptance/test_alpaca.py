@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -118,3 +120,38 @@ def test_an_outage_in_the_middle_costs_the_pages_that_were_lost_only(
     mine, first = (i.query(SYMBOLS, "--adjust", "none").select(columns) for i in (other, backfilled.installation))
     assert mine.equals(first)
     assert other.table("actions").height == backfilled.installation.table("actions").height
+
+
+# ------------------------------------------------------------------------------------------------------------- minutes
+
+
+def test_recorded_minutes_arrive_to_the_last_digit(
+    market_data: Path, vendors: Callable[..., Any], installations: Callable[..., Any]
+) -> None:
+    vendor = vendors(market_data / "minute_us_lean", now="2016-01-04")
+    keys = {"QUANTX_ALPACA_BASE_URL": vendor.url, "QUANTX_ALPACA_API_KEY": KEY, "QUANTX_ALPACA_API_SECRET": SECRET}
+    installation = installations("http://127.0.0.1:9", **keys)
+    window = ("--start", "2014-06-05", "--end", "2014-06-09")
+    installation.here("backfill", "--timeframe", "1m", *window, "--symbols", "AAPL").ends_with(0)
+    files = sorted((market_data / "minute_us_lean" / "aapl").glob("*_trade.zip"))
+    expected = [row for path in files for row in _lean_rows(path)]
+    got = installation.table("bars_1m").sort("time").select("time", *PRICES, "volume").rows()
+    assert len(expected) == 686 + 783 + 834
+    assert got == expected
+    assert vendor.stats()["by_path"] == {"/v2/stocks/bars": 1}
+
+
+def _lean_rows(path: Path) -> list[tuple[Any, ...]]:
+    """Milliseconds since New York's midnight, prices in ten-thousandths, volume: read with nothing but the standard library."""
+    midnight = datetime.strptime(path.name[:8], "%Y%m%d").replace(tzinfo=ZoneInfo("America/New_York"))
+    with zipfile.ZipFile(path) as archive:
+        lines = archive.read(archive.namelist()[0]).decode().splitlines()
+    rows = [[int(field) for field in line.split(",")] for line in lines]
+    return [
+        (
+            (midnight + timedelta(milliseconds=ms)).astimezone(UTC),
+            *(price / 10_000 for price in prices),
+            volume,
+        )
+        for ms, *prices, volume in rows
+    ]
