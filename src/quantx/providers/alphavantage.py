@@ -58,7 +58,7 @@ REFUSALS = (
     Refusal("higher api call", RateLimited, "wants fewer requests", "as Note, RomelTorres/alpha_vantage#80, 2018-08"),
     Refusal("more sparingly", RateLimited, "wants fewer requests a second, or has given all of a day", "as Information, beancount/beanprice#124 and finance-quote/finance-quote#546, 2025-12"),
     Refusal("per second", RateLimited, "wants fewer requests a second", "as Information, quoted by clients, 2026"),
-    Refusal("requests per day", RateLimited, "says that the day's requests are used up", "as Information, quoted by clients until 2026", 3600.0),
+    Refusal("requests per day", RateLimited, "says that the day's requests are used up", "as Information, quoted by clients until 2026"),
     Refusal("premium", NotEntitled, "sells this with its premium plans: a free key gets daily bars of the newest 100 sessions", "as Information: premium endpoint (Gbox4/tstock#26, 2024-10), premium feature (clients, 2026-08)"),
     Refusal("invalid api call", UnknownSymbol, "does not know the symbol", "as Error Message, quoted by clients until 2026", of_symbol=True),
 )  # fmt: skip
