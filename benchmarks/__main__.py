@@ -8,7 +8,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import backfill, faulty, measure, page, queued, quota, real_files, sandbox, upsert, upsert_azure
+from benchmarks import (
+    backfill,
+    faulty,
+    measure,
+    minutes,
+    page,
+    queued,
+    quota,
+    real_files,
+    sandbox,
+    upsert,
+    upsert_azure,
+)
 from benchmarks.table import Outcome, machine, print_outcome
 
 BENCHMARKS = {
@@ -18,6 +30,9 @@ BENCHMARKS = {
     "b3-azure": upsert_azure.run,
     "b5": queued.run,
     "b8": faulty.run,
+    "m1": minutes.throughput,
+    "m2": minutes.session,
+    "m3": minutes.month,
     "sandbox": sandbox.run,
     "real": real_files.run,
 }

@@ -62,6 +62,22 @@ ABOUT = {
         " answers 5 % of the requests with 429, 2 % with 500 and 1 % with garbage, while two workers are killed (and"
         " replaced) and PostgreSQL and Azurite are restarted. 8 % of faults alone make 8.7 % more requests.",
     ),
+    "m1": (
+        "M1 · minute bars",
+        "Sessions of 5,000 symbols go from the vendor's rows into the table: window, hours, rules, one commit; one row in"
+        " 9,999 is broken. The floor writes the same rows to one Parquet file with Polars.",
+    ),
+    "m2": (
+        "M2 · a session of minute bars",
+        "A session of 5,000 symbols goes into a table that has others, as the curator does it: look for existing rows,"
+        " compare, commit. Then the same session comes once more, and nothing changes. On this disk, and on Azurite behind"
+        " a proxy that delays each request by 15 ms and writes down what was asked.",
+    ),
+    "m3": (
+        "M3 · compaction of a month",
+        "The sessions of a closed month are put together by symbol, stretch by stretch, so that the memory does not grow"
+        " with the month. The floor reads the files one by one and writes their rows as they are.",
+    ),
     "sandbox": (
         "Sandbox",
         "How many requests the stand-in of the vendor answers: it must not be what the other benchmarks measure. The floor is"

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +310,17 @@ def test_a_reader_that_leaves_early_is_no_error(environment: dict[str, str]) -> 
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(30) in (0, 141)
+
+
+def test_the_last_day_of_a_backfill_is_the_states_wherever_the_machine_is(
+    quantx: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "AWAY+167")  # a week behind
+        time.tzset()
+        ran = quantx("backfill", "--start", datetime.now(UTC).date(), "--symbols", "AAA")
+    time.tzset()
+    assert ran.code == 0, ran.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -123,6 +123,7 @@ def test_every_declared_table_can_be_written_and_read(location: LakeLocation, na
         pl.Int32: 2024,
         pl.Int64: 7,
         pl.Float64: 1.5,
+        pl.Boolean: True,
         pl.Date: FIRST,
         INSTANT: KNOWN,
     }

@@ -266,6 +266,28 @@ def test_what_a_vendor_says_about_waiting_is_believed_within_reason(
         assert [c["source"] for c in status_of(desk.platform)["closed"]] == ["tape"]
 
 
+def test_a_stray_refusal_is_waited_out_and_the_batch_goes_on(desk: Any) -> None:
+    """With leases of a minute, what goes back comes again after a third of one: that would be most of the batch."""
+    symbols = ("AAA", "BBB", "CCC", "DDD")
+    desk.tape.answers["AAA"] = [RateLimited("slow down")]
+    settings = desk.platform.settings.model_copy(update={"lease_seconds": 60.0, "max_workers": 1})
+    desk.backfill(*symbols)
+    worker = desk.with_(quotas={"tape": Quota(20, 1.0)}, settings=settings)
+    assert Worker(worker).run(time_budget=10).landed == len(symbols)
+    assert [symbol for symbol, _ in desk.tape.asked] == [*symbols, "AAA"]
+    assert desk.task("AAA")["attempts"] == 0
+
+
+def test_a_task_for_a_vendor_that_the_worker_does_not_have_is_given_up_with_a_reason(desk: Any) -> None:
+    desk.backfill("AAA", "BBB")
+    desk.sql("update tasks set source = 'elsewhere' where symbol = 'BBB'")
+    done = desk.work()
+    assert (done.landed, done.failed, done.requests) == (1, 1, 1)
+    task = desk.task("BBB")
+    assert (task["state"], task["lapses"]) == ("failed", 0)
+    assert "no source 'elsewhere'; it has tape" in task["last_error"]
+
+
 # ---------------------------------------------------------------------------------------------------------------- reports
 
 

@@ -76,6 +76,8 @@ POISON = {
     "no version": packed({k: v for k, v in FIELDS.items() if k != "v"}),
     "a later version": packed(FIELDS | {"v": 2}),
     "a version as text": packed(FIELDS | {"v": "1"}),
+    "a version that is a truth": packed(FIELDS | {"v": True}),
+    "a version as a fraction": packed(FIELDS | {"v": 1.0}),
     "an extra field": packed(FIELDS | {"priority": 9}),
     "a field too few": packed({k: v for k, v in FIELDS.items() if k != "symbol"}),
     "a name that is no name": packed(FIELDS | {"": 1}),
@@ -88,6 +90,11 @@ POISON = {
     "a symbol of null": packed(FIELDS | {"symbol": None}),
     "a symbol that is a number": packed(FIELDS | {"symbol": 700}),
     "a window that is a list": packed(FIELDS | {"start": ["2024-01-02"]}),
+    "a name that is half a character": packed(FIELDS | {"\ud800": 1}),
+    "a name of 40 KB": packed(FIELDS | {"x" * 40_000: 1}),
+    "one character more than Azure takes": "A" * 65_537,
+    "a 10 MB symbol": packed(FIELDS | {"symbol": "A" * 10_000_000}),
+    "a name of 10 MB": packed(FIELDS | {"x" * 10_000_000: 1}),
     "a 10 MB symbol where a number belongs": packed(FIELDS | {"task_id": "A" * 10_000_000}),
 }
 
@@ -97,6 +104,7 @@ def test_poison_is_refused_with_a_reason(body: str) -> None:
     with pytest.raises(QueueError, match=r"^a message") as refusal:
         decode(body)
     assert len(str(refusal.value)) < 300  # a reason, not the poison again
+    assert str(refusal.value).encode()  # and one that can be written down
 
 
 @given(st.text())

@@ -50,3 +50,8 @@ FOREIGN = ["", "no base64", packed({"v": 2}), packed([]), packed({"v": 1}), pack
 @pytest.mark.parametrize("record", FOREIGN)
 def test_what_another_program_put_aside_is_shown_as_it_is(record: str) -> None:
     assert read_record(record, LATER) == Poisoned(record, "another program put it here, without a reason", LATER)
+
+
+def test_halves_of_characters_can_be_shown() -> None:
+    record = packed({"v": 1, "reason": "no \ud800", "at": AT.isoformat(), "body": "\udfff"})
+    assert read_record(record, LATER) == Poisoned("\\udfff", "no \\ud800", AT)

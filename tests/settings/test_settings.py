@@ -176,7 +176,10 @@ BAD_FILES = {
     "an object of Python": ("max_workers: !!python/object/apply:os.getpid []", r"not valid YAML"),
     "a wrong type": ("max_workers: many", r"max_workers.*integer"),
     "a value beyond the limits": ("max_workers: 0", r"max_workers.*greater than or equal to 1"),
-    "a wrong quota": ("yfinance_quota: fast", r"yfinance_quota.*2/s, 200/min or unlimited"),
+    "vendors of no market": ("sources: {1d: {mars: [yahoo]}}", r"sources.*write it as in"),
+    "vendors of no timeframe": ("sources: {5m: {us: [yahoo]}}", r"sources.*timeframes 1d, 1m"),
+    "a market without vendors": ("sources: {1d: {us: []}}", r"sources.*write it as in"),
+    "a wrong quota": ("yfinance_quota: fast", r"yfinance_quota.*2/s, 200/min, 25/day or unlimited"),
 }
 
 
@@ -254,12 +257,23 @@ def test_what_is_no_secret_is_shown() -> None:
     assert set(shown) == set(Settings.model_fields)
 
 
+def test_vendors_are_declared_by_timeframe_and_market(settings_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().sources_of("1d", "hk") == ("yahoo",)
+    settings_file("sources: {1d: {us: [alpaca, yahoo], any: [yahoo]}}")
+    assert load_settings().sources_of("1d", "us") == ("alpaca", "yahoo")
+    assert load_settings().sources_of("1d", "jp") == ("yahoo",)
+    assert load_settings().sources_of("1m", "us") == ()
+    monkeypatch.setenv("QUANTX_SOURCES", '{"1d": {"any": ["stooq"]}}')
+    assert load_settings().sources_of("1d", "us") == ("stooq",)
+
+
 QUOTAS = {
     "2/s": Quota(2, 1),
     "200/min": Quota(200, 60),
     "0.5/s": Quota(1, 2),
     "2.5/s": Quota(5, 2),
     "1 / min": Quota(1, 60),
+    "25/day": Quota(25, 86400),
     "unlimited": None,
 }
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from quantx.errors import ConfigError
+from quantx.errors import ConfigError, StateError
 from quantx.state.database import Database
+from quantx.state.embedded import EmbeddedPostgres
 
 CHILD = """
 import sys
@@ -131,6 +132,27 @@ def test_a_server_that_was_killed_is_started_again(folder: Path) -> None:
     second = Database(str(folder))
     assert [row["reason"] for row in second.rows("quotas.closed")] == ["blocked"]
     second.close()
+
+
+def test_a_server_that_was_away_for_long_is_found_again_soon(folder: Path) -> None:
+    keeper = EmbeddedPostgres(folder)
+    url = keeper.start()
+    database = Database(url)  # as on another machine, where nobody can start it
+    assert database.rows("quotas.closed") == []
+    (server,) = servers(folder)
+    process = psutil.Process(server)
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    for _ in range(4):  # each waits for a connection for some seconds
+        with pytest.raises(StateError):
+            database.rows("quotas.closed")
+    again = EmbeddedPostgres(folder)
+    keeper._presence.close()
+    keeper._forget()
+    assert again.start() == url
+    assert database.rows("quotas.closed") == []
+    database.close()
+    again.stop_if_unused()
 
 
 def test_many_threads_may_open_the_same_new_folder(new_folder: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -1110,6 +1110,14 @@ class TestUniverses:
                 "newest": day(5),
             }
         ]
+
+    def test_a_member_is_as_fresh_as_the_newest_of_its_sources(self, kit: Kit) -> None:
+        self.put(kit)
+        kit.cover((2, 5), last=5)
+        again = facts((2, 9), last=9)
+        kit.curate(facts=[replace(again, series=replace(again.series, source="another"))])
+        (row,) = kit.state.universes.freshness()
+        assert (row["members"], row["with_data"], row["oldest"], row["newest"]) == (2, 1, day(9), day(9))
 
 
 class TestTheWhole:

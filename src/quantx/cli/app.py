@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from quantx import __version__
-from quantx.cli import data, findings, setup, show
+from quantx.cli import compact, data, findings, setup, show
 from quantx.cli.output import err, out
 from quantx.errors import ProviderError, QuantxError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (setup, data, show, findings):
+for module in (setup, data, show, findings, compact):
     module.register(app)
 
 FAILURES, USAGE = 1, 2

@@ -39,7 +39,7 @@ Timeframe = Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")
 EnqueueOnly = Annotated[bool, typer.Option("--enqueue-only", help="Plan and enqueue; leave the work to `quantx work`.")]
 
 
-_OPENING = 30.0  # seconds that a worker without a time budget waits for the state and the lake
+_OPENING = 60.0  # seconds that a worker without a time budget waits for the state and the lake, as in the middle
 
 
 def register(app: typer.Typer) -> None:
@@ -88,11 +88,14 @@ def backfill(
 
     Example: quantx backfill --start 2000-01-01 --end 2016-12-31 --symbols AAPL,MSFT
     """
-    first, last = parse_day(start, "--start"), parse_day(end, "--end") if end else date.today()  # noqa: DTZ011 — local day
-    if first > last:
-        raise ConfigError(f"--start {first} lies after --end {last}")
+    first, given = parse_day(start, "--start"), parse_day(end, "--end") if end else None
     scope = _scope(universe, phase, symbols, required=True)
+    if given is not None:
+        _check_order(first, given)  # before anything is opened
     with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+        # UTC's day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
+        last = given or platform.clock.now().date()
+        _check_order(first, last)
         plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe, again=again)
         return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
 
@@ -163,6 +166,11 @@ def curate(use_local: UseLocal = False) -> int:
         report_ended_runs(platform)
     out.print(f"curated {rows:,} new or changed rows")
     return 0
+
+
+def _check_order(first: date, last: date) -> None:
+    if first > last:
+        raise ConfigError(f"--start {first} lies after --end {last}")
 
 
 def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> Scope:

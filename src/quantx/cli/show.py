@@ -166,11 +166,15 @@ def query(
         str | None, typer.Option(help="What was believed then: a date, or an instant as in 2024-01-31T15:30:00Z.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
+    timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minutes.")] = "1d",
+    extended: Annotated[
+        bool, typer.Option("--extended", help="Minutes before and after the regular session, too.")
+    ] = False,
     format: Annotated[str, typer.Option(help="table, csv or parquet.")] = "table",  # noqa: A002 — the option's name
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     use_local: UseLocal = False,
 ) -> int:
-    """Read daily bars from the lake; no database is needed.
+    """Read bars from the lake; no database is needed.
 
     Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total --format csv -o bars.csv
     """
@@ -184,7 +188,7 @@ def query(
         raise ConfigError("--format parquet needs a file: -o bars.parquet")
     lake = Lake(open_location(settings.lake_url, settings, create=False), order_of(settings.sources))
     names = split_symbols(symbols)
-    bars = lake.bars(names, start, end, adjust=how, as_of=as_of, source=source)
+    bars = lake.bars(names, start, end, timeframe=timeframe, adjust=how, as_of=as_of, source=source, extended=extended)
     if bars.is_empty():
         err.print(f"no bars of {', '.join(names)} there; `quantx show-manifest` shows what the lake holds")
     _write(bars, format, output)

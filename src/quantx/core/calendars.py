@@ -23,6 +23,9 @@ class Calendar:
     days: tuple[date, ...]
     opens: tuple[datetime, ...]
     closes: tuple[datetime, ...]
+    # Lunch, session by session: None where it is not interrupted; empty where the exchange has no lunch break at all.
+    break_starts: tuple[datetime | None, ...] = ()
+    break_ends: tuple[datetime | None, ...] = ()
 
     def sessions(self, start: date, end: date) -> tuple[date, ...]:
         """Return the sessions from `start` to `end`, both inclusive."""
@@ -74,4 +77,10 @@ def calendar(code: str) -> Calendar:
         tuple(t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist())
         for name in ("open", "close")
     )
-    return Calendar(code, tuple(schedule.index.to_numpy("datetime64[D]").tolist()), opens, closes)
+    breaks = [
+        tuple(t and t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist())
+        for name in ("break_start", "break_end")
+    ]
+    if not any(breaks[0]):
+        breaks = [(), ()]
+    return Calendar(code, tuple(schedule.index.to_numpy("datetime64[D]").tolist()), opens, closes, *breaks)

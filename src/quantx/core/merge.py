@@ -32,6 +32,8 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
     The law: merging the same rows again changes nothing.
     """
     columns = list(table.schema)
+    if stored.is_empty():
+        return Merge(incoming.select(columns), table.empty(), table.revisions.empty(), same=0)
     joined = incoming.join(
         stored.select(columns).rename({c: c + _STORED for c in columns if c not in table.key}),
         on=list(table.key),

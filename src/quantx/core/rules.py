@@ -5,6 +5,7 @@ Each rule is a vectorised expression; its name is the id that quarantine shows a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dataframely as dy
@@ -30,17 +31,14 @@ RULES = {
 }
 
 
-class DailyBarRules(dy.Schema):
-    """Row rules of daily bars. `in_calendar`, `in_past` and `last_of_session` are facts found by the caller."""
+class PriceRules(dy.Schema):
+    """Row rules of the prices and the volume of any bar."""
 
     open = dy.Float64(nullable=True)
     high = dy.Float64(nullable=True)
     low = dy.Float64(nullable=True)
     close = dy.Float64(nullable=True)
     volume = dy.Float64(nullable=True)
-    in_calendar = dy.Bool()
-    in_past = dy.Bool()
-    last_of_session = dy.Bool()
     row = dy.UInt32()
 
     @dy.rule()
@@ -65,6 +63,14 @@ class DailyBarRules(dy.Schema):
     def volume_valid(cls) -> pl.Expr:
         return pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME, closed="left").fill_null(False)
 
+
+class DailyBarRules(PriceRules):
+    """Row rules of daily bars. `in_calendar`, `in_past` and `last_of_session` are facts found by the caller."""
+
+    in_calendar = dy.Bool()
+    in_past = dy.Bool()
+    last_of_session = dy.Bool()
+
     @dy.rule()
     def session_of_calendar(cls) -> pl.Expr:
         return pl.col("in_calendar")
@@ -88,19 +94,25 @@ class Checked:
 
 def check_daily_bars(bars: pl.DataFrame) -> Checked:
     """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
-    facts = bars.select(*PRICES, "volume", "in_calendar", "in_past", "last_of_session").with_row_index("row")
-    failure = DailyBarRules.filter(facts.select(*DailyBarRules.columns())).failure
+    return split_by_rules(bars, DailyBarRules, [r for r in RULES if r != "payload_readable"])
+
+
+def split_by_rules(bars: pl.DataFrame, schema: type[PriceRules], rules: Sequence[str]) -> Checked:
+    """Split `bars` by the rules of `schema`, which are named in the order of `rules`."""
+    numbered = bars.select([c for c in schema.columns() if c != "row"]).with_row_index("row")
+    failure = schema.filter(numbered.select(*schema.columns())).failure
     if not len(failure):
         return Checked(bars, bars.clear().with_columns(pl.lit("").alias("rules")))
-    rules = [r for r in RULES if r != "payload_readable"]
     broken = failure.details().select(
         "row",
         pl.concat_str(
             [pl.when(pl.col(r) == "invalid").then(pl.lit(r)) for r in rules], separator=",", ignore_nulls=True
         ).alias("rules"),
     )
-    numbered = bars.with_row_index("__row")
+    places = broken["row"]
+    accepted = pl.Series(values=[True], dtype=pl.Boolean).new_from_index(0, bars.height).scatter(places, False)
+    order = places.arg_sort()
     return Checked(
-        numbered.join(broken, left_on="__row", right_on="row", how="anti", maintain_order="left").drop("__row"),
-        numbered.join(broken, left_on="__row", right_on="row", how="inner", maintain_order="left").drop("__row"),
+        bars.filter(accepted),
+        bars[places.gather(order)].with_columns(broken["rules"].gather(order)),
     )

@@ -22,9 +22,12 @@ PRICE_TOLERANCE = 1e-6
 MEANINGS = {
     "source": "the vendor",
     "year": "year of the date; a folder, so that readers skip files",
+    "month": "year and month of the date, as in 202410; a folder, so that readers skip files",
     "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T",
     "date": "session of the exchange; in quarantine null where a whole payload was rejected",
-    "open": "first price of the session, as traded, in `currency`",
+    "time": "start of the minute (UTC)",
+    "regular": "whether the minute lies in the regular session; false before it and after it",
+    "open": "first price of the session (of the minute), as traded, in `currency`",
     "high": "highest price, as traded",
     "low": "lowest price, as traded",
     "close": "last price, as traded",
@@ -61,6 +64,7 @@ class Table:
     sort: tuple[str, ...]  # order of the rows within a file
     values: tuple[str, ...] = ()  # a difference in one of these is a revision
     relative_tolerance: Mapping[str, float] = field(default_factory=dict)
+    rows_per_file: int | None = None  # about; more rows of one partition become several files, apart by symbol
     null_is_unknown: bool = True  # a null in an incoming row says nothing; where false, it is a value like others
 
     @property
@@ -69,7 +73,7 @@ class Table:
         return Table(
             f"{self.name}_revisions",
             {**self.schema, "known_to": INSTANT},
-            tuple(p for p in self.partitions if p != "year"),
+            tuple(p for p in self.partitions if p not in ("year", "month")),
             (*self.key, "known_from"),
             self.sort,
         )
@@ -112,6 +116,32 @@ BARS_1D_ADJUSTED = Table(
     sort=BARS_1D.sort,
     values=BARS_1D.values,
     relative_tolerance=BARS_1D.relative_tolerance,
+)
+
+BARS_1M = Table(
+    "bars_1m",
+    {
+        "source": pl.String,
+        "month": pl.Int32,
+        "symbol": pl.String,
+        "date": pl.Date,
+        "time": INSTANT,
+        "open": pl.Float64,
+        "high": pl.Float64,
+        "low": pl.Float64,
+        "close": pl.Float64,
+        "volume": pl.Int64,
+        "regular": pl.Boolean,
+        "currency": pl.String,
+        "raw": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=("source", "month"),
+    key=("source", "symbol", "time"),
+    sort=("symbol", "time"),
+    values=("open", "high", "low", "close", "volume", "currency"),
+    relative_tolerance=dict.fromkeys(("open", "high", "low", "close", "volume"), PRICE_TOLERANCE),
+    rows_per_file=1_000_000,  # a session of 2,500 symbols, or a month of 120: what a correction reads and writes at most
 )
 
 ACTIONS = Table(
@@ -178,6 +208,8 @@ TABLES = {
         BARS_1D.revisions,
         BARS_1D_ADJUSTED,
         BARS_1D_ADJUSTED.revisions,
+        BARS_1M,
+        BARS_1M.revisions,
         ACTIONS,
         ACTIONS.revisions,
         QUARANTINE,

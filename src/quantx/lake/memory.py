@@ -90,6 +90,14 @@ class MemoryTable:
         """Do nothing: there are no files."""
         return 0
 
+    def untidy_months(self, closed_through: int, most_files: int) -> list[int]:
+        """Return none: there are no files."""
+        return []
+
+    def compact(self, context: CommitContext, month: int, closed_through: int, most_files: int) -> int:
+        """Do nothing: there are no files."""
+        return 0
+
     def _merged(self, rows: pl.DataFrame, new: pl.DataFrame, changed: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
         key = list(self.table.key)
         for touched in (changed, gone):

@@ -76,3 +76,14 @@ class CuratedTable(Protocol):
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Make few files of many; the rows stay the same. Return how many partitions were rewritten."""
         ...
+
+    def untidy_months(self, closed_through: int, most_files: int) -> list[int]:
+        """Return the months (as in 202410) of a table with a folder per month that `compact` would rewrite."""
+        ...
+
+    def compact(self, context: CommitContext, month: int, closed_through: int, most_files: int) -> int:
+        """Put a month's files in order: by symbol if it is not after `closed_through`, else the files of each session.
+
+        The rows stay the same. Return how many files were replaced; with `most_files` above one, what has few is left.
+        """
+        ...

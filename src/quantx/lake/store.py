@@ -95,6 +95,13 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
+    def get_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes of an object from `start` up to, without, `end`; raises as `get`."""
+        try:
+            return bytes(obstore.get_range(self.store, path, start=start, end=end))
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("read", path, error) from error
+
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return what to raise: of one lost object it is another class than of all that can't be reached."""
         what = f"cannot {verb} {self.url}/{path}"

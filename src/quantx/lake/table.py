@@ -18,6 +18,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from quantx.core.tables import Table
 from quantx.errors import DamagedObject, LakeError
+from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.files import TableFiles
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
@@ -176,13 +177,52 @@ class LakeTable:
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:
             self._try_commit(delta, actions, context, last=True, once=False)
-            try:
-                delta.update_incremental()
-                delta.vacuum(dry_run=False)
-            except (DeltaError, OSError) as error:
-                raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
+            self._delete_old(delta)
         self._checkpoint(delta)
         return folded
+
+    def untidy_months(self, closed_through: int, most_files: int) -> list[int]:
+        """Return the months (as in 202410) that `compact` would rewrite, the oldest first."""
+        delta = self.refresh()
+        if delta is None:
+            return []
+        found = plan_compaction(self._files(delta), self.table, closed_through, most_files)
+        return sorted({work.month for work in found})
+
+    def compact(self, context: CommitContext, month: int, closed_through: int, most_files: int) -> int:
+        """Put the files of a month in order, by symbol or by session; return how many were replaced.
+
+        The rows stay the same. Files are written first, then one log entry per partition, so that a kill leaves the month
+        as it was. Raises LakeError where somebody else replaces the same files.
+        """
+        delta, replaced = self.refresh(), 0
+        if delta is None:
+            return 0
+        months = MonthFiles(self._location, self._path, self.table)
+        for work in plan_compaction(self._files(delta), self.table, closed_through, most_files):
+            if work.month != month:
+                continue
+            actions: list[AddAction | RemoveAction] = []
+            for group in work.groups:
+                for rows in months.stretches(group):
+                    actions += self._parts.write_pieces(work.partition, rows)
+                    del rows  # before the next ones are read
+            actions += [self._parts.remove(row) for row in work.files]
+            self._try_commit(delta, actions, context, last=True, once=False)
+            replaced += len(work.files)
+            delta = self.refresh() or delta
+        if replaced:
+            self._delete_old(delta)
+        self._checkpoint(delta)
+        return replaced
+
+    def _delete_old(self, delta: DeltaTable) -> None:
+        """Delete the files that were replaced longer ago than the table's retention."""
+        try:
+            delta.update_incremental()
+            delta.vacuum(dry_run=False)
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
 
     def _checkpoint(self, delta: DeltaTable) -> None:
         """Write a checkpoint where the log has grown long since the last one: a handle that is opened reads less."""
@@ -265,7 +305,7 @@ class LakeTable:
         actions: list[AddAction | RemoveAction] = []
         key = list(self.table.key)
         touched = pl.concat([changed, gone])
-        bounded = [c for c in ("symbol", "date", "ex_date") if c in key]
+        bounded = [c for c in ("symbol", "date", "time", "ex_date") if c in key]
         for row in self._files(delta).iter_rows(named=True):
             inside = pl.lit(True)
             for p in self.table.partitions:

@@ -49,7 +49,8 @@ def grouped(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -> li
         alike[series.source, series.dataset, series.timeframe, task.window].append(task)
     groups = []
     for similar in alike.values():
-        width = providers[similar[0].series.source].capabilities.symbols_at_once(similar[0].series.timeframe)
+        series, provider = similar[0].series, providers.get(similar[0].series.source)
+        width = provider.capabilities.symbols_at_once(series.timeframe) if provider else 1
         for start in range(0, len(similar), width):
             some = tuple(similar[start : start + width])
             groups.append(_group(some))
@@ -90,7 +91,7 @@ class Answer:
             pages = self._pages.pop(symbol, None) or [page.payload]  # that it has nothing is said by this page
             self._end(symbol, pages=tuple(pages))
 
-    def fail(self, error: ProviderError, symbols: frozenset[str]) -> None:
+    def fail(self, error: ProviderError, symbols: frozenset[str] = frozenset()) -> None:
         """Give the tasks of these symbols (or all that are open) an error for the request that brought none."""
         self._unpaid += 1
         for symbol in sorted(symbols & self._open.keys() or self._open.keys()):

@@ -17,25 +17,25 @@ import structlog
 from quantx.core.merge import Merge, merge
 from quantx.core.model import Series
 from quantx.core.prices import PRICES
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, QUARANTINE, Table
-from quantx.errors import DamagedObject, LakeError
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.errors import DamagedObject
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
+from quantx.pipeline.compaction import compact_minutes, fold_tables
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform, confirm_lake
 from quantx.pipeline.references import with_references
+from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 
 log = structlog.get_logger()
 
 # What replies become rows of; replaced rows are kept in the revisions of each.
-_CURATED = (BARS_1D, BARS_1D_ADJUSTED, ACTIONS)
+_CURATED = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M, ACTIONS)
 # Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update. As many
 # bytes are worth a round while there is still something to fetch.
 _ROUND_BYTES = 18_000_000
 _ROUND_REPLIES = 1500
-_MOST_FILES = 24  # per partition, before they are folded into one
-_TAIL_SESSIONS = 10
 _HOT_DAYS = 45
 
 
@@ -58,7 +58,8 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
                 break
             mine.confirm()
         if everything and not stopping():
-            _fold(platform)
+            fold_tables(platform)
+            compact_minutes(platform, stopping=stopping)
     return rows
 
 
@@ -127,10 +128,11 @@ def _normalize(platform: Platform, read: Sequence[Landed]) -> list[tuple[list[La
     alike: dict[tuple[str, str, str], list[Landed]] = defaultdict(list)
     for item in read:
         alike[item.source, item.dataset, item.timeframe].append(item)
-    return [
-        (items, platform.normalize(source, items, platform.providers[source]))
-        for (source, _, _), items in alike.items()
-    ]
+    parts = []
+    for (source, _, _), items in alike.items():
+        provider = platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
+        parts.append((items, platform.normalize(source, items, provider)))
+    return parts
 
 
 def _commit(platform: Platform, table: Table, context: CommitContext, merged: Merge) -> bool:
@@ -221,17 +223,23 @@ def _first_try(platform: Platform, table: Table, parts: Sequence[pl.DataFrame], 
 def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     """Read the rows of a table that `incoming` may be about: each symbol between its first and its last day.
 
-    Symbols of the same years are read together, so that one with old bars does not open the whole table.
+    Symbols of the same years (of minutes: months) are read together, so that one with old bars does not open the whole
+    table.
     """
-    day = "date" if "date" in stored.table.schema else "ex_date"
+    schema = stored.table.schema
+    day = "date" if "date" in schema else "ex_date"
     spans = incoming.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
-    years = [pl.col("first").dt.year().alias("first_year"), pl.col("last").dt.year().alias("last_year")]
-    found = [pl.DataFrame(schema=dict(stored.table.schema))]
-    for (first_year, last_year), group in spans.group_by(years):
+    stretch = [
+        pl.col(c).dt.year() * 100 + (pl.col(c).dt.month() if "month" in schema else 0) for c in ("first", "last")
+    ]
+    found = [pl.DataFrame(schema=dict(schema))]
+    for (first, last), group in spans.group_by(stretch[0].alias("from"), stretch[1].alias("to")):
         wanted = pl.col("symbol").is_in(group["symbol"].to_list())
         wanted &= pl.col(day).is_between(group["first"].min(), group["last"].max())
-        if "year" in stored.table.schema:
-            wanted &= pl.col("year").is_between(pl.lit(first_year), pl.lit(last_year))
+        if "year" in schema:
+            wanted &= pl.col("year").is_between(pl.lit(first // 100), pl.lit(last // 100))
+        if "month" in schema:
+            wanted &= pl.col("month").is_between(pl.lit(first), pl.lit(last))
         found.append(stored.read(wanted))
     return pl.concat(found)
 
@@ -298,19 +306,3 @@ def _hot_bars(bars: Merge) -> str:
     rows, newest = pl.concat([bars.new, bars.changed]), pl.col("date").max().over("source", "symbol")
     recent = rows.filter(pl.col("date") > newest - timedelta(days=_HOT_DAYS))
     return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
-
-
-def _fold(platform: Platform) -> None:
-    """Keep the number of files small; where somebody else changes a table meanwhile, the next round does it."""
-    for table in (*_CURATED, *(table.revisions for table in _CURATED), QUARANTINE):
-        try:
-            folded = platform.tables[table.name].fold(
-                CommitContext(0),
-                _MOST_FILES,
-                tail=_TAIL_SESSIONS if table in _CURATED and "date" in table.schema else 0,
-            )
-        except LakeError as error:
-            log.warning("table.not_folded", table=table.name, error=str(error))
-            continue
-        if folded:
-            log.info("table.folded", table=table.name, partitions=folded)

@@ -168,8 +168,8 @@ def _put_back(
         outcomes = [o for o in outcomes if not o.task.fallback]
         if not outcomes:
             return
-    if not at_once and delay == 0:  # open, but others have the next turns
-        delay = platform.settings.lease_seconds * random.uniform(0.3, 0.7)
+    if not at_once and delay == 0:  # open again; or open, but others have the next turns
+        delay = _BACKOFF * random.uniform(1, 1.5) if why else platform.settings.lease_seconds * random.uniform(0.3, 0.7)
     tasks, requests = [o.task for o in outcomes], sum(o.requests for o in outcomes) if why is not None else 0
     held = leases.let_go(tasks)
     patience.insist(lambda: platform.state.tasks.release(tasks, delay, why, requests=requests))

@@ -97,10 +97,15 @@ class Turns:
         self._slots: deque[tuple[datetime, float]] = deque()  # with the doubt that was reserved for
         self._known_at = -math.inf
         self._answer = 0.0  # seconds that the state's last answer took
-        self.closed = False  # the vendor has refused, or has no turns soon
+        self._telling = 0  # threads that are telling the fleet of a refusal
+        self.refusals = 0
+        self.closed = False  # the vendor is left alone for long, or has no turns soon
 
     def take(self, patience: Patience) -> bool:
-        """Wait for a turn; False where the vendor has none soon or is closed, or the worker is to stop."""
+        """Wait for a turn; False where the vendor has none soon, or the worker is to stop.
+
+        A vendor that is left alone for a short time has turns after that.
+        """
         for _ in range(_LATE_TURNS):
             slot = self._next_slot(patience)
             if slot is None:
@@ -114,13 +119,13 @@ class Turns:
                 now = self._runtime.monotonic()
                 if now > latest:
                     log.info("turn.late", source=self._source, seconds=round(now - start, 3))
-                    with self._lock:  # others have the slots around now: take another one
-                        self._unreserved += 1
                     break
                 if now <= self._known_at + _FRESH:
                     return not self.closed
             if self.closed:
                 return False
+            with self._lock:  # others have the slots around now: take another one
+                self._unreserved += 1
         return False
 
     def _look_ahead(self) -> float:
@@ -133,9 +138,17 @@ class Turns:
             self._unreserved += 1
         return not self.closed
 
-    def close(self) -> None:
-        """Give no more turns: the vendor has refused a request."""
-        self.closed = True
+    def refuse(self, tell: Callable[[], None]) -> None:
+        """Tell the fleet that the vendor has refused a request; until all know, no turn begins."""
+        with self._lock:
+            self._telling += 1
+            self.refusals += 1
+        try:
+            tell()
+        finally:
+            with self._lock:
+                self._telling -= 1
+                self._known_at = -math.inf
 
     def _translated(self, slot: datetime, doubt: float) -> tuple[float, float]:
         """Return when a slot certainly has begun, and until when it may be used."""
@@ -144,14 +157,16 @@ class Turns:
 
     def _next_slot(self, patience: Patience) -> tuple[datetime, float] | None:
         while not self.closed:
+            count = 0
             with self._lock:
-                if self._slots:
-                    return self._slots.popleft()
-                count = min(self._unreserved, self._at_once)
-                self._unreserved -= count
+                if not self._telling:
+                    if self._slots:
+                        return self._slots.popleft()
+                    count = min(self._unreserved, self._at_once)
+                    self._unreserved -= count
             if count:
                 self._reserve(count, patience)
-            elif self._runtime.wait(0.005):  # another thread is reserving for this one
+            elif self._runtime.wait(0.005):  # another thread is reserving for this one, or telling
                 return None
         return None
 
@@ -177,12 +192,20 @@ class Turns:
         return slots
 
     def _is_open(self) -> bool:
+        """Tell whether the vendor may be asked soon; where it is left alone for long, give no more turns."""
         now = self._runtime.monotonic()
         if not self.closed and now + self._look_ahead() > self._known_at + _FRESH:
+            refusals = self.refusals
             try:
-                self.closed = self._quotas.closed_for(self._source) > 0 or self.closed
+                left_alone = self._quotas.closed_for(self._source)
             except StateError:
                 self.closed = True  # nobody knows: the task goes back, and comes when the state does
-            self._known_at = now
+                return False
             self._answer = self._runtime.monotonic() - now
-        return not self.closed
+            if left_alone > self._longest:
+                self.closed = True
+            with self._lock:
+                if left_alone > 0 or self._telling or refusals != self.refusals:
+                    return False
+                self._known_at = now
+        return not (self.closed or self._telling)

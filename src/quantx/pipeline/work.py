@@ -180,6 +180,8 @@ class Worker:
         with contextlib.suppress(StateError):  # known from before, or the reservation will tell
             self._time.ask(platform.state.now, self.runtime)
         for source, count in Counter(group.source for group in groups).items():
+            if source not in platform.providers:
+                continue
             platform.providers[source].prepare()  # a first request that is late would fall into another's turn
             turns[source] = Turns(
                 platform.state.quotas,
@@ -195,27 +197,31 @@ class Worker:
         def store(outcomes: Sequence[Outcome]) -> None:
             settle(platform, outcomes, leases, self.progress, self._patience, stopping=self.runtime.stopping)
 
-        calls = [partial(self._fetch, group, turns[group.source], store) for group in groups]
+        calls = [partial(self._fetch, group, turns.get(group.source), store) for group in groups]
         fetched = self.runtime.together(calls, at_once, _FETCH_GRACE)
         outcomes = [
             [Outcome(task) for task in g.tasks] if got is None else got for g, got in zip(groups, fetched, strict=True)
         ]
         store([outcome for some in outcomes for outcome in some])
 
-    def _fetch(self, group: Group, turns: Turns, store: Callable[[Sequence[Outcome]], None]) -> list[Outcome]:
+    def _fetch(self, group: Group, turns: Turns | None, store: Callable[[Sequence[Outcome]], None]) -> list[Outcome]:
         """Ask page by page; what is complete is stored where memory says so, the rest is returned."""
         answer, pages, first = Answer(group), self._pages(group), True
+        if turns is None:  # planned by a newer program, or by one with other settings
+            known = ", ".join(self.platform.providers)
+            answer.fail(ProviderError(f"this worker has no source {group.source!r}; it has {known}"))
+            return answer.done
         while answer.left:
             try:
                 if not (first or turns.another()) or not turns.take(self._patience):
                     break
             except StateError:
                 break
-            first = False
+            first, refusals = False, turns.refusals
             self.progress.requests += 1
             try:
                 answer.add(next(pages))
-                if not turns.closed:  # else it was asked before the refusal
+                if turns.refusals == refusals:  # else it was asked before the refusal
                     self._note_answer(group.source)
             except ProviderError as error:
                 self._note_refusal(group.source, error, turns)
@@ -241,9 +247,8 @@ class Worker:
 
     def _note_refusal(self, source: str, error: ProviderError, turns: Turns) -> None:
         if isinstance(error, RateLimited):
-            turns.close()
             self._refused_by.add(source)
-            close_vendor(self.platform, source, error)
+            turns.refuse(partial(close_vendor, self.platform, source, error))
 
     def _note_answer(self, source: str) -> None:
         """After a refusal: tell the fleet that the vendor answers again."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from quantx.core.model import Clock, Quota
+from quantx.errors import ConfigError
 from quantx.providers import alphavantage, fmp, stooq
 from quantx.providers.alpaca import Alpaca, MarketData
 from quantx.providers.http import HttpSession
@@ -92,6 +93,13 @@ def open_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
     """
     found = {source: vendor for source, vendor in VENDORS.items() if not vendor.missing_keys(settings)}
     return {source: vendor.open(settings, clock) for source, vendor in found.items()}
+
+
+def vendor_to_read(source: str, settings: Settings, clock: Clock) -> Provider:
+    """Return a vendor whose stored replies are to be read, for which no key is needed; ConfigError for unknown ones."""
+    if source not in VENDORS:
+        raise ConfigError(f"replies of the source {source!r} have landed, which this program does not know; update it")
+    return VENDORS[source].open(settings, clock)
 
 
 def why_absent(source: str, settings: Settings, known: Mapping[str, Provider]) -> str:

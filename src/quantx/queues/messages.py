@@ -15,6 +15,8 @@ from quantx.errors import QueueError
 
 VERSION = 1
 _LARGEST_ID = 2**63 - 1
+_LONGEST_BODY = 64 * 1024  # what Azure takes; the queue in PostgreSQL would carry more
+_MOST_QUOTED = 200  # characters of what a message brings, in the reason why it is refused
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,20 @@ def decode(body: str) -> TaskMessage:
     ... ).symbol
     'AAPL'
     """
+    if len(body) > _LONGEST_BODY:
+        raise QueueError(f"a message has {len(body):,} characters; ours have {_LONGEST_BODY:,} at most")
     try:
         fields = json.loads(base64.b64decode(body, validate=True))
     except (ValueError, RecursionError) as error:  # binascii.Error is a ValueError
         raise QueueError(f"a message is no base64 JSON: {error}") from error
-    if not isinstance(fields, dict) or fields.pop("v", None) != VERSION:
+    version = fields.pop("v", None) if isinstance(fields, dict) else None
+    if type(version) is not int or version != VERSION:  # True and 1.0 are equal to 1
         raise QueueError(f"a message is not of version {VERSION}")
     try:
         message = TaskMessage(**fields)
     except TypeError as error:
-        raise QueueError(f"a message has other fields than a task's: {error}") from error
+        named = str(error)[:_MOST_QUOTED].encode("ascii", "backslashreplace").decode()  # names may be half a character
+        raise QueueError(f"a message has other fields than a task's: {named}") from error
     if type(message.task_id) is not int or not 0 < message.task_id <= _LARGEST_ID:
         raise QueueError("a message's task_id is no id of a task")
     texts = (message.run_id, message.source, message.symbol, message.timeframe, message.start, message.end)

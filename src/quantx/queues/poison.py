@@ -40,9 +40,14 @@ def read_record(record: str, put_at: datetime) -> Poisoned:
         fields = json.loads(base64.b64decode(record, validate=True))
         if fields["v"] != VERSION:
             raise QueueError(f"a record is not of version {VERSION}")
-        return Poisoned(str(fields["body"]), str(fields["reason"]), datetime.fromisoformat(fields["at"]))
+        return Poisoned(_text(fields["body"]), _text(fields["reason"]), datetime.fromisoformat(fields["at"]))
     except (QueueError, ValueError, TypeError, KeyError, RecursionError):  # binascii.Error is a ValueError
         return Poisoned(record, "another program put it here, without a reason", put_at)
+
+
+def _text(said: object) -> str:
+    """Return a text that can be shown: JSON may hold halves of characters, which no terminal and no file takes."""
+    return str(said).encode("utf-8", "backslashreplace").decode()
 
 
 def _packed(body: str, reason: str, at: datetime) -> bytes:

@@ -9,15 +9,17 @@ import polars as pl
 
 from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
 from quantx.core.symbols import parse_symbol
-from quantx.core.tables import ACTIONS, BARS_1D, TABLES, UNIVERSE_MEMBERS, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, TABLES, UNIVERSE_MEMBERS, Table
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.reader.moments import Day, to_date, to_instant
-from quantx.reader.preference import events_of_shown_bars, order_of, preferred
+from quantx.reader.preference import events_of_shown_bars, of_one_source, order_of, preferred
 from quantx.settings import load_settings
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
+MINUTE_COLUMNS = ("symbol", "time", *BAR_COLUMNS[1:])
+BARS = {"1d": BARS_1D, "1m": BARS_1M}
 Symbols = str | Sequence[str]
 
 
@@ -50,11 +52,16 @@ class Lake:
         source: str | None = None,
         columns: Sequence[str] | None = None,
         base: Day | None = None,
+        extended: bool = False,
     ) -> pl.DataFrame:
-        """Return daily bars, sorted by symbol and date; both ends are inclusive.
+        """Return bars, sorted by symbol and date (1m: and time); start and end are sessions, both inclusive.
 
         Columns: symbol, date (session of the exchange), open, high, low, close, volume, adj_close, source, known_from
         (UTC), or those in `columns` (also `currency`, the unit of the prices, and `raw`, the raw object's id).
+
+        `timeframe`: "1d", or "1m" for minutes. These have `time` as well, the start of the minute (UTC), and `regular`
+        may be asked for. Minutes before and after the regular session come with `extended` alone. All minutes of one
+        session are of one source.
 
         `adjust`: "none" gives prices and volume as traded, "split" applies later splits, "total" also dividends by
         Yahoo's rule. `adj_close` is the total-adjusted close in every case. `base` adjusts to that day instead of to
@@ -62,12 +69,13 @@ class Lake:
 
         Raises ConfigError for a symbol, date or name that can't be.
         """
-        if timeframe != "1d":
-            raise ConfigError(f"there are no bars of the timeframe {timeframe!r}; there is 1d")
+        table = _bars_table(timeframe)
         if adjust not in ADJUSTMENTS:
             raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-        shown = list(columns) if columns is not None else list(BAR_COLUMNS)
-        allowed = [*BAR_COLUMNS, "currency", "raw"]
+        minutes = table is BARS_1M
+        usual = MINUTE_COLUMNS if minutes else BAR_COLUMNS
+        shown = list(columns) if columns is not None else list(usual)
+        allowed = [*usual, "currency", "raw", *(["regular"] if minutes else [])]
         if len(set(shown)) < len(shown):
             raise ConfigError(f"columns names one of {', '.join(shown)} twice")
         unknown = [c for c in shown if c not in allowed]
@@ -77,15 +85,17 @@ class Lake:
         first, last = to_date(start), to_date(end)
         if first is not None and last is not None and first > last:
             raise ConfigError(f"the start {first} lies after the end {last}")
-        wanted = _where(names, source)
-        if first is not None:
-            wanted &= (pl.col("date") >= first) & (pl.col("year") >= first.year)
-        if last is not None:
-            wanted &= (pl.col("date") <= last) & (pl.col("year") <= last.year)
+        wanted = _where(names, source) & _within(table, first, last)
+        if minutes and not extended:
+            wanted &= pl.col("regular")
         moment = to_instant(as_of)
-        rows = preferred(self._believed(BARS_1D, wanted, moment), ("symbol", "date"), self._sources)
+        rows = self._believed(table, wanted, moment)
+        if minutes:
+            rows = of_one_source(rows, ("symbol", "date"), self._sources)
+        else:
+            rows = preferred(rows, ("symbol", "date"), self._sources)
         frame = adjust_bars(rows, self._actions(names, source, moment, to_date(base)), adjust)
-        return frame.sort("symbol", "date").select(shown)
+        return frame.sort(table.sort).select(shown)
 
     def panel(
         self,
@@ -95,13 +105,15 @@ class Lake:
         symbols: Symbols | None = None,
         start: Day | None = None,
         end: Day | None = None,
+        timeframe: str = "1d",
         adjust: Adjust = "none",
         as_of: Day | None = None,
         source: str | None = None,
+        extended: bool = False,
     ) -> pl.DataFrame:
         """Return one row per session and one column per symbol, filled with `field`; null where there is no bar.
 
-        The symbols are those given, or all that were members of `universe` at some time between start and end.
+        With `timeframe="1m"` it is a row per minute (`time`, UTC) in which one of them has a bar. The symbols are those given, or all that were members of `universe` at some time between start and end.
         """
         if (universe is None) == (symbols is None):
             raise ConfigError("a panel needs either a universe or symbols")
@@ -110,11 +122,20 @@ class Lake:
             if symbols is not None
             else self._members_between(str(universe), to_date(start), to_date(end))
         )
+        index = "date" if _bars_table(timeframe) is BARS_1D else "time"
         bars = self.bars(
-            names, start, end, adjust=adjust, as_of=as_of, source=source, columns=["symbol", "date", field]
+            names,
+            start,
+            end,
+            timeframe=timeframe,
+            adjust=adjust,
+            as_of=as_of,
+            source=source,
+            columns=["symbol", index, field],
+            extended=extended,
         )
-        wide = bars.pivot("symbol", index="date", values=field, sort_columns=True)
-        return wide.sort("date")
+        wide = bars.pivot("symbol", index=index, values=field, sort_columns=True)
+        return wide.sort(index)
 
     def actions(self, symbols: Symbols, *, as_of: Day | None = None, source: str | None = None) -> pl.DataFrame:
         """Return splits and dividends, sorted by symbol and ex-date.
@@ -126,11 +147,14 @@ class Lake:
         order = [c for c in ACTIONS.schema if c not in ("source", "raw", "known_from")]
         return frame.select(*order, "source", "known_from")
 
-    def revisions(self, symbols: Symbols | None = None, *, source: str | None = None) -> pl.DataFrame:
+    def revisions(
+        self, symbols: Symbols | None = None, *, timeframe: str = "1d", source: str | None = None
+    ) -> pl.DataFrame:
         """Return the bars that a vendor changed later: what was believed from `known_from` until `known_to`."""
+        table = _bars_table(timeframe)
         wanted = _where(_names(symbols) if symbols is not None else None, source)
-        frame = self._tables[BARS_1D.revisions.name].read(wanted)
-        return frame.drop("year").sort("symbol", "date", "known_from")
+        frame = self._tables[table.revisions.name].read(wanted)
+        return frame.drop(_folder(table)).sort(*table.sort, "known_from")
 
     def universe(self, name: str, on: Day | None = None) -> pl.DataFrame:
         """Return the members of a universe on a day (now, where none is given): symbol, market, name, member_from, member_to."""
@@ -189,6 +213,29 @@ def _names(symbols: object) -> list[str]:
             raise ConfigError(f"{symbol!r} is no symbol; give a text, or several in a list")
         names.append(parse_symbol(symbol))
     return list(dict.fromkeys(names))
+
+
+def _bars_table(timeframe: str) -> Table:
+    if timeframe not in BARS:
+        raise ConfigError(f"there are no bars of the timeframe {timeframe!r}; there is {', '.join(BARS)}")
+    return BARS[timeframe]
+
+
+def _folder(table: Table) -> str:
+    """Return the column that is a table's folder of a stretch of time."""
+    return "month" if "month" in table.schema else "year"
+
+
+def _within(table: Table, first: date | None, last: date | None) -> pl.Expr:
+    """Return the filter of the sessions from `first` to `last`, and of the folders in which they lie."""
+    wanted, folder = pl.lit(True), _folder(table)
+    if first is not None:
+        number = first.year if folder == "year" else first.year * 100 + first.month
+        wanted &= (pl.col("date") >= first) & (pl.col(folder) >= number)
+    if last is not None:
+        number = last.year if folder == "year" else last.year * 100 + last.month
+        wanted &= (pl.col("date") <= last) & (pl.col(folder) <= number)
+    return wanted
 
 
 def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:

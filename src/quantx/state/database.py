@@ -66,6 +66,9 @@ class Database:
             max_size=connections,
             open=True,
             timeout=_PATIENCE / 2,
+            # Left to itself the pool tries for minutes, each time after twice as long: a server that is back would
+            # stay unnoticed for as long as it was away. Who gives up soon is asked anew by the next caller.
+            reconnect_timeout=_PATIENCE / 2,
             check=ConnectionPool.check_connection,
         )
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from quantx.core.model import Series
 from quantx.state.memory.records import Records, RunRecord, sums
 from quantx.state.protocol import UNFINISHED, EndedRun, Row, RunTotals, Universe
@@ -130,12 +132,11 @@ class MemoryUniverses:
             return [self._fresh(u) for u in self._in_order() if _current(u)]
 
     def _fresh(self, universe: Universe) -> Row:
-        members = set(_current(universe))
-        marks = [
-            known.watermark
-            for series, known in self._records.series.items()
-            if _is_daily(series) and series.symbol in members and known.watermark is not None
-        ]
+        members, newest = set(_current(universe)), dict[str, date]()
+        for series, known in self._records.series.items():
+            if _is_daily(series) and series.symbol in members and known.watermark is not None:
+                newest[series.symbol] = max(known.watermark, newest.get(series.symbol, known.watermark))
+        marks = newest.values()
         return {
             "name": universe.name,
             "phase": universe.phase,

@@ -21,9 +21,12 @@ where m.member_to is null and (%(universe)s::text is null or u.name = %(universe
 select name, phase, market, source_type, members, refreshed_at from universes order by phase, name;
 
 -- name: freshness
--- How far each universe is behind: members by their last curated session.
-select u.name, u.phase, u.market, count(*) as members, count(s.watermark) as with_data, min(s.watermark) as oldest,
-    max(s.watermark) as newest
-from universes u join universe_members m on m.universe = u.name and m.member_to is null
-left join series s on s.symbol = m.symbol and s.dataset = 'bars' and s.timeframe = '1d'
+-- How far each universe is behind: members by their last curated session, from whichever source has the newest.
+select u.name, u.phase, u.market, count(*) as members, count(m.watermark) as with_data, min(m.watermark) as oldest,
+    max(m.watermark) as newest
+from universes u join (
+    select m.universe, m.symbol, max(s.watermark) as watermark from universe_members m
+    left join series s on s.symbol = m.symbol and s.dataset = 'bars' and s.timeframe = '1d'
+    where m.member_to is null group by m.universe, m.symbol
+) m on m.universe = u.name
 group by u.name order by u.phase, u.name;

@@ -1,0 +1,166 @@
+"""From a vendor's minute bars to rows fit for `bars_1m`: pure, and one pass over each column.
+
+What belongs to a series (its symbol, its window, the moment of its reply) stays in `facts` as long as it can: it is
+compared through numbers, and written beside the rows only when they are accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from quantx.core.hours import HOURS, trading_hours
+from quantx.core.minute_rules import check_minute_bars
+from quantx.core.model import SETTLED_AFTER
+from quantx.core.prices import PRICES
+from quantx.core.tables import BARS_1M, QUARANTINE
+
+_ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
+_MINUTE = timedelta(minutes=1)
+_MINUTE_US = 60_000_000
+
+
+@dataclass(frozen=True)
+class MinuteRows:
+    """Rows for the tables, and what the replies have shown of each symbol."""
+
+    bars: pl.DataFrame  # BARS_1M, in the order of the replies
+    rejected: pl.DataFrame  # QUARANTINE
+    answered: Mapping[str, tuple[date, date]]  # first and last session with a bar, accepted or rejected, by symbol
+    sessions: Mapping[str, tuple[date, date]]  # first and last session with an accepted bar, by symbol
+
+
+def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame) -> MinuteRows:
+    """Apply the rules to the bars of one source.
+
+    `bars` has the columns of VENDOR_BARS, as traded, and `series`, an index into `facts`, which has one row per series:
+    series, symbol, calendar, window_start, window_end, as_of, today, currency, raw, payload_sha256, known_from.
+
+    Left out are bars outside the series' window, minutes that were not final when the reply was made (the session
+    must have settled, and the minute be as old), and rows that say that nothing traded: no price, and no volume.
+    """
+    checked = check_minute_bars(_known(bars, facts))
+    hollow = checked.rejected["rules"].str.contains("prices_present")
+    really = checked.rejected.filter(~hollow, pl.col("in_calendar"), pl.col("in_past"))
+    accepted = _spans(checked.accepted)
+    return MinuteRows(
+        bars=_curated(checked.accepted, facts, source),
+        rejected=_rejected(checked.rejected, facts, source),
+        answered=_by_symbol(pl.concat([accepted, _spans(really)]), facts),
+        sessions=_by_symbol(accepted, facts),
+    )
+
+
+def _known(bars: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Keep the final bars of each series' window and add the facts that the rules ask for."""
+    codes = facts["calendar"].unique().sort()
+    exchange = pl.col("calendar").replace_strict(codes, pl.int_range(len(codes), eager=True), return_dtype=pl.Int64)
+    # Two replies may be about one symbol, as when a page ends in the middle of a day: a minute is the symbol's.
+    named = pl.col("symbol").rank("dense").cast(pl.Int64)
+    asked = facts.select("series", "window_start", "window_end", "as_of", exchange=exchange, name=named)
+    bars = bars.select("series", "time", "date", *PRICES, "volume").join(
+        asked, on="series", how="left", maintain_order="left"
+    )
+    bars = bars.filter(
+        pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")),
+        pl.any_horizontal(pl.col(c).is_not_null() for c in PRICES) | (pl.col("volume") != 0),
+    )
+    bars = bars.with_columns(day=_day(pl.col("exchange"))).join(
+        _hours(codes, bars["date"].unique()), on="day", how="left", maintain_order="left"
+    )
+    final = (pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")) & (
+        pl.col("time") + _MINUTE + SETTLED_AFTER <= pl.col("as_of")
+    )
+    # Far in the future, or on a day that is none: for the rules. A clock that is behind by minutes is no fault of the row.
+    far = (pl.col("time") > pl.col("as_of") + SETTLED_AFTER) | pl.col("close_time").is_null()
+    bars = bars.filter((final | far).fill_null(True)).with_columns(  # null: a row without a stamp
+        in_calendar=pl.col("close_time").is_not_null(),
+        in_past=(pl.col("time") <= pl.col("as_of")).fill_null(False),
+        aligned=(pl.col("time").to_physical() % _MINUTE_US == 0).fill_null(False),
+        in_hours=_in_hours(),
+        regular=pl.col("time").is_between(pl.col("open_time"), pl.col("close_time"), closed="left"),
+        minute=pl.col("name") * 2**32 + pl.col("time").to_physical() // _MINUTE_US,
+    )
+    return _tell_doubles(bars.drop("name", "exchange", "day", "as_of", "window_start", "window_end", *_HOURS))
+
+
+_HOURS = [c for c in HOURS if c != "date"]
+
+
+def _day(exchange: pl.Expr) -> pl.Expr:
+    return exchange * 2**32 + pl.col("date").cast(pl.Int32)
+
+
+def _hours(codes: pl.Series, dates: pl.Series) -> pl.DataFrame:
+    """Return the hours of the exchanges on these dates, by `day`."""
+    found = [pl.DataFrame(schema={"day": pl.Int64, **{c: HOURS[c] for c in _HOURS}})]
+    for number, code in enumerate(codes):
+        hours = trading_hours(code).filter(pl.col("date").is_in(dates.implode()))
+        found.append(hours.select(_day(pl.lit(number, dtype=pl.Int64)).alias("day"), *_HOURS))
+    return pl.concat(found)
+
+
+def _in_hours() -> pl.Expr:
+    """Tell whether a minute lies in its session's hours; on a day without a session that is not the question."""
+    inside = pl.col("time").is_between(pl.col("first_time"), pl.col("end_time"), closed="left")
+    at_lunch = pl.col("time").is_between(pl.col("break_start"), pl.col("break_end"), closed="left")
+    return (inside & ~at_lunch.fill_null(False)).fill_null(True)
+
+
+def _tell_doubles(bars: pl.DataFrame) -> pl.DataFrame:
+    """Make one row of a bar that is there twice, and mark the last row with prices of each minute."""
+    if (bars["minute"].diff() > 0).all():  # as vendors send them: symbol by symbol, in the order of time
+        return bars.with_columns(last_of_minute=pl.lit(True)).drop("minute")
+    # A stamp with seconds is rejected for that, and must not take the place of the minute's own row.
+    key = pl.when("aligned").then("minute").otherwise(-1 - pl.int_range(pl.len()))
+    bars = bars.with_columns(minute=key)
+    doubled = bars["minute"].is_duplicated()
+    if not doubled.any():
+        return bars.with_columns(last_of_minute=pl.lit(True)).drop("minute")
+    bars = bars.with_row_index("place")
+    twice = bars.filter(doubled).unique(["minute", *PRICES, "volume"], keep="last", maintain_order=True)
+    with_prices = pl.when(pl.col("close").is_not_null()).then("place").max().over("minute")
+    last = pl.coalesce(with_prices, pl.col("place").max().over("minute"))
+    twice = twice.with_columns(last_of_minute=pl.col("place") == last)
+    once = bars.filter(~doubled).with_columns(last_of_minute=pl.lit(True))
+    return pl.concat([once, twice]).sort("place").drop("place", "minute")
+
+
+def _spans(bars: pl.DataFrame) -> pl.DataFrame:
+    return bars.group_by("series").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+
+
+def _by_symbol(spans: pl.DataFrame, facts: pl.DataFrame) -> dict[str, tuple[date, date]]:
+    found = spans.join(facts.select("series", "symbol"), on="series")
+    found = found.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
+    return {symbol: (first, last) for symbol, first, last in found.iter_rows()}
+
+
+def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.DataFrame:
+    told = facts.select("series", "symbol", "currency", "raw", "known_from")
+    return (
+        accepted.join(told, on="series", how="left", maintain_order="left")
+        .with_columns(
+            pl.lit(source).alias("source"),
+            (pl.col("date").dt.year() * 100 + pl.col("date").dt.month()).alias("month"),
+            pl.col("volume").round().cast(pl.Int64),
+        )
+        .select(list(BARS_1M.schema))
+    )
+
+
+def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.DataFrame:
+    quoted = pl.struct("time", *(pl.col(c).round(_ROW_DECIMALS) for c in (*PRICES, "volume")))
+    told = facts.select("series", "symbol", "payload_sha256", "raw", "known_from")
+    return (
+        rejected.join(told, on="series", how="left", maintain_order="left")
+        .with_columns(
+            pl.lit(source).alias("source"),
+            pl.lit(BARS_1M.name).alias("dataset"),
+            quoted.struct.json_encode().alias("row"),
+        )
+        .select(list(QUARANTINE.schema))
+    )

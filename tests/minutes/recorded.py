@@ -1,0 +1,85 @@
+"""Recorded minute bars as a vendor's adapter would hand them over: frames of VENDOR_BARS with `series`, and their facts."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from quantx.core.symbols import venue_of
+from quantx.core.tables import INSTANT
+from quantx.providers.protocol import VENDOR_BARS
+
+NEW_YORK = ZoneInfo("America/New_York")
+FACTS: dict[str, Any] = {
+    "series": pl.Int64,
+    "symbol": pl.String,
+    "calendar": pl.String,
+    "window_start": pl.Date,
+    "window_end": pl.Date,
+    "as_of": INSTANT,
+    "today": pl.Date,
+    "currency": pl.String,
+    "raw": pl.String,
+    "payload_sha256": pl.String,
+    "known_from": INSTANT,
+}
+Bar = tuple[datetime, float | None, float | None, float | None, float | None, float | None]
+
+
+def lean(folder: Path, symbol: str, days: Iterable[str]) -> list[Bar]:
+    """LEAN's files: milliseconds since midnight in New York, prices times 10,000."""
+    bars: list[Bar] = []
+    for day in days:
+        path = folder / "minute_us_lean" / symbol.lower() / f"{day.replace('-', '')}_trade.zip"
+        midnight = datetime.fromisoformat(day).replace(tzinfo=NEW_YORK)
+        with zipfile.ZipFile(path) as archive:
+            (name,) = archive.namelist()
+            for row in csv.reader(io.TextIOWrapper(archive.open(name))):
+                at = (midnight + timedelta(milliseconds=int(row[0]))).astimezone(UTC)
+                bars.append((at, *(int(x) / 10_000 for x in row[1:5]), float(row[5])))
+    return bars
+
+
+def alpha_vantage(folder: Path, symbol: str) -> list[Bar]:
+    """Alpha Vantage's: naive stamps of New York, of a minute's end, the newest first."""
+    path = folder / "minute_us_alphavantage_2019-02" / f"{symbol}_1min.csv.gz"
+    bars: list[Bar] = []
+    for row in csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())):
+        end = datetime.fromisoformat(row["datetime"]).replace(tzinfo=NEW_YORK)
+        prices = (float(row[c]) for c in ("open", "high", "low", "close"))
+        bars.append(((end - timedelta(minutes=1)).astimezone(UTC), *prices, float(row["volume"])))
+    return bars
+
+
+def vendor_frame(symbol: str, bars: Sequence[Bar], series: int = 0) -> pl.DataFrame:
+    """Return bars as an adapter hands them over."""
+    zone = ZoneInfo(venue_of(symbol).timezone)
+    rows = [(symbol, at, at.astimezone(zone).date() if at else None, *values, None, series) for at, *values in bars]
+    return pl.DataFrame(rows, schema={**VENDOR_BARS, "series": pl.Int64}, orient="row")
+
+
+def facts_of(
+    symbol: str,
+    *,
+    start: str = "1990-01-01",
+    end: str = "2030-01-01",
+    as_of: datetime = datetime(2026, 1, 5, 12, tzinfo=UTC),
+    series: int = 0,
+    raw: str = "01RAW",
+    currency: str | None = "USD",
+) -> pl.DataFrame:
+    """Return what is known about a series."""
+    venue = venue_of(symbol)
+    today = as_of.astimezone(ZoneInfo(venue.timezone)).date()
+    window = (date.fromisoformat(start), date.fromisoformat(end))
+    row = (series, symbol, venue.calendar, *window, as_of, today, currency, raw, "5" * 64, as_of)
+    return pl.DataFrame([row], schema=FACTS, orient="row")
