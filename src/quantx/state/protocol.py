@@ -181,6 +181,27 @@ class RunTotals:
 
 
 @dataclass(frozen=True)
+class LastDaily:
+    """When the last daily run was planned that was about all of a universe; None: never."""
+
+    universe: str
+    market: str
+    planned_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RunUsage:
+    """What some runs have used, all together."""
+
+    runs: int = 0
+    tasks: int = 0
+    requests: int = 0  # to vendors
+    seconds: float = 0.0  # from the plan of each to its report
+    batches: int = 0  # raw objects
+    size: int = 0  # bytes of the replies
+
+
+@dataclass(frozen=True)
 class Universe:
     """A universe and its members: (symbol, market, name, member from, member to)."""
 
@@ -418,6 +439,18 @@ class Runs(Protocol):
 
     def recent(self, most: int) -> list[Row]:
         """Return the newest runs, for people."""
+        ...
+
+    def find(self, run_id: str) -> Row | None:
+        """Return a run as `recent` does, with what was asked and the number of its unfinished tasks."""
+        ...
+
+    def last_daily(self) -> list[LastDaily]:
+        """Return when each universe with members was last planned for: by its name, by its phase, or with all."""
+        ...
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
         ...
 
 

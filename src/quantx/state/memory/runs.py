@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from quantx.core.model import Series
 from quantx.state.memory.records import Records, RunRecord, sums
-from quantx.state.protocol import UNFINISHED, EndedRun, Row, RunTotals, Universe
+from quantx.state.protocol import UNFINISHED, EndedRun, LastDaily, Row, RunTotals, RunUsage, Universe
 
 
 class MemoryRuns:
@@ -70,6 +70,43 @@ class MemoryRuns:
         with self._records.lock:
             newest = sorted(self._records.runs.values(), key=lambda r: r.created_at, reverse=True)
             return [self._shown(run) for run in newest[:most]]
+
+    def find(self, run_id: str) -> Row | None:
+        """Return a run, with what was asked and the number of its unfinished tasks."""
+        with self._records.lock:
+            run = self._records.runs.get(run_id)
+            if run is None:
+                return None
+            unfinished = sum(task.state in UNFINISHED for task in self._records.tasks_of(run_id))
+            return self._shown(run) | {"request": dict(run.asked.request), "unfinished": unfinished}
+
+    def last_daily(self) -> list[LastDaily]:
+        """Return when each universe with members was last planned for."""
+        with self._records.lock:
+            runs = [run for run in self._records.runs.values() if run.asked.kind == "daily"]
+            universes = sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
+            return [
+                LastDaily(u.name, u.market, max((r.created_at for r in runs if _is_about(r, u)), default=None))
+                for u in universes
+                if _current(u)
+            ]
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        with self._records.lock:
+            since = self._records.clock.now() - timedelta(days=days)
+            runs = [r for r in self._records.runs.values() if r.asked.kind == kind and r.created_at > since]
+            reported = {r.asked.id: r.finished_at - r.created_at for r in runs if r.finished_at is not None}
+            tasks = {id_: task for id_, task in self._records.tasks.items() if task.run_id in reported}
+            kept = [landing for landing in self._records.landings if landing.task_id in tasks]
+            return RunUsage(
+                runs=len(reported),
+                tasks=len(tasks),
+                requests=sum(task.requests for task in tasks.values()),
+                seconds=sum(lasted.total_seconds() for lasted in reported.values()),
+                batches=len({landing.path for landing in kept}),
+                size=sum(landing.size for landing in kept),
+            )
 
     def _shown(self, run: RunRecord) -> Row:
         totals = self.totals(run.asked.id)
@@ -149,6 +186,12 @@ class MemoryUniverses:
 
     def _in_order(self) -> list[Universe]:
         return sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
+
+
+def _is_about(run: RunRecord, universe: Universe) -> bool:
+    asked = run.asked.request
+    named = (asked.get("universe", universe.name), asked.get("phase", universe.phase))
+    return "symbols" not in asked and named == (universe.name, universe.phase)
 
 
 def _current(universe: Universe) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from quantx.identity import Identity
 from quantx.state.database import Database
 from quantx.state.postgres.findings import PostgresFindings
 from quantx.state.postgres.quotas import PostgresQuotas
@@ -58,6 +59,9 @@ class PostgresState:
         self.database.close()
 
 
-def open_state(url: str) -> PostgresState:
-    """Open the state by its URL, or the embedded one in a folder; ConfigError or StateError say what is wrong."""
-    return PostgresState(Database(url))
+def open_state(url: str, identity: Identity | None = None) -> PostgresState:
+    """Open the state by its URL, or the embedded one in a folder; ConfigError or StateError say what is wrong.
+
+    An `identity` signs in instead of a password.
+    """
+    return PostgresState(Database(url, identity=identity))
