@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import os
 import re
 import resource
@@ -158,6 +159,9 @@ class Host:
 async def main(app_dir: str) -> None:
     import azure_functions_runtime as engine
 
+    logging.basicConfig(
+        stream=sys.stderr, format="%(message)s", level=logging.INFO
+    )  # as the host's worker collects lines
     loop, out = asyncio.get_running_loop(), os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the app prints is no answer
 

@@ -101,6 +101,7 @@ def test_a_sweep_notices_a_dead_timer_and_does_its_work(fleet: Fleet, host: Host
     assert sorted(task["symbol"] for task in tasks) == sorted(AMERICAN + CHINESE)
     assert depth_of(fleet) == len(tasks)
     assert re.search(r'"poisoned": 0, "event": "sweep.done"', host.said()), "alerts look for it"
+    assert "Request URL" not in host.said(), "each line costs money"
     assert not [entry for page in fleet.location.store.list("reports") for entry in page], (
         "the app writes nothing there"
     )

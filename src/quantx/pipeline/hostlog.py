@@ -22,3 +22,4 @@ def log_to_host(level: str) -> None:
         logger_factory=lambda *_: logging.getLogger(NAME),
     )
     logging.getLogger(NAME).setLevel(level)
+    logging.getLogger("azure").setLevel(logging.WARNING)  # its libraries tell of each request, and lines cost money
