@@ -89,8 +89,9 @@ param alertEmail string = ''
 @minValue(1)
 param monthlyBudget int = 15
 
-@description('The first of a month. It can\'t be changed for a budget that exists; the script hands over what it has.')
-param budgetStart string = utcNow('yyyy-MM-01')
+@description('The first of a month. It can\'t be changed for a budget that exists: hand over the output of the last deployment. Empty: this month.')
+param budgetStart string = ''
+param thisMonth string = utcNow('yyyy-MM-01')
 
 @description('Make the role that may start and stop the database. False where who deploys may not make roles and it exists (see github.bicep).')
 param makeCustomRole bool = true
@@ -105,6 +106,7 @@ var hasServer = database != 'external'
 var inWindow = database == 'window'
 var sweeps = !empty(sweepSchedule) ? sweepSchedule : inWindow ? '0 */15 6-8 * * *' : '0 */15 * * * *'
 var sweeperRuns = !empty(sweeperSchedule) ? sweeperSchedule : inWindow ? '20,50 6-8 * * *' : '20 * * * *'
+var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
 var serverName = '${prefix}-pg-${suffix}'
 var serverHost = '${serverName}.postgres.database.azure.com'
 
@@ -337,7 +339,7 @@ module budget 'modules/budget.bicep' = {
   params: {
     prefix: prefix
     amount: monthlyBudget
-    start: budgetStart
+    start: budgetSince
     actionGroupId: monitoring.outputs.actionGroupId
   }
 }
@@ -352,3 +354,4 @@ output QUEUE_URL string = 'az://${lake.outputs.queueName}'
 output KEY_VAULT_NAME string = vault.outputs.vaultName
 output DATABASE_SERVER string = hasServer ? serverName : ''
 output JOB_PREFIX string = prefix
+output BUDGET_START string = budgetSince
