@@ -21,6 +21,8 @@ Environment (all optional):
   STORAGE_ACCOUNT, ACR_NAME, FUNCTION_APP_NAME   names of their own in all of Azure; default: made up by the template
   QUANTX_DATABASE     always, window or external; default: what the .bicepparam says
   ALERT_EMAIL         who is told besides the owners
+  IMAGE_ARCHIVE, IMAGE_NAME   an image that was built elsewhere (docker save) and its name there: pushed instead of built
+  FUNCTIONS_PACKAGE   a package that was built elsewhere
   MAKE_CUSTOM_ROLE    false where who deploys may not make roles (infra/github.bicep has made it)
 TEXT
 }
@@ -70,10 +72,11 @@ show_what_would_change() {
 
 register_providers() {
     local registered provider
-    registered="$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv)"
+    registered="$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv)" || true
     for provider in Microsoft.App Microsoft.Consumption Microsoft.ContainerRegistry Microsoft.DBforPostgreSQL Microsoft.Insights \
         Microsoft.KeyVault Microsoft.ManagedIdentity Microsoft.Network Microsoft.OperationalInsights Microsoft.Storage Microsoft.Web; do
-        grep -qix "$provider" <<<"$registered" || az provider register --namespace "$provider" --wait
+        grep -qix "$provider" <<<"$registered" || az provider register --namespace "$provider" --wait ||
+            say "deploy_hybrid: $provider can't be registered by who is signed in; where it is not, an owner must do it"
     done
 }
 
@@ -92,9 +95,18 @@ deploy_templates() {  # deploy_templates [image=…]
 }
 
 build_image() {
+    local server
     if ! az acr repository show --name "$registry" --image "quantx:$tag" --output none 2>/dev/null; then
-        say "deploy_hybrid: building quantx:$tag in the registry $registry"
-        az acr build --registry "$registry" --image "quantx:$tag" --file container/Dockerfile .
+        say "deploy_hybrid: putting quantx:$tag into the registry $registry"
+        if [ -z "${IMAGE_ARCHIVE:-}" ]; then
+            az acr build --registry "$registry" --image "quantx:$tag" --file container/Dockerfile .
+            return
+        fi
+        server="$(az acr show --name "$registry" --query loginServer --output tsv)"
+        az acr login --name "$registry"
+        docker load --input "$IMAGE_ARCHIVE"
+        docker tag "$IMAGE_NAME" "$server/quantx:$tag"
+        docker push "$server/quantx:$tag"
     fi
 }
 
@@ -105,9 +117,12 @@ publish_functions() {
     if [ "$(az group show --name "$group" --query 'tags."quantx-functions"' --output tsv)" = "$app $tag" ]; then
         return
     fi
-    package="build/functions-$tag.zip"
-    mkdir -p build
-    deploy/package_functions.sh "$package"
+    package="${FUNCTIONS_PACKAGE:-}"
+    if [ -z "$package" ]; then
+        package="build/functions-$tag.zip"
+        mkdir -p build
+        deploy/package_functions.sh "$package"
+    fi
     say "deploy_hybrid: publishing $package to $app"
     # Not `deployment source config-zip`: for Python on Flex Consumption that always builds again in Azure, whatever its
     # --build-remote says (azure-cli 2.91), with another Python and without our wheel.
@@ -132,8 +147,9 @@ backfill        deploy/backfill.sh --start 2010-01-01 --phase phase_1
 TEXT
 }
 
-check_prerequisites az git python3
+check_prerequisites az git python3 ${IMAGE_ARCHIVE:+docker}
 check_names
+[ -z "${IMAGE_ARCHIVE:-}" ] || [ -n "${IMAGE_NAME:-}" ] || fail "IMAGE_ARCHIVE needs IMAGE_NAME, the image's name in it"
 location="${LOCATION:-westeurope}"
 tag="$(git rev-parse --short=12 HEAD)"
 if [ -n "$(git status --porcelain -- src azure_functions config container deploy infra requirements pyproject.toml)" ]; then

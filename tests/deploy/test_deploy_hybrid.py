@@ -156,6 +156,36 @@ def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
     assert "quantx-prod-migrate" in calls(checkout, "containerapp job start")[0]
 
 
+def test_what_was_built_elsewhere_is_taken_as_it_is(checkout: Checkout, tmp_path: Path) -> None:
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/docker.log"\n')
+    docker.chmod(0o755)
+    (tmp_path / "functions.zip").write_text("attested")
+    built = {
+        "IMAGE_ARCHIVE": "image.tar.gz",
+        "IMAGE_NAME": "quantx:abc",
+        "FUNCTIONS_PACKAGE": f"{tmp_path}/functions.zip",
+    }
+    done = checkout.run("deploy_hybrid.sh", "--apply", IMAGE_ARCHIVE="image.tar.gz")
+    assert done.returncode == 2
+    assert "IMAGE_ARCHIVE needs IMAGE_NAME" in done.stderr
+    done = checkout.run("deploy_hybrid.sh", "--apply", **built)
+    assert done.returncode == 0, done.stderr
+    assert "acr build" not in changes(checkout)
+    assert (checkout.state / "package").read_text() == "attested"
+    load, tag, push = (tmp_path / "docker.log").read_text().splitlines()
+    assert load == "load --input image.tar.gz"
+    assert tag.startswith("tag quantx:abc quantxmadeup.azurecr.io/quantx:")
+    assert push == "push " + tag.split()[2]
+
+
+def test_who_may_not_register_goes_on(checkout: Checkout) -> None:
+    checkout.let("no rights in the subscription")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert "Microsoft.App can't be registered" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "reason"),
     [
