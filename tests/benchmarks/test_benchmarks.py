@@ -81,3 +81,29 @@ def test_tasks_through_azurite_are_done_once_and_leave_no_message() -> None:
     counts = outcome_of("b5")
     assert 2 <= counts.pop("raw_objects") <= 4
     assert counts == {"tasks": 64, "done": 64, "requests": 64, "rows": 64 * 5, "messages_left": 0, "messages_alone": 64}
+
+
+def test_sessions_of_minutes_are_stored_but_for_the_broken_rows() -> None:
+    rows = 3 * 500 * 390
+    broken = 3 * -(-500 * 390 // 9999)
+    assert outcome_of("m1") == {"rows": rows, "stored": rows - broken, "rejected": broken, "files": 3}
+
+
+def test_a_session_of_minutes_costs_few_requests_and_changes_nothing_the_second_time() -> None:
+    counts = outcome_of("m2")
+    rows = 500 * 390 - -(-500 * 390 // 9999)
+    assert (counts.pop("rows"), counts.pop("same")) == (4 * rows, rows)
+    if "rows_on_azurite" not in counts:
+        pytest.skip("Azurite is not installed")
+    assert (counts.pop("rows_on_azurite"), counts.pop("same_on_azurite")) == (4 * rows, rows)
+    assert (counts["PUT rows"], counts["PUT log entry"]) == (3, 3)
+    assert "GET rows" not in counts  # a fresh session opens no file
+    assert sum(counts.values()) <= 3 * 30
+
+
+def test_a_month_is_compacted_once_and_keeps_its_rows() -> None:
+    counts = outcome_of("m3")
+    assert counts["rows"] == counts["rows_after"] == 23 * (200 * 390 - -(-200 * 390 // 9999))
+    assert counts["files_before"] == 23
+    assert 1 <= counts["files_after"] <= 3
+    assert counts["left_to_do"] == 0

@@ -30,6 +30,7 @@ ANSWERS = {
     "refused": Answer(json.dumps({"Information": QUOTED, "Error Message": QUOTED}).encode()),
     "a page": Answer(f"<html>apikey={quote(KEY, safe='')} &amp; {KEY}</html>".encode()),
     "unknown words": Answer(json.dumps({"Note": f"key {KEY}", "Error Message": f"key {KEY}"}).encode()),
+    "JSON of PHP": Answer(json.dumps({"Note": QUOTED}).replace("/", r"\/").encode()),
     "401": Answer(QUOTED.encode(), 401),
     "402": Answer(QUOTED.encode(), 402),
     "404": Answer(QUOTED.encode(), 404),
@@ -52,7 +53,14 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def assert_hidden(text: str) -> None:
-    forms = {KEY, quote(KEY, safe=""), quote(KEY), base64.b64encode(KEY.encode()).decode(), KEY[:9]}
+    forms = {
+        KEY,
+        KEY.replace("/", r"\/"),
+        quote(KEY, safe=""),
+        quote(KEY),
+        base64.b64encode(KEY.encode()).decode(),
+        KEY[:9],
+    }
     assert [form for form in forms if form in text] == []
 
 

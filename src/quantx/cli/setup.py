@@ -79,7 +79,7 @@ def sandbox(
         list[str] | None, typer.Option(help="kind=rate, as in 429=0.05 or alpaca:500=0.02; may be repeated.")
     ] = None,
     revise: Annotated[
-        list[str] | None, typer.Option(help="SYMBOL:DATE:FIELD:VALUE, as traded; may be repeated.")
+        list[str] | None, typer.Option(help="As in AAPL:2016-12-28:close:116.5, as traded; may be repeated.")
     ] = None,
     key: Annotated[
         list[str] | None, typer.Option(help="vendor=KEY: who brings another is refused; may be repeated.")

@@ -50,6 +50,14 @@ MEANINGS = {
     "name": "the source's name for the security",
     "member_from": "first day of membership; null: since before the list began",
     "member_to": "last day of membership; null: still a member",
+    "instrument": "permanent id of a security; it stays when the symbol changes",
+    "status": "listed or delisted",
+    "listed_on": "first day that is known; null: since before the record began",
+    "delisted_on": "last day of trading; null: still listed",
+    "reason": "why it ended, as the source or a person said",
+    "evidence": "where that was learnt: a file and its SHA-256, a list, a person",
+    "symbol_from": "first day on which the security carried the symbol; null: since before the record began",
+    "symbol_to": "last day on which it did; null: still",
 }
 
 
@@ -201,6 +209,44 @@ UNIVERSE_MEMBERS = Table(
     null_is_unknown=False,  # no end: still a member
 )
 
+# Securities, and the symbols that they carried: see core/identity.py.
+INSTRUMENTS = Table(
+    "instruments",
+    {
+        "instrument": pl.String,
+        "market": pl.String,
+        "name": pl.String,
+        "status": pl.String,  # listed or delisted
+        "listed_on": pl.Date,
+        "delisted_on": pl.Date,
+        "reason": pl.String,
+        "evidence": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=(),
+    key=("instrument",),
+    sort=("instrument",),
+    values=("market", "name", "status", "listed_on", "delisted_on", "reason", "evidence"),
+    null_is_unknown=False,
+)
+
+SYMBOL_HISTORY = Table(
+    "symbol_history",
+    {
+        "instrument": pl.String,
+        "symbol": pl.String,
+        "symbol_from": pl.Date,  # null: since before the record began
+        "symbol_to": pl.Date,  # null: still
+        "evidence": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=(),
+    key=("instrument", "symbol", "symbol_from"),
+    sort=("symbol", "symbol_from", "instrument"),
+    values=("symbol_to", "evidence"),
+    null_is_unknown=False,
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -215,5 +261,9 @@ TABLES = {
         QUARANTINE,
         UNIVERSE_MEMBERS,
         UNIVERSE_MEMBERS.revisions,
+        INSTRUMENTS,
+        INSTRUMENTS.revisions,
+        SYMBOL_HISTORY,
+        SYMBOL_HISTORY.revisions,
     )
 }

@@ -40,6 +40,11 @@ class Group:
         """Return the vendor."""
         return self.tasks[0].series.source
 
+    @property
+    def run_ids(self) -> set[str]:
+        """Return the runs that have the tasks."""
+        return {task.run_id for task in self.tasks}
+
 
 def grouped(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -> list[Group]:
     """Make one request of tasks that their vendor answers together, as many as it takes at once."""

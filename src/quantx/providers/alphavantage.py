@@ -58,7 +58,7 @@ REFUSALS = (
     Refusal("higher api call", RateLimited, "wants fewer requests", "as Note, RomelTorres/alpha_vantage#80, 2018-08"),
     Refusal("more sparingly", RateLimited, "wants fewer requests a second, or has given all of a day", "as Information, beancount/beanprice#124 and finance-quote/finance-quote#546, 2025-12"),
     Refusal("per second", RateLimited, "wants fewer requests a second", "as Information, quoted by clients, 2026"),
-    Refusal("requests per day", RateLimited, "says that the day's requests are used up", "as Information, quoted by clients until 2026", 3600.0),
+    Refusal("requests per day", RateLimited, "says that the day's requests are used up", "as Information, quoted by clients until 2026"),
     Refusal("premium", NotEntitled, "sells this with its premium plans: a free key gets daily bars of the newest 100 sessions", "as Information: premium endpoint (Gbox4/tstock#26, 2024-10), premium feature (clients, 2026-08)"),
     Refusal("invalid api call", UnknownSymbol, "does not know the symbol", "as Error Message, quoted by clients until 2026", of_symbol=True),
 )  # fmt: skip
@@ -165,7 +165,7 @@ def _months(window: Window) -> list[str]:
 def _open_reply(payload: Payload) -> dict[str, Any]:
     """Return the document of a reply that is about the symbol and of the kind asked for; raise what it says instead."""
     document = read_json(payload, "Alpha Vantage")
-    asked = {name: values[0] for name, values in parse_qs(urlsplit(payload.request).query).items()}
+    asked = _question(payload)
     function, wire = asked.get("function", ""), wire_symbol(payload.symbol)
     match document:
         case {"Error Message": str(said)} | {"Information": str(said)} | {"Note": str(said)}:
@@ -175,9 +175,7 @@ def _open_reply(payload: Payload) -> dict[str, Any]:
             raise MalformedPayload(f"Alpha Vantage says of {payload.symbol}: {said[:200]!a}", payload)
         case {"symbol": str(named), "data": list()} if function in _ACTIONS_OF:
             pass
-        case {"Meta Data": {"2. Symbol": str(named)}, **rest} if payload.status == 200 and any(
-            isinstance(rest.get(series), dict) for series in ({_SERIES_OF[function]} if function in _SERIES_OF else ())
-        ):
+        case {"Meta Data": {"2. Symbol": str(named)}} if isinstance(document.get(_SERIES_OF.get(function, "")), dict):
             pass
         case _:
             raise MalformedPayload(
@@ -188,6 +186,10 @@ def _open_reply(payload: Payload) -> dict[str, Any]:
         raise MalformedPayload(f"asked for {wire}, Alpha Vantage answers about {named[:40]!a}", payload)
     found: dict[str, Any] = document
     return found
+
+
+def _question(payload: Payload) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(payload.request).query).items()}
 
 
 def _plain(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,6 +223,6 @@ def _column(rows: Mapping[str, Mapping[str, Any]], name: str, called: str) -> pl
 
 def _listed_actions(listed: list[Mapping[str, Any]], payload: Payload) -> pl.DataFrame:
     """Return the rows of SPLITS or DIVIDENDS; amounts are as paid (IBM 1999-02-08: 0.22, before a split)."""
-    if "function=SPLITS" in payload.request:
+    if _question(payload)["function"] == "SPLITS":
         return action_rows(payload, "split", [(row["effective_date"], positive(row["split_factor"])) for row in listed])
     return action_rows(payload, "dividend", [(row["ex_dividend_date"], cash(row["amount"])) for row in listed])

@@ -49,7 +49,7 @@ _PRICES = ("open", "high", "low", "close", "volume")
 # First the words that say more. They come as {"Error Message": …} or as plain text, with any status.
 REFUSALS = (
     Refusal("invalid api key", NotEntitled, "does not know the key; check QUANTX_FMP_API_KEY", "HTTP 401, quoted by clients, 2026-08"),
-    Refusal("limit reach", RateLimited, "says that the requests of the plan are used up", "HTTP 429 and 200, a public note of 2026-05-05; no Retry-After", 3600.0),
+    Refusal("limit reach", RateLimited, "says that the requests of the plan are used up", "HTTP 429 and 200, a public note of 2026-05-05; no Retry-After"),
     Refusal("for 'symbol'", NotEntitled, "does not sell this symbol with the plan of the key", "HTTP 402, plain text, quoted by clients, 2026-08: what a free key gets for most symbols", of_symbol=True),
     Refusal("legacy endpoint", NotEntitled, "serves this endpoint to keys made before 2025-08-31 only", "HTTP 403, quoted by clients, 2026"),
     Refusal("premium query parameter", NotEntitled, "does not sell this with the plan of the key", "HTTP 402, quoted by clients, 2026"),

@@ -131,7 +131,8 @@ class HttpSession:
 
     def _without_keys(self, said: bytes) -> bytes:
         for key in self._secrets.values():
-            for form in (key, quote(key, safe="")) if len(key) >= _SHORTEST_KEY else ():
+            forms = (key, quote(key, safe=""), key.replace("/", r"\/"))  # as it is, in a URL, in some JSON
+            for form in forms if len(key) >= _SHORTEST_KEY else ():
                 said = said.replace(form.encode(), _STARS)
         return said
 

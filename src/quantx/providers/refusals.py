@@ -14,14 +14,14 @@ _SEARCHED = 4000  # characters; a page of HTML says it early
 class Refusal:
     """Words of a vendor and what they mean.
 
-    The error speaks in words of our own: the vendor's may quote the key.
+    The error speaks in words of our own: the vendor's may quote the key. A limit comes without a time to wait: also where a
+    day is used up no vendor tells when the next one begins, and a stray refusal must not cost an hour.
     """
 
     words: str  # in small letters; part of what the vendor says
     means: type[RateLimited] | type[NotEntitled] | type[UnknownSymbol]
     text: str  # the fact and the next step, to stand behind the vendor's name
     seen: str  # where and when the words were read
-    retry_after: float | None = None  # seconds, where the words say how long a limit lasts
     of_symbol: bool = False  # it concerns this symbol alone
 
 
@@ -33,6 +33,6 @@ def refusal_of(said: str, known: Sequence[Refusal], vendor: str, symbol: str) ->
             continue
         text = f"{vendor} {refusal.text} ({symbol})"
         if issubclass(refusal.means, RateLimited):
-            return refusal.means(text, refusal.retry_after)
+            return refusal.means(text)
         return refusal.means(text, [symbol] if refusal.of_symbol else ())
     return None

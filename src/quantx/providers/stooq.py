@@ -33,14 +33,13 @@ PATH = "/q/d/l/"
 _COLUMNS = ("date", "open", "high", "low", "close", "volume")
 # stooq.com writes the first, stooq.pl the second (files of 2023 and 2026); of what has no volume the last name is missing.
 _HEADERS = ("Date,Open,High,Low,Close,Volume", "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen")
-# How nothing is said: quoted by many clients; the second is of stooq.pl.
+# How nothing is said: the first is quoted by many clients; the second is its Polish, which nobody has recorded.
 _NO_DATA = ("No data", "Brak danych")
-_A_DAY = 3600.0  # seconds; a day's limit ends at an hour that nobody has told: it is asked again each hour
 
 # First the words that say more. All arrive with HTTP 200.
 REFUSALS = (
-    Refusal("exceeded the daily hits limit", RateLimited, "says that the day's requests are used up", "quoted by more than ten clients, until 2026", _A_DAY),
-    Refusal("przekroczony dzienny limit", RateLimited, "says (in Polish) that the day's requests are used up", "stooq.pl, quoted by clients, until 2026", _A_DAY),
+    Refusal("exceeded the daily hits limit", RateLimited, "says that the day's requests are used up", "quoted by more than ten clients, until 2026"),
+    Refusal("przekroczony dzienny limit", RateLimited, "says (in Polish) that the day's requests are used up", "stooq.pl, quoted by clients, until 2026"),
     Refusal("apikey", NotEntitled, "asks for a key; get one at stooq.com/q/d/?s=spy.us&get_apikey and set QUANTX_STOOQ_API_KEY", "pydata/pandas-datareader#1012, 2026-04"),
 )  # fmt: skip
 # A page that has the browser compute a SHA-256 and post it to /__verify (Verdenroz/finance-query#263, 2026-07).

@@ -1,0 +1,147 @@
+"""`quantx compact` and `quantx query --timeframe 1m`, and the compaction that the curator does on its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quantx.cli import main
+from quantx.core.tables import BARS_1M
+from quantx.lake.protocol import CommitContext
+from quantx.lake.store import open_location
+from quantx.lake.table import LakeTable
+from quantx.pipeline.compaction import last_closed_month, parse_month
+from quantx.state.postgres import open_state
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> LakeTable:
+    """Sessions of September and October 2024, a commit each, with a minute in the session and one after it."""
+    table = LakeTable(open_location(str(tmp_path / "lake")), BARS_1M)
+    for number, day in enumerate([date(2024, 9, 3), date(2024, 9, 4), date(2024, 10, 1), date(2024, 10, 2)], 1):
+        opening = datetime(day.year, day.month, day.day, 13, 30, tzinfo=UTC)
+        rows = [
+            {"source": "vendor", "month": day.year * 100 + day.month, "symbol": symbol, "date": day, "volume": 10}
+            | {"time": opening + timedelta(hours=hours), "regular": hours == 0, "currency": "USD", "raw": "01R"}
+            | dict.fromkeys(("open", "high", "low", "close"), float(number))
+            | {"known_from": opening + timedelta(days=1)}
+            for symbol in ("AAA", "BBB")
+            for hours in (0, 8)
+        ]
+        table.commit(CommitContext(number), pl.DataFrame(rows, schema=dict(BARS_1M.schema)))
+    return table
+
+
+@pytest.fixture
+def quantx(
+    table: LakeTable,
+    empty_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., Ran]:
+    """Runs a command in this process on the lake of `table`."""
+    monkeypatch.setenv("QUANTX_LAKE_URL", str(tmp_path / "lake"))
+    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = main(list(arguments))
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run
+
+
+def files(table: LakeTable) -> int:
+    facts = table.facts()
+    assert facts is not None
+    return int(facts["files"])
+
+
+def test_compact_puts_all_months_in_order(quantx: Callable[..., Ran], table: LakeTable) -> None:
+    before = table.read().sort(BARS_1M.key)
+    ran = quantx("compact", "--json")
+    assert ran.code == 0
+    assert json.loads(ran.out) == {"folded": {}, "months": {"2024-09": 2, "2024-10": 2}}
+    assert files(table) == 2
+    assert table.read().sort(BARS_1M.key).equals(before)
+    assert "all files are in order" in quantx("compact").out
+
+
+def test_compact_can_be_about_one_month(quantx: Callable[..., Ran], table: LakeTable) -> None:
+    ran = quantx("compact", "--timeframe", "1m", "--month", "2024-09")
+    assert (ran.code, ran.out) == (0, "minutes of 2024-09: 2 files put in order\n")
+    assert files(table) == 3
+    assert "in order" in quantx("compact", "--timeframe", "1d").out
+    assert files(table) == 3
+
+
+def test_compact_waits_for_no_curator(quantx: Callable[..., Ran], empty_database_url: str, table: LakeTable) -> None:
+    state = open_state(empty_database_url)
+    try:
+        with state.exclusive("curator") as mine:
+            assert mine is not None
+            ran = quantx("compact")
+    finally:
+        state.close()
+    assert (ran.code, "try again" in ran.err, files(table)) == (1, True, 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--month", "October"),
+        ("--month", "2024-13"),
+        ("--timeframe", "5m"),
+        ("--timeframe", "1d", "--month", "2024-10"),
+    ],
+)
+def test_what_compact_does_not_understand_is_refused(quantx: Callable[..., Ran], arguments: tuple[str, ...]) -> None:
+    ran = quantx("compact", *arguments)
+    assert (ran.code, ran.err.startswith("ConfigError:")) == (2, True)
+
+
+def test_query_reads_minutes(quantx: Callable[..., Ran]) -> None:
+    asked = ("query", "--symbols", "AAA", "--start", "2024-10-01", "--timeframe", "1m", "--format", "csv")
+    regular, every = quantx(*asked), quantx(*asked, "--extended")
+    assert regular.out.splitlines()[0].startswith("symbol,time,date,open,")
+    assert [line.split(",")[1] for line in regular.out.splitlines()[1:]] == [
+        "2024-10-01T13:30:00.000000Z",
+        "2024-10-02T13:30:00.000000Z",
+    ]
+    assert len(every.out.splitlines()) == 5
+    assert quantx("query", "--symbols", "AAA", "--timeframe", "5m").code == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "month"),
+    [
+        ("2024-10-31", 202409),
+        ("2024-11-05", 202409),
+        ("2024-11-06", 202410),
+        ("2025-01-05", 202411),
+        ("2025-01-06", 202412),
+        ("2024-03-06", 202402),
+    ],
+)
+def test_a_month_has_closed_when_vendors_are_late_no_more(now: str, month: int) -> None:
+    assert last_closed_month(datetime.fromisoformat(now).replace(hour=12, tzinfo=UTC)) == month
+
+
+def test_a_month_is_written_as_in_tables() -> None:
+    assert parse_month("2024-10") == 202410
