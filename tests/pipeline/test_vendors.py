@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -13,7 +14,7 @@ import pytest
 
 from quantx.core.model import Payload, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, plan_retry
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.runtime import Threads
 from quantx.pipeline.work import Worker
@@ -35,6 +36,7 @@ class Wide(Tape):
     rows: int = 20
     refuses: dict[int, ProviderError] = field(default_factory=dict)  # by the number of the request for bars
     strange: set[str] = field(default_factory=set)  # symbols that it does not know
+    without_events: bool = False
     requests: list[tuple[str, ...]] = field(default_factory=list)
     capabilities: ClassVar = Capabilities(
         "wide", ("1d",), ("us",), 100, "as_traded", needs_key=False, quota="10/s", datasets=("bars", "actions")
@@ -63,6 +65,8 @@ class Wide(Tape):
 
     def _events(self, request: Request) -> Iterator[Page]:
         self._ask(request)
+        if self.without_events:
+            raise TransientProviderError("no events today")
         events = [[s, str(d), *e] for s in request.symbols for d, *e in self.pays.get(s, [])]
         yield Page.whole(self._payload(request, {"actions": events}), request.symbols)
 
@@ -134,6 +138,8 @@ def test_a_batch_is_smaller_than_a_request(desk: Desk, wide: Wide) -> None:
     wide.rows = 1000
     platform = platform_of(desk, wide, chunk_size=2)
     Worker(platform).run(task_ids=backfill(platform).task_ids)
+    time.sleep(platform.settings.lease_seconds / 3)  # messages that were seen while their tasks were at work come back
+    Worker(platform).run()
     assert sorted(map(len, bars_requests(wide))) == [len(SYMBOLS)]
     assert platform.queue.depth().total == 0  # the messages of those that came along are gone, too
 
@@ -264,6 +270,40 @@ def test_events_that_come_apart_find_the_close_before_them(desk: Desk, wide: Wid
     adjusted = Lake(platform.location).bars("A", start="2024-01-08", end="2024-01-08", adjust="total")
     close = wide.shows["A"][date(2024, 1, 8)][3]
     assert adjusted["close"].to_list() == pytest.approx([close * (1 - 0.5 / close) / 2])
+
+
+def test_events_that_can_not_be_had_are_a_finding_until_they_come(desk: Desk, wide: Wide) -> None:
+    """The bars are there, and whoever adjusts them must know that an event may be missing."""
+    wide.without_events = True
+    platform = platform_of(desk, wide)
+    Worker(platform).run(task_ids=backfill(platform, "A").task_ids)
+    assert desk.rows().height == SESSIONS
+    (finding,) = platform.state.findings.listed(10, rule="events_missing")
+    assert (finding["subject"], finding["source"], finding["status"]) == ("A", "wide", "open")
+    wide.without_events = False
+    Worker(platform).run(task_ids=plan_retry(platform, None).task_ids)
+    (finding,) = platform.state.findings.listed(10, rule="events_missing")
+    assert finding["status"] == "resolved"
+
+
+def test_an_event_that_is_told_late_is_not_lost(desk: Desk, wide: Wide) -> None:
+    """Some vendors tell of a dividend when it is paid, weeks after its ex-date."""
+    platform = platform_of(desk, wide)
+    Worker(platform).run(task_ids=backfill(platform, "A").task_ids)
+    wide.pays["A"] = [(date(2024, 1, 9), "dividend", 0.5, None)]
+    desk.clock.goes_to(date(2024, 2, 9))
+    Worker(platform).run(task_ids=plan_daily(platform, Scope(("A",)), lookback=1).task_ids)
+    assert desk.rows("actions")["ex_date"].to_list() == [date(2024, 1, 9)]
+
+
+def test_a_refusal_on_a_later_page_does_not_double_the_earlier_ones(desk: Desk, wide: Wide) -> None:
+    wide.rows = 4
+    wide.refuses[3] = UnknownSymbol("H is no symbol", ["H"])
+    platform = platform_of(desk, wide)
+    Worker(platform).run(task_ids=backfill(platform).task_ids)
+    rows = desk.rows()
+    assert (rows.height, rows["symbol"].n_unique()) == ((len(SYMBOLS) - 1) * SESSIONS, len(SYMBOLS) - 1)
+    assert desk.rows("quarantine").is_empty()
 
 
 def test_events_count_from_the_vendor_whose_bar_is_shown(desk: Desk, wide: Wide) -> None:

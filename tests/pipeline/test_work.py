@@ -137,7 +137,7 @@ def test_the_update_after_three_missed_days_catches_up(desk: Any) -> None:
     desk.work(desk.backfill("AAA"))
     desk.clock.goes_to(date(2024, 1, 18))  # Monday the 15th is a holiday
     desk.work(desk.daily("AAA", lookback=0))
-    assert desk.tape.asked[-1] == ("AAA", Window(date(2024, 1, 13), date(2024, 1, 18)))
+    assert desk.tape.asked[-1] == ("AAA", Window(date(2024, 1, 16), date(2024, 1, 18)))
     assert desk.rows()["date"].to_list()[-3:] == [date(2024, 1, 16), date(2024, 1, 17), date(2024, 1, 18)]
 
 

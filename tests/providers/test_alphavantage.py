@@ -332,8 +332,9 @@ def recorded_minutes(market_data: Path, symbol: str) -> Payload:
 @pytest.mark.parametrize("symbol", ["AAPL", "SLV", "AMT", "VOO"])
 def test_the_recordings_of_2019_stamp_ends_and_become_beginnings(market_data: Path, symbol: str) -> None:
     recorded = recorded_minutes(market_data, symbol)
-    bars = OFFLINE.normalize(recorded).bars
-    assert stamps_of(recorded) == "end"
+    read = OFFLINE.normalize(recorded)
+    bars = read.bars
+    assert [(note.rule, note.severity) for note in read.notes] == [("minutes_stamped_at_end", "warn")]
     assert len(bars) == len(json.loads(recorded.body)["Time Series (1min)"])
     local = bars["time"].dt.convert_time_zone("America/New_York")
     assert local.dt.time().is_between(time(9, 30), time(15, 59)).all()
@@ -365,7 +366,7 @@ def stamps(day: str, first: str, last: str) -> list[str]:
 )
 def test_a_reply_tells_what_its_stamps_mean(series: list[str], found: str) -> None:
     kept = reply(minutes(*series), "TIME_SERIES_INTRADAY")
-    assert stamps_of(kept) == found
+    assert stamps_of(json.loads(kept.body)["Time Series (1min)"]) == found
     bars = OFFLINE.normalize(kept).bars
     first = min(series, default=None)
     shift = timedelta(minutes=1) if found == "end" else timedelta(0)

@@ -101,6 +101,7 @@ class Answer:
         self._unpaid += 1
         for symbol in sorted(symbols & self._open.keys() or self._open.keys()):
             self._end(symbol, error=error)
+        self._pages.clear()  # what is still open is asked for from the beginning
 
     def leave(self) -> None:
         """Give up what is still open: it was not asked for any more."""

@@ -26,6 +26,7 @@ from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.references import with_references
+from quantx.pipeline.settle import EVENTS_MISSING
 from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 from quantx.tracing import shared_span
@@ -116,11 +117,16 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
             again = landing.attempts + 1 < platform.settings.max_attempts
             results.append(TaskResult(landing.task_id, "pending" if again else "failed", "DamagedObject", why))
     facts = [f for items, rows in parts for f in _series_facts(items, rows)]
+    platform.state.findings.note([finding for _, rows in parts for finding in rows.findings])
+    asked = [(item, rows) for items, rows in parts if rows.table == ACTIONS.name for item in items]
+    if came := [item.symbol for item, rows in asked if item.symbol in rows.coverage]:
+        platform.state.findings.resolve(EVENTS_MISSING, came, "the events have come")
     platform.state.rounds.finish(round_id, results, facts, _hot_bars(merged[BARS_1D.name]))
+    bars = [merged[table.name] for table in _CURATED if table is not ACTIONS]
     new, changed, same = (
-        sum(m.new.height for m in merged.values()),
-        sum(m.changed.height for m in merged.values()),
-        sum(m.same for m in merged.values()),
+        sum(m.new.height for m in bars),
+        sum(m.changed.height for m in bars),
+        sum(m.same for m in bars),
     )
     log.info(
         "round.curated",

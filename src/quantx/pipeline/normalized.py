@@ -12,7 +12,7 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
-from quantx.core.model import SETTLED_AFTER, Payload, Window
+from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.rules import check_daily_bars
 from quantx.core.symbols import venue_of
@@ -60,6 +60,7 @@ class Rows:
     coverage: Mapping[str, Coverage]  # by symbol
     sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
     malformed: Mapping[int, str]  # why the reply that a task landed can't be read
+    findings: Sequence[Finding] = ()
 
 
 def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
@@ -97,7 +98,19 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
         sessions=_first_and_last(checked.accepted),
         # What was found malformed when it was fetched is evidence: the same task was asked for again.
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
+        findings=_findings(source, replies),
     )
+
+
+def _findings(source: str, replies: Sequence[_Reply]) -> list[Finding]:
+    """Return what the vendor's replies have told beside rows, once."""
+    noted = dict.fromkeys(
+        (reply.item.dataset, note) for reply in replies for page in reply.pages for note in page.notes
+    )
+    return [
+        Finding(note.rule, note.severity, note.subject, note.message, source, dataset, note.day, note.day)
+        for dataset, note in noted
+    ]
 
 
 def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Landed, str]]) -> Rows:
@@ -110,6 +123,7 @@ def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Land
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
+        findings=_findings(source, replies),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 import structlog
@@ -33,6 +33,7 @@ _SEND_AT_ONCE = 500
 _FULL = 1000  # messages in the queue
 _SENDER_PATIENCE = 30.0  # seconds after which another sender takes what this one has not sent
 _PATIENCE = 10.0  # seconds that a trigger waits for the state or the queue
+_EVENTS_BACK = timedelta(days=60)  # from the ex-date to the payment it is a month, seldom two
 _LATE_PATIENCE = 3600.0  # seconds before a backfill asks again for sessions that the vendor was late with
 
 
@@ -116,7 +117,8 @@ def _tasks(
     tasks = [NewTask(Series(source, DATASET, timeframe, symbol), sessions, tuple(others))]
     if timeframe == "1d" and "actions" in platform.providers[source].capabilities.datasets:
         also = tuple(s for s in others if "actions" in platform.providers[s].capabilities.datasets)
-        events = Window(sessions.start, max(newest, sessions.end))  # prices are adjusted for all later ones
+        # Prices are adjusted for all later ones, and some vendors tell of a dividend when it is paid.
+        events = Window(sessions.start - _EVENTS_BACK, max(newest, sessions.end))
         tasks.append(NewTask(Series(source, "actions", timeframe, symbol), events, also))
     return tasks
 

@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 from ulid import ULID
 
-from quantx.core.model import FetchTask
+from quantx.core.model import FetchTask, Finding
 from quantx.errors import (
     MalformedPayload,
     ProviderError,
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 _SHORTEST_CLOSURE, _LONGEST_CLOSURE = 1.0, 3600.0  # an absurd Retry-After is not believed beyond an hour
 # A refusal without a time to wait costs some turns first. A stray one is over then; a real block is asked less and less.
 _TURNS, _SHORTEST_REFUSAL, _LONGEST_REFUSAL = 2, 0.1, 600.0
+EVENTS_MISSING = "events_missing"  # the rule of a finding
 _BACKOFF = 0.5  # seconds; doubles with each failure, with jitter
 
 
@@ -52,7 +53,8 @@ def close_vendor(platform: Platform, source: str, error: RateLimited) -> None:
     """Have the whole fleet leave a vendor alone for as long as it asks for; of several closures the longest counts."""
     log.warning("vendor.closed", source=source, seconds=error.retry_after, reason=str(error))
     quota = platform.quotas.get(source)
-    first = 1.0 if quota is None else max(_SHORTEST_REFUSAL, _TURNS * quota.seconds / quota.count)
+    turns = 1.0 if quota is None else max(_SHORTEST_REFUSAL, _TURNS * quota.seconds / quota.count)
+    first = min(turns, _LONGEST_REFUSAL)
     try:
         if error.retry_after is None:
             platform.state.quotas.refuse(source, first, _LONGEST_REFUSAL, str(error))
@@ -210,12 +212,29 @@ def _count_failure(
             patience.insist(lambda: platform.queue.extend(held, delay))
         return False
     log.info("task.failed", symbol=task.series.symbol, error=str(error), error_class=name)
+    if task.series.dataset == "actions":
+        patience.insist(lambda: platform.state.findings.note([_events_missing(task, str(error))]))
     if final:  # recorded: the vendor has answered
         _delete(platform, held, patience)
     else:
         for message in held:
             patience.insist(partial(platform.queue.poison, message, f"{name}: {error}"))
     return True
+
+
+def _events_missing(task: FetchTask, why: str) -> Finding:
+    series, window = task.series, task.window
+    return Finding(
+        EVENTS_MISSING,
+        "error",
+        series.symbol,
+        f"{series.source} does not give the splits and dividends of {series.symbol} ({why}): its bars are there, and"
+        " adjusted prices may lack an event; `quantx tasks retry` asks again",
+        series.source,
+        series.dataset,
+        window.start,
+        window.end,
+    )
 
 
 def _is_final(error: ProviderError, task: FetchTask) -> bool:

@@ -16,7 +16,7 @@ from quantx.core.model import Payload
 from quantx.core.symbols import US
 from quantx.errors import MalformedPayload
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, VendorFrames
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Note, VendorFrames
 
 UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, pl.exceptions.PolarsError)
 
@@ -32,9 +32,9 @@ _DATES = ("ex_date", "effective_date", "process_date")
 class LeftOut:
     """An action that happened and is in no frame."""
 
-    symbol: str  # as Alpaca writes it
+    symbol: str  # as Alpaca writes it; empty where it names none
     kind: str  # Alpaca's name: stock_dividends, spin_offs, …
-    day: date  # ex-date, else the day it took effect or was processed
+    day: date | None  # ex-date, else the day it took effect or was processed
 
 
 def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
@@ -81,7 +81,8 @@ def read_actions(payload: Payload, page: ActionsPage) -> VendorFrames:
     cash = cash.group_by("symbol", "ex_date", "kind").agg(pl.col("value").sum()).filter(pl.col("value") > 0)
     actions = pl.concat([splits, cash]).with_columns(pl.lit(None, pl.String).alias("paid_in"))
     actions = actions.select(*VENDOR_ACTIONS).sort("symbol", "ex_date", "kind", "value")
-    return VendorFrames(_nothing(VENDOR_BARS), actions, US.currency)
+    notes = tuple(_note(each) for each in left_out(payload, page))
+    return VendorFrames(_nothing(VENDOR_BARS), actions, US.currency, notes)
 
 
 def left_out(payload: Payload, page: ActionsPage) -> tuple[LeftOut, ...]:
@@ -90,6 +91,18 @@ def left_out(payload: Payload, page: ActionsPage) -> tuple[LeftOut, ...]:
         return tuple(_left_out(page.lists))
     except UNREADABLE as error:
         raise _unreadable(payload, "corporate actions", error) from error
+
+
+def _note(left: LeftOut) -> Note:
+    said = left.kind.replace("_", " ").removesuffix("s")
+    return Note(
+        "action_not_applied",
+        "warn",
+        left.symbol or "alpaca",
+        f"Alpaca tells of a {said} of {left.symbol or 'nobody'} on {left.day or 'no day'}, which is neither a split nor a cash dividend: adjusted"
+        " prices do not know of it; compare them with another vendor's around that day",
+        left.day,
+    )
 
 
 def symbols_of(page: ActionsPage) -> list[str]:
@@ -103,8 +116,8 @@ def _left_out(lists: Mapping[str, Any]) -> Iterator[LeftOut]:
     for kind, rows in lists.items():
         if kind not in (*_SPLITS, _DIVIDENDS):
             for row in rows:
-                symbol = next(row[name] for name in _SYMBOLS if row.get(name))
-                day = next(date.fromisoformat(row[name]) for name in _DATES if row.get(name))
+                symbol = next((row[name] for name in _SYMBOLS if row.get(name)), "")
+                day = next((date.fromisoformat(row[name]) for name in _DATES if row.get(name)), None)
                 yield LeftOut(symbol, kind, day)
 
 

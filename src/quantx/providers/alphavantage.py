@@ -20,7 +20,7 @@ import polars as pl
 from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, ProviderError, RateLimited, UnknownSymbol
-from quantx.providers.alphavantage_minutes import minute_bars
+from quantx.providers.alphavantage_minutes import minute_bars, note_of
 from quantx.providers.http import HttpSession
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.providers.reading import (
@@ -133,7 +133,10 @@ class AlphaVantage:
                 raise ValueError(f"its times are in {str(meta['Time Zone'])[:20]!a}")
             if _MINUTES in document:
                 bars = minute_bars(payload.symbol, document[_MINUTES])
-                return VendorFrames(bars, nothing(VENDOR_ACTIONS), quoted_in(payload.symbol))
+                note = note_of(document[_MINUTES])
+                return VendorFrames(
+                    bars, nothing(VENDOR_ACTIONS), quoted_in(payload.symbol), () if note is None else (note,)
+                )
             return _daily(document[_DAILY], str(meta["Last Refreshed"]), payload)
         except FORM_ERRORS as error:
             why = repr(error)[:200]

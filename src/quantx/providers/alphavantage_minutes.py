@@ -8,7 +8,7 @@ Recordings of 2019 (1min: 09:31 to 16:00) and 2020 (with extended hours: 04:01 t
 * both signs: the reply contradicts itself and is malformed;
 * neither (a few minutes in the midst of a day): beginnings, as the newest replies.
 
-`stamps_of` tells it of a payload, so that a change of habit between two replies can be seen. Ends are shifted by a minute.
+Ends are shifted by a minute, and noted: it is not the habit of the newest replies.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ from datetime import time, timedelta
 from typing import Any, Literal
 
 import polars as pl
-from pydantic_core import from_json
 
 from quantx.core.calendars import calendar
-from quantx.core.model import Payload
 from quantx.core.symbols import US
 from quantx.core.tables import INSTANT
-from quantx.providers.protocol import VENDOR_BARS
+from quantx.providers.protocol import VENDOR_BARS, Note
 from quantx.providers.reading import spelt_numbers, texts
 
 Stamps = Literal["start", "end", "unknown"]
@@ -50,12 +48,22 @@ def minute_bars(symbol: str, series: Mapping[str, Mapping[str, Any]]) -> pl.Data
     ).select(list(VENDOR_BARS))
 
 
-def stamps_of(payload: Payload) -> Stamps:
-    """Tell what the stamps of a reply with minute bars mean, by the rules above; ValueError where it contradicts itself.
+def stamps_of(series: Mapping[str, Any]) -> Stamps:
+    """Tell what the stamps of a reply that `minute_bars` reads mean, by the rules above."""
+    return _stamps(_local_times(series))
 
-    The payload must be one that `normalize` reads.
-    """
-    return _stamps(_local_times(from_json(payload.body)["Time Series (1min)"]))
+
+def note_of(series: Mapping[str, Any]) -> Note | None:
+    """Return what somebody should know of the stamps of a reply that `minute_bars` reads; None where they are as usual."""
+    if stamps_of(series) != "end":
+        return None
+    return Note(
+        "minutes_stamped_at_end",
+        "warn",
+        "alphavantage",
+        "Alpha Vantage stamps minutes with their end again, which it has not done since 2023; they are shifted by a minute:"
+        " compare a session with another vendor's",
+    )
 
 
 def _local_times(series: Mapping[str, Any]) -> pl.Series:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, Protocol, Self
 
 import polars as pl
 
-from quantx.core.model import Payload, Window
+from quantx.core.model import Payload, Severity, Window
 from quantx.core.tables import INSTANT
 
 Dataset = Literal["bars", "actions"]
@@ -83,12 +84,24 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something in a reply that no frame can hold and somebody should know: it becomes a finding."""
+
+    rule: str
+    severity: Severity
+    subject: str  # a symbol, or the vendor
+    message: str  # the fact and the next step
+    day: date | None = None
+
+
+@dataclass(frozen=True)
 class VendorFrames:
     """One payload, read: frames of VENDOR_BARS and VENDOR_ACTIONS, and the unit of all prices."""
 
     bars: pl.DataFrame
     actions: pl.DataFrame
     currency: str | None  # ISO 4217, or GBX, ZAC, ILA for hundredths; None where the vendor did not say
+    notes: tuple[Note, ...] = ()
 
 
 class Provider(Protocol):
