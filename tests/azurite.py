@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,6 +67,7 @@ class Azurite:
     folder: Path
     certificate: tuple[Path, Path] | None = None  # certificate and key: HTTPS, with tokens as well as keys
     start_from: bool = False  # list blobs as Azure does, which Azurite itself does not (Azurite#2619)
+    key: str = KEY  # another one, which nobody is told, stands for an account whose keys are disabled
     _ports: list[int] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -81,7 +83,7 @@ class Azurite:
     def connection_string(self) -> str:
         scheme = "https" if self.certificate else "http"
         ends = f"BlobEndpoint={self.blob_endpoint};QueueEndpoint={self.queue_endpoint}"
-        return f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};{ends}"
+        return f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={self.key};{ends}"
 
     def new_container(self) -> str:
         """Make a container for blobs and return its name."""
@@ -110,7 +112,8 @@ class Azurite:
         assert node is not None
         with (self.folder / "log").open("ab") as log:
             command = [node, *(("--require", str(_START_FROM)) if self.start_from else ()), str(_MAIN), *options]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            environment = {**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"}
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         (self.folder / PID_FILE).write_text(str(self._process.pid))
         until = time.monotonic() + _PATIENCE
         while not all(_answers(port) for port in self._ports):
@@ -139,6 +142,8 @@ class StandInIdentity:
     def __init__(self) -> None:
         self.issued: list[str] = []  # the resources of the tokens that were given
         self.lifetime = 3600.0
+        self.clients: set[str | None] = set()  # the identities that were asked for
+        self.on_issue: Callable[[str, str, float], None] = lambda resource, token, ends: None
         identity = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -149,6 +154,7 @@ class StandInIdentity:
                 ]:
                     self.send_error(403)
                     return
+                identity.clients.add(asked.get("client_id", [None])[0])
                 body = json.dumps(identity.token(asked["resource"][0])).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
@@ -171,11 +177,12 @@ class StandInIdentity:
         self.issued.append(resource)
         now = int(time.time())
         claims = {"aud": resource, "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/"}
-        claims |= {"iat": now - 60, "nbf": now - 60, "exp": now + 7200, "number": len(self.issued)}
+        ends = int(now + self.lifetime)
+        claims |= {"iat": now - 60, "nbf": now - 60, "exp": ends, "number": len(self.issued)}
         text = b".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
         signed = text + b"." + _base64url(hmac.digest(b"Azurite does not check it", text, hashlib.sha256))
-        expires = str(int(now + self.lifetime))
-        return {"access_token": signed.decode(), "expires_on": expires, "resource": resource, "token_type": "Bearer"}
+        self.on_issue(resource.rstrip("/"), signed.decode(), ends)
+        return {"access_token": signed.decode(), "expires_on": str(ends), "resource": resource, "token_type": "Bearer"}
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -191,11 +198,12 @@ class SecureAzurite:
     environment: dict[str, str]
 
 
-def start_secure(folder: Path, *, start_from: bool = False) -> SecureAzurite:
-    """Start Azurite with a certificate of its own and the identity beside it."""
+def start_secure(folder: Path, *, start_from: bool = False, keyless: bool = False) -> SecureAzurite:
+    """Start Azurite with a certificate of its own and the identity beside it; `keyless`: only the identity may use it."""
     folder.mkdir(parents=True)
     authority, certificate, key = make_certificate(folder)
-    azurite = Azurite(folder, (certificate, key), start_from)
+    secret = base64.b64encode(os.urandom(64)).decode() if keyless else KEY
+    azurite = Azurite(folder, (certificate, key), start_from, secret)
     azurite.start()
     identity = StandInIdentity()
     environment = {

@@ -1,9 +1,16 @@
-// The state: a small PostgreSQL that knows no passwords. The server takes one change at a time, hence the dependsOn.
+// The state: a small PostgreSQL that knows no passwords. It takes one change at a time, hence the chain of dependsOn.
 param location string
 param serverName string
-@description('Who owns the database: object id and name of an identity.')
-param principalId string
-param principalName string
+@description('Where it lives in the private network. Both empty: an address on the internet, reached from inside Azure only.')
+param subnetId string
+param privateDnsZoneId string
+@description('The identity that brings the schema up to date: object id and name.')
+param migratorId string
+param migratorName string
+@description('A person or group besides. Empty: none.')
+param adminPrincipalId string
+param adminPrincipalName string
+param adminPrincipalType string
 @description('Tests run against 18.')
 param version string = '18'
 
@@ -22,8 +29,8 @@ resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' = {
       tenantId: subscription().tenantId
     }
     storage: {
-      storageSizeGB: 32
-      autoGrow: 'Enabled'
+      storageSizeGB: 32 // the least there is
+      autoGrow: 'Disabled' // storage never shrinks again; the state of 5,000 symbols is far below
     }
     backup: {
       backupRetentionDays: 7
@@ -32,8 +39,11 @@ resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' = {
     highAvailability: {
       mode: 'Disabled'
     }
-    network: {
+    network: empty(subnetId) ? {
       publicNetworkAccess: 'Enabled'
+    } : {
+      delegatedSubnetResourceId: subnetId
+      privateDnsZoneArmResourceId: privateDnsZoneId
     }
   }
 }
@@ -47,8 +57,9 @@ resource database 'Microsoft.DBforPostgreSQL/flexibleServers/databases@2025-08-0
   }
 }
 
-// 0.0.0.0 is Azure's sign for "from inside Azure": jobs without a network of their own have no fixed address.
-resource fromAzure 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@2025-08-01' = {
+// 0.0.0.0 is Azure's sign for "from inside Azure", any customer's: jobs without a network of their own have no fixed
+// address. What keeps strangers out is the sign-in; privateNetwork closes the door as well.
+resource fromAzure 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@2025-08-01' = if (empty(subnetId)) {
   parent: server
   name: 'from-inside-azure'
   properties: {
@@ -60,18 +71,41 @@ resource fromAzure 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@2025
   ]
 }
 
-resource owner 'Microsoft.DBforPostgreSQL/flexibleServers/administrators@2025-08-01' = {
+resource encrypted 'Microsoft.DBforPostgreSQL/flexibleServers/configurations@2025-08-01' = {
   parent: server
-  name: principalId
+  name: 'require_secure_transport'
   properties: {
-    principalName: principalName
-    principalType: 'ServicePrincipal'
-    tenantId: subscription().tenantId
+    value: 'ON'
+    source: 'user-override'
   }
   dependsOn: [
+    database
     fromAzure
   ]
 }
 
-output host string = server.properties.fullyQualifiedDomainName
-output databaseName string = database.name
+resource migrator 'Microsoft.DBforPostgreSQL/flexibleServers/administrators@2025-08-01' = {
+  parent: server
+  name: migratorId
+  properties: {
+    principalName: migratorName
+    principalType: 'ServicePrincipal'
+    tenantId: subscription().tenantId
+  }
+  dependsOn: [
+    encrypted
+  ]
+}
+
+resource person 'Microsoft.DBforPostgreSQL/flexibleServers/administrators@2025-08-01' = if (!empty(adminPrincipalId)) {
+  parent: server
+  name: empty(adminPrincipalId) ? 'nobody' : adminPrincipalId
+  properties: {
+    principalName: adminPrincipalName
+    principalType: adminPrincipalType
+    tenantId: subscription().tenantId
+  }
+  dependsOn: [
+    migrator
+  ]
+}

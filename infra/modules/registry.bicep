@@ -1,10 +1,6 @@
-// Where the image lies, and the job's right to pull it.
+// Where the image lies: no admin user, nothing without signing in. (Basic has no firewall; who may pull: roles.bicep.)
 param location string
 param registryName string
-@description('Who may pull.')
-param principalId string
-
-var acrPull = '7f951dda-4ed3-4680-a7ca-43cc172d538d'
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' = {
   name: registryName
@@ -14,17 +10,9 @@ resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' = {
   }
   properties: {
     adminUserEnabled: false
+    anonymousPullEnabled: false
   }
 }
 
-resource mayPull 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(registry.id, principalId, acrPull)
-  scope: registry
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', acrPull)
-  }
-}
-
-output loginServer string = registry.properties.loginServer
+output registryName string = registry.name
+output server string = registry.properties.loginServer

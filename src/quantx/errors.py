@@ -2,7 +2,8 @@
 
     QuantxError
     ├── ConfigError               the user: a setting, a flag or a file is wrong
-    │   └── InvalidSymbol         the user: not a symbol of a market that we know
+    │   ├── InvalidSymbol         the user: not a symbol of a market that we know
+    │   └── RefusedList           the user: a universe's source is not believed, the last good list stays
     ├── ProviderError             the vendor did not give what was asked
     │   ├── RateLimited           nobody: wait, then ask again (attempts are not counted)
     │   ├── TransientProviderError    nobody: ask again
@@ -35,6 +36,10 @@ class ConfigError(QuantxError):
 
 class InvalidSymbol(ConfigError):
     """The text is not a symbol of a market that we know."""
+
+
+class RefusedList(ConfigError):
+    """What a universe's source gave is not believed; the last good list stays until somebody looks."""
 
 
 class ProviderError(QuantxError):

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quantx.core.model import Quota
+from quantx.core.schedule import parse_schedule
 from quantx.errors import ConfigError
 
 _QUOTA = re.compile(r"(\d+(?:\.\d+)?)/(s|min|day)")
@@ -87,6 +88,15 @@ class Settings(BaseSettings):
         15, gt=1, le=3600, description="how long a worker may be silent before its tasks pass on"
     )
     max_attempts: int = Field(4, ge=1, description="failures after which a task is given up")
+    daily_schedule: str = Field(
+        "0 0 6 * * 1-5",
+        validation_alias=_names("daily_schedule", "DAILY_SCHEDULE"),
+        description="when the daily update is planned, in UTC: second, minute, hour, day, month, day of the week (the"
+        " timer's own setting; `quantx sweep` looks whether it has fired)",
+    )
+    deadline_hours: float = Field(
+        2, gt=0, le=72, description="how long after that a session may be without a run, before it is a finding"
+    )
     log_level: str = Field(
         "WARNING",
         validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),
@@ -120,6 +130,13 @@ class Settings(BaseSettings):
     )
     fmp_api_key: SecretStr | None = Field(None, description="Financial Modeling Prep's key")
     fmp_quota: str | None = _quota_field("Financial Modeling Prep", "250/day")
+    contact: str | None = Field(
+        None, description="an e-mail or a URL that says to the sources of universes who is asking; the SEC wants one"
+    )
+    universe_base_url: str | None = Field(
+        None, description="another host that serves the lists of universes under the same paths (tests, a mirror)"
+    )
+    universe_timeout: float = Field(60, gt=0, le=600, description="seconds in which a list must have been read whole")
     azure_storage_connection_string: SecretStr | None = Field(
         None,
         validation_alias=_names("azure_storage_connection_string", "AZURE_STORAGE_CONNECTION_STRING"),
@@ -145,10 +162,22 @@ class Settings(BaseSettings):
         validation_alias=_names("use_managed_identity", "USE_MANAGED_IDENTITY"),
         description="sign in to Azure with the managed identity even where a connection string is given",
     )
-    azure_identity_endpoint: str | None = Field(
+    azure_client_id: str | None = Field(
         None,
-        validation_alias=_names("azure_identity_endpoint", "IDENTITY_ENDPOINT"),
-        description="where the managed identity gets its tokens; Functions and Container Apps set IDENTITY_ENDPOINT",
+        validation_alias=_names("azure_client_id", "AZURE_CLIENT_ID"),
+        description="which user-assigned managed identity signs in, where the machine has several",
+    )
+    state_identity: bool | None = Field(
+        None,
+        description="sign in to PostgreSQL with a token of the identity instead of a password; without it: where state_url has"
+        " no password and lies in Azure (*.postgres.database.azure.com)",
+    )
+
+    applicationinsights_connection_string: SecretStr | None = Field(
+        None,
+        validation_alias=_names("applicationinsights_connection_string", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        description="where traces go (Application Insights); needs the extra `azure`. With"
+        " APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD the identity sends them",
     )
 
     @field_validator("yfinance_quota", "alpaca_quota", "stooq_quota", "alphavantage_quota", "fmp_quota")
@@ -173,6 +202,12 @@ class Settings(BaseSettings):
         """Return the vendors for a market's bars, the first one first; none where none is declared."""
         by_market = self.sources.get(timeframe, {})
         return by_market.get(market, by_market.get("any", ()))
+
+    @field_validator("daily_schedule")
+    @classmethod
+    def _schedule_is_one(cls, value: str) -> str:
+        parse_schedule(value)
+        return value
 
     @field_validator("log_level")
     @classmethod

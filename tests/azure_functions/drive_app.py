@@ -27,7 +27,8 @@ def main(app_dir: str) -> None:
     functions = {f.get_function_name(): f for f in module.app.get_functions()}
     replies = []
     for request in json.load(sys.stdin):
-        asked = func.HttpRequest(method=request["method"], url="/", body=request.get("body", "").encode())
+        body = request.get("body", "").encode()
+        asked = func.HttpRequest(method=request["method"], url="https://app.example/api/x", body=body)
         answer = functions[request["function"]].get_user_function()(asked)
         replies.append({"status": answer.status_code, "type": answer.mimetype, "body": json.loads(answer.get_body())})
     bindings = {name: json.loads(f.get_function_json())["bindings"] for name, f in functions.items()}

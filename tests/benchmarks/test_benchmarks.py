@@ -29,6 +29,12 @@ def test_the_sandbox_answers_every_window() -> None:
     assert outcome_of("sandbox") == {"requests": 300, "good": 300}
 
 
+def test_alpacas_pages_are_read_whole() -> None:
+    counts = outcome_of("alpaca")
+    assert counts == {"rows": counts["rows"], "pages": 3}
+    assert 25 * 390 + 500 * 20 < counts["rows"] < 25 * (390 + 80) + 500 * 20
+
+
 def test_a_backfill_within_the_quota_asks_once_for_each_symbol_and_is_never_refused() -> None:
     sessions = 250  # of New York, 2025
     assert outcome_of("b1") == {"symbols": 50, "requests": 50, "refused": 0, "rows": 50 * sessions}

@@ -1,124 +1,274 @@
-"""The deploy script against an `az` that only writes down what it was asked."""
+"""The scripts of deploy/ from end to end, against an `az` that remembers what it was asked and what that made."""
 
 from __future__ import annotations
 
-import os
+import json
+import re
 import shutil
-import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-CHANGES = ("group create", "deployment group create", "acr build")
-STUB = """#!/bin/sh
-echo "$*" >> "$AZ_LOG"
-case "$*" in
-  "account show"*) [ -z "$SIGNED_OUT" ] && echo 00000000-0000-0000-0000-000000000001 ;;
-  "group exists"*) echo "${GROUP_EXISTS:-true}" ;;
-  "acr show"* | "acr repository show"*) [ -n "$DEPLOYED" ] ;;
-esac
-"""
+from .stand_in import REPOSITORY, Checkout, make_checkout
+
+CHANGES = {
+    "provider register",
+    "group create",
+    "group delete",
+    "deployment group create",
+    "acr build",
+    "keyvault recover",
+    "postgres flexible-server start",
+    "containerapp job start",
+    "functionapp deploy",
+    "tag update",
+    "role definition delete",
+}
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A repository with nothing but the script, all of it committed, and the stub beside it."""
-    folder = tmp_path / "checkout"
-    (folder / "deploy").mkdir(parents=True)
-    shutil.copy(REPOSITORY / "deploy/deploy_hybrid.sh", folder / "deploy")
-    git = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for step in (["init", "-q"], ["add", "."], ["commit", "-q", "--no-gpg-sign", "-m", "script"]):
-        subprocess.run([*git, *step], check=True, capture_output=True)
-    stub = tmp_path / "bin" / "az"
-    stub.parent.mkdir()
-    stub.write_text(STUB)
-    stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
-    return folder
+def checkout(tmp_path: Path) -> Checkout:
+    return make_checkout(tmp_path)
 
 
-def deploy(checkout: Path, *arguments: str, **environment: str) -> tuple[int, list[str], str]:
-    log = checkout.parent / "az.log"
-    log.unlink(missing_ok=True)
-    done = subprocess.run(
-        ["bash", str(checkout / "deploy/deploy_hybrid.sh"), *arguments],
-        env={
-            "PATH": f"{checkout.parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(checkout.parent),
-            "AZ_LOG": str(log),
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, log.read_text().splitlines() if log.exists() else [], done.stderr
+def commands(checkout: Checkout) -> list[str]:
+    """What was asked for, without the options."""
+    return [re.split(r" -", " ".join(call))[0] for call in checkout.calls()]
 
 
-def changes(calls: list[str]) -> list[str]:
-    return [call for call in calls if call.startswith(CHANGES)]
+def changes(checkout: Checkout) -> list[str]:
+    return [command for command in commands(checkout) if command in CHANGES]
 
 
-@pytest.mark.parametrize("group_exists", ["true", "false"])
-def test_without_apply_nothing_is_changed(checkout: Path, group_exists: str) -> None:
-    code, calls, _ = deploy(checkout, GROUP_EXISTS=group_exists)
-    assert code == 0
-    assert changes(calls) == []
-    assert any(call.startswith("deployment group what-if") for call in calls) is (group_exists == "true")
+def calls(checkout: Checkout, command: str) -> list[str]:
+    return [line for line in (" ".join(call) for call in checkout.calls()) if line.startswith(command + " ")]
 
 
-def test_the_first_time_the_image_is_built_before_the_job_is_deployed(checkout: Path) -> None:
-    code, calls, _ = deploy(checkout, "--apply")
-    assert code == 0
-    assert [" ".join(call.split()[:3]) for call in changes(calls)] == [
-        "group create --name",
+@pytest.mark.parametrize("group_exists", [True, False])
+def test_without_apply_nothing_is_changed(checkout: Checkout, group_exists: bool) -> None:
+    if group_exists:
+        checkout.let("group")
+    done = checkout.run("deploy_hybrid.sh")
+    assert done.returncode == 0, done.stderr
+    assert changes(checkout) == []
+    assert ("deployment group what-if" in commands(checkout)) is group_exists
+    assert "nothing was changed" in done.stderr
+
+
+def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert [c for c in changes(checkout) if c != "provider register"] == [
+        "group create",
+        "deployment group create",  # everything but the jobs
+        "acr build",
         "deployment group create",
-        "acr build --registry",
-        "deployment group create",
+        "containerapp job start",  # migrate
+        "functionapp deploy",
+        "tag update",
+        "containerapp job start",  # sweeper
     ]
-    first, last = [call for call in calls if call.startswith("deployment group create")]
+    first, last = calls(checkout, "deployment group create")
     assert "image=" not in first
     assert "image=quantx:" in last
+    assert "infra/dev.bicepparam" in last
+    migrated, swept = calls(checkout, "containerapp job start")
+    assert "quantx-dev-migrate" in migrated
+    assert "quantx-dev-sweeper" in swept
+    for line in (
+        "https://quantx-dev-app.azurewebsites.net/api/health",
+        "https://quantx-dev-app.azurewebsites.net/api/trigger-update",
+        "az://lake in the account quantxlake",
+        "quantx-dev-pg",
+        "quantxvault",
+    ):
+        assert line in done.stdout
 
 
-def test_a_second_time_builds_nothing_again(checkout: Path) -> None:
-    code, calls, _ = deploy(checkout, "--apply", DEPLOYED="1")
-    assert code == 0
-    assert [" ".join(call.split()[:3]) for call in changes(calls)] == ["group create --name", "deployment group create"]
+def test_only_what_is_not_registered_is_registered(checkout: Checkout) -> None:
+    checkout.run("deploy_hybrid.sh", "--apply")
+    registered = [line.split()[3] for line in calls(checkout, "provider register")]
+    assert "Microsoft.App" in registered
+    assert not {"Microsoft.Storage", "Microsoft.Insights"} & set(registered)
 
 
-def test_the_names_of_the_environment_are_honoured(checkout: Path) -> None:
-    names = {"RESOURCE_GROUP": "mine", "LOCATION": "eastus", "STORAGE_ACCOUNT": "mylake01", "ACR_NAME": "myregistry"}
-    _, calls, _ = deploy(checkout, "--apply", **names)
-    assert "group create --name mine --location eastus --output none" in calls
-    (last,) = [call for call in calls if "--query" in call and call.startswith("deployment")]
-    assert "location=eastus storageAccountName=mylake01 acrName=myregistry" in last
+def test_a_second_time_makes_nothing_again(checkout: Checkout) -> None:
+    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert [c for c in changes(checkout) if c != "provider register"] == [
+        "deployment group create",  # changes nothing that is as the template says
+        "containerapp job start",
+        "containerapp job start",
+    ]
+    assert "budgetStart=2026-11-01" in calls(checkout, "deployment group create")[0]
+
+
+def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
+    checkout.let("failing job", "migrate")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 1
+    assert "has the status Failed" in done.stderr
+    assert "ContainerAppConsoleLogs" in done.stderr
+    assert not checkout.has("package")
+    (checkout.state / "failing job").unlink()
+    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    assert checkout.has("package")
+    assert "acr build" not in changes(checkout)
+
+
+def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) -> None:
+    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    checkout.let("stopped database")
+    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    made = changes(checkout)
+    assert made.index("postgres flexible-server start") < made.index("deployment group create")
+
+
+def test_a_deleted_vault_is_brought_back(checkout: Checkout) -> None:
+    checkout.let("deleted vault")
+    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    made = changes(checkout)
+    assert made.index("keyvault recover") < made.index("deployment group create")
+
+
+def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
+    names = {
+        "RESOURCE_GROUP": "mine",
+        "LOCATION": "eastus",
+        "STORAGE_ACCOUNT": "mylake01",
+        "ACR_NAME": "myregistry",
+        "FUNCTION_APP_NAME": "my-app",
+        "QUANTX_ENVIRONMENT": "prod",
+        "QUANTX_DATABASE": "external",
+        "ALERT_EMAIL": "people@example.org",
+        "MAKE_CUSTOM_ROLE": "false",
+    }
+    done = checkout.run("deploy_hybrid.sh", "--apply", **names)
+    assert done.returncode == 0, done.stderr
+    assert calls(checkout, "group create") == ["group create --name mine --location eastus --output none"]
+    for line in calls(checkout, "deployment group create"):
+        assert "--resource-group mine --parameters infra/prod.bicepparam --parameters location=eastus" in line
+        assert "storageAccountName=mylake01 acrName=myregistry functionAppName=my-app database=external" in line
+        assert "alertEmail=people@example.org" in line
+        assert "makeCustomRole=false" in line
+    assert "--registry myregistry" in calls(checkout, "acr build")[0]
+    assert "quantx-prod-migrate" in calls(checkout, "containerapp job start")[0]
+
+
+def test_what_was_built_elsewhere_is_taken_as_it_is(checkout: Checkout, tmp_path: Path) -> None:
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/docker.log"\n')
+    docker.chmod(0o755)
+    (tmp_path / "functions.zip").write_text("attested")
+    built = {
+        "IMAGE_ARCHIVE": "image.tar.gz",
+        "IMAGE_NAME": "quantx:abc",
+        "FUNCTIONS_PACKAGE": f"{tmp_path}/functions.zip",
+    }
+    done = checkout.run("deploy_hybrid.sh", "--apply", IMAGE_ARCHIVE="image.tar.gz")
+    assert done.returncode == 2
+    assert "IMAGE_ARCHIVE needs IMAGE_NAME" in done.stderr
+    done = checkout.run("deploy_hybrid.sh", "--apply", **built)
+    assert done.returncode == 0, done.stderr
+    assert "acr build" not in changes(checkout)
+    assert (checkout.state / "package").read_text() == "attested"
+    load, tag, push = (tmp_path / "docker.log").read_text().splitlines()
+    assert load == "load --input image.tar.gz"
+    assert tag.startswith("tag quantx:abc quantxmadeup.azurecr.io/quantx:")
+    assert push == "push " + tag.split()[2]
+
+
+def test_who_may_not_register_goes_on(checkout: Checkout) -> None:
+    checkout.let("no rights in the subscription")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert "Microsoft.App can't be registered" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "reason"),
     [
         (["--aply"], {}, "unknown argument --aply"),
-        ([], {"SIGNED_OUT": "1"}, "az login"),
         ([], {"STORAGE_ACCOUNT": "My_Lake"}, "STORAGE_ACCOUNT must be"),
         ([], {"ACR_NAME": "a-b"}, "ACR_NAME must be"),
+        ([], {"FUNCTION_APP_NAME": "my_app"}, "FUNCTION_APP_NAME must be"),
+        ([], {"QUANTX_ENVIRONMENT": "test"}, "QUANTX_ENVIRONMENT must be dev or prod"),
+        ([], {"QUANTX_DATABASE": "sqlite"}, "QUANTX_DATABASE must be"),
+        ([], {"RESOURCE_GROUP": "a' or '1"}, "RESOURCE_GROUP is no name"),
     ],
 )
 def test_what_is_wrong_is_said_and_changes_nothing(
-    checkout: Path, arguments: list[str], environment: dict[str, str], reason: str
+    checkout: Checkout, arguments: list[str], environment: dict[str, str], reason: str
 ) -> None:
-    code, calls, said = deploy(checkout, "--apply", *arguments, **environment)
-    assert code == 2
-    assert reason in said
-    assert changes(calls) == []
+    done = checkout.run("deploy_hybrid.sh", "--apply", *arguments, **environment)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert changes(checkout) == []
 
 
-def test_an_image_is_built_of_committed_files_only(checkout: Path) -> None:
-    (checkout / "src").mkdir()
-    (checkout / "src/new.py").write_text("")
-    code, calls, said = deploy(checkout, "--apply")
-    assert code == 2
-    assert "not committed" in said
-    assert changes(calls) == []
+def test_who_is_not_signed_in_is_told_so(checkout: Checkout) -> None:
+    checkout.let("signed out")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 2
+    assert "az login" in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["az", "git", "python3"])
+def test_a_tool_that_is_missing_is_named(checkout: Checkout, tmp_path: Path, missing: str) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in {"az", "git", "python3", "bash", "dirname", "basename"} - {missing}:
+        (tools / tool).symlink_to(tmp_path / "bin" / "az" if tool == "az" else str(shutil.which(tool)))
+    done = checkout.run("deploy_hybrid.sh", PATH=str(tools))
+    assert done.returncode == 2
+    assert f"{missing} is not installed" in done.stderr
+
+
+def test_what_is_deployed_is_committed(checkout: Checkout) -> None:
+    (checkout.folder / "src").mkdir()
+    (checkout.folder / "src/new.py").write_text("")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 2
+    assert "not committed" in done.stderr
+    assert changes(checkout) == []
+
+
+def test_a_backfill_keeps_the_container_and_changes_its_arguments(checkout: Checkout) -> None:
+    checkout.let("jobs")
+    checkout.let("stopped database")
+    done = checkout.run("backfill.sh", "--start", "2010-01-01", "--symbols", "AAPL,BRK.B", "--source", "it's")
+    assert done.returncode == 0, done.stderr
+    (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
+    assert container["args"] == ["backfill", "--start", "2010-01-01", "--symbols", "AAPL,BRK.B", "--source", "it's"]
+    assert container["image"] == "r/quantx:1"
+    assert container["env"] == [{"name": "A", "value": "b"}]
+    assert changes(checkout) == ["postgres flexible-server start", "containerapp job start"]
+    assert "quantx-dev-backfill-abc" in done.stderr
+
+
+def test_a_backfill_of_nothing_starts_nothing(checkout: Checkout) -> None:
+    done = checkout.run("backfill.sh")
+    assert done.returncode == 2
+    assert checkout.calls() == []
+
+
+def test_a_teardown_says_what_is_kept_and_needs_a_yes(checkout: Checkout) -> None:
+    checkout.let("group")
+    done = checkout.run("teardown.sh")
+    assert done.returncode == 2
+    assert changes(checkout) == []
+    assert "vault              7 days" in done.stderr
+    done = checkout.run("teardown.sh", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert changes(checkout) == ["group delete", "role definition delete"]
+    assert checkout.run("teardown.sh", "--yes").returncode == 0
+    assert changes(checkout) == []
+
+
+def test_no_script_knows_a_key() -> None:
+    words = re.compile(
+        r"connection.string|AccountKey|account-key|--password|listKeys|keys list(?! --resource-group \$group)"
+    )
+    for script in (REPOSITORY / "deploy").glob("*.sh"):
+        assert words.findall(script.read_text("utf-8")) == [], script.name

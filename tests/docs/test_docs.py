@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 import typer
 
+from quantx.cli import main
 from quantx.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ def _generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["commands.md", "settings.md", "tables.md"])
+@pytest.mark.parametrize("name", ["commands.md", "settings.md", "tables.md", "providers.md"])
 def test_reference_is_in_step_with_the_program(name: str) -> None:
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
 
@@ -37,6 +38,15 @@ def test_links_lead_to_files(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text("utf-8"))
     missing = [t for pair in targets for t in pair if t and "://" not in t and not (page.parent / t).exists()]
     assert missing == []
+
+
+def test_figures_of_cost_are_printed_by_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "cost.md").read_text("utf-8")
+    shown = re.findall(r"```console\n\$ quantx (cost [^\n]* --reference)\n(.*?)```", text, re.DOTALL)
+    assert [shlex.split(line)[2] for line, _ in shown] == ["500", "5000"]
+    for line, printed in shown:
+        assert main([*shlex.split(line), "--prices", str(ROOT / "config" / "prices.yaml")]) == 0
+        assert capsys.readouterr().out == printed, "run the command, and put what it prints into docs/cost.md"
 
 
 def _commands_in(page: Path) -> list[str]:
@@ -77,6 +87,6 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert [p for p in PAGES if p.resolve() not in {s.resolve() for s in seen}] == []
 
 
-def test_templates_of_init_are_the_shipped_configuration() -> None:
-    for name in ("universes.yaml", "settings.yaml"):
+def test_what_is_shipped_is_the_configuration_here() -> None:
+    for name in ("universes.yaml", "settings.yaml", "prices.yaml"):
         assert (ROOT / "config" / name).read_text() == (ROOT / "src/quantx/cli/templates" / name).read_text()

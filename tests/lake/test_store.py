@@ -193,7 +193,7 @@ def test_a_connection_string_opens_an_azure_lake_without_showing_its_key() -> No
 @pytest.mark.usefixtures("without_asking")
 def test_the_managed_identity_needs_only_the_account() -> None:
     location = open_location("az://box", azure(azure_storage_account="acc"))
-    assert (location.url, location.delta_options) == ("az://box", {"azure_storage_account_name": "acc"})
+    assert (location.url, location.options) == ("az://box", {"azure_storage_account_name": "acc"})
 
 
 @pytest.mark.usefixtures("without_asking")
@@ -203,18 +203,16 @@ def test_the_managed_identity_can_be_chosen_although_there_is_a_key() -> None:
         azure_storage_account="acc",
         use_managed_identity=True,
     )
-    assert open_location("az://box", settings).delta_options == {"azure_storage_account_name": "acc"}
+    assert open_location("az://box", settings).options == {"azure_storage_account_name": "acc"}
 
 
 @pytest.mark.usefixtures("without_asking")
-def test_every_reader_is_told_where_the_account_and_its_tokens_are() -> None:
+def test_every_reader_is_told_where_the_account_is() -> None:
     settings = azure(
         azure_storage_account="acc",
         azure_storage_blob_endpoint="https://acc.blob.core.chinacloudapi.cn/",
-        azure_identity_endpoint="http://127.0.0.1:41741/msi/token",
     )
-    assert open_location("az://box", settings).delta_options == {
+    assert open_location("az://box", settings).options == {
         "azure_storage_account_name": "acc",
         "azure_storage_endpoint": "https://acc.blob.core.chinacloudapi.cn",
-        "azure_msi_endpoint": "http://127.0.0.1:41741/msi/token",
     }

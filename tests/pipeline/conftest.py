@@ -202,7 +202,8 @@ def another_desk(tmp_path: Path) -> Callable[..., Desk]:
 
 
 def open_desk(database: Database, folder: Path) -> Desk:
-    settings = load_settings(lease_seconds=1.2, max_attempts=2, max_workers=2, lake_url=str(folder))
+    sources = {"1d": {"any": ("tape",)}}
+    settings = load_settings(lease_seconds=1.2, max_attempts=2, max_workers=2, lake_url=str(folder), sources=sources)
     clock = StoppedClock()
     tape = Tape(clock)
     for symbol in ("AAA", "BBB", "CCC", "DDD"):

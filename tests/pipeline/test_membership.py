@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from quantx.pipeline.membership import refresh_universes
 from quantx.reader.lake import Lake
+
+from ..lists import serving
 
 
 @pytest.fixture
@@ -68,6 +71,29 @@ def test_the_same_list_again_commits_nothing(refresh: Any, desk: Any) -> None:
     before = desk.versions()
     refresh(STATIC.format("AAA, BBB"))
     assert desk.versions() == before
+
+
+def test_the_sp500_of_a_past_day_is_read_from_the_lake(desk: Any, tmp_path: Path, market_data: Path) -> None:
+    page = gzip.decompress((market_data / "constituents" / "wikipedia_sp500_2026.html.gz").read_bytes())
+    (tmp_path / "u.yaml").write_text("phases: {p: {us_sp500: {market: us, type: wikipedia, at_least: 495}}}")
+    with serving() as lists:
+        lists.pages["/wiki/List_of_S%26P_500_companies"] = page
+        changed = {"universe_path": tmp_path / "u.yaml", "universe_base_url": lists.url}
+        platform = replace(desk.platform, settings=desk.platform.settings.model_copy(update=changed))
+        (taken,) = refresh_universes(platform, phase=None, name=None)
+        (again,) = refresh_universes(platform, phase=None, name=None)
+        lists.pages["/wiki/List_of_S%26P_500_companies"] = page.replace(b"Date added", b"Date of entry")
+        (refused,) = refresh_universes(platform, phase=None, name=None)
+    assert (taken.decision, taken.members) == ("taken", 503)
+    assert (again.decision, again.joined, again.left, again.snapshot) == ("taken", 0, 0, taken.snapshot)
+    assert (refused.decision, refused.members) == ("refused", 503)
+    lake = Lake(desk.platform.location)
+    on_day = set(lake.universe("us_sp500", on="2012-06-29")["symbol"])
+    assert 490 < len(on_day) < 505
+    assert {"AAPL", "BRK.B", "S", "SHLD"} <= on_day  # Sprint and Sears were members
+    assert not {"META", "TSLA"} & on_day
+    (told,) = desk.platform.state.findings.listed(5, rule="universe_contradictions")
+    assert (told["severity"], len(told["facts"]["remarks"])) == ("info", 15)
 
 
 def test_a_new_state_learns_the_intervals_from_the_lake(refresh: Any, desk: Any) -> None:

@@ -38,6 +38,9 @@ SHAPES = [
 class ProviderContract:
     """The contract. Fixtures to supply: `provider`, `recorded`, `empty`, `replying`, `window`."""
 
+    # Those of SHAPES with which the vendor says that it has nothing there.
+    said_for_nothing: tuple[bytes, ...] = ()
+
     @pytest.fixture
     def provider(self) -> Provider:
         """A provider without a vendor: `normalize` must need neither a connection nor a clock."""
@@ -82,7 +85,8 @@ class ProviderContract:
         for read in frames:
             check_schema(read)
         assert any(len(read.bars) for read in frames)
-        assert any(len(read.actions) for read in frames)
+        # Who adjusts for everything tells of nothing.
+        assert any(len(read.actions) for read in frames) == (provider.capabilities.price_basis != "fully_adjusted")
 
     def test_sessions_and_stamps_are_never_missing(self, provider: Provider, recorded: list[Payload]) -> None:
         for reply in recorded:
@@ -119,6 +123,9 @@ class ProviderContract:
 
     @pytest.mark.parametrize("body", SHAPES, ids=lambda body: repr(body[:12]))
     def test_another_form_is_malformed(self, provider: Provider, recorded: list[Payload], body: bytes) -> None:
+        if body in self.said_for_nothing:
+            assert provider.normalize(replace(recorded[0], body=body)).bars.is_empty()
+            return
         self._is_malformed(provider, replace(recorded[0], body=body))
 
     @pytest.mark.parametrize("tenths", range(10))
@@ -156,8 +163,12 @@ class ProviderContract:
     ) -> None:
         provider, symbol = replying(body), parse_symbol(recorded[0].symbol.partition(",")[0])
         can = provider.capabilities
+        request = Request(can.datasets[0], can.timeframes[0], (symbol,), window)
+        if body in self.said_for_nothing:
+            assert [*provider.fetch(request)][-1].complete == {symbol}
+            return
         with pytest.raises(ProviderError) as caught:
-            list(provider.fetch(Request(can.datasets[0], can.timeframes[0], (symbol,), window)))
+            list(provider.fetch(request))
         if isinstance(caught.value, MalformedPayload):
             assert caught.value.payload.body == body
             assert caught.value.payload.symbol == symbol

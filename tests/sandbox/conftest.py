@@ -12,11 +12,12 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.sandbox import Dividend, Market, Split, load_market
+from quantx.sandbox.book import Book
 from quantx.sandbox.clock import Clock
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import FIELDS, history
 from quantx.sandbox.synthetic import SyntheticMarket
-from quantx.sandbox.vendor import Vendor
+from quantx.sandbox.yahoo import YahooWire
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -78,7 +79,7 @@ def ask() -> Ask:
 
     def chart(market: Market, now: str, symbol: str, **params: Any) -> tuple[int, dict[str, Any]]:
         texts = {name: str(value) for name, value in {"events": "div,splits", **params}.items()}
-        reply = Vendor(market, Clock(now)).answer(symbol, texts)
+        reply = YahooWire(Book(market, Clock(now)), None).chart(symbol, texts)
         return reply.status, json.loads(reply.body)["chart"]
 
     return chart

@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from quantx.errors import ConfigError
+from quantx.sandbox.book import Book
 from quantx.sandbox.clock import Clock, parse_now
-from quantx.sandbox.vendor import Vendor
+from quantx.sandbox.yahoo import YahooWire
 
 TENTH = date(2014, 6, 10)
 
@@ -77,11 +78,11 @@ def test_the_session_in_progress_is_chosen_by_its_opening(small, ask, at):
 
 def test_the_clock_moves_both_ways(small):
     clock = Clock("2014-06-20")
-    vendor = Vendor(small, clock)
+    vendor = YahooWire(Book(small, clock), None)
     closes = []
     for now in ("2014-06-20", "2014-06-06", "2014-06-20"):
         clock.set(now)
-        chart = json.loads(vendor.answer("ACME-B", {"range": "max"}).body)["chart"]["result"][0]
+        chart = json.loads(vendor.chart("ACME-B", {"range": "max"}).body)["chart"]["result"][0]
         closes.append(chart["indicators"]["quote"][0]["close"])
     assert closes[0] == closes[2]
     assert closes[1] == [100, 101, 102, 103, 104]

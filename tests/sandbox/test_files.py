@@ -157,20 +157,21 @@ def test_recordings_are_served_verbatim(tmp_path, ask):
     body = '{"chart": {"result": [{"meta": {"symbol": "KO", "dataGranularity": "1d"}}], "error": null}}'
     (tmp_path / "bare.json").write_text(body)
 
+    from quantx.sandbox.book import Book
     from quantx.sandbox.clock import Clock
-    from quantx.sandbox.vendor import Vendor
+    from quantx.sandbox.yahoo import YahooWire
 
     market = load_market(tmp_path)
     assert (market.kind, market.symbols) == ("recorded", ["ACME", "KO", "^VIX"])
-    vendor = Vendor(market, Clock("2024-01-01"))
-    exact = vendor.answer("ACME", {"interval": "1d", "period1": "1", "period2": "2"})
+    vendor = YahooWire(Book(market, Clock("2024-01-01")), None)
+    exact = vendor.chart("ACME", {"interval": "1d", "period1": "1", "period2": "2"})
     assert (exact.status, exact.body, exact.date) == (200, b'{"chart":"first"}', "Mon, 02 May 2022 08:35:35 GMT")
-    other = vendor.answer("ACME", {"interval": "1d", "period1": "3", "period2": "4"})
+    other = vendor.chart("ACME", {"interval": "1d", "period1": "3", "period2": "4"})
     assert (other.status, other.body, other.content_type) == (404, b'{"chart": "gone"}', "text/x")
-    assert vendor.answer("ACME", {"range": "max"}).status in (200, 404)
-    assert vendor.answer("^VIX", {"interval": "1m"}).body == b'{"chart":"minutes"}'
-    assert vendor.answer("KO", {}).body == body.encode()
-    assert vendor.answer("PEP", {}).status == 404
+    assert vendor.chart("ACME", {"range": "max"}).status in (200, 404)
+    assert vendor.chart("^VIX", {"interval": "1m"}).body == b'{"chart":"minutes"}'
+    assert vendor.chart("KO", {}).body == body.encode()
+    assert vendor.chart("PEP", {}).status == 404
 
 
 # ------------------------------------------------------------------------------------------------- with the real files

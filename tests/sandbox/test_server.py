@@ -97,6 +97,13 @@ def test_stats_count_vendor_requests_only(client):
             "by_path": {CHART: 1, "/v8/finance/chart/NOPE": 1, "/v7/finance/quote": 1},
             "by_symbol": {"ACME-B": 1, "NOPE": 1},
             "by_status": {"200": 1, "404": 2},
+            "by_vendor": {
+                "yahoo": {
+                    "total": 2,
+                    "by_symbol": {"ACME-B": 1, "NOPE": 1},
+                    "by_status": {"200": 1, "404": 1},
+                }
+            },
             "handshake": 2,
             "market": "files",
             "now": "2014-06-20T23:59:59+00:00",
@@ -284,7 +291,7 @@ def test_the_thread_ends_with_the_block(small):
 SERVE = """
 from quantx.sandbox import Market, Sandbox, serve
 from quantx.sandbox.recorded import Recording, Recordings
-from quantx.sandbox.yahoo_wire import Reply
+from quantx.sandbox.wires import Reply
 recorded = Recordings([Recording("ACME", "1d", {}, Reply(200, b"recorded"))])
 serve(Sandbox(Market("recorded", recordings=recorded)), on_ready=lambda url: print(url, flush=True))
 print("ended")

@@ -13,6 +13,7 @@ from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError
 from quantx.sandbox import Sandbox, load_market
 from quantx.sandbox.synthetic import dirt, script
+from quantx.sandbox.yahoo import YahooWire
 
 TODAY = date(2024, 12, 31)
 
@@ -115,7 +116,7 @@ def test_the_script_takes_the_last_three_sessions(synthetic, rows):
 def test_a_revision_ends_a_wrong_value(synthetic):
     late = script(synthetic).correction
     sandbox = Sandbox(synthetic, now=late.date, revisions=[f"{late.symbol}:{late.date}:close:50.5"])
-    reply = json.loads(sandbox.vendor.answer(late.symbol, {"range": "1d"}).body)
+    reply = json.loads(YahooWire(sandbox.book, None).chart(late.symbol, {"range": "1d"}).body)
     assert reply["chart"]["result"][0]["indicators"]["quote"][0]["close"] == [50.5]
 
 

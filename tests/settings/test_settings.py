@@ -22,6 +22,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty working folder and an environment without a setting."""
     names = (
         "QUANTX_",
+        "APPLICATIONINSIGHTS_",
         "AZURE_",
         "IDENTITY_",
         "FETCHER_",
@@ -96,7 +97,8 @@ NAMES: list[tuple[str, str, str]] = [
     ("UNIVERSE_PATH", "universe_path", "b.yaml"),
     ("USE_MANAGED_IDENTITY", "use_managed_identity", "True"),
     ("AZURE_STORAGE_BLOB_ENDPOINT", "azure_storage_blob_endpoint", "https://acc.blob.core.chinacloudapi.cn"),
-    ("IDENTITY_ENDPOINT", "azure_identity_endpoint", "http://127.0.0.1:41741/msi/token"),
+    ("AZURE_CLIENT_ID", "azure_client_id", "c0ffee00-0000-0000-0000-000000000001"),
+    ("QUANTX_STATE_IDENTITY", "state_identity", "True"),
 ]
 
 
@@ -111,6 +113,14 @@ def test_the_connection_string_comes_by_its_usual_name(monkeypatch: pytest.Monke
     secret = load_settings().azure_storage_connection_string
     assert secret is not None
     assert secret.get_secret_value() == f"AccountName=a;AccountKey={CANARY}"
+
+
+def test_where_traces_go_comes_by_its_usual_name_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", f"InstrumentationKey={CANARY}")
+    settings = load_settings()
+    assert settings.applicationinsights_connection_string is not None
+    assert settings.applicationinsights_connection_string.get_secret_value() == f"InstrumentationKey={CANARY}"
+    assert CANARY not in repr(settings) + str(settings.redacted())
 
 
 def test_our_own_name_beats_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +186,10 @@ BAD_FILES = {
     "an object of Python": ("max_workers: !!python/object/apply:os.getpid []", r"not valid YAML"),
     "a wrong type": ("max_workers: many", r"max_workers.*integer"),
     "a value beyond the limits": ("max_workers: 0", r"max_workers.*greater than or equal to 1"),
-    "a wrong quota": ("yfinance_quota: fast", r"yfinance_quota.*2/s, 200/min or unlimited"),
+    "vendors of no market": ("sources: {1d: {mars: [yahoo]}}", r"sources.*write it as in"),
+    "vendors of no timeframe": ("sources: {5m: {us: [yahoo]}}", r"sources.*timeframes 1d, 1m"),
+    "a market without vendors": ("sources: {1d: {us: []}}", r"sources.*write it as in"),
+    "a wrong quota": ("yfinance_quota: fast", r"yfinance_quota.*2/s, 200/min, 25/day or unlimited"),
 }
 
 
@@ -254,12 +267,23 @@ def test_what_is_no_secret_is_shown() -> None:
     assert set(shown) == set(Settings.model_fields)
 
 
+def test_vendors_are_declared_by_timeframe_and_market(settings_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().sources_of("1d", "hk") == ("yahoo",)
+    settings_file("sources: {1d: {us: [alpaca, yahoo], any: [yahoo]}}")
+    assert load_settings().sources_of("1d", "us") == ("alpaca", "yahoo")
+    assert load_settings().sources_of("1d", "jp") == ("yahoo",)
+    assert load_settings().sources_of("1m", "us") == ()
+    monkeypatch.setenv("QUANTX_SOURCES", '{"1d": {"any": ["stooq"]}}')
+    assert load_settings().sources_of("1d", "us") == ("stooq",)
+
+
 QUOTAS = {
     "2/s": Quota(2, 1),
     "200/min": Quota(200, 60),
     "0.5/s": Quota(1, 2),
     "2.5/s": Quota(5, 2),
     "1 / min": Quota(1, 60),
+    "25/day": Quota(25, 86400),
     "unlimited": None,
 }
 

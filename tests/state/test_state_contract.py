@@ -20,10 +20,12 @@ from quantx.state.postgres import PostgresState, open_state
 from quantx.state.protocol import (
     Claim,
     LandedReply,
+    LastDaily,
     NewRun,
     NewTask,
     Plan,
     RawObject,
+    RunUsage,
     SeriesFacts,
     Slots,
     State,
@@ -1044,6 +1046,24 @@ class TestRuns:
     def test_an_unknown_run_has_no_report(self, kit: Kit) -> None:
         assert kit.state.runs.report_of("R1") is None
 
+    def test_what_the_reported_runs_of_a_kind_have_used_is_counted(self, kit: Kit) -> None:
+        assert kit.state.runs.usage("daily", 30) == RunUsage()
+        for symbols in (["AAPL", "MSFT"], ["IBM"]):
+            run = kit.new_run()
+            ids = kit.plan(*symbols, run=run).task_ids
+            kit.land(*kit.claim(*ids))
+            kit.let_pass(60)
+            kit.curate(*(done(task_id, new=1) for task_id in ids))
+            kit.state.runs.finish(run.id, f"reports/{run.id}.json")
+        kit.plan("GOOG", kind="backfill")
+        kit.plan("TSLA")  # not reported yet
+        used = kit.state.runs.usage("daily", 30)
+        assert (used.runs, used.tasks, used.requests, used.batches, used.size) == (2, 3, 3, 2, 3 * REPLY)
+        assert 120 <= used.seconds < 180
+        assert kit.state.runs.usage("backfill", 30) == RunUsage()
+        kit.let_pass(31 * 86_400)
+        assert kit.state.runs.usage("daily", 30) == RunUsage()
+
     def test_the_newest_runs_come_first(self, kit: Kit) -> None:
         kit.landed("A")
         kit.let_pass(1)
@@ -1053,6 +1073,16 @@ class TestRuns:
         assert oldest["id"] == "R1"
         assert newest.keys() == oldest.keys()
         assert [run["id"] for run in kit.state.runs.recent(1)] == ["R2"]
+
+    def test_a_run_is_found_with_what_was_asked_and_what_is_left(self, kit: Kit) -> None:
+        kit.landed("A")
+        kit.let_pass(1)
+        kit.plan("B", "C", skipped=4)
+        found = kit.state.runs.find("R2")
+        assert found is not None
+        assert (found["kind"], found["tasks"], found["unfinished"], found["skipped"]) == ("daily", 2, 2, 4)
+        assert found == kit.state.runs.recent(1)[0] | {"request": {"symbols": ["A"]}, "unfinished": 2}
+        assert kit.state.runs.find("R3") is None
 
 
 class TestUniverses:
@@ -1081,6 +1111,27 @@ class TestUniverses:
         self.put(kit, members=[])
         assert kit.state.universes.symbols("u", None) == []
 
+    def test_who_is_not_enabled_counts_only_by_name(self, kit: Kit) -> None:
+        self.put(kit)
+        self.put(kit, "v", "q", [("MSFT", "us", None, None, None)])
+        kit.state.universes.enable(["v", "unknown"])
+        symbols = kit.state.universes.symbols
+        assert symbols(None, None) == symbols(None, "q") == ["MSFT"]
+        assert symbols(None, "p") == []
+        assert symbols("u", None) == ["0700.HK", "AAPL"]
+        kit.state.universes.enable(["u"])
+        assert symbols(None, None) == ["0700.HK", "AAPL"]
+        self.put(kit)  # a new list of an enabled one
+        assert symbols(None, None, among=["u", "v"]) == ["0700.HK", "AAPL"]
+        assert symbols(None, None, among=["v"]) == symbols(None, None, among=[]) == []
+        assert symbols("u", None, among=["u"]) == ["0700.HK", "AAPL"]
+
+    def test_who_has_left_counts_since_a_day(self, kit: Kit) -> None:
+        self.put(kit)
+        symbols = kit.state.universes.symbols
+        assert symbols("u", None, since=date(2020, 1, 1)) == ["0700.HK", "AAPL", "GONE"]
+        assert symbols("u", None, since=date(2020, 1, 2)) == ["0700.HK", "AAPL"]
+
     def test_universes_are_listed_by_phase(self, kit: Kit) -> None:
         self.put(kit, "b", "p2")
         self.put(kit, "c", "p1")
@@ -1096,9 +1147,40 @@ class TestUniverses:
             "refreshed_at": ASKED,
         }
 
+    def plan_about(self, kit: Kit, kind: str = "daily", **request: object) -> datetime:
+        """Plan a run in which nothing is missing, and return when."""
+        kit.let_pass(60)
+        new = NewRun(f"R{next(kit.runs)}", kind, "yahoo", request, skipped=2)
+        kit.state.tasks.plan(new, "bars", "1d", {})
+        found = kit.state.runs.find(new.id)
+        assert found is not None
+        created_at: datetime = found["created_at"]
+        return created_at
+
+    def test_the_last_daily_run_about_all_of_a_universe_is_known(self, kit: Kit) -> None:
+        self.put(kit, "a", "p")
+        self.put(kit, "b", "q")
+        self.put(kit, "empty", "q", [])
+
+        def planned() -> dict[str, datetime | None]:
+            return {each.universe: each.planned_at for each in kit.state.runs.last_daily()}
+
+        assert kit.state.runs.last_daily() == [LastDaily("a", "us", None), LastDaily("b", "us", None)]
+        self.plan_about(kit, "backfill", universe="a")
+        self.plan_about(kit, symbols=["AAPL"])
+        assert planned() == {"a": None, "b": None}
+        by_name = self.plan_about(kit, universe="a", lookback=5)
+        assert planned() == {"a": by_name, "b": None}
+        by_phase = self.plan_about(kit, phase="q")
+        assert planned()["b"] == by_phase
+        everything = self.plan_about(kit, lookback=5)
+        assert planned() == {"a": everything, "b": everything}
+
     def test_freshness_tells_how_far_the_members_are(self, kit: Kit) -> None:
         self.put(kit)
         kit.cover((2, 5), last=5)
+        self.put(kit, "not_declared_any_more")
+        kit.state.universes.enable(["u"])
         assert kit.state.universes.freshness() == [
             {
                 "name": "u",

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.tables import UNIVERSE_MEMBERS
-from quantx.universes.refresh import as_table, next_members
-from quantx.universes.sources import MEMBERS
+from quantx.universes.protocol import MEMBERS
+from quantx.universes.refresh import as_table, keep_vanished, next_members
 
 MONDAY = date(2024, 1, 8)
 Interval = tuple[str, date | None, date | None]
@@ -69,6 +69,26 @@ def test_members_become_rows_of_the_curated_table() -> None:
     rows = as_table(plain("A"), "us_large", "phase_1", datetime(2024, 1, 8, 12, tzinfo=UTC))
     assert dict(rows.schema) == dict(UNIVERSE_MEMBERS.schema)
     assert rows.row(0, named=True)["known_from"] == datetime(2024, 1, 8, 12, tzinfo=UTC)
+
+
+def test_who_vanishes_from_a_list_of_changes_has_left_unless_it_is_renamed() -> None:
+    schema = dict(MEMBERS)
+    day = date(2013, 12, 23)
+    stored = pl.DataFrame(
+        [
+            ("FB", "us", None, day, None),
+            ("GONE", "us", None, date(1990, 1, 2), None),
+            ("OLD", "us", None, None, MONDAY),
+        ],
+        schema=schema,
+        orient="row",
+    )
+    listed = pl.DataFrame([("META", "us", None, day, None)], schema=schema, orient="row")
+    today = date(2024, 3, 1)
+    kept = [("GONE", date(1990, 1, 2), date(2024, 2, 29)), ("META", day, None), ("OLD", None, MONDAY)]
+    once = keep_vanished(stored, listed, today)
+    assert intervals(once) == kept
+    assert intervals(keep_vanished(once, listed, date(2024, 3, 2))) == kept
 
 
 readings = st.lists(st.sets(st.sampled_from("ABCD"), min_size=1).map(sorted), min_size=1, max_size=6)

@@ -11,7 +11,8 @@ import pytest
 
 from quantx.errors import ConfigError
 from quantx.universes.declared import UniverseSpec, read_declared
-from quantx.universes.sources import MEMBERS, read_members
+from quantx.universes.protocol import MEMBERS
+from quantx.universes.sources import read_members
 
 
 def static(*symbols: str) -> UniverseSpec:
@@ -95,7 +96,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a path as a symbol": ("symbol\n../../x\n", {}, r"wrong member: '../../x' is not a symbol"),
     "a formula": ("symbol\n=cmd()\n", {}, r"'=cmd\(\)' is not a symbol"),
     "an empty symbol": ('symbol,name\nAAPL,a\n"",b\n', {}, r"'' is not a symbol"),
-    "a page instead of a list": ("<html>\n<body>Page Not Available</body>\n", {}, r"has no column 'symbol'"),
+    "a page instead of a list": ("<html>\n<body>Page Not Available</body>\n", {}, r"is a page of HTML"),
     "a date in words": ("symbol,from,to\nAAPL,yesterday,\n", DATES, r"'from' holds 'yesterday', which is no date"),
     "an American date": ("symbol,from,to\nAAPL,01/31/2024,\n", DATES, r"which is no date as in 2024-01-31"),
     "a day that does not exist": ("symbol,from,to\nAAPL,,2023-02-29\n", DATES, r"'to' holds '2023-02-29'"),

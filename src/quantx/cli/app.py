@@ -13,9 +13,10 @@ import typer
 from rich.text import Text
 
 from quantx import __version__
-from quantx.cli import compact, data, findings, setup, show
+from quantx.cli import compact, data, findings, instruments, operate, setup, show, sweep
 from quantx.cli.output import err, out
 from quantx.errors import ProviderError, QuantxError
+from quantx.tracing import add_trace
 
 app = typer.Typer(
     name="quantx",
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (setup, data, show, findings, compact):
+for module in (setup, data, sweep, show, findings, instruments, compact, operate):
     module.register(app)
 
 FAILURES, USAGE = 1, 2
@@ -57,13 +58,19 @@ def _exit_code(argv: Sequence[str] | None) -> int:
     return 0
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         out.print(f"quantx {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def _configure_logging() -> None:
@@ -72,6 +79,7 @@ def _configure_logging() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

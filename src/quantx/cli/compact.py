@@ -55,7 +55,7 @@ def compact(
 
 def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> dict[str, dict[str, int]]:
     from quantx.pipeline.compaction import compact_minutes, fold_tables
-    from quantx.pipeline.platform import confirm_lake
+    from quantx.pipeline.planner import confirm_lake
 
     confirm_lake(platform.location, platform.state)
     folded: dict[str, int] = {}

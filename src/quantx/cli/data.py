@@ -24,15 +24,18 @@ from quantx.cli.options import (
     parse_day,
     settings_for,
     split_symbols,
+    traced_settings,
 )
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.platform import Platform, open_platform
 from quantx.pipeline.report import run_totals
+from quantx.pipeline.request import Wish
+from quantx.pipeline.service import plan_wish
 from quantx.pipeline.settle import Progress
 from quantx.state.protocol import UNFINISHED, Plan
+from quantx.tracing import flush_traces
 
 Source = Annotated[str | None, typer.Option(help="Ask only this vendor; by default those of the setting `sources`.")]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")]
@@ -54,19 +57,31 @@ def register(app: typer.Typer) -> None:
 def refresh_universe(
     phase: Phase = None,
     name: Annotated[str | None, typer.Option(help="Only this universe.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Take lists that are not believed; needs --reason.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why they are right; it is kept with the decision.")] = None,
     use_local: UseLocal = False,
     json: Json = False,
 ) -> int:
     """Read who belongs to the universes, and record it in the state, the lake and meta/universe_<phase>.csv.
 
+    A list that can't be read or is not believed is refused: the last good one stays, and the exit code is 1.
+
     Example: quantx refresh-universe --phase phase_1
     """
     from quantx.pipeline.membership import refresh_universes
 
+    if accept != (reason is not None):
+        raise ConfigError('--accept and --reason "…" belong together')
     with open_platform(settings_for(use_local)) as platform:
-        rows = [vars(r) for r in refresh_universes(platform, phase=phase, name=name)]
-    print_json(rows) if json else print_table("universes", rows)
-    return 0
+        results = refresh_universes(platform, phase=phase, name=name, accept=reason)
+    rows = [vars(r) for r in results]
+    if json:
+        print_json(rows)
+    else:
+        print_table("universes", rows, ["universe", "phase", "members", "joined", "left", "decision"])
+        for refused in (r for r in results if r.decision == "refused"):
+            err.print(f"  {refused.universe}: {refused.why}; the last good list stays")
+    return 1 if any(r.decision == "refused" for r in results) else 0
 
 
 def backfill(
@@ -92,12 +107,12 @@ def backfill(
     scope = _scope(universe, phase, symbols, required=True)
     if given is not None:
         _check_order(first, given)  # before anything is opened
-    with open_platform(settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
         # UTC's day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
-        plan = plan_backfill(platform, scope, Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+        wish = Wish(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
+        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
@@ -118,10 +133,9 @@ def update_daily(
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
     scope = _scope(universe, phase, symbols, required=False)
-    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size, lookback_days=lookback_days)
-    with open_platform(settings) as platform:
-        plan = plan_daily(platform, scope, source=source, lookback=settings.lookback_days, timeframe=timeframe)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
+    wish = Wish(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
+    with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
 
 
 def work(
@@ -137,7 +151,7 @@ def work(
 
     Example: quantx work --until-empty --time-budget 1440
     """
-    settings = settings_for(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     begun = time.monotonic()
     with open_platform(settings, patience=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
@@ -149,6 +163,7 @@ def work(
     code = 1 if done.failed else 0
     if stopped:  # a request that hangs must not keep the process from ending
         sys.stdout.flush()
+        flush_traces()
         os._exit(code)
     return code
 
@@ -161,7 +176,7 @@ def curate(use_local: UseLocal = False) -> int:
     from quantx.pipeline.curate import curate_landed
     from quantx.pipeline.report import report_ended_runs
 
-    with open_platform(settings_for(use_local)) as platform:
+    with open_platform(traced_settings(use_local)) as platform:
         rows = curate_landed(platform, everything=True)
         report_ended_runs(platform)
     out.print(f"curated {rows:,} new or changed rows")
@@ -173,13 +188,13 @@ def _check_order(first: date, last: date) -> None:
         raise ConfigError(f"--start {first} lies after --end {last}")
 
 
-def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> Scope:
+def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> dict[str, Any]:
     given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
     if required and not given:
         raise ConfigError("say what to fetch: --universe NAME, --phase PHASE or --symbols A,B")
-    return Scope(split_symbols(symbols), universe, phase)
+    return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
 def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:

@@ -14,6 +14,7 @@ import typer
 
 from quantx.errors import ConfigError
 from quantx.settings import Settings, load_settings
+from quantx.tracing import export_traces
 
 UseLocal = Annotated[
     bool, typer.Option("--use-local", help="Use ./data and the embedded PostgreSQL, whatever the environment says.")
@@ -46,6 +47,13 @@ def settings_for(use_local: bool, **flags: Any) -> Settings:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level])
     )
+    return settings
+
+
+def traced_settings(use_local: bool, **flags: Any) -> Settings:
+    """Return the settings of a command that moves data, and send its traces where they say."""
+    settings = settings_for(use_local, **flags)
+    export_traces(settings)
     return settings
 
 

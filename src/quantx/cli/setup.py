@@ -71,29 +71,48 @@ def sandbox(
         str | None, typer.Option(help="The vendor's clock stands still here: a date (its end, UTC) or an instant.")
     ] = None,
     latency: Annotated[float, typer.Option(min=0, help="Seconds before each reply.")] = 0.0,
-    quota: Annotated[str | None, typer.Option(help="429 beyond it: 2/s, 200/min.")] = None,
-    fault: Annotated[list[str] | None, typer.Option(help="kind=rate, as in 429=0.05; may be repeated.")] = None,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(help="429 beyond it: 2/s of each vendor, alpaca:200/min of one; may be repeated."),
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="kind=rate, as in 429=0.05 or alpaca:500=0.02; may be repeated.")
+    ] = None,
     revise: Annotated[
-        list[str] | None, typer.Option(help="SYMBOL:DATE:FIELD:VALUE, as traded; may be repeated.")
+        list[str] | None, typer.Option(help="As in AAPL:2016-12-28:close:116.5, as traded; may be repeated.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="vendor=KEY: who brings another is refused; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the synthetic market and the faults.")] = 7,
     until: Annotated[
         str | None, typer.Option(help="Last day of the synthetic market's ten years; today without it.")
     ] = None,
 ) -> int:
-    """Serve a stand-in of Yahoo's chart API on 127.0.0.1, from files or a synthetic market, until it is stopped.
+    """Serve a stand-in of the vendors on 127.0.0.1, from files or a synthetic market, until it is stopped.
 
     Example: quantx sandbox --data FOLDER --port 8765 --now 2016-12-30
     """
+    from quantx.providers.registry import VENDORS
     from quantx.sandbox import Sandbox, load_market, serve
 
     last = parse_day(until, "--until") if until else None
     market = load_market(existing_folder(data, "--data"), seed=seed, today=last)
-    app = Sandbox(market, now=now, latency=latency, quota=quota, faults=fault or (), revisions=revise or (), seed=seed)
+    app = Sandbox(
+        market,
+        now=now,
+        latency=latency,
+        quota=quota,
+        faults=fault or (),
+        revisions=revise or (),
+        keys=key or (),
+        seed=seed,
+    )
 
     def ready(url: str) -> None:
-        out.print(f"{url} speaks Yahoo's chart wire for {len(market.symbols):,} symbols ({market.kind} market)")
-        out.print(f"use it: export QUANTX_YFINANCE_BASE_URL={url}")
+        out.print(f"{url} plays {', '.join(app.vendors)} for {len(market.symbols):,} symbols ({market.kind} market)")
+        for vendor in app.vendors:
+            out.print(f"export QUANTX_{VENDORS[vendor].quota_setting.removesuffix('_quota').upper()}_BASE_URL={url}")
 
     serve(app, port=port, on_ready=ready)
     return 0

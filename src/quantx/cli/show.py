@@ -91,7 +91,19 @@ def show_manifest(
     print_table(
         "series",
         shown,
-        ["source", "symbol", "first", "last", "rows", "revised", "rejected", "vendor_has_nothing", "last_error"],
+        [
+            "source",
+            "dataset",
+            "timeframe",
+            "symbol",
+            "first",
+            "last",
+            "rows",
+            "revised",
+            "rejected",
+            "vendor_has_nothing",
+            "last_error",
+        ],
     )
     if len(shown) < len(series):
         out.print(f"… {len(series) - len(shown):,} more series; --all shows them")

@@ -50,6 +50,14 @@ MEANINGS = {
     "name": "the source's name for the security",
     "member_from": "first day of membership; null: since before the list began",
     "member_to": "last day of membership; null: still a member",
+    "instrument": "permanent id of a security; it stays when the symbol changes",
+    "status": "listed or delisted",
+    "listed_on": "first day that is known; null: since before the record began",
+    "delisted_on": "last day of trading; null: still listed",
+    "reason": "why it ended, as the source or a person said",
+    "evidence": "where that was learnt: a file and its SHA-256, a list, a person",
+    "symbol_from": "first day on which the security carried the symbol; null: since before the record began",
+    "symbol_to": "last day on which it did; null: still",
 }
 
 
@@ -106,6 +114,18 @@ BARS_1D = Table(
     relative_tolerance=dict.fromkeys(("open", "high", "low", "close", "volume"), PRICE_TOLERANCE),
 )
 
+# What a vendor sells as adjusted for all dividends, and does not say for which: it can't be turned back to as-traded
+# prices, and serves for checks of returns only. The vendor's basis moves with each dividend, and the rows with it.
+BARS_1D_ADJUSTED = Table(
+    "bars_1d_adjusted",
+    {**BARS_1D.schema, "volume": pl.Float64},
+    partitions=BARS_1D.partitions,
+    key=BARS_1D.key,
+    sort=BARS_1D.sort,
+    values=BARS_1D.values,
+    relative_tolerance=BARS_1D.relative_tolerance,
+)
+
 BARS_1M = Table(
     "bars_1m",
     {
@@ -130,18 +150,6 @@ BARS_1M = Table(
     values=("open", "high", "low", "close", "volume", "currency"),
     relative_tolerance=dict.fromkeys(("open", "high", "low", "close", "volume"), PRICE_TOLERANCE),
     rows_per_file=1_000_000,  # a session of 2,500 symbols, or a month of 120: what a correction reads and writes at most
-)
-
-# What a vendor sells as adjusted for all dividends, and does not say for which: it can't be turned back to as-traded
-# prices, and serves for checks of returns only. The vendor's basis moves with each dividend, and the rows with it.
-BARS_1D_ADJUSTED = Table(
-    "bars_1d_adjusted",
-    {**BARS_1D.schema, "volume": pl.Float64},
-    partitions=BARS_1D.partitions,
-    key=BARS_1D.key,
-    sort=BARS_1D.sort,
-    values=BARS_1D.values,
-    relative_tolerance=BARS_1D.relative_tolerance,
 )
 
 ACTIONS = Table(
@@ -201,19 +209,61 @@ UNIVERSE_MEMBERS = Table(
     null_is_unknown=False,  # no end: still a member
 )
 
+# Securities, and the symbols that they carried: see core/identity.py.
+INSTRUMENTS = Table(
+    "instruments",
+    {
+        "instrument": pl.String,
+        "market": pl.String,
+        "name": pl.String,
+        "status": pl.String,  # listed or delisted
+        "listed_on": pl.Date,
+        "delisted_on": pl.Date,
+        "reason": pl.String,
+        "evidence": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=(),
+    key=("instrument",),
+    sort=("instrument",),
+    values=("market", "name", "status", "listed_on", "delisted_on", "reason", "evidence"),
+    null_is_unknown=False,
+)
+
+SYMBOL_HISTORY = Table(
+    "symbol_history",
+    {
+        "instrument": pl.String,
+        "symbol": pl.String,
+        "symbol_from": pl.Date,  # null: since before the record began
+        "symbol_to": pl.Date,  # null: still
+        "evidence": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=(),
+    key=("instrument", "symbol", "symbol_from"),
+    sort=("symbol", "symbol_from", "instrument"),
+    values=("symbol_to", "evidence"),
+    null_is_unknown=False,
+)
+
 TABLES = {
     table.name: table
     for table in (
         BARS_1D,
         BARS_1D.revisions,
-        BARS_1M,
-        BARS_1M.revisions,
         BARS_1D_ADJUSTED,
         BARS_1D_ADJUSTED.revisions,
+        BARS_1M,
+        BARS_1M.revisions,
         ACTIONS,
         ACTIONS.revisions,
         QUARANTINE,
         UNIVERSE_MEMBERS,
         UNIVERSE_MEMBERS.revisions,
+        INSTRUMENTS,
+        INSTRUMENTS.revisions,
+        SYMBOL_HISTORY,
+        SYMBOL_HISTORY.revisions,
     )
 }

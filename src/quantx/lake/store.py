@@ -7,22 +7,25 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
 from quantx.errors import ConfigError, DamagedObject, LakeError
+from quantx.identity import STORAGE, Identity
 from quantx.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
-    from obstore.store import AzureConfig, ClientConfig, RetryConfig
+    from obstore.store import AzureConfig, AzureCredential, ClientConfig, RetryConfig
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_CONTAINER = "ContainerNotFound"
 _REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.PermissionDeniedError)
 _ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Blob Data Contributor"
+_EMULATOR = "azure_storage_use_emulator"
+_NO_KEYS = "KeyBasedAuthenticationNotPermitted"
 # Opening a lake tells soon that it can't be reached; the callers know how long they want to insist.
 _RETRIES = 3
 _CONNECT, _READ = 2, 15  # seconds
@@ -40,7 +43,15 @@ class LakeLocation:
 
     url: str  # absolute, without a trailing slash
     store: ObjectStore = field(repr=False)
-    delta_options: dict[str, str] = field(repr=False)  # what deltalake and Polars need to reach the same place
+    options: dict[str, str] = field(repr=False)  # what deltalake and Polars need to reach the same place
+    identity: Identity | None = field(default=None, repr=False)  # who signs in, where no key does
+
+    @property
+    def delta_options(self) -> dict[str, str]:
+        """Return what Delta and Polars need to reach this place now: with an identity, a token that will end."""
+        if self.identity is None:
+            return self.options
+        return {**self.options, "azure_storage_token": self.identity.token(STORAGE, LakeError).text}
 
     def table_url(self, path: str) -> str:
         """Return the address of the table at `path`, as Delta readers take it."""
@@ -162,8 +173,8 @@ class _Account:
 
     name: str
     endpoint: str | None  # of its blobs; None: where all accounts have them
-    key: str | None = field(repr=False)  # None: the managed identity
-    token_endpoint: str | None = None  # where the identity gets its tokens
+    key: str | None = field(repr=False)
+    identity: Identity | None = None  # where there is no key
 
     @property
     def address(self) -> str:
@@ -173,6 +184,20 @@ class _Account:
     def is_stand_in(self) -> bool:
         return urlsplit(self.address).hostname in _LOOPBACK
 
+    def store(self, container: str, prefix: str, **how: Any) -> AzureStore:
+        """Return the objects of a container below a prefix."""
+        config = _azure_options(self)
+        if self.identity is not None:
+            config.pop(_EMULATOR, None)  # with it no tokens are asked for
+            how["credential_provider"] = self._provide
+        return AzureStore(container, prefix=prefix or None, config=cast("AzureConfig", config), **how)
+
+    def _provide(self) -> AzureCredential:
+        """Give obstore a token; it asks whenever the last one is about to end."""
+        assert self.identity is not None
+        token = self.identity.token(STORAGE, LakeError)
+        return {"token": token.text, "expires_at": token.ends}
+
 
 def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLocation:
     parts = urlsplit(url)
@@ -180,12 +205,13 @@ def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLoc
     if "@" in container or not container:
         raise ConfigError(f"the lake's URL {without_secrets(url)!r} must have the form az://container/prefix")
     account = _account(settings)
-    options = _azure_options(account)
-    config = cast("AzureConfig", options)
     location = LakeLocation(
-        f"az://{container}/{prefix}".rstrip("/"), AzureStore(container, prefix=prefix or None, config=config), options
+        f"az://{container}/{prefix}".rstrip("/"),
+        account.store(container, prefix),
+        _azure_options(account),
+        account.identity,
     )
-    if not _has_container(account, container, prefix, config):
+    if not _has_container(account, container, prefix):
         if not create:
             raise ConfigError(
                 f"there is no lake in {location.url}: the account {account.name} has no container {container};"
@@ -209,15 +235,11 @@ def _account(settings: Settings | None) -> _Account:
             f"AZURE_STORAGE_BLOB_ENDPOINT {endpoint!r} is not encrypted, so that only a key can be used, no identity; use"
             " https://, or set AZURE_STORAGE_CONNECTION_STRING"
         )
-    return _Account(settings.azure_storage_account, endpoint, None, settings.azure_identity_endpoint)
+    return _Account(settings.azure_storage_account, endpoint, None, Identity.of(settings))
 
 
 def _azure_options(account: _Account) -> dict[str, str]:
-    """Return how the objects and the tables are reached, for obstore, Delta and Polars alike.
-
-    Without a key no token is handed over, since a worker may live longer than one (an hour): all three get to know
-    where tokens come from, and each gets a new one five minutes before the old one ends.
-    """
+    """Return how Delta and Polars reach the account; where an identity signs in, its token comes later, anew each time."""
     options = {"azure_storage_account_name": account.name}
     if account.key:
         options["azure_storage_account_key"] = account.key
@@ -226,41 +248,20 @@ def _azure_options(account: _Account) -> dict[str, str]:
         # object_store does without, and takes its address from the environment alone.
         origin = urlsplit(account.address)
         os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
-        options["azure_storage_use_emulator"] = "true"
-        if not account.key:
-            # With the switch no tokens are fetched, so that Azurite, and it alone, is given the one of this moment: a
-            # process that outlives it must open the lake again.
-            options["azure_storage_token"] = _token()
-        return options
+        options[_EMULATOR] = "true"
     if account.endpoint:
         options["azure_storage_endpoint"] = account.endpoint
-    if account.token_endpoint:
-        # Functions and Container Apps have no 169.254.169.254, and deltalake does not read IDENTITY_ENDPOINT itself.
-        options["azure_msi_endpoint"] = account.token_endpoint
     return options
 
 
-def _token() -> str:
-    from azure.core.exceptions import AzureError
-    from azure.identity import DefaultAzureCredential
-
-    try:
-        with DefaultAzureCredential() as credential:
-            return str(credential.get_token("https://storage.azure.com/.default").token)
-    except AzureError as error:
-        raise LakeError(
-            f"no token for the lake: {_reason(error)}; check IDENTITY_ENDPOINT and IDENTITY_HEADER, or sign in with the Azure CLI"
-        ) from error
-
-
-def _has_container(account: _Account, container: str, prefix: str, config: AzureConfig) -> bool:
+def _has_container(account: _Account, container: str, prefix: str) -> bool:
     """Ask for some object with one request: the answer tells about the container, and needs no right beyond reading.
 
     LakeError where the account can't be reached or refuses.
     """
-    probe = AzureStore(
-        container, prefix=prefix or None, config=config, client_options=_PROBE_CLIENT, retry_config=_PROBE_RETRIES
-    )
+    if account.identity is not None:
+        account.identity.token(STORAGE, LakeError)  # says why there is none, which the store would not
+    probe = account.store(container, prefix, client_options=_PROBE_CLIENT, retry_config=_PROBE_RETRIES)
     try:
         obstore.get(probe, "meta/lake_id")  # most lakes have it, so that their logs do not fill with refusals
     except FileNotFoundError as error:
@@ -271,7 +272,9 @@ def _has_container(account: _Account, container: str, prefix: str, config: Azure
                 f"the lake's URL names the container {container!r}; Azure wants 3 to 63 lower-case letters, digits and"
                 " single hyphens between them"
             ) from error
-        step = _ROLE if isinstance(error, _REFUSED) else "check the address, and that it or the identity can be reached"
+        step = _ROLE if isinstance(error, _REFUSED) else "check the address, and that it can be reached"
+        if _code(error) == _NO_KEYS:
+            step = "the account takes no keys: set USE_MANAGED_IDENTITY=true and AZURE_STORAGE_ACCOUNT"
         raise LakeError(f"the lake's container {account.address}/{container}: {_reason(error)}; {step}") from error
     return True
 
@@ -279,14 +282,13 @@ def _has_container(account: _Account, container: str, prefix: str, config: Azure
 def _create_container(account: _Account, container: str) -> None:
     """Create a container unless another process does; ConfigError where it is for the user to do."""
     from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-    from azure.identity import DefaultAzureCredential
     from azure.storage.blob import ContainerClient, LinearRetry
 
-    key = {"account_name": account.name, "account_key": account.key} if account.key else None
+    key = {"account_name": account.name, "account_key": account.key or ""}
     client = ContainerClient(
         account.address,
         container,
-        credential=key or DefaultAzureCredential(),
+        credential=account.identity.credential if account.identity else key,
         retry_policy=LinearRetry(backoff=1, retry_total=_RETRIES, random_jitter_range=1),
         connection_timeout=_CONNECT,
         read_timeout=_READ,

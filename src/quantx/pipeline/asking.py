@@ -40,6 +40,11 @@ class Group:
         """Return the vendor."""
         return self.tasks[0].series.source
 
+    @property
+    def run_ids(self) -> set[str]:
+        """Return the runs that have the tasks."""
+        return {task.run_id for task in self.tasks}
+
 
 def grouped(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -> list[Group]:
     """Make one request of tasks that their vendor answers together, as many as it takes at once."""
@@ -49,8 +54,8 @@ def grouped(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -> li
         alike[series.source, series.dataset, series.timeframe, task.window].append(task)
     groups = []
     for similar in alike.values():
-        provider = providers.get(similar[0].series.source)
-        width = provider.capabilities.symbols_per_request if provider else 1
+        series, provider = similar[0].series, providers.get(similar[0].series.source)
+        width = provider.capabilities.symbols_at_once(series.timeframe) if provider else 1
         for start in range(0, len(similar), width):
             some = tuple(similar[start : start + width])
             groups.append(_group(some))

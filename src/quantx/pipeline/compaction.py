@@ -18,8 +18,6 @@ log = structlog.get_logger()
 MOST_FILES = 24  # per partition of a daily table, before they are folded into one
 MOST_MINUTE_FILES = 4  # on top of one another in a month or a session, before they are put in order
 _TAIL_SESSIONS = 10
-_WITH_TAIL = (BARS_1D, BARS_1D_ADJUSTED)  # daily updates correct the newest sessions
-_FOLDED = (*_WITH_TAIL, ACTIONS)
 
 
 def last_closed_month(now: datetime) -> int:
@@ -40,10 +38,11 @@ def fold_tables(platform: Platform, most_files: int = MOST_FILES) -> dict[str, i
     Where somebody else changes a table meanwhile, the next time does it.
     """
     done = {}
-    for table in (*_FOLDED, *(table.revisions for table in _FOLDED), BARS_1M.revisions, QUARANTINE):
+    daily = (BARS_1D, BARS_1D_ADJUSTED)
+    for table in (*daily, ACTIONS, *(t.revisions for t in (*daily, BARS_1M, ACTIONS)), QUARANTINE):
         try:
             folded = platform.tables[table.name].fold(
-                CommitContext(0), most_files, tail=_TAIL_SESSIONS if table in _WITH_TAIL else 0
+                CommitContext(0), most_files, tail=_TAIL_SESSIONS if table in daily else 0
             )
         except LakeError as error:
             log.warning("table.not_folded", table=table.name, error=str(error))

@@ -23,9 +23,12 @@ from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
 from quantx.pipeline.compaction import compact_minutes, fold_tables
 from quantx.pipeline.normalized import Landed, Rows
-from quantx.pipeline.platform import Platform, confirm_lake
+from quantx.pipeline.planner import confirm_lake
+from quantx.pipeline.platform import Platform
 from quantx.pipeline.references import with_references
+from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
+from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
@@ -52,7 +55,9 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
             return 0
         confirm_lake(platform.location, platform.state)
         while _is_worth_it(platform, everything) and (round_id := _next_round(platform)):
-            rows += _curate_round(platform, round_id)
+            landings = platform.state.rounds.landings(round_id)
+            with shared_span("round", [landing.run_id for landing in landings], round=round_id, replies=len(landings)):
+                rows += _curate_round(platform, round_id, landings)
             if stopping():
                 break
             mine.confirm()
@@ -60,6 +65,14 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
             fold_tables(platform)
             compact_minutes(platform, stopping=stopping)
     return rows
+
+
+def curate_left(platform: Platform) -> int:
+    """Curate what has landed where no worker is left that would; return how many rows are new or changed."""
+    counts = platform.state.tasks.count()
+    if counts.get("leased", 0) or not counts.get("landed", 0):
+        return 0
+    return curate_landed(platform, everything=True)
 
 
 def _is_worth_it(platform: Platform, everything: bool) -> bool:
@@ -79,8 +92,7 @@ def _next_round(platform: Platform) -> int | None:
     return rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
 
 
-def _curate_round(platform: Platform, round_id: int) -> int:
-    landings = platform.state.rounds.landings(round_id)
+def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]) -> int:
     read, lost = _read(platform, landings)
     parts = _normalize(platform, read)
     context = CommitContext(
@@ -127,10 +139,11 @@ def _normalize(platform: Platform, read: Sequence[Landed]) -> list[tuple[list[La
     alike: dict[tuple[str, str, str], list[Landed]] = defaultdict(list)
     for item in read:
         alike[item.source, item.dataset, item.timeframe].append(item)
-    return [
-        (items, platform.normalize(source, items, platform.providers[source]))
-        for (source, _, _), items in alike.items()
-    ]
+    parts = []
+    for (source, _, _), items in alike.items():
+        provider = platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
+        parts.append((items, platform.normalize(source, items, provider)))
+    return parts
 
 
 def _commit(platform: Platform, table: Table, context: CommitContext, merged: Merge) -> bool:

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from quantx.core.tables import BARS_1D, QUARANTINE
-from quantx.lake.protocol import CuratedTable
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.pipeline.platform import Platform
+
+# In which tables the rows of a kind of series are.
+_TABLES = {"bars_1d": (BARS_1D, BARS_1D_ADJUSTED), "bars_1m": (BARS_1M,), "actions": (ACTIONS,)}
+_REVISIONS = {name: tuple(table.revisions for table in tables) for name, tables in _TABLES.items()}
 
 
 def manifest_of(platform: Platform) -> dict[str, Any]:
     """Return the tables (version, rows, files, size) and the series (sessions, rows, revisions, rejected rows)."""
-    rows = _per_series(
-        platform.tables[BARS_1D.name], pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
-    )
-    revised = _per_series(platform.tables[BARS_1D.revisions.name])
-    rejected = _per_series(platform.tables[QUARANTINE.name])
+    rows, revised = ({name: _per_series(platform, t) for name, t in tables.items()} for tables in (_TABLES, _REVISIONS))
+    rejected = _rejected(platform)
     series = []
     for known in platform.state.series.manifest():
-        key = (known["source"], known["symbol"])
-        found = rows.get(key, {})
+        key, kind = (known["source"], known["symbol"]), _kind(known)
+        found = rows[kind].get(key, {})
         series.append(
             {
                 "source": known["source"],
+                "dataset": known["dataset"],
                 "timeframe": known["timeframe"],
                 "symbol": known["symbol"],
                 "first": found.get("first"),
                 "last": found.get("last"),
                 "rows": found.get("rows", 0),
-                "revised": revised.get(key, {}).get("rows", 0),
-                "rejected": rejected.get(key, {}).get("rows", 0),
+                "revised": revised[kind].get(key, {}).get("rows", 0),
+                "rejected": rejected.get((kind, *key), 0),
                 "covered": known["covered"],
                 "vendor_has_nothing": known["nothing"].strip("{}"),
                 "failures": known["failures"],
@@ -46,6 +48,27 @@ def manifest_of(platform: Platform) -> dict[str, Any]:
     }
 
 
-def _per_series(table: CuratedTable, *more: pl.Expr) -> dict[tuple[str, str], dict[str, Any]]:
-    counted = table.collect(table.scan().group_by("source", "symbol").agg(pl.len().alias("rows"), *more))
-    return {(row["source"], row["symbol"]): row for row in counted.iter_rows(named=True)}
+def _kind(series: Mapping[str, Any]) -> str:
+    return "actions" if series["dataset"] == "actions" else f"bars_{series['timeframe']}"
+
+
+def _per_series(platform: Platform, tables: Sequence[Table]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Count the rows of each vendor and symbol; a vendor's daily bars are in one of two tables."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for table in map(platform.tables.__getitem__, (t.name for t in tables)):
+        day = "date" if "date" in table.table.schema else "ex_date"
+        counted = (
+            table.scan()
+            .group_by("source", "symbol")
+            .agg(pl.len().alias("rows"), pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
+        )
+        found |= {(row["source"], row["symbol"]): row for row in table.collect(counted).iter_rows(named=True)}
+    return found
+
+
+def _rejected(platform: Platform) -> dict[tuple[str, str, str], int]:
+    """Count the rejected rows by kind, vendor and symbol."""
+    table = platform.tables[QUARANTINE.name]
+    kind = pl.col("dataset").str.strip_suffix("_adjusted")
+    counted = table.collect(table.scan().group_by(kind, "source", "symbol").agg(pl.len()))
+    return {(kind, source, symbol): rows for kind, source, symbol, rows in counted.iter_rows()}

@@ -16,8 +16,9 @@ from quantx.core.model import SETTLED_AFTER, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.rules import check_daily_bars
 from quantx.core.symbols import venue_of
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, INSTANT, QUARANTINE, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, QUARANTINE, Table
 from quantx.errors import ProviderError
+from quantx.pipeline.minutes import normalize_minutes
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
@@ -67,6 +68,8 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
     Bars of a session that had not settled when the reply was made are left out: they are not final.
     """
     replies, broken = _read(landed, provider)
+    if landed[0].timeframe == "1m":
+        return _minutes(source, replies, broken)
     facts = _facts(replies)
     bars = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
@@ -93,6 +96,19 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(checked.accepted),
         # What was found malformed when it was fetched is evidence: the same task was asked for again.
+        malformed={item.task_id: why for item, why in broken if item.malformed is None},
+    )
+
+
+def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Landed, str]]) -> Rows:
+    """Apply the rules of minutes, which every vendor gives as traded."""
+    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies))
+    return Rows(
+        table=BARS_1M.name,
+        tables={BARS_1M.name: read.bars},
+        quarantine=pl.concat([read.rejected, *(_rejected_payload(item, why) for item, why in broken)]),
+        coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
+        sessions=read.sessions,
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
     )
 

@@ -17,11 +17,14 @@ from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.patience import Patience
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.planner import Planner
 from quantx.pipeline.sources import awake, orders_of, progress_of, take_overs
+from quantx.pipeline.trading import trading_symbols
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
 from quantx.state.protocol import NewRun, NewTask, Plan, Ticket
+from quantx.tracing import run_span
+from quantx.universes.declared import enabled_universes
 
 log = structlog.get_logger()
 
@@ -48,7 +51,7 @@ class Scope:
 
 
 def plan_backfill(
-    platform: Platform,
+    platform: Planner,
     scope: Scope,
     window: Window,
     *,
@@ -58,9 +61,9 @@ def plan_backfill(
 ) -> Plan:
     """Plan the sessions of `window` that were never answered (`again`: all of them).
 
-    Without a `source`, the vendors that the settings declare are asked, one in place of the other.
+    Of a universe also those who have left it since the window's first day. Without a `source`, the vendors that the settings declare are asked, one in place of the other.
     """
-    symbols = resolve_symbols(platform, scope)
+    symbols = resolve_symbols(platform, scope, since=window.start)
     orders = orders_of(platform, symbols, timeframe, source)
     known, now = progress_of(platform, orders, timeframe), platform.clock.now()
     wanted = []
@@ -79,13 +82,13 @@ def plan_backfill(
 
 
 def plan_daily(
-    platform: Platform, scope: Scope, *, lookback: int, source: str | None = None, timeframe: str = "1d"
+    platform: Planner, scope: Scope, *, lookback: int, source: str | None = None, timeframe: str = "1d"
 ) -> Plan:
     """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen.
 
     Of minutes at most one known session is read again.
     """
-    symbols = resolve_symbols(platform, scope)
+    symbols = trading_symbols(platform, resolve_symbols(platform, scope))
     orders = orders_of(platform, symbols, timeframe, source)
     known, now = progress_of(platform, orders, timeframe), platform.clock.now()
     orders = {symbol: awake(order, symbol, known, now) for symbol, order in orders.items()}
@@ -102,7 +105,7 @@ def plan_daily(
 
 
 def _tasks(
-    platform: Platform, symbol: str, order: tuple[str, ...], timeframe: str, window: Window, newest: date
+    platform: Planner, symbol: str, order: tuple[str, ...], timeframe: str, window: Window, newest: date
 ) -> list[NewTask]:
     """Return what is asked for a window of bars, and for the events since where they do not come with the bars."""
     source, *others = order
@@ -118,7 +121,7 @@ def _tasks(
     return tasks
 
 
-def _unanswered(platform: Platform, wanted: Sequence[NewTask]) -> list[NewTask]:
+def _unanswered(platform: Planner, wanted: Sequence[NewTask]) -> list[NewTask]:
     """Return for each task the smallest window within its own that holds all sessions which were never answered."""
     alike: dict[tuple[str, str, str], list[NewTask]] = defaultdict(list)
     for task in wanted:
@@ -143,19 +146,27 @@ def _in_months(wanted: Sequence[NewTask]) -> list[NewTask]:
     ]
 
 
-def plan_retry(platform: Platform, task_ids: Sequence[int] | None) -> Plan:
+def plan_retry(platform: Planner, task_ids: Sequence[int] | None) -> Plan:
     """Plan dead tasks (those of `task_ids`, or all) once more, as a run of their own."""
     request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}
-    plan = platform.state.tasks.retry(NewRun(str(ULID()), "manual", "any", request), task_ids)
-    _send(platform, plan)
+    run = NewRun(str(ULID()), "manual", "any", request)
+    with run_span("plan", run.id, kind=run.kind, source=run.source) as span:
+        plan = platform.state.tasks.retry(run, task_ids)
+        span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids)})
+        _send(platform, plan)
     return plan
 
 
-def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
-    """Return the canonical symbols of a scope; everything that is enabled where it names nothing."""
+def resolve_symbols(platform: Planner, scope: Scope, *, since: date | None = None) -> tuple[str, ...]:
+    """Return the canonical symbols of a scope; everything that is enabled where it names nothing.
+
+    `since`: also who has left a universe on that day or later. A universe that is not declared any more, or not enabled,
+    counts only where it is named.
+    """
     if scope.symbols:
         return tuple(dict.fromkeys(parse_symbol(s) for s in scope.symbols))
-    symbols = platform.state.universes.symbols(scope.universe, scope.phase)
+    among = None if scope.universe else enabled_universes(platform.settings.universe_path)
+    symbols = platform.state.universes.symbols(scope.universe, scope.phase, since=since, among=among)
     if not symbols:
         wanted = (
             f"universe {scope.universe!r}"
@@ -169,7 +180,7 @@ def resolve_symbols(platform: Platform, scope: Scope) -> tuple[str, ...]:
     return tuple(symbols)
 
 
-def send_outbox(platform: Platform) -> int:
+def send_outbox(platform: Planner) -> int:
     """Hand planned tasks to the queue until it is full or has them all; return how many.
 
     A short queue is quicker and cheaper, and what is urgent need not wait behind much else: the rest stays in the state,
@@ -184,7 +195,7 @@ def send_outbox(platform: Platform) -> int:
     return sent
 
 
-def _send_messages(platform: Platform, left: dict[int, str]) -> None:
+def _send_messages(platform: Planner, left: dict[int, str]) -> None:
     """Send the messages, and drop from `left` what the queue has accepted, also where it has not accepted all."""
     ids = list(left)
     try:
@@ -195,7 +206,7 @@ def _send_messages(platform: Platform, left: dict[int, str]) -> None:
     _forget(platform, left, ids)
 
 
-def _forget(platform: Platform, left: dict[int, str], sent: Sequence[int]) -> None:
+def _forget(platform: Planner, left: dict[int, str], sent: Sequence[int]) -> None:
     platform.state.tasks.sent(sent)
     for task_id in sent:
         del left[task_id]
@@ -217,7 +228,7 @@ def _message(ticket: Ticket) -> str:
 
 
 def _add_run(
-    platform: Platform,
+    platform: Planner,
     kind: str,
     source: str | None,
     symbols: Sequence[str],
@@ -229,13 +240,15 @@ def _add_run(
     sources = source or ",".join(sorted({task.series.source for task in wanted})) or "any"
     run = NewRun(str(ULID()), kind, sources, request, skipped=len(symbols) - len(asked))
     patience = Patience(platform.runtime, _PATIENCE)
-    plan = patience.insist(lambda: platform.state.tasks.plan(run, wanted))
-    log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
-    _send(platform, plan)
+    with run_span("plan", run.id, kind=kind, source=sources) as span:
+        plan = patience.insist(lambda: platform.state.tasks.plan(run, wanted))
+        span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids), "shared": plan.shared})
+        log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
+        _send(platform, plan)
     return plan
 
 
-def _send(platform: Platform, plan: Plan) -> None:
+def _send(platform: Planner, plan: Plan) -> None:
     try:
         send_outbox(platform)
     except QueueError as error:

@@ -2,66 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-from ulid import ULID
+from dataclasses import dataclass
 
 from quantx.core.model import Clock, Quota
 from quantx.core.tables import TABLES
-from quantx.errors import ConfigError
 from quantx.lake.protocol import CuratedTable
-from quantx.lake.store import LakeLocation, open_location
+from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
 from quantx.pipeline.normalized import Landed, Rows, normalize_round
 from quantx.pipeline.patience import Patience
+from quantx.pipeline.planner import Planner, StateClock, confirm_lake
 from quantx.pipeline.runtime import Runtime, Threads
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import open_providers, quotas_of
 from quantx.queues.open import open_queue
-from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings
+from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
 from quantx.state.protocol import State
 
 
-class StateClock:
-    """The state's clock: one for all workers, whatever their machines' clocks say or jump to."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self.synchronize()
-
-    def synchronize(self) -> None:
-        """Ask the state for the time; in between, seconds are counted."""
-        self._at, self._then = self._state.now(), time.monotonic()
-
-    def now(self) -> datetime:
-        """Return the current instant, aware and in UTC."""
-        return self._at + timedelta(seconds=time.monotonic() - self._then)
-
-
-@dataclass(frozen=True)
-class Platform:
+@dataclass(frozen=True, kw_only=True)
+class Platform(Planner):
     """Everything that a service needs, opened."""
 
-    settings: Settings
-    clock: Clock
-    location: LakeLocation
     tables: Mapping[str, CuratedTable]
-    state: State
-    queue: TaskQueue
-    providers: Mapping[str, Provider]
     quotas: Mapping[str, Quota | None]  # by source; None: unlimited
-    runtime: Runtime = field(default_factory=Threads)
     normalize: Callable[[str, Sequence[Landed], Provider], Rows] = normalize_round
-
-
-_LAKE_ID = "meta/lake_id"
-_STATE_ID = "meta/state_id"  # the state that may write
 
 
 @contextmanager
@@ -87,7 +56,7 @@ def _open(
     settings: Settings, providers: Callable[[Settings, Clock], Mapping[str, Provider]], runtime: Runtime
 ) -> tuple[State, Platform]:
     location = open_location(settings.lake_url, settings)
-    state = open_state(settings.state_url)
+    state = open_state(settings.state_url, identity_of_state(settings))
     try:
         confirm_lake(location, state)
         clock = StateClock(state)
@@ -105,31 +74,3 @@ def _open(
     except BaseException:
         state.close()
         raise
-
-
-def confirm_lake(location: LakeLocation, state: State) -> None:
-    """Refuse to go on where this state and this lake do not belong together; ConfigError says what to do.
-
-    A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
-    lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
-    """
-    fresh = state.bound_lake() is None
-    if not fresh and not location.has(_LAKE_ID):
-        raise ConfigError(
-            f"there is no lake in {location.url}, and the state in {state.shown_url} remembers one; bring it back, or"
-            " remove that state as well: then all is asked for again"
-        )
-    lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
-    bound_to, state_id = state.bind_lake(lake_id, str(ULID()))
-    if bound_to != lake_id:
-        raise ConfigError(
-            f"the state in {state.shown_url} belongs to another lake than {location.url};"
-            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
-        )
-    if fresh:
-        location.put(_STATE_ID, state_id.encode())
-    elif location.get_or_put(_STATE_ID, state_id.encode()).decode() != state_id:
-        raise ConfigError(
-            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not know what it"
-            " did; use the newer state, or remove this one: an empty state takes the lake over again"
-        )

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -93,7 +94,8 @@ class Threads:
                     done.put((place, None, error))
 
         for _ in range(min(at_once, len(calls))):
-            threading.Thread(target=work, name="call", daemon=True).start()
+            # What the caller has bound to its log lines and traces holds for its calls, too.
+            threading.Thread(target=copy_context().run, args=(work,), name="call", daemon=True).start()
         results: list[T | None] = [None] * len(calls)
         left, patience = len(calls), grace
         while left and patience > 0:

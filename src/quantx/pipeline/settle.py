@@ -27,6 +27,7 @@ from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
 from quantx.queues.protocol import Message
 from quantx.state.protocol import LandedReply, RawObject
+from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
@@ -80,7 +81,8 @@ def settle(
         if outcome.reply:
             by_zone[outcome.task.series.source, outcome.task.series.dataset].append(outcome)
     for (source, dataset), kept in by_zone.items():
-        landed = _land(platform, source, dataset, kept, patience)
+        with shared_span("land", [o.task.run_id for o in kept], source=source, replies=len(kept)):
+            landed = _land(platform, source, dataset, kept, patience)
         progress.landed += len(landed)
         _delete(platform, leases.let_go([o.task for o in kept if o.task.id in landed]), patience)
     back = [o for o in outcomes if isinstance(o.error, RateLimited) or (o.error is None and not o.pages)]

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from quantx.core.model import Finding
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import Platform
-from quantx.providers.registry import why_absent
+from quantx.pipeline.planner import Planner
 from quantx.state.protocol import SeriesProgress
 
 _AT_REST = timedelta(days=30)  # without a bar
@@ -19,7 +18,7 @@ Orders = Mapping[str, tuple[str, ...]]  # by symbol: the vendors, the first one 
 Known = Mapping[str, Mapping[str, SeriesProgress]]  # by vendor and symbol
 
 
-def orders_of(platform: Platform, symbols: Sequence[str], timeframe: str, source: str | None) -> Orders:
+def orders_of(platform: Planner, symbols: Sequence[str], timeframe: str, source: str | None) -> Orders:
     """Return each symbol's vendors: the one that was asked for, or those that the settings declare for its market."""
     by_market: dict[str, tuple[str, ...]] = {}
     for symbol in symbols:
@@ -29,7 +28,7 @@ def orders_of(platform: Platform, symbols: Sequence[str], timeframe: str, source
     return {symbol: by_market[venue_of(symbol).market] for symbol in symbols}
 
 
-def _order(platform: Platform, market: str, timeframe: str, source: str | None) -> tuple[str, ...]:
+def _order(platform: Planner, market: str, timeframe: str, source: str | None) -> tuple[str, ...]:
     if source is not None:
         _check(platform, source, market, timeframe)
         return (source,)
@@ -46,13 +45,15 @@ def _order(platform: Platform, market: str, timeframe: str, source: str | None) 
     raise AssertionError("one of the checks has said why")
 
 
-def _can(platform: Platform, source: str, market: str, timeframe: str) -> bool:
+def _can(platform: Planner, source: str, market: str, timeframe: str) -> bool:
     can = platform.providers[source].capabilities
     return timeframe in can.timeframes and market in can.markets
 
 
-def _check(platform: Platform, source: str, market: str, timeframe: str) -> None:
+def _check(platform: Planner, source: str, market: str, timeframe: str) -> None:
     if source not in platform.providers:
+        from quantx.providers.registry import why_absent  # reads vendors' frames, too
+
         raise ConfigError(why_absent(source, platform.settings, platform.providers))
     can = platform.providers[source].capabilities
     for wanted, offered, what in ((timeframe, can.timeframes, "timeframe"), (market, can.markets, "market")):
@@ -60,7 +61,7 @@ def _check(platform: Platform, source: str, market: str, timeframe: str) -> None
             raise ConfigError(f"{source} does not have the {what} {wanted!r}; it has {', '.join(offered)}")
 
 
-def progress_of(platform: Platform, orders: Orders, timeframe: str) -> Known:
+def progress_of(platform: Planner, orders: Orders, timeframe: str) -> Known:
     """Return how far each symbol is at each of its vendors."""
     by_source: dict[str, list[str]] = {}
     for symbol, order in orders.items():

@@ -35,6 +35,7 @@ from quantx.pipeline.turns import StateTime, Turns
 from quantx.providers.protocol import Page
 from quantx.queues import messages
 from quantx.queues.protocol import Message
+from quantx.tracing import any_span, shared_span
 
 log = structlog.get_logger()
 
@@ -148,7 +149,7 @@ class Worker:
     def _fetch_held(self, tasks: Sequence[FetchTask], leases: Leases, at_once: int) -> None:
         self._leases.append(leases)  # messages of tasks that came along without theirs may come meanwhile
         try:
-            with leases.kept(self.runtime):
+            with shared_span("batch", [t.run_id for t in tasks], tasks=len(tasks)), leases.kept(self.runtime):
                 self._fetch_all(tasks, at_once, leases)
         finally:
             self._leases.remove(leases)
@@ -220,7 +221,10 @@ class Worker:
             first, refusals = False, turns.refusals
             self.progress.requests += 1
             try:
-                answer.add(next(pages))
+                with any_span("fetch", group.run_ids, source=group.source, symbols=len(group.tasks)) as span:
+                    page = next(pages)
+                    span.set_attributes({"status": page.payload.status, "bytes": len(page.payload.body)})
+                answer.add(page)
                 if turns.refusals == refusals:  # else it was asked before the refusal
                     self._note_answer(group.source)
             except ProviderError as error:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
+from quantx.core.model import Payload
 from quantx.errors import MalformedPayload, RateLimited, TransientProviderError
 
 if TYPE_CHECKING:
     import httpx
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, to read
+LONGEST_TRANSFER = 120.0  # seconds for a whole reply; one that trickles in never runs into a read time-out
 LARGEST_BODY = 16 * 2**20  # bytes, unpacked; sixty years of daily bars are 2 MB
 _LONGEST_WAIT = 1e9  # seconds; whoever waits sets the limit that matters
+_SHORTEST_KEY = 6  # characters; a shorter text may stand in a reply by chance
+_STARS = b"**********"
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,19 @@ class Reply:
     content_type: str
     body: bytes
     vendor_time: datetime | None
+    file_name: str | None = None  # of Content-Disposition
+
+    def as_payload(self, symbol: str, fetched_at: datetime) -> Payload:
+        """Return what is kept of the reply to a question about `symbol`."""
+        return Payload(symbol, self.url, self.status, fetched_at, self.content_type, self.body, self.vendor_time)
 
 
 class HttpSession:
     """Asks one vendor; safe for many threads. Connects with the first request.
 
-    Keys go into the query or the headers of each request, and nowhere else: not into a reply's URL, not into an error.
+    Keys go into the query or the headers of each request, and nowhere else: not into a reply's URL, not into an error. A
+    vendor that quotes a key of `secret_params` in its reply ("we have detected your API key as …", Alpha Vantage, 2026)
+    is kept with stars in its place.
     """
 
     def __init__(
@@ -48,6 +63,7 @@ class HttpSession:
         headers: Mapping[str, str] | None = None,
         timeout: tuple[float, float] = TIMEOUT,
         largest_body: int = LARGEST_BODY,
+        longest_transfer: float = LONGEST_TRANSFER,
     ) -> None:
         self._vendor = vendor
         self._base = base_url.rstrip("/")
@@ -55,6 +71,7 @@ class HttpSession:
         self._headers = dict(headers or {})
         self._timeout = timeout
         self._largest = largest_body
+        self._longest = longest_transfer
         self._client: httpx.Client | None = None
 
     def prepare(self) -> None:
@@ -68,40 +85,56 @@ class HttpSession:
         """
         import httpx
 
-        asked = {**params, **self._secrets}
+        asked, body, lost = {**params, **self._secrets}, bytearray(), ""
+        until = time.monotonic() + self._longest
         try:
             with self._opened().stream("GET", self._base + path, params=asked) as response:
                 self._refuse(response)
-                body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > self._largest:
                         raise MalformedPayload(f"{self._vendor}'s reply is larger than {self._largest >> 20} MB")
+                    if time.monotonic() > until:
+                        raise TransientProviderError(
+                            f"{self._vendor}'s reply was not whole after {self._longest:.0f} s"
+                        )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise TransientProviderError(
-                f"{self._vendor} can't be reached at {self.host}: {type(error).__name__}"
-            ) from None  # the cause names the URL, with its key
+            lost = type(error).__name__
+        if lost:  # raised here and not above: the error that it came of names the URL, with its key
+            raise TransientProviderError(f"{self._vendor} can't be reached at {self.host}: {lost}")
         return Reply(
             url=f"{self.host}{path}?{urlencode(params)}" if params else f"{self.host}{path}",
             status=response.status_code,
-            content_type=response.headers.get("Content-Type", ""),
-            body=bytes(body),
+            content_type=self._without_keys(response.headers.get("Content-Type", "").encode()).decode(),
+            body=self._without_keys(bytes(body)),
             vendor_time=http_date(response.headers.get("Date")),
+            file_name=file_name(self._without_keys(response.headers.get("Content-Disposition", "").encode()).decode()),
         )
 
     @property
     def host(self) -> str:
         """Return the address without what may be a password."""
-        parts = urlsplit(self._base)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return re.sub(r"//.*@", "//", self._base)
 
     def _opened(self) -> httpx.Client:
         import httpx
 
+        # At INFO it tells the URL of each request, and the key with it, to whoever logs everything (Azure Functions do).
+        # At DEBUG its transport tells the headers.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         if self._client is None:  # a second one, made at the same moment, does no harm
             connect, read = self._timeout
             self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(read, connect=connect))
+            weakref.finalize(self, self._client.close)  # its connections end with the session
         return self._client
+
+    def _without_keys(self, said: bytes) -> bytes:
+        for key in self._secrets.values():
+            forms = (key, quote(key, safe=""), key.replace("/", r"\/"))  # as it is, in a URL, in some JSON
+            for form in forms if len(key) >= _SHORTEST_KEY else ():
+                said = said.replace(form.encode(), _STARS)
+        return said
 
     def _refuse(self, response: httpx.Response) -> None:
         if response.status_code == 429:
@@ -124,6 +157,19 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         return min(float(header), _LONGEST_WAIT)
     until = http_date(header)
     return None if until is None else max(0.0, (until - now).total_seconds())
+
+
+def file_name(header: str | None) -> str | None:
+    """Return the file's name in a Content-Disposition header, None where it names none.
+
+    >>> file_name("attachment; filename=aapl_us_d.csv")
+    'aapl_us_d.csv'
+    """
+    if not header:
+        return None
+    message = Message()
+    message["Content-Disposition"] = header
+    return message.get_filename()
 
 
 def http_date(header: str | None) -> datetime | None:

@@ -50,6 +50,12 @@ class Capabilities:
     needs_key: bool
     quota: str  # what the vendor bears, as in 2/s, 200/min, 25/day; a setting may say otherwise
     datasets: tuple[Dataset, ...] = ("bars",)  # `actions`: they do not come with the bars and are asked for apart
+    minute_symbols_per_request: int | None = None  # where fewer are better for minute bars, of which there are so many
+
+    def symbols_at_once(self, timeframe: str) -> int:
+        """Return how many symbols to ask for in one request."""
+        fewer = self.minute_symbols_per_request if timeframe == "1m" else None
+        return fewer or self.symbols_per_request
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from quantx.core.model import Clock, Quota
+from quantx.errors import ConfigError
+from quantx.providers import alphavantage, fmp, stooq
+from quantx.providers.alpaca import Alpaca, MarketData
+from quantx.providers.http import HttpSession
 from quantx.providers.protocol import Capabilities, Provider
 from quantx.providers.yahoo import ChartSession, Yahoo
 from quantx.settings import Settings, parse_quota
@@ -34,8 +40,49 @@ def _yahoo(settings: Settings, clock: Clock) -> Provider:
     return Yahoo(session, clock)
 
 
+def _alpaca(settings: Settings, clock: Clock) -> Provider:
+    def session() -> MarketData:
+        from quantx.providers.alpaca_session import AlpacaSession
+
+        assert settings.alpaca_api_key is not None, "who misses a key is not opened"
+        assert settings.alpaca_api_secret is not None, "who misses a key is not opened"
+        return AlpacaSession(settings.alpaca_api_key, settings.alpaca_api_secret, settings.alpaca_base_url)
+
+    return Alpaca(session, clock, settings.alpaca_feed)
+
+
+def _session(vendor: str, base_url: str, key: SecretStr | None) -> HttpSession:
+    return HttpSession(vendor, base_url, secret_params={} if key is None else {"apikey": key})
+
+
+def _stooq(settings: Settings, clock: Clock) -> Provider:
+    session = _session("Stooq", settings.stooq_base_url or stooq.HOST, settings.stooq_api_key)
+    return stooq.Stooq(session, clock)
+
+
+def _alphavantage(settings: Settings, clock: Clock) -> Provider:
+    host = settings.alphavantage_base_url or alphavantage.HOST
+    return alphavantage.AlphaVantage(_session("Alpha Vantage", host, settings.alphavantage_api_key), clock)
+
+
+def _fmp(settings: Settings, clock: Clock) -> Provider:
+    return fmp.Fmp(_session("FMP", settings.fmp_base_url or fmp.HOST, settings.fmp_api_key), clock)
+
+
 VENDORS: Mapping[str, Vendor] = {
-    vendor.capabilities.source: vendor for vendor in (Vendor(Yahoo.capabilities, "yfinance_quota", _yahoo),)
+    vendor.capabilities.source: vendor
+    for vendor in (
+        Vendor(Yahoo.capabilities, "yfinance_quota", _yahoo),
+        Vendor(Alpaca.capabilities, "alpaca_quota", _alpaca, ("alpaca_api_key", "alpaca_api_secret")),
+        Vendor(stooq.Stooq.capabilities, "stooq_quota", _stooq, keys=("stooq_api_key",)),
+        Vendor(
+            alphavantage.AlphaVantage.capabilities,
+            "alphavantage_quota",
+            _alphavantage,
+            keys=("alphavantage_api_key",),
+        ),
+        Vendor(fmp.Fmp.capabilities, "fmp_quota", _fmp, keys=("fmp_api_key",)),
+    )
 }
 
 
@@ -46,6 +93,13 @@ def open_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
     """
     found = {source: vendor for source, vendor in VENDORS.items() if not vendor.missing_keys(settings)}
     return {source: vendor.open(settings, clock) for source, vendor in found.items()}
+
+
+def vendor_to_read(source: str, settings: Settings, clock: Clock) -> Provider:
+    """Return a vendor whose stored replies are to be read, for which no key is needed; ConfigError for unknown ones."""
+    if source not in VENDORS:
+        raise ConfigError(f"replies of the source {source!r} have landed, which this program does not know; update it")
+    return VENDORS[source].open(settings, clock)
 
 
 def why_absent(source: str, settings: Settings, known: Mapping[str, Provider]) -> str:

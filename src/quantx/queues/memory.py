@@ -83,6 +83,9 @@ class MemoryQueue:
             oldest = min((m.sent_at for m in self._messages.values()), default=None)
             return Depth(visible, len(self._messages), oldest, len(self._poison))
 
+    def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
     def _held(self, message: Message) -> _Stored | None:
         stored = self._messages.get(message.id)
         return stored if stored is not None and stored.receipt == message.receipt else None

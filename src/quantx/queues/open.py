@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from quantx.errors import ConfigError
+from quantx.identity import Identity
 from quantx.queues.postgres import PostgresQueue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings, without_secrets
@@ -89,6 +90,4 @@ def _open_azure(address: str, account: str, name: str, settings: Settings) -> Ta
             f"QUANTX_QUEUE_URL {settings.queue_url!r} is not encrypted, so that only a key can be used, no identity; set"
             " AZURE_STORAGE_CONNECTION_STRING"
         )
-    from azure.identity import DefaultAzureCredential
-
-    return AzureQueue(address, name, DefaultAzureCredential())
+    return AzureQueue(address, name, Identity.of(settings).credential)

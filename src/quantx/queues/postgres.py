@@ -65,6 +65,9 @@ class PostgresQueue:
         row = self._rows("queue.depth", queue=self._name, poison=self._poison_name)[0]
         return Depth(row["visible"], row["total"], row["oldest"], row["poisoned"])
 
+    def close(self) -> None:
+        """Do nothing: the database belongs to the state."""
+
     def _rows(self, statement: str, **values: object) -> list[Row]:
         try:
             return self._database.rows(statement, **values)

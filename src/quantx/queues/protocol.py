@@ -94,6 +94,10 @@ class TaskQueue(Protocol):
         """Return how much is waiting."""
         ...
 
+    def close(self) -> None:
+        """Let go of the service."""
+        ...
+
 
 def check_most(most: int) -> None:
     """Raise a ValueError where no queue gives so many messages at a time."""

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from typing import Literal
 
 import polars as pl
 
+from quantx.core.identity import identity_of
 from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
 from quantx.core.symbols import parse_symbol
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, TABLES, UNIVERSE_MEMBERS, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS, Table
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
+from quantx.reader.identity import Asked, Whose
 from quantx.reader.moments import Day, to_date, to_instant
-from quantx.reader.preference import events_of_shown_bars, order_of, preferred, preferred_by_session
+from quantx.reader.preference import events_of_shown_bars, of_one_source, order_of, preferred
 from quantx.settings import load_settings
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
 MINUTE_COLUMNS = ("symbol", "time", *BAR_COLUMNS[1:])
 BARS = {"1d": BARS_1D, "1m": BARS_1M}
 Symbols = str | Sequence[str]
+On = Day | Mapping[str, Day | None]  # a day, or a day for each symbol
+SymbolsAs = Literal["asked", "of_day"]
 
 
 def open_lake(url: str | None = None) -> Lake:
@@ -38,6 +43,7 @@ class Lake:
     def __init__(self, location: LakeLocation, sources: Sequence[str] = ()) -> None:
         self._sources = tuple(sources)
         self._tables = open_tables(location, TABLES)
+        self._identity: Whose | None = None
         self.url = location.url
 
     def bars(
@@ -53,8 +59,15 @@ class Lake:
         columns: Sequence[str] | None = None,
         base: Day | None = None,
         extended: bool = False,
+        on: On | None = None,
+        symbols_as: SymbolsAs = "asked",
     ) -> pl.DataFrame:
         """Return bars, sorted by symbol and date (1m: and time); start and end are sessions, both inclusive.
+
+        A symbol means a security with all its history, also from the time under another symbol, if the lake knows of
+        it: META gives the bars of FB, too. It is the one that carried the symbol `on` a day (or a day for each symbol);
+        without it, the one that carries it now or, with an end, carried it between start and end. The frame has the
+        symbol as it was asked for, or with `symbols_as="of_day"` the one of each day.
 
         Columns: symbol, date (session of the exchange), open, high, low, close, volume, adj_close, source, known_from
         (UTC), or those in `columns` (also `currency`, the unit of the prices, and `raw`, the raw object's id).
@@ -67,9 +80,11 @@ class Lake:
         Yahoo's rule. `adj_close` is the total-adjusted close in every case. `base` adjusts to that day instead of to
         the last known action. `as_of` gives what was believed at that moment, for bars and for actions.
 
-        Raises ConfigError for a symbol, date or name that can't be.
+        Raises ConfigError for a symbol, date or name that can't be, and where several securities carried a symbol.
         """
         table = _bars_table(timeframe)
+        if symbols_as not in ("asked", "of_day"):
+            raise ConfigError(f"symbols_as={symbols_as!r} must be asked or of_day")
         if adjust not in ADJUSTMENTS:
             raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
         minutes = table is BARS_1M
@@ -85,13 +100,21 @@ class Lake:
         first, last = to_date(start), to_date(end)
         if first is not None and last is not None and first > last:
             raise ConfigError(f"the start {first} lies after the end {last}")
-        wanted = _where(names, source) & _within(table, first, last)
+        asked = self._whose().asked(names, first, last, _days(names, on))
+        wanted = _where(self._whose().stored_under(asked), source) & _within(table, first, last)
         if minutes and not extended:
             wanted &= pl.col("regular")
         moment = to_instant(as_of)
-        choose = preferred_by_session if minutes else preferred
-        rows = choose(self._believed(table, wanted, moment), ("symbol", "date"), self._sources)
-        frame = adjust_bars(rows, self._actions(names, source, moment, to_date(base)), adjust)
+        rows = self._whose().rows(
+            self._believed(table, wanted, moment), asked, "date", ("time",) if minutes else ("date",)
+        )
+        if minutes:
+            rows = of_one_source(rows, ("symbol", "date"), self._sources)
+        else:
+            rows = preferred(rows, ("symbol", "date"), self._sources)
+        frame = adjust_bars(rows, self._actions(asked, source, moment, to_date(base)), adjust)
+        if symbols_as == "of_day":
+            frame = self._whose().of_day(frame, asked, "date")
         return frame.sort(table.sort).select(shown)
 
     def panel(
@@ -107,19 +130,20 @@ class Lake:
         as_of: Day | None = None,
         source: str | None = None,
         extended: bool = False,
+        on: On | None = None,
     ) -> pl.DataFrame:
         """Return one row per session and one column per symbol, filled with `field`; null where there is no bar.
 
-        With `timeframe="1m"` it is a row per minute (`time`, UTC) in which one of them has a bar. The symbols are those
-        given, or all that were members of `universe` at some time between start and end.
+        With `timeframe="1m"` it is a row per minute (`time`, UTC) in which one of them has a bar. The symbols are those given, or all that were members of `universe` at some time between start and end.
         """
         if (universe is None) == (symbols is None):
             raise ConfigError("a panel needs either a universe or symbols")
-        names = (
-            _names(symbols)
-            if symbols is not None
-            else self._members_between(str(universe), to_date(start), to_date(end))
-        )
+        when: On | None = on
+        if symbols is not None:
+            names = _names(symbols)
+        else:
+            members = self._members_between(str(universe), to_date(start), to_date(end))
+            names, when = list(members), on or members
         index = "date" if _bars_table(timeframe) is BARS_1D else "time"
         bars = self.bars(
             names,
@@ -131,17 +155,22 @@ class Lake:
             source=source,
             columns=["symbol", index, field],
             extended=extended,
+            on=when,
         )
         wide = bars.pivot("symbol", index=index, values=field, sort_columns=True)
         return wide.sort(index)
 
-    def actions(self, symbols: Symbols, *, as_of: Day | None = None, source: str | None = None) -> pl.DataFrame:
+    def actions(
+        self, symbols: Symbols, *, as_of: Day | None = None, source: str | None = None, on: On | None = None
+    ) -> pl.DataFrame:
         """Return splits and dividends, sorted by symbol and ex-date.
 
         Columns: symbol, ex_date, kind (split, dividend), value (new shares per old one; cash per share of the ex-date
         in `currency`), reference_close (the close before, in the shares of the ex-date), currency, source, known_from.
         """
-        frame = self._actions(_names(symbols), source, to_instant(as_of), None)
+        names = _names(symbols)
+        asked = self._whose().asked(names, None, None, _days(names, on))
+        frame = self._actions(asked, source, to_instant(as_of), None)
         order = [c for c in ACTIONS.schema if c not in ("source", "raw", "known_from")]
         return frame.select(*order, "source", "known_from")
 
@@ -153,6 +182,24 @@ class Lake:
         wanted = _where(_names(symbols) if symbols is not None else None, source)
         frame = self._tables[table.revisions.name].read(wanted)
         return frame.drop(_folder(table)).sort(*table.sort, "known_from")
+
+    def symbol_history(self, symbols: Symbols | None = None) -> pl.DataFrame:
+        """Return which security carried which symbol from when to when: all, or those that ever carried `symbols`.
+
+        Columns: instrument, symbol, symbol_from (null: since before the record began), symbol_to (null: still).
+        """
+        history = self._tables[SYMBOL_HISTORY.name].read()
+        if symbols is not None:
+            carried = history.filter(pl.col("symbol").is_in(_names(symbols)))
+            history = history.join(carried, on="instrument", how="semi")
+        shown = history.select("instrument", "symbol", "symbol_from", "symbol_to")
+        return shown.sort("instrument", "symbol_from", nulls_last=False)
+
+    def _whose(self) -> Whose:
+        """Return who carried which symbol, as this handle has read it once."""
+        if self._identity is None:
+            self._identity = Whose(identity_of(self._tables[SYMBOL_HISTORY.name].read()))
+        return self._identity
 
     def universe(self, name: str, on: Day | None = None) -> pl.DataFrame:
         """Return the members of a universe on a day (now, where none is given): symbol, market, name, member_from, member_to."""
@@ -173,25 +220,33 @@ class Lake:
             raise ConfigError(f"the lake has no universe {name!r}; it has {known}")
         return members
 
-    def _members_between(self, name: str, start: date | None, end: date | None) -> list[str]:
+    def _members_between(self, name: str, start: date | None, end: date | None) -> dict[str, Day | None]:
+        """Return who was a member between two days, and the last day of it; a security once, by its last symbol."""
         members = self._universe(name)
         if end is not None:
             members = members.filter(pl.col("member_from").is_null() | (pl.col("member_from") <= end))
         if start is not None:
             members = members.filter(pl.col("member_to").is_null() | (pl.col("member_to") >= start))
-        return members["symbol"].unique().sort().to_list()
+        lasts = members.group_by("symbol").agg(
+            pl.when(pl.col("member_to").is_not_null().all()).then(pl.col("member_to").max()).alias("last")
+        )
+        by_last = lasts.sort("last", "symbol", nulls_last=True).iter_rows()
+        days: dict[str, date | None] = {symbol: last or date.max for symbol, last in by_last}
+        asked = self._whose().asked(list(days), start, end, days)
+        return {each.symbol: days[each.symbol] for each in self._whose().once(asked)}
 
     def _actions(
-        self, names: Sequence[str], source: str | None, moment: datetime | None, base: date | None
+        self, asked: Sequence[Asked], source: str | None, moment: datetime | None, base: date | None
     ) -> pl.DataFrame:
-        wanted = _where(names, source)
+        wanted = _where(self._whose().stored_under(asked), source)
         if base is not None:
             wanted &= pl.col("ex_date") <= base
-        rows = self._believed(ACTIONS, wanted, moment)
+        rows = self._whose().rows(self._believed(ACTIONS, wanted, moment), asked, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:
-            days = pl.col("symbol").is_in(rows["symbol"].unique().to_list())
+            days = _where(self._whose().stored_under(asked), None)
             days &= pl.col("date").is_in(rows["ex_date"].unique().to_list())
-            rows = events_of_shown_bars(rows, self._believed(BARS_1D, days, moment), self._sources)
+            bars = self._whose().rows(self._believed(BARS_1D, days, moment), asked, "date", ("date",))
+            rows = events_of_shown_bars(rows, bars, self._sources)
         return rows.sort("symbol", "ex_date", "kind")
 
     def _believed(self, table: Table, wanted: pl.Expr, moment: datetime | None) -> pl.DataFrame:
@@ -234,6 +289,13 @@ def _within(table: Table, first: date | None, last: date | None) -> pl.Expr:
         number = last.year if folder == "year" else last.year * 100 + last.month
         wanted &= (pl.col("date") <= last) & (pl.col(folder) <= number)
     return wanted
+
+
+def _days(names: Sequence[str], on: On | None) -> dict[str, date | None]:
+    if isinstance(on, Mapping):
+        given = {parse_symbol(symbol): to_date(day) for symbol, day in on.items()}
+        return {name: given.get(name) for name in names}
+    return dict.fromkeys(names, to_date(on))
 
 
 def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:

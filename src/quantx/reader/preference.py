@@ -21,12 +21,12 @@ def preferred(rows: pl.DataFrame, key: Sequence[str], order: Sequence[str]) -> p
     return rows.sort(rank(order), "source").unique(list(key), keep="first", maintain_order=True)
 
 
-def preferred_by_session(rows: pl.DataFrame, key: Sequence[str], order: Sequence[str]) -> pl.DataFrame:
-    """Keep all rows of a key that are of its preferred source: what that one lacks is not filled from another."""
+def of_one_source(rows: pl.DataFrame, group: Sequence[str], order: Sequence[str]) -> pl.DataFrame:
+    """Keep the rows of the preferred source of each group: those that it lacks are not filled from another."""
     if rows["source"].n_unique() <= 1:
         return rows
-    sources = rows.unique(["source", *key]).select("source", *key)
-    return rows.join(preferred(sources, key, order), on=["source", *key], how="semi", maintain_order="left")
+    sources = rows.unique(["source", *group]).sort(rank(order), "source")
+    return rows.join(sources.unique(list(group), keep="first", maintain_order=True), on=["source", *group], how="semi")
 
 
 def rank(order: Sequence[str]) -> pl.Expr:

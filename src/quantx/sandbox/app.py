@@ -1,11 +1,12 @@
-"""The sandbox as an ASGI application: the vendor's paths, the controls under `/_sandbox/`, and counters."""
+"""The sandbox as an ASGI application: the vendors' paths, the controls under `/_sandbox/`, and counters."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -15,13 +16,18 @@ import structlog
 from pydantic_core import to_json
 
 from quantx.errors import ConfigError
+from quantx.sandbox.alpaca import AlpacaWire
+from quantx.sandbox.alphavantage_wire import AlphaVantageWire
+from quantx.sandbox.book import Book
 from quantx.sandbox.clock import Clock
-from quantx.sandbox.faults import Faults, fixed_reply, too_many_requests, truncated
+from quantx.sandbox.faults import Faults
+from quantx.sandbox.fmp_wire import FmpWire
 from quantx.sandbox.market import Market
 from quantx.sandbox.quota import Quota
-from quantx.sandbox.recorded import CHART_PATH
-from quantx.sandbox.vendor import Vendor
-from quantx.sandbox.yahoo_wire import JSON, Reply, not_found
+from quantx.sandbox.stooq_wire import StooqWire
+from quantx.sandbox.wires import JSON, Asked, Reply, Wire
+from quantx.sandbox.yahoo import YahooWire
+from quantx.sandbox.yahoo_wire import not_found
 
 log = structlog.get_logger()
 
@@ -43,12 +49,26 @@ _LARGEST_BODY = 65_536
 _LONGEST_SILENCE = 300.0  # seconds; any client has given up by then
 
 
+# All vendors that the sandbox plays.
+WIRES: tuple[type[Wire], ...] = (YahooWire, AlpacaWire, StooqWire, AlphaVantageWire, FmpWire)
+
+
+@dataclass
+class _Counts:
+    """Requests to one vendor."""
+
+    total: int = 0
+    by_symbol: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[str] = field(default_factory=Counter)
+
+
 class Sandbox:
-    """A stand-in of Yahoo's chart service; run it with `serve` or `running`.
+    """A stand-in of all vendors on their own paths; run it with `serve` or `running`.
 
     `now` stops the clock (a date means the end of that day, UTC); without it the clock follows the system's.
-    `latency` is in seconds. `quota` is written as 5/s or 200/min, `faults` as kind=rate, `revisions` as
-    SYMBOL:DATE:FIELD:VALUE. `seed` decides which requests the faults hit. ConfigError where one of them is wrong.
+    `latency` is in seconds. `quota` is written as 5/s or 200/min, of each vendor, or as alpaca:200/min of one;
+    `faults` as kind=rate or vendor:kind=rate; `revisions` as SYMBOL:DATE:FIELD:VALUE; `keys` as vendor=KEY.
+    `seed` decides which requests the faults hit. ConfigError where one of them is wrong.
     """
 
     def __init__(
@@ -57,34 +77,47 @@ class Sandbox:
         *,
         now: str | date | datetime | None = None,
         latency: float = 0.0,
-        quota: str | None = None,
+        quota: str | Iterable[str] | None = None,
         faults: Iterable[str] = (),
         revisions: Iterable[str] = (),
+        keys: Iterable[str] = (),
         seed: int = 0,
     ) -> None:
         if not 0 <= latency <= 60:
             raise ConfigError(f"a latency of {latency:g} s is not between 0 and 60 seconds")
         self.market = market
         self.clock = Clock(now)
-        self.faults = Faults(faults, seed)
-        self.vendor = Vendor(market, self.clock)
+        self.book = Book(market, self.clock)
+        self.vendors = tuple(wire.source for wire in WIRES)
+        given = _per_vendor(keys, self.vendors, "=", "alpaca=KEY:SECRET")
+        self.wires = tuple(wire(self.book, given.get(wire.source)) for wire in WIRES)
+        self.faults = Faults(faults, seed, self.vendors)
         self._latency = latency
-        self._quota = Quota(quota) if quota else None
+        self._quotas = _quotas([quota] if isinstance(quota, str) else quota or (), self.vendors)
         self._by_path: Counter[str] = Counter()
-        self._by_symbol: Counter[str] = Counter()
         self._by_status: Counter[str] = Counter()
+        self._counts = {source: _Counts() for source in self.vendors}
         self._handshakes = 0
         self._dates: tuple[int, bytes] = (0, b"")
         for spec in revisions:
-            self.vendor.revise_from(spec)
+            self.book.revise_from(spec)
 
     def stats(self) -> dict[str, Any]:
         """Return the counts of vendor requests so far; a request that got no answer has the status "none"."""
         return {
             "total": sum(self._by_path.values()),
             "by_path": dict(self._by_path),
-            "by_symbol": dict(self._by_symbol),
+            "by_symbol": dict(sum((counts.by_symbol for counts in self._counts.values()), Counter())),
             "by_status": dict(self._by_status),
+            "by_vendor": {
+                source: {
+                    "total": counts.total,
+                    "by_symbol": dict(counts.by_symbol),
+                    "by_status": dict(counts.by_status),
+                }
+                for source, counts in self._counts.items()
+                if counts.total
+            },
             "handshake": self._handshakes,
             "market": self.market.kind,
             "now": self.clock.now().isoformat(),
@@ -102,43 +135,43 @@ class Sandbox:
             status, body, headers = _HANDSHAKE[path]
             await self._send(send, Reply(status, body, "text/plain;charset=utf-8"), headers)
         else:
-            await self._vendor_request(path, scope["query_string"], receive, send)
+            await self._vendor_request(scope, receive, send)
 
-    async def _vendor_request(self, path: str, query: bytes, receive: Receive, send: Send) -> None:
-        is_chart = path.startswith(CHART_PATH)
-        wire = path.removeprefix(CHART_PATH).upper()
+    async def _vendor_request(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
         self._by_path[path] += 1
-        if is_chart:
-            self._by_symbol[wire] += 1
-        admitted = self._quota is None or self._quota.admits()
-        kind = self.faults.draw() if is_chart else None
+        wire = next((wire for wire in self.wires if wire.handles(path)), None)
+        if wire is None:
+            self._by_status["404"] += 1
+            await self._send(send, not_found())
+            return
+        asked = Asked(
+            path,
+            dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+            {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        )
+        counts = self._counts[wire.source]
+        counts.total += 1
+        counts.by_symbol.update(wire.symbols(asked))
+        quota = self._quotas.get(wire.source)
+        admitted = quota is None or quota.admits()
+        kind = self.faults.draw(wire.source)
         if self._latency:
             await asyncio.sleep(self._latency)
-        if not admitted:
-            reply = too_many_requests()
-        elif not is_chart:
-            reply = not_found()
-        elif kind in ("timeout", "reset"):
-            self._by_status["none"] += 1
+        if admitted and kind in ("timeout", "reset"):
+            status = "none"
             await (_hang_up(receive, send) if kind == "reset" else _stay_silent(receive))
-            return
         else:
-            params = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-            reply = self._reply(kind, wire, params)
-        self._by_status[str(reply.status)] += 1
-        await self._send(send, reply)
+            reply = self._reply(wire, asked, kind if admitted else "429")
+            status = str(reply.status)
+        self._by_status[status] += 1
+        counts.by_status[status] += 1
+        if status != "none":
+            await self._send(send, reply)
 
-    def _reply(self, kind: str | None, wire: str, params: dict[str, str]) -> Reply:
+    def _reply(self, wire: Wire, asked: Asked, kind: str | None) -> Reply:
         """The vendor's reply, or what a fault makes of it."""
-        if kind == "empty":
-            return self.vendor.answer_empty(wire)
-        if kind == "garbage":
-            return self.faults.garbage()
-        if kind == "truncated":
-            return truncated(self.vendor.answer(wire, params))
-        if kind == "othersymbol":
-            return self.vendor.answer(self.vendor.another(wire), params)
-        return (fixed_reply(kind) if kind else None) or self.vendor.answer(wire, params)
+        return wire.answer(asked) if kind is None else self.faults.reply(kind, wire, asked)
 
     async def _control(self, method: str, path: str, receive: Receive) -> Reply:
         name = path.removeprefix(_CONTROLS)
@@ -163,7 +196,7 @@ class Sandbox:
             log.info("sandbox.faults_set", **{f"rate_{kind}": rate for kind, rate in self.faults.rates.items()})
             return {"faults": self.faults.rates}
         symbol, day, field = (_text(body, key) for key in ("symbol", "date", "field"))
-        self.vendor.revise(symbol, day, field, body.get("value"))
+        self.book.revise(symbol, day, field, body.get("value"))
         log.info("sandbox.revised", symbol=symbol, date=day, field=field, value=body.get("value"))
         return {"revised": [symbol, day, field, body.get("value")]}
 
@@ -172,6 +205,7 @@ class Sandbox:
             (b"content-type", reply.content_type.encode()),
             (b"content-length", str(len(reply.body)).encode()),
             (b"date", reply.date.encode() if reply.date else self._date()),
+            *((name.encode(), value.encode("latin-1")) for name, value in reply.headers),
             *headers,
         ]
         await send({"type": "http.response.start", "status": reply.status, "headers": start})
@@ -184,6 +218,26 @@ class Sandbox:
         if self._dates[0] != second:
             self._dates = (second, format_datetime(now, usegmt=True).encode())
         return self._dates[1]
+
+
+def _per_vendor(specs: Iterable[str], vendors: tuple[str, ...], between: str, example: str) -> dict[str, str]:
+    """Read texts of the form vendor, mark, value."""
+    found = {}
+    for spec in specs:
+        vendor, mark, value = spec.partition(between)
+        if vendor not in vendors or not mark or not value:
+            raise ConfigError(f"write it as in {example}; the sandbox plays {', '.join(vendors)}")
+        found[vendor] = value
+    return found
+
+
+def _quotas(specs: Iterable[str], vendors: tuple[str, ...]) -> dict[str, Quota]:
+    """One quota for each vendor that has one; what names no vendor is of all those that are not named."""
+    given = list(specs)
+    general = [spec for spec in given if ":" not in spec]
+    rates = {vendor: spec for spec in general for vendor in vendors}
+    rates |= _per_vendor([spec for spec in given if ":" in spec], vendors, ":", "alpaca:200/min")
+    return {vendor: Quota(rate) for vendor, rate in rates.items()}
 
 
 def _json(status: int, value: object) -> Reply:

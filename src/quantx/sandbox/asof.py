@@ -1,4 +1,4 @@
-"""A history as the vendor shows it at an instant: Yahoo divides the past by every split that has happened since.
+"""A history as vendors show it at an instant: as traded, and divided by every split that has happened since.
 
 What is shown changes only when an event takes effect or a correction becomes visible; `stage` names that state, so that
 a view can be kept until it changes.
@@ -19,9 +19,10 @@ Stage = tuple[int, int, tuple[bool, ...], bool]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Split-adjusted columns (not rounded), adjclose, and the events in effect with the instants of their ex-dates."""
+    """Columns as traded and split-adjusted (not rounded), adjclose, and the events in effect with their ex-dates' instants."""
 
     history: SymbolHistory
+    traded: dict[str, Floats]  # as traded, with the vendor's mistakes until they are corrected
     columns: dict[str, Floats]
     adjclose: Floats
     splits: list[tuple[int, Split]]
@@ -53,6 +54,7 @@ def view_at(known: SymbolHistory, at: Stage) -> View:
         adjclose = columns["close"] * _dividend_factors(known, columns["close"], dividends)
     return View(
         known,
+        traded,
         columns,
         adjclose,
         list(zip(known.split_times, splits, strict=False)),
@@ -100,3 +102,31 @@ def _dividend_factors(known: SymbolHistory, close: Floats, dividends: list[tuple
         if priced.size:
             factors[:before] *= 1 - amount / close[max(0, before - 250) + priced[-1]]
     return factors
+
+
+def with_running(known: SymbolHistory, columns: dict[str, Floats], seen: int, clock: float) -> dict[str, Floats]:
+    """Return the columns with the bars of sessions that run at `clock` in part; `seen` rows have opened."""
+    for row in range(seen - 1, -1, -1):
+        opened, closed = int(known.opens[row]), int(known.closes[row])
+        if closed <= clock:
+            break
+        columns = _in_part(columns, row, (clock - opened) / (closed - opened))
+    return columns
+
+
+def _in_part(columns: dict[str, Floats], row: int, progress: float) -> dict[str, Floats]:
+    """A bar that is still forming: it has travelled part of its way, and never stands at its final close."""
+    columns = {name: column.copy() for name, column in columns.items()}
+    opened, high, low, close, volume = (float(columns[name][row]) for name in FIELDS)
+    travelled = min(progress, 0.95)
+    price = opened + (close - opened) * travelled
+    if price == close:
+        price = (close + (low if close - low >= high - close else high)) / 2
+    ratio = price / close if close else 1.0
+    columns["close"][row] = price
+    columns["high"][row] = max(opened, price, opened + (high - opened) * travelled)
+    columns["low"][row] = min(opened, price, opened + (low - opened) * travelled)
+    columns["volume"][row] = np.floor(volume * travelled)
+    if "adjclose" in columns:
+        columns["adjclose"][row] *= ratio
+    return columns

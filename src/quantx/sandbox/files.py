@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import lzma
 import re
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,23 @@ from quantx.errors import ConfigError, InvalidSymbol
 from quantx.sandbox.hours import day_of
 from quantx.sandbox.implied import implied_dividends
 from quantx.sandbox.market import FIELDS, Dividend, Market, SymbolHistory, history, split_of
+from quantx.sandbox.minute_files import Days, by_symbol, daily_history, read_minutes
 from quantx.sandbox.recorded import Recordings, canonical_symbol, read_recording
 
 log = structlog.get_logger()
 
 _NAME = re.compile(r"(?P<symbol>.+?)(_daily)?\.csv(\.gz|\.xz)?")
 _OPENERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    pl.exceptions.PolarsError,
+)
 _ROW = re.compile(r"\d{4}-\d{2}-\d{2}[ ,]")
 _NULLS = ["", "null", "NaN", "nan"]
 
@@ -52,7 +65,8 @@ QUANDL = Layout(
 YAHOO = Layout("yahoo", "Date,Open,High,Low,Close,Adj Close,Volume", (*_BARS[:5], "adjclose", "volume"))
 YFINANCE = Layout("yfinance", "Price,Close,High,Low,Open,Volume", ("date", "close", "high", "low", "open", "volume"))
 TOKYO = Layout("tokyo", "timestamp,open,high,low,close,volume", _BARS)
-_LAYOUTS = (QUANDL, YAHOO, YFINANCE, TOKYO)
+ALPHAVANTAGE = Layout("alphavantage", "datetime,open,high,low,close,volume", _BARS)
+_LAYOUTS = (QUANDL, YAHOO, YFINANCE, TOKYO, ALPHAVANTAGE)
 
 
 def load_folder(folder: Path) -> Market:
@@ -64,34 +78,53 @@ def load_folder(folder: Path) -> Market:
         raise ConfigError(f"there is no folder {folder}; name a folder of daily files or of recorded Yahoo replies")
     histories: dict[str, SymbolHistory] = {}
     recordings = []
+    minutes: Days = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.name.endswith((".json", ".json.gz")):
-            recording = read_recording(path)
-            if recording is not None:
-                recordings.append(recording)
-        elif match := _NAME.fullmatch(path.name):
-            found = _read_history(path, match["symbol"])
-            if found is not None and histories.setdefault(found.symbol, found) is not found:
-                log.warning("sandbox.file_skipped", path=str(path), reason="another file has the symbol")
+        with _skipping(path):
+            if path.name.endswith((".json", ".json.gz")):
+                recording = read_recording(path)
+                recordings += [recording] if recording is not None else []
+            elif found := read_minutes(path):
+                minutes |= found
+            elif match := _NAME.fullmatch(path.name):
+                known = _read_history(path, match["symbol"])
+                if histories.setdefault(known.symbol, known) is not known:
+                    log.warning("sandbox.file_skipped", path=str(path), reason="another file has the symbol")
+    for symbol, days in by_symbol(minutes.items()).items():
+        if symbol not in histories:
+            histories[symbol] = daily_history(symbol, days)
     if not histories and not recordings:
         raise ConfigError(
             f"{folder} has no file that the sandbox can serve; it reads daily CSV files named by symbol "
-            "(as-traded with events, Yahoo, yfinance) and recorded chart replies (JSON)"
+            "(as-traded with events, Yahoo, yfinance), minutes (QuantConnect, Alpha Vantage) and recorded chart "
+            "replies (JSON)"
         )
-    log.info("sandbox.loaded", folder=str(folder), symbols=len(histories), recordings=len(recordings))
-    return Market("files" if histories else "recorded", histories, Recordings(recordings) if recordings else None)
+    log.info(
+        "sandbox.loaded",
+        folder=str(folder),
+        symbols=len(histories),
+        recordings=len(recordings),
+        days_of_minutes=len(minutes),
+    )
+    kind = "files" if histories else "recorded"
+    return Market(kind, histories, Recordings(recordings) if recordings else None, minutes)
 
 
-def _read_history(path: Path, name: str) -> SymbolHistory | None:
+def _read_history(path: Path, name: str) -> SymbolHistory:
+    symbol = canonical_symbol(name)
+    raw = _OPENERS.get(path.suffix, bytes)(path.read_bytes())
+    return read_daily(symbol, raw.decode("utf-8", errors="replace"))
+
+
+@contextlib.contextmanager
+def _skipping(path: Path) -> Iterator[None]:
+    """Leave a file out that can't be read, with a line in the log."""
     try:
-        symbol = canonical_symbol(name)
-        raw = _OPENERS.get(path.suffix, bytes)(path.read_bytes())
-        return read_daily(symbol, raw.decode("utf-8", errors="replace"))
+        yield
     except InvalidSymbol:
         log.debug("sandbox.file_skipped", path=str(path), reason="not named by a symbol")
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, pl.exceptions.PolarsError) as error:
+    except _BROKEN as error:
         log.warning("sandbox.file_skipped", path=str(path), reason=str(error)[:200])
-    return None
 
 
 def read_daily(symbol: str, text: str) -> SymbolHistory:

@@ -18,6 +18,7 @@ from quantx.providers.yahoo import wire_symbol
 from quantx.sandbox.hours import Floats, Ints, day_number, day_of, hours_of
 
 if TYPE_CHECKING:
+    from quantx.sandbox.minutes import Minutes
     from quantx.sandbox.recorded import Recordings
 
 Day = date  # a field named `date` hides the type inside its class
@@ -164,6 +165,7 @@ class Market:
     kind: str
     histories: Mapping[str, SymbolHistory] = field(default_factory=dict)  # by canonical symbol
     recordings: Recordings | None = None
+    minutes: Mapping[tuple[str, int], Minutes] = field(default_factory=dict)  # recorded ones, by symbol and day
 
     @property
     def symbols(self) -> list[str]:

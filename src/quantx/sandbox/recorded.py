@@ -17,7 +17,7 @@ import structlog
 
 from quantx.core.symbols import parse_symbol
 from quantx.errors import InvalidSymbol
-from quantx.sandbox.yahoo_wire import JSON, Reply
+from quantx.sandbox.wires import JSON, Reply
 
 log = structlog.get_logger()
 

@@ -14,24 +14,14 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_json
 
-from quantx.sandbox.asof import View
+from quantx.sandbox.asof import View, with_running
 from quantx.sandbox.hours import Floats, day_number
 from quantx.sandbox.market import FIELDS, Split
 from quantx.sandbox.meta import VALID_RANGES, chart_meta, delisted_meta, previous_close
 from quantx.sandbox.window import ChartQuestion, Window
+from quantx.sandbox.wires import Reply
 
-JSON = "application/json;charset=utf-8"
 _DELISTED_AFTER_DAYS = 365
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What goes over the wire."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    date: str | None = None  # the Date header of a recording; otherwise the clock's
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +56,7 @@ def show(view: View, now: datetime) -> Shown | None:
     seen = int(np.searchsorted(view.history.opens, clock, side="right"))
     if not seen:
         return None
-    raw = {**view.columns, "adjclose": view.adjclose}
-    for row in range(seen - 1, -1, -1):
-        if view.history.closes[row] <= clock:
-            break
-        raw = _in_part(raw, row, _progress(view, row, clock))
+    raw = with_running(view.history, {**view.columns, "adjclose": view.adjclose}, seen, clock)
     columns = {name: raw[name].astype(np.float32).astype(np.float64) for name in (*FIELDS[:4], "adjclose")}
     columns["volume"] = raw["volume"]
     return Shown(view, now, columns, seen, chart_meta(view, now, columns, seen))
@@ -151,25 +137,3 @@ def _events(view: View, question: ChartQuestion, window: Window) -> dict[str, An
 def _split_event(t: int, split: Split) -> dict[str, Any]:
     new, old = (int(n) if n == int(n) else n for n in (split.numerator, split.denominator))
     return {"date": t, "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
-
-
-def _progress(view: View, row: int, clock: float) -> float:
-    opened, closed = int(view.history.opens[row]), int(view.history.closes[row])
-    return (clock - opened) / (closed - opened)
-
-
-def _in_part(columns: dict[str, Floats], row: int, progress: float) -> dict[str, Floats]:
-    """A bar that is still forming: it has travelled part of its way, and never stands at its final close."""
-    columns = {name: column.copy() for name, column in columns.items()}
-    opened, high, low, close, volume = (float(columns[name][row]) for name in FIELDS)
-    travelled = min(progress, 0.95)
-    price = opened + (close - opened) * travelled
-    if price == close:
-        price = (close + (low if close - low >= high - close else high)) / 2
-    ratio = price / close if close else 1.0
-    columns["close"][row] = price
-    columns["high"][row] = max(opened, price, opened + (high - opened) * travelled)
-    columns["low"][row] = min(opened, price, opened + (low - opened) * travelled)
-    columns["volume"][row] = np.floor(volume * travelled)
-    columns["adjclose"][row] *= ratio
-    return columns

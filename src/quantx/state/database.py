@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,15 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quantx.errors import ConfigError, RefusedStatement, StateError
+from quantx.identity import Identity
 from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
+from quantx.state.entra import SignIn
+from quantx.state.migrations import SCHEMA_VERSION, found_version, grant, migrate, read_sql
 from quantx.state.protocol import Row
 
-_SCHEMA_VERSION = 3
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _PATIENCE = 10  # seconds to connect
-_MIGRATION_LOCK = 7_013_001  # advisory lock: one process migrates
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class Hold:
 
 
 class Database:
-    """PostgreSQL with the schema `quantx` in its newest version."""
+    """PostgreSQL with the schema `quantx` in its newest version; an `identity` signs in instead of a password."""
 
-    def __init__(self, url: str, *, connections: int = 4) -> None:
+    def __init__(self, url: str, *, connections: int = 4, identity: Identity | None = None) -> None:
         self._embedded: EmbeddedPostgres | None = None
         self._given = url
+        self.migrated_from = SCHEMA_VERSION  # the version that was found
         if "://" not in url or url.startswith("file://"):
             self._embedded = EmbeddedPostgres(Path(url.removeprefix("file://")))
             url = self._embedded.start()
@@ -54,16 +55,14 @@ class Database:
                 f"the state's URL starts with {url.partition('://')[0]}://; use postgresql://, or a folder for the embedded one"
             )
         self._url = url
+        self._sign_in = None if identity is None else SignIn(url, identity)
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
             url,
             connection_class=psycopg.Connection[DictRow],
-            kwargs={
-                "row_factory": dict_row,
-                "options": "-c search_path=quantx -c timezone=UTC",
-                "connect_timeout": _PATIENCE,
-            },
+            kwargs=self._arguments,
             min_size=0,
             max_size=connections,
+            max_lifetime=3600.0 if self._sign_in is None else self._sign_in.longest_use(),
             open=True,
             timeout=_PATIENCE / 2,
             # Left to itself the pool tries for minutes, each time after twice as long: a server that is back would
@@ -88,6 +87,15 @@ class Database:
         self._pool.close(timeout=1)
         if self._embedded is not None:
             self._embedded.stop_if_unused()
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return the arguments of a new connection; with an identity, a password that lasts for a while."""
+        fixed = {
+            "row_factory": dict_row,
+            "options": "-c search_path=quantx -c timezone=UTC",
+            "connect_timeout": _PATIENCE,
+        }
+        return fixed if self._sign_in is None else {**fixed, **self._sign_in()}
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[DictRow]]:
@@ -128,29 +136,56 @@ class Database:
     def _say_if_unreachable(self) -> None:
         """Raise a StateError with the reason; the pool would try for its whole time-out and tell none."""
         try:
-            psycopg.connect(self._url, connect_timeout=_PATIENCE).close()
+            psycopg.connect(self._url, **self._arguments()).close()
         except psycopg.Error as error:
             raise StateError(f"PostgreSQL can't be reached at {self.shown_url}: {_first_line(error)}") from error
 
     def _migrate(self) -> None:
+        """Bring the schema to the newest version where it is not; only then are the owner's rights needed."""
+        if self.schema_version() == SCHEMA_VERSION:
+            return
+        try:
+            with self.transaction() as connection:
+                self.migrated_from = migrate(connection)
+        except RefusedStatement as error:
+            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise ConfigError(
+                f"the schema of {self.shown_url} is not up to date, and this role may not change it; its owner runs"
+                " `quantx migrate`"
+            ) from error
+
+    def grant(self, role: str) -> None:
+        """Let a role plan, work and report; one that Azure knows by this name is made where it is missing."""
         with self.transaction() as connection:
-            connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
-            connection.execute("create schema if not exists quantx")
-            connection.execute(
-                "create table if not exists quantx.schema_version"
-                " (version integer primary key, applied_at timestamptz not null default clock_timestamp())"
-            )
-            found = connection.execute(
-                "select coalesce(max(version), 0) as version from quantx.schema_version"
-            ).fetchone()
-            version = found["version"] if found else 0
-            if version > _SCHEMA_VERSION:
-                raise ConfigError(
-                    f"the database has schema version {version}, this program knows {_SCHEMA_VERSION}; update the program"
-                )
-            for step in range(version + 1, _SCHEMA_VERSION + 1):
-                connection.execute(_read(f"schema_{step}.sql"))
-                connection.execute("insert into quantx.schema_version (version) values (%s)", [step])
+            known = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
+        if known is None:
+            self._make_principal(role)
+        with self.transaction() as connection:
+            grant(connection, role)
+
+    def _make_principal(self, role: str) -> None:
+        """Have Azure's extension make the role of an identity, which it does in the database postgres alone."""
+        try:
+            arguments = {**self._arguments(), "dbname": "postgres", "options": ""}
+            with psycopg.connect(self._url, **arguments) as connection:
+                connection.execute("select pgaadauth_create_principal(%s, false, false)", [role])
+        except psycopg.errors.UndefinedFunction:
+            raise ConfigError(f"PostgreSQL has no role {role!r}; make it first: create role …") from None
+        except psycopg.Error as error:
+            raise ConfigError(f"PostgreSQL can't make the role {role!r}: {_first_line(error)}") from error
+
+    def schema_version(self) -> int:
+        """Return the version of the schema, 0 where there is none; ConfigError where this role may not look."""
+        try:
+            with self.transaction() as connection:
+                return found_version(connection)
+        except RefusedStatement as error:
+            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise ConfigError(
+                f"this role may not use the schema quantx of {self.shown_url}; its owner runs `quantx migrate --grant ROLE`"
+            ) from error
 
 
 def _first_line(error: psycopg.Error) -> str:
@@ -166,9 +201,5 @@ def run(connection: psycopg.Connection[DictRow], statement: str, values: Mapping
 
 @lru_cache
 def _statements(file: str) -> dict[str, str]:
-    parts = _NAME.split(_read(f"{file}.sql"))
+    parts = _NAME.split(read_sql(f"{file}.sql"))
     return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-def _read(name: str) -> str:
-    return resources.files("quantx.state").joinpath("sql", name).read_text("utf-8")

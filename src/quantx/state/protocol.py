@@ -18,6 +18,7 @@ from quantx.core.model import FetchTask, Finding, Quota, Series, Window
 Row = dict[str, Any]
 TaskState = Literal["pending", "leased", "landed", "done", "failed"]
 Settlement = Literal["acknowledged", "resolved"]
+Named = tuple[str, str, date | None, date | None]  # instrument, symbol, first and last day (None: open)
 UNFINISHED: tuple[TaskState, ...] = ("pending", "leased", "landed")
 
 
@@ -181,6 +182,27 @@ class RunTotals:
 
 
 @dataclass(frozen=True)
+class LastDaily:
+    """When the last daily run was planned that was about all of a universe; None: never."""
+
+    universe: str
+    market: str
+    planned_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RunUsage:
+    """What some runs have used, all together."""
+
+    runs: int = 0
+    tasks: int = 0
+    requests: int = 0  # to vendors
+    seconds: float = 0.0  # from the plan of each to its report
+    batches: int = 0  # raw objects
+    size: int = 0  # bytes of the replies
+
+
+@dataclass(frozen=True)
 class Universe:
     """A universe and its members: (symbol, market, name, member from, member to)."""
 
@@ -190,6 +212,7 @@ class Universe:
     source_type: str
     refreshed_at: datetime
     members: Sequence[tuple[str, str, str | None, date | None, date | None]]
+    enabled: bool = True  # takes part in daily updates
 
 
 class Hold(Protocol):
@@ -420,6 +443,18 @@ class Runs(Protocol):
         """Return the newest runs, for people."""
         ...
 
+    def find(self, run_id: str) -> Row | None:
+        """Return a run as `recent` does, with what was asked and the number of its unfinished tasks."""
+        ...
+
+    def last_daily(self) -> list[LastDaily]:
+        """Return when each universe with members was last planned for: by its name, by its phase, or with all."""
+        ...
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        ...
+
 
 class Universes(Protocol):
     """Named lists of symbols."""
@@ -428,8 +463,22 @@ class Universes(Protocol):
         """Record a universe with all of its members, in place of what was recorded before."""
         ...
 
-    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
-        """Return the current members of a universe, of a phase's universes, or of all."""
+    def enable(self, names: Collection[str]) -> None:
+        """Let these universes take part in daily updates, and no others."""
+        ...
+
+    def symbols(
+        self,
+        universe: str | None,
+        phase: str | None,
+        *,
+        since: date | None = None,
+        among: Collection[str] | None = None,
+    ) -> list[str]:
+        """Return the members of a universe, of a phase's enabled universes, or of all that are enabled.
+
+        `since`: also those who have left on that day or later; `among`: of these universes alone.
+        """
         ...
 
     def listed(self) -> list[Row]:
@@ -437,7 +486,7 @@ class Universes(Protocol):
         ...
 
     def freshness(self) -> list[Row]:
-        """Return how far each universe's members are."""
+        """Return how far the members of each enabled universe are."""
         ...
 
 
@@ -471,6 +520,18 @@ class Findings(Protocol):
         ...
 
 
+class Securities(Protocol):
+    """Who carried which symbol when: a copy of what the lake knows, for planning, which reads no tables."""
+
+    def put(self, namings: Sequence[Named]) -> None:
+        """Record all namings, in place of what was recorded before."""
+        ...
+
+    def namings(self) -> list[Named]:
+        """Return all namings."""
+        ...
+
+
 class State(Protocol):
     """The parts together."""
 
@@ -490,6 +551,8 @@ class State(Protocol):
     def universes(self) -> Universes: ...  # noqa: D102
     @property
     def findings(self) -> Findings: ...  # noqa: D102
+    @property
+    def securities(self) -> Securities: ...  # noqa: D102
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from quantx.core.tables import INSTANT, UNIVERSE_MEMBERS
-from quantx.universes.sources import MEMBERS
+from quantx.universes.protocol import MEMBERS
 
 
 def next_members(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.DataFrame:
@@ -33,6 +33,22 @@ def next_members(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.
             came.with_columns(pl.lit(today).alias("member_from")),
         ]
     ).select(list(MEMBERS))
+
+
+def keep_vanished(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.DataFrame:
+    """Return `listed` with those members of `stored` who are in no interval of it: they have left by yesterday.
+
+    A source that tells the past by changes may take a member off today's list before, or without, telling the change;
+    then its past would be lost. Who is gone because of a new symbol goes: somebody new is a member since the same day.
+    """
+    gone = stored.join(listed, on="symbol", how="anti")
+    renamed = listed.join(stored, on="symbol", how="anti").filter(pl.col("member_to").is_null())
+    gone = gone.join(renamed.drop_nulls("member_from"), on="member_from", how="anti")
+    yesterday = pl.lit(today - timedelta(days=1))
+    left = gone.with_columns(pl.coalesce("member_to", yesterday).alias("member_to"))
+    return pl.concat(
+        [listed, left.filter(pl.col("member_from").is_null() | (pl.col("member_from") <= pl.col("member_to")))]
+    )
 
 
 def as_table(members: pl.DataFrame, universe: str, phase: str, now: datetime) -> pl.DataFrame:

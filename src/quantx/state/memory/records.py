@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from quantx.core.model import Clock, Series, Window
-from quantx.state.protocol import NewRun, Row, TaskState, Universe
+from quantx.state.protocol import Named, NewRun, Row, TaskState, Universe
 
 Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
 
@@ -129,6 +129,7 @@ class Records:
         self.series: dict[Series, SeriesRecord] = {}
         self.quotas: dict[str, QuotaRecord] = {}
         self.universes: dict[str, Universe] = {}
+        self.namings: list[Named] = []
         self.hot_bars: dict[tuple[str, str, str], Row] = {}
 
     def in_(self, seconds: float) -> datetime:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 
 from quantx.core.model import Series
 from quantx.state.memory.records import Records, RunRecord, sums
-from quantx.state.protocol import UNFINISHED, EndedRun, Row, RunTotals, Universe
+from quantx.state.protocol import UNFINISHED, EndedRun, LastDaily, Named, Row, RunTotals, RunUsage, Universe
 
 
 class MemoryRuns:
@@ -71,6 +73,43 @@ class MemoryRuns:
             newest = sorted(self._records.runs.values(), key=lambda r: r.created_at, reverse=True)
             return [self._shown(run) for run in newest[:most]]
 
+    def find(self, run_id: str) -> Row | None:
+        """Return a run, with what was asked and the number of its unfinished tasks."""
+        with self._records.lock:
+            run = self._records.runs.get(run_id)
+            if run is None:
+                return None
+            unfinished = sum(task.state in UNFINISHED for task in self._records.tasks_of(run_id))
+            return self._shown(run) | {"request": dict(run.asked.request), "unfinished": unfinished}
+
+    def last_daily(self) -> list[LastDaily]:
+        """Return when each universe with members was last planned for."""
+        with self._records.lock:
+            runs = [run for run in self._records.runs.values() if run.asked.kind == "daily"]
+            universes = sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
+            return [
+                LastDaily(u.name, u.market, max((r.created_at for r in runs if _is_about(r, u)), default=None))
+                for u in universes
+                if _current(u)
+            ]
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        with self._records.lock:
+            since = self._records.clock.now() - timedelta(days=days)
+            runs = [r for r in self._records.runs.values() if r.asked.kind == kind and r.created_at > since]
+            reported = {r.asked.id: r.finished_at - r.created_at for r in runs if r.finished_at is not None}
+            tasks = {id_: task for id_, task in self._records.tasks.items() if task.run_id in reported}
+            kept = [landing for landing in self._records.landings if landing.task_id in tasks]
+            return RunUsage(
+                runs=len(reported),
+                tasks=len(tasks),
+                requests=sum(task.requests for task in tasks.values()),
+                seconds=sum(lasted.total_seconds() for lasted in reported.values()),
+                batches=len({landing.path for landing in kept}),
+                size=sum(landing.size for landing in kept),
+            )
+
     def _shown(self, run: RunRecord) -> Row:
         totals = self.totals(run.asked.id)
         return {
@@ -101,15 +140,30 @@ class MemoryUniverses:
         with self._records.lock:
             self._records.universes[universe.name] = universe
 
-    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
-        """Return the current members of a universe, of a phase's universes, or of all."""
+    def enable(self, names: Collection[str]) -> None:
+        """Let these universes take part in daily updates, and no others."""
+        with self._records.lock:
+            known = self._records.universes
+            self._records.universes = {n: replace(u, enabled=n in names) for n, u in known.items()}
+
+    def symbols(
+        self,
+        universe: str | None,
+        phase: str | None,
+        *,
+        since: date | None = None,
+        among: Collection[str] | None = None,
+    ) -> list[str]:
+        """Return the members of a universe, of a phase's enabled universes, or of all that are enabled."""
         with self._records.lock:
             chosen = [
                 u
                 for u in self._records.universes.values()
-                if (universe is None or u.name == universe) and (phase is None or u.phase == phase)
+                if (u.enabled if universe is None else u.name == universe)
+                and (phase is None or u.phase == phase)
+                and (among is None or u.name in among)
             ]
-            return sorted({symbol for u in chosen for symbol in _current(u)})
+            return sorted({symbol for u in chosen for symbol in _members(u, since)})
 
     def listed(self) -> list[Row]:
         """Return what is known of each universe."""
@@ -127,9 +181,9 @@ class MemoryUniverses:
             ]
 
     def freshness(self) -> list[Row]:
-        """Return how far each universe's members are."""
+        """Return how far the members of each enabled universe are."""
         with self._records.lock:
-            return [self._fresh(u) for u in self._in_order() if _current(u)]
+            return [self._fresh(u) for u in self._in_order() if u.enabled and _current(u)]
 
     def _fresh(self, universe: Universe) -> Row:
         members, newest = set(_current(universe)), dict[str, date]()
@@ -151,8 +205,36 @@ class MemoryUniverses:
         return sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
 
 
+class MemorySecurities:
+    """The state's copy of what the lake knows of symbols."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def put(self, namings: Sequence[Named]) -> None:
+        """Record all namings, in place of what was recorded before."""
+        with self._records.lock:
+            self._records.namings = list(namings)
+
+    def namings(self) -> list[Named]:
+        """Return all namings."""
+        with self._records.lock:
+            return sorted(self._records.namings, key=lambda n: (n[0], n[2] or date.min))
+
+
+def _is_about(run: RunRecord, universe: Universe) -> bool:
+    asked = run.asked.request
+    named = (asked.get("universe", universe.name), asked.get("phase", universe.phase))
+    return "symbols" not in asked and named == (universe.name, universe.phase)
+
+
 def _current(universe: Universe) -> list[str]:
-    return [symbol for symbol, _, _, _, until in universe.members if until is None]
+    return _members(universe, None)
+
+
+def _members(universe: Universe, since: date | None) -> list[str]:
+    """Return who is a member, or was one on or after a day."""
+    return [s for s, _, _, _, until in universe.members if until is None or (since is not None and until >= since)]
 
 
 def _is_daily(series: Series) -> bool:

@@ -47,10 +47,13 @@ class MemorySeries:
     def manifest(self) -> list[Row]:
         """Return what is known of every series."""
         with self._records.lock:
-            books = sorted(self._records.series.items(), key=lambda x: (x[0].source, x[0].timeframe, x[0].symbol))
+            books = sorted(
+                self._records.series.items(), key=lambda x: (x[0].source, x[0].dataset, x[0].timeframe, x[0].symbol)
+            )
             return [
                 {
                     "source": series.source,
+                    "dataset": series.dataset,
                     "timeframe": series.timeframe,
                     "symbol": series.symbol,
                     "first_session": known.first_session,

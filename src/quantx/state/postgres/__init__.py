@@ -5,17 +5,20 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from quantx.identity import Identity
 from quantx.state.database import Database
 from quantx.state.postgres.findings import PostgresFindings
 from quantx.state.postgres.quotas import PostgresQuotas
 from quantx.state.postgres.rounds import PostgresRounds
 from quantx.state.postgres.runs import PostgresRuns
+from quantx.state.postgres.securities import PostgresSecurities
 from quantx.state.postgres.series import PostgresSeries
 from quantx.state.postgres.tasks import PostgresTasks
 from quantx.state.postgres.universes import PostgresUniverses
 from quantx.state.protocol import Hold
 
 _LOCKS = {"curator": 7_013_002, "reporter": 7_013_003, "universes": 7_013_004}  # advisory locks
+_LOCKS["instruments"] = 7_013_010
 
 
 class PostgresState:
@@ -31,6 +34,7 @@ class PostgresState:
         self.runs = PostgresRuns(database)
         self.universes = PostgresUniverses(database)
         self.findings = PostgresFindings(database)
+        self.securities = PostgresSecurities(database)
 
     def now(self) -> datetime:
         """Return the database's time."""
@@ -58,6 +62,9 @@ class PostgresState:
         self.database.close()
 
 
-def open_state(url: str) -> PostgresState:
-    """Open the state by its URL, or the embedded one in a folder; ConfigError or StateError say what is wrong."""
-    return PostgresState(Database(url))
+def open_state(url: str, identity: Identity | None = None) -> PostgresState:
+    """Open the state by its URL, or the embedded one in a folder; ConfigError or StateError say what is wrong.
+
+    An `identity` signs in instead of a password.
+    """
+    return PostgresState(Database(url, identity=identity))

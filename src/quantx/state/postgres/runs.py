@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantx.state.database import Database
-from quantx.state.protocol import EndedRun, Row, RunTotals
+from quantx.state.protocol import EndedRun, LastDaily, Row, RunTotals, RunUsage
 
 
 class PostgresRuns:
@@ -38,3 +38,16 @@ class PostgresRuns:
     def recent(self, most: int) -> list[Row]:
         """Return the newest runs."""
         return self._database.rows("runs.recent", most=most)
+
+    def find(self, run_id: str) -> Row | None:
+        """Return a run, with what was asked and the number of its unfinished tasks."""
+        rows = self._database.rows("runs.find", run_id=run_id)
+        return rows[0] if rows else None
+
+    def last_daily(self) -> list[LastDaily]:
+        """Return when each universe with members was last planned for."""
+        return [LastDaily(**row) for row in self._database.rows("runs.last_daily")]
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        return RunUsage(**self._database.rows("runs.usage", kind=kind, days=days)[0])

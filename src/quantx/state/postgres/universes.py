@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import date
+
 from quantx.state.database import Database, run
 from quantx.state.protocol import Row, Universe
 
@@ -19,23 +22,35 @@ class PostgresUniverses:
         current = sum(until is None for *_, until in universe.members)
         columns = list(zip(*universe.members, strict=True)) or [()] * 5
         with self._database.transaction() as connection:
-            refreshed = {"members": current, "refreshed_at": universe.refreshed_at}
+            refreshed = {"members": current, "refreshed_at": universe.refreshed_at, "enabled": universe.enabled}
             run(connection, "universes.put_universe", {**facts, **refreshed})
             run(connection, "universes.remove_members", {"universe": universe.name})
             names = ("symbols", "markets", "names", "froms", "tos")
             members = {name: list(column) for name, column in zip(names, columns, strict=True)}
             run(connection, "universes.add_members", {"universe": universe.name, **members})
 
-    def symbols(self, universe: str | None, phase: str | None) -> list[str]:
-        """Return the current members of a universe, of a phase's universes, or of all."""
-        return [
-            row["symbol"] for row in self._database.rows("universes.current_symbols", universe=universe, phase=phase)
-        ]
+    def enable(self, names: Collection[str]) -> None:
+        """Let these universes take part in daily updates, and no others."""
+        with self._database.transaction() as connection:
+            run(connection, "universes.enable", {"names": list(names)})
+
+    def symbols(
+        self,
+        universe: str | None,
+        phase: str | None,
+        *,
+        since: date | None = None,
+        among: Collection[str] | None = None,
+    ) -> list[str]:
+        """Return the members of a universe, of a phase's enabled universes, or of all that are enabled."""
+        names = None if among is None else list(among)
+        chosen = {"universe": universe, "phase": phase, "since": since, "among": names}
+        return [row["symbol"] for row in self._database.rows("universes.symbols", **chosen)]
 
     def listed(self) -> list[Row]:
         """Return the universes."""
         return self._database.rows("universes.list_universes")
 
     def freshness(self) -> list[Row]:
-        """Return how far each universe's members are."""
+        """Return how far the members of each enabled universe are."""
         return self._database.rows("universes.freshness")

@@ -32,3 +32,37 @@ select r.id, r.kind, r.source, r.created_at, r.finished_at, r.skipped, r.report,
     coalesce(sum(t.rows_new), 0)::bigint as rows_new, coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
     coalesce(sum(t.rows_rejected), 0)::bigint as rows_rejected
 from runs r left join tasks t on t.run_id = r.id group by r.id order by r.created_at desc limit %(most)s;
+
+-- name: find
+select r.id, r.kind, r.source, r.request, r.created_at, r.finished_at, r.skipped, r.report,
+    count(t.id) filter (where not t.passed_on) as tasks, count(t.id) filter (where t.state = 'done') as success,
+    count(t.id) filter (where t.state = 'failed' and not t.passed_on) as failed,
+    count(t.id) filter (where t.state in ('pending', 'leased', 'landed')) as unfinished,
+    coalesce(sum(t.rows_new), 0)::bigint as rows_new, coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
+    coalesce(sum(t.rows_rejected), 0)::bigint as rows_rejected
+from runs r left join tasks t on t.run_id = r.id where r.id = %(run_id)s group by r.id;
+
+-- name: last_daily
+-- When a daily run was last planned that was about all of a universe, whether or not anything was missing then.
+select u.name as universe, u.market, max(r.created_at) as planned_at
+from universes u
+left join runs r on r.kind = 'daily' and not r.request ? 'symbols'
+    and coalesce(r.request ->> 'universe', u.name) = u.name and coalesce(r.request ->> 'phase', u.phase) = u.phase
+where u.members > 0
+group by u.name order by u.phase, u.name;
+
+-- name: usage
+-- What the reported runs of a kind have used: the measured part of an estimate of cost.
+with chosen as (
+    select id, extract(epoch from finished_at - created_at)::double precision as seconds from runs
+    where kind = %(kind)s and finished_at is not null and created_at > clock_timestamp() - make_interval(days => %(days)s)
+), asked as (
+    select count(*) as tasks, coalesce(sum(t.requests), 0)::bigint as requests
+    from tasks t join chosen c on c.id = t.run_id
+), kept as (
+    select count(distinct l.raw_id) as batches, coalesce(sum(l.bytes), 0)::bigint as size
+    from landings l join tasks t on t.id = l.task_id join chosen c on c.id = t.run_id
+)
+select (select count(*) from chosen) as runs, (select coalesce(sum(seconds), 0) from chosen) as seconds,
+    asked.tasks, asked.requests, kept.batches, kept.size
+from asked, kept;

@@ -19,6 +19,6 @@ where source = %(source)s and dataset = %(dataset)s and timeframe = %(timeframe)
 
 -- name: manifest
 -- One line per series: what is there, and what is known to be missing.
-select s.source, s.timeframe, s.symbol, s.first_session, s.watermark, s.covered::text as covered,
+select s.source, s.dataset, s.timeframe, s.symbol, s.first_session, s.watermark, s.covered::text as covered,
     s.nothing::text as nothing, s.failures, s.last_error, s.last_asked_at
-from series s order by s.source, s.timeframe, s.symbol;
+from series s order by s.source, s.dataset, s.timeframe, s.symbol;

@@ -1,0 +1,97 @@
+"""`python -m benchmarks.usage 500 5000`: what one daily update uses, for the estimate of cost in config/prices.yaml.
+
+A worker with its lake and its queue in Azurite, each behind a proxy that writes down what it is asked; the vendor is in
+the process and answers at once. A year is there already; each update brings one new session and repeats five.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tests.azurite import ACCOUNT
+
+from benchmarks.cloud import cloud, told_by, why_missing
+from benchmarks.market import invented_market, providers_of, symbols
+from benchmarks.measure import apart, stretch
+from benchmarks.proxy import LOG
+from benchmarks.servers import ask, server
+from quantx.core.model import Window
+from quantx.pipeline.plan import Scope, plan_backfill
+from quantx.pipeline.platform import open_platform
+from quantx.pipeline.work import Worker
+from quantx.settings import load_settings
+
+FIRST = "2024-12-02"
+UPDATES = (("2025-12-22", "2025-12-30"), ("2025-12-23", "2025-12-31"))
+
+
+def update(settings: Mapping[str, Any], count: int, start: str, end: str) -> dict[str, Any]:
+    """Plan and carry out one run; the time is that from the opening of the platform to its end."""
+    providers = providers_of(invented_market(count, date.fromisoformat(FIRST)))
+    with stretch() as measured, open_platform(load_settings(**settings), providers) as platform:
+        window = Window(date.fromisoformat(start), date.fromisoformat(end))
+        plan = plan_backfill(platform, Scope(tuple(symbols(count))), window, source="yahoo", again=True)
+        done = Worker(platform).run(task_ids=plan.task_ids)
+    return {"seconds": measured.seconds, "cpu": measured.cpu, "rows": done.rows, "requests": done.requests}
+
+
+def of_blobs(asked: Sequence[Sequence[Any]]) -> Counter[str]:
+    """Return how many requests of each class were made: what changes or lists costs ten times what reads does."""
+    counted: Counter[str] = Counter()
+    for method, target, _ in asked:
+        counted[
+            "deletes" if method == "DELETE" else "writes" if method == "PUT" or "comp=list" in target else "reads"
+        ] += 1
+    return counted
+
+
+def measure(folder: Path, count: int) -> None:
+    """Print what the updates of so many symbols have used."""
+    with cloud(folder, yfinance_quota="unlimited") as servers:
+        text = servers.settings["azure_storage_connection_string"]
+        ends = (servers.azurite.blob_endpoint, servers.azurite.queue_endpoint)
+        with (
+            server("benchmarks.proxy:serve", target=ends[0], delay=0) as blobs,
+            server("benchmarks.proxy:serve", target=ends[1], delay=0) as queue,
+        ):
+            for end, proxy in zip(ends, (blobs, queue), strict=True):
+                text = text.replace(end, f"{proxy}/{ACCOUNT}")
+            settings = servers.settings | {"azure_storage_connection_string": text}
+            built = apart("benchmarks.usage:update", settings=settings, count=count, start=FIRST, end="2025-12-29")
+            print(f"{count} symbols: {built['rows']:,} rows before", flush=True)
+            for start, end in UPDATES:
+                ask(blobs, LOG), ask(queue, LOG)
+                before = _raw(servers.postgres.url)
+                done = apart("benchmarks.usage:update", settings=settings, count=count, start=start, end=end)
+                asked, queued = of_blobs(ask(blobs, LOG)), len(ask(queue, LOG))
+                objects, size = (after - b for after, b in zip(_raw(servers.postgres.url), before, strict=True))
+                print(
+                    f"  {end}: {done['rows']:,} rows, {done['requests']:,} vendor requests, {done['seconds']:.1f} s"
+                    f" ({done['cpu']:.1f} s CPU), {dict(asked)} blob requests, {queued:,} queue requests,"
+                    f" {objects} raw objects of {size / 1e6:.2f} MB, peak {done['peak_mb']:.0f} MB",
+                    flush=True,
+                )
+
+
+def _raw(url: str) -> tuple[int, int]:
+    objects, size = told_by(url, "select count(*), coalesce(sum(bytes), 0)::bigint from raw_objects")
+    return int(objects), int(size)
+
+
+def main() -> None:
+    """Measure for each number of symbols."""
+    if missing := why_missing():
+        raise SystemExit(missing)
+    for count in map(int, sys.argv[1:] or ["500", "5000"]):
+        with tempfile.TemporaryDirectory(prefix="quantx-usage-") as folder:
+            measure(Path(folder).resolve(), count)
+
+
+if __name__ == "__main__":
+    main()

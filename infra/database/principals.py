@@ -1,0 +1,21 @@
+"""Make the identities in PRINCIPALS ("name=object-id …") known to the PostgreSQL that PGHOST, PGUSER… name, once.
+
+Runs in the image as the migrator, the database's administrator, before `quantx migrate`; STATEMENT is principal.sql.
+"""
+
+from __future__ import annotations
+
+import os
+
+import psycopg
+from azure.identity import ManagedIdentityCredential
+
+SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
+
+with ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"]) as identity:
+    token = identity.get_token(SCOPE).token
+with psycopg.connect(password=token, connect_timeout=30) as database:
+    for principal in os.environ["PRINCIPALS"].split():
+        name, object_id = principal.split("=")
+        made = database.execute(os.environ["STATEMENT"], {"name": name, "object_id": object_id}).rowcount
+        print(f"principal {name}: {'made' if made else 'known already'}", flush=True)  # noqa: T201

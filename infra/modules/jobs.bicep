@@ -1,0 +1,276 @@
+// Four jobs from one image: worker (by queue length), sweeper (by schedule), backfill and migrate (by hand). Nothing runs,
+// and nothing is paid, between executions.
+param location string
+param prefix string
+param environmentId string
+@description('With registry and tag.')
+param image string
+param registryServer string
+@description('Identities: id, name, clientId; of the migrator and the functions also what the database has to know.')
+param worker object
+param migrator object
+param functions object
+param storageAccount string
+param queueName string
+param vaultUri string
+@description('Where the state\'s address is a secret: [{ setting, secret }].')
+param stateSecrets array
+@description('Settings whose value is a secret in the vault: [{ setting, secret }].')
+param vendorSecrets array
+param settings array
+@description('Empty: the state is a secret.')
+param serverHost string
+param replicaTimeout int
+param backfillTimeout int
+param maxWorkers int
+param sweeperSchedule string
+
+var byHand = {
+  parallelism: 1
+  replicaCompletionCount: 1
+}
+// A worker needs less than 400 MB (docs/benchmarks.md); half a core keeps ten vendors waiting.
+var size = {
+  cpu: json('0.5')
+  memory: '1Gi'
+}
+var secrets = [
+  for one in concat(stateSecrets, vendorSecrets): {
+    name: one.secret
+    keyVaultUrl: '${vaultUri}secrets/${one.secret}'
+    identity: worker.id
+  }
+]
+var secretSettings = [
+  for one in concat(stateSecrets, vendorSecrets): {
+    name: one.setting
+    secretRef: one.secret
+  }
+]
+var workerSettings = concat(
+  settings,
+  secretSettings,
+  [
+    { name: 'AZURE_CLIENT_ID', value: worker.clientId }
+    { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: 'Authorization=AAD;ClientId=${worker.clientId}' }
+  ],
+  empty(serverHost) ? [] : [
+    { name: 'QUANTX_STATE_URL', value: 'postgresql://${worker.name}@${serverHost}:5432/quantx?sslmode=require' }
+  ]
+)
+var asWorker = {
+  type: 'UserAssigned'
+  userAssignedIdentities: {
+    '${worker.id}': {}
+  }
+}
+var pulledByWorker = [
+  {
+    server: registryServer
+    identity: worker.id
+  }
+]
+
+resource work 'Microsoft.App/jobs@2026-01-01' = {
+  name: '${prefix}-worker'
+  location: location
+  identity: asWorker
+  properties: {
+    environmentId: environmentId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Event'
+      replicaTimeout: replicaTimeout
+      replicaRetryLimit: 0 // what a dead worker held goes back to the queue by itself
+      eventTriggerConfig: {
+        parallelism: 1
+        replicaCompletionCount: 1
+        scale: {
+          minExecutions: 0
+          maxExecutions: maxWorkers
+          pollingInterval: 60
+          rules: [
+            {
+              name: 'tasks'
+              type: 'azure-queue'
+              identity: worker.id
+              metadata: {
+                accountName: storageAccount
+                queueName: queueName
+                queueLength: '256'
+                queueLengthStrategy: 'visibleonly' // messages that a worker holds call for no other worker
+              }
+            }
+          ]
+        }
+      }
+      registries: pulledByWorker
+      secrets: secrets
+    }
+    template: {
+      containers: [
+        {
+          name: 'worker'
+          image: image
+          args: [
+            'work'
+            '--until-empty'
+            '--time-budget'
+            string(replicaTimeout)
+          ]
+          env: workerSettings
+          resources: size
+        }
+      ]
+    }
+  }
+}
+
+// The second way in: it does what the app's timers do, should they have stopped, and curates what was left.
+resource sweeper 'Microsoft.App/jobs@2026-01-01' = {
+  name: '${prefix}-sweeper'
+  location: location
+  identity: asWorker
+  properties: {
+    environmentId: environmentId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Schedule'
+      replicaTimeout: replicaTimeout
+      replicaRetryLimit: 0
+      scheduleTriggerConfig: {
+        cronExpression: sweeperSchedule
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      registries: pulledByWorker
+      secrets: secrets
+    }
+    template: {
+      containers: [
+        {
+          name: 'sweeper'
+          image: image
+          args: [
+            'sweep'
+          ]
+          env: workerSettings
+          resources: size
+        }
+      ]
+    }
+  }
+}
+
+// Started by deploy/backfill.sh, which hands over what to fetch; without that it only tells how.
+resource backfill 'Microsoft.App/jobs@2026-01-01' = {
+  name: '${prefix}-backfill'
+  location: location
+  identity: asWorker
+  properties: {
+    environmentId: environmentId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Manual'
+      replicaTimeout: backfillTimeout
+      replicaRetryLimit: 0
+      manualTriggerConfig: byHand
+      registries: pulledByWorker
+      secrets: secrets
+    }
+    template: {
+      containers: [
+        {
+          name: 'backfill'
+          image: image
+          args: [
+            'backfill'
+            '--help'
+          ]
+          env: workerSettings
+          resources: size
+        }
+      ]
+    }
+  }
+}
+
+// Brings the schema up to date and gives the others their rights, as the only identity that may.
+resource migrate 'Microsoft.App/jobs@2026-01-01' = {
+  name: '${prefix}-migrate'
+  location: location
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${migrator.id}': {}
+    }
+  }
+  properties: {
+    environmentId: environmentId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Manual'
+      replicaTimeout: 900
+      replicaRetryLimit: 0
+      manualTriggerConfig: byHand
+      registries: [
+        {
+          server: registryServer
+          identity: migrator.id
+        }
+      ]
+      secrets: [
+        for one in stateSecrets: {
+          name: one.secret
+          keyVaultUrl: '${vaultUri}secrets/${one.secret}'
+          identity: migrator.id
+        }
+      ]
+    }
+    template: {
+      initContainers: empty(serverHost) ? [] : [
+        {
+          name: 'principals'
+          image: image
+          command: [
+            'python'
+            '-c'
+            loadTextContent('../database/principals.py')
+          ]
+          env: [
+            { name: 'AZURE_CLIENT_ID', value: migrator.clientId }
+            { name: 'PGHOST', value: serverHost }
+            { name: 'PGUSER', value: migrator.name }
+            { name: 'PGDATABASE', value: 'postgres' }
+            { name: 'PGSSLMODE', value: 'require' }
+            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId}' }
+            { name: 'STATEMENT', value: loadTextContent('../database/principal.sql') }
+          ]
+          resources: size
+        }
+      ]
+      containers: [
+        {
+          name: 'migrate'
+          image: image
+          args: empty(serverHost) ? [
+            'migrate'
+          ] : [
+            'migrate'
+            '--grant'
+            worker.name
+            '--grant'
+            functions.name
+          ]
+          env: empty(serverHost) ? [
+            { name: 'QUANTX_STATE_URL', secretRef: 'quantx-state-url' }
+          ] : [
+            { name: 'AZURE_CLIENT_ID', value: migrator.clientId }
+            { name: 'QUANTX_STATE_URL', value: 'postgresql://${migrator.name}@${serverHost}:5432/quantx?sslmode=require' }
+          ]
+          resources: size
+        }
+      ]
+    }
+  }
+}

@@ -1,0 +1,324 @@
+// Every right that an identity has in Azure, in one place; README.md has the same as a table, and a test holds them together.
+// (Rights in the database: ../database. The right to start and stop it: power.bicep.)
+param lakeAccount string
+param lakeContainer string
+param taskQueue string
+param poisonQueue string
+param hostAccount string
+param registryName string
+param vaultName string
+param insightsName string
+param workerId string
+param functionsId string
+param migratorId string
+param powerId string
+@description('The state is a database outside, whose address is in the vault.')
+param externalState bool
+param adminPrincipalId string
+param adminPrincipalType string
+
+var role = {
+  blobOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner
+  blobContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
+  blobReader: '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' // Storage Blob Data Reader
+  queueContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
+  queueReader: '19e7f393-937e-4f77-808e-94535e297925' // Storage Queue Data Reader
+  queueSender: 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a' // Storage Queue Data Message Sender
+  tableContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
+  acrPull: '7f951dda-4ed3-4680-a7ca-43cc172d538d' // AcrPull
+  secretsUser: '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
+  secretsOfficer: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7' // Key Vault Secrets Officer
+  metricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher
+}
+var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions'
+
+// Raw objects are evidence: who may write the lake may still not delete below raw/, nor move from there.
+var notRaw = '''
+((
+  !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'})
+  AND
+  !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action'})
+) OR (
+  @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringNotLike 'raw/*'
+  AND
+  @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringNotEquals 'raw'
+))
+'''
+
+resource account 'Microsoft.Storage/storageAccounts@2026-04-01' existing = {
+  name: lakeAccount
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-04-01' existing = {
+  parent: account
+  name: 'default'
+}
+
+resource lake 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-04-01' existing = {
+  parent: blobs
+  name: lakeContainer
+}
+
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2026-04-01' existing = {
+  parent: account
+  name: 'default'
+}
+
+resource tasks 'Microsoft.Storage/storageAccounts/queueServices/queues@2026-04-01' existing = {
+  parent: queues
+  name: taskQueue
+}
+
+resource poison 'Microsoft.Storage/storageAccounts/queueServices/queues@2026-04-01' existing = {
+  parent: queues
+  name: poisonQueue
+}
+
+resource host 'Microsoft.Storage/storageAccounts@2026-04-01' existing = {
+  name: hostAccount
+}
+
+resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' existing = {
+  name: registryName
+}
+
+resource vault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
+  name: vaultName
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: insightsName
+}
+
+resource workerLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: lake
+  name: guid(lake.id, workerId, role.blobContributor)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.blobContributor}'
+    description: 'Stores raw objects, commits tables, writes reports; may not delete below raw/.'
+    condition: notRaw
+    conditionVersion: '2.0'
+  }
+}
+
+resource workerTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: tasks
+  name: guid(tasks.id, workerId, role.queueContributor)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueContributor}'
+    description: 'Receives, hides, deletes and sends tasks; lets KEDA see how many wait.'
+  }
+}
+
+resource workerPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: poison
+  name: guid(poison.id, workerId, role.queueContributor)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueContributor}'
+    description: 'Sets aside what is no task of ours.'
+  }
+}
+
+resource workerImage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: registry
+  name: guid(registry.id, workerId, role.acrPull)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.acrPull}'
+    description: 'Runs the image.'
+  }
+}
+
+resource workerSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: vault
+  name: guid(vault.id, workerId, role.secretsUser)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.secretsUser}'
+    description: 'Reads the keys of vendors.'
+  }
+}
+
+resource workerTraces 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: insights
+  name: guid(insights.id, workerId, role.metricsPublisher)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.metricsPublisher}'
+    description: 'Sends traces; nobody can with a key.'
+  }
+}
+
+resource functionsLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: lake
+  name: guid(lake.id, functionsId, role.blobReader)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.blobReader}'
+    description: 'Asks whether the lake is the one that the state knows; writes nothing.'
+  }
+}
+
+resource functionsSend 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: tasks
+  name: guid(tasks.id, functionsId, role.queueSender)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueSender}'
+    description: 'Puts planned tasks on the queue; can neither receive nor delete them.'
+  }
+}
+
+resource functionsTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: tasks
+  name: guid(tasks.id, functionsId, role.queueReader)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueReader}'
+    description: 'Counts what waits.'
+  }
+}
+
+resource functionsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: poison
+  name: guid(poison.id, functionsId, role.queueReader)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueReader}'
+    description: 'Counts what was set aside.'
+  }
+}
+
+resource functionsHostBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: host
+  name: guid(host.id, functionsId, role.blobOwner)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.blobOwner}'
+    description: 'The host keeps its timers\' leases and its own keys there, and the package.'
+  }
+}
+
+resource functionsHostQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: host
+  name: guid(host.id, functionsId, role.queueContributor)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueContributor}'
+    description: 'The host keeps its own notes there.'
+  }
+}
+
+resource functionsHostTables 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: host
+  name: guid(host.id, functionsId, role.tableContributor)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.tableContributor}'
+    description: 'The host keeps what it diagnosed there.'
+  }
+}
+
+resource functionsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: vault
+  name: guid(vault.id, functionsId, role.secretsUser)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.secretsUser}'
+    description: 'Reads the keys of vendors, and the state\'s address where that is a secret.'
+  }
+}
+
+resource functionsTraces 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: insights
+  name: guid(insights.id, functionsId, role.metricsPublisher)
+  properties: {
+    principalId: functionsId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.metricsPublisher}'
+    description: 'Sends traces; nobody can with a key.'
+  }
+}
+
+resource migratorImage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: registry
+  name: guid(registry.id, migratorId, role.acrPull)
+  properties: {
+    principalId: migratorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.acrPull}'
+    description: 'Runs the image.'
+  }
+}
+
+resource migratorSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (externalState) {
+  scope: vault
+  name: guid(vault.id, migratorId, role.secretsUser)
+  properties: {
+    principalId: migratorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.secretsUser}'
+    description: 'Reads the state\'s address where that is a secret.'
+  }
+}
+
+resource powerImage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: registry
+  name: guid(registry.id, powerId, role.acrPull)
+  properties: {
+    principalId: powerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.acrPull}'
+    description: 'Runs the image.'
+  }
+}
+
+resource powerTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: tasks
+  name: guid(tasks.id, powerId, role.queueReader)
+  properties: {
+    principalId: powerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueReader}'
+    description: 'Stops no database for which tasks wait.'
+  }
+}
+
+resource adminSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(adminPrincipalId)) {
+  scope: vault
+  name: guid(vault.id, adminPrincipalId, role.secretsOfficer)
+  properties: {
+    principalId: adminPrincipalId
+    principalType: adminPrincipalType
+    roleDefinitionId: '${definitions}/${role.secretsOfficer}'
+    description: 'Sets the keys of vendors.'
+  }
+}
+
+resource adminLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(adminPrincipalId)) {
+  scope: lake
+  name: guid(lake.id, adminPrincipalId, role.blobReader)
+  properties: {
+    principalId: adminPrincipalId
+    principalType: adminPrincipalType
+    roleDefinitionId: '${definitions}/${role.blobReader}'
+    description: 'Queries the lake from a desk.'
+  }
+}

@@ -1,0 +1,102 @@
+"""Commands for who runs an installation: migrate, cost."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.output import out, print_json
+from quantx.errors import ConfigError
+from quantx.pipeline.cost import as_facts, estimate, page, read_prices
+from quantx.state.database import Database
+from quantx.state.entra import identity_of_state
+from quantx.state.migrations import SCHEMA_VERSION
+from quantx.state.postgres import open_state
+from quantx.state.protocol import RunUsage
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("migrate")(exits(migrate))
+    app.command("cost")(exits(cost))
+
+
+def migrate(
+    grant_to: Annotated[
+        list[str] | None,
+        typer.Option("--grant", help="A role that may read and write, but change no table; may be repeated."),
+    ] = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Bring the state's schema to this program's version, as its owner; where it is there already, nothing happens.
+
+    Example: quantx migrate --grant quantx-functions
+    """
+    settings = settings_for(use_local)
+    with closing(Database(settings.state_url, identity=identity_of_state(settings))) as database:
+        for role in grant_to or ():
+            database.grant(role)
+        facts = {"version": SCHEMA_VERSION, "was": database.migrated_from, "granted": list(grant_to or ())}
+        where = database.shown_url
+    if json:
+        print_json(facts)
+        return 0
+    was = "" if facts["was"] == SCHEMA_VERSION else f", it was {facts['was'] or 'empty'}"
+    out.print(f"the schema in {where} has version {SCHEMA_VERSION}{was}", markup=False)
+    for role in grant_to or ():
+        out.print(f"{role} may read and write", markup=False)
+    return 0
+
+
+def cost(
+    symbols: Annotated[
+        int | None, typer.Option(min=1, help="For so many; as many as past runs had by default.")
+    ] = None,
+    updates: Annotated[int, typer.Option(min=1, max=31, help="Daily updates in a month.")] = 21,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How far back past runs are looked at.")] = 30,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Leave out the past runs: only the measured reference counts.")
+    ] = False,
+    server_hours: Annotated[
+        float | None, typer.Option(min=0, max=744, help="Hours a month that PostgreSQL runs; all of them by default.")
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(help="A table of prices; config/prices.yaml, or the one that was shipped, by default."),
+    ] = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Estimate what a month in Azure costs, from what the daily runs have used and a dated table of prices.
+
+    Example: quantx cost --symbols 500 --reference
+    """
+    table = read_prices(*_price_table(prices))
+    found = estimate(table, RunUsage() if reference else _past_runs(days, use_local), symbols, updates, server_hours)
+    print_json(as_facts(found)) if json else out.print(page(found), markup=False)
+    return 0
+
+
+def _past_runs(days: int, use_local: bool) -> RunUsage:
+    settings = settings_for(use_local)
+    with closing(open_state(settings.state_url, identity_of_state(settings))) as state:
+        return state.runs.usage("daily", days)
+
+
+def _price_table(path: Path | None) -> tuple[str, str]:
+    """Return the text of the table of prices, and its name."""
+    found = path or Path("config/prices.yaml")
+    if path is None and not found.is_file():
+        return resources.files("quantx.cli").joinpath("templates", "prices.yaml").read_text(
+            "utf-8"
+        ), "the shipped table"
+    try:
+        return found.read_text("utf-8"), str(found)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{found} can't be read: {error}") from error

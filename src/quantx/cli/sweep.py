@@ -1,0 +1,45 @@
+"""The command of the second trigger: sweep."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.output import out, print_json
+from quantx.pipeline.platform import open_platform
+
+_OPENING = 30.0  # seconds that it waits for the state and the lake
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("sweep")(exits(sweep))
+
+
+def sweep(json: Json = False, use_local: UseLocal = False) -> int:
+    """Do what a timer or a worker that died has left: send what waits, plan what was missed, curate, report.
+
+    For a schedule of its own, every quarter of an hour. A session without a run after its deadline is a finding, and
+    its daily update is planned; doing all this twice changes nothing.
+
+    Example: quantx sweep --json
+    """
+    from quantx.pipeline.curate import curate_left
+    from quantx.pipeline.report import report_ended_runs
+    from quantx.pipeline.sweep import sweep as sweep_once
+
+    with open_platform(settings_for(use_local), patience=_OPENING) as platform:
+        swept = sweep_once(platform)
+        rows = curate_left(platform)
+        report_ended_runs(platform)
+    if json:
+        print_json({**asdict(swept), "curated_rows": rows})
+        return 0
+    out.print(f"sent {swept.sent:,} messages, {swept.resent:,} of them again; curated {rows:,} new or changed rows")
+    for missed in swept.missed:
+        out.print(missed.finding().message, markup=False)
+    if swept.run_id:
+        out.print(f"run {swept.run_id} makes up for it")
+    return 0

@@ -1,0 +1,68 @@
+"""Who the program is in Azure: one identity for blobs, queues and PostgreSQL, instead of keys and passwords.
+
+Microsoft's library finds it (the managed identity of a Function or a job, a workload's, or who is signed in with the Azure
+CLI), remembers its tokens and asks for a new one five minutes before one ends. It is imported with the first question.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from quantx.errors import QuantxError
+from quantx.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+STORAGE = "https://storage.azure.com/.default"
+DATABASE = "https://ossrdbms-aad.database.windows.net/.default"
+
+
+@dataclass(frozen=True)
+class Token:
+    """Proof of the identity for one service, for a while."""
+
+    text: str = field(repr=False)
+    ends: datetime
+
+
+class Identity:
+    """The identity that the settings mean; threads may share it."""
+
+    def __init__(self, client_id: str | None = None) -> None:
+        self._client_id = client_id  # of a user-assigned identity; None: the one that there is
+        self._lock = threading.Lock()
+        self._credential: TokenCredential | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Identity:
+        """Return the identity that the settings mean; nothing is asked yet."""
+        return cls(settings.azure_client_id)
+
+    @property
+    def credential(self) -> TokenCredential:
+        """Return what clients of Azure's SDK take; they ask it for a token whenever they need one."""
+        with self._lock:
+            if self._credential is None:
+                from azure.identity import DefaultAzureCredential
+
+                named = {"managed_identity_client_id": self._client_id} if self._client_id else {}
+                self._credential = DefaultAzureCredential(**named)
+            return self._credential
+
+    def token(self, scope: str, failure: type[QuantxError]) -> Token:
+        """Return a token that has not ended; raise `failure` with the reason where there is none to be had."""
+        from azure.core.exceptions import AzureError
+
+        try:
+            given = self.credential.get_token(scope)
+        except AzureError as error:
+            lines = str(error).strip().splitlines()
+            raise failure(
+                f"no token of the identity for {scope.removesuffix('/.default')}: {lines[0] if lines else type(error).__name__};"
+                " check AZURE_CLIENT_ID and that this machine has the identity, or sign in with the Azure CLI"
+            ) from error
+        return Token(given.token, datetime.fromtimestamp(given.expires_on, UTC))

@@ -1,0 +1,152 @@
+"""What an installation costs a month: what past runs have used, and a table of prices with dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from quantx.core.cost import Line, Price, Update, bill, expected_update, month_of, scaled, total
+from quantx.errors import ConfigError
+from quantx.state.protocol import RunUsage
+
+SERVER = ("postgres_hour", "postgres_storage")
+_HOURS_AROUND = 2  # an update, with the start of the server
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """The prices, what there is by itself, and the measured reference."""
+
+    prices: Mapping[str, Price]
+    installation: Mapping[str, float]
+    reference: Mapping[str, float]
+    read: str  # when the oldest price was looked up
+    measured: str  # when the reference was
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A month's bill, and where its quantities come from."""
+
+    symbols: int
+    updates: int
+    source: str
+    lines: Sequence[Line]
+    stopped: float  # the sum if the server ran for two hours around each update
+    shared: float  # and on a server that is there already
+    read: str
+
+    @property
+    def total(self) -> float:
+        """Return the sum."""
+        return total(self.lines)
+
+    @property
+    def server(self) -> float:
+        """Return PostgreSQL's part of it."""
+        return total([line for line in self.lines if line.name in SERVER])
+
+
+def read_prices(text: str, name: str) -> PriceTable:
+    """Read a table of prices; ConfigError says what is wrong with it."""
+    try:
+        table = yaml.safe_load(text)
+        entries = table["prices"]
+        facts = ("what", "unit", "usd", "checked", "free")
+        prices = {key: Price(**{f: entry[f] for f in facts if f in entry}) for key, entry in entries.items()}
+        reference = dict(table["reference"])
+        measured = str(reference.pop("measured"))
+        read = min(str(entry["read"]) for entry in entries.values())
+        found = PriceTable(prices, table["installation"], reference, read, measured)
+        bill(month_of(expected_update(1, reference), 1, None, reference, found.installation), prices)
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise ConfigError(f"{name} is no table of prices: {reason}") from None
+    return found
+
+
+def estimate(
+    table: PriceTable, used: RunUsage, symbols: int | None, updates: int, server_hours: float | None = None
+) -> Estimate:
+    """Estimate a month from what daily runs have `used`, or from the reference where there are none."""
+    reference, installation = table.reference, table.installation
+    if used.runs and used.tasks:
+        source = f"measured: {used.runs:,} daily runs with {used.requests:,} requests"
+        update = Update(
+            tasks=used.tasks / used.runs,
+            requests=used.requests / used.runs,
+            seconds=used.seconds / used.runs,
+            batches=used.batches / used.runs,
+            stored=used.size / used.runs * reference["stored_per_reply_byte"],
+        )
+        update = update if symbols is None else scaled(update, symbols)
+    elif symbols is None:
+        raise ConfigError("no daily run has been reported yet from which to estimate; say for how many: --symbols 500")
+    else:
+        source, update = f"the reference, measured on {table.measured}", expected_update(symbols, reference)
+
+    def lines(hours: float | None) -> list[Line]:
+        return bill(month_of(update, updates, hours, reference, installation), table.prices)
+
+    rest = [line for line in lines(0) if line.name not in SERVER]
+    return Estimate(
+        symbols=round(update.tasks),
+        updates=updates,
+        source=source,
+        lines=lines(server_hours),
+        stopped=total(lines(_HOURS_AROUND * updates)),
+        shared=total(rest),
+        read=table.read,
+    )
+
+
+def page(found: Estimate) -> str:
+    """Return an estimate as text for people."""
+    head = ("", "a month", "unit", "free", "price", "USD", "if none free")
+    rows: list[tuple[str, ...]] = [head]
+    for line in found.lines:
+        mark = "*" if line.quoted else ""
+        amounts = (f"{line.usd:.2f}", f"{line.usd_without_free:.2f}")
+        rows.append(
+            (line.what, _short(line.quantity), line.unit, _short(line.free), f"{_decimal(line.price)}{mark}", *amounts)
+        )
+    rows.append(("together", "", "", "", "", f"{found.total:.2f}", f"{total(found.lines, free=False):.2f}"))
+    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
+    text = ["  ".join(_cell(n, c, widths[n]) for n, c in enumerate(row)).rstrip() for row in rows]
+    share = found.server / found.total if found.total else 0
+    hours = _HOURS_AROUND * found.updates
+    return "\n".join(
+        [
+            f"{found.symbols:,} symbols, {found.updates} updates a month ({found.source})",
+            "",
+            *text,
+            "",
+            f"PostgreSQL is {found.server:.2f} of {found.total:.2f} USD ({share:.0%}).",
+            f"If its server runs for {_HOURS_AROUND} hours around each update ({hours} a month): {found.stopped:.2f} USD.",
+            f"If the state lies on a server that you have already: {found.shared:.2f} USD.",
+            f"* quoted by others, not read at Microsoft's; all prices are of {found.read}, US dollars, East US, without taxes.",
+        ]
+    )
+
+
+def as_facts(found: Estimate) -> dict[str, Any]:
+    """Return an estimate for scripts."""
+    kept = {name: value for name, value in vars(found).items() if name != "lines"}
+    return {**kept, "total": found.total, "postgresql": found.server, "lines": [vars(line) for line in found.lines]}
+
+
+def _cell(column: int, text: str, width: int) -> str:
+    return text.ljust(width) if column in (0, 2) else text.rjust(width)
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").ljust(4, "0")
+
+
+def _short(value: float) -> str:
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if value >= 0.01 else f"{value:.4f}"

@@ -1,0 +1,124 @@
+"""What planning needs, opened: the state, the queue, the place of the lake, and what the vendors can do.
+
+It is light: no tables are opened, and nothing that reads or writes frames is imported, so that a trigger starts soon.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ulid import ULID
+
+from quantx.core.model import Clock
+from quantx.errors import ConfigError
+from quantx.lake.store import LakeLocation, open_location
+from quantx.pipeline.patience import Patience
+from quantx.pipeline.runtime import Runtime, Threads
+from quantx.queues.open import open_queue
+from quantx.queues.protocol import TaskQueue
+from quantx.settings import Settings
+from quantx.state.entra import identity_of_state
+from quantx.state.postgres import open_state
+from quantx.state.protocol import State
+
+if TYPE_CHECKING:
+    from quantx.providers.protocol import Provider
+
+_LAKE_ID = "meta/lake_id"
+_STATE_ID = "meta/state_id"  # the state that may write
+
+
+class StateClock:
+    """The state's clock: one for all workers, whatever their machines' clocks say or jump to."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Ask the state for the time; in between, seconds are counted."""
+        self._at, self._then = self._state.now(), time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the current instant, aware and in UTC."""
+        return self._at + timedelta(seconds=time.monotonic() - self._then)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """What services need that plan, send and report, but neither fetch nor curate."""
+
+    settings: Settings
+    clock: Clock
+    location: LakeLocation
+    state: State
+    queue: TaskQueue
+    providers: Mapping[str, Provider]  # for what they declare
+    runtime: Runtime = field(default_factory=Threads)
+
+
+@contextmanager
+def open_planner(settings: Settings, *, patience: float = 0) -> Iterator[Planner]:
+    """Open what planning needs, and close it at the end; where it can't be reached, try for `patience` seconds."""
+    runtime = Threads()
+    planner = Patience(runtime, patience).insist(lambda: _open(settings, runtime))
+    try:
+        yield planner
+    finally:
+        planner.queue.close()
+        planner.state.close()
+
+
+def _open(settings: Settings, runtime: Runtime) -> Planner:
+    from quantx.providers.registry import open_providers  # reads vendors' frames, too: not for who only reads a run
+
+    state = open_state(settings.state_url, identity_of_state(settings))
+    try:
+        location = open_location(settings.lake_url, settings)
+        confirm_lake(location, state)
+        clock = StateClock(state)
+        return Planner(
+            settings=settings,
+            clock=clock,
+            location=location,
+            state=state,
+            queue=open_queue(settings, state.database),
+            providers=open_providers(settings, clock),
+            runtime=runtime,
+        )
+    except BaseException:
+        state.close()
+        raise
+
+
+def confirm_lake(location: LakeLocation, state: State) -> None:
+    """Refuse to go on where this state and this lake do not belong together; ConfigError says what to do.
+
+    A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
+    lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
+    """
+    fresh = state.bound_lake() is None
+    if not fresh and not location.has(_LAKE_ID):
+        raise ConfigError(
+            f"there is no lake in {location.url}, and the state in {state.shown_url} remembers one; bring it back, or"
+            " remove that state as well: then all is asked for again"
+        )
+    lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
+    bound_to, state_id = state.bind_lake(lake_id, str(ULID()))
+    if bound_to != lake_id:
+        raise ConfigError(
+            f"the state in {state.shown_url} belongs to another lake than {location.url};"
+            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
+        )
+    if fresh:
+        location.put(_STATE_ID, state_id.encode())
+    elif location.get_or_put(_STATE_ID, state_id.encode()).decode() != state_id:
+        raise ConfigError(
+            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not know what it"
+            " did; use the newer state, or remove this one: an empty state takes the lake over again"
+        )

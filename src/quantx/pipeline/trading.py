@@ -1,0 +1,18 @@
+"""Under which symbols securities trade today, as the state knows it from the lake: planning reads no tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quantx.pipeline.planner import Planner
+
+
+def trading_symbols(planner: Planner, symbols: Sequence[str]) -> tuple[str, ...]:
+    """Return the symbols that these securities carry today; what is delisted is left out, what is unknown stays."""
+    namings = planner.state.securities.namings()
+    if not namings:
+        return tuple(symbols)
+    from quantx.core.identity import Identity, Naming, trading  # reads frames, too: not for who has no history
+
+    known = Identity(Naming(*naming) for naming in namings)
+    return tuple(trading(known, symbols, planner.clock.now().date()))

@@ -1,0 +1,144 @@
+"""From a page of Alpaca's to frames: bars by column, splits and cash dividends by row. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from quantx.core.model import Payload
+from quantx.core.symbols import US
+from quantx.errors import MalformedPayload
+from quantx.providers.alpaca_pages import ActionsPage, BarsPage
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, VendorFrames
+
+UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, pl.exceptions.PolarsError)
+
+_NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
+_SPLITS = ("forward_splits", "reverse_splits")
+_DIVIDENDS = "cash_dividends"
+_SYMBOLS = ("symbol", "source_symbol", "old_symbol", "acquiree_symbol", "new_symbol", "acquirer_symbol")
+_DATES = ("ex_date", "effective_date", "process_date")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An action that happened and is in no frame."""
+
+    symbol: str  # as Alpaca writes it
+    kind: str  # Alpaca's name: stock_dividends, spin_offs, …
+    day: date  # ex-date, else the day it took effect or was processed
+
+
+def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
+    """Return the bars of a page in its order; MalformedPayload where something in it is no bar of what was asked for.
+
+    Alpaca stamps a daily bar with the midnight of New York before it, a minute with its start.
+    """
+    _asked_for(payload, page.symbols)
+    try:
+        if page.currency != US.currency:
+            raise ValueError(f"prices in {page.currency[:10]}")
+        if page.rows["t"].null_count():
+            raise ValueError("a bar has no time")
+        symbols = pl.Series("symbol", page.symbols, dtype=pl.String)
+        time = pl.col("t").str.to_datetime(_STAMP, time_unit="us", time_zone="UTC")
+        frame = page.rows.select(
+            symbols.gather(np.repeat(np.arange(len(symbols)), list(page.counts.values()))),
+            time.alias("time"),
+            time.dt.convert_time_zone(US.timezone).dt.date().alias("date"),
+            *(pl.col(short).alias(name) for short, name in _NAMES.items()),
+            pl.lit(None, pl.Float64).alias("vendor_adj_close"),
+        )
+        return VendorFrames(frame, _nothing(VENDOR_ACTIONS), US.currency)
+    except UNREADABLE as error:
+        raise _unreadable(payload, "bars", error) from error
+
+
+def read_actions(payload: Payload, page: ActionsPage) -> VendorFrames:
+    """Return the splits and cash dividends of a page; MalformedPayload where one of them has no sense.
+
+    Several dividends of one day are one: what a holder gets for the ex-date.
+    """
+    try:
+        rows = [_split(row) for kind in _SPLITS for row in page.lists.get(kind) or ()]
+        rows += [_dividend(row) for row in page.lists.get(_DIVIDENDS) or ()]
+        kinds = {name: VENDOR_ACTIONS[name] for name in ("symbol", "ex_date", "kind", "value")}
+        frame = pl.DataFrame(rows, schema={**kinds, "id": pl.String}, orient="row")
+    except UNREADABLE as error:
+        raise _unreadable(payload, "corporate actions", error) from error
+    _asked_for(payload, set(frame["symbol"]))
+    once = pl.col("id").is_null() | pl.col("id").is_first_distinct()
+    splits, cash = (frame.filter(once & (pl.col("kind") == kind)) for kind in ("split", "dividend"))
+    splits = splits.drop("id").unique().filter(pl.col("value") != 1)
+    cash = cash.group_by("symbol", "ex_date", "kind").agg(pl.col("value").sum()).filter(pl.col("value") > 0)
+    actions = pl.concat([splits, cash]).with_columns(pl.lit(None, pl.String).alias("paid_in"))
+    actions = actions.select(*VENDOR_ACTIONS).sort("symbol", "ex_date", "kind", "value")
+    return VendorFrames(_nothing(VENDOR_BARS), actions, US.currency)
+
+
+def left_out(payload: Payload, page: ActionsPage) -> tuple[LeftOut, ...]:
+    """Return the actions of a page that `read_actions` does not read."""
+    try:
+        return tuple(_left_out(page.lists))
+    except UNREADABLE as error:
+        raise _unreadable(payload, "corporate actions", error) from error
+
+
+def symbols_of(page: ActionsPage) -> list[str]:
+    """Return the symbols that the splits and cash dividends of a page are about."""
+    lists = [page.lists.get(kind) for kind in (*_SPLITS, _DIVIDENDS)]
+    rows = chain.from_iterable(rows for rows in lists if isinstance(rows, list))
+    return sorted({row["symbol"] for row in rows if isinstance(row, dict) and isinstance(row.get("symbol"), str)})
+
+
+def _left_out(lists: Mapping[str, Any]) -> Iterator[LeftOut]:
+    for kind, rows in lists.items():
+        if kind not in (*_SPLITS, _DIVIDENDS):
+            for row in rows:
+                symbol = next(row[name] for name in _SYMBOLS if row.get(name))
+                day = next(date.fromisoformat(row[name]) for name in _DATES if row.get(name))
+                yield LeftOut(symbol, kind, day)
+
+
+def _split(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    ratio = _positive(row["new_rate"]) / _positive(row["old_rate"])
+    return _text(row["symbol"]), date.fromisoformat(row["ex_date"]), "split", _positive(ratio), row.get("id")
+
+
+def _dividend(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    amount = 0.0 if row["rate"] == 0 and row["rate"] is not False else _positive(row["rate"])
+    return _text(row["symbol"]), date.fromisoformat(row["ex_date"]), "dividend", amount, row.get("id")
+
+
+def _text(symbol: object) -> str:
+    if not isinstance(symbol, str):
+        raise TypeError("an action is about nobody")
+    return symbol
+
+
+def _positive(number: object) -> float:
+    if type(number) not in (int, float) or not 0 < number < math.inf:  # type: ignore[operator]
+        raise ValueError(f"{str(number)[:20]!a} is not a positive number")
+    return float(number)  # type: ignore[arg-type]
+
+
+def _asked_for(payload: Payload, symbols: Collection[str]) -> None:
+    strange = set(symbols) - set(payload.symbol.split(","))
+    if strange:
+        raise MalformedPayload(f"asked for {payload.symbol[:60]}, Alpaca answers about {min(strange)[:20]!a}", payload)
+
+
+def _nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict(schema))
+
+
+def _unreadable(payload: Payload, what: str, error: Exception) -> MalformedPayload:
+    return MalformedPayload(f"Alpaca's {what} of {payload.symbol[:60]} can't be read: {repr(error)[:200]}", payload)

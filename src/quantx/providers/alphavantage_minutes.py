@@ -1,0 +1,83 @@
+"""Alpha Vantage's minute bars, and whether their stamps are the minutes' beginnings or their ends.
+
+Recordings of 2019 (1min: 09:31 to 16:00) and 2020 (with extended hours: 04:01 to 20:00) stamp the end, one of 2023
+(15min: 09:30 to 15:45) the beginning; no document says either. So each reply decides for itself:
+
+* regular hours only: a stamp at a session's open means beginnings, one at its close means ends;
+* with extended hours (04:00 to 20:00): a stamp at 04:00 means beginnings, one at 20:00 means ends;
+* both signs: the reply contradicts itself and is malformed;
+* neither (a few minutes in the midst of a day): beginnings, as the newest replies.
+
+`stamps_of` tells it of a payload, so that a change of habit between two replies can be seen. Ends are shifted by a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time, timedelta
+from typing import Any, Literal
+
+import polars as pl
+from pydantic_core import from_json
+
+from quantx.core.calendars import calendar
+from quantx.core.model import Payload
+from quantx.core.symbols import US
+from quantx.core.tables import INSTANT
+from quantx.providers.protocol import VENDOR_BARS
+from quantx.providers.reading import spelt_numbers, texts
+
+Stamps = Literal["start", "end", "unknown"]
+
+_FIELDS = {"open": "1. open", "high": "2. high", "low": "3. low", "close": "4. close", "volume": "5. volume"}
+_REGULAR = (time(9, 30), time(16))  # where both are inside, there are no extended hours
+_EXTENDED = (time(4), time(20))
+_MINUTE = timedelta(minutes=1)
+
+
+def minute_bars(symbol: str, series: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    """Return VENDOR_BARS, newest first as sent; `time` is the minute's beginning, whatever the vendor stamped.
+
+    Raises ValueError, TypeError, KeyError or polars' errors where the form is another.
+    """
+    local = _local_times(series)
+    shift = _MINUTE if _stamps(local) == "end" else timedelta(0)
+    start = (local - shift).dt.replace_time_zone(US.timezone)
+    columns = {name: spelt_numbers(texts(name, [r[wire] for r in series.values()])) for name, wire in _FIELDS.items()}
+    frame = pl.DataFrame({"time": start.dt.convert_time_zone("UTC").cast(INSTANT), "date": start.dt.date(), **columns})
+    return frame.with_columns(
+        pl.lit(symbol).alias("symbol"), pl.lit(None, dtype=pl.Float64).alias("vendor_adj_close")
+    ).select(list(VENDOR_BARS))
+
+
+def stamps_of(payload: Payload) -> Stamps:
+    """Tell what the stamps of a reply with minute bars mean, by the rules above; ValueError where it contradicts itself.
+
+    The payload must be one that `normalize` reads.
+    """
+    return _stamps(_local_times(from_json(payload.body)["Time Series (1min)"]))
+
+
+def _local_times(series: Mapping[str, Any]) -> pl.Series:
+    stamps = texts("time", list(series))
+    if not (stamps.str.len_bytes() == len("2019-02-15 16:00:00")).all():
+        raise ValueError("a stamp has another form")
+    found = stamps.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
+    if found.null_count() or not (found.dt.second() == 0).all():
+        raise ValueError("a stamp is no whole minute")
+    return found
+
+
+def _stamps(local: pl.Series) -> Stamps:
+    clock = local.dt.time()
+    if clock.is_between(*_REGULAR).all():
+        sessions = calendar(US.calendar)
+        days = sessions.sessions(local.dt.date().min(), local.dt.date().max()) if len(local) else ()  # type: ignore[arg-type]
+        marks = [[sessions.open_of(day) for day in days], [sessions.close_of(day) for day in days]]
+        instants = local.dt.replace_time_zone(US.timezone).dt.convert_time_zone("UTC").cast(INSTANT)
+        begins, ends = (instants.is_in(pl.Series(at, dtype=INSTANT).implode()).any() for at in marks)
+    else:
+        begins, ends = ((clock == at).any() for at in _EXTENDED)
+    if begins and ends:
+        raise ValueError("its stamps are minutes' beginnings and ends at once: the vendor has changed its habit")
+    return "start" if begins else "end" if ends else "unknown"

@@ -1,0 +1,156 @@
+"""Alpha Vantage as the sandbox plays it: `/query`, as traded and newest first; refusals come with HTTP 200.
+
+A key that is given as `free:KEY` has the free plan: no `outputsize=full`, no minutes. Minutes are stamped with their
+beginnings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from pydantic_core import to_json
+
+from quantx.core.symbols import US
+from quantx.providers.alphavantage import PATH, wire_symbol
+from quantx.sandbox.asof import View
+from quantx.sandbox.book import Book
+from quantx.sandbox.hours import day_of
+from quantx.sandbox.market import FIELDS
+from quantx.sandbox.shown import by_wire_form, following, shown_days
+from quantx.sandbox.wires import Asked, Reply
+
+_JSON, _HTML = "application/json", "text/html"
+_PLANS = "You may subscribe to any of the premium plans at https://www.alphavantage.co/premium/"
+_COMPACT = 100
+_MONTH = re.compile(r"\d{4}-\d{2}")
+
+
+class AlphaVantageWire:
+    """`/query`; with a key only for those who bring it."""
+
+    source: ClassVar[str] = "alphavantage"
+
+    def __init__(self, book: Book, key: str | None) -> None:
+        self._book = book
+        self._is_free = (key or "").startswith("free:")
+        self._key = (key or "").removeprefix("free:")
+        self._known = by_wire_form(book.market.symbols, wire_symbol)
+
+    def handles(self, path: str) -> bool:
+        """Tell whether it is the one path."""
+        return path == PATH
+
+    def symbols(self, asked: Asked) -> tuple[str, ...]:
+        """Return the one symbol."""
+        return (asked.params.get("symbol", "").upper(),)
+
+    def answer(self, asked: Asked) -> Reply:
+        """Return the series or the events, or why there are none."""
+        if self._key and asked.params.get("apikey") != self._key:
+            return self.refusal("401", asked)
+        function, (wire,) = asked.params.get("function", ""), self.symbols(asked)
+        view = self._book.view(self._known.get(wire, ""))
+        if function in ("SPLITS", "DIVIDENDS"):
+            events = _splits if function == "SPLITS" else _dividends
+            return _document({"symbol": wire, "data": [] if view is None else list(events(view))[::-1]})
+        if function not in ("TIME_SERIES_DAILY", "TIME_SERIES_INTRADAY"):
+            return _document({"Error Message": f"This API function ({function[:40]}) does not exist."})
+        if self._is_free and function == "TIME_SERIES_INTRADAY":
+            return _document({"Information": f"This is a premium endpoint. {_PLANS}"})
+        if self._is_free and asked.params.get("outputsize") == "full":
+            text = f"The outputsize=full parameter value is a premium feature for the {function} endpoint. {_PLANS}"
+            return _document({"Information": text})
+        if view is None:
+            return self.refusal("delisted", asked)
+        return self._daily(view, asked) if function == "TIME_SERIES_DAILY" else self._minutes(view, asked)
+
+    def empty(self, asked: Asked) -> Reply:
+        """Return a series or a list without rows."""
+        (wire,) = self.symbols(asked)
+        kind = {"TIME_SERIES_DAILY": "Daily", "TIME_SERIES_INTRADAY": "1min"}.get(asked.params.get("function", ""))
+        return _document({"symbol": wire, "data": []}) if kind is None else _series(wire, kind, "", {})
+
+    def astray(self, asked: Asked) -> Reply:
+        """Return the answer about the symbol that follows."""
+        (wire,) = self.symbols(asked)
+        return self.answer(replace(asked, params={**asked.params, "symbol": following(wire, self._known)}))
+
+    def refusal(self, kind: str, asked: Asked) -> Reply:
+        """Return Alpha Vantage's words, which quote the key; or a page."""
+        if kind == "429":
+            key = asked.params.get("apikey", "")
+            limit = "our standard API rate limit is 25 requests per day"
+            return _document({"Information": f"We have detected your API key as {key} and {limit}. {_PLANS}"})
+        if kind == "401":
+            return _document({"Error Message": "the parameter apikey is invalid or missing."})
+        if kind == "delisted":
+            function = asked.params.get("function", "")
+            return _document(
+                {"Error Message": f"Invalid API call. Please retry or visit the documentation for {function}."}
+            )
+        return Reply(200 if kind == "html" else int(kind), b"<html><body>Alpha Vantage</body></html>", _HTML)
+
+    def _daily(self, view: View, asked: Asked) -> Reply:
+        days = shown_days(self._book, view, "as_traded", None, None)
+        kept = days if asked.params.get("outputsize") == "full" else days[-_COMPACT:]
+        rows = {
+            day.date.isoformat(): _row((day.open, day.high, day.low, day.close, day.volume))
+            for day in reversed(kept)
+            if day.close == day.close
+        }
+        now = self._book.clock.now().astimezone(ZoneInfo(US.timezone))
+        refreshed = f"{now:%Y-%m-%d %H:%M:%S}" if days and days[-1].running else next(iter(rows), "")
+        return _series(self.symbols(asked)[0], "Daily", refreshed, rows)
+
+    def _minutes(self, view: View, asked: Asked) -> Reply:
+        """Return a month's minutes; the newest month's where none is named."""
+        known, month = view.history, asked.params.get("month", "")
+        if not _MONTH.fullmatch(month):
+            month = f"{self._book.clock.now():%Y-%m}"
+        regular = asked.params.get("extended_hours") == "false"
+        rows: dict[str, dict[str, str]] = {}
+        for at in range(len(known.days)):
+            if f"{day_of(int(known.days[at])):%Y-%m}" != month:
+                continue
+            minutes = self._book.minutes(view, at)
+            values = zip(minutes.starts.tolist(), *(minutes.columns[name].tolist() for name in FIELDS), strict=True)
+            for start, *row in values:
+                if not regular or known.opens[at] <= start < known.closes[at]:
+                    rows[
+                        f"{datetime.fromtimestamp(start, UTC).astimezone(ZoneInfo(US.timezone)):%Y-%m-%d %H:%M:%S}"
+                    ] = _row(row)
+        newest_first = dict(reversed(rows.items()))
+        return _series(self.symbols(asked)[0], "1min", next(iter(newest_first), ""), newest_first)
+
+
+def _document(document: Mapping[str, Any]) -> Reply:
+    return Reply(200, to_json(document), _JSON)
+
+
+def _series(wire: str, kind: str, refreshed: str, rows: Mapping[str, Mapping[str, str]]) -> Reply:
+    middle = {"4. Interval": kind, "5. Output Size": "Full size"} if kind == "1min" else {"4. Output Size": "Full size"}
+    zone = f"{len(middle) + 4}. Time Zone"
+    meta = {"1. Information": kind, "2. Symbol": wire, "3. Last Refreshed": refreshed, **middle, zone: "US/Eastern"}
+    return _document({"Meta Data": meta, f"Time Series ({kind})": rows})
+
+
+def _row(values: Any) -> dict[str, str]:
+    *prices, volume = values
+    texts = [f"{price:.4f}" for price in prices] + [f"{volume:.0f}" if volume == volume else "0"]  # noqa: PLR0124
+    return {f"{i}. {name}": text for i, (name, text) in enumerate(zip(FIELDS, texts, strict=True), start=1)}
+
+
+def _splits(view: View) -> Iterator[dict[str, str]]:
+    for _, split in view.splits:
+        yield {"effective_date": split.date.isoformat(), "split_factor": f"{split.ratio:.6f}"}
+
+
+def _dividends(view: View) -> Iterator[dict[str, str]]:
+    for dividend, _ in zip(view.history.dividends, view.dividends, strict=False):
+        other = dict.fromkeys(("declaration_date", "record_date", "payment_date"), "None")
+        yield {"ex_dividend_date": dividend.date.isoformat(), **other, "amount": f"{dividend.amount:.6f}"}

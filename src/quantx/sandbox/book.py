@@ -1,0 +1,86 @@
+"""The book that all wires read from: a market, the clock that decides what of it is visible, and later revisions."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+from quantx.core.symbols import parse_symbol
+from quantx.errors import ConfigError
+from quantx.sandbox.asof import Stage, View, stage, view_at
+from quantx.sandbox.clock import Clock
+from quantx.sandbox.market import FIELDS, Market, SymbolHistory, with_revision
+from quantx.sandbox.minutes import Minutes, invented_minutes
+
+_KEPT = 1_000  # days of minutes, of about 20 kB each
+
+
+class Book:
+    """Knows each symbol's history as revised, and how it looks at the time of the clock."""
+
+    def __init__(self, market: Market, clock: Clock) -> None:
+        self.market = market
+        self.clock = clock
+        self.histories: dict[str, SymbolHistory] = dict(market.histories)  # by canonical symbol
+        self._views: dict[str, tuple[Stage, View]] = {}
+        self._minutes: dict[tuple[str, int], tuple[tuple[float, ...], Minutes]] = {}
+
+    def view(self, symbol: str) -> View | None:
+        """Return a canonical symbol's history as it is shown now, None where no vendor knows it (yet, or any more).
+
+        A view is the same object until something in it changes.
+        """
+        known = self.histories.get(symbol)
+        if known is None:
+            return None
+        clock = int(self.clock.now().timestamp())
+        first, end = known.known_between
+        if not first <= clock < end:
+            return None
+        at = stage(known, clock)
+        kept = self._views.get(symbol)
+        if kept is None or kept[0] != at:
+            kept = self._views[symbol] = (at, view_at(known, at))
+        return kept[1]
+
+    def minutes(self, view: View, row: int) -> Minutes:
+        """Return the minute bars of a row's day that have ended, as traded: recorded ones, else ones that fit the row."""
+        known = view.history
+        day = int(known.days[row])
+        at = (known.symbol, day)
+        found = self.market.minutes.get(at)
+        if found is None:
+            bar = tuple(float(view.traded[name][row]) for name in FIELDS)
+            kept = self._minutes.get(at)
+            if kept is None or kept[0] != bar:
+                hours = int(known.opens[row]), int(known.closes[row])
+                made = invented_minutes(known.symbol, day, hours, bar, extended=known.venue.market == "us")
+                if len(self._minutes) >= _KEPT:
+                    self._minutes.clear()
+                kept = self._minutes[at] = (bar, made)
+            found = kept[1]
+        return found.until(self.clock.now().timestamp())
+
+    def revise(self, symbol: str, day: str, field: str, value: object) -> None:
+        """Replace one as-traded value from now on, or raise ConfigError saying what is wrong with the request."""
+        symbol = parse_symbol(symbol)
+        known = self.histories.get(symbol)
+        if known is None:
+            raise ConfigError(f"the sandbox has no bars of {symbol}, so none can be revised")
+        try:
+            on, number = date.fromisoformat(day), float(str(value))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise ConfigError(f"{day[:20]!a} and {str(value)[:20]!a} are not a date and a number")
+        self.histories[symbol] = with_revision(known, on, field, number)
+        self._views.pop(symbol, None)
+
+    def revise_from(self, spec: str) -> None:
+        """Apply a revision written as SYMBOL:DATE:FIELD:VALUE, or raise ConfigError."""
+        parts = spec.split(":")
+        if len(parts) != 4:
+            raise ConfigError(
+                f"{spec[:60]!a} is not a revision; write SYMBOL:DATE:FIELD:VALUE as in AAPL:2016-12-28:close:116.5"
+            )
+        self.revise(*parts)

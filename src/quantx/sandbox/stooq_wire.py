@@ -1,0 +1,94 @@
+"""Stooq as the sandbox plays it: `/q/d/l/`, a CSV of fully adjusted bars, and texts with HTTP 200 for all that is wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import date
+from typing import ClassVar
+
+from quantx.providers.stooq import PATH, wire_symbol
+from quantx.sandbox.book import Book
+from quantx.sandbox.shown import ShownDay, by_wire_form, following, shown_days
+from quantx.sandbox.wires import Asked, Reply
+
+_TEXT, _HTML = "text/plain", "text/html; charset=UTF-8"
+_ENGLISH = "Date,Open,High,Low,Close,Volume"
+_POLISH = "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen"
+_NOTHING = Reply(200, b"No data", _TEXT)
+_KEY_WANTED = Reply(
+    200, b"Get your apikey:\n\n1. Open https://stooq.com/q/d/?s=spy.us&get_apikey\n2. Enter the captcha code.\n", _TEXT
+)
+_BROWSER_WANTED = (
+    b"<!doctype html><html><body><noscript>This site requires JavaScript. Enable JavaScript and reload.</noscript>"
+    b'<script>(async()=>{await fetch("/__verify",{method:"POST"})})();</script></body></html>'
+)
+_ERROR = b"<html><body><h1>%s</h1></body></html>"
+
+
+class StooqWire:
+    """`/q/d/l/`; with a key only for those who bring it."""
+
+    source: ClassVar[str] = "stooq"
+
+    def __init__(self, book: Book, key: str | None) -> None:
+        self._book = book
+        self._key = key
+        self._known = by_wire_form(book.market.symbols, wire_symbol)
+
+    def handles(self, path: str) -> bool:
+        """Tell whether it is the CSV."""
+        return path == PATH
+
+    def symbols(self, asked: Asked) -> tuple[str, ...]:
+        """Return the one symbol."""
+        return (asked.params.get("s", "").upper(),)
+
+    def answer(self, asked: Asked) -> Reply:
+        """Return the CSV of the window, or that there is none."""
+        if self._key is not None and asked.params.get("apikey") != self._key:
+            return _KEY_WANTED
+        wire = asked.params.get("s", "").lower()
+        view = self._book.view(self._known.get(wire, ""))
+        try:
+            since, until = (_day(asked.params.get(name)) for name in ("d1", "d2"))
+        except ValueError:
+            return _NOTHING
+        if view is None or asked.params.get("i") != "d":
+            return _NOTHING
+        rows = [row for row in shown_days(self._book, view, "fully_adjusted", since, until) if row.close == row.close]
+        if not rows:
+            return _NOTHING
+        head = _POLISH if asked.headers.get("accept-language", "").startswith("pl") else _ENGLISH
+        lines = [head, *(_line(row) for row in rows), ""]
+        name = f"attachment; filename={wire.replace('.', '_')}_d.csv"
+        return Reply(200, "\r\n".join(lines).encode(), "text/csv", headers=(("content-disposition", name),))
+
+    def empty(self, asked: Asked) -> Reply:
+        """Return that there is nothing."""
+        return _NOTHING
+
+    def astray(self, asked: Asked) -> Reply:
+        """Return the CSV of the symbol that follows."""
+        other = following(asked.params.get("s", "").lower(), self._known)
+        return self.answer(replace(asked, params={**asked.params, "s": other}))
+
+    def refusal(self, kind: str, asked: Asked) -> Reply:
+        """Return Stooq's words; there is no status but 200 where Stooq itself speaks."""
+        if kind in ("500", "502"):
+            return Reply(int(kind), _ERROR % kind.encode(), _HTML)
+        if kind == "429":
+            return Reply(200, b"Exceeded the daily hits limit", _TEXT)
+        if kind == "html":
+            return Reply(200, _BROWSER_WANTED, _HTML)
+        return _KEY_WANTED if kind == "401" else _NOTHING
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _line(row: ShownDay) -> str:
+    prices = (f"{price:.7g}" if math.isfinite(price) else "" for price in (row.open, row.high, row.low, row.close))
+    volume = [f"{row.volume:.14g}"] if math.isfinite(row.volume) else []  # a row without volume has no field for it
+    return ",".join([row.date.isoformat(), *prices, *volume])

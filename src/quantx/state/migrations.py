@@ -1,0 +1,53 @@
+"""The schema's versions, and the rights of those who only work with it."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow
+
+from quantx.errors import ConfigError
+
+SCHEMA_VERSION = 4
+_LOCK = 7_013_001  # advisory lock: one process migrates
+
+
+def found_version(connection: psycopg.Connection[DictRow]) -> int:
+    """Return the version of the schema, 0 where there is none; needs no right to change anything."""
+    there = connection.execute("select to_regclass('quantx.schema_version') is not null as there").fetchone()
+    if not there or not there["there"]:
+        return 0
+    found = connection.execute("select coalesce(max(version), 0) as version from quantx.schema_version").fetchone()
+    version = int(found["version"]) if found else 0
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"the database has schema version {version}, this program knows {SCHEMA_VERSION}; update the program"
+        )
+    return version
+
+
+def migrate(connection: psycopg.Connection[DictRow]) -> int:
+    """Bring the schema to the newest version, in the transaction of `connection`; return the version that was found."""
+    connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+    connection.execute("create schema if not exists quantx")
+    connection.execute(
+        "create table if not exists quantx.schema_version"
+        " (version integer primary key, applied_at timestamptz not null default clock_timestamp())"
+    )
+    before = found_version(connection)
+    for step in range(before + 1, SCHEMA_VERSION + 1):
+        connection.execute(read_sql(f"schema_{step}.sql"))
+        connection.execute("insert into quantx.schema_version (version) values (%s)", [step])
+    return before
+
+
+def grant(connection: psycopg.Connection[DictRow], role: str) -> None:
+    """Let a role plan, work and report, also with the tables of later versions; it can make, change or drop none."""
+    connection.execute(sql.SQL(read_sql("grants.sql")).format(role=sql.Identifier(role)))
+
+
+def read_sql(name: str) -> str:
+    """Return a file of SQL."""
+    return resources.files("quantx.state").joinpath("sql", name).read_text("utf-8")

@@ -1,0 +1,107 @@
+"""Symbol histories from files: map files as LEAN has them, or a CSV with symbol, from, to and instrument.
+
+LEAN's map file of a security (https://github.com/QuantConnect/Lean, Data/equity/usa/map_files, November 2026) has a first
+row with its first day, and then a row per symbol with the symbol's last day; 2050-12-31 means: still. Its record begins on
+1998-01-02, so that a security with that first day is as old or older. `fb.1.csv` is who carried FB before `fb.csv`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from quantx.core.identity import Naming, Told, chain
+from quantx.core.symbols import parse_symbol, venue_of
+from quantx.errors import InvalidSymbol, RefusedList
+from quantx.universes.forms import american
+from quantx.universes.protocol import Document
+from quantx.universes.texts import csv_rows, decode, under_header
+
+_RECORD_BEGINS = date(1998, 1, 2)
+_STILL = date(2049, 12, 31)
+_COLUMNS = ("symbol", "from", "to", "instrument")
+Form = Literal["lean", "csv"]
+
+
+def read_history(path: Path, form: Form) -> list[Told]:
+    """Return what a file tells, or all map files of a folder; RefusedList names the file and what is wrong in it."""
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    if not files:
+        raise RefusedList(f"{path} holds no .csv file")
+    told: list[Told] = []
+    for file in files:
+        try:
+            document = Document(file.name, file.read_bytes())
+        except OSError as error:
+            raise RefusedList(f"{file} can't be read: {error.strerror}") from error
+        told += [parse_map_file(document)] if form == "lean" else parse_csv(document)
+    return told
+
+
+def parse_map_file(document: Document) -> Told:
+    """Return the security of a map file."""
+    rows = [
+        _map_row(row, document.origin)
+        for row in csv_rows(decode(document), ",", document.origin)
+        if any(cell.strip() for cell in row)
+    ]
+    if len(rows) < 2:
+        raise RefusedList(
+            f"{document.origin} is no map file: it needs a row with the first day, and one for each symbol"
+        )
+    # On the first day the security has a symbol of its own, or has the first one already.
+    changes = rows[1:] if rows[0][1] == rows[1][1] else rows
+    days = [day for day, _ in changes]
+    if rows[0][0] > rows[1][0] or any(later <= earlier for earlier, later in pairwise(days)):
+        raise RefusedList(f"{document.origin} is no map file: its days must rise")
+    (first, symbol), last = rows[0], days[-1]
+    instrument = f"us.{symbol}.{first:%Y%m%d}"
+    begins = None if first <= _RECORD_BEGINS else first
+    namings = chain(instrument, changes, begins, None if last >= _STILL else last)
+    ended = None if last >= _STILL else "its map file ends"
+    return Told(tuple(namings), "us", _evidence(document), reason=ended)
+
+
+def _map_row(row: Sequence[str], where: str) -> tuple[date, str]:
+    try:
+        day = datetime.strptime(row[0].strip(), "%Y%m%d").date()  # noqa: DTZ007 — a day
+        symbol = american(row[1])
+    except (ValueError, IndexError) as error:
+        raise RefusedList(f"{where} is no map file: the row {','.join(row)[:60]!a} has no day and symbol") from error
+    if symbol is None:
+        raise RefusedList(f"{where} has the symbol {row[1][:20]!a}, which is no American one")
+    return day, symbol
+
+
+def parse_csv(document: Document) -> list[Told]:
+    """Return the securities of a CSV with the columns symbol, from, to, instrument; name and reason may follow."""
+    namings: dict[str, list[Naming]] = {}
+    notes: dict[str, dict[str, str]] = {}
+    for row in under_header(csv_rows(decode(document), ",", document.origin), _COLUMNS, document.origin):
+        instrument = row["instrument"].strip()
+        if not instrument:
+            raise RefusedList(
+                f"{document.origin}: {row['symbol']} has no instrument; give each security a name of its own"
+            )
+        try:
+            symbol = parse_symbol(row["symbol"])
+            first, last = (date.fromisoformat(t) if (t := row[c].strip()) else None for c in ("from", "to"))
+        except (ValueError, InvalidSymbol) as error:
+            raise RefusedList(f"{document.origin}: {error}") from error
+        namings.setdefault(instrument, []).append(Naming(instrument, symbol, first, last))
+        notes.setdefault(instrument, {}).update({c: t for c in ("name", "reason") if (t := row.get(c, "").strip())})
+    return [_told(document, found, notes[instrument]) for instrument, found in namings.items()]
+
+
+def _told(document: Document, namings: Iterable[Naming], notes: dict[str, str]) -> Told:
+    ordered = tuple(sorted(namings, key=lambda n: n.begins))
+    market = venue_of(ordered[-1].symbol).market
+    reason = notes.get("reason", "its symbol history ends") if ordered[-1].last is not None else None
+    return Told(ordered, market, _evidence(document), notes.get("name"), reason)
+
+
+def _evidence(document: Document) -> str:
+    return f"{document.origin} (SHA-256 {document.sha256[:16]}…)"

@@ -1,0 +1,149 @@
+"""Rows of texts under a header, however they came: CSV, a workbook, JSON, an HTML table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import lxml.etree  # type: ignore[import-untyped]
+import lxml.html  # type: ignore[import-untyped]
+
+from quantx.errors import RefusedList
+from quantx.universes.protocol import Document
+
+_MOST_ROWS = 200_000
+_LONGEST_LINE = 100_000
+_MOST_TAGS = 1_000_000  # of a page; Wikipedia's has 60,000
+_PREAMBLE = 40  # rows before the header: titles, dates, notes
+
+
+def decode(document: Document, encoding: str = "utf-8-sig") -> str:
+    """Return the document's text; RefusedList where it is none, or a page of HTML that came in place of a list."""
+    try:
+        text = document.body.decode(encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise RefusedList(f"can't read {document.origin}: {error}") from error
+    start = text[:2000].lstrip().lower()
+    if start.startswith(("<!doctype html", "<html")):
+        title = text[:20_000].partition("<title>")[2].partition("</title>")[0].strip()[:80]
+        raise RefusedList(f"can't read {document.origin}: it is a page of HTML{f' ({title})' if title else ''}")
+    return text
+
+
+def csv_rows(text: str, separator: str, where: str) -> list[list[str]]:
+    """Return the rows of a CSV; RefusedList where a quote is open at its end, or it has far too many or too long ones."""
+    check_lines(text, where)
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            rows.append(row)
+    except csv.Error as error:
+        raise RefusedList(f"can't read {where}: row {len(rows) + 1}: {error}") from error
+    return rows
+
+
+def check_lines(text: str, where: str) -> list[str]:
+    """Return the lines of a text; RefusedList where they are far too many or too long to be a list of symbols."""
+    lines = text.splitlines()
+    if len(lines) > _MOST_ROWS:
+        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
+    if max(map(len, lines), default=0) > _LONGEST_LINE:
+        raise RefusedList(f"{where} has a line of more than {_LONGEST_LINE:,} characters; that is no list of symbols")
+    return lines
+
+
+def json_rows(text: str, where: str) -> list[list[str]]:
+    """Return a JSON list of objects, or an object of them, as rows under a header of all their names."""
+    if text.count("{") + text.count("[") > _MOST_ROWS:
+        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
+    try:
+        document: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedList(f"can't read {where}: {error}") from error
+    records = list(document.values()) if isinstance(document, dict) else document
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise RefusedList(f"{where} is no JSON list of objects")
+    header = list(dict.fromkeys(name for record in records for name in record))
+    return [header, *([_cell(record.get(name)) for name in header] for record in records)]
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def html_tables(document: Document, ids: Sequence[str]) -> list[list[list[str]]]:
+    """Return the tables with these ids, as rows of texts; cells that span several columns or rows are repeated."""
+    if document.body.count(b"<") > _MOST_TAGS:
+        raise RefusedList(f"{document.origin} has more than {_MOST_TAGS:,} tags; that is no list of symbols")
+    parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8")
+    try:
+        page = lxml.html.document_fromstring(document.body, parser=parser)
+    except (lxml.etree.LxmlError, ValueError) as error:
+        raise RefusedList(f"can't read {document.origin}: {error}") from error
+    tables = []
+    for wanted in ids:
+        found = page.xpath("//table[@id=$id]", id=wanted)
+        if len(found) != 1:
+            title = (page.findtext(".//title") or "").strip()[:80]
+            raise RefusedList(f"{document.origin} ({title}) has {len(found)} tables with the id {wanted!r}, not one")
+        tables.append(list(_table_rows(found[0], document.origin)))
+    return tables
+
+
+def _table_rows(table: Any, where: str) -> Iterator[list[str]]:
+    below: dict[int, tuple[int, str]] = {}  # column → how many rows more its cell reaches, and its text
+    for count, row in enumerate(table.xpath(".//tr")):
+        if count > _MOST_ROWS:
+            raise RefusedList(f"{where} has a table of more than {_MOST_ROWS:,} rows")
+        cells: list[str] = []
+        for cell in row.xpath("./td|./th"):
+            _continue(cells, below)
+            text = " ".join(cell.text_content().split())
+            wide, high = (_span(cell.get(name)) for name in ("colspan", "rowspan"))
+            for _ in range(wide):
+                if high > 1:
+                    below[len(cells)] = (high - 1, text)
+                cells.append(text)
+        _continue(cells, below)
+        yield cells
+
+
+def _continue(cells: list[str], below: dict[int, tuple[int, str]]) -> None:
+    """Add the cells that reach down from the rows above."""
+    while len(cells) in below:
+        left, text = below.pop(len(cells))
+        if left > 1:
+            below[len(cells)] = (left - 1, text)
+        cells.append(text)
+
+
+def _span(text: str | None) -> int:
+    return min(max(int(text), 1), 50) if text and text.isdecimal() and len(text) < 6 else 1
+
+
+def under_header(rows: Sequence[Sequence[str]], columns: Sequence[str], where: str) -> Iterator[dict[str, str]]:
+    """Yield each row below the header as column → text; the header is the first row that has all of `columns`.
+
+    Rows without any text are passed over. RefusedList where there is no such header, or a row is longer than it.
+    """
+    places = [i for i, row in enumerate(rows[:_PREAMBLE]) if {c.strip() for c in row}.issuperset(columns)]
+    if not places:
+        # The likeliest header is the longest row.
+        likely = max((list(row) for row in rows[:_PREAMBLE]), key=len, default=[])
+        missing = next((c for c in columns if c not in likely), columns[0])
+        if not likely:
+            raise RefusedList(f"can't read {where}: it is empty")
+        raise RefusedList(f"{where} has no column {missing!r}; it has {', '.join(likely)[:300]}")
+    header = [c.strip() for c in rows[places[0]]]
+    twice = [c for c in columns if header.count(c) > 1]
+    if twice:
+        raise RefusedList(f"{where} has the column {twice[0]!r} twice")
+    for number, row in enumerate(rows[places[0] + 1 :], places[0] + 2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
+            raise RefusedList(f"can't read {where}: row {number} has more cells than the header")
+        yield dict(zip(header, [*row, *([""] * (len(header) - len(row)))], strict=False))

@@ -1,0 +1,44 @@
+"""`quantx migrate`: the schema's owner brings it up to date, and lets others work with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from quantx.cli import main
+from quantx.state.migrations import SCHEMA_VERSION
+
+
+@pytest.fixture
+def role(database_url: str, empty_database_url: str) -> Iterator[str]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute('create role "quantx-functions" login')
+        yield "quantx-functions"
+        with psycopg.connect(empty_database_url) as there:
+            there.execute('drop owned by "quantx-functions"')
+        connection.execute('drop role "quantx-functions"')
+
+
+def test_it_can_be_repeated(
+    empty_database_url: str, role: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
+    monkeypatch.setenv("QUANTX_LAKE_URL", "az://there-is-none")  # the lake is not asked
+    for was in (0, SCHEMA_VERSION):
+        assert main(["migrate", "--grant", role, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"version": SCHEMA_VERSION, "was": was, "granted": [role]}
+    assert main(["migrate"]) == 0
+    assert f"has version {SCHEMA_VERSION}" in " ".join(capsys.readouterr().out.split())
+    with psycopg.connect(empty_database_url.replace("postgres:@", f"{role}:@")) as connection:
+        assert connection.execute("select count(*) from quantx.runs").fetchone() == (0,)
+
+
+def test_a_role_that_is_not_there_is_a_mistake(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
+    assert main(["migrate", "--grant", "nobody"]) == 2
+    assert "no role 'nobody'" in " ".join(capsys.readouterr().err.split())

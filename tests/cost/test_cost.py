@@ -1,0 +1,122 @@
+"""What a month costs: by past runs where there are some, by the reference where there are none; never more exact than it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from quantx.cli import main
+from quantx.core.cost import Price, bill, total
+from quantx.errors import ConfigError
+from quantx.pipeline.cost import PriceTable, estimate, page, read_prices
+from quantx.state.protocol import RunUsage
+
+SHIPPED = Path(__file__).parents[2] / "config" / "prices.yaml"
+
+
+@pytest.fixture
+def table() -> PriceTable:
+    return read_prices(SHIPPED.read_text(), "prices.yaml")
+
+
+def by_name(lines: object) -> dict[str, float]:
+    return {line.name: line.quantity for line in lines}  # type: ignore[attr-defined]
+
+
+def test_what_is_free_is_free_and_the_rest_is_paid() -> None:
+    prices = {"logs": Price("logs", "GB", 2.0, "quoted", free=5), "writes": Price("writes", "10,000", 0.05, "official")}
+    few, many = (bill({"logs": size, "writes": 20_000}, prices) for size in (4, 6))
+    assert (total(few), total(few, free=False)) == (0.10, 8.10)
+    assert (total(many), total(many, free=False)) == (2.10, 12.10)
+    assert [line.quoted for line in few] == [True, False]
+
+
+def test_past_runs_are_what_counts(table: PriceTable) -> None:
+    used = RunUsage(runs=2, tasks=200, requests=220, seconds=400.0, batches=10, size=2_000_000)
+    found = estimate(table, used, None, 20)
+    assert (found.symbols, found.source) == (100, "measured: 2 daily runs with 220 requests")
+    quantities = by_name(found.lines)
+    starting, vcpu = table.installation["starting_seconds"], table.installation["worker_vcpu"]
+    assert quantities["container_cpu"] == 20 * (200 + starting) * vcpu
+    writes = table.reference["blob_writes"] + 5 * table.reference["blob_writes_per_batch"]
+    assert quantities["storage_writes"] * 10_000 == pytest.approx(20 * writes)
+
+
+def test_past_runs_can_be_scaled_to_more_symbols(table: PriceTable) -> None:
+    used = RunUsage(runs=2, tasks=200, requests=220, seconds=400.0, batches=10, size=2_000_000)
+    found = estimate(table, used, 1000, 20)
+    assert found.symbols == 1000
+    assert by_name(found.lines)["container_cpu"] == 20 * (2000 + table.installation["starting_seconds"])
+
+
+def test_without_past_runs_somebody_must_say_for_how_many(table: PriceTable) -> None:
+    with pytest.raises(ConfigError, match=r"no daily run has been reported yet.*--symbols 500"):
+        estimate(table, RunUsage(), None, 21)
+
+
+def test_a_stopped_server_costs_its_storage(table: PriceTable) -> None:
+    always, stopped = (estimate(table, RunUsage(), 500, 21, hours) for hours in (None, 42))
+    assert stopped.total == pytest.approx(always.stopped)
+    assert always.shared < always.stopped < always.total
+    storage = table.installation["postgres_storage_gib"] * table.prices["postgres_storage"].usd
+    assert stopped.server - storage == pytest.approx(42 * table.prices["postgres_hour"].usd)
+    assert always.server / always.total > 0.5
+
+
+def test_more_symbols_never_cost_less(table: PriceTable) -> None:
+    totals = [estimate(table, RunUsage(), count, 21).total for count in (1, 500, 5000, 50_000, 500_000)]
+    assert totals == sorted(totals)
+    assert totals[0] < totals[-1]
+
+
+def test_each_price_has_its_source_and_its_day() -> None:
+    import yaml
+
+    for name, entry in yaml.safe_load(SHIPPED.read_text())["prices"].items():
+        assert entry["source"].startswith(("https://azure.microsoft.com/", "https://learn.microsoft.com/")), name
+        assert entry["checked"] in ("official", "quoted"), name
+        assert entry["read"], name
+
+
+def test_what_is_not_verified_is_marked(table: PriceTable) -> None:
+    text = page(estimate(table, RunUsage(), 500, 21))
+    assert "0.017*" in text
+    assert "0.1666*" not in text
+    official = {name: replace(price, checked="official") for name, price in table.prices.items()}
+    assert "0.017*" not in page(estimate(replace(table, prices=official), RunUsage(), 500, 21))
+
+
+BAD = {
+    "no YAML": ("prices: [", "no table of prices"),
+    "no prices": ("reference: {}", "it has no 'prices'"),
+    "an unknown fact": ("prices: {logs: {what: a, unit: b}}", "no table of prices"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
+def test_a_table_that_is_none_is_the_users_to_mend(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_prices(text, "prices.yaml")
+
+
+def test_a_price_that_is_missing_is_told(table: PriceTable) -> None:
+    text = SHIPPED.read_text().replace("  logs:", "  lumber:")
+    with pytest.raises(ConfigError, match="it has no 'lumber'"):
+        read_prices(text, "prices.yaml")
+
+
+def test_the_command_reads_the_state(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no config/prices.yaml here: the shipped table is taken
+    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
+    assert main(["cost"]) == 2
+    assert "--symbols 500" in capsys.readouterr().err
+    assert main(["cost", "--symbols", "500", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["symbols"] == 500
+    assert told["total"] == pytest.approx(sum(line["usd"] for line in told["lines"]))
+    assert main(["cost", "--symbols", "500", "--prices", str(tmp_path / "none.yaml")]) == 2

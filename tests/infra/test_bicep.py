@@ -1,0 +1,258 @@
+"""The templates, as far as they can be judged without Azure: every type is right, and the checker that says so finds faults."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .bicep import Choice, Declared, Expression, Schemas, Template, check, read
+
+INFRA = Path(__file__).parents[2] / "infra"
+TEMPLATES = sorted(INFRA.rglob("*.bicep"))
+SCHEMAS = Schemas(Path(__file__).parent / "schemas")
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.name)
+def test_a_template_has_no_faults(path: Path) -> None:
+    assert check(path, SCHEMAS) == []
+
+
+def test_every_module_is_used() -> None:
+    called = {module.of for path in TEMPLATES for module in read(path).modules}
+    assert called == {f"modules/{path.name}" for path in (INFRA / "modules").glob("*.bicep")}
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "found"),
+    [
+        ("modules/lake.bicep", "isHnsEnabled: true", "isHnsEnable: true", "isHnsEnable: unknown property"),
+        ("modules/lake.bicep", "isHnsEnabled", "isHNSEnabled", "did you mean isHnsEnabled?"),
+        ("modules/lake.bicep", "'TLS1_2'", "'TLS1.2'", "'TLS1.2' is not one of"),
+        ("modules/lake.bicep", "allowSharedKeyAccess: false", "allowSharedKeyAccess: 'no'", "where boolean expected"),
+        (
+            "modules/lake.bicep",
+            "daysAfterModificationGreaterThan: 30",
+            "daysAfterModificationGreaterThan: '30'",
+            "where integer",
+        ),
+        ("modules/lake.bicep", "  kind: 'StorageV2'\n", "", "account: kind is missing"),
+        ("modules/lake.bicep", "queueServices/queues@2026-04-01", "queueServices/queue@2026-04-01", "no schema for"),
+        ("modules/lake.bicep", "parent: blobs", "parent: blob", "undeclared symbol 'blob'"),
+        ("modules/lake.bicep", "sku: {\n", "sku: \n", "syntax error"),
+        ("modules/jobs.bicep", "replicaTimeout: 900", "replicaTimeout: [900]", "array where integer expected"),
+        ("modules/jobs.bicep", "triggerType: 'Manual'", "triggerType: 'ByHand'", "'ByHand' is not one of"),
+        ("modules/jobs.bicep", "pollingInterval", "poolingInterval", "poolingInterval: unknown property"),
+        (
+            "modules/vault.bicep",
+            "vaults@2026-02-01",
+            "vaults@2019-02-01",
+            "no schema for Microsoft.KeyVault/vaults@2019",
+        ),
+        ("modules/monitoring.bicep", "kind: 'web'", "id: 'web'", "id: read-only property"),
+        ("modules/functions.bicep", "instanceMemoryMB: 512", "instanceMemoryMB: '512'", "where integer expected"),
+        ("modules/alerts.bicep", "SingleResourceMultipleMetricCriteria", "SingleMetricCriteria", "odata.type"),
+        ("main.bicep", "    powerId: identities.outputs.power.principalId\n", "", "the parameter powerId is missing"),
+        ("main.bicep", "makeRole: makeCustomRole", "mayRole: makeCustomRole", "has no parameter mayRole"),
+        ("main.bicep", "vault.outputs.uri", "vault.outputs.url", "vault has no output url"),
+        ("main.bicep", "modules/vault.bicep", "modules/safe.bicep", "there is no modules/safe.bicep"),
+    ],
+)
+def test_a_seeded_fault_is_found(tmp_path: Path, file: str, right: str, wrong: str, found: str) -> None:
+    copy = tmp_path / "infra"
+    shutil.copytree(INFRA, copy)
+    before = (copy / file).read_text("utf-8")
+    assert right in before
+    (copy / file).write_text(before.replace(right, wrong), "utf-8")
+    assert [fault for fault in check(copy / file, SCHEMAS) if found in fault]
+
+
+# --------------------------------------------------------------------------------------------------------- parameters
+
+
+def given_in(path: Path) -> dict[str, str]:
+    """What a .bicepparam file assigns; the grammar does not know that form, a line per parameter is all that ours use."""
+    source = path.read_text("utf-8")
+    given = dict(re.findall(r"^param (\w+) = (.+)$", source, re.MULTILINE))
+    rest = [line for line in source.splitlines() if line and not line.startswith(("//", "param "))]
+    assert rest == ["using './main.bicep'"]
+    return given
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_parameters_are_those_of_the_template(name: str) -> None:
+    source = (INFRA / "main.bicep").read_text("utf-8")
+    given = given_in(INFRA / f"{name}.bicepparam")
+    assert given["environmentName"] == f"'{name}'"
+    for parameter, text in given.items():
+        declared = re.search(rf"((?:^@.*\n(?:^  .*\n|^\]\)\n)*)*)^param {parameter} (\w+) =", source, re.MULTILINE)
+        assert declared is not None, parameter
+        decorators, kind = declared.groups()
+        form = {"string": r"'[^']*'", "bool": "true|false", "int": r"\d+", "array": r"\[.*\]"}[kind]
+        assert re.fullmatch(form, text), f"{parameter} is a {kind}"
+        if "@allowed" in decorators:
+            assert text in re.findall(r"^  ('\w+')$", decorators, re.MULTILINE), parameter
+
+
+def test_everything_has_a_default_so_that_nothing_is_asked() -> None:
+    assert [name for name, has_default in read(INFRA / "main.bicep").params.items() if not has_default] == []
+
+
+def test_azd_hands_over_known_parameters_and_no_secret() -> None:
+    given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    assert given.keys() <= read(INFRA / "main.bicep").params.keys()
+    assert all(re.fullmatch(r"\$\{[A-Z_]+(=\w*)?\}", entry["value"]) for entry in given.values())
+
+
+# ------------------------------------------------------------------------------------- no keys, passwords, open doors
+
+
+def resources() -> Iterator[tuple[Template, Declared]]:
+    for path in TEMPLATES:
+        template = read(path)
+        for resource in template.resources:
+            if not resource.existing:
+                yield template, resource
+
+
+def of_type(name: str) -> list[dict[str, Any]]:
+    return [r.body["properties"] for _, r in resources() if r.of.split("@")[0] == name]
+
+
+def test_every_storage_account_takes_identities_only() -> None:
+    accounts = of_type("Microsoft.Storage/storageAccounts")
+    assert len(accounts) == 2
+    for account in accounts:
+        assert account["allowSharedKeyAccess"] is False
+        assert account["allowBlobPublicAccess"] is False
+        assert account["isLocalUserEnabled"] is False
+        assert account["supportsHttpsTrafficOnly"] is True
+        assert account["minimumTlsVersion"] == "TLS1_2"
+        assert account["networkAcls"]["defaultAction"] == Choice("Deny", "Allow")
+    assert all(
+        c["publicAccess"] == "None" for c in of_type("Microsoft.Storage/storageAccounts/blobServices/containers")
+    )
+    for service in of_type("Microsoft.Storage/storageAccounts/blobServices"):
+        assert service["deleteRetentionPolicy"]["enabled"] is True
+        assert service["containerDeleteRetentionPolicy"]["enabled"] is True
+
+
+def test_the_database_knows_no_passwords() -> None:
+    (server,) = of_type("Microsoft.DBforPostgreSQL/flexibleServers")
+    assert server["authConfig"]["passwordAuth"] == "Disabled"
+    assert server["authConfig"]["activeDirectoryAuth"] == "Enabled"
+    assert not {"administratorLogin", "administratorLoginPassword"} & server.keys()
+
+
+def test_no_other_resource_knows_a_key_or_a_password() -> None:
+    (registry,) = of_type("Microsoft.ContainerRegistry/registries")
+    assert registry["adminUserEnabled"] is False
+    assert registry["anonymousPullEnabled"] is False
+    (vault,) = of_type("Microsoft.KeyVault/vaults")
+    assert vault["enableRbacAuthorization"] is True
+    assert vault["enablePurgeProtection"] is True
+    assert "accessPolicies" not in vault
+    (insights,) = of_type("Microsoft.Insights/components")
+    assert insights["DisableLocalAuth"] is True
+    (workspace,) = of_type("Microsoft.OperationalInsights/workspaces")
+    assert workspace["features"]["disableLocalAuth"] is True
+    (app,) = of_type("Microsoft.Web/sites")
+    assert app["httpsOnly"] is True
+    assert app["siteConfig"]["ftpsState"] == "Disabled"
+    assert app["functionAppConfig"]["deployment"]["storage"]["authentication"]["type"] == "UserAssignedIdentity"
+    (publishing,) = of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+    assert publishing["allow"] is False
+    (environment,) = of_type("Microsoft.App/managedEnvironments")
+    assert environment["appLogsConfiguration"] == {"destination": "azure-monitor"}  # the other way needs a key
+    assert environment["publicNetworkAccess"] == "Disabled"
+
+
+# Names of what gives a key, and of properties that hold one. `keyVaultUrl` and `secretRef` only name a secret.
+KEYS = re.compile(
+    r"listKeys|listCredentials|listAccountSas|sharedKey\b|AccountKey|passwordSecretRef|administratorLoginPassword|@secure\(\)"
+    r"|InstrumentationKey|connectionString\w*:|DefaultEndpointsProtocol",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("path", sorted(INFRA.rglob("*.*")), ids=lambda p: p.name)
+def test_no_file_asks_for_a_key(path: Path) -> None:
+    if path.suffix in {".bicep", ".bicepparam", ".json", ".sql", ".py"}:
+        assert KEYS.findall(path.read_text("utf-8")) == []
+
+
+def test_every_job_pulls_and_signs_in_by_identity() -> None:
+    jobs = [r for _, r in resources() if r.of.startswith("Microsoft.App/jobs@")]
+    assert len(jobs) == 5
+    for job in jobs:
+        configuration = job.body["properties"]["configuration"]
+        assert "registries" in configuration
+        (container,) = job.body["properties"]["template"]["containers"]
+        assert container["image"] == Expression("image")
+    (rule,) = next(
+        j.body["properties"]["configuration"]["eventTriggerConfig"]["scale"]["rules"]
+        for j in jobs
+        if j.symbol == "work"
+    )
+    assert rule["identity"] == Expression("worker.id")
+    assert rule["metadata"]["queueLengthStrategy"] == "visibleonly"
+    assert "auth" not in rule
+
+
+# ------------------------------------------------------------------------------------------------ the table of roles
+
+
+def assignments() -> Iterator[tuple[str, str, str, str]]:
+    """Return who gets which role where, and why, as modules/roles.bicep says it."""
+    template = read(INFRA / "modules/roles.bicep")
+    named = dict(re.findall(r"^  (\w+): '[0-9a-f-]{36}' // (.+)$", template.path.read_text("utf-8"), re.MULTILINE))
+    for resource in template.resources:
+        if resource.of.startswith("Microsoft.Authorization/roleAssignments@"):
+            properties = resource.body["properties"]
+            role = str(properties["roleDefinitionId"]).split("role.")[1].rstrip("}'")
+            who = re.sub(r"(PrincipalId|Id)$", "", str(properties["principalId"]))
+            assert (
+                str(resource.body["name"])
+                == f"guid({resource.body['scope']}.id, {properties['principalId']}, role.{role})"
+            )
+            yield who, named[role], str(resource.body["scope"]), properties["description"].replace("\\'", "'")
+
+
+def test_the_table_in_the_readme_tells_every_role() -> None:
+    page = (INFRA / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| ([\w ]+?)\*? \| `(\w+)` \| (.+?) \|$", page, re.MULTILINE)
+    assert rows == list(assignments())
+
+
+def test_no_identity_may_do_more_than_its_part() -> None:
+    rights = {(who, role, scope) for who, role, scope, _ in assignments()}
+    assert {who for who, role, _ in rights if role == "Storage Blob Data Contributor"} == {"worker"}
+    assert {scope for _, role, scope in rights if role == "Storage Blob Data Owner"} == {"host"}
+    assert {(role, scope) for who, role, scope in rights if who == "power"} == {
+        ("AcrPull", "registry"),
+        ("Storage Queue Data Reader", "tasks"),
+    }
+    assert not {role for _, role, _ in rights} & {"Owner", "Contributor", "User Access Administrator", "AcrPush"}
+
+
+def test_nobody_may_delete_raw_objects() -> None:
+    writers = [
+        r.body["properties"]
+        for r in read(INFRA / "modules/roles.bicep").resources
+        if not r.existing and str(r.body["scope"]) == "lake" and "Contributor" in str(r.body["name"])
+    ]
+    assert [str(w.get("condition")) for w in writers] == ["notRaw"]
+    assert all(w["conditionVersion"] == "2.0" for w in writers)
+
+
+def test_the_workflow_hands_out_these_roles_and_no_others() -> None:
+    ids = set(
+        re.findall(r"^  \w+: '([0-9a-f-]{36})' //", (INFRA / "modules/roles.bicep").read_text("utf-8"), re.MULTILINE)
+    )
+    assignable = read(INFRA / "github.bicep").variables["assignable"]
+    assert set(assignable) == ids | {"powerRole"}

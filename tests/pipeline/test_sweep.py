@@ -1,0 +1,207 @@
+"""The dead-man's switch and the sweep, over the ports in memory and a clock that tests set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from quantx.core.calendars import calendar
+from quantx.core.model import SETTLED_AFTER
+from quantx.core.schedule import parse_schedule
+from quantx.lake.store import open_location
+from quantx.pipeline.deadline import RULE, check_deadlines
+from quantx.pipeline.plan import Scope, plan_daily
+from quantx.pipeline.planner import Planner
+from quantx.pipeline.sweep import Swept, sweep
+from quantx.queues.memory import MemoryQueue
+from quantx.settings import load_settings
+from quantx.state.memory import MemoryState
+from quantx.state.protocol import Universe
+
+DECLARED = {"us": ("AAPL", "BRK.B"), "hk": ("0700.HK",), "jp": ("7203.T",), "eu": ("ASML.AS", "AZN.L", "NOVO-B.CO")}
+
+
+@dataclass
+class SetClock:
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Vendor:
+    """Declares what it can do; nobody asks it."""
+
+    class capabilities:  # noqa: N801 — as the protocol has it
+        timeframes = ("1d",)
+
+
+@dataclass
+class Installation:
+    """A planner whose universes were refreshed, and the moves that tests make."""
+
+    planner: Planner
+    clock: SetClock
+
+    def is_at(self, text: str) -> Installation:
+        self.clock.at = datetime.fromisoformat(text).replace(tzinfo=UTC)
+        return self
+
+    def timer_fires(self) -> str:
+        return plan_daily(self.planner, Scope(), source="tape", lookback=5).run_id
+
+    def sweeps(self) -> Swept:
+        return sweep(self.planner)
+
+    def findings(self, status: str = "open") -> dict[str, date]:
+        listed = self.planner.state.findings.listed(99, status=status, rule=RULE)
+        return {row["subject"]: row["first_day"] for row in listed}
+
+    def tasks(self) -> list[dict[str, Any]]:
+        return self.planner.state.tasks.listed(None, None, 10_000)
+
+
+@pytest.fixture
+def installed() -> Callable[..., Installation]:
+    def install(*markets: str, now: str = "2024-03-01T12:00:00", **settings: Any) -> Installation:
+        clock = SetClock(datetime.fromisoformat(now).replace(tzinfo=UTC))
+        state = MemoryState(clock)
+        for market in markets:
+            members = [(symbol, market, None, None, None) for symbol in DECLARED[market]]
+            state.universes.put(Universe(market, "phase_1", market, "static", clock.at, members))
+        planner = Planner(
+            settings=load_settings(lake_url="memory://", **settings),
+            clock=clock,
+            location=open_location("memory://"),
+            state=state,
+            queue=MemoryQueue(clock),
+            providers={"tape": Vendor()},  # type: ignore[dict-item]
+        )
+        return Installation(planner, clock)
+
+    return install
+
+
+def test_a_timer_that_fires_as_it_should_raises_nothing(installed: Callable[..., Installation]) -> None:
+    """For five weeks over both changes of the clocks, with a sweep each quarter of an hour."""
+    here = installed("us", "hk", "jp", "eu", now="2024-03-01T05:00:00")
+    here.timer_fires()
+    fires = parse_schedule("0 0 6 * * 1-5")
+    next_fire, moment = fires.first_after(here.clock.at), here.clock.at
+    while moment < datetime(2024, 4, 5, tzinfo=UTC):
+        moment += timedelta(minutes=15)
+        if moment >= next_fire:
+            here.clock.at = next_fire + timedelta(seconds=2)
+            here.timer_fires()
+            next_fire = fires.first_after(next_fire)
+        here.clock.at = moment
+        assert check_deadlines(here.planner) == []
+    assert here.findings() == here.findings("resolved") == {}
+
+
+@pytest.mark.parametrize(
+    ("now", "missed"),
+    [
+        ("2024-03-05T07:59:00", {}),  # Tuesday: due at 06:00, and then there are two hours
+        ("2024-03-05T08:01:00", {"us": "2024-03-04", "hk": "2024-03-04", "jp": "2024-03-04", "eu": "2024-03-04"}),
+        ("2024-03-06T12:00:00", {"us": "2024-03-05", "hk": "2024-03-05", "jp": "2024-03-05", "eu": "2024-03-05"}),
+    ],
+)
+def test_a_timer_that_has_stopped_is_noticed_on_its_first_day(
+    installed: Callable[..., Installation], now: str, missed: dict[str, str]
+) -> None:
+    here = installed("us", "hk", "jp", "eu", now="2024-03-04T06:00:01")
+    here.timer_fires()
+    here.is_at(now)
+    assert {each.market: str(each.session) for each in check_deadlines(here.planner)} == missed
+    assert {market: str(day) for market, day in here.findings().items()} == missed
+
+
+def test_a_fridays_session_is_due_on_monday(installed: Callable[..., Installation]) -> None:
+    here = installed("us", now="2024-03-01T06:00:01")
+    here.timer_fires()
+    assert check_deadlines(here.is_at("2024-03-03T23:00:00").planner) == []
+    assert check_deadlines(here.is_at("2024-03-04T08:01:00").planner)[0].session == date(2024, 3, 1)
+
+
+def test_no_session_no_deadline(installed: Callable[..., Installation]) -> None:
+    """Good Friday and Easter Monday: Frankfurt and London are closed, New York trades on Monday."""
+    here = installed("us", "eu", now="2024-03-29T06:00:01")
+    here.timer_fires()
+    missed = check_deadlines(here.is_at("2024-04-02T08:01:00").planner)
+    assert [(each.market, each.session) for each in missed] == [("us", date(2024, 4, 1))]
+
+
+def test_the_finding_says_who_must_look_where(installed: Callable[..., Installation]) -> None:
+    here = installed("us", now="2024-03-05T12:00:00")
+    check_deadlines(here.planner)
+    (finding,) = here.planner.state.findings.listed(9)
+    assert finding["severity"] == "error"
+    assert (
+        "no daily run for the session 2024-03-04 of us by 2024-03-05 08:00 UTC (the last run: none yet)"
+        in finding["message"]
+    )
+    assert finding["facts"]["universes"] == ["us"]
+
+
+def test_the_sweep_plans_what_the_timer_missed_once(installed: Callable[..., Installation]) -> None:
+    here = installed("us", "hk", now="2024-03-04T06:00:01")
+    here.timer_fires()
+    here.is_at("2024-03-05T08:01:00")
+    first, second = here.sweeps(), here.sweeps()
+    assert {each.market for each in first.missed} == {"us", "hk"}
+    assert first.run_id is not None
+    assert (second.missed, second.run_id) == ((), None)
+    assert here.findings() == {}
+    assert here.findings("resolved") == {"us": date(2024, 3, 4), "hk": date(2024, 3, 4)}
+    daily = [task["symbol"] for task in here.tasks() if task["run_id"] == first.run_id]
+    assert sorted(daily) == ["0700.HK", "AAPL", "BRK.B"]
+    assert here.planner.queue.depth().total == len(here.tasks())
+
+
+def test_two_firings_within_a_second_plan_one_set_of_tasks(installed: Callable[..., Installation]) -> None:
+    here = installed("us", "hk", now="2024-03-05T06:00:00")
+    first = here.timer_fires()
+    here.clock.at += timedelta(seconds=0.4)
+    assert here.timer_fires() == first
+    assert len(here.tasks()) == here.planner.queue.depth().total == 3
+
+
+def test_one_universe_that_was_planned_does_not_speak_for_its_market(installed: Callable[..., Installation]) -> None:
+    here = installed("us", "hk", now="2024-03-05T06:00:00")
+    here.planner.state.universes.put(
+        Universe("us_small", "phase_2", "us", "static", here.clock.at, [("IBM", "us", None, None, None)])
+    )
+    plan_daily(here.planner, Scope(phase="phase_1"), source="tape", lookback=5)
+    (missed,) = check_deadlines(here.is_at("2024-03-05T08:01:00").planner)
+    assert (missed.market, missed.universes) == ("us", ("us_small",))
+
+
+def test_a_lost_message_is_sent_again_only_where_the_queue_has_none(installed: Callable[..., Installation]) -> None:
+    here = installed("us", now="2024-03-05T06:00:00")
+    here.timer_fires()
+    here.clock.at += timedelta(hours=1)
+    assert here.sweeps().resent == 0  # no worker has come yet, and the messages wait
+    here.planner.queue.delete(here.planner.queue.receive(32, 60))
+    assert here.sweeps().resent == 2
+    assert here.planner.queue.depth().total == 2
+
+
+def test_without_universes_there_is_nothing_to_miss(installed: Callable[..., Installation]) -> None:
+    assert installed().sweeps() == Swept(0, 0, (), None)
+
+
+@pytest.mark.parametrize("code", ["XNYS", "XHKG", "XTKS", "XLON", "XETR", "XAMS"])
+@pytest.mark.parametrize("season", [date(2024, 1, 8), date(2024, 3, 18), date(2024, 7, 8), date(2024, 10, 28)])
+def test_each_session_has_settled_when_the_timer_fires_that_plans_it(code: str, season: date) -> None:
+    """In winter and summer time, and in the weeks in which only one side has changed its clocks."""
+    known, fires = calendar(code), parse_schedule("0 0 6 * * 1-5")
+    for session in known.sessions(season, season + timedelta(days=6)):
+        settled = known.close_of(session) + SETTLED_AFTER
+        fired = fires.first_after(settled - timedelta(seconds=1))
+        assert known.last_closed(fired, SETTLED_AFTER) >= session  # type: ignore[operator]
+        assert fired - settled <= timedelta(hours=72)

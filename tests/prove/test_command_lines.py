@@ -1,0 +1,83 @@
+"""Every command line of the deploy scripts is accepted by the real azure-cli, which parses it and stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ..deploy.stand_in import Checkout, make_checkout
+
+AZURE_CLI = Path(__file__).parents[2] / ".venv" / "azure-cli" / "bin" / "python"
+Complaints = Callable[[list[list[str]]], dict[str, str]]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return make_checkout(tmp_path)
+
+
+@pytest.fixture
+def complaints(checkout: Checkout, tmp_path: Path) -> Complaints:
+    """Return what the real parser says against command lines, by command line."""
+    if not (AZURE_CLI.parents[1] / ".done").exists():
+        pytest.skip("no azure-cli; `make prove` installs it")
+
+    def ask(lines: list[list[str]]) -> dict[str, str]:
+        done = subprocess.run(
+            [AZURE_CLI, Path(__file__).with_name("parse_az.py")],
+            input="".join(json.dumps(line) + "\n" for line in lines),
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AZURE_CONFIG_DIR": str(tmp_path / "azure-config")},
+            cwd=checkout.folder,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(answers) == len(lines), done.stderr
+        return {" ".join(line): said for line, said in zip(lines, answers, strict=True) if said is not None}
+
+    return ask
+
+
+def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Complaints) -> None:
+    asked: dict[str, list[str]] = {}
+
+    def run(script: str, *arguments: str, **environment: str) -> None:
+        done = checkout.run(script, *arguments, **environment)
+        assert done.returncode == 0, done.stderr
+        for call in checkout.calls():
+            if "--yaml" in call:  # the script has removed it again, and the parser wants a file
+                call[call.index("--yaml") + 1] = str(checkout.folder / "deploy" / "azure.sh")
+            asked.setdefault(" ".join(call), call)
+
+    names = {
+        "STORAGE_ACCOUNT": "mylake01",
+        "ACR_NAME": "myregistry",
+        "FUNCTION_APP_NAME": "my-app",
+        "ALERT_EMAIL": "a@b.org",
+    }
+    run("deploy_hybrid.sh")
+    checkout.let("deleted vault")
+    run("deploy_hybrid.sh", "--apply")
+    checkout.let("stopped database")
+    run("deploy_hybrid.sh", "--apply", QUANTX_DATABASE="always", MAKE_CUSTOM_ROLE="false", **names)
+    run("deploy_hybrid.sh", **names)
+    run("backfill.sh", "--start", "2010-01-01", "--phase", "phase_1")
+    run("teardown.sh", "--yes")
+    assert len({tuple(call[:2]) for call in asked.values()}) >= 15
+    assert complaints(list(asked.values())) == {}
+
+
+def test_a_wrong_flag_is_found(complaints: Complaints) -> None:
+    wrong = [
+        ["group", "create", "--name", "g", "--region", "westeurope"],
+        ["containerapp", "job", "start", "--resource-group", "g"],
+        ["postgres", "flexible-server", "begin", "--name", "s"],
+    ]
+    assert len(complaints([*wrong, ["group", "exists", "--name", "g"]])) == len(wrong)

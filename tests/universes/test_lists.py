@@ -1,0 +1,350 @@
+"""Lists of exchanges, of the SEC, of Wikipedia and of funds, in the forms that they really have."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quantx.errors import ConfigError, RefusedList
+from quantx.providers.yahoo import wire_symbol
+from quantx.universes.changes import Change, Current, membership
+from quantx.universes.declared import UniverseSpec
+from quantx.universes.forms import american, from_ishares, hong_kong
+from quantx.universes.protocol import Document
+from quantx.universes.sources import as_it_is, parse_members, read_document
+from quantx.universes.web import Web
+
+from ..lists import Lists
+
+
+def spec(kind: str, **declared: object) -> UniverseSpec:
+    return UniverseSpec.model_validate({"name": "mine", "market": "us", "type": kind, **declared})
+
+
+def parse(kind: str, body: str | bytes, **declared: object) -> pl.DataFrame:
+    document = Document("the list", body if isinstance(body, bytes) else body.encode())
+    return parse_members(spec(kind, **declared), document)[0]
+
+
+# ------------------------------------------------------------------------------------------------- one security, many forms
+
+# Canonical, and what Yahoo, the SEC, NASDAQ's lists, Wikipedia, iShares and HKEX write.
+FORMS = [
+    ("AAPL", "AAPL", "AAPL", "AAPL", "AAPL", "AAPL", None),
+    ("BRK.B", "BRK-B", "BRK-B", "BRK.B", "BRK.B", "BRKB", None),
+    ("BF.B", "BF-B", "BF-B", "BF.B", "BF.B", "BFB", None),
+    ("BAC.PRL", "BAC-PL", "BAC-PL", "BAC$L", None, None, None),
+    ("MKC.V", "MKC-V", "MKC-V", "MKC.V", None, None, None),
+    ("0700.HK", "0700.HK", None, None, None, None, "00700"),
+    ("0005.HK", "0005.HK", None, None, None, None, "5"),
+    ("80700.HK", "80700.HK", None, None, None, None, "80700"),
+]
+
+
+@pytest.mark.parametrize(("symbol", "yahoo", "sec", "nasdaq", "wikipedia", "ishares", "hkex"), FORMS)
+def test_a_security_has_one_symbol_here_and_a_form_at_each_vendor(
+    symbol: str, yahoo: str, sec: str | None, nasdaq: str | None, wikipedia: str | None, ishares: str | None, hkex: str | None
+) -> None:  # fmt: skip
+    assert wire_symbol(symbol) == yahoo
+    assert {american(form) for form in (sec, nasdaq, wikipedia) if form} <= {symbol}
+    assert {from_ishares(form) for form in (ishares,) if form} <= {symbol}
+    assert {hong_kong(form) for form in (hkex,) if form} <= {symbol}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "AACT=", "ACHR+", "ACHR.WS", "0700.HK", "VOD.L", "../x", "A B C", "File Creation Time"]
+)
+def test_what_has_no_american_symbol_has_none(text: str) -> None:
+    assert american(text) is None
+
+
+# ------------------------------------------------------------------------------------------------------------ NASDAQ Trader
+
+HEADER = "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round Lot Size|ETF|NextShares"
+FOOTER = "File Creation Time: 0721202521:31|||||||"
+AAPL = "AAPL|Apple Inc. - Common Stock|Q|N|N|100|N|N"
+NASDAQ = [
+    ("2016-08-15_nasdaqlisted.txt.gz", 3136, 2883),
+    ("2016-08-15_otherlisted.txt.gz", 5204, 3711),
+    ("2025-07-21_nasdaqlisted.txt.gz", 4965, 4051),
+    ("2025-07-21_otherlisted.txt.gz", 6578, 3148),
+]
+
+
+@pytest.mark.parametrize(("name", "securities", "shares"), NASDAQ)
+def test_the_lists_of_any_year_are_read_without_test_issues(
+    market_data: Path, name: str, securities: int, shares: int
+) -> None:
+    body = gzip.decompress((market_data / "symbols_nasdaqtrader" / name).read_bytes())
+    members = parse("nasdaq_trader", body)
+    # Counted apart from the parser: lines that are no test issue and whose symbol is letters, with one class at most.
+    rows = [line.split("|") for line in body.decode().splitlines()[1:-1]]
+    test = body.decode().splitlines()[0].split("|").index("Test Issue")
+    plain = {row[0] for row in rows if row[test] == "N" and row[0].isalpha()}
+    assert plain <= set(members["symbol"])
+    assert not {"ZAZZT", "ZVZZT"} & set(members["symbol"])
+    assert (members.height, parse("nasdaq_trader", body, etfs=False).height) == (securities, shares)
+
+
+def test_rows_can_be_chosen_by_their_exchange(market_data: Path) -> None:
+    body = gzip.decompress((market_data / "symbols_nasdaqtrader" / "2025-07-21_otherlisted.txt.gz").read_bytes())
+    new_york = parse("nasdaq_trader", body, only={"Exchange": ["N"]})
+    assert {"IBM", "BRK.B"} <= set(new_york["symbol"])
+    assert "SPY" not in new_york["symbol"]
+
+
+@pytest.mark.parametrize("footer", [FOOTER, "File Creation Time: 0815201621:32|||||", "File Creation Time: 1"])
+def test_the_footer_has_any_number_of_bars(footer: str) -> None:
+    assert parse("nasdaq_trader", f"{HEADER}\r\n{AAPL}\r\n{footer}\r\n")["symbol"].to_list() == ["AAPL"]
+
+
+BAD_NASDAQ = {
+    "nothing": ("", "does not end with the line"),
+    "cut off": (f"{HEADER}\n{AAPL}\nMSFT|Micro", "does not end with the line"),
+    "only the footer": (FOOTER, "has no column 'Symbol'"),
+    "no member": (f"{HEADER}\n{FOOTER}", "has no members"),
+    "a renamed header": (f"{HEADER.replace('Symbol', 'Ticker')}\n{AAPL}\n{FOOTER}", "has no column 'Symbol'"),
+    "a lost column": (
+        f"{HEADER.replace('|ETF', '')}\n{AAPL.replace('|N|N', '|N', 1)}\n{FOOTER}",
+        "has no column 'ETF'",
+    ),
+    "a lost field": (f"{HEADER}\n{AAPL}\nMSFT|Microsoft|Q|N|N|100|N\n{FOOTER}", "has 7 fields in line 3, not 8"),
+    "a symbol twice": (f"{HEADER}\n{AAPL}\n{AAPL}\n{FOOTER}", "names AAPL twice"),
+    "a symbol twice with two names": (
+        f"{HEADER}\n{AAPL}\n{AAPL.replace('Apple', 'Pear')}\n{FOOTER}",
+        "names AAPL twice",
+    ),
+    "a page with the footer": (f"<html>\n{FOOTER}", "is a page of HTML"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_NASDAQ.values(), ids=BAD_NASDAQ)
+def test_a_list_that_is_not_whole_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RefusedList, match=message):
+        parse("nasdaq_trader", text)
+
+
+def test_the_page_that_a_mirror_stored_as_the_list_is_refused(market_data: Path) -> None:
+    body = (market_data / "symbols_nasdaqtrader" / "soft_error_page_saved_as_nasdaqlisted.txt").read_bytes()
+    with pytest.raises(RefusedList, match=r"page of HTML \(Page Not Available\)"):
+        parse("nasdaq_trader", body)
+
+
+# ------------------------------------------------------------------------------------------------------------------ the SEC
+
+
+def test_the_sec_lists_companies_with_a_ticker(market_data: Path, lists: Lists, tmp_path: Path) -> None:
+    body = gzip.decompress((market_data / "wire_sec_edgar" / "company_tickers.edgartools.json.gz").read_bytes())
+    lists.pages["/files/company_tickers.json"] = body
+    declared = spec("sec_tickers")
+    with pytest.raises(RefusedList, match="wants to know who asks; set QUANTX_CONTACT"):
+        read_document(declared, tmp_path, Web(base_url=lists.url))
+    members, listing = parse_members(declared, read_document(declared, tmp_path, Web("me@here", lists.url)))
+    assert members.height + listing.left_out == len(json.loads(body)) == 9610
+    assert members.height > 9300
+    assert {"BRK.B", "BAC.PRL", "AAPL"} <= set(members["symbol"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "it is empty|has no column"),
+        ("[1]", "no JSON list of objects"),
+        ('{"0": {"cik_str": 1, "ticker": "A"}}', "no column 'title'"),
+        ('{"0": {"cik_str": "x", "ticker": "A", "title": "a"}}', "no number"),
+        ('{"0": {"cik_str": 1, "ticker": "A", "title": "a"}', "can't read"),
+        ("[" * 100_000, "can't read"),
+        ("<html>", "page of HTML"),
+    ],
+)
+def test_what_is_not_the_secs_form_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RefusedList, match=message):
+        parse("sec_tickers", text)
+
+
+# ----------------------------------------------------------------------------------------------------------- other markets
+
+
+def test_the_nikkei_and_the_stoxx_are_lists_with_declared_columns(market_data: Path) -> None:
+    folder = market_data / "constituents"
+    nikkei = parse(
+        "csv", (folder / "nikkei225_2026-07.csv").read_bytes(), market="jp", path="n.csv",
+        symbol_column="labels", symbol_pattern=r"^([0-9A-Z]{4})\|", symbol_suffix=".T", at_least=225,
+    )  # fmt: skip
+    assert nikkei.height == 225
+    assert {"7203.T", "543A.T", "285A.T"} <= set(nikkei["symbol"])
+    body = gzip.decompress((folder / "stoxx600_2026-05_yahoo_symbols.json.gz").read_bytes())
+    stoxx = parse("json", body, market="eu", path="s.json", name_column="name")
+    assert stoxx.height == 596
+    assert set(stoxx["market"]) == {"eu"}
+
+
+def test_notes_below_a_table_are_no_members() -> None:
+    text = 'Date,Code,Company Name\n2026/10/30,1332,NISSUI\n2026/10/30,7203,TOYOTA\n"(c) Nikkei Inc. All rights reserved"\n'
+    members = parse("csv", text, market="jp", path="n.csv", symbol_column="Code", symbol_suffix=".T")
+    assert members["symbol"].to_list() == ["1332.T", "7203.T"]
+
+
+def test_the_file_of_the_fund_may_have_lines_about_it_before_and_notes_after() -> None:
+    text = (
+        'iShares Core S&P 500 ETF\nFund Holdings as of,"Nov 25, 2026"\n \n'
+        "Ticker,Name,Sector,Asset Class,Market Value,Exchange\n"
+        '"AAPL","APPLE INC","IT","Equity","1,000.00","NASDAQ"\n"BRKB","BERKSHIRE","Fin","Equity","9","NYSE"\n'
+        '"XTSLA","BLK CSH FND","Cash","Money Market","1","-"\n"HOLX","HOLOGIC CVR","H","Equity","0","NO MARKET (E.G. UNLISTED)"\n'
+        '\n"The content contained herein is owned or licensed by BlackRock"\n'
+    )
+    assert parse("ishares", text)["symbol"].to_list() == ["AAPL", "BRK.B"]
+
+
+# ---------------------------------------------------------------------------------------------------------------- Wikipedia
+
+
+def wikipage(constituents: str, changes: str) -> str:
+    return (
+        f"<!DOCTYPE html><html><title>List</title><table id='constituents'>{constituents}</table>"
+        f"<table id='changes'>{changes}</table></html>"
+    )
+
+
+def rows(*cells: str, tag: str = "td") -> str:
+    return "".join(f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in row.split('|'))}</tr>" for row in cells)
+
+
+TOP = rows("Symbol|Security|Date added", tag="th")
+CHANGES = (
+    "<tr><th rowspan='2'>Effective Date</th><th colspan='2'>Added</th><th colspan='2'>Removed</th><th rowspan='2'>Reason</th></tr>"
+    + rows("Ticker|Security|Ticker|Security", tag="th")
+)
+MEMBERS = rows("AAPL|Apple[1]|1982-11-30", "META|Meta|2013-12-23", "BRK.B|Berkshire|2010-02-16[2]")
+CHANGE = rows("December 23, 2013|FB|Facebook|TER|Teradyne|Size[3]")
+
+
+def test_a_page_gives_members_with_intervals() -> None:
+    members = parse("wikipedia", wikipage(TOP + MEMBERS, CHANGES + CHANGE))
+    assert members.select("symbol", "name", "member_from", "member_to").rows() == [
+        ("AAPL", "Apple", date(1982, 11, 30), None),
+        ("BRK.B", "Berkshire", date(2010, 2, 16), None),
+        ("META", "Meta", date(2013, 12, 23), None),  # Facebook of that day
+        ("TER", "Teradyne", None, date(2013, 12, 22)),
+    ]
+
+
+BAD_PAGES = {
+    "no table": ("<html><title>Gone</title></html>", r"\(Gone\) has 0 tables with the id 'constituents'"),
+    "nothing": ("", "can't read|0 tables"),
+    "a lost table": (f"<table id='constituents'>{TOP}{MEMBERS}</table>", "0 tables with the id 'changes'"),
+    "a renamed column": (wikipage(TOP.replace("Symbol", "Code") + MEMBERS, CHANGES), "no column 'Symbol'"),
+    "a lost column": (wikipage(rows("Symbol|Security", tag="th") + rows("A|a"), CHANGES), "no column 'Date added'"),
+    "a lost cell": (wikipage(TOP + MEMBERS + rows("MSFT|Microsoft"), CHANGES), r"MSFT \| Microsoft has 2 cells, not 3"),
+    "no members": (wikipage(TOP, CHANGES), "has no members"),
+    "a member twice": (wikipage(TOP + MEMBERS + rows("AAPL|Pear|2000-01-01"), CHANGES), "names AAPL twice"),
+    "a member twice alike": (wikipage(TOP + MEMBERS + MEMBERS, CHANGES), "names AAPL twice"),
+    "no symbol": (wikipage(TOP + rows("–|x|2000-01-01"), CHANGES), "has the member"),
+    "changes without a column": (
+        wikipage(TOP + MEMBERS, rows("Date|Added|Reason", "Date|Ticker|Reason", tag="th") + rows("May 7, 2026|A|x")),
+        "no column 'Added Security'",
+    ),
+    "changes without a date": (wikipage(TOP + MEMBERS, rows("Added|Removed", tag="th") * 2), "does not begin with a date"),
+    "changes that can't be read": (wikipage(TOP + MEMBERS, CHANGES + rows("soon|A|a|B|b|x") * 3), "3 of 3 changes can't be read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_PAGES.values(), ids=BAD_PAGES)
+def test_a_page_that_lost_something_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RefusedList, match=message):
+        parse("wikipedia", text)
+
+
+def test_entities_of_a_page_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    page = wikipage(TOP + rows("AAPL|&x;|2000-01-01"), CHANGES)
+    page = page.replace("<!DOCTYPE html>", f"<!DOCTYPE html [<!ENTITY x SYSTEM 'file://{tmp_path}/secret'>]>")
+    try:
+        found = str(parse("wikipedia", page).rows())
+    except ConfigError as error:
+        found = str(error)
+    assert "SECRET" not in found
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("csv", "symbol\n" + "ab," * 6_000_000),
+        ("csv", "symbol\n" * 2_000_000),
+        ("json", "[" + "{}," * 5_000_000 + "{}]"),
+        ("wikipedia", "<a>" * 6_000_000),
+        ("nasdaq_trader", "A|B\n" * 4_000_000 + "File Creation Time: 1"),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_before_it_is_taken_apart(kind: str, text: str) -> None:
+    with pytest.raises(RefusedList, match="that is no list of symbols"):
+        parse(kind, text, **({"path": "x"} if kind in ("csv", "json") else {}))
+
+
+# ---------------------------------------------------------------------------------------------------- changes, walked back
+
+D1, D2, D3 = date(2010, 1, 4), date(2015, 1, 5), date(2020, 1, 6)
+BEFORE: Callable[[date], date] = lambda day: date.fromordinal(day.toordinal() - 1)  # noqa: E731
+
+
+def walked(
+    current: list[Current], changes: list[Change]
+) -> tuple[list[tuple[str, date | None, date | None]], list[str]]:
+    members, contradictions = membership(current, changes, as_it_is)
+    found = [(s, first, last) for s, _, _, first, last in members]
+    return sorted(found, key=lambda m: (m[0], -(m[1] or date.min).toordinal())), contradictions
+
+
+def now(*symbols: str, since: date | None = None) -> list[Current]:
+    return [Current(symbol, symbol, since) for symbol in symbols]
+
+
+def test_a_swap_gives_two_intervals() -> None:
+    assert walked(now("A", "B"), [Change(D2, "B", "", "C", "")]) == (
+        [("A", None, None), ("B", D2, None), ("C", None, BEFORE(D2))],
+        [],
+    )
+
+
+def test_who_came_back_has_two_intervals() -> None:
+    changes = [Change(D1, None, "", "A", ""), Change(D3, "A", "", None, "")]
+    assert walked(now("A"), changes) == ([("A", D3, None), ("A", None, BEFORE(D1))], [])
+
+
+def test_who_took_the_symbol_of_who_left_on_that_day_is_another_one() -> None:
+    assert walked(now("A"), [Change(D2, "A", "the new one", "A", "the old one")]) == (
+        [("A", D2, None), ("A", None, BEFORE(D2))],
+        [],
+    )
+
+
+def test_a_return_that_no_change_tells_is_seen_by_the_members_own_date() -> None:
+    assert walked(now("A", since=D3), [Change(D1, "B", "", "A", "")])[0] == [
+        ("A", D3, None),
+        ("A", None, BEFORE(D1)),
+    ]
+
+
+def test_an_addition_that_nobody_else_explains_is_the_member_of_that_date() -> None:
+    assert walked(now("NEW", since=D2), [Change(D2, "OLD", "", None, "")]) == ([("NEW", D2, None)], [])
+    several = [*now("N1", since=D2), *now("N2", since=D2)]
+    assert walked(several, [Change(D2, "OLD", "", None, "")])[1] == [
+        "OLD () joined on 2015-01-05, and is no member after that day"
+    ]
+
+
+def test_contradictions_are_told_and_todays_list_stays() -> None:
+    changes = [Change(D2, None, "", "A", "Aleph"), Change(D3, "Z", "Zed", None, "")]
+    assert walked(now("A", "B"), changes) == (
+        [("A", None, None), ("B", None, None)],
+        [
+            "Z (Zed) joined on 2020-01-06, and is no member after that day",
+            "A (Aleph) left on 2015-01-05, and is a member after that day",
+        ],
+    )
