@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 STAND_IN = "localhost/quantx-stand-in-of-python-slim:bookworm"
 _NEEDED = ("buildah", "debootstrap", "unshare", "chroot")
-_MIRROR = os.environ.get("QUANTX_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+_MIRROR = [url for url in [os.environ.get("QUANTX_DEBIAN_MIRROR")] if url]  # without it, debootstrap's own
 # How this machine reaches its package registry; the image itself is not to know.
 _OF_THE_MACHINE = ("/etc/ssl/certs", "/etc/pip.conf")
 
@@ -44,7 +44,7 @@ def stand_in() -> str:
         return STAND_IN
     with tempfile.TemporaryDirectory(prefix="quantx-debian-") as folder:
         wanted = "--include=python3,python3-venv,python3-pip,ca-certificates"
-        _run("debootstrap", "--variant=minbase", wanted, "bookworm", folder, _MIRROR)
+        _run("debootstrap", "--variant=minbase", wanted, "bookworm", folder, *_MIRROR)
         (Path(folder) / "usr/local/bin/python").symlink_to("/usr/bin/python3")
         container = _run("buildah", "from", "scratch").strip()
         _run("buildah", "add", "-q", container, folder, "/")

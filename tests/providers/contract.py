@@ -74,6 +74,7 @@ class ProviderContract:
         assert can.markets
         assert set(can.markets) <= {US.market, *(venue.market for venue in VENUES_BY_SUFFIX.values())}
         assert can.symbols_per_request >= 1
+        assert all(1 <= can.symbols_at_once(timeframe) <= can.symbols_per_request for timeframe in can.timeframes)
         assert can.price_basis in get_args(PriceBasis)
         assert isinstance(can.needs_key, bool)
         assert can.datasets

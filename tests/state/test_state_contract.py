@@ -1310,6 +1310,15 @@ class TestTheWhole:
         assert [row["reason"] for row in findings.listed(10, status="acknowledged")] == ["the exchange was closed"]
         assert findings.listed(10, rule="gap", subject="MSFT") == []
 
+    def test_who_carried_which_symbol_is_replaced_as_a_whole(self, kit: Kit) -> None:
+        assert kit.state.securities.namings() == []
+        meta = [("us.FB", "FB", None, date(2022, 6, 8)), ("us.FB", "META", date(2022, 6, 9), None)]
+        kit.state.securities.put([*meta, ("us.X", "X", None, None)])
+        kit.state.securities.put(meta[::-1])
+        assert kit.state.securities.namings() == meta
+        kit.state.securities.put([])
+        assert kit.state.securities.namings() == []
+
     def test_of_two_findings_with_one_key_at_once_the_last_stands(self, kit: Kit) -> None:
         two = [Finding("gap", "warn", "AAPL", words) for words in ("one", "two")]
         assert kit.state.findings.note(two) == 1

@@ -49,10 +49,10 @@ def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
         if page.rows["t"].null_count():
             raise ValueError("a bar has no time")
         symbols = pl.Series("symbol", page.symbols, dtype=pl.String)
-        time = pl.col("t").str.to_datetime(_STAMP, time_unit="us", time_zone="UTC")
+        time = page.rows["t"].str.to_datetime(_STAMP, time_unit="us", time_zone="UTC").alias("time")
         frame = page.rows.select(
             symbols.gather(np.repeat(np.arange(len(symbols)), list(page.counts.values()))),
-            time.alias("time"),
+            time,
             time.dt.convert_time_zone(US.timezone).dt.date().alias("date"),
             *(pl.col(short).alias(name) for short, name in _NAMES.items()),
             pl.lit(None, pl.Float64).alias("vendor_adj_close"),
