@@ -60,6 +60,7 @@ def throughput(folder: Path, *, quick: bool) -> Outcome:
         (
             _rate(f"normalize, rules, commit, rows/s, best of {SESSIONS}", rows, found, floor, min),
             _rate(f"the same, median (s: {parts})", rows, found, floor, median),
+            Line("CPU seconds of a session, least", min(found["cpu"]), min(floor["cpu"])),
             Line("peak memory, MB", found["peak_mb"], floor["peak_mb"], digits=0),
         ),
         {
@@ -122,6 +123,7 @@ def month(folder: Path, *, quick: bool) -> Outcome:
         f"M3 a month of {count:,} symbols: {built['rows']:,} rows in {built['files']} files",
         (
             Line("compaction, s", found["seconds"], floor["seconds"]),
+            Line("CPU seconds", found["cpu"], floor["cpu"]),
             Line("peak memory, MB", found["peak_mb"], floor["peak_mb"], "< 1,000", digits=0),
             Line("megabytes", found["megabytes"], built["megabytes"], digits=1),
             Line("one symbol's month, read, s (before the compaction)", read["seconds"], built["one_symbol"], digits=3),
@@ -141,7 +143,7 @@ def normalized_and_committed(lake: Mapping[str, str], count: int) -> dict[str, A
     table, _ = _tables(lake)
     trading_hours("XNYS")  # what a process loads once
     names = ("seconds", "normalizing", "committing")
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[str, list[float]] = {name: [] for name in (*names, "cpu")}
     rejected = 0
     for number, day in enumerate(_days()[:SESSIONS]):
         bars, facts = vendor_bars(count, day)
@@ -153,6 +155,7 @@ def normalized_and_committed(lake: Mapping[str, str], count: int) -> dict[str, A
         rejected += rows.rejected.height
         for name, measured in zip(names, (whole, normalizing, committing), strict=True):
             found[name].append(measured.seconds)
+        found["cpu"].append(whole.cpu)
     facts_now = table.facts()
     assert facts_now is not None
     return {**found, "rejected": rejected, "stored": int(facts_now["rows"]), "files": int(facts_now["files"])}
@@ -160,14 +163,15 @@ def normalized_and_committed(lake: Mapping[str, str], count: int) -> dict[str, A
 
 def written(folder: str, count: int) -> dict[str, Any]:
     """The floor: Polars writes rows of the same form to a file."""
-    seconds = []
+    seconds, cpu = [], []
     for day in _days()[:SESSIONS]:
         bars, facts = vendor_bars(count, day)
         rows = normalize_minutes("alpaca", bars, facts).bars
         with stretch() as measured:
             rows.write_parquet(Path(folder) / f"{day}.parquet", compression="zstd", compression_level=3)
         seconds.append(measured.seconds)
-    return {"seconds": seconds}
+        cpu.append(measured.cpu)
+    return {"seconds": seconds, "cpu": cpu}
 
 
 def merged(lake: Mapping[str, str], count: int, proxy: str | None) -> dict[str, Any]:
@@ -224,7 +228,7 @@ def compacted_month(lake: Mapping[str, str]) -> dict[str, Any]:
         table.compact(CommitContext(0), _MONTH, _MONTH, 1)
     facts = table.facts()
     assert facts is not None
-    return {**facts, "seconds": measured.seconds, "left": len(table.untidy_months(_MONTH, 1))}
+    return {**facts, "seconds": measured.seconds, "cpu": measured.cpu, "left": len(table.untidy_months(_MONTH, 1))}
 
 
 def copied_month(lake: Mapping[str, str], folder: str) -> dict[str, Any]:
@@ -236,7 +240,7 @@ def copied_month(lake: Mapping[str, str], folder: str) -> dict[str, Any]:
         for path in delta.file_uris():
             frame = pl.read_parquet(path, hive_partitioning=False)
             frame.write_parquet(Path(folder) / "copy.parquet", compression="zstd", compression_level=3)
-    return {"seconds": measured.seconds}
+    return {"seconds": measured.seconds, "cpu": measured.cpu}
 
 
 def one_symbol(lake: Mapping[str, str], symbol: str) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,12 +14,15 @@ import polars as pl
 import pytest
 
 from quantx.cli import main
-from quantx.core.tables import BARS_1M
+from quantx.core.tables import BARS_1M, INSTANT
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
 from quantx.pipeline.compaction import last_closed_month, parse_month
+from quantx.sandbox import Sandbox, load_market, running
 from quantx.state.postgres import open_state
+
+from .recorded import lean
 
 
 @dataclass
@@ -126,6 +131,38 @@ def test_query_reads_minutes(quantx: Callable[..., Ran]) -> None:
     ]
     assert len(every.out.splitlines()) == 5
     assert quantx("query", "--symbols", "AAA", "--timeframe", "5m").code == 2
+
+
+def test_recorded_minutes_come_through_the_whole_pipeline_and_a_closed_month_is_put_in_order(
+    quantx: Callable[..., Ran], table: LakeTable, market_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [date(2014, 6, n) for n in (16, 17, 18, 19, 20)]
+    for number, day in enumerate(days, 5):
+        opening = datetime(day.year, day.month, day.day, 13, 30, tzinfo=UTC)
+        moved = table.read(pl.col("time") == pl.col("time").min())[:1].with_columns(
+            pl.lit("alpaca").alias("source"),
+            pl.lit(201406, pl.Int32).alias("month"),
+            pl.lit("AAPL").alias("symbol"),
+            pl.lit(day).alias("date"),
+            pl.lit(opening).cast(INSTANT).alias("time"),
+        )
+        table.commit(CommitContext(number), moved)
+    shutil.copytree(market_data / "minute_us_lean" / "aapl", tmp_path / "recorded" / "aapl")
+    asked = ("backfill", "--symbols", "AAPL", "--source", "alpaca", "--timeframe", "1m")
+    with running(Sandbox(load_market(tmp_path / "recorded"), now="2016-12-30")) as url:
+        for name, value in (("BASE_URL", url), ("API_KEY", "any"), ("API_SECRET", "any"), ("QUOTA", "unlimited")):
+            monkeypatch.setenv(f"QUANTX_ALPACA_{name}", value)
+        ran = quantx(*asked, "--start", "2014-06-05", "--end", "2014-06-09", "--json")
+        again = quantx(*asked, "--start", "2014-06-05", "--end", "2014-06-09", "--json", "--again")
+    assert (ran.code, json.loads(ran.out)["rows_new"], json.loads(ran.out)["rows_rejected"]) == (0, 686 + 783 + 834, 0)
+    assert (json.loads(again.out)["rows_new"], json.loads(again.out)["rows_changed"]) == (0, 0)
+    recorded = lean(market_data, "AAPL", ["2014-06-05", "2014-06-06", "2014-06-09"])
+    stored = table.read((pl.col("month") == 201406) & (pl.col("date") < days[0])).sort("time")
+    assert stored.select("time", "open", "high", "low", "close").rows() == [b[:5] for b in recorded]
+    delta = table.refresh()
+    assert delta is not None
+    months = Counter(uri.split("/month=")[1][:6] for uri in delta.file_uris())
+    assert months == {"201406": 1, "202409": 2, "202410": 2}  # two sessions are not worth it
 
 
 @pytest.mark.parametrize(

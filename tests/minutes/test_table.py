@@ -352,3 +352,10 @@ def test_a_table_without_files_has_nothing_to_compact(table: LakeTable) -> None:
 def test_the_revisions_have_no_folder_per_month() -> None:
     assert BARS_1M.revisions.partitions == ("source",)
     assert isinstance(BARS_1M.revisions, Table)
+
+
+def test_one_symbol_of_a_compacted_month_is_read_from_its_file_alone(month: LakeTable) -> None:
+    month.compact(ctx(0), OCTOBER, OCTOBER, 1)
+    for path in files(month).filter((pl.col("min.symbol") > "C") | (pl.col("max.symbol") < "C"))["path"]:
+        Path(f"{month.url}/{path}").unlink()
+    assert month.read(pl.col("symbol").is_in(["C"])).height == 60
