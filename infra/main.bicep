@@ -238,6 +238,7 @@ var settings = [
   { name: 'QUANTX_LAKE_URL', value: 'az://${lake.outputs.containerName}' }
   { name: 'QUANTX_QUEUE_URL', value: 'az://${lake.outputs.queueName}' }
   { name: 'QUANTX_LOG_LEVEL', value: 'INFO' }
+  { name: 'DAILY_SCHEDULE', value: dailySchedule } // the sweeper must know when the timer should have fired
   { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: monitoring.outputs.insightsConnection }
 ]
 var stateSecrets = hasServer ? [] : [{ setting: 'QUANTX_STATE_URL', secret: 'quantx-state-url' }]
@@ -257,7 +258,6 @@ module functions 'modules/functions.bicep' = {
     settings: concat(
       settings,
       [
-        { name: 'DAILY_SCHEDULE', value: dailySchedule }
         { name: 'SWEEP_SCHEDULE', value: sweeps }
       ],
       hasServer ? [

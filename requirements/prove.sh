@@ -1,5 +1,5 @@
 #!/bin/sh
-# Put the big tools of `make prove` into environments of their own below .venv: checkov (200 MB), azure-cli (750 MB), both
+# Put the big tools of `make prove` into environments of their own below .venv: checkov (270 MB), azure-cli (730 MB), both
 # from exact versions with hashes, and actionlint. What can't be had is said, and the proofs that need it are skipped.
 set -eu
 cd "$(dirname "$0")/.."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -81,3 +83,33 @@ def test_a_wrong_flag_is_found(complaints: Complaints) -> None:
         ["postgres", "flexible-server", "begin", "--name", "s"],
     ]
     assert len(complaints([*wrong, ["group", "exists", "--name", "g"]])) == len(wrong)
+
+
+PAGES = (
+    "infra/README.md",
+    "infra/github.bicep",
+    "docs/how-to/deploy-to-azure.md",
+    "docs/how-to/first-deployment-checks.md",
+)
+
+
+def written_in(page: Path) -> list[list[str]]:
+    """Return the `az` command lines of a page: those between backticks, and the lines of its blocks and comments."""
+    source = page.read_text("utf-8").replace("\\\n", " ").replace("\\|", "|")
+    spans = re.findall(r"(?<!`)`(az [^`]+)`(?!`)", source)
+    lines = re.findall(r"^(?://\s+)?(az .+)$", source, re.MULTILINE)
+    commands = []
+    for text in (*spans, *lines):
+        words = shlex.split(re.sub(r"<[^>]*>", "placeholder", text.split(" > ")[0].split(" #")[0]))[1:]
+        whole = len(words) > 3 and any(word.startswith("--") for word in words)
+        if whole and not any("…" in word for word in words):
+            commands.append(words)
+    return commands
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_pages_tell_to_type_is_understood(page: str, complaints: Complaints, checkout: Checkout) -> None:
+    (checkout.folder / "key.txt").write_text("")
+    commands = written_in(Path(__file__).parents[2] / page)
+    assert commands
+    assert complaints(commands) == {}

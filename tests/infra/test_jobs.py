@@ -1,0 +1,81 @@
+"""What the templates hand to the program is what the program takes: commands, options, names of settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import AliasChoices
+
+from quantx.cli.app import app
+from quantx.settings import Settings
+
+from .bicep import Choice, Expression, read
+
+INFRA = Path(__file__).parents[2] / "infra"
+NOT_OURS = {  # read by Azure's libraries, by libpq, or by what is in infra/database
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AZURE_CLIENT_ID",
+    "DAILY_SCHEDULE",
+    "SWEEP_SCHEDULE",
+    "MANAGEMENT_URL",
+    "SERVER_ID",
+    "QUEUE_URL",
+    "PRINCIPALS",
+    "STATEMENT",
+    "PGHOST",
+    "PGUSER",
+    "PGDATABASE",
+    "PGSSLMODE",
+}
+
+
+def containers() -> Iterator[dict[str, Any]]:
+    for resource in read(INFRA / "modules/jobs.bicep").resources:
+        yield from resource.body["properties"]["template"]["containers"]
+
+
+def command_lines() -> Iterator[list[str]]:
+    for container in containers():
+        arguments = container["args"]
+        for one in (arguments.one, arguments.other) if isinstance(arguments, Choice) else (arguments,):
+            yield ["1800" if isinstance(word, Expression) and "Timeout" in word else str(word) for word in one]
+
+
+@pytest.mark.parametrize("words", [line for line in command_lines() if "--help" not in line], ids=" ".join)
+def test_a_job_says_what_the_command_understands(words: list[str]) -> None:
+    group = typer.main.get_command(app)
+    commands: dict[str, Any] = group.commands  # type: ignore[attr-defined]
+    if words[0] not in commands:
+        pytest.skip(f"no command {words[0]} yet")
+    commands[words[0]].make_context("quantx", words[1:], resilient_parsing=False)
+
+
+def test_the_jobs_are_these() -> None:
+    assert [words[0] for words in command_lines()] == ["work", "sweep", "backfill", "migrate", "migrate"]
+
+
+def test_a_backfill_that_is_started_without_arguments_fetches_nothing() -> None:
+    (backfill,) = [words for words in command_lines() if words[0] == "backfill"]
+    assert backfill == ["backfill", "--help"]
+
+
+def test_the_worker_knows_when_its_time_is_over() -> None:
+    (work,) = [c["args"] for c in containers() if c["name"] == "worker"]
+    assert work[:3] == ["work", "--until-empty", "--time-budget"]
+    assert work[3] == "string(replicaTimeout)"  # the worker itself stops claiming at 80 % of it
+
+
+def test_every_setting_is_one_that_the_program_reads() -> None:
+    known: set[str] = set(NOT_OURS)
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        known |= {str(c) for c in alias.choices} if isinstance(alias, AliasChoices) else {f"QUANTX_{name.upper()}"}
+    for path in INFRA.rglob("*.bicep"):
+        given = re.findall(r"\{ (?:name|setting): '([A-Z][A-Z0-9_]+)',", path.read_text("utf-8"))
+        assert set(given) <= known, path.name
