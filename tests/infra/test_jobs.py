@@ -51,8 +51,7 @@ def command_lines() -> Iterator[list[str]]:
 def test_a_job_says_what_the_command_understands(words: list[str]) -> None:
     group = typer.main.get_command(app)
     commands: dict[str, Any] = group.commands  # type: ignore[attr-defined]
-    if words[0] not in commands:
-        pytest.skip(f"no command {words[0]} yet")
+    assert words[0] in commands
     commands[words[0]].make_context("quantx", words[1:], resilient_parsing=False)
 
 
