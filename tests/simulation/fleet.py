@@ -218,7 +218,7 @@ class Fleet:
             try:
                 self._plan(platform, kind)
                 return
-            except (StateError, QueueError) as error:
+            except (StateError, QueueError, LakeError) as error:
                 self.scheduler.say(f"{kind} failed: {error}")
                 self.scheduler.sleep(self.rng.uniform(1, 5))
 

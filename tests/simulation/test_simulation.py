@@ -44,7 +44,7 @@ def test_the_rules_hold_after_a_thousand_histories() -> None:
         assert found == []
         for what, count in json.loads(output.splitlines()[-1]).items():
             happened[what] = happened.get(what, 0) + count
-    assert all(happened.get(what, 0) >= 50 for what in EXPECTED), f"a storm in which too little happens: {happened}"
+    assert all(happened.get(what, 0) >= 40 for what in EXPECTED), f"a storm in which too little happens: {happened}"
 
 
 EXPECTED = (

@@ -82,7 +82,8 @@ def _unanswered(
 
 def plan_daily(platform: Platform, scope: Scope, *, source: str, lookback: int, timeframe: str = "1d") -> Plan:
     """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen."""
-    symbols = trading_symbols(platform, resolve_symbols(platform, scope))
+    wanted = resolve_symbols(platform, scope)
+    symbols = Patience(platform.runtime, _PATIENCE).insist(lambda: trading_symbols(platform, wanted))
     _check_source(platform, source, timeframe)
     now = platform.clock.now()
     known = platform.state.series.progress(source, DATASET, timeframe, symbols)
