@@ -128,9 +128,9 @@ def resolve_symbols(platform: Platform, scope: Scope, *, since: date | None = No
         wanted = (
             f"universe {scope.universe!r}"
             if scope.universe
-            else f"phase {scope.phase!r}"
+            else f"enabled universe of phase {scope.phase!r}"
             if scope.phase
-            else "universe"
+            else "enabled universe"
         )
         known = ", ".join(row["name"] for row in platform.state.universes.listed()) or "none yet"
         raise ConfigError(f"no {wanted} with members (known: {known}); run `quantx refresh-universe` or give --symbols")
