@@ -69,7 +69,7 @@ def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alo
     platform = declare(TWO.replace("{", "{enabled: false, "))
     with pytest.raises(ConfigError, match="no universe of p is enabled; `--name` refreshes one of two"):
         refresh_universes(platform, phase="p", name=None)
-    with pytest.raises(ConfigError, match="no universe with members"):
+    with pytest.raises(ConfigError, match="no enabled universe with members"):
         resolve_symbols(platform, Scope())
 
 

@@ -6,10 +6,13 @@ import gzip
 import json
 from collections.abc import Callable
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quantx.errors import ConfigError, RefusedList
 from quantx.providers.yahoo import wire_symbol
@@ -348,3 +351,42 @@ def test_contradictions_are_told_and_todays_list_stays() -> None:
             "A (Aleph) left on 2015-01-05, and is a member after that day",
         ],
     )
+
+
+symbols = st.one_of(st.none(), st.sampled_from("ABCDE"))
+days = st.integers(0, 40).map(lambda n: date.fromordinal(D1.toordinal() + n))
+listed_changes = st.lists(
+    st.builds(lambda day, added, removed: Change(day, added, "", removed, ""), days, symbols, symbols), max_size=12
+)
+listed_members = st.dictionaries(st.sampled_from("ABCDE"), st.one_of(st.none(), days), min_size=1)
+
+
+@given(listed_members, listed_changes)
+def test_whatever_the_changes_say_todays_members_are_those_listed_and_no_interval_overlaps(
+    current: dict[str, date | None], changes: list[Change]
+) -> None:
+    members, _ = membership([Current(s, s, since) for s, since in current.items()], changes, as_it_is)
+    assert {symbol for symbol, _, _, _, last in members if last is None} == set(current)
+    for symbol in {m[0] for m in members}:
+        spans = sorted((first or date.min, last or date.max) for s, _, _, first, last in members if s == symbol)
+        assert all(first <= last for first, last in spans)
+        assert all(earlier[1] < later[0] for earlier, later in pairwise(spans))
+
+
+@given(st.sets(st.sampled_from("ABCDE"), min_size=1), st.lists(st.tuples(symbols, symbols), max_size=8))
+def test_a_history_that_is_told_whole_is_found_again(
+    start: set[str], moves: list[tuple[str | None, str | None]]
+) -> None:
+    members, by_day, changes = set(start), {D1: set(start)}, []
+    for n, (added, removed) in enumerate(moves, 1):
+        day = date.fromordinal(D1.toordinal() + n)
+        joins = added if added not in members else None
+        leaves = removed if removed in members and removed != joins else None
+        if joins or leaves:
+            changes.append(Change(day, joins, "", leaves, ""))
+        members = (members | ({joins} if joins else set())) - {leaves}
+        by_day[day] = set(members)
+    found, contradictions = membership([Current(s, s, None) for s in members], changes[::-1], as_it_is)
+    assert contradictions == []
+    for day, then in by_day.items():
+        assert {s for s, _, _, first, last in found if (first or date.min) <= day <= (last or date.max)} == then

@@ -120,10 +120,11 @@ def _refresh(case: _Case) -> Refreshed:
     try:
         listed = case.read()
     except RefusedList as error:
-        return _refuse(case, before, [str(error)], now)
+        return _refuse(case, before, [str(error)], now, "look at the source, or declare another one")
     against = doubts(case.spec, before, listed)
     if against and case.accept is None:
-        return _refuse(case, before, against, now)
+        command = f"quantx refresh-universe --name {case.spec.name} --accept --reason …"
+        return _refuse(case, before, against, now, f"look at the source, or take the list with {command}")
     if SOURCES[case.spec.type].tells_past_by_changes:
         listed = keep_vanished(before, listed, now.date())
     after = next_members(before, listed, now.date())
@@ -138,12 +139,10 @@ def _refresh(case: _Case) -> Refreshed:
     return _conclude(case, before, after, "accepted" if against else "taken", against, now)
 
 
-def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime) -> Refreshed:
+def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime, step: str) -> Refreshed:
     refreshed = _conclude(case, before, before, "refused", why, now)
-    message = (
-        f"the list of {case.spec.name} is refused, the last good one of {refreshed.members:,} members stays: {refreshed.why};"
-        f" look at the source, or take it with quantx refresh-universe --name {case.spec.name} --accept --reason …"
-    )
+    stays = f"the last good one of {refreshed.members:,} members stays" if before.height else "there is no other yet"
+    message = f"the list of {case.spec.name} is refused, {stays}: {refreshed.why}; {step}"
     facts = {"snapshot": case.snapshot, "phase": case.phase, "why": list(why)}
     case.platform.state.findings.note(
         [Finding(REFUSED, "error", case.spec.name, message, dataset="universe", facts=facts)]

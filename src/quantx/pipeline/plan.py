@@ -62,7 +62,8 @@ def plan_backfill(
 ) -> Plan:
     """Plan the sessions of `window` that were never answered (`again`: all of them).
 
-    Of a universe also those who have left it since the window's first day. Without a `source`, the vendors that the settings declare are asked, one in place of the other.
+    Of a universe also those who have left it since the window's first day. Without a `source`, the vendors that the
+    settings declare are asked, one in place of the other.
     """
     symbols = resolve_symbols(platform, scope, since=window.start)
     orders = orders_of(platform, symbols, timeframe, source)
@@ -173,9 +174,9 @@ def resolve_symbols(platform: Planner, scope: Scope, *, since: date | None = Non
         wanted = (
             f"universe {scope.universe!r}"
             if scope.universe
-            else f"phase {scope.phase!r}"
+            else f"enabled universe of phase {scope.phase!r}"
             if scope.phase
-            else "universe"
+            else "enabled universe"
         )
         known = ", ".join(row["name"] for row in platform.state.universes.listed()) or "none yet"
         raise ConfigError(f"no {wanted} with members (known: {known}); run `quantx refresh-universe` or give --symbols")

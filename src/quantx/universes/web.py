@@ -69,7 +69,7 @@ class Web:
             if address.startswith("https:") and reply.url.scheme != "https":
                 raise RefusedList(f"{shown} leads to the unencrypted {without_secrets(str(reply.url))}")
             if reply.status_code != httpx.codes.OK:
-                raise RefusedList(f"{shown} answers HTTP {reply.status_code}; look at it, or give another url")
+                raise RefusedList(f"{shown} answers HTTP {reply.status_code}")
             body = await _body(reply, shown)
             return Document(shown, body, reply.headers.get("content-type", ""))
 
