@@ -30,6 +30,7 @@ PRUNED = (
     "**/*.pyi",
     "**/*.pyx",
     "**/*.pxd",
+    "*.dist-info/direct_url.json",  # where on this machine our wheel lay
 )
 _OLDEST, _NEWEST = 5, 28  # manylinux_2_x: what runs on Azure's Debian
 _DATE = (1980, 1, 1, 0, 0, 0)

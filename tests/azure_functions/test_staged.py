@@ -78,7 +78,7 @@ def test_nothing_else_is_in_it(package: Path) -> None:
     with zipfile.ZipFile(package) as packed:
         names = [Path(name) for name in packed.namelist()]
     assert {name.parts[0] for name in names} == {".python_packages", "function_app.py", "host.json", "requirements.txt"}
-    assert {"local.settings.json", ".env", "__pycache__", "quantx.egg-link"}.isdisjoint(
+    assert {"local.settings.json", ".env", "__pycache__", "direct_url.json"}.isdisjoint(
         n for p in names for n in p.parts
     )
     assert Path(SITE, "pandas/tests") not in {parent for name in names for parent in name.parents}

@@ -191,6 +191,15 @@ def test_a_lost_message_is_sent_again_only_where_the_queue_has_none(installed: C
     assert here.planner.queue.depth().total == 2
 
 
+def test_a_market_without_universes_has_nothing_to_miss_any_more(installed: Callable[..., Installation]) -> None:
+    here = installed("us", "hk", now="2024-03-05T12:00:00")
+    check_deadlines(here.planner)
+    here.planner.state.universes.put(Universe("hk", "phase_1", "hk", "static", here.clock.at, []))
+    check_deadlines(here.planner)
+    assert set(here.findings()) == {"us"}
+    assert set(here.findings("resolved")) == {"hk"}
+
+
 def test_without_universes_there_is_nothing_to_miss(installed: Callable[..., Installation]) -> None:
     assert installed().sweeps() == Swept(0, 0, (), None)
 

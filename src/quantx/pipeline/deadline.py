@@ -57,8 +57,9 @@ def check_deadlines(planner: Planner) -> list[Missed]:
     fired_at = parse_schedule(planner.settings.daily_schedule).last_until(planner.clock.now() - late)
     missed = _missed(planner, waiting, fired_at, fired_at + late)
     planner.state.findings.note([each.finding() for each in missed])
-    in_time = {each.market for each in waiting} - {each.market for each in missed}
-    planner.state.findings.resolve(RULE, sorted(in_time), "a daily run was planned after the session")
+    noted = {row["subject"] for row in planner.state.findings.listed(99, status="open", rule=RULE)}
+    if over := noted - {each.market for each in missed}:
+        planner.state.findings.resolve(RULE, sorted(over), "every session that is due has a run")
     return missed
 
 
