@@ -54,6 +54,12 @@ _PREFIX = "quantx-tests-"
 _ALIVE = "alive"  # locked while its session lives
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what takes minutes and tools that few machines have, where it is not asked for: `make prove`."""
+    asked = any("prove" in Path(argument).parts for argument in config.args)
+    return True if collection_path.name == "prove" and not asked else None
+
+
 @pytest.fixture(scope="session")
 def market_data() -> Path:
     """The folder of recorded market data; tests that need it are skipped where it is absent."""
