@@ -42,7 +42,7 @@ def test_links_lead_to_files(page: Path) -> None:
 
 def test_figures_of_cost_are_printed_by_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / "cost.md").read_text("utf-8")
-    shown = re.findall(r"```console\n\$ quantx (cost [^\n]*)\n(.*?)```", text, re.DOTALL)
+    shown = re.findall(r"```console\n\$ quantx (cost [^\n]* --reference)\n(.*?)```", text, re.DOTALL)
     assert [shlex.split(line)[2] for line, _ in shown] == ["500", "5000"]
     for line, printed in shown:
         assert main([*shlex.split(line), "--prices", str(ROOT / "config" / "prices.yaml")]) == 0
