@@ -22,6 +22,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty working folder and an environment without a setting."""
     names = (
         "QUANTX_",
+        "APPLICATIONINSIGHTS_",
         "AZURE_",
         "IDENTITY_",
         "FETCHER_",
@@ -112,6 +113,14 @@ def test_the_connection_string_comes_by_its_usual_name(monkeypatch: pytest.Monke
     secret = load_settings().azure_storage_connection_string
     assert secret is not None
     assert secret.get_secret_value() == f"AccountName=a;AccountKey={CANARY}"
+
+
+def test_where_traces_go_comes_by_its_usual_name_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", f"InstrumentationKey={CANARY}")
+    settings = load_settings()
+    assert settings.applicationinsights_connection_string is not None
+    assert settings.applicationinsights_connection_string.get_secret_value() == f"InstrumentationKey={CANARY}"
+    assert CANARY not in repr(settings) + str(settings.redacted())
 
 
 def test_our_own_name_beats_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
