@@ -73,7 +73,7 @@ def built(base: str) -> Iterator[Image]:
     mounts = [f"--volume={path}:{path}:ro" for path in _OF_THE_MACHINE if Path(path).exists()]
     begun = time.monotonic()
     recipe = ("--file", str(ROOT / "container/Dockerfile"), "--build-arg", f"PYTHON_IMAGE={base}")
-    _run("buildah", "bud", "--isolation", "chroot", "--no-cache", *mounts, *recipe, "--tag", name, str(ROOT))
+    _run("buildah", "bud", "--isolation", "chroot", "--layers", *mounts, *recipe, "--tag", name, str(ROOT))
     seconds = time.monotonic() - begun
     try:
         config = _inspected(name)["OCIv1"]["config"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import socket
+import socketserver
 import threading
 import time
 import uuid
@@ -79,6 +81,37 @@ class Insights:
         return f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint={at};LiveEndpoint={at}"
 
 
+class Relay:
+    """A port of this machine that leads to a socket which only the owner of its folder may use."""
+
+    def __init__(self, path: str) -> None:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.socket(socket.AF_UNIX) as inside:
+                    inside.connect(path)
+                    back = threading.Thread(target=_pass_on, args=(inside, self.request), daemon=True)
+                    back.start()
+                    _pass_on(self.request, inside)
+                    back.join()
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while part := source.recv(1 << 16):
+            target.sendall(part)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
 @dataclass
 class Cloud:
     """What a container finds in Azure: storage without keys, PostgreSQL without passwords, a place for traces, a vendor."""
@@ -122,21 +155,23 @@ def clouds(server_folder: Callable[[], Path], tmp_path: Path) -> Iterator[Callab
             ending.callback(insights.server.shutdown)
             market = load_market(write_market(tmp_path))
             vendor = ending.enter_context(serving(Sandbox(market, now=LAST)))
+            folder = parse_qs(urlsplit(postgres.admin).query)["host"][0]
+            relay = Relay(f"{folder}/.s.PGSQL.5432")
+            ending.callback(relay.close)
             name = f"proof-{uuid.uuid4().hex[:12]}"
             postgres.new_database(name)
             settings = {
                 **secure.environment,
                 "QUANTX_LAKE_URL": f"az://{name}/lake",
                 "QUANTX_QUEUE_URL": f"{secure.azurite.queue_endpoint}/{name}",
-                "QUANTX_STATE_URL": postgres.url("owner", name),
+                "QUANTX_STATE_URL": f"postgresql://owner@{relay.address}/{name}",
                 "QUANTX_STATE_IDENTITY": "true",
                 "QUANTX_YFINANCE_BASE_URL": vendor,
                 "QUANTX_YFINANCE_QUOTA": quota,
             }
-            socket = Path(parse_qs(urlsplit(postgres.admin).query)["host"][0])
-            folders = [socket, Path(secure.environment["SSL_CERT_FILE"]).parent]
-            folders[1].chmod(0o755)
-            return Cloud(secure, postgres, insights, Fleet(settings, Vendor(vendor), tmp_path), folders)
+            certificates = Path(secure.environment["SSL_CERT_FILE"]).parent
+            certificates.chmod(0o755)
+            return Cloud(secure, postgres, insights, Fleet(settings, Vendor(vendor), tmp_path), [certificates])
 
         yield start
 
