@@ -455,7 +455,7 @@ class Killed(BaseException):
 
 
 def interrupted(location: LakeLocation, event: Callable[[], None]) -> LakeTable:
-    place = Interrupted(location.url, location.store, location.delta_options, [event])
+    place = Interrupted(location.url, location.store, location.options, happens=[event])
     return LakeTable(place, BARS_1D)
 
 
