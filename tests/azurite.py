@@ -12,6 +12,7 @@ import hmac
 import importlib.util
 import ipaddress
 import json
+import math
 import os
 import shutil
 import socket
@@ -177,7 +178,7 @@ class StandInIdentity:
         self.issued.append(resource)
         now = int(time.time())
         claims = {"aud": resource, "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/"}
-        ends = int(now + self.lifetime)
+        ends = now + math.ceil(self.lifetime) + 1  # whole seconds, and not less
         claims |= {"iat": now - 60, "nbf": now - 60, "exp": ends, "number": len(self.issued)}
         text = b".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
         signed = text + b"." + _base64url(hmac.digest(b"Azurite does not check it", text, hashlib.sha256))

@@ -7,15 +7,16 @@ CLI), remembers its tokens and asks for a new one five minutes before one ends. 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quantx.errors import QuantxError
 from quantx.settings import Settings
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
+    from azure.core.credentials import AccessToken, TokenCredential
 
 STORAGE = "https://storage.azure.com/.default"
 DATABASE = "https://ossrdbms-aad.database.windows.net/.default"
@@ -50,7 +51,7 @@ class Identity:
                 from azure.identity import DefaultAzureCredential
 
                 named = {"managed_identity_client_id": self._client_id} if self._client_id else {}
-                self._credential = DefaultAzureCredential(**named)
+                self._credential = _Steady(DefaultAzureCredential(**named))
             return self._credential
 
     def token(self, scope: str, failure: type[QuantxError]) -> Token:
@@ -66,3 +67,28 @@ class Identity:
                 " check AZURE_CLIENT_ID and that this machine has the identity, or sign in with the Azure CLI"
             ) from error
         return Token(given.token, datetime.fromtimestamp(given.expires_on, UTC))
+
+
+class _Steady:
+    """A credential whose failures are all Azure's: an endpoint that answers with no JSON makes the library raise ValueError."""
+
+    def __init__(self, inner: TokenCredential) -> None:
+        self._inner: Any = inner
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        given: AccessToken = self._ask(lambda: self._inner.get_token(*scopes, **options))
+        return given
+
+    def get_token_info(self, *scopes: str, options: Any = None) -> Any:
+        return self._ask(lambda: self._inner.get_token_info(*scopes, options=options))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        from azure.core.exceptions import ClientAuthenticationError
+
+        try:
+            return question()
+        except (ValueError, KeyError) as error:
+            raise ClientAuthenticationError(message=f"the identity's answer is none ({error})") from error

@@ -127,7 +127,7 @@ def test_what_was_opened_outlives_its_token(way: str, request: pytest.FixtureReq
         old = location.delta_options
         queue = open_queue(load_settings(queue_url=f"{secure.azurite.queue_endpoint}/{a_name()}"), NOT_USED)
         queue.send(["before"])
-        time.sleep(4.5)
+        time.sleep(5)
         with pytest.raises(Exception, match=r"AuthenticationFailed|Lifetime validation"):
             pl.scan_delta(table.url, storage_options=old).collect()  # the token has ended indeed
         assert bystander.read().height == 1
@@ -326,3 +326,27 @@ def test_who_gets_no_token_is_told_so(
     with pytest.raises(LakeError, match=message) as refusal:
         open_location("az://box", settings)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("way", ["with_identity", "as_in_azure"])
+def test_an_identity_that_is_away_for_a_while_is_an_outage_of_the_lake(
+    way: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: Settings = request.getfixturevalue(way)
+    secure: SecureAzurite = request.getfixturevalue("azurite_https" if way == "with_identity" else "azurite_like_azure")
+    secure.identity.lifetime = 2.0
+    try:
+        location = open_location(f"az://{a_name()}", settings)
+        table = LakeTable(location, BARS_1D)
+        table.commit(CommitContext(1), bar(2))
+        with pytest.MonkeyPatch.context() as away:
+            away.setenv("IDENTITY_HEADER", "another")  # it refuses from now on
+            time.sleep(4)
+            for call in (lambda: location.get("a"), lambda: location.put_new("a", b"1"), table.version, table.read):
+                with pytest.raises(LakeError, match=r"token|identity|credential") as outage:
+                    call()  # type: ignore[operator]
+                assert not isinstance(outage.value, DamagedObject)
+        location.put_new("a", b"1")
+        assert table.read().height == 1
+    finally:
+        secure.identity.lifetime = 3600.0

@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 STAND_IN = "localhost/quantx-stand-in-of-python-slim:bookworm"
 _NEEDED = ("buildah", "debootstrap", "unshare", "chroot")
-_MIRROR = [url for url in [os.environ.get("QUANTX_DEBIAN_MIRROR")] if url]  # without it, debootstrap's own
+_MIRROR = os.environ.get("QUANTX_DEBIAN_MIRROR", "").split()  # without it: debootstrap's own
 # How this machine reaches its package registry; the image itself is not to know.
 _OF_THE_MACHINE = ("/etc/ssl/certs", "/etc/pip.conf")
 
@@ -122,10 +122,26 @@ class Container:
         self._log.seek(0)
         return self._log.read().decode()
 
+    @property
+    def command(self) -> str:
+        """Return what process 1 is at the moment; nothing where there is none."""
+        try:
+            return Path(f"/proc/{self._first()}/cmdline").read_text().replace("\0", " ").strip()
+        except (OSError, IndexError):
+            return ""
+
+    @property
+    def number_inside(self) -> int:
+        """Return the number that the process has for itself."""
+        status = Path(f"/proc/{self._first()}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1])
+
     def terminate(self) -> None:
         """Send SIGTERM to process 1, as `docker stop` does."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        os.kill(int(children[0]), signal.SIGTERM)
+        os.kill(self._first(), signal.SIGTERM)
+
+    def _first(self) -> int:
+        return int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()[0])
 
     def is_running(self) -> bool:
         return self._process.poll() is None

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -219,6 +218,7 @@ def test_in_the_middle_of_its_work_sigterm_ends_it_well(image: Image, clouds: Ca
     with running(image, work, {**cloud.environment, "QUANTX_CHUNK_SIZE": "4"}, cloud.folders) as worker:
         wait_until(lambda: cloud.states()["landed"] + cloud.states()["done"] > 0 or not worker.is_running())
         assert worker.is_running(), worker.said[-6000:]
+        assert (worker.command.split()[0], worker.number_inside) == ("python", 1)
         begun = time.monotonic()
         worker.terminate()
         assert worker.wait(30) == 0, worker.said[-6000:]
@@ -236,20 +236,12 @@ def test_in_the_middle_of_its_work_sigterm_ends_it_well(image: Image, clouds: Ca
 def test_while_it_starts_sigterm_ends_it_well(image: Image, seconds: float) -> None:
     nowhere = {"QUANTX_STATE_URL": "postgresql://nobody@127.0.0.1:1/none", "QUANTX_LAKE_URL": "/app/data/lake"}
     with running(image, ["work"], nowhere) as worker:
-        wait_until(lambda: "python" in _command_of(worker) or not worker.is_running())
+        wait_until(lambda: worker.command.startswith("python ") or not worker.is_running())
         time.sleep(seconds)
         begun = time.monotonic()
         _insist(worker.terminate, worker.is_running)
         assert worker.wait(20) == 0, worker.said[-3000:]
         print(f"\nended {time.monotonic() - begun:.1f} s after SIGTERM")
-
-
-def _command_of(worker: Any) -> str:
-    try:
-        pid = Path(f"/proc/{worker._process.pid}/task/{worker._process.pid}/children").read_text().split()[0]
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except (OSError, IndexError):
-        return ""
 
 
 def _insist(terminate: Callable[[], None], is_running: Callable[[], bool]) -> None:
