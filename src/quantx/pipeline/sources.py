@@ -9,6 +9,7 @@ from quantx.core.model import Finding
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
 from quantx.pipeline.planner import Planner
+from quantx.settings import TIMEFRAMES
 from quantx.state.protocol import SeriesProgress
 
 _AT_REST = timedelta(days=30)  # without a bar
@@ -20,6 +21,8 @@ Known = Mapping[str, Mapping[str, SeriesProgress]]  # by vendor and symbol
 
 def orders_of(platform: Planner, symbols: Sequence[str], timeframe: str, source: str | None) -> Orders:
     """Return each symbol's vendors: the one that was asked for, or those that the settings declare for its market."""
+    if timeframe not in TIMEFRAMES:
+        raise ConfigError(f"there is no timeframe {timeframe!r}; there is {', '.join(TIMEFRAMES)}")
     by_market: dict[str, tuple[str, ...]] = {}
     for symbol in symbols:
         market = venue_of(symbol).market
