@@ -255,7 +255,7 @@ def test_a_month_that_somebody_else_corrects_meanwhile_stays_as_it_is(month: Lak
             if self.rival:
                 self.rival.pop().commit(ctx(7), BARS_1M.empty(), minutes("A", [1], count=1, close=1.0))
 
-    busy = Busy(location.url, location.store, location.delta_options, [LakeTable(location, SMALL)])
+    busy = Busy(location.url, location.store, location.options, rival=[LakeTable(location, SMALL)])
     with pytest.raises(LakeError, match="somebody else"):
         LakeTable(busy, SMALL).compact(ctx(0), OCTOBER, OCTOBER, 1)
     assert month.read().height == 540
