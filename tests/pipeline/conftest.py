@@ -203,7 +203,14 @@ def another_desk(tmp_path: Path) -> Callable[..., Desk]:
 
 def open_desk(database: Database, folder: Path) -> Desk:
     sources = {"1d": {"any": ("tape",)}}
-    settings = load_settings(lease_seconds=1.2, max_attempts=2, max_workers=2, lake_url=str(folder), sources=sources)
+    settings = load_settings(
+        lease_seconds=1.2,
+        max_attempts=2,
+        max_workers=2,
+        lake_url=str(folder),
+        sources=sources,
+        universe_path=folder.parent / "universes.yaml",  # none: what the state knows is enabled
+    )
     clock = StoppedClock()
     tape = Tape(clock)
     for symbol in ("AAA", "BBB", "CCC", "DDD"):

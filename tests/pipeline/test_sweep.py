@@ -17,6 +17,7 @@ from quantx.pipeline.deadline import RULE, check_deadlines
 from quantx.pipeline.plan import Scope, plan_daily
 from quantx.pipeline.planner import Planner
 from quantx.pipeline.sweep import Swept, sweep
+from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState
@@ -33,11 +34,13 @@ class SetClock:
         return self.at
 
 
+SOURCES = {"1d": {"any": ("tape",)}}
+
+
 class Vendor:
     """Declares what it can do; nobody asks it."""
 
-    class capabilities:  # noqa: N801 — as the protocol has it
-        timeframes = ("1d",)
+    capabilities = Capabilities("tape", ("1d",), ("us", "hk", "jp", "eu"), 1, "as_traded", needs_key=False, quota="1/s")
 
 
 @dataclass
@@ -74,7 +77,9 @@ def installed() -> Callable[..., Installation]:
             members = [(symbol, market, None, None, None) for symbol in DECLARED[market]]
             state.universes.put(Universe(market, "phase_1", market, "static", clock.at, members))
         planner = Planner(
-            settings=load_settings(lake_url="memory://", **settings),
+            settings=load_settings(
+                lake_url="memory://", universe_path="there-is-none.yaml", sources=SOURCES, **settings
+            ),
             clock=clock,
             location=open_location("memory://"),
             state=state,
