@@ -22,7 +22,7 @@ from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.reader.lake import Lake
 from quantx.state.protocol import Plan
 
-from .conftest import Desk, Tape
+from .conftest import Desk, StateWith, Tape
 
 SYMBOLS = tuple("ABCDEFGH")
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 12))
@@ -317,3 +317,32 @@ def test_events_count_from_the_vendor_whose_bar_is_shown(desk: Desk, wide: Wide)
     assert desk.rows("actions").height == 2
     shown = Lake(platform.location, ("tape", "wide")).actions("AAA")
     assert shown.select("ex_date", "source").rows() == [(date(2024, 1, 9), "tape")]
+
+
+class OneByOne:
+    """Rounds of one reply each, as where a round is full."""
+
+    def __init__(self, rounds: Any) -> None:
+        self._rounds = rounds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rounds, name)
+
+    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
+        number: int = self._rounds.start(above, most_bytes, 1)
+        return number
+
+
+def test_a_page_is_about_several_symbols_also_where_one_of_them_is_in_the_round(desk: Desk, wide: Wide) -> None:
+    """The others are in another round, or another worker has their tasks now: their rows are not this symbol's."""
+    wide.rows = 1000
+    wide.pays["B"] = [(date(2024, 1, 9), "split", 2.0, None)]
+    for i, symbol in enumerate("ABC"):  # each at another price
+        wide.shows[symbol] = {d: tuple((v or 0.0) + 1000.0 * i for v in bar) for d, bar in wide.shows[symbol].items()}
+    platform = platform_of(desk, wide)
+    platform = replace(platform, state=StateWith(platform.state, {"rounds": OneByOne(platform.state.rounds)}))
+    Worker(platform).run(task_ids=backfill(platform, "A", "B", "C").task_ids)
+    found = desk.rows().select("symbol", "date", "close").rows()
+    assert found == [(s, d, wide.shows[s][d][3]) for s in "ABC" for d in sorted(wide.shows[s]) if d <= WEEK.end]
+    assert desk.rows("actions")["symbol"].to_list() == ["B"]
+    assert desk.rows("quarantine").is_empty()

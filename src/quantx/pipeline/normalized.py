@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -141,13 +140,12 @@ class _Reply:
 
     item: Landed
     pages: Sequence[VendorFrames]
-    shared: bool  # with replies about other symbols
+    shared: bool  # a page is about other symbols, too, whoever has their tasks and whichever round their replies are in
 
 
 def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], list[tuple[Landed, str]]]:
     """Return the good replies as frames, and the other replies with why they can't be read."""
     frames: dict[int, VendorFrames | str] = {}
-    users = Counter(id(page) for item in landed for page in item.pages)
     replies: list[_Reply] = []
     broken: list[tuple[Landed, str]] = []
     for item in landed:
@@ -165,7 +163,7 @@ def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], l
         if wrong is not None:
             broken.append((item, wrong))
         else:
-            shared = any(users[id(page)] > 1 for page in item.pages)
+            shared = any(page.symbol != item.symbol for page in item.pages)
             replies.append(_Reply(item, [f for f in read if isinstance(f, VendorFrames)], shared))
     return replies, broken
 
