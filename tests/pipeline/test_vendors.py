@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,13 @@ import pytest
 
 from quantx.core.model import Payload, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
+from quantx.pipeline.curate import curate_landed
 from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, plan_retry
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.runtime import Threads
 from quantx.pipeline.work import Worker
+from quantx.providers.alpaca import Alpaca
+from quantx.providers.http import Reply
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.reader.lake import Lake
 from quantx.state.protocol import Plan
@@ -346,3 +350,40 @@ def test_a_page_is_about_several_symbols_also_where_one_of_them_is_in_the_round(
     assert found == [(s, d, wide.shows[s][d][3]) for s in "ABC" for d in sorted(wide.shows[s]) if d <= WEEK.end]
     assert desk.rows("actions")["symbol"].to_list() == ["B"]
     assert desk.rows("quarantine").is_empty()
+
+
+class AlpacasMarket:
+    """Alpaca's way to its market data, with five sessions of AAPL and a dividend."""
+
+    def prepare(self) -> None:
+        """Nothing has to be loaded."""
+
+    def bars(self, *asked: Any) -> Reply:
+        bar = {"o": 100.0, "h": 101.0, "l": 99.0, "c": 100.0, "v": 1000, "n": 1, "vw": 100.0}
+        rows = [{**bar, "t": f"2024-01-{day:02}T05:00:00Z"} for day in (8, 9, 10, 11, 12)]
+        return self._reply({"bars": {"AAPL": rows}, "next_page_token": None})
+
+    def actions(self, *asked: Any) -> Reply:
+        paid = {"id": "1", "symbol": "AAPL", "rate": 1.0, "ex_date": "2024-01-10", "process_date": "2024-01-20"}
+        return self._reply({"corporate_actions": {"cash_dividends": [paid]}, "next_page_token": None})
+
+    def _reply(self, said: dict[str, Any]) -> Reply:
+        return Reply("https://data.alpaca.markets/v2", 200, "application/json", json.dumps(said).encode(), None)
+
+
+class NoRole(StateWith):
+    """The state of a worker that never gets the curator's role."""
+
+    @contextlib.contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        yield None
+
+
+def test_who_misses_a_vendors_key_curates_its_dividends_all_the_same(desk: Desk) -> None:
+    fetches = platform_of(desk, Alpaca(AlpacasMarket, desk.clock), orders=("alpaca",))  # type: ignore[arg-type]
+    fetches = replace(fetches, state=NoRole(fetches.state, {}))
+    plan = backfill(fetches, "AAPL", window=Window(date(2024, 1, 8), date(2024, 1, 12)))
+    Worker(fetches).run(task_ids=plan.task_ids, time_budget=2)
+    assert desk.platform.state.tasks.count(plan.task_ids) == {"landed": 2}
+    curate_landed(platform_of(desk, desk.tape), everything=True)
+    assert desk.rows("actions").select("value", "reference_close").rows() == [(1.0, 100.0)]

@@ -27,7 +27,6 @@ from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.references import with_references
 from quantx.pipeline.settle import EVENTS_MISSING
-from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 from quantx.tracing import shared_span
 
@@ -147,8 +146,7 @@ def _normalize(platform: Platform, read: Sequence[Landed]) -> list[tuple[list[La
         alike[item.source, item.dataset, item.timeframe].append(item)
     parts = []
     for (source, _, _), items in alike.items():
-        provider = platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
-        parts.append((items, platform.normalize(source, items, provider)))
+        parts.append((items, platform.normalize(source, items, platform.reader_of(source))))
     return parts
 
 
