@@ -233,7 +233,7 @@ def test_the_first_vendor_takes_over_again_and_says_so(desk: Desk, wide: Wide) -
     wide.shows["AAA"][date(2024, 1, 11)] = (1.0, 1.0, 1.0, 1.0, 7.0)
     plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
     Worker(platform).run(task_ids=plan.task_ids)
-    lake = Lake(platform.location, ("tape", "wide"))
+    lake = Lake(platform.location, platform.settings.sources_of)
     stood_in = lake.bars("AAA", start="2024-01-09")
     assert stood_in["source"].to_list() == ["tape", "wide", "wide", "wide"]
     desk.clock.goes_to(date(2024, 1, 16))
@@ -319,7 +319,7 @@ def test_events_count_from_the_vendor_whose_bar_is_shown(desk: Desk, wide: Wide)
     for source in ("tape", "wide"):
         Worker(platform).run(task_ids=plan_backfill(platform, Scope(("AAA",)), WEEK, source=source).task_ids)
     assert desk.rows("actions").height == 2
-    shown = Lake(platform.location, ("tape", "wide")).actions("AAA")
+    shown = Lake(platform.location, platform.settings.sources_of).actions("AAA")
     assert shown.select("ex_date", "source").rows() == [(date(2024, 1, 9), "tape")]
 
 
