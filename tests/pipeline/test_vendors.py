@@ -203,9 +203,36 @@ def test_another_vendor_stands_in_for_what_the_first_can_not_serve(
     sources = desk.rows().group_by("symbol").agg(pl.col("source").unique()).sort("symbol").rows()
     assert sources == [("AAA", ["wide"]), ("BBB", ["tape"])]
     totals = platform.state.runs.totals(plan.run_id)
-    assert (totals.tasks, totals.success, totals.failed, totals.passed_on) == (2, 2, 0, 1)
+    assert (totals.tasks, totals.success, totals.failed, totals.passed_on) == (3, 3, 0, 1)  # wide's events are apart
     assert platform.state.runs.failures(plan.run_id) == []
     assert platform.state.tasks.dead() == 0
+
+
+def test_who_stands_in_is_asked_for_its_events_too(desk: Desk, wide: Wide) -> None:
+    """The first vendor's come with its bars: without the other's, its prices would be adjusted for nothing."""
+    desk.tape.answers["AAA"] = [UnknownSymbol("never heard of it")]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    wide.pays["AAA"] = [(date(2024, 1, 9), "split", 2.0, None)]
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
+    plan = backfill(platform, "AAA")
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 2}  # who waits for the plan has waited for them
+    lake = Lake(platform.location, platform.settings.sources_of)
+    first = lake.bars("AAA", end="2024-01-02", adjust="split")
+    assert first["close"].to_list() == [wide.shows["AAA"][date(2024, 1, 2)][3] / 2]  # type: ignore[operator]
+    (asked,) = desk.sql("select window_start, window_end from tasks where dataset = 'actions'")
+    assert (asked["window_start"] < WEEK.start, asked["window_end"]) == (True, WEEK.end)
+
+
+def test_events_that_the_one_who_stands_in_does_not_give_are_a_failure(desk: Desk, wide: Wide) -> None:
+    desk.tape.answers["AAA"] = [UnknownSymbol("never heard of it")]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    wide.without_events = True
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
+    plan = backfill(platform, "AAA")
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 1, "failed": 1}
+    assert [f["subject"] for f in platform.state.findings.listed(10, rule="events_missing")] == ["AAA"]
 
 
 def test_a_vendor_that_is_closed_for_long_is_not_waited_for(desk: Desk, wide: Wide) -> None:
