@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
@@ -16,6 +17,7 @@ import pytest
 from quantx.core.model import Payload, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.pipeline.curate import curate_landed
+from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, plan_retry
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.runtime import Threads
@@ -348,6 +350,50 @@ def test_events_count_from_the_vendor_whose_bar_is_shown(desk: Desk, wide: Wide)
     assert desk.rows("actions").height == 2
     shown = Lake(platform.location, platform.settings.sources_of).actions("AAA")
     assert shown.select("ex_date", "source").rows() == [(date(2024, 1, 9), "tape")]
+
+
+@dataclass
+class Adjusted(Tape):
+    """A vendor of bars that are adjusted for all dividends, and does not say for which."""
+
+    capabilities: ClassVar = Capabilities(
+        "adjusted", ("1d",), ("us",), 1, "fully_adjusted", needs_key=False, quota="10/s"
+    )
+
+
+def test_what_can_not_be_turned_back_to_traded_prices_is_kept_apart(desk: Desk) -> None:
+    vendor = Adjusted(desk.clock)
+    vendor.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    vendor.shows["AAA"][date(2024, 1, 3)] = (1.5, 1.5, 1.5, 1.5, 1000.25)  # a volume that was multiplied
+    vendor.answers["BBB"] = [b"{", b"{"]
+    platform = platform_of(desk, vendor, orders=("adjusted",))
+    plan = backfill(platform, "AAA", "BBB")
+    Worker(platform).run(task_ids=plan.task_ids)
+    apart = desk.rows("bars_1d_adjusted")
+    assert (apart.height, apart["volume"].to_list()[:2]) == (SESSIONS, [1000.0, 1000.25])
+    assert desk.rows().is_empty()
+    assert Lake(platform.location).bars("AAA").is_empty()
+    assert desk.sql("select count(*) as bars from hot_bars") == [{"bars": 0}]
+    (rejected,) = desk.rows("quarantine").iter_rows(named=True)
+    assert (rejected["symbol"], rejected["dataset"]) == ("BBB", "bars_1d_adjusted")
+    assert platform.state.runs.totals(plan.run_id).rows == {"new": SESSIONS, "changed": 0, "same": 0, "rejected": 1}
+    desk.clock.goes_to(date(2024, 1, 16))
+    vendor.shows["AAA"] = {d: tuple((v or 0.0) * 0.99 for v in bar) for d, bar in vendor.shows["AAA"].items()}
+    Worker(platform).run(task_ids=plan_daily(platform, Scope(("AAA",)), lookback=5).task_ids)
+    assert desk.rows("bars_1d_adjusted_revisions").height == 5  # a dividend has moved the basis
+    (known,) = manifest_of(platform)["series"]
+    assert (known["symbol"], known["rows"], known["revised"]) == ("AAA", SESSIONS + 1, 5)
+
+
+def test_a_lost_reply_is_quarantined_with_the_table_that_it_was_meant_for(desk: Desk, wide: Wide) -> None:
+    platform = platform_of(desk, wide)
+    plan = backfill(platform, "A")
+    fetches = replace(platform, state=NoRole(platform.state, {}))
+    Worker(fetches).run(task_ids=plan.task_ids, time_budget=2)
+    for raw in Path(platform.location.url.removeprefix("file://")).rglob("raw/**/*.parquet"):
+        raw.unlink()
+    curate_landed(platform, everything=True)
+    assert desk.rows("quarantine")["dataset"].sort().to_list() == ["actions", "bars_1d"]
 
 
 class OneByOne:
