@@ -177,16 +177,47 @@ def test_what_was_believed_then_is_what_is_read(lake: Lake) -> None:
 
 
 def test_a_session_is_of_one_source(lake: Lake) -> None:
-    bars = lake.bars("BBB", timeframe="1m")
+    yahoo_first = Lake(open_location(lake.url), lambda timeframe, market: ("yahoo", "alpaca"))
+    bars = yahoo_first.bars("BBB", timeframe="1m")
     assert bars.select("source", "close").rows() == [("yahoo", 1.0), ("alpaca", 3.0)]
     assert lake.bars("BBB", timeframe="1m", source="alpaca")["close"].to_list() == [2.0, 2.5, 3.0]
+
+
+def test_minutes_have_an_order_of_vendors_of_their_own(lake: Lake) -> None:
+    """By default daily bars are Yahoo's, and minutes Alpaca's."""
+    assert lake.bars("BBB", timeframe="1m")["close"].to_list() == [2.0, 2.5, 3.0]
+
+
+@pytest.mark.parametrize("source", [None, "alpaca"])
+def test_minutes_are_adjusted_with_the_events_of_daily_bars(tmp_path: Path, source: str | None) -> None:
+    """Whoever has daily bars of one vendor and minutes of another has the splits of the first."""
+    tables = open_tables(open_location(str(tmp_path)), TABLES)
+    minutes = pl.concat([made_up("BBB", 1, [20.0], "alpaca"), made_up("BBB", 2, [10.0], "alpaca")])
+    tables["bars_1m"].commit(CommitContext(1), minutes)
+    split = ("yahoo", "BBB", date(2024, 10, 2), "split", 2.0, None, "USD", "01S", INSTANT_OF)
+    tables["actions"].commit(CommitContext(1), pl.DataFrame([split], schema=dict(ACTIONS.schema), orient="row"))
+    bars = open_lake(str(tmp_path)).bars("BBB", timeframe="1m", source=source, adjust="split")
+    assert bars.select("close", "volume").rows() == [(10.0, 20), (10.0, 10)]
+
+
+def test_of_two_vendors_events_those_of_the_minutes_vendor_count(tmp_path: Path) -> None:
+    tables = open_tables(open_location(str(tmp_path)), TABLES)
+    tables["bars_1m"].commit(CommitContext(1), made_up("BBB", 1, [20.0], "alpaca"))
+    splits = [
+        (source, "BBB", date(2024, 10, 2), "split", ratio, None, "USD", "01S", INSTANT_OF)
+        for source, ratio in (("yahoo", 4.0), ("alpaca", 2.0))
+    ]
+    tables["actions"].commit(CommitContext(1), pl.DataFrame(splits, schema=dict(ACTIONS.schema), orient="row"))
+    lake = open_lake(str(tmp_path))
+    assert lake.bars("BBB", timeframe="1m", source="alpaca", adjust="split")["close"].to_list() == [10.0]
+    assert lake.actions("BBB")["source"].to_list() == ["yahoo"]
 
 
 def test_a_panel_of_minutes_has_a_row_per_minute(lake: Lake) -> None:
     panel = lake.panel(symbols=["AAA", "BBB"], timeframe="1m")
     assert panel.rows() == [
-        (at("2024-10-01T09:30"), 11.0, 1.0),
-        (at("2024-10-01T09:31"), 12.0, None),
+        (at("2024-10-01T09:30"), 11.0, 2.0),
+        (at("2024-10-01T09:31"), 12.0, 2.5),
         (at("2024-10-02T09:30"), 13.0, 3.0),
     ]
 

@@ -285,7 +285,14 @@ def test_a_task_for_a_vendor_that_the_worker_does_not_have_is_given_up_with_a_re
     assert (done.landed, done.failed, done.requests) == (1, 1, 1)
     task = desk.task("BBB")
     assert (task["state"], task["lapses"]) == ("failed", 0)
-    assert "no source 'elsewhere'; it has tape" in task["last_error"]
+    assert "no source 'elsewhere'; there is tape" in task["last_error"]
+
+
+def test_a_worker_that_misses_a_vendors_key_says_which_setting_to_set(desk: Any) -> None:
+    desk.backfill("AAA")
+    desk.sql("update tasks set source = 'alpaca'")
+    desk.work()
+    assert "set QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET" in desk.task("AAA")["last_error"]
 
 
 # ---------------------------------------------------------------------------------------------------------------- reports

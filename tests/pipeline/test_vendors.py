@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
@@ -14,15 +16,19 @@ import pytest
 
 from quantx.core.model import Payload, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
+from quantx.pipeline.curate import curate_landed
+from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, plan_retry
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.runtime import Threads
 from quantx.pipeline.work import Worker
+from quantx.providers.alpaca import Alpaca
+from quantx.providers.http import Reply
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.reader.lake import Lake
 from quantx.state.protocol import Plan
 
-from .conftest import Desk, Tape
+from .conftest import Desk, StateWith, Tape
 
 SYMBOLS = tuple("ABCDEFGH")
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 12))
@@ -199,9 +205,36 @@ def test_another_vendor_stands_in_for_what_the_first_can_not_serve(
     sources = desk.rows().group_by("symbol").agg(pl.col("source").unique()).sort("symbol").rows()
     assert sources == [("AAA", ["wide"]), ("BBB", ["tape"])]
     totals = platform.state.runs.totals(plan.run_id)
-    assert (totals.tasks, totals.success, totals.failed, totals.passed_on) == (2, 2, 0, 1)
+    assert (totals.tasks, totals.success, totals.failed, totals.passed_on) == (3, 3, 0, 1)  # wide's events are apart
     assert platform.state.runs.failures(plan.run_id) == []
     assert platform.state.tasks.dead() == 0
+
+
+def test_who_stands_in_is_asked_for_its_events_too(desk: Desk, wide: Wide) -> None:
+    """The first vendor's come with its bars: without the other's, its prices would be adjusted for nothing."""
+    desk.tape.answers["AAA"] = [UnknownSymbol("never heard of it")]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    wide.pays["AAA"] = [(date(2024, 1, 9), "split", 2.0, None)]
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
+    plan = backfill(platform, "AAA")
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 2}  # who waits for the plan has waited for them
+    lake = Lake(platform.location, platform.settings.sources_of)
+    first = lake.bars("AAA", end="2024-01-02", adjust="split")
+    assert first["close"].to_list() == [wide.shows["AAA"][date(2024, 1, 2)][3] / 2]  # type: ignore[operator]
+    (asked,) = desk.sql("select window_start, window_end from tasks where dataset = 'actions'")
+    assert (asked["window_start"] < WEEK.start, asked["window_end"]) == (True, WEEK.end)
+
+
+def test_events_that_the_one_who_stands_in_does_not_give_are_a_failure(desk: Desk, wide: Wide) -> None:
+    desk.tape.answers["AAA"] = [UnknownSymbol("never heard of it")]
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    wide.without_events = True
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
+    plan = backfill(platform, "AAA")
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 1, "failed": 1}
+    assert [f["subject"] for f in platform.state.findings.listed(10, rule="events_missing")] == ["AAA"]
 
 
 def test_a_vendor_that_is_closed_for_long_is_not_waited_for(desk: Desk, wide: Wide) -> None:
@@ -229,7 +262,7 @@ def test_the_first_vendor_takes_over_again_and_says_so(desk: Desk, wide: Wide) -
     wide.shows["AAA"][date(2024, 1, 11)] = (1.0, 1.0, 1.0, 1.0, 7.0)
     plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
     Worker(platform).run(task_ids=plan.task_ids)
-    lake = Lake(platform.location, ("tape", "wide"))
+    lake = Lake(platform.location, platform.settings.sources_of)
     stood_in = lake.bars("AAA", start="2024-01-09")
     assert stood_in["source"].to_list() == ["tape", "wide", "wide", "wide"]
     desk.clock.goes_to(date(2024, 1, 16))
@@ -315,5 +348,115 @@ def test_events_count_from_the_vendor_whose_bar_is_shown(desk: Desk, wide: Wide)
     for source in ("tape", "wide"):
         Worker(platform).run(task_ids=plan_backfill(platform, Scope(("AAA",)), WEEK, source=source).task_ids)
     assert desk.rows("actions").height == 2
-    shown = Lake(platform.location, ("tape", "wide")).actions("AAA")
+    shown = Lake(platform.location, platform.settings.sources_of).actions("AAA")
     assert shown.select("ex_date", "source").rows() == [(date(2024, 1, 9), "tape")]
+
+
+@dataclass
+class Adjusted(Tape):
+    """A vendor of bars that are adjusted for all dividends, and does not say for which."""
+
+    capabilities: ClassVar = Capabilities(
+        "adjusted", ("1d",), ("us",), 1, "fully_adjusted", needs_key=False, quota="10/s"
+    )
+
+
+def test_what_can_not_be_turned_back_to_traded_prices_is_kept_apart(desk: Desk) -> None:
+    vendor = Adjusted(desk.clock)
+    vendor.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    vendor.shows["AAA"][date(2024, 1, 3)] = (1.5, 1.5, 1.5, 1.5, 1000.25)  # a volume that was multiplied
+    vendor.answers["BBB"] = [b"{", b"{"]
+    platform = platform_of(desk, vendor, orders=("adjusted",))
+    plan = backfill(platform, "AAA", "BBB")
+    Worker(platform).run(task_ids=plan.task_ids)
+    apart = desk.rows("bars_1d_adjusted")
+    assert (apart.height, apart["volume"].to_list()[:2]) == (SESSIONS, [1000.0, 1000.25])
+    assert desk.rows().is_empty()
+    assert Lake(platform.location).bars("AAA").is_empty()
+    assert desk.sql("select count(*) as bars from hot_bars") == [{"bars": 0}]
+    (rejected,) = desk.rows("quarantine").iter_rows(named=True)
+    assert (rejected["symbol"], rejected["dataset"]) == ("BBB", "bars_1d_adjusted")
+    assert platform.state.runs.totals(plan.run_id).rows == {"new": SESSIONS, "changed": 0, "same": 0, "rejected": 1}
+    desk.clock.goes_to(date(2024, 1, 16))
+    vendor.shows["AAA"] = {d: tuple((v or 0.0) * 0.99 for v in bar) for d, bar in vendor.shows["AAA"].items()}
+    Worker(platform).run(task_ids=plan_daily(platform, Scope(("AAA",)), lookback=5).task_ids)
+    assert desk.rows("bars_1d_adjusted_revisions").height == 5  # a dividend has moved the basis
+    (known,) = manifest_of(platform)["series"]
+    assert (known["symbol"], known["rows"], known["revised"]) == ("AAA", SESSIONS + 1, 5)
+
+
+def test_a_lost_reply_is_quarantined_with_the_table_that_it_was_meant_for(desk: Desk, wide: Wide) -> None:
+    platform = platform_of(desk, wide)
+    plan = backfill(platform, "A")
+    fetches = replace(platform, state=NoRole(platform.state, {}))
+    Worker(fetches).run(task_ids=plan.task_ids, time_budget=2)
+    for raw in Path(platform.location.url.removeprefix("file://")).rglob("raw/**/*.parquet"):
+        raw.unlink()
+    curate_landed(platform, everything=True)
+    assert desk.rows("quarantine")["dataset"].sort().to_list() == ["actions", "bars_1d"]
+
+
+class OneByOne:
+    """Rounds of one reply each, as where a round is full."""
+
+    def __init__(self, rounds: Any) -> None:
+        self._rounds = rounds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rounds, name)
+
+    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
+        number: int = self._rounds.start(above, most_bytes, 1)
+        return number
+
+
+def test_a_page_is_about_several_symbols_also_where_one_of_them_is_in_the_round(desk: Desk, wide: Wide) -> None:
+    """The others are in another round, or another worker has their tasks now: their rows are not this symbol's."""
+    wide.rows = 1000
+    wide.pays["B"] = [(date(2024, 1, 9), "split", 2.0, None)]
+    for i, symbol in enumerate("ABC"):  # each at another price
+        wide.shows[symbol] = {d: tuple((v or 0.0) + 1000.0 * i for v in bar) for d, bar in wide.shows[symbol].items()}
+    platform = platform_of(desk, wide)
+    platform = replace(platform, state=StateWith(platform.state, {"rounds": OneByOne(platform.state.rounds)}))
+    Worker(platform).run(task_ids=backfill(platform, "A", "B", "C").task_ids)
+    found = desk.rows().select("symbol", "date", "close").rows()
+    assert found == [(s, d, wide.shows[s][d][3]) for s in "ABC" for d in sorted(wide.shows[s]) if d <= WEEK.end]
+    assert desk.rows("actions")["symbol"].to_list() == ["B"]
+    assert desk.rows("quarantine").is_empty()
+
+
+class AlpacasMarket:
+    """Alpaca's way to its market data, with five sessions of AAPL and a dividend."""
+
+    def prepare(self) -> None:
+        """Nothing has to be loaded."""
+
+    def bars(self, *asked: Any) -> Reply:
+        bar = {"o": 100.0, "h": 101.0, "l": 99.0, "c": 100.0, "v": 1000, "n": 1, "vw": 100.0}
+        rows = [{**bar, "t": f"2024-01-{day:02}T05:00:00Z"} for day in (8, 9, 10, 11, 12)]
+        return self._reply({"bars": {"AAPL": rows}, "next_page_token": None})
+
+    def actions(self, *asked: Any) -> Reply:
+        paid = {"id": "1", "symbol": "AAPL", "rate": 1.0, "ex_date": "2024-01-10", "process_date": "2024-01-20"}
+        return self._reply({"corporate_actions": {"cash_dividends": [paid]}, "next_page_token": None})
+
+    def _reply(self, said: dict[str, Any]) -> Reply:
+        return Reply("https://data.alpaca.markets/v2", 200, "application/json", json.dumps(said).encode(), None)
+
+
+class NoRole(StateWith):
+    """The state of a worker that never gets the curator's role."""
+
+    @contextlib.contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        yield None
+
+
+def test_who_misses_a_vendors_key_curates_its_dividends_all_the_same(desk: Desk) -> None:
+    fetches = platform_of(desk, Alpaca(AlpacasMarket, desk.clock), orders=("alpaca",))  # type: ignore[arg-type]
+    fetches = replace(fetches, state=NoRole(fetches.state, {}))
+    plan = backfill(fetches, "AAPL", window=Window(date(2024, 1, 8), date(2024, 1, 12)))
+    Worker(fetches).run(task_ids=plan.task_ids, time_budget=2)
+    assert desk.platform.state.tasks.count(plan.task_ids) == {"landed": 2}
+    curate_landed(platform_of(desk, desk.tape), everything=True)
+    assert desk.rows("actions").select("value", "reference_close").rows() == [(1.0, 100.0)]

@@ -14,8 +14,13 @@ import polars as pl
 import pytest
 
 import quantx
+from quantx.core.tables import BARS_1D, TABLES
 from quantx.errors import ConfigError, InvalidSymbol
+from quantx.lake.protocol import CommitContext
+from quantx.lake.store import open_location
+from quantx.lake.table import LakeTable, open_tables
 from quantx.reader import Lake
+from quantx.settings import load_settings
 
 Closes = Callable[..., list[float]]
 AS_TRADED = [100.0, 101.0, 102.0, 51.5, 52.0]
@@ -222,6 +227,21 @@ def test_of_two_sources_one_row_per_session_is_shown(lake: Lake) -> None:
     assert lake.bars("BBB", source="nobody").is_empty()
 
 
+def test_each_market_has_an_order_of_vendors_of_its_own(tmp_path: Path) -> None:
+    folder, tables = str(tmp_path), open_tables(open_location(str(tmp_path)), TABLES)
+    both = [
+        (source, 2024, symbol, D["24_01_02"], close, close, close, close, 1, "USD", "raw1", T2)
+        for symbol in ("AAA", "0700.HK")
+        for source, close in (("fmp", 1.0), ("yahoo", 2.0), ("another", 3.0))
+    ]
+    tables["bars_1d"].commit(CommitContext(1), pl.DataFrame(both, schema=dict(BARS_1D.schema), orient="row"))
+    settings = load_settings(lake_url=folder, sources={"1d": {"us": ("yahoo", "fmp"), "hk": ("fmp", "yahoo")}})
+    bars = Lake(open_location(folder), settings.sources_of).bars(["AAA", "0700.HK"])
+    assert dict(zip(bars["symbol"], bars["source"], strict=True)) == {"AAA": "yahoo", "0700.HK": "fmp"}
+    nobody = Lake(open_location(folder)).bars(["AAA", "0700.HK"])
+    assert nobody["source"].to_list() == ["another", "another"]  # by name
+
+
 # ---------------------------------------------------------------------------------------------------- panel and universe
 
 
@@ -302,11 +322,6 @@ def test_the_environment_names_the_lake(lake_folder: Path, monkeypatch: pytest.M
 
 
 def test_a_lake_that_is_open_sees_what_is_committed_later(tmp_path: Path, lake: Lake) -> None:
-    from quantx.core.tables import BARS_1D
-    from quantx.lake.protocol import CommitContext
-    from quantx.lake.store import open_location
-    from quantx.lake.table import LakeTable
-
     reader = quantx.open_lake(str(tmp_path))
     assert reader.bars("AAA").is_empty()
     writer = LakeTable(open_location(str(tmp_path)), BARS_1D)

@@ -1151,7 +1151,7 @@ class TestUniverses:
         """Plan a run in which nothing is missing, and return when."""
         kit.let_pass(60)
         new = NewRun(f"R{next(kit.runs)}", kind, "yahoo", request, skipped=2)
-        kit.state.tasks.plan(new, "bars", "1d", {})
+        kit.state.tasks.plan(new, [])
         found = kit.state.runs.find(new.id)
         assert found is not None
         created_at: datetime = found["created_at"]
@@ -1289,6 +1289,29 @@ class TestTheWhole:
         assert (totals.tasks, totals.failed, totals.passed_on, totals.requests) == (2, 1, 1, 3)
         assert [(f["source"], f["symbol"]) for f in kit.state.runs.failures(run.id)] == [("stooq", "A")]
         assert kit.state.tasks.count(plan.task_ids) == {"failed": 1, "landed": 1}
+
+    def test_events_apart_are_planned_with_the_task_that_is_passed_on(self, kit: Kit) -> None:
+        run = kit.new_run()
+        wanted = [NewTask(series(symbol), WEEK, ("stooq",)) for symbol in "AB"]
+        plan = kit.state.tasks.plan(run, wanted)
+        a, b = kit.claim(*plan.task_ids)
+        since = Window(WEEK.start - timedelta(days=60), WEEK.end)
+        assert kit.state.tasks.pass_on(a, "UnknownSymbol", "never heard of it", events=since)
+        assert not kit.state.tasks.pass_on(a, "UnknownSymbol", "again", events=since)
+        kit.land(b)
+        tickets = [t for t in kit.state.tasks.to_send(10, EVER) if t.series.source == "stooq"]
+        assert [(t.series.dataset, t.series.symbol, t.window, t.run_id) for t in tickets] == [
+            ("bars", "A", WEEK, run.id),
+            ("actions", "A", since, run.id),
+        ]
+        (bars,) = kit.claim(tickets[0].task_id)
+        kit.land(bars)
+        assert kit.state.tasks.count(plan.task_ids) == {"landed": 2, "pending": 1}  # A's bars, B's; A's events
+        assert kit.state.tasks.count([b.id]) == {"landed": 1}
+        (events,) = kit.claim(tickets[1].task_id)
+        assert events.fallback == ()
+        assert kit.fail(events, final=True)
+        assert kit.state.tasks.count(plan.task_ids) == {"landed": 2, "failed": 1}
 
     def test_a_finding_is_open_until_it_is_settled(self, kit: Kit) -> None:
         findings = kit.state.findings

@@ -18,7 +18,6 @@ from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
 from quantx.reader.lake import Lake
-from quantx.reader.preference import order_of
 from quantx.state.protocol import TaskState
 
 _SHOWN = 40  # rows of a table on the terminal
@@ -198,7 +197,7 @@ def query(
         raise ConfigError(f"--format {format!r} must be table, csv or parquet")
     if format == "parquet" and output is None:
         raise ConfigError("--format parquet needs a file: -o bars.parquet")
-    lake = Lake(open_location(settings.lake_url, settings, create=False), order_of(settings.sources))
+    lake = Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
     names = split_symbols(symbols)
     bars = lake.bars(names, start, end, timeframe=timeframe, adjust=how, as_of=as_of, source=source, extended=extended)
     if bars.is_empty():

@@ -22,12 +22,11 @@ from quantx.errors import DamagedObject
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
 from quantx.pipeline.compaction import compact_minutes, fold_tables
-from quantx.pipeline.normalized import Landed, Rows
+from quantx.pipeline.normalized import Landed, Rows, table_of
 from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.references import with_references
 from quantx.pipeline.settle import EVENTS_MISSING
-from quantx.providers.registry import vendor_to_read
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
 from quantx.tracing import shared_span
 
@@ -109,7 +108,7 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
             continue
         if platform.tables[table.name].committed_round() >= round_id and incoming[table.name]:
             merged[table.name] = _first_try(platform, table, incoming[table.name], {item.raw for item in read})
-    rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost)])
+    rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(platform, lost)])
     platform.tables[QUARANTINE.name].commit(context, _not_yet_quarantined(platform, rejected))
     results = [r for items, rows in parts for r in _task_results(items, rows, merged[rows.table], rejected)]
     for landing, why in lost:
@@ -147,8 +146,7 @@ def _normalize(platform: Platform, read: Sequence[Landed]) -> list[tuple[list[La
         alike[item.source, item.dataset, item.timeframe].append(item)
     parts = []
     for (source, _, _), items in alike.items():
-        provider = platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
-        parts.append((items, platform.normalize(source, items, provider)))
+        parts.append((items, platform.normalize(source, items, platform.reader_of(source))))
     return parts
 
 
@@ -194,12 +192,12 @@ def _read(platform: Platform, landings: Sequence[Landing]) -> tuple[list[Landed]
     return read, lost
 
 
-def _lost_replies(lost: Sequence[tuple[Landing, str]]) -> pl.DataFrame:
+def _lost_replies(platform: Platform, lost: Sequence[tuple[Landing, str]]) -> pl.DataFrame:
     """Return the quarantine rows of replies that are not in the raw zone as they were stored."""
     rows = [
         (
             x.series.source,
-            BARS_1D.name,
+            table_of(x.series.dataset, x.series.timeframe, platform.reader_of(x.series.source)).name,
             x.series.symbol,
             None,
             "raw_object_readable",
@@ -295,7 +293,7 @@ def _task_results(items: Sequence[Landed], rows: Rows, merged: Merge, rejected: 
                 why,
                 new=fresh,
                 changed=revised,
-                same=total.get(item.symbol, 0) - fresh - revised,
+                same=max(0, total.get(item.symbol, 0) - fresh - revised),  # an event of before may have got its close
                 rejected=bad.get(item.symbol, 0),
             )
         )

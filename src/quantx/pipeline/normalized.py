@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -63,6 +62,15 @@ class Rows:
     findings: Sequence[Finding] = ()
 
 
+def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
+    """Return the table for which a vendor's replies are meant."""
+    if dataset == "actions":
+        return ACTIONS
+    if timeframe == "1m":
+        return BARS_1M
+    return BARS_1D_ADJUSTED if provider.capabilities.price_basis == "fully_adjusted" else BARS_1D
+
+
 def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
     """Read replies of one source, dataset and timeframe (at most one good one per symbol) and apply the rules.
 
@@ -74,7 +82,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
     facts = _facts(replies)
     bars = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
-    basis = provider.capabilities.price_basis
+    basis, meant = provider.capabilities.price_basis, table_of(landed[0].dataset, landed[0].timeframe, provider)
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
     bars, actions = to_as_traded(bars, actions) if basis == "split_adjusted" else _as_they_are(bars, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
@@ -83,7 +91,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
     answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
     answers = _first_and_last(answered.filter("in_calendar", "in_past"))
     return Rows(
-        table=ACTIONS.name if landed[0].dataset == "actions" else table.name,
+        table=meant.name,
         tables={
             table.name: _curated_bars(checked.accepted, source, table),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
@@ -91,7 +99,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
         quarantine=pl.concat(
             [
                 _rejected_bars(checked.rejected, source, table),
-                *(_rejected_payload(item, why) for item, why in broken),
+                *(_rejected_payload(item, why, meant) for item, why in broken),
             ]
         ),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
@@ -119,7 +127,7 @@ def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Land
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
-        quarantine=pl.concat([read.rejected, *(_rejected_payload(item, why) for item, why in broken)]),
+        quarantine=pl.concat([read.rejected, *(_rejected_payload(item, why, BARS_1M) for item, why in broken)]),
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
@@ -141,13 +149,12 @@ class _Reply:
 
     item: Landed
     pages: Sequence[VendorFrames]
-    shared: bool  # with replies about other symbols
+    shared: bool  # a page is about other symbols, too, whoever has their tasks and whichever round their replies are in
 
 
 def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], list[tuple[Landed, str]]]:
     """Return the good replies as frames, and the other replies with why they can't be read."""
     frames: dict[int, VendorFrames | str] = {}
-    users = Counter(id(page) for item in landed for page in item.pages)
     replies: list[_Reply] = []
     broken: list[tuple[Landed, str]] = []
     for item in landed:
@@ -165,7 +172,7 @@ def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], l
         if wrong is not None:
             broken.append((item, wrong))
         else:
-            shared = any(users[id(page)] > 1 for page in item.pages)
+            shared = any(page.symbol != item.symbol for page in item.pages)
             replies.append(_Reply(item, [f for f in read if isinstance(f, VendorFrames)], shared))
     return replies, broken
 
@@ -307,8 +314,7 @@ def _rejected_bars(rejected: pl.DataFrame, source: str, table: Table) -> pl.Data
     ).select(list(QUARANTINE.schema))
 
 
-def _rejected_payload(item: Landed, why: str) -> pl.DataFrame:
+def _rejected_payload(item: Landed, why: str, meant: Table) -> pl.DataFrame:
     at: datetime = item.payload.fetched_at
-    meant = "actions" if item.dataset == "actions" else f"bars_{item.timeframe}"
-    row = (item.source, meant, item.symbol, None, "payload_readable", why, item.payload.sha256, item.raw, at)
+    row = (item.source, meant.name, item.symbol, None, "payload_readable", why, item.payload.sha256, item.raw, at)
     return pl.DataFrame([row], schema=dict(QUARANTINE.schema), orient="row")

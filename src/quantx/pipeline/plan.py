@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
 import structlog
@@ -18,7 +18,7 @@ from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.planner import Planner
-from quantx.pipeline.sources import awake, orders_of, progress_of, take_overs
+from quantx.pipeline.sources import awake, events_window, orders_of, progress_of, take_overs
 from quantx.pipeline.trading import trading_symbols
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
@@ -33,7 +33,6 @@ _SEND_AT_ONCE = 500
 _FULL = 1000  # messages in the queue
 _SENDER_PATIENCE = 30.0  # seconds after which another sender takes what this one has not sent
 _PATIENCE = 10.0  # seconds that a trigger waits for the state or the queue
-_EVENTS_BACK = timedelta(days=60)  # from the ex-date to the payment it is a month, seldom two
 _LATE_PATIENCE = 3600.0  # seconds before a backfill asks again for sessions that the vendor was late with
 
 
@@ -115,11 +114,11 @@ def _tasks(
     sessions = missing_hull([window], known)
     if sessions is None:
         return []
-    tasks = [NewTask(Series(source, DATASET, timeframe, symbol), sessions, tuple(others))]
-    if timeframe == "1d" and "actions" in platform.providers[source].capabilities.datasets:
+    bars = Series(source, DATASET, timeframe, symbol)
+    tasks = [NewTask(bars, sessions, tuple(others))]
+    events = events_window(platform, bars, sessions, newest)
+    if events is not None:
         also = tuple(s for s in others if "actions" in platform.providers[s].capabilities.datasets)
-        # Prices are adjusted for all later ones, and some vendors tell of a dividend when it is paid.
-        events = Window(sessions.start - _EVENTS_BACK, max(newest, sessions.end))
         tasks.append(NewTask(Series(source, "actions", timeframe, symbol), events, also))
     return tasks
 

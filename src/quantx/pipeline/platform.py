@@ -16,7 +16,7 @@ from quantx.pipeline.patience import Patience
 from quantx.pipeline.planner import Planner, StateClock, confirm_lake
 from quantx.pipeline.runtime import Runtime, Threads
 from quantx.providers.protocol import Provider
-from quantx.providers.registry import open_providers, quotas_of
+from quantx.providers.registry import open_providers, quotas_of, vendor_to_read
 from quantx.queues.open import open_queue
 from quantx.settings import Settings
 from quantx.state.entra import identity_of_state
@@ -31,6 +31,10 @@ class Platform(Planner):
     tables: Mapping[str, CuratedTable]
     quotas: Mapping[str, Quota | None]  # by source; None: unlimited
     normalize: Callable[[str, Sequence[Landed], Provider], Rows] = normalize_round
+
+    def reader_of(self, source: str) -> Provider:
+        """Return the vendor whose stored replies are to be read, also where its key is missing here."""
+        return self.providers.get(source) or vendor_to_read(source, self.settings, self.clock)
 
 
 @contextmanager

@@ -22,11 +22,12 @@ def with_references(
 
     The reference is the close of the session before the ex-date, in the shares of the ex-date.
     """
-    apart = [name for name, p in platform.providers.items() if "actions" in p.capabilities.datasets]
     came = pl.concat([ACTIONS.empty(), *actions])
     traded = pl.concat(
         [BARS_1D.empty().select(*_KEY, "date", "close"), *(b.select(*_KEY, "date", "close") for b in bars)]
     )
+    sources = pl.concat([came["source"], traded["source"]]).unique().sort()
+    apart = [source for source in sources if "actions" in platform.reader_of(source).capabilities.datasets]
     concerned = pl.concat([came.select(_KEY), traded.select(_KEY)]).unique().filter(pl.col("source").is_in(apart))
     if concerned.is_empty():
         return list(actions)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 from ulid import ULID
 
-from quantx.core.model import FetchTask, Finding
+from quantx.core.calendars import calendar
+from quantx.core.model import SETTLED_AFTER, FetchTask, Finding
+from quantx.core.symbols import venue_of
 from quantx.errors import (
     MalformedPayload,
     ProviderError,
@@ -25,6 +27,7 @@ from quantx.pipeline.asking import Outcome
 from quantx.pipeline.leases import Leases
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.platform import Platform
+from quantx.pipeline.sources import events_window
 from quantx.queues.protocol import Message
 from quantx.state.protocol import LandedReply, RawObject
 from quantx.tracing import shared_span
@@ -182,11 +185,16 @@ def _put_back(
 
 
 def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, patience: Patience) -> None:
-    """Have the next vendor asked for what this one can't give."""
-    task = outcome.task
+    """Have the next vendor asked for what this one can't give, and for its events where its bars do not bring them."""
+    task, events = outcome.task, None
+    if task.fallback and task.series.dataset == "bars":
+        known = calendar(venue_of(task.series.symbol).calendar)
+        newest = known.last_closed(platform.clock.now(), SETTLED_AFTER) or task.window.end
+        there = replace(task.series, source=task.fallback[0])
+        events = events_window(platform, there, task.window, newest)
     held = leases.let_go([task])
     asked = outcome.requests if outcome.error is not None else 0
-    if patience.insist(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked)):
+    if patience.insist(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked, events=events)):
         log.info("task.passed_on", symbol=task.series.symbol, source=task.series.source, to=task.fallback[0], error=why)
         _delete(platform, held, patience)
 

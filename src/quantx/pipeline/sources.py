@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from quantx.core.model import Finding
+from quantx.core.model import Finding, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
 from quantx.pipeline.planner import Planner
@@ -13,6 +13,7 @@ from quantx.settings import TIMEFRAMES
 from quantx.state.protocol import SeriesProgress
 
 _AT_REST = timedelta(days=30)  # without a bar
+_EVENTS_BACK = timedelta(days=60)  # from the ex-date to the payment it is a month, seldom two
 _REST = timedelta(days=7)  # before a daily update asks again what has no bars or was refused
 
 Orders = Mapping[str, tuple[str, ...]]  # by symbol: the vendors, the first one first
@@ -62,6 +63,25 @@ def _check(platform: Planner, source: str, market: str, timeframe: str) -> None:
     for wanted, offered, what in ((timeframe, can.timeframes, "timeframe"), (market, can.markets, "market")):
         if wanted not in offered:
             raise ConfigError(f"{source} does not have the {what} {wanted!r}; it has {', '.join(offered)}")
+
+
+def events_window(platform: Planner, series: Series, window: Window, newest: date) -> Window | None:
+    """Return for which days the events are asked for beside the bars of a series, None where they come with the bars.
+
+    Prices are adjusted for all later events, and some vendors tell of a dividend when it is paid.
+    """
+    if series.timeframe != "1d" or "actions" not in _datasets(platform, series.source):
+        return None
+    return Window(window.start - _EVENTS_BACK, max(newest, window.end))
+
+
+def _datasets(platform: Planner, source: str) -> Sequence[str]:
+    """Return what a vendor has, also one whose key is missing here; nothing of a vendor that is not known."""
+    if source in platform.providers:
+        return platform.providers[source].capabilities.datasets
+    from quantx.providers.registry import VENDORS  # reads vendors' frames, too
+
+    return VENDORS[source].capabilities.datasets if source in VENDORS else ()
 
 
 def progress_of(platform: Planner, orders: Orders, timeframe: str) -> Known:

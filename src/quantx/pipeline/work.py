@@ -33,6 +33,7 @@ from quantx.pipeline.platform import Platform
 from quantx.pipeline.settle import Progress, close_vendor, settle
 from quantx.pipeline.turns import StateTime, Turns
 from quantx.providers.protocol import Page
+from quantx.providers.registry import why_absent
 from quantx.queues import messages
 from quantx.queues.protocol import Message
 from quantx.tracing import any_span, shared_span
@@ -209,8 +210,8 @@ class Worker:
         """Ask page by page; what is complete is stored where memory says so, the rest is returned."""
         answer, pages, first = Answer(group), self._pages(group), True
         if turns is None:  # planned by a newer program, or by one with other settings
-            known = ", ".join(self.platform.providers)
-            answer.fail(ProviderError(f"this worker has no source {group.source!r}; it has {known}"))
+            why = why_absent(group.source, self.platform.settings, self.platform.providers)
+            answer.fail(ProviderError(f"this worker can't ask {group.source}: {why}"))
             return answer.done
         while answer.left:
             try:

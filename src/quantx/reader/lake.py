@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Literal
 
 import polars as pl
@@ -17,7 +18,7 @@ from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.reader.identity import Asked, Whose
 from quantx.reader.moments import Day, to_date, to_instant
-from quantx.reader.preference import events_of_shown_bars, of_one_source, order_of, preferred
+from quantx.reader.preference import events_of_shown_bars, of_one_source, preferred, with_first
 from quantx.settings import load_settings
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
@@ -26,22 +27,24 @@ BARS = {"1d": BARS_1D, "1m": BARS_1M}
 Symbols = str | Sequence[str]
 On = Day | Mapping[str, Day | None]  # a day, or a day for each symbol
 SymbolsAs = Literal["asked", "of_day"]
+SourcesOf = Callable[[str, str], Sequence[str]]  # the vendors of a timeframe and a market, the first one first
 
 
 def open_lake(url: str | None = None) -> Lake:
     """Open a lake by its URL or path, or the one that the settings name (`QUANTX_LAKE_URL`)."""
     settings = load_settings(lake_url=url)
-    return Lake(open_location(settings.lake_url, settings, create=False), order_of(settings.sources))
+    return Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
 
 
 class Lake:
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
-    Of two vendors with a bar for the same session, the one that stands first in `sources` is shown.
+    Of two vendors with a bar for the same session, the one that stands first for the timeframe and the market is shown:
+    `sources_of` says so, as the setting `sources` does; those that it does not name come last.
     """
 
-    def __init__(self, location: LakeLocation, sources: Sequence[str] = ()) -> None:
-        self._sources = tuple(sources)
+    def __init__(self, location: LakeLocation, sources_of: SourcesOf = lambda timeframe, market: ()) -> None:
+        self._sources_of = sources_of
         self._tables = open_tables(location, TABLES)
         self._identity: Whose | None = None
         self.url = location.url
@@ -109,10 +112,12 @@ class Lake:
             self._believed(table, wanted, moment), asked, "date", ("time",) if minutes else ("date",)
         )
         if minutes:
-            rows = of_one_source(rows, ("symbol", "date"), self._sources)
+            rows = of_one_source(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
         else:
-            rows = preferred(rows, ("symbol", "date"), self._sources)
-        frame = adjust_bars(rows, self._actions(asked, source, moment, to_date(base)), adjust)
+            rows = preferred(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
+        # Events come with daily bars: a vendor that is asked for minutes only has none.
+        actions = self._actions(asked, None if minutes else source, moment, to_date(base), first=source)
+        frame = adjust_bars(rows, actions, adjust)
         if symbols_as == "of_day":
             frame = self._whose().of_day(frame, asked, "date")
         return frame.sort(table.sort).select(shown)
@@ -236,7 +241,13 @@ class Lake:
         return {each.symbol: days[each.symbol] for each in self._whose().once(asked)}
 
     def _actions(
-        self, asked: Sequence[Asked], source: str | None, moment: datetime | None, base: date | None
+        self,
+        asked: Sequence[Asked],
+        source: str | None,
+        moment: datetime | None,
+        base: date | None,
+        *,
+        first: str | None = None,
     ) -> pl.DataFrame:
         wanted = _where(self._whose().stored_under(asked), source)
         if base is not None:
@@ -246,7 +257,7 @@ class Lake:
             days = _where(self._whose().stored_under(asked), None)
             days &= pl.col("date").is_in(rows["ex_date"].unique().to_list())
             bars = self._whose().rows(self._believed(BARS_1D, days, moment), asked, "date", ("date",))
-            rows = events_of_shown_bars(rows, bars, self._sources)
+            rows = events_of_shown_bars(rows, bars, with_first(first, partial(self._sources_of, "1d")))
         return rows.sort("symbol", "ex_date", "kind")
 
     def _believed(self, table: Table, wanted: pl.Expr, moment: datetime | None) -> pl.DataFrame:

@@ -141,10 +141,13 @@ class Tasks(Protocol):
         """
         ...
 
-    def pass_on(self, task: FetchTask, error_class: str, error: str, *, requests: int = 1) -> bool:
+    def pass_on(
+        self, task: FetchTask, error_class: str, error: str, *, requests: int = 1, events: Window | None = None
+    ) -> bool:
         """Give a task up at its vendor, and plan it at the next one in its order, in the same run.
 
-        False where it is no longer held, or no other vendor stands in.
+        `events`: also the events of that window, which do not come with the next vendor's bars; who waits for the task
+        (`count`, `any_unfinished`) waits for these, too. False where it is no longer held, or no other vendor stands in.
         """
         ...
 

@@ -150,8 +150,10 @@ class MemoryTasks:
                     found.requests += requests if place == 0 else 0
                     found.last_error = error or found.last_error
 
-    def pass_on(self, task: FetchTask, error_class: str, error: str, *, requests: int = 1) -> bool:
-        """Give a task up at its vendor, and plan it at the next one in its order."""
+    def pass_on(
+        self, task: FetchTask, error_class: str, error: str, *, requests: int = 1, events: Window | None = None
+    ) -> bool:
+        """Give a task up at its vendor, and plan it at the next one in its order, with its events where they are apart."""
         with self._records.lock:
             found = self._held(task)
             if found is None or not found.fallback:
@@ -163,6 +165,10 @@ class MemoryTasks:
             planned = self._unfinished_equal(found.kind, there, found.window)
             planned = planned or self._add(found.run_id, found.kind, there, found.window, found.fallback[1:])
             found.retried_by = planned.id
+            if events is not None:
+                apart = replace(there, dataset="actions")
+                if self._unfinished_equal(found.kind, apart, events) is None:
+                    self._add(found.run_id, found.kind, apart, events)
             if error_class in _REFUSALS:
                 self._note_failure(found.series, error, refused=True)
             return True
@@ -213,7 +219,7 @@ class MemoryTasks:
         """Return how many tasks are in each state."""
         counted: dict[TaskState, int] = {}
         with self._records.lock:
-            standing = None if ids is None else {self._standing_for(i) for i in ids}
+            standing = None if ids is None else self._standing(ids)
             for task in self._records.tasks.values():
                 if task.id in standing if standing is not None else not task.passed_on:
                     counted[task.state] = counted.get(task.state, 0) + 1
@@ -240,6 +246,13 @@ class MemoryTasks:
                 and (not dead or (task.state == "failed" and task.retried_by is None))
             ]
             return [_shown(task) for task in found[:most]]
+
+    def _standing(self, ids: Collection[int]) -> set[int]:
+        """Return the tasks that stand for these now, and the events that are asked for with those of other vendors."""
+        standing = {self._standing_for(i) for i in ids}
+        others = [self._records.tasks[i] for i in standing - set(ids)]
+        events = {(t.run_id, replace(t.series, dataset="actions")) for t in others if t.series.dataset == "bars"}
+        return standing | {t.id for t in self._records.tasks.values() if (t.run_id, t.series) in events}
 
     def _standing_for(self, task_id: int) -> int:
         """Return the task that has taken the place of one that was passed on, or the task itself."""

@@ -103,13 +103,18 @@ class PostgresTasks:
         """Give tasks back; no failure is counted."""
         self._database.rows("tasks.release_tasks", **_held(tasks), delay=delay, error=error, requests=requests)
 
-    def pass_on(self, task: FetchTask, error_class: str, error: str, *, requests: int = 1) -> bool:
-        """Give a task up at its vendor, and plan it at the next one in its order."""
+    def pass_on(
+        self, task: FetchTask, error_class: str, error: str, *, requests: int = 1, events: Window | None = None
+    ) -> bool:
+        """Give a task up at its vendor, and plan it at the next one in its order, with its events where they are apart."""
         how = {"error_class": error_class, "error": error, "requests": requests}
         with self._database.transaction() as connection:
             rows = run(connection, "tasks.pass_on", {"id": task.id, "fence": task.fence, **how})
             if rows:
                 run(connection, "tasks.note_successor", {"id": task.id, "by": rows[0]["id"]})
+                if events is not None:
+                    window = {"start": events.start, "end": events.end}
+                    rows += run(connection, "tasks.pass_on_events", {"id": task.id, "by": rows[0]["id"], **window})
                 run(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in rows if row["created"]]})
                 if error_class in _LASTING:
                     run(connection, "tasks.note_failure", {**vars(task.series), "error": error, "refused": True})

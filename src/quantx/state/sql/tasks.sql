@@ -234,6 +234,16 @@ on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
     do update set kind = excluded.kind
 returning id, (xmax = 0) as created;
 
+-- name: pass_on_events
+-- Plan the events beside the bars of the vendor that stands in.
+insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
+select t.run_id, t.kind, s.source, 'actions', t.timeframe, t.symbol, %(start)s, %(end)s
+from tasks t, tasks s where t.id = %(id)s and s.id = %(by)s
+on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
+    where state in ('pending', 'leased', 'landed')
+    do update set kind = excluded.kind
+returning id, (xmax = 0) as created;
+
 -- name: note_successor
 update tasks set retried_by = %(by)s where id = %(id)s returning source, dataset, timeframe, symbol;
 
@@ -257,13 +267,35 @@ where id in (
 returning id;
 
 -- name: count_by_state
+-- Of tasks that were passed on those that took their place, with the events that are asked for beside them.
+with standing as (
+    select standing_for(%(ids)s::bigint[]) as id
+), counted as (
+    select id from standing
+    union
+    select e.id from standing
+    join tasks s on s.id = standing.id and s.id <> all(%(ids)s::bigint[]) and s.dataset = 'bars'
+    join tasks e on e.run_id = s.run_id and e.dataset = 'actions'
+        and (e.source, e.timeframe, e.symbol) = (s.source, s.timeframe, s.symbol)
+)
 select state, count(*) as tasks from tasks
-where case when %(ids)s::bigint[] is null then not passed_on else id in (select standing_for(%(ids)s::bigint[])) end
+where case when %(ids)s::bigint[] is null then not passed_on else id in (select id from counted) end
 group by state;
 
 -- name: any_unfinished
+-- Counted as in count_by_state.
+with standing as (
+    select standing_for(%(ids)s::bigint[]) as id
+), counted as (
+    select id from standing
+    union
+    select e.id from standing
+    join tasks s on s.id = standing.id and s.id <> all(%(ids)s::bigint[]) and s.dataset = 'bars'
+    join tasks e on e.run_id = s.run_id and e.dataset = 'actions'
+        and (e.source, e.timeframe, e.symbol) = (s.source, s.timeframe, s.symbol)
+)
 select exists (select 1 from tasks where state in ('pending', 'leased', 'landed')
-    and (%(ids)s::bigint[] is null or id in (select standing_for(%(ids)s::bigint[])))) as any;
+    and (%(ids)s::bigint[] is null or id in (select id from counted))) as any;
 
 -- name: count_dead
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;
