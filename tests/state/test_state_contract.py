@@ -1151,7 +1151,7 @@ class TestUniverses:
         """Plan a run in which nothing is missing, and return when."""
         kit.let_pass(60)
         new = NewRun(f"R{next(kit.runs)}", kind, "yahoo", request, skipped=2)
-        kit.state.tasks.plan(new, "bars", "1d", {})
+        kit.state.tasks.plan(new, [])
         found = kit.state.runs.find(new.id)
         assert found is not None
         created_at: datetime = found["created_at"]
@@ -1175,6 +1175,8 @@ class TestUniverses:
         assert planned()["b"] == by_phase
         everything = self.plan_about(kit, lookback=5)
         assert planned() == {"a": everything, "b": everything}
+        kit.state.universes.enable(["b"])  # nobody plans for the other one any more, and nobody misses it
+        assert planned() == {"b": everything}
 
     def test_freshness_tells_how_far_the_members_are(self, kit: Kit) -> None:
         self.put(kit)
