@@ -53,23 +53,49 @@ start_stopped_database() {
 
 # run_job <name>: start one execution and wait until it has succeeded.
 run_job() {
-    local execution status tries
+    local execution
     execution="$(az containerapp job start --resource-group "$group" --name "$1" --query name --output tsv)"
-    say "$script: $1 runs as $execution"
+    wait_for "$1" "$execution"
+}
+
+# wait_for <name> <execution>: until it has succeeded; status 1 where it has not.
+wait_for() {
+    local status tries
+    say "$script: $1 runs as $2"
     for ((tries = 0; tries < 120; tries++)); do
         status="$(az containerapp job execution show --resource-group "$group" --name "$1" \
-            --job-execution-name "$execution" --query properties.status --output tsv)"
+            --job-execution-name "$2" --query properties.status --output tsv)"
         case "$status" in
             Succeeded) return 0 ;;
             Failed | Stopped | Degraded)
-                say "$script: the execution $execution of $1 has the status $status; its log is in Log Analytics:"
-                say "        ContainerAppConsoleLogs | where ContainerGroupName startswith \"$execution\" | order by TimeGenerated asc"
+                say "$script: the execution $2 of $1 has the status $status; its log is in Log Analytics:"
+                show_log "$2"
                 return 1
                 ;;
         esac
         sleep "$poll"
     done
-    say "$script: the execution $execution of $1 has not ended; look at it with:"
-    say "        az containerapp job execution show --resource-group $group --name $1 --job-execution-name $execution"
+    say "$script: the execution $2 of $1 has not ended; look at it with:"
+    say "        az containerapp job execution show --resource-group $group --name $1 --job-execution-name $2"
     return 1
+}
+
+# show_log <execution>: where it says what it has printed.
+show_log() {
+    say "        ContainerAppConsoleLogs | where ContainerGroupName startswith \"$1\" | order by TimeGenerated asc | project Log"
+}
+
+# start_command <quantx arguments…>: one execution of the backfill job, which runs as the worker, with another command.
+# Sets `execution`. Other arguments need the whole container (image, settings): what is not handed over is not kept.
+start_command() {
+    local wanted
+    wanted="$(mktemp)"
+    az containerapp job show --resource-group "$group" --name "$prefix-backfill" --query properties.template --output json |
+        python3 -c '
+import json, sys
+template = json.load(sys.stdin)
+template["containers"][0]["args"] = sys.argv[1:]
+json.dump({"containers": template["containers"]}, sys.stdout)' "$@" >"$wanted"
+    execution="$(az containerapp job start --resource-group "$group" --name "$prefix-backfill" --yaml "$wanted" --query name --output tsv)"
+    rm -f "$wanted"
 }

@@ -12,7 +12,7 @@ deploy/deploy_hybrid.sh [--apply]
 
   (nothing)   check the prerequisites, compile the templates, show what would change (what-if)
   --apply     make the resource group, deploy infra/main.bicep, build the image in the registry, deploy the jobs, bring the
-              database up to date, publish the functions, run the sweeper once, print where everything is
+              database up to date, read the universes, publish the functions, run the sweeper once, print where everything is
 
 Environment (all optional):
   QUANTX_ENVIRONMENT  dev (default) or prod: infra/<it>.bicepparam
@@ -181,6 +181,7 @@ say "deploy_hybrid: everything, with the image quantx:$tag"
 deploy_templates image="quantx:$tag"
 start_stopped_database
 run_job "$prefix-migrate"
+run_job "$prefix-universes" || say "deploy_hybrid: a list of a universe was refused; the last good one stays, and the rest goes on"
 publish_functions
 run_job "$prefix-sweeper"
 print_endpoints

@@ -42,6 +42,9 @@ param databaseStop string = '15 0-4,9-23 * * *'
 @description('When the daily update is planned (NCRONTAB with seconds, UTC).')
 param dailySchedule string = '0 0 6 * * 1-5'
 
+@description('When the lists of who belongs to a universe are read (cron, UTC): with database = window after its start, and before the daily update.')
+param universesSchedule string = '50 5 * * *'
+
 @description('When the app looks for what was left behind (NCRONTAB, UTC). Empty: every quarter of an hour, within the hours of the database.')
 param sweepSchedule string = ''
 
@@ -65,6 +68,9 @@ param maxWorkers int = 2
 
 @description('Vendor keys: [{ setting: \'QUANTX_ALPACA_API_KEY\', secret: \'alpaca-api-key\' }]. Each secret must be in the vault before it is named here.')
 param vendorSecrets array = []
+
+@description('What else the program reads (docs/reference/settings.md), for app and jobs alike: [{ name: \'QUANTX_YFINANCE_QUOTA\', value: \'1/s\' }]. No secrets: those are vendorSecrets.')
+param extraSettings array = []
 
 @description('Keep lake, vault and database off the internet. It can\'t be changed for a database that exists.')
 param privateNetwork bool = false
@@ -232,15 +238,16 @@ module containers 'modules/containers.bicep' = {
   }
 }
 
-// What the code reads; the same names as on a laptop (docs/reference/settings.md).
-var settings = [
+// What the code reads; the same names as on a laptop (docs/reference/settings.md). The state's URL asks for no `sslmode`: then the
+// program encrypts and checks the server's certificate, before it sends a token.
+var settings = concat(extraSettings, [
   { name: 'AZURE_STORAGE_ACCOUNT', value: accountName }
   { name: 'QUANTX_LAKE_URL', value: 'az://${lake.outputs.containerName}' }
   { name: 'QUANTX_QUEUE_URL', value: 'az://${lake.outputs.queueName}' }
   { name: 'QUANTX_LOG_LEVEL', value: 'INFO' }
   { name: 'DAILY_SCHEDULE', value: dailySchedule } // the sweeper must know when the timer should have fired
   { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: monitoring.outputs.insightsConnection }
-]
+])
 var stateSecrets = hasServer ? [] : [{ setting: 'QUANTX_STATE_URL', secret: 'quantx-state-url' }]
 
 module functions 'modules/functions.bicep' = {
@@ -261,7 +268,7 @@ module functions 'modules/functions.bicep' = {
         { name: 'SWEEP_SCHEDULE', value: sweeps }
       ],
       hasServer ? [
-        { name: 'QUANTX_STATE_URL', value: 'postgresql://${identities.outputs.functions.name}@${serverHost}:5432/quantx?sslmode=require' }
+        { name: 'QUANTX_STATE_URL', value: 'postgresql://${identities.outputs.functions.name}@${serverHost}:5432/quantx' }
       ] : []
     )
   }
@@ -292,6 +299,7 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     backfillTimeout: backfillTimeout
     maxWorkers: maxWorkers
     sweeperSchedule: sweeperRuns
+    universesSchedule: universesSchedule
   }
   dependsOn: [
     roles

@@ -104,11 +104,11 @@ resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
 ]
 
 resource executionsFail 'Microsoft.Insights/metricAlerts@2026-01-01' = [
-  for job in (withJobs ? ['worker', 'sweeper', 'backfill'] : []): {
+  for job in (withJobs ? ['worker', 'sweeper', 'universes', 'backfill'] : []): {
     name: '${prefix}-${job}-fails'
     location: 'global'
     properties: {
-      description: 'An execution of the job ${prefix}-${job} ended with an error or ran out of time.'
+      description: 'An execution of the job ${prefix}-${job} has failed, ran out of time, gave a task up or refused a list.'
       enabled: true
       severity: 2
       scopes: [

@@ -25,6 +25,7 @@ var own = [
   { name: 'AzureWebJobsStorage__tableServiceUri', value: 'https://${hostAccount}.table.${storage}' }
   { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: 'Authorization=AAD;ClientId=${identity.clientId}' }
   { name: 'AZURE_CLIENT_ID', value: identity.clientId }
+  { name: 'PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY', value: 'true' } // else the span of a plan stays in the worker of the host
 ]
 var references = [
   for one in secrets: {

@@ -64,6 +64,7 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "acr build",
         "deployment group create",
         "containerapp job start",  # migrate
+        "containerapp job start",  # universes: without members nothing can be planned
         "functionapp deploy",
         "tag update",
         "containerapp job start",  # sweeper
@@ -72,8 +73,9 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
     assert "image=" not in first
     assert "image=quantx:" in last
     assert "infra/dev.bicepparam" in last
-    migrated, swept = calls(checkout, "containerapp job start")
+    migrated, refreshed, swept = calls(checkout, "containerapp job start")
     assert "quantx-dev-migrate" in migrated
+    assert "quantx-dev-universes" in refreshed
     assert "quantx-dev-sweeper" in swept
     for line in (
         "https://quantx-dev-app.azurewebsites.net/api/health",
@@ -100,6 +102,7 @@ def test_a_second_time_makes_nothing_again(checkout: Checkout) -> None:
         "deployment group create",  # changes nothing that is as the template says
         "containerapp job start",
         "containerapp job start",
+        "containerapp job start",
     ]
     assert "budgetStart=2026-11-01" in calls(checkout, "deployment group create")[0]
 
@@ -115,6 +118,14 @@ def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
     assert checkout.has("package")
     assert "acr build" not in changes(checkout)
+
+
+def test_a_list_that_is_refused_does_not_stop_a_deployment(checkout: Checkout) -> None:
+    checkout.let("failing job", "universes")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert "a list of a universe was refused" in done.stderr
+    assert checkout.has("package")
 
 
 def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) -> None:
@@ -245,6 +256,20 @@ def test_a_backfill_keeps_the_container_and_changes_its_arguments(checkout: Chec
     assert container["env"] == [{"name": "A", "value": "b"}]
     assert changes(checkout) == ["postgres flexible-server start", "containerapp job start"]
     assert "quantx-dev-backfill-abc" in done.stderr
+
+
+def test_any_command_can_be_run_there_and_is_waited_for(checkout: Checkout) -> None:
+    checkout.let("jobs")
+    done = checkout.run("run.sh", "tasks", "retry", "--id", "17")
+    assert done.returncode == 0, done.stderr
+    (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
+    assert container["args"] == ["tasks", "retry", "--id", "17"]
+    assert container["image"] == "r/quantx:1"
+    assert commands(checkout)[-1] == "containerapp job execution show"
+    assert 'ContainerGroupName startswith "quantx-dev-backfill-abc"' in done.stderr
+    checkout.let("failing job", "backfill")
+    assert checkout.run("run.sh", "status").returncode == 1
+    assert checkout.run("run.sh").returncode == 2
 
 
 def test_a_backfill_of_nothing_starts_nothing(checkout: Checkout) -> None:

@@ -186,9 +186,22 @@ def test_no_file_asks_for_a_key(path: Path) -> None:
         assert KEYS.findall(path.read_text("utf-8")) == []
 
 
+def test_a_token_is_sent_to_nobody_but_the_database_server() -> None:
+    """`sslmode=require` encrypts, and believes whoever answers; without it the program checks the certificate."""
+    for path in TEMPLATES:
+        assert "sslmode" not in path.read_text("utf-8").replace("`sslmode`", ""), path.name
+        assert re.findall(r"'PGSSLMODE', value: '([\w-]+)'", path.read_text("utf-8")) in ([], ["verify-full"])
+
+
+def test_the_apps_spans_are_sent() -> None:
+    """The host sends its own; those of the program leave the worker only with this."""
+    own = read(INFRA / "modules/functions.bicep").variables["own"]
+    assert {"name": "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "value": "true"} in own
+
+
 def test_every_job_pulls_and_signs_in_by_identity() -> None:
     jobs = [r for _, r in resources() if r.of.startswith("Microsoft.App/jobs@")]
-    assert len(jobs) == 5
+    assert len(jobs) == 6
     for job in jobs:
         configuration = job.body["properties"]["configuration"]
         assert "registries" in configuration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import typer
 from pydantic import AliasChoices
 
 from quantx.cli.app import app
+from quantx.core.schedule import parse_schedule
 from quantx.settings import Settings
 
 from .bicep import Choice, Expression, read
@@ -22,6 +24,7 @@ NOT_OURS = {  # read by Azure's libraries, by libpq, or by what is in infra/data
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
     "DAILY_SCHEDULE",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
     "SWEEP_SCHEDULE",
     "MANAGEMENT_URL",
     "SERVER_ID",
@@ -56,7 +59,33 @@ def test_a_job_says_what_the_command_understands(words: list[str]) -> None:
 
 
 def test_the_jobs_are_these() -> None:
-    assert [words[0] for words in command_lines()] == ["work", "sweep", "backfill", "migrate", "migrate"]
+    assert [words[0] for words in command_lines()] == [
+        "work",
+        "sweep",
+        "refresh-universe",
+        "backfill",
+        "migrate",
+        "migrate",
+    ]
+
+
+def test_the_universes_are_read_between_the_start_of_the_database_and_the_daily_update() -> None:
+    source = (INFRA / "main.bicep").read_text("utf-8")
+    given = dict(re.findall(r"^param (databaseStart|universesSchedule|dailySchedule) string = '(.+)'$", source, re.M))
+    midnight = datetime(2025, 1, 6, tzinfo=UTC)  # a Monday
+    start, read_at, planned = (
+        parse_schedule(given[name]).first_after(midnight)
+        for name in ("databaseStart", "universesSchedule", "dailySchedule")
+    )
+    assert start + timedelta(minutes=10) <= read_at <= planned - timedelta(minutes=10)
+
+
+def test_what_is_set_beside_reaches_app_and_jobs() -> None:
+    """A lower quota, another order of vendors, who asks the SEC: planner and workers must not differ in them."""
+    template = read(INFRA / "main.bicep")
+    assert "extraSettings" in str(template.variables["settings"])
+    called = {module.symbol: module for module in template.modules}
+    assert all("settings" in str(called[name].body["params"]["settings"]) for name in ("functions", "jobs"))
 
 
 def test_a_backfill_that_is_started_without_arguments_fetches_nothing() -> None:

@@ -71,6 +71,7 @@ def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Comp
     run("deploy_hybrid.sh", "--apply", QUANTX_DATABASE="always", MAKE_CUSTOM_ROLE="false", **names)
     run("deploy_hybrid.sh", **names)
     run("backfill.sh", "--start", "2010-01-01", "--phase", "phase_1")
+    run("run.sh", "status")
     run("teardown.sh", "--yes")
     assert len({tuple(call[:2]) for call in asked.values()}) >= 15
     assert complaints(list(asked.values())) == {}
@@ -90,6 +91,7 @@ PAGES = (
     "infra/github.bicep",
     "docs/how-to/deploy-to-azure.md",
     "docs/how-to/first-deployment-checks.md",
+    "docs/operations.md",
 )
 
 

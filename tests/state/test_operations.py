@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from quantx.core.model import Finding, Window
+from quantx.core.model import Finding, Series, Window
 from quantx.state.database import Database
 from quantx.state.postgres import PostgresState
-from quantx.state.protocol import LandedReply, NewRun, RawObject, Universe
+from quantx.state.protocol import LandedReply, NewRun, NewTask, RawObject, Universe
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
@@ -23,7 +23,8 @@ def eventful(database: Database) -> Database:
     state, week = PostgresState(database), Window(date(2024, 1, 2), date(2024, 1, 5))
     members = [("A", "us", None, None, None), ("B", "us", None, None, None)]
     state.universes.put(Universe("u", "p", "us", "static", datetime(2024, 1, 1, tzinfo=UTC), members))
-    plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {"universe": "u"}), "bars", "1d", dict.fromkeys("ABC", week))
+    wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), week) for symbol in "ABC"]
+    plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {"universe": "u"}), wanted)
     first, second = state.tasks.claim(plan.task_ids[:2], "w", 60, 2).held
     reply = LandedReply(first, 0, datetime(2024, 1, 6, tzinfo=UTC), 100)
     state.tasks.land(RawObject("raw/x.parquet", "yahoo", "bars", 1, 80), [reply])

@@ -18,7 +18,7 @@ from quantx.queues.postgres import PostgresQueue
 from quantx.state.database import Database
 from quantx.state.migrations import SCHEMA_VERSION
 from quantx.state.postgres import PostgresState
-from quantx.state.protocol import LandedReply, NewRun, RawObject, SeriesFacts, TaskResult, Universe
+from quantx.state.protocol import LandedReply, NewRun, NewTask, RawObject, SeriesFacts, TaskResult, Universe
 
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 5))
 
@@ -75,7 +75,8 @@ def test_the_granted_role_plans_works_and_reports(granted: PostgresState) -> Non
     members = [("AAPL", "us", None, None, None)]
     state.universes.put(Universe("mine", "phase_1", "us", "static", state.now(), members))
     assert state.bind_lake("lake", "state") == ("lake", "state")
-    plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), "bars", "1d", {"AAPL": WEEK, "MSFT": WEEK})
+    wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), WEEK) for symbol in ("AAPL", "MSFT")]
+    plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), wanted)
     tickets = state.tasks.to_send(10, 30)
     queue.send([str(ticket.task_id) for ticket in tickets])
     state.tasks.sent([ticket.task_id for ticket in tickets])
@@ -88,7 +89,7 @@ def test_the_granted_role_plans_works_and_reports(granted: PostgresState) -> Non
     assert state.tasks.fail(microsoft, "UnknownSymbol", "no", final=True, most=4, delay=0) is True
     with state.exclusive("curator") as mine:
         assert mine is not None
-        number = state.rounds.start("bars", 0, 1_000, 10)
+        number = state.rounds.start(0, 1_000, 10)
         facts = [SeriesFacts(series, WEEK, (), WEEK.start, WEEK.end, WEEK.end, state.now())]
         state.rounds.finish(number, [TaskResult(apple.id, "done", new=4)], facts, "[]")
     (ended,) = state.runs.ended()

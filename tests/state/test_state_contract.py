@@ -1175,6 +1175,8 @@ class TestUniverses:
         assert planned()["b"] == by_phase
         everything = self.plan_about(kit, lookback=5)
         assert planned() == {"a": everything, "b": everything}
+        kit.state.universes.enable(["b"])  # nobody plans for the other one any more, and nobody misses it
+        assert planned() == {"b": everything}
 
     def test_freshness_tells_how_far_the_members_are(self, kit: Kit) -> None:
         self.put(kit)

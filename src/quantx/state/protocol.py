@@ -310,7 +310,7 @@ class Runs(Protocol):
         ...
 
     def last_daily(self) -> list[LastDaily]:
-        """Return when each universe with members was last planned for: by its name, by its phase, or with all."""
+        """Return when each enabled universe with members was last planned for: by its name, by its phase, or with all."""
         ...
 
     def usage(self, kind: str, days: int) -> RunUsage:

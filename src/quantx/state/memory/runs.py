@@ -83,14 +83,14 @@ class MemoryRuns:
             return self._shown(run) | {"request": dict(run.asked.request), "unfinished": unfinished}
 
     def last_daily(self) -> list[LastDaily]:
-        """Return when each universe with members was last planned for."""
+        """Return when each enabled universe with members was last planned for."""
         with self._records.lock:
             runs = [run for run in self._records.runs.values() if run.asked.kind == "daily"]
             universes = sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
             return [
                 LastDaily(u.name, u.market, max((r.created_at for r in runs if _is_about(r, u)), default=None))
                 for u in universes
-                if _current(u)
+                if _current(u) and u.enabled
             ]
 
     def usage(self, kind: str, days: int) -> RunUsage:

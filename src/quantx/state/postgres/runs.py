@@ -45,7 +45,7 @@ class PostgresRuns:
         return rows[0] if rows else None
 
     def last_daily(self) -> list[LastDaily]:
-        """Return when each universe with members was last planned for."""
+        """Return when each enabled universe with members was last planned for."""
         return [LastDaily(**row) for row in self._database.rows("runs.last_daily")]
 
     def usage(self, kind: str, days: int) -> RunUsage:

@@ -43,12 +43,12 @@ select r.id, r.kind, r.source, r.request, r.created_at, r.finished_at, r.skipped
 from runs r left join tasks t on t.run_id = r.id where r.id = %(run_id)s group by r.id;
 
 -- name: last_daily
--- When a daily run was last planned that was about all of a universe, whether or not anything was missing then.
+-- When a daily run was last planned that was about all of an enabled universe, whether or not anything was missing then.
 select u.name as universe, u.market, max(r.created_at) as planned_at
 from universes u
 left join runs r on r.kind = 'daily' and not r.request ? 'symbols'
     and coalesce(r.request ->> 'universe', u.name) = u.name and coalesce(r.request ->> 'phase', u.phase) = u.phase
-where u.members > 0
+where u.members > 0 and u.enabled
 group by u.name order by u.phase, u.name;
 
 -- name: usage
