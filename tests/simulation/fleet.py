@@ -63,7 +63,7 @@ class Scenario:
             triggers.append((0.0, "daily"))
         if rng.random() < 0.5:
             triggers.append((rng.uniform(5, 15), "again"))
-        if rng.random() < 0.3:
+        if rng.random() < 0.4:
             triggers.append((rng.uniform(10, 25), "retry"))
         if rng.random() < 0.25:
             triggers += [(_NEXT_SESSION, "daily"), (_NEXT_SESSION + rng.uniform(0, 5), "again")]

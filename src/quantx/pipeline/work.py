@@ -46,6 +46,7 @@ _TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # that an outage may last where there is no time budget
 _CLAIMING, _FINISHING = 0.8, 0.95  # of the time budget: until when tasks are claimed, and an outage is waited out
 _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time although the curator computes beside them
+_NAMED = 20  # symbols in the trace of a request
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is told to stop
 
@@ -222,7 +223,8 @@ class Worker:
             first, refusals = False, turns.refusals
             self.progress.requests += 1
             try:
-                with any_span("fetch", group.run_ids, source=group.source, symbols=len(group.tasks)) as span:
+                names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)
+                with any_span("fetch", group.run_ids, source=group.source, symbols=count, symbol=names) as span:
                     page = next(pages)
                     span.set_attributes({"status": page.payload.status, "bytes": len(page.payload.body)})
                 answer.add(page)
