@@ -255,6 +255,17 @@ def test_events_follow_their_bars_to_the_vendor_that_stands_in(desk: Desk, wide:
     assert platform.state.tasks.dead() == 0
 
 
+def test_events_that_were_given_up_before_their_bars_are_not_missing(desk: Desk, wide: Wide) -> None:
+    wide.without_events = True
+    wide.refuses = dict.fromkeys(range(1, 5), TransientProviderError("the vendor answers 502"))
+    platform = platform_of(desk, wide, desk.tape, orders=("wide", "tape"))
+    plan = backfill(platform, "AAA")
+    desk.sql("update tasks set attempts = 1 where dataset = 'actions'")  # the last try
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 1}
+    assert [f["status"] for f in platform.state.findings.listed(10, rule="events_missing")] == ["resolved"]
+
+
 def test_a_vendor_that_is_closed_for_long_is_not_waited_for(desk: Desk, wide: Wide) -> None:
     desk.tape.answers["AAA"] = [RateLimited("blocked", 1000.0)]
     wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))

@@ -202,7 +202,20 @@ def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: 
     to = task.fallback[0] if task.fallback else "the vendor of its bars"
     log.info("task.passed_on", symbol=task.series.symbol, source=task.series.source, to=to, error=why)
     _delete(platform, held or leases.let_go([task]), patience)
+    if task.series.dataset == "bars":
+        patience.insist(partial(_no_events_missing, platform, task))
     return True
+
+
+def _no_events_missing(platform: Platform, task: FetchTask) -> None:
+    """End what was found of events that were given up before their bars: another vendor's are shown, with its own."""
+    window = events_window(platform, task.series, task.window, task.window.end)
+    if window is None:
+        return
+    open_ = platform.state.findings.listed(100, status="open", rule=EVENTS_MISSING, subject=task.series.symbol)
+    for finding in open_:
+        if (finding["source"], finding["first_day"]) == (task.series.source, window.start):
+            platform.state.findings.settle(finding["id"], "resolved", "quantx", "another vendor stands in with its own")
 
 
 def _count_failure(
