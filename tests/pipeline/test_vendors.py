@@ -43,6 +43,7 @@ class Wide(Tape):
     refuses: dict[int, ProviderError] = field(default_factory=dict)  # by the number of the request for bars
     strange: set[str] = field(default_factory=set)  # symbols that it does not know
     without_events: bool = False
+    refuses_all: ProviderError | None = None
     requests: list[tuple[str, ...]] = field(default_factory=list)
     capabilities: ClassVar = Capabilities(
         "wide", ("1d",), ("us",), 100, "as_traded", needs_key=False, quota="10/s", datasets=("bars", "actions")
@@ -79,6 +80,7 @@ class Wide(Tape):
     def _ask(self, request: Request) -> None:
         self.requests.append(request.symbols if request.dataset == "bars" else ("events", *request.symbols))
         error = self.refuses.pop(len(bars_requests(self)), None) if request.dataset == "bars" else None
+        error = error or self.refuses_all
         if error is not None:
             raise error
         if unknown := self.strange & set(request.symbols):
@@ -235,6 +237,33 @@ def test_events_that_the_one_who_stands_in_does_not_give_are_a_failure(desk: Des
     Worker(platform).run(task_ids=plan.task_ids)
     assert platform.state.tasks.count(plan.task_ids) == {"done": 1, "failed": 1}
     assert [f["subject"] for f in platform.state.findings.listed(10, rule="events_missing")] == ["AAA"]
+
+
+@pytest.mark.parametrize("error", [NotEntitled("not in your plan"), RateLimited("blocked", 3000.0)])
+def test_events_follow_their_bars_to_the_vendor_that_stands_in(desk: Desk, wide: Wide, error: ProviderError) -> None:
+    """The other's bars bring its own: nobody waits for those of the first, or misses them."""
+    wide.refuses_all = error
+    platform = platform_of(desk, wide, desk.tape, orders=("wide", "tape"), fallback_after=60.0)
+    plan = backfill(platform, "AAA", "BBB")
+    assert len(plan.task_ids) == 4
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 2}
+    assert desk.rows().group_by("source").len().rows() == [("tape", 2 * SESSIONS)]
+    totals = platform.state.runs.totals(plan.run_id)
+    assert (totals.success, totals.failed, totals.passed_on) == (2, 0, 4)
+    assert platform.state.findings.listed(10, rule="events_missing") == []
+    assert platform.state.tasks.dead() == 0
+
+
+def test_events_that_were_given_up_before_their_bars_are_not_missing(desk: Desk, wide: Wide) -> None:
+    wide.without_events = True
+    wide.refuses = dict.fromkeys(range(1, 5), TransientProviderError("the vendor answers 502"))
+    platform = platform_of(desk, wide, desk.tape, orders=("wide", "tape"))
+    plan = backfill(platform, "AAA")
+    desk.sql("update tasks set attempts = 1 where dataset = 'actions'")  # the last try
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert platform.state.tasks.count(plan.task_ids) == {"done": 1}
+    assert [f["status"] for f in platform.state.findings.listed(10, rule="events_missing")] == ["resolved"]
 
 
 def test_a_vendor_that_is_closed_for_long_is_not_waited_for(desk: Desk, wide: Wide) -> None:

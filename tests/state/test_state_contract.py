@@ -1315,6 +1315,37 @@ class TestTheWhole:
         assert kit.fail(events, final=True)
         assert kit.state.tasks.count(plan.task_ids) == {"landed": 2, "failed": 1}
 
+    def test_events_follow_bars_that_were_passed_on(self, kit: Kit) -> None:
+        events = Series("yahoo", "actions", "1d", "A")
+        wanted = [
+            NewTask(series("A"), WEEK, ("stooq",)),
+            NewTask(events, WEEK),
+            NewTask(replace(events, symbol="B"), WEEK),
+        ]
+        plan = kit.state.tasks.plan(kit.new_run(), wanted)
+        held = {(t.series.dataset, t.series.symbol): t for t in kit.claim(*plan.task_ids)}
+        assert not kit.state.tasks.pass_on(held["actions", "A"], "NotEntitled", "its bars have not passed on")
+        assert kit.state.tasks.pass_on(held["bars", "A"], "NotEntitled", "not in your plan")
+        assert not kit.state.tasks.pass_on(held["actions", "B"], "NotEntitled", "it has no bars here")
+        assert kit.state.tasks.pass_on(held["actions", "A"], "NotEntitled", "not in your plan")
+        assert kit.state.tasks.count([held["actions", "A"].id]) == {"pending": 1}  # the bars that stand for it
+        assert kit.state.tasks.count(plan.task_ids) == {"pending": 1, "leased": 1}
+        assert kit.state.tasks.dead() == 0
+
+    @pytest.mark.parametrize("given_up", [False, True])
+    def test_events_that_wait_or_were_given_up_follow_their_bars(self, kit: Kit, given_up: bool) -> None:
+        events = Series("yahoo", "actions", "1d", "A")
+        plan = kit.state.tasks.plan(kit.new_run(), [NewTask(series("A"), WEEK, ("stooq",)), NewTask(events, WEEK)])
+        held = {t.series.dataset: t for t in kit.claim(*plan.task_ids)}
+        if given_up:
+            assert kit.fail(held["actions"], final=True)
+        else:
+            kit.state.tasks.release([held["actions"]], 3000.0, "closed")
+        assert kit.state.tasks.pass_on(held["bars"], "RateLimited", "closed")
+        assert kit.state.tasks.dead() == 0
+        assert kit.state.tasks.count(plan.task_ids) == {"pending": 1}
+        assert kit.state.runs.totals(plan.run_id).passed_on == 2
+
     def test_a_finding_is_open_until_it_is_settled(self, kit: Kit) -> None:
         findings = kit.state.findings
         gap = Finding("gap", "warn", "AAPL", "three sessions are missing", "yahoo", "bars", WEEK.start, WEEK.end)

@@ -81,6 +81,7 @@ def settle(
 
     Messages are deleted only after the reply is stored and the state says so.
     """
+    outcomes = sorted(outcomes, key=lambda o: o.task.series.dataset == "actions")  # events follow their bars
     by_zone: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.reply:
@@ -169,10 +170,7 @@ def _put_back(
     delay = 0.0 if at_once else patience.insist(lambda: platform.state.quotas.closed_for(source))
     if delay > platform.settings.fallback_after:
         reason = why or f"{source} is closed for {delay:.0f} s"
-        passed = [o for o in outcomes if o.task.fallback]
-        for outcome in passed:
-            _pass_on(platform, outcome, "RateLimited", reason, leases, patience)
-        outcomes = [o for o in outcomes if not o.task.fallback]
+        outcomes = [o for o in outcomes if not _pass_on(platform, o, "RateLimited", reason, leases, patience)]
         if not outcomes:
             return
     if not at_once and delay == 0:  # open again; or open, but others have the next turns
@@ -184,19 +182,40 @@ def _put_back(
         patience.insist(lambda: platform.queue.extend(held, delay))
 
 
-def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, patience: Patience) -> None:
-    """Have the next vendor asked for what this one can't give, and for its events where its bars do not bring them."""
+def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, patience: Patience) -> bool:
+    """Have the next vendor asked for what this one can't give, and for its events where its bars do not bring them.
+
+    Events follow their bars: where these have passed on, nothing is asked for. False where nobody stands in.
+    """
     task, events = outcome.task, None
+    if not task.fallback and task.series.dataset != "actions":
+        return False
     if task.fallback and task.series.dataset == "bars":
         known = calendar(venue_of(task.series.symbol).calendar)
         newest = known.last_closed(platform.clock.now(), SETTLED_AFTER) or task.window.end
         there = replace(task.series, source=task.fallback[0])
         events = events_window(platform, there, task.window, newest)
-    held = leases.let_go([task])
+    held = leases.let_go([task]) if task.fallback else []
     asked = outcome.requests if outcome.error is not None else 0
-    if patience.insist(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked, events=events)):
-        log.info("task.passed_on", symbol=task.series.symbol, source=task.series.source, to=task.fallback[0], error=why)
-        _delete(platform, held, patience)
+    if not patience.insist(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked, events=events)):
+        return bool(task.fallback)  # somebody else holds it now
+    to = task.fallback[0] if task.fallback else "the vendor of its bars"
+    log.info("task.passed_on", symbol=task.series.symbol, source=task.series.source, to=to, error=why)
+    _delete(platform, held or leases.let_go([task]), patience)
+    if task.series.dataset == "bars":
+        patience.insist(partial(_no_events_missing, platform, task))
+    return True
+
+
+def _no_events_missing(platform: Platform, task: FetchTask) -> None:
+    """End what was found of events that were given up before their bars: another vendor's are shown, with its own."""
+    window = events_window(platform, task.series, task.window, task.window.end)
+    if window is None:
+        return
+    open_ = platform.state.findings.listed(100, status="open", rule=EVENTS_MISSING, subject=task.series.symbol)
+    for finding in open_:
+        if (finding["source"], finding["first_day"]) == (task.series.source, window.start):
+            platform.state.findings.settle(finding["id"], "resolved", "quantx", "another vendor stands in with its own")
 
 
 def _count_failure(
@@ -205,8 +224,7 @@ def _count_failure(
     """Count a failed attempt: the task is tried again later, passed on or given up; return whether it was given up."""
     task, name, most = outcome.task, type(error).__name__, platform.settings.max_attempts
     final = _is_final(error, task)
-    if task.fallback and (final or task.attempts + 1 >= most):
-        _pass_on(platform, outcome, name, str(error), leases, patience)
+    if (final or task.attempts + 1 >= most) and _pass_on(platform, outcome, name, str(error), leases, patience):
         return False
     held = leases.let_go([task])
     delay = _BACKOFF * 2**task.attempts * random.uniform(1, 1.5)

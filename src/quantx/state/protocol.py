@@ -147,7 +147,8 @@ class Tasks(Protocol):
         """Give a task up at its vendor, and plan it at the next one in its order, in the same run.
 
         `events`: also the events of that window, which do not come with the next vendor's bars; who waits for the task
-        (`count`, `any_unfinished`) waits for these, too. False where it is no longer held, or no other vendor stands in.
+        (`count`, `any_unfinished`) waits for these, too. Events that this vendor was to tell follow their bars: they are
+        given up with them. False where it is no longer held, or no other vendor stands in.
         """
         ...
 

@@ -156,15 +156,20 @@ class MemoryTasks:
         """Give a task up at its vendor, and plan it at the next one in its order, with its events where they are apart."""
         with self._records.lock:
             found = self._held(task)
-            if found is None or not found.fallback:
+            if found is None or not (found.fallback or (bars := self._bars_passed_on(found))):
                 return False
-            found.attempts, found.requests, found.passed_on = found.attempts + 1, found.requests + requests, True
-            found.becomes("failed", self._records.clock.now())
-            found.error_class, found.last_error = error_class, error
+            found.attempts, found.requests = found.attempts + 1, found.requests + requests
+            if not found.fallback:
+                self._follow(found, bars, error_class, error)
+                return True
             there = replace(found.series, source=found.fallback[0])
             planned = self._unfinished_equal(found.kind, there, found.window)
             planned = planned or self._add(found.run_id, found.kind, there, found.window, found.fallback[1:])
-            found.retried_by = planned.id
+            self._follow(found, planned.id, error_class, error)
+            for beside in self._records.tasks_of(found.run_id):
+                waits = beside.state == "pending" or (beside.state == "failed" and beside.retried_by is None)
+                if waits and self._bars_passed_on(beside) == planned.id:
+                    self._follow(beside, planned.id, error_class, error)
             if events is not None:
                 apart = replace(there, dataset="actions")
                 if self._unfinished_equal(found.kind, apart, events) is None:
@@ -172,6 +177,18 @@ class MemoryTasks:
             if error_class in _REFUSALS:
                 self._note_failure(found.series, error, refused=True)
             return True
+
+    def _bars_passed_on(self, events: TaskRecord) -> int | None:
+        """Return the task that has taken the place of the bars beside events, None where they were not passed on."""
+        bars = replace(events.series, dataset="bars")
+        beside = [t for t in self._records.tasks_of(events.run_id) if t.series == bars and t.passed_on]
+        return beside[0].retried_by if beside and events.series.dataset == "actions" else None
+
+    def _follow(self, task: TaskRecord, by: int | None, error_class: str, error: str) -> None:
+        """Give a task up for the one that takes its place."""
+        task.becomes("failed", self._records.clock.now())
+        task.passed_on, task.retried_by = True, by
+        task.error_class, task.last_error = error_class, error
 
     def fail(
         self,

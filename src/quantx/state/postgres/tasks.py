@@ -110,8 +110,11 @@ class PostgresTasks:
         how = {"error_class": error_class, "error": error, "requests": requests}
         with self._database.transaction() as connection:
             rows = run(connection, "tasks.pass_on", {"id": task.id, "fence": task.fence, **how})
+            if not rows and task.series.dataset == "actions":
+                return bool(run(connection, "tasks.follow_bars", {"id": task.id, "fence": task.fence, **how}))
             if rows:
                 run(connection, "tasks.note_successor", {"id": task.id, "by": rows[0]["id"]})
+                run(connection, "tasks.events_follow", {"id": task.id})
                 if events is not None:
                     window = {"start": events.start, "end": events.end}
                     rows += run(connection, "tasks.pass_on_events", {"id": task.id, "by": rows[0]["id"], **window})

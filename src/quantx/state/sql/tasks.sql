@@ -234,6 +234,26 @@ on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
     do update set kind = excluded.kind
 returning id, (xmax = 0) as created;
 
+-- name: follow_bars
+-- Give a task about events up where the bars beside it have passed on: another vendor's are shown, with its events.
+update tasks e set state = 'failed', passed_on = true, retried_by = b.retried_by, attempts = e.attempts + 1,
+    requests = e.requests + %(requests)s, lease_owner = null, lease_until = null, error_class = %(error_class)s,
+    last_error = %(error)s, updated_at = clock_timestamp()
+from tasks b
+where e.id = %(id)s and e.fence = %(fence)s and e.state = 'leased' and e.dataset = 'actions'
+  and b.run_id = e.run_id and b.dataset = 'bars' and b.passed_on and b.retried_by is not null
+  and (b.source, b.timeframe, b.symbol) = (e.source, e.timeframe, e.symbol)
+returning e.id;
+
+-- name: events_follow
+-- The same for events that wait, or were given up, when their bars pass on.
+update tasks e set state = 'failed', passed_on = true, retried_by = b.retried_by, error_class = b.error_class,
+    last_error = b.last_error, updated_at = clock_timestamp()
+from tasks b
+where b.id = %(id)s and b.dataset = 'bars' and e.dataset = 'actions' and e.run_id = b.run_id
+  and (e.state = 'pending' or (e.state = 'failed' and e.retried_by is null))
+  and (e.source, e.timeframe, e.symbol) = (b.source, b.timeframe, b.symbol);
+
 -- name: pass_on_events
 -- Plan the events beside the bars of the vendor that stands in.
 insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
