@@ -68,7 +68,7 @@ def write_batch(location: LakeLocation, path: str, batch: Sequence[Landing]) -> 
 def read_batch(location: LakeLocation, path: str, rows: Sequence[int] | None = None) -> Iterator[Landing]:
     """Yield the replies of a raw object in order (or those at `rows`); DamagedObject where one is not as it was stored."""
     try:
-        table = pq.ParquetFile(io.BytesIO(location.get(path)), page_checksum_verification=True).read()
+        table = pq.ParquetFile(io.BytesIO(location.get(path)), page_checksum_verification=True).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
         raise DamagedObject(f"the raw object {path} is damaged: {error}") from error
     if table.schema != SCHEMA:

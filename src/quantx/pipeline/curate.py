@@ -54,7 +54,12 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
         if mine is None:
             return 0
         confirm_lake(platform.location, platform.state)
-        while _is_worth_it(platform, everything) and (round_id := _next_round(platform)):
+        above: int | None = None
+        while _is_worth_it(platform, everything):
+            above = _last_round(platform) if above is None else above
+            round_id = _next_round(platform, above)
+            if round_id is None:
+                break
             landings = platform.state.rounds.landings(round_id)
             with shared_span("round", [landing.run_id for landing in landings], round=round_id, replies=len(landings)):
                 rows += _curate_round(platform, round_id, landings)
@@ -80,7 +85,13 @@ def _is_worth_it(platform: Platform, everything: bool) -> bool:
     return landings > 0 and (everything or size >= _ROUND_BYTES)
 
 
-def _next_round(platform: Platform) -> int | None:
+def _last_round(platform: Platform) -> int:
+    """Return the last round that one of the curator's tables has seen; a lake may be older than its state."""
+    tables = (*_CURATED, *(table.revisions for table in _CURATED), QUARANTINE)
+    return max(platform.tables[table.name].committed_round() for table in tables)
+
+
+def _next_round(platform: Platform, above: int) -> int | None:
     """Return the round that was interrupted, or a new one with the oldest landings; None where nothing is left."""
     rounds = platform.state.rounds
     unfinished = rounds.unfinished()
@@ -88,7 +99,6 @@ def _next_round(platform: Platform) -> int | None:
         return unfinished
     if rounds.waiting()[0] == 0:
         return None
-    above = max(table.committed_round() for table in platform.tables.values())
     return rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
 
 

@@ -20,17 +20,16 @@ def with_references(
 ) -> list[pl.DataFrame]:
     """Return the incoming actions with `reference_close` where it can be known, and stored ones that lacked it.
 
-    The reference is the close of the session before the ex-date, in the shares of the ex-date.
+    The reference is the close of the session before the ex-date, in the shares of the ex-date. Each frame is of one source.
     """
-    came = pl.concat([ACTIONS.empty(), *actions])
-    traded = pl.concat(
-        [BARS_1D.empty().select(*_KEY, "date", "close"), *(b.select(*_KEY, "date", "close") for b in bars)]
-    )
-    sources = pl.concat([came["source"], traded["source"]]).unique().sort()
+    sources = sorted({frame["source"][0] for frame in (*actions, *bars) if frame.height})
     apart = [source for source in sources if "actions" in platform.reader_of(source).capabilities.datasets]
-    concerned = pl.concat([came.select(_KEY), traded.select(_KEY)]).unique().filter(pl.col("source").is_in(apart))
-    if concerned.is_empty():
+    if not apart:
         return list(actions)
+    came = pl.concat([ACTIONS.empty(), *actions])
+    closes = [b.select(*_KEY, "date", "close") for b in bars if b.height and b["source"][0] in apart]
+    traded = pl.concat([BARS_1D.empty().select(*_KEY, "date", "close"), *closes])
+    concerned = pl.concat([came.select(_KEY), traded.select(_KEY)]).unique().filter(pl.col("source").is_in(apart))
     ours = pl.col("source").is_in(apart) & pl.col("symbol").is_in(concerned["symbol"].to_list())
     known = platform.tables[ACTIONS.name].read(ours)
     events = pl.concat([came, known.join(came, on=list(ACTIONS.key), how="anti")])
