@@ -1288,7 +1288,7 @@ class TestTheWhole:
         assert (there.series.symbol, there.window, there.run_id, there.fallback) == ("A", WEEK, run.id, ("fmp",))
         assert kit.fail(there, final=True)
         totals = kit.state.runs.totals(run.id)
-        assert (totals.tasks, totals.failed, totals.passed_on, totals.requests) == (2, 1, 1, 3)
+        assert (totals.tasks, totals.failed, totals.passed_on, totals.requests, totals.symbols) == (2, 1, 1, 3, 2)
         assert [(f["source"], f["symbol"]) for f in kit.state.runs.failures(run.id)] == [("stooq", "A")]
         assert kit.state.tasks.count(plan.task_ids) == {"failed": 1, "landed": 1}
 

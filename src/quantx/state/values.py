@@ -173,6 +173,7 @@ class RunTotals:
     rows: Mapping[str, int] = field(default_factory=dict)  # new, changed, same, rejected
     landed_at: datetime | None = None  # when the last reply was stored
     passed_on: int = 0  # to another vendor; those are counted there
+    symbols: int = 0  # one may have several tasks: bars, events, months of minutes
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,14 @@ class MemoryRuns:
         with self._records.lock:
             tasks = self._records.tasks_of(run_id)
             states = [task.state for task in tasks if not task.passed_on]
+            symbols = len({task.series.symbol for task in tasks if not task.passed_on})
             requests, rows = sum(task.requests for task in tasks), sums(task.rows for task in tasks)
             ids = {task.id for task in tasks}
             landed = [x.landed_at for x in self._records.landings if x.task_id in ids and x.malformed is None]
             counts = (len(states), states.count("done"), states.count("failed"), requests, rows)
-            return RunTotals(*counts, landed_at=max(landed, default=None), passed_on=len(tasks) - len(states))
+            return RunTotals(
+                *counts, landed_at=max(landed, default=None), passed_on=len(tasks) - len(states), symbols=symbols
+            )
 
     def failures(self, run_id: str) -> list[Row]:
         """Return a run's failed tasks."""

@@ -8,7 +8,8 @@ where r.finished_at is null
 -- A task that was passed on to another vendor is counted there; its requests were made all the same.
 select count(*) filter (where not passed_on) as tasks, count(*) filter (where state = 'done') as success,
     count(*) filter (where state = 'failed' and not passed_on) as failed,
-    count(*) filter (where passed_on) as passed_on, coalesce(sum(requests), 0)::bigint as requests,
+    count(*) filter (where passed_on) as passed_on,
+    count(distinct symbol) filter (where not passed_on) as symbols, coalesce(sum(requests), 0)::bigint as requests,
     coalesce(sum(rows_new), 0)::bigint as rows_new, coalesce(sum(rows_changed), 0)::bigint as rows_changed,
     coalesce(sum(rows_same), 0)::bigint as rows_same, coalesce(sum(rows_rejected), 0)::bigint as rows_rejected,
     (select max(r.landed_at) from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
