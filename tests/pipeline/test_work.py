@@ -118,7 +118,12 @@ def test_a_crash_after_the_send_sends_twice_and_lands_once(desk: Any) -> None:
 
 @pytest.mark.parametrize(
     ("scope", "said"),
-    [(Scope(), "no universe"), (Scope(universe="x"), "'x'"), (Scope(phase="p"), "'p'"), (Scope(("../x",)), "symbol")],
+    [
+        (Scope(), "no enabled universe"),
+        (Scope(universe="x"), "'x'"),
+        (Scope(phase="p"), "'p'"),
+        (Scope(("../x",)), "symbol"),
+    ],
 )
 def test_a_scope_that_names_nothing_is_refused(scope: Scope, said: str, desk: Any) -> None:
     with pytest.raises(ConfigError, match=said):
