@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -58,9 +60,9 @@ def trigger_update(req: func.HttpRequest) -> func.HttpResponse:
     """Plan what the body asks for; 202 with the run's id and where its state is shown."""
     service, settings = installed()
     plan = service.plan_update(settings, service.parse_wish(req.get_body(), datetime.now(UTC).date()))
-    shown_at = urljoin(req.url, f"runs/{plan.run_id}")
-    counts = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}
-    return reply({"run_id": plan.run_id, "status_url": shown_at, **counts}, 202, {"Location": shown_at})
+    shown_at = urljoin(req.url.partition("?")[0].rstrip("/"), f"runs/{plan.run_id}")
+    told = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared, "status_url": shown_at}
+    return reply({"run_id": plan.run_id, **told}, 202, {"Location": shown_at})
 
 
 @app.function_name("show_run")
@@ -85,8 +87,10 @@ def installed() -> tuple[Any, Any]:
     from quantx.pipeline.hostlog import log_to_host
     from quantx.settings import load_settings
 
-    settings = load_settings()
-    log_to_host(settings.log_level)
+    if (shipped := Path(__file__).with_name("settings.yaml")).is_file():  # wherever the host runs the app from
+        os.environ.setdefault("QUANTX_SETTINGS_FILE", str(shipped))
+    log_to_host("ERROR")  # what is wrong with the settings must be logged, too
+    log_to_host((settings := load_settings()).log_level)
     return service, settings
 
 

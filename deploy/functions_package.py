@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(".python_packages/lib/site-packages")  # where the Functions host looks
 APP = ("function_app.py", "host.json")
+SETTINGS = "config/settings.yaml"  # the planner must read what the workers read in the image
 SHIPPED = "requirements.txt"
 # Never loaded by the app, and a quarter of the package.
 PRUNED = (
@@ -44,6 +45,7 @@ def main(output: Path) -> None:
     staged.mkdir(parents=True)
     for name in APP:
         shutil.copy(ROOT / "azure_functions" / name, staged)
+    shutil.copy(ROOT / SETTINGS, staged)
     pinned = requirements_for(python, machine, (ROOT / "requirements/functions.txt").read_text("utf-8"))
     (staged / SHIPPED).write_text(pinned, "utf-8")
     put = partial(install, python, machine, staged / SITE)

@@ -7,6 +7,7 @@ here: whether the host enforces keys, and whether it fires the timer.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,9 +27,9 @@ REFUSED = {
 }
 
 
-def drive(requests: list[dict[str, str]]) -> dict[str, Any]:
+def drive(requests: list[dict[str, str]], app: Path = APP) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("drive_app.py")), str(APP)],
+        [sys.executable, str(Path(__file__).with_name("drive_app.py")), str(app)],
         input=json.dumps(requests),
         capture_output=True,
         text=True,
@@ -93,6 +94,14 @@ def test_a_wrong_request_is_refused_with_its_reason(driven: dict[str, Any], case
     reply = driven["replies"][1 + list(REFUSED).index(case)]
     assert (reply["status"], reply["type"]) == (400, "application/problem+json")
     assert reply["body"]["errors"]
+
+
+def test_the_settings_file_beside_the_app_counts_wherever_it_runs(tmp_path: Path) -> None:
+    """The planner and the workers, which have the file in their image, must agree on the vendors."""
+    shutil.copy(APP / "function_app.py", tmp_path)
+    (tmp_path / "settings.yaml").write_text("sauces: {}\n")
+    (reply,) = drive([{"function": "trigger_update", "method": "POST", "body": "["}], tmp_path)["replies"]
+    assert reply["status"] == 500, "a wrong document would be 400: the settings were read first"
 
 
 def test_the_app_is_thin() -> None:

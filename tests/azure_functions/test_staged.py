@@ -77,7 +77,9 @@ def test_libraries_are_of_the_target(app_dir: Path) -> None:
 def test_nothing_else_is_in_it(package: Path) -> None:
     with zipfile.ZipFile(package) as packed:
         names = [Path(name) for name in packed.namelist()]
-    assert {name.parts[0] for name in names} == {".python_packages", "function_app.py", "host.json", "requirements.txt"}
+    assert {name.parts[0] for name in names} == {
+        ".python_packages", "function_app.py", "host.json", "requirements.txt", "settings.yaml",
+    }  # fmt: skip
     assert {"local.settings.json", ".env", "__pycache__", "direct_url.json"}.isdisjoint(
         n for p in names for n in p.parts
     )

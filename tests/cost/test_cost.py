@@ -45,11 +45,19 @@ def test_past_runs_are_what_counts(table: PriceTable) -> None:
     assert quantities["storage_writes"] * 10_000 == pytest.approx(20 * writes)
 
 
+def test_a_job_has_the_size_that_is_reckoned_with(table: PriceTable) -> None:
+    source = (SHIPPED.parents[1] / "infra/modules/jobs.bicep").read_text("utf-8")
+    assert f"cpu: json('{table.installation['worker_vcpu']}')" in source
+    assert f"memory: '{table.installation['worker_gib']}Gi'" in source
+    alerts = (SHIPPED.parents[1] / "infra/modules/alerts.bicep").read_text("utf-8")
+    assert alerts.count("    every: 'PT") == table.installation["alert_rules"]
+
+
 def test_past_runs_can_be_scaled_to_more_symbols(table: PriceTable) -> None:
     used = RunUsage(runs=2, tasks=200, requests=220, seconds=400.0, batches=10, size=2_000_000)
     found = estimate(table, used, 1000, 20)
     assert found.symbols == 1000
-    assert by_name(found.lines)["container_cpu"] == 20 * (2000 + table.installation["starting_seconds"])
+    assert by_name(found.lines)["container_cpu"] == 10 * (2000 + table.installation["starting_seconds"])
 
 
 def test_without_past_runs_somebody_must_say_for_how_many(table: PriceTable) -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from quantx.core.model import Payload, Window
+from quantx.core.model import Payload, Quota, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.pipeline.curate import curate_landed
 from quantx.pipeline.manifest import manifest_of
@@ -273,6 +273,29 @@ def test_a_vendor_that_is_closed_for_long_is_not_waited_for(desk: Desk, wide: Wi
     Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
     assert desk.rows()["source"].unique().to_list() == ["wide"]
     assert [row["source"] for row in platform.state.quotas.closed()] == ["tape"]
+
+
+def test_a_days_quota_that_is_used_up_is_not_waited_for(desk: Desk, wide: Wide) -> None:
+    wide.trades("BBB", date(2024, 1, 2), date(2024, 3, 28))
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=60.0)
+    platform = replace(platform, quotas={"tape": Quota(1, 86_400.0)})
+    plan = backfill(platform, "AAA", "BBB")
+    Worker(platform).run(task_ids=plan.task_ids)
+    assert sorted(desk.rows().group_by("symbol").agg(pl.col("source").unique().first())["source"]) == ["tape", "wide"]
+
+
+def test_who_has_no_turn_before_tomorrow_is_hidden_until_then(desk: Desk) -> None:
+    """A message that is seen again after seconds would have workers run, and new ones start, all day for nothing."""
+    platform = replace(platform_of(desk, desk.tape, orders=("tape",)), quotas={"tape": Quota(1, 86_400.0)})
+    backfill(platform, "AAA", "BBB")
+    Worker(platform).run(time_budget=2)
+    assert desk.rows()["symbol"].n_unique() == 1
+    depth = platform.queue.depth()
+    assert (depth.visible, depth.total) == (0, 1)
+    (task,) = desk.sql(
+        "select attempts, not_before > clock_timestamp() + interval '23 hours' as tomorrow from tasks where state = 'pending'"
+    )
+    assert (task["attempts"], task["tomorrow"]) == (0, True)
 
 
 def test_without_another_vendor_a_closed_one_is_waited_for(desk: Desk) -> None:

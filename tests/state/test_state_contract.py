@@ -964,6 +964,18 @@ class TestQuotas:
         assert kit.waits(None, 1) == [(50_000, 1)]
         assert [(row["source"], row["reason"]) for row in kit.state.quotas.closed()] == [("yahoo", "429")]
 
+    def test_when_a_request_may_start_is_told_without_taking_the_slot(self, kit: Kit) -> None:
+        def opens_in(quota: Quota | None = LONG) -> int:
+            return round(kit.state.quotas.opens_in("yahoo", quota), -2)
+
+        assert (opens_in(), opens_in(None)) == (0, 0)
+        kit.waits(LONG, 1)
+        assert (opens_in(), opens_in()) == (1000, 1000)
+        kit.waits(LONG, 3)
+        assert (opens_in(), opens_in(None)) == (8000, 0)
+        kit.state.quotas.close("yahoo", 50_000, "429")
+        assert (opens_in(), opens_in(None)) == (50_000, 50_000)
+
     def test_a_closed_vendor_gives_no_slot_to_the_impatient(self, kit: Kit) -> None:
         kit.state.quotas.close("yahoo", 50_000, "429")
         assert kit.reserve(LONG, patience=1000) is None

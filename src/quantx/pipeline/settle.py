@@ -163,13 +163,13 @@ def _put_back(
     *,
     at_once: bool,
 ) -> None:
-    """Return tasks to the queue until their vendor is open again; no failure is counted.
+    """Return tasks to the queue until their vendor may be asked again; no failure is counted.
 
     Where that takes long, another vendor is asked in its place, if one stands in.
     """
-    delay = 0.0 if at_once else patience.insist(lambda: platform.state.quotas.closed_for(source))
+    delay = 0.0 if at_once else _until_open(platform, source, patience)
     if delay > platform.settings.fallback_after:
-        reason = why or f"{source} is closed for {delay:.0f} s"
+        reason = why or f"{source} may not be asked for {delay:.0f} s"
         outcomes = [o for o in outcomes if not _pass_on(platform, o, "RateLimited", reason, leases, patience)]
         if not outcomes:
             return
@@ -180,6 +180,17 @@ def _put_back(
     patience.insist(lambda: platform.state.tasks.release(tasks, delay, why, requests=requests))
     if held:
         patience.insist(lambda: platform.queue.extend(held, delay))
+
+
+def _until_open(platform: Platform, source: str, patience: Patience) -> float:
+    """Return for how many seconds the vendor is left alone or has no turns; 0 where others only have the next ones.
+
+    A quota of a day that is used up would otherwise keep workers at it, and start new ones, until the next day.
+    """
+    quotas, quota = platform.state.quotas, platform.quotas.get(source)
+    closed = patience.insist(lambda: quotas.closed_for(source))
+    turn = patience.insist(lambda: quotas.opens_in(source, quota))
+    return max(closed, turn if turn > platform.settings.lease_seconds else 0.0)
 
 
 def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, patience: Patience) -> bool:

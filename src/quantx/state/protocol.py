@@ -274,6 +274,13 @@ class Quotas(Protocol):
         """Return for how many more seconds the vendor is left alone, 0 where it is not."""
         ...
 
+    def opens_in(self, source: str, quota: Quota | None) -> float:
+        """Return after how many seconds a request may start, 0 where one may now; reserves nothing.
+
+        Longer than `closed_for` where the quota is used up: with 25 requests a day it may be hours.
+        """
+        ...
+
     def closed(self) -> list[Row]:
         """Return the vendors that are left alone: source, closed_until, reason."""
         ...

@@ -92,15 +92,12 @@ class MemoryQuotas:
                 start = now + timedelta(seconds=self.closed_for(source))
                 return None if start > now + longest else Slots((start,) * count, now)
             row = self._records.quotas.setdefault(source, QuotaRecord())
-            gap, pause = timedelta(seconds=quota.gap), timedelta(seconds=quota.pause)
             starts: list[datetime] = []
             for _ in range(count):
-                after = [now, row.closed_until or now, *(at + gap for at in row.slots[-1:])]
-                if len(row.slots) >= quota.count:
-                    after.append(row.slots[-quota.count] + pause)
-                if max(after) > now + longest:
+                start = _next_start(row, quota, now)
+                if start > now + longest:
                     break
-                starts.append(max(after))
+                starts.append(start)
                 row.slots.append(starts[-1] + timedelta(seconds=doubt))
             del row.slots[: -quota.count]
             return Slots(tuple(starts), now) if starts else None
@@ -139,6 +136,14 @@ class MemoryQuotas:
                 return 0.0
             return max(0.0, (row.closed_until - now).total_seconds())
 
+    def opens_in(self, source: str, quota: Quota | None) -> float:
+        """Return after how many seconds a request may start; reserves nothing."""
+        with self._records.lock:
+            row, now = self._records.quotas.get(source), self._records.clock.now()
+            if row is None or quota is None:
+                return self.closed_for(source)
+            return (_next_start(row, quota, now) - now).total_seconds()
+
     def closed(self) -> list[Row]:
         """Return the vendors that are left alone."""
         with self._records.lock:
@@ -148,3 +153,11 @@ class MemoryQuotas:
                 for source, row in sorted(self._records.quotas.items())
                 if row.closed_until is not None and row.closed_until > now
             ]
+
+
+def _next_start(row: QuotaRecord, quota: Quota, now: datetime) -> datetime:
+    """Return when the next request may start."""
+    after = [now, row.closed_until or now, *(at + timedelta(seconds=quota.gap) for at in row.slots[-1:])]
+    if len(row.slots) >= quota.count:
+        after.append(row.slots[-quota.count] + timedelta(seconds=quota.pause))
+    return max(after)

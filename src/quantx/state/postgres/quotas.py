@@ -51,6 +51,14 @@ class PostgresQuotas:
         rows = self._database.rows("quotas.closed_for", source=source)
         return float(rows[0]["seconds"]) if rows else 0.0
 
+    def opens_in(self, source: str, quota: Quota | None) -> float:
+        """Return after how many seconds a request may start, 0 where one may now; reserves nothing."""
+        if quota is None:
+            return self.closed_for(source)
+        limits = {"limit": quota.count, "gap": quota.gap, "pause": quota.pause}
+        rows = self._database.rows("quotas.opens_in", source=source, **limits)
+        return max(0.0, float(rows[0]["seconds"] or 0)) if rows else 0.0
+
     def closed(self) -> list[Row]:
         """Return the vendors that are left alone."""
         return self._database.rows("quotas.closed")

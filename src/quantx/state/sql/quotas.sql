@@ -31,6 +31,13 @@ update quota set refusals = 0 where source = %(source)s and closed_until <= cloc
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota
 where source = %(source)s and closed_until > clock_timestamp();
 
+-- name: opens_in
+-- For how many seconds no request may start: the vendor is left alone, or its quota is used up.
+select extract(epoch from greatest(
+    closed_until, slots[cardinality(slots)] + make_interval(secs => %(gap)s),
+    slots[cardinality(slots) - %(limit)s + 1] + make_interval(secs => %(pause)s)
+) - clock_timestamp())::float8 as seconds from quota where source = %(source)s;
+
 -- name: open_from
 -- Where there is no quota: from when on the vendor may be asked.
 with known as (select clock_timestamp() as now, max(closed_until) as closed_until from quota where source = %(source)s)
