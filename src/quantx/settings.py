@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import yaml
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from quantx.core.model import Quota
 from quantx.core.schedule import parse_schedule
@@ -314,6 +314,10 @@ def load_settings(**flags: Any) -> Settings:
     """Return the settings with `flags` above all else (None means: not given); ConfigError names what is wrong."""
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except SettingsError as error:  # a variable that should hold JSON
+        raise ConfigError(
+            f'wrong settings: {error}; write it as JSON, as in \'{{"1d": {{"any": ["yahoo"]}}}}\''
+        ) from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise ConfigError(f"wrong settings: {wrong}") from None

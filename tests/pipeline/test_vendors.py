@@ -298,6 +298,16 @@ def test_who_has_no_turn_before_tomorrow_is_hidden_until_then(desk: Desk) -> Non
     assert (task["attempts"], task["tomorrow"]) == (0, True)
 
 
+def test_a_vendor_that_only_ever_says_in_a_moment_is_not_waited_for(desk: Desk, wide: Wide) -> None:
+    """Each closure is short; that it answers nobody for longer than `fallback_after` is as good as a long one."""
+    desk.tape.answers["AAA"] = [RateLimited("slow down", 1.0)] * 100
+    wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=2.5)
+    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    assert desk.rows()["source"].unique().to_list() == ["wide"]
+    assert 3 <= len(desk.tape.asked) <= 5
+
+
 def test_without_another_vendor_a_closed_one_is_waited_for(desk: Desk) -> None:
     desk.tape.answers["AAA"] = [RateLimited("blocked", 1.0)]
     platform = platform_of(desk, desk.tape, orders=("tape",), fallback_after=0.0)

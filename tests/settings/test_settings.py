@@ -277,6 +277,12 @@ def test_vendors_are_declared_by_timeframe_and_market(settings_file: Any, monkey
     assert load_settings().sources_of("1d", "us") == ("stooq",)
 
 
+def test_vendors_that_are_no_json_are_refused_with_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTX_SOURCES", "yahoo")
+    with pytest.raises(ConfigError, match=r"sources.*write it as JSON"):
+        load_settings()
+
+
 QUOTAS = {
     "2/s": Quota(2, 1),
     "200/min": Quota(200, 60),

@@ -49,4 +49,6 @@ def main() -> int:
     return 1 if failed else 0
 
 
-sys.exit(main())
+code = main()
+sys.stdout.flush()
+os._exit(code)  # a library's threads may abort the process at its usual end, after all is said

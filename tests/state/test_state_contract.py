@@ -43,7 +43,7 @@ EVER = 1e6  # seconds: as patient as can be
 INSTANTS = {
     "tasks": ("lease_until", "not_before", "created_at", "updated_at"),
     "outbox": ("taken_until",),
-    "quota": ("closed_until",),
+    "quota": ("closed_until", "refused_since"),
     "runs": ("created_at", "finished_at"),
     "series": ("last_asked_at",),
 }
@@ -697,6 +697,7 @@ class TestListing:
             "run_id": "R1",
             "kind": "daily",
             "source": "yahoo",
+            "dataset": "bars",
             "symbol": "AAPL",
             "timeframe": "1d",
             "window_start": WEEK.start,
@@ -710,6 +711,7 @@ class TestListing:
             "error_class": None,
             "last_error": None,
             "retried_by": None,
+            "passed_on": False,
         }
 
 
@@ -955,6 +957,24 @@ class TestQuotas:
         assert kit.reserve(LONG, patience=2000) is None
         assert kit.reserve(LONG, patience=2000) is None
         assert kit.waits(LONG, 1) == [(3000, 1)]
+
+    def test_how_long_a_vendor_has_refused_counts_until_it_answers(self, kit: Kit) -> None:
+        """Each closure may be short: a vendor that refuses again and again is as good as closed."""
+        quotas = kit.state.quotas
+        assert quotas.refused_for("yahoo") == 0
+        quotas.close("yahoo", 1, "slow down")
+        kit.let_pass(60)
+        quotas.close("yahoo", 1, "slow down")
+        kit.let_pass(60)
+        quotas.refuse("yahoo", 1, 600, "slow down")
+        assert 119 <= quotas.refused_for("yahoo") <= 125
+        kit.let_pass(5)
+        assert quotas.accept("yahoo")
+        assert quotas.refused_for("yahoo") == 0
+        quotas.close("yahoo", 1, "slow down")
+        kit.let_pass(3600)
+        quotas.close("yahoo", 1, "slow down")  # nobody has asked meanwhile
+        assert quotas.refused_for("yahoo") <= 5
 
     def test_a_closed_vendor_is_asked_by_nobody_until_then(self, kit: Kit) -> None:
         kit.waits(LONG, 1)

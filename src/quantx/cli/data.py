@@ -159,6 +159,7 @@ def work(
         stopped = platform.runtime.stopping
     out.print(
         f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks"
+        + ("; `quantx tasks list --dead` tells which" if done.failed else "")
     )
     code = 1 if done.failed else 0
     if stopped:  # a request that hangs must not keep the process from ending

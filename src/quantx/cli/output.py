@@ -34,7 +34,8 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable
     names = list(columns) if columns is not None else list(rows[0])
     for name in names:
         numeric = isinstance(next((r[name] for r in rows if r[name] is not None), None), (int, float))
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        whole = name in ("id", "run_id")  # to be copied
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(_text(row[name])) for name in names))
     out.print(table, soft_wrap=False)

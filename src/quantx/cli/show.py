@@ -129,6 +129,9 @@ def tasks_list(
     columns = [
         "id",
         "kind",
+        "source",
+        "dataset",
+        "timeframe",
         "symbol",
         "window_start",
         "window_end",
@@ -142,7 +145,8 @@ def tasks_list(
     if json:
         print_json({"tasks": rows, "poison": poison} if dead else rows)
         return 0
-    print_table("tasks", rows, columns)
+    shown = [row | ({"state": "passed on"} if row["passed_on"] else {}) for row in rows]
+    print_table("tasks", shown, columns)
     if poison:
         print_table("poison queue", poison)
     return 0
@@ -160,6 +164,9 @@ def tasks_retry(
     from quantx.pipeline.plan import plan_retry
 
     with open_platform(settings_for(use_local)) as platform:
+        dead = {row["id"] for row in platform.state.tasks.listed("failed", None, 1_000_000, dead=True)}
+        if strange := sorted(set(ids or ()) - dead):
+            raise ConfigError(f"there is no dead task {strange[0]}; `quantx tasks list --dead` shows them")
         plan = plan_retry(platform, ids)
     facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids)}
     print_json(facts) if json else out.print(

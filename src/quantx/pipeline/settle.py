@@ -168,7 +168,8 @@ def _put_back(
     Where that takes long, another vendor is asked in its place, if one stands in.
     """
     delay = 0.0 if at_once else _until_open(platform, source, patience)
-    if delay > platform.settings.fallback_after:
+    silent = patience.insist(lambda: platform.state.quotas.refused_for(source)) if why is not None else 0.0
+    if max(delay, silent) > platform.settings.fallback_after:
         reason = why or f"{source} may not be asked for {delay:.0f} s"
         outcomes = [o for o in outcomes if not _pass_on(platform, o, "RateLimited", reason, leases, patience)]
         if not outcomes:

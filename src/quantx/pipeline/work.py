@@ -66,7 +66,7 @@ class Worker:
         self._patience = Patience(self.runtime, _OUTAGE_SECONDS)
         self._time = StateTime()
         self._topped_up_at = self.runtime.monotonic()
-        self._refused_by: set[str] = set()  # vendors that have not answered since
+        self._refused_by = set(self.platform.providers)  # of their next answer the fleet is told
         self._leases: list[Leases] = []  # those of the batches at work
         self._widths = {s: p.capabilities.symbols_per_request for s, p in self.platform.providers.items()}
 

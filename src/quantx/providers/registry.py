@@ -107,7 +107,9 @@ def why_absent(source: str, settings: Settings, known: Mapping[str, Provider]) -
     if source in VENDORS and (missing := VENDORS[source].missing_keys(settings)):
         needed = " and ".join(f"QUANTX_{name.upper()}" for name in missing)
         return f"the source {source} needs a key: set {needed}"
-    return f"no source {source!r}; there is {', '.join(known) or 'none'}"
+    without = [name for name in VENDORS if name not in known]
+    lack = f" ({', '.join(without)} need a key)" if without else ""
+    return f"no source {source!r}; there is {', '.join(known) or 'none'}{lack}"
 
 
 def quotas_of(settings: Settings) -> Mapping[str, Quota | None]:

@@ -281,6 +281,13 @@ class Quotas(Protocol):
         """
         ...
 
+    def refused_for(self, source: str) -> float:
+        """Return for how many seconds the vendor has refused without an answer in between, 0 where it answers.
+
+        A refusal a quarter of an hour after the end of the last closure is the first one.
+        """
+        ...
+
     def closed(self) -> list[Row]:
         """Return the vendors that are left alone: source, closed_until, reason."""
         ...

@@ -26,6 +26,8 @@ SOURCES: Mapping[str, Source] = {
     "sec_tickers": sec_tickers.SOURCE,
 }
 
+_GZIP = b"\x1f\x8b"
+
 
 def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
     """Return the document that a declaration names; RefusedList where it can't be had."""
@@ -51,6 +53,8 @@ def _read_file(spec: UniverseSpec, path: Path) -> Document:
         raise RefusedList(f"the universe {spec.name} can't read {path}: {error.strerror}") from error
     if len(body) > LARGEST:
         raise RefusedList(f"{path} has more than {LARGEST // 1_000_000} MB; that is no list of symbols")
+    if body.startswith(_GZIP):
+        raise RefusedList(f"{path} is packed with gzip; unpack it first")
     return Document(str(path), body)
 
 

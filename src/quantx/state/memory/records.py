@@ -111,6 +111,7 @@ class QuotaRecord:
     slots: list[datetime] = field(default_factory=list)
     closed_until: datetime | None = None
     refusals: int = 0  # in a row, without a time to wait
+    refused_since: datetime | None = None  # the first refusal after the last answer
     reason: str | None = None
 
 

@@ -78,6 +78,9 @@ def _is_late(known: SeriesRecord, gap: Window) -> bool:
     return gap.start >= answered and gap.end <= known.asked_through
 
 
+_FORGOTTEN = timedelta(minutes=15)  # after the end of a closure the next refusal is the first one
+
+
 class MemoryQuotas:
     """The state's quotas."""
 
@@ -107,6 +110,7 @@ class MemoryQuotas:
         with self._records.lock:
             row = self._records.quotas.setdefault(source, QuotaRecord())
             until = self._records.in_(seconds)
+            self._note_refusal(row)
             if row.closed_until is None or row.closed_until < until:
                 row.closed_until, row.reason = until, reason
 
@@ -115,6 +119,7 @@ class MemoryQuotas:
         with self._records.lock:
             row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
             if row.closed_until is None or row.closed_until <= now:
+                self._note_refusal(row)
                 row.closed_until = self._records.in_(min(first * 2**row.refusals, longest))
                 row.refusals, row.reason = row.refusals + 1, reason
 
@@ -124,8 +129,19 @@ class MemoryQuotas:
             row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
             if row.closed_until is not None and row.closed_until > now:
                 return False
-            row.refusals = 0
+            row.refusals, row.refused_since = 0, None
             return True
+
+    def _note_refusal(self, row: QuotaRecord) -> None:
+        now = self._records.clock.now()
+        recent = row.closed_until is not None and row.closed_until > now - _FORGOTTEN
+        row.refused_since = (row.refused_since if recent else None) or now
+
+    def refused_for(self, source: str) -> float:
+        """Return for how many seconds the vendor has refused without an answer in between."""
+        with self._records.lock:
+            row, now = self._records.quotas.get(source), self._records.clock.now()
+            return 0.0 if row is None or row.refused_since is None else (now - row.refused_since).total_seconds()
 
     def closed_for(self, source: str) -> float:
         """Return for how many more seconds the vendor is left alone."""

@@ -414,6 +414,7 @@ def _shown(task: TaskRecord) -> Row:
         "run_id": task.run_id,
         "kind": task.kind,
         "source": task.series.source,
+        "dataset": task.series.dataset,
         "symbol": task.series.symbol,
         "timeframe": task.series.timeframe,
         "window_start": task.window.start,
@@ -428,4 +429,5 @@ def _shown(task: TaskRecord) -> Row:
         "last_error": task.last_error,
         "updated_at": task.updated_at,
         "retried_by": task.retried_by,
+        "passed_on": task.passed_on,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantx.core.model import Quota
-from quantx.state.database import Database
+from quantx.state.database import Database, run
 from quantx.state.protocol import Row, Slots
 
 
@@ -36,11 +36,16 @@ class PostgresQuotas:
 
     def close(self, source: str, seconds: float, reason: str) -> None:
         """Leave a vendor alone for so long."""
-        self._database.rows("quotas.close", source=source, seconds=seconds, reason=reason)
+        with self._database.transaction() as connection:
+            run(connection, "quotas.close", {"source": source, "seconds": seconds, "reason": reason})
+            run(connection, "quotas.refused_since_now", {"source": source})
 
     def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
         """Leave a vendor alone that has refused without saying for how long."""
-        self._database.rows("quotas.refuse", source=source, first=first, longest=longest, reason=reason)
+        refusal = {"source": source, "first": first, "longest": longest, "reason": reason}
+        with self._database.transaction() as connection:
+            run(connection, "quotas.refuse", refusal)
+            run(connection, "quotas.refused_since_now", {"source": source})
 
     def accept(self, source: str) -> bool:
         """Note that a vendor has answered: its refusals are not in a row any more. False while it is left alone."""
@@ -58,6 +63,11 @@ class PostgresQuotas:
         limits = {"limit": quota.count, "gap": quota.gap, "pause": quota.pause}
         rows = self._database.rows("quotas.opens_in", source=source, **limits)
         return max(0.0, float(rows[0]["seconds"] or 0)) if rows else 0.0
+
+    def refused_for(self, source: str) -> float:
+        """Return for how many seconds the vendor has refused without an answer in between, 0 where it answers."""
+        rows = self._database.rows("quotas.refused_for", source=source)
+        return float(rows[0]["seconds"]) if rows else 0.0
 
     def closed(self) -> list[Row]:
         """Return the vendors that are left alone."""

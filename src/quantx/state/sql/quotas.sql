@@ -10,26 +10,36 @@ select starts, reserved_at from reserve_slots(
 
 -- name: close
 -- The vendor wants to be left alone: nobody asks until then.
-insert into quota as q (source, closed_until, reason)
-values (%(source)s, clock_timestamp() + make_interval(secs => %(seconds)s), %(reason)s)
-on conflict (source) do update set 
+insert into quota as q (source, closed_until, reason, refused_since)
+values (%(source)s, clock_timestamp() + make_interval(secs => %(seconds)s), %(reason)s, clock_timestamp())
+on conflict (source) do update set
+    refused_since = case when q.closed_until > clock_timestamp() - interval '15 min' then q.refused_since end,
     closed_until = greatest(q.closed_until, excluded.closed_until),
     reason = case when excluded.closed_until > q.closed_until then excluded.reason else q.reason end;
 
+-- name: refused_since_now
+-- The first refusal after the last answer; one of long ago says nothing about today.
+update quota set refused_since = clock_timestamp() where source = %(source)s and refused_since is null;
+
 -- name: refuse
-insert into quota as q (source, closed_until, refusals, reason)
-values (%(source)s, clock_timestamp() + make_interval(secs => %(first)s), 1, %(reason)s)
+insert into quota as q (source, closed_until, refusals, reason, refused_since)
+values (%(source)s, clock_timestamp() + make_interval(secs => %(first)s), 1, %(reason)s, clock_timestamp())
 on conflict (source) do update set
+    refused_since = case when q.closed_until > clock_timestamp() - interval '15 min' then q.refused_since end,
     closed_until = clock_timestamp() + make_interval(secs => least(%(first)s * 2 ^ least(q.refusals, 30), %(longest)s)),
     refusals = q.refusals + 1, reason = excluded.reason
 where q.closed_until <= clock_timestamp();
 
 -- name: accept
-update quota set refusals = 0 where source = %(source)s and closed_until <= clock_timestamp() returning source;
+update quota set refusals = 0, refused_since = null where source = %(source)s and closed_until <= clock_timestamp() returning source;
 
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota
 where source = %(source)s and closed_until > clock_timestamp();
+
+-- name: refused_for
+select extract(epoch from clock_timestamp() - refused_since)::float8 as seconds from quota
+where source = %(source)s and refused_since is not null;
 
 -- name: opens_in
 -- For how many seconds no request may start: the vendor is left alone, or its quota is used up.

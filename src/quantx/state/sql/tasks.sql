@@ -321,8 +321,8 @@ select exists (select 1 from tasks where state in ('pending', 'leased', 'landed'
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;
 
 -- name: list_tasks
-select id, run_id, kind, source, symbol, timeframe, window_start, window_end, state, attempts, lapses, rows_new,
-       rows_changed, rows_rejected, error_class, last_error, updated_at, retried_by
+select id, run_id, kind, source, dataset, symbol, timeframe, window_start, window_end, state, attempts, lapses, rows_new,
+       rows_changed, rows_rejected, error_class, last_error, updated_at, retried_by, passed_on
 from tasks
 where (%(state)s::text is null or state = %(state)s) and (%(run_id)s::text is null or run_id = %(run_id)s)
   and (not %(dead)s or (state = 'failed' and retried_by is null))
