@@ -27,6 +27,7 @@ from quantx.settings import load_settings
 FAULTS = ("429=0.05", "500=0.02", "garbage=0.01")
 _GLANCE = 0.05  # seconds between two looks at the sandbox's counters
 _IDLE = 0.5  # seconds without a request that count as waiting; the quota itself leaves half a second
+_LEASE = 5  # seconds, in both worlds: so soon the tasks of a killed worker pass on; the default is for longer backfills
 _LIMIT = 900.0  # seconds, after which a run is given up
 
 
@@ -82,7 +83,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
 
 def backfill(folder: Path, count: int, at_once: int, faults: Sequence[str], *, short: bool) -> dict[str, Any]:
     """Backfill once; in a faulty world workers are killed and replaced, and both servers restarted."""
-    more = {"lease_seconds": 2} if short else {}
+    more = {"lease_seconds": 2 if short else _LEASE}
     market = {"count": count, "quota": f"{PER_SECOND}/s", "faults": list(faults)}
     with vendor(**market) as url, cloud(folder, **more) as servers:
         settings = servers.settings | {"yfinance_base_url": url, "yfinance_quota": f"{PER_SECOND}/s"}

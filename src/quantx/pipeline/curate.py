@@ -34,10 +34,10 @@ log = structlog.get_logger()
 
 # What replies become rows of; replaced rows are kept in the revisions of each.
 _CURATED = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M, ACTIONS)
-# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update. As many
-# bytes are worth a round while there is still something to fetch.
+# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update.
 _ROUND_BYTES = 18_000_000
 _ROUND_REPLIES = 1500
+_WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
 _HOT_DAYS = 45
 
 
@@ -82,7 +82,7 @@ def curate_left(platform: Platform) -> int:
 
 def _is_worth_it(platform: Platform, everything: bool) -> bool:
     landings, size = platform.state.rounds.waiting()
-    return landings > 0 and (everything or size >= _ROUND_BYTES)
+    return landings > 0 and (everything or size >= _WORTH_BYTES)
 
 
 def _last_round(platform: Platform) -> int:
