@@ -6,13 +6,11 @@ import base64
 import json
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -22,6 +20,8 @@ from pydantic import SecretStr
 from quantx.core.model import Payload, Window
 from quantx.providers.alpaca import Alpaca
 from quantx.providers.alpaca_session import AlpacaSession
+
+from .serving import StubHandler, serving
 
 NOW = datetime(2024, 3, 8, 22, 0, tzinfo=UTC)
 WINDOW = Window(date(2024, 3, 4), date(2024, 3, 8))
@@ -67,11 +67,8 @@ class StubAlpaca:
 def running_stub() -> Iterator[StubAlpaca]:
     stub = StubAlpaca()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def do_GET(self) -> None:
+    class Handler(StubHandler):
+        def do_GET(self) -> None:  # noqa: N802 — the name is http.server's
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers)
@@ -99,24 +96,8 @@ def running_stub() -> Iterator[StubAlpaca]:
                 self.wfile.flush()
                 time.sleep(answer.drip)
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-        def finish(self) -> None:
-            with suppress(OSError, ValueError):
-                super().finish()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    server.handle_error = lambda *args: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    stub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield stub
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as stub.url:
+        yield stub
 
 
 def connected(url: str, *, feed: str = "iex", timeout: tuple[float, float] = (10.0, 10.0)) -> Alpaca:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,6 +19,8 @@ import pytest
 from quantx.core.model import Payload, Window
 from quantx.providers.yahoo import Yahoo
 from quantx.providers.yahoo_session import YahooSession
+
+from .serving import StubHandler, serving
 
 CHART_PATH = "/v8/finance/chart/"
 NOW = datetime(2024, 3, 8, 12, 0, tzinfo=UTC)
@@ -97,11 +98,8 @@ def stub() -> Iterator[StubYahoo]:
     """A running stub; `stub.url` is its address."""
     yahoo = StubYahoo()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet, or the kernel waits 40 ms in between
-
-        def do_GET(self) -> None:
+    class Handler(StubHandler):
+        def do_GET(self) -> None:  # noqa: N802 — the name is http.server's
             parts = urlsplit(self.path)
             answer = yahoo.reply(parts.path, parts.query, self.headers.get("Cookie", ""))
             if answer.cut:
@@ -117,24 +115,8 @@ def stub() -> Iterator[StubYahoo]:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-        def finish(self) -> None:
-            with suppress(OSError, ValueError):
-                super().finish()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    server.handle_error = lambda *args: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yahoo.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield yahoo
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as yahoo.url:
+        yield yahoo
 
 
 @pytest.fixture

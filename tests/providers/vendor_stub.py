@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import SecretStr
@@ -16,6 +14,8 @@ from pydantic import SecretStr
 from quantx.core.model import Clock, Payload
 from quantx.providers.http import HttpSession
 from quantx.providers.protocol import Provider
+
+from .serving import StubHandler, serving
 
 NOW = datetime(2026, 1, 16, 12, 0, tzinfo=UTC)
 DATE = "Fri, 16 Jan 2026 11:59:30 GMT"
@@ -69,11 +69,8 @@ def stub_vendor(answer: Callable[[Question], Answer] | bytes) -> Iterator[StubVe
     always = Answer(answer) if isinstance(answer, bytes) else None
     vendor = StubVendor((lambda _: always) if always is not None else answer)  # type: ignore[arg-type,return-value]
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def do_GET(self) -> None:
+    class Handler(StubHandler):
+        def do_GET(self) -> None:  # noqa: N802 — the name is http.server's
             parts = urlsplit(self.path)
             question = Question(parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()})
             vendor.asked.append(question)
@@ -94,21 +91,8 @@ def stub_vendor(answer: Callable[[Question], Answer] | bytes) -> Iterator[StubVe
                     self.wfile.write(said.body)
             self.close_connection = said.length is not None
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    vendor.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as vendor.url:
         yield vendor
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager
