@@ -26,26 +26,13 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
 from quantx.pipeline.curate import current_rows
-from quantx.pipeline.minutes import normalize_minutes
+from quantx.pipeline.minutes import FACTS, normalize_minutes
 from quantx.settings import load_settings
 
 MINUTES = 390
 SESSIONS = 3
 _BROKEN = 9999  # one row in so many breaks a rule
 _MONTH = 202510
-_FACTS: dict[str, Any] = {
-    "series": pl.Int64,
-    "symbol": pl.String,
-    "calendar": pl.String,
-    "window_start": pl.Date,
-    "window_end": pl.Date,
-    "as_of": INSTANT,
-    "today": pl.Date,
-    "currency": pl.String,
-    "raw": pl.String,
-    "payload_sha256": pl.String,
-    "known_from": INSTANT,
-}
 
 
 def throughput(folder: Path, *, quick: bool) -> Outcome:
@@ -279,7 +266,7 @@ def vendor_bars(count: int, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     told = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
     known = ("XNYS", day, day, told, told.date(), "USD", f"{day:%Y%m%d}{0:018d}", "0" * 64, told)
-    facts = pl.DataFrame([(i, s, *known) for i, s in enumerate(symbols(count))], schema=_FACTS, orient="row")
+    facts = pl.DataFrame([(i, s, *known) for i, s in enumerate(symbols(count))], schema=FACTS, orient="row")
     return bars, facts
 
 

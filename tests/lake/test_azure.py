@@ -201,6 +201,7 @@ def test_of_many_who_find_no_container_each_gets_it(settings: Settings) -> None:
     with ThreadPoolExecutor(6) as pool:
         for number, location in enumerate(pool.map(lambda _: open_location(url, settings), range(6))):
             location.put_new(str(number), b"1")
+    assert all(open_location(url, settings, create=False).has(str(number)) for number in range(6))
 
 
 def test_a_reader_makes_no_container(with_key: Settings, azurite: Azurite) -> None:

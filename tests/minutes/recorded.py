@@ -9,29 +9,15 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from quantx.core.symbols import venue_of
-from quantx.core.tables import INSTANT
+from quantx.pipeline.minutes import FACTS
 from quantx.providers.protocol import VENDOR_BARS
 
 NEW_YORK = ZoneInfo("America/New_York")
-FACTS: dict[str, Any] = {
-    "series": pl.Int64,
-    "symbol": pl.String,
-    "calendar": pl.String,
-    "window_start": pl.Date,
-    "window_end": pl.Date,
-    "as_of": INSTANT,
-    "today": pl.Date,
-    "currency": pl.String,
-    "raw": pl.String,
-    "payload_sha256": pl.String,
-    "known_from": INSTANT,
-}
 Bar = tuple[datetime, float | None, float | None, float | None, float | None, float | None]
 
 

@@ -69,6 +69,7 @@ class Kit:
     state: State
     let_pass: Callable[[float], None]
     kill: Callable[[], None]  # ends the connections that hold roles
+    hot_closes: Callable[[], list[float]]
     runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     paths: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -220,7 +221,11 @@ def in_threads(calls: Sequence[Callable[[], None]]) -> None:
 def memory_kit(request: pytest.FixtureRequest) -> Kit:
     clock = HandClock()
     state = MemoryState(clock, actor=lambda: "me")
-    return Kit(state, clock.move, lambda: state.holder_died("me"))
+
+    def hot_closes() -> list[float]:
+        return [row["close"] for row in state.records.hot_bars.values()]
+
+    return Kit(state, clock.move, lambda: state.holder_died("me"), hot_closes)
 
 
 def _has_run_since(state: PostgresState, instant: str) -> None:
@@ -252,7 +257,11 @@ def postgres_kit(request: pytest.FixtureRequest) -> Kit:
                 " and database = (select oid from pg_database where datname = current_database())"
             )
 
-    return Kit(state, let_pass, kill)
+    def hot_closes() -> list[float]:
+        with state.database.transaction() as connection:
+            return [row["close"] for row in connection.execute("select close from hot_bars order by date").fetchall()]
+
+    return Kit(state, let_pass, kill, hot_closes)
 
 
 @pytest.fixture(params=[memory_kit, postgres_kit], ids=["memory", "postgres"])
@@ -818,12 +827,13 @@ class TestRounds:
         kit.finish(round_id, lost)
         assert kit.state_of(task) == "landed"
 
-    def test_hot_bars_are_taken_as_json(self, kit: Kit) -> None:
+    def test_hot_bars_are_taken_as_json_and_the_newest_knowledge_is_kept(self, kit: Kit) -> None:
         prices = dict.fromkeys(("open", "high", "low", "close"), 1.5)
         row = {"source": "yahoo", "symbol": "A", "date": "2024-01-02", **prices, "volume": 7, "currency": "USD"}
-        rows = json.dumps([row | {"known_from": ASKED.isoformat()}])
-        for _ in range(2):
-            kit.state.rounds.finish(kit.start(), [], [], rows)
+        for later, close in ((1, 1.75), (1, 1.5), (0, 1.25)):
+            known = {"known_from": (ASKED + timedelta(days=later)).isoformat(), "close": close}
+            kit.state.rounds.finish(kit.start(), [], [], json.dumps([row | known]))
+        assert kit.hot_closes() == [1.5]
 
 
 class TestSeries:

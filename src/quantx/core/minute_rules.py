@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
-from quantx.core.rules import RULES, Checked, PriceRules, split_by_rules
+from quantx.core.rules import RULES, BarRules, Checked, split_by_rules
 
 MINUTE_RULES = {
     **{r: RULES[r] for r in ("prices_present", "prices_positive", "high_is_highest", "low_is_lowest", "volume_valid")},
@@ -20,22 +20,12 @@ MINUTE_RULES = {
 }
 
 
-class MinuteBarRules(PriceRules):
-    """Row rules of minute bars. The booleans are facts found by the caller."""
+class MinuteBarRules(BarRules):
+    """Row rules of minute bars. The booleans are found by the caller as well."""
 
-    in_calendar = dy.Bool()
-    in_past = dy.Bool()
     aligned = dy.Bool()
     in_hours = dy.Bool()
     last_of_minute = dy.Bool()
-
-    @dy.rule()
-    def session_of_calendar(cls) -> pl.Expr:
-        return pl.col("in_calendar")
-
-    @dy.rule()
-    def not_in_future(cls) -> pl.Expr:
-        return pl.col("in_past")
 
     @dy.rule()
     def on_the_minute(cls) -> pl.Expr:

@@ -31,14 +31,16 @@ RULES = {
 }
 
 
-class PriceRules(dy.Schema):
-    """Row rules of the prices and the volume of any bar."""
+class BarRules(dy.Schema):
+    """Row rules of any bar. `in_calendar` and `in_past` are facts found by the caller."""
 
     open = dy.Float64(nullable=True)
     high = dy.Float64(nullable=True)
     low = dy.Float64(nullable=True)
     close = dy.Float64(nullable=True)
     volume = dy.Float64(nullable=True)
+    in_calendar = dy.Bool()
+    in_past = dy.Bool()
     row = dy.UInt32()
 
     @dy.rule()
@@ -63,14 +65,6 @@ class PriceRules(dy.Schema):
     def volume_valid(cls) -> pl.Expr:
         return pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME, closed="left").fill_null(False)
 
-
-class DailyBarRules(PriceRules):
-    """Row rules of daily bars. `in_calendar`, `in_past` and `last_of_session` are facts found by the caller."""
-
-    in_calendar = dy.Bool()
-    in_past = dy.Bool()
-    last_of_session = dy.Bool()
-
     @dy.rule()
     def session_of_calendar(cls) -> pl.Expr:
         return pl.col("in_calendar")
@@ -78,6 +72,12 @@ class DailyBarRules(PriceRules):
     @dy.rule()
     def not_in_future(cls) -> pl.Expr:
         return pl.col("in_past")
+
+
+class DailyBarRules(BarRules):
+    """Row rules of daily bars. `last_of_session` is found by the caller as well."""
+
+    last_of_session = dy.Bool()
 
     @dy.rule()
     def one_row_per_session(cls) -> pl.Expr:
@@ -97,7 +97,7 @@ def check_daily_bars(bars: pl.DataFrame) -> Checked:
     return split_by_rules(bars, DailyBarRules, [r for r in RULES if r != "payload_readable"])
 
 
-def split_by_rules(bars: pl.DataFrame, schema: type[PriceRules], rules: Sequence[str]) -> Checked:
+def split_by_rules(bars: pl.DataFrame, schema: type[BarRules], rules: Sequence[str]) -> Checked:
     """Split `bars` by the rules of `schema`, which are named in the order of `rules`."""
     numbered = bars.select([c for c in schema.columns() if c != "row"]).with_row_index("row")
     failure = schema.filter(numbered.select(*schema.columns())).failure

@@ -16,11 +16,26 @@ from quantx.core.hours import HOURS, trading_hours
 from quantx.core.minute_rules import check_minute_bars
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
-from quantx.core.tables import BARS_1M, QUARANTINE
+from quantx.core.tables import BARS_1M, INSTANT, QUARANTINE
 
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
 _MINUTE = timedelta(minutes=1)
 _MINUTE_US = 60_000_000
+
+# What is known about each reply, daily or of minutes, by `series`.
+FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "series": pl.Int64,
+    "symbol": pl.String,
+    "calendar": pl.String,
+    "window_start": pl.Date,
+    "window_end": pl.Date,
+    "as_of": INSTANT,
+    "today": pl.Date,  # the date at the exchange
+    "currency": pl.String,
+    "raw": pl.String,
+    "payload_sha256": pl.String,
+    "known_from": INSTANT,
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +51,8 @@ class MinuteRows:
 def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame) -> MinuteRows:
     """Apply the rules to the bars of one source.
 
-    `bars` has the columns of VENDOR_BARS, as traded, and `series`, an index into `facts`, which has one row per series:
-    series, symbol, calendar, window_start, window_end, as_of, today, currency, raw, payload_sha256, known_from.
+    `bars` has the columns of VENDOR_BARS, as traded, and `series`, an index into `facts`, which has the
+    columns of FACTS and one row per series.
 
     Left out are bars outside the series' window, minutes that were not final when the reply was made (the session
     must have settled, and the minute be as old), and rows that say that nothing traded: no price, and no volume.

@@ -17,7 +17,7 @@ from quantx.core.rules import check_daily_bars
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, QUARANTINE, Table
 from quantx.errors import ProviderError
-from quantx.pipeline.minutes import normalize_minutes
+from quantx.pipeline.minutes import FACTS, normalize_minutes
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
@@ -216,19 +216,6 @@ def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
 
 def _facts(replies: Sequence[_Reply]) -> pl.DataFrame:
     """Return what is known about each reply, by `series`."""
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {
-        "series": pl.Int64,
-        "symbol": pl.String,
-        "calendar": pl.String,
-        "window_start": pl.Date,
-        "window_end": pl.Date,
-        "as_of": INSTANT,
-        "today": pl.Date,  # the date at the exchange
-        "currency": pl.String,
-        "raw": pl.String,
-        "payload_sha256": pl.String,
-        "known_from": INSTANT,
-    }
     rows = []
     for i, reply in enumerate(replies):
         item, venue, payload = reply.item, venue_of(reply.item.symbol), reply.item.payload
@@ -236,7 +223,7 @@ def _facts(replies: Sequence[_Reply]) -> pl.DataFrame:
         currency = next((page.currency for page in reversed(reply.pages) if page.currency), None)
         asked = (item.symbol, venue.calendar, item.window.start, item.window.end)
         rows.append((i, *asked, item.as_of, today, currency, item.raw, payload.sha256, payload.fetched_at))
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=FACTS, orient="row")
 
 
 def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
