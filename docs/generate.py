@@ -10,8 +10,7 @@ from typing import Any
 import typer
 
 from quantx.cli.app import app
-from quantx.core.minute_rules import MINUTE_RULES
-from quantx.core.rules import RULES
+from quantx.core.quality import RULES
 from quantx.core.tables import MEANINGS, TABLES
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
@@ -61,7 +60,7 @@ def tables() -> str:
     parts.append(
         "\n## Rules\n\nWhat a row must fulfil; the ids stand in `quarantine.rules`.\n\n| id | rule |\n|---|---|\n"
     )
-    parts += [f"| `{rule}` | {meaning} |\n" for rule, meaning in (RULES | MINUTE_RULES).items()]
+    parts += [f"| `{rule.id}` | {rule.meaning} |\n" for rule in RULES.values()]
     return "".join(parts)
 
 

@@ -14,7 +14,7 @@ import exchange_calendars
 import polars as pl
 import pytest
 
-from quantx.core.rules import RULES
+from quantx.core.quality import RULES
 from quantx.sandbox import Sandbox, load_market, running
 
 START = date(1997, 1, 2)

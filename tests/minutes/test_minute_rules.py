@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.minute_rules import MINUTE_RULES, check_minute_bars
+from quantx.core.quality.minutes import MINUTE_RULES, check_minute_bars
 
 FACTS = ("in_calendar", "in_past", "aligned", "in_hours", "last_of_minute")
 GOOD: dict[str, Any] = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 500.0, "note": "carried"}
@@ -53,8 +53,8 @@ def test_good_minutes_are_accepted_as_they_are() -> None:
 
 
 def test_each_rule_rejects_some_case_here_and_says_in_words_what_it_asks() -> None:
-    assert set().union(*(rules for _, rules in BROKEN.values())) == set(MINUTE_RULES)
-    assert all(len(words.split()) >= 4 for words in MINUTE_RULES.values())
+    assert set().union(*(rules for _, rules in BROKEN.values())) == {rule.id for rule in MINUTE_RULES}
+    assert all(len(rule.meaning.split()) >= 4 for rule in MINUTE_RULES)
 
 
 def test_rows_come_out_once_in_their_order() -> None:

@@ -13,9 +13,9 @@ from datetime import date, timedelta
 import polars as pl
 
 from quantx.core.hours import HOURS, trading_hours
-from quantx.core.minute_rules import check_minute_bars
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
+from quantx.core.quality.minutes import check_minute_bars
 from quantx.core.tables import BARS_1M, INSTANT, QUARANTINE
 
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again

@@ -13,7 +13,7 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
-from quantx.core.rules import check_daily_bars
+from quantx.core.quality.bars import check_daily_bars
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, QUARANTINE, Table
 from quantx.errors import ProviderError

@@ -16,7 +16,7 @@ import polars as pl
 from quantx import __version__
 from quantx.cli.demo.charts import coverage_chart, line_chart
 from quantx.core.calendars import calendar
-from quantx.core.rules import RULES
+from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
 
 _MOST_ROWS = 60
@@ -124,7 +124,7 @@ def _reasons(quarantine: pl.DataFrame) -> list[dict[str, Any]]:
         {
             "symbol": r["symbol"],
             "date": r["date"],
-            "broken_rule": "; ".join(RULES[x] for x in r["rules"].split(",")),
+            "broken_rule": "; ".join(RULES[x].meaning for x in r["rules"].split(",")),
             "row": r["row"],
         }
         for r in quarantine.head(_MOST_ROWS).iter_rows(named=True)

@@ -19,7 +19,7 @@ from quantx.cli.demo.script import Story, story_of
 from quantx.cli.options import existing_folder, settings_for
 from quantx.cli.output import out, print_table
 from quantx.core.model import Window
-from quantx.core.rules import RULES
+from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
 from quantx.core.tables import QUARANTINE
 from quantx.errors import ConfigError
@@ -218,7 +218,7 @@ def _show(platform: Platform, found: Findings) -> None:
     print_table(f"Series (the first {min(_SHOWN, len(series))} of {len(series)})", series[:_SHOWN], columns)
     rejected = found.quarantine.head(_SHOWN).select("symbol", "date", "rules", "row").to_dicts()
     for row in rejected:
-        row["broken_rule"] = "; ".join(RULES[rule] for rule in row["rules"].split(","))
+        row["broken_rule"] = "; ".join(RULES[rule].meaning for rule in row["rules"].split(","))
     print_table(
         f"Quarantined ({found.quarantine.height}): kept with the rule and the payload, never shown as data",
         rejected,

@@ -1,0 +1,144 @@
+"""The row rules of daily bars; a row that breaks one goes to quarantine before it is curated.
+
+They ask for open, high, low, close, volume (as traded) and three facts that the caller has found: `in_calendar` (the
+exchange traded on the row's date), `in_past` (the date lies before the reply) and `last_of_session`.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+import polars as pl
+
+from quantx.core.prices import PRICES
+from quantx.core.quality.rule import Checked, Rule, split_by
+
+# Above this a volume is not exact as a 64-bit float; no security ever traded a millionth of it in a day.
+_MOST_VOLUME = 2**53
+# Prices that were multiplied by one factor keep their order up to a rounding of the last bit.
+_ROUNDING = 1e-9
+_BARS = "bars_1d,bars_1d_adjusted,bars_1m"
+
+
+def _missing(column: str) -> pl.Expr:
+    return pl.col(column).is_finite().fill_null(False).not_()
+
+
+def _any(expressions: list[pl.Expr]) -> pl.Expr:
+    return reduce(or_, expressions)
+
+
+def _price(column: str) -> pl.Expr:
+    return pl.col(column).fill_nan(None)
+
+
+ROW_RULES = (
+    Rule(
+        "prices_present",
+        "reject",
+        _BARS,
+        "open, high, low and close are there and finite",
+        "vendors send rows without prices for days on which nothing traded; a gap must not look like a price",
+        "Yahoo EAI: 3,163 empty rows; every file of a daily append job: `2022-01-27,null,null,…`",
+        _any([_missing(c) for c in PRICES]),
+    ),
+    Rule(
+        "prices_positive",
+        "reject",
+        _BARS,
+        "prices are above zero",
+        "a price of zero makes a return of minus 100 % and then an infinite one",
+        "Yahoo USAS: open = 0 on 1,073 rows; PRTA 2012-12-18: all prices 0",
+        _any([(_price(c) <= 0).fill_null(False) for c in PRICES]),
+    ),
+    Rule(
+        "high_is_highest",
+        "reject",
+        _BARS,
+        "high is at least open, close and low",
+        "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
+        "Yahoo EMP 2000-01-03: open 107.5, low 110; Quandl WIKI ADBE 2016-11-30",
+        (
+            _price("high") + _price("high").abs() * _ROUNDING
+            < pl.max_horizontal(*map(_price, ("open", "close", "low")))
+        ).fill_null(False),
+    ),
+    Rule(
+        "low_is_lowest",
+        "reject",
+        _BARS,
+        "low is at most open, close and high",
+        "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
+        "Yahoo 0512.HK: close outside high and low on 47 rows",
+        (
+            _price("low") - _price("low").abs() * _ROUNDING > pl.min_horizontal(*map(_price, ("open", "close", "high")))
+        ).fill_null(False),
+    ),
+    Rule(
+        "volume_valid",
+        "reject",
+        _BARS,
+        "volume is there, finite, not negative and below 2^53",
+        "a volume that can't be makes turnover, liquidity filters and VWAP wrong without a sign",
+        "a 64-bit float holds whole numbers up to 2^53",
+        pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME, closed="left").fill_null(False).not_(),
+    ),
+    Rule(
+        "session_of_calendar",
+        "reject",
+        _BARS,
+        "the exchange traded on that date",
+        "phantom rows repeat the day before and make a return of zero that nobody could trade",
+        "Yahoo 0700.HK: Saturdays 2011-12-24 and 12-31, the typhoon days 2013-08-14 and 2016-10-21; exchange_calendars",
+        pl.col("in_calendar").not_(),
+    ),
+    Rule(
+        "not_in_future",
+        "reject",
+        _BARS,
+        "the session (of a minute: its start) lies before the moment of the reply",
+        "what has not happened can't be known: the vendor's clock or form has changed",
+        "the reply's Date header and our clock, whichever is earlier",
+        pl.col("in_past").not_(),
+    ),
+)
+
+DAILY_RULES = (
+    *ROW_RULES,
+    Rule(
+        "one_row_per_session",
+        "reject",
+        "bars_1d,bars_1d_adjusted",
+        "the payload has one row for the session (the last is kept: an earlier one is of the running session)",
+        "a day that counts twice spoils every average, and one of its rows is of the running session",
+        "a daily append job with Yahoo's replies: 39 to 45 dates twice in 2022; Tokyo: five dates at 09:00 and 15:30",
+        pl.col("last_of_session").not_(),
+    ),
+)
+
+PAYLOAD_RULES = (
+    Rule(
+        "payload_readable",
+        "reject",
+        f"{_BARS},actions",
+        "the reply is in the vendor's form and about the symbol that was asked for",
+        "error pages come with status 200, and a wrong symbol's rows look as good as the right ones",
+        "Yahoo: an HTML page and `Invalid cookie` inside CSV files; Stooq: a proof-of-work page with status 200",
+        pl.lit(False),  # judged when the reply is read, not row by row
+    ),
+    Rule(
+        "raw_object_readable",
+        "reject",
+        f"{_BARS},actions",
+        "the stored reply is the one that was stored",
+        "rows must never be made of damaged bytes; the vendor is asked again",
+        "SHA-256 of the body, kept with it",
+        pl.lit(False),
+    ),
+)
+
+
+def check_daily_bars(bars: pl.DataFrame) -> Checked:
+    """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
+    return split_by(bars, DAILY_RULES)

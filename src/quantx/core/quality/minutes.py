@@ -1,0 +1,48 @@
+"""The row rules of minute bars; a row that breaks one goes to quarantine before it is curated.
+
+Beside those of any bar they ask for `aligned`, `in_hours` and `last_of_minute`, which the caller has found.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quantx.core.quality.bars import ROW_RULES
+from quantx.core.quality.rule import Checked, Rule, split_by
+
+MINUTE_RULES = (
+    *ROW_RULES,
+    Rule(
+        "on_the_minute",
+        "reject",
+        "bars_1m",
+        "the stamp of a minute is its start, without seconds",
+        "a stamp with seconds is a quote of the running minute, not a bar",
+        "Yahoo's last row of a running session",
+        pl.col("aligned").not_(),
+    ),
+    Rule(
+        "within_hours",
+        "reject",
+        "bars_1m",
+        "the minute lies in its session's hours: New York 04:00 to 20:00, elsewhere from the opening to 15 minutes after"
+        " the close, and not in the lunch break",
+        "prints outside the hours are corrections or another zone's stamps, and no one could trade at them",
+        "exchange_calendars; QuantConnect GOOG 2015-12-24, a half day with prints until 16:11",
+        pl.col("in_hours").not_(),
+    ),
+    Rule(
+        "one_row_per_minute",
+        "reject",
+        "bars_1m",
+        "the payload has one row for the minute (the last one with prices is kept)",
+        "a minute that counts twice doubles its volume",
+        "pages of a reply that overlap",
+        pl.col("last_of_minute").not_(),
+    ),
+)
+
+
+def check_minute_bars(bars: pl.DataFrame) -> Checked:
+    """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
+    return split_by(bars, MINUTE_RULES)
