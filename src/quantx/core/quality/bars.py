@@ -16,8 +16,8 @@ from quantx.core.quality.rule import Checked, Rule, split_by
 
 # Above this a volume is not exact as a 64-bit float; no security ever traded a millionth of it in a day.
 _MOST_VOLUME = 2**53
-# Prices that were multiplied by one factor keep their order up to a rounding of the last bit.
-_ROUNDING = 1e-9
+# The smallest step that a vendor's prices resolve: they are 32-bit floats, or were multiplied by a factor.
+_TICK = 1e-6
 _BARS = "bars_1d,bars_1d_adjusted,bars_1m"
 
 
@@ -60,7 +60,7 @@ ROW_RULES = (
         "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
         "Yahoo EMP 2000-01-03: open 107.5, low 110; Quandl WIKI ADBE 2016-11-30",
         (
-            _price("high") + _price("high").abs() * _ROUNDING
+            _price("high") + _price("high").abs() * _TICK
             < pl.max_horizontal(*map(_price, ("open", "close", "low")))
         ).fill_null(False),
     ),
@@ -72,8 +72,18 @@ ROW_RULES = (
         "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
         "Yahoo 0512.HK: close outside high and low on 47 rows",
         (
-            _price("low") - _price("low").abs() * _ROUNDING > pl.min_horizontal(*map(_price, ("open", "close", "high")))
+            _price("low") - _price("low").abs() * _TICK > pl.min_horizontal(*map(_price, ("open", "close", "high")))
         ).fill_null(False),
+    ),
+    Rule(
+        "one_unit",
+        "reject",
+        _BARS,
+        "no price of a bar is a hundred times another one",
+        "one price in pounds among three in pence passes each other rule, and is a crash of 99 % within a day",
+        "Yahoo ASAI.L 2024-10-25: low and close 0.60, open 58.50",
+        (pl.max_horizontal(map(_price, PRICES)) / pl.min_horizontal(map(_price, PRICES))).is_between(80, 125)
+        & (_price("low") > 0),
     ),
     Rule(
         "volume_valid",

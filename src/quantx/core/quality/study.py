@@ -1,0 +1,232 @@
+"""What the series rules look at: each bar with its neighbours, its jumps with their surroundings, runs without trading.
+
+Everything is found in a few passes over whole columns. Only bars that jump get what is expensive: medians of the sessions
+before them. Steps are logarithms of close over close before, with splits and dividends of the day taken out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import polars as pl
+
+from quantx.core.calendars import calendar
+from quantx.core.prices import PRICES
+from quantx.core.symbols import venue_of
+from quantx.errors import InvalidSymbol
+
+JUMP = math.log(1.25)  # a smaller step is never a jump
+_BEFORE = 63  # sessions before a jump that tell what is usual: a quarter
+_BACK = 10  # a jump that comes back does so within so many bars
+_NO_ACTIONS = {"symbol": pl.String, "ex_date": pl.Date, "kind": pl.String, "value": pl.Float64}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Three views of the bars of one source, for the rules to judge."""
+
+    bars: pl.DataFrame  # every bar, with what is known about the one before it
+    gaps: pl.DataFrame  # sessions without a bar between two that have one
+    runs: pl.DataFrame  # stretches of bars in which nothing traded or nothing moved
+    jumps: pl.DataFrame  # bars that jump, with what was usual before and what came after
+
+
+def study(
+    bars: pl.DataFrame, actions: pl.DataFrame, *, rejected: pl.DataFrame | None = None, adjusted: bool = False
+) -> Study:
+    """Look at `bars` (symbol, date, open, high, low, close, volume; one row per symbol and date, prices above zero).
+
+    `actions` are those of the same source (symbol, ex_date, kind, value); with `adjusted`, the bars (and the dividends)
+    are divided by the splits already. `rejected` (symbol, date) are bars that a row rule has taken out: not missing.
+    """
+    applied = actions.filter(pl.col("kind") != "split") if adjusted else actions
+    known = _with_neighbours(bars.sort("symbol", "date"), applied)
+    return Study(known, _gaps(known, rejected), _runs(known), _jumps(known, actions))
+
+
+def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Add, from the bar before: `before` (close), `step`, `missed` (sessions between), `split` and `paid` since then."""
+    bars = bars.with_row_index("row").with_columns(follows=pl.col("symbol") == pl.col("symbol").shift(1))
+    bars = bars.with_columns(
+        _of_events(bars, actions, "split", pl.col("value").product(), 1.0).alias("split"),
+        _of_events(bars, actions, "dividend", pl.col("value").sum(), 0.0).alias("paid"),
+        _sessions_so_far(bars).alias("session"),
+    )
+    before = pl.when("follows").then(pl.col("close").shift(1))
+    worth = (pl.col("close") + pl.col("paid")) * pl.col("split")
+    return bars.with_columns(
+        before=before,
+        step=pl.when(worth > 0, before > 0).then((worth / before).log()),
+        missed=pl.when("follows").then((pl.col("session") - pl.col("session").shift(1) - 1).clip(0)),
+        idle=(pl.col("volume") == 0)
+        | (pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in PRICES) & pl.col("follows")),
+    )
+
+
+def _of_events(bars: pl.DataFrame, actions: pl.DataFrame, kind: str, together: pl.Expr, none: float) -> pl.Series:
+    """Return a value per bar: those of its symbol's events since the bar before it, taken `together`."""
+    column = pl.repeat(none, bars.height, dtype=pl.Float64, eager=True)
+    events = actions.filter(pl.col("kind") == kind, pl.col("value") > 0)
+    if events.is_empty() or bars.is_empty():
+        return column
+    firsts = bars.filter(~pl.col("follows").fill_null(False)).select("symbol", number=pl.int_range(pl.len()))
+    day = pl.col("number") * 2**32 + pl.col("day").cast(pl.Int32)
+    places = bars.select(
+        number=(~pl.col("follows").fill_null(False)).cum_sum().cast(pl.Int64) - 1, day=pl.col("date")
+    ).select(day=day)["day"]
+    found = events.join(firsts, on="symbol").with_columns(day=pl.col("ex_date")).with_columns(day=day)
+    found = found.with_columns(row=places.search_sorted(found["day"]))
+    found = found.filter(pl.col("row") < bars.height)
+    found = found.filter(bars["symbol"].gather(found["row"]) == found["symbol"]).group_by("row").agg(together)
+    return column.scatter(found["row"], found["value"])
+
+
+def _calendars(symbols: pl.Series) -> pl.DataFrame:
+    """Return the calendar's code of each symbol, null where no market of ours has such a symbol."""
+    codes: list[str | None] = []
+    for symbol in symbols:
+        try:
+            codes.append(venue_of(symbol).calendar)
+        except InvalidSymbol:
+            codes.append(None)
+    return pl.DataFrame({"symbol": symbols, "calendar": codes}, schema={"symbol": pl.String, "calendar": pl.String})
+
+
+def _sessions_so_far(bars: pl.DataFrame) -> pl.Series:
+    """Return each bar's place among the sessions of its exchange; a day without session has that of the next one."""
+    codes = _calendars(bars["symbol"].unique())
+    days = bars["date"].unique().sort()
+    places = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "session": pl.Int64})]
+    for code in codes["calendar"].drop_nulls().unique():
+        place = pl.Series(calendar(code).days, dtype=pl.Date).search_sorted(days).cast(pl.Int64)
+        places.append(pl.DataFrame({"calendar": code, "date": days, "session": place}))
+    known = bars.select("symbol", "date").join(codes, on="symbol", how="left", maintain_order="left")
+    return known.join(pl.concat(places), on=["calendar", "date"], how="left", maintain_order="left")["session"]
+
+
+def _gaps(bars: pl.DataFrame, rejected: pl.DataFrame | None) -> pl.DataFrame:
+    """Return stretches of missing sessions: symbol, first_day, last_day, rows (sessions)."""
+    after = bars.filter(pl.col("missed") > 0).select("symbol", "session", "missed")
+    missing = after.with_columns(
+        session=pl.int_ranges(pl.col("session") - pl.col("missed"), pl.col("session"))
+    ).explode("session", empty_as_null=False)
+    missing = missing.join(_calendars(missing["symbol"].unique()), on="symbol")
+    found = [pl.DataFrame(schema={"symbol": pl.String, "session": pl.Int64, "date": pl.Date})]
+    for (code,), part in missing.group_by("calendar"):
+        days = pl.Series(calendar(str(code)).days, dtype=pl.Date)
+        found.append(part.select("symbol", "session", date=days.gather(part["session"])))
+    gaps = pl.concat(found)
+    if rejected is not None:
+        gaps = gaps.join(rejected, on=["symbol", "date"], how="anti")
+    gaps = gaps.sort("symbol", "session")
+    begins = (pl.col("session") != pl.col("session").shift(1) + 1) | (pl.col("symbol") != pl.col("symbol").shift(1))
+    return stretches(gaps.with_columns(begins=begins))
+
+
+def stretches(rows: pl.DataFrame) -> pl.DataFrame:
+    """Make one row of those from each that `begins` to the next: symbol, first_day, last_day, rows."""
+    return (
+        rows.with_columns(stretch=pl.col("begins").fill_null(True).cum_sum())
+        .group_by("stretch", maintain_order=True)
+        .agg(
+            pl.col("symbol").first(),
+            pl.col("date").first().alias("first_day"),
+            pl.col("date").last().alias("last_day"),
+            pl.len().alias("rows"),
+        )
+        .drop("stretch")
+    )
+
+
+def follow_each_other(rows: pl.DataFrame) -> pl.DataFrame:
+    """Make one row of bars of a symbol that stand side by side: symbol, first_day, last_day, rows."""
+    begins = (pl.col("row") != pl.col("row").shift(1) + 1) | (pl.col("symbol") != pl.col("symbol").shift(1))
+    return stretches(rows.with_columns(begins=begins))
+
+
+def _runs(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return stretches of bars in which nothing traded, or whose prices are those of the bar before."""
+    return follow_each_other(bars.filter(pl.col("idle").fill_null(False)))
+
+
+def _jumps(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars that jump; see the columns that each part adds."""
+    logs = bars.select(
+        "row",
+        "symbol",
+        "date",
+        "step",
+        "missed",
+        "split",
+        "idle",
+        "volume",
+        gap=(pl.col("open") / pl.col("before") * pl.col("split")).log(),
+        range=(pl.col("high") / pl.col("low")).log(),
+        worth=pl.col("close") * pl.col("volume"),
+        level=pl.col("step").fill_null(0.0).cum_sum(),
+        number=(~pl.col("follows").fill_null(False)).cum_sum(),
+        starts=pl.when(~pl.col("follows").fill_null(False)).then(pl.col("row")).forward_fill().cast(pl.Int64),
+    )
+    jumps = logs.filter(pl.col("step").abs() >= JUMP)
+    return _with_own_splits(_with_returns(_with_usual(jumps, logs)), actions)
+
+
+def _with_usual(jumps: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
+    """Add medians of the traded sessions before a jump: `usual_step`, `usual_range`, `usual_worth` (close × volume)."""
+    rows = jumps.select("number", jump="row").with_columns(
+        row=pl.int_ranges(pl.max_horizontal(pl.col("jump").cast(pl.Int64) - _BEFORE, 0), pl.col("jump"))
+    )
+    around = rows.explode("row", empty_as_null=False).with_columns(pl.col("row").cast(pl.UInt32))
+    seen = logs.select("step", "range", "worth", "idle", of="number")[around["row"]]
+    usual = (
+        pl.concat([around, seen], how="horizontal")
+        .filter(pl.col("number") == pl.col("of"), ~pl.col("idle").fill_null(False))
+        .group_by("jump")
+        .agg(
+            usual_step=pl.col("step").abs().median(),
+            usual_range=pl.col("range").median(),
+            usual_worth=pl.col("worth").median(),
+            seen=pl.len(),
+        )
+    )
+    return jumps.join(usual, left_on="row", right_on="jump", how="left", maintain_order="left").with_columns(
+        pl.col("seen").fill_null(0)
+    )
+
+
+def _with_returns(jumps: pl.DataFrame) -> pl.DataFrame:
+    """Add `back_on` and `back_rows`: where a jump the other way leads back to the level before, within a few bars."""
+    before = pl.col("level") - pl.col("step")
+    found = []
+    for n in (1, 2, 3):
+        near = (pl.col("number").shift(-n) == pl.col("number")) & (pl.col("row").shift(-n) - pl.col("row") <= _BACK)
+        opposite = pl.col("step").shift(-n) * pl.col("step") < 0
+        whole = pl.col("step").shift(-n).abs() >= 0.7 * pl.col("step").abs()
+        level = (pl.col("level").shift(-n) - before).abs() <= 0.2 * pl.col("step").abs()
+        found.append(pl.when(near & opposite & whole & level).then(pl.int_range(pl.len()) + n))
+    jumps = jumps.with_columns(back=pl.coalesce(found))
+    ends = jumps["back"]
+    return jumps.with_columns(
+        back_on=jumps["date"].gather(ends),
+        back_rows=jumps["row"].gather(ends).cast(pl.Int64) - pl.col("row"),
+        returns=pl.int_range(pl.len()).is_in(ends.drop_nulls().implode()),
+    )
+
+
+def _with_own_splits(jumps: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Add `own_split`: the logarithm of one of the symbol's splits, near that day, that is as large as the jump."""
+    splits = actions.filter(pl.col("kind") == "split", pl.col("value") > 0).select(
+        "symbol", "ex_date", size=pl.col("value").log()
+    )
+    near = (
+        jumps.select("row", "symbol", "date", "step")
+        .join(splits, on="symbol")
+        .filter((pl.col("ex_date") - pl.col("date")).dt.total_days().abs() <= 45)
+        .with_columns(off=(pl.col("step").abs() - pl.col("size").abs()).abs())
+        .filter(pl.col("off") <= 0.1 * pl.col("size").abs())
+        .sort("row", "off")
+        .unique("row", keep="first")
+        .select("row", own_split="size", split_on="ex_date")
+    )
+    return jumps.join(near, on="row", how="left", maintain_order="left")
