@@ -13,7 +13,7 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
-from quantx.core.quality.bars import check_daily_bars
+from quantx.core.quality.bars import check_daily_bars, tell_doubles
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, QUARANTINE, Table
 from quantx.errors import ProviderError
@@ -235,19 +235,10 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
     key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
     bars = bars.with_columns(key.is_last_distinct().alias("last_of_session"))
     if not bars["last_of_session"].all():
-        bars = _tell_doubles(bars)
+        bars = tell_doubles(bars, ["series", "date"])
     return bars.with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"), (pl.col("date") <= pl.col("today")).alias("in_past")
     )
-
-
-def _tell_doubles(bars: pl.DataFrame) -> pl.DataFrame:
-    """Make one row of a bar that is there twice, and mark the last row with prices of each session."""
-    bars = bars.unique(["series", "date", *PRICES, "volume"], keep="last", maintain_order=True).with_row_index("place")
-    place = pl.col("place")
-    last = place.max().over("series", "date")
-    last_with_prices = pl.when(pl.col("close").is_not_null()).then(place).max().over("series", "date")
-    return bars.with_columns((pl.coalesce(last_with_prices, last) == place).alias("last_of_session")).drop("place")
 
 
 def _sessions(bars: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import polars as pl
 import structlog
 
+from quantx.core.daily_files import ALPHAVANTAGE, QUANDL, TOKYO, YAHOO, YFINANCE, Layout, read_daily_file
 from quantx.errors import ConfigError, InvalidSymbol
 from quantx.sandbox.hours import day_of
 from quantx.sandbox.implied import implied_dividends
@@ -38,35 +38,8 @@ _BROKEN = (
     zipfile.BadZipFile,
     pl.exceptions.PolarsError,
 )
-_ROW = re.compile(r"\d{4}-\d{2}-\d{2}[ ,]")
-_NULLS = ["", "null", "NaN", "nan"]
 
-
-@dataclass(frozen=True)
-class Layout:
-    """One form of daily files: its header and where our fields are in it."""
-
-    name: str
-    header: str
-    columns: tuple[str, ...]  # "" for a column that is not read
-
-    @property
-    def commas(self) -> int:
-        """How many commas a whole row has."""
-        return len(self.columns) - 1
-
-
-_BARS = ("date", *FIELDS)
-QUANDL = Layout(
-    "quandl",
-    "Date,Open,High,Low,Close,Volume,ExDividend,SplitRatio,Adj",
-    (*_BARS, "dividend", "ratio", "", "", "", "", ""),
-)
-YAHOO = Layout("yahoo", "Date,Open,High,Low,Close,Adj Close,Volume", (*_BARS[:5], "adjclose", "volume"))
-YFINANCE = Layout("yfinance", "Price,Close,High,Low,Open,Volume", ("date", "close", "high", "low", "open", "volume"))
-TOKYO = Layout("tokyo", "timestamp,open,high,low,close,volume", _BARS)
-ALPHAVANTAGE = Layout("alphavantage", "datetime,open,high,low,close,volume", _BARS)
-_LAYOUTS = (QUANDL, YAHOO, YFINANCE, TOKYO, ALPHAVANTAGE)
+_SERVED = (QUANDL, YAHOO, YFINANCE, TOKYO, ALPHAVANTAGE)
 
 
 def load_folder(folder: Path) -> Market:
@@ -132,39 +105,12 @@ def read_daily(symbol: str, text: str) -> SymbolHistory:
 
     Lines that are no rows (error pages that a download job wrote into its files) are left out and counted in the log.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
-    layout = _layout_of(lines)
-    rows = [line for line in lines if _ROW.match(line) and line.count(",") == layout.commas]
-    if not rows:
-        raise ValueError(f"no daily rows in a form that is known ({', '.join(known.name for known in _LAYOUTS)})")
-    headers = 3 if layout is YFINANCE else 1
-    if len(lines) - len(rows) > headers:
-        log.warning("sandbox.lines_skipped", symbol=symbol, lines=len(lines) - len(rows) - headers)
-    return _history(symbol, layout, _parse(layout, rows))
-
-
-def _layout_of(lines: list[str]) -> Layout:
-    for line in lines:
-        for layout in _LAYOUTS:
-            if line.startswith(layout.header):
-                return layout
-    return YAHOO  # an append job's file may begin with an error page where the header should be
-
-
-def _parse(layout: Layout, rows: list[str]) -> pl.DataFrame:
-    names = [name or f"unused_{i}" for i, name in enumerate(layout.columns)]
-    frame = pl.read_csv(
-        "\n".join(rows).encode(),
-        has_header=False,
-        new_columns=names,
-        schema=dict.fromkeys(names, pl.String),
-        null_values=_NULLS,
-    )
-    numbers = [name for name in layout.columns if name not in ("", "date", "ratio")]
-    return frame.with_columns(
-        pl.col("date").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False),
-        pl.col(numbers).cast(pl.Float64, strict=False),
-    ).filter(pl.col("date").is_not_null())
+    read = read_daily_file(text)
+    if read.layout not in _SERVED:
+        raise ValueError(f"a file in the form {read.layout.name}, which the sandbox does not serve")
+    if read.strange:
+        log.warning("sandbox.lines_skipped", symbol=symbol, lines=len(read.strange))
+    return _history(symbol, read.layout, read.rows)
 
 
 def _history(symbol: str, layout: Layout, frame: pl.DataFrame) -> SymbolHistory:
@@ -174,13 +120,13 @@ def _history(symbol: str, layout: Layout, frame: pl.DataFrame) -> SymbolHistory:
     facts: dict[str, Any] = {}
     if layout is QUANDL:
         dates = frame["date"].to_list()
-        ratios = enumerate(frame["ratio"].to_list())
-        splits = (split_of(dates[i], ratio) for i, ratio in ratios if ratio not in (None, "1.0"))
+        ratios = enumerate(frame["split"].to_list())
+        splits = (split_of(dates[i], str(ratio)) for i, ratio in ratios if ratio not in (None, 1.0))
         facts["splits"] = tuple(split for split in splits if split is not None)
         paid = _floats(frame, "dividend")
         facts["dividends"] = tuple(Dividend(dates[i], float(paid[i])) for i in np.flatnonzero(paid > 0).tolist())
     elif layout is YAHOO:
-        adjclose = _floats(frame, "adjclose")
+        adjclose = _floats(frame, "adj_close")
         implied = implied_dividends(days, columns["close"], adjclose)
         facts["dividends"] = implied.dividends
         if not implied.explained:

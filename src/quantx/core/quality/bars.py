@@ -6,6 +6,7 @@ exchange traded on the row's date), `in_past` (the date lies before the reply) a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
@@ -60,8 +61,7 @@ ROW_RULES = (
         "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
         "Yahoo EMP 2000-01-03: open 107.5, low 110; Quandl WIKI ADBE 2016-11-30",
         (
-            _price("high") + _price("high").abs() * _TICK
-            < pl.max_horizontal(*map(_price, ("open", "close", "low")))
+            _price("high") + _price("high").abs() * _TICK < pl.max_horizontal(*map(_price, ("open", "close", "low")))
         ).fill_null(False),
     ),
     Rule(
@@ -152,3 +152,12 @@ PAYLOAD_RULES = (
 def check_daily_bars(bars: pl.DataFrame) -> Checked:
     """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
     return split_by(bars, DAILY_RULES)
+
+
+def tell_doubles(bars: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Add `last_of_session`: true for the last row with prices of each `key`; a row that is there twice is one row."""
+    bars = bars.unique([*key, *PRICES, "volume"], keep="last", maintain_order=True).with_row_index("place")
+    place = pl.col("place")
+    last_with_prices = pl.when(pl.col("close").is_not_null()).then(place).max().over(key)
+    last = pl.coalesce(last_with_prices, place.max().over(key))
+    return bars.with_columns((last == place).alias("last_of_session")).drop("place")

@@ -54,10 +54,13 @@ def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         _sessions_so_far(bars).alias("session"),
     )
     before = pl.when("follows").then(pl.col("close").shift(1))
-    worth = (pl.col("close") + pl.col("paid")) * pl.col("split")
+    plain = (pl.col("close") * pl.col("split") / before).log()
+    paid = ((pl.col("close") + pl.col("paid")) * pl.col("split") / before).log()
     return bars.with_columns(
         before=before,
-        step=pl.when(worth > 0, before > 0).then((worth / before).log()),
+        step=pl.when(paid.abs() < plain.abs())
+        .then(paid)
+        .otherwise(plain),  # a dividend explains, and never makes, a jump
         missed=pl.when("follows").then((pl.col("session") - pl.col("session").shift(1) - 1).clip(0)),
         idle=(pl.col("volume") == 0)
         | (pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in PRICES) & pl.col("follows")),
@@ -91,6 +94,19 @@ def _calendars(symbols: pl.Series) -> pl.DataFrame:
         except InvalidSymbol:
             codes.append(None)
     return pl.DataFrame({"symbol": symbols, "calendar": codes}, schema={"symbol": pl.String, "calendar": pl.String})
+
+
+def is_session(bars: pl.DataFrame) -> pl.Series:
+    """Tell for each bar (symbol, date) whether its exchange traded; true where no market of ours has the symbol."""
+    codes = _calendars(bars["symbol"].unique())
+    days = bars["date"].unique()
+    traded = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "traded": pl.Boolean})]
+    for code in codes["calendar"].drop_nulls().unique():
+        sessions = pl.Series(calendar(code).days, dtype=pl.Date)
+        traded.append(pl.DataFrame({"calendar": code, "date": days, "traded": days.is_in(sessions.implode())}))
+    known = bars.select("symbol", "date").join(codes, on="symbol", how="left", maintain_order="left")
+    known = known.join(pl.concat(traded), on=["calendar", "date"], how="left", maintain_order="left")
+    return known["traded"].fill_null(True)
 
 
 def _sessions_so_far(bars: pl.DataFrame) -> pl.Series:
