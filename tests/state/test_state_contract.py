@@ -1417,6 +1417,34 @@ class TestTheWhole:
         kit.state.securities.put([])
         assert kit.state.securities.namings() == []
 
+    def test_what_rules_do_not_find_any_more_is_resolved(self, kit: Kit) -> None:
+        findings = kit.state.findings
+
+        def found(rule: str, subject: str, source: str = "yahoo", day: date = WEEK.start) -> Finding:
+            return Finding(rule, "warn", subject, "words", source, "bars_1d", day, day)
+
+        def statuses() -> dict[tuple[str, str, str], str]:
+            return {(r["rule"], r["subject"], r["source"]): r["status"] for r in findings.listed(99)}
+
+        others = [found("spike", "A", "stooq"), found("gap", "A"), Finding("spike", "warn", "A", "words", "yahoo", "x")]
+        findings.note(others)
+        first = [found("spike", "A"), found("spike", "B"), found("stale", "B")]
+        assert findings.restate(["spike", "stale"], "yahoo", "bars_1d", first, "gone") == (3, 0)
+        assert findings.restate(["spike", "stale"], "yahoo", "bars_1d", first[:1], "gone", ["A"]) == (0, 0)
+        assert findings.restate(["spike", "stale"], "yahoo", "bars_1d", first[:2], "gone") == (0, 1)
+        assert statuses()["stale", "B", "yahoo"] == "resolved"
+        moved = [found("spike", "A", day=WEEK.end)]
+        assert findings.restate(["spike"], "yahoo", "bars_1d", moved, "gone", ["A"]) == (1, 1)
+        assert findings.restate(["spike"], "yahoo", "bars_1d", [], "gone", ["A"]) == (0, 1)
+        assert {key for key, status in statuses().items() if status == "open"} == {
+            ("spike", "A", "stooq"),
+            ("gap", "A", "yahoo"),
+            ("spike", "A", "yahoo"),  # of another dataset
+            ("spike", "B", "yahoo"),
+        }
+        assert findings.restate(["stale"], "yahoo", "bars_1d", first[2:], "gone") == (0, 0)
+        assert statuses()["stale", "B", "yahoo"] == "open"  # it is back
+
     def test_of_two_findings_with_one_key_at_once_the_last_stands(self, kit: Kit) -> None:
         two = [Finding("gap", "warn", "AAPL", words) for words in ("one", "two")]
         assert kit.state.findings.note(two) == 1

@@ -14,6 +14,11 @@ from functools import lru_cache
 # The earliest day that is asked of a calendar; a calendar that begins later is taken from its own beginning.
 _EARLIEST = date(1970, 1, 2)
 
+# Whole-day closures that exchange_calendars 4.13 has as sessions: no vendor has a bar of any security for them.
+_CLOSED_AS_WELL = {
+    "XHKG": (date(2023, 9, 1), date(2023, 9, 8)),  # typhoon Saola, and the black rainstorm a week later
+}
+
 
 @dataclass(frozen=True)
 class Calendar:
@@ -73,6 +78,8 @@ def calendar(code: str) -> Calendar:
         except ValueError:  # it begins later
             begin = exchange_calendars.get_calendar(code).bound_min()
             schedule = exchange_calendars.get_calendar(code, start=begin).schedule
+    closed = [day.isoformat() for day in _CLOSED_AS_WELL.get(code, ())]
+    schedule = schedule[~schedule.index.isin(closed)]
     opens, closes = (
         tuple(t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist())
         for name in ("open", "close")

@@ -92,6 +92,20 @@ def venue_of(symbol: str) -> Venue:
     return venue
 
 
+def canonical_symbol(wire: str) -> str:
+    """Return the canonical form of a symbol as Yahoo or a file name writes it, or raise InvalidSymbol.
+
+    >>> canonical_symbol("BRK-B"), canonical_symbol("BAC-PL"), canonical_symbol("NOVO-B.CO")
+    ('BRK.B', 'BAC.PRL', 'NOVO-B.CO')
+    """
+    try:
+        return parse_symbol(wire)
+    except InvalidSymbol:
+        root, _, tail = wire.strip().upper().partition("-")
+        tail = f"PR{tail[1:]}" if len(tail) == 2 and tail.startswith("P") else tail
+        return parse_symbol(f"{root}.{tail}")
+
+
 def _venue_by_suffix(symbol: str) -> Venue | None:
     _, dot, suffix = symbol.rpartition(".")
     if not dot:

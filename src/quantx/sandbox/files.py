@@ -17,12 +17,13 @@ import polars as pl
 import structlog
 
 from quantx.core.daily_files import ALPHAVANTAGE, QUANDL, TOKYO, YAHOO, YFINANCE, Layout, read_daily_file
+from quantx.core.symbols import canonical_symbol
 from quantx.errors import ConfigError, InvalidSymbol
 from quantx.sandbox.hours import day_of
 from quantx.sandbox.implied import implied_dividends
 from quantx.sandbox.market import FIELDS, Dividend, Market, SymbolHistory, history, split_of
 from quantx.sandbox.minute_files import Days, by_symbol, daily_history, read_minutes
-from quantx.sandbox.recorded import Recordings, canonical_symbol, read_recording
+from quantx.sandbox.recorded import Recordings, read_recording
 
 log = structlog.get_logger()
 

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from quantx.core.symbols import US, venue_of
+from quantx.core.symbols import US, canonical_symbol, venue_of
 from quantx.sandbox.hours import Floats, Ints, day_number, hours_of
 from quantx.sandbox.market import FIELDS, SymbolHistory, history
 from quantx.sandbox.minutes import Minutes
-from quantx.sandbox.recorded import canonical_symbol
 
 Days = dict[tuple[str, int], Minutes]
 

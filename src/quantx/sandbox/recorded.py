@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import structlog
 
-from quantx.core.symbols import parse_symbol
+from quantx.core.symbols import canonical_symbol
 from quantx.errors import InvalidSymbol
 from quantx.sandbox.wires import JSON, Reply
 
@@ -75,20 +75,6 @@ class Recordings:
             return same, recording.params.get("events") == params.get("events"), recording.recorded_at
 
         return max(candidates, key=likeness).reply if candidates else None
-
-
-def canonical_symbol(wire: str) -> str:
-    """Return the canonical form of a symbol as Yahoo or a file name writes it, or raise InvalidSymbol.
-
-    >>> canonical_symbol("BRK-B"), canonical_symbol("BAC-PL"), canonical_symbol("NOVO-B.CO")
-    ('BRK.B', 'BAC.PRL', 'NOVO-B.CO')
-    """
-    try:
-        return parse_symbol(wire)
-    except InvalidSymbol:
-        root, _, tail = wire.strip().upper().partition("-")
-        tail = f"PR{tail[1:]}" if len(tail) == 2 and tail.startswith("P") else tail
-        return parse_symbol(f"{root}.{tail}")
 
 
 def read_recording(path: Path) -> Recording | None:

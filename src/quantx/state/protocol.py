@@ -382,6 +382,21 @@ class Findings(Protocol):
         """Settle the open findings of a rule about these subjects, since it does not hold any more; how many."""
         ...
 
+    def restate(
+        self,
+        rules: Collection[str],
+        source: str,
+        dataset: str,
+        findings: Sequence[Finding],
+        reason: str,
+        subjects: Collection[str] | None = None,
+    ) -> tuple[int, int]:
+        """Record all that these rules find now in a dataset of a source; return how many are new, and resolved.
+
+        What is open and is not found any more is resolved for that `reason`; with `subjects`, only what is about these.
+        """
+        ...
+
     def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
         """Acknowledge or resolve a finding on somebody's word; False where there is none that is not settled so."""
         ...

@@ -210,7 +210,7 @@ def check_series(
 def _named(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the jumps with the `rule` that each breaks first, and the symbols that jump all the time.
 
-    Of such a symbol nothing is certain: what would be a split or a wrong unit elsewhere is a jump without explanation.
+    Of such a symbol nothing is certain: what would be a bad tick, a split or a wrong unit elsewhere is a jump without explanation.
     """
     rule = pl.coalesce(pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.id)) for rule in JUMP_RULES)
     jumps = jumps.with_columns(rule=rule)
@@ -219,7 +219,7 @@ def _named(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.col("date").min().alias("first_day"), pl.col("date").max().alias("last_day"), pl.len().alias("rows")
     )
     erratic = by_symbol.filter(_ERRATIC.broken)
-    certain = ~pl.col("symbol").is_in(erratic["symbol"].implode()) | pl.col("rule").is_in(["bad_tick", "large_move"])
+    certain = ~pl.col("symbol").is_in(erratic["symbol"].implode()) | (pl.col("rule") == "large_move")
     told = pl.when(certain | pl.col("rule").is_null()).then("rule").otherwise(pl.lit("unexplained_jump"))
     return jumps.with_columns(rule=told), erratic
 

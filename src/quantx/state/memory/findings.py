@@ -56,6 +56,30 @@ class MemoryFindings:
                 self._become(row, "resolved", "quantx", reason)
             return len(found)
 
+    def restate(
+        self,
+        rules: Collection[str],
+        source: str,
+        dataset: str,
+        findings: Sequence[Finding],
+        reason: str,
+        subjects: Collection[str] | None = None,
+    ) -> tuple[int, int]:
+        """Record all that these rules find now; return how many are new, and resolved."""
+        keys = {finding.key for finding in findings}
+        with self._records.lock:
+            gone = [
+                row
+                for key, row in self._rows.items()
+                if row["status"] == "open"
+                and key not in keys
+                and (row["rule"] in rules and (row["source"], row["dataset"]) == (source, dataset))
+                and (subjects is None or row["subject"] in subjects)
+            ]
+            for row in gone:
+                self._become(row, "resolved", "quantx", reason)
+            return self.note(findings), len(gone)
+
     def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
         """Acknowledge or resolve a finding; False where there is none that is not settled so."""
         with self._records.lock:

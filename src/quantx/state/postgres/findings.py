@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+from psycopg import Connection
+from psycopg.rows import DictRow
+
 from quantx.core.model import Finding
-from quantx.state.database import Database
+from quantx.state.database import Database, run
 from quantx.state.protocol import Row, Settlement
 
 
@@ -18,23 +21,33 @@ class PostgresFindings:
 
     def note(self, findings: Sequence[Finding]) -> int:
         """Record findings; return how many are new."""
-        last = {finding.key: finding for finding in findings}  # of several with one key the last stands
-        if not last:
-            return 0
-        columns = zip(
-            *(
-                (*f.key[:4], f.first_day, f.last_day, f.severity, f.message, json.dumps(dict(f.facts), default=str))
-                for f in last.values()
-            ),
-            strict=True,
-        )
-        names = ("rules", "subjects", "sources", "datasets", "firsts", "lasts", "severities", "messages", "facts")
-        values = {name: list(column) for name, column in zip(names, columns, strict=True)}
-        return sum(row["new"] for row in self._database.rows("findings.note", **values))
+        with self._database.transaction() as connection:
+            return _note(connection, findings)
 
     def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:
         """Settle the open findings of a rule about these subjects; return how many."""
         return len(self._database.rows("findings.resolve", rule=rule, subjects=list(subjects), reason=reason))
+
+    def restate(
+        self,
+        rules: Collection[str],
+        source: str,
+        dataset: str,
+        findings: Sequence[Finding],
+        reason: str,
+        subjects: Collection[str] | None = None,
+    ) -> tuple[int, int]:
+        """Record all that these rules find now; return how many are new, and resolved."""
+        now = {
+            "found_rules": [finding.rule for finding in findings],
+            "found_subjects": [finding.subject for finding in findings],
+            "found_firsts": [finding.first_day for finding in findings],
+        }
+        scope = {"rules": list(rules), "source": source, "dataset": dataset, "reason": reason}
+        about = None if subjects is None else list(subjects)
+        with self._database.transaction() as connection:
+            gone = run(connection, "findings.resolve_unseen", {**scope, **now, "subjects": about})
+            return _note(connection, findings), len(gone)
 
     def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
         """Acknowledge or resolve a finding; False where there is none that is not settled so."""
@@ -49,3 +62,19 @@ class PostgresFindings:
     def count_open(self) -> dict[str, int]:
         """Return how many findings are open, by severity."""
         return {row["severity"]: row["findings"] for row in self._database.rows("findings.count_open")}
+
+
+def _note(connection: Connection[DictRow], findings: Sequence[Finding]) -> int:
+    last = {finding.key: finding for finding in findings}  # of several with one key the last stands
+    if not last:
+        return 0
+    columns = zip(
+        *(
+            (*f.key[:4], f.first_day, f.last_day, f.severity, f.message, json.dumps(dict(f.facts), default=str))
+            for f in last.values()
+        ),
+        strict=True,
+    )
+    names = ("rules", "subjects", "sources", "datasets", "firsts", "lasts", "severities", "messages", "facts")
+    values = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return sum(row["new"] for row in run(connection, "findings.note", values))

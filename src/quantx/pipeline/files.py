@@ -1,0 +1,76 @@
+"""Daily files that somebody has, judged by the rules without a lake."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantx.core.daily_files import read_daily_file
+from quantx.core.model import Finding
+from quantx.core.quality import RULES
+from quantx.core.quality.files import FileReport, check_file
+from quantx.core.quality.findings import findings_of
+from quantx.core.symbols import canonical_symbol
+from quantx.errors import ConfigError, InvalidSymbol
+
+_NAME = re.compile(r"(?P<symbol>.+?)(_daily)?(\.us)?\.(csv|txt)(\.gz|\.xz)?", re.IGNORECASE)
+_OPENERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
+
+
+@dataclass(frozen=True)
+class JudgedFile:
+    """A file with what was found in it; `why` it could not be judged, else None."""
+
+    path: Path
+    report: FileReport | None
+    findings: Sequence[Finding]
+    why: str | None = None
+
+
+def judge_files(paths: Sequence[Path], symbol: str | None = None) -> Iterator[JudgedFile]:
+    """Judge daily files, and those in folders; the symbol is that of the name, or the one given for a single file.
+
+    Raises ConfigError where a path is not there, or one symbol is given for several files.
+    """
+    files = [file for path in paths for file in _files_at(path)]
+    if symbol is not None and len(files) != 1:
+        raise ConfigError(f"--symbol names one security, and there are {len(files)} files")
+    for path in files:
+        try:
+            report = check_file(symbol or _symbol_of(path), read_daily_file(_text_of(path)))
+        except (InvalidSymbol, ValueError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            yield JudgedFile(path, None, (), str(error))
+        else:
+            yield JudgedFile(path, report, [*_strange(path, report), *findings_of(report.found, RULES, path.name)])
+
+
+def _strange(path: Path, report: FileReport) -> Iterator[Finding]:
+    if report.strange:
+        text = f"{report.strange} lines of {path.name} are no rows: error pages, or another form; look at them"
+        facts = {"seen": f"{report.strange} lines that are no rows", "rows": report.strange}
+        yield Finding("payload_readable", "error", report.symbol, text, path.name, "bars_1d", facts=facts)
+
+
+def _files_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.is_file() and _NAME.fullmatch(p.name))
+    if not path.is_file():
+        raise ConfigError(f"there is no file or folder {path}")
+    return [path]
+
+
+def _symbol_of(path: Path) -> str:
+    name = _NAME.fullmatch(path.name)
+    try:
+        return canonical_symbol(name["symbol"] if name else path.name)
+    except InvalidSymbol as error:
+        raise InvalidSymbol(f"the file's name does not tell a symbol ({error}); give --symbol") from error
+
+
+def _text_of(path: Path) -> str:
+    return _OPENERS.get(path.suffix, bytes)(path.read_bytes()).decode("utf-8", errors="replace")
