@@ -235,7 +235,8 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
     key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
     bars = bars.with_columns(key.is_last_distinct().alias("last_of_session"))
     if not bars["last_of_session"].all():
-        bars = tell_doubles(bars, ["series", "date"])
+        same = ["series", "date", *PRICES, "volume"]  # what is there twice with the same figures is one row
+        bars = tell_doubles(bars.unique(same, keep="last", maintain_order=True), ["series", "date"])
     return bars.with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"), (pl.col("date") <= pl.col("today")).alias("in_past")
     )

@@ -155,9 +155,8 @@ def check_daily_bars(bars: pl.DataFrame) -> Checked:
 
 
 def tell_doubles(bars: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Add `last_of_session`: true for the last row with prices of each `key`; a row that is there twice is one row."""
-    bars = bars.unique([*key, *PRICES, "volume"], keep="last", maintain_order=True).with_row_index("place")
-    place = pl.col("place")
+    """Add `last_of_session`: true for the last row with prices of each `key`."""
+    bars, place = bars.with_row_index("place"), pl.col("place")
     last_with_prices = pl.when(pl.col("close").is_not_null()).then(place).max().over(key)
     last = pl.coalesce(last_with_prices, place.max().over(key))
     return bars.with_columns((last == place).alias("last_of_session")).drop("place")

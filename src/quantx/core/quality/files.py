@@ -29,7 +29,7 @@ def check_file(symbol: str, file: DailyFile) -> FileReport:
     A file of bars within the day (its rows have a time) is judged row by row alone: the series rules are about sessions.
     """
     rows = file.rows.with_columns(symbol=pl.lit(symbol))
-    rows = tell_doubles(rows, ["date" if file.is_daily else "time"])
+    rows = tell_doubles(rows.unique(maintain_order=True), ["date" if file.is_daily else "time"])
     rows = rows.with_columns(in_calendar=is_session(rows), in_past=pl.lit(True))
     checked = check_daily_bars(rows)
     shown = ["time", "date", "open", "high", "low", "close", "volume", "rules"]

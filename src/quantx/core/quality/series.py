@@ -38,7 +38,7 @@ _hundredfold = (_size - _HUNDRED).abs() <= 0.12
 _SPLITS = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 100, 3 / 2, 5 / 2, 5 / 3, 7 / 2)
 # How far a day's own move may lie from the fraction: what is usual for the symbol, at least 2 %, and at most
 # a twelfth of the move: a third is next to a half.
-_noise = pl.min_horizontal((4 * pl.col("usual_step")).clip(0.02, 0.06), 0.08 * _size)
+_noise = pl.min_horizontal((6 * pl.col("usual_step")).clip(0.02, 0.06), 0.08 * _size)
 _simple = reduce(or_, [(_size - math.log(n)).abs() <= _noise for n in _SPLITS])
 _at_a_split = _simple & ((pl.col("gap").abs() - _size).abs() <= _noise)
 

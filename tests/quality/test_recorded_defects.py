@@ -1,0 +1,105 @@
+"""What the rules find in recorded files: the table docs/defects.csv, and next to nothing in clean files."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quantx.core.quality import RULES
+from quantx.core.quality.files import FileReport
+from quantx.pipeline.files import JudgedFile, judge_files
+
+TABLE = Path(__file__).parents[2] / "docs" / "defects.csv"
+DEFECTS = list(csv.DictReader(TABLE.read_text().splitlines()))
+YAHOO = "daily_us_yahoo_csv/sp500"
+# Files with defects of their own, by the table; the others of that folder are as good as clean.
+DIRTY = {Path(row["file"]).name for row in DEFECTS if row["file"].startswith(YAHOO) and row["rule"] != "large_move"}
+
+
+@lru_cache(maxsize=8)
+def judged(path: Path, symbol: str | None) -> FileReport:
+    (file,) = judge_files([path], symbol)
+    assert file.report is not None, file.why
+    return file.report
+
+
+def found_by(report: FileReport, rules: list[str]) -> tuple[int, date | None, date | None]:
+    """Return rows, first and last day of what these rules have found together."""
+    if rules == ["payload_readable"]:
+        return report.strange, None, None
+    hit = pl.any_horizontal(pl.col("rules").str.split(",").list.contains(rule) for rule in rules)
+    rejected = report.rejected.filter(hit).select(first_day="date", last_day="date", rows=pl.lit(1, dtype=pl.UInt32))
+    found = report.found.filter(pl.col("rule").is_in(rules)).select("first_day", "last_day", "rows")
+    every = pl.concat([rejected, found])
+    return every["rows"].sum(), every["first_day"].min(), every["last_day"].max()  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("row", DEFECTS, ids=[f"{Path(r['file']).stem}-{r['rule']}" for r in DEFECTS])
+def test_a_known_defect_is_found(row: dict[str, str], market_data: Path) -> None:
+    report = judged(market_data / row["file"], row["symbol"] or None)
+    rows, first, last = found_by(report, row["rule"].split())
+    assert rows > 0
+    assert (str(rows), str(first or ""), str(last or "")) == (row["rows"], row["first"], row["last"])
+
+
+def test_the_table_names_rules_that_exist() -> None:
+    assert {rule for row in DEFECTS for rule in row["rule"].split()} <= set(RULES)
+
+
+@pytest.fixture(scope="module")
+def large_caps(market_data: Path) -> list[JudgedFile]:
+    return list(judge_files([market_data / YAHOO]))
+
+
+def test_clean_files_give_less_than_one_alarm_in_a_thousand_years(large_caps: list[JudgedFile]) -> None:
+    clean = [file for file in large_caps if file.path.name not in DIRTY]
+    years = sum(file.report.rows for file in clean if file.report) / 252
+    alarms = [finding for file in clean for finding in file.findings if finding.severity in ("error", "warn")]
+    assert len(clean) > 300
+    assert years > 3500
+    assert len(alarms) <= years / 1000, alarms
+
+
+def test_no_real_crash_is_called_a_split_or_an_error(large_caps: list[JudgedFile]) -> None:
+    """Every move of a half or more of 365 large companies in 10 to 24 years was real."""
+    moves = defaultdict(set)
+    for file in large_caps:
+        assert file.report is not None, file.why
+        for rule, symbol, day in file.report.found.select("rule", "symbol", "first_day").iter_rows():
+            if rule in ("large_move", "unexplained_jump", "bad_tick", "forgotten_split", "unit_error"):
+                moves[rule].add((symbol, str(day)))
+    assert moves == {
+        "large_move": {
+            ("AAPL", "2000-09-29"),
+            ("AIG", "2008-09-15"),
+            ("APA", "2020-03-09"),
+            ("OXY", "2020-03-09"),
+            ("PCG", "2019-01-14"),
+            ("TRGP", "2020-03-09"),
+        }
+    }
+
+
+def test_as_traded_files_with_their_splits_have_no_jump_that_is_not_real(market_data: Path) -> None:
+    """GGP went into bankruptcy in 2008 and came back: to be looked at; nothing is called an error."""
+    files = list(judge_files([market_data / "daily_us_unadjusted_with_events_quandl_wiki"]))
+    assert len(files) == 39
+    errors = [finding for file in files for finding in file.findings if finding.severity == "error"]
+    assert errors == []
+    jumps = {f.subject for file in files for f in file.findings if f.rule == "unexplained_jump"}
+    assert jumps == {"GGP"}
+
+
+@pytest.mark.parametrize("name", ["CALM-1d", "EA-15m", "HSBK-IL-1d", "IBE-MC-1d", "KMR-L-1d"])
+def test_good_files_of_the_repair_tests_raise_nothing(name: str, market_data: Path) -> None:
+    (path,) = (market_data / "known_answers/yfinance_price_repair").glob(f"{name}-no-bad-divs.csv*")
+    root, _, suffix = name.rpartition("-")[0].partition("-")
+    (file,) = judge_files([path], f"{root}.{suffix}" if suffix else root)
+    assert file.report is not None
+    assert [finding for finding in file.findings if finding.severity != "info"] == []
