@@ -110,15 +110,22 @@ def is_session(bars: pl.DataFrame) -> pl.Series:
 
 
 def _sessions_so_far(bars: pl.DataFrame) -> pl.Series:
-    """Return each bar's place among the sessions of its exchange; a day without session has that of the next one."""
-    codes = _calendars(bars["symbol"].unique())
-    days = bars["date"].unique().sort()
-    places = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "session": pl.Int64})]
-    for code in codes["calendar"].drop_nulls().unique():
-        place = pl.Series(calendar(code).days, dtype=pl.Date).search_sorted(days).cast(pl.Int64)
-        places.append(pl.DataFrame({"calendar": code, "date": days, "session": place}))
-    known = bars.select("symbol", "date").join(codes, on="symbol", how="left", maintain_order="left")
-    return known.join(pl.concat(places), on=["calendar", "date"], how="left", maintain_order="left")["session"]
+    """Return each bar's place among the sessions of its exchange; a day without session has that of the next one.
+
+    The days of one calendar after those of another make one list, in which each bar's place is looked up.
+    """
+    if bars.is_empty():
+        return pl.Series(dtype=pl.Int64)
+    begins = ~bars["follows"].fill_null(False)
+    codes = _calendars(bars["symbol"].filter(begins))["calendar"]
+    known = codes.drop_nulls().unique(maintain_order=True)
+    first, last = bars.select(first=pl.col("date").min(), last=pl.col("date").max()).row(0)
+    days = pl.select(pl.date_range(first, last)).to_series()
+    places = [pl.Series(calendar(code).days, dtype=pl.Date).search_sorted(days).cast(pl.Int64) for code in known]
+    nowhere = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(days))
+    which = codes.replace_strict(known, range(len(known)), default=len(known), return_dtype=pl.Int64)
+    day = (bars["date"] - first).dt.total_days()
+    return pl.concat([*places, nowhere]).gather(which.gather(begins.cum_sum() - 1) * len(days) + day)
 
 
 def _gaps(bars: pl.DataFrame, rejected: pl.DataFrame | None) -> pl.DataFrame:
