@@ -56,6 +56,16 @@ def test_a_backfill_is_curated_with_one_commit_per_table_and_round() -> None:
     assert counts["actions"] > 25 * 4 * 19
 
 
+def test_all_rules_find_what_is_planted_in_every_twentieth_symbol() -> None:
+    sessions, faulty = 3774, 80 // 20  # of New York, 2010 to 2024
+    assert outcome_of("b6") == {
+        "rows": 80 * sessions,
+        "rejected": faulty,
+        "bad_tick": faulty,
+        "forgotten_split": faulty,
+    }
+
+
 def test_a_daily_upsert_is_one_commit_per_table() -> None:
     counts = outcome_of("b3")
     assert counts["rows"] == 500 * (3773 - 10 - 1)

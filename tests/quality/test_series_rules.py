@@ -178,6 +178,14 @@ def test_symbols_do_not_leak_into_each_other() -> None:
     assert found.select("rule", "symbol", "first_day").rows() == [("bad_tick", "B", DAYS[100])]
 
 
+def test_a_change_of_the_unit_is_told_on_its_first_day() -> None:
+    unit = pl.when(ROW < 200).then(pl.lit("GBX")).otherwise(pl.lit("GBP"))
+    two = pl.concat([walk("A.L").with_columns(currency=unit), walk("B.L").with_columns(currency=pl.lit("EUR"))])
+    found = check_series(two.filter(ROW % len(DAYS) > 0), NO_ACTIONS)
+    changed = found.filter(pl.col("rule") == "currency_changes")
+    assert changed.select("symbol", "first_day", "rows").rows() == [("A.L", DAYS[200], 1)]
+
+
 def test_a_symbol_of_no_market_of_ours_has_no_calendar() -> None:
     assert told(check_series(walk("DEX.AX").filter(ROW % 2 == 0), NO_ACTIONS)) == []
 

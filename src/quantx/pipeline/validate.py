@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 _SYMBOLS = 400  # of 15 years are 1.5 million bars: what is judged at once
 _ACTIONS = ["symbol", "ex_date", "kind", "value"]
-_BARS = ["symbol", "date", "open", "high", "low", "close", "volume"]
+_BARS = ["symbol", "date", "open", "high", "low", "close", "volume", "currency"]
 # Gaps are found, asked for again and told of by `heal_gaps`.
 _JUDGED = [rule.id for rule in SERIES_RULES if rule not in GAP_RULES]
 

@@ -146,6 +146,15 @@ PAYLOAD_RULES = (
         "SHA-256 of the body, kept with it",
         pl.lit(False),
     ),
+    Rule(
+        "session_settled",
+        "info",
+        _BARS,
+        "the session has been over for half an hour; a bar of the running session is left out, and asked for again",
+        "the bar of a running session has a close that is none, and a volume that grows",
+        "a daily append job that wrote bars of running sessions: 39 to 45 dates twice",
+        pl.lit(False),
+    ),
 )
 
 

@@ -53,6 +53,15 @@ BAR_RULES = (
         (pl.col("volume") == 0) & ((pl.col("high") > pl.col("low")) | (pl.col("step").abs() > 1e-6).fill_null(False)),
     ),
     Rule(
+        "currency_changes",
+        "warn",
+        _BARS,
+        "all bars of a series are in one currency and unit",
+        "a vendor that goes over from pence to pounds divides the price by a hundred, and says so in one word",
+        "Yahoo: GBp for OCDO.L, GBP in other replies; London, Johannesburg, Tel Aviv",
+        pl.col("currency") != pl.col("currency_before"),
+    ),
+    Rule(
         "price_spike",
         "warn",
         _BARS,

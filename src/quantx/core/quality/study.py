@@ -35,7 +35,7 @@ class Study:
 def study(
     bars: pl.DataFrame, actions: pl.DataFrame, *, rejected: pl.DataFrame | None = None, adjusted: bool = False
 ) -> Study:
-    """Look at `bars` (symbol, date, open, high, low, close, volume; one row per symbol and date, prices above zero).
+    """Look at `bars` (symbol, date, open, high, low, close, volume, currency if known; one row per symbol and date).
 
     `actions` are those of the same source (symbol, ex_date, kind, value); with `adjusted`, the bars (and the dividends)
     are divided by the splits already. `rejected` (symbol, date) are bars that a row rule has taken out: not missing.
@@ -46,18 +46,21 @@ def study(
 
 
 def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Add, from the bar before: `before` (close), `step`, `missed` (sessions between), `split` and `paid` since then."""
+    """Add, from the bar before: `before` (close), `currency_before`, `step`, `missed` (sessions between), `split` and `paid` since then."""
+    if "currency" not in bars.columns:
+        bars = bars.with_columns(currency=pl.lit(None, dtype=pl.String))
     bars = bars.with_row_index("row").with_columns(follows=pl.col("symbol") == pl.col("symbol").shift(1))
     bars = bars.with_columns(
         _of_events(bars, actions, "split", pl.col("value").product(), 1.0).alias("split"),
         _of_events(bars, actions, "dividend", pl.col("value").sum(), 0.0).alias("paid"),
         _sessions_so_far(bars).alias("session"),
     )
-    before = pl.when("follows").then(pl.col("close").shift(1))
+    before, currency = (pl.when("follows").then(pl.col(c).shift(1)) for c in ("close", "currency"))
     plain = (pl.col("close") * pl.col("split") / before).log()
     paid = ((pl.col("close") + pl.col("paid")) * pl.col("split") / before).log()
     return bars.with_columns(
         before=before,
+        currency_before=currency,
         step=pl.when(paid.abs() < plain.abs())
         .then(paid)
         .otherwise(plain),  # a dividend explains, and never makes, a jump
