@@ -54,6 +54,8 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "high below close": ({"close": 102.5}, {"high_is_highest"}),
     "low above close": ({"close": 98.5}, {"low_is_lowest"}),
     "low above open": ({"open": 98.5}, {"low_is_lowest"}),
+    "a low in pounds among pence": ({"low": 0.99}, {"one_unit"}),
+    "low and close in pounds": ({"low": 0.99, "close": 1.01}, {"one_unit"}),
     "volume −1": ({"volume": -1.0}, {"volume_valid"}),
     "volume 1e20": ({"volume": 1e20}, {"volume_valid"}),
     "volume 2^53": ({"volume": 2.0**53}, {"volume_valid"}),

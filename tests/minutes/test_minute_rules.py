@@ -23,6 +23,7 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "zero": ({"low": 0.0}, {"prices_positive"}),
     "high below close": ({"high": 100.5}, {"high_is_highest"}),
     "low above open": ({"low": 100.5}, {"low_is_lowest"}),
+    "a low in pounds among pence": ({"low": 0.99}, {"one_unit"}),
     "volume −1": ({"volume": -1.0}, {"volume_valid"}),
     "no volume": ({"volume": None}, {"volume_valid"}),
     "a Sunday": ({"in_calendar": False}, {"session_of_calendar"}),

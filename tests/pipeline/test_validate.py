@@ -1,0 +1,82 @@
+"""The series rules over a real lake: findings that come, stay acknowledged, and go when the data is mended."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from quantx.core.calendars import calendar
+from quantx.pipeline.validate import validate_series
+
+START, END = date(2024, 1, 2), date(2024, 3, 22)
+DAY = date(2024, 2, 14)
+
+
+def findings(desk: Any) -> dict[tuple[str, str, str], str]:
+    rows = desk.platform.state.findings.listed(100)
+    return {(row["rule"], row["subject"], str(row["first_day"])): row["status"] for row in rows}
+
+
+def filled(desk: Any) -> None:
+    """Give AAA a bad tick, BBB a split that nobody told, and CCC nothing."""
+    desk.clock.goes_to(END + timedelta(days=1))
+    desk.tape.shows["AAA"][DAY] = (11.4, 11.5, 11.3, 11.45, 10_000.0)
+    for day, (*prices, volume) in desk.tape.shows["BBB"].items():
+        if day >= DAY:
+            desk.tape.shows["BBB"][day] = (*(price / 2 for price in prices), volume * 2)
+    desk.work(desk.backfill("AAA", "BBB", "CCC", start=str(START), end=str(END)))
+
+
+def test_what_the_series_show_becomes_findings_once(desk: Any) -> None:
+    filled(desk)
+    seen = validate_series(desk.platform)
+    assert (seen.symbols, seen.new, seen.resolved) == (3, 2, 0)
+    assert seen.bars == 3 * len(calendar("XNYS").sessions(START, END))
+    found = {("bad_tick", "AAA", str(DAY)): "open", ("forgotten_split", "BBB", str(DAY)): "open"}
+    assert findings(desk) == found
+    again = validate_series(desk.platform)
+    assert (again.new, again.resolved, findings(desk)) == (0, 0, found)
+
+
+def test_a_finding_says_the_fact_and_the_next_step(desk: Any) -> None:
+    filled(desk)
+    validate_series(desk.platform)
+    (row,) = desk.platform.state.findings.listed(10, rule="bad_tick")
+    assert (row["severity"], row["source"], row["dataset"], row["last_day"]) == ("error", "tape", "bars_1d", DAY)
+    assert "found: 2024-02-14, × 0.1009 (1 session)" in row["message"]
+    assert "quantx crossvalidate compare --symbols AAA" in row["message"]
+    assert row["facts"]["stretches"][0][:3] == [str(DAY), str(DAY), 1]
+
+
+def test_what_the_vendor_mends_is_resolved_and_what_a_person_has_settled_stays(desk: Any) -> None:
+    filled(desk)
+    validate_series(desk.platform)
+    (split,) = desk.platform.state.findings.listed(10, rule="forgotten_split")
+    assert desk.platform.state.findings.settle(split["id"], "acknowledged", "ops", "it was a spin-off")
+    desk.tape.trades("AAA", DAY, DAY)
+    desk.clock.goes_to(END + timedelta(days=2))
+    desk.work(desk.daily("AAA", lookback=40))
+    desk.clock.goes_to(END + timedelta(days=3))
+    desk.work(desk.daily("AAA", lookback=40))
+    assert desk.rows().filter(symbol="AAA", date=DAY)["close"].to_list() == [114.5]
+    seen = validate_series(desk.platform)
+    assert (seen.new, seen.resolved) == (0, 1)
+    assert findings(desk) == {
+        ("bad_tick", "AAA", str(DAY)): "resolved",
+        ("forgotten_split", "BBB", str(DAY)): "acknowledged",
+    }
+
+
+def test_only_what_is_asked_for_is_judged_and_resolved(desk: Any) -> None:
+    filled(desk)
+    assert validate_series(desk.platform, ["CCC"]).symbols == 1
+    assert findings(desk) == {}
+    validate_series(desk.platform)
+    assert validate_series(desk.platform, ["CCC"]).resolved == 0
+    assert validate_series(desk.platform, source="other").symbols == 0
+    assert set(findings(desk).values()) == {"open"}
+
+
+def test_an_empty_lake_has_nothing_to_judge(desk: Any) -> None:
+    seen = validate_series(desk.platform)
+    assert (seen.bars, seen.symbols, seen.findings) == (0, 0, [])
