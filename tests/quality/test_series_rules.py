@@ -83,8 +83,16 @@ PLANTED: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], list[tuple[str,
         [("forgotten_split", 100, 100, 1)],
     ),
     "pence, then pounds for thirty sessions": (
-        lambda bars: scaled(bars, ROW.is_between(50, 79), 0.01),
+        lambda bars: scaled(bars, ROW.is_between(50, 79), 0.01, volume=1),
         [("unit_error", 50, 79, 30)],
+    ),
+    "a thousand times the price from one day on": (
+        lambda bars: scaled(bars, ROW >= 300, 1000, volume=1),
+        [("unit_error", 300, 376, 77)],
+    ),
+    "a reverse split 1:100 that nobody told": (
+        lambda bars: scaled(bars, ROW >= 100, 100),
+        [("forgotten_split", 100, 100, 1)],
     ),
     "a fall that is no fraction, on the usual turnover": (
         lambda bars: scaled(bars, ROW >= 100, 0.44),

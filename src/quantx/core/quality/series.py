@@ -31,8 +31,11 @@ _usual_turnover = (pl.col("worth") / pl.col("usual_worth")).is_between(
 _busy = (pl.col("worth") >= 2 * pl.col("usual_worth")) & (pl.col("range") >= 1.8 * pl.col("usual_range"))
 _returns = pl.col("back").is_not_null() | pl.col("returns")
 
-_HUNDRED = math.log(100)
-_hundredfold = (_size - _HUNDRED).abs() <= 0.12
+# Pounds and pence are a hundred apart; other slips of the decimal point are a power of ten as well. The shares traded
+# stay the same, so that the turnover seems to change with the price; with a split it does not.
+_powers = pl.max_horizontal((_size / math.log(10)).round(), 2)
+_same_turnover = (pl.col("worth") / pl.col("last_worth")).is_between(0.1, 10).fill_null(False)
+_other_unit = ((_size - _powers * math.log(10)).abs() <= 0.12) & ~_same_turnover
 
 # New shares for old ones that companies choose: n for 1, some n for 2 or 3; and 1 for n.
 _SPLITS = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 100, 3 / 2, 5 / 2, 5 / 3, 7 / 2)
@@ -133,7 +136,7 @@ JUMP_RULES = (
         "prices stay in one unit: pounds or pence, dollars or cents",
         "a price a hundred times too large is a fortune in any backtest",
         "Yahoo AET.L 2022-05: 0.1455 for 14.55; London, Johannesburg and Tel Aviv are quoted in hundredths",
-        _hundredfold & _calm,
+        _other_unit & _calm,
     ),
     Rule(
         "bad_tick",
@@ -268,8 +271,8 @@ def _wrong_side(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _in_lesser_unit(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-    """Return the stretches in the unit in which fewer bars of the symbol are traded (or, if as many, fewer lie)."""
-    turns = jumps.select("row", turn=pl.col("step").sign().cast(pl.Int64))
+    """Return the stretches in the units (powers of ten apart) in which fewer bars of the symbol are traded (or, if as many, fewer lie)."""
+    turns = jumps.select("row", turn=(pl.col("step") / math.log(10)).round())
     levels = (
         bars.filter(pl.col("symbol").is_in(jumps["symbol"].unique().implode()))
         .join(turns, on="row", how="left", maintain_order="left")
@@ -287,6 +290,6 @@ def _in_lesser_unit(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
             pl.col("date").min().alias("first_day"),
             pl.col("date").max().alias("last_day"),
             pl.len().alias("rows"),
-            step=((pl.col("level") - pl.col("right")).first() * _HUNDRED),
+            step=(pl.col("level") - pl.col("right")).first() * math.log(10),
         )
     )

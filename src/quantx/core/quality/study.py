@@ -18,6 +18,7 @@ from quantx.errors import InvalidSymbol
 
 JUMP = math.log(1.25)  # a smaller step is never a jump
 _BEFORE = 63  # sessions before a jump that tell what is usual: a quarter
+_LATELY = 10  # of these
 _BACK = 10  # a jump that comes back does so within so many bars
 _NO_ACTIONS = {"symbol": pl.String, "ex_date": pl.Date, "kind": pl.String, "value": pl.Float64}
 
@@ -199,7 +200,7 @@ def _jumps(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_usual(jumps: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
-    """Add medians of the traded sessions before a jump: `usual_step`, `usual_range`, `usual_worth` (close × volume)."""
+    """Add medians of the traded sessions before a jump: of steps, ranges, and close × volume (`last_worth`: of ten)."""
     rows = jumps.select("number", jump="row").with_columns(
         row=pl.int_ranges(pl.max_horizontal(pl.col("jump").cast(pl.Int64) - _BEFORE, 0), pl.col("jump"))
     )
@@ -213,6 +214,7 @@ def _with_usual(jumps: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
             usual_step=pl.col("step").abs().median(),
             usual_range=pl.col("range").median(),
             usual_worth=pl.col("worth").median(),
+            last_worth=pl.col("worth").sort_by("row").tail(_LATELY).median(),
             seen=pl.len(),
         )
     )
