@@ -183,8 +183,10 @@ def _half_unit(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     whole = [((x - x.round()).abs() < 1e-3).all().alias(str(k)) for k, x in places.items()]
     coarse = pl.coalesce(*(pl.when(pl.col(str(k))).then(0.5 * 10.0**-k) for k in places), pl.lit(_HALF_UNIT))
     told = moved.group_by(key).agg(whole).select(key, coarse.alias("half_unit"))
-    return rows.select(pl.col(key).unique()).join(told, on=key, how="left").with_columns(
-        pl.col("half_unit").fill_null(_HALF_UNIT)
+    return (
+        rows.select(pl.col(key).unique())
+        .join(told, on=key, how="left")
+        .with_columns(pl.col("half_unit").fill_null(_HALF_UNIT))
     )
 
 
