@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import polars as pl
@@ -13,6 +13,7 @@ from quantx.core.quality.rule import Rule
 from quantx.core.tables import ADJUSTMENT_PROOFS
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.proved import SPANS, Proved, disagreements
+from quantx.state.protocol import Findings
 
 _MOST = 100_000  # open findings of a rule that are looked through
 _NO_STEP = 1.0
@@ -37,7 +38,7 @@ def with_withdrawn(platform: Platform, proved: Sequence[Proved]) -> list[pl.Data
 
 def tell(platform: Platform, proved: Sequence[Proved]) -> None:
     """Note what disagrees as findings, and resolve those of before that the replies do not show any more."""
-    spans = {
+    spans: dict[tuple[str, str], tuple[date, date]] = {
         (source, symbol): (first, last)
         for part in proved
         for source, symbol, first, last in part.spans.select("source", "symbol", "first", "last").iter_rows()
@@ -46,21 +47,27 @@ def tell(platform: Platform, proved: Sequence[Proved]) -> None:
         return
     found = [finding for part in proved for finding in (*disagreements(part.rows), *part.findings)]
     platform.state.findings.note(found)
-    settle_others(platform, ADJUSTMENT_RULES, found, spans, "the vendor's adjusted closes do not show it any more")
+    nowhere = (date.max, date.min)
+
+    def was_proved(source: str, symbol: str, day: date) -> bool:
+        first, last = spans.get((source, symbol), nowhere)
+        return first <= day <= last
+
+    reason = "the vendor's adjusted closes do not show it any more"
+    settle_others(platform.state.findings, ADJUSTMENT_RULES, found, was_proved, reason)
 
 
 def settle_others(
-    platform: Platform,
+    findings: Findings,
     rules: Sequence[Rule],
     found: Sequence[Finding],
-    spans: Mapping[tuple[str, str], tuple[date, date]],
+    was_checked: Callable[[str, str, date], bool],
     reason: str,
 ) -> None:
-    """Resolve the open findings of some rules that were looked for again, in `spans` (source, symbol), and not found."""
+    """Resolve the open findings of some rules that were looked for again (source, symbol, day) and not found."""
     keys = {finding.key for finding in found}
     for rule in rules:
-        for row in platform.state.findings.listed(_MOST, status="open", rule=rule.id):
-            first, last = spans.get((row["source"], row["subject"]), (date.max, date.min))
+        for row in findings.listed(_MOST, status="open", rule=rule.id):
             key = (row["rule"], row["subject"], row["source"], row["dataset"], row["first_day"])
-            if row["first_day"] and first <= row["first_day"] <= last and key not in keys:
-                platform.state.findings.settle(row["id"], "resolved", "quantx", reason)
+            if key not in keys and was_checked(row["source"], row["subject"], row["first_day"]):
+                findings.settle(row["id"], "resolved", "quantx", reason)

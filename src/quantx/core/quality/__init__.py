@@ -3,10 +3,12 @@
 `bars` and `minutes` judge single rows before they are curated. All rules, with what they mean, are in `RULES`.
 """
 
+from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.bars import DAILY_RULES, PAYLOAD_RULES
+from quantx.core.quality.dividends import DIVIDEND_RULES
 from quantx.core.quality.minutes import MINUTE_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
 
 __all__ = ["POLICY_VERSION", "RULES", "Rule"]
 
-RULES: dict[str, Rule] = by_id(PAYLOAD_RULES, DAILY_RULES, MINUTE_RULES)
+RULES: dict[str, Rule] = by_id(PAYLOAD_RULES, DAILY_RULES, MINUTE_RULES, ADJUSTMENT_RULES, DIVIDEND_RULES)

@@ -55,7 +55,7 @@ DIVIDEND_RULES = (
     ),
     Rule(
         "dividend_paid_once",
-        "warn",
+        "info",  # the prices do not tell which of the two is the real one, or whether both are
         "actions",
         "a dividend has one ex-date: no other one of about the same amount within a week, where they are not paid as often",
         "a dividend that is booked twice takes its amount from every earlier price twice",
