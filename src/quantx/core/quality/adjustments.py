@@ -159,7 +159,8 @@ def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:
         .filter(pl.struct(key, "date").ne_missing(pl.struct(key, "date").shift(-1)))  # of two rows the last
     )
     rows = rows.join(_half_unit(rows, key), on=key, how="left", maintain_order="left")
-    error = pl.col("half_unit") / adjusted.abs() + _HALF_UNIT / close + _SINGLE_PRECISION
+    # What was rounded by h to x was at least x - h: the quotient of the two is off by h / (x - h) of itself at most.
+    error = _relative(pl.col("half_unit"), adjusted.abs()) + _relative(pl.lit(_HALF_UNIT), close) + _SINGLE_PRECISION
     rows = rows.with_columns((adjusted / close).alias("factor"), error.alias("error"))
     before = pl.col("factor", "error", "close", "date").shift(1).over(key).name.suffix("_before")
     first = pl.col("date").min().over(key)
@@ -168,9 +169,13 @@ def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:
         .filter(pl.col("factor_before").is_not_null())
         .with_columns(
             (pl.col("factor_before") / pl.col("factor")).alias("vendors"),
-            (pl.col("error") + pl.col("error_before")).alias("tolerance"),
+            ((1 + pl.col("error")) * (1 + pl.col("error_before")) - 1).alias("tolerance"),
         )
     )
+
+
+def _relative(half_unit: pl.Expr, figure: pl.Expr) -> pl.Expr:
+    return pl.when(figure > half_unit).then(half_unit / (figure - half_unit)).otherwise(float("inf"))
 
 
 def _half_unit(rows: pl.DataFrame, key: str) -> pl.DataFrame:

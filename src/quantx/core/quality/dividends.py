@@ -20,6 +20,7 @@ _FEWEST = 20  # returns, for a standard deviation
 _WITNESS = 3.0  # days: an older or later price says nothing about the fall
 # Amounts below a tenth of the smallest coin, and a thousandth of the price, are declared by hardly anybody.
 _COIN_SHARE, _TINY_SHARE = 0.1, 1e-3
+_SUPPORT = 1.0  # by prices, for the hundredfold of such amounts: the odds of e to 1
 _COINS = {"GBX": 1.0, "ZAC": 1.0, "ILA": 1.0, "JPY": 1.0, "KRW": 1.0}
 _COIN = 0.01
 # Ex-dates of one dividend that was booked twice lie within days; amounts may differ by an exchange rate.
@@ -31,7 +32,7 @@ _off, _off_hundredth, _off_hundredfold = (
 )
 _too_large = ((_off > _NOISES * pl.col("noise")) | pl.col("hundredth_is_paid")) & (_off_hundredth < _off / 2)
 _too_small = (pl.col("hundredfold_is_paid") & (_off_hundredfold < _off)) | (
-    pl.col("is_tiny") & (pl.col("support_of_hundredfold") > 0)
+    pl.col("is_tiny") & (pl.col("support_of_hundredfold") > _SUPPORT)
 )
 
 DIVIDEND_RULES = (
@@ -91,9 +92,9 @@ def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     seldom = (days.quantile(0.75, "higher").over(key) > _OFTEN) | (pl.len().over(key) == 2)
     coin = pl.col("currency").replace_strict(_COINS, default=_COIN, return_dtype=pl.Float64)
     tiny = (pl.col("value") < coin * _COIN_SHARE) & (_share < _TINY_SHARE)
+    # The log of the likelihood ratio of the hundredfold and of nothing, if returns are normal, over all of these amounts.
     hundredfold = 100 * _share
-    # Twice the log of the likelihood ratio of the hundredfold and the amount, in squares of the noise.
-    support = (hundredfold * (2 * _fall - hundredfold)).filter(tiny).sum().over(key)
+    support = (hundredfold * (2 * _fall - hundredfold) / (2 * pl.col("noise") ** 2)).filter(tiny).sum().over(key)
     return facts.with_columns(
         tiny.fill_null(False).alias("is_tiny"),
         support.alias("support_of_hundredfold"),
