@@ -58,6 +58,7 @@ class Tape:
     clock: StoppedClock
     shows: dict[str, dict[date, Bar]] = field(default_factory=dict)
     pays: dict[str, list[tuple[date, str, float, str | None]]] = field(default_factory=dict)
+    adjusts: dict[str, dict[date, float]] = field(default_factory=dict)  # adjusted closes, where it sends any
     answers: dict[str, list[Exception | bytes | Callable[[], object]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -93,7 +94,9 @@ class Tape:
         if body is None:
             today = now.date()
             bars = [[str(d), *b] for d, b in self.shows.get(symbol, {}).items() if window.start <= d <= today]
-            body = json.dumps({"bars": bars, "actions": [[str(d), *e] for d, *e in self.pays.get(symbol, [])]}).encode()
+            adjusted = {str(d): close for d, close in self.adjusts.get(symbol, {}).items()}
+            actions = [[str(d), *e] for d, *e in self.pays.get(symbol, [])]
+            body = json.dumps({"bars": bars, "actions": actions, "adjusted": adjusted}).encode()
         payload = Payload(symbol, f"tape:{symbol}", 200, now, "application/json", body)
         if body.startswith(b"<html>"):
             raise MalformedPayload("the tape is torn", payload)
@@ -111,7 +114,9 @@ class Tape:
         )
         bars = bars.with_columns(
             pl.col("date").cast(VENDOR_BARS["time"]).alias("time"),
-            pl.lit(None, dtype=pl.Float64).alias("vendor_adj_close"),
+            pl.Series(
+                "vendor_adj_close", map(document.get("adjusted", {}).get, map(str, bars["date"])), dtype=pl.Float64
+            ),
             pl.lit(payload.symbol).alias("symbol"),
         )
         events = [

@@ -22,7 +22,7 @@ from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
 from quantx.pipeline.work import Worker
 
-D10, D11, D12, D16 = (date(2024, 1, day) for day in (10, 11, 12, 16))
+D09, D10, D11, D12, D16 = (date(2024, 1, day) for day in (9, 10, 11, 12, 16))
 
 
 class Dies(BaseException):
@@ -58,13 +58,21 @@ class DyingRounds:
 
 
 def _two_rounds_of_changes(desk: Any) -> None:
-    """A history that is curated; then a correction, a dividend that is corrected, a split, a row that is impossible."""
+    """A history that is curated; then a correction, a dividend that is corrected, a split, a row that is impossible.
+
+    The vendor's adjusted closes lack the dividend first, and have it then.
+    """
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.0, None)]
+    desk.tape.adjusts["AAA"] = closes = {day: bar[3] for day, bar in desk.tape.shows["AAA"].items()}
     desk.work(desk.backfill("AAA", "BBB"))
     desk.clock.goes_to(D16)
     desk.tape.shows["AAA"][D11] = (50.0, 51.0, 49.0, 50.5, 2000.0)
     desk.tape.shows["BBB"][D12] = (5.0, 1.0, 9.0, 5.0, 1.0)
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.25, None), (D16, "split", 2.0, None)]
+    before = closes[D09]
+    closes[D11] = 50.5
+    for day, close in closes.items():
+        closes[day] = close * (0.5 if day < D16 else 1.0) * (1 - 1.25 / before if day < D10 else 1.0)
 
 
 def _contents(desk: Any) -> dict[str, list[Any]]:
@@ -81,6 +89,9 @@ def _contents(desk: Any) -> dict[str, list[Any]]:
             for h in desk.sql("select * from hot_bars order by symbol, date")
         ],
         "tasks": [(t["symbol"], t["state"]) for t in desk.sql("select * from tasks order by id")],
+        "findings": [
+            (f["rule"], f["subject"], f["first_day"], f["status"]) for f in desk.sql("select * from findings")
+        ],
     }
 
 
@@ -98,12 +109,18 @@ def _undisturbed(desk: Any) -> dict[str, list[Any]]:
     assert len(contents["actions_revisions"]) == 1
     assert len(contents["quarantine"]) == 1
     assert len(contents["actions"]) == 2
+    assert [(row[2], row[5]) for row in contents["adjustment_proofs"]] == [(D10, "agree"), (D16, "agree")]
+    assert [row[5] for row in contents["adjustment_proofs_revisions"]] == ["not_applied"]
+    assert contents["findings"] == [("adjustment_agrees", "AAA", D10, "resolved")]
     return contents
 
 
 STEPS = [
     (name, after)
-    for name in ("bars_1d_revisions", "bars_1d", "actions_revisions", "actions", "quarantine")
+    for name in (
+        *("bars_1d_revisions", "bars_1d", "actions_revisions", "actions"),
+        *("adjustment_proofs_revisions", "adjustment_proofs", "quarantine"),
+    )
     for after in (False, True)
 ]
 

@@ -206,6 +206,15 @@ def test_as_of_holds_for_actions_too(lake: Lake, closes: Closes) -> None:
     assert lake.actions("AAA")["kind"].to_list() == ["dividend", "split"]
 
 
+def test_a_day_of_the_past_adjusts_with_the_actions_of_that_day_alone(closes: Closes) -> None:
+    """By the moment (the dividend was not known before T2), by the base (the split came on the 3rd), and by both."""
+    before = T2 - timedelta(seconds=1)
+    assert closes(as_of=before, base="2024-01-02", adjust="total") == [100.0, 101.0, 98.0, 51.5, 52.0]
+    paid = 1 - 5 / 101
+    assert closes(as_of=T2, base="2024-01-02", adjust="total") == pytest.approx([100 * paid, 101 * paid, 102, 51.5, 52])
+    assert closes(as_of=T2, base="2024-01-01", adjust="total") == AS_TRADED
+
+
 def test_revisions_tell_what_was_replaced(lake: Lake) -> None:
     revised = lake.revisions()
     assert revised.select("symbol", "date", "close", "known_to").rows() == [("AAA", D["24_01_02"], 98.0, T2)]

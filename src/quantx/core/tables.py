@@ -16,6 +16,8 @@ INSTANT = pl.Datetime("us", "UTC")
 # Prices arrive as 32-bit floats (seven digits) and pass through a multiplication and a division: below this relative
 # difference two of them are one value.
 PRICE_TOLERANCE = 1e-6
+# The step of an adjusted close is a quotient of four such figures, and the later dividends move all of them.
+STEP_TOLERANCE = 1e-5
 
 
 # What each column means, wherever it stands.
@@ -40,6 +42,10 @@ MEANINGS = {
     "kind": "split, dividend, or foreign_dividend: one in another currency, which is recorded and not applied to prices",
     "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`",
     "reference_close": "dividend: close of the session before, in the shares of the ex-date",
+    "ours": "factor before / factor after the session by the vendor's splits and dividends, on the vendor's basis",
+    "vendors": "the same by the vendor's adjusted close",
+    "verdict": "agree, spin_off_as_cash (agree, too), or the likely cause: missing_dividend, missing_split, wrong_factor,"
+    " applied_twice, not_applied, unexplained",
     "dataset": "the table for which the row was meant",
     "rules": "ids of the broken rules, with commas between",
     "row": "the rejected row as JSON, as traded; or why the payload was rejected",
@@ -172,6 +178,26 @@ ACTIONS = Table(
     relative_tolerance={"value": PRICE_TOLERANCE, "reference_close": PRICE_TOLERANCE},
 )
 
+# What the vendor's adjusted closes prove of its actions: see core/quality/adjustments.py.
+ADJUSTMENT_PROOFS = Table(
+    "adjustment_proofs",
+    {
+        "source": pl.String,
+        "symbol": pl.String,
+        "ex_date": pl.Date,
+        "ours": pl.Float64,
+        "vendors": pl.Float64,
+        "verdict": pl.String,
+        "raw": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=("source",),
+    key=("source", "symbol", "ex_date"),
+    sort=("symbol", "ex_date"),
+    values=("ours", "vendors", "verdict"),
+    relative_tolerance={"ours": STEP_TOLERANCE, "vendors": STEP_TOLERANCE},
+)
+
 QUARANTINE = Table(
     "quarantine",
     {
@@ -258,6 +284,8 @@ TABLES = {
         BARS_1M.revisions,
         ACTIONS,
         ACTIONS.revisions,
+        ADJUSTMENT_PROOFS,
+        ADJUSTMENT_PROOFS.revisions,
         QUARANTINE,
         UNIVERSE_MEMBERS,
         UNIVERSE_MEMBERS.revisions,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from quantx.core.coverage import LATE
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
+from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.errors import ConfigError, LakeError
 from quantx.lake.protocol import CommitContext
 from quantx.pipeline.platform import Platform
@@ -39,7 +39,8 @@ def fold_tables(platform: Platform, most_files: int = MOST_FILES) -> dict[str, i
     """
     done = {}
     daily = (BARS_1D, BARS_1D_ADJUSTED)
-    for table in (*daily, ACTIONS, *(t.revisions for t in (*daily, BARS_1M, ACTIONS)), QUARANTINE):
+    events = (ACTIONS, ADJUSTMENT_PROOFS)
+    for table in (*daily, *events, *(t.revisions for t in (*daily, BARS_1M, *events)), QUARANTINE):
         try:
             folded = platform.tables[table.name].fold(
                 CommitContext(0), most_files, tail=_TAIL_SESSIONS if table in daily else 0

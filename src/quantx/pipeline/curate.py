@@ -17,7 +17,7 @@ import structlog
 from quantx.core.merge import Merge, merge
 from quantx.core.model import Series
 from quantx.core.prices import PRICES
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import DamagedObject
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
@@ -25,6 +25,7 @@ from quantx.pipeline.compaction import compact_minutes, fold_tables
 from quantx.pipeline.normalized import Landed, Rows, table_of
 from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
+from quantx.pipeline.proofs import tell, with_withdrawn
 from quantx.pipeline.references import with_references
 from quantx.pipeline.settle import EVENTS_MISSING
 from quantx.state.protocol import Landing, SeriesFacts, TaskResult
@@ -33,7 +34,8 @@ from quantx.tracing import shared_span
 log = structlog.get_logger()
 
 # What replies become rows of; replaced rows are kept in the revisions of each.
-_CURATED = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M, ACTIONS)
+_BARS = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M)
+_CURATED = (*_BARS, ACTIONS, ADJUSTMENT_PROOFS)
 # Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update.
 _ROUND_BYTES = 18_000_000
 _ROUND_REPLIES = 1500
@@ -112,9 +114,11 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in _CURATED
     }
     incoming[ACTIONS.name] = with_references(platform, incoming[ACTIONS.name], incoming[BARS_1D.name])
+    proved = [rows.proved for _, rows in parts]
+    incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(platform, proved)
     merged = {table.name: _merge(platform, table, incoming[table.name]) for table in _CURATED}
     for table in _CURATED:
-        if _commit(platform, table, context, merged[table.name]) or table is ACTIONS:
+        if _commit(platform, table, context, merged[table.name]) or table not in _BARS:
             continue
         if platform.tables[table.name].committed_round() >= round_id and incoming[table.name]:
             merged[table.name] = _first_try(platform, table, incoming[table.name], {item.raw for item in read})
@@ -127,11 +131,12 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
             results.append(TaskResult(landing.task_id, "pending" if again else "failed", "DamagedObject", why))
     facts = [f for items, rows in parts for f in _series_facts(items, rows)]
     platform.state.findings.note([finding for _, rows in parts for finding in rows.findings])
+    tell(platform, proved)
     asked = [(item, rows) for items, rows in parts if rows.table == ACTIONS.name for item in items]
     if came := [item.symbol for item, rows in asked if item.symbol in rows.coverage]:
         platform.state.findings.resolve(EVENTS_MISSING, came, "the events have come")
     platform.state.rounds.finish(round_id, results, facts, _hot_bars(merged[BARS_1D.name]))
-    bars = [merged[table.name] for table in _CURATED if table is not ACTIONS]
+    bars = [merged[table.name] for table in _BARS]
     new, changed, same = (
         sum(m.new.height for m in bars),
         sum(m.changed.height for m in bars),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, QUARANTINE, Table
 from quantx.errors import ProviderError
 from quantx.pipeline.minutes import FACTS, normalize_minutes
+from quantx.pipeline.proved import Proved, prove_replies
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
@@ -60,6 +61,7 @@ class Rows:
     sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
     malformed: Mapping[int, str]  # why the reply that a task landed can't be read
     findings: Sequence[Finding] = ()
+    proved: Proved = field(default_factory=Proved.nothing)  # by adjusted closes, of the vendor's actions
 
 
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
@@ -84,6 +86,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
     basis, meant = provider.capabilities.price_basis, table_of(landed[0].dataset, landed[0].timeframe, provider)
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
+    proved = prove_replies(bars, actions, facts, source, split_in_close=basis == "split_adjusted")
     bars, actions = to_as_traded(bars, actions) if basis == "split_adjusted" else _as_they_are(bars, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
     checked = check_daily_bars(bars)
@@ -107,6 +110,7 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -
         # What was found malformed when it was fetched is evidence: the same task was asked for again.
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
         findings=_findings(source, replies),
+        proved=proved,
     )
 
 

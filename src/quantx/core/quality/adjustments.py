@@ -1,0 +1,300 @@
+"""The vendor's adjusted close as a witness of splits and dividends: the step that it makes at a session, against ours.
+
+A vendor's factor is adjusted close / close. From one session to the next it steps by
+
+    vendors = (adjusted close / close of the session before) / (adjusted close / close)
+
+and the actions say by how much it should. With D the cash per share and r the new shares per old one it is
+
+    previous_close  (1 − D / close before) / r    Yahoo's rule (help.yahoo.com, "What is the adjusted close?")
+    ex_close        1 / (r · (1 + D / close))     Quandl WIKI's
+
+where r is 1 if the close is divided by splits already, and close before stands in the shares of the ex-date. The steps are compared
+reply by reply, on the vendor's own basis; two of them agree within what the rounding of the published figures allows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+
+from quantx.core.quality.rule import Rule
+
+Formula = Literal["previous_close", "ex_close"]
+Verdict = Literal[
+    "agree",
+    "missing_dividend",
+    "missing_split",
+    "wrong_factor",
+    "applied_twice",
+    "not_applied",
+    "spin_off_as_cash",
+    "unexplained",
+]
+AGREEING = ("agree", "spin_off_as_cash")  # both sides make the same step
+PROVEN, DISAGREES, NOTHING_TO_PROVE = "proven", "disagrees", "nothing to prove"
+
+# Half a unit of the last of six decimals: the most that a vendor publishes, and what Yahoo's files are cut to.
+_HALF_UNIT = 5e-7
+# Yahoo multiplies its factors in single precision (24 bits): they wander by up to 6e-7 of themselves over 365 files.
+_SINGLE_PRECISION = 2**-20
+# FINRA rule 11140(b)(2) treats a distribution of a quarter of the price or more apart from ordinary dividends.
+_LARGE = 0.25
+# Less is a spin-off, too, where the company pays no dividends: nothing else for a year before and after.
+_LARGE_ALONE, _ALONE = 0.10, 365
+# A step without an action so near to an event (days) and of the same size but for the closes is that event's.
+_BESIDE, _SAME_CASH = 7, 0.05
+
+ADJUSTMENT_RULES = (
+    Rule(
+        "adjustment_agrees",
+        "warn",
+        "adjustment_proofs",
+        "the vendor's adjusted close steps at a session as its splits and dividends say",
+        "one of them is wrong, and returns over that day are wrong by the difference",
+        "Quandl WIKI BAC 2018-03-01: 0.12 applied twice; Yahoo REL.L 2024-08-01: a dividend that is not applied",
+        pl.col("verdict").is_in(AGREEING).not_(),
+    ),
+    Rule(
+        "spin_off_as_cash",
+        "info",
+        "adjustment_proofs",
+        "a distribution is below a quarter of the price (of companies that pay no dividends: a tenth)",
+        "shares of another company are booked as cash: the factor is right for returns, the dividend yield is not",
+        "Quandl WIKI ABT 2013-01-02: AbbVie as a dividend of 34.65; FINRA rule 11140(b)(2)",
+        pl.col("verdict") == "spin_off_as_cash",
+    ),
+    Rule(
+        "adjusted_close_positive",
+        "warn",
+        "bars_1d",
+        "the vendor's adjusted close of a positive close is positive and finite",
+        "a dividend that is larger than the price turns the sign of everything before it",
+        "Yahoo VATE: negative on 2,729 rows from 2009-07-13 to 2020-05-13; SSNLF: minus infinity in 2001",
+        (pl.col("close") > 0) & ((pl.col("vendor_adj_close") > 0) & pl.col("vendor_adj_close").is_finite()).not_(),
+    ),
+)
+_AGREES, _SPIN_OFF, ADJUSTED_CLOSE_POSITIVE = ADJUSTMENT_RULES
+
+
+def prove(
+    bars: pl.DataFrame,
+    actions: pl.DataFrame,
+    *,
+    split_in_close: bool,
+    formula: Formula = "previous_close",
+    key: str = "series",
+) -> pl.DataFrame:
+    """Return one row per session at which the vendor's factor steps or an action takes effect.
+
+    `bars` has `key`, date, close and vendor_adj_close as the vendor sends them; `actions` has `key`, ex_date, kind
+    (split, dividend; a session with any other kind can't be judged and is left out) and value, on the basis of the close,
+    which is divided by later splits where `split_in_close`. The first session of each key has nothing before it and proves nothing.
+
+    The result has `key`, ex_date, ours, vendors (steps: factor before / factor after) and verdict (`Verdict`).
+    """
+    steps = _steps(bars, key)
+    if steps.is_empty():
+        return steps.select(key, ex_date="date", ours="vendors", vendors="vendors", verdict=pl.lit(""))
+    rows = _with_events(steps, actions, key)
+    share = pl.col("paid") / pl.col("close_before") * (1.0 if split_in_close else pl.col("ratio"))
+    if formula == "ex_close":
+        share = pl.col("paid") / (pl.col("close") + pl.col("paid"))
+    ratio_in_factor = pl.lit(1.0) if split_in_close else pl.col("ratio")
+    rows = rows.with_columns(
+        pl.when(share < 1).then(share).otherwise(0.0).alias("share"),  # a larger one has no factor: none is applied
+        (pl.col("tolerance") + (pl.col("paid") > 0) * _HALF_UNIT / pl.col("close_before")).alias("tolerance"),
+        (1 / ratio_in_factor).alias("split_step"),
+    ).with_columns((pl.col("split_step") * (1 - pl.col("share"))).alias("ours"))
+    rows = rows.filter(pl.col("has_event") | ~_near(pl.col("vendors"), 1.0)).with_columns(_verdict().alias("verdict"))
+    return rows.select(key, "ex_date", "ours", "vendors", _of_neighbours(key).alias("verdict"))
+
+
+def unusable_adjusted(bars: pl.DataFrame, key: str = "series") -> pl.DataFrame:
+    """Return per key the first and last date and the count (`rows`) of adjusted closes that break `adjusted_close_positive`."""
+    known = bars.filter(pl.col("vendor_adj_close").is_not_null() & pl.col("vendor_adj_close").is_not_nan())
+    return (
+        known.filter(ADJUSTED_CLOSE_POSITIVE.broken)
+        .group_by(key, maintain_order=True)
+        .agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"), pl.len().alias("rows"))
+    )
+
+
+def proofs_by_symbol(proofs: pl.DataFrame, series: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the verdict per source and symbol of `adjustment_proofs`; with `series` (source, symbol) also of those without a row.
+
+    Columns: source, symbol, events, agree (how many of them), worst (the largest relative difference of the two steps),
+    verdict (proven, disagrees, nothing to prove), first_disagreement (ex-date).
+    """
+    agrees = pl.col("verdict").is_in(AGREEING)
+    found = proofs.group_by("source", "symbol").agg(
+        pl.len().alias("events"),
+        agrees.sum().alias("agree"),
+        (pl.col("vendors") / pl.col("ours") - 1).abs().max().alias("worst"),
+        pl.col("ex_date").filter(~agrees).min().alias("first_disagreement"),
+    )
+    if series is not None:
+        found = series.select("source", "symbol").unique().join(found, on=["source", "symbol"], how="left")
+        found = found.with_columns(pl.col("events", "agree").fill_null(0))
+    verdict = (
+        pl.when(pl.col("events") == 0)
+        .then(pl.lit(NOTHING_TO_PROVE))
+        .when(pl.col("agree") == pl.col("events"))
+        .then(pl.lit(PROVEN))
+        .otherwise(pl.lit(DISAGREES))
+    )
+    columns = ("source", "symbol", "events", "agree", "worst", "verdict", "first_disagreement")
+    return found.with_columns(verdict.alias("verdict")).select(columns).sort("source", "symbol")
+
+
+def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return the vendor's step at each session after the first, and the largest relative error of it by rounding."""
+    adjusted, close = pl.col("vendor_adj_close"), pl.col("close")
+    usable = close.is_finite() & (close > 0) & adjusted.is_finite() & (adjusted != 0)
+    rows = (
+        bars.filter(usable)
+        .select(key, "date", "close", "vendor_adj_close")
+        .sort(key, "date", maintain_order=True)
+        .filter(pl.struct(key, "date").ne_missing(pl.struct(key, "date").shift(-1)))  # of two rows the last
+    )
+    rows = rows.join(_half_unit(rows, key), on=key, how="left", maintain_order="left")
+    # What was rounded by h to x was at least x - h: the quotient of the two is off by h / (x - h) of itself at most.
+    error = _relative(pl.col("half_unit"), adjusted.abs()) + _relative(pl.lit(_HALF_UNIT), close) + _SINGLE_PRECISION
+    rows = rows.with_columns((adjusted / close).alias("factor"), error.alias("error"))
+    before = pl.col("factor", "error", "close", "date").shift(1).over(key).name.suffix("_before")
+    first = pl.col("date").min().over(key)
+    return (
+        rows.with_columns(before, first.alias("first"))
+        .filter(pl.col("factor_before").is_not_null())
+        .with_columns(
+            (pl.col("factor_before") / pl.col("factor")).alias("vendors"),
+            ((1 + pl.col("error")) * (1 + pl.col("error_before")) - 1).alias("tolerance"),
+        )
+    )
+
+
+def _relative(half_unit: pl.Expr, figure: pl.Expr) -> pl.Expr:
+    return pl.when(figure > half_unit).then(half_unit / (figure - half_unit)).otherwise(float("inf"))
+
+
+def _half_unit(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return per key half a unit of the last decimal of the vendor's adjusted closes, from two decimals to six.
+
+    Only those that differ from the close tell: the others are prices as quoted.
+    """
+    moved = rows.filter(pl.col("vendor_adj_close") != pl.col("close"))
+    places = {k: pl.col("vendor_adj_close").abs() * 10**k for k in range(2, 6)}
+    whole = [((x - x.round()).abs() < 1e-3).all().alias(str(k)) for k, x in places.items()]
+    coarse = pl.coalesce(*(pl.when(pl.col(str(k))).then(0.5 * 10.0**-k) for k in places), pl.lit(_HALF_UNIT))
+    told = moved.group_by(key).agg(whole).select(key, coarse.alias("half_unit"))
+    return (
+        rows.select(pl.col(key).unique())
+        .join(told, on=key, how="left")
+        .with_columns(pl.col("half_unit").fill_null(_HALF_UNIT))
+    )
+
+
+def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Join what takes effect at each session: `paid`, `ratio`, `alone` and `has_event`; and the `ex_date`.
+
+    An action on a day without a usable bar takes effect at the next one, but not before the first step.
+    """
+    is_split, is_dividend = pl.col("kind") == "split", pl.col("kind") == "dividend"
+    days = actions.group_by(key, "ex_date").agg(
+        pl.col("value").filter(is_dividend).sum().alias("paid"),
+        pl.col("value").filter(is_split).product().alias("ratio"),
+        (~is_split & ~is_dividend).any().alias("unknown"),
+    )
+    paid = pl.when(pl.col("paid") > 0).then(pl.col("ex_date"))
+    others = days.sort(key, "ex_date").with_columns(
+        paid.shift(1).forward_fill().over(key).alias("last_paid"),
+        paid.shift(-1).backward_fill().over(key).alias("next_paid"),
+    )
+    sessions = steps.select(key, "date", "date_before").sort("date")
+    effective = others.sort("ex_date").join_asof(
+        sessions, left_on="ex_date", right_on="date", by=key, strategy="forward", check_sortedness=False
+    )
+    events = (
+        effective.filter(pl.col("date").is_not_null() & (pl.col("ex_date") > pl.col("date_before")))
+        .group_by(key, "date")
+        .agg(
+            pl.col("paid").sum(),
+            pl.col("ratio").product(),
+            pl.col("unknown").any(),
+            pl.col("ex_date", "next_paid").max(),
+            pl.col("last_paid").min(),
+        )
+    )
+    joined = steps.join(events, on=[key, "date"], how="left", maintain_order="left")
+    year_before = (pl.col("ex_date") - pl.max_horizontal("first", "last_paid")).dt.total_days() >= _ALONE
+    year_after = ((pl.col("next_paid") - pl.col("ex_date")).dt.total_days() >= _ALONE).fill_null(True)
+    return joined.filter(~pl.col("unknown").fill_null(False)).with_columns(
+        pl.col("ex_date").is_not_null().alias("has_event"),
+        (year_before & year_after).fill_null(False).alias("alone"),
+        pl.col("paid").fill_null(0.0),
+        pl.col("ratio").fill_null(1.0),
+        pl.coalesce("ex_date", "date").alias("ex_date"),
+    )
+
+
+def _near(step: pl.Expr, other: pl.Expr | float) -> pl.Expr:
+    return (step / other - 1).abs() <= pl.col("tolerance")
+
+
+def _verdict() -> pl.Expr:
+    """Return the likeliest cause of what the two steps show; the first that fits counts."""
+    ours, vendors, ratio = pl.col("ours"), pl.col("vendors"), pl.col("ratio")
+    is_paid, is_split = pl.col("paid") > 0, pl.col("ratio") != 1
+    # The price must have lost at least half of it: else it was never given, or in another unit.
+    fell = pl.col("close") / pl.col("close_before") / pl.col("split_step") <= 1 - pl.col("share") / 2
+    size = pl.col("paid") / pl.col("close_before") / pl.col("split_step")
+    spun_off = (size >= _LARGE) | ((size >= _LARGE_ALONE) & pl.col("alone"))
+    twice = (is_paid & _near(vendors, ours * (1 - pl.col("share")))) | (is_split & _near(vendors, ours / ratio))
+    without = (is_paid & _near(vendors, pl.col("split_step"))) | (is_split & _near(vendors, ours * ratio))
+    return (
+        pl.when(_near(vendors, ours) & (pl.col("share") > 0) & spun_off & fell)
+        .then(pl.lit("spin_off_as_cash"))
+        .when(_near(vendors, ours) & ((pl.col("share") > 0) | ~is_paid))
+        .then(pl.lit("agree"))
+        .when(twice & ((pl.col("share") > 0) | is_split))
+        .then(pl.lit("applied_twice"))
+        .when(without)
+        .then(pl.lit("not_applied"))
+        .when(is_paid)
+        .then(pl.lit("wrong_factor"))
+        .when(vendors <= 0)
+        .then(pl.lit("unexplained"))
+        .when(_is_simple_ratio(vendors))
+        .then(pl.lit("missing_split"))
+        .when(vendors < ours)
+        .then(pl.lit("missing_dividend"))
+        .otherwise(pl.lit("unexplained"))
+    )
+
+
+def _of_neighbours(key: str) -> pl.Expr:
+    """Return the verdict, better where a step without an action is that of the event next to it: again, or taken back."""
+    beside = []
+    for way in (1, -1):
+        other, day = (pl.col(c).shift(way).over(key) for c in ("ours", "ex_date"))
+        near = (pl.col("ex_date") - day).dt.total_days().abs() <= _BESIDE
+        beside.append(pl.when(near & (other < 1)).then(1 - other))
+    again, taken_back = (
+        pl.any_horizontal((((1 - step) / cash - 1).abs() <= _SAME_CASH).fill_null(False) for cash in beside)
+        for step in (pl.col("vendors"), 1 / pl.col("vendors"))
+    )
+    return (
+        pl.when((pl.col("verdict") == "missing_dividend") & again)
+        .then(pl.lit("applied_twice"))
+        .when((pl.col("verdict") == "unexplained") & taken_back)
+        .then(pl.lit("not_applied"))
+        .otherwise("verdict")
+    )
+
+
+def _is_simple_ratio(step: pl.Expr) -> pl.Expr:
+    """Tell whether a step is a ratio of whole numbers as splits have it: n for 1, or m for n with n up to 10."""
+    size = pl.max_horizontal(step, 1 / step)  # a reverse split is a split upside down
+    whole = [((size * n - (size * n).round()).abs() <= pl.col("tolerance") * size * n) for n in range(1, 11)]
+    return (size >= 1.25) & pl.any_horizontal(whole)

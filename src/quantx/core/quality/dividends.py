@@ -1,0 +1,146 @@
+"""Dividends that can't be as they stand: judged by the price, which falls with them, and by the security's other dividends.
+
+Vendor's mistakes that its adjusted close repeats: an amount in pounds where prices are in pence and the reverse (a hundredfold or
+a hundredth), one dividend booked on two days, one that is larger than the price. Prices are noisy, so they only decide
+between an amount and its hundredth or hundredfold, never about a few per cent.
+"""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from quantx.core.quality.rule import Rule
+
+_HUNDRED = math.log(100)
+_EXACT = 1e-5  # two amounts are one within this relative difference: those of Yahoo have six decimals
+_NOISES = 5.0  # a price that stayed where it was, that many standard deviations above what the dividend asks for
+_FEWEST = 20  # returns, for a standard deviation
+_WITNESS = 3.0  # days: an older or later price says nothing about the fall
+# Amounts below a tenth of the smallest coin, and a thousandth of the price, are declared by hardly anybody.
+_COIN_SHARE, _TINY_SHARE = 0.1, 1e-3
+_SUPPORT = 1.0  # by prices, for the hundredfold of such amounts: the odds of e to 1
+_COINS = {"GBX": 1.0, "ZAC": 1.0, "ILA": 1.0, "JPY": 1.0, "KRW": 1.0}
+_COIN = 0.01
+# Ex-dates of one dividend that was booked twice lie within days; amounts may differ by an exchange rate.
+_DAYS_APART, _SAME_AMOUNT, _OFTEN = 7, 0.10, 14
+
+_share, _fall = pl.col("value") / pl.col("reference_close"), pl.col("fall")
+_off, _off_hundredth, _off_hundredfold = (
+    (_fall + (1 - _share * times).log()).abs().fill_nan(math.inf) for times in (1.0, 0.01, 100.0)
+)
+_too_large = ((_off > _NOISES * pl.col("noise")) | pl.col("hundredth_is_paid")) & (_off_hundredth < _off / 2)
+_too_small = (pl.col("hundredfold_is_paid") & (_off_hundredfold < _off)) | (
+    pl.col("is_tiny") & (pl.col("support_of_hundredfold") > _SUPPORT)
+)
+
+DIVIDEND_RULES = (
+    Rule(
+        "dividend_below_price",
+        "warn",
+        "actions",
+        "a dividend is below the close of the session before its ex-date",
+        "nobody can pay out more than a share is worth: the amount or its unit is wrong, and no factor follows from it",
+        "Yahoo REL.L 2022-04-28: 35.5 pence as 35.5 pounds, with a price of 24.15; VATE 2020-05-13",
+        (_share >= 1).fill_null(False),
+    ),
+    Rule(
+        "dividend_in_unit_of_price",
+        "warn",
+        "actions",
+        "a dividend is in the unit of the prices: they do not say that it was a hundredth or a hundredfold of the amount",
+        "pence taken for pounds make a yield of 0.02 % or of 200 %, and every earlier adjusted price wrong",
+        "Yahoo KME.MI 2023-05-22: 0.217 of 0.975, and the price fell by 0.3 %; NVT.L 2023-07-20: 0.0002 after 0.02",
+        ((_share < 1) & (_too_large | _too_small)).fill_null(False),
+    ),
+    Rule(
+        "dividend_paid_once",
+        "info",  # the prices do not tell which of the two is the real one, or whether both are
+        "actions",
+        "a dividend has one ex-date: no other one of about the same amount within a week, where they are not paid as often",
+        "a dividend that is booked twice takes its amount from every earlier price twice",
+        "Yahoo TEP.PA 2023-04-20 and 04-21: 3.85 twice; KAP.IL 2022-07-12 and 07-13",
+        pl.col("is_repeated"),
+    ),
+)
+
+
+def doubtful_dividends(bars: pl.DataFrame, actions: pl.DataFrame, key: str = "symbol") -> pl.DataFrame:
+    """Return the dividends that break a rule: `key`, ex_date, rule, value, reference_close, fall.
+
+    `bars` has `key`, date, close, volume as traded; `actions` has `key`, ex_date, kind, value (per share of the ex-date),
+    reference_close (the close before, in the same shares) and currency. Only dividends in the currency of the prices
+    are judged. `fall` is by which part (log) the price fell on the ex-date, null where nothing was traded.
+    """
+    facts = _facts(bars, actions, key)
+    broken = [facts.filter(rule.broken).with_columns(pl.lit(rule.id).alias("rule")) for rule in DIVIDEND_RULES]
+    columns = (key, "ex_date", "rule", "value", "reference_close", "fall")
+    return pl.concat(broken).select(columns).sort(key, "ex_date", "rule")
+
+
+def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return what the rules ask for, one row per dividend."""
+    paid = actions.filter(pl.col("kind") == "dividend", pl.col("value") > 0).sort(key, "ex_date")
+    bars = bars.join(paid.select(pl.col(key).unique()), on=key, how="semi").filter(pl.col("close") > 0)
+    facts = _with_falls(paid, bars, key).join(_noise(bars, actions, key), on=key, how="left", maintain_order="left")
+    facts = _with_multiples(facts, key)
+    days = (pl.col("ex_date") - pl.col("ex_date").shift(1).over(key)).dt.total_days()
+    change = (pl.col("value") / pl.col("value").shift(1).over(key) - 1).abs()
+    repeats = ((days <= _DAYS_APART) & (change <= _SAME_AMOUNT)).fill_null(False)
+    # Most gaps between dividends are longer, or there is just one: funds pay each week.
+    seldom = (days.quantile(0.75, "higher").over(key) > _OFTEN) | (pl.len().over(key) == 2)
+    coin = pl.col("currency").replace_strict(_COINS, default=_COIN, return_dtype=pl.Float64)
+    tiny = (pl.col("value") < coin * _COIN_SHARE) & (_share < _TINY_SHARE)
+    # The log of the likelihood ratio of the hundredfold and of nothing, if returns are normal, over all of these amounts.
+    hundredfold = 100 * _share
+    support = (hundredfold * (2 * _fall - hundredfold) / (2 * pl.col("noise") ** 2)).filter(tiny).sum().over(key)
+    return facts.with_columns(
+        tiny.fill_null(False).alias("is_tiny"),
+        support.alias("support_of_hundredfold"),
+        ((repeats | repeats.shift(-1, fill_value=False).over(key)) & seldom).fill_null(False).alias("is_repeated"),
+    )
+
+
+def _with_falls(paid: pl.DataFrame, bars: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Add `fall`: log(close before / close of the ex-date), where shares changed hands."""
+    traded = bars.filter(pl.col("volume") > 0).select(key, "date", "close").sort("date")
+    found = paid.sort("ex_date").join_asof(
+        traded, left_on="ex_date", right_on="date", by=key, strategy="forward", check_sortedness=False
+    )
+    soon = (pl.col("date") - pl.col("ex_date")).dt.total_days() <= _WITNESS
+    fall = pl.when(soon).then((pl.col("reference_close") / pl.col("close")).log())
+    return found.with_columns(fall.alias("fall")).drop("date", "close").sort(key, "ex_date")
+
+
+def _noise(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return the standard deviation of each key's daily log returns on days without an action; null where there are few."""
+    days = actions.select(key, date="ex_date")
+    returns = (
+        bars.sort(key, "date")
+        .select(key, "date", (pl.col("close") / pl.col("close").shift(1).over(key)).log().alias("return"))
+        .join(days, on=[key, "date"], how="anti")
+        .drop_nulls("return")
+    )
+    noise = pl.when(pl.len() >= _FEWEST).then(pl.col("return").std())
+    return returns.group_by(key).agg(noise.alias("noise"))
+
+
+def _with_multiples(facts: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Tell of each amount whether its hundredth or its hundredfold is the amount of another dividend, to the digit."""
+    facts = facts.with_columns(pl.col("value").log().alias("size"))
+    sizes = facts.select(key, pl.col("size").alias("other")).sort("other")
+    for name, shift in (("hundredth_is_paid", -_HUNDRED), ("hundredfold_is_paid", _HUNDRED)):
+        wanted = facts.select(key, "ex_date", (pl.col("size") + shift).alias("wanted")).sort("wanted")
+        met = wanted.join_asof(
+            sizes,
+            left_on="wanted",
+            right_on="other",
+            by=key,
+            strategy="nearest",
+            tolerance=_EXACT,
+            check_sortedness=False,
+        )
+        told = met.select(key, "ex_date", pl.col("other").is_not_null().alias(name))
+        facts = facts.join(told, on=[key, "ex_date"], how="left", maintain_order="left")
+    return facts.drop("size")

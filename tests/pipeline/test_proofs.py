@@ -1,0 +1,158 @@
+"""Actions that prove themselves: what replies prove is kept, told as findings, and withdrawn with the vendor's error."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.core.quality.adjustments import proofs_by_symbol
+from quantx.pipeline.dividends import check_dividends
+
+D04, D05, D10 = (date(2024, 1, day) for day in (4, 5, 10))
+CLOSE_BEFORE = 109.5  # of D10: the tape's closes are 100 + day + 0.5
+
+
+def adjusts(desk: Any, symbol: str, steps: dict[date, float]) -> None:
+    """Have the vendor send adjusted closes whose factor makes these steps."""
+    desk.tape.adjusts[symbol] = adjusted = {}
+    for day, bar in desk.tape.shows[symbol].items():
+        factor = 1.0
+        for ex_date, step in steps.items():
+            factor *= step if day < ex_date else 1.0
+        adjusted[day] = bar[3] * factor
+
+
+def proofs(desk: Any) -> list[tuple[str, date, str]]:
+    return desk.rows("adjustment_proofs").select("symbol", "ex_date", "verdict").rows()  # type: ignore[no-any-return]
+
+
+def findings(desk: Any, status: str = "open") -> list[tuple[str, str, str, date]]:
+    rows = desk.platform.state.findings.listed(100, status=status)
+    return sorted((r["severity"], r["rule"], r["subject"], r["first_day"]) for r in rows)
+
+
+def test_an_action_that_the_adjusted_closes_show_is_proven(desk: Any) -> None:
+    desk.tape.pays["AAA"] = [(D10, "dividend", 1.0, None)]
+    adjusts(desk, "AAA", {D10: 1 - 1.0 / CLOSE_BEFORE})
+    desk.work(desk.backfill("AAA", "BBB"))
+    assert proofs(desk) == [("AAA", D10, "agree")]
+    assert findings(desk) == []
+    (row,) = desk.rows("adjustment_proofs").iter_rows(named=True)
+    assert row["ours"] == pytest.approx(1 - 1.0 / CLOSE_BEFORE, rel=1e-12)
+    assert row["vendors"] == pytest.approx(row["ours"], rel=1e-12)
+    assert (row["source"], row["raw"]) == ("tape", desk.rows("actions")["raw"][0])
+    assert proofs_by_symbol(desk.rows("adjustment_proofs"))["verdict"].to_list() == ["proven"]
+
+
+def test_a_reply_without_adjusted_closes_or_events_proves_nothing(desk: Any) -> None:
+    desk.tape.pays["AAA"] = [(D10, "dividend", 1.0, None)]
+    adjusts(desk, "BBB", {})
+    desk.work(desk.backfill("AAA", "BBB"))
+    assert desk.platform.tables["adjustment_proofs"].version() is None
+
+
+def test_a_disagreement_is_a_finding_with_its_day_and_cause(desk: Any) -> None:
+    desk.tape.pays["AAA"] = [(D10, "dividend", 1.0, None)]
+    adjusts(desk, "AAA", {D10: 1 - 0.01 / CLOSE_BEFORE, D05: 0.98})
+    desk.work(desk.backfill("AAA"))
+    assert proofs(desk) == [("AAA", D05, "missing_dividend"), ("AAA", D10, "wrong_factor")]
+    assert findings(desk) == [("warn", "adjustment_agrees", "AAA", day) for day in (D05, D10)]
+    messages = {r["first_day"]: r["message"] for r in desk.platform.state.findings.listed(9)}
+    assert "its actions lack a dividend of 2.00% of the price" in messages[D05]
+    assert "it takes 0.01 of the dividend, as if pence were pounds" in messages[D10]
+
+
+def test_a_dividend_in_another_currency_is_not_judged(desk: Any) -> None:
+    desk.tape.pays["AAA"] = [(D10, "dividend", 1.0, "EUR")]
+    adjusts(desk, "AAA", {D10: 0.98})
+    desk.work(desk.backfill("AAA"))
+    assert desk.platform.tables["adjustment_proofs"].version() is None
+
+
+def test_what_the_vendor_corrects_is_resolved_where_its_next_reply_reaches(desk: Any) -> None:
+    """An error of the 4th, one of the 10th, and one of the 10th at another symbol; the next reply begins on the 8th."""
+    adjusts(desk, "AAA", {D04: 0.98, D10: 0.97})
+    adjusts(desk, "BBB", {D10: 0.97})
+    desk.work(desk.backfill("AAA", "BBB"))
+    assert len(findings(desk)) == 3
+    desk.clock.goes_to(date(2024, 1, 16))
+    adjusts(desk, "AAA", {})
+    desk.work(desk.daily("AAA"))
+    assert findings(desk) == [
+        ("warn", "adjustment_agrees", "AAA", D04),
+        ("warn", "adjustment_agrees", "BBB", D10),
+    ]
+    assert findings(desk, "resolved") == [("warn", "adjustment_agrees", "AAA", D10)]
+    assert ("AAA", D10, "agree") in proofs(desk)
+    assert ("AAA", D04, "missing_dividend") in proofs(desk)
+    assert desk.rows("adjustment_proofs_revisions").select("symbol", "ex_date", "verdict").rows() == [
+        ("AAA", D10, "missing_dividend")
+    ]
+
+
+def test_what_is_seen_again_changes_nothing_and_an_acknowledged_finding_stays_so(desk: Any) -> None:
+    adjusts(desk, "AAA", {D10: 0.97})
+    desk.work(desk.backfill("AAA"))
+    (finding,) = desk.platform.state.findings.listed(9)
+    desk.platform.state.findings.settle(finding["id"], "acknowledged", "me", "a return of capital")
+    before = desk.versions()["adjustment_proofs"]
+    desk.clock.goes_to(date(2024, 1, 16))
+    desk.work(desk.daily("AAA"))
+    assert desk.versions()["adjustment_proofs"] == before
+    assert findings(desk, "acknowledged") == [("warn", "adjustment_agrees", "AAA", D10)]
+
+
+def test_an_adjusted_close_that_is_not_positive_is_one_finding(desk: Any) -> None:
+    desk.tape.pays["AAA"] = [(D10, "dividend", 150.0, None)]
+    adjusts(desk, "AAA", {D10: 1 - 150.0 / CLOSE_BEFORE})
+    desk.work(desk.backfill("AAA"))
+    assert findings(desk) == [
+        ("warn", "adjusted_close_positive", "AAA", date(2024, 1, 2)),
+        ("warn", "adjustment_agrees", "AAA", D10),
+    ]
+
+
+def test_a_spin_off_is_told_as_good_to_know(desk: Any) -> None:
+    desk.tape.pays["AAA"] = [(D10, "dividend", 40.0, None)]
+    adjusts(desk, "AAA", {})
+    shows = desk.tape.shows["AAA"]
+    shows |= {day: tuple(v * (0.6 if day >= D10 else 1.0) for v in bar) for day, bar in shows.items()}
+    adjusts(desk, "AAA", {D10: 1 - 40.0 / CLOSE_BEFORE})
+    desk.work(desk.backfill("AAA"))
+    assert findings(desk) == [("info", "spin_off_as_cash", "AAA", D10)]
+
+
+def test_doubtful_dividends_of_the_lake_are_findings_until_they_are_gone(desk: Any) -> None:
+    desk.tape.pays["AAA"] = [(D10, "dividend", 150.0, None)]
+    desk.tape.pays["BBB"] = [(D10, "dividend", 0.5, None)]
+    desk.work(desk.backfill("AAA", "BBB"))
+    assert [(f.rule, f.subject, f.first_day) for f in check_dividends(desk.platform)] == [
+        ("dividend_below_price", "AAA", D10)
+    ]
+    assert findings(desk) == [("warn", "dividend_below_price", "AAA", D10)]
+    assert check_dividends(desk.platform, ["BBB"]) == []
+    assert findings(desk) == [("warn", "dividend_below_price", "AAA", D10)]
+    desk.clock.goes_to(date(2024, 1, 16))
+    desk.tape.pays["AAA"] = [(D10, "dividend", 1.5, None)]
+    desk.work(desk.daily("AAA"))
+    assert check_dividends(desk.platform, ["AAA"]) == []
+    assert findings(desk, "resolved") == [("warn", "dividend_below_price", "AAA", D10)]
+
+
+def test_proofs_are_the_same_however_the_replies_are_spread_over_rounds(another_desk: Any, new_database: Any) -> None:
+    def told(desk: Any, groups: list[list[str]]) -> list[Any]:
+        for symbol in ("AAA", "BBB"):
+            desk.tape.pays[symbol] = [(D10, "dividend", 1.0, None)]
+            adjusts(desk, symbol, {D10: 1 - 1.0 / CLOSE_BEFORE, D05: 0.98})
+        for group in groups:
+            desk.work(desk.backfill(*group))
+        rows: pl.DataFrame = desk.rows("adjustment_proofs").drop("raw")
+        return rows.rows()
+
+    with new_database() as one, new_database() as other:
+        together = told(another_desk(one, "one"), [["AAA", "BBB"]])
+        assert told(another_desk(other, "other"), [["BBB"], ["AAA"]]) == together
+    assert len(together) == 4
