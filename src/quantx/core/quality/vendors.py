@@ -87,7 +87,7 @@ def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -
     Both frames have symbol, date, open, high, low, close, volume and currency, and one row per symbol and date; prices
     are above zero, and a row without a close counts as none. Prices in hundredths (GBX) are compared in whole units.
     """
-    joined = _bars(a).join(_bars(b), on=KEY, how="full", coalesce=True, suffix=OTHER)
+    joined = comparable(a).join(comparable(b), on=KEY, how="full", coalesce=True, suffix=OTHER)
     in_a, in_b = pl.col("close").is_not_null(), pl.col("close" + OTHER).is_not_null()
     first, last = pl.lit(calendar.days[0]), pl.lit(calendar.days[-1])
     session = pl.col("date").is_in(pl.Series(calendar.days).implode()) | ~pl.col("date").is_between(first, last)
@@ -118,7 +118,8 @@ def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -
     return Compared(months, pl.concat([part.select(columns) for part in odd]).sort(KEY))
 
 
-def _bars(frame: pl.DataFrame) -> pl.DataFrame:
+def comparable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars with a close, with what is compared as numbers and prices in whole units of the currency."""
     rows = frame.select(*KEY, *FIELDS, pl.col("currency").cast(pl.Categorical)).drop_nulls("close")
     rows = rows.with_columns(pl.col(*FIELDS).cast(pl.Float64))
     hundredths = pl.col("currency").is_in(list(_HUNDREDTHS))

@@ -127,7 +127,7 @@ def agreements_of(compared: Compared, judged: pl.DataFrame, a: str, b: str, mark
         lacks.is_not_null().sum().alias("lacking"),
         pl.len().alias("odd"),
         *((outcome == f"{s}_wrong").sum().alias(f"wrong_{s}") for s in "ab"),
-        *((lacks == s).sum().alias(f"lacking_{s}") for s in "ab"),
+        *(((lacks == s) & (outcome == f"{s}_wrong")).sum().alias(f"lacking_{s}") for s in "ab"),
         pl.col("decided_by").drop_nulls().str.split(",").explode().unique().sort().str.join(",").alias("decided_by"),
     )
     counts = ("both", "differ", "lacking", "odd", "wrong_a", "wrong_b", "lacking_a", "lacking_b")
