@@ -19,6 +19,7 @@ DROPPED = "rows_dropped"
 _STRETCH = 5  # sessions in a row with one ratio: no error of a day
 _RUN = 4  # sessions in a row that are another day's
 _SAME_RATIO = 0.003
+_OF_SPLIT = 0.0005
 _SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50)
 _BARS = "bars_1d"
 
@@ -68,7 +69,7 @@ VENDOR_RULES = (
         f"one ratio over {_STRETCH} sessions or more, as of a usual split; GOOGL 2014-04-03 at Quandl and Yahoo",
         pl.col("differs_close")
         & (pl.col("stretch") >= _STRETCH)
-        & pl.any_horizontal(about(pl.col("ratio"), ratio, _SAME_RATIO) for ratio in _SPLITS),
+        & pl.any_horizontal(about(pl.col("stretch_ratio"), ratio, _OF_SPLIT) for ratio in _SPLITS),
     ),
     Rule(
         "vendor_scale",
@@ -76,7 +77,7 @@ VENDOR_RULES = (
         _BARS,
         "no vendor's prices are a constant multiple of the other's",
         "one of them is adjusted for something: a spin-off taken for a split, a dividend, another unit",
-        f"one ratio over {_STRETCH} sessions or more: PFE, T and GE at Yahoo, divided for spin-offs (1.054, 1.324, 0.1665)",
+        f"one ratio over {_STRETCH} sessions or more: PFE and T at Yahoo, divided for spin-offs (1.054, 1.324)",
         pl.col("differs_close") & (pl.col("stretch") >= _STRETCH),
     ),
     Rule(
@@ -151,6 +152,7 @@ def _features(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         )
         .with_columns(
             pl.len().over("stretch").alias("stretch"),
+            pl.col("ratio").median().over("stretch").alias("stretch_ratio"),
             pl.when(about(pl.col("volume_ratio"), 100, 0.25))
             .then(pl.len().over("volume_stretch"))
             .otherwise(0)
