@@ -26,7 +26,7 @@ from quantx.reader.preference import (
     preferred,
     with_doubts,
     with_first,
-    without_wrong_events,
+    without_wrong_vendors,
 )
 from quantx.settings import load_settings
 
@@ -273,14 +273,14 @@ class Lake:
         wanted = _where(self._whose().stored_under(asked), source)
         if base is not None:
             wanted &= pl.col("ex_date") <= base
-        rows = self._whose().rows(self._believed(ACTIONS, wanted, moment), asked, "ex_date", ("ex_date", "kind"))
+        stored, here = self._believed(ACTIONS, wanted, moment), _where(self._whose().stored_under(asked), None)
+        verdicts = self._believed(VERDICTS, here, moment) if source == BEST else VERDICTS.empty()
+        told = without_wrong_vendors(stored, verdicts, "ex_date")
+        rows = self._whose().rows(told, asked, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:
-            here = _where(self._whose().stored_under(asked), None)
             days = here & pl.col("date").is_in(rows["ex_date"].unique().to_list())
-            stored = self._believed(BARS_1D, days, moment)
-            if source == BEST:
-                stored = without_wrong_events(stored, self._believed(VERDICTS, here, moment))
-            bars = self._whose().rows(stored, asked, "date", ("date",))
+            shown = without_wrong_vendors(self._believed(BARS_1D, days, moment), verdicts, "date")
+            bars = self._whose().rows(shown, asked, "date", ("date",))
             rows = events_of_shown_bars(rows, bars, with_first(first, partial(self._sources_of, "1d")))
         return rows.sort("symbol", "ex_date", "kind")
 

@@ -40,13 +40,15 @@ def least_doubted(rows: pl.DataFrame, key: Sequence[str], order: Order) -> pl.Da
     return placed.unique(list(key), keep="first", maintain_order=True).drop(_PLACE, _DOUBT)
 
 
-def without_wrong_events(bars: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the bars of vendors that were wrong by a factor on the session before: their events are not to be shown."""
+def without_wrong_vendors(rows: pl.DataFrame, verdicts: pl.DataFrame, day: str) -> pl.DataFrame:
+    """Leave out events, or bars of their days, of a vendor that was wrong by a factor on the session before."""
     wrong = verdicts.filter(pl.col("verdict") == "wrong", pl.col("rule").is_in(_WRONG_EVENTS))
+    if wrong.is_empty():
+        return rows
     before = wrong.select("symbol", "source", pl.col("date").alias("__wrong_on")).sort("__wrong_on")
-    told = bars.sort("date").join_asof(
+    told = rows.sort(day).join_asof(
         before,
-        left_on="date",
+        left_on=day,
         right_on="__wrong_on",
         by=["symbol", "source"],
         strategy="backward",
