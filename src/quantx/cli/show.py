@@ -183,7 +183,9 @@ def query(
     as_of: Annotated[
         str | None, typer.Option(help="What was believed then: a date, or an instant as in 2024-01-31T15:30:00Z.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Only this vendor; best: of each session the bar that no vendor contradicts.")
+    ] = None,
     timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minutes.")] = "1d",
     extended: Annotated[
         bool, typer.Option("--extended", help="Minutes before and after the regular session, too.")

@@ -40,7 +40,8 @@ MEANINGS = {
     "known_to": "when another value took its place (UTC)",
     "ex_date": "first session without the dividend, or in new shares",
     "kind": "split, dividend, or foreign_dividend: one in another currency, which is recorded and not applied to prices",
-    "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`",
+    "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`; of a verdict: what"
+    " the vendor says in `field`",
     "reference_close": "dividend: close of the session before, in the shares of the ex-date",
     "ours": "factor before / factor after the session by the vendor's splits and dividends, on the vendor's basis",
     "vendors": "the same by the vendor's adjusted close",
@@ -64,6 +65,21 @@ MEANINGS = {
     "evidence": "where that was learnt: a file and its SHA-256, a list, a person",
     "symbol_from": "first day on which the security carried the symbol; null: since before the record began",
     "symbol_to": "last day on which it did; null: still",
+    "source_a": "one vendor of a pair, the first by name",
+    "source_b": "the other vendor",
+    "sessions": "sessions compared: those on which both have a bar, or one has trades and the other lacks a bar",
+    "agreed": "of these, on how many the two agree in all fields, within the tolerance of the market",
+    "wrong_a": "bars of source_a that were judged wrong, and sessions that it lacks",
+    "wrong_b": "the same of source_b",
+    "lacking_a": "of wrong_a, the sessions that it lacks and source_b has",
+    "lacking_b": "the same of source_b",
+    "worst": "largest difference of the two closes, relative to the smaller one",
+    "verdict": "of a pair: agree, a_wrong, b_wrong or both_doubtful; of a bar: wrong or doubtful",
+    "decided_by": "who decided: other vendors with commas between, or calendar; null: nobody",
+    "rule": "id of the rule that says what is the matter",
+    "against": "the other vendor",
+    "field": "the most important field in which the two differ; null where it is about the bar as a whole",
+    "other_value": "what the other vendor says",
 }
 
 
@@ -273,6 +289,57 @@ SYMBOL_HISTORY = Table(
     null_is_unknown=False,
 )
 
+# What vendors say of one another: see core/quality/verdicts.py.
+AGREEMENTS = Table(
+    "agreements",
+    {
+        "symbol": pl.String,
+        "source_a": pl.String,
+        "source_b": pl.String,
+        "month": pl.Int32,
+        "market": pl.String,
+        "sessions": pl.Int32,
+        "agreed": pl.Int32,
+        "wrong_a": pl.Int32,
+        "wrong_b": pl.Int32,
+        "lacking_a": pl.Int32,
+        "lacking_b": pl.Int32,
+        "worst": pl.Float64,
+        "verdict": pl.String,
+        "decided_by": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=("month",),
+    key=("symbol", "source_a", "source_b", "month"),
+    sort=("symbol", "source_a", "source_b"),
+    values=("sessions", "agreed", "wrong_a", "wrong_b", "lacking_a", "lacking_b", "worst", "verdict", "decided_by"),
+    relative_tolerance={"worst": PRICE_TOLERANCE},
+    null_is_unknown=False,
+)
+
+VERDICTS = Table(
+    "verdicts",
+    {
+        "symbol": pl.String,
+        "date": pl.Date,
+        "source": pl.String,
+        "verdict": pl.String,  # wrong or doubtful
+        "rule": pl.String,
+        "against": pl.String,
+        "decided_by": pl.String,
+        "field": pl.String,
+        "value": pl.Float64,
+        "other_value": pl.Float64,
+        "known_from": INSTANT,
+    },
+    partitions=("source",),
+    key=("symbol", "date", "source"),
+    sort=("symbol", "date"),
+    values=("verdict", "rule", "against", "decided_by", "field", "value", "other_value"),
+    relative_tolerance={"value": PRICE_TOLERANCE, "other_value": PRICE_TOLERANCE},
+    null_is_unknown=False,
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -293,5 +360,9 @@ TABLES = {
         INSTRUMENTS.revisions,
         SYMBOL_HISTORY,
         SYMBOL_HISTORY.revisions,
+        AGREEMENTS,
+        AGREEMENTS.revisions,
+        VERDICTS,
+        VERDICTS.revisions,
     )
 }

@@ -22,6 +22,7 @@ from quantx.errors import DamagedObject
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import read_batch
 from quantx.pipeline.compaction import compact_minutes, fold_tables
+from quantx.pipeline.dropped import note_dropped
 from quantx.pipeline.normalized import Landed, Rows, table_of
 from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
@@ -132,6 +133,7 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
     facts = [f for items, rows in parts for f in _series_facts(items, rows)]
     platform.state.findings.note([finding for _, rows in parts for finding in rows.findings])
     tell(platform, proved)
+    note_dropped(platform, parts)
     asked = [(item, rows) for items, rows in parts if rows.table == ACTIONS.name for item in items]
     if came := [item.symbol for item, rows in asked if item.symbol in rows.coverage]:
         platform.state.findings.resolve(EVENTS_MISSING, came, "the events have come")

@@ -12,13 +12,22 @@ import polars as pl
 from quantx.core.identity import identity_of
 from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
 from quantx.core.symbols import parse_symbol
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS, VERDICTS, Table
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.reader.identity import Asked, Whose
 from quantx.reader.moments import Day, to_date, to_instant
-from quantx.reader.preference import events_of_shown_bars, of_one_source, preferred, with_first
+from quantx.reader.preference import (
+    BEST,
+    events_of_shown_bars,
+    least_doubted,
+    of_one_source,
+    preferred,
+    with_doubts,
+    with_first,
+    without_wrong_vendors,
+)
 from quantx.settings import load_settings
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
@@ -79,6 +88,9 @@ class Lake:
         may be asked for. Minutes before and after the regular session come with `extended` alone. All minutes of one
         session are of one source.
 
+        `source`: a vendor's name, or "best": of each session the bar of the first vendor that no other vendor contradicts,
+        by what `quantx crossvalidate reconcile` has found (a doubtful bar only where there is no other, a wrong one last).
+
         `adjust`: "none" gives prices and volume as traded, "split" applies later splits, "total" also dividends by
         Yahoo's rule. `adj_close` is the total-adjusted close in every case. `base` adjusts to that day instead of to
         the last known action. `as_of` gives what was believed at that moment, for bars and for actions.
@@ -103,20 +115,29 @@ class Lake:
         first, last = to_date(start), to_date(end)
         if first is not None and last is not None and first > last:
             raise ConfigError(f"the start {first} lies after the end {last}")
+        best = source == BEST
+        if best and minutes:
+            raise ConfigError("source='best' goes by what vendors say of daily bars; ask for timeframe='1d'")
         asked = self._whose().asked(names, first, last, _days(names, on))
-        wanted = _where(self._whose().stored_under(asked), source) & _within(table, first, last)
+        here = _where(self._whose().stored_under(asked), source)
+        wanted = here & _within(table, first, last)
         if minutes and not extended:
             wanted &= pl.col("regular")
         moment = to_instant(as_of)
-        rows = self._whose().rows(
-            self._believed(table, wanted, moment), asked, "date", ("time",) if minutes else ("date",)
-        )
-        if minutes:
+        stored = self._believed(table, wanted, moment)
+        if best:
+            stored = with_doubts(stored, self._believed(VERDICTS, here, moment))
+        rows = self._whose().rows(stored, asked, "date", ("time",) if minutes else ("date",))
+        if best:
+            rows = least_doubted(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
+        elif minutes:
             rows = of_one_source(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
         else:
             rows = preferred(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
         # Events come with daily bars: a vendor that is asked for minutes only has none.
-        actions = self._actions(asked, None if minutes else source, moment, to_date(base), first=source)
+        actions = self._actions(
+            asked, None if minutes else source, moment, to_date(base), first=None if best else source
+        )
         frame = adjust_bars(rows, actions, adjust)
         if symbols_as == "of_day":
             frame = self._whose().of_day(frame, asked, "date")
@@ -252,11 +273,14 @@ class Lake:
         wanted = _where(self._whose().stored_under(asked), source)
         if base is not None:
             wanted &= pl.col("ex_date") <= base
-        rows = self._whose().rows(self._believed(ACTIONS, wanted, moment), asked, "ex_date", ("ex_date", "kind"))
+        stored, here = self._believed(ACTIONS, wanted, moment), _where(self._whose().stored_under(asked), None)
+        verdicts = self._believed(VERDICTS, here, moment) if source == BEST else VERDICTS.empty()
+        told = without_wrong_vendors(stored, verdicts, "ex_date")
+        rows = self._whose().rows(told, asked, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:
-            days = _where(self._whose().stored_under(asked), None)
-            days &= pl.col("date").is_in(rows["ex_date"].unique().to_list())
-            bars = self._whose().rows(self._believed(BARS_1D, days, moment), asked, "date", ("date",))
+            days = here & pl.col("date").is_in(rows["ex_date"].unique().to_list())
+            shown = without_wrong_vendors(self._believed(BARS_1D, days, moment), verdicts, "date")
+            bars = self._whose().rows(shown, asked, "date", ("date",))
             rows = events_of_shown_bars(rows, bars, with_first(first, partial(self._sources_of, "1d")))
         return rows.sort("symbol", "ex_date", "kind")
 
@@ -313,4 +337,4 @@ def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:
     wanted = pl.lit(True)
     if names is not None:
         wanted &= pl.col("symbol").is_in(list(names))
-    return wanted if source is None else wanted & (pl.col("source") == source)
+    return wanted if source in (None, BEST) else wanted & (pl.col("source") == source)

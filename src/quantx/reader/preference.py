@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import polars as pl
 
@@ -10,6 +11,11 @@ from quantx.core.symbols import venue_of
 
 Order = Callable[[str], Sequence[str]]  # the vendors of a market, the first one first; others come last, by name
 _PLACE = "__place"
+_DOUBT = "__doubt"
+BEST = "best"  # in place of a vendor's name: of each session the bar that other vendors do not contradict
+# A vendor that has forgotten a split, or made one of something else, is wrong before it; its events are, too.
+_WRONG_EVENTS = ("vendor_split", "vendor_scale")
+_PAUSE = timedelta(days=10)
 
 
 def preferred(rows: pl.DataFrame, key: Sequence[str], order: Order) -> pl.DataFrame:
@@ -18,6 +24,39 @@ def preferred(rows: pl.DataFrame, key: Sequence[str], order: Order) -> pl.DataFr
         return rows
     placed = _placed(rows, order).sort(_PLACE, "source")
     return placed.unique(list(key), keep="first", maintain_order=True).drop(_PLACE)
+
+
+def with_doubts(bars: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Add how far each bar is in doubt, for `least_doubted`: not at all, doubtful, wrong."""
+    doubt = pl.when(pl.col("verdict") == "wrong").then(2).otherwise(1).alias(_DOUBT)
+    key = ["symbol", "date", "source"]
+    told = bars.join(verdicts.select(*key, doubt), on=key, how="left", maintain_order="left")
+    return told.with_columns(pl.col(_DOUBT).fill_null(0))
+
+
+def least_doubted(rows: pl.DataFrame, key: Sequence[str], order: Order) -> pl.DataFrame:
+    """Keep one row per key: the least doubted one, and of several that of the source which stands first."""
+    placed = _placed(rows, order).sort(_DOUBT, _PLACE, "source")
+    return placed.unique(list(key), keep="first", maintain_order=True).drop(_PLACE, _DOUBT)
+
+
+def without_wrong_vendors(rows: pl.DataFrame, verdicts: pl.DataFrame, day: str) -> pl.DataFrame:
+    """Leave out events, or bars of their days, of a vendor that was wrong by a factor on the session before."""
+    wrong = verdicts.filter(pl.col("verdict") == "wrong", pl.col("rule").is_in(_WRONG_EVENTS))
+    if wrong.is_empty():
+        return rows
+    before = wrong.select("symbol", "source", pl.col("date").alias("__wrong_on")).sort("__wrong_on")
+    told = rows.sort(day).join_asof(
+        before,
+        left_on=day,
+        right_on="__wrong_on",
+        by=["symbol", "source"],
+        strategy="backward",
+        allow_exact_matches=False,
+        tolerance=_PAUSE,
+        check_sortedness=False,  # both sides were sorted just now
+    )
+    return told.filter(pl.col("__wrong_on").is_null()).drop("__wrong_on")
 
 
 def of_one_source(rows: pl.DataFrame, group: Sequence[str], order: Order) -> pl.DataFrame:

@@ -1,11 +1,13 @@
 """What data must fulfil to be trusted, as declared data: a new rule is one entry in one of these modules.
 
 `bars` and `minutes` judge single rows before they are curated; `series` judges a bar by its neighbours afterwards;
-`dividends` and `adjustments` judge corporate actions. All rules, with what they mean, are in `RULES`.
+`dividends` and `adjustments` judge corporate actions; `causes` judges two vendors by each other. All rules, with what they
+mean, are in `RULES`.
 """
 
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.bars import DAILY_RULES, PAYLOAD_RULES
+from quantx.core.quality.causes import DROPPED_RULES, VENDOR_RULES
 from quantx.core.quality.dividends import DIVIDEND_RULES
 from quantx.core.quality.minutes import MINUTE_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
@@ -13,4 +15,13 @@ from quantx.core.quality.series import SERIES_RULES
 
 __all__ = ["POLICY_VERSION", "RULES", "Rule"]
 
-RULES: dict[str, Rule] = by_id(PAYLOAD_RULES, DAILY_RULES, MINUTE_RULES, SERIES_RULES, DIVIDEND_RULES, ADJUSTMENT_RULES)
+RULES: dict[str, Rule] = by_id(
+    PAYLOAD_RULES,
+    DAILY_RULES,
+    MINUTE_RULES,
+    SERIES_RULES,
+    DIVIDEND_RULES,
+    ADJUSTMENT_RULES,
+    VENDOR_RULES,
+    DROPPED_RULES,
+)

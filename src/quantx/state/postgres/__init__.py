@@ -19,6 +19,7 @@ from quantx.state.protocol import Hold
 
 _LOCKS = {"curator": 7_013_002, "reporter": 7_013_003, "universes": 7_013_004}  # advisory locks
 _LOCKS["instruments"] = 7_013_010
+_LOCKS["reconciler"] = 7_013_020
 
 
 class PostgresState:

@@ -1,0 +1,171 @@
+"""Commands about vendors beside each other: crossvalidate compare, matrix, reconcile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, parse_day, settings_for, split_symbols
+from quantx.cli.output import out, print_json, print_table
+from quantx.core.symbols import parse_symbol
+from quantx.errors import ConfigError
+from quantx.pipeline.platform import Platform, open_platform
+
+_SHOWN = 40  # days on the terminal
+
+crossvalidate = typer.Typer(help="Compare what vendors say about the same bars.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    crossvalidate.command("compare")(exits(crossvalidate_compare))
+    crossvalidate.command("matrix")(exits(crossvalidate_matrix))
+    crossvalidate.command("reconcile")(exits(crossvalidate_reconcile))
+    app.add_typer(crossvalidate, name="crossvalidate")
+
+
+def crossvalidate_compare(
+    symbols: Annotated[str, typer.Option(help="Symbols with commas between, as in AAPL,0700.HK.")],
+    sources: Annotated[
+        str | None, typer.Option(help="Two vendors or more, as in alpaca,yahoo; all by default.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First day.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Compare vendors' daily bars as traded, symbol by symbol: how much agrees, which days do not, and who is wrong.
+
+    Nothing is written. Vendors that are not named in --sources still decide, where the lake has their bars.
+
+    Example: quantx crossvalidate compare --symbols AAPL,MSFT --sources alpaca,yahoo --start 2024-01-01
+    """
+    from quantx.pipeline.comparison import symbols_of
+    from quantx.pipeline.crossvalidate import compare_vendors
+
+    names = list(dict.fromkeys(map(parse_symbol, split_symbols(symbols))))
+    first, last = parse_day(start, "--start") if start else None, parse_day(end, "--end") if end else None
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"--start {first} lies after --end {last}")
+    with open_platform(settings_for(use_local)) as platform:
+        wanted = _sources(platform, sources)
+        pairs = [p for p in compare_vendors(platform, names, first, last) if wanted is None or {p.a, p.b} <= wanted]
+        rows = [row for pair in pairs for row in symbols_of(platform, pair)]
+    if not rows:
+        vendors = " and ".join(sorted(wanted)) if wanted else "two vendors"
+        raise ConfigError(
+            f"there is no session of {', '.join(names)} of which the lake has bars as traded of {vendors}; `quantx backfill"
+            " --source …` fetches those of another vendor, `quantx show-manifest` shows what is there"
+        )
+    if json:
+        print_json(rows)
+    else:
+        _print(rows)
+    return 0
+
+
+def crossvalidate_matrix(
+    universe: Universe = None,
+    symbols: Symbols = None,
+    by_month: Annotated[bool, typer.Option("--by-month", help="Each vendor's score over time instead.")] = False,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Show how much of what vendors say about the same sessions agrees, per market, as the last reconciliation found it.
+
+    Example: quantx crossvalidate matrix --by-month
+    """
+    from quantx.core.quality.verdicts import vendor_scores
+    from quantx.core.tables import AGREEMENTS
+    from quantx.pipeline.comparison import matrix_of
+
+    if universe is not None and symbols is not None:
+        raise ConfigError("--universe and --symbols exclude each other; give one")
+    with open_platform(settings_for(use_local)) as platform:
+        here = pl.lit(True)
+        if universe is not None:
+            here = pl.col("symbol").is_in(_members(platform, universe))
+        elif symbols is not None:
+            here = pl.col("symbol").is_in([parse_symbol(s) for s in split_symbols(symbols)])
+        agreements = platform.tables[AGREEMENTS.name].read(here)
+    if agreements.is_empty():
+        raise ConfigError(
+            "no vendors were compared there yet: it takes bars of two vendors, and `quantx crossvalidate reconcile`"
+        )
+    rows = vendor_scores(agreements).to_dicts() if by_month else matrix_of(agreements)
+    print_json(rows) if json else print_table("scores" if by_month else "agreement", rows)
+    return 0
+
+
+def crossvalidate_reconcile(
+    symbols: Symbols = None,
+    since: Annotated[str | None, typer.Option(help="From the month of this day on; all by default.")] = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Compare all vendors with bars of the same symbols, and write agreements, verdicts and findings.
+
+    Doing it twice changes nothing. Readers see the outcome with `quantx query --source best`.
+
+    Example: quantx crossvalidate reconcile --since 2024-01-01
+    """
+    from quantx.pipeline.crossvalidate import reconcile
+
+    names = [parse_symbol(s) for s in split_symbols(symbols)] if symbols is not None else None
+    first = parse_day(since, "--since") if since else None
+    with open_platform(settings_for(use_local)) as platform:
+        done = reconcile(platform, names, first)
+    if done is None:
+        raise ConfigError("another process is comparing vendors; try again when it has ended")
+    if json:
+        print_json(vars(done))
+        return 0
+    out.print(
+        f"{done.symbols:,} symbols: {done.agreed:,} of {done.sessions:,} sessions agree; {done.wrong:,} bars are wrong,"
+        f" {done.doubtful:,} doubtful; {done.findings:,} findings"
+    )
+    return 0
+
+
+def _sources(platform: Platform, text: str | None) -> set[str] | None:
+    """Return the vendors that are named; ConfigError for one that has no bars in the lake, or for one alone."""
+    from quantx.pipeline.crossvalidate import vendors_of
+
+    if text is None:
+        return None
+    given, known = (
+        {s.strip() for s in text.split(",") if s.strip()},
+        {v for vs in vendors_of(platform).values() for v in vs},
+    )
+    if unknown := sorted(given - known):
+        raise ConfigError(
+            f"the lake has no daily bars of a source {unknown[0]!r}; it has those of {', '.join(sorted(known)) or 'none'}"
+        )
+    if len(given) < 2:
+        raise ConfigError("--sources needs two vendors or more, as in --sources alpaca,yahoo")
+    return given
+
+
+def _members(platform: Platform, universe: str) -> Sequence[str]:
+    members = platform.state.universes.symbols(universe, None)
+    if not members:
+        raise ConfigError(f"there is no universe {universe!r} with members; run `quantx refresh-universe`")
+    return members
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    shares = ("close", "open", "high", "low", "volume")
+    columns = ["symbol", "source_a", "source_b", "sessions", *shares, "worst", "lacking_a", "lacking_b", "verdict"]
+    print_table("compared: the share of sessions that agree, by field", rows, columns)
+    days = [
+        {"symbol": row["symbol"], "vendors": f"{row['source_a']}, {row['source_b']}", **day}
+        for row in rows
+        for day in row["days"]
+    ]
+    if days:
+        print_table(f"odd days{f', the first {_SHOWN}' if len(days) > _SHOWN else ''}", days[:_SHOWN])
+        if len(days) > _SHOWN:
+            out.print(f"… {len(days) - _SHOWN:,} more; --json has all")

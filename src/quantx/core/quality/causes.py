@@ -1,0 +1,180 @@
+"""Why two vendors differ: causes that explain a stretch of rows at once, as rules; a new cause is one entry.
+
+The rules ask for the columns of `vendors.Compared.odd` and for what `_features` adds; the first one that is broken names
+the row.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quantx.core.calendars import Calendar
+from quantx.core.prices import PRICES
+from quantx.core.quality.rule import Rule
+from quantx.core.quality.vendors import OTHER, about
+
+STRAY = "session_of_calendar"  # the rule of single rows that a bar of a day without a session breaks
+LACKS = "vendor_lacks_sessions"
+DROPPED = "rows_dropped"
+_STRETCH = 5  # sessions in a row with one ratio: no error of a day
+_RUN = 4  # sessions in a row that are another day's
+_SAME_RATIO = 0.003
+_OF_SPLIT = 0.0005
+_SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50)
+_BARS = "bars_1d"
+
+VENDOR_RULES = (
+    Rule(
+        LACKS,
+        "warn",
+        _BARS,
+        "a vendor has a bar of every session on which another one has trades",
+        "a return over a hole is the return of two days, and a signal of the day between is lost",
+        "Quandl WIKI lacks 2017-08-07 for AAPL, ADBE, AMZN, CELG and INTC, 2017-11-06 for ABT, 2018-02-14 for MA",
+        pl.col("lacks").is_not_null(),
+    ),
+    Rule(
+        "vendor_currency",
+        "warn",
+        _BARS,
+        "vendors give the prices of a listing in one currency",
+        "prices of another currency, or of another listing, are no prices of this one",
+        "dual listings: a vendor answers with the line in dollars",
+        pl.col("differs_currency"),
+    ),
+    Rule(
+        "vendor_hundredfold",
+        "warn",
+        _BARS,
+        "no vendor's prices are a hundred times the other's",
+        "pence taken for pounds make a return of 9,900 %, and a portfolio of one share",
+        "Yahoo, London and Johannesburg: yfinance's `100x-error` and `bad-unit` series",
+        pl.col("differs_close") & about(pl.col("ratio"), 100, 0.02),
+    ),
+    Rule(
+        "vendor_shifted",
+        "warn",
+        _BARS,
+        "both vendors date their bars alike",
+        "bars that are a day late let a backtest see tomorrow",
+        f"{_RUN} sessions in a row whose bars are the other vendor's of the session before or after",
+        pl.col("shifted"),
+    ),
+    Rule(
+        "vendor_split",
+        "warn",
+        _BARS,
+        "both vendors' prices are in the shares of the day",
+        "a split that one vendor has forgotten, or applied twice, halves every price before it",
+        f"one ratio over {_STRETCH} sessions or more, as of a usual split; GOOGL 2014-04-03 at Quandl and Yahoo",
+        pl.col("differs_close")
+        & (pl.col("stretch") >= _STRETCH)
+        & pl.any_horizontal(about(pl.col("stretch_ratio"), ratio, _OF_SPLIT) for ratio in _SPLITS),
+    ),
+    Rule(
+        "vendor_scale",
+        "warn",
+        _BARS,
+        "no vendor's prices are a constant multiple of the other's",
+        "one of them is adjusted for something: a spin-off taken for a split, a dividend, another unit",
+        f"one ratio over {_STRETCH} sessions or more: PFE and T at Yahoo, divided for spin-offs (1.054, 1.324)",
+        pl.col("differs_close") & (pl.col("stretch") >= _STRETCH),
+    ),
+    Rule(
+        "vendor_lots",
+        "warn",
+        _BARS,
+        "both vendors count shares",
+        "a volume in lots of a hundred makes a liquid share look like one that can't be traded",
+        f"volumes of a hundredth over {_STRETCH} sessions or more, at the same prices",
+        pl.col("differs_volume")
+        & ~pl.any_horizontal(f"differs_{field}" for field in PRICES)
+        & (pl.col("volume_stretch") >= _STRETCH),
+    ),
+    Rule(
+        "vendors_disagree",
+        "warn",
+        _BARS,
+        "the closes of two vendors are the same up to 0.1 % or a tick",
+        "one of the two is wrong, and a price that nobody checked is shown",
+        "Yahoo and Quandl WIKI: 0.27 % of 84,272 closes; INTC and XOM 2003-01-29, 3.8 and 3.5 %",
+        pl.col("differs_close"),
+    ),
+    Rule(
+        "vendors_differ",
+        "info",
+        _BARS,
+        "opens are the same up to 1 %, highs and lows up to 0.3 %, volumes up to a tenth to a half by market",
+        "strategies that trade at the open or at a limit would have traded at another price",
+        "Yahoo and Quandl WIKI: 0.8 % of 84,272 opens, 0.2 % of highs and lows, 0.3 % of volumes",
+        pl.lit(True),
+    ),
+)
+
+DROPPED_RULES = (
+    Rule(
+        DROPPED,
+        "warn",
+        "bars_1d,bars_1d_adjusted",
+        "a vendor's answer has the sessions that it had before",
+        "a vendor that loses old rows must not take them from us; what it has taken back for a reason is looked at",
+        "asked for columns `dropped` and `had`, of a reply: sessions that it lacks and that the lake has from it",
+        pl.col("dropped") > 0,
+    ),
+)
+
+
+def recognise(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    """Add `rule`: what is the matter with each row of `odd`."""
+    named = [pl.when(rule.broken).then(pl.lit(rule.id)) for rule in VENDOR_RULES]
+    rule = pl.when(pl.col("stray").is_not_null()).then(pl.lit(STRAY)).otherwise(pl.coalesce(named))
+    return _features(odd, calendar).select(*odd.columns, rule.alias("rule"))
+
+
+def _features(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    """Add the ratio of the closes, how many sessions in a row have it, the same of volumes, and whether bars are shifted."""
+    ordinals = pl.DataFrame({"date": calendar.days}, schema={"date": pl.Date}).with_row_index("ordinal")
+    rows = odd.join(ordinals, on="date", how="left", maintain_order="left").with_columns(
+        (pl.col("close") / pl.col("close" + OTHER)).alias("ratio"),
+        (pl.col("volume") / pl.col("volume" + OTHER)).alias("volume_ratio"),
+        ((pl.col("symbol") == pl.col("symbol").shift()) & (pl.col("ordinal").cast(pl.Int64).diff() == 1))
+        .fill_null(False)
+        .alias("follows"),
+    )
+    lots = about(pl.col("volume_ratio"), 100, 0.25) & (
+        (pl.col("volume_ratio") > 1) == (pl.col("volume_ratio") > 1).shift()
+    )
+    return (
+        rows.with_columns(
+            _run(pl.col("follows") & _same(pl.col("ratio"))).alias("stretch"),
+            _run(pl.col("follows") & lots).alias("volume_stretch"),
+            _run(pl.col("follows")).alias("run"),
+        )
+        .with_columns(
+            pl.len().over("stretch").alias("stretch"),
+            pl.col("ratio").median().over("stretch").alias("stretch_ratio"),
+            pl.when(about(pl.col("volume_ratio"), 100, 0.25))
+            .then(pl.len().over("volume_stretch"))
+            .otherwise(0)
+            .alias("volume_stretch"),
+            pl.max_horizontal(_moved(1).mean().over("run"), _moved(-1).mean().over("run")).alias("moved"),
+            pl.len().over("run").alias("run"),
+        )
+        .with_columns((pl.col("differs_close") & (pl.col("run") >= _RUN) & (pl.col("moved") > 0.6)).alias("shifted"))
+    )
+
+
+def _same(ratio: pl.Expr) -> pl.Expr:
+    return ((ratio / ratio.shift() - 1).abs() <= _SAME_RATIO).fill_null(False)
+
+
+def _run(goes_on: pl.Expr) -> pl.Expr:
+    """Number the runs of rows of which each goes on from the one before."""
+    return (~goes_on.fill_null(False)).cum_sum()
+
+
+def _moved(by: int) -> pl.Expr:
+    """Tell whether a bar is the other vendor's of the session before (1) or after (-1), which is odd, too."""
+    beside = pl.col("follows") if by > 0 else pl.col("follows").shift(-1, fill_value=False)
+    same = [(pl.col(f) / pl.col(f + OTHER).shift(by) - 1).abs() <= 1e-4 for f in ("open", "close")]
+    return (beside & pl.all_horizontal(same)).fill_null(False)

@@ -1,0 +1,102 @@
+"""What the rows of `verdicts` and `agreements` say to people: one finding per symbol, cause and vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from quantx.core.model import Finding
+from quantx.core.quality.causes import LACKS, VENDOR_RULES
+from quantx.core.quality.rule import FINDING_SEVERITY, by_id
+from quantx.core.tables import BARS_1D
+
+_RULES = by_id(VENDOR_RULES)
+_SHOWN = 10  # days that a finding names one by one
+_NEXT = "`quantx crossvalidate compare` shows the days"
+_SAYS = {
+    "vendor_currency": "in different currencies",
+    "vendor_hundredfold": "apart by a factor of a hundred",
+    "vendor_shifted": "the same, dated a session apart",
+    "vendor_split": "apart by the factor of a split",
+    "vendor_scale": "apart by a constant factor",
+    "vendor_lots": "of the same prices, and one volume is in lots of a hundred",
+    "vendors_disagree": "apart at the close",
+    "vendors_differ": "apart in another field than the close",
+}
+
+
+def findings_of(verdicts: pl.DataFrame, agreements: pl.DataFrame) -> list[Finding]:
+    """Return what is to be noted; both frames hold all that is stored of their symbols.
+
+    A wrong bar's finding is about its vendor; where nobody decides, it is about no vendor and names them all.
+    """
+    causes = verdicts.filter(pl.col("rule").is_in(list(_SAYS)))
+    wrong = pl.when(pl.col("verdict") == "wrong").then("source").otherwise(pl.lit("")).alias("blamed")
+    value, other = pl.col("value"), pl.col("other_value")
+    groups = causes.group_by("symbol", "rule", wrong).agg(
+        pl.col("date").unique().sort().alias("days"),
+        pl.concat([pl.col("source"), pl.col("against")]).unique().sort().alias("vendors"),
+        pl.col("decided_by").drop_nulls().unique().sort().alias("decided_by"),
+        pl.max_horizontal(value / other, other / value).median().alias("factor"),
+    )
+    found = [_of_bars(row) for row in groups.sort("symbol", "rule", "blamed").iter_rows(named=True)]
+    return [*found, *map(_of_holes, _holes(agreements).iter_rows(named=True))]
+
+
+def _of_bars(row: Mapping[str, Any]) -> Finding:
+    rule, days, vendors = _RULES[row["rule"]], row["days"], row["vendors"]
+    named = ", ".join(map(str, days[:_SHOWN])) + (f" and {len(days) - _SHOWN} more" if len(days) > _SHOWN else "")
+    judged = (
+        f"{row['blamed']} is wrong, says {', '.join(row['decided_by'])}"
+        if row["blamed"]
+        else "no other vendor decides which of them is wrong"
+    )
+    return Finding(
+        rule.id,
+        FINDING_SEVERITY[rule.severity],
+        row["symbol"],
+        f"{row['symbol']}: bars of {' and '.join(vendors)} are {_SAYS[rule.id]} on {len(days)} days ({named}): {judged};"
+        f" {_NEXT}, and source=best shows the bars that nobody doubts",
+        row["blamed"],
+        BARS_1D.name,
+        days[0],
+        days[-1],
+        {"days": len(days), "vendors": vendors, "decided_by": row["decided_by"], "factor": row["factor"]},
+    )
+
+
+def _holes(agreements: pl.DataFrame) -> pl.DataFrame:
+    """Return what each vendor lacks: symbol, source, the most sessions that another vendor has, who, and the months."""
+    sides = [
+        agreements.filter(pl.col(f"lacking_{side}") > 0).select(
+            "symbol",
+            "month",
+            pl.col(f"source_{side}").alias("source"),
+            pl.col(f"source_{other}").alias("against"),
+            pl.col(f"lacking_{side}").alias("lacking"),
+        )
+        for side, other in ("ab", "ba")
+    ]
+    months = pl.concat(sides).group_by("symbol", "source", "month").agg(pl.col("lacking").max(), "against")
+    return (
+        months.group_by("symbol", "source")
+        .agg(pl.col("lacking").sum(), pl.col("against").explode().unique().sort(), pl.col("month").sort())
+        .sort("symbol", "source")
+    )
+
+
+def _of_holes(row: Mapping[str, Any]) -> Finding:
+    rule, months = _RULES[LACKS], row["month"]
+    named = ", ".join(f"{m // 100}-{m % 100:02d}" for m in months[:_SHOWN])
+    return Finding(
+        LACKS,
+        FINDING_SEVERITY[rule.severity],
+        row["symbol"],
+        f"{row['source']} lacks {row['lacking']} sessions of {row['symbol']} that {' and '.join(row['against'])} has, in"
+        f" {named}{' and later months' if len(months) > _SHOWN else ''}; {_NEXT}, and a backfill with --again asks again",
+        row["source"],
+        BARS_1D.name,
+        facts={"sessions": row["lacking"], "months": months, "against": row["against"]},
+    )

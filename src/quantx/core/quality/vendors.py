@@ -1,0 +1,196 @@
+"""Two vendors' as-traded bars, side by side: where they differ beyond what vendors differ by, and where one has no bar.
+
+Vendors count other prints. Of 84,272 bars that Yahoo and Quandl WIKI both have (33 American shares, 2000 to 2018), half
+of all values are the same to the last digit; 0.27 % of the closes differ by more than 0.1 %, 0.2 % of the highs and of
+the lows by more than 0.3 %, 0.8 % of the opens by more than 1 % (the first print, or the opening auction) and 0.3 % of
+the volumes by more than 20 %. `TOLERANCES` holds these limits; below a tick no difference counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import polars as pl
+
+from quantx.core.calendars import Calendar
+from quantx.core.prices import PRICES
+
+FIELDS = ("close", "open", "high", "low", "volume")  # what is compared, the most important first
+KEY = ["symbol", "date"]
+OTHER = "_b"  # the suffix of the second vendor's columns; those of the first have none
+_HUNDREDTHS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
+_FEW_SHARES = 100
+# A vendor of one exchange's prints (Alpaca's IEX feed) never has the market's volume. Where so much of the days differ,
+# the volumes are no measure of each other.
+_OTHER_VOLUME = 0.5
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What vendors of one market may differ by: relative, by field; and the tick, by the price from which it holds."""
+
+    relative: Mapping[str, float]
+    ticks: tuple[tuple[float, float], ...]
+
+    def allowed(self, field: str, other: str) -> pl.Expr:
+        """Return by how much the columns `field` and `other` may differ: relative to the smaller one."""
+        name = next(f for f in FIELDS if field.startswith(f))
+        return pl.min_horizontal(field, other) * self.relative[name]
+
+    def least(self, field: str, other: str) -> pl.Expr:
+        """Return below which difference of two columns there is none: a tick and a rounding, or a few shares."""
+        if field.startswith("volume"):
+            return pl.lit(float(_FEW_SHARES))
+        price = pl.max_horizontal(field, other)
+        tick = reduce(lambda e, t: pl.when(price >= t[0]).then(t[1]).otherwise(e), self.ticks, pl.lit(0.0))
+        return tick * 1.01
+
+    def differs(self, field: str, other: str) -> pl.Expr:
+        """Tell whether two columns differ by more than both; null where one is missing."""
+        gap = (pl.col(field) - pl.col(other)).abs()
+        return (gap > self.allowed(field, other)) & (gap > self.least(field, other))
+
+
+_PRICE_LIMITS = {"close": 0.001, "high": 0.003, "low": 0.003, "open": 0.01}
+# Ticks: SEC rule 612; HKEX spread table A; TSE's finest table; MiFID II's finest liquidity band. Volumes in Europe: vendors
+# count the first exchange, or all venues.
+TOLERANCES: Mapping[str, Tolerance] = {
+    "us": Tolerance({**_PRICE_LIMITS, "volume": 0.2}, ((0, 0.0001), (1, 0.01))),
+    "hk": Tolerance(
+        {**_PRICE_LIMITS, "volume": 0.1},
+        ((0, 0.001), (0.25, 0.005), (0.5, 0.01), (10, 0.02), (20, 0.05), (100, 0.1), (200, 0.2), (500, 0.5), (1000, 1)),
+    ),
+    "jp": Tolerance({**_PRICE_LIMITS, "volume": 0.1}, ((0, 0.1), (1000, 0.5), (3000, 1), (10000, 5))),
+    "eu": Tolerance({**_PRICE_LIMITS, "volume": 0.5}, ((0, 0.0001), (2, 0.0005), (10, 0.002), (50, 0.01), (200, 0.05))),
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two vendors over the sessions of one market.
+
+    `months` has symbol, month (as in 202410), `both` (sessions of which both have a bar) and `worst` (the largest
+    relative difference of the close). `odd` has a row per symbol and date that is not as it should be: both vendors'
+    values, `differs_<field>` (beyond the tolerance), `differs_currency`, and in `lacks` or `stray` "a" or "b": who has no
+    bar of the session, or who has one of a day without a session.
+    """
+
+    months: pl.DataFrame
+    odd: pl.DataFrame
+
+
+def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -> Compared:
+    """Compare as-traded bars of one calendar's symbols.
+
+    Both frames have symbol, date, open, high, low, close, volume and currency, and one row per symbol and date; prices
+    are above zero, and a row without a close counts as none. Prices in hundredths (GBX) are compared in whole units.
+    """
+    joined = comparable(a).join(comparable(b), on=KEY, how="full", coalesce=True, suffix=OTHER)
+    in_a, in_b = pl.col("close").is_not_null(), pl.col("close" + OTHER).is_not_null()
+    first, last = pl.lit(calendar.days[0]), pl.lit(calendar.days[-1])
+    session = pl.col("date").is_in(pl.Series(calendar.days).implode()) | ~pl.col("date").is_between(first, last)
+    marked = joined.with_columns(
+        _month(),
+        session.alias("session"),
+        (in_a & in_b & session).alias("both"),
+        *(_beyond(field, market).alias(f"differs_{field}") for field in FIELDS),
+        (pl.col("currency") != pl.col("currency" + OTHER)).fill_null(False).alias("differs_currency"),
+    )
+    close, other = pl.col("close"), pl.col("close" + OTHER)
+    months = (
+        marked.lazy()
+        .filter("both")
+        .group_by("symbol", "month")
+        .agg(
+            pl.len().cast(pl.Int32).alias("both"),
+            ((close - other).abs() / pl.min_horizontal(close, other)).max().alias("worst"),
+        )
+        .collect()
+    )
+    flags = [f"differs_{field}" for field in (*FIELDS, "currency")]
+    suspects = marked.filter(~pl.col("both") | pl.any_horizontal(flags))
+    differ = _beyond_ticks(suspects.filter("both"), market)
+    differ = _without_other_volumes(differ, months).with_columns(_side(None).alias("lacks"), _side(None).alias("stray"))
+    odd = [differ, _lacking(joined, suspects.filter("session", ~pl.col("both"))), *_strays(suspects)]
+    columns = [*joined.columns, "month", *flags, "lacks", "stray"]
+    return Compared(months, pl.concat([part.select(columns) for part in odd]).sort(KEY))
+
+
+def comparable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars with a close, with what is compared as numbers and prices in whole units of the currency."""
+    rows = frame.select(*KEY, *FIELDS, pl.col("currency").cast(pl.Categorical)).drop_nulls("close")
+    rows = rows.with_columns(pl.col(*FIELDS).cast(pl.Float64))
+    hundredths = pl.col("currency").is_in(list(_HUNDREDTHS))
+    if not rows.select(hundredths.any()).item():
+        return rows
+    whole = pl.col("currency").cast(pl.String).replace(_HUNDREDTHS).cast(pl.Categorical)
+    return rows.with_columns(
+        pl.when(hundredths).then(pl.col(c) / 100).otherwise(c).alias(c) for c in PRICES
+    ).with_columns(whole.alias("currency"))
+
+
+def _month() -> pl.Expr:
+    return (pl.col("date").dt.year() * 100 + pl.col("date").dt.month()).cast(pl.Int32).alias("month")
+
+
+def _side(name: str | None) -> pl.Expr:
+    return pl.lit(name, dtype=pl.String)
+
+
+def _beyond(field: str, market: str) -> pl.Expr:
+    gap = (pl.col(field) - pl.col(field + OTHER)).abs()
+    return (gap > TOLERANCES[market].allowed(field, field + OTHER)).fill_null(False)
+
+
+def _beyond_ticks(rows: pl.DataFrame, market: str) -> pl.DataFrame:
+    """Take back what lies within a tick; few rows are left, so that looking for the tick costs nothing."""
+    exact = rows.with_columns(
+        TOLERANCES[market].differs(f, f + OTHER).fill_null(False).alias(f"differs_{f}") for f in FIELDS
+    )
+    return exact.filter(pl.any_horizontal(f"differs_{f}" for f in (*FIELDS, "currency")))
+
+
+def _without_other_volumes(rows: pl.DataFrame, months: pl.DataFrame) -> pl.DataFrame:
+    """Leave volumes out where one vendor counts another volume altogether; hundredths and lots are told apart later."""
+    sessions = months.group_by("symbol").agg(pl.col("both").sum())
+    ratio = pl.col("volume") / pl.col("volume" + OTHER)
+    other = pl.col("differs_volume") & ~about(ratio, 100, 0.25)
+    counted = rows.group_by("symbol").agg(other.sum().alias("others")).join(sessions, on="symbol")
+    of_other = counted.filter(pl.col("others") > _OTHER_VOLUME * pl.col("both"))["symbol"]
+    prices = pl.any_horizontal(f"differs_{f}" for f in (*PRICES, "currency"))
+    ignored = pl.col("symbol").is_in(of_other.implode()) & ~about(ratio, 100, 0.25)
+    kept = rows.with_columns((pl.col("differs_volume") & ~ignored).alias("differs_volume"))
+    return kept.filter(prices | pl.col("differs_volume"))
+
+
+def about(ratio: pl.Expr, number: float, relative: float) -> pl.Expr:
+    """Tell whether a ratio, or its inverse, is a number; false where there is none."""
+    return (((ratio / number - 1).abs() <= relative) | ((ratio * number - 1).abs() <= relative)).fill_null(False)
+
+
+def _lacking(joined: pl.DataFrame, single: pl.DataFrame) -> pl.DataFrame:
+    """Return the sessions within the time of both vendors on which one has trades and the other no bar."""
+    here = joined.lazy().filter(pl.col("symbol").is_in(single["symbol"].unique().implode()))
+    day = pl.col("date")
+    spans = here.group_by("symbol").agg(
+        pl.max_horizontal(*(day.filter(pl.col(c).is_not_null()).min() for c in ("close", "close" + OTHER))).alias(
+            "from"
+        ),
+        pl.min_horizontal(*(day.filter(pl.col(c).is_not_null()).max() for c in ("close", "close" + OTHER))).alias("to"),
+        pl.all_horizontal(pl.col(c).is_not_null().any() for c in ("close", "close" + OTHER)).alias("overlap"),
+    )
+    traded = pl.coalesce("volume", "volume" + OTHER, pl.lit(1.0)) > 0
+    lacks = pl.when(pl.col("close").is_null()).then(_side("a")).otherwise(_side("b"))
+    inside = single.join(spans.filter("overlap").collect(), on="symbol").filter(day.is_between("from", "to"), traded)
+    return inside.with_columns(lacks.alias("lacks"), _side(None).alias("stray"))
+
+
+def _strays(suspects: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return the bars of days without a session, a row for each vendor's."""
+    rows = suspects.filter(~pl.col("session")).with_columns(_side(None).alias("lacks"))
+    return [
+        rows.filter(pl.col(close).is_not_null()).with_columns(_side(side).alias("stray"))
+        for side, close in (("a", "close"), ("b", "close" + OTHER))
+    ]

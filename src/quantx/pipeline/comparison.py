@@ -1,0 +1,83 @@
+"""What a comparison of vendors says to people: each symbol of a pair with its days, and who agrees with whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from quantx.core.quality.vendors import FIELDS, OTHER
+from quantx.core.quality.verdicts import agreements_of
+from quantx.pipeline.crossvalidate import Pair
+from quantx.pipeline.platform import Platform
+
+
+def symbols_of(platform: Platform, pair: Pair) -> list[dict[str, Any]]:
+    """Return, for each symbol of a pair, the sessions compared, the share that agrees in each field, and the odd days."""
+    months = agreements_of(pair.compared, pair.judged, pair.a, pair.b, pair.market, platform.clock.now())
+    odd = pair.judged.group_by("symbol").agg(pl.col(f"differs_{field}").fill_null(False).sum() for field in FIELDS)
+    both = pair.compared.months.group_by("symbol").agg(pl.col("both").sum())
+    whole = months.group_by("symbol").agg(
+        pl.col("sessions", "agreed", "wrong_a", "wrong_b", "lacking_a", "lacking_b").sum(), pl.col("worst").max()
+    )
+    rows = whole.join(odd, on="symbol", how="left").join(both, on="symbol", how="left").sort("symbol")
+    odd_sessions = pl.col("sessions") - pl.col("agreed")
+    rows = rows.with_columns(
+        *((1 - pl.col(f"differs_{f}").fill_null(0) / pl.col("both")).alias(f"differs_{f}") for f in FIELDS),
+        pl.when(odd_sessions == 0)
+        .then(pl.lit("agree"))
+        .when(pl.col("wrong_a") >= odd_sessions)
+        .then(pl.lit(f"{pair.a} is wrong"))
+        .when(pl.col("wrong_b") >= odd_sessions)
+        .then(pl.lit(f"{pair.b} is wrong"))
+        .otherwise(pl.lit("doubtful"))
+        .alias("verdict"),
+    )
+    days = _days(pair)
+    return [
+        {
+            "symbol": row["symbol"],
+            "source_a": pair.a,
+            "source_b": pair.b,
+            "sessions": row["sessions"],
+            "agreed": row["agreed"],
+            **{field: row[f"differs_{field}"] for field in FIELDS},
+            "worst": row["worst"],
+            "lacking_a": row["lacking_a"],
+            "lacking_b": row["lacking_b"],
+            "verdict": row["verdict"],
+            "days": days.get(row["symbol"], []),
+        }
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def _days(pair: Pair) -> dict[str, list[dict[str, Any]]]:
+    differs = [pl.col(f"differs_{f}").fill_null(False) for f in FIELDS]
+    field, value, other = (
+        pl.coalesce([pl.when(d).then(w) for d, w in zip(differs, what, strict=True)])
+        for what in ([pl.lit(f) for f in FIELDS], [pl.col(f) for f in FIELDS], [pl.col(f + OTHER) for f in FIELDS])
+    )
+    wrong = pl.when(pl.col("outcome") == "a_wrong").then(pl.lit(pair.a)).when(pl.col("outcome") == "b_wrong")
+    shown = pair.judged.select(
+        "symbol",
+        "date",
+        "rule",
+        field.alias("field"),
+        value.alias("value_a"),
+        other.alias("value_b"),
+        wrong.then(pl.lit(pair.b)).alias("wrong"),
+        "decided_by",
+    )
+    return {
+        str(symbol): part.drop("symbol").to_dicts() for (symbol,), part in shown.group_by("symbol", maintain_order=True)
+    }
+
+
+def matrix_of(agreements: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return, per market and pair of vendors, the symbols and sessions compared and the share that agrees."""
+    counts = agreements.group_by("market", "source_a", "source_b").agg(
+        pl.col("symbol").n_unique().alias("symbols"), pl.col("sessions", "agreed", "wrong_a", "wrong_b").sum()
+    )
+    share = pl.col("agreed") / pl.max_horizontal("sessions", pl.lit(1))
+    return counts.with_columns(share.alias("agreement")).sort("market", "source_a", "source_b").to_dicts()

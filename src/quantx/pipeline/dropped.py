@@ -1,0 +1,136 @@
+"""A vendor that does not send any more what it had sent: the rows stay, and a second vendor is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from quantx.core.calendars import calendar
+from quantx.core.model import Finding, Severity, Window
+from quantx.core.quality.causes import DROPPED
+from quantx.core.symbols import venue_of
+from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED
+from quantx.pipeline.normalized import Landed, Rows
+from quantx.pipeline.platform import Platform
+
+_DAILY = (BARS_1D.name, BARS_1D_ADJUSTED.name)
+_KEY = ["symbol", "date"]
+_MANY, _MANY_SHARE, _FEW = 20, 0.05, 2  # so many, or such a share of what it had there unless these are very few
+_AGAIN = "the vendor has them again"
+
+
+def note_dropped(platform: Platform, parts: Sequence[tuple[Sequence[Landed], Rows]]) -> None:
+    """Note where replies lack sessions of their window of which the lake has bars from the same vendor.
+
+    Nothing is removed. A series that is asked for the first time costs no read.
+    """
+    for items, rows in parts:
+        if rows.table in _DAILY:
+            _note(platform, items, rows)
+
+
+def _note(platform: Platform, items: Sequence[Landed], rows: Rows) -> None:
+    source = items[0].source
+    windows = _known_windows(platform, items, rows)
+    if not windows:
+        return
+    had = _stored(platform, rows.table, pl.col("source") == source, windows)
+    rejected = rows.quarantine.filter(pl.col("dataset") == rows.table, pl.col("date").is_not_null())
+    answered = pl.concat([rows.tables[rows.table].select(_KEY), rejected.select(_KEY)])
+    dropped = had.join(answered, on=_KEY, how="anti")
+    _resolve(platform, source, rows.table, windows, set(dropped["symbol"]))
+    if dropped.is_empty():
+        return
+    others = _others(platform, source, {s: w for s, w in windows.items() if s in set(dropped["symbol"])})
+    counts = dict(had.group_by("symbol").len().iter_rows())
+    groups = dropped.sort(_KEY).group_by("symbol", maintain_order=True).agg("date")
+    platform.state.findings.note(
+        [_finding(source, rows.table, symbol, days, counts[symbol], others) for symbol, days in groups.iter_rows()]
+    )
+
+
+def _known_windows(platform: Platform, items: Sequence[Landed], rows: Rows) -> dict[str, Window]:
+    """Return what the replies have answered, of the series that had bars there before."""
+    first, symbols = items[0], sorted({item.symbol for item in items} & rows.coverage.keys())
+    known = platform.state.series.progress(first.source, first.dataset, first.timeframe, symbols)
+    found = {}
+    for symbol in symbols:
+        covered, progress = rows.coverage[symbol].covered, known.get(symbol)
+        watermark = progress.watermark if progress else None
+        if covered is not None and watermark is not None and watermark >= covered.start:
+            found[symbol] = covered
+    return found
+
+
+def _stored(platform: Platform, table: str, whose: pl.Expr, windows: Mapping[str, Window]) -> pl.DataFrame:
+    """Return source, symbol, date and volume of the stored bars in each symbol's window."""
+    spans = pl.DataFrame(
+        [(symbol, w.start, w.end) for symbol, w in windows.items()],
+        schema={"symbol": pl.String, "from": pl.Date, "to": pl.Date},
+        orient="row",
+    )
+    first, last = min(w.start for w in windows.values()), max(w.end for w in windows.values())
+    wanted = whose & pl.col("symbol").is_in(list(windows)) & pl.col("date").is_between(first, last)
+    wanted &= pl.col("year").is_between(pl.lit(first.year), pl.lit(last.year))
+    stored = platform.tables[table]
+    rows = stored.collect(stored.scan().filter(wanted).select("source", *_KEY, pl.col("volume").cast(pl.Float64)))
+    inside = rows.join(spans, on="symbol").filter(pl.col("date").is_between("from", "to"))
+    return inside.drop("from", "to")
+
+
+def _others(platform: Platform, source: str, windows: Mapping[str, Window]) -> pl.DataFrame:
+    other = pl.col("source") != source
+    return pl.concat([_stored(platform, table, other, windows) for table in _DAILY])
+
+
+def _finding(source: str, table: str, symbol: str, days: Sequence[Any], had: int, others: pl.DataFrame) -> Finding:
+    """Say what is missing, and what a second vendor and the calendar say of it.
+
+    The drop is plausible where nobody else has the bars: the exchange was closed, or another vendor has bars around these
+    days and none of them.
+    """
+    sessions, here = calendar(venue_of(symbol).calendar), others.filter(pl.col("symbol") == symbol)
+    open_ = [day for day in days if sessions.is_session(day)]
+    spans = here.group_by("source").agg(pl.col("date").min().alias("from"), pl.col("date").max().alias("to"))
+    around = pl.DataFrame({"date": open_}, schema={"date": pl.Date}).join(spans, how="cross")
+    around = around.filter(pl.col("date").is_between("from", "to"))
+    confirmed = here.filter(pl.col("date").is_in(open_), pl.col("volume").fill_null(1) > 0)
+    doubted = around.join(confirmed, on="date", how="anti")["date"].n_unique() + len(days) - len(open_)
+    plausible, many = doubted == len(days), len(days) > _MANY or (len(days) > max(_FEW, had * _MANY_SHARE))
+    witnesses = sorted(set(confirmed["source"]))
+    if plausible:
+        said = "no other vendor has them either, so that the drop is plausible"
+    elif witnesses:
+        said = f"{' and '.join(witnesses)} has {confirmed['date'].n_unique()} of them"
+    else:
+        said = "no second vendor can be asked"
+    severity: Severity = ("warn" if many else "info") if plausible else ("error" if many else "warn")
+    return Finding(
+        DROPPED,
+        severity,
+        symbol,
+        f"{source} has no bar any more of {len(days)} of the {had} sessions of {symbol} that it had sent for {days[0]} to"
+        f" {days[-1]}; {said}. The rows stay; ask another vendor for these days, or acknowledge this with what you know",
+        source,
+        table,
+        days[0],
+        days[-1],
+        {
+            "dropped": len(days),
+            "had": had,
+            "confirmed": confirmed["date"].n_unique(),
+            "witnesses": witnesses,
+            "verdict": "plausible" if plausible else "trusted",
+        },
+    )
+
+
+def _resolve(platform: Platform, source: str, table: str, windows: Mapping[str, Window], dropped: set[str]) -> None:
+    """End the findings about days that a reply has again."""
+    for row in platform.state.findings.listed(1_000_000, status="open", rule=DROPPED):
+        window = windows.get(row["subject"])
+        mine = (row["source"], row["dataset"]) == (source, table) and row["subject"] not in dropped
+        if mine and window is not None and window.start <= row["first_day"] and row["last_day"] <= window.end:
+            platform.state.findings.settle(row["id"], "resolved", "quantx", _AGAIN)

@@ -1,0 +1,127 @@
+"""A vendor that loses rows that it had sent: they stay, and what a second vendor says is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.core.calendars import calendar
+from quantx.core.model import Window
+from quantx.lake.protocol import CommitContext
+from quantx.pipeline.plan import Scope, plan_backfill
+
+from .conftest import Desk
+
+YEAR = Window(date(2023, 1, 3), date(2024, 1, 12))
+SESSIONS = calendar("XNYS").sessions(YEAR.start, YEAR.end)  # 259
+OLD = SESSIONS[10:210]
+
+
+@pytest.fixture
+def known(desk: Desk) -> Desk:
+    """A desk that has a year of AAA and BBB from the tape."""
+    for symbol in ("AAA", "BBB"):
+        desk.tape.trades(symbol, YEAR.start, YEAR.end)
+    fetch(desk)
+    assert desk.rows().height == 2 * len(SESSIONS)
+    assert findings(desk) == []
+    return desk
+
+
+def fetch(desk: Desk) -> None:
+    """Ask once more for all of the year."""
+    desk.work(plan_backfill(desk.platform, Scope(("AAA", "BBB")), YEAR, source="tape", again=True))
+
+
+def loses(desk: Desk, days: Sequence[date]) -> dict[date, Any]:
+    lost = {day: desk.tape.shows["AAA"].pop(day) for day in days}
+    fetch(desk)
+    return lost
+
+
+def findings(desk: Desk, status: str = "open") -> list[dict[str, Any]]:
+    return desk.platform.state.findings.listed(100, status=status, rule="rows_dropped")
+
+
+def also_at(desk: Desk, source: str, days: Sequence[date]) -> None:
+    """Put bars of another vendor beside those of the tape."""
+    rows = desk.rows().filter(pl.col("symbol") == "AAA", pl.col("date").is_in(list(days)))
+    table = desk.platform.tables["bars_1d"]
+    table.commit(CommitContext(table.committed_round() + 1), rows.with_columns(pl.lit(source).alias("source")))
+
+
+def test_two_hundred_old_rows_stay_and_are_an_error(known: Desk) -> None:
+    before = known.rows()
+    loses(known, OLD)
+    assert known.rows().equals(before)
+    (finding,) = findings(known)
+    assert (finding["subject"], finding["source"], finding["dataset"]) == ("AAA", "tape", "bars_1d")
+    assert (finding["severity"], finding["first_day"], finding["last_day"]) == ("error", OLD[0], OLD[-1])
+    assert finding["facts"] == {
+        "dropped": 200,
+        "had": len(SESSIONS),
+        "confirmed": 0,
+        "witnesses": [],
+        "verdict": "trusted",
+    }
+
+
+def test_a_second_vendor_that_has_the_bars_confirms_them(known: Desk) -> None:
+    also_at(known, "other", SESSIONS)
+    loses(known, OLD)
+    (finding,) = findings(known)
+    assert finding["severity"] == "error"
+    assert finding["facts"]["verdict"] == "trusted"
+    assert (finding["facts"]["confirmed"], finding["facts"]["witnesses"]) == (200, ["other"])
+
+
+def test_a_second_vendor_that_lacks_them_too_makes_it_plausible(known: Desk) -> None:
+    also_at(known, "other", [day for day in SESSIONS if day not in OLD])
+    loses(known, OLD)
+    (finding,) = findings(known)
+    assert (finding["severity"], finding["facts"]["verdict"]) == ("warn", "plausible")
+    assert "plausible" in finding["message"]
+
+
+def test_a_second_vendor_of_another_time_says_nothing(known: Desk) -> None:
+    also_at(known, "other", SESSIONS[220:])
+    loses(known, OLD)
+    assert findings(known)[0]["facts"]["verdict"] == "trusted"
+
+
+@pytest.mark.parametrize(("count", "severity"), [(1, "warn"), (2, "warn"), (12, "warn"), (13, "error"), (21, "error")])
+def test_the_severity_goes_by_the_size(known: Desk, count: int, severity: str) -> None:
+    loses(known, SESSIONS[50 : 50 + count])
+    assert [finding["severity"] for finding in findings(known)] == [severity]
+
+
+def test_what_comes_again_is_resolved(known: Desk) -> None:
+    lost = loses(known, OLD)
+    known.tape.shows["AAA"] |= lost
+    known.tape.shows["AAA"] = dict(sorted(known.tape.shows["AAA"].items()))
+    fetch(known)
+    assert findings(known) == []
+    assert [finding["settled_by"] for finding in findings(known, "resolved")] == ["quantx"]
+
+
+def test_a_daily_update_does_not_resolve_what_it_did_not_ask_for(known: Desk) -> None:
+    loses(known, OLD)
+    known.tape.trades("AAA", date(2024, 1, 2), date(2024, 1, 17))
+    known.clock.goes_to(date(2024, 1, 17))
+    known.work(known.daily("AAA", "BBB"))
+    assert [finding["first_day"] for finding in findings(known)] == [OLD[0]]
+
+
+def test_a_row_that_is_rejected_now_is_not_dropped(known: Desk) -> None:
+    known.tape.shows["AAA"][OLD[0]] = (None, None, None, None, None)
+    fetch(known)
+    assert findings(known) == []
+
+
+def test_sessions_that_a_vendor_is_late_with_are_not_dropped(known: Desk) -> None:
+    loses(known, SESSIONS[-2:])
+    assert findings(known) == []
