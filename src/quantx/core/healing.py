@@ -66,7 +66,7 @@ class Ask:
 class Evidence:
     """What else is known about a missing session."""
 
-    rules: str | None = None  # broken by the vendor's row, which is in quarantine
+    rules: str | None = None  # broken by the vendor's row, which is in quarantine; with commas between
     listed: bool = True  # somebody carried the symbol
     elsewhere: str | None = None  # a vendor that has the bar
 
@@ -112,7 +112,7 @@ def is_about(ask: Ask, gap: Gap) -> bool:
 def _explained_at_sight(gap: Gap, known: Evidence) -> Gap | None:
     if not known.listed:
         return _explained(gap, "not_listed", f"nobody carried the symbol {gap.series.symbol} on that day")
-    if known.rules is not None and known.rules != _EMPTY:
+    if known.rules is not None and _EMPTY not in known.rules.split(","):
         return _explained(gap, "rejected", f"the row of {gap.series.source} is in quarantine: {known.rules}")
     return None
 
@@ -137,7 +137,12 @@ def _explained(gap: Gap, explanation: Explanation, reason: str) -> Gap:
 
 
 def _due(gap: Gap, ended: int) -> datetime:
-    """Return when a gap is asked for: at first when daily updates do not read the session again any more."""
+    """Return from when on a gap is asked for: at first when daily updates do not read the session again any more.
+
+    From midnight (UTC) on, so that a look at the same hour of each day finds it due.
+    """
     if gap.asked_at is None:
-        return datetime.combine(gap.session, time(), UTC) + LATE
-    return gap.asked_at + timedelta(days=min(2 ** (ended - 1), _LONGEST_PAUSE))
+        day = gap.session + LATE
+    else:
+        day = gap.asked_at.astimezone(UTC).date() + timedelta(days=min(2 ** (ended - 1), _LONGEST_PAUSE))
+    return datetime.combine(day, time(), UTC)
