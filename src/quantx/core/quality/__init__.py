@@ -4,9 +4,11 @@
 """
 
 from quantx.core.quality.bars import DAILY_RULES, PAYLOAD_RULES
+from quantx.core.quality.gaps import GAP_RULES
+from quantx.core.quality.minute_sessions import SESSION_RULES
 from quantx.core.quality.minutes import MINUTE_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
 
 __all__ = ["POLICY_VERSION", "RULES", "Rule"]
 
-RULES: dict[str, Rule] = by_id(PAYLOAD_RULES, DAILY_RULES, MINUTE_RULES)
+RULES: dict[str, Rule] = by_id(PAYLOAD_RULES, DAILY_RULES, MINUTE_RULES, SESSION_RULES, GAP_RULES)
