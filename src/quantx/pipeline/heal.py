@@ -213,7 +213,7 @@ def _market_findings(holes: Holes, by_series: Mapping[Series, Sequence[Gap]]) ->
 
 
 def _why_settled(gaps: Sequence[Gap]) -> str:
-    explained = [g for g in gaps if g.status == "explained" and g.explanation != "rejected"]
+    explained = sorted((g for g in gaps if g.status == "explained"), key=lambda g: g.explanation == "rejected")
     filled = sum(g.status == "filled" for g in gaps)
     said = [f"{filled:,} filled"] if filled else []
     said += list(dict.fromkeys(f"{g.explanation}: {g.reason}" for g in explained))[:_MOST_NAMED]
