@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
@@ -17,6 +18,7 @@ from quantx.core.model import Series, Window
 from quantx.core.tables import TABLES
 from quantx.errors import StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
+from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.pipeline.heal import Healed, heal_gaps
 from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
@@ -27,6 +29,8 @@ from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState
+from quantx.state.memory.records import SeriesRecord
+from quantx.state.protocol import NewTask
 
 from .conftest import StateWith, StoppedClock, Tape
 
@@ -212,6 +216,15 @@ def test_between_two_securities_with_one_symbol_nothing_is_asked_for(ward: Ward)
     ward.heals()
     assert ward.tape.asked == [("AAA", Window(date(2024, 1, 8), date(2024, 1, 8)))]
     assert [(g[1].day, g[3]) for g in ward.gaps()] == [(8, None), *((d, "not_listed") for d in (9, 10, 11, 12))]
+
+
+def test_before_the_first_name_that_is_known_a_session_may_be_missing(ward: Ward) -> None:
+    """The vendor shows a security's whole history under its symbol of today."""
+    without(ward, "AAA", HOLE)
+    ward.platform.state.securities.put([("one", "AAA", date(2024, 1, 16), None)])
+    ward.backfill("AAA")
+    ward.heals()
+    assert ward.gaps() == [("AAA", HOLE, "open", None)]
 
 
 def test_sessions_that_nobody_has_asked_for_are_no_gap(ward: Ward) -> None:
@@ -410,3 +423,41 @@ def test_the_tasks_are_of_a_kind_of_their_own_and_come_after_daily_work(ward: Wa
     held = ward.platform.state.tasks.claim(healed.plan.task_ids, "me", 60, 1).held
     assert [(task.id, task.kind) for task in held] == [(daily.task_ids[0], "daily")]
     assert {row["kind"] for row in ward.platform.state.tasks.listed(None, healed.plan.run_id, 9)} == {"heal"}
+
+
+class WithMinutes(Tape):
+    """A vendor that has minutes, too."""
+
+    capabilities: ClassVar = Capabilities("tape", ("1d", "1m"), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+
+
+def test_a_session_without_minutes_is_a_gap_and_stays_one_when_it_is_old(ward: Ward) -> None:
+    hole, days = date(2024, 1, 24), calendar("XNYS").sessions(date(2024, 1, 22), date(2024, 1, 31))
+    platform = replace(ward.platform, providers={"tape": WithMinutes(ward.clock)})
+    platform.tables["bars_1m"].commit(CommitContext(1), minutes([d for d in days if d != hole]))
+    series, covered = Series("tape", "bars", "1m", "AAA"), {d.toordinal() for d in days}
+    platform.state.records.series[series] = SeriesRecord(covered=covered)  # type: ignore[attr-defined]
+    (task,) = heal_gaps(platform).wanted
+    assert task == NewTask(series, Window(hole, hole))
+    (finding,) = ward.findings()
+    assert (finding["dataset"], "tape has no minutes of AAA for 2024-01-24" in finding["message"]) == ("bars_1m", True)
+    ward.clock.at += timedelta(100)  # so old are minutes not looked through any more
+    assert [(g.session, g.status) for g in heal_gaps(platform).gaps] == [(hole, "open")]
+    platform.tables["bars_1m"].commit(CommitContext(2), minutes([hole]))
+    assert [(g.session, g.status) for g in heal_gaps(platform).gaps] == [(hole, "filled")]
+    assert ward.findings() == []
+
+
+def minutes(days: Sequence[date]) -> pl.DataFrame:
+    """Return two minutes of AAA on each day."""
+    columns = {c: pl.lit(None, t).alias(c) for c, t in TABLES["bars_1m"].schema.items()}
+    stamps = [datetime.combine(d, time(15, n), UTC) for d in days for n in (0, 1)]
+    frame = pl.DataFrame({"time": stamps}, schema={"time": pl.Datetime("us", "UTC")})
+    columns |= {
+        "source": pl.lit("tape").alias("source"),
+        "symbol": pl.lit("AAA").alias("symbol"),
+        "time": pl.col("time"),
+        "date": pl.col("time").dt.date().alias("date"),
+        "month": (pl.col("time").dt.year() * 100 + pl.col("time").dt.month()).cast(pl.Int32).alias("month"),
+    }
+    return frame.select(*columns.values())

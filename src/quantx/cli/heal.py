@@ -30,7 +30,7 @@ def heal(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Find the sessions that series of daily bars lack, and plan to ask for those that are due.
+    """Find the sessions that series lack between their first and last bar, and plan to ask for those that are due.
 
     A gap is asked for again after 1, 2, 4 and 8 days, also of a vendor that stands in, and then explained. `quantx work`
     carries the tasks out.

@@ -8,26 +8,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 
 import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
 from quantx.core.healing import Ask, Evidence, Gap, is_about, next_step
-from quantx.core.model import Finding, Series, Window
-from quantx.core.quality.gaps import MARKET_MISSING, MISSING, in_windows
+from quantx.core.model import Series, Window
 from quantx.core.symbols import venue_of
-from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, Table
-from quantx.pipeline.holes import Holes, find_holes, witnesses
+from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, Table
+from quantx.pipeline.gap_findings import note_gaps
+from quantx.pipeline.holes import Holes, find_holes, timeframe_of, witnesses
 from quantx.pipeline.plan import plan_heal
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.sources import able_sources
 from quantx.state.protocol import NewTask, Plan
 
 log = structlog.get_logger()
-
-_MOST_NAMED = 3  # gaps that a finding names
 
 
 @dataclass(frozen=True)
@@ -41,32 +39,41 @@ class Healed:
 
 
 def heal_gaps(platform: Platform, symbols: Collection[str] | None = None, *, dry_run: bool = False) -> Healed:
-    """Find the sessions that series of daily bars lack (of `symbols`, or all), and plan what is due to be asked for.
+    """Find the sessions that series of bars lack (of `symbols`, or all), and plan what is due to be asked for.
 
     `dry_run`: nothing is recorded or planned. Does nothing where another process is at it.
     """
     with platform.state.exclusive("healer") as mine:
         if mine is None:
             return Healed(looked=False)
-        holes = [
-            (table, find_holes(platform, table, source, symbols))
-            for source, provider in sorted(platform.providers.items())
-            for table in [BARS_1D_ADJUSTED if provider.capabilities.price_basis == "fully_adjusted" else BARS_1D]
-        ]
         known = [g for g in platform.state.gaps.known(symbols) if g.series.source in platform.providers]
         healing = _Healing(platform, {g.key: g for g in known})
-        for table, each in holes:
-            healing.look_at(table, each)
+        holes = []
+        for source, table in _tables_of(platform):
+            before = healing.known_of(source, timeframe_of(table))
+            holes.append(find_holes(platform, table, source, before, symbols))
+            healing.look_at(holes[-1], before)
         healing.fill(known)
         gaps, wanted = healing.gaps(), healing.wanted()
         if dry_run:
             return Healed(gaps, wanted)
         plan = plan_heal(platform, wanted) if wanted else None
         platform.state.gaps.put([g for g in gaps if healing.known.get(g.key) != g])
-        _note(platform, gaps, holes, symbols)
+        note_gaps(platform, gaps, holes, symbols)
     counts = {status: sum(g.status == status for g in gaps) for status in ("open", "explained", "filled")}
     log.info("gaps.healed", **counts, tasks=len(wanted), run_id=plan and plan.run_id)
     return Healed(gaps, wanted, plan)
+
+
+def _tables_of(platform: Platform) -> list[tuple[str, Table]]:
+    """Return the tables in which the bars of each vendor are that can be asked."""
+    found = []
+    for source, provider in sorted(platform.providers.items()):
+        can = provider.capabilities
+        found.append((source, BARS_1D_ADJUSTED if can.price_basis == "fully_adjusted" else BARS_1D))
+        if "1m" in can.timeframes:
+            found.append((source, BARS_1M))
+    return found
 
 
 class _Healing:
@@ -78,18 +85,22 @@ class _Healing:
         self._gaps: dict[tuple[Series, date], Gap] = {}
         self._due: dict[Series, list[date]] = defaultdict(list)
 
-    def look_at(self, table: Table, holes: Holes) -> None:
-        """Take the next step with each session that a vendor's series lack."""
-        own = [(g.series.symbol, g.session) for g in self.known.values() if g.series.source == holes.source]
-        before = pl.DataFrame(own, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
+    def known_of(self, source: str, timeframe: str) -> pl.DataFrame:
+        """Return the sessions (symbol, date) that series of a vendor lacked before."""
+        own = [g for g in self.known.values() if (g.series.source, g.series.timeframe) == (source, timeframe)]
+        rows = [(g.series.symbol, g.session) for g in own]
+        return pl.DataFrame(rows, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
+
+    def look_at(self, holes: Holes, before: pl.DataFrame) -> None:
+        """Take the next step with each session that a vendor's series lack; `before` are those of the last look."""
         asked = witnesses(holes.sessions, before)
         told: dict[str, list[Ask]] = defaultdict(list)
         for ask in self._platform.state.gaps.asks(asked["symbol"].unique().to_list()):
             told[ask.series.symbol].append(ask)
         columns = ("symbol", "date", "rules", "listed", "elsewhere")
         for symbol, session, *evidence in asked.select(columns).iter_rows():
-            series = Series(holes.source, "bars", "1d", symbol)
-            self._step(table, Gap(series, session), told[symbol], Evidence(*evidence))
+            series = Series(holes.source, "bars", holes.timeframe, symbol)
+            self._step(holes.table, Gap(series, session), told[symbol], Evidence(*evidence))
 
     def _step(self, table: Table, new: Gap, told: Sequence[Ask], evidence: Evidence) -> None:
         before = self.known.get(new.key, new)
@@ -104,7 +115,7 @@ class _Healing:
 
     def _stand_ins(self, table: Table, series: Series) -> list[str]:
         """Return the vendors whose bars would be shown in place of the missing one."""
-        if table is not BARS_1D:
+        if table is BARS_1D_ADJUSTED:
             return []
         providers = self._platform.providers
         able = able_sources(self._platform, venue_of(series.symbol).market, series.timeframe)
@@ -131,100 +142,3 @@ class _Healing:
     def wanted(self) -> tuple[NewTask, ...]:
         """Return one task per series: a request for all of its gaps costs what one for a single gap does."""
         return tuple(NewTask(series, Window(min(days), max(days))) for series, days in self._due.items())
-
-
-def _note(
-    platform: Platform, gaps: Sequence[Gap], holes: Sequence[tuple[Table, Holes]], symbols: Collection[str] | None
-) -> None:
-    """Note which series lack sessions, and settle what is no more."""
-    by_series: dict[Series, list[Gap]] = defaultdict(list)
-    for gap in gaps:
-        by_series[gap.series].append(gap)
-    found = [finding for _, each in holes for finding in _market_findings(each, by_series)]
-    for _, each in holes:
-        alone = each.sessions.filter(pl.col("missing").is_null()).select("symbol", "date").iter_rows()
-        own = set(alone)
-        for series, some in by_series.items():
-            mine = [g for g in some if g.status == "open" and (series.symbol, g.session) in own]
-            if series.source == each.source and mine:
-                found.append(_finding(series, mine))
-    findings = platform.state.findings
-    findings.note(found)
-    keys = {finding.key for finding in found}
-    for rule in (MISSING, MARKET_MISSING):
-        for row in findings.listed(1_000_000, status="open", rule=rule):
-            key = (rule, row["subject"], row["source"], row["dataset"], row["first_day"])
-            in_scope = row["source"] in platform.providers and (symbols is None or row["subject"] in symbols)
-            if in_scope and key not in keys:
-                series = Series(row["source"], row["dataset"], "1d", row["subject"])
-                findings.settle(row["id"], "resolved", "quantx", _why_settled(by_series.get(series, ())))
-
-
-def _finding(series: Series, gaps: Sequence[Gap]) -> Finding:
-    windows = _windows(gaps)
-    named = ", ".join(_named(w["first"], w["last"]) for w in windows[:_MOST_NAMED])
-    more = f" and {len(windows) - _MOST_NAMED:,} more gaps" if len(windows) > _MOST_NAMED else ""
-    due = min((g.due_at for g in gaps if g.due_at is not None), default=None)
-    return Finding(
-        MISSING,
-        "warn",
-        series.symbol,
-        f"{series.source} has no bar of {series.symbol} for {named}{more}; {_next(due)}",
-        series.source,
-        series.dataset,
-        facts={"sessions": len(gaps), "gaps": windows},
-    )
-
-
-def _next(due: datetime | None) -> str:
-    return f"it is asked for it again on {due:%Y-%m-%d}" if due else "it is being asked for it"
-
-
-def _market_findings(holes: Holes, by_series: Mapping[Series, Sequence[Gap]]) -> list[Finding]:
-    """Return one finding for each hole that most series of an exchange have, while somebody is asked for it."""
-    shared = holes.sessions.filter(pl.col("missing").is_not_null())
-    open_days = {
-        (series.symbol, g.session)
-        for series, some in by_series.items()
-        for g in some
-        if series.source == holes.source and g.status == "open"
-    }
-    witnessed = pl.DataFrame(list(open_days), schema={"symbol": pl.String, "date": pl.Date}, orient="row")
-    shared = shared.join(witnessed, on=["symbol", "date"], how="semi").unique(["calendar", "date"], keep="first")
-    found = []
-    for row in in_windows(shared, ("calendar",)).iter_rows(named=True):
-        most = shared.filter(pl.col("calendar") == row["calendar"], pl.col("date") == row["first"]).row(0, named=True)
-        found.append(
-            Finding(
-                MARKET_MISSING,
-                "warn",
-                row["calendar"],
-                f"{holes.source} lacks {_named(row['first'], row['last'])} for {most['missing']:,} of {most['expected']:,}"
-                f" symbols of {row['calendar']}: it was out of order, or the exchange was closed and the calendar does not"
-                " know; a few symbols are asked for again, and the others when these have the session",
-                holes.source,
-                "bars",
-                row["first"],
-                row["last"],
-                {"missing": most["missing"], "expected": most["expected"]},
-            )
-        )
-    return found
-
-
-def _why_settled(gaps: Sequence[Gap]) -> str:
-    explained = sorted((g for g in gaps if g.status == "explained"), key=lambda g: g.explanation == "rejected")
-    filled = sum(g.status == "filled" for g in gaps)
-    said = [f"{filled:,} filled"] if filled else []
-    said += list(dict.fromkeys(f"{g.explanation}: {g.reason}" for g in explained))[:_MOST_NAMED]
-    return "; ".join(said) or "no session is missing any more"
-
-
-def _windows(gaps: Sequence[Gap]) -> list[dict[str, date]]:
-    rows = [(g.series.symbol, g.session) for g in gaps]
-    frame = pl.DataFrame(rows, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
-    return in_windows(frame).select("first", "last", "sessions").to_dicts()
-
-
-def _named(first: date, last: date) -> str:
-    return str(first) if first == last else f"{first} to {last}"

@@ -81,7 +81,7 @@ def _of_sessions(rule: Rule, broken: pl.DataFrame) -> list[Finding]:
             row["symbol"],
             _MESSAGES[rule.id].format(**row),
             row["source"],
-            "bars",
+            BARS_1M.name,
             row["date"],
             row["date"],
         )
@@ -104,7 +104,7 @@ def _thin(rule: Rule, sessions: pl.DataFrame, since: date) -> list[Finding]:
             f"since {since} {source} has {fewest} to {most} minutes of {symbol} in {sessions} sessions, and not all of them:"
             " as of a share that is not traded each minute",
             source,
-            "bars",
+            BARS_1M.name,
             facts={"sessions": sessions, "fewest": fewest, "most": most},
         )
         for source, symbol, sessions, fewest, most in counted.iter_rows()

@@ -152,7 +152,7 @@ def _in_months(wanted: Sequence[NewTask]) -> list[NewTask]:
 def plan_heal(platform: Planner, wanted: Sequence[NewTask]) -> Plan:
     """Plan requests for sessions that series lack, after all daily work."""
     symbols = sorted({task.series.symbol for task in wanted})
-    return _add_run(platform, HEAL, None, symbols, wanted, {"symbols": symbols})
+    return _add_run(platform, HEAL, None, symbols, _in_months(wanted), {"symbols": symbols})
 
 
 def plan_retry(platform: Planner, task_ids: Sequence[int] | None) -> Plan:

@@ -24,7 +24,7 @@ GAP_RULES = (
     Rule(
         MARKET_MISSING,
         "warn",
-        "bars_1d,bars_1d_adjusted",
+        "bars_1d,bars_1d_adjusted,bars_1m",
         f"a session that the calendar has is there for most series of the exchange (of {_FEW} or more)",
         "a vendor's outage, or a closure that the calendar lacks, is one fact and not one for each symbol",
         "Hong Kong 2023-09-01 (typhoon) and 09-08 (black rain): closed, and exchange_calendars 4.13 has them as sessions",
@@ -69,6 +69,15 @@ def missing_sessions(bars: pl.DataFrame) -> pl.DataFrame:
         lacking = lacking.select(name=(pl.col("key") // _PLACES).cast(pl.UInt32), place=pl.col("key") % _PLACES)
         found.append(lacking.join(names, on="name").join(sessions, on="place").select("symbol", "date"))
     return pl.concat(found).sort("symbol", "date")
+
+
+def only_sessions(days: pl.DataFrame) -> pl.DataFrame:
+    """Keep the days (symbol, date) on which the symbol's exchange trades."""
+    parts = [
+        days.filter(pl.col("symbol").is_in(symbols)).join(_sessions(code), on="date", how="semi")
+        for code, symbols in _by_exchange(days["symbol"].unique())
+    ]
+    return pl.concat([days.clear(), *parts])
 
 
 def market_wide(missing: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
