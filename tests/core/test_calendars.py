@@ -79,6 +79,27 @@ def test_new_york_is_closed_on(closed: str) -> None:
         cal.open_of(day(closed))
 
 
+CLOSED_ELSEWHERE = {
+    ("XHKG", "2013-08-14"): "the typhoon Utor",
+    ("XHKG", "2016-08-02"): "the typhoon Nida",
+    ("XHKG", "2016-10-21"): "the typhoon Haima",
+    ("XHKG", "2017-08-23"): "the typhoon Hato",
+    ("XHKG", "2021-10-13"): "the typhoon Kompasu",
+    ("XHKG", "2023-07-17"): "the typhoon Talim",
+    ("XTKS", "2020-10-01"): "the day on which the exchange's system failed",
+    ("XTKS", "2019-04-30"): "the abdication",
+    ("XLON", "2022-09-19"): "the queen's funeral",
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "closed"), CLOSED_ELSEWHERE, ids=[f"{c} {d} {why}" for (c, d), why in CLOSED_ELSEWHERE.items()]
+)
+def test_an_exchange_is_closed_where_it_was_not_planned(code: str, closed: str) -> None:
+    assert not calendar(code).is_session(day(closed))
+    assert calendar(code).sessions(day(closed), day(closed)) == ()
+
+
 @pytest.mark.parametrize(
     "open_day", ["2001-09-10", "2001-09-17", "2012-10-26", "2012-10-31", "2025-01-08", "2025-01-10"]
 )

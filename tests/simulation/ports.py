@@ -19,7 +19,7 @@ from quantx.queues.protocol import Message, NotSent
 from quantx.state.memory import MemoryState
 from quantx.state.protocol import Hold, LandedReply, RawObject
 
-_PARTS = {"rounds", "series", "quotas", "runs", "universes", "findings", "securities"}
+_PARTS = {"rounds", "series", "quotas", "runs", "universes", "findings", "securities", "gaps"}
 
 
 class Port:

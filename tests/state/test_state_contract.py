@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from quantx.core.healing import Gap
 from quantx.core.model import FetchTask, Finding, Quota, Series, Window
 from quantx.errors import StateError
 from quantx.state.memory import MemoryState
@@ -1444,6 +1445,38 @@ class TestTheWhole:
         }
         assert findings.restate(["stale"], "yahoo", "bars_1d", first[2:], "gone") == (0, 0)
         assert statuses()["stale", "B", "yahoo"] == "open"  # it is back
+
+    def test_gaps_are_open_or_explained_until_they_are_filled(self, kit: Kit) -> None:
+        gaps, monday = kit.state.gaps, datetime(2024, 2, 5, tzinfo=UTC)
+        some = [Gap(series("B"), day(3), due_at=monday), Gap(series("A"), day(4)), Gap(series("A"), day(3), asked=2)]
+        gaps.put([])
+        gaps.put(some)
+        assert gaps.known() == [some[2], some[1], some[0]]
+        assert gaps.known(["B", "C"]) == some[:1]
+        why = "yahoo has answered 5 times without the session"
+        explained = replace(some[0], status="explained", explanation="vendor_has_nothing", reason=why, asked_at=monday)
+        gaps.put([explained, replace(some[1], status="filled")])
+        assert gaps.known() == [some[2], explained]
+        rows = [tuple(row.values()) for row in gaps.count()]
+        assert rows == [("yahoo", "bars", "1d", "A", 1, 0), ("yahoo", "bars", "1d", "B", 0, 1)]
+        gaps.put([some[1]])  # it is missing again
+        assert len(gaps.known()) == 3
+
+    def test_what_was_asked_for_gaps_is_what_the_tasks_say(self, kit: Kit) -> None:
+        ids = [kit.task(symbol, kind="heal") for symbol in ("A", "B", "C", "D")]
+        answered, failed, _, landed = (kit.one(i) for i in ids)
+        kit.plan("A", kind="daily")  # is not about a gap
+        kit.land(answered, landed)
+        kit.curate(done(answered.id))
+        kit.fail(failed, final=True)
+        asks = kit.state.gaps.asks(["A", "B", "C", "E"])
+        assert [(a.series.symbol, a.state, a.error) for a in asks] == [
+            ("A", "answered", None),
+            ("B", "failed", "503"),
+            ("C", "waiting", None),
+        ]
+        assert {a.window for a in asks} == {WEEK}
+        assert all(a.at.tzinfo is not None for a in asks)
 
     def test_of_two_findings_with_one_key_at_once_the_last_stands(self, kit: Kit) -> None:
         two = [Finding("gap", "warn", "AAPL", words) for words in ("one", "two")]

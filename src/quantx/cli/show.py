@@ -66,6 +66,7 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     print_table("vendors that are left alone", facts["closed"])
     print_table("universes", facts["universes"])
     print_table("open findings", [facts["findings"]] if facts["findings"] else [])
+    print_table("missing sessions", [facts["gaps"]] if any(facts["gaps"].values()) else [])
     return 0
 
 
@@ -101,6 +102,8 @@ def show_manifest(
             "revised",
             "rejected",
             "vendor_has_nothing",
+            "gaps_open",
+            "gaps_explained",
             "last_error",
         ],
     )

@@ -45,8 +45,9 @@ MEANINGS = {
     "reference_close": "dividend: close of the session before, in the shares of the ex-date",
     "ours": "factor before / factor after the session by the vendor's splits and dividends, on the vendor's basis",
     "vendors": "the same by the vendor's adjusted close",
-    "verdict": "agree, spin_off_as_cash (agree, too), or the likely cause: missing_dividend, missing_split, wrong_factor,"
-    " applied_twice, not_applied, unexplained",
+    "verdict": "of an action: agree, spin_off_as_cash (agree, too), or the likely cause: missing_dividend, missing_split,"
+    " wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong or both_doubtful;"
+    " of a bar: wrong or doubtful",
     "dataset": "the table for which the row was meant",
     "rules": "ids of the broken rules, with commas between",
     "row": "the rejected row as JSON, as traded; or why the payload was rejected",
@@ -74,7 +75,6 @@ MEANINGS = {
     "lacking_a": "of wrong_a, the sessions that it lacks and source_b has",
     "lacking_b": "the same of source_b",
     "worst": "largest difference of the two closes, relative to the smaller one",
-    "verdict": "of a pair: agree, a_wrong, b_wrong or both_doubtful; of a bar: wrong or doubtful",
     "decided_by": "who decided: other vendors with commas between, or calendar; null: nobody",
     "rule": "id of the rule that says what is the matter",
     "against": "the other vendor",

@@ -18,7 +18,7 @@ _REVISIONS = {name: tuple(table.revisions for table in tables) for name, tables 
 def manifest_of(platform: Platform) -> dict[str, Any]:
     """Return the tables (version, rows, files, size) and the series (sessions, rows, revisions, rejected rows)."""
     rows, revised = ({name: _per_series(platform, t) for name, t in tables.items()} for tables in (_TABLES, _REVISIONS))
-    rejected = _rejected(platform)
+    rejected, gaps = _rejected(platform), _gaps(platform)
     series = []
     for known in platform.state.series.manifest():
         key, kind = (known["source"], known["symbol"]), _kind(known)
@@ -36,6 +36,8 @@ def manifest_of(platform: Platform) -> dict[str, Any]:
                 "rejected": rejected.get((kind, *key), 0),
                 "covered": known["covered"],
                 "vendor_has_nothing": known["nothing"].strip("{}"),
+                "gaps_open": gaps.get((kind, *key), {}).get("open", 0),
+                "gaps_explained": gaps.get((kind, *key), {}).get("explained", 0),
                 "failures": known["failures"],
                 "last_error": known["last_error"],
                 "last_asked_at": known["last_asked_at"],
@@ -46,6 +48,11 @@ def manifest_of(platform: Platform) -> dict[str, Any]:
         "tables": [facts for table in platform.tables.values() if (facts := table.facts())],
         "series": series,
     }
+
+
+def _gaps(platform: Platform) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return how many sessions are missing and how many are explained, by kind, vendor and symbol."""
+    return {(_kind(row), row["source"], row["symbol"]): row for row in platform.state.gaps.count()}
 
 
 def _kind(series: Mapping[str, Any]) -> str:

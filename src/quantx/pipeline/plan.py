@@ -13,6 +13,7 @@ from ulid import ULID
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull, months_of
+from quantx.core.healing import HEAL
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
@@ -146,6 +147,12 @@ def _in_months(wanted: Sequence[NewTask]) -> list[NewTask]:
         for task in wanted
         for window in (months_of(task.window) if task.series.timeframe == "1m" else [task.window])
     ]
+
+
+def plan_heal(platform: Planner, wanted: Sequence[NewTask]) -> Plan:
+    """Plan requests for sessions that series lack, after all daily work."""
+    symbols = sorted({task.series.symbol for task in wanted})
+    return _add_run(platform, HEAL, None, symbols, _in_months(wanted), {"symbols": symbols})
 
 
 def plan_retry(platform: Planner, task_ids: Sequence[int] | None) -> Plan:

@@ -37,7 +37,7 @@ def _order(platform: Planner, market: str, timeframe: str, source: str | None) -
         _check(platform, source, market, timeframe)
         return (source,)
     declared = platform.settings.sources_of(timeframe, market)
-    able = tuple(s for s in declared if s in platform.providers and _can(platform, s, market, timeframe))
+    able = able_sources(platform, market, timeframe)
     if able:
         return able
     if not declared:
@@ -47,6 +47,12 @@ def _order(platform: Planner, market: str, timeframe: str, source: str | None) -
     for name in declared:
         _check(platform, name, market, timeframe)
     raise AssertionError("one of the checks has said why")
+
+
+def able_sources(platform: Planner, market: str, timeframe: str) -> tuple[str, ...]:
+    """Return the vendors that are declared for a market and can be asked here, the first one first."""
+    declared = platform.settings.sources_of(timeframe, market)
+    return tuple(s for s in declared if s in platform.providers and _can(platform, s, market, timeframe))
 
 
 def _can(platform: Planner, source: str, market: str, timeframe: str) -> bool:

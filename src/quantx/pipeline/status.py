@@ -9,9 +9,9 @@ from quantx.state.protocol import TaskState
 
 
 def status_of(platform: Platform) -> dict[str, Any]:
-    """Return recent runs, tasks by state, the queue, vendors that are left alone, the universes' freshness and open findings."""
+    """Return recent runs, tasks by state, the queue, vendors that are left alone, the universes' freshness, open findings and gaps."""
     state, depth, now = platform.state, platform.queue.depth(), platform.clock.now()
-    counts = state.tasks.count()
+    counts, gaps = state.tasks.count(), state.gaps.count()
     return {
         "lake": platform.location.url,
         "runs": state.runs.recent(10),
@@ -26,4 +26,5 @@ def status_of(platform: Platform) -> dict[str, Any]:
         "closed": state.quotas.closed(),
         "universes": state.universes.freshness(),
         "findings": state.findings.count_open(),
+        "gaps": {how: sum(row[how] for row in gaps) for how in ("open", "explained")},
     }

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Protocol
 
+from quantx.core.healing import Ask, Gap
 from quantx.core.model import FetchTask, Finding, Quota, Series, Window
 from quantx.state.values import (
     UNFINISHED,
@@ -43,6 +44,7 @@ __all__ = [
     "Claim",
     "EndedRun",
     "Findings",
+    "Gaps",
     "Hold",
     "LandedReply",
     "Landing",
@@ -412,6 +414,26 @@ class Findings(Protocol):
         ...
 
 
+class Gaps(Protocol):
+    """Sessions that series lack, until they are filled or explained. Who was asked for them is what the tasks say."""
+
+    def known(self, symbols: Collection[str] | None = None) -> list[Gap]:
+        """Return the gaps of these symbols, or all, that are open or explained; those that were filled are left out."""
+        ...
+
+    def asks(self, symbols: Collection[str]) -> list[Ask]:
+        """Return what tasks of the kind `heal` have asked for about these symbols, in the order of planning."""
+        ...
+
+    def put(self, gaps: Sequence[Gap]) -> None:
+        """Record gaps as they are now, each in place of what was recorded of it before."""
+        ...
+
+    def count(self) -> list[Row]:
+        """Return source, dataset, timeframe, symbol, open and explained: how many; series without any are absent."""
+        ...
+
+
 class Securities(Protocol):
     """Who carried which symbol when: a copy of what the lake knows, for planning, which reads no tables."""
 
@@ -443,6 +465,8 @@ class State(Protocol):
     def universes(self) -> Universes: ...  # noqa: D102
     @property
     def findings(self) -> Findings: ...  # noqa: D102
+    @property
+    def gaps(self) -> Gaps: ...  # noqa: D102
     @property
     def securities(self) -> Securities: ...  # noqa: D102
 

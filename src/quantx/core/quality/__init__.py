@@ -9,6 +9,8 @@ from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.bars import DAILY_RULES, PAYLOAD_RULES
 from quantx.core.quality.causes import DROPPED_RULES, VENDOR_RULES
 from quantx.core.quality.dividends import DIVIDEND_RULES
+from quantx.core.quality.gaps import MARKET_RULES
+from quantx.core.quality.minute_sessions import SESSION_RULES
 from quantx.core.quality.minutes import MINUTE_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
 from quantx.core.quality.series import SERIES_RULES
@@ -24,4 +26,6 @@ RULES: dict[str, Rule] = by_id(
     ADJUSTMENT_RULES,
     VENDOR_RULES,
     DROPPED_RULES,
+    SESSION_RULES,
+    MARKET_RULES,
 )

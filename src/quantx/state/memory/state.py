@@ -11,12 +11,13 @@ from datetime import datetime
 from quantx.core.model import Clock
 from quantx.errors import StateError
 from quantx.state.memory.findings import MemoryFindings
+from quantx.state.memory.gaps import MemoryGaps
 from quantx.state.memory.records import Records
 from quantx.state.memory.rounds import MemoryRounds
 from quantx.state.memory.runs import MemoryRuns, MemorySecurities, MemoryUniverses
 from quantx.state.memory.series import MemoryQuotas, MemorySeries
 from quantx.state.memory.tasks import MemoryTasks
-from quantx.state.protocol import Findings, Hold, Quotas, Rounds, Runs, Securities, SeriesBook, Tasks, Universes
+from quantx.state.protocol import Findings, Gaps, Hold, Quotas, Rounds, Runs, Securities, SeriesBook, Tasks, Universes
 
 
 class MemoryState:
@@ -33,6 +34,7 @@ class MemoryState:
         self.runs: Runs = MemoryRuns(self.records)
         self.universes: Universes = MemoryUniverses(self.records)
         self.findings: Findings = MemoryFindings(self.records)
+        self.gaps: Gaps = MemoryGaps(self.records)
         self.securities: Securities = MemorySecurities(self.records)
         self._actor = actor
         self._holds: dict[str, _Held] = {}

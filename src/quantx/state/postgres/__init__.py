@@ -8,6 +8,7 @@ from datetime import datetime
 from quantx.identity import Identity
 from quantx.state.database import Database
 from quantx.state.postgres.findings import PostgresFindings
+from quantx.state.postgres.gaps import PostgresGaps
 from quantx.state.postgres.quotas import PostgresQuotas
 from quantx.state.postgres.rounds import PostgresRounds
 from quantx.state.postgres.runs import PostgresRuns
@@ -20,6 +21,7 @@ from quantx.state.protocol import Hold
 _LOCKS = {"curator": 7_013_002, "reporter": 7_013_003, "universes": 7_013_004}  # advisory locks
 _LOCKS["instruments"] = 7_013_010
 _LOCKS["reconciler"] = 7_013_020
+_LOCKS["healer"] = 7_013_016
 
 
 class PostgresState:
@@ -35,6 +37,7 @@ class PostgresState:
         self.runs = PostgresRuns(database)
         self.universes = PostgresUniverses(database)
         self.findings = PostgresFindings(database)
+        self.gaps = PostgresGaps(database)
         self.securities = PostgresSecurities(database)
 
     def now(self) -> datetime:

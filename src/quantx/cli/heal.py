@@ -1,0 +1,86 @@
+"""The command that looks for sessions that series lack: tasks heal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.output import err, out, print_json, print_table
+from quantx.cli.show import tasks
+from quantx.core.healing import Gap
+from quantx.core.quality.gaps import in_windows
+from quantx.core.symbols import parse_symbol
+from quantx.pipeline.platform import open_platform
+
+_SHOWN = 40  # rows of the table
+
+
+def register(_: typer.Typer) -> None:
+    """Add the command of this module to those about tasks."""
+    tasks.command("heal")(exits(heal))
+
+
+def heal(
+    symbols: Symbols = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look; record and plan nothing.")] = False,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Find the sessions that series lack between their first and last bar, and plan to ask for those that are due.
+
+    A gap is asked for again after 1, 2, 4 and 8 days, also of a vendor that stands in, and then explained. `quantx work`
+    carries the tasks out.
+
+    Example: quantx tasks heal --symbols AAPL,0700.HK --dry-run
+    """
+    from quantx.pipeline.heal import heal_gaps
+
+    named = tuple(parse_symbol(s) for s in split_symbols(symbols)) or None
+    with open_platform(settings_for(use_local)) as platform:
+        healed = heal_gaps(platform, named, dry_run=dry_run)
+    if not healed.looked:
+        err.print("another process is looking for gaps; try again when it has ended")
+        return 1
+    rows = _in_windows(healed.gaps)
+    planned = {
+        "run_id": healed.plan.run_id if healed.plan else None,
+        "tasks": len(healed.plan.task_ids) if healed.plan else 0,
+        "due": [{**vars(t.series), "first": t.window.start, "last": t.window.end} for t in healed.wanted],
+    }
+    if json:
+        print_json({"gaps": rows, **planned})
+        return 0
+    shown = [row for row in rows if row["status"] != "explained"] + [r for r in rows if r["status"] == "explained"]
+    columns = ["source", "symbol", "first", "last", "sessions", "status", "asked", "due_at", "reason"]
+    print_table("missing sessions", shown[:_SHOWN], columns)
+    if len(shown) > _SHOWN:
+        out.print(f"… {len(shown) - _SHOWN:,} more; --json shows them")
+    if healed.plan:
+        out.print(f"run {planned['run_id']}: {planned['tasks']:,} tasks ask for them; `quantx work` carries them out")
+    elif healed.wanted:
+        out.print(f"{len(healed.wanted):,} tasks are due")
+    else:
+        out.print("nothing is due to be asked for")
+    return 0
+
+
+_SERIES = ("source", "dataset", "timeframe", "symbol")
+_HOW: dict[str, pl.DataType | type[pl.DataType]] = {
+    "status": pl.String,
+    "explanation": pl.String,
+    "reason": pl.String,
+    "asked": pl.Int64,
+    "asked_at": pl.Datetime("us", "UTC"),
+    "due_at": pl.Datetime("us", "UTC"),
+}
+
+
+def _in_windows(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+    """Return gaps as rows, those of one series side by side with the same state as one."""
+    rows = [{**vars(g.series), "date": g.session, **{how: getattr(g, how) for how in _HOW}} for g in gaps]
+    frame = pl.DataFrame(rows, schema={**dict.fromkeys(_SERIES, pl.String), "date": pl.Date, **_HOW})
+    return in_windows(frame, (*_SERIES, *_HOW)).to_dicts()

@@ -1,0 +1,54 @@
+"""Sessions that series lack, in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Literal
+
+from quantx.core.healing import HEAL, Ask, Gap
+from quantx.core.model import Series
+from quantx.state.memory.records import Records
+from quantx.state.protocol import Row, TaskState
+
+
+class MemoryGaps:
+    """Gaps, and the tasks that have asked for them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._gaps: dict[tuple[Series, date], Gap] = {}
+
+    def known(self, symbols: Collection[str] | None = None) -> list[Gap]:
+        """Return the gaps of these symbols, or all, that are open or explained."""
+        with self._records.lock:
+            found = [g for g in self._gaps.values() if g.status != "filled"]
+        found = [g for g in found if symbols is None or g.series.symbol in symbols]
+        return sorted(found, key=lambda g: (_place(g.series), g.session))
+
+    def asks(self, symbols: Collection[str]) -> list[Ask]:
+        """Return what was asked to heal gaps of these symbols, in the order of planning."""
+        with self._records.lock:
+            tasks = [t for t in self._records.tasks.values() if t.kind == HEAL and t.series.symbol in symbols]
+            return [Ask(t.series, t.window, _STATES.get(t.state, "waiting"), t.updated_at, t.last_error) for t in tasks]
+
+    def put(self, gaps: Sequence[Gap]) -> None:
+        """Record gaps as they are now."""
+        with self._records.lock:
+            self._gaps |= {gap.key: gap for gap in gaps}
+
+    def count(self) -> list[Row]:
+        """Return how many gaps of each series are open and explained; series without any are absent."""
+        counts = Counter((gap.series, gap.status) for gap in self.known())
+        return [
+            vars(series) | {status: counts[series, status] for status in ("open", "explained")}
+            for series in sorted({series for series, _ in counts}, key=_place)
+        ]
+
+
+_STATES: dict[TaskState, Literal["answered", "failed"]] = {"done": "answered", "failed": "failed"}
+
+
+def _place(series: Series) -> tuple[str, ...]:
+    return series.source, series.dataset, series.timeframe, series.symbol

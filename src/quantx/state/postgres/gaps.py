@@ -1,0 +1,60 @@
+"""Sessions that series lack, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from quantx.core.healing import Ask, Gap
+from quantx.core.model import Series, Window
+from quantx.state.database import Database
+from quantx.state.protocol import Row
+
+
+class PostgresGaps:
+    """Gaps, and the tasks that have asked for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def known(self, symbols: Collection[str] | None = None) -> list[Gap]:
+        """Return the gaps of these symbols, or all, that are open or explained."""
+        rows = self._database.rows("gaps.known", symbols=None if symbols is None else list(symbols))
+        return [Gap(Series(*(row.pop(c) for c in _SERIES)), **row) for row in rows]
+
+    def asks(self, symbols: Collection[str]) -> list[Ask]:
+        """Return what was asked to heal gaps of these symbols, in the order of planning."""
+        rows = self._database.rows("gaps.asks", symbols=list(symbols))
+        return [
+            Ask(
+                Series(*(row[c] for c in _SERIES)),
+                Window(row["window_start"], row["window_end"]),
+                row["state"],
+                row["updated_at"],
+                row["last_error"],
+            )
+            for row in rows
+        ]
+
+    def put(self, gaps: Sequence[Gap]) -> None:
+        """Record gaps as they are now."""
+        if not gaps:
+            return
+        columns: dict[str, list[object]] = {f"{c}s": [getattr(g.series, c) for g in gaps] for c in _SERIES}
+        self._database.rows(
+            "gaps.put_gaps",
+            **columns,
+            sessions=[g.session for g in gaps],
+            statuses=[g.status for g in gaps],
+            explanations=[g.explanation for g in gaps],
+            reasons=[g.reason for g in gaps],
+            asked=[g.asked for g in gaps],
+            asked_at=[g.asked_at for g in gaps],
+            due_at=[g.due_at for g in gaps],
+        )
+
+    def count(self) -> list[Row]:
+        """Return how many gaps of each series are open and explained; series without any are absent."""
+        return self._database.rows("gaps.count_gaps")
+
+
+_SERIES = ("source", "dataset", "timeframe", "symbol")

@@ -1,0 +1,268 @@
+"""Rules over whole sessions of minutes: recorded ones raise no false alarm, and what is done to them is found."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.core.calendars import calendar
+from quantx.core.quality.minute_sessions import SESSION_RULES, sessions_of
+from quantx.core.symbols import venue_of
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, TABLES
+from quantx.lake.memory import MemoryTable
+from quantx.lake.protocol import CommitContext
+from quantx.lake.store import open_location
+from quantx.pipeline.minute_checks import check_minutes
+from quantx.pipeline.minutes import normalize_minutes
+from quantx.pipeline.platform import Platform
+from quantx.queues.memory import MemoryQueue
+from quantx.settings import load_settings
+from quantx.state.memory import MemoryState
+
+from .recorded import alpha_vantage, facts_of, lean, vendor_frame
+
+SPLIT = ("lean", "AAPL", date(2014, 6, 9), "split", 7.0, None, "USD", "01S", datetime(2014, 6, 9, tzinfo=UTC))
+NO_EVENTS = ACTIONS.empty()
+RULES = {rule.id: rule for rule in SESSION_RULES}
+THAT_DAY = date(2019, 2, 13)
+NOON = datetime(2019, 2, 13, 17, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Rows of the three tables."""
+
+    minutes: pl.DataFrame
+    daily: pl.DataFrame
+    actions: pl.DataFrame
+
+    def broken(self) -> dict[str, list[tuple[str, date]]]:
+        """Return who breaks which rule when, but for thin shares."""
+        sessions = sessions_of(self.minutes, self.daily, self.actions)
+        found = {i: sessions.filter(r.broken).select("symbol", "date").rows() for i, r in RULES.items()}
+        return {i: rows for i, rows in found.items() if rows and i != "minutes_complete"}
+
+    def but(self, **parts: pl.DataFrame) -> Recorded:
+        return Recorded(**{**vars(self), **parts})
+
+
+def curated(source: str, symbol: str, bars: list[Any]) -> pl.DataFrame:
+    return normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol)).bars
+
+
+def daily_bars(source: str, symbol: str, rows: pl.DataFrame) -> pl.DataFrame:
+    columns = {c: pl.lit(None, t).alias(c) for c, t in BARS_1D.schema.items()}
+    columns |= {c: rows[c].cast(BARS_1D.schema[c]) for c in ("date", "open", "high", "low", "close", "volume")}
+    columns |= {"source": pl.lit(source).alias("source"), "symbol": pl.lit(symbol).alias("symbol")}
+    columns["year"] = rows["date"].dt.year().cast(pl.Int32).alias("year")
+    return rows.select(*columns.values())
+
+
+@pytest.fixture(scope="module")
+def recorded(market_data: Path) -> Recorded:
+    minutes, daily = [], []
+    for path in sorted((market_data / "minute_us_lean").iterdir()):
+        days = sorted(f"{f.name[:4]}-{f.name[4:6]}-{f.name[6:8]}" for f in path.glob("*_trade.zip"))
+        minutes.append(curated("lean", path.name.upper(), lean(market_data, path.name, days)))
+    folder = market_data / "minute_us_alphavantage_2019-02"
+    for path in sorted(folder.glob("*_1min.csv.gz")):
+        symbol = path.name.split("_")[0]
+        minutes.append(curated("alphavantage", symbol, alpha_vantage(market_data, symbol)))
+        text = gzip.decompress((folder / f"{symbol}_daily.csv.gz").read_bytes())
+        rows = pl.read_csv(io.BytesIO(text), try_parse_dates=True).rename({"datetime": "date"})
+        daily.append(daily_bars("alphavantage", symbol, rows.filter(pl.col("date") >= date(2019, 2, 1))))
+    split = pl.DataFrame([SPLIT], schema=dict(ACTIONS.schema), orient="row")
+    return Recorded(pl.concat(minutes), pl.concat(daily), split)
+
+
+def test_recorded_sessions_raise_no_alarm(recorded: Recorded) -> None:
+    assert recorded.broken() == {}
+
+
+def test_recorded_sessions_have_the_minutes_that_the_manifest_names(recorded: Recorded) -> None:
+    sessions = sessions_of(recorded.minutes, recorded.daily, recorded.actions)
+    assert sessions.height == 111
+
+    def of(symbol: str, source: str = "alphavantage") -> list[tuple[int, ...]]:
+        rows = sessions.filter(symbol=symbol, source=source)
+        return rows.select("minutes", "expected", "minutes_off", "minutes_after").rows()
+
+    assert [m for m, *_ in of("SLV")] == [339, 333, 358, 370, 376]
+    assert [m for m, *_ in of("AMT")] == [363, 377, 353, 370, 373]
+    assert of("GOOG", "lean") == [(390, 390, 0, 0), (210, 210, 180, 14), (382, 390, 0, 0)]
+    assert [m for m, *_ in of("IBM", "lean")] == [389, 390, 390, 390, 390, 389]
+    thin = set(sessions.filter(RULES["minutes_complete"].broken)["symbol"])
+    assert {"SLV", "AMT", "IBM"} <= thin
+    assert not {"JPM", "SPY", "BAC", "V"} & thin
+
+
+def test_a_split_that_no_event_explains_is_a_jump(recorded: Recorded) -> None:
+    assert recorded.but(actions=NO_EVENTS).broken() == {"opening_near_close_before": [("AAPL", date(2014, 6, 9))]}
+
+
+def test_a_jump_that_the_day_confirms_is_only_good_to_know(recorded: Recorded) -> None:
+    """Alpha Vantage's days of AAPL before are said to have closed at half."""
+    half = pl.when(symbol="AAPL", date=date(2019, 2, 12)).then(pl.col("close") / 2).otherwise("close")
+    at_half = recorded.daily.with_columns(close=half)
+    broken = recorded.but(daily=at_half).broken()
+    assert broken.pop("minutes_add_up_to_day") == [("AAPL", date(2019, 2, 12))]
+    assert broken == {"opening_jump_confirmed": [("AAPL", THAT_DAY)]}
+
+
+@pytest.mark.parametrize(("lacking", "found"), [(14, False), (15, True)])
+def test_a_hole_in_a_dense_series_is_an_alarm(recorded: Recorded, lacking: int, found: bool) -> None:
+    hole = pl.col("time").is_between(NOON, NOON + timedelta(minutes=lacking), closed="left")
+    rest = recorded.minutes.filter(~(hole & pl.col("symbol").is_in(["AAPL", "SLV"])))
+    broken = recorded.but(minutes=rest).broken()
+    assert broken == ({"minutes_without_hole": [("AAPL", THAT_DAY)]} if found else {})
+
+
+@pytest.mark.parametrize("end", ["beginning", "end"])
+def test_a_session_that_begins_late_or_ends_early_has_a_hole(recorded: Recorded, end: str) -> None:
+    opens, closes = calendar("XNYS").open_of(THAT_DAY), calendar("XNYS").close_of(THAT_DAY)
+    away = (
+        pl.col("time") < opens + timedelta(minutes=20)
+        if end == "beginning"
+        else pl.col("time") >= closes - timedelta(minutes=20)
+    )
+    rest = recorded.minutes.filter(~(away & (pl.col("symbol") == "JPM") & (pl.col("date") == THAT_DAY)))
+    assert recorded.but(minutes=rest).broken()["minutes_without_hole"] == [("JPM", THAT_DAY)]
+
+
+def test_an_afternoon_on_a_half_day_is_an_alarm(recorded: Recorded) -> None:
+    eve = date(2015, 12, 24)
+    last = recorded.minutes.filter(pl.col("symbol") == "GOOG", pl.col("date") == eve).filter(pl.col("regular")).tail(1)
+    stamps = pl.datetime_range(
+        last["time"][0] + timedelta(minutes=20), last["time"][0] + timedelta(minutes=180), "1m", eager=True
+    )
+    after = last.select(pl.exclude("time", "regular")).join(stamps.alias("time").to_frame(), how="cross")
+    after = after.with_columns(pl.col("time").dt.cast_time_unit("us"), regular=pl.lit(False))
+    stretched = pl.concat([recorded.minutes, after.select(recorded.minutes.columns)])
+    assert recorded.but(minutes=stretched).broken() == {"half_day_ends_early": [("GOOG", eve)]}
+
+
+@pytest.mark.parametrize(
+    ("field", "factor", "found"),
+    [("high", 1.02, True), ("high", 1.005, False), ("close", 0.98, True), ("volume", 0.5, True), ("volume", 3, False)],
+)
+def test_minutes_that_do_not_make_the_day_are_an_alarm(
+    recorded: Recorded, field: str, factor: float, found: bool
+) -> None:
+    """The day's bar has auctions that minutes lack: more volume is no contradiction, less is."""
+    there = pl.when(symbol="MSFT", date=date(2019, 2, 15))
+    kind = BARS_1D.schema[field]
+    other = recorded.daily.with_columns(there.then(pl.col(field) * factor).otherwise(field).cast(kind).alias(field))
+    expected = {"minutes_add_up_to_day": [("MSFT", date(2019, 2, 15))]} if found else {}
+    assert recorded.but(daily=other).broken() == expected
+
+
+HOURS = [
+    ("AAPL", "2024-07-02", 390, 0),
+    ("AAPL", "2024-07-03", 210, 180),
+    ("0700.HK", "2024-02-08", 330, 0),
+    ("0700.HK", "2024-02-09", 150, 240),
+    ("7203.T", "2024-11-01", 300, 30),  # the half hour that came on 2024-11-05
+    ("7203.T", "2024-11-20", 330, 0),
+    ("ASML.AS", "2024-07-02", 510, 0),
+]
+
+
+@pytest.mark.parametrize(("symbol", "day", "expected", "off"), HOURS)
+def test_a_session_has_the_minutes_of_its_exchange(symbol: str, day: str, expected: int, off: int) -> None:
+    whole = minutes_of(symbol, date.fromisoformat(day))
+    sessions = sessions_of(whole, BARS_1D.empty(), NO_EVENTS)
+    assert sessions.select("minutes", "expected", "hole", "minutes_off").rows() == [(expected, expected, 0, off)]
+
+
+def minutes_of(symbol: str, day: date) -> pl.DataFrame:
+    """Return a bar for each minute in which the exchange trades."""
+    known = calendar(venue_of(symbol).calendar)
+    at, end = known.open_of(day), known.close_of(day)
+    bars = []
+    while at < end:
+        bars.append((at, 100.0, 101.0, 99.0, 100.0, 10.0))
+        at += timedelta(minutes=1)
+    return curated("tape", symbol, bars)  # without the lunch break
+
+
+@dataclass
+class SetClock:
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def checked(recorded: Recorded) -> Callable[..., Platform]:
+    def platform(**parts: pl.DataFrame) -> Platform:
+        clock = SetClock(datetime(2019, 2, 16, 12, tzinfo=UTC))
+        tables = {name: MemoryTable(table) for name, table in TABLES.items()}
+        rows = recorded.but(**parts)
+        tables["bars_1m"].commit(CommitContext(1), rows.minutes.select(list(BARS_1M.schema)))
+        tables["bars_1d"].commit(CommitContext(1), rows.daily)
+        return Platform(
+            settings=load_settings(lake_url="memory://", universe_path="there-is-none.yaml"),
+            clock=clock,
+            location=open_location("memory://"),
+            tables=tables,
+            state=MemoryState(clock),
+            queue=MemoryQueue(clock),
+            providers={},
+            quotas={},
+        )
+
+    return platform
+
+
+def open_findings(platform: Platform, severity: str | None = None) -> Iterator[tuple[str, str, date | None, str]]:
+    for row in platform.state.findings.listed(1000, status="open"):
+        if severity in (None, row["severity"]):
+            yield row["rule"], row["subject"], row["first_day"], row["message"]
+
+
+def test_thin_shares_are_one_finding_each_and_good_to_know(checked: Callable[..., Platform]) -> None:
+    platform = checked()
+    check_minutes(platform)
+    assert list(open_findings(platform, "warn")) == []
+    found = {subject: message for _, subject, _, message in open_findings(platform, "info")}
+    assert "since 2019-02-09 alphavantage has 333 to 376 minutes of SLV in 5 sessions" in found["SLV"]
+    assert "JPM" not in found
+    assert not {"IBM", "GOOG"} & set(found)  # of years before
+    assert check_minutes(platform) == len(found)
+
+
+def test_a_finding_is_settled_when_the_session_obeys(checked: Callable[..., Platform], recorded: Recorded) -> None:
+    hole = pl.col("time").is_between(NOON, NOON + timedelta(minutes=30)) & (pl.col("symbol") == "AAPL")
+    platform = checked(minutes=recorded.minutes.filter(~hole))
+    check_minutes(platform)
+    ((rule, subject, day, message),) = open_findings(platform, "warn")
+    assert (rule, subject, day) == ("minutes_without_hole", "AAPL", THAT_DAY)
+    assert "for 31 minutes in a row on 2019-02-13" in message
+    assert "quantx backfill --timeframe 1m --again --symbols AAPL --source alphavantage --start 2019-02-13" in message
+    platform.tables["bars_1m"].commit(CommitContext(2), recorded.minutes.filter(hole))
+    check_minutes(platform, ["JPM"])
+    assert len(list(open_findings(platform, "warn"))) == 1
+    check_minutes(platform, ["AAPL"])
+    assert list(open_findings(platform, "warn")) == []
+
+
+def test_each_rule_says_in_a_finding_what_is_wrong(checked: Callable[..., Platform], recorded: Recorded) -> None:
+    wrong = pl.when(symbol="AAPL", date=THAT_DAY).then(pl.col("close") * 2).otherwise("close")
+    platform = checked(daily=recorded.daily.with_columns(close=wrong))
+    check_minutes(platform, since=date(2013, 1, 1))
+    found = {rule: message for rule, _, _, message in open_findings(platform)}
+    assert set(found) >= {"opening_near_close_before", "opening_jump_confirmed", "minutes_add_up_to_day"}
+    assert "AAPL opens at 92.69 on 2014-06-09, lean had closed it at 645.57" in found["opening_near_close_before"]
+
+
+def test_without_minutes_nothing_is_found(checked: Callable[..., Platform]) -> None:
+    assert check_minutes(checked(), since=date(2030, 1, 1)) == 0
