@@ -22,17 +22,21 @@ STYLE = """
   --card: #1c222c; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); margin: 0 auto;
   max-width: 980px; padding: 24px 16px 64px; }
-h1 { font-size: 1.6rem; margin: 0 0 4px; } h2 { font-size: 1.15rem; margin: 40px 0 8px; } p { margin: 6px 0 12px; }
+h1 { font-size: 1.6rem; margin: 0 0 4px; } h2 { font-size: 1.15rem; margin: 40px 0 8px; }
+h3 { font-size: 1rem; margin: 20px 0 8px; } p { margin: 6px 0 12px; }
 small, .soft { color: var(--soft); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; width: 100%; }
 caption { text-align: left; font-weight: 600; padding: 10px 0 4px; }
 th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td:last-child { white-space: normal; overflow-wrap: anywhere; min-width: 8em; }
-.number { text-align: right; font-variant-numeric: tabular-nums; } td.number:last-child { min-width: 0; }
+.number { text-align: right; padding-right: 18px; font-variant-numeric: tabular-nums; } td.number:last-child { min-width: 0; }
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --back: #fff; --card: #fff; color-scheme: light; }
   body { max-width: none; padding: 0; } h2, h3, caption { break-after: avoid; } tr, li { break-inside: avoid; }
   .scroll { overflow: visible; } thead { display: table-header-group; } }
 """
+
+# Per cent, and the class of the months that have so much; what has less is `poor`.
+SHARE_LEVELS = ((100, "full"), (99, "high"), (95, "part"), (50, "low"))
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -79,7 +83,7 @@ def month_grid(caption: str, cells: Mapping[int, Cell]) -> str:
     """Return a table of years and months; `cells` by month as in 202410."""
     if not cells:
         return f"<p>{escape(caption)}: none</p>"
-    head = "".join(f'<th scope="col"><abbr title="{name}">{name[0]}</abbr></th>' for name in _MONTHS)
+    head = "".join(f'<th scope="col" aria-label="{name}">{name[0]}</th>' for name in _MONTHS)
     years = range(min(cells) // 100, max(cells) // 100 + 1)
     body = "".join(
         f'<tr><th scope="row">{year}</th>{"".join(_month(cells.get(year * 100 + m)) for m in range(1, 13))}</tr>'
@@ -87,6 +91,41 @@ def month_grid(caption: str, cells: Mapping[int, Cell]) -> str:
     )
     inner = f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody>"
     return _scrolling(f'<table class="months">{_caption(caption)}{inner}</table>', caption)
+
+
+def per_cent(part: int, whole: int) -> float:
+    """Return a share in per cent, cut to a tenth and not rounded: only what is whole says 100.
+
+    >>> per_cent(99_999, 100_000), per_cent(5, 5)
+    (99.9, 100.0)
+    """
+    return part * 1000 // whole / 10
+
+
+def share_cell(part: int, whole: int, what: str) -> Cell:
+    """Return a share in per cent for a month of a grid; tenths matter near the whole only.
+
+    >>> (
+    ...     share_cell(999, 1000, "sessions").text,
+    ...     share_cell(873, 1000, "sessions").text,
+    ...     share_cell(1, 900, "sessions").text,
+    ... )
+    ('99.9', '87', '<1')
+    """
+    share = per_cent(part, whole)
+    text = text_of(share) if share >= 99 else "<1" if part and share < 1 else str(int(share))
+    level = next((css for least, css in SHARE_LEVELS if share >= least), "poor")
+    return Cell(text, level, f"{part:,} of {whole:,} {what}")
+
+
+def month_text(number: int | None) -> str:
+    """Return a month such as 202410 as 2024-10."""
+    return "–" if number is None else f"{number // 100}-{number % 100:02}"
+
+
+def first_of(title: str, shown: int, there: int) -> str:
+    """Return the title of a list, which says so where it is cut."""
+    return title if shown == there else f"{title}: the first {shown:,} of {there:,}"
 
 
 def bullets(items: Sequence[str]) -> str:
