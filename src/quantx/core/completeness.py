@@ -113,14 +113,17 @@ def _lives(listed: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
 def _spans(
     listed: pl.DataFrame, lives: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame, now: datetime
 ) -> pl.DataFrame:
-    codes = {symbol: venue_of(symbol).calendar for symbol in listed["symbol"].unique()}
-    settled = {code: calendar(code).last_closed(now, SETTLED_AFTER) for code in set(codes.values())}
-    code = pl.col("symbol").replace_strict(codes, return_dtype=pl.String)
+    codes = [(symbol, venue_of(symbol).calendar) for symbol in listed["symbol"].unique()]
+    ends = {code: calendar(code).last_closed(now, SETTLED_AFTER) for _, code in codes}
+    venues = pl.DataFrame(
+        [(symbol, code, ends[code]) for symbol, code in codes],
+        schema={"symbol": pl.String, "calendar": pl.String, "settled": pl.Date},
+        orient="row",
+    )
     bars = held.group_by("symbol").agg(pl.col("first").min().alias("oldest"), pl.col("last").max().alias("newest"))
     newest = stored.join(bars, on="symbol").group_by("span").agg(pl.col("oldest").min(), pl.col("newest").max())
     return (
-        listed.with_columns(code.alias("calendar"))
-        .with_columns(pl.col("calendar").replace_strict(settled, return_dtype=pl.Date).alias("settled"))
+        listed.join(venues, on="symbol")
         .join(newest, on="span", how="left")
         .join(lives.drop("stored"), on="span", how="left")
         .select(
