@@ -52,7 +52,7 @@ class Completeness:
             gaps.min().alias("lacks_from"), gaps.max().alias("lacks_to")
         )
         keys = ["universe", "market", "symbol"]
-        return _shares(named, keys).join(whole, on=keys, nulls_equal=True)
+        return _shares(named, keys).join(whole, on=keys, nulls_equal=True, maintain_order="left")
 
 
 def month_of(day: pl.Expr) -> pl.Expr:
