@@ -24,6 +24,7 @@ _LISTED = {
     "member_to": pl.Date,
 }
 _ALL_DAYS = 2**32 - 1
+_ALL_TIME = date(1970, 1, 1), date(2199, 12, 31)  # no calendar is older
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,16 @@ def month_of(day: pl.Expr) -> pl.Expr:
 def held_days(bars: pl.LazyFrame) -> pl.LazyFrame:
     """Return source, symbol, month, days (bits), first and last (dates) of daily bars with source, symbol and date."""
     day = pl.col("date")
-    return bars.group_by("source", "symbol", month_of(day).alias("month")).agg(
-        _bit(day).bitwise_or().alias("days"), day.min().alias("first"), day.max().alias("last")
+    known = pl.select(day=pl.date_range(*_ALL_TIME)).select(
+        month_of(pl.col("day")).alias("month"), bit=_bit(pl.col("day"))
+    )
+    # Looked up by the number of days since 1970, which costs half of computing it for each of millions of rows.
+    number = day.to_physical()
+    looked_up = bars.filter(day.is_between(*_ALL_TIME)).with_columns(
+        month=pl.lit(known["month"]).gather(number), bit=pl.lit(known["bit"]).gather(number)
+    )
+    return looked_up.group_by("source", "symbol", "month").agg(
+        pl.col("bit").bitwise_or().alias("days"), day.min().alias("first"), day.max().alias("last")
     )
 
 

@@ -32,7 +32,7 @@ def store_coverage(platform: Platform, facts: CoverageFacts) -> str:
 
 def coverage_json(facts: CoverageFacts) -> str:
     """Return the facts as JSON, with dates and instants in ISO 8601."""
-    return json.dumps(facts.as_json(), indent=1, default=_plain, ensure_ascii=False)
+    return json.dumps(facts.as_json(), default=_plain, ensure_ascii=False)
 
 
 def _plain(value: Any) -> str:
