@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     alpaca_pages,
     backfill,
+    coverage,
     faulty,
     measure,
     minutes,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "m1": minutes.throughput,
     "m2": minutes.session,
     "m3": minutes.month,
+    "coverage": coverage.run,
     "alpaca": alpaca_pages.run,
     "sandbox": sandbox.run,
     "real": real_files.run,

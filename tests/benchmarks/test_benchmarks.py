@@ -117,3 +117,12 @@ def test_a_month_is_compacted_once_and_keeps_its_rows() -> None:
     assert counts["files_before"] == 23
     assert 1 <= counts["files_after"] <= 3
     assert counts["left_to_do"] == 0
+
+
+def test_the_coverage_page_counts_every_expected_session_and_every_bar() -> None:
+    counts = outcome_of("coverage")
+    sessions, members = 3772, 500 + 100  # every fifth symbol is in two universes
+    assert (counts["rows"], counts["universes"], counts["findings"]) == (499 * sessions, 10, 2000)
+    assert counts["expected"] == members * (sessions + 2)  # two sessions have closed since the last bar
+    missing = counts["expected"] - counts["present"] - members * 2
+    assert 1.15 * sessions < missing < 1.25 * sessions  # one bar of each session, a fifth of them in two universes

@@ -83,6 +83,12 @@ class TestACuratedTable:
         table.commit(ctx(1), bars("AB", range(3)))
         assert table.read(pl.col("symbol") == "B").height == 3
 
+    def test_what_is_read_in_pieces_is_the_same(self, table: CuratedTable) -> None:
+        table.commit(ctx(1), bars("AB", range(3)))
+        table.commit(ctx(2), bars("A", [3]))
+        counted = table.collect(table.scan().group_by("symbol").agg(pl.len()), in_pieces=True)
+        assert sorted(counted.rows()) == [("A", 4), ("B", 3)]
+
     def test_committing_nothing_is_no_commit(self, table: CuratedTable) -> None:
         assert not table.commit(ctx(1), BARS_1D.empty())
         assert (table.version(), table.committed_round()) == (None, 0)

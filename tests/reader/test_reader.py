@@ -359,3 +359,46 @@ for name in ("psycopg", "psycopg_pool", "yfinance", "curl_cffi", "azure", "panda
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+# ------------------------------------------------------------------------------------------------------------- coverage
+
+
+def test_coverage_counts_the_sessions_that_are_there(lake: Lake) -> None:
+    found = lake.coverage(until="2024-01-04")
+    assert dict(found.schema) == {
+        "universe": pl.String,
+        "market": pl.String,
+        "month": pl.Int32,
+        "expected": pl.Int64,
+        "present": pl.Int64,
+        "share": pl.Float64,
+    }
+    assert found.rows() == [
+        # AAA has all sessions from its first bar on; BBB joined on the 3rd and has two; CCC has no bar
+        ("us", "us", 202312, 2, 2, 1.0),
+        ("us", "us", 202401, 5, 5, 1.0),
+        # in no universe: 0700.HK and BRK.B, each with one of three sessions
+        (None, "hk", 202401, 3, 1, 1 / 3),
+        (None, "us", 202401, 3, 1, 1 / 3),
+    ]
+    assert lake.coverage("us", until="2024-01-04").rows() == found.rows()[:2]
+
+
+def test_coverage_by_symbol_says_where_sessions_are_missing(lake: Lake) -> None:
+    found = lake.coverage("us", by="symbol", until="2024-01-05")
+    assert found.select("symbol", "expected", "present", "lacks_from").rows() == [
+        ("AAA", 6, 5, 202401),
+        ("BBB", 3, 2, 202401),
+    ]
+
+
+def test_coverage_expects_sessions_up_to_now(lake: Lake) -> None:
+    assert lake.coverage("us")["month"].max() > 202401
+
+
+def test_coverage_refuses_what_can_not_be(lake: Lake) -> None:
+    with pytest.raises(ConfigError, match="no universe 'eu'"):
+        lake.coverage("eu")
+    with pytest.raises(ConfigError, match="must be month or symbol"):
+        lake.coverage(by="year")  # type: ignore[arg-type]

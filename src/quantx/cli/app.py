@@ -13,7 +13,20 @@ import typer
 from rich.text import Text
 
 from quantx import __version__
-from quantx.cli import compact, crossvalidate, data, findings, heal, instruments, operate, setup, show, sweep, validate
+from quantx.cli import (
+    compact,
+    coverage,
+    crossvalidate,
+    data,
+    findings,
+    heal,
+    instruments,
+    operate,
+    setup,
+    show,
+    sweep,
+    validate,
+)
 from quantx.cli.output import err, out
 from quantx.errors import ProviderError, QuantxError
 from quantx.tracing import add_trace
@@ -26,7 +39,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (setup, data, sweep, show, heal, validate, findings, crossvalidate, instruments, compact, operate):
+for module in (
+    setup,
+    data,
+    sweep,
+    show,
+    coverage,
+    heal,
+    validate,
+    findings,
+    crossvalidate,
+    instruments,
+    compact,
+    operate,
+):
     module.register(app)
 
 FAILURES, USAGE = 1, 2

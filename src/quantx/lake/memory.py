@@ -44,7 +44,7 @@ class MemoryTable:
         rows = self.versions[-1] if self.versions else self._empty
         return rows if where is None else rows.filter(where)
 
-    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+    def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
         """Run what was made of `scan`."""
         return rows.collect()
 

@@ -52,8 +52,11 @@ class CuratedTable(Protocol):
         """Return the current rows (those of `where`)."""
         ...
 
-    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
-        """Run what was made of `scan`."""
+    def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
+        """Run what was made of `scan`.
+
+        With `in_pieces` not all that is read is in memory at once: for a result that is much smaller; its order is open.
+        """
         ...
 
     def facts(self) -> dict[str, str | int | float] | None:

@@ -103,10 +103,10 @@ class LakeTable:
         """Return the current rows (those of `where`); LakeError where a file is missing or damaged."""
         return self.collect(self.scan() if where is None else self.scan().filter(where))
 
-    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+    def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
         """Run what was made of `scan`; LakeError where a file is missing or damaged."""
         try:
-            return rows.collect()
+            return rows.collect(engine="streaming" if in_pieces else "in-memory")
         except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise LakeError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Literal
 
 import polars as pl
 
+from quantx.core.completeness import completeness, held_days
 from quantx.core.identity import identity_of
 from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
 from quantx.core.symbols import parse_symbol
@@ -237,6 +238,26 @@ class Lake:
             began = pl.col("member_from").is_null() | (pl.col("member_from") <= day)
             members = members.filter(began & (pl.col("member_to").is_null() | (pl.col("member_to") >= day)))
         return members.select("symbol", "market", "name", "member_from", "member_to").sort("symbol")
+
+    def coverage(
+        self, universe: str | None = None, *, by: Literal["month", "symbol"] = "month", until: Day | None = None
+    ) -> pl.DataFrame:
+        """Return how many of the expected daily sessions are there, from whichever vendor: of all universes, or of one.
+
+        Columns: universe (null: symbols in no universe), market, month (as in 202410), expected, present and share; by
+        symbol: universe, market, symbol, expected, present, share, and the first and last month that lacks a session.
+        Expected are the sessions of the exchange from a symbol's first bar or its joining, whichever is later, to the
+        last session that has settled by now (or by `until`), its leaving or its end, whichever is earlier.
+        """
+        if by not in ("month", "symbol"):
+            raise ConfigError(f"by={by!r} must be month or symbol")
+        members = self._tables[UNIVERSE_MEMBERS.name].read() if universe is None else self._universe(universe)
+        bars = self._tables[BARS_1D.name]
+        held = bars.collect(held_days(bars.scan().select("source", "symbol", "date")), in_pieces=True)
+        moment = to_instant(until) or datetime.now(UTC)
+        found = completeness(held, members, self._tables[SYMBOL_HISTORY.name].read(), moment)
+        rows = found.by_month() if by == "month" else found.by_symbol()
+        return rows if universe is None else rows.filter(pl.col("universe") == universe)
 
     def _universe(self, name: str) -> pl.DataFrame:
         table = self._tables[UNIVERSE_MEMBERS.name].read()

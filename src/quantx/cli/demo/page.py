@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from html import escape
@@ -16,6 +16,7 @@ import polars as pl
 from quantx import __version__
 from quantx.cli.demo.charts import coverage_chart, line_chart
 from quantx.core.calendars import calendar
+from quantx.core.html import POLICY, STYLE, table
 from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
 
@@ -54,6 +55,8 @@ def write_page(path: Path, found: Findings) -> Path:
     """Write the report and return its path."""
     template = Template(resources.files("quantx.cli").joinpath("templates", "demo.html").read_text("utf-8"))
     page = template.substitute(
+        policy=POLICY,
+        style=STYLE,
         version=__version__,
         source=escape(found.source),
         symbols=len(found.manifest["series"]),
@@ -61,7 +64,7 @@ def write_page(path: Path, found: Findings) -> Path:
         chapters="".join(_chapter(c) for c in found.chapters),
         symbol=escape(found.symbol),
         prices=_prices(found),
-        actions=_table(
+        actions=table(
             found.actions.tail(_LAST_ACTIONS)
             .select("ex_date", "kind", "value", "reference_close", "currency")
             .to_dicts()
@@ -69,9 +72,9 @@ def write_page(path: Path, found: Findings) -> Path:
         coverage=_coverage(found),
         shown=min(_MOST_ROWS, len(found.manifest["series"])),
         rejected=found.quarantine.height,
-        quarantine=_table(_reasons(found.quarantine)),
-        revisions=_table(_revised(found)),
-        tables=_table(
+        quarantine=table(_reasons(found.quarantine)),
+        revisions=table(_revised(found)),
+        tables=table(
             [{k: t[k] for k in ("table", "version", "rows", "files", "megabytes")} for t in found.manifest["tables"]]
         ),
     )
@@ -134,20 +137,3 @@ def _reasons(quarantine: pl.DataFrame) -> list[dict[str, Any]]:
 def _revised(found: Findings) -> list[dict[str, Any]]:
     columns = ("symbol", "date", "open", "high", "low", "close", "volume", "known_from", "known_to")
     return [{c: r[c] for c in columns} for r in found.revisions.head(_MOST_ROWS).iter_rows(named=True)]
-
-
-def _table(rows: Iterable[Mapping[str, Any]]) -> str:
-    rows = list(rows)
-    if not rows:
-        return "<p>none</p>"
-    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{_cell(v)}</td>" for v in row.values()) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.4f}".rstrip("0").rstrip(".")
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -1,0 +1,70 @@
+"""The command that shows how complete and how trustworthy the lake's data are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantx.cli.options import Json, Universe, UseLocal, exits, settings_for
+from quantx.cli.output import out, print_json, print_table
+from quantx.errors import ConfigError
+from quantx.pipeline.coverage import coverage_json, store_coverage
+from quantx.pipeline.coverage_facts import CoverageFacts, coverage_facts
+from quantx.pipeline.coverage_page import coverage_page
+from quantx.pipeline.platform import open_platform
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("coverage")(exits(coverage))
+
+
+def coverage(
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Also write here: a folder, or a file ending in .html or .json."),
+    ] = None,
+    universe: Universe = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Show what is there of what should be, and write it as a page and as JSON into the lake's reports/coverage.
+
+    The page has completeness by universe and month, freshness, rejected rows, findings, proofs of adjustments and the
+    agreement of vendors; it is one file, and needs no network.
+
+    Example: quantx coverage --output .
+    """
+    with open_platform(settings_for(use_local)) as platform:
+        facts = coverage_facts(platform, universe)
+        path = store_coverage(platform, facts)
+        address = f"{platform.location.url}/{path}"
+    written = _write(output, facts) if output is not None else []
+    if json:
+        print_json(facts.as_json())
+        return 0
+    columns = ["universe", "market", "members", "up_to_date", "behind", "without_bars", "newest", "settled"]
+    print_table("current members", facts.freshness.to_dicts(), columns)
+    for place in (address, *written):
+        out.print(f"page {place}" if str(place).endswith(".html") else f"JSON {place}")
+    return 0
+
+
+def _write(output: Path, facts: CoverageFacts) -> list[Path]:
+    """Write the page, the JSON or, into a folder, both; return the files."""
+    forms = {".html": coverage_page, ".json": coverage_json}
+    if output.suffix in forms and not output.is_dir():
+        files = {output: forms[output.suffix]}
+    elif output.is_dir() or not output.suffix:
+        files = {output / f"coverage{suffix}": form for suffix, form in forms.items()}
+    else:
+        raise ConfigError(f"--output {output} must be a folder, or a file that ends in .html or .json")
+    try:
+        for file, form in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(form(facts), "utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
+    return list(files)

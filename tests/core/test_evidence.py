@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, vendor_scores
+
+PROOFS = pl.DataFrame(
+    [
+        ("yahoo", "AAA", date(2020, 2, 3), 0.99, 0.99, "agree"),
+        ("yahoo", "AAA", date(2021, 2, 3), 0.99, 0.99, "agree"),
+        ("yahoo", "BBB", date(2020, 2, 3), 0.99, 0.99, "agree"),
+        ("yahoo", "BBB", date(2021, 5, 3), 1.0, 0.97, "missing_dividend"),
+        ("stooq", "AAA", date(2020, 2, 3), 0.5, 1.0, "not_applied"),
+    ],
+    schema=["source", "symbol", "ex_date", "ours", "vendors", "verdict"],
+    orient="row",
+)
+AGREEMENTS = pl.DataFrame(
+    [
+        # symbol, a, b, month, market, sessions, agreed, worst, verdict
+        ("AAA", "alpaca", "yahoo", 202311, "us", 20, 20, 0.0001, "agree"),
+        ("BBB", "alpaca", "yahoo", 202311, "us", 20, 17, 0.005, "b_wrong"),
+        ("AAA", "alpaca", "yahoo", 202401, "us", 21, 20, 0.01, "both_doubtful"),
+        ("AAA", "alpaca", "stooq", 202401, "us", 21, 19, 0.02, "a_wrong"),
+    ],
+    schema=["symbol", "source_a", "source_b", "month", "market", "sessions", "agreed", "worst", "verdict"],
+    orient="row",
+)
+
+
+def test_a_series_is_proven_disagrees_or_has_nothing_to_prove() -> None:
+    series = pl.DataFrame({"source": ["yahoo"] * 3 + ["stooq", "fmp"], "symbol": ["AAA", "BBB", "CCC", "AAA", "AAA"]})
+    assert proofs_by_source(PROOFS, series).rows() == [
+        ("fmp", 1, 0, 0, 1),
+        ("stooq", 1, 0, 1, 0),
+        ("yahoo", 3, 1, 1, 1),
+    ]
+
+
+def test_disagreements_come_with_their_dates_the_newest_first() -> None:
+    found = disagreements(PROOFS).select("symbol", "ex_date", "verdict").rows()
+    assert found == [("BBB", date(2021, 5, 3), "missing_dividend"), ("AAA", date(2020, 2, 3), "not_applied")]
+
+
+def test_agreement_is_summed_by_pair_market_and_month() -> None:
+    found = agreement_by_month(AGREEMENTS).select("source_b", "month", "sessions", "agreed", "worst").rows()
+    assert found == [
+        ("stooq", 202401, 21, 19, 0.02),
+        ("yahoo", 202311, 40, 37, 0.005),
+        ("yahoo", 202401, 21, 20, 0.01),
+    ]
+
+
+def test_a_vendor_is_right_where_it_agrees_or_the_other_one_is_wrong() -> None:
+    scores = {
+        (source, year): (sessions, right) for source, _, year, sessions, right, _ in vendor_scores(AGREEMENTS).rows()
+    }
+    assert scores == {
+        ("alpaca", 2023): (40, 40),
+        ("yahoo", 2023): (40, 37),
+        ("alpaca", 2024): (42, 20 + 19),
+        ("yahoo", 2024): (21, 20),
+        ("stooq", 2024): (21, 21),
+    }
