@@ -8,17 +8,15 @@ round that was interrupted is repeated with the same input, and a table that has
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 import polars as pl
 import structlog
 
 from quantx.core.merge import Merge
-from quantx.core.prices import PRICES
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.protocol import CommitContext
 from quantx.pipeline.compaction import compact_minutes, fold_tables
-from quantx.pipeline.derive import CURATED, DERIVED, derive, series_facts
+from quantx.pipeline.derive import CURATED, DERIVED, derive, recent_bars, series_facts
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
@@ -33,7 +31,6 @@ log = structlog.get_logger()
 _ROUND_BYTES = 18_000_000
 _ROUND_REPLIES = 1500
 _WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
-_HOT_DAYS = 45
 
 
 def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -65,6 +62,16 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
             fold_tables(platform)
             compact_minutes(platform, stopping=stopping)
     return rows
+
+
+def finish_begun(platform: Platform) -> None:
+    """Finish the round that was interrupted, if there is one: before its holder's role is used for anything else.
+
+    Other commits would take the table's numbers, and the round would be taken for a repetition.
+    """
+    round_id = platform.state.rounds.unfinished()
+    if round_id is not None:
+        _curate_round(platform, round_id, platform.state.rounds.landings(round_id))
 
 
 def curate_left(platform: Platform) -> int:
@@ -113,7 +120,9 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
     asked = [(item, rows) for items, rows in parts if rows.table == ACTIONS.name for item in items]
     if came := [item.symbol for item, rows in asked if item.symbol in rows.coverage]:
         platform.state.findings.resolve(EVENTS_MISSING, came, "the events have come")
-    platform.state.rounds.finish(round_id, results, facts, _hot_bars(merged[BARS_1D.name]))
+    platform.state.rounds.finish(
+        round_id, results, facts, recent_bars(pl.concat([merged[BARS_1D.name].new, merged[BARS_1D.name].changed]))
+    )
     bars = [merged[table.name] for table in CURATED if table is not ACTIONS]
     new, changed, same = (
         sum(m.new.height for m in bars),
@@ -160,10 +169,3 @@ def _task_results(items: Sequence[Landed], rows: Rows, merged: Merge, rejected: 
             )
         )
     return results
-
-
-def _hot_bars(bars: Merge) -> str:
-    """Return the recent ones of the new and changed bars as JSON."""
-    rows, newest = pl.concat([bars.new, bars.changed]), pl.col("date").max().over("source", "symbol")
-    recent = rows.filter(pl.col("date") > newest - timedelta(days=_HOT_DAYS))
-    return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
 from quantx.core.merge import Merge, merge
 from quantx.core.model import Series
+from quantx.core.prices import PRICES
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
@@ -25,6 +27,7 @@ from quantx.state.protocol import SeriesFacts
 
 # What replies become rows of; replaced rows are kept in the revisions of each.
 CURATED = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M, ACTIONS)
+_HOT_DAYS = 45
 DERIVED = (*CURATED, *(table.revisions for table in CURATED), QUARANTINE)
 
 
@@ -75,6 +78,12 @@ def series_facts(items: Sequence[Landed], rows: Rows) -> list[SeriesFacts]:
         )
         for symbol, item in asked.items()
     ]
+
+
+def recent_bars(bars: pl.DataFrame) -> str:
+    """Return the recent ones of daily bars as JSON."""
+    recent = bars.filter(pl.col("date") > pl.col("date").max().over("source", "symbol") - timedelta(days=_HOT_DAYS))
+    return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
 
 
 def _normalize(platform: Platform, read: Sequence[Landed], judge: Judge) -> list[tuple[list[Landed], Rows]]:
