@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from quantx import __version__
-from quantx.cli import compact, data, findings, instruments, operate, setup, show, sweep
+from quantx.cli import compact, data, findings, instruments, operate, quarantine, setup, show, sweep
 from quantx.cli.output import err, out
 from quantx.errors import ProviderError, QuantxError
 from quantx.tracing import add_trace
@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (setup, data, sweep, show, findings, instruments, compact, operate):
+for module in (setup, data, sweep, show, findings, quarantine, instruments, compact, operate):
     module.register(app)
 
 FAILURES, USAGE = 1, 2

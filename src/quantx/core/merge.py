@@ -45,12 +45,12 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
         joined = joined.with_columns(
             pl.when(is_new).then(pl.col(c)).otherwise(pl.coalesce(c, c + STORED)).alias(c) for c in table.values
         )
-    differs = pl.any_horizontal(differs(c, table, joined.columns) for c in table.values)
+    is_other = pl.any_horizontal(differs(c, table, joined.columns) for c in table.values)
     newer = pl.col("known_from") >= pl.col("known_from" + STORED)
     joined = joined.with_columns(
         pl.when(is_new)
         .then(pl.lit("new"))
-        .when(~differs)
+        .when(~is_other)
         .then(pl.lit("same"))
         .when(newer)
         .then(pl.lit("changed"))

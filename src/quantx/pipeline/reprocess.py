@@ -79,6 +79,8 @@ def reprocess_held(
     """Do what `reprocess` does, for who has the curator's role."""
     stock, judge = take_stock(platform, source, symbols), platform.judge()
     done = Reprocessed(platform.policy.version, dry_run=dry_run, mute=dict(stock.mute))
+    for symbol in sorted(set(symbols or ()) - {held.symbol for held in stock.held}):
+        done.left[source or "any source", symbol] = "the raw zone has no reply about it"
     batches = list(_batches(stock.held))
     for number, batch in enumerate(batches):
         on_batch(number, len(batches))
