@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.merge import STORED, differs
 from quantx.core.tables import QUARANTINE, Table
 
-_QUOTED = ("source", "dataset", "symbol", "date", "row")  # what a rejected row says, whichever rules it breaks
+QUOTED = ("source", "dataset", "symbol", "date", "row")  # what a rejected row says, whichever rules it breaks
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def quarantine_change_of(derived: pl.DataFrame, stored: pl.DataFrame, policy: in
     rejected = derived.join(open_, on=key, how="anti", nulls_equal=True)
     again = rejected.join(stored, on=key, how="semi", nulls_equal=True)
     left = stored.join(derived, on=key, how="anti", nulls_equal=True)
-    told_anew = left.join(derived, on=list(_QUOTED), how="semi", nulls_equal=True)
+    told_anew = left.join(derived, on=list(QUOTED), how="semi", nulls_equal=True)
     passed = left.join(told_anew, on=key, how="anti", nulls_equal=True).filter(pl.col("passed").is_null())
     return Change(
         new=rejected.join(again, on=key, how="anti", nulls_equal=True),

@@ -10,7 +10,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.tables import QUARANTINE, TABLES
-from quantx.pipeline.difference import Change
+from quantx.pipeline.difference import QUOTED, Change
 
 _EXAMPLES = 20
 _SHOWN = (*PRICES, "volume", "value", "known_from")
@@ -52,10 +52,13 @@ class Reprocessed:
                 self._show(name, change)
 
     def _count_rules(self, change: Change) -> None:
+        """Count by rule: a row that breaks other rules than before counts for those that make the difference."""
         passes = pl.col("passed").is_not_null()
-        rejected = pl.concat([change.new, change.changed.filter(~passes)])
-        for what, rows in (("rejected", rejected), ("passed", pl.concat([change.changed.filter(passes), change.gone]))):
-            for rule, count in rows["rules"].str.split(",").explode().value_counts(sort=True).rows():
+        rejected = _broken(pl.concat([change.new, change.changed.filter(~passes)]))
+        passed = _broken(pl.concat([change.gone, change.changed.filter(passes)]))
+        for what, pairs, others in (("rejected", rejected, passed), ("passed", passed, rejected)):
+            fresh = pairs.join(others, on=pairs.columns, how="anti", nulls_equal=True)
+            for rule, count in fresh["rules"].value_counts().sort("rules").rows():
                 self.rules.setdefault(rule, {"rejected": 0, "passed": 0})[what] += count
 
     def _show(self, name: str, change: Change) -> None:
@@ -95,3 +98,8 @@ def _values(rows: pl.DataFrame, place: pl.DataFrame) -> dict[str, Any] | None:
     found = rows.join(place, on=place.columns, how="semi", nulls_equal=True)
     shown = [c for c in _SHOWN if c in found.columns]
     return found.select(shown).row(0, named=True) if found.height else None
+
+
+def _broken(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row for each rejected row and rule that it breaks."""
+    return rows.select(*QUOTED, pl.col("rules").str.split(",")).explode("rules").unique()
