@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,20 @@ from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import Busy
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import Answered, Landing, list_raw, raw_path, read_batch, write_batch
-from quantx.pipeline.derive import CURATED, DERIVED
+from quantx.pipeline.derive import DERIVED
 from quantx.pipeline.reprocess import reprocess
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
 D = {day: date(2024, 1, day) for day in range(2, 32)}
 CHEAP = Rule(
-    "not_cheap", "reject", "bars_1d", "the close is at least 105", "a test wants a rule", "this test", pl.col("close") < 105
+    "not_cheap",
+    "reject",
+    "bars_1d",
+    "the close is at least 105",
+    "a test wants a rule",
+    "this test",
+    pl.col("close") < 105,
 )
 LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "high_is_highest"])
 STRICT = Policy(4, (*DAILY_RULES, CHEAP))
@@ -98,7 +104,10 @@ def contents(desk: Any) -> dict[str, Any]:
 
 def without_raw(found: dict[str, Any]) -> dict[str, Any]:
     """The same of a lake with other raw objects."""
-    places = {t.name: list(t.schema if t is not QUARANTINE else [c for c in t.schema if c not in ("policy",)]) for t in DERIVED}
+    places = {
+        t.name: list(t.schema if t is not QUARANTINE else [c for c in t.schema if c not in ("policy",)])
+        for t in DERIVED
+    }
     return {
         name: sorted((tuple(v for c, v in zip(places[name], row, strict=True) if c != "raw") for row in rows), key=repr)
         if name in places
@@ -109,7 +118,9 @@ def without_raw(found: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def grown(
-    open_desk: Any, new_database: Callable[[], AbstractContextManager[Database]], tmp_path_factory: pytest.TempPathFactory
+    open_desk: Any,
+    new_database: Callable[[], AbstractContextManager[Database]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[Policy | None], Any]]:
     """Lakes that grew under given rules from the start; nobody changes them."""
     made: dict[int, Any] = {}
@@ -155,7 +166,9 @@ def test_from_scratch_the_raw_zone_alone_gives_the_same_rows(
     old: Any, another_desk: Any, fresh_database: Database
 ) -> None:
     desk = another_desk(fresh_database, "scratch")
-    shutil.copytree(Path(old.platform.tables["bars_1d"].url).parents[1] / "raw", Path(desk.platform.settings.lake_url) / "raw")
+    shutil.copytree(
+        Path(old.platform.tables["bars_1d"].url).parents[1] / "raw", Path(desk.platform.settings.lake_url) / "raw"
+    )
     done = reprocess(desk.platform)
     assert (done.left, done.mute, done.replies) == ({}, {}, 10)
     assert contents(desk) == contents(old)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Sequence
+from json import loads
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import err, out, print_json, print_table, work_progress
+from quantx.core.prices import PRICES
 from quantx.core.symbols import parse_symbol
 from quantx.errors import Busy, ConfigError
 from quantx.pipeline.platform import open_platform
@@ -66,7 +68,7 @@ def quarantine_list(
         out.print("nothing was rejected")
     else:
         more = "" if rows.height <= most else f", the newest {most:,}"
-        print_table(f"{rows.height:,} rejected rows{more}", shown.to_dicts(), _COLUMNS)
+        print_table(f"{rows.height:,} rejected rows{more}", [_in_short(row) for row in shown.to_dicts()], _COLUMNS)
     return 0
 
 
@@ -219,6 +221,15 @@ def _short(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for k, v in value.items() if k != "known_from")
+
+
+def _in_short(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a rejected row with what it says in few words: open, high, low, close, volume."""
+    if row["date"] is None:
+        return row
+    said = loads(row["row"])
+    minute = said.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
+    return row | {"row": minute + " ".join("–" if said.get(c) is None else f"{said[c]:g}" for c in (*PRICES, "volume"))}
 
 
 def _print_row(facts: dict[str, Any]) -> None:

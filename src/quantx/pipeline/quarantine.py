@@ -78,8 +78,8 @@ def rejected_rows(platform: Platform, wanted: Wanted = Wanted()) -> pl.DataFrame
     if wanted.ids:
         rows = pl.concat([_named(rows, each) for each in wanted.ids])
     # Quarantined under two policies before anybody has reprocessed: the newer one counts.
-    newest = rows.sort("known_from", "policy", descending=True, nulls_last=True)
-    return newest.unique("id", keep="first", maintain_order=True)
+    newest = rows.sort("known_from", "policy", "symbol", "date", descending=[True, True, False, True], nulls_last=True)
+    return newest.unique("id", keep="first", maintain_order=True).select("id", "state", pl.exclude("id", "state"))
 
 
 def _ids(rows: pl.DataFrame) -> pl.Series:

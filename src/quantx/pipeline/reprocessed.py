@@ -12,7 +12,7 @@ from quantx.core.prices import PRICES
 from quantx.core.tables import QUARANTINE, TABLES
 from quantx.pipeline.difference import QUOTED, Change
 
-_EXAMPLES = 20
+_EXAMPLES = 10
 _SHOWN = (*PRICES, "volume", "value", "known_from")
 
 
