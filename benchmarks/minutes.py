@@ -25,7 +25,7 @@ from quantx.core.tables import BARS_1M, INSTANT
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
-from quantx.pipeline.curate import current_rows
+from quantx.pipeline.derive import current_rows
 from quantx.pipeline.minutes import FACTS, normalize_minutes
 from quantx.settings import load_settings
 

@@ -15,7 +15,8 @@
     │   └── DamagedObject         an object is missing or is not what was stored
     ├── StateError                PostgreSQL can't be reached
     │   └── RefusedStatement      PostgreSQL refuses a statement: a mistake of ours
-    └── QueueError                the queue
+    ├── QueueError                the queue
+    └── Busy                      nobody: another process has the role that is needed; try again later
 
 Retries look at the class, never at the text.
 """
@@ -110,3 +111,7 @@ class RefusedStatement(StateError):
 
 class QueueError(QuantxError):
     """The queue could not be reached or refused the message."""
+
+
+class Busy(QuantxError):
+    """Another process has the role that is needed; it is free again when that process has ended its work."""

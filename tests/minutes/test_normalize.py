@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantx.core.quality import POLICY_VERSION
 from quantx.core.tables import BARS_1M, QUARANTINE
+from quantx.pipeline.judge import Judge
 from quantx.pipeline.minutes import MinuteRows, normalize_minutes
 
 from .recorded import Bar, alpha_vantage, facts_of, lean, vendor_frame
@@ -30,7 +32,7 @@ def bar(moment: datetime, close: float | None = 100.0, volume: float | None = 10
 
 
 def run(symbol: str, bars: list[Bar], **facts: Any) -> MinuteRows:
-    return normalize_minutes("vendor", vendor_frame(symbol, bars), facts_of(symbol, **facts))
+    return normalize_minutes("vendor", vendor_frame(symbol, bars), facts_of(symbol, **facts), Judge())
 
 
 def times(rows: MinuteRows) -> list[datetime]:
@@ -148,7 +150,7 @@ def test_a_day_without_a_session_has_no_minutes(day: str) -> None:
 
 def test_a_wrong_session_date_is_outside_its_hours() -> None:
     frame = vendor_frame("AAPL", [bar(at("2024-10-02T10:00"))]).with_columns(pl.lit(date(2024, 10, 3)).alias("date"))
-    rows = normalize_minutes("vendor", frame, facts_of("AAPL"))
+    rows = normalize_minutes("vendor", frame, facts_of("AAPL"), Judge())
     assert rules(rows) == {"within_hours": 1}
 
 
@@ -202,6 +204,9 @@ def test_a_broken_minute_is_quoted_in_quarantine() -> None:
         "payload_sha256": "5" * 64,
         "raw": "01ABC",
         "known_from": datetime(2026, 1, 5, 12, tzinfo=UTC),
+        "policy": POLICY_VERSION,
+        "sent": '{"open":100.0,"high":110.0,"low":90.0,"close":null,"volume":10.0,"currency":"USD"}',
+        "passed": None,
     }
     assert dict(rows.rejected.schema) == dict(QUARANTINE.schema)
 
@@ -222,7 +227,7 @@ def test_a_stamp_with_seconds_is_rejected_and_does_not_hide_the_minute() -> None
 def test_a_row_without_a_stamp_is_rejected() -> None:
     frame = vendor_frame("AAPL", [bar(at("2024-10-02T10:00"))])
     frame = pl.concat([frame, frame.with_columns(pl.lit(None, dtype=frame.schema["time"]).alias("time"))])
-    rows = normalize_minutes("vendor", frame, facts_of("AAPL"))
+    rows = normalize_minutes("vendor", frame, facts_of("AAPL"), Judge())
     assert rows.bars.height == 1
     assert rules(rows) == {"not_in_future,on_the_minute": 1}
 
@@ -251,7 +256,7 @@ def test_two_replies_about_one_symbol_give_one_row_per_minute() -> None:
         ]
     )
     facts = pl.concat([facts_of(s, series=i, raw=f"01R{i}") for i, s in enumerate(("AAPL", "AAPL", "MSFT"))])
-    rows = normalize_minutes("vendor", bars, facts)
+    rows = normalize_minutes("vendor", bars, facts, Judge())
     assert rows.bars.select(BARS_1M.key).is_unique().all()
     assert rows.bars.select("symbol", "raw").rows() == [
         ("AAPL", "01R0"),
@@ -273,7 +278,7 @@ def test_several_markets_in_one_batch_have_their_own_hours() -> None:
     facts = pl.concat(
         [facts_of("0700.HK", series=3, currency="HKD"), facts_of("7203.T", series=5), facts_of("AAPL", series=7)]
     )
-    rows = normalize_minutes("vendor", bars, facts)
+    rows = normalize_minutes("vendor", bars, facts, Judge())
     assert rows.bars.select("symbol", "currency", "regular").rows() == [("AAPL", "USD", True), ("0700.HK", "HKD", True)]
     assert rows.rejected.select("symbol", "rules").rows() == [("7203.T", "within_hours")]
 

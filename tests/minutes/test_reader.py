@@ -15,6 +15,7 @@ from quantx.errors import ConfigError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
+from quantx.pipeline.judge import Judge
 from quantx.pipeline.minutes import normalize_minutes
 from quantx.reader import Lake, open_lake
 
@@ -42,7 +43,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, market_data: Path) -> Lak
         symbol = path.name.split("_")[0]
         batches.append(("alphavantage", symbol, alpha_vantage(market_data, symbol)))
     for number, (source, symbol, bars) in enumerate(batches, 1):
-        rows = normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol))
+        rows = normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol), Judge())
         assert (rows.bars.height, rows.rejected.height) == (len(bars), 0), symbol
         tables["bars_1m"].commit(CommitContext(number), rows.bars)
     for month in tables["bars_1m"].untidy_months(202501, 1):

@@ -16,7 +16,8 @@ from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
 from quantx.lake.store import open_location
-from quantx.pipeline.curate import curate_landed, current_rows
+from quantx.pipeline.curate import curate_landed
+from quantx.pipeline.derive import current_rows
 from quantx.pipeline.manifest import manifest_of
 from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of

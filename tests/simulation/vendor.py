@@ -20,6 +20,7 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
+from quantx.pipeline.judge import Judge
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.providers.protocol import Capabilities, Page, Provider, Request, VendorFrames
 
@@ -130,8 +131,8 @@ def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Ba
     return accepted, rejected
 
 
-def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
-    """Stand for `normalize_round`: bars as traded, one rule, no actions."""
+def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge: Judge) -> Rows:
+    """Stand for `normalize_round`: bars as traded, one rule, no actions, no decisions."""
     bars: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
     coverage, sessions, malformed = {}, {}, {}
@@ -149,7 +150,20 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider) -> Row
             continue
         bars += [(source, d.year, item.symbol, d, *b, "USD", item.raw, known, 0.0) for d, b in good]
         rejected += [
-            (source, "bars_1d", item.symbol, d, "high_is_highest", json.dumps(b), digest, item.raw, known)
+            (
+                source,
+                "bars_1d",
+                item.symbol,
+                d,
+                "high_is_highest",
+                json.dumps(b),
+                digest,
+                item.raw,
+                known,
+                1,
+                None,
+                None,
+            )
             for d, b in bad
         ]
         answers = sorted(d for d, _ in (*good, *bad))
@@ -168,4 +182,17 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider) -> Row
 
 def _rejected_payload(source: str, item: Landed, why: str) -> tuple[Any, ...]:
     digest = item.payload.sha256
-    return (source, "bars_1d", item.symbol, None, "payload_readable", why, digest, item.raw, item.payload.fetched_at)
+    return (
+        source,
+        "bars_1d",
+        item.symbol,
+        None,
+        "payload_readable",
+        why,
+        digest,
+        item.raw,
+        item.payload.fetched_at,
+        1,
+        None,
+        None,
+    )

@@ -8,7 +8,7 @@ import polars as pl
 
 from quantx.core.tables import Table
 
-_STORED = "__stored"
+STORED = "__stored"
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,22 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
     if stored.is_empty():
         return Merge(incoming.select(columns), table.empty(), table.revisions.empty(), same=0)
     joined = incoming.join(
-        stored.select(columns).rename({c: c + _STORED for c in columns if c not in table.key}),
+        stored.select(columns).rename({c: c + STORED for c in columns if c not in table.key}),
         on=list(table.key),
         how="left",
         nulls_equal=True,
     )
-    is_new = pl.col("known_from" + _STORED).is_null()
+    is_new = pl.col("known_from" + STORED).is_null()
     if table.null_is_unknown:
         joined = joined.with_columns(
-            pl.when(is_new).then(pl.col(c)).otherwise(pl.coalesce(c, c + _STORED)).alias(c) for c in table.values
+            pl.when(is_new).then(pl.col(c)).otherwise(pl.coalesce(c, c + STORED)).alias(c) for c in table.values
         )
-    differs = pl.any_horizontal(_differs(c, table, joined.columns) for c in table.values)
-    newer = pl.col("known_from") >= pl.col("known_from" + _STORED)
+    is_other = pl.any_horizontal(differs(c, table, joined.columns) for c in table.values)
+    newer = pl.col("known_from") >= pl.col("known_from" + STORED)
     joined = joined.with_columns(
         pl.when(is_new)
         .then(pl.lit("new"))
-        .when(~differs)
+        .when(~is_other)
         .then(pl.lit("same"))
         .when(newer)
         .then(pl.lit("changed"))
@@ -60,19 +60,20 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
     changed = joined.filter(pl.col("__verdict") == "changed")
     older = joined.filter(pl.col("__verdict") == "older")
     replaced = changed.select(
-        *(pl.col(c) if c in table.key else pl.col(c + _STORED).alias(c) for c in columns),
+        *(pl.col(c) if c in table.key else pl.col(c + STORED).alias(c) for c in columns),
         pl.col("known_from").alias("known_to"),
     )
     return Merge(
         new=joined.filter(pl.col("__verdict") == "new").select(columns),
         changed=changed.select(columns),
-        superseded=pl.concat([replaced, older.select(*columns, pl.col("known_from" + _STORED).alias("known_to"))]),
+        superseded=pl.concat([replaced, older.select(*columns, pl.col("known_from" + STORED).alias("known_to"))]),
         same=joined.filter(pl.col("__verdict") == "same").height,
     )
 
 
-def _differs(column: str, table: Table, available: list[str]) -> pl.Expr:
-    now, before = pl.col(column), pl.col(column + _STORED)
+def differs(column: str, table: Table, available: list[str]) -> pl.Expr:
+    """Tell whether a value is another one than in the column `<value>__stored`, beyond the table's tolerance."""
+    now, before = pl.col(column), pl.col(column + STORED)
     relative = table.relative_tolerance.get(column)
     if relative is None:
         return now.ne_missing(before)

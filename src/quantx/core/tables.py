@@ -37,7 +37,8 @@ MEANINGS = {
     "currency": "unit of prices and amounts: ISO 4217, or GBX, ZAC, ILA for hundredths",
     "raw": "raw object (ULID) in which the reply lies",
     "known_from": "when the vendor told us (UTC)",
-    "known_to": "when another value took its place (UTC)",
+    "known_to": "when another value took its place (UTC); equal to `known_from`: taken back by `quantx reprocess`, so that no"
+    " moment sees it",
     "ex_date": "first session without the dividend, or in new shares",
     "kind": "split, dividend, or foreign_dividend: one in another currency, which is recorded and not applied to prices",
     "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`; of a verdict: what"
@@ -52,6 +53,11 @@ MEANINGS = {
     "rules": "ids of the broken rules, with commas between",
     "row": "the rejected row as JSON, as traded; or why the payload was rejected",
     "payload_sha256": "SHA-256 of the reply's body",
+    "policy": "version of the rules that rejected the row; null: before versions were kept",
+    "sent": "the rejected row as the vendor sent it, as JSON: its prices on its own basis, its adjusted close, the currency",
+    "passed": "version of the rules under which the row was judged again and passed; null: it is rejected still",
+    "decision": "accept: the row is curated although a rule rejects it",
+    "by": "who has decided",
     "universe": "name of the universe",
     "phase": "phase to which the universe belongs",
     "market": "us, hk, jp or eu",
@@ -226,9 +232,32 @@ QUARANTINE = Table(
         "payload_sha256": pl.String,
         "raw": pl.String,
         "known_from": INSTANT,
+        "policy": pl.Int32,
+        "sent": pl.String,  # no part of the key: a vendor's adjusted close moves with each dividend
+        "passed": pl.Int32,
     },
     partitions=("source",),
     key=("source", "dataset", "symbol", "date", "rules", "row"),
+    sort=("symbol", "date"),
+)
+
+# What people have decided about rejected rows. A decision is about a row as it is quoted, whichever rules it breaks.
+DECISIONS = Table(
+    "decisions",
+    {
+        "source": pl.String,
+        "dataset": pl.String,
+        "symbol": pl.String,
+        "date": pl.Date,
+        "row": pl.String,
+        "rules": pl.String,  # those that had rejected it then
+        "decision": pl.String,  # accept
+        "reason": pl.String,
+        "by": pl.String,
+        "known_from": INSTANT,  # when it was decided
+    },
+    partitions=(),
+    key=("source", "dataset", "symbol", "date", "row"),
     sort=("symbol", "date"),
 )
 
@@ -354,6 +383,7 @@ TABLES = {
         ADJUSTMENT_PROOFS,
         ADJUSTMENT_PROOFS.revisions,
         QUARANTINE,
+        DECISIONS,
         UNIVERSE_MEMBERS,
         UNIVERSE_MEMBERS.revisions,
         INSTRUMENTS,

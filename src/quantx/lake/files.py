@@ -41,8 +41,10 @@ class TableFiles:
             frame = pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
         except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
             raise LakeError(f"the file {self._path}/{row['path']} is damaged: {error}") from error
+        there = {p: row[f"partition.{p}"] for p in self.table.partitions}
+        there |= {c: None for c in self.table.schema if c not in frame.columns and c not in there}  # declared later
         return frame.with_columns(
-            pl.lit(row[f"partition.{p}"], dtype=self.table.schema[p]).alias(p) for p in self.table.partitions
+            pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in there.items()
         ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
 
     def remove(self, row: Mapping[str, Any]) -> RemoveAction:
@@ -129,7 +131,9 @@ def _parquet(rows: pl.DataFrame) -> bytes:
 
 def _statistics(rows: pl.DataFrame) -> str:
     """Return Delta's file statistics, by which readers skip files; Delta has none of booleans."""
-    columns = [c for c, t in rows.schema.items() if t != pl.Boolean and c not in ("row", "raw", "payload_sha256")]
+    columns = [
+        c for c, t in rows.schema.items() if t != pl.Boolean and c not in ("row", "sent", "raw", "payload_sha256")
+    ]
     lowest, highest = rows.select(pl.col(columns).min()).row(0), rows.select(pl.col(columns).max()).row(0)
     return json.dumps(
         {

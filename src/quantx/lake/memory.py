@@ -86,6 +86,11 @@ class MemoryTable:
                 return True
         raise LakeError(f"the table {self.url} is being changed by somebody else")
 
+    def forget_versions(self) -> None:
+        """Keep the newest version alone: what nobody reads at an older one need not remember them."""
+        with self._lock:
+            self.versions = self.versions[-1:]
+
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Do nothing: there are no files."""
         return 0

@@ -117,6 +117,13 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
+    def paths(self, prefix: str) -> list[str]:
+        """Return the paths of all objects under a folder, in no order; LakeError where the store can't be reached."""
+        try:
+            return [entry["path"] for page in obstore.list(self.store, prefix) for entry in page]
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("list", prefix, error) from error
+
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return what to raise: of one lost object it is another class than of all that can't be reached."""
         what = f"cannot {verb} {self.url}/{path}"

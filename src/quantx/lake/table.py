@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -97,7 +97,9 @@ class LakeTable:
             rows = pl.scan_delta(delta, storage_options=self._location.delta_options or None)
         except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
             raise LakeError(f"cannot read the table {self.url}: {error}") from error
-        return rows.select(list(self.table.schema))
+        # A table that was made before a column was declared: that column is null.
+        lacking = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._lacking(delta)]
+        return rows.with_columns(lacking).select(list(self.table.schema))
 
     def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
         """Return the current rows (those of `where`); LakeError where a file is missing or damaged."""
@@ -149,7 +151,7 @@ class LakeTable:
         rows = new.height + changed.height + gone.height
         with shared_span("commit", context.run_ids, table=self.table.name, rows=rows, round=context.round_id) as span:
             for attempt in range(1, _ATTEMPTS + 1):
-                delta = self.refresh() or self._create()
+                delta = self._with_all_columns(self.refresh() or self._create())
                 if self._round_of(delta) >= context.round_id:
                     return False
                 rewritten, unknown = self._rewrite(delta, changed, gone)
@@ -264,6 +266,23 @@ class LakeTable:
                 raise LakeError(f"cannot create the table {self.url}: {error}") from error
             return created
         return self._delta
+
+    def _lacking(self, delta: DeltaTable) -> list[str]:
+        """Return the columns that were declared after the table was made."""
+        there = {field.name for field in delta.schema().fields}
+        return [c for c in self.table.schema if c not in there]
+
+    def _with_all_columns(self, delta: DeltaTable) -> DeltaTable:
+        """Add the columns that the table lacks; files that were written before have nulls in them."""
+        lacking = self._lacking(delta)
+        if lacking:
+            wanted = self.table.empty().select(lacking).to_arrow().schema
+            try:
+                delta.alter.add_columns(list(Schema.from_arrow(wanted).fields))
+                delta.update_incremental()
+            except (DeltaError, OSError) as error:
+                raise LakeError(f"cannot add columns to the table {self.url}: {error}") from error
+        return delta
 
     def _try_commit(
         self,

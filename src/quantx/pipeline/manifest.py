@@ -74,8 +74,10 @@ def _per_series(platform: Platform, tables: Sequence[Table]) -> dict[tuple[str, 
 
 
 def _rejected(platform: Platform) -> dict[tuple[str, str, str], int]:
-    """Count the rejected rows by kind, vendor and symbol."""
+    """Count the rows that are rejected still by kind, vendor and symbol."""
     table = platform.tables[QUARANTINE.name]
     kind = pl.col("dataset").str.strip_suffix("_adjusted")
-    counted = table.collect(table.scan().group_by(kind, "source", "symbol").agg(pl.len()))
+    counted = table.collect(
+        table.scan().filter(pl.col("passed").is_null()).group_by(kind, "source", "symbol").agg(pl.len())
+    )
     return {(kind, source, symbol): rows for kind, source, symbol, rows in counted.iter_rows()}

@@ -15,8 +15,9 @@ import polars as pl
 from quantx.core.hours import HOURS, trading_hours
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
-from quantx.core.quality.minutes import check_minute_bars
+from quantx.core.quality.rule import split_by
 from quantx.core.tables import BARS_1M, INSTANT, QUARANTINE
+from quantx.pipeline.judge import Judge
 
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
 _MINUTE = timedelta(minutes=1)
@@ -48,7 +49,7 @@ class MinuteRows:
     sessions: Mapping[str, tuple[date, date]]  # first and last session with an accepted bar, by symbol
 
 
-def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame) -> MinuteRows:
+def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, judge: Judge) -> MinuteRows:
     """Apply the rules to the bars of one source.
 
     `bars` has the columns of VENDOR_BARS, as traded, and `series`, an index into `facts`, which has the
@@ -57,13 +58,15 @@ def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame) -> M
     Left out are bars outside the series' window, minutes that were not final when the reply was made (the session
     must have settled, and the minute be as old), and rows that say that nothing traded: no price, and no volume.
     """
-    checked = check_minute_bars(_known(bars, facts))
+    checked = split_by(_known(bars, facts), judge.policy.minutes)
+    rejected = _rejected(checked.rejected, facts, source, judge.policy.version)
     hollow = checked.rejected["rules"].str.contains("prices_present")
     really = checked.rejected.filter(~hollow, pl.col("in_calendar"), pl.col("in_past"))
-    accepted = _spans(checked.accepted)
+    bars = judge.overrule(checked, rejected, ("series", "time"))
+    accepted = _spans(bars)
     return MinuteRows(
-        bars=_curated(checked.accepted, facts, source),
-        rejected=_rejected(checked.rejected, facts, source),
+        bars=_curated(bars, facts, source),
+        rejected=rejected,
         answered=_by_symbol(pl.concat([accepted, _spans(really)]), facts),
         sessions=_by_symbol(accepted, facts),
     )
@@ -167,15 +170,18 @@ def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.Dat
     )
 
 
-def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.DataFrame:
+def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str, policy: int) -> pl.DataFrame:
     quoted = pl.struct("time", *(pl.col(c).round(_ROW_DECIMALS) for c in (*PRICES, "volume")))
-    told = facts.select("series", "symbol", "payload_sha256", "raw", "known_from")
+    told = facts.select("series", "symbol", "currency", "payload_sha256", "raw", "known_from")
     return (
         rejected.join(told, on="series", how="left", maintain_order="left")
         .with_columns(
             pl.lit(source).alias("source"),
             pl.lit(BARS_1M.name).alias("dataset"),
             quoted.struct.json_encode().alias("row"),
+            pl.lit(policy, pl.Int32).alias("policy"),
+            pl.struct(*PRICES, "volume", "currency").struct.json_encode().alias("sent"),
+            pl.lit(None, pl.Int32).alias("passed"),
         )
         .select(list(QUARANTINE.schema))
     )

@@ -13,14 +13,17 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
-from quantx.core.quality.bars import check_daily_bars, tell_doubles
+from quantx.core.quality.bars import tell_doubles
+from quantx.core.quality.rule import split_by
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, QUARANTINE, Table
 from quantx.errors import ProviderError
+from quantx.pipeline.judge import Judge
 from quantx.pipeline.minutes import FACTS, normalize_minutes
 from quantx.pipeline.proved import Proved, prove_replies
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
+_SENT = (*PRICES, "volume", "vendor_adj_close")
 _ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
 
 
@@ -73,40 +76,39 @@ def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     return BARS_1D_ADJUSTED if provider.capabilities.price_basis == "fully_adjusted" else BARS_1D
 
 
-def normalize_round(source: str, landed: Sequence[Landed], provider: Provider) -> Rows:
-    """Read replies of one source, dataset and timeframe (at most one good one per symbol) and apply the rules.
+def normalize_round(source: str, landed: Sequence[Landed], provider: Provider, judge: Judge) -> Rows:
+    """Read replies of one source, dataset and timeframe (at most one good one per symbol) and judge their rows.
 
-    Bars of a session that had not settled when the reply was made are left out: they are not final.
+    Bars of a session that had not settled when the reply was made are left out: they are not final. A rejected row that
+    somebody has accepted is in both: in quarantine, and among the rows for the tables.
     """
     replies, broken = _read(landed, provider)
     if landed[0].timeframe == "1m":
-        return _minutes(source, replies, broken)
+        return _minutes(source, replies, broken, judge)
     facts = _facts(replies)
-    bars = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
+    sent = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
     basis, meant = provider.capabilities.price_basis, table_of(landed[0].dataset, landed[0].timeframe, provider)
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
-    proved = prove_replies(bars, actions, facts, source, split_in_close=basis == "split_adjusted")
-    bars, actions = to_as_traded(bars, actions) if basis == "split_adjusted" else _as_they_are(bars, actions)
+    proved = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
+    numbered = sent.with_row_index("nth")
+    bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
-    checked = check_daily_bars(bars)
+    checked = split_by(bars, judge.policy.daily)
+    rejected = _rejected_bars(checked.rejected, sent, source, table, judge.policy.version)
+    accepted = judge.overrule(checked, rejected, ("series", "date"))
     empty = pl.col("rules").str.contains("prices_present")
     answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
     answers = _first_and_last(answered.filter("in_calendar", "in_past"))
     return Rows(
         table=meant.name,
         tables={
-            table.name: _curated_bars(checked.accepted, source, table),
+            table.name: _curated_bars(accepted, source, table),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
-        quarantine=pl.concat(
-            [
-                _rejected_bars(checked.rejected, source, table),
-                *(_rejected_payload(item, why, meant) for item, why in broken),
-            ]
-        ),
+        quarantine=pl.concat([rejected, _rejected_payloads(broken, meant, judge)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
-        sessions=_first_and_last(checked.accepted),
+        sessions=_first_and_last(accepted),
         # What was found malformed when it was fetched is evidence: the same task was asked for again.
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
         findings=_findings(source, replies),
@@ -125,13 +127,13 @@ def _findings(source: str, replies: Sequence[_Reply]) -> list[Finding]:
     ]
 
 
-def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Landed, str]]) -> Rows:
+def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Landed, str]], judge: Judge) -> Rows:
     """Apply the rules of minutes, which every vendor gives as traded."""
-    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies))
+    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies), judge)
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
-        quarantine=pl.concat([read.rejected, *(_rejected_payload(item, why, BARS_1M) for item, why in broken)]),
+        quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, judge)]),
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
         malformed={item.task_id: why for item, why in broken if item.malformed is None},
@@ -290,14 +292,33 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_bars(rejected: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
+def _rejected_bars(rejected: pl.DataFrame, sent: pl.DataFrame, source: str, table: Table, policy: int) -> pl.DataFrame:
+    """Return the quarantine rows of rejected bars; `nth` is the place of each in `sent`, the bars as the vendor sent them."""
     quoted = pl.struct("time", *(pl.col(c).round(_ROW_DECIMALS) for c in (*PRICES, "volume")))
+    theirs = sent[rejected["nth"]].with_columns(rejected["currency"])
     return rejected.with_columns(
-        pl.lit(source).alias("source"), pl.lit(table.name).alias("dataset"), quoted.struct.json_encode().alias("row")
+        pl.lit(source).alias("source"),
+        pl.lit(table.name).alias("dataset"),
+        quoted.struct.json_encode().alias("row"),
+        pl.lit(policy, pl.Int32).alias("policy"),
+        theirs.select(pl.struct(*_SENT, "currency").struct.json_encode().alias("sent")).to_series(),
+        pl.lit(None, pl.Int32).alias("passed"),
     ).select(list(QUARANTINE.schema))
 
 
-def _rejected_payload(item: Landed, why: str, meant: Table) -> pl.DataFrame:
-    at: datetime = item.payload.fetched_at
-    row = (item.source, meant.name, item.symbol, None, "payload_readable", why, item.payload.sha256, item.raw, at)
-    return pl.DataFrame([row], schema=dict(QUARANTINE.schema), orient="row")
+def _rejected_payloads(broken: Sequence[tuple[Landed, str]], meant: Table, judge: Judge) -> pl.DataFrame:
+    rows = [
+        {
+            "source": item.source,
+            "dataset": meant.name,
+            "symbol": item.symbol,
+            "rules": "payload_readable",
+            "row": why,
+            "payload_sha256": item.payload.sha256,
+            "raw": item.raw,
+            "known_from": item.payload.fetched_at,
+            "policy": judge.policy.version,
+        }
+        for item, why in broken
+    ]
+    return pl.DataFrame(rows, schema=dict(QUARANTINE.schema))

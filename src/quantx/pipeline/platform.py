@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quantx.core.model import Clock, Quota
-from quantx.core.tables import TABLES
+from quantx.core.quality.policy import Policy
+from quantx.core.tables import DECISIONS, TABLES
 from quantx.lake.protocol import CuratedTable
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
+from quantx.pipeline.judge import Judge
 from quantx.pipeline.normalized import Landed, Rows, normalize_round
 from quantx.pipeline.patience import Patience
 from quantx.pipeline.planner import Planner, StateClock, confirm_lake
@@ -30,11 +32,16 @@ class Platform(Planner):
 
     tables: Mapping[str, CuratedTable]
     quotas: Mapping[str, Quota | None]  # by source; None: unlimited
-    normalize: Callable[[str, Sequence[Landed], Provider], Rows] = normalize_round
+    normalize: Callable[[str, Sequence[Landed], Provider, Judge], Rows] = normalize_round
+    policy: Policy = field(default_factory=Policy)
 
     def reader_of(self, source: str) -> Provider:
         """Return the vendor whose stored replies are to be read, also where its key is missing here."""
         return self.providers.get(source) or vendor_to_read(source, self.settings, self.clock)
+
+    def judge(self) -> Judge:
+        """Return what decides about rows now: the rules, and what people have decided."""
+        return Judge(self.policy, self.tables[DECISIONS.name].read())
 
 
 @contextmanager

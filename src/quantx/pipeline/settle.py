@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,7 +22,7 @@ from quantx.errors import (
     TerminalProviderError,
     UnknownSymbol,
 )
-from quantx.lake.raw import Landing, raw_path, write_batch
+from quantx.lake.raw import Answered, Landing, raw_path, write_batch
 from quantx.pipeline.asking import Outcome
 from quantx.pipeline.leases import Leases
 from quantx.pipeline.patience import Patience
@@ -113,20 +113,12 @@ def _land(platform: Platform, source: str, dataset: str, kept: Sequence[Outcome]
     """
     path = raw_path(source, dataset, platform.clock.now().date().isoformat(), str(ULID()))
     batch, rows = _distinct_pages(kept)
-    size = patience.insist(lambda: write_batch(platform.location, path, batch))
+    answered = _answered(kept, batch, rows)
+    size = patience.insist(lambda: write_batch(platform.location, path, batch, answered))
     raw = RawObject(path, source, dataset, len(batch), size)
-    shared = Counter(row for o in kept for row in rows[o.task.id])
     replies = [
-        LandedReply(
-            o.task,
-            min(rows[o.task.id]),
-            o.reply[-1].fetched_at,
-            sum(len(batch[row].payload.body) // shared[row] for row in rows[o.task.id]),
-            str(o.error) if o.error else None,
-            rows=max(rows[o.task.id]) - min(rows[o.task.id]) + 1,
-            requests=o.requests,
-        )
-        for o in kept
+        LandedReply(o.task, a.row, a.fetched_at, a.size, a.malformed, rows=a.rows, requests=o.requests)
+        for o, a in zip(kept, answered, strict=True)
     ]
     landed = patience.insist(lambda: platform.state.tasks.land(raw, replies))
     log.info("batch.landed", source=source, payloads=len(batch), landed=len(landed), bytes=size, path=path)
@@ -145,6 +137,25 @@ def _distinct_pages(kept: Sequence[Outcome]) -> tuple[list[Landing], dict[int, l
                 batch.append(Landing(outcome.task.id, page))
         rows[outcome.task.id] = [places[id(page)] for page in outcome.reply]
     return batch, rows
+
+
+def _answered(kept: Sequence[Outcome], batch: Sequence[Landing], rows: Mapping[int, Sequence[int]]) -> list[Answered]:
+    shared = Counter(row for o in kept for row in rows[o.task.id])
+    return [
+        Answered(
+            task_id=o.task.id,
+            run_id=o.task.run_id,
+            timeframe=o.task.series.timeframe,
+            symbol=o.task.series.symbol,
+            window=o.task.window,
+            row=min(rows[o.task.id]),
+            rows=max(rows[o.task.id]) - min(rows[o.task.id]) + 1,
+            fetched_at=o.reply[-1].fetched_at,
+            size=sum(len(batch[row].payload.body) // shared[row] for row in rows[o.task.id]),
+            malformed=str(o.error) if o.error else None,
+        )
+        for o in kept
+    ]
 
 
 def _delete(platform: Platform, done: Sequence[Message], patience: Patience) -> None:

@@ -18,6 +18,7 @@ from quantx.state.values import (
     UNFINISHED,
     Claim,
     EndedRun,
+    Holding,
     LandedReply,
     Landing,
     LastDaily,
@@ -31,6 +32,7 @@ from quantx.state.values import (
     RunUsage,
     SeriesFacts,
     SeriesProgress,
+    Sessions,
     Settlement,
     Slots,
     TaskResult,
@@ -46,6 +48,7 @@ __all__ = [
     "Findings",
     "Gaps",
     "Hold",
+    "Holding",
     "LandedReply",
     "Landing",
     "LastDaily",
@@ -55,6 +58,7 @@ __all__ = [
     "Plan",
     "Quotas",
     "RawObject",
+    "Replies",
     "Rounds",
     "Row",
     "RunTotals",
@@ -64,6 +68,7 @@ __all__ = [
     "SeriesBook",
     "SeriesFacts",
     "SeriesProgress",
+    "Sessions",
     "Settlement",
     "Slots",
     "State",
@@ -219,6 +224,41 @@ class Rounds(Protocol):
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
         """Record what a round has done. Watermarks never go back; `hot_bars` are recent rows as JSON."""
+        ...
+
+
+class Replies(Protocol):
+    """Replies that a finished round has, for who derives the tables again. Called by who holds the curator's role."""
+
+    def holdings(self, source: str | None, symbols: Collection[str] | None) -> list[Holding]:
+        """Return the symbols about which there are curated replies, those that were stored together side by side.
+
+        `source`, `symbols`: of these alone; None: of all.
+        """
+        ...
+
+    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
+        """Return the curated replies about some symbols in the order of fetching, also those that can't be read."""
+        ...
+
+    def unknown(self, paths: Collection[str]) -> set[str]:
+        """Return those of these raw objects that have not landed in this state."""
+        ...
+
+    def restate(
+        self,
+        source: str,
+        facts: Sequence[SeriesFacts],
+        sessions: Mapping[Series, Sessions],
+        recent: Collection[str],
+        hot_bars: str,
+    ) -> None:
+        """Record what was derived anew from a vendor's replies.
+
+        `facts`, in the order of the replies, are added to what is known; `sessions` are the first session and the
+        watermark of series as they are now, also where the watermark goes back. The recent rows of the symbols `recent`
+        are `hot_bars` (JSON) and no others.
+        """
         ...
 
 
@@ -455,6 +495,8 @@ class State(Protocol):
     def tasks(self) -> Tasks: ...  # noqa: D102 — the parts say what they are
     @property
     def rounds(self) -> Rounds: ...  # noqa: D102
+    @property
+    def replies(self) -> Replies: ...  # noqa: D102
     @property
     def series(self) -> SeriesBook: ...  # noqa: D102
     @property

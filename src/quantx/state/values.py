@@ -12,6 +12,7 @@ from quantx.core.model import FetchTask, Series, Window
 Row = dict[str, Any]
 TaskState = Literal["pending", "leased", "landed", "done", "failed"]
 Settlement = Literal["acknowledged", "resolved"]
+Sessions = tuple[date | None, date | None]  # the first and the last one that is curated
 Named = tuple[str, str, date | None, date | None]  # instrument, symbol, first and last day (None: open)
 UNFINISHED: tuple[TaskState, ...] = ("pending", "leased", "landed")
 
@@ -103,6 +104,17 @@ class Landing:
     malformed: str | None
     attempts: int  # failures of its task so far
     rows: int = 1  # pages, from `row` on
+    size: int = 0  # bytes of the pages; of one that others share, its share
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The curated replies about a symbol."""
+
+    source: str
+    symbol: str
+    replies: int
+    size: int  # bytes
 
 
 @dataclass(frozen=True)

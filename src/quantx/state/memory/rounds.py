@@ -60,7 +60,7 @@ class MemoryRounds:
                     x.id,
                 )
             )
-            return [self._shown(landing) for landing in found]
+            return [shown(self._records, landing) for landing in found]
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
         """Record what a round has done, once."""
@@ -71,7 +71,7 @@ class MemoryRounds:
             for result in results:
                 self._end_task(result)
             for fact in facts:
-                self._cover(fact)
+                cover(self._records, fact)
             self._keep_hot(hot_bars)
 
     def _oldest(self) -> list[LandingRecord]:
@@ -81,11 +81,6 @@ class MemoryRounds:
         for landing in sorted(open_, key=lambda x: (x.fetched_at, x.id)):
             first.setdefault((landing.series, landing.malformed is None), landing)
         return list(first.values())
-
-    def _shown(self, landing: LandingRecord) -> Landing:
-        task = self._records.tasks[landing.task_id]
-        place = (landing.path, landing.row, task.id, task.run_id, task.series, task.window)
-        return Landing(*place, landing.fetched_at, landing.malformed, task.attempts, landing.rows)
 
     def _end_task(self, result: TaskResult) -> None:
         task = self._records.tasks[result.task_id]
@@ -100,19 +95,6 @@ class MemoryRounds:
             task.not_before = self._records.clock.now()
             self._records.outbox[task.id] = None
 
-    def _cover(self, fact: SeriesFacts) -> None:
-        known = self._records.series_of(fact.series)
-        covered = days_of([fact.covered] if fact.covered else [])
-        nothing = days_of(fact.nothing)
-        known.nothing = (known.nothing - (covered - nothing)) | nothing
-        known.covered = known.covered | covered
-        firsts = [d for d in (known.first_session, fact.first_session) if d is not None]
-        known.first_session = min(firsts, default=None)
-        known.watermark = newest(known.watermark, fact.watermark)
-        known.asked_through = newest(known.asked_through, fact.asked_through)
-        known.last_asked_at = max(known.last_asked_at or fact.asked_at, fact.asked_at)
-        known.failures, known.last_error, known.refused = 0, None, False
-
     def _keep_hot(self, hot_bars: str) -> None:
         hot = self._records.hot_bars
         rows = json.loads(hot_bars) if hot_bars else []
@@ -126,3 +108,25 @@ class MemoryRounds:
             for key in days:
                 if date.fromisoformat(key[2]) < oldest:
                     del hot[key]
+
+
+def shown(records: Records, landing: LandingRecord) -> Landing:
+    """Return a landed reply with its task."""
+    task = records.tasks[landing.task_id]
+    place = (landing.path, landing.row, task.id, task.run_id, task.series, task.window)
+    return Landing(*place, landing.fetched_at, landing.malformed, task.attempts, landing.rows, landing.size)
+
+
+def cover(records: Records, fact: SeriesFacts) -> None:
+    """Remember what was asked and answered."""
+    known = records.series_of(fact.series)
+    covered = days_of([fact.covered] if fact.covered else [])
+    nothing = days_of(fact.nothing)
+    known.nothing = (known.nothing - (covered - nothing)) | nothing
+    known.covered = known.covered | covered
+    firsts = [d for d in (known.first_session, fact.first_session) if d is not None]
+    known.first_session = min(firsts, default=None)
+    known.watermark = newest(known.watermark, fact.watermark)
+    known.asked_through = newest(known.asked_through, fact.asked_through)
+    known.last_asked_at = max(known.last_asked_at or fact.asked_at, fact.asked_at)
+    known.failures, known.last_error, known.refused = 0, None, False

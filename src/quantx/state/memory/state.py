@@ -13,11 +13,24 @@ from quantx.errors import StateError
 from quantx.state.memory.findings import MemoryFindings
 from quantx.state.memory.gaps import MemoryGaps
 from quantx.state.memory.records import Records
+from quantx.state.memory.replies import MemoryReplies
 from quantx.state.memory.rounds import MemoryRounds
 from quantx.state.memory.runs import MemoryRuns, MemorySecurities, MemoryUniverses
 from quantx.state.memory.series import MemoryQuotas, MemorySeries
 from quantx.state.memory.tasks import MemoryTasks
-from quantx.state.protocol import Findings, Gaps, Hold, Quotas, Rounds, Runs, Securities, SeriesBook, Tasks, Universes
+from quantx.state.protocol import (
+    Findings,
+    Gaps,
+    Hold,
+    Quotas,
+    Replies,
+    Rounds,
+    Runs,
+    Securities,
+    SeriesBook,
+    Tasks,
+    Universes,
+)
 
 
 class MemoryState:
@@ -29,6 +42,7 @@ class MemoryState:
         self.records = Records(clock)
         self.tasks: Tasks = MemoryTasks(self.records)
         self.rounds: Rounds = MemoryRounds(self.records)
+        self.replies: Replies = MemoryReplies(self.records)
         self.series: SeriesBook = MemorySeries(self.records)
         self.quotas: Quotas = MemoryQuotas(self.records)
         self.runs: Runs = MemoryRuns(self.records)

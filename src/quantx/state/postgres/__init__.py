@@ -10,6 +10,7 @@ from quantx.state.database import Database
 from quantx.state.postgres.findings import PostgresFindings
 from quantx.state.postgres.gaps import PostgresGaps
 from quantx.state.postgres.quotas import PostgresQuotas
+from quantx.state.postgres.replies import PostgresReplies
 from quantx.state.postgres.rounds import PostgresRounds
 from quantx.state.postgres.runs import PostgresRuns
 from quantx.state.postgres.securities import PostgresSecurities
@@ -32,6 +33,7 @@ class PostgresState:
         self.shown_url = database.shown_url
         self.tasks = PostgresTasks(database)
         self.rounds = PostgresRounds(database)
+        self.replies = PostgresReplies(database)
         self.series = PostgresSeries(database)
         self.quotas = PostgresQuotas(database)
         self.runs = PostgresRuns(database)

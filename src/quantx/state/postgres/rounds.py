@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from quantx.core.model import Series, Window
 from quantx.state.database import Database, run
-from quantx.state.protocol import Landing, SeriesFacts, TaskResult
+from quantx.state.protocol import Landing, Row, SeriesFacts, TaskResult
 
 _HOT_DAYS = 45
 
@@ -43,21 +43,7 @@ class PostgresRounds:
 
     def landings(self, round_id: int) -> list[Landing]:
         """Return the replies of a round by series, and those of a series in the order of fetching."""
-        return [
-            Landing(
-                path=row["path"],
-                row=row["raw_row"],
-                task_id=row["task_id"],
-                run_id=row["run_id"],
-                series=Series(row["source"], row["dataset"], row["timeframe"], row["symbol"]),
-                window=Window(row["window_start"], row["window_end"]),
-                fetched_at=row["fetched_at"],
-                malformed=row["malformed"],
-                attempts=row["attempts"],
-                rows=row["raw_rows"],
-            )
-            for row in self._database.rows("rounds.round_landings", round_id=round_id)
-        ]
+        return [landing_of(row) for row in self._database.rows("rounds.round_landings", round_id=round_id)]
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
         """Record what a round has done."""
@@ -80,24 +66,42 @@ class PostgresRounds:
             )
             again = [row["id"] for row in ended if row["state"] == "pending"]
             run(connection, "tasks.add_to_outbox", {"ids": again})
-            run(
-                connection,
-                "rounds.cover_series",
-                {
-                    "sources": [f.series.source for f in facts],
-                    "datasets": [f.series.dataset for f in facts],
-                    "timeframes": [f.series.timeframe for f in facts],
-                    "symbols": [f.series.symbol for f in facts],
-                    "covered": [_multirange([f.covered] if f.covered else []) for f in facts],
-                    "nothing": [_multirange(f.nothing) for f in facts],
-                    "firsts": [f.first_session for f in facts],
-                    "lasts": [f.watermark for f in facts],
-                    "through": [f.asked_through for f in facts],
-                    "asked": [f.asked_at for f in facts],
-                },
-            )
+            run(connection, "rounds.cover_series", coverage(facts))
             run(connection, "rounds.put_hot_bars", {"rows": hot_bars})
             run(connection, "rounds.trim_hot_bars", {"symbols": [f.series.symbol for f in facts], "days": _HOT_DAYS})
+
+
+def landing_of(row: Row) -> Landing:
+    """Return a landed reply."""
+    return Landing(
+        path=row["path"],
+        row=row["raw_row"],
+        task_id=row["task_id"],
+        run_id=row["run_id"],
+        series=Series(row["source"], row["dataset"], row["timeframe"], row["symbol"]),
+        window=Window(row["window_start"], row["window_end"]),
+        fetched_at=row["fetched_at"],
+        malformed=row["malformed"],
+        attempts=row["attempts"],
+        rows=row["raw_rows"],
+        size=row["bytes"],
+    )
+
+
+def coverage(facts: Sequence[SeriesFacts]) -> dict[str, list[object]]:
+    """Return facts as the statement `cover_series` takes them: at most one of each series."""
+    return {
+        "sources": [f.series.source for f in facts],
+        "datasets": [f.series.dataset for f in facts],
+        "timeframes": [f.series.timeframe for f in facts],
+        "symbols": [f.series.symbol for f in facts],
+        "covered": [_multirange([f.covered] if f.covered else []) for f in facts],
+        "nothing": [_multirange(f.nothing) for f in facts],
+        "firsts": [f.first_session for f in facts],
+        "lasts": [f.watermark for f in facts],
+        "through": [f.asked_through for f in facts],
+        "asked": [f.asked_at for f in facts],
+    }
 
 
 def _multirange(windows: Iterable[Window]) -> str:

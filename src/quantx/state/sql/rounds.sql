@@ -29,7 +29,7 @@ update landings set round_id = %(round_id)s where id in (select id from summed w
 
 -- name: round_landings
 select r.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
-       t.run_id, t.window_start, t.window_end, t.attempts
+       l.bytes, t.run_id, t.window_start, t.window_end, t.attempts
 from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
 where l.round_id = %(round_id)s order by l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.id;
 

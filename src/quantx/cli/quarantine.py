@@ -1,0 +1,254 @@
+"""Commands about rejected rows: quarantine list, show, replay, accept; reprocess."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from json import loads
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.output import err, out, print_json, print_table, work_progress
+from quantx.core.prices import PRICES
+from quantx.core.symbols import parse_symbol
+from quantx.errors import Busy, ConfigError
+from quantx.pipeline.platform import open_platform
+
+if TYPE_CHECKING:
+    from quantx.pipeline.reprocessed import Reprocessed
+
+quarantine = typer.Typer(
+    help="Look at rows that were rejected, judge them again, and accept those that are right.", no_args_is_help=True
+)
+
+Rule = Annotated[str | None, typer.Option(help="Only rows that broke this rule.")]
+Symbol = Annotated[str | None, typer.Option(help="Only rows of this symbol.")]
+Source = Annotated[str | None, typer.Option(help="Only this vendor.")]
+_COLUMNS = ["id", "state", "symbol", "date", "source", "dataset", "rules", "policy", "row"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    quarantine.command("list")(exits(quarantine_list))
+    quarantine.command("show")(exits(quarantine_show))
+    quarantine.command("replay")(exits(quarantine_replay))
+    quarantine.command("accept")(exits(quarantine_accept))
+    app.add_typer(quarantine, name="quarantine")
+    app.command("reprocess")(exits(reprocess))
+
+
+def quarantine_list(
+    rule: Rule = None,
+    symbol: Symbol = None,
+    source: Source = None,
+    market: Annotated[Literal["us", "hk", "jp", "eu"] | None, typer.Option(help="Only this market.")] = None,
+    state: Annotated[
+        Literal["open", "replayed", "accepted"] | None,
+        typer.Option(help="open: rejected; replayed: passes by now; accepted: curated on somebody's word."),
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, the newest first.")] = 50,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """List rejected rows, the newest first: what a row says, and the rules that it broke.
+
+    Example: quantx quarantine list --rule high_is_highest --state open
+    """
+    from quantx.pipeline.quarantine import Wanted, rejected_rows
+
+    wanted = Wanted((), rule, symbol and parse_symbol(symbol), source, market, state)
+    with open_platform(settings_for(use_local)) as platform:
+        rows = rejected_rows(platform, wanted)
+    shown = rows.head(most)
+    if json:
+        print_json(shown.to_dicts())
+    elif rows.is_empty():
+        out.print("nothing was rejected")
+    else:
+        more = "" if rows.height <= most else f", the newest {most:,}"
+        print_table(f"{rows.height:,} rejected rows{more}", [_in_short(row) for row in shown.to_dicts()], _COLUMNS)
+    return 0
+
+
+def quarantine_show(
+    row: Annotated[str, typer.Argument(help="The row's id, or its beginning, as `quantx quarantine list` shows it.")],
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Show a rejected row: what it says, the rules with their reasons, and what the vendor sent.
+
+    Example: quantx quarantine show 3f9a1c07d2
+    """
+    from quantx.pipeline.quarantine import show
+
+    with open_platform(settings_for(use_local)) as platform:
+        facts = show(platform, row)
+    if json:
+        print_json(facts)
+    else:
+        _print_row(facts)
+    return 0
+
+
+def quarantine_replay(
+    rows: Annotated[list[str] | None, typer.Argument(help="Ids of rows; or choose them by the options.")] = None,
+    rule: Rule = None,
+    symbol: Symbol = None,
+    source: Source = None,
+    everything: Annotated[bool, typer.Option("--all", help="All open rows.")] = False,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Judge rejected rows again under the rules of now, by reading the raw replies of their series again.
+
+    What passes is curated, and what does not pass any more is rejected; doing it again changes nothing.
+
+    Example: quantx quarantine replay --symbol 0700.HK
+    """
+    from quantx.pipeline.quarantine import Wanted, replay
+
+    if not (rows or rule or symbol or source or everything):
+        raise ConfigError("say which rows: ids, --rule, --symbol, --source, or --all")
+    wanted = Wanted(tuple(rows or ()), rule, symbol and parse_symbol(symbol), source)
+    try:
+        with open_platform(settings_for(use_local)) as platform:
+            done = replay(platform, wanted)
+    except Busy as error:
+        err.print(str(error))
+        return 1
+    judged = {state: done.rows.filter(state=state).height for state in ("replayed", "open", "accepted")}
+    if json:
+        print_json({"rows": judged, "reprocessed": [each.as_facts() for each in done.reprocessed]})
+    else:
+        out.print(f"{done.rows.height:,} rows judged: {judged['replayed']:,} pass, {judged['open']:,} stay rejected")
+        _print_reprocessed(done.reprocessed)
+    return _code(done.reprocessed)
+
+
+def quarantine_accept(
+    row: Annotated[str, typer.Argument(help="The row's id, or its beginning, as `quantx quarantine list` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why the row is right although a rule rejects it.")],
+    by: Annotated[str | None, typer.Option(help="Who says so; your login by default.")] = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Take a rejected row into the curated table, on your word; the decision is recorded and holds from then on.
+
+    Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by anna
+    """
+    from quantx.pipeline.quarantine import accept
+
+    try:
+        with open_platform(settings_for(use_local)) as platform:
+            done = accept(platform, row, reason, by or getpass.getuser())
+    except Busy as error:
+        err.print(str(error))
+        return 1
+    facts = done.rows.row(0, named=True)
+    if json:
+        print_json({"row": facts, "reprocessed": [each.as_facts() for each in done.reprocessed]})
+    else:
+        out.print(f"{facts['id']}: {facts['symbol']} {facts['date']} is accepted by {facts['by']}", markup=False)
+        _print_reprocessed(done.reprocessed)
+    return _code(done.reprocessed)
+
+
+def reprocess(
+    symbols: Symbols = None,
+    source: Source = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Derive the curated tables again from the raw replies, after rules, adapters or decisions have changed.
+
+    It says what changed; where nothing has, nothing is committed. Replaced rows are kept in the revisions.
+
+    Example: quantx reprocess --symbols AAPL,0700.HK --dry-run
+    """
+    from quantx.pipeline.reprocess import reprocess as carry_out
+
+    names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
+    try:
+        with open_platform(settings_for(use_local)) as platform, work_progress() as display:
+            bar = display.add_task("reprocessing", total=None, note="")
+            done = carry_out(
+                platform,
+                names,
+                source,
+                dry_run=dry_run,
+                on_batch=lambda batch, of: display.update(bar, completed=batch, total=of),
+            )
+    except Busy as error:
+        err.print(str(error))
+        return 1
+    print_json(done.as_facts()) if json else _print_reprocessed([done])
+    return _code([done])
+
+
+def _code(done: Sequence[Reprocessed]) -> int:
+    return 1 if any(each.left for each in done) else 0
+
+
+def _print_reprocessed(done: Sequence[Reprocessed]) -> None:
+    for each in done:
+        out.print(f"{each.symbols:,} symbols derived again from {each.replies:,} replies under policy {each.policy}")
+        moved = {name: counts for name, counts in each.tables.items() if any(counts.values())}
+        verb = "would be" if each.dry_run else "are"
+        for name, counts in moved.items():
+            told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+            out.print(f"  {name}: rows that {verb} {told}")
+        for rule, counts in each.rules.items():
+            out.print(f"  rule {rule}: {counts['rejected']:,} newly rejected, {counts['passed']:,} pass")
+        if not moved:
+            out.print("  nothing changes")
+        if each.examples:
+            columns = ["table", "what", "symbol", "date", "time", "ex_date", "before", "after"]
+            rows = [
+                {c: _short(row.get(c)) for c in columns if any(c in e for e in each.examples)} for row in each.examples
+            ]
+            print_table("examples", rows)
+        for (source, symbol), why in each.left.items():
+            err.print(f"{symbol} of {source} is left as it is: {why}", markup=False)
+        for path, why in each.mute.items():
+            err.print(f"{path} was not used: {why}", markup=False)
+
+
+def _short(value: Any) -> Any:
+    """Return a row's values in one line."""
+    if not isinstance(value, dict):
+        return value
+    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for k, v in value.items() if k != "known_from")
+
+
+def _in_short(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a rejected row with what it says in few words: open, high, low, close, volume."""
+    if row["date"] is None:
+        return row
+    said = loads(row["row"])
+    minute = said.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
+    return row | {"row": minute + " ".join("–" if said.get(c) is None else f"{said[c]:g}" for c in (*PRICES, "volume"))}
+
+
+def _print_row(facts: dict[str, Any]) -> None:
+    day, payload = facts["date"] or "a whole reply", facts["payload"]
+    out.print(f"{facts['id']}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
+    policy = "before versions were kept" if facts["policy"] is None else f"under policy {facts['policy']}"
+    out.print(f"rejected {policy}, the vendor sent it at {facts['known_from']:%Y-%m-%d %H:%M:%S} UTC", markup=False)
+    if facts["by"]:
+        out.print(
+            f"accepted by {facts['by']} at {facts['decided_at']:%Y-%m-%d %H:%M:%S} UTC: {facts['reason']}", markup=False
+        )
+    if facts["passed"] is not None:
+        out.print(f"passes under policy {facts['passed']}")
+    for rule in facts["rules"]:
+        out.print(f"\n{rule['id']}: {rule['meaning']}\n  why: {rule['why']}\n  seen: {rule['reference']}", markup=False)
+    out.print(f"\nas traded: {facts['row']}\nas sent:   {facts['sent'] or 'not kept'}", markup=False)
+    out.print(f"\nreply: {payload['path']}\n  SHA-256 {payload['sha256']}", markup=False)
+    if payload["excerpt"] is None:
+        out.print(f"  {payload['problem']}", markup=False)
+    else:
+        out.print(f"  {payload['request']}, HTTP {payload['status']}, {payload['bytes']:,} bytes, in it:", markup=False)
+        out.print(f"  …{payload['excerpt']}…", markup=False)

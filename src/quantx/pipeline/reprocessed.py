@@ -1,0 +1,105 @@
+"""What a reprocessing has changed, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from quantx.core.prices import PRICES
+from quantx.core.tables import QUARANTINE, TABLES
+from quantx.pipeline.difference import QUOTED, Change
+
+_EXAMPLES = 10
+_SHOWN = (*PRICES, "volume", "value", "known_from")
+
+
+@dataclass
+class Reprocessed:
+    """Counts over all batches, and some examples."""
+
+    policy: int
+    dry_run: bool = False
+    symbols: int = 0
+    replies: int = 0
+    commits: int = 0
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)  # new, changed, gone by table
+    rules: dict[str, dict[str, int]] = field(default_factory=dict)  # rows rejected, passed by rule
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    left: dict[tuple[str, str], str] = field(default_factory=dict)  # why a source's symbol was left as it is
+    mute: Mapping[str, str] = field(default_factory=dict)  # raw objects that do not say what they answer
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows are new, changed or gone in the tables that readers see."""
+        return sum(sum(counts.values()) for name, counts in self.tables.items() if name != QUARANTINE.name)
+
+    def count(self, symbols: int, replies: int, changes: Mapping[str, Change]) -> None:
+        """Add what one batch changes."""
+        self.symbols += symbols
+        self.replies += replies
+        for name, change in changes.items():
+            if name.endswith("_revisions"):
+                continue
+            counts = self.tables.setdefault(name, dict.fromkeys(("new", "changed", "gone"), 0))
+            for what, rows in (("new", change.new), ("changed", change.changed), ("gone", change.gone)):
+                counts[what] += rows.height
+            if name == QUARANTINE.name:
+                self._count_rules(change)
+            else:
+                self._show(name, change)
+
+    def _count_rules(self, change: Change) -> None:
+        """Count by rule: a row that breaks other rules than before counts for those that make the difference."""
+        passes = pl.col("passed").is_not_null()
+        rejected = _broken(pl.concat([change.new, change.changed.filter(~passes)]))
+        passed = _broken(pl.concat([change.gone, change.changed.filter(passes)]))
+        for what, pairs, others in (("rejected", rejected, passed), ("passed", passed, rejected)):
+            fresh = pairs.join(others, on=pairs.columns, how="anti", nulls_equal=True)
+            for rule, count in fresh["rules"].value_counts().sort("rules").rows():
+                self.rules.setdefault(rule, {"rejected": 0, "passed": 0})[what] += count
+
+    def _show(self, name: str, change: Change) -> None:
+        key = list(TABLES[name].key)
+        before, after = pl.concat([change.before, change.gone]), pl.concat([change.new, change.changed])
+        kinds = {"new": change.new, "changed": change.changed, "gone": change.gone}
+        for what, rows in kinds.items():
+            for row in rows.sort(key).head(_EXAMPLES - len(self.examples)).select(key).iter_rows(named=True):
+                place = pl.DataFrame([row], schema={c: rows.schema[c] for c in key})
+                self.examples.append(
+                    {
+                        "table": name,
+                        "what": what,
+                        **row,
+                        "before": _values(before, place),
+                        "after": _values(after, place),
+                    }
+                )
+
+    def as_facts(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return {
+            "policy": self.policy,
+            "dry_run": self.dry_run,
+            "symbols": self.symbols,
+            "replies": self.replies,
+            "commits": self.commits,
+            "tables": self.tables,
+            "rules": self.rules,
+            "examples": self.examples,
+            "left": [{"source": s, "symbol": symbol, "reason": why} for (s, symbol), why in sorted(self.left.items())],
+            "mute": dict(self.mute),
+        }
+
+
+def _values(rows: pl.DataFrame, place: pl.DataFrame) -> dict[str, Any] | None:
+    found = rows.join(place, on=place.columns, how="semi", nulls_equal=True)
+    shown = [c for c in _SHOWN if c in found.columns]
+    return found.select(shown).row(0, named=True) if found.height else None
+
+
+def _broken(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row for each rejected row and rule that it breaks."""
+    return rows.select(*QUOTED, pl.col("rules").str.split(",")).explode("rules").unique()

@@ -1,0 +1,62 @@
+"""Curated replies in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from quantx.core.model import Series
+from quantx.state.database import Database, run
+from quantx.state.postgres.rounds import coverage, landing_of
+from quantx.state.values import Holding, Landing, SeriesFacts, Sessions
+
+
+class PostgresReplies:
+    """The state's replies."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def holdings(self, source: str | None, symbols: Collection[str] | None) -> list[Holding]:
+        """Return of which symbols there are curated replies, and how many bytes."""
+        wanted = None if symbols is None else sorted(symbols)
+        rows = self._database.rows("replies.holdings", source=source, symbols=wanted)
+        return [Holding(row["source"], row["symbol"], row["replies"], row["bytes"]) for row in rows]
+
+    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
+        """Return the curated replies about some symbols in the order of fetching."""
+        rows = self._database.rows("replies.curated", source=source, symbols=sorted(symbols))
+        return [landing_of(row) for row in rows]
+
+    def unknown(self, paths: Collection[str]) -> set[str]:
+        """Return the raw objects that have not landed here."""
+        return {row["path"] for row in self._database.rows("replies.unknown_objects", paths=sorted(paths))}
+
+    def restate(
+        self,
+        source: str,
+        facts: Sequence[SeriesFacts],
+        sessions: Mapping[Series, Sessions],
+        recent: Collection[str],
+        hot_bars: str,
+    ) -> None:
+        """Record what was derived anew, in place of what the rounds have told."""
+        left = list(facts)
+        with self._database.transaction() as connection:
+            while left:  # a statement takes one fact of each series
+                first = {fact.series: fact for fact in reversed(left)}
+                run(connection, "rounds.cover_series", coverage(list(first.values())))
+                left = [fact for fact in left if first[fact.series] is not fact]
+            run(
+                connection,
+                "replies.set_sessions",
+                {
+                    "sources": [s.source for s in sessions],
+                    "datasets": [s.dataset for s in sessions],
+                    "timeframes": [s.timeframe for s in sessions],
+                    "symbols": [s.symbol for s in sessions],
+                    "firsts": [first for first, _ in sessions.values()],
+                    "lasts": [last for _, last in sessions.values()],
+                },
+            )
+            run(connection, "replies.forget_hot_bars", {"source": source, "symbols": sorted(recent)})
+            run(connection, "rounds.put_hot_bars", {"rows": hot_bars})

@@ -1,0 +1,323 @@
+"""Looking at rejected rows, judging them again, and taking one into the table on somebody's word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quantx.core.quality.bars import DAILY_RULES
+from quantx.core.quality.policy import Policy
+from quantx.core.tables import DECISIONS, QUARANTINE, Table
+from quantx.errors import Busy, ConfigError
+from quantx.lake.protocol import CommitContext
+from quantx.lake.table import LakeTable
+from quantx.pipeline.quarantine import Wanted, accept, rejected_rows, replay, show
+from quantx.pipeline.reprocess import reprocess
+from quantx.state.database import Database
+
+D5, D9, D10, D11 = (date(2024, 1, day) for day in (5, 9, 10, 11))
+LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "high_is_highest"])
+ODD = (106.0, 105.75, 104.0, 105.5, 10.0)  # the high is below the open
+
+
+@pytest.fixture
+def old(desk: Any) -> Any:
+    """Rejected: an odd bar of AAA and one of BBB, an empty row, a Sunday, a bar of tomorrow, an unreadable reply."""
+    desk.tape.shows["AAA"][D9] = ODD
+    desk.tape.shows["BBB"][D5] = ODD
+    desk.tape.shows["BBB"][D10] = (None, None, None, None, 0.0)
+    desk.tape.shows["BBB"][date(2024, 1, 7)] = (1.0, 1.0, 1.0, 1.0, 1.0)
+    desk.tape.answers["CCC"] = [b"no JSON"]
+    desk.work(desk.backfill("AAA", "BBB", "CCC"))
+    assert desk.rows("quarantine").height == 5
+    return desk
+
+
+def state_of(desk: Any, symbol: str, day: date | None) -> str:
+    (row,) = rejected_rows(desk.platform).filter(pl.col("symbol") == symbol, pl.col("date").eq_missing(day)).to_dicts()
+    return str(row["state"])
+
+
+def id_of(desk: Any, symbol: str, day: date | None) -> str:
+    rows = rejected_rows(desk.platform).filter(pl.col("symbol") == symbol, pl.col("date").eq_missing(day))
+    return str(rows["id"].item())
+
+
+def bar(desk: Any, symbol: str, day: date) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = (
+        desk.rows().filter(symbol=symbol, date=day).select("open", "high", "low", "close").rows()
+    )
+    return rows
+
+
+# ----------------------------------------------------------------------------------------------------------- what there is
+
+
+def test_rows_are_found_by_rule_symbol_source_market_and_state(old: Any) -> None:
+    def found(**wanted: Any) -> list[tuple[str, date | None]]:
+        return sorted(rejected_rows(old.platform, Wanted(**wanted)).select("symbol", "date").rows(), key=repr)
+
+    assert found(rule="high_is_highest") == [("AAA", D9), ("BBB", D5)]
+    assert found(rule="high") == []
+    assert found(symbol="CCC") == [("CCC", None)]
+    assert len(found(source="tape")) == len(found(market="us")) == len(found(state="open")) == len(found()) == 5
+    assert found(source="yahoo") == found(market="hk") == found(state="accepted") == []
+
+
+def test_a_row_says_all_that_the_vendor_sent(old: Any) -> None:
+    (row,) = rejected_rows(old.platform, Wanted(symbol="AAA")).to_dicts()
+    assert row["policy"] == old.platform.policy.version
+    assert json.loads(row["sent"]) == {
+        **dict(zip(("open", "high", "low", "close", "volume"), ODD, strict=True)),
+        "vendor_adj_close": None,
+        "currency": "USD",
+    }
+    assert json.loads(row["row"])["high"] == 105.75
+
+
+def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_database: Database) -> None:
+    ids = rejected_rows(old.platform)["id"]
+    assert ids.n_unique() == 5
+    assert set(ids.str.len_chars()) == {10}
+    desk = another_desk(fresh_database, "scratch")
+    raw = Path(old.platform.settings.lake_url) / "raw"
+    shutil.copytree(raw, Path(desk.platform.settings.lake_url) / "raw")
+    reprocess(replace(desk.platform, policy=Policy(7)))
+    assert sorted(rejected_rows(desk.platform)["id"]) == sorted(ids)
+    assert rejected_rows(old.platform, Wanted(ids=(ids[0][:6],)))["id"].to_list() == [ids[0]]
+    with pytest.raises(ConfigError, match="there is no row 'zzz'"):
+        show(old.platform, "zzz")
+    with pytest.raises(ConfigError, match="there is no row ''"):
+        show(old.platform, "")
+
+
+def test_show_tells_the_rules_and_what_was_sent(old: Any) -> None:
+    facts = show(old.platform, id_of(old, "AAA", D9))
+    assert [rule["id"] for rule in facts["rules"]] == ["high_is_highest"]
+    assert "contradicts itself" in facts["rules"][0]["why"]
+    payload = facts["payload"]
+    assert (payload["request"], payload["status"]) == ("tape:AAA", 200)
+    assert payload["path"].endswith(f"/{facts['raw']}.parquet")
+    assert '["2024-01-09", 106.0, 105.75' in payload["excerpt"]
+    whole = show(old.platform, id_of(old, "CCC", None))
+    assert (whole["payload"]["excerpt"], whole["sent"]) == ("no JSON", None)
+
+
+def test_show_tells_that_a_reply_is_gone(old: Any) -> None:
+    for file in (Path(old.platform.settings.lake_url) / "raw").rglob("*.parquet"):
+        file.write_bytes(b"")
+    assert "is damaged" in show(old.platform, id_of(old, "AAA", D9))["payload"]["problem"]
+    shutil.rmtree(Path(old.platform.settings.lake_url) / "raw")
+    assert "does not have this reply" in show(old.platform, id_of(old, "AAA", D9))["payload"]["problem"]
+
+
+# ------------------------------------------------------------------------------------------------------------------ replay
+
+
+def test_replay_moves_what_passes_and_nothing_else(old: Any) -> None:
+    lenient = replace(old.platform, policy=LENIENT)
+    assert replay(old.platform, Wanted()).rows["state"].to_list() == ["open"] * 5
+    done = replay(lenient, Wanted(symbol="AAA"))
+    assert done.rows.select("symbol", "date", "state").rows() == [("AAA", D9, "replayed")]
+    assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
+    done = replay(lenient, Wanted(rule="high_is_highest"))
+    assert dict(done.rows.select("symbol", "state").rows()) == {"AAA": "replayed", "BBB": "replayed"}
+    assert (bar(old, "BBB", D5), bar(old, "BBB", D10)) == ([ODD[:4]], [])
+    assert state_of(old, "BBB", D10) == "open"
+    versions = old.versions()
+    assert [each.commits for each in replay(lenient, Wanted()).reprocessed] == [0]
+    assert old.versions() == versions
+
+
+def test_replay_by_id(old: Any) -> None:
+    row = id_of(old, "AAA", D9)
+    done = replay(replace(old.platform, policy=LENIENT), Wanted(ids=(row,)))
+    assert done.rows["state"].to_list() == ["replayed"]
+    assert (state_of(old, "AAA", D9), state_of(old, "BBB", D5)) == ("replayed", "open")
+    with pytest.raises(ConfigError, match="there is no row"):
+        replay(old.platform, Wanted(ids=("zzz",)))
+
+
+def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
+    class Mended:
+        """The adapter, which reads that reply by now."""
+
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def normalize(self, payload: Any) -> Any:
+            body = b'{"bars": [["2024-01-08", 5, 6, 4, 5, 10]], "actions": []}'
+            return self._real.normalize(replace(payload, body=body) if payload.body == b"no JSON" else payload)
+
+    assert old.sql("select * from series where symbol = 'CCC'") == []
+    platform = old.with_(providers={"tape": Mended(old.tape)})
+    done = replay(platform, Wanted(symbol="CCC"))
+    assert done.rows["state"].to_list() == ["replayed"]
+    assert bar(old, "CCC", date(2024, 1, 8)) == [(5.0, 6.0, 4.0, 5.0)]
+    series = old.series("CCC")
+    assert (series["first_session"], series["watermark"]) == (date(2024, 1, 8), date(2024, 1, 8))
+    assert old.sql("select count(*) as n from hot_bars where symbol = 'CCC'") == [{"n": 1}]
+
+
+# ------------------------------------------------------------------------------------------------------------------ accept
+
+
+def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fresh_database: Database) -> None:
+    row = id_of(old, "AAA", D9)
+    done = accept(old.platform, row, "the exchange says so", "anna")
+    assert done.rows.select("state", "by", "reason").rows() == [("accepted", "anna", "the exchange says so")]
+    assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
+    (known,) = old.rows().filter(symbol="AAA", date=D9)["known_from"]
+    assert known == datetime(2024, 1, 12, 23, tzinfo=UTC)  # when the vendor told us
+    hot = old.sql("select high from hot_bars where symbol = 'AAA' and date = %s", D9)
+    assert hot == [{"high": 105.75}]
+    (decision,) = old.rows("decisions").to_dicts()
+    assert (decision["decision"], decision["rules"], decision["by"]) == ("accept", "high_is_highest", "anna")
+
+    versions = old.versions()
+    again = accept(old.platform, row, "once more", "bob")
+    assert again.rows["by"].to_list() == ["anna"]
+    assert [each.commits for each in again.reprocessed] == [0]
+    assert reprocess(old.platform).commits == 0
+    assert replay(old.platform, Wanted()).rows.filter(symbol="AAA")["state"].to_list() == ["accepted"]
+    assert old.versions() == versions
+
+    old.clock.goes_to(date(2024, 1, 16))
+    old.work(old.daily("AAA", lookback=6))  # the vendor repeats it
+    assert bar(old, "AAA", D9) == [ODD[:4]]
+    reprocess(replace(old.platform, policy=LENIENT))
+    reprocess(old.platform)
+    assert (bar(old, "AAA", D9), state_of(old, "AAA", D9)) == ([ODD[:4]], "accepted")
+
+    desk = another_desk(fresh_database, "scratch")  # from raw and from what was decided
+    lake, scratch = (Path(d.platform.settings.lake_url) for d in (old, desk))
+    shutil.copytree(lake / "raw", scratch / "raw")
+    shutil.copytree(lake / "curated" / "decisions", scratch / "curated" / "decisions")
+    reprocess(desk.platform)
+    assert desk.rows().equals(old.rows())
+
+
+def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any) -> None:
+    first, last = (
+        ["2024-01-10", *values] for values in ((110.0, 111.0, 109.0, 110.5, 400.0), (110.0, 112.0, 109.0, 111.0, 1e3))
+    )
+    bars = [["2024-01-09", 1.0, 1.0, 1.0, 1.0, 1.0], first, last, ["2024-01-11", 1.0, 1.0, 1.0, 1.0, 1.0]]
+    desk.tape.answers["AAA"] = [json.dumps({"bars": bars, "actions": []}).encode()]
+    desk.work(desk.backfill("AAA"))
+    assert bar(desk, "AAA", D10) == [(110.0, 112.0, 109.0, 111.0)]
+    accept(desk.platform, id_of(desk, "AAA", D10), "the first one was final", "anna")
+    assert bar(desk, "AAA", D10) == [(110.0, 111.0, 109.0, 110.5)]
+    assert desk.rows("bars_1d_revisions").select("close", "known_from", "known_to").rows() == [
+        (111.0, desk.clock.at, desk.clock.at)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day", "why"),
+    [
+        ("CCC", None, "is a whole reply that can't be read"),
+        ("BBB", D10, "has no open, high, low, close: it can't be a bar"),
+    ],
+)
+def test_what_can_be_no_bar_is_refused(symbol: str, day: date | None, why: str, old: Any) -> None:
+    with pytest.raises(ConfigError, match=why):
+        accept(old.platform, id_of(old, symbol, day), "why not", "anna")
+    assert old.rows("decisions").is_empty()
+
+
+def test_a_bar_of_the_future_is_refused(desk: Any) -> None:
+    plan = desk.backfill("AAA")
+    desk.clock.goes_to(D10)  # the vendor's clock is two days ahead
+    desk.tape.answers["AAA"] = [json.dumps({"bars": [["2024-01-11", 1.0, 1.0, 1.0, 1.0, 1.0]], "actions": []}).encode()]
+    desk.work(plan)
+    with pytest.raises(ConfigError, match="was not over when the vendor was asked"):
+        accept(desk.platform, id_of(desk, "AAA", D11), "why not", "anna")
+
+
+@pytest.mark.parametrize(("reason", "by"), [(" ", "anna"), ("why", "")])
+def test_a_decision_needs_a_reason_and_a_name(reason: str, by: str, old: Any) -> None:
+    with pytest.raises(ConfigError, match="say why and who"):
+        accept(old.platform, id_of(old, "AAA", D9), reason, by)
+
+
+def test_who_curates_is_not_disturbed(old: Any) -> None:
+    row = id_of(old, "AAA", D9)
+    with old.platform.state.exclusive("curator") as mine:
+        assert mine is not None
+        for act in (lambda: accept(old.platform, row, "why", "anna"), lambda: replay(old.platform, Wanted())):
+            with pytest.raises(Busy, match="another process is curating"):
+                act()
+    assert old.rows("decisions").is_empty()
+
+
+class Dies(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("table", ["decisions", "bars_1d"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_accepting_is_repeated_after_a_kill(table: str, after: bool, old: Any) -> None:
+    class Dying:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(old.platform.tables[table], name)
+
+        def commit(self, *arguments: Any) -> bool:
+            if after:
+                old.platform.tables[table].commit(*arguments)
+            raise Dies
+
+    row = id_of(old, "AAA", D9)
+    with pytest.raises(Dies):
+        accept(old.with_(tables={**old.platform.tables, table: Dying()}), row, "why", "anna")
+    accept(old.platform, row, "why", "anna")
+    assert (bar(old, "AAA", D9), state_of(old, "AAA", D9)) == ([ODD[:4]], "accepted")
+    assert old.rows("decisions").height == 1
+
+
+# ------------------------------------------------------------------------------------- quarantine of an earlier program
+
+
+def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None:
+    columns = {c: t for c, t in QUARANTINE.schema.items() if c not in ("policy", "sent", "passed")}
+    rows = old.rows("quarantine")
+    path = Path(old.platform.settings.lake_url) / "quarantine"
+    shutil.rmtree(path)
+    earlier = Table("quarantine", columns, QUARANTINE.partitions, QUARANTINE.key, QUARANTINE.sort)
+    LakeTable(old.platform.location, earlier).commit(CommitContext(1), rows.select(list(columns)))
+    import deltalake
+
+    assert "policy" not in [field.name for field in deltalake.DeltaTable(str(path)).schema().fields]
+
+    fresh = replace(
+        old.platform, tables={**old.platform.tables, "quarantine": LakeTable(old.platform.location, QUARANTINE)}
+    )
+    assert set(rejected_rows(fresh)["policy"]) == {None}
+    assert show(fresh, rejected_rows(fresh)["id"][0])["sent"] is None
+    assert reprocess(fresh).commits == 0  # what is known is not told again
+    old.clock.goes_to(date(2024, 1, 16))
+    old.tape.shows["AAA"][D11] = ODD
+    old.work(old.daily("AAA", lookback=6), old.with_(tables=fresh.tables))
+    found = fresh.tables["quarantine"].read().filter(symbol="AAA").sort("date")
+    assert found.select("date", "policy", "passed").rows() == [
+        (D9, None, None),
+        (D11, old.platform.policy.version, None),
+    ]
+    replay(replace(fresh, policy=LENIENT), Wanted(symbol="AAA"))
+    found = fresh.tables["quarantine"].read().filter(symbol="AAA").sort("date")
+    assert found["passed"].to_list() == [3, 3]
+
+
+def test_decisions_hold_no_more_than_they_say(old: Any) -> None:
+    accept(old.platform, id_of(old, "AAA", D9), "why", "anna")
+    assert old.rows("decisions").columns == list(DECISIONS.schema)
+    assert old.rows("decisions")["row"].item() == rejected_rows(old.platform, Wanted(symbol="AAA"))["row"].item()
