@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     deadline_hours: float = Field(
         2, gt=0, le=72, description="how long after that a session may be without a run, before it is a finding"
     )
+    inspect: bool = Field(
+        True,
+        description="look at series, minutes, dividends, vendors and gaps when a run has ended, and write the coverage page",
+    )
     log_level: str = Field(
         "WARNING",
         validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),

@@ -1076,6 +1076,19 @@ class TestRuns:
         assert kit.state.runs.report_of("R1") == "reports/R1.json"
         assert kit.state.runs.totals("R1").failed == 2
 
+    def test_a_reported_run_waits_to_be_inspected_once(self, kit: Kit) -> None:
+        runs = kit.state.runs
+        for task_id in kit.plan("B", "A").task_ids:
+            assert runs.uninspected() == {}
+            kit.fail(kit.one(task_id), final=True)
+        runs.finish("R1", "reports/R1.json")
+        assert runs.uninspected() == {"R1": ["A", "B"]}
+        runs.inspected([])
+        assert runs.uninspected() == {"R1": ["A", "B"]}
+        runs.inspected(["R1"])
+        runs.inspected(["R1"])
+        assert runs.uninspected() == {}
+
     def test_a_run_tells_when_its_last_reply_was_stored(self, kit: Kit) -> None:
         first, second = kit.plan("A", "B").task_ids
         assert kit.state.runs.totals("R1").landed_at is None

@@ -175,11 +175,13 @@ def curate(use_local: UseLocal = False) -> int:
     Example: quantx curate
     """
     from quantx.pipeline.curate import curate_landed
+    from quantx.pipeline.inspection import inspect_ended_runs
     from quantx.pipeline.report import report_ended_runs
 
     with open_platform(traced_settings(use_local)) as platform:
         rows = curate_landed(platform, everything=True)
         report_ended_runs(platform)
+        inspect_ended_runs(platform)
     out.print(f"curated {rows:,} new or changed rows")
     return 0
 
@@ -212,7 +214,8 @@ def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool
 
 
 def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: Any) -> Progress:
-    """Run a worker in this process and show its progress; return it."""
+    """Run a worker in this process, then look at the data of runs that have ended; return the worker's progress."""
+    from quantx.pipeline.inspection import inspect_ended_runs
     from quantx.pipeline.work import Worker
 
     with work_progress() as display:
@@ -224,7 +227,10 @@ def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: 
 
         worker = Worker(platform, on_progress=show)
         with _stops_on_signals(platform.runtime.stop):
-            return worker.run(task_ids=task_ids, **how)
+            done = worker.run(task_ids=task_ids, **how)
+            display.update(bar, note="looking at what has come")
+            inspect_ended_runs(platform, stopping=lambda: platform.runtime.stopping)
+    return done
 
 
 def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:

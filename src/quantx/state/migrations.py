@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 
 from quantx.errors import ConfigError
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _LOCK = 7_013_001  # advisory lock: one process migrates
 
 

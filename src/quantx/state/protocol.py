@@ -358,6 +358,14 @@ class Runs(Protocol):
         """Return the path of a run's report."""
         ...
 
+    def uninspected(self) -> dict[str, list[str]]:
+        """Return the reported runs whose data nobody has inspected since, each with the symbols of its tasks, sorted."""
+        ...
+
+    def inspected(self, run_ids: Collection[str]) -> None:
+        """Record that the data of these runs was inspected."""
+        ...
+
     def recent(self, most: int) -> list[Row]:
         """Return the newest runs, for people."""
         ...

@@ -21,6 +21,7 @@ class RunRecord:
     created_at: datetime
     finished_at: datetime | None = None
     report: str | None = None
+    inspected_at: datetime | None = None
 
 
 @dataclass

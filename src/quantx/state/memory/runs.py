@@ -70,6 +70,18 @@ class MemoryRuns:
             run = self._records.runs.get(run_id)
             return run.report if run else None
 
+    def uninspected(self) -> dict[str, list[str]]:
+        """Return the reported runs whose data nobody has inspected since, each with the symbols of its tasks."""
+        with self._records.lock:
+            waiting = sorted(id_ for id_, r in self._records.runs.items() if r.finished_at and not r.inspected_at)
+            return {id_: sorted({t.series.symbol for t in self._records.tasks_of(id_)}) for id_ in waiting}
+
+    def inspected(self, run_ids: Collection[str]) -> None:
+        """Record that the data of these runs was inspected."""
+        with self._records.lock:
+            for run in (self._records.runs[id_] for id_ in run_ids):
+                run.inspected_at = run.inspected_at or self._records.clock.now()
+
     def recent(self, most: int) -> list[Row]:
         """Return the newest runs."""
         with self._records.lock:

@@ -19,10 +19,16 @@ from quantx.state.postgres.tasks import PostgresTasks
 from quantx.state.postgres.universes import PostgresUniverses
 from quantx.state.protocol import Hold
 
-_LOCKS = {"curator": 7_013_002, "reporter": 7_013_003, "universes": 7_013_004}  # advisory locks
-_LOCKS["instruments"] = 7_013_010
-_LOCKS["reconciler"] = 7_013_020
-_LOCKS["healer"] = 7_013_016
+# Advisory locks, by role.
+_LOCKS = {
+    "curator": 7_013_002,
+    "reporter": 7_013_003,
+    "universes": 7_013_004,
+    "instruments": 7_013_010,
+    "healer": 7_013_016,
+    "inspector": 7_013_018,
+    "reconciler": 7_013_020,
+}
 
 
 class PostgresState:

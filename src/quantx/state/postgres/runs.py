@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from quantx.state.database import Database
 from quantx.state.protocol import EndedRun, LastDaily, Row, RunTotals, RunUsage
 
@@ -34,6 +36,14 @@ class PostgresRuns:
         """Return the path of a run's report."""
         rows = self._database.rows("runs.report_of", run_id=run_id)
         return rows[0]["report"] if rows else None
+
+    def uninspected(self) -> dict[str, list[str]]:
+        """Return the reported runs whose data nobody has inspected since, each with the symbols of its tasks."""
+        return {row["id"]: row["symbols"] for row in self._database.rows("runs.uninspected")}
+
+    def inspected(self, run_ids: Collection[str]) -> None:
+        """Record that the data of these runs was inspected."""
+        self._database.rows("runs.inspected", run_ids=list(run_ids))
 
     def recent(self, most: int) -> list[Row]:
         """Return the newest runs."""

@@ -26,6 +26,15 @@ select report from runs where id = %(run_id)s;
 -- name: finish
 update runs set finished_at = clock_timestamp(), report = %(report)s where id = %(run_id)s and finished_at is null;
 
+-- name: uninspected
+-- Reported runs at whose data nobody has looked since, and the symbols of their tasks.
+select r.id, coalesce(array_agg(distinct t.symbol) filter (where t.symbol is not null), '{}') as symbols
+from runs r left join tasks t on t.run_id = r.id
+where r.finished_at is not null and r.inspected_at is null group by r.id order by r.id;
+
+-- name: inspected
+update runs set inspected_at = clock_timestamp() where id = any(%(run_ids)s::text[]) and inspected_at is null;
+
 -- name: recent
 select r.id, r.kind, r.source, r.created_at, r.finished_at, r.skipped, r.report,
     count(t.id) filter (where not t.passed_on) as tasks, count(t.id) filter (where t.state = 'done') as success,
