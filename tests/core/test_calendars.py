@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantx.core.calendars import Calendar, calendar
+from quantx.core.calendars import Calendar, calendar, held_sessions
 from quantx.core.symbols import US, VENUES_BY_SUFFIX
 
 RECORDED = ("XNYS", "XHKG", "XTKS", "XLON", "XAMS", "XETR", "XPAR", "XSWX")
@@ -209,3 +209,9 @@ def test_the_last_closed_session_is_the_newest_whose_close_and_grace_have_passed
     now, grace = at("2023-12-20") + timedelta(minutes=minute), timedelta(minutes=patience)
     over = [d for d in WEEKDAYS if TOY.close_of(d) + grace <= now]
     assert TOY.last_closed(now, grace) == (over[-1] if over else None)
+
+
+def test_whole_day_closures_that_the_calendar_does_not_know_of_were_not_held() -> None:
+    typhoon, rain = date(2023, 9, 1), date(2023, 9, 8)
+    assert set(calendar("XHKG").days) - set(held_sessions("XHKG")) == {typhoon, rain}
+    assert held_sessions("XNYS") == calendar("XNYS").days

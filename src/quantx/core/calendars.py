@@ -15,8 +15,8 @@ from functools import lru_cache
 _EARLIEST = date(1970, 1, 2)
 
 # Whole-day closures that exchange_calendars 4.13 has as sessions: no vendor has a bar of any security for them.
-_CLOSED_AS_WELL = {
-    "XHKG": (date(2023, 9, 1), date(2023, 9, 8)),  # typhoon Saola, and the black rainstorm a week later
+_NOT_HELD = {
+    "XHKG": {date(2023, 9, 1), date(2023, 9, 8)},  # typhoon Saola, and the black rainstorm a week later
 }
 
 
@@ -78,8 +78,6 @@ def calendar(code: str) -> Calendar:
         except ValueError:  # it begins later
             begin = exchange_calendars.get_calendar(code).bound_min()
             schedule = exchange_calendars.get_calendar(code, start=begin).schedule
-    closed = [day.isoformat() for day in _CLOSED_AS_WELL.get(code, ())]
-    schedule = schedule[~schedule.index.isin(closed)]
     opens, closes = (
         tuple(t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist())
         for name in ("open", "close")
@@ -91,3 +89,9 @@ def calendar(code: str) -> Calendar:
     if not any(breaks[0]):
         breaks = [(), ()]
     return Calendar(code, tuple(schedule.index.to_numpy("datetime64[D]").tolist()), opens, closes, *breaks)
+
+
+@lru_cache(maxsize=32)
+def held_sessions(code: str) -> tuple[date, ...]:
+    """Return the sessions of an exchange that were held: without closures that its calendar does not know of."""
+    return tuple(day for day in calendar(code).days if day not in _NOT_HELD.get(code, ()))

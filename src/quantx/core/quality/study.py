@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quantx.core.calendars import calendar
+from quantx.core.calendars import held_sessions
 from quantx.core.prices import PRICES
 from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol
@@ -106,7 +106,7 @@ def is_session(bars: pl.DataFrame) -> pl.Series:
     days = bars["date"].unique()
     traded = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "traded": pl.Boolean})]
     for code in codes["calendar"].drop_nulls().unique():
-        sessions = pl.Series(calendar(code).days, dtype=pl.Date)
+        sessions = pl.Series(held_sessions(code), dtype=pl.Date)
         traded.append(pl.DataFrame({"calendar": code, "date": days, "traded": days.is_in(sessions.implode())}))
     known = bars.select("symbol", "date").join(codes, on="symbol", how="left", maintain_order="left")
     known = known.join(pl.concat(traded), on=["calendar", "date"], how="left", maintain_order="left")
@@ -125,7 +125,7 @@ def _sessions_so_far(bars: pl.DataFrame) -> pl.Series:
     known = codes.drop_nulls().unique(maintain_order=True)
     first, last = bars.select(first=pl.col("date").min(), last=pl.col("date").max()).row(0)
     days = pl.select(pl.date_range(first, last)).to_series()
-    places = [pl.Series(calendar(code).days, dtype=pl.Date).search_sorted(days).cast(pl.Int64) for code in known]
+    places = [pl.Series(held_sessions(code), dtype=pl.Date).search_sorted(days).cast(pl.Int64) for code in known]
     nowhere = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(days))
     which = codes.replace_strict(known, range(len(known)), default=len(known), return_dtype=pl.Int64)
     day = (bars["date"] - first).dt.total_days()
@@ -141,7 +141,7 @@ def _gaps(bars: pl.DataFrame, rejected: pl.DataFrame | None) -> pl.DataFrame:
     missing = missing.join(_calendars(missing["symbol"].unique()), on="symbol")
     found = [pl.DataFrame(schema={"symbol": pl.String, "session": pl.Int64, "date": pl.Date})]
     for (code,), part in missing.group_by("calendar"):
-        days = pl.Series(calendar(str(code)).days, dtype=pl.Date)
+        days = pl.Series(held_sessions(str(code)), dtype=pl.Date)
         found.append(part.select("symbol", "session", date=days.gather(part["session"])))
     gaps = pl.concat(found)
     if rejected is not None:
