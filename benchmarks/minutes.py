@@ -26,6 +26,7 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
 from quantx.pipeline.derive import current_rows
+from quantx.pipeline.judge import Judge
 from quantx.pipeline.minutes import FACTS, normalize_minutes
 from quantx.settings import load_settings
 
@@ -136,7 +137,7 @@ def normalized_and_committed(lake: Mapping[str, str], count: int) -> dict[str, A
         bars, facts = vendor_bars(count, day)
         with stretch() as whole:
             with stretch() as normalizing:
-                rows = normalize_minutes("alpaca", bars, facts)
+                rows = normalize_minutes("alpaca", bars, facts, Judge())
             with stretch() as committing:
                 table.commit(CommitContext(number + 1), rows.bars)
         rejected += rows.rejected.height
@@ -153,7 +154,7 @@ def written(folder: str, count: int) -> dict[str, Any]:
     seconds, cpu = [], []
     for day in _days()[:SESSIONS]:
         bars, facts = vendor_bars(count, day)
-        rows = normalize_minutes("alpaca", bars, facts).bars
+        rows = normalize_minutes("alpaca", bars, facts, Judge()).bars
         with stretch() as measured:
             rows.write_parquet(Path(folder) / f"{day}.parquet", compression="zstd", compression_level=3)
         seconds.append(measured.seconds)

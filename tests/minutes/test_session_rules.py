@@ -20,6 +20,7 @@ from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, TABLES
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
+from quantx.pipeline.judge import Judge
 from quantx.pipeline.minute_checks import check_minutes
 from quantx.pipeline.minutes import normalize_minutes
 from quantx.pipeline.platform import Platform
@@ -55,7 +56,7 @@ class Recorded:
 
 
 def curated(source: str, symbol: str, bars: list[Any]) -> pl.DataFrame:
-    return normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol)).bars
+    return normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol), Judge()).bars
 
 
 def daily_bars(source: str, symbol: str, rows: pl.DataFrame) -> pl.DataFrame:

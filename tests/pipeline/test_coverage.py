@@ -68,7 +68,9 @@ def platform(clock: At) -> Platform:
         ("yahoo", "bars_1d", "BBB", SESSIONS[6], "prices_present", "{}", "sha", "raw", NOW),
         ("yahoo", "bars_1d", "CCC", None, "payload_readable", "an error page", "sha", "raw", NOW),
     ]
-    tables["quarantine"].commit(CommitContext(1), pl.DataFrame(rejected, schema=dict(QUARANTINE.schema), orient="row"))
+    named = dict(list(QUARANTINE.schema.items())[: len(rejected[0])])
+    told = pl.concat([QUARANTINE.empty(), pl.DataFrame(rejected, schema=named, orient="row")], how="diagonal")
+    tables["quarantine"].commit(CommitContext(1), told)
     state = MemoryState(clock)
     state.universes.put(Universe("mine", "phase_1", "us", "static", NOW, [(s, "us", None, None, None) for s in held]))
     return Platform(
