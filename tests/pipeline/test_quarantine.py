@@ -167,6 +167,7 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
     series = old.series("CCC")
     assert (series["first_session"], series["watermark"]) == (date(2024, 1, 8), date(2024, 1, 8))
     assert old.sql("select count(*) as n from hot_bars where symbol = 'CCC'") == [{"n": 1}]
+    assert old.rows("quarantine").filter(symbol="CCC")["passed"].to_list() == [old.platform.policy.version]
 
 
 # ------------------------------------------------------------------------------------------------------------------ accept
