@@ -37,7 +37,7 @@ from quantx.state.protocol import Hold, Holding, Landing, SeriesFacts, Sessions
 
 log = structlog.get_logger()
 
-_BATCH_BYTES, _BATCH_REPLIES = 64_000_000, 50_000  # what one batch's tables in memory are made of
+_BATCH_BYTES, _BATCH_REPLIES = 32_000_000, 50_000  # what one batch's tables in memory are made of
 _ROUND_BYTES = 18_000_000  # of replies that are read at once
 _BARS: dict[str, tuple[Table, ...]] = {"1d": (BARS_1D, BARS_1D_ADJUSTED), "1m": (BARS_1M,)}
 
