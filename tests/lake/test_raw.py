@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +12,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quantx.core.model import Payload
-from quantx.errors import LakeError
-from quantx.lake.raw import SCHEMA, Landing, raw_path, read_batch, write_batch
+from quantx.core.model import Payload, Window
+from quantx.errors import DamagedObject, LakeError
+from quantx.lake.raw import (
+    SCHEMA,
+    Answered,
+    Landing,
+    list_raw,
+    parse_raw_path,
+    raw_path,
+    read_answered,
+    read_batch,
+    write_batch,
+)
 from quantx.lake.store import LakeLocation, open_location
 
 FETCHED = datetime(2024, 1, 8, 22, 0, 0, 123456, tzinfo=UTC)
@@ -183,3 +193,60 @@ def test_the_columns_are_those_of_the_documentation() -> None:
     assert SCHEMA.names == [
         "symbol", "request", "status", "fetched_at", "vendor_time", "sha256", "content_type", "body", "task_id"
     ]  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- what it answers
+
+WINDOW = Window(date(2024, 1, 2), date(2024, 1, 12))
+ANSWERED = [
+    Answered(1, "01RUN", "1d", "AAPL", WINDOW, 0, 2, FETCHED, 11),
+    Answered(2, "01RUN", "1m", "MSFT", WINDOW, 1, 1, FETCHED, 12, "no JSON"),
+]
+
+
+def test_an_object_tells_which_tasks_it_answers(location: LakeLocation) -> None:
+    write_batch(location, PATH, SMALL, ANSWERED)
+    assert read_answered(location, PATH) == ANSWERED
+    assert list(read_batch(location, PATH)) == SMALL
+
+
+def test_an_object_of_an_earlier_program_tells_nothing(location: LakeLocation) -> None:
+    table = pq.read_table(io.BytesIO(SMALL_BYTES)).replace_schema_metadata(None)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    location.put(PATH, buffer.getvalue())
+    assert read_answered(location, PATH) is None
+    assert list(read_batch(location, PATH)) == SMALL
+
+
+TOLD = open_location("memory://")
+write_batch(TOLD, PATH, SMALL, ANSWERED)
+TOLD_BYTES = TOLD.get(PATH)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(TOLD_BYTES) - 1), st.integers(1, 255))
+@example(TOLD_BYTES.rindex(b"2024-01-12") + 9, 1)
+@example(TOLD_BYTES.rindex(b"quantx.replies.sha256"), 1)
+@example(TOLD_BYTES.index(b"quantx.replies"), 1)
+def test_a_flipped_byte_never_changes_what_it_answers(position: int, mask: int) -> None:
+    body = bytearray(TOLD_BYTES)
+    body[position] ^= mask
+    location = open_location("memory://")
+    location.put(PATH, bytes(body))
+    try:
+        told = read_answered(location, PATH)
+    except DamagedObject:
+        return
+    assert told in (ANSWERED, None)  # None: then its symbols are left as they are
+
+
+def test_raw_objects_are_listed_by_source(location: LakeLocation) -> None:
+    paths = [raw_path(source, "bars", "2024-01-12", name) for source in ("alpaca", "yahoo") for name in ("01A", "01B")]
+    for path in reversed(paths):
+        write_batch(location, path, SMALL)
+    location.put("raw/source=yahoo/README.md", b"not ours")
+    assert list_raw(location) == paths
+    assert list_raw(location, "yahoo") == paths[2:]
+    assert list_raw(location, "yah") == []
+    assert parse_raw_path(paths[2]) == ("yahoo", "bars", "01A")

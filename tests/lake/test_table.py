@@ -151,6 +151,27 @@ def test_nulls_are_kept(location: LakeLocation) -> None:
     assert table.scan().collect().equals(frame)
 
 
+def test_a_column_that_was_declared_later_is_null_until_it_is_written(location: LakeLocation) -> None:
+    columns = {c: t for c, t in QUARANTINE.schema.items() if c not in ("policy", "sent", "passed")}
+    earlier = Table("quarantine", columns, QUARANTINE.partitions, QUARANTINE.key, QUARANTINE.sort)
+    row = {"source": "yahoo", "dataset": "bars_1d", "symbol": "A", "rules": "payload_readable", "row": "<html>"}
+    LakeTable(location, earlier).commit(ctx(1), pl.DataFrame([row | {"known_from": KNOWN}], schema=columns))
+    table = LakeTable(location, QUARANTINE)
+    old = pl.DataFrame([row | {"known_from": KNOWN}], schema=dict(QUARANTINE.schema))
+    assert table.read().equals(old)
+    assert table.read(pl.col("policy").is_null()).height == 1
+    new = old.with_columns(symbol=pl.lit("B"), policy=pl.lit(2, pl.Int32), sent=pl.lit("{}"))
+    assert table.commit(ctx(2), new)
+    assert not table.commit(ctx(2), new)
+    assert table.read().sort("symbol").equals(pl.concat([old, new]))
+    assert table.read(pl.col("policy") == 2).equals(new)
+    passed = old.with_columns(passed=pl.lit(3, pl.Int32))
+    assert table.commit(ctx(3), QUARANTINE.empty(), passed)
+    assert table.fold(ctx(0), 1) == 1
+    assert LakeTable(location, QUARANTINE).read().sort("symbol").equals(pl.concat([passed, new]))
+    assert LakeTable(location, earlier).read().columns == list(columns)  # a program of before goes on reading
+
+
 # ----------------------------------------------------------------------------------------------------------- rounds
 
 

@@ -141,6 +141,16 @@ class TestACuratedTable:
         table.commit(ctx(1), frame)
         assert table.read().equals(frame)
 
+    def test_a_row_with_a_null_date_is_replaced_and_removed(self, open_table: Open) -> None:
+        table = open_table(QUARANTINE)
+        row = {"source": "yahoo", "dataset": "bars_1d", "symbol": "A", "rules": "payload_readable", "row": "<html>"}
+        whole = pl.DataFrame([row | {"known_from": KNOWN}], schema=dict(QUARANTINE.schema))
+        table.commit(ctx(1), pl.concat([whole, whole.with_columns(date=FIRST, row=pl.lit("{}"))]))
+        table.commit(ctx(2), QUARANTINE.empty(), whole.with_columns(passed=pl.lit(3, pl.Int32)))
+        assert table.read().sort("date", nulls_last=False)["passed"].to_list() == [3, None]
+        table.commit(ctx(3), QUARANTINE.empty(), None, whole)
+        assert table.read()["date"].to_list() == [FIRST]
+
     def test_folding_leaves_the_rows_and_the_round_as_they_are(self, table: CuratedTable) -> None:
         for number, symbol in enumerate("ABC", 1):
             table.commit(ctx(number), bars(symbol, range(3)))

@@ -165,6 +165,28 @@ def test_recorded_minutes_come_through_the_whole_pipeline_and_a_closed_month_is_
     assert months == {"201406": 1, "202409": 2, "202410": 2}  # two sessions are not worth it
 
 
+def test_minutes_are_derived_again_from_raw(
+    quantx: Callable[..., Ran], table: LakeTable, market_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(market_data / "minute_us_lean" / "goog", tmp_path / "recorded" / "goog")
+    with running(Sandbox(load_market(tmp_path / "recorded"), now="2016-12-30")) as url:
+        for name, value in (("BASE_URL", url), ("API_KEY", "any"), ("API_SECRET", "any"), ("QUOTA", "unlimited")):
+            monkeypatch.setenv(f"QUANTX_ALPACA_{name}", value)
+        asked = ("backfill", "--symbols", "GOOG", "--source", "alpaca", "--timeframe", "1m")
+        assert quantx(*asked, "--start", "2015-12-23", "--end", "2015-12-28").code == 0
+    before = table.read(pl.col("symbol") == "GOOG").sort("time")
+    assert before.height > 700
+    done = json.loads(quantx("reprocess", "--source", "alpaca", "--json").out)
+    assert (done["symbols"], done["commits"]) == (1, 0)
+    few, many = before[100:103], before[:10]
+    context = CommitContext(table.committed_round() + 1)
+    table.commit(context, BARS_1M.empty(), few.with_columns(pl.col("close") + 1), many)
+    done = json.loads(quantx("reprocess", "--json").out)
+    assert done["tables"]["bars_1m"] == {"new": 10, "changed": 3, "gone": 0}
+    assert table.read(pl.col("symbol") == "GOOG").sort("time").equals(before)
+    assert table.read(pl.col("symbol") == "AAA").height == 8  # of a vendor whose replies are not there
+
+
 @pytest.mark.parametrize(
     ("now", "month"),
     [

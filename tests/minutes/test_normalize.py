@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.quality import POLICY_VERSION
-from quantx.core.tables import BARS_1M, QUARANTINE
+from quantx.core.tables import BARS_1M, DECISIONS, QUARANTINE
 from quantx.pipeline.judge import Judge
 from quantx.pipeline.minutes import MinuteRows, normalize_minutes
 
@@ -209,6 +209,17 @@ def test_a_broken_minute_is_quoted_in_quarantine() -> None:
         "passed": None,
     }
     assert dict(rows.rejected.schema) == dict(QUARANTINE.schema)
+
+
+def test_an_accepted_minute_is_curated_and_stays_in_quarantine() -> None:
+    bars: list[Bar] = [(at(f"2024-10-02T10:0{n}"), 100.0, 99.0, 90.0, 100.0, 10.0) for n in (0, 1)]
+    rejected = run("AAPL", bars).rejected
+    said = {"decision": pl.lit("accept"), "reason": pl.lit("it is right"), "by": pl.lit("anna")}
+    judge = Judge(decisions=rejected[:1].with_columns(**said).select(list(DECISIONS.schema)))
+    rows = normalize_minutes("vendor", vendor_frame("AAPL", bars), facts_of("AAPL"), judge)
+    assert rows.bars.select("time", "high").rows() == [(bars[0][0], 99.0)]
+    assert rows.rejected.equals(rejected)
+    assert rows.sessions == {"AAPL": (date(2024, 10, 2), date(2024, 10, 2))}
 
 
 def test_a_row_that_says_that_nothing_traded_is_no_bar() -> None:

@@ -12,12 +12,15 @@ from typing import Any
 import polars as pl
 import pytest
 
+from quantx.core.model import Payload, Window
 from quantx.core.quality.bars import DAILY_RULES
 from quantx.core.quality.policy import Policy
 from quantx.core.tables import DECISIONS, QUARANTINE, Table
 from quantx.errors import Busy, ConfigError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
+from quantx.pipeline.judge import Judge
+from quantx.pipeline.normalized import Landed, normalize_round
 from quantx.pipeline.quarantine import Wanted, accept, rejected_rows, replay, show
 from quantx.pipeline.reprocess import reprocess
 from quantx.state.database import Database
@@ -80,6 +83,37 @@ def test_a_row_says_all_that_the_vendor_sent(old: Any) -> None:
         "currency": "USD",
     }
     assert json.loads(row["row"])["high"] == 105.75
+
+
+def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
+    class Adjusting(type(desk.tape)):  # type: ignore[misc]
+        """The vendor, with prices divided by splits."""
+
+        capabilities = replace(desk.tape.capabilities, price_basis="split_adjusted")
+
+    bars = [["2024-01-09", 53.0, 52.875, 52.0, 52.75, 20.0]]
+    body = json.dumps({"bars": bars, "actions": [["2024-01-10", "split", 2.0, None]]}).encode()
+    payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), "application/json", body)
+    item = Landed(1, "01RUN", "tape", "bars", "1d", "AAA", Window(D5, D11), "01RAW", (payload,))
+    rows = normalize_round("tape", [item], Adjusting(desk.clock), Judge()).quarantine
+    (row,) = rows.to_dicts()
+    assert json.loads(row["row"]) | {"time": None} == {
+        "time": None,
+        "open": 106.0,
+        "high": 105.75,
+        "low": 104.0,
+        "close": 105.5,
+        "volume": 10.0,
+    }
+    assert [json.loads(row["sent"])[c] for c in ("open", "high", "volume")] == [53.0, 52.875, 20.0]
+    judge = Judge(
+        decisions=rows.with_columns(pl.lit("accept").alias("decision"), by=pl.lit("a"), reason=pl.lit("b")).select(
+            list(DECISIONS.schema)
+        )
+    )
+    accepted = normalize_round("tape", [item], Adjusting(desk.clock), judge)
+    assert accepted.tables["bars_1d"].select("high", "volume").rows() == [(105.75, 10)]
+    assert accepted.quarantine.height == 1
 
 
 def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_database: Database) -> None:
@@ -167,6 +201,7 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
     series = old.series("CCC")
     assert (series["first_session"], series["watermark"]) == (date(2024, 1, 8), date(2024, 1, 8))
     assert old.sql("select count(*) as n from hot_bars where symbol = 'CCC'") == [{"n": 1}]
+    assert old.rows("quarantine").filter(symbol="CCC")["passed"].to_list() == [old.platform.policy.version]
 
 
 # ------------------------------------------------------------------------------------------------------------------ accept

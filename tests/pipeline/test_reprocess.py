@@ -177,7 +177,12 @@ def test_from_scratch_the_raw_zone_alone_gives_the_same_rows(
 
 def test_a_part_is_derived_alone(old: Any) -> None:
     done = reprocess(replace(old.platform, policy=LENIENT), ["AAA"])
-    assert (done.symbols, done.tables["bars_1d"]["new"] + done.tables["bars_1d"]["changed"]) == (1, 0)
+    assert (done.symbols, done.tables["bars_1d"]["new"] + done.tables["bars_1d"]["changed"], done.touched) == (
+        1,
+        0,
+        set(),
+    )
+    assert reprocess(replace(old.platform, policy=LENIENT)).touched == {("tape", "BBB")}
     assert reprocess(old.platform, source="nobody").symbols == 0
     assert reprocess(old.platform, ["ZZZ"]).left == {("any source", "ZZZ"): "the raw zone has no reply about it"}
 

@@ -341,7 +341,8 @@ class LakeTable:
             for p in self.table.partitions:
                 inside &= pl.col(p) == row[f"partition.{p}"]
             for c in bounded:
-                inside &= pl.col(c).is_between(pl.lit(row[f"min.{c}"]), pl.lit(row[f"max.{c}"]))
+                between = pl.col(c).is_between(pl.lit(row[f"min.{c}"]), pl.lit(row[f"max.{c}"]))
+                inside &= between | pl.col(c).is_null()  # of nulls the statistics say nothing
             if touched.filter(inside).is_empty():
                 continue
             rows = self._parts.read(row)

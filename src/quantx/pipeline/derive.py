@@ -23,6 +23,7 @@ from quantx.pipeline.normalized import Landed, Rows, table_of
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.proofs import with_withdrawn
 from quantx.pipeline.references import with_references
+from quantx.pipeline.rejected import rejected_replies
 from quantx.pipeline.replies import Lost
 from quantx.state.protocol import SeriesFacts
 
@@ -111,7 +112,7 @@ def _commit(platform: Platform, table: Table, context: CommitContext, merged: Me
 
 def _lost_replies(platform: Platform, lost: Sequence[Lost], judge: Judge) -> pl.DataFrame:
     """Return the quarantine rows of replies that are not in the raw zone as they were stored."""
-    rows = [
+    told = [
         {
             "source": x.series.source,
             "dataset": table_of(x.series.dataset, x.series.timeframe, platform.reader_of(x.series.source)).name,
@@ -120,11 +121,10 @@ def _lost_replies(platform: Platform, lost: Sequence[Lost], judge: Judge) -> pl.
             "row": why,
             "raw": parse_raw_path(x.path)[2],
             "known_from": x.fetched_at,
-            "policy": judge.policy.version,
         }
         for x, why in lost
     ]
-    return pl.DataFrame(rows, schema=dict(QUARANTINE.schema))
+    return rejected_replies(told, judge)
 
 
 def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> Merge:

@@ -16,10 +16,10 @@ from quantx.core.hours import HOURS, trading_hours
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
 from quantx.core.quality.rule import split_by
-from quantx.core.tables import BARS_1M, INSTANT, QUARANTINE
+from quantx.core.tables import BARS_1M, INSTANT
 from quantx.pipeline.judge import Judge
+from quantx.pipeline.rejected import rejected_bars
 
-_ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
 _MINUTE = timedelta(minutes=1)
 _MINUTE_US = 60_000_000
 
@@ -59,7 +59,7 @@ def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, judg
     must have settled, and the minute be as old), and rows that say that nothing traded: no price, and no volume.
     """
     checked = split_by(_known(bars, facts), judge.policy.minutes)
-    rejected = _rejected(checked.rejected, facts, source, judge.policy.version)
+    rejected = _rejected(checked.rejected, facts, source, judge)
     hollow = checked.rejected["rules"].str.contains("prices_present")
     really = checked.rejected.filter(~hollow, pl.col("in_calendar"), pl.col("in_past"))
     bars = judge.overrule(checked, rejected, ("series", "time"))
@@ -170,18 +170,7 @@ def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.Dat
     )
 
 
-def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str, policy: int) -> pl.DataFrame:
-    quoted = pl.struct("time", *(pl.col(c).round(_ROW_DECIMALS) for c in (*PRICES, "volume")))
+def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str, judge: Judge) -> pl.DataFrame:
     told = facts.select("series", "symbol", "currency", "payload_sha256", "raw", "known_from")
-    return (
-        rejected.join(told, on="series", how="left", maintain_order="left")
-        .with_columns(
-            pl.lit(source).alias("source"),
-            pl.lit(BARS_1M.name).alias("dataset"),
-            quoted.struct.json_encode().alias("row"),
-            pl.lit(policy, pl.Int32).alias("policy"),
-            pl.struct(*PRICES, "volume", "currency").struct.json_encode().alias("sent"),
-            pl.lit(None, pl.Int32).alias("passed"),
-        )
-        .select(list(QUARANTINE.schema))
-    )
+    rows = rejected.join(told, on="series", how="left", maintain_order="left")
+    return rejected_bars(rows, rows.select(*PRICES, "volume", "currency"), source, BARS_1M, judge)

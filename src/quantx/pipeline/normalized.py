@@ -16,15 +16,13 @@ from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.bars import tell_doubles
 from quantx.core.quality.rule import split_by
 from quantx.core.symbols import venue_of
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, QUARANTINE, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
 from quantx.errors import ProviderError
 from quantx.pipeline.judge import Judge
 from quantx.pipeline.minutes import FACTS, normalize_minutes
 from quantx.pipeline.proved import Proved, prove_replies
+from quantx.pipeline.rejected import rejected_bars, rejected_replies
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
-
-_SENT = (*PRICES, "volume", "vendor_adj_close")
-_ROW_DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,8 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider, j
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
     checked = split_by(bars, judge.policy.daily)
-    rejected = _rejected_bars(checked.rejected, sent, source, table, judge.policy.version)
+    theirs = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
+    rejected = rejected_bars(checked.rejected, theirs.with_columns(checked.rejected["currency"]), source, table, judge)
     accepted = judge.overrule(checked, rejected, ("series", "date"))
     empty = pl.col("rules").str.contains("prices_present")
     answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
@@ -292,22 +291,8 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_bars(rejected: pl.DataFrame, sent: pl.DataFrame, source: str, table: Table, policy: int) -> pl.DataFrame:
-    """Return the quarantine rows of rejected bars; `nth` is the place of each in `sent`, the bars as the vendor sent them."""
-    quoted = pl.struct("time", *(pl.col(c).round(_ROW_DECIMALS) for c in (*PRICES, "volume")))
-    theirs = sent[rejected["nth"]].with_columns(rejected["currency"])
-    return rejected.with_columns(
-        pl.lit(source).alias("source"),
-        pl.lit(table.name).alias("dataset"),
-        quoted.struct.json_encode().alias("row"),
-        pl.lit(policy, pl.Int32).alias("policy"),
-        theirs.select(pl.struct(*_SENT, "currency").struct.json_encode().alias("sent")).to_series(),
-        pl.lit(None, pl.Int32).alias("passed"),
-    ).select(list(QUARANTINE.schema))
-
-
 def _rejected_payloads(broken: Sequence[tuple[Landed, str]], meant: Table, judge: Judge) -> pl.DataFrame:
-    rows = [
+    told = [
         {
             "source": item.source,
             "dataset": meant.name,
@@ -317,8 +302,7 @@ def _rejected_payloads(broken: Sequence[tuple[Landed, str]], meant: Table, judge
             "payload_sha256": item.payload.sha256,
             "raw": item.raw,
             "known_from": item.payload.fetched_at,
-            "policy": judge.policy.version,
         }
         for item, why in broken
     ]
-    return pl.DataFrame(rows, schema=dict(QUARANTINE.schema))
+    return rejected_replies(told, judge)

@@ -37,7 +37,7 @@ from quantx.state.protocol import Hold, Holding, Landing, SeriesFacts, Sessions
 
 log = structlog.get_logger()
 
-_BATCH_BYTES, _BATCH_SYMBOLS = 64_000_000, 500  # of replies: what one batch's tables in memory are made of
+_BATCH_BYTES, _BATCH_REPLIES = 32_000_000, 50_000  # what one batch's tables in memory are made of
 _ROUND_BYTES = 18_000_000  # of replies that are read at once
 _BARS: dict[str, tuple[Table, ...]] = {"1d": (BARS_1D, BARS_1D_ADJUSTED), "1m": (BARS_1M,)}
 
@@ -103,13 +103,13 @@ def _batches(held: Sequence[Holding]) -> Iterator[list[Holding]]:
     for each in held:
         by_source[each.source].append(each)
     for some in by_source.values():
-        batch, size = list[Holding](), 0
+        batch, size, replies = list[Holding](), 0, 0
         for each in some:
-            if batch and (size + each.size > _BATCH_BYTES or len(batch) == _BATCH_SYMBOLS):
+            size, replies = size + each.size, replies + each.replies
+            if batch and (size > _BATCH_BYTES or replies > _BATCH_REPLIES):
                 yield batch
-                batch, size = [], 0
+                batch, size, replies = [], each.size, each.replies
             batch.append(each)
-            size += each.size
         yield batch
 
 

@@ -28,6 +28,7 @@ class Reprocessed:
     tables: dict[str, dict[str, int]] = field(default_factory=dict)  # new, changed, gone by table
     rules: dict[str, dict[str, int]] = field(default_factory=dict)  # rows rejected, passed by rule
     examples: list[dict[str, Any]] = field(default_factory=list)
+    touched: set[tuple[str, str]] = field(default_factory=set)  # sources and symbols with a change that readers see
     left: dict[tuple[str, str], str] = field(default_factory=dict)  # why a source's symbol was left as it is
     mute: Mapping[str, str] = field(default_factory=dict)  # raw objects that do not say what they answer
 
@@ -49,6 +50,7 @@ class Reprocessed:
             if name == QUARANTINE.name:
                 self._count_rules(change)
             else:
+                self.touched |= {pair for rows in (change.new, change.changed, change.gone) for pair in _pairs(rows)}
                 self._show(name, change)
 
     def _count_rules(self, change: Change) -> None:
@@ -98,6 +100,10 @@ def _values(rows: pl.DataFrame, place: pl.DataFrame) -> dict[str, Any] | None:
     found = rows.join(place, on=place.columns, how="semi", nulls_equal=True)
     shown = [c for c in _SHOWN if c in found.columns]
     return found.select(shown).row(0, named=True) if found.height else None
+
+
+def _pairs(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    return [(source, symbol) for source, symbol in rows.select("source", "symbol").unique().iter_rows()]
 
 
 def _broken(rows: pl.DataFrame) -> pl.DataFrame:
