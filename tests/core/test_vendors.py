@@ -235,6 +235,23 @@ def test_a_bar_of_a_day_without_a_session_is_wrong() -> None:
     assert agreements(stray, bars()).filter(month=202003)["verdict"].to_list() == ["a_wrong"]
 
 
+def test_bars_from_before_the_calendar_begins_are_compared_all_the_same() -> None:
+    old = [date(1962, 1, 2), date(1969, 12, 31), *DAYS[:3]]
+    many = pl.concat([bars(old, symbol) for symbol in ("ZZZ", "AAA", "MMM")])
+    other = many.with_columns(
+        pl.when(pl.col("symbol") == "MMM", pl.col("date") == old[0])
+        .then(pl.col("close") * 1.01)
+        .otherwise("close")
+        .alias("close")
+    )
+    odd = recognise(compare(many, other.reverse(), "us", NYSE).odd, NYSE)
+    assert odd.select("symbol", "date", "rule").rows() == [("MMM", old[0], "vendors_disagree")]
+    assert (
+        compare(many, other, "us", NYSE).months.sort("symbol", "month")["month"].to_list()
+        == [196201, 196912, 202001] * 3
+    )
+
+
 def test_others_may_lack_it_too_and_then_nobody_decides() -> None:
     holed = bars().filter(~pl.col("date").is_in(THREE))
     also = Witness("c", holed.with_columns(pl.col("volume").cast(pl.Float64)))
