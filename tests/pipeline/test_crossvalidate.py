@@ -11,6 +11,7 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
+from quantx.core.tables import TABLES
 from quantx.pipeline.crossvalidate import Reconciled, reconcile
 from quantx.pipeline.plan import Scope, plan_backfill
 from quantx.pipeline.platform import Platform
@@ -66,7 +67,8 @@ class Market:
             Worker(platform).run(task_ids=plan.task_ids)
 
     def rows(self, table: str = "verdicts") -> pl.DataFrame:
-        return self.desk.rows(table)
+        rows = self.desk.rows(table)
+        return rows.sort(TABLES[table].key)
 
     def verdicts(self) -> list[tuple[Any, ...]]:
         return self.rows().select("symbol", "date", "source", "verdict", "decided_by").rows()

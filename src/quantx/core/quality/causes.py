@@ -20,7 +20,7 @@ _STRETCH = 5  # sessions in a row with one ratio: no error of a day
 _RUN = 4  # sessions in a row that are another day's
 _SAME_RATIO = 0.003
 _OF_SPLIT = 0.0005
-_SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50)
+_SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2.5, *range(2, 51))  # also two of them together: 28 is 7 and 4
 _BARS = "bars_1d"
 
 VENDOR_RULES = (
