@@ -181,6 +181,11 @@ def test_a_vendor_of_one_exchange_counts_another_volume_and_that_is_no_error() -
     ]
 
 
+def test_a_share_of_the_market_near_a_hundredth_is_not_lots() -> None:
+    share = pl.Series([0.007 + 0.002 * (i * 5 % 7) for i in range(1000)])
+    assert found(bars(), bars().with_columns(pl.col("volume") * share)) == []
+
+
 @pytest.mark.parametrize("by", [1, -1])
 def test_bars_of_the_session_beside_are_shifted(by: int) -> None:
     late = bars().with_columns(pl.col(*PRICES, "volume").shift(by)).drop_nulls()

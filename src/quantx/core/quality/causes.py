@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.calendars import Calendar
 from quantx.core.prices import PRICES
 from quantx.core.quality.rule import Rule
-from quantx.core.quality.vendors import OTHER, about
+from quantx.core.quality.vendors import LOTS, OTHER, about
 
 STRAY = "session_of_calendar"  # the rule of single rows that a bar of a day without a session breaks
 LACKS = "vendor_lacks_sessions"
@@ -141,7 +141,7 @@ def _features(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         .fill_null(False)
         .alias("follows"),
     )
-    lots = about(pl.col("volume_ratio"), 100, 0.25) & (
+    lots = about(pl.col("volume_ratio"), 100, LOTS) & (
         (pl.col("volume_ratio") > 1) == (pl.col("volume_ratio") > 1).shift()
     )
     return (
@@ -153,7 +153,7 @@ def _features(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         .with_columns(
             pl.len().over("stretch").alias("stretch"),
             pl.col("ratio").median().over("stretch").alias("stretch_ratio"),
-            pl.when(about(pl.col("volume_ratio"), 100, 0.25))
+            pl.when(about(pl.col("volume_ratio"), 100, LOTS))
             .then(pl.len().over("volume_stretch"))
             .otherwise(0)
             .alias("volume_stretch"),

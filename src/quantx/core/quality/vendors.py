@@ -26,6 +26,7 @@ _DAYS, _BEFORE_1970 = 2**20, 2**19  # more days than any record has
 # A vendor of one exchange's prints (Alpaca's IEX feed) never has the market's volume. Where so much of the days differ,
 # the volumes are no measure of each other.
 _OTHER_VOLUME = 0.5
+LOTS = 0.05  # how far a ratio of volumes may be from a hundred to be one of lots
 
 
 @dataclass(frozen=True)
@@ -35,23 +36,17 @@ class Tolerance:
     relative: Mapping[str, float]
     ticks: tuple[tuple[float, float], ...]
 
-    def allowed(self, field: str, other: str) -> pl.Expr:
-        """Return by how much the columns `field` and `other` may differ: relative to the smaller one."""
-        name = next(f for f in FIELDS if field.startswith(f))
-        return pl.min_horizontal(field, other) * self.relative[name]
+    def allowed(self, field: str, one: pl.Expr, other: pl.Expr) -> pl.Expr:
+        """Return by how much two values of a field may differ: relative to the smaller one."""
+        return pl.min_horizontal(one, other) * self.relative[field]
 
-    def least(self, field: str, other: str) -> pl.Expr:
-        """Return below which difference of two columns there is none: a tick and a rounding, or a few shares."""
-        if field.startswith("volume"):
+    def least(self, field: str, one: pl.Expr, other: pl.Expr) -> pl.Expr:
+        """Return below which difference of two values there is none: a tick and a rounding, or a few shares."""
+        if field == "volume":
             return pl.lit(float(_FEW_SHARES))
-        price = pl.max_horizontal(field, other)
+        price = pl.max_horizontal(one, other)
         tick = reduce(lambda e, t: pl.when(price >= t[0]).then(t[1]).otherwise(e), self.ticks, pl.lit(0.0))
         return tick * 1.01
-
-    def differs(self, field: str, other: str) -> pl.Expr:
-        """Tell whether two columns differ by more than both; null where one is missing."""
-        gap = (pl.col(field) - pl.col(other)).abs()
-        return (gap > self.allowed(field, other)) & (gap > self.least(field, other))
 
 
 _PRICE_LIMITS = {"close": 0.001, "high": 0.003, "low": 0.003, "open": 0.01}
@@ -159,14 +154,16 @@ def _side(name: str | None) -> pl.Expr:
 
 
 def _beyond(field: str, market: str) -> pl.Expr:
-    gap = (pl.col(field) - pl.col(field + OTHER)).abs()
-    return (gap > TOLERANCES[market].allowed(field, field + OTHER)).fill_null(False)
+    one, other = pl.col(field), pl.col(field + OTHER)
+    return ((one - other).abs() > TOLERANCES[market].allowed(field, one, other)).fill_null(False)
 
 
 def _beyond_ticks(rows: pl.DataFrame, market: str) -> pl.DataFrame:
     """Take back what lies within a tick; few rows are left, so that looking for the tick costs nothing."""
+    pairs = {f: (pl.col(f), pl.col(f + OTHER)) for f in FIELDS}
     exact = rows.with_columns(
-        TOLERANCES[market].differs(f, f + OTHER).fill_null(False).alias(f"differs_{f}") for f in FIELDS
+        pl.col(f"differs_{f}") & ((one - other).abs() > TOLERANCES[market].least(f, one, other))
+        for f, (one, other) in pairs.items()
     )
     return exact.filter(pl.any_horizontal(f"differs_{f}" for f in (*FIELDS, "currency")))
 
@@ -175,11 +172,11 @@ def _without_other_volumes(rows: pl.DataFrame, months: pl.DataFrame) -> pl.DataF
     """Leave volumes out where one vendor counts another volume altogether; hundredths and lots are told apart later."""
     sessions = months.group_by("symbol").agg(pl.col("both").sum())
     ratio = pl.col("volume") / pl.col("volume" + OTHER)
-    other = pl.col("differs_volume") & ~about(ratio, 100, 0.25)
+    other = pl.col("differs_volume") & ~about(ratio, 100, LOTS)
     counted = rows.group_by("symbol").agg(other.sum().alias("others")).join(sessions, on="symbol")
     of_other = counted.filter(pl.col("others") > _OTHER_VOLUME * pl.col("both"))["symbol"]
     prices = pl.any_horizontal(f"differs_{f}" for f in (*PRICES, "currency"))
-    ignored = pl.col("symbol").is_in(of_other.implode()) & ~about(ratio, 100, 0.25)
+    ignored = pl.col("symbol").is_in(of_other.implode()) & ~about(ratio, 100, LOTS)
     kept = rows.with_columns((pl.col("differs_volume") & ~ignored).alias("differs_volume"))
     return kept.filter(prices | pl.col("differs_volume"))
 
