@@ -23,6 +23,7 @@ from benchmarks import (
     sandbox,
     upsert,
     upsert_azure,
+    vendors,
 )
 from benchmarks.table import Outcome, machine, print_outcome
 
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "b3-azure": upsert_azure.run,
     "b5": queued.run,
     "b6": rules.run,
+    "b6-vendors": vendors.run,
     "b8": faulty.run,
     "m1": minutes.throughput,
     "m2": minutes.session,

@@ -56,6 +56,12 @@ ABOUT = {
         " and nothing else: Azurite's share. (Azurite, not Azure, looks through all messages at each operation: with"
         " 10,000 of them a delete takes it 35 ms. Both keep the queue at 1,000.) Then the same with the queue in PostgreSQL.",
     ),
+    "b6-vendors": (
+        "B6 · between vendors",
+        "Two vendors' bars of 15 years, as traded: compared field by field within the tolerances, causes named, a third vendor"
+        " heard, months and verdicts made. One close in 300 is off, one session in a thousand missing, a symbol in cents and"
+        " one without its split. The floor joins the two frames and does nothing else.",
+    ),
     "b8": (
         "B8 · the faulty world",
         "The backfill of B1 by four workers on Azurite and PostgreSQL, first as it should be, then with a vendor that"

@@ -78,6 +78,17 @@ def test_a_daily_upsert_is_one_commit_per_table() -> None:
     assert counts["files_after"] == 15 + 1 + 5
 
 
+def test_vendors_are_reconciled_and_each_error_is_counted_once() -> None:
+    counts = outcome_of("b6-vendors")
+    assert counts["sessions"] == counts["rows"] == 66 * 3772
+    assert counts["odd"] == counts["sessions"] - counts["agreed"]
+    assert counts["lacking"] == 235
+    year = 3772 * 7 // 15
+    systematic = 3772 + year  # a symbol in cents, one without its split until 2018: a third vendor has both
+    assert counts["wrong"] > systematic - 20
+    assert counts["doubtful"] == 2 * (counts["odd"] - counts["lacking"] - counts["wrong"])
+
+
 def test_on_azurite_it_is_the_same_and_every_request_is_of_a_known_kind() -> None:
     counts = outcome_of("b3-azure")
     assert counts["rows"] == 500 * (3773 - 10 - 1)

@@ -181,6 +181,11 @@ def test_a_vendor_of_one_exchange_counts_another_volume_and_that_is_no_error() -
     ]
 
 
+def test_a_share_of_the_market_near_a_hundredth_is_not_lots() -> None:
+    share = pl.Series([0.007 + 0.002 * (i * 5 % 7) for i in range(1000)])
+    assert found(bars(), bars().with_columns(pl.col("volume") * share)) == []
+
+
 @pytest.mark.parametrize("by", [1, -1])
 def test_bars_of_the_session_beside_are_shifted(by: int) -> None:
     late = bars().with_columns(pl.col(*PRICES, "volume").shift(by)).drop_nulls()
@@ -233,6 +238,23 @@ def test_a_bar_of_a_day_without_a_session_is_wrong() -> None:
     assert verdicts(stray, bars()) == [(sunday, "a", "wrong", "calendar")]
     assert verdicts(stray, stray) == [(sunday, "a", "wrong", "calendar"), (sunday, "b", "wrong", "calendar")]
     assert agreements(stray, bars()).filter(month=202003)["verdict"].to_list() == ["a_wrong"]
+
+
+def test_bars_from_before_the_calendar_begins_are_compared_all_the_same() -> None:
+    old = [date(1962, 1, 2), date(1969, 12, 31), *DAYS[:3]]
+    many = pl.concat([bars(old, symbol) for symbol in ("ZZZ", "AAA", "MMM")])
+    other = many.with_columns(
+        pl.when(pl.col("symbol") == "MMM", pl.col("date") == old[0])
+        .then(pl.col("close") * 1.01)
+        .otherwise("close")
+        .alias("close")
+    )
+    odd = recognise(compare(many, other.reverse(), "us", NYSE).odd, NYSE)
+    assert odd.select("symbol", "date", "rule").rows() == [("MMM", old[0], "vendors_disagree")]
+    assert (
+        compare(many, other, "us", NYSE).months.sort("symbol", "month")["month"].to_list()
+        == [196201, 196912, 202001] * 3
+    )
 
 
 def test_others_may_lack_it_too_and_then_nobody_decides() -> None:

@@ -14,8 +14,6 @@ from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.pipeline.platform import Platform, open_platform
 
-_SHOWN = 40  # days on the terminal
-
 crossvalidate = typer.Typer(help="Compare what vendors say about the same bars.", no_args_is_help=True)
 
 
@@ -157,15 +155,15 @@ def _members(platform: Platform, universe: str) -> Sequence[str]:
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    from quantx.pipeline.comparison import causes_of
+
     shares = ("close", "open", "high", "low", "volume")
     columns = ["symbol", "source_a", "source_b", "sessions", *shares, "worst", "lacking_a", "lacking_b", "verdict"]
     print_table("compared: the share of sessions that agree, by field", rows, columns)
-    days = [
-        {"symbol": row["symbol"], "vendors": f"{row['source_a']}, {row['source_b']}", **day}
+    causes = [
+        {"symbol": row["symbol"], "vendors": f"{row['source_a']}, {row['source_b']}", **cause}
         for row in rows
-        for day in row["days"]
+        for cause in causes_of(row["days"])
     ]
-    if days:
-        print_table(f"odd days{f', the first {_SHOWN}' if len(days) > _SHOWN else ''}", days[:_SHOWN])
-        if len(days) > _SHOWN:
-            out.print(f"… {len(days) - _SHOWN:,} more; --json has all")
+    columns = ["symbol", "vendors", "rule", "field", "days", "first", "last", "factor", "wrong", "decided_by", "which"]
+    print_table("what is odd, by cause (--json has each day)", causes, columns)

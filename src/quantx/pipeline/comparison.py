@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,6 +11,8 @@ from quantx.core.quality.vendors import FIELDS, OTHER
 from quantx.core.quality.verdicts import agreements_of
 from quantx.pipeline.crossvalidate import Pair
 from quantx.pipeline.platform import Platform
+
+_FEW = 5  # days of a cause that are named one by one
 
 
 def symbols_of(platform: Platform, pair: Pair) -> list[dict[str, Any]]:
@@ -70,8 +73,24 @@ def _days(pair: Pair) -> dict[str, list[dict[str, Any]]]:
         "decided_by",
     )
     return {
-        str(symbol): part.drop("symbol").to_dicts() for (symbol,), part in shown.group_by("symbol", maintain_order=True)
+        str(name): part.drop("symbol").to_dicts() for (name,), part in shown.group_by("symbol", maintain_order=True)
     }
+
+
+def causes_of(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the odd days of a symbol by cause and who is wrong: how many, the first and the last, and by what factor."""
+    rows = pl.DataFrame(days, infer_schema_length=None)
+    if rows.is_empty():
+        return []
+    ratio = pl.max_horizontal(pl.col("value_a") / pl.col("value_b"), pl.col("value_b") / pl.col("value_a"))
+    found = rows.group_by("rule", "field", "wrong", "decided_by").agg(
+        pl.len().alias("days"),
+        pl.col("date").min().alias("first"),
+        pl.col("date").max().alias("last"),
+        pl.when(pl.len() <= _FEW).then(pl.col("date").sort().cast(pl.String).str.join(", ")).alias("which"),
+        ratio.median().alias("factor"),
+    )
+    return found.sort("first", "rule", "field").to_dicts()
 
 
 def matrix_of(agreements: pl.DataFrame) -> list[dict[str, Any]]:

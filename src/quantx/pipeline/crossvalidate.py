@@ -98,7 +98,7 @@ def compare_vendors(
         bars = _read(platform, BARS_1D.name, "date", some, start, end)
         adjusted = _read(platform, BARS_1D_ADJUSTED.name, "date", some, start, end)
         actions = _read(platform, ACTIONS.name, "ex_date", some, start, None)
-        actions = actions.unique(["symbol", "ex_date", "kind"], keep="first", maintain_order=True)
+        actions = actions.sort("source").unique(["symbol", "ex_date", "kind"], keep="first", maintain_order=True)
         for code, market in sorted({(venue_of(s).calendar, venue_of(s).market) for s in some}):
             here = pl.col("symbol").is_in([s for s in some if venue_of(s).calendar == code])
             traded, returns = _by_source(bars.filter(here)), _by_source(adjusted.filter(here))
@@ -185,4 +185,4 @@ def _read(
             wanted &= pl.col(day) >= edge if first else pl.col(day) <= edge
             if "year" in platform.tables[name].table.schema:
                 wanted &= pl.col("year") >= edge.year if first else pl.col("year") <= edge.year
-    return platform.tables[name].read(wanted).sort("symbol", day)
+    return platform.tables[name].read(wanted)

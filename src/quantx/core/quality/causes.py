@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.calendars import Calendar
 from quantx.core.prices import PRICES
 from quantx.core.quality.rule import Rule
-from quantx.core.quality.vendors import OTHER, about
+from quantx.core.quality.vendors import LOTS, OTHER, about
 
 STRAY = "session_of_calendar"  # the rule of single rows that a bar of a day without a session breaks
 LACKS = "vendor_lacks_sessions"
@@ -20,7 +20,7 @@ _STRETCH = 5  # sessions in a row with one ratio: no error of a day
 _RUN = 4  # sessions in a row that are another day's
 _SAME_RATIO = 0.003
 _OF_SPLIT = 0.0005
-_SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50)
+_SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2.5, *range(2, 51))  # also two of them together: 28 is 7 and 4
 _BARS = "bars_1d"
 
 VENDOR_RULES = (
@@ -141,7 +141,7 @@ def _features(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         .fill_null(False)
         .alias("follows"),
     )
-    lots = about(pl.col("volume_ratio"), 100, 0.25) & (
+    lots = about(pl.col("volume_ratio"), 100, LOTS) & (
         (pl.col("volume_ratio") > 1) == (pl.col("volume_ratio") > 1).shift()
     )
     return (
@@ -153,7 +153,7 @@ def _features(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         .with_columns(
             pl.len().over("stretch").alias("stretch"),
             pl.col("ratio").median().over("stretch").alias("stretch_ratio"),
-            pl.when(about(pl.col("volume_ratio"), 100, 0.25))
+            pl.when(about(pl.col("volume_ratio"), 100, LOTS))
             .then(pl.len().over("volume_stretch"))
             .otherwise(0)
             .alias("volume_stretch"),

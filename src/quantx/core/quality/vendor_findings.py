@@ -14,14 +14,14 @@ from quantx.core.tables import BARS_1D
 
 _RULES = by_id(VENDOR_RULES)
 _SHOWN = 10  # days that a finding names one by one
-_NEXT = "`quantx crossvalidate compare` shows the days"
+_NEXT = "`quantx crossvalidate compare` shows more"
 _SAYS = {
     "vendor_currency": "in different currencies",
     "vendor_hundredfold": "apart by a factor of a hundred",
     "vendor_shifted": "the same, dated a session apart",
     "vendor_split": "apart by the factor of a split",
     "vendor_scale": "apart by a constant factor",
-    "vendor_lots": "of the same prices, and one volume is in lots of a hundred",
+    "vendor_lots": "apart by a factor of a hundred in volume, not in price",
     "vendors_disagree": "apart at the close",
     "vendors_differ": "apart in another field than the close",
 }
@@ -47,18 +47,18 @@ def findings_of(verdicts: pl.DataFrame, agreements: pl.DataFrame) -> list[Findin
 
 def _of_bars(row: Mapping[str, Any]) -> Finding:
     rule, days, vendors = _RULES[row["rule"]], row["days"], row["vendors"]
-    named = ", ".join(map(str, days[:_SHOWN])) + (f" and {len(days) - _SHOWN} more" if len(days) > _SHOWN else "")
-    judged = (
-        f"{row['blamed']} is wrong, says {', '.join(row['decided_by'])}"
-        if row["blamed"]
-        else "no other vendor decides which of them is wrong"
-    )
+    when = f"on {len(days)} days, {days[0]} to {days[-1]}" if len(days) > _SHOWN else f"on {', '.join(map(str, days))}"
+    if row["blamed"]:
+        judged = (
+            f"{row['blamed']} is wrong, says {' and '.join(row['decided_by'])}, and source=best shows another's bar"
+        )
+    else:
+        judged = f"nobody else decides who is wrong; {_NEXT}"
     return Finding(
         rule.id,
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
-        f"{row['symbol']}: bars of {' and '.join(vendors)} are {_SAYS[rule.id]} on {len(days)} days ({named}): {judged};"
-        f" {_NEXT}, and source=best shows the bars that nobody doubts",
+        f"{' and '.join(vendors)} are {_SAYS[rule.id]} {when}: {judged}",
         row["blamed"],
         BARS_1D.name,
         days[0],
@@ -94,8 +94,8 @@ def _of_holes(row: Mapping[str, Any]) -> Finding:
         LACKS,
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
-        f"{row['source']} lacks {row['lacking']} sessions of {row['symbol']} that {' and '.join(row['against'])} has, in"
-        f" {named}{' and later months' if len(months) > _SHOWN else ''}; {_NEXT}, and a backfill with --again asks again",
+        f"{row['source']} lacks {row['lacking']} sessions that {' and '.join(row['against'])} has, in {named}"
+        f"{' and later' if len(months) > _SHOWN else ''}; {_NEXT}, and `quantx backfill --again` asks again",
         row["source"],
         BARS_1D.name,
         facts={"sessions": row["lacking"], "months": months, "against": row["against"]},

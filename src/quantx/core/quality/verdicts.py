@@ -113,9 +113,9 @@ def _hear(odd: pl.DataFrame, witness: Witness, market: str) -> pl.DataFrame:
 
 def _near(field: str, own: str, slack: float, market: str) -> pl.Expr:
     """Tell whether what the witness said of a field is what one vendor says, and not the other."""
-    said, tolerance = field + _SAID, TOLERANCES[market]
-    gap, apart = (pl.col(said) - pl.col(field + own)).abs(), (pl.col(field) - pl.col(field + OTHER)).abs()
-    allowed = pl.max_horizontal(tolerance.allowed(said, field + own) * slack, tolerance.least(said, field + own))
+    said, one, tolerance = pl.col(field + _SAID), pl.col(field + own), TOLERANCES[market]
+    gap, apart = (said - one).abs(), (pl.col(field) - pl.col(field + OTHER)).abs()
+    allowed = pl.max_horizontal(tolerance.allowed(field, said, one) * slack, tolerance.least(field, said, one))
     return (gap <= allowed) & (gap * _NEARER <= apart)
 
 

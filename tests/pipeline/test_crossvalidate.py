@@ -1,0 +1,224 @@
+"""Reconciliation: what vendors say of one another becomes rows and findings, once, and goes when it does not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, ClassVar
+
+import polars as pl
+import pytest
+
+from quantx.core.calendars import calendar
+from quantx.core.model import Window
+from quantx.core.tables import TABLES
+from quantx.pipeline.crossvalidate import Reconciled, reconcile
+from quantx.pipeline.plan import Scope, plan_backfill
+from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime import Threads
+from quantx.pipeline.work import Worker
+from quantx.providers.protocol import Capabilities
+
+from .conftest import Desk, Tape
+
+QUARTER = Window(date(2023, 10, 2), date(2024, 1, 12))
+DAYS = calendar("XNYS").sessions(QUARTER.start, QUARTER.end)
+ODD = (DAYS[5], DAYS[30])
+
+
+@dataclass
+class Other(Tape):
+    capabilities: ClassVar = Capabilities("other", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+
+
+@dataclass
+class Third(Tape):
+    capabilities: ClassVar = Capabilities("third", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+
+
+@dataclass
+class Adjusted(Tape):
+    capabilities: ClassVar = Capabilities(
+        "adjusted", ("1d",), ("us",), 1, "fully_adjusted", needs_key=False, quota="1/s"
+    )
+
+
+class Market:
+    """Several vendors of AAA and BBB, and moves that tests make."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        vendors = (Tape, Other, Third, Adjusted)
+        self.vendors: dict[str, Tape] = {kind.capabilities.source: kind(desk.clock) for kind in vendors}
+        self.platform: Platform = desk.with_(providers=self.vendors)
+        for vendor in self.vendors.values():
+            for symbol in ("AAA", "BBB"):
+                vendor.trades(symbol, QUARTER.start, date(2024, 2, 29))
+
+    def is_off(self, source: str, day: date, by: float = 0.996, symbol: str = "AAA") -> None:
+        *rest, close, volume = self.vendors[source].shows[symbol][day]
+        assert close is not None
+        self.vendors[source].shows[symbol][day] = (*rest, close * by, volume)
+
+    def fetch(self, *sources: str, symbols: tuple[str, ...] = ("AAA", "BBB"), window: Window = QUARTER) -> None:
+        for source in sources:
+            platform = replace(self.platform, runtime=Threads())
+            plan = plan_backfill(platform, Scope(symbols), window, source=source, again=True)
+            Worker(platform).run(task_ids=plan.task_ids)
+
+    def rows(self, table: str = "verdicts") -> pl.DataFrame:
+        rows = self.desk.rows(table)
+        return rows.sort(TABLES[table].key)
+
+    def verdicts(self) -> list[tuple[Any, ...]]:
+        return self.rows().select("symbol", "date", "source", "verdict", "decided_by").rows()
+
+    def findings(self, status: str = "open") -> list[tuple[Any, ...]]:
+        rows = self.platform.state.findings.listed(100, status=status)
+        return sorted((r["rule"], r["subject"], r["source"], r["first_day"], r["last_day"]) for r in rows)
+
+
+@pytest.fixture
+def market(desk: Desk) -> Market:
+    """The tape and another vendor, whose close of AAA is four thousandths off on two days."""
+    made = Market(desk)
+    for day in ODD:
+        made.is_off("other", day)
+    made.fetch("tape", "other")
+    return made
+
+
+def test_all_pairs_become_agreements_verdicts_and_one_finding(market: Market) -> None:
+    done = reconcile(market.platform)
+    assert done == Reconciled(symbols=2, sessions=2 * len(DAYS), agreed=2 * len(DAYS) - 2, doubtful=4, findings=1)
+    assert market.verdicts() == [("AAA", day, source, "doubtful", None) for day in ODD for source in ("other", "tape")]
+    months = market.rows("agreements")
+    assert months.select("symbol", "source_a", "source_b", "month", "market", "verdict").sort(
+        "symbol", "month"
+    ).rows() == [
+        (symbol, "other", "tape", month, "us", "both_doubtful" if (symbol, month) in DOUBTFUL else "agree")
+        for symbol in ("AAA", "BBB")
+        for month in (202310, 202311, 202312, 202401)
+    ]
+    assert market.findings() == [("vendors_disagree", "AAA", "", *ODD)]
+
+
+DOUBTFUL = {("AAA", 202310), ("AAA", 202311)}
+
+
+def test_the_second_time_nothing_changes(market: Market) -> None:
+    reconcile(market.platform)
+    before = market.desk.versions()
+    market.desk.clock.goes_to(date(2024, 1, 13))
+    reconcile(market.platform)
+    assert market.desk.versions() == before
+    assert len(market.findings()) == 1
+
+
+def test_a_third_vendor_decides_and_the_old_verdict_is_kept(market: Market) -> None:
+    reconcile(market.platform)
+    market.fetch("third")
+    market.desk.clock.goes_to(date(2024, 1, 13))
+    reconcile(market.platform)
+    assert market.verdicts() == [("AAA", day, "other", "wrong", "third") for day in ODD]
+    assert market.rows()["against"].to_list() == ["tape", "tape"]
+    replaced = market.rows("verdicts_revisions")
+    assert set(replaced.select("source", "verdict").rows()) == {("other", "doubtful"), ("tape", "doubtful")}
+    assert set(replaced["known_to"].dt.date()) == {date(2024, 1, 13)}
+    assert market.findings() == [("vendors_disagree", "AAA", "other", *ODD)]
+    assert market.findings("resolved") == [("vendors_disagree", "AAA", "", *ODD)]
+
+
+def test_adjusted_bars_are_a_witness_and_no_party(market: Market) -> None:
+    for vendor in (market.vendors["adjusted"],):
+        for symbol, bars in vendor.shows.items():
+            vendor.shows[symbol] = {day: (*(p * 0.37 for p in prices), v) for day, (*prices, v) in bars.items()}  # type: ignore[operator]
+    market.fetch("adjusted")
+    reconcile(market.platform)
+    assert market.verdicts() == [("AAA", day, "other", "wrong", "adjusted") for day in ODD]
+    assert set(market.rows("agreements")["source_b"]) == {"tape"}
+
+
+def test_what_a_vendor_corrects_goes_and_its_finding_is_resolved(market: Market) -> None:
+    reconcile(market.platform)
+    market.vendors["other"].trades("AAA", QUARTER.start, QUARTER.end)
+    market.desk.clock.goes_to(date(2024, 1, 14))
+    market.fetch("other")
+    reconcile(market.platform)
+    assert market.verdicts() == []
+    assert market.rows("verdicts_revisions").height == 4
+    assert set(market.rows("agreements")["verdict"]) == {"agree"}
+    assert market.findings() == []
+
+
+def test_an_acknowledged_finding_stays_so(market: Market) -> None:
+    reconcile(market.platform)
+    (row,) = market.platform.state.findings.listed(10)
+    market.platform.state.findings.settle(row["id"], "acknowledged", "me", "two prints of the auction")
+    reconcile(market.platform)
+    assert market.findings() == []
+    assert len(market.findings("acknowledged")) == 1
+
+
+def test_since_leaves_what_lies_before_as_it_is_and_finds_the_same(market: Market) -> None:
+    reconcile(market.platform)
+    whole = {name: market.rows(name) for name in ("verdicts", "agreements")}
+    market.desk.clock.goes_to(date(2024, 1, 13))
+    assert reconcile(market.platform, since=date(2023, 11, 20)) == Reconciled(
+        symbols=2,
+        sessions=2 * sum(day >= date(2023, 11, 1) for day in DAYS),
+        agreed=2 * sum(day >= date(2023, 11, 1) for day in DAYS) - 1,
+        doubtful=2,
+        findings=1,
+    )
+    for name, rows in whole.items():
+        assert market.rows(name).equals(rows)
+    assert market.findings() == [("vendors_disagree", "AAA", "", *ODD)]
+
+
+def test_symbols_that_are_not_named_stay(market: Market) -> None:
+    market.is_off("other", ODD[0], symbol="BBB")
+    market.fetch("other")
+    reconcile(market.platform)
+    market.vendors["other"].trades("AAA", QUARTER.start, QUARTER.end)
+    market.vendors["other"].trades("BBB", QUARTER.start, QUARTER.end)
+    market.fetch("other")
+    reconcile(market.platform, ["AAA", "ZZZ"])
+    assert {row[0] for row in market.verdicts()} == {"BBB"}
+    assert market.findings() == [("vendors_disagree", "BBB", "", ODD[0], ODD[0])]
+
+
+def test_a_session_that_one_lacks_is_its_finding_until_it_comes(market: Market) -> None:
+    lost = market.vendors["third"].shows["BBB"].pop(DAYS[20])
+    market.fetch("third")
+    reconcile(market.platform)
+    assert ("vendor_lacks_sessions", "BBB", "third", None, None) in market.findings()
+    (row,) = market.platform.state.findings.listed(10, rule="vendor_lacks_sessions")
+    assert "2023-10" in row["message"]
+    assert row["facts"] == {"sessions": 1, "months": [202310], "against": ["other", "tape"]}
+    assert not [verdict for verdict in market.verdicts() if verdict[0] == "BBB"]
+    market.vendors["third"].shows["BBB"][DAYS[20]] = lost
+    market.vendors["third"].shows["BBB"] = dict(sorted(market.vendors["third"].shows["BBB"].items()))
+    market.fetch("third")
+    reconcile(market.platform)
+    assert [finding[0] for finding in market.findings()] == ["vendors_disagree"]
+
+
+class Untouched:
+    """Tables that must not be read."""
+
+    def __getitem__(self, name: str) -> Any:
+        raise AssertionError(f"{name} is read")
+
+
+def test_with_one_vendor_no_table_is_read(desk: Desk) -> None:
+    market = Market(desk)
+    market.fetch("tape")
+    assert reconcile(replace(market.platform, tables=Untouched())) == Reconciled()  # type: ignore[arg-type]
+
+
+def test_where_another_process_is_at_it_nothing_is_done(market: Market) -> None:
+    with market.platform.state.exclusive("reconciler") as mine:
+        assert mine is not None
+        assert reconcile(market.platform) is None
+    assert market.verdicts() == []
