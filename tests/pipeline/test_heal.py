@@ -264,6 +264,20 @@ def test_another_vendor_is_asked_after_two_answers_without_the_session(two_vendo
     assert ward.findings("resolved")[0]["reason"] == "other_source: second has the bar, which readers see"
 
 
+def test_a_vendor_that_stands_in_is_asked_for_its_events_too(two_vendors: Ward) -> None:
+    ward = two_vendors
+    ward.second.capabilities = replace(Second.capabilities, datasets=("bars", "actions"))  # type: ignore[misc]
+    without(ward, "AAA", HOLE)
+    ward.backfill("AAA")
+    ward.heals_daily(3)
+    healed = ward.heals(FIRST + timedelta(3))
+    asked = [(t.series.source, t.series.dataset, t.window) for t in healed.wanted]
+    events = Window(HOLE - timedelta(60), date(2024, 2, 2))  # to the newest session
+    assert asked == [("second", "bars", Window(HOLE, HOLE)), ("second", "actions", events)]
+    (gap,) = ward.heals(FIRST + timedelta(4)).gaps
+    assert gap.asked == 3
+
+
 def test_what_no_vendor_has_is_presumed_a_halt(two_vendors: Ward) -> None:
     ward = two_vendors
     without(ward, "AAA", HOLE)

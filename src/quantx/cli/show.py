@@ -87,7 +87,7 @@ def show_manifest(
     out.print(f"lake {facts['lake']}")
     print_table("tables", facts["tables"], ["table", "version", "rows", "files", "megabytes"])
     series = facts["series"]
-    shown = series if all_series else series[:_SHOWN]
+    shown = [row | {"gaps": row["gaps_open"]} for row in (series if all_series else series[:_SHOWN])]
     print_table(
         "series",
         shown,
@@ -102,8 +102,7 @@ def show_manifest(
             "revised",
             "rejected",
             "vendor_has_nothing",
-            "gaps_open",
-            "gaps_explained",
+            "gaps",
             "last_error",
         ],
     )

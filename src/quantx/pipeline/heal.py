@@ -15,14 +15,14 @@ import structlog
 
 from quantx.core.calendars import calendar
 from quantx.core.healing import Ask, Evidence, Gap, is_about, next_step
-from quantx.core.model import Series, Window
+from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, Table
 from quantx.pipeline.gap_findings import note_gaps
 from quantx.pipeline.holes import Holes, find_holes, timeframe_of, witnesses
 from quantx.pipeline.plan import plan_heal
 from quantx.pipeline.platform import Platform
-from quantx.pipeline.sources import able_sources
+from quantx.pipeline.sources import able_sources, events_window
 from quantx.state.protocol import NewTask, Plan
 
 log = structlog.get_logger()
@@ -84,6 +84,7 @@ class _Healing:
         self._platform, self._now = platform, platform.clock.now()
         self._gaps: dict[tuple[Series, date], Gap] = {}
         self._due: dict[Series, list[date]] = defaultdict(list)
+        self._standing_in: set[Series] = set()
 
     def known_of(self, source: str, timeframe: str) -> pl.DataFrame:
         """Return the sessions (symbol, date) that series of a vendor lacked before."""
@@ -111,7 +112,10 @@ class _Healing:
         gap, vendor = next_step(new, asks, self._stand_ins(table, new.series), evidence, self._now)
         self._gaps[gap.key] = gap
         if vendor is not None:
-            self._due[replace(gap.series, source=vendor)].append(gap.session)
+            asked = replace(gap.series, source=vendor)
+            self._due[asked].append(gap.session)
+            if vendor != gap.series.source:
+                self._standing_in.add(asked)
 
     def _stand_ins(self, table: Table, series: Series) -> list[str]:
         """Return the vendors whose bars would be shown in place of the missing one."""
@@ -140,5 +144,16 @@ class _Healing:
         return tuple(sorted(self._gaps.values(), key=lambda g: (*vars(g.series).values(), g.session)))
 
     def wanted(self) -> tuple[NewTask, ...]:
-        """Return one task per series: a request for all of its gaps costs what one for a single gap does."""
-        return tuple(NewTask(series, Window(min(days), max(days))) for series, days in self._due.items())
+        """Return one task per series: a request for all of its gaps costs what one for a single gap does.
+
+        Of a vendor that stands in also its events, where they do not come with its bars: those of the vendor whose bar
+        is shown count on an ex-date.
+        """
+        tasks = [NewTask(series, Window(min(days), max(days))) for series, days in self._due.items()]
+        for bars in [task for task in tasks if task.series in self._standing_in]:
+            sessions = calendar(venue_of(bars.series.symbol).calendar)
+            newest = sessions.last_closed(self._now, SETTLED_AFTER) or bars.window.end
+            events = events_window(self._platform, bars.series, bars.window, newest)
+            if events is not None:
+                tasks.append(NewTask(replace(bars.series, dataset="actions"), events))
+        return tuple(tasks)

@@ -19,6 +19,7 @@ from quantx.pipeline.platform import Platform
 log = structlog.get_logger()
 
 _RECENT = timedelta(days=7)
+_AT_ONCE = 500  # symbols: a million minutes in a week
 _BEFORE = timedelta(days=14)  # the session before the first one lies no further back
 _THIN = "minutes_complete"  # of thin shares that is so each day: one finding for a series
 _ASK_AGAIN = "`quantx backfill --timeframe 1m --again --symbols {symbol} --source {source} --start {date} --end {date}` asks again"
@@ -57,19 +58,20 @@ def check_minutes(platform: Platform, symbols: Collection[str] | None = None, si
 
 
 def _read_sessions(platform: Platform, symbols: Collection[str] | None, since: date) -> pl.DataFrame:
-    wanted = pl.lit(True) if symbols is None else pl.col("symbol").is_in(list(symbols))
+    """Return the recent sessions of minutes; the minutes of some symbols at a time are in memory."""
     table = platform.tables[BARS_1M.name]
-    recent = table.scan().filter(wanted, pl.col("month") >= since.year * 100 + since.month, pl.col("date") >= since)
-    minutes = table.collect(
-        recent.select("source", "symbol", "date", "time", "open", "high", "low", "close", "volume", "regular")
-    )
-    if minutes.is_empty():
-        return minutes
-    there = wanted & pl.col("symbol").is_in(minutes["symbol"].unique().implode())
-    first = since - _BEFORE
-    daily = platform.tables[BARS_1D.name].read(there & (pl.col("year") >= first.year) & (pl.col("date") >= first))
-    actions = platform.tables[ACTIONS.name].read(there & (pl.col("ex_date") >= since))
-    return sessions_of(minutes, daily, actions)
+    recent = table.scan().filter(pl.col("month") >= since.year * 100 + since.month, pl.col("date") >= since)
+    there = table.collect(recent.select("symbol").unique())["symbol"].sort()
+    names = there.to_list() if symbols is None else sorted(set(there) & set(symbols))
+    first, found = since - _BEFORE, []
+    for start in range(0, len(names), _AT_ONCE):
+        wanted = pl.col("symbol").is_in(names[start : start + _AT_ONCE])
+        columns = ("source", "symbol", "date", "time", "open", "high", "low", "close", "volume", "regular")
+        minutes = table.collect(recent.filter(wanted).select(columns))
+        daily = platform.tables[BARS_1D.name].read(wanted & (pl.col("year") >= first.year) & (pl.col("date") >= first))
+        actions = platform.tables[ACTIONS.name].read(wanted & (pl.col("ex_date") >= since))
+        found.append(sessions_of(minutes, daily, actions))
+    return pl.concat(found) if found else pl.DataFrame()
 
 
 def _of_sessions(rule: Rule, broken: pl.DataFrame) -> list[Finding]:
