@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -17,11 +18,6 @@ from quantx.pipeline.proofs import settle_others
 _AT_ONCE = 500  # symbols: their bars of 20 years are 2.5 million rows of four columns
 _SERIES = ["source", "symbol"]
 _BY_ID = {rule.id: rule for rule in DIVIDEND_RULES}
-_SAID = {
-    "dividend_below_price": "which nobody can pay",
-    "dividend_in_unit_of_price": "and a hundredth or a hundredfold of it fits the prices better: pence for pounds, or the reverse",
-    "dividend_paid_once": "and about the same on a day close by: one of the two was probably never paid",
-}
 
 
 def check_dividends(platform: Platform, symbols: Collection[str] | None = None) -> list[Finding]:
@@ -62,18 +58,31 @@ def _judge(platform: Platform, symbols: Collection[str]) -> list[Finding]:
 
 
 def _finding(row: dict[str, Any]) -> Finding:
-    rule, day, unit = _BY_ID[row["rule"]], row["ex_date"], row["currency"] or "of no named currency"
-    fell = "" if row["fall"] is None else f" (it fell by {row['fall']:.2%})"
+    rule, day, unit = _BY_ID[row["rule"]], row["ex_date"], row["currency"] or "of a currency that it does not name"
+    said = f"{row['source']} books a dividend of {row['value']:.6g} {unit} on {day}"
     return Finding(
         rule.id,
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
-        f"{row['source']} books a dividend of {row['value']:.6g} {unit} on {day}, with a price of"
-        f" {row['reference_close']:.6g} before{fell}, {_SAID[rule.id]}; compare with another vendor before adjusted prices of"
-        " earlier days are used",
+        f"{said}, {_why(row)}; compare with another vendor before adjusted prices of earlier days are used",
         row["source"],
         ACTIONS.name,
         day,
         day,
         {name: row[name] for name in ("value", "reference_close", "fall")},
+    )
+
+
+def _why(row: dict[str, Any]) -> str:
+    value, price = row["value"], row["reference_close"]
+    if row["rule"] == "dividend_below_price":
+        return f"more than the price of the session before, {price:.6g}: our factor leaves it out"
+    if row["rule"] == "dividend_paid_once":
+        return "and about the same on a day close by: one of the two was probably never paid"
+    fell = 1 - math.exp(-row["fall"])
+    times, likely = (0.01, "a hundredth") if value / price > fell else (100, "the hundredfold")
+    moved = f"fell by {fell:.2%}" if fell >= 0 else f"rose by {-fell:.2%}"
+    return (
+        f"{value / price:.2%} of the price, which {moved}: {likely}, {value * times:.6g}, fits better (pence and pounds, or"
+        " the like)"
     )

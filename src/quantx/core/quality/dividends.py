@@ -20,7 +20,7 @@ _FEWEST = 20  # returns, for a standard deviation
 _WITNESS = 3.0  # days: an older or later price says nothing about the fall
 # Amounts below a tenth of the smallest coin, and a thousandth of the price, are declared by hardly anybody.
 _COIN_SHARE, _TINY_SHARE = 0.1, 1e-3
-_SUPPORT = 1.0  # by prices, for the hundredfold of such amounts: the odds of e to 1
+_SUPPORT = 0.5  # by prices, for the hundredfold of such amounts: the log of the odds, 5 to 3
 _COINS = {"GBX": 1.0, "ZAC": 1.0, "ILA": 1.0, "JPY": 1.0, "KRW": 1.0}
 _COIN = 0.01
 # Ex-dates of one dividend that was booked twice lie within days; amounts may differ by an exchange rate.
@@ -71,7 +71,7 @@ def doubtful_dividends(bars: pl.DataFrame, actions: pl.DataFrame, key: str = "sy
 
     `bars` has `key`, date, close, volume as traded; `actions` has `key`, ex_date, kind, value (per share of the ex-date),
     reference_close (the close before, in the same shares) and currency. Only dividends in the currency of the prices
-    are judged. `fall` is by which part (log) the price fell on the ex-date, null where nothing was traded.
+    are judged. `fall` is by which part (log) the price fell on the ex-date, null where it is stale.
     """
     facts = _facts(bars, actions, key)
     broken = [facts.filter(rule.broken).with_columns(pl.lit(rule.id).alias("rule")) for rule in DIVIDEND_RULES]
@@ -103,14 +103,15 @@ def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
 
 
 def _with_falls(paid: pl.DataFrame, bars: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Add `fall`: log(close before / close of the ex-date), where shares changed hands."""
-    traded = bars.filter(pl.col("volume") > 0).select(key, "date", "close").sort("date")
-    found = paid.sort("ex_date").join_asof(
+    """Add `fall`: log(close before / close of the ex-date), where shares changed hands or the quote moved."""
+    alive = (pl.col("volume") > 0) | (pl.col("close") != pl.col("close").shift(1).over(key))
+    traded = bars.sort(key, "date").filter(alive).select(key, "date", "close")
+    found = paid.join_asof(  # both sides are sorted within each key
         traded, left_on="ex_date", right_on="date", by=key, strategy="forward", check_sortedness=False
     )
     soon = (pl.col("date") - pl.col("ex_date")).dt.total_days() <= _WITNESS
     fall = pl.when(soon).then((pl.col("reference_close") / pl.col("close")).log())
-    return found.with_columns(fall.alias("fall")).drop("date", "close").sort(key, "ex_date")
+    return found.with_columns(fall.alias("fall")).drop("date", "close")
 
 
 def _noise(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
