@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -138,7 +138,12 @@ def test_doubtful_dividends_of_the_lake_are_findings_until_they_are_gone(desk: A
     desk.clock.goes_to(date(2024, 1, 16))
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.5, None)]
     desk.work(desk.daily("AAA"))
-    assert check_dividends(desk.platform, ["AAA"]) == []
+    later = desk.clock.now() + timedelta(days=30)
+    assert check_dividends(desk.platform, since=later) == []
+    assert findings(desk) == [
+        ("warn", "dividend_below_price", "AAA", D10)
+    ]  # nothing was known since, so none was judged
+    assert check_dividends(desk.platform, since=desk.clock.now()) == []
     assert findings(desk, "resolved") == [("warn", "dividend_below_price", "AAA", D10)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -15,25 +16,32 @@ from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.proofs import settle_others
 
+_SEEN_AFTER = timedelta(days=10)
 _AT_ONCE = 500  # symbols: their bars of 20 years are 2.5 million rows of four columns
 _SERIES = ["source", "symbol"]
 _BY_ID = {rule.id: rule for rule in DIVIDEND_RULES}
 
 
-def check_dividends(platform: Platform, symbols: Collection[str] | None = None) -> list[Finding]:
+def check_dividends(
+    platform: Platform, symbols: Collection[str] | None = None, *, since: datetime | None = None
+) -> list[Finding]:
     """Judge the stored dividends of `symbols` (of all, where none are named), note what is wrong and return it.
 
-    Findings of before that are not found any more are resolved. Nothing else is changed.
+    With `since`, only symbols with a dividend that became known after it, or was paid so shortly before that its fall
+    of the price could not be seen then: after an update, these are few. Findings of before about the symbols that were
+    judged are resolved where they are not found any more. Nothing else is changed.
     """
     wanted = pl.col("kind") == "dividend"
     if symbols is not None:
         wanted &= pl.col("symbol").is_in(list(symbols))
+    if since is not None:
+        wanted &= (pl.col("known_from") >= since) | (pl.col("ex_date") >= since.date() - _SEEN_AFTER)
     paying = platform.tables[ACTIONS.name].read(wanted)["symbol"].unique().sort().to_list()
     found: list[Finding] = []
     for start in range(0, len(paying), _AT_ONCE):
         found += _judge(platform, paying[start : start + _AT_ONCE])
     platform.state.findings.note(found)
-    checked = None if symbols is None else set(symbols)
+    checked = set(paying) if since is not None else None if symbols is None else set(symbols)
     settle_others(
         platform.state.findings,
         DIVIDEND_RULES,

@@ -82,7 +82,7 @@ def doubtful_dividends(bars: pl.DataFrame, actions: pl.DataFrame, key: str = "sy
 def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return what the rules ask for, one row per dividend."""
     paid = actions.filter(pl.col("kind") == "dividend", pl.col("value") > 0).sort(key, "ex_date")
-    bars = bars.join(paid.select(pl.col(key).unique()), on=key, how="semi").filter(pl.col("close") > 0)
+    bars = _with_closes_before(bars.join(paid.select(pl.col(key).unique()), on=key, how="semi"), key)
     facts = _with_falls(paid, bars, key).join(_noise(bars, actions, key), on=key, how="left", maintain_order="left")
     facts = _with_multiples(facts, key)
     days = (pl.col("ex_date") - pl.col("ex_date").shift(1).over(key)).dt.total_days()
@@ -102,10 +102,18 @@ def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     )
 
 
+def _with_closes_before(bars: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return `key`, date, close, volume, sorted, and the close of the session before; null at the first one."""
+    bars = bars.filter(pl.col("close") > 0).select(key, "date", "close", "volume").sort(key, "date")
+    return bars.with_columns(
+        pl.when(pl.col(key) == pl.col(key).shift(1)).then(pl.col("close").shift(1)).alias("before")
+    )
+
+
 def _with_falls(paid: pl.DataFrame, bars: pl.DataFrame, key: str) -> pl.DataFrame:
     """Add `fall`: log(close before / close of the ex-date), where shares changed hands or the quote moved."""
-    alive = (pl.col("volume") > 0) | (pl.col("close") != pl.col("close").shift(1).over(key))
-    traded = bars.sort(key, "date").filter(alive).select(key, "date", "close")
+    alive = (pl.col("volume") > 0) | (pl.col("close") != pl.col("before"))
+    traded = bars.filter(alive).select(key, "date", "close")
     found = paid.join_asof(  # both sides are sorted within each key
         traded, left_on="ex_date", right_on="date", by=key, strategy="forward", check_sortedness=False
     )
@@ -117,13 +125,10 @@ def _with_falls(paid: pl.DataFrame, bars: pl.DataFrame, key: str) -> pl.DataFram
 def _noise(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return the standard deviation of each key's daily log returns on days without an action; null where there are few."""
     days = actions.select(key, date="ex_date")
-    returns = (
-        bars.sort(key, "date")
-        .select(key, "date", (pl.col("close") / pl.col("close").shift(1).over(key)).log().alias("return"))
-        .join(days, on=[key, "date"], how="anti")
-        .drop_nulls("return")
+    returns = bars.join(days, on=[key, "date"], how="anti").select(
+        key, (pl.col("close") / pl.col("before")).log().alias("return")
     )
-    noise = pl.when(pl.len() >= _FEWEST).then(pl.col("return").std())
+    noise = pl.when(pl.col("return").count() >= _FEWEST).then(pl.col("return").std())
     return returns.group_by(key).agg(noise.alias("noise"))
 
 
