@@ -118,9 +118,11 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(platform, proved)
     merged = {table.name: _merge(platform, table, incoming[table.name]) for table in _CURATED}
     for table in _CURATED:
+        if not any(part.height for part in incoming[table.name]):
+            continue
         if _commit(platform, table, context, merged[table.name]) or table not in _BARS:
             continue
-        if platform.tables[table.name].committed_round() >= round_id and incoming[table.name]:
+        if platform.tables[table.name].committed_round() >= round_id:
             merged[table.name] = _first_try(platform, table, incoming[table.name], {item.raw for item in read})
     rejected = pl.concat([QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(platform, lost)])
     platform.tables[QUARANTINE.name].commit(context, _not_yet_quarantined(platform, rejected))
