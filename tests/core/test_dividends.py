@@ -91,8 +91,11 @@ def test_amounts_below_all_coins_are_a_hundredth_where_prices_fell_by_more() -> 
     assert found(bars(dict.fromkeys(paid, 0.05)), pence, "GBX") == [(i, UNIT) for i in paid]
 
 
-def test_without_a_trade_or_with_few_returns_prices_are_no_witness() -> None:
-    assert found(bars({EX: 0.002}, volume=0.0), {EX: 20.0}) == []
+def test_stale_prices_and_few_returns_are_no_witness() -> None:
+    assert found(bars({EX: 0.0}), {EX: 20.0}) == [(EX, UNIT)]
+    stale = bars(dict.fromkeys(range(EX, EX + 5), 0.0), volume=0.0)
+    assert found(stale, {EX: 20.0}) == []
+    assert found(bars({EX: 0.002}, volume=0.0), {EX: 20.0}) == [(EX, UNIT)]  # nothing was traded, but the quote moved
     few = bars({EX: 0.002}).filter(pl.col("date").is_between(day(EX - 10), day(EX + 5)))
     assert doubtful_dividends(few, dividends(bars({EX: 0.002}), {EX: 20.0})).is_empty()
 

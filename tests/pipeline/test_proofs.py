@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -11,7 +11,7 @@ import pytest
 from quantx.core.quality.adjustments import proofs_by_symbol
 from quantx.pipeline.dividends import check_dividends
 
-D04, D05, D10 = (date(2024, 1, day) for day in (4, 5, 10))
+D04, D05, D09, D10 = (date(2024, 1, day) for day in (4, 5, 9, 10))
 CLOSE_BEFORE = 109.5  # of D10: the tape's closes are 100 + day + 0.5
 
 
@@ -138,7 +138,12 @@ def test_doubtful_dividends_of_the_lake_are_findings_until_they_are_gone(desk: A
     desk.clock.goes_to(date(2024, 1, 16))
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.5, None)]
     desk.work(desk.daily("AAA"))
-    assert check_dividends(desk.platform, ["AAA"]) == []
+    later = desk.clock.now() + timedelta(days=30)
+    assert check_dividends(desk.platform, since=later) == []
+    assert findings(desk) == [
+        ("warn", "dividend_below_price", "AAA", D10)
+    ]  # nothing was known since, so none was judged
+    assert check_dividends(desk.platform, since=desk.clock.now()) == []
     assert findings(desk, "resolved") == [("warn", "dividend_below_price", "AAA", D10)]
 
 
@@ -156,3 +161,25 @@ def test_proofs_are_the_same_however_the_replies_are_spread_over_rounds(another_
         together = told(another_desk(one, "one"), [["AAA", "BBB"]])
         assert told(another_desk(other, "other"), [["BBB"], ["AAA"]]) == together
     assert len(together) == 4
+
+
+@pytest.mark.parametrize(
+    ("amount", "fall", "said"),
+    [
+        (40.0, 0.0, "36.53% of the price, which fell by 0.00%: a hundredth, 0.4, fits better"),
+        (0.0005, 0.05, "0.00% of the price, which fell by 5.00%: the hundredfold, 0.05, fits better"),
+    ],
+)
+def test_an_amount_in_another_unit_names_the_one_that_fits(desk: Any, amount: float, fall: float, said: str) -> None:
+    """Over 50 sessions, for prices are no witness before they have moved a while; the other dividend is the hundredfold."""
+    shows = desk.tape.shows["AAA"]
+    desk.clock.goes_to(date(2024, 3, 28))
+    for i, (day, bar) in enumerate(shows.items()):
+        level = CLOSE_BEFORE * (1 - fall if day >= D10 else 1.0) * (1 + i % 2 / 1000 if day != D10 else 1.0)
+        shows[day] = (level, level, level, level, bar[4])
+    shows[D09] = (CLOSE_BEFORE,) * 4 + (1000.0,)
+    desk.tape.pays["AAA"] = [(D10, "dividend", amount, None), (date(2024, 3, 1), "dividend", 0.05, None)]
+    desk.work(desk.backfill("AAA", end="2024-03-28"))
+    (finding,) = check_dividends(desk.platform)
+    assert (finding.rule, finding.first_day) == ("dividend_in_unit_of_price", D10)
+    assert said in finding.message

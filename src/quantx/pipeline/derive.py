@@ -58,9 +58,11 @@ def derive(
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(platform, [rows.proved for _, rows in parts])
     merged = {table.name: _merge(platform, table, incoming[table.name]) for table in CURATED}
     for table in CURATED:
+        if not any(part.height for part in incoming[table.name]):
+            continue
         if _commit(platform, table, context, merged[table.name]) or table not in BARS:
             continue
-        if platform.tables[table.name].committed_round() >= context.round_id and incoming[table.name]:
+        if platform.tables[table.name].committed_round() >= context.round_id:
             merged[table.name] = _first_try(platform, table, incoming[table.name], {item.raw for item in read})
     rejected = [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(platform, lost, judge)]
     _quarantine(platform, context, pl.concat(rejected))

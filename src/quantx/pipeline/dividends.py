@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -14,30 +16,32 @@ from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.proofs import settle_others
 
+_SEEN_AFTER = timedelta(days=10)
 _AT_ONCE = 500  # symbols: their bars of 20 years are 2.5 million rows of four columns
 _SERIES = ["source", "symbol"]
 _BY_ID = {rule.id: rule for rule in DIVIDEND_RULES}
-_SAID = {
-    "dividend_below_price": "which nobody can pay",
-    "dividend_in_unit_of_price": "and a hundredth or a hundredfold of it fits the prices better: pence for pounds, or the reverse",
-    "dividend_paid_once": "and about the same on a day close by: one of the two was probably never paid",
-}
 
 
-def check_dividends(platform: Platform, symbols: Collection[str] | None = None) -> list[Finding]:
+def check_dividends(
+    platform: Platform, symbols: Collection[str] | None = None, *, since: datetime | None = None
+) -> list[Finding]:
     """Judge the stored dividends of `symbols` (of all, where none are named), note what is wrong and return it.
 
-    Findings of before that are not found any more are resolved. Nothing else is changed.
+    With `since`, only symbols with a dividend that became known after it, or was paid so shortly before that its fall
+    of the price could not be seen then: after an update, these are few. Findings of before about the symbols that were
+    judged are resolved where they are not found any more. Nothing else is changed.
     """
     wanted = pl.col("kind") == "dividend"
     if symbols is not None:
         wanted &= pl.col("symbol").is_in(list(symbols))
+    if since is not None:
+        wanted &= (pl.col("known_from") >= since) | (pl.col("ex_date") >= since.date() - _SEEN_AFTER)
     paying = platform.tables[ACTIONS.name].read(wanted)["symbol"].unique().sort().to_list()
     found: list[Finding] = []
     for start in range(0, len(paying), _AT_ONCE):
         found += _judge(platform, paying[start : start + _AT_ONCE])
     platform.state.findings.note(found)
-    checked = None if symbols is None else set(symbols)
+    checked = set(paying) if since is not None else None if symbols is None else set(symbols)
     settle_others(
         platform.state.findings,
         DIVIDEND_RULES,
@@ -62,18 +66,31 @@ def _judge(platform: Platform, symbols: Collection[str]) -> list[Finding]:
 
 
 def _finding(row: dict[str, Any]) -> Finding:
-    rule, day, unit = _BY_ID[row["rule"]], row["ex_date"], row["currency"] or "of no named currency"
-    fell = "" if row["fall"] is None else f" (it fell by {row['fall']:.2%})"
+    rule, day, unit = _BY_ID[row["rule"]], row["ex_date"], row["currency"] or "of a currency that it does not name"
+    said = f"{row['source']} books a dividend of {row['value']:.6g} {unit} on {day}"
     return Finding(
         rule.id,
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
-        f"{row['source']} books a dividend of {row['value']:.6g} {unit} on {day}, with a price of"
-        f" {row['reference_close']:.6g} before{fell}, {_SAID[rule.id]}; compare with another vendor before adjusted prices of"
-        " earlier days are used",
+        f"{said}, {_why(row)}; compare with another vendor before adjusted prices of earlier days are used",
         row["source"],
         ACTIONS.name,
         day,
         day,
         {name: row[name] for name in ("value", "reference_close", "fall")},
+    )
+
+
+def _why(row: dict[str, Any]) -> str:
+    value, price = row["value"], row["reference_close"]
+    if row["rule"] == "dividend_below_price":
+        return f"more than the price of the session before, {price:.6g}: our factor leaves it out"
+    if row["rule"] == "dividend_paid_once":
+        return "and about the same on a day close by: one of the two was probably never paid"
+    fell = 1 - math.exp(-row["fall"])
+    times, likely = (0.01, "a hundredth") if value / price > fell else (100, "the hundredfold")
+    moved = f"fell by {fell:.2%}" if fell >= 0 else f"rose by {-fell:.2%}"
+    return (
+        f"{value / price:.2%} of the price, which {moved}: {likely}, {value * times:.6g}, fits better (pence and pounds, or"
+        " the like)"
     )

@@ -107,7 +107,7 @@ def prove(
         (pl.col("tolerance") + (pl.col("paid") > 0) * _HALF_UNIT / pl.col("close_before")).alias("tolerance"),
         (1 / ratio_in_factor).alias("split_step"),
     ).with_columns((pl.col("split_step") * (1 - pl.col("share"))).alias("ours"))
-    rows = rows.filter(pl.col("has_event") | ~_near(pl.col("vendors"), 1.0)).with_columns(_verdict().alias("verdict"))
+    rows = rows.with_columns(_verdict().alias("verdict"))
     return rows.select(key, "ex_date", "ours", "vendors", _of_neighbours(key).alias("verdict"))
 
 
@@ -161,13 +161,13 @@ def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:
     rows = rows.join(_half_unit(rows, key), on=key, how="left", maintain_order="left")
     # What was rounded by h to x was at least x - h: the quotient of the two is off by h / (x - h) of itself at most.
     error = _relative(pl.col("half_unit"), adjusted.abs()) + _relative(pl.lit(_HALF_UNIT), close) + _SINGLE_PRECISION
-    rows = rows.with_columns((adjusted / close).alias("factor"), error.alias("error"))
-    before = pl.col("factor", "error", "close", "date").shift(1).over(key).name.suffix("_before")
-    first = pl.col("date").min().over(key)
+    rows = rows.select(key, "date", "close", (adjusted / close).alias("factor"), error.alias("error"))
+    before = pl.col("date", "close", "factor", "error").shift(1).name.suffix("_before")
     return (
-        rows.with_columns(before, first.alias("first"))
-        .filter(pl.col("factor_before").is_not_null())
-        .with_columns(
+        rows.with_columns(before, (pl.col(key) == pl.col(key).shift(1)).alias("has_before"))
+        .filter("has_before")
+        .select(
+            *(key, "date", "date_before", "close", "close_before"),
             (pl.col("factor_before") / pl.col("factor")).alias("vendors"),
             ((1 + pl.col("error")) * (1 + pl.col("error_before")) - 1).alias("tolerance"),
         )
@@ -196,7 +196,7 @@ def _half_unit(rows: pl.DataFrame, key: str) -> pl.DataFrame:
 
 
 def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Join what takes effect at each session: `paid`, `ratio`, `alone` and `has_event`; and the `ex_date`.
+    """Return the sessions with a step of the vendor's or an action, and of these `paid`, `ratio`, `alone` and the `ex_date`.
 
     An action on a day without a usable bar takes effect at the next one, but not before the first step.
     """
@@ -211,10 +211,10 @@ def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.Dat
         paid.shift(1).forward_fill().over(key).alias("last_paid"),
         paid.shift(-1).backward_fill().over(key).alias("next_paid"),
     )
-    sessions = steps.select(key, "date", "date_before").sort("date")
-    effective = others.sort("ex_date").join_asof(
+    sessions = steps.select(key, "date", "date_before")
+    effective = others.join_asof(  # both sides are sorted within each key
         sessions, left_on="ex_date", right_on="date", by=key, strategy="forward", check_sortedness=False
-    )
+    ).join(sessions.group_by(key).agg(pl.col("date_before").min().alias("first")), on=key, how="left")
     events = (
         effective.filter(pl.col("date").is_not_null() & (pl.col("ex_date") > pl.col("date_before")))
         .group_by(key, "date")
@@ -223,14 +223,14 @@ def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.Dat
             pl.col("ratio").product(),
             pl.col("unknown").any(),
             pl.col("ex_date", "next_paid").max(),
-            pl.col("last_paid").min(),
+            pl.col("last_paid", "first").min(),
         )
     )
     joined = steps.join(events, on=[key, "date"], how="left", maintain_order="left")
+    joined = joined.filter(pl.col("ex_date").is_not_null() | ~_near(pl.col("vendors"), 1.0))
     year_before = (pl.col("ex_date") - pl.max_horizontal("first", "last_paid")).dt.total_days() >= _ALONE
     year_after = ((pl.col("next_paid") - pl.col("ex_date")).dt.total_days() >= _ALONE).fill_null(True)
     return joined.filter(~pl.col("unknown").fill_null(False)).with_columns(
-        pl.col("ex_date").is_not_null().alias("has_event"),
         (year_before & year_after).fill_null(False).alias("alone"),
         pl.col("paid").fill_null(0.0),
         pl.col("ratio").fill_null(1.0),

@@ -20,7 +20,7 @@ _FEWEST = 20  # returns, for a standard deviation
 _WITNESS = 3.0  # days: an older or later price says nothing about the fall
 # Amounts below a tenth of the smallest coin, and a thousandth of the price, are declared by hardly anybody.
 _COIN_SHARE, _TINY_SHARE = 0.1, 1e-3
-_SUPPORT = 1.0  # by prices, for the hundredfold of such amounts: the odds of e to 1
+_SUPPORT = 0.5  # by prices, for the hundredfold of such amounts: the log of the odds, 5 to 3
 _COINS = {"GBX": 1.0, "ZAC": 1.0, "ILA": 1.0, "JPY": 1.0, "KRW": 1.0}
 _COIN = 0.01
 # Ex-dates of one dividend that was booked twice lie within days; amounts may differ by an exchange rate.
@@ -71,7 +71,7 @@ def doubtful_dividends(bars: pl.DataFrame, actions: pl.DataFrame, key: str = "sy
 
     `bars` has `key`, date, close, volume as traded; `actions` has `key`, ex_date, kind, value (per share of the ex-date),
     reference_close (the close before, in the same shares) and currency. Only dividends in the currency of the prices
-    are judged. `fall` is by which part (log) the price fell on the ex-date, null where nothing was traded.
+    are judged. `fall` is by which part (log) the price fell on the ex-date, null where it is stale.
     """
     facts = _facts(bars, actions, key)
     broken = [facts.filter(rule.broken).with_columns(pl.lit(rule.id).alias("rule")) for rule in DIVIDEND_RULES]
@@ -82,7 +82,7 @@ def doubtful_dividends(bars: pl.DataFrame, actions: pl.DataFrame, key: str = "sy
 def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return what the rules ask for, one row per dividend."""
     paid = actions.filter(pl.col("kind") == "dividend", pl.col("value") > 0).sort(key, "ex_date")
-    bars = bars.join(paid.select(pl.col(key).unique()), on=key, how="semi").filter(pl.col("close") > 0)
+    bars = _with_closes_before(bars.join(paid.select(pl.col(key).unique()), on=key, how="semi"), key)
     facts = _with_falls(paid, bars, key).join(_noise(bars, actions, key), on=key, how="left", maintain_order="left")
     facts = _with_multiples(facts, key)
     days = (pl.col("ex_date") - pl.col("ex_date").shift(1).over(key)).dt.total_days()
@@ -102,27 +102,33 @@ def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     )
 
 
+def _with_closes_before(bars: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return `key`, date, close, volume, sorted, and the close of the session before; null at the first one."""
+    bars = bars.filter(pl.col("close") > 0).select(key, "date", "close", "volume").sort(key, "date")
+    return bars.with_columns(
+        pl.when(pl.col(key) == pl.col(key).shift(1)).then(pl.col("close").shift(1)).alias("before")
+    )
+
+
 def _with_falls(paid: pl.DataFrame, bars: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Add `fall`: log(close before / close of the ex-date), where shares changed hands."""
-    traded = bars.filter(pl.col("volume") > 0).select(key, "date", "close").sort("date")
-    found = paid.sort("ex_date").join_asof(
+    """Add `fall`: log(close before / close of the ex-date), where shares changed hands or the quote moved."""
+    alive = (pl.col("volume") > 0) | (pl.col("close") != pl.col("before"))
+    traded = bars.filter(alive).select(key, "date", "close")
+    found = paid.join_asof(  # both sides are sorted within each key
         traded, left_on="ex_date", right_on="date", by=key, strategy="forward", check_sortedness=False
     )
     soon = (pl.col("date") - pl.col("ex_date")).dt.total_days() <= _WITNESS
     fall = pl.when(soon).then((pl.col("reference_close") / pl.col("close")).log())
-    return found.with_columns(fall.alias("fall")).drop("date", "close").sort(key, "ex_date")
+    return found.with_columns(fall.alias("fall")).drop("date", "close")
 
 
 def _noise(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return the standard deviation of each key's daily log returns on days without an action; null where there are few."""
     days = actions.select(key, date="ex_date")
-    returns = (
-        bars.sort(key, "date")
-        .select(key, "date", (pl.col("close") / pl.col("close").shift(1).over(key)).log().alias("return"))
-        .join(days, on=[key, "date"], how="anti")
-        .drop_nulls("return")
+    returns = bars.join(days, on=[key, "date"], how="anti").select(
+        key, (pl.col("close") / pl.col("before")).log().alias("return")
     )
-    noise = pl.when(pl.len() >= _FEWEST).then(pl.col("return").std())
+    noise = pl.when(pl.col("return").count() >= _FEWEST).then(pl.col("return").std())
     return returns.group_by(key).agg(noise.alias("noise"))
 
 
