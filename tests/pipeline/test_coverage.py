@@ -148,7 +148,7 @@ def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: P
 
 
 def test_one_universe_alone_has_a_page_of_its_own(platform: Platform) -> None:
-    assert write_coverage(platform, "old") == "reports/coverage/old.html"
+    assert write_coverage(platform, "old") == "reports/coverage/universes/old.html"
     facts = coverage_facts(platform, "old")
     assert facts.months["universe"].unique().to_list() == ["old"]
     assert facts.rejected_rows == 0
