@@ -77,7 +77,7 @@ COLUMNS: Mapping[str, Column] = {
     "status": Column("quantx"),
     "listed_on": Column("list"),
     "delisted_on": Column("list"),
-    "reason": Column("list"),
+    "reason": Column("person"),
     "evidence": Column("quantx"),
     "symbol_from": Column("list"),
     "symbol_to": Column("list"),

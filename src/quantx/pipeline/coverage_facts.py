@@ -52,7 +52,7 @@ class CoverageFacts:
     proofs: pl.DataFrame | None  # source, series, proven, disagrees, nothing_to_prove
     disagreements: pl.DataFrame | None  # source, symbol, ex_date, ours, vendors, verdict
     agreement: pl.DataFrame | None  # source_a, source_b, market, month, sessions, agreed, share, worst
-    scores: pl.DataFrame | None  # source, market, year, sessions, right, score
+    scores: pl.DataFrame | None  # source, market, month, compared, agreed, wrong, score
     limits: tuple[str, ...] = LIMITS
 
     def as_json(self) -> dict[str, Any]:
