@@ -43,7 +43,7 @@ def test_all_text_is_escaped() -> None:
     made += month_grid(HOSTILE, {202401: share_cell(1, 2, HOSTILE)})
     assert "<b" not in made
     assert "'x'" not in made
-    assert made.count("&lt;b") == 8
+    assert made.count("&lt;b") == 9
 
 
 def test_a_grid_has_a_row_for_each_year_and_a_gap_for_each_month_without_a_cell() -> None:

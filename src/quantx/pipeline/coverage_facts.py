@@ -66,7 +66,7 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
     if universe is not None:
         members = _of_universe(members, universe)
     bars = platform.tables[BARS_1D.name]
-    held = bars.collect(held_days(bars.scan().select("source", "symbol", "date")), in_pieces=True)
+    held = bars.collect(held_days(bars.scan()), in_pieces=True)
     found = completeness(held, members, _read(platform, SYMBOL_HISTORY.name), now)
     subjects: set[str] | None = None
     if universe is not None:
