@@ -1,8 +1,10 @@
-"""Writes docs/reference/*.md from the program itself: `make docs`. A test holds them in step."""
+"""Writes docs/reference/*.md and docs/data-quality.md from the program itself: `make docs`. A test holds them in step."""
 
 from __future__ import annotations
 
+import csv
 import sys
+from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,15 @@ from typing import Any
 import typer
 
 from quantx.cli.app import app
-from quantx.core.quality import RULES
-from quantx.core.tables import MEANINGS, TABLES
+from quantx.core.dictionary import fields_of
+from quantx.core.quality import POLICY_VERSION, RULES
+from quantx.core.quality.rule import MARKETS, Rule
+from quantx.core.tables import TABLES
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
 from quantx.settings import Settings
 
-FOLDER = Path(__file__).parent / "reference"
+FOLDER = Path(__file__).parent
 NOTE = "<!-- written by `make docs`; do not edit -->\n\n"
 
 
@@ -50,18 +54,73 @@ def tables() -> str:
     """Return the data dictionary."""
     parts = [
         NOTE,
-        "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n",
+        "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n\n"
+        "*From* tells who fills a column: the vendor's reply (`vendor`; turned back to as traded where the vendor sells"
+        " adjusted prices), what was asked for (`request`), the source of a universe or of the symbols' history (`list`),"
+        " `universes.yaml` (`settings`), somebody's word (`person`), or this program (`quantx`). Dates are days of the"
+        " exchange, instants are UTC. What rows must fulfil is told in [data quality](../data-quality.md).\n",
     ]
     for table in TABLES.values():
         folders = ", ".join(f"`{p}`" for p in table.partitions) or "none"
         parts.append(f"\n## `{table.name}`\n\nOne row per {', '.join(table.key)}. Folders: {folders}.\n\n")
-        parts.append("| column | type | meaning |\n|---|---|---|\n")
-        parts += [f"| `{c}` | {_type(t)} | {MEANINGS[c]} |\n" for c, t in table.schema.items()]
-    parts.append(
-        "\n## Rules\n\nWhat a row must fulfil; the ids stand in `quarantine.rules`.\n\n| id | rule |\n|---|---|\n"
-    )
-    parts += [f"| `{rule.id}` | {rule.meaning} |\n" for rule in RULES.values()]
+        parts.append("| column | type | unit | zone | null | from | meaning |\n|---|---|---|---|---|---|---|\n")
+        parts += [
+            f"| `{f.name}` | {_type(f.dtype)} | {f.unit} | {f.zone} | {'may be' if f.nullable else 'never'} | {f.origin} |"
+            f" {f.meaning} |\n"
+            for f in fields_of(table)
+        ]
     return "".join(parts)
+
+
+def data_quality() -> str:
+    """Return the page of the rules: a hand-written introduction, each rule by its module, and what they have found."""
+    intro = (FOLDER / "data-quality.intro.txt").read_text("utf-8").format(policy=POLICY_VERSION)
+    groups: dict[str, list[Rule]] = defaultdict(list)
+    for rule in RULES.values():
+        groups[_module_of(rule)].append(rule)
+    parts = [NOTE, intro]
+    for module, rules in groups.items():
+        about = (sys.modules[module].__doc__ or "").split("\n\n")[0]
+        parts.append(f"\n## {' '.join(about.split()).rstrip('.')}\n")
+        parts += [_rule(rule) for rule in rules]
+    return "".join([*parts, _defects(FOLDER / "defects.csv")])
+
+
+def _module_of(rule: Rule) -> str:
+    """Return the name of the module that declares a rule in one of its tuples; those of core.quality go first."""
+    declaring = [
+        name
+        for name, module in sys.modules.items()
+        if name.startswith("quantx.") and not hasattr(module, "__path__") and any(rule in x for x in _tuples(module))
+    ]
+    return min(declaring, key=lambda name: not name.startswith("quantx.core.quality."))
+
+
+def _tuples(module: Any) -> list[tuple[Any, ...]]:
+    return [x for x in vars(module).values() if isinstance(x, tuple) and x and all(isinstance(r, Rule) for r in x)]
+
+
+def _rule(rule: Rule) -> str:
+    tables_ = ", ".join(f"`{name.strip()}`" for name in rule.dataset.split(","))
+    markets = "all markets" if set(rule.markets) == set(MARKETS) else f"markets {', '.join(rule.markets)}"
+    return (
+        f"\n### `{rule.id}`\n\n**{rule.severity}** · {tables_} · {markets}\n\nMust hold: {rule.meaning}.\n"
+        f"\nWhy: {rule.why}.\n\nSeen or defined: {rule.reference}.\n"
+    )
+
+
+def _defects(found: Path) -> str:
+    """Return what the rules have found in recorded files: the columns file, defect, rule, rows, first and last."""
+    if not found.exists():
+        return ""
+    with found.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("file", "defect", "rule", "rows", "first", "last")
+    head = (
+        "\n## What the rules find in recorded files\n\nDefects that vendors really sent, and the rows on which a rule finds"
+        f" them.\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}\n"
+    )
+    return head + "".join(f"| {' | '.join(row[name].replace('|', '/') for name in names)} |\n" for row in rows)
 
 
 _BASES = {
@@ -106,7 +165,13 @@ def _provider(source: str) -> str:
     return "".join(text)
 
 
-PAGES = {"commands.md": commands, "settings.md": settings, "tables.md": tables, "providers.md": providers}
+PAGES = {
+    "reference/commands.md": commands,
+    "reference/settings.md": settings,
+    "reference/tables.md": tables,
+    "reference/providers.md": providers,
+    "data-quality.md": data_quality,
+}
 
 
 def _walk(name: str, command: Any) -> list[tuple[str, Any]]:
@@ -132,12 +197,11 @@ def _setting(name: str, field: Any) -> str:
 
 
 def _type(dtype: Any) -> str:
-    return str(dtype() if isinstance(dtype, type) else dtype).replace("time_unit='us', time_zone='UTC'", "us, UTC")
+    return str(dtype).replace("time_unit='us', time_zone='UTC'", "us, UTC")
 
 
 def main() -> None:
     """Write all pages."""
-    FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), "utf-8")
         sys.stdout.write(f"written {FOLDER / name}\n")

@@ -7,8 +7,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.nulls import broken_promises
 
 from quantx.cli import main
+from quantx.core.tables import TABLES
+from quantx.lake.store import open_location
+from quantx.lake.table import open_tables
 from quantx.reader.lake import Lake, open_lake
 from quantx.sandbox import load_market
 from quantx.sandbox.synthetic import SyntheticMarket, dirt
@@ -53,6 +57,12 @@ def test_every_other_row_is_curated_as_it_was_traded(lake: Lake, market: Synthet
         for column in PRICES:
             assert ((bars[column] - traded[column]).abs() <= 1e-6 * traded[column]).all(), (symbol, column)
         assert (bars["volume"] - traded["volume"]).abs().max() <= 1
+
+
+def test_columns_that_are_never_null_are_not(folder: Path) -> None:
+    broken, filled = broken_promises(open_tables(open_location(str(folder / "lake"), create=False), TABLES))
+    assert broken == []
+    assert filled >= {"bars_1d", "bars_1d_revisions", "actions", "quarantine", "universe_members"}
 
 
 def test_the_story_leaves_one_revision_one_split_and_a_page(folder: Path, lake: Lake, market: SyntheticMarket) -> None:

@@ -26,8 +26,7 @@ def test_the_command_writes_a_page_and_its_facts(
         assert (tmp_path / "out" / name).read_text("utf-8").startswith("<!doctype html>" if ".html" in name else "{")
         assert (stored / name).exists()
     facts = json.loads((tmp_path / "out" / "coverage.json").read_text("utf-8"))
-    (year,) = {row["month"] // 100 for row in facts["months"] if row["present"]}
-    assert year == 2016
+    assert 2016 in {row["month"] // 100 for row in facts["months"] if row["present"]}
     assert {row["universe"] for row in facts["months"]} == {"mine", None}  # BBB is in none
 
 

@@ -4,12 +4,12 @@ from datetime import date
 
 import polars as pl
 
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, vendor_scores
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, scores_by_year, vendor_scores
 
 PROOFS = pl.DataFrame(
     [
         ("yahoo", "AAA", date(2020, 2, 3), 0.99, 0.99, "agree"),
-        ("yahoo", "AAA", date(2021, 2, 3), 0.99, 0.99, "agree"),
+        ("yahoo", "AAA", date(2021, 2, 3), 0.8, 0.8, "spin_off_as_cash"),
         ("yahoo", "BBB", date(2020, 2, 3), 0.99, 0.99, "agree"),
         ("yahoo", "BBB", date(2021, 5, 3), 1.0, 0.97, "missing_dividend"),
         ("stooq", "AAA", date(2020, 2, 3), 0.5, 1.0, "not_applied"),
@@ -53,14 +53,34 @@ def test_agreement_is_summed_by_pair_market_and_month() -> None:
     ]
 
 
-def test_a_vendor_is_right_where_it_agrees_or_the_other_one_is_wrong() -> None:
-    scores = {
-        (source, year): (sessions, right) for source, _, year, sessions, right, _ in vendor_scores(AGREEMENTS).rows()
-    }
+def test_a_vendor_loses_what_it_is_wrong_on_and_half_of_what_is_open() -> None:
+    scores = {(source, month): rest for source, _, month, *rest in vendor_scores(AGREEMENTS).rows()}
     assert scores == {
-        ("alpaca", 2023): (40, 40),
-        ("yahoo", 2023): (40, 37),
-        ("alpaca", 2024): (42, 20 + 19),
-        ("yahoo", 2024): (21, 20),
-        ("stooq", 2024): (21, 21),
+        ("alpaca", 202311): [40, 37, 0, 1.0],
+        ("yahoo", 202311): [40, 37, 3, 1 - 3 / 40],
+        ("alpaca", 202401): [42, 39, 2, 1 - 2.5 / 42],
+        ("yahoo", 202401): [21, 20, 0, 1 - 0.5 / 21],
+        ("stooq", 202401): [21, 19, 0, 1.0],
     }
+
+
+def test_a_year_weighs_its_months_by_what_was_compared() -> None:
+    scores = pl.DataFrame(
+        {
+            "source": "yahoo",
+            "market": "us",
+            "month": [202311, 202312, 202401],
+            "compared": [30, 10, 5],
+            "score": [1.0, 0.6, 0.5],
+        }
+    )
+    assert [(year, n, round(score, 9)) for _, _, year, n, score in scores_by_year(scores).rows()] == [
+        (2023, 40, 0.9),
+        (2024, 5, 0.5),
+    ]
+
+
+def test_a_month_without_a_compared_session_has_no_share() -> None:
+    lacking = AGREEMENTS.head(1).with_columns(sessions=0, agreed=0, worst=pl.lit(None, pl.Float64))
+    assert agreement_by_month(lacking).is_empty()
+    assert vendor_scores(lacking).is_empty()

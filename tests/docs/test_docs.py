@@ -14,6 +14,7 @@ import typer
 
 from quantx.cli import main
 from quantx.cli.app import app
+from quantx.core.quality import RULES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -28,9 +29,27 @@ def _generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["commands.md", "settings.md", "tables.md", "providers.md"])
-def test_reference_is_in_step_with_the_program(name: str) -> None:
-    assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
+@pytest.mark.parametrize("name", _generator().PAGES)
+def test_what_is_written_from_the_program_is_in_step_with_it(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
+
+
+def test_every_rule_is_told_once_and_whole() -> None:
+    page = (ROOT / "docs" / "data-quality.md").read_text("utf-8")
+    for rule in RULES.values():
+        assert page.count(f"\n### `{rule.id}`\n") == 1
+        for said in (rule.meaning, rule.why, rule.reference):
+            assert said in page
+
+
+def test_a_table_of_defects_is_told_where_there_is_one(tmp_path: Path) -> None:
+    generate = _generator()
+    assert generate._defects(tmp_path / "defects.csv") == ""
+    (tmp_path / "defects.csv").write_text(
+        "file,defect,rule,rows,first,last\nEAI,a|b,prices_present,3163,2007-12-18,2024-03-07\n"
+    )
+    told = generate._defects(tmp_path / "defects.csv")
+    assert told.endswith("| EAI | a/b | prices_present | 3163 | 2007-12-18 | 2024-03-07 |\n")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -143,14 +143,14 @@ def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: P
     assert facts.proofs is not None
     assert facts.proofs.rows() == [("yahoo", 3, 1, 1, 1)]
     assert facts.scores is not None
-    assert facts.scores.select("source", "right").rows() == [("alpaca", 20), ("yahoo", 19)]
+    assert facts.scores.select("source", "wrong").rows() == [("alpaca", 0), ("yahoo", 1)]
     page = coverage_page(facts)
     assert "missing dividend" in page
     assert "19 of 20 sessions agree, worst difference 0.50%" in page
 
 
 def test_one_universe_alone_has_a_page_of_its_own(platform: Platform) -> None:
-    assert write_coverage(platform, "old") == "reports/coverage/old.html"
+    assert write_coverage(platform, "old") == "reports/coverage/universes/old.html"
     facts = coverage_facts(platform, "old")
     assert facts.months["universe"].unique().to_list() == ["old"]
     assert facts.rejected_rows == 0

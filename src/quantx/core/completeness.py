@@ -62,7 +62,7 @@ def month_of(day: pl.Expr) -> pl.Expr:
 
 
 def held_days(bars: pl.LazyFrame) -> pl.LazyFrame:
-    """Return source, symbol, month, days (bits), first and last (dates) of daily bars with source, symbol and date."""
+    """Return source, symbol, month, days (bits), first and last (dates) of daily bars; three of their columns are read."""
     day = pl.col("date")
     known = pl.select(day=pl.date_range(*_ALL_TIME)).select(
         month_of(pl.col("day")).alias("month"), bit=_bit(pl.col("day"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 _PAIR = ("source_a", "source_b", "market", "month")
+_AGREES = ("agree", "spin_off_as_cash")  # a spin-off as cash moves our close as the vendor's
 
 
 def proofs_by_source(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
@@ -13,7 +14,7 @@ def proofs_by_source(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame
     `proofs` are rows of adjustment_proofs, `series` has the source and symbol of all series with daily bars. A series
     with one step that disagrees disagrees; one without any step, since it had no event, has nothing to prove.
     """
-    judged = proofs.group_by("source", "symbol").agg((pl.col("verdict") == "agree").all().alias("agrees"))
+    judged = proofs.group_by("source", "symbol").agg(pl.col("verdict").is_in(_AGREES).all().alias("agrees"))
     joined = series.select("source", "symbol").unique().join(judged, on=["source", "symbol"], how="left")
     agrees = pl.col("agrees")
     counts = joined.group_by("source").agg(
@@ -27,7 +28,7 @@ def proofs_by_source(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame
 
 def disagreements(proofs: pl.DataFrame) -> pl.DataFrame:
     """Return source, symbol, ex_date, ours, vendors and verdict of the steps that disagree, the newest first."""
-    found = proofs.filter(pl.col("verdict") != "agree")
+    found = proofs.filter(~pl.col("verdict").is_in(_AGREES))
     order = ("ex_date", "symbol", "source")
     return found.select("source", "symbol", "ex_date", "ours", "vendors", "verdict").sort(
         order, descending=[True, False, False]
@@ -37,33 +38,38 @@ def disagreements(proofs: pl.DataFrame) -> pl.DataFrame:
 def agreement_by_month(agreements: pl.DataFrame) -> pl.DataFrame:
     """Return source_a, source_b, market, month, sessions (compared), agreed, share and worst (relative difference)."""
     summed = agreements.group_by(_PAIR).agg(pl.col("sessions", "agreed").sum(), pl.col("worst").max())
-    return summed.with_columns(_share("agreed", "sessions")).sort(_PAIR)
+    compared = summed.filter(pl.col("sessions") > 0)
+    return compared.with_columns((pl.col("agreed") / pl.col("sessions")).alias("share")).sort(_PAIR)
 
 
 def vendor_scores(agreements: pl.DataFrame) -> pl.DataFrame:
-    """Return source, market, year, sessions (compared with another vendor), right and score, by source.
+    """Return source, market, month, compared (sessions, once for each other vendor), agreed, wrong and score, by source.
 
-    The score is the share of the compared sessions on which a vendor agreed with the other one, or was found right
-    where they differed. Where nobody could decide, it was not found right.
+    The score is 1 less the share of the sessions on which the vendor was found wrong, and half of the share of those that
+    nobody could decide.
     """
-    sides = []
-    for side, other in (("a", "b"), ("b", "a")):
-        found_right = (
-            pl.when(pl.col("verdict") == f"{other}_wrong").then(pl.col("sessions")).otherwise(pl.col("agreed"))
+    odd = pl.col("sessions") - pl.col("agreed")
+    sides = [
+        agreements.select(
+            pl.col(f"source_{side}").alias("source"),
+            "market",
+            "month",
+            pl.col("sessions").alias("compared"),
+            "agreed",
+            pl.when(pl.col("verdict") == f"{side}_wrong").then(odd).otherwise(0).alias("wrong"),
+            pl.when(pl.col("verdict") == "both_doubtful").then(odd).otherwise(0).alias("open"),
         )
-        sides.append(
-            agreements.select(
-                pl.col(f"source_{side}").alias("source"),
-                "market",
-                (pl.col("month") // 100).alias("year"),
-                "sessions",
-                found_right.alias("right"),
-            )
-        )
+        for side in "ab"
+    ]
+    keys = ["source", "market", "month"]
+    counts = pl.concat(sides).group_by(keys).agg(pl.all().sum()).filter(pl.col("compared") > 0).sort(keys)
+    score = 1 - (pl.col("wrong") + pl.col("open") / 2) / pl.col("compared")
+    return counts.with_columns(score.alias("score")).drop("open")
+
+
+def scores_by_year(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return source, market, year, compared and score, each month weighted by its compared sessions."""
     keys = ["source", "market", "year"]
-    summed = pl.concat(sides).group_by(keys).agg(pl.col("sessions", "right").sum())
-    return summed.with_columns((pl.col("right") / pl.col("sessions")).alias("score")).sort(keys)
-
-
-def _share(part: str, whole: str) -> pl.Expr:
-    return (pl.col(part) / pl.col(whole)).alias("share")
+    weighted = scores.with_columns((pl.col("month") // 100).alias("year"), pl.col("score") * pl.col("compared"))
+    summed = weighted.group_by(keys).agg(pl.col("compared", "score").sum()).sort(keys)
+    return summed.with_columns(pl.col("score") / pl.col("compared"))

@@ -18,13 +18,12 @@ FOLDER = "reports/coverage"
 
 def write_coverage(platform: Platform, universe: str | None = None) -> str:
     """Write the page and the JSON into the lake, and return the page's path; of one universe, they bear its name."""
-    facts = coverage_facts(platform, universe)
-    return store_coverage(platform, facts)
+    return store_coverage(platform, coverage_facts(platform, universe))
 
 
 def store_coverage(platform: Platform, facts: CoverageFacts) -> str:
     """Put the page and the JSON into the lake, and return the page's path."""
-    path = f"{FOLDER}/{'coverage' if facts.universe is None else facts.universe}"
+    path = f"{FOLDER}/{'coverage' if facts.universe is None else f'universes/{facts.universe}'}"
     platform.location.put(f"{path}.json", coverage_json(facts).encode())
     platform.location.put(f"{path}.html", coverage_page(facts).encode())
     return f"{path}.html"

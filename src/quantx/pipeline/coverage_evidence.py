@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.html import Cell, first_of, month_grid, month_text, per_cent, share_cell, table, text_of
+from quantx.core.evidence import scores_by_year
+from quantx.core.html import Cell, first_of, month_grid, month_text, share_cell, table, text_of
 from quantx.core.model import SEVERITIES
 from quantx.core.quality import RULES
 from quantx.pipeline.coverage_facts import CoverageFacts
@@ -118,24 +119,26 @@ def agreement_section(facts: CoverageFacts) -> str:
     about = "<p>Closes of two vendors for the same session, as traded: the share that agrees within the tolerance.</p>"
     if facts.agreement is None or facts.scores is None:
         return about + _NOT_CHECKED
-    scores = [row | {"score": per_cent(row["right"], row["sessions"])} for row in facts.scores.iter_rows(named=True)]
+    scores = [
+        row | {"year": str(row["year"]), "score": int(row["score"] * 1000) / 10}
+        for row in scores_by_year(facts.scores).iter_rows(named=True)
+    ]
     heads = {
         "source": "vendor",
         "market": "market",
         "year": "year",
-        "sessions": "compared sessions",
+        "compared": "compared sessions",
         "score": "score, per cent",
     }
-    scores = [row | {"year": str(row["year"])} for row in scores]
     parts = [
         about,
-        table(scores, "Score of each vendor: sessions on which it agreed, or was found right", heads),
+        table(scores, "Score of each vendor: what was found wrong counts in full, what is open by half", heads),
     ]
     pairs = facts.agreement.group_by("source_a", "source_b", "market", maintain_order=True)
     for (a, b, market), months in pairs:
         columns = months.select("month", "agreed", "sessions", "worst").iter_rows()
         cells = {
-            month: share_cell(agreed, sessions, f"sessions agree, worst difference {worst:.2%}")
+            month: share_cell(agreed, sessions, f"sessions agree, worst difference {worst or 0:.2%}")
             for month, agreed, sessions, worst in columns
         }
         parts.append(month_grid(f"{a} and {b} ({market})", cells))

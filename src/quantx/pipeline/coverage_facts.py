@@ -52,7 +52,7 @@ class CoverageFacts:
     proofs: pl.DataFrame | None  # source, series, proven, disagrees, nothing_to_prove
     disagreements: pl.DataFrame | None  # source, symbol, ex_date, ours, vendors, verdict
     agreement: pl.DataFrame | None  # source_a, source_b, market, month, sessions, agreed, share, worst
-    scores: pl.DataFrame | None  # source, market, year, sessions, right, score
+    scores: pl.DataFrame | None  # source, market, month, compared, agreed, wrong, score
     limits: tuple[str, ...] = LIMITS
 
     def as_json(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
     if universe is not None:
         members = _of_universe(members, universe)
     bars = platform.tables[BARS_1D.name]
-    held = bars.collect(held_days(bars.scan().select("source", "symbol", "date")), in_pieces=True)
+    held = bars.collect(held_days(bars.scan()), in_pieces=True)
     found = completeness(held, members, _read(platform, SYMBOL_HISTORY.name), now)
     subjects: set[str] | None = None
     if universe is not None:

@@ -253,7 +253,7 @@ class Lake:
             raise ConfigError(f"by={by!r} must be month or symbol")
         members = self._tables[UNIVERSE_MEMBERS.name].read() if universe is None else self._universe(universe)
         bars = self._tables[BARS_1D.name]
-        held = bars.collect(held_days(bars.scan().select("source", "symbol", "date")), in_pieces=True)
+        held = bars.collect(held_days(bars.scan()), in_pieces=True)
         moment = to_instant(until) or datetime.now(UTC)
         found = completeness(held, members, self._tables[SYMBOL_HISTORY.name].read(), moment)
         rows = found.by_month() if by == "month" else found.by_symbol()

@@ -1,4 +1,4 @@
-"""The rules applied to a daily file that somebody has: what the lake would reject, and what the series shows."""
+"""The rules applied to a daily file that somebody has: what the lake would reject, and what series and actions show."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quantx.core.daily_files import DailyFile
+from quantx.core.daily_files import QUANDL, DailyFile
+from quantx.core.quality.adjustments import ADJUSTED_CLOSE_POSITIVE, ADJUSTMENT_RULES, Formula, prove, unusable_adjusted
 from quantx.core.quality.bars import check_daily_bars, tell_doubles
-from quantx.core.quality.series import check_series
+from quantx.core.quality.dividends import DIVIDEND_RULES, doubtful_dividends
+from quantx.core.quality.rule import Rule
+from quantx.core.quality.series import FOUND, check_series
 from quantx.core.quality.study import is_session
+from quantx.core.symbols import venue_of
+from quantx.errors import InvalidSymbol
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,10 @@ def check_file(symbol: str, file: DailyFile) -> FileReport:
     rows = rows.with_columns(in_calendar=is_session(rows), in_past=pl.lit(True))
     checked = check_daily_bars(rows)
     shown = ["time", "date", "open", "high", "low", "close", "volume", "rules"]
-    found = check_series(
-        checked.accepted if file.is_daily else checked.accepted.clear(),
-        events_of(rows),
-        rejected=checked.rejected.select("symbol", "date").unique(),
-        adjusted=file.layout.basis != "as_traded",
-    )
+    bars, events = checked.accepted if file.is_daily else checked.accepted.clear(), events_of(rows)
+    rejected = checked.rejected.select("symbol", "date").unique()
+    series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded")
+    found = pl.concat([series, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
     return FileReport(symbol, rows.height, checked.rejected.select(shown), found, len(file.strange))
 
 
@@ -49,3 +52,46 @@ def events_of(rows: pl.DataFrame) -> pl.DataFrame:
         rows.filter(there).select("symbol", ex_date="date", kind=pl.lit(kind), value=kind)
         for kind, there in kinds.items()
     )
+
+
+def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbol: str) -> list[pl.DataFrame]:
+    """Return what the adjusted closes and the dividends of a file show, as frames of FOUND.
+
+    Without dividends beside the prices, a step of the adjusted close proves nothing but that it can't be one.
+    """
+    prices = bars.select("symbol", "date", "close", "volume", vendor_adj_close="adj_close")
+    adjusted = prices.drop_nulls("vendor_adj_close")
+    in_close = file.layout.basis != "as_traded"
+    formula: Formula = "ex_close" if file.layout is QUANDL else "previous_close"
+    proofs = prove(adjusted, events, split_in_close=in_close, formula=formula, key="symbol")
+    if file.rows["dividend"].null_count() == file.rows.height:
+        proofs = proofs.filter(pl.col("verdict") == "unexplained")
+    found = [
+        _as_found(proofs.filter(rule.broken), rule, pl.col("vendors") / pl.col("ours"))
+        for rule in ADJUSTMENT_RULES
+        if rule is not ADJUSTED_CLOSE_POSITIVE
+    ]
+    unusable = unusable_adjusted(adjusted, "symbol").rename({"first": "first_day", "last": "last_day"})
+    found.append(_as_found(unusable, ADJUSTED_CLOSE_POSITIVE, pl.lit(None)))
+    splits = events.filter(pl.col("kind") == "split").select("symbol", "ex_date", ratio="value")
+    ratio = pl.lit(1.0) if in_close else pl.col("ratio").fill_null(1.0)
+    before = prices.sort("date").select("symbol", ex_date="date", before=pl.col("close").shift(1))
+    paid = events.join(before, on=["symbol", "ex_date"], how="left").join(splits, on=["symbol", "ex_date"], how="left")
+    paid = paid.with_columns(reference_close=pl.col("before") / ratio, currency=pl.lit(_currency_of(symbol)))
+    doubtful = doubtful_dividends(prices, paid)
+    share = pl.col("value") / pl.col("reference_close")
+    found += [_as_found(doubtful.filter(pl.col("rule") == rule.id), rule, share) for rule in DIVIDEND_RULES]
+    return found
+
+
+def _as_found(hits: pl.DataFrame, rule: Rule, size: pl.Expr) -> pl.DataFrame:
+    if "ex_date" in hits.columns:
+        hits = hits.with_columns(first_day="ex_date", last_day="ex_date", rows=pl.lit(1))
+    return hits.with_columns(rule=pl.lit(rule.id), size=size).select(pl.col(c).cast(t) for c, t in FOUND.items())
+
+
+def _currency_of(symbol: str) -> str:
+    try:
+        return venue_of(symbol).currency
+    except InvalidSymbol:
+        return "unknown"

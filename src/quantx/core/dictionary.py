@@ -1,0 +1,143 @@
+"""The data dictionary: for each column of the tables its unit, its zone, who fills it, and whether it may be null.
+
+A new table or column needs an entry here beside its meaning in `core/tables.py`; `fields_of` says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from quantx.core.tables import INSTANT, MEANINGS, Table
+
+# vendor: the reply, turned back to as traded where the vendor sells adjusted prices; request: what was asked for;
+# list: the source of a universe or of the symbols' history; settings: universes.yaml; person: somebody's word;
+# quantx: computed or stamped here.
+Origin = Literal["vendor", "request", "list", "settings", "person", "quantx"]
+
+_PRICE = "`currency` per share"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of a column wherever it stands."""
+
+    origin: Origin
+    unit: str = ""  # of numbers; empty for texts, dates and instants
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of one table, in full."""
+
+    name: str
+    dtype: pl.DataType
+    unit: str
+    zone: str  # of dates and instants
+    origin: Origin
+    nullable: bool
+    meaning: str
+
+
+COLUMNS: Mapping[str, Column] = {
+    "source": Column("request"),
+    "year": Column("quantx", "year"),
+    "month": Column("quantx", "year × 100 + month"),
+    "symbol": Column("request"),
+    "date": Column("vendor"),
+    "time": Column("vendor"),
+    "regular": Column("quantx"),
+    "open": Column("vendor", _PRICE),
+    "high": Column("vendor", _PRICE),
+    "low": Column("vendor", _PRICE),
+    "close": Column("vendor", _PRICE),
+    "volume": Column("vendor", "shares"),
+    "currency": Column("vendor"),
+    "raw": Column("quantx"),
+    "known_from": Column("quantx"),
+    "known_to": Column("quantx"),
+    "ex_date": Column("vendor"),
+    "kind": Column("vendor"),
+    "value": Column("vendor", f"new shares per old one, {_PRICE}, or shares"),
+    "reference_close": Column("quantx", _PRICE),
+    "dataset": Column("quantx"),
+    "rules": Column("quantx"),
+    "row": Column("vendor"),
+    "payload_sha256": Column("quantx"),
+    "universe": Column("settings"),
+    "phase": Column("settings"),
+    "market": Column("list"),
+    "name": Column("list"),
+    "member_from": Column("list"),
+    "member_to": Column("list"),
+    "instrument": Column("quantx"),
+    "status": Column("quantx"),
+    "listed_on": Column("list"),
+    "delisted_on": Column("list"),
+    "reason": Column("person"),
+    "evidence": Column("quantx"),
+    "symbol_from": Column("list"),
+    "symbol_to": Column("list"),
+    "ours": Column("quantx", "factor before / factor after"),
+    "vendors": Column("vendor", "factor before / factor after"),
+    "verdict": Column("quantx"),
+    "policy": Column("quantx", "version"),
+    "sent": Column("vendor"),
+    "passed": Column("quantx", "version"),
+    "decision": Column("person"),
+    "by": Column("person"),
+    "source_a": Column("quantx"),
+    "source_b": Column("quantx"),
+    "sessions": Column("quantx", "sessions"),
+    "agreed": Column("quantx", "sessions"),
+    "wrong_a": Column("quantx", "sessions"),
+    "wrong_b": Column("quantx", "sessions"),
+    "lacking_a": Column("quantx", "sessions"),
+    "lacking_b": Column("quantx", "sessions"),
+    "worst": Column("quantx", "relative difference"),
+    "decided_by": Column("quantx"),
+    "rule": Column("quantx"),
+    "against": Column("quantx"),
+    "field": Column("quantx"),
+    "other_value": Column("vendor", f"{_PRICE}, or shares"),
+}
+
+# The columns that may be null, by table; what a null means, their meaning says. A table's revisions have the same.
+NULLABLE: Mapping[str, frozenset[str]] = {
+    "bars_1d": frozenset({"currency"}),
+    "bars_1d_adjusted": frozenset({"currency"}),
+    "bars_1m": frozenset({"currency"}),
+    "actions": frozenset({"reference_close", "currency"}),
+    "adjustment_proofs": frozenset(),
+    "agreements": frozenset({"worst", "decided_by"}),
+    "verdicts": frozenset({"against", "decided_by", "field", "value", "other_value"}),
+    "quarantine": frozenset({"date", "payload_sha256", "policy", "sent", "passed"}),
+    "decisions": frozenset({"date"}),
+    "universe_members": frozenset({"name", "member_from", "member_to"}),
+    "instruments": frozenset({"name", "listed_on", "delisted_on", "reason"}),
+    "symbol_history": frozenset({"symbol_from", "symbol_to"}),
+}
+
+
+def fields_of(table: Table) -> list[Field]:
+    """Return the columns of a table in their order; ValueError where one has no entry, which says where to add it."""
+    base = table.name.removesuffix("_revisions")
+    if base not in NULLABLE:
+        raise ValueError(f"the table {base} has no entry in NULLABLE; add one to core/dictionary.py")
+    if strange := sorted(NULLABLE[base] - set(table.schema)):
+        raise ValueError(f"NULLABLE of {base} in core/dictionary.py names {strange[0]}, which is no column of it")
+    return [_field(table, name, dtype, name in NULLABLE[base]) for name, dtype in table.schema.items()]
+
+
+def _field(table: Table, name: str, dtype: pl.DataType | type[pl.DataType], nullable: bool) -> Field:
+    for entries, where in ((MEANINGS, "MEANINGS in core/tables.py"), (COLUMNS, "COLUMNS in core/dictionary.py")):
+        if name not in entries:
+            raise ValueError(f"the column {name} of {table.name} has no entry in {where}; add one")
+    kind, column = dtype() if isinstance(dtype, type) else dtype, COLUMNS[name]
+    if kind.is_numeric() and not column.unit:
+        raise ValueError(f"the column {name} of {table.name} is a number; its entry in core/dictionary.py needs a unit")
+    zone = "UTC" if kind == INSTANT else "the exchange's" if kind == pl.Date else ""
+    return Field(name, kind, column.unit, zone, column.origin, nullable, MEANINGS[name])

@@ -1,0 +1,55 @@
+"""The data dictionary is whole: who adds a column is told what to say about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from quantx.core.dictionary import COLUMNS, NULLABLE, fields_of
+from quantx.core.tables import BARS_1D, MEANINGS, QUARANTINE, TABLES, Table
+
+
+def test_every_column_of_every_table_is_told() -> None:
+    told = {field.name for table in TABLES.values() for field in fields_of(table)}
+    assert told == set(COLUMNS) == set(MEANINGS)
+    assert set(NULLABLE) == {name.removesuffix("_revisions") for name in TABLES}
+
+
+def test_a_field_says_unit_zone_origin_and_whether_it_may_be_null() -> None:
+    of_bars = {field.name: field for field in fields_of(BARS_1D)}
+    close, day, instant = of_bars["close"], of_bars["date"], of_bars["known_from"]
+    assert (close.unit, close.zone, close.origin, close.nullable) == ("`currency` per share", "", "vendor", False)
+    assert (day.unit, day.zone, day.nullable) == ("", "the exchange's", False)
+    assert (instant.zone, instant.origin) == ("UTC", "quantx")
+    assert {field.name for field in fields_of(QUARANTINE) if field.nullable} == {"date", "payload_sha256"}
+    revised = {field.name: field.nullable for field in fields_of(BARS_1D.revisions)}
+    assert (revised["currency"], revised["known_to"]) == (True, False)
+
+
+def with_column(name: str, dtype: type[pl.DataType], table: str = "bars_1d") -> Table:
+    return replace(BARS_1D, name=table, schema={**BARS_1D.schema, name: dtype})
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            with_column("turnover", pl.Float64),
+            "the column turnover of bars_1d has no entry in MEANINGS in core/tables.py",
+        ),
+        (with_column("dataset", pl.Float64), "the column dataset of bars_1d is a number; .* needs a unit"),
+        (replace(BARS_1D, name="ticks"), "the table ticks has no entry in NULLABLE; add one to core/dictionary.py"),
+        (replace(BARS_1D, name="quarantine"), "NULLABLE of quarantine .* names payload_sha256, which is no column"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_place_to_add_it(table: Table, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fields_of(table)
+
+
+def test_a_meaning_without_facts_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MEANINGS, "turnover", "what was traded")
+    with pytest.raises(ValueError, match="turnover of bars_1d has no entry in COLUMNS in core/dictionary"):
+        fields_of(with_column("turnover", pl.Float64))
