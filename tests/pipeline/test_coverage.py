@@ -63,12 +63,14 @@ def platform(clock: At) -> Platform:
     tables["universe_members"].commit(
         CommitContext(1), pl.DataFrame(members, schema=dict(UNIVERSE_MEMBERS.schema), orient="row")
     )
+    broken = ("source", "dataset", "symbol", "date", "rules", "row", "known_from")
     rejected = [
-        ("yahoo", "bars_1d", "BBB", SESSIONS[5], "prices_present,volume_valid", HOSTILE, "sha", "raw", NOW),
-        ("yahoo", "bars_1d", "BBB", SESSIONS[6], "prices_present", "{}", "sha", "raw", NOW),
-        ("yahoo", "bars_1d", "CCC", None, "payload_readable", "an error page", "sha", "raw", NOW),
+        ("yahoo", "bars_1d", "BBB", SESSIONS[5], "prices_present,volume_valid", HOSTILE, NOW),
+        ("yahoo", "bars_1d", "BBB", SESSIONS[6], "prices_present", "{}", NOW),
+        ("yahoo", "bars_1d", "CCC", None, "payload_readable", "an error page", NOW),
     ]
-    tables["quarantine"].commit(CommitContext(1), pl.DataFrame(rejected, schema=dict(QUARANTINE.schema), orient="row"))
+    quarantined = [dict(zip(broken, row, strict=True)) for row in rejected]
+    tables["quarantine"].commit(CommitContext(1), pl.DataFrame(quarantined, schema=dict(QUARANTINE.schema)))
     state = MemoryState(clock)
     state.universes.put(Universe("mine", "phase_1", "us", "static", NOW, [(s, "us", None, None, None) for s in held]))
     return Platform(
