@@ -62,17 +62,9 @@ def build(lake: str, count: int) -> dict[str, Any]:
         rows += bars.height
         tables[BARS_1D.name].commit(CommitContext(year), bars)
     tables[UNIVERSE_MEMBERS.name].commit(CommitContext(1), _members(names))
-    rejected = pl.DataFrame({"symbol": names}).with_columns(
-        pl.lit("yahoo").alias("source"),
-        pl.lit(BARS_1D.name).alias("dataset"),
-        pl.date(2011 + pl.int_range(pl.len()) % 15, 6, 15).alias("date"),
-        pl.lit("prices_present,volume_valid").alias("rules"),
-        pl.lit("{}").alias("row"),
-        pl.lit("").alias("payload_sha256"),
-        pl.lit("").alias("raw"),
-        _STAMP.alias("known_from"),
-    )
-    tables[QUARANTINE.name].commit(CommitContext(1), rejected.select(list(QUARANTINE.schema)))
+    broken = {"source": "yahoo", "dataset": BARS_1D.name, "rules": "prices_present,volume_valid", "known_from": NOW}
+    rejected = [broken | {"symbol": name, "date": date(2011 + i % 15, 6, 15)} for i, name in enumerate(names)]
+    tables[QUARANTINE.name].commit(CommitContext(1), pl.DataFrame(rejected, schema=dict(QUARANTINE.schema)))
     return {"rows": rows}
 
 

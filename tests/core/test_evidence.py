@@ -4,7 +4,7 @@ from datetime import date
 
 import polars as pl
 
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, scores_by_year, vendor_scores
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, scores_by_year
 
 PROOFS = pl.DataFrame(
     [
@@ -53,17 +53,6 @@ def test_agreement_is_summed_by_pair_market_and_month() -> None:
     ]
 
 
-def test_a_vendor_loses_what_it_is_wrong_on_and_half_of_what_is_open() -> None:
-    scores = {(source, month): rest for source, _, month, *rest in vendor_scores(AGREEMENTS).rows()}
-    assert scores == {
-        ("alpaca", 202311): [40, 37, 0, 1.0],
-        ("yahoo", 202311): [40, 37, 3, 1 - 3 / 40],
-        ("alpaca", 202401): [42, 39, 2, 1 - 2.5 / 42],
-        ("yahoo", 202401): [21, 20, 0, 1 - 0.5 / 21],
-        ("stooq", 202401): [21, 19, 0, 1.0],
-    }
-
-
 def test_a_year_weighs_its_months_by_what_was_compared() -> None:
     scores = pl.DataFrame(
         {
@@ -83,4 +72,3 @@ def test_a_year_weighs_its_months_by_what_was_compared() -> None:
 def test_a_month_without_a_compared_session_has_no_share() -> None:
     lacking = AGREEMENTS.head(1).with_columns(sessions=0, agreed=0, worst=pl.lit(None, pl.Float64))
     assert agreement_by_month(lacking).is_empty()
-    assert vendor_scores(lacking).is_empty()

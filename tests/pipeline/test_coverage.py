@@ -16,8 +16,9 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, vendor_scores
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source
 from quantx.core.model import Finding
+from quantx.core.quality.verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, QUARANTINE, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.memory import MemoryTable
@@ -63,14 +64,14 @@ def platform(clock: At) -> Platform:
     tables["universe_members"].commit(
         CommitContext(1), pl.DataFrame(members, schema=dict(UNIVERSE_MEMBERS.schema), orient="row")
     )
+    broken = ("source", "dataset", "symbol", "date", "rules", "row", "known_from")
     rejected = [
-        ("yahoo", "bars_1d", "BBB", SESSIONS[5], "prices_present,volume_valid", HOSTILE, "sha", "raw", NOW),
-        ("yahoo", "bars_1d", "BBB", SESSIONS[6], "prices_present", "{}", "sha", "raw", NOW),
-        ("yahoo", "bars_1d", "CCC", None, "payload_readable", "an error page", "sha", "raw", NOW),
+        ("yahoo", "bars_1d", "BBB", SESSIONS[5], "prices_present,volume_valid", HOSTILE, NOW),
+        ("yahoo", "bars_1d", "BBB", SESSIONS[6], "prices_present", "{}", NOW),
+        ("yahoo", "bars_1d", "CCC", None, "payload_readable", "an error page", NOW),
     ]
-    named = dict(list(QUARANTINE.schema.items())[: len(rejected[0])])
-    told = pl.concat([QUARANTINE.empty(), pl.DataFrame(rejected, schema=named, orient="row")], how="diagonal")
-    tables["quarantine"].commit(CommitContext(1), told)
+    quarantined = [dict(zip(broken, row, strict=True)) for row in rejected]
+    tables["quarantine"].commit(CommitContext(1), pl.DataFrame(quarantined, schema=dict(QUARANTINE.schema)))
     state = MemoryState(clock)
     state.universes.put(Universe("mine", "phase_1", "us", "static", NOW, [(s, "us", None, None, None) for s in held]))
     return Platform(
@@ -197,6 +198,12 @@ AGREEMENTS = pl.DataFrame(
     [("AAA", "alpaca", "yahoo", 202312, "us", 20, 19, 0.005, "b_wrong")],
     schema=["symbol", "source_a", "source_b", "month", "market", "sessions", "agreed", "worst", "verdict"],
     orient="row",
+).with_columns(
+    pl.when(pl.col("verdict") == f"{side}_wrong")
+    .then(pl.col("sessions") - pl.col("agreed"))
+    .otherwise(0)
+    .alias(f"wrong_{side}")
+    for side in "ab"
 )
 
 _VOID = {"meta", "br", "link", "img", "input", "hr"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from quantx.core.quality.adjustments import AGREEING
+
 _PAIR = ("source_a", "source_b", "market", "month")
-_AGREES = ("agree", "spin_off_as_cash")  # a spin-off as cash moves our close as the vendor's
 
 
 def proofs_by_source(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
@@ -14,7 +15,7 @@ def proofs_by_source(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame
     `proofs` are rows of adjustment_proofs, `series` has the source and symbol of all series with daily bars. A series
     with one step that disagrees disagrees; one without any step, since it had no event, has nothing to prove.
     """
-    judged = proofs.group_by("source", "symbol").agg(pl.col("verdict").is_in(_AGREES).all().alias("agrees"))
+    judged = proofs.group_by("source", "symbol").agg(pl.col("verdict").is_in(AGREEING).all().alias("agrees"))
     joined = series.select("source", "symbol").unique().join(judged, on=["source", "symbol"], how="left")
     agrees = pl.col("agrees")
     counts = joined.group_by("source").agg(
@@ -28,7 +29,7 @@ def proofs_by_source(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame
 
 def disagreements(proofs: pl.DataFrame) -> pl.DataFrame:
     """Return source, symbol, ex_date, ours, vendors and verdict of the steps that disagree, the newest first."""
-    found = proofs.filter(~pl.col("verdict").is_in(_AGREES))
+    found = proofs.filter(~pl.col("verdict").is_in(AGREEING))
     order = ("ex_date", "symbol", "source")
     return found.select("source", "symbol", "ex_date", "ours", "vendors", "verdict").sort(
         order, descending=[True, False, False]
@@ -40,31 +41,6 @@ def agreement_by_month(agreements: pl.DataFrame) -> pl.DataFrame:
     summed = agreements.group_by(_PAIR).agg(pl.col("sessions", "agreed").sum(), pl.col("worst").max())
     compared = summed.filter(pl.col("sessions") > 0)
     return compared.with_columns((pl.col("agreed") / pl.col("sessions")).alias("share")).sort(_PAIR)
-
-
-def vendor_scores(agreements: pl.DataFrame) -> pl.DataFrame:
-    """Return source, market, month, compared (sessions, once for each other vendor), agreed, wrong and score, by source.
-
-    The score is 1 less the share of the sessions on which the vendor was found wrong, and half of the share of those that
-    nobody could decide.
-    """
-    odd = pl.col("sessions") - pl.col("agreed")
-    sides = [
-        agreements.select(
-            pl.col(f"source_{side}").alias("source"),
-            "market",
-            "month",
-            pl.col("sessions").alias("compared"),
-            "agreed",
-            pl.when(pl.col("verdict") == f"{side}_wrong").then(odd).otherwise(0).alias("wrong"),
-            pl.when(pl.col("verdict") == "both_doubtful").then(odd).otherwise(0).alias("open"),
-        )
-        for side in "ab"
-    ]
-    keys = ["source", "market", "month"]
-    counts = pl.concat(sides).group_by(keys).agg(pl.all().sum()).filter(pl.col("compared") > 0).sort(keys)
-    score = 1 - (pl.col("wrong") + pl.col("open") / 2) / pl.col("compared")
-    return counts.with_columns(score.alias("score")).drop("open")
 
 
 def scores_by_year(scores: pl.DataFrame) -> pl.DataFrame:

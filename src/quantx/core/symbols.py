@@ -49,6 +49,8 @@ VENUES_BY_SUFFIX = {
     "WA": Venue("eu", "XWAR", "Europe/Warsaw", "PLN"),
 }
 
+MARKET_OF_CALENDAR = {venue.calendar: venue.market for venue in (US, *VENUES_BY_SUFFIX.values())}
+
 # One pattern per market. American share classes and preferred series follow a dot (BRK.B, BAC.PRL); `T` and `L` after a
 # dot are Tokyo and London, except that Tokyo's codes are four characters that start with a digit.
 _PATTERNS = {

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 
 from quantx.core.completeness import Completeness, completeness, held_days, month_of
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, vendor_scores
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source
 from quantx.core.quality import POLICY_VERSION
+from quantx.core.quality.verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.pipeline.platform import Platform
@@ -72,7 +73,7 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
     if universe is not None:
         found = replace(found, spans=found.spans.filter(pl.col("universe") == universe))
         subjects = {universe, *members["symbol"]}
-    rejected = _about(_read(platform, QUARANTINE.name), subjects)
+    rejected = _about(_read(platform, QUARANTINE.name), subjects).filter(pl.col("passed").is_null())
     proofs, agreements = (_checked(platform, name, subjects) for name in ("adjustment_proofs", "agreements"))
     return CoverageFacts(
         lake=platform.location.url,
@@ -100,9 +101,8 @@ def _read(platform: Platform, name: str) -> pl.DataFrame:
 
 def _checked(platform: Platform, name: str, subjects: Collection[str] | None) -> pl.DataFrame | None:
     """Return the rows of a table that a check fills; None where it has not run yet."""
-    table = platform.tables.get(name)
-    rows = None if table is None else table.read()
-    return None if rows is None or rows.is_empty() else _about(rows, subjects)
+    rows = platform.tables[name].read()
+    return None if rows.is_empty() else _about(rows, subjects)
 
 
 def _about(rows: pl.DataFrame, subjects: Collection[str] | None) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.bars import tell_doubles
 from quantx.core.quality.rule import split_by
-from quantx.core.symbols import venue_of
+from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
 from quantx.errors import ProviderError
 from quantx.pipeline.judge import Judge
@@ -243,7 +243,9 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
         same = ["series", "date", *PRICES, "volume"]  # what is there twice with the same figures is one row
         bars = tell_doubles(bars.unique(same, keep="last", maintain_order=True), ["series", "date"])
     return bars.with_columns(
-        pl.col("close_time").is_not_null().alias("in_calendar"), (pl.col("date") <= pl.col("today")).alias("in_past")
+        pl.col("close_time").is_not_null().alias("in_calendar"),
+        (pl.col("date") <= pl.col("today")).alias("in_past"),
+        pl.col("calendar").replace_strict(MARKET_OF_CALENDAR).alias("market"),
     )
 
 

@@ -34,6 +34,14 @@ def _price(column: str) -> pl.Expr:
     return pl.col(column).fill_nan(None)
 
 
+def _slack(column: str) -> pl.Expr:
+    return _price(column).abs() * _TICK
+
+
+_open_outside = (
+    (_price("open") > _price("high") + _slack("high")) | (_price("open") < _price("low") - _slack("low"))
+).fill_null(False)
+
 ROW_RULES = (
     Rule(
         "prices_present",
@@ -57,23 +65,29 @@ ROW_RULES = (
         "high_is_highest",
         "reject",
         _BARS,
-        "high is at least open, close and low",
+        "high is at least close and low",
         "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
-        "Yahoo EMP 2000-01-03: open 107.5, low 110; Quandl WIKI ADBE 2016-11-30",
-        (
-            _price("high") + _price("high").abs() * _TICK < pl.max_horizontal(*map(_price, ("open", "close", "low")))
-        ).fill_null(False),
+        "Yahoo 0700.HK 2009-12-31 and 0512.HK: close outside high and low on 47 rows",
+        (_price("high") + _slack("high") < pl.max_horizontal(*map(_price, ("close", "low")))).fill_null(False),
     ),
     Rule(
         "low_is_lowest",
         "reject",
         _BARS,
-        "low is at most open, close and high",
+        "low is at most close and high",
         "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
-        "Yahoo 0512.HK: close outside high and low on 47 rows",
-        (
-            _price("low") - _price("low").abs() * _TICK > pl.min_horizontal(*map(_price, ("open", "close", "high")))
-        ).fill_null(False),
+        "Yahoo 0005.HK 2010-01-15 and 2011-04-04: close below low",
+        (_price("low") - _slack("low") > pl.min_horizontal(*map(_price, ("close", "high")))).fill_null(False),
+    ),
+    Rule(
+        "open_in_range",
+        "reject",
+        _BARS,
+        "open lies between low and high",
+        "the open, the high or the low is of another moment, or of another security",
+        "Yahoo EMP 2000-01-03: open 107.5, low 110; Quandl WIKI ADBE 2016-11-30",
+        _open_outside,
+        markets=("us", "hk", "jp"),
     ),
     Rule(
         "one_unit",

@@ -52,9 +52,18 @@ class Checked:
     rejected: pl.DataFrame
 
 
+def _where_it_holds(rule: Rule, rows: pl.DataFrame) -> pl.Expr:
+    if rule.markets == MARKETS or "market" not in rows.columns:
+        return rule.broken
+    return rule.broken & pl.col("market").is_in(rule.markets)
+
+
 def split_by(rows: pl.DataFrame, rules: Sequence[Rule]) -> Checked:
-    """Split `rows` by `rules`, which are named in their order; both parts keep all columns and the order of the rows."""
-    broken = rows.select(rule.broken.alias(rule.id) for rule in rules)
+    """Split `rows` by `rules`, which are named in their order; both parts keep all columns and the order of the rows.
+
+    A rule of some markets asks for the column `market`; rows without it are judged by the rules of all markets.
+    """
+    broken = rows.select(_where_it_holds(rule, rows).alias(rule.id) for rule in rules)
     any_broken = broken.select(pl.any_horizontal(pl.all())).to_series()
     if not any_broken.any():
         return Checked(rows, rows.clear().with_columns(pl.lit("").alias("rules")))

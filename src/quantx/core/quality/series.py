@@ -65,6 +65,16 @@ BAR_RULES = (
         pl.col("currency") != pl.col("currency_before"),
     ),
     Rule(
+        "open_of_auction",
+        "info",
+        _BARS,
+        "open lies between low and high also in Europe, where a bar is kept that breaks this",
+        "for shares that trade in auctions vendors take the open from a quote: of every third bar it lies outside",
+        "Yahoo ELCO.L: 309 of 665 bars, NVT.L: 248 of 725",
+        (pl.col("open") > pl.col("high") * (1 + 1e-6)) | (pl.col("open") < pl.col("low") * (1 - 1e-6)),
+        markets=("eu",),
+    ),
+    Rule(
         "price_spike",
         "warn",
         _BARS,
