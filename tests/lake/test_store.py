@@ -75,6 +75,15 @@ class TestLakeLocation:
         with pytest.raises(LakeError, match=r"cannot read .*raw/missing"):
             location.get("raw/missing")
 
+    def test_objects_are_listed_by_folder(self, location: LakeLocation) -> None:
+        assert location.paths("raw") == []
+        written = {f"raw/source=a/{n}.parquet" for n in range(60)} | {"raw/source=ab/x", "rawer/y"}
+        for path in written:
+            location.put(path, b"1")
+        assert set(location.paths("raw")) == written - {"rawer/y"}
+        assert len(location.paths("raw/source=a")) == 60  # more than a page, and not those of another folder
+        assert location.get(location.paths("raw/source=ab")[0]) == b"1"
+
     @pytest.mark.parametrize("path", ["../outside", "raw/../../outside", "raw/./a"])
     def test_no_path_leads_out_of_the_lake(self, location: LakeLocation, path: str) -> None:
         for write in (location.put_new, location.put):

@@ -251,6 +251,40 @@ def test_what_was_believed_under_other_rules_stays_on_record(old: Any) -> None:
     assert again.sort(pl.all()).equals(gone.sort(pl.all()))
 
 
+def test_a_mended_adapter_changes_values_also_those_that_were_replaced(old: Any) -> None:
+    class Mended(type(old.tape)):  # type: ignore[misc]
+        """The adapter, which has taken dollars for half dollars."""
+
+        def normalize(self, payload: Payload) -> Any:
+            read = super().normalize(payload)
+            return replace(read, bars=read.bars.with_columns(pl.col(c) * 2 for c in PRICES))
+
+    lake, before = Lake(old.platform.location), contents(old)
+    known = [datetime(2024, 1, day, 23, tzinfo=UTC) for day in (12, 16)]
+
+    def closes() -> list[list[float]]:
+        return [lake.bars("AAA", D[11], D[11], as_of=at)["close"].to_list() for at in known]
+
+    assert closes() == [[111.5], [111.0]]
+    mended = replace(old.platform, providers={"tape": Mended(old.clock)})
+    done = reprocess(mended)
+    assert done.tables["bars_1d"] == {"new": 0, "changed": 32, "gone": 0}  # all but the one that is rejected for ever
+    assert closes() == [[223.0], [222.0]]
+    record = old.rows("bars_1d_revisions").filter(symbol="AAA", date=D[11]).sort("known_from", "known_to", "close")
+    assert [(r["close"], r["known_to"] > r["known_from"]) for r in record.to_dicts()] == [
+        (111.5, False),
+        (223.0, True),
+        (111.0, False),
+    ]
+    assert reprocess(mended).commits == 0
+    reprocess(old.platform)
+    assert (closes(), contents(old)) == ([[111.5], [111.0]], before)
+    reprocess(mended)
+    reprocess(old.platform)
+    assert not old.rows("bars_1d_revisions").is_duplicated().any()
+    assert reprocess(old.platform).commits == 0
+
+
 def test_a_row_that_passes_stays_in_quarantine_with_the_policy_that_let_it(old: Any) -> None:
     reprocess(replace(old.platform, policy=LENIENT))
     rows = old.rows("quarantine").select("symbol", "date", "policy", "passed").rows()

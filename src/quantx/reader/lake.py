@@ -204,7 +204,10 @@ class Lake:
     def revisions(
         self, symbols: Symbols | None = None, *, timeframe: str = "1d", source: str | None = None
     ) -> pl.DataFrame:
-        """Return the bars that a vendor changed later: what was believed from `known_from` until `known_to`."""
+        """Return the bars that a vendor changed later: what was believed from `known_from` until `known_to`.
+
+        Where these are equal, `quantx reprocess` has taken the bar back: no moment sees it.
+        """
         table = _bars_table(timeframe)
         wanted = _where(_names(symbols) if symbols is not None else None, source)
         frame = self._tables[table.revisions.name].read(wanted)
