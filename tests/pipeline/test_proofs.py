@@ -113,6 +113,9 @@ def test_an_adjusted_close_that_is_not_positive_is_one_finding(desk: Any) -> Non
         ("warn", "adjusted_close_positive", "AAA", date(2024, 1, 2)),
         ("warn", "adjustment_agrees", "AAA", D10),
     ]
+    first, second = (r["message"] for r in sorted(desk.platform.state.findings.listed(9), key=lambda r: r["first_day"]))
+    assert "is not positive on 6 days from 2024-01-02 to 2024-01-09" in first
+    assert "a dividend above the price, which ours leaves out" in second
 
 
 def test_a_spin_off_is_told_as_good_to_know(desk: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,12 +87,14 @@ def disagreements(proofs: pl.DataFrame) -> list[Finding]:
 def _message(row: dict[str, Any]) -> str:
     """Return the fact, the likely cause and the next step."""
     paid, taken = 1 - row["ours"], 1 - row["vendors"]
-    share = taken / paid if paid else 0.0
-    hundred = any(abs(share * n - 1) < _HUNDRED for n in (100, 0.01))
+    share = taken / paid if paid else math.inf
+    wrong = f"it takes {share:.4g} of the dividend" if paid else "a dividend above the price, which ours leaves out"
+    if any(abs(share * n - 1) < _HUNDRED for n in (100, 0.01)):
+        wrong += ", as if pence were pounds"
     cause = {
         "missing_dividend": f"its actions lack a dividend of {taken:.2%} of the price",
         "missing_split": f"its actions lack a split of {1 / row['vendors']:.6g} for 1",
-        "wrong_factor": f"it takes {share:.4g} of the dividend" + (", as if pence were pounds" if hundred else ""),
+        "wrong_factor": wrong,
         "applied_twice": "an action is in it twice",
         "not_applied": "an action is not in it",
         "spin_off_as_cash": f"{paid:.0%} of the price is booked as cash, and the price fell with it",
