@@ -59,7 +59,7 @@ def odd(odd_lake: dict[str, str], quantx: Run, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_row_is_found_shown_accepted_and_read(odd: Run, tmp_path: Path) -> None:
-    listed = json.loads(odd("quarantine", "list", "--rule", "high_is_highest", "--state", "open", "--json").out)
+    listed = json.loads(odd("quarantine", "list", "--rule", "open_in_range", "--state", "open", "--json").out)
     assert [(row["symbol"], row["date"]) for row in listed] == [("AAA", "2016-12-14")]
     row = listed[0]["id"]
     table = odd("quarantine", "list")

@@ -49,7 +49,7 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "close negative": ({"close": -1.0, "low": -1.0}, {"prices_positive"}),
     "close zero": ({"close": 0.0, "low": 0.0}, {"prices_positive"}),
     "all zero": (dict.fromkeys(("open", "high", "low", "close"), 0.0), {"prices_positive"}),
-    "high below low": ({"high": 98.0}, {"high_is_highest", "low_is_lowest"}),
+    "high below low": ({"high": 98.0}, {"high_is_highest", "low_is_lowest", "open_in_range"}),
     "open above high": ({"open": 103.0}, {"open_in_range"}),
     "high below close": ({"close": 102.5}, {"high_is_highest"}),
     "low above close": ({"close": 98.5}, {"low_is_lowest"}),

@@ -337,7 +337,7 @@ def test_as_traded_prices_and_dividends_stay_as_they_came(desk: Any) -> None:
 
 def test_rejected_rows_are_explained_once(desk: Any) -> None:
     bad = {
-        date(2024, 1, 3): ((1.0, 0.5, 0.4, 1.0, 1.0), "high_is_highest"),
+        date(2024, 1, 3): ((1.0, 0.5, 0.4, 1.0, 1.0), "high_is_highest,open_in_range"),
         date(2024, 1, 4): ((-1.0, 1.0, -2.0, 1.0, 1.0), "prices_positive"),
         date(2024, 1, 5): ((1.0, 1.0, 1.0, 1.0, -5.0), "volume_valid"),
         date(2024, 1, 6): ((1.0, 1.0, 1.0, 1.0, 1.0), "session_of_calendar"),  # a Saturday

@@ -239,7 +239,8 @@ def test_a_rejected_row_explains_the_gap(ward: Ward) -> None:
     assert ward.heals().plan is None
     assert ward.gaps() == [("AAA", HOLE, "explained", "rejected")]
     assert (
-        ward.platform.state.gaps.known()[0].reason == "the row of tape is in quarantine: high_is_highest,low_is_lowest"
+        ward.platform.state.gaps.known()[0].reason
+        == "the row of tape is in quarantine: high_is_highest,low_is_lowest,open_in_range"
     )
     assert ward.findings() == ward.findings("resolved") == []
 

@@ -26,8 +26,8 @@ from quantx.pipeline.reprocess import reprocess
 from quantx.state.database import Database
 
 D5, D9, D10, D11 = (date(2024, 1, day) for day in (5, 9, 10, 11))
-LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "high_is_highest"])
-ODD = (106.0, 105.75, 104.0, 105.5, 10.0)  # the high is below the open
+LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "open_in_range"])
+ODD = (106.0, 105.75, 104.0, 105.5, 10.0)  # the open is above the high
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_rows_are_found_by_rule_symbol_source_market_and_state(old: Any) -> None
     def found(**wanted: Any) -> list[tuple[str, date | None]]:
         return sorted(rejected_rows(old.platform, Wanted(**wanted)).select("symbol", "date").rows(), key=repr)
 
-    assert found(rule="high_is_highest") == [("AAA", D9), ("BBB", D5)]
+    assert found(rule="open_in_range") == [("AAA", D9), ("BBB", D5)]
     assert found(rule="high") == []
     assert found(symbol="CCC") == [("CCC", None)]
     assert len(found(source="tape")) == len(found(market="us")) == len(found(state="open")) == len(found()) == 5
@@ -134,7 +134,7 @@ def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, 
 
 def test_show_tells_the_rules_and_what_was_sent(old: Any) -> None:
     facts = show(old.platform, id_of(old, "AAA", D9))
-    assert [rule["id"] for rule in facts["rules"]] == ["high_is_highest"]
+    assert [rule["id"] for rule in facts["rules"]] == ["open_in_range"]
     assert "contradicts itself" in facts["rules"][0]["why"]
     payload = facts["payload"]
     assert (payload["request"], payload["status"]) == ("tape:AAA", 200)
@@ -161,7 +161,7 @@ def test_replay_moves_what_passes_and_nothing_else(old: Any) -> None:
     done = replay(lenient, Wanted(symbol="AAA"))
     assert done.rows.select("symbol", "date", "state").rows() == [("AAA", D9, "replayed")]
     assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
-    done = replay(lenient, Wanted(rule="high_is_highest"))
+    done = replay(lenient, Wanted(rule="open_in_range"))
     assert dict(done.rows.select("symbol", "state").rows()) == {"AAA": "replayed", "BBB": "replayed"}
     assert (bar(old, "BBB", D5), bar(old, "BBB", D10)) == ([ODD[:4]], [])
     assert state_of(old, "BBB", D10) == "open"
@@ -217,7 +217,7 @@ def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fr
     hot = old.sql("select high from hot_bars where symbol = 'AAA' and date = %s", D9)
     assert hot == [{"high": 105.75}]
     (decision,) = old.rows("decisions").to_dicts()
-    assert (decision["decision"], decision["rules"], decision["by"]) == ("accept", "high_is_highest", "anna")
+    assert (decision["decision"], decision["rules"], decision["by"]) == ("accept", "open_in_range", "anna")
 
     versions = old.versions()
     again = accept(old.platform, row, "once more", "bob")

@@ -39,7 +39,7 @@ CHEAP = Rule(
     "this test",
     pl.col("close") < 105,
 )
-LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "high_is_highest"])
+LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "open_in_range"])
 STRICT = Policy(4, (*DAILY_RULES, CHEAP))
 OTHER = Policy(5, (*LENIENT.daily, CHEAP))
 NEXT = "01" + "Z" * 24  # a ULID after all others
@@ -208,7 +208,7 @@ def test_it_says_what_has_changed(old: Any) -> None:
     done = reprocess(replace(old.platform, policy=OTHER))
     assert done.tables["bars_1d"] == {"new": 1, "changed": 1, "gone": 9}
     # Of AAA on the 9th another rule is broken still; the cheap rows are the first three of each symbol, and that one.
-    assert done.rules == {"high_is_highest": {"rejected": 0, "passed": 3}, "not_cheap": {"rejected": 10, "passed": 0}}
+    assert done.rules == {"open_in_range": {"rejected": 0, "passed": 3}, "not_cheap": {"rejected": 10, "passed": 0}}
     shown = {(e["what"], e["symbol"], e["date"]): e for e in done.examples}
     bar = shown["new", "BBB", D[5]]
     assert (bar["table"], bar["before"], bar["after"]["high"]) == ("bars_1d", None, 105.75)
