@@ -267,6 +267,12 @@ def test_others_may_lack_it_too_and_then_nobody_decides() -> None:
     )
 
 
+def test_a_vendor_of_another_time_says_nothing_about_a_hole() -> None:
+    holed = bars().filter(pl.col("date") != DAYS[10])
+    assert verdicts(holed, bars(), Witness("c", bars()[600:])) == []
+    assert agreements(holed, bars(), Witness("c", bars()[600:]))["decided_by"].drop_nulls().to_list() == ["calendar"]
+
+
 # --------------------------------------------------------------------------------------------------------------- judges
 
 
@@ -288,6 +294,13 @@ def test_a_third_vendor_decides(wrong: str) -> None:
 def test_a_third_vendor_between_beyond_or_silent_decides_nothing(said: float | None) -> None:
     third = but(bars(), THREE, close=said) if said else bars().filter(~pl.col("date").is_in(THREE))
     assert {row[2] for row in verdicts(bars(), but(bars(), THREE, close=1.005), Witness("c", third))} == {"doubtful"}
+
+
+def test_a_third_vendor_must_be_much_nearer_to_one_than_they_are_to_each_other() -> None:
+    """All three within a tenth of a percent of the one between: that says nothing."""
+    pair = bars(), but(bars(), THREE, close=1.0012)
+    assert {row[2] for row in verdicts(*pair, Witness("c", but(bars(), THREE, close=1.0005)))} == {"doubtful"}
+    assert {row[1:3] for row in verdicts(*pair, Witness("c", but(bars(), THREE, close=1.0003)))} == {("b", "wrong")}
 
 
 def test_more_vendors_outvote_fewer() -> None:

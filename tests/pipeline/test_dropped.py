@@ -32,9 +32,9 @@ def known(desk: Desk) -> Desk:
     return desk
 
 
-def fetch(desk: Desk) -> None:
-    """Ask once more for all of the year."""
-    desk.work(plan_backfill(desk.platform, Scope(("AAA", "BBB")), YEAR, source="tape", again=True))
+def fetch(desk: Desk, window: Window = YEAR) -> None:
+    """Ask once more for all of the year, or for a part of it."""
+    desk.work(plan_backfill(desk.platform, Scope(("AAA", "BBB")), window, source="tape", again=True))
 
 
 def loses(desk: Desk, days: Sequence[date]) -> dict[date, Any]:
@@ -106,6 +106,14 @@ def test_what_comes_again_is_resolved(known: Desk) -> None:
     fetch(known)
     assert findings(known) == []
     assert [finding["settled_by"] for finding in findings(known, "resolved")] == ["quantx"]
+
+
+def test_a_part_that_comes_again_does_not_resolve_the_whole(known: Desk) -> None:
+    lost = loses(known, OLD)
+    known.tape.shows["AAA"] |= lost
+    known.tape.shows["AAA"] = dict(sorted(known.tape.shows["AAA"].items()))
+    fetch(known, Window(OLD[0], OLD[50]))
+    assert [finding["last_day"] for finding in findings(known)] == [OLD[-1]]
 
 
 def test_a_daily_update_does_not_resolve_what_it_did_not_ask_for(known: Desk) -> None:
