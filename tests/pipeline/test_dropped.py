@@ -70,6 +70,20 @@ def test_two_hundred_old_rows_stay_and_are_an_error(known: Desk) -> None:
     }
 
 
+def test_a_history_that_begins_later_than_it_did_is_the_same(known: Desk) -> None:
+    loses(known, SESSIONS[:200])
+    (finding,) = findings(known)
+    assert (finding["severity"], finding["first_day"], finding["facts"]["dropped"]) == ("error", SESSIONS[0], 200)
+
+
+def test_a_vendor_that_has_nothing_any_more_is_the_same(known: Desk) -> None:
+    loses(known, SESSIONS)
+    (finding,) = findings(known)
+    assert finding["severity"] == "error"
+    assert finding["facts"]["dropped"] >= len(SESSIONS) - 5  # the newest may be late
+    assert known.rows().height == 2 * len(SESSIONS)
+
+
 def test_a_second_vendor_that_has_the_bars_confirms_them(known: Desk) -> None:
     also_at(known, "other", SESSIONS)
     loses(known, OLD)

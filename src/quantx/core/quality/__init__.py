@@ -1,6 +1,7 @@
 """What data must fulfil to be trusted, as declared data: a new rule is one entry in one of these modules.
 
-`bars` and `minutes` judge single rows before they are curated. All rules, with what they mean, are in `RULES`.
+`bars` and `minutes` judge single rows before they are curated. `causes` names what two vendors
+differ in. All rules, with what they mean, are in `RULES`.
 """
 
 from quantx.core.quality.bars import DAILY_RULES, PAYLOAD_RULES
