@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.quality.causes import recognise
+from quantx.core.quality.causes import LACKS, VENDOR_RULES, recognise
+from quantx.core.quality.vendor_findings import findings_of
 from quantx.core.quality.vendors import Compared, compare
 from quantx.core.quality.verdicts import (
     Witness,
@@ -372,6 +373,23 @@ def test_scores_blame_who_was_wrong_and_share_what_nobody_could_decide() -> None
     assert january["a"]["score"] == pytest.approx(1 - 1.5 / sessions)
     assert january["b"]["score"] == pytest.approx(1 - 0.5 / sessions)
     assert set(scores.filter(month=202002)["score"]) == {1.0}
+
+
+def test_each_cause_becomes_a_finding_in_words() -> None:
+    """A new cause needs words for people; sessions that are lacking are told from the months."""
+    causes = [rule.id for rule in VENDOR_RULES if rule.id != LACKS]
+    row = {"symbol": "AAA", "date": DAYS[0], "verdict": "wrong", "against": "b", "decided_by": "c", "field": "close"}
+    rows = pl.DataFrame(
+        [row | {"source": "a", "rule": rule, "value": 2.0, "other_value": 1.0, "known_from": NOW} for rule in causes],
+        schema=dict(VERDICTS.schema),
+    )
+    told = {finding.rule: finding for finding in findings_of(rows, AGREEMENTS.empty())}
+    assert set(told) == set(causes)
+    assert told["vendor_split"].message == (
+        "a and b are apart by the factor of a split on 2020-01-02: a is wrong, says c, and source=best shows another's bar"
+    )
+    assert told["vendor_split"].facts["factor"] == 2
+    assert {told["vendors_disagree"].severity, told["vendors_differ"].severity} == {"warn", "info"}
 
 
 def test_nothing_compared_is_no_error() -> None:

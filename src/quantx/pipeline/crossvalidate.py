@@ -170,7 +170,9 @@ def _pair(
     witnesses = []
     if odd.height:
         witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]
-        witnesses += [witness_of_returns(n, bars, traded[a], odd, actions) for n, bars in returns.items()]
+    if odd.height and returns:
+        common = traded[a].join(traded[b], on=["symbol", "date"], how="semi")
+        witnesses += [witness_of_returns(name, bars, common, odd, actions) for name, bars in returns.items()]
     return Pair(a, b, market, compared, decide(odd, witnesses, market))
 
 
