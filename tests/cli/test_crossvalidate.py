@@ -135,6 +135,8 @@ def test_two_vendors_then_a_third(quantx: Callable[..., Ran]) -> None:
     matrix = {(r["source_a"], r["source_b"]): r for r in json.loads(quantx("crossvalidate", "matrix", "--json").out)}
     assert matrix["fmp", "yahoo"]["agreement"] == 1
     assert matrix["alpaca", "yahoo"]["wrong_a"] == matrix["alpaca", "fmp"]["wrong_a"] == 3
+    shown = [line.split() for line in quantx("crossvalidate", "matrix").out.splitlines() if line.startswith("│ fmp")]
+    assert shown == [["│", "fmp", "│", "0.9881", "│", "–", "│", "1", "│"]]
     scores = json.loads(quantx("crossvalidate", "matrix", "--by-month", "--json").out)
     assert {(s["source"], s["month"]) for s in scores if s["score"] < 1} == {
         ("alpaca", int(day[:4] + day[5:7])) for day in WRONG_DAYS

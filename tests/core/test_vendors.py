@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.quality.causes import recognise
+from quantx.core.quality.causes import LACKS, VENDOR_RULES, recognise
+from quantx.core.quality.vendor_findings import findings_of
 from quantx.core.quality.vendors import Compared, compare
 from quantx.core.quality.verdicts import (
     Witness,
@@ -267,6 +268,12 @@ def test_others_may_lack_it_too_and_then_nobody_decides() -> None:
     )
 
 
+def test_a_vendor_of_another_time_says_nothing_about_a_hole() -> None:
+    holed = bars().filter(pl.col("date") != DAYS[10])
+    assert verdicts(holed, bars(), Witness("c", bars()[600:])) == []
+    assert agreements(holed, bars(), Witness("c", bars()[600:]))["decided_by"].drop_nulls().to_list() == ["calendar"]
+
+
 # --------------------------------------------------------------------------------------------------------------- judges
 
 
@@ -288,6 +295,13 @@ def test_a_third_vendor_decides(wrong: str) -> None:
 def test_a_third_vendor_between_beyond_or_silent_decides_nothing(said: float | None) -> None:
     third = but(bars(), THREE, close=said) if said else bars().filter(~pl.col("date").is_in(THREE))
     assert {row[2] for row in verdicts(bars(), but(bars(), THREE, close=1.005), Witness("c", third))} == {"doubtful"}
+
+
+def test_a_third_vendor_must_be_much_nearer_to_one_than_they_are_to_each_other() -> None:
+    """All three within a tenth of a percent of the one between: that says nothing."""
+    pair = bars(), but(bars(), THREE, close=1.0012)
+    assert {row[2] for row in verdicts(*pair, Witness("c", but(bars(), THREE, close=1.0005)))} == {"doubtful"}
+    assert {row[1:3] for row in verdicts(*pair, Witness("c", but(bars(), THREE, close=1.0003)))} == {("b", "wrong")}
 
 
 def test_more_vendors_outvote_fewer() -> None:
@@ -359,6 +373,23 @@ def test_scores_blame_who_was_wrong_and_share_what_nobody_could_decide() -> None
     assert january["a"]["score"] == pytest.approx(1 - 1.5 / sessions)
     assert january["b"]["score"] == pytest.approx(1 - 0.5 / sessions)
     assert set(scores.filter(month=202002)["score"]) == {1.0}
+
+
+def test_each_cause_becomes_a_finding_in_words() -> None:
+    """A new cause needs words for people; sessions that are lacking are told from the months."""
+    causes = [rule.id for rule in VENDOR_RULES if rule.id != LACKS]
+    row = {"symbol": "AAA", "date": DAYS[0], "verdict": "wrong", "against": "b", "decided_by": "c", "field": "close"}
+    rows = pl.DataFrame(
+        [row | {"source": "a", "rule": rule, "value": 2.0, "other_value": 1.0, "known_from": NOW} for rule in causes],
+        schema=dict(VERDICTS.schema),
+    )
+    told = {finding.rule: finding for finding in findings_of(rows, AGREEMENTS.empty())}
+    assert set(told) == set(causes)
+    assert told["vendor_split"].message == (
+        "a and b are apart by the factor of a split on 2020-01-02: a is wrong, says c, and source=best shows another's bar"
+    )
+    assert told["vendor_split"].facts["factor"] == 2
+    assert {told["vendors_disagree"].severity, told["vendors_differ"].severity} == {"warn", "info"}
 
 
 def test_nothing_compared_is_no_error() -> None:

@@ -12,7 +12,8 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
 from quantx.core.tables import TABLES
-from quantx.pipeline.crossvalidate import Reconciled, reconcile
+from quantx.lake.protocol import CommitContext
+from quantx.pipeline.crossvalidate import Reconciled, compare_vendors, reconcile
 from quantx.pipeline.plan import Scope, plan_backfill
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.runtime import Threads
@@ -222,3 +223,28 @@ def test_where_another_process_is_at_it_nothing_is_done(market: Market) -> None:
         assert mine is not None
         assert reconcile(market.platform) is None
     assert market.verdicts() == []
+
+
+def test_each_market_is_compared_by_its_own_calendar(desk: Desk) -> None:
+    """2023-07-17 was a typhoon in Hong Kong, and a session elsewhere."""
+    symbols, week = ("0700.HK", "ASML.AS", "VOD.L"), (date(2023, 7, 14), date(2023, 7, 17), date(2023, 7, 18))
+    rows = [
+        (source, 2023, symbol, day, 100.0, 101.0, 99.0, close, volume, currency, "raw", desk.clock.at)
+        for symbol, currency in zip(symbols, ("HKD", "EUR", "GBX"), strict=True)
+        for source, close, volume in (("a", 100.0, 1_000_000), ("b", 100.2, 1_000_000))
+        for day in week
+    ]
+    desk.platform.tables["bars_1d"].commit(
+        CommitContext(1), pl.DataFrame(rows, schema=dict(TABLES["bars_1d"].schema), orient="row")
+    )
+    found = {
+        (symbol, day): (pair.market, rule)
+        for pair in compare_vendors(desk.platform, symbols)
+        for symbol, day, rule in pair.judged.select("symbol", "date", "rule").iter_rows()
+    }
+    assert found == {
+        ("0700.HK", week[0]): ("hk", "vendors_disagree"),
+        ("0700.HK", week[1]): ("hk", "session_of_calendar"),
+        ("0700.HK", week[2]): ("hk", "vendors_disagree"),
+        **{(symbol, day): ("eu", "vendors_disagree") for symbol in ("ASML.AS", "VOD.L") for day in week},
+    }

@@ -32,9 +32,9 @@ def known(desk: Desk) -> Desk:
     return desk
 
 
-def fetch(desk: Desk) -> None:
-    """Ask once more for all of the year."""
-    desk.work(plan_backfill(desk.platform, Scope(("AAA", "BBB")), YEAR, source="tape", again=True))
+def fetch(desk: Desk, window: Window = YEAR) -> None:
+    """Ask once more for all of the year, or for a part of it."""
+    desk.work(plan_backfill(desk.platform, Scope(("AAA", "BBB")), window, source="tape", again=True))
 
 
 def loses(desk: Desk, days: Sequence[date]) -> dict[date, Any]:
@@ -68,6 +68,20 @@ def test_two_hundred_old_rows_stay_and_are_an_error(known: Desk) -> None:
         "witnesses": [],
         "verdict": "trusted",
     }
+
+
+def test_a_history_that_begins_later_than_it_did_is_the_same(known: Desk) -> None:
+    loses(known, SESSIONS[:200])
+    (finding,) = findings(known)
+    assert (finding["severity"], finding["first_day"], finding["facts"]["dropped"]) == ("error", SESSIONS[0], 200)
+
+
+def test_a_vendor_that_has_nothing_any_more_is_the_same(known: Desk) -> None:
+    loses(known, SESSIONS)
+    (finding,) = findings(known)
+    assert finding["severity"] == "error"
+    assert finding["facts"]["dropped"] >= len(SESSIONS) - 5  # the newest may be late
+    assert known.rows().height == 2 * len(SESSIONS)
 
 
 def test_a_second_vendor_that_has_the_bars_confirms_them(known: Desk) -> None:
@@ -106,6 +120,14 @@ def test_what_comes_again_is_resolved(known: Desk) -> None:
     fetch(known)
     assert findings(known) == []
     assert [finding["settled_by"] for finding in findings(known, "resolved")] == ["quantx"]
+
+
+def test_a_part_that_comes_again_does_not_resolve_the_whole(known: Desk) -> None:
+    lost = loses(known, OLD)
+    known.tape.shows["AAA"] |= lost
+    known.tape.shows["AAA"] = dict(sorted(known.tape.shows["AAA"].items()))
+    fetch(known, Window(OLD[0], OLD[50]))
+    assert [finding["last_day"] for finding in findings(known)] == [OLD[-1]]
 
 
 def test_a_daily_update_does_not_resolve_what_it_did_not_ask_for(known: Desk) -> None:

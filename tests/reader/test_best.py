@@ -40,7 +40,12 @@ class Shelf:
         self.put("bars_1d", pl.DataFrame(rows, schema=dict(BARS_1D.schema), orient="row"))
 
     def split(self, source: str, day: date, ratio: float) -> None:
-        row = (source, "AAA", day, "split", ratio, None, "USD", "raw", T1)
+        self._event((source, "AAA", day, "split", ratio, None, "USD", "raw", T1))
+
+    def dividend(self, source: str, day: date, amount: float, before: float) -> None:
+        self._event((source, "AAA", day, "dividend", amount, before, "USD", "raw", T1))
+
+    def _event(self, row: tuple[object, ...]) -> None:
         self.put("actions", pl.DataFrame([row], schema=dict(ACTIONS.schema), orient="row"))
 
     def doubts(self, *verdicts: Verdict, rule: str = "vendors_disagree", at: datetime = T2) -> None:
@@ -164,6 +169,16 @@ def test_a_split_that_never_was_goes_with_the_bars_of_who_made_it_up(empty: Shel
     assert best(empty) == (["beta", "beta", "alpha", "alpha", "alpha"], [50.0] * 5)
 
 
+def test_dividends_of_who_made_up_a_split_still_count(empty: Shelf) -> None:
+    """They are in the units of the close before them, whatever these are; and nobody else has any."""
+    empty.bars("alpha", {day: 100.0 if day < SPLIT else 50.0 for day in DAYS})
+    empty.bars("beta", dict.fromkeys(DAYS, 50.0))
+    empty.split("alpha", SPLIT, 2.0)
+    empty.dividend("alpha", DAYS[1], 1.0, 100.0)
+    empty.doubts(("AAA", DAYS[0], "alpha", "wrong"), ("AAA", DAYS[1], "alpha", "wrong"), rule="vendor_split")
+    assert best(empty)[1] == [49.5, 50.0, 50.0, 50.0, 50.0]
+
+
 def test_one_bad_day_takes_no_event_from_the_first_vendor(empty: Shelf) -> None:
     """The other vendor dates the split a day later: taking its event, or none, would adjust twice or not at all."""
     empty.bars("alpha", TRUE | {SPLIT: 99.0, DAYS[1]: 9.0})
@@ -172,6 +187,15 @@ def test_one_bad_day_takes_no_event_from_the_first_vendor(empty: Shelf) -> None:
     empty.split("beta", DAYS[3], 2.0)
     empty.doubts(("AAA", DAYS[1], "alpha", "wrong"), ("AAA", SPLIT, "alpha", "wrong"))
     assert best(empty) == (["alpha", "beta", "beta", "alpha", "alpha"], ADJUSTED)
+
+
+def test_a_split_that_the_first_vendor_dates_late_counts_once_on_the_day_of_the_other(empty: Shelf) -> None:
+    empty.bars("alpha", TRUE | {SPLIT: 102.0, DAYS[3]: 104.0})
+    empty.bars("beta", TRUE)
+    empty.split("alpha", DAYS[4], 2.0)
+    empty.split("beta", SPLIT, 2.0)
+    empty.doubts(("AAA", SPLIT, "alpha", "wrong"), ("AAA", DAYS[3], "alpha", "wrong"), rule="vendor_split")
+    assert best(empty) == (["alpha", "alpha", "beta", "beta", "alpha"], ADJUSTED)
 
 
 def test_a_verdict_follows_a_security_through_its_rename(empty: Shelf) -> None:

@@ -78,7 +78,7 @@ def crossvalidate_matrix(
     """
     from quantx.core.quality.verdicts import vendor_scores
     from quantx.core.tables import AGREEMENTS
-    from quantx.pipeline.comparison import matrix_of
+    from quantx.pipeline.comparison import matrix_of, squares_of
 
     if universe is not None and symbols is not None:
         raise ConfigError("--universe and --symbols exclude each other; give one")
@@ -94,7 +94,14 @@ def crossvalidate_matrix(
             "no vendors were compared there yet: it takes bars of two vendors, and `quantx crossvalidate reconcile`"
         )
     rows = vendor_scores(agreements).to_dicts() if by_month else matrix_of(agreements)
-    print_json(rows) if json else print_table("scores" if by_month else "agreement", rows)
+    if json:
+        print_json(rows)
+    elif by_month:
+        print_table("scores", rows)
+    else:
+        for market, square in squares_of(rows).items():
+            print_table(f"share of sessions that agree, market {market}", square)
+        print_table("what it is a share of", rows)
     return 0
 
 

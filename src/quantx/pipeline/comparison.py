@@ -100,3 +100,13 @@ def matrix_of(agreements: pl.DataFrame) -> list[dict[str, Any]]:
     )
     share = pl.col("agreed") / pl.max_horizontal("sessions", pl.lit(1))
     return counts.with_columns(share.alias("agreement")).sort("market", "source_a", "source_b").to_dicts()
+
+
+def squares_of(matrix: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return, by market, a row per vendor with the share in which it agrees with each other vendor."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for market in sorted({row["market"] for row in matrix}):
+        shares = {(r["source_a"], r["source_b"]): r["agreement"] for r in matrix if r["market"] == market}
+        names = sorted({name for pair in shares for name in pair})
+        found[market] = [{"source": a, **{b: shares.get((a, b), shares.get((b, a))) for b in names}} for a in names]
+    return found

@@ -32,6 +32,7 @@ from quantx.lake.protocol import CommitContext
 from quantx.pipeline.compaction import MOST_FILES
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.restate import restate
+from quantx.state.protocol import Hold
 
 log = structlog.get_logger()
 
@@ -77,7 +78,7 @@ def reconcile(
     with platform.state.exclusive("reconciler") as mine:
         if mine is None:
             return None
-        return _reconcile(platform, sorted(known), None if since is None else since.replace(day=1))
+        return _reconcile(platform, mine, sorted(known), None if since is None else since.replace(day=1))
 
 
 def vendors_of(platform: Platform) -> dict[str, tuple[str, ...]]:
@@ -106,7 +107,7 @@ def compare_vendors(
                 yield _pair(a, b, market, code, traded, returns, actions)
 
 
-def _reconcile(platform: Platform, symbols: Sequence[str], since: date | None) -> Reconciled:
+def _reconcile(platform: Platform, role: Hold, symbols: Sequence[str], since: date | None) -> Reconciled:
     now = platform.clock.now()
     # A month more is read, so that what happens at the month's beginning has something before it.
     start = None if since is None else (since - timedelta(days=1)).replace(day=1)
@@ -120,6 +121,7 @@ def _reconcile(platform: Platform, symbols: Sequence[str], since: date | None) -
     agreements, verdicts = pl.concat(agreed), one_per_bar(pl.concat(doubted))
     here = pl.col("symbol").is_in(symbols)
     days = pl.lit(True) if since is None else pl.col("date") >= since
+    role.confirm()
     # Verdicts first: findings and readers go by them.
     for table, rows, part in ((VERDICTS, verdicts, days), (AGREEMENTS, agreements, months)):
         stored = platform.tables[table.name].read(here & part)
@@ -168,7 +170,9 @@ def _pair(
     witnesses = []
     if odd.height:
         witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]
-        witnesses += [witness_of_returns(n, bars, traded[a], odd, actions) for n, bars in returns.items()]
+    if odd.height and returns:
+        common = traded[a].join(traded[b], on=["symbol", "date"], how="semi")
+        witnesses += [witness_of_returns(name, bars, common, odd, actions) for name, bars in returns.items()]
     return Pair(a, b, market, compared, decide(odd, witnesses, market))
 
 

@@ -105,14 +105,14 @@ def _finding(source: str, table: str, symbol: str, days: Sequence[Any], had: int
     elif witnesses:
         said = f"{' and '.join(witnesses)} has {confirmed['date'].n_unique()} of them"
     else:
-        said = "no second vendor can be asked"
+        said = "the lake has no second vendor's bars of these days: a backfill with --source brings them"
     severity: Severity = ("warn" if many else "info") if plausible else ("error" if many else "warn")
     return Finding(
         DROPPED,
         severity,
         symbol,
-        f"{source} has no bar any more of {len(days)} of the {had} sessions of {symbol} that it had sent for {days[0]} to"
-        f" {days[-1]}; {said}. The rows stay; ask another vendor for these days, or acknowledge this with what you know",
+        f"{source} has no bar any more of {len(days)} of the {had} sessions that it had sent, {days[0]} to {days[-1]};"
+        f" {said}. The rows stay; acknowledge this when you know why",
         source,
         table,
         days[0],

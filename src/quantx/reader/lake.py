@@ -299,7 +299,9 @@ class Lake:
             wanted &= pl.col("ex_date") <= base
         stored, here = self._believed(ACTIONS, wanted, moment), _where(self._whose().stored_under(asked), None)
         verdicts = self._believed(VERDICTS, here, moment) if source == BEST else VERDICTS.empty()
-        told = without_wrong_vendors(stored, verdicts, "ex_date")
+        # Of a vendor that is wrong by a factor it is the split that is wrong: dividends are in the units of their close.
+        split = pl.col("kind") == "split"
+        told = pl.concat([without_wrong_vendors(stored.filter(split), verdicts, "ex_date"), stored.filter(~split)])
         rows = self._whose().rows(told, asked, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:
             days = here & pl.col("date").is_in(rows["ex_date"].unique().to_list())

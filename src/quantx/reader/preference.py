@@ -41,7 +41,7 @@ def least_doubted(rows: pl.DataFrame, key: Sequence[str], order: Order) -> pl.Da
 
 
 def without_wrong_vendors(rows: pl.DataFrame, verdicts: pl.DataFrame, day: str) -> pl.DataFrame:
-    """Leave out events, or bars of their days, of a vendor that was wrong by a factor on the session before."""
+    """Leave out events, or bars of their days, of a vendor that was wrong by a factor then, or on the session before."""
     wrong = verdicts.filter(pl.col("verdict") == "wrong", pl.col("rule").is_in(_WRONG_EVENTS))
     if wrong.is_empty():
         return rows
@@ -52,7 +52,6 @@ def without_wrong_vendors(rows: pl.DataFrame, verdicts: pl.DataFrame, day: str) 
         right_on="__wrong_on",
         by=["symbol", "source"],
         strategy="backward",
-        allow_exact_matches=False,
         tolerance=_PAUSE,
         check_sortedness=False,  # both sides were sorted just now
     )

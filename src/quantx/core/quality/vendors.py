@@ -1,6 +1,6 @@
 """Two vendors' as-traded bars, side by side: where they differ beyond what vendors differ by, and where one has no bar.
 
-Vendors count other prints. Of 84,272 bars that Yahoo and Quandl WIKI both have (33 American shares, 2000 to 2018), half
+Vendors count other prints. Of 84,272 bars that Yahoo and Quandl WIKI both have (31 American shares, 2000 to 2018), half
 of all values are the same to the last digit; 0.27 % of the closes differ by more than 0.1 %, 0.2 % of the highs and of
 the lows by more than 0.3 %, 0.8 % of the opens by more than 1 % (the first print, or the opening auction) and 0.3 % of
 the volumes by more than 20 %. `TOLERANCES` holds these limits; below a tick no difference counts.

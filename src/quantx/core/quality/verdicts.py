@@ -40,8 +40,8 @@ def witness_of_returns(
 ) -> Witness:
     """Make a witness of a vendor that sells adjusted prices only: they tell returns, and the shape of a day.
 
-    Its prices are scaled to `bars` (as traded) on the last session before each odd one that is not odd itself, with the
-    splits and dividends of `actions` between.
+    Its prices are scaled to `bars`, as traded, of which both vendors have the session: to the last one before each odd row
+    that is not odd itself, with the splits and dividends of `actions` between.
     """
     concerned = pl.col("symbol").is_in(odd["symbol"].unique().implode())
     sure = bars.filter(concerned).join(odd, on=KEY, how="anti").select(*KEY, pl.col("close").alias("__sure"))
