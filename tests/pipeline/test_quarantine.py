@@ -135,7 +135,7 @@ def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, 
 def test_show_tells_the_rules_and_what_was_sent(old: Any) -> None:
     facts = show(old.platform, id_of(old, "AAA", D9))
     assert [rule["id"] for rule in facts["rules"]] == ["open_in_range"]
-    assert "contradicts itself" in facts["rules"][0]["why"]
+    assert "of another moment" in facts["rules"][0]["why"]
     payload = facts["payload"]
     assert (payload["request"], payload["status"]) == ("tape:AAA", 200)
     assert payload["path"].endswith(f"/{facts['raw']}.parquet")
@@ -209,19 +209,19 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
 
 def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fresh_database: Database) -> None:
     row = id_of(old, "AAA", D9)
-    done = accept(old.platform, row, "the exchange says so", "anna")
-    assert done.rows.select("state", "by", "reason").rows() == [("accepted", "anna", "the exchange says so")]
+    done = accept(old.platform, row, "the exchange says so", "ops")
+    assert done.rows.select("state", "by", "reason").rows() == [("accepted", "ops", "the exchange says so")]
     assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
     (known,) = old.rows().filter(symbol="AAA", date=D9)["known_from"]
     assert known == datetime(2024, 1, 12, 23, tzinfo=UTC)  # when the vendor told us
     hot = old.sql("select high from hot_bars where symbol = 'AAA' and date = %s", D9)
     assert hot == [{"high": 105.75}]
     (decision,) = old.rows("decisions").to_dicts()
-    assert (decision["decision"], decision["rules"], decision["by"]) == ("accept", "open_in_range", "anna")
+    assert (decision["decision"], decision["rules"], decision["by"]) == ("accept", "open_in_range", "ops")
 
     versions = old.versions()
     again = accept(old.platform, row, "once more", "bob")
-    assert again.rows["by"].to_list() == ["anna"]
+    assert again.rows["by"].to_list() == ["ops"]
     assert [each.commits for each in again.reprocessed] == [0]
     assert reprocess(old.platform).commits == 0
     assert replay(old.platform, Wanted()).rows.filter(symbol="AAA")["state"].to_list() == ["accepted"]
@@ -250,7 +250,7 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
     desk.tape.answers["AAA"] = [json.dumps({"bars": bars, "actions": []}).encode()]
     desk.work(desk.backfill("AAA"))
     assert bar(desk, "AAA", D10) == [(110.0, 112.0, 109.0, 111.0)]
-    accept(desk.platform, id_of(desk, "AAA", D10), "the first one was final", "anna")
+    accept(desk.platform, id_of(desk, "AAA", D10), "the first one was final", "ops")
     assert bar(desk, "AAA", D10) == [(110.0, 111.0, 109.0, 110.5)]
     assert desk.rows("bars_1d_revisions").select("close", "known_from", "known_to").rows() == [
         (111.0, desk.clock.at, desk.clock.at)
@@ -266,7 +266,7 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
 )
 def test_what_can_be_no_bar_is_refused(symbol: str, day: date | None, why: str, old: Any) -> None:
     with pytest.raises(ConfigError, match=why):
-        accept(old.platform, id_of(old, symbol, day), "why not", "anna")
+        accept(old.platform, id_of(old, symbol, day), "why not", "ops")
     assert old.rows("decisions").is_empty()
 
 
@@ -276,10 +276,10 @@ def test_a_bar_of_the_future_is_refused(desk: Any) -> None:
     desk.tape.answers["AAA"] = [json.dumps({"bars": [["2024-01-11", 1.0, 1.0, 1.0, 1.0, 1.0]], "actions": []}).encode()]
     desk.work(plan)
     with pytest.raises(ConfigError, match="was not over when the vendor was asked"):
-        accept(desk.platform, id_of(desk, "AAA", D11), "why not", "anna")
+        accept(desk.platform, id_of(desk, "AAA", D11), "why not", "ops")
 
 
-@pytest.mark.parametrize(("reason", "by"), [(" ", "anna"), ("why", "")])
+@pytest.mark.parametrize(("reason", "by"), [(" ", "ops"), ("why", "")])
 def test_a_decision_needs_a_reason_and_a_name(reason: str, by: str, old: Any) -> None:
     with pytest.raises(ConfigError, match="say why and who"):
         accept(old.platform, id_of(old, "AAA", D9), reason, by)
@@ -289,7 +289,7 @@ def test_who_curates_is_not_disturbed(old: Any) -> None:
     row = id_of(old, "AAA", D9)
     with old.platform.state.exclusive("curator") as mine:
         assert mine is not None
-        for act in (lambda: accept(old.platform, row, "why", "anna"), lambda: replay(old.platform, Wanted())):
+        for act in (lambda: accept(old.platform, row, "why", "ops"), lambda: replay(old.platform, Wanted())):
             with pytest.raises(Busy, match="another process is curating"):
                 act()
     assert old.rows("decisions").is_empty()
@@ -313,8 +313,8 @@ def test_accepting_is_repeated_after_a_kill(table: str, after: bool, old: Any) -
 
     row = id_of(old, "AAA", D9)
     with pytest.raises(Dies):
-        accept(old.with_(tables={**old.platform.tables, table: Dying()}), row, "why", "anna")
-    accept(old.platform, row, "why", "anna")
+        accept(old.with_(tables={**old.platform.tables, table: Dying()}), row, "why", "ops")
+    accept(old.platform, row, "why", "ops")
     assert (bar(old, "AAA", D9), state_of(old, "AAA", D9)) == ([ODD[:4]], "accepted")
     assert old.rows("decisions").height == 1
 
@@ -353,6 +353,6 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
 
 
 def test_decisions_hold_no_more_than_they_say(old: Any) -> None:
-    accept(old.platform, id_of(old, "AAA", D9), "why", "anna")
+    accept(old.platform, id_of(old, "AAA", D9), "why", "ops")
     assert old.rows("decisions").columns == list(DECISIONS.schema)
     assert old.rows("decisions")["row"].item() == rejected_rows(old.platform, Wanted(symbol="AAA"))["row"].item()
