@@ -52,6 +52,7 @@ def vendors(
             "QUANTX_FMP_API_KEY": "key",
             "QUANTX_SOURCES": '{"1d": {"any": ["alpaca", "yahoo"]}}',
             "QUANTX_LEASE_SECONDS": "2",
+            "QUANTX_INSPECT": "false",
             "QUANTX_UNIVERSE_PATH": str(folder / "universes.yaml"),
         }
         with pytest.MonkeyPatch.context() as patch:

@@ -399,3 +399,22 @@ def test_nothing_compared_is_no_error() -> None:
         rows: Any = agreements(a, b, Witness("c", nothing))
         assert rows.is_empty()
         assert vendor_scores(rows).is_empty()
+
+
+@pytest.mark.parametrize(("of_a", "of_b", "wrong"), [(True, False, "a"), (False, True, "b"), (True, True, None)])
+def test_where_no_vendor_decides_the_bars_around_do_if_they_blame_one(
+    of_a: bool, of_b: bool, wrong: str | None
+) -> None:
+    odd = recognise(compare(but(bars(), DAYS[500:501], prices=0.1), bars(), "us", NYSE).odd, NYSE)
+    blamed, nobody = odd.select("symbol", "date"), odd.select("symbol", "date").clear()
+    rows = decide(odd, [], "us", (blamed if of_a else nobody, blamed if of_b else nobody))
+    outcome = None if wrong is None else f"{wrong}_wrong"
+    assert rows.select("outcome", "decided_by").rows() == [(outcome, "series" if wrong else None)]
+
+
+def test_a_witness_is_heard_before_the_bars_around() -> None:
+    a, b = but(bars(), DAYS[500:501], prices=0.1), bars()
+    odd = recognise(compare(a, b, "us", NYSE).odd, NYSE)
+    blamed = odd.select("symbol", "date")
+    rows = decide(odd, [Witness("c", a)], "us", (blamed, blamed.clear()))
+    assert rows.select("outcome", "decided_by").rows() == [("b_wrong", "c")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.calendars import calendar
-from quantx.core.quality.series import SERIES_RULES, check_series
+from quantx.core.quality.series import SERIES_RULES, bars_in_error, check_series
 
 DAYS = calendar("XNYS").sessions(date(2020, 1, 2), date(2021, 6, 30))
 NO_ACTIONS = pl.DataFrame(schema={"symbol": pl.String, "ex_date": pl.Date, "kind": pl.String, "value": pl.Float64})
@@ -174,6 +174,14 @@ def test_a_series_that_jumps_all_the_time_is_called_so_and_nothing_in_it_is_cert
     found = check_series(bars, NO_ACTIONS)
     rules = found.group_by("rule").agg(pl.col("rows").sum()).sort("rule").rows()
     assert rules == [("erratic_series", 30), ("unexplained_jump", 30)]
+
+
+def test_the_days_in_error_are_those_of_wrong_bars_alone() -> None:
+    bars = scaled(scaled(walk(), ROW.is_between(100, 102), 0.1), ROW >= 200, 1 / 2)
+    assert bars_in_error(check_series(bars, NO_ACTIONS)).rows() == [
+        ("AAPL", day) for day in (DAYS[100] + timedelta(n) for n in range((DAYS[102] - DAYS[100]).days + 1))
+    ]
+    assert bars_in_error(check_series(walk(), NO_ACTIONS)).is_empty()
 
 
 def test_symbols_do_not_leak_into_each_other() -> None:

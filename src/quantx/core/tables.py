@@ -81,7 +81,7 @@ MEANINGS = {
     "lacking_a": "of wrong_a, the sessions that it lacks and source_b has",
     "lacking_b": "the same of source_b",
     "worst": "largest difference of the two closes, relative to the smaller one",
-    "decided_by": "who decided: other vendors with commas between, or calendar; null: nobody",
+    "decided_by": "who decided: other vendors with commas between, calendar, or series (a vendor's own bars around); null: nobody",
     "rule": "id of the rule that says what is the matter",
     "against": "the other vendor",
     "field": "the most important field in which the two differ; null where it is about the bar as a whole",

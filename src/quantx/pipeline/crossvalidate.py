@@ -16,6 +16,7 @@ import structlog
 
 from quantx.core.calendars import calendar
 from quantx.core.quality.causes import VENDOR_RULES, recognise
+from quantx.core.quality.series import bars_in_error, check_series
 from quantx.core.quality.vendor_findings import findings_of
 from quantx.core.quality.vendors import Compared, comparable, compare
 from quantx.core.quality.verdicts import (
@@ -167,13 +168,20 @@ def _pair(
 ) -> Pair:
     compared = compare(traded[a], traded[b], market, calendar(code))
     odd = recognise(compared.odd, calendar(code))
-    witnesses = []
-    if odd.height:
-        witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]
-    if odd.height and returns:
+    if odd.is_empty():
+        return Pair(a, b, market, compared, decide(odd, [], market))
+    witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]
+    if returns:
         common = traded[a].join(traded[b], on=["symbol", "date"], how="semi")
         witnesses += [witness_of_returns(name, bars, common, odd, actions) for name, bars in returns.items()]
-    return Pair(a, b, market, compared, decide(odd, witnesses, market))
+    in_error = _in_error(traded[a], odd, actions), _in_error(traded[b], odd, actions)
+    return Pair(a, b, market, compared, decide(odd, witnesses, market, in_error))
+
+
+def _in_error(bars: pl.DataFrame, odd: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Return the days on which the rules of series call a vendor's bar wrong, of the symbols about which there is a question."""
+    asked = pl.col("symbol").is_in(odd["symbol"].unique().implode())
+    return bars_in_error(check_series(bars.filter(asked), actions.filter(asked)))
 
 
 def _by_source(bars: pl.DataFrame) -> dict[str, pl.DataFrame]:

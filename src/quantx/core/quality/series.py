@@ -229,6 +229,14 @@ def check_series(
     return pl.concat(found).sort("symbol", "first_day", "rule")
 
 
+def bars_in_error(found: pl.DataFrame) -> pl.DataFrame:
+    """Return the days (symbol, date) on which a frame of FOUND says that the bar itself is wrong beyond doubt."""
+    wrong = found.filter(pl.col("rule").is_in([rule.id for rule in JUMP_RULES if rule.severity == "reject"]))
+    wrong = wrong.filter(pl.col("rule") != "forgotten_split")  # the bars are right; it is the split that is missing
+    days = wrong.select("symbol", date=pl.date_ranges("first_day", "last_day"))
+    return days.explode("date", empty_as_null=False).unique(maintain_order=True)
+
+
 def _named(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the jumps with the `rule` that each breaks first, and the symbols that jump all the time.
 

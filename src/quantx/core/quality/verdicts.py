@@ -18,7 +18,8 @@ from quantx.core.prices import PRICES, dividend_steps, split_steps, with_factor
 from quantx.core.quality.vendors import FIELDS, KEY, OTHER, TOLERANCES, Compared
 from quantx.core.tables import AGREEMENTS, INSTANT, VERDICTS
 
-CALENDAR = "calendar"  # in `decided_by`: no vendor, the exchange's calendar
+# In `decided_by`: no vendor, but the exchange's calendar; or the vendor's own bars around, by the rules of series.
+CALENDAR, SERIES = "calendar", "series"
 # A vendor's adjusted prices are rounded, and tell returns only: 0.23 % of Stooq's returns differ from Yahoo's by more than
 # 0.3 % (61,926 of 15 shares).
 RETURNS = 3.0
@@ -55,15 +56,21 @@ def witness_of_returns(
     return Witness(name, traded.select(*KEY, *PRICES, pl.lit(None, dtype=pl.Float64).alias("volume")), RETURNS)
 
 
-def decide(odd: pl.DataFrame, witnesses: Sequence[Witness], market: str) -> pl.DataFrame:
+def decide(
+    odd: pl.DataFrame,
+    witnesses: Sequence[Witness],
+    market: str,
+    in_error: tuple[pl.DataFrame, pl.DataFrame] | None = None,
+) -> pl.DataFrame:
     """Add `outcome` (a_wrong, b_wrong, or null where nobody decides) and `decided_by`.
 
     A witness speaks for one of two vendors where it is within the tolerance of it in all fields in which they differ, and
     at least three times nearer to it than they are to each other. It speaks for a bar that only one has by having one. More
-    witnesses decide; where none speaks about a bar that only one has, the calendar does.
+    witnesses decide; where none speaks about a bar that only one has, the calendar does. Where no witness decides between
+    two bars, the rules of series do, if they call just one of them wrong: `in_error` has those (symbol, date) of a and b.
     """
     names = [witness.name for witness in witnesses]
-    heard = reduce(lambda rows, witness: _hear(rows, witness, market), witnesses, odd)
+    heard = reduce(lambda rows, witness: _hear(rows, witness, market), witnesses, _with_errors(odd, in_error))
     for_a, for_b = (reduce(add, [pl.col(f"{n}:{s}").cast(pl.Int32) for n in names], pl.lit(0)) for s in "ab")
     voted = pl.when(for_a > for_b).then(pl.lit("b")).when(for_b > for_a).then(pl.lit("a"))
     lacks, unheard = pl.col("lacks"), (for_a == 0) & (for_b == 0)
@@ -72,11 +79,15 @@ def decide(odd: pl.DataFrame, witnesses: Sequence[Witness], market: str) -> pl.D
         "stray",
         pl.when(lacks.is_null() | (voted == lacks)).then(voted),
         pl.when(lacks.is_not_null() & unheard).then(lacks),
+        pl.when(lacks.is_null()).then("__in_error"),
     )
+    by_series = pl.col("stray").is_null() & lacks.is_null() & voted.is_null()
     by_calendar = pl.col("stray").is_not_null() | (lacks.is_not_null() & unheard)
     decided_by = (
         pl.when(by_calendar)
         .then(pl.lit(CALENDAR))
+        .when(by_series & pl.col("__wrong").is_not_null())
+        .then(pl.lit(SERIES))
         .when(pl.col("__wrong") == "b")
         .then(_speakers(names, "a"))
         .when(pl.col("__wrong") == "a")
@@ -84,6 +95,18 @@ def decide(odd: pl.DataFrame, witnesses: Sequence[Witness], market: str) -> pl.D
     )
     judged = heard.with_columns(wrong.alias("__wrong")).with_columns(decided_by.alias("decided_by"))
     return judged.select(*odd.columns, (pl.col("__wrong") + "_wrong").alias("outcome"), "decided_by")
+
+
+def _with_errors(odd: pl.DataFrame, in_error: tuple[pl.DataFrame, pl.DataFrame] | None) -> pl.DataFrame:
+    """Add `__in_error`: the side whose bar alone is wrong by the rules of series."""
+    if in_error is None:
+        return odd.with_columns(pl.lit(None, dtype=pl.String).alias("__in_error"))
+    for side, days in zip("ab", in_error, strict=True):
+        told = days.with_columns(pl.lit(True).alias(f"__{side}"))
+        odd = odd.join(told, on=KEY, how="left", maintain_order="left")
+    a, b = (pl.col(f"__{side}").fill_null(False) for side in "ab")
+    alone = pl.when(a & ~b).then(pl.lit("a")).when(b & ~a).then(pl.lit("b"))
+    return odd.with_columns(alone.alias("__in_error")).drop("__a", "__b")
 
 
 def _speakers(names: Sequence[str], side: str) -> pl.Expr:
