@@ -1511,6 +1511,9 @@ class TestTheWhole:
         }
         assert findings.restate(["stale"], "yahoo", "bars_1d", first[2:], "gone") == (0, 0)
         assert statuses()["stale", "B", "yahoo"] == "open"  # it is back
+        assert findings.restate(["spike"], None, None, [found("spike", "A", "stooq")], "gone", ["A"]) == (0, 1)
+        assert statuses()["spike", "A", "stooq"] == "open"
+        assert statuses()["spike", "B", "yahoo"] == "open"
 
     def test_gaps_are_open_or_explained_until_they_are_filled(self, kit: Kit) -> None:
         gaps, monday = kit.state.gaps, datetime(2024, 2, 5, tzinfo=UTC)

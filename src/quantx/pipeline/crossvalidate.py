@@ -147,13 +147,8 @@ def _note(platform: Platform, symbols: Sequence[str]) -> int:
     found = findings_of(
         platform.tables[VERDICTS.name].read(here), platform.tables[AGREEMENTS.name].read(here & lacking)
     )
-    keys, concerned, findings = {f.key for f in found}, set(symbols), platform.state.findings
-    for rule in VENDOR_RULES:
-        for row in findings.listed(1_000_000, status="open", rule=rule.id):
-            key = tuple(row[c] for c in ("rule", "subject", "source", "dataset", "first_day"))
-            if row["subject"] in concerned and key not in keys:
-                findings.settle(row["id"], "resolved", "quantx", _OVER)
-    findings.note(found)
+    rules = [rule.id for rule in VENDOR_RULES]
+    platform.state.findings.restate(rules, None, None, found, _OVER, symbols)
     return len(found)
 
 

@@ -14,7 +14,6 @@ from quantx.core.quality.dividends import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import FINDING_SEVERITY
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.pipeline.platform import Platform
-from quantx.pipeline.proofs import settle_others
 
 _SEEN_AFTER = timedelta(days=10)
 _AT_ONCE = 500  # symbols: their bars of 20 years are 2.5 million rows of four columns
@@ -40,15 +39,9 @@ def check_dividends(
     found: list[Finding] = []
     for start in range(0, len(paying), _AT_ONCE):
         found += _judge(platform, paying[start : start + _AT_ONCE])
-    platform.state.findings.note(found)
-    checked = set(paying) if since is not None else None if symbols is None else set(symbols)
-    settle_others(
-        platform.state.findings,
-        DIVIDEND_RULES,
-        found,
-        lambda source, symbol, day: checked is None or symbol in checked,
-        "the vendor's dividends do not show it any more",
-    )
+    checked = paying if since is not None else None if symbols is None else list(symbols)
+    rules, reason = [rule.id for rule in DIVIDEND_RULES], "the vendor's dividends do not show it any more"
+    platform.state.findings.restate(rules, None, ACTIONS.name, found, reason, checked)
     return found
 
 

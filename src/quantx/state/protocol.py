@@ -435,13 +435,13 @@ class Findings(Protocol):
     def restate(
         self,
         rules: Collection[str],
-        source: str,
-        dataset: str,
+        source: str | None,
+        dataset: str | None,
         findings: Sequence[Finding],
         reason: str,
         subjects: Collection[str] | None = None,
     ) -> tuple[int, int]:
-        """Record all that these rules find now in a dataset of a source; return how many are new, and resolved.
+        """Record all that these rules find now in a dataset of a source (None: any); return how many are new, and resolved.
 
         What is open and is not found any more is resolved for that `reason`; with `subjects`, only what is about these.
         """

@@ -59,8 +59,8 @@ class MemoryFindings:
     def restate(
         self,
         rules: Collection[str],
-        source: str,
-        dataset: str,
+        source: str | None,
+        dataset: str | None,
         findings: Sequence[Finding],
         reason: str,
         subjects: Collection[str] | None = None,
@@ -73,7 +73,9 @@ class MemoryFindings:
                 for key, row in self._rows.items()
                 if row["status"] == "open"
                 and key not in keys
-                and (row["rule"] in rules and (row["source"], row["dataset"]) == (source, dataset))
+                and row["rule"] in rules
+                and source in (None, row["source"])
+                and dataset in (None, row["dataset"])
                 and (subjects is None or row["subject"] in subjects)
             ]
             for row in gone:

@@ -31,18 +31,15 @@ class PostgresFindings:
     def restate(
         self,
         rules: Collection[str],
-        source: str,
-        dataset: str,
+        source: str | None,
+        dataset: str | None,
         findings: Sequence[Finding],
         reason: str,
         subjects: Collection[str] | None = None,
     ) -> tuple[int, int]:
         """Record all that these rules find now; return how many are new, and resolved."""
-        now = {
-            "found_rules": [finding.rule for finding in findings],
-            "found_subjects": [finding.subject for finding in findings],
-            "found_firsts": [finding.first_day for finding in findings],
-        }
+        names = ("found_rules", "found_subjects", "found_sources", "found_datasets", "found_firsts")
+        now = {name: [finding.key[i] for finding in findings] for i, name in enumerate(names)}
         scope = {"rules": list(rules), "source": source, "dataset": dataset, "reason": reason}
         about = None if subjects is None else list(subjects)
         with self._database.transaction() as connection:

@@ -22,13 +22,17 @@ where rule = %(rule)s and subject = any(%(subjects)s::text[]) and status = 'open
 returning id;
 
 -- name: resolve_unseen
--- Settle what these rules found in a dataset of a source, and do not find now.
+-- Settle what these rules have found (in a source's dataset, or in all), and do not find now.
 update findings f set status = 'resolved', settled_at = clock_timestamp(), settled_by = 'quantx', reason = %(reason)s
-where f.rule = any(%(rules)s::text[]) and f.source = %(source)s and f.dataset = %(dataset)s and f.status = 'open'
+where f.rule = any(%(rules)s::text[]) and f.status = 'open'
+  and (%(source)s::text is null or f.source = %(source)s) and (%(dataset)s::text is null or f.dataset = %(dataset)s)
   and (%(subjects)s::text[] is null or f.subject = any(%(subjects)s::text[]))
   and not exists (
-    select from unnest(%(found_rules)s::text[], %(found_subjects)s::text[], %(found_firsts)s::date[]) as n (rule, subject, first_day)
-    where n.rule = f.rule and n.subject = f.subject and n.first_day is not distinct from f.first_day)
+    select from unnest(%(found_rules)s::text[], %(found_subjects)s::text[], %(found_sources)s::text[],
+                       %(found_datasets)s::text[], %(found_firsts)s::date[])
+        as n (rule, subject, source, dataset, first_day)
+    where (n.rule, n.subject, n.source, n.dataset) = (f.rule, f.subject, f.source, f.dataset)
+      and n.first_day is not distinct from f.first_day)
 returning f.id;
 
 -- name: settle
