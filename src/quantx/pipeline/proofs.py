@@ -54,10 +54,10 @@ def tell(platform: Platform, proved: Sequence[Proved]) -> None:
         return first <= day <= last
 
     reason = "the vendor's adjusted closes do not show it any more"
-    settle_others(platform.state.findings, ADJUSTMENT_RULES, found, was_proved, reason)
+    _settle_others(platform.state.findings, ADJUSTMENT_RULES, found, was_proved, reason)
 
 
-def settle_others(
+def _settle_others(
     findings: Findings,
     rules: Sequence[Rule],
     found: Sequence[Finding],
