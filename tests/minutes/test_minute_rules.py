@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.quality.minutes import MINUTE_RULES, check_minute_bars
+from quantx.core.quality.minutes import MINUTE_RULES
+from quantx.core.quality.rule import split_by
 
 FACTS = ("in_calendar", "in_past", "aligned", "in_hours", "last_of_minute")
 GOOD: dict[str, Any] = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 500.0, "note": "carried"}
@@ -42,14 +43,14 @@ def frame(*differences: dict[str, Any]) -> pl.DataFrame:
 
 @pytest.mark.parametrize(("difference", "rules"), BROKEN.values(), ids=BROKEN)
 def test_a_minute_is_rejected_by_name(difference: dict[str, Any], rules: set[str]) -> None:
-    checked = check_minute_bars(frame(difference))
+    checked = split_by(frame(difference), MINUTE_RULES)
     assert checked.accepted.is_empty()
     assert [set(text.split(",")) for text in checked.rejected["rules"]] == [rules]
 
 
 def test_good_minutes_are_accepted_as_they_are() -> None:
     good = frame({}, {"volume": 0.0}, dict.fromkeys(("open", "high", "low", "close"), 7.25))
-    checked = check_minute_bars(good)
+    checked = split_by(good, MINUTE_RULES)
     assert checked.accepted.equals(good)
     assert checked.rejected.is_empty()
 
@@ -61,5 +62,5 @@ def test_each_rule_rejects_some_case_here_and_says_in_words_what_it_asks() -> No
 
 def test_rows_come_out_once_in_their_order() -> None:
     notes = [{"note": "a"}, {"note": "b", "close": None}, {"note": "c"}, {"note": "d", "aligned": False}, {"note": "e"}]
-    checked = check_minute_bars(frame(*notes))
+    checked = split_by(frame(*notes), MINUTE_RULES)
     assert (checked.accepted["note"].to_list(), checked.rejected["note"].to_list()) == (["a", "c", "e"], ["b", "d"])

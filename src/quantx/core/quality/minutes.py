@@ -8,7 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.quality.bars import ROW_RULES
-from quantx.core.quality.rule import Checked, Rule, split_by
+from quantx.core.quality.rule import Rule
 
 MINUTE_RULES = (
     *ROW_RULES,
@@ -41,8 +41,3 @@ MINUTE_RULES = (
         pl.col("last_of_minute").not_(),
     ),
 )
-
-
-def check_minute_bars(bars: pl.DataFrame) -> Checked:
-    """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
-    return split_by(bars, MINUTE_RULES)
