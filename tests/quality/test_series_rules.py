@@ -173,7 +173,7 @@ def test_a_series_that_jumps_all_the_time_is_called_so_and_nothing_in_it_is_cert
         bars = scaled(bars, row == ROW, 0.2)
     found = check_series(bars, NO_ACTIONS)
     rules = found.group_by("rule").agg(pl.col("rows").sum()).sort("rule").rows()
-    assert rules == [("erratic_series", 30), ("unexplained_jump", 30)]
+    assert rules == [("erratic_series", 15), ("unexplained_jump", 30)]
 
 
 def test_the_days_in_error_are_those_of_wrong_bars_alone() -> None:
@@ -200,6 +200,12 @@ def test_a_change_of_the_unit_is_told_on_its_first_day() -> None:
     found = check_series(two.filter(ROW % len(DAYS) > 0), NO_ACTIONS)
     changed = found.filter(pl.col("rule") == "currency_changes")
     assert changed.select("symbol", "first_day", "rows").rows() == [("A.L", DAYS[200], 1)]
+
+
+def test_a_rule_of_some_markets_judges_their_symbols_alone() -> None:
+    odd = pl.concat([put(walk(symbol), 50, open=1e3) for symbol in ("A.L", "AAPL", "KAP.IL")])
+    found = check_series(odd, NO_ACTIONS).filter(pl.col("rule") == "open_of_auction")
+    assert found["symbol"].to_list() == ["A.L", "KAP.IL"]  # of a market that is not ours all rules hold
 
 
 def test_a_symbol_of_no_market_of_ours_has_no_calendar() -> None:
@@ -231,3 +237,21 @@ def test_every_series_rule_is_declared_once_with_its_reason() -> None:
     assert len(ids) == len(set(ids))
     for rule in SERIES_RULES:
         assert min(len(words.split()) for words in (rule.meaning, rule.why, rule.reference)) >= 4
+
+
+@pytest.mark.parametrize("factor", [100, 0.01, 1000])
+@pytest.mark.parametrize("sessions", [1, 2, 4, 5, 30])
+@pytest.mark.parametrize("row", [10, 100, 300])
+def test_a_stretch_in_another_unit_is_named_however_short(row: int, sessions: int, factor: float) -> None:
+    bars = scaled(walk(), ROW.is_between(row, row + sessions - 1), factor, volume=1)
+    assert told(check_series(bars, NO_ACTIONS)) == [("unit_error", DAYS[row], DAYS[row + sessions - 1], sessions)]
+
+
+def test_a_few_bad_ticks_in_years_stay_errors_and_many_in_one_do_not() -> None:
+    def ticks(*rows: int) -> pl.DataFrame:
+        return scaled(walk(), ROW.is_in(rows), 0.1)
+
+    few = check_series(ticks(20, 150, 300), NO_ACTIONS)
+    assert [(rule, day) for rule, day, *_ in told(few)] == [("bad_tick", DAYS[n]) for n in (20, 150, 300)]
+    many = check_series(ticks(20, 50, 80, 110, 140, 170), NO_ACTIONS)
+    assert set(many["rule"]) == {"erratic_series", "unexplained_jump"}

@@ -94,6 +94,14 @@ def venue_of(symbol: str) -> Venue:
     return venue
 
 
+def market_of(symbol: str) -> str | None:
+    """Return the market of a symbol, None where it is of no market of ours."""
+    try:
+        return venue_of(symbol).market
+    except InvalidSymbol:
+        return None
+
+
 def canonical_symbol(wire: str) -> str:
     """Return the canonical form of a symbol as Yahoo or a file name writes it, or raise InvalidSymbol.
 

@@ -13,7 +13,7 @@ from quantx.core.quality.dividends import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import Rule
 from quantx.core.quality.series import FOUND, check_series
 from quantx.core.quality.study import is_session
-from quantx.core.symbols import venue_of
+from quantx.core.symbols import market_of, venue_of
 from quantx.errors import InvalidSymbol
 
 
@@ -35,7 +35,9 @@ def check_file(symbol: str, file: DailyFile) -> FileReport:
     """
     rows = file.rows.with_columns(symbol=pl.lit(symbol))
     rows = tell_doubles(rows.unique(maintain_order=True), ["date" if file.is_daily else "time"])
-    rows = rows.with_columns(in_calendar=is_session(rows), in_past=pl.lit(True), market=pl.lit(_market_of(symbol)))
+    rows = rows.with_columns(
+        in_calendar=is_session(rows), in_past=pl.lit(True), market=pl.lit(market_of(symbol) or "eu")
+    )
     checked = check_daily_bars(rows)
     shown = ["time", "date", "open", "high", "low", "close", "volume", "rules"]
     bars, events = checked.accepted if file.is_daily else checked.accepted.clear(), events_of(rows)
@@ -88,14 +90,6 @@ def _as_found(hits: pl.DataFrame, rule: Rule, size: pl.Expr) -> pl.DataFrame:
     if "ex_date" in hits.columns:
         hits = hits.with_columns(first_day="ex_date", last_day="ex_date", rows=pl.lit(1))
     return hits.with_columns(rule=pl.lit(rule.id), size=size).select(pl.col(c).cast(t) for c, t in FOUND.items())
-
-
-def _market_of(symbol: str) -> str:
-    """Return the market; of a symbol of no market of ours the one with the fewest rules."""
-    try:
-        return venue_of(symbol).market
-    except InvalidSymbol:
-        return "eu"
 
 
 def _currency_of(symbol: str) -> str:

@@ -15,8 +15,9 @@ from operator import or_
 
 import polars as pl
 
-from quantx.core.quality.rule import Rule
+from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.quality.study import follow_each_other, study
+from quantx.core.symbols import market_of
 
 _BARS = "bars_1d,bars_1d_adjusted"
 
@@ -26,7 +27,7 @@ _calm = pl.col("range") <= _size / 3
 _usual_range = pl.col("range") <= 2 * pl.col("usual_range").clip(lower_bound=0.01)
 # A move of a third happens, and is traded; one of a half or more with hardly more turnover than usual is none.
 _usual_turnover = (pl.col("worth") / pl.col("usual_worth")).is_between(
-    0.2, pl.when(_size < math.log(1.9)).then(1.5).otherwise(2.5)
+    0.2, pl.when(_size < math.log(1.9)).then(1.5).when(_size < math.log(4)).then(2.0).otherwise(3.0)
 )
 _busy = (pl.col("worth") >= 2 * pl.col("usual_worth")) & (pl.col("range") >= 1.8 * pl.col("usual_range"))
 _returns = pl.col("back").is_not_null() | pl.col("returns")
@@ -186,14 +187,15 @@ JUMP_RULES = (
     ),
 )
 
+_MANY, _YEAR = 6, 252  # jumps, and sessions in which they lie
 _ERRATIC = Rule(
     "erratic_series",
     "warn",
     _BARS,
-    "a series has few jumps",
+    "a series has fewer than six jumps within a year",
     "prices of two securities that take turns, or of one that hardly trades, are of no use",
     "Yahoo EMP: 580 jumps, two bonds mixed; NXPL, CODA, WKSP: jumps of a tick that is as large as the price",
-    pl.col("rows") >= 6,
+    pl.col("densest") <= _YEAR,
 )
 SYMBOL_RULES = (_ERRATIC,)
 
@@ -244,18 +246,31 @@ def _named(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """
     rule = pl.coalesce(pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.id)) for rule in JUMP_RULES)
     jumps = jumps.with_columns(rule=rule)
-    restless = jumps.filter(pl.col("rule").is_in(["bad_tick", "unexplained_jump", "forgotten_split"]))
+    # The way back from another unit is seen against the turnover in it, and would look like a split.
+    ends = jumps.filter(pl.col("rule") == "unit_error")["back"].drop_nulls()
+    in_unit = pl.int_range(pl.len()).is_in(ends.implode())
+    jumps = jumps.with_columns(rule=pl.when(in_unit).then(pl.lit("unit_error")).otherwise("rule"))
+    # A tick counts once, though it jumps there and back.
+    back_only = (pl.col("rule") == "bad_tick") & pl.col("returns") & pl.col("back").is_null()
+    restless = jumps.filter(pl.col("rule").is_in(["bad_tick", "unexplained_jump", "forgotten_split"]), ~back_only)
     by_symbol = restless.group_by("symbol").agg(
-        pl.col("date").min().alias("first_day"), pl.col("date").max().alias("last_day"), pl.len().alias("rows")
+        pl.col("date").min().alias("first_day"),
+        pl.col("date").max().alias("last_day"),
+        pl.len().alias("rows"),
+        (pl.col("row").cast(pl.Int64) - pl.col("row").cast(pl.Int64).shift(_MANY - 1)).min().alias("densest"),
     )
-    erratic = by_symbol.filter(_ERRATIC.broken)
+    erratic = by_symbol.filter(_ERRATIC.broken.fill_null(False))
     certain = ~pl.col("symbol").is_in(erratic["symbol"].implode()) | (pl.col("rule") == "large_move")
     told = pl.when(certain | pl.col("rule").is_null()).then("rule").otherwise(pl.lit("unexplained_jump"))
     return jumps.with_columns(rule=told), erratic
 
 
 def _found(hits: pl.DataFrame, rule: Rule) -> pl.DataFrame:
-    """Return stretches (symbol, first_day, last_day, rows, of jumps: step) as rows of FOUND."""
+    """Return stretches (symbol, first_day, last_day, rows, of jumps: step) of a rule's markets as rows of FOUND."""
+    if rule.markets != MARKETS:
+        known = {symbol: market_of(symbol) for symbol in hits["symbol"].unique()}
+        theirs = [symbol for symbol, market in known.items() if market is None or market in rule.markets]
+        hits = hits.filter(pl.col("symbol").is_in(theirs))
     size = pl.col("step").exp() if "step" in hits.columns else pl.lit(None)
     return hits.with_columns(rule=pl.lit(rule.id), size=size).select(pl.col(c).cast(t) for c, t in FOUND.items())
 
