@@ -1484,6 +1484,22 @@ class TestTheWhole:
         kit.state.securities.put([])
         assert kit.state.securities.namings() == []
 
+    def test_an_acknowledged_finding_that_happens_again_is_open_again_with_its_reason(self, kit: Kit) -> None:
+        findings = kit.state.findings
+
+        def seen(times: int, day: date) -> dict[str, object]:
+            findings.note(
+                [Finding("tick", "warn", "A", "words", first_day=WEEK.start, last_day=day, facts={"times": times})]
+            )
+            (row,) = findings.listed(9)
+            return row
+
+        findings.settle(seen(2, WEEK.start)["id"], "acknowledged", "ops", "two known ones")  # type: ignore[arg-type]
+        assert seen(2, WEEK.end)["status"] == "acknowledged"  # it lasts, and is no other one
+        again = seen(3, WEEK.end)
+        assert (again["status"], again["reason"], again["settled_by"]) == ("open", "two known ones", "ops")
+        assert seen(3, WEEK.end)["status"] == "open"
+
     def test_what_rules_do_not_find_any_more_is_resolved(self, kit: Kit) -> None:
         findings = kit.state.findings
 

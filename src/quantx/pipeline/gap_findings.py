@@ -61,7 +61,7 @@ def _finding(series: Series, gaps: Sequence[Gap]) -> Finding:
         f"{series.source} has no {what} of {series.symbol} for {named}{more}; {_next(due)}",
         series.source,
         _dataset(series),
-        facts={"sessions": len(gaps), "gaps": windows},
+        facts={"times": len(gaps), "sessions": len(gaps), "gaps": windows},
     )
 
 

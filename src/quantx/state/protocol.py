@@ -424,7 +424,8 @@ class Findings(Protocol):
         """Record findings; return how many are new.
 
         One with the same rule, subject, source, dataset and first day is seen again: its words and figures are
-        replaced, and it is open again where it had been resolved; an acknowledged one stays so.
+        replaced, and it is open again where it had been resolved. An acknowledged one stays so, unless `times` in its facts
+        has grown: then it is open again, and keeps the reason of before.
         """
         ...
 

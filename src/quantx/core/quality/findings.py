@@ -50,7 +50,7 @@ def _findings(
             dataset,
             group[0]["first_day"],
             last,
-            {"seen": seen, "rows": rows, "stretches": [_listed(s) for s in group[:_LISTED]]},
+            {"times": len(group), "seen": seen, "rows": rows, "stretches": [_listed(s) for s in group[:_LISTED]]},
         )
 
 

@@ -63,7 +63,13 @@ def _of_bars(row: Mapping[str, Any]) -> Finding:
         BARS_1D.name,
         days[0],
         days[-1],
-        {"days": len(days), "vendors": vendors, "decided_by": row["decided_by"], "factor": row["factor"]},
+        {
+            "times": len(days),
+            "days": len(days),
+            "vendors": vendors,
+            "decided_by": row["decided_by"],
+            "factor": row["factor"],
+        },
     )
 
 
@@ -98,5 +104,5 @@ def _of_holes(row: Mapping[str, Any]) -> Finding:
         f"{' and later' if len(months) > _SHOWN else ''}; {_NEXT}, and `quantx backfill --again` asks again",
         row["source"],
         BARS_1D.name,
-        facts={"sessions": row["lacking"], "months": months, "against": row["against"]},
+        facts={"times": row["lacking"], "sessions": row["lacking"], "months": months, "against": row["against"]},
     )

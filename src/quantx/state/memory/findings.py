@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from quantx.core.model import SEVERITIES, Finding
 from quantx.state.memory.records import Records
@@ -37,7 +38,9 @@ class MemoryFindings:
         unsettled = {"status": "open", "settled_at": None, "settled_by": None, "reason": None}
         row = self._rows.get(finding.key)
         if row is not None:
-            row |= said | (unsettled if row["status"] == "resolved" else {})
+            more = _times(finding.facts) > _times(row["facts"])
+            again = {"status": "open"} if row["status"] == "acknowledged" and more else {}
+            row |= said | (unsettled if row["status"] == "resolved" else again)
             return False
         names = ("rule", "subject", "source", "dataset", "first_day")
         key = dict(zip(names, finding.key, strict=True))
@@ -108,3 +111,7 @@ class MemoryFindings:
         """Return how many findings are open, by severity."""
         with self._records.lock:
             return dict(Counter(row["severity"] for row in self._rows.values() if row["status"] == "open"))
+
+
+def _times(facts: Mapping[str, Any]) -> float:
+    return float(facts.get("times", 1))

@@ -1,5 +1,6 @@
 -- name: note
--- What is known already is seen again; what was resolved is open again, what was acknowledged stays so.
+-- What is known already is seen again; what was resolved is open again. What was acknowledged stays so, unless it has
+-- happened more `times` since: then it is open again, with the reason of before.
 insert into findings as f (rule, subject, source, dataset, first_day, last_day, severity, message, facts)
 select n.rule, n.subject, n.source, n.dataset, n.first_day, n.last_day, n.severity, n.message, n.facts::jsonb
 from unnest(%(rules)s::text[], %(subjects)s::text[], %(sources)s::text[], %(datasets)s::text[], %(firsts)s::date[],
@@ -9,7 +10,8 @@ order by n.rule, n.subject, n.source, n.dataset, n.first_day
 on conflict (rule, subject, source, dataset, first_day) do update set
     last_day = excluded.last_day, severity = excluded.severity, message = excluded.message, facts = excluded.facts,
     last_seen = clock_timestamp(),
-    status = case f.status when 'resolved' then 'open' else f.status end,
+    status = case when f.status = 'resolved' or (f.status = 'acknowledged'
+        and (excluded.facts ->> 'times')::numeric > coalesce((f.facts ->> 'times')::numeric, 1)) then 'open' else f.status end,
     settled_at = case f.status when 'resolved' then null else f.settled_at end,
     settled_by = case f.status when 'resolved' then null else f.settled_by end,
     reason = case f.status when 'resolved' then null else f.reason end
