@@ -52,6 +52,7 @@ def quantx(
         "QUANTX_YFINANCE_BASE_URL": vendor,
         "QUANTX_YFINANCE_QUOTA": "unlimited",
         "QUANTX_UNIVERSE_PATH": str(tmp_path / "universes.yaml"),
+        "QUANTX_INSPECT": "false",
     }.items():
         monkeypatch.setenv(name, value)
 

@@ -196,7 +196,7 @@ def test_a_session_that_one_lacks_is_its_finding_until_it_comes(market: Market) 
     assert ("vendor_lacks_sessions", "BBB", "third", None, None) in market.findings()
     (row,) = market.platform.state.findings.listed(10, rule="vendor_lacks_sessions")
     assert "2023-10" in row["message"]
-    assert row["facts"] == {"sessions": 1, "months": [202310], "against": ["other", "tape"]}
+    assert row["facts"] == {"times": 1, "sessions": 1, "months": [202310], "against": ["other", "tape"]}
     assert not [verdict for verdict in market.verdicts() if verdict[0] == "BBB"]
     market.vendors["third"].shows["BBB"][DAYS[20]] = lost
     market.vendors["third"].shows["BBB"] = dict(sorted(market.vendors["third"].shows["BBB"].items()))
