@@ -71,4 +71,6 @@ def _judged_by_hand(lake: Path, sessions: set[date]) -> tuple[list[tuple[str, da
 def _is_sound(opened: Any, high: Any, low: Any, close: Any, volume: Any) -> bool:
     if None in (opened, high, low, close, volume) or min(opened, high, low, close) <= 0 or volume < 0:
         return False
-    return high * (1 + 1e-9) >= max(opened, low, close) and low * (1 - 1e-9) <= min(opened, high, close)
+    if 80 <= max(opened, high, low, close) / min(opened, high, low, close) <= 125:  # pounds among pence
+        return False
+    return high * (1 + 1e-6) >= max(opened, low, close) and low * (1 - 1e-6) <= min(opened, high, close)
