@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.cli.conftest import Ran
 
-from quantx.cli import main
+from quantx.cli import data, main
 from quantx.core.calendars import calendar
 from quantx.sandbox import Market, Sandbox, running
 from quantx.sandbox.hours import day_number
@@ -99,3 +99,21 @@ def test_the_table_says_that_nothing_is_missing(quantx: Run) -> None:
 
 def test_a_symbol_that_is_none_is_refused(quantx: Run) -> None:
     assert quantx("tasks", "heal", "--symbols", "not a symbol").code == 2
+
+
+def test_gaps_are_looked_for_after_the_work_by_the_sweep_too(quantx: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTX_INSPECT", "true")
+    assert quantx("sweep").code == 0
+    assert json.loads(quantx("status", "--json").out)["gaps"] == {"open": 1, "explained": 0}
+
+
+def test_a_worker_whose_time_is_over_leaves_the_look_at_the_data_to_the_next(
+    quantx: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUANTX_INSPECT", "true")
+    with monkeypatch.context() as late:
+        late.setattr(data, "_INSPECTING", 0.0)
+        assert quantx("work", "--until-empty", "--time-budget", "60").code == 0
+    assert json.loads(quantx("status", "--json").out)["gaps"] == {"open": 0, "explained": 0}
+    assert quantx("work", "--until-empty", "--time-budget", "60").code == 0
+    assert json.loads(quantx("status", "--json").out)["gaps"] == {"open": 1, "explained": 0}

@@ -138,16 +138,50 @@ def test_a_session_that_begins_late_or_ends_early_has_a_hole(recorded: Recorded,
     assert recorded.but(minutes=rest).broken()["minutes_without_hole"] == [("JPM", THAT_DAY)]
 
 
-def test_an_afternoon_on_a_half_day_is_an_alarm(recorded: Recorded) -> None:
+AFTERNOONS = [
+    (1.0, 180, True),  # the session goes on
+    (0.3, 180, True),
+    (0.0, 180, True),  # bars that a vendor has filled in
+    (0.05, 180, False),  # a fund on an index prints each minute after hours
+    (0.05, 240, False),  # until 17:00
+    (1.0, 60, False),
+]
+
+
+@pytest.mark.parametrize(("share", "minutes", "found"), AFTERNOONS)
+def test_an_afternoon_on_a_half_day_is_an_alarm_unless_it_is_trading_after_hours(
+    recorded: Recorded, share: float, minutes: int, found: bool
+) -> None:
+    """`share`: of the volume of the middle minute of the session, for so many minutes after the early close."""
     eve = date(2015, 12, 24)
-    last = recorded.minutes.filter(pl.col("symbol") == "GOOG", pl.col("date") == eve).filter(pl.col("regular")).tail(1)
+    of_goog = (pl.col("symbol") == "GOOG") & (pl.col("date") == eve)
+    session = recorded.minutes.filter(of_goog & pl.col("regular"))
+    rest = recorded.minutes.filter(~(of_goog & ~pl.col("regular")))
+    last = session.tail(1).with_columns(volume=pl.lit(session["volume"].median() * share).round().cast(pl.Int64))  # type: ignore[operator]
     stamps = pl.datetime_range(
-        last["time"][0] + timedelta(minutes=20), last["time"][0] + timedelta(minutes=180), "1m", eager=True
+        last["time"][0] + timedelta(minutes=1), last["time"][0] + timedelta(minutes=minutes), "1m", eager=True
     )
     after = last.select(pl.exclude("time", "regular")).join(stamps.alias("time").to_frame(), how="cross")
     after = after.with_columns(pl.col("time").dt.cast_time_unit("us"), regular=pl.lit(False))
-    stretched = pl.concat([recorded.minutes, after.select(recorded.minutes.columns)])
-    assert recorded.but(minutes=stretched).broken() == {"half_day_ends_early": [("GOOG", eve)]}
+    stretched = pl.concat([rest, after.select(recorded.minutes.columns)])
+    expected = {"half_day_ends_early": [("GOOG", eve)]} if found else {}
+    assert recorded.but(minutes=stretched).broken() == expected
+
+
+def test_trading_after_hours_as_recorded_is_none_on_a_half_day(recorded: Recorded) -> None:
+    """SPY of 2013-10-10 with the hours of the half day 2013-11-29: until 13:00, and then until 17:00."""
+    closes, opens = calendar("XNYS").close_of(date(2013, 10, 10)), calendar("XNYS").open_of(date(2013, 10, 10))
+    at = pl.col("time")
+    whole = recorded.minutes.filter(symbol="SPY", date=date(2013, 10, 10))
+    until_one = whole.filter(at.is_between(opens, opens + timedelta(minutes=210), closed="left"))
+    after = whole.filter(at >= closes).with_columns(at - timedelta(minutes=180))
+    eve = pl.concat([until_one, after]).with_columns(
+        at + timedelta(days=50, hours=1), date=pl.lit(date(2013, 11, 29)), month=pl.lit(201311, BARS_1M.schema["month"])
+    )
+    (session,) = sessions_of(eve, recorded.daily.clear(), NO_EVENTS).to_dicts()
+    assert (session["minutes"], session["expected"], session["minutes_off"]) == (210, 210, 180)
+    assert session["minutes_after"] > 90
+    assert Recorded(eve, recorded.daily.clear(), NO_EVENTS).broken() == {}
 
 
 @pytest.mark.parametrize(
@@ -263,6 +297,19 @@ def test_each_rule_says_in_a_finding_what_is_wrong(checked: Callable[..., Platfo
     found = {rule: message for rule, _, _, message in open_findings(platform)}
     assert set(found) >= {"opening_near_close_before", "opening_jump_confirmed", "minutes_add_up_to_day"}
     assert "AAPL opens at 92.69 on 2014-06-09, lean had closed it at 645.57" in found["opening_near_close_before"]
+
+
+def test_a_finding_about_an_afternoon_says_what_was_traded(
+    checked: Callable[..., Platform], recorded: Recorded
+) -> None:
+    eve = recorded.minutes.filter(symbol="GOOG", date=date(2015, 12, 24))
+    last = eve.filter("regular").tail(1).with_columns(volume=pl.lit(None, pl.Int64))
+    later = [last.with_columns(pl.col("time") + timedelta(minutes=m), regular=pl.lit(False)) for m in range(1, 181)]
+    platform = checked(minutes=pl.concat([eve.filter("regular"), *later]))
+    check_minutes(platform, since=date(2015, 12, 1))
+    (message,) = (m for rule, _, _, m in open_findings(platform) if rule == "half_day_ends_early")
+    assert "lean has 180 minutes of GOOG after the early close of 2015-12-24, with 0 shares" in message
+    assert "as against 1,364 in the session" in message
 
 
 def test_without_minutes_nothing_is_found(checked: Callable[..., Platform]) -> None:

@@ -195,6 +195,20 @@ def calendars() -> None:
     calendar("XNYS")
 
 
+class Reads:
+    """A table that keeps what was asked of it."""
+
+    def __init__(self, table: Any) -> None:
+        self._table, self.plans = table, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        self.plans.append(rows.explain())
+        return self._table.collect(rows)
+
+
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> Desk:
     """A desk on Friday 2024-01-12 after the close; AAA and BBB have traded since the year began."""

@@ -32,7 +32,7 @@ from quantx.state.memory import MemoryState
 from quantx.state.memory.records import SeriesRecord
 from quantx.state.protocol import NewTask
 
-from .conftest import StateWith, StoppedClock, Tape
+from .conftest import Reads, StateWith, StoppedClock, Tape
 
 HOLE = date(2024, 1, 10)  # a Wednesday
 FIRST = date(2024, 2, 1)  # the day on which it is looked for first
@@ -438,6 +438,15 @@ def test_the_tasks_are_of_a_kind_of_their_own_and_come_after_daily_work(ward: Wa
     held = ward.platform.state.tasks.claim(healed.plan.task_ids, "me", 60, 1).held
     assert [(task.id, task.kind) for task in held] == [(daily.task_ids[0], "daily")]
     assert {row["kind"] for row in ward.platform.state.tasks.listed(None, healed.plan.run_id, 9)} == {"heal"}
+
+
+def test_another_vendor_is_looked_for_in_the_years_of_the_gaps_alone(ward: Ward) -> None:
+    without(ward, "AAA", HOLE)
+    ward.backfill("AAA")
+    reads = Reads(ward.platform.tables["bars_1d"])
+    heal_gaps(replace(ward.platform, tables={**ward.platform.tables, "bars_1d": reads}))  # type: ignore[dict-item]
+    (others,) = (plan for plan in reads.plans if '"elsewhere"' in plan)
+    assert 'col("year")' in others
 
 
 class WithMinutes(Tape):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from quantx.cli.inspecting import inspect
 from quantx.errors import LakeError
 from quantx.pipeline.inspection import inspect_ended_runs
 from quantx.state.protocol import Row
@@ -17,6 +19,13 @@ START, END, DAY = date(2024, 1, 2), date(2024, 3, 22), date(2024, 2, 14)
 def rules(desk: Any) -> set[tuple[str, str]]:
     rows: list[Row] = desk.platform.state.findings.listed(100)
     return {(row["rule"], row["subject"]) for row in rows}
+
+
+class Broken:
+    """A table that can't be reached."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise LakeError("the store is away")
 
 
 @pytest.fixture
@@ -52,17 +61,17 @@ def test_a_gap_is_asked_for_by_itself_and_its_run_is_inspected_in_turn(ended: An
 
 
 def test_where_a_look_fails_the_others_go_on_and_the_run_is_looked_at_again(ended: Any) -> None:
-    class Broken:
-        def __getattr__(self, name: str) -> Any:
-            raise LakeError("the store is away")
-
     platform = ended.with_(tables={**ended.platform.tables, "bars_1m": Broken()})
     failed = inspect_ended_runs(platform)
     assert "minutes" in failed
     assert ("bad_tick", "AAA") in rules(ended)
     assert len(ended.platform.state.runs.uninspected()) == 1
+    (finding,) = ended.platform.state.findings.listed(10, status="open", rule="inspection_failed")
+    assert (finding["subject"], finding["severity"]) == ("minutes", "error")
+    assert "the store is away" in finding["message"]
     assert inspect_ended_runs(ended.platform) == []
     assert ended.platform.state.runs.uninspected() == {}
+    assert ended.platform.state.findings.listed(10, status="open", rule="inspection_failed") == []
 
 
 def test_nothing_is_looked_at_where_the_setting_says_so_or_the_worker_is_to_stop(ended: Any) -> None:
@@ -77,3 +86,75 @@ def test_one_process_at_a_time_inspects(ended: Any) -> None:
     with ended.platform.state.exclusive("inspector"):
         assert inspect_ended_runs(ended.platform) == []
     assert rules(ended) == set()
+
+
+def test_a_gap_is_asked_for_again_when_it_is_due_though_no_run_has_ended(ended: Any) -> None:
+    inspect_ended_runs(ended.platform)
+    ended.work()  # the first ask is answered without the session
+    inspect_ended_runs(ended.platform)
+    assert ended.platform.state.runs.uninspected() == {}
+    asked, versions = ended.task("BBB")["id"], ended.versions()
+    inspect_ended_runs(ended.platform)
+    assert ended.task("BBB")["id"] == asked  # it is not due yet
+    ended.clock.at = ended.platform.state.now() + timedelta(days=2)  # tasks end by the clock of the state
+    inspect_ended_runs(ended.platform)
+    assert ended.task("BBB")["id"] > asked
+    assert ended.task("BBB")["kind"] == "heal"
+    assert ended.versions() == versions
+
+
+def test_symbols_without_a_run_have_only_their_gaps_looked_at(ended: Any) -> None:
+    inspect_ended_runs(ended.platform)
+    ended.work()
+    inspect_ended_runs(ended.platform)
+    ended.clock.at = ended.platform.state.now() + timedelta(days=2)
+    platform = ended.with_(tables={**ended.platform.tables, "actions": Broken()})  # gaps need none of it
+    assert inspect_ended_runs(platform) == []
+
+
+def test_a_run_without_tasks_is_inspected_without_a_look_at_the_lake(ended: Any) -> None:
+    inspect_ended_runs(ended.platform)
+    ended.work()
+    inspect_ended_runs(ended.platform)
+    ended.backfill("AAA", start=str(START), end=str(END))  # all of it is there
+    ended.work()
+    (symbols,) = ended.platform.state.runs.uninspected().values()
+    assert symbols == []
+    assert inspect_ended_runs(ended.with_(tables={name: Broken() for name in ended.platform.tables})) == []
+    assert ended.platform.state.runs.uninspected() == {}
+
+
+def test_a_hole_of_a_whole_market_is_followed_to_its_end_by_runs_of_few_symbols(desk: Any) -> None:
+    many = [f"M{n}" for n in range(8)]
+    desk.clock.goes_to(END + timedelta(days=10))
+    for symbol in many:
+        desk.tape.trades(symbol, START, END)
+        del desk.tape.shows[symbol][DAY]
+    desk.work(desk.backfill(*many, start=str(START), end=str(END)))
+    inspect_ended_runs(desk.platform)
+    (hole,) = desk.platform.state.findings.listed(10, status="open", rule="market_sessions_missing")
+    assert (hole["subject"], hole["facts"]["missing"]) == ("XNYS", 8)
+    for symbol in many:
+        desk.tape.trades(symbol, DAY, DAY)
+    desk.work()  # five have been asked for
+    (asked,) = desk.platform.state.runs.uninspected().values()
+    assert asked == many[:5]
+    inspect_ended_runs(desk.platform)
+    assert desk.platform.state.findings.listed(10, status="open", rule="market_sessions_missing") == []
+    desk.work()
+    inspect_ended_runs(desk.platform)
+    assert desk.platform.state.findings.listed(10, status="open", rule="missing_sessions") == []
+    assert desk.rows().filter(date=DAY)["symbol"].to_list() == many
+
+
+def test_a_command_begins_no_look_when_its_time_is_over(ended: Any) -> None:
+    inspect(ended.platform, until=time.monotonic())
+    assert rules(ended) == set()
+    assert len(ended.platform.state.runs.uninspected()) == 1
+    inspect(ended.platform, until=time.monotonic() + 600)
+    assert ended.platform.state.runs.uninspected() == {}
+
+
+def test_a_command_tells_of_looks_that_have_failed(ended: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    inspect(ended.with_(tables={**ended.platform.tables, "bars_1m": Broken()}))
+    assert "the look at minutes failed; `quantx findings list --rule inspection_failed`" in capsys.readouterr().err

@@ -8,6 +8,8 @@ from typing import Any
 from quantx.core.calendars import calendar
 from quantx.pipeline.validate import validate_series
 
+from .conftest import Reads
+
 START, END = date(2024, 1, 2), date(2024, 3, 22)
 DAY = date(2024, 2, 14)
 
@@ -75,6 +77,14 @@ def test_only_what_is_asked_for_is_judged_and_resolved(desk: Any) -> None:
     assert validate_series(desk.platform, ["CCC"]).resolved == 0
     assert validate_series(desk.platform, source="other").symbols == 0
     assert set(findings(desk).values()) == {"open"}
+
+
+def test_of_a_few_symbols_the_lake_is_not_read_whole(desk: Any) -> None:
+    filled(desk)
+    reads = Reads(desk.platform.tables["bars_1d"])
+    validate_series(desk.with_(tables={**desk.platform.tables, "bars_1d": reads}), ["CCC"], source="tape")
+    assert reads.plans
+    assert all("CCC" in plan and "tape" in plan for plan in reads.plans)
 
 
 def test_an_empty_lake_has_nothing_to_judge(desk: Any) -> None:

@@ -1538,9 +1538,12 @@ class TestTheWhole:
         gaps.put(some)
         assert gaps.known() == [some[2], some[1], some[0]]
         assert gaps.known(["B", "C"]) == some[:1]
+        assert gaps.due(["yahoo"], monday) == ["B"]
+        assert gaps.due(["yahoo"], monday - timedelta(seconds=1)) == gaps.due(["stooq"], monday) == []
         why = "yahoo has answered 5 times without the session"
         explained = replace(some[0], status="explained", explanation="vendor_has_nothing", reason=why, asked_at=monday)
         gaps.put([explained, replace(some[1], status="filled")])
+        assert gaps.due(["yahoo"], monday) == []
         assert gaps.known() == [some[2], explained]
         rows = [tuple(row.values()) for row in gaps.count()]
         assert rows == [("yahoo", "bars", "1d", "A", 1, 0), ("yahoo", "bars", "1d", "B", 0, 1)]

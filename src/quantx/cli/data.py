@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from quantx.cli.inspecting import inspect
 from quantx.cli.options import (
     ChunkSize,
     Json,
@@ -42,6 +43,7 @@ Timeframe = Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")
 EnqueueOnly = Annotated[bool, typer.Option("--enqueue-only", help="Plan and enqueue; leave the work to `quantx work`.")]
 
 
+_INSPECTING = 0.95  # of the time budget: until when a look at the data is begun
 _OPENING = 60.0  # seconds that a worker without a time budget waits for the state and the lake, as in the middle
 
 
@@ -142,7 +144,9 @@ def work(
     until_empty: Annotated[
         bool, typer.Option("--until-empty/--forever", help="End when nothing is left to do.")
     ] = True,
-    time_budget: Annotated[float | None, typer.Option(min=1, help="Seconds; no new work after 80 % of them.")] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(min=1, help="Seconds; no new work after 80 % of them, no new look after 95 %.")
+    ] = None,
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
     use_local: UseLocal = False,
@@ -155,7 +159,8 @@ def work(
     begun = time.monotonic()
     with open_platform(settings, patience=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
-        done = _drain(platform, until_empty=until_empty, time_budget=left)
+        end = None if time_budget is None else begun + _INSPECTING * time_budget
+        done = _drain(platform, inspect_until=end, until_empty=until_empty, time_budget=left)
         stopped = platform.runtime.stopping
     out.print(
         f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks"
@@ -175,13 +180,12 @@ def curate(use_local: UseLocal = False) -> int:
     Example: quantx curate
     """
     from quantx.pipeline.curate import curate_landed
-    from quantx.pipeline.inspection import inspect_ended_runs
     from quantx.pipeline.report import report_ended_runs
 
     with open_platform(traced_settings(use_local)) as platform:
         rows = curate_landed(platform, everything=True)
         report_ended_runs(platform)
-        inspect_ended_runs(platform)
+        inspect(platform)
     out.print(f"curated {rows:,} new or changed rows")
     return 0
 
@@ -213,9 +217,13 @@ def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool
     return _summarize(platform, plan, json=json)
 
 
-def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: Any) -> Progress:
-    """Run a worker in this process, then look at the data of runs that have ended; return the worker's progress."""
-    from quantx.pipeline.inspection import inspect_ended_runs
+def _drain(
+    platform: Platform, *, task_ids: Sequence[int] | None = None, inspect_until: float | None = None, **how: Any
+) -> Progress:
+    """Run a worker in this process, then look at the data of runs that have ended; return the worker's progress.
+
+    No look is begun when `inspect_until` (of the monotonic clock) is past.
+    """
     from quantx.pipeline.work import Worker
 
     with work_progress() as display:
@@ -229,7 +237,7 @@ def _drain(platform: Platform, *, task_ids: Sequence[int] | None = None, **how: 
         with _stops_on_signals(platform.runtime.stop):
             done = worker.run(task_ids=task_ids, **how)
             display.update(bar, note="looking at what has come")
-            inspect_ended_runs(platform, stopping=lambda: platform.runtime.stopping)
+            inspect(platform, inspect_until)
     return done
 
 

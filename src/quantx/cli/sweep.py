@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 
+from quantx.cli.inspecting import inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json
 from quantx.pipeline.platform import open_platform
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sweep(json: Json = False, use_local: UseLocal = False) -> int:
-    """Do what a timer or a worker that died has left: send what waits, plan what was missed, curate, report.
+    """Do what a timer or a worker that died has left: send what waits, plan what was missed, curate, report, inspect.
 
     For a schedule of its own, every quarter of an hour. A session without a run after its deadline is a finding, and
     its daily update is planned; doing all this twice changes nothing.
@@ -34,6 +35,7 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
         swept = sweep_once(platform)
         rows = curate_left(platform)
         report_ended_runs(platform)
+        inspect(platform)
     if json:
         print_json({**asdict(swept), "curated_rows": rows})
         return 0

@@ -18,7 +18,10 @@ _MOST_NAMED = 3  # gaps, or reasons, that a text names
 
 
 def note_gaps(platform: Platform, gaps: Sequence[Gap], holes: Sequence[Holes], symbols: Collection[str] | None) -> None:
-    """Note which series lack sessions, and settle what is no more. `symbols`: those that were looked at, None: all."""
+    """Note which series lack sessions, and settle what is no more. `symbols`: those that were looked at, None: all.
+
+    That a hole is not the market's any more is told by all of its series: a look at some settles what is about these.
+    """
     by_series: dict[Series, list[Gap]] = defaultdict(list)
     for gap in gaps:
         by_series[gap.series].append(gap)
@@ -26,7 +29,7 @@ def note_gaps(platform: Platform, gaps: Sequence[Gap], holes: Sequence[Holes], s
     findings, keys = platform.state.findings, {finding.key for finding in found}
     findings.note(found)
     told = {(series.source, _dataset(series), series.symbol): some for series, some in by_series.items()}
-    for rule in (MISSING, MARKET_MISSING):
+    for rule in (MISSING, MARKET_MISSING) if symbols is None else (MISSING,):
         for row in findings.listed(1_000_000, status="open", rule=rule):
             in_scope = row["source"] in platform.providers and (symbols is None or row["subject"] in symbols)
             if in_scope and (rule, row["subject"], row["source"], row["dataset"], row["first_day"]) not in keys:

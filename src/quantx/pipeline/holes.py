@@ -100,15 +100,19 @@ def _still_missing(platform: Platform, table: Table, source: str, known: pl.Data
     stored = platform.tables[table.name]
     names, dates = (known[c].unique() for c in ("symbol", "date"))
     there = stored.scan().filter(
-        pl.col("source") == source, pl.col("symbol").is_in(names.implode()), pl.col("date").is_in(dates.implode())
+        pl.col("source") == source, pl.col("symbol").is_in(names.implode()), _is_on(table, dates)
     )
-    if "year" in table.schema:
-        there = there.filter(pl.col("year").is_in(dates.dt.year().unique().implode()))
-    else:
-        months = (dates.dt.year() * 100 + dates.dt.month()).unique()
-        there = there.filter(pl.col("month").is_in(months.implode()))
     present = stored.collect(there.select("symbol", "date").unique())
     return only_sessions(known.join(present, on=["symbol", "date"], how="anti"))
+
+
+def _is_on(table: Table, dates: pl.Series) -> pl.Expr:
+    """Tell whether a row of a table of bars is of one of these dates; files of other years, or months, are not opened."""
+    if "year" in table.schema:
+        part, parts = "year", dates.dt.year()
+    else:
+        part, parts = "month", dates.dt.year() * 100 + dates.dt.month()
+    return pl.col(part).is_in(parts.unique().implode()) & pl.col("date").is_in(dates.implode())
 
 
 def _answered(
@@ -143,10 +147,10 @@ def _elsewhere(platform: Platform, table: Table, source: str, missing: pl.DataFr
     """Return another vendor that has the bar of each session, where one does."""
     if missing.is_empty():
         return _NONE.with_columns(elsewhere=pl.lit("")).clear()
-    names, dates = missing["symbol"].unique().to_list(), missing["date"].unique().to_list()
+    names, dates = (missing[c].unique() for c in ("symbol", "date"))
     stored = platform.tables[table.name]
     others = stored.scan().filter(
-        pl.col("source") != source, pl.col("symbol").is_in(names), pl.col("date").is_in(dates)
+        pl.col("source") != source, pl.col("symbol").is_in(names.implode()), _is_on(table, dates)
     )
     return stored.collect(others.group_by("symbol", "date").agg(pl.col("source").min().alias("elsewhere")))
 

@@ -28,8 +28,9 @@ _ASK_AGAIN = "`quantx backfill --timeframe 1m --again --symbols {symbol} --sourc
 _MESSAGES = {
     "minutes_without_hole": "{source} has no minute of {symbol} for {hole} minutes in a row on {date}, and {usual:.0%} of"
     " them on other days; " + _ASK_AGAIN,
-    "half_day_ends_early": "{source} has {minutes_after} minutes of {symbol} after the early close of {date}: it does not know"
-    " of the half day, or the calendar is wrong",
+    "half_day_ends_early": "{source} has {minutes_after} minutes of {symbol} after the early close of {date}, with"
+    " {volume_after:,.0f} shares in the middle one as against {volume_usual:,.0f} in the session: that is no trading after"
+    " hours, so it does not know of the half day, or the calendar is wrong; " + _ASK_AGAIN,
     "opening_near_close_before": "{symbol} opens at {open:g} on {date}, {source} had closed it at {close_before:.6g} (less splits"
     " and dividends), and no bar of the day confirms the jump: look for an event that is missing, or a bad print",
     "opening_jump_confirmed": "{symbol} opens at {open:g} on {date} after a close of {close_before:.6g}; the day's bar of {source}"

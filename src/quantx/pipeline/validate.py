@@ -61,11 +61,12 @@ def _batches(
     stored = platform.tables[table.name]
     if stored.version() is None:
         return
-    there = stored.collect(stored.scan().select("source", "symbol").unique())
+    rows = stored.scan()
     if symbols is not None:
-        there = there.filter(pl.col("symbol").is_in(list(symbols)))
+        rows = rows.filter(pl.col("symbol").is_in(list(symbols)))
     if source is not None:
-        there = there.filter(pl.col("source") == source)
+        rows = rows.filter(pl.col("source") == source)
+    there = stored.collect(rows.select("source", "symbol").unique())
     for (name,), part in there.sort("source", "symbol").group_by("source", maintain_order=True):
         for batch in part["symbol"].to_frame().iter_slices(_SYMBOLS):
             yield str(name), batch["symbol"].to_list()

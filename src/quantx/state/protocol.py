@@ -474,6 +474,10 @@ class Gaps(Protocol):
         """Return what tasks of the kind `heal` have asked for about these symbols, in the order of planning."""
         ...
 
+    def due(self, sources: Collection[str], now: datetime) -> list[str]:
+        """Return the symbols of which an open gap of one of these vendors is to be asked for by `now`."""
+        ...
+
     def put(self, gaps: Sequence[Gap]) -> None:
         """Record gaps as they are now, each in place of what was recorded of it before."""
         ...

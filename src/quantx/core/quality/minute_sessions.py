@@ -15,6 +15,7 @@ HOLE = 15  # minutes without a bar that an otherwise dense series does not have
 _DENSE = 0.95  # of a session's minutes, in the middle of the other sessions
 _JUMP = 0.05  # of the close before
 _FIT = 0.01  # of the day's bar
+_AS_TRADED = 0.25  # of the volume of a regular minute: after hours, even funds on an index have a few hundredths
 _PRICES = ("open", "high", "low", "close")
 
 _complete = pl.col("minutes") == pl.col("expected")
@@ -22,6 +23,7 @@ _dense = pl.col("usual") >= _DENSE
 _traded = pl.col("volume") > 0  # not an index: its day is longer than the session of its exchange
 _jumps = _traded & ((pl.col("open") / pl.col("close_before") - 1).abs() > _JUMP).fill_null(False)
 _confirmed = ((pl.col("open") / pl.col("daily_open") - 1).abs() <= _FIT).fill_null(False)
+_after_hours = (pl.col("volume_after") > 0) & (pl.col("volume_after") < _AS_TRADED * pl.col("volume_usual"))
 
 SESSION_RULES = (
     Rule(
@@ -46,10 +48,13 @@ SESSION_RULES = (
         "half_day_ends_early",
         "warn",
         "bars_1m",
-        "on a half day less than half of the minutes from the early close to the usual one have bars",
-        "a vendor or a calendar that does not know of the half day makes an afternoon that was none",
-        "QuantConnect GOOG 2015-12-24: every minute until 13:00, few prints until 16:11",
-        pl.col("minutes_after") * 2 >= pl.col("minutes_off").clip(lower_bound=1),
+        "on a half day less than half of the minutes from the early close to the usual one have bars, or these have"
+        f" trades of less than {_AS_TRADED:.0%} of the volume of the session's minutes (medians): trading after hours",
+        "a vendor or a calendar that does not know of the half day makes an afternoon that was none: one with the volume"
+        " of a session, or of bars without any",
+        "QuantConnect GOOG 2015-12-24: every minute until 13:00, few prints until 16:11; New York trades after hours until"
+        " 17:00 on half days",
+        (pl.col("minutes_after") * 2 >= pl.col("minutes_off").clip(lower_bound=1)) & ~_after_hours,
     ),
     Rule(
         "opening_near_close_before",
@@ -91,7 +96,8 @@ def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFram
     `minutes` are rows of bars_1m, `daily` of bars_1d, both as traded; `actions` of the actions table. Columns: source,
     symbol, date, calendar; `minutes`, `expected` (both regular), `hole` (the most that lack in a row), `usual` (the
     median of the share of the other sessions), `minutes_off` (from an early close to the usual one) and `minutes_after`
-    (of those, with a bar); open, high, low, close, volume of the regular minutes and daily_open … daily_volume of the
+    (of those, with a bar); `volume_usual` and `volume_after`, the median volume of a regular minute and of one of those
+    after (0 where there is none); open, high, low, close, volume of the regular minutes and daily_open … daily_volume of the
     day's bar, null where there is none; `close_before`, in the shares of the session and less its dividend.
     """
     placed = _placed(minutes)
@@ -109,10 +115,12 @@ def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFram
         pl.col("low").min(),
         pl.col("close").sort_by("time").last(),
         pl.col("volume").sum(),
+        pl.col("volume").median().alias("volume_usual"),
     )
     off = placed.filter(pl.col("time").is_between("close_time", "usual_close", closed="left"))
-    found = found.join(off.group_by(key).len("minutes_after"), on=key, how="left").with_columns(
-        pl.col("minutes_after").fill_null(0).cast(pl.Int64)
+    after = off.group_by(key).agg(pl.len().alias("minutes_after"), pl.col("volume").median().alias("volume_after"))
+    found = found.join(after, on=key, how="left").with_columns(
+        pl.col("minutes_after").fill_null(0).cast(pl.Int64), pl.col("volume_usual", "volume_after").fill_null(0.0)
     )
     bars = daily.select(*key, *(pl.col(c).alias(f"daily_{c}") for c in (*_PRICES, "volume")))
     found = found.join(bars, on=key, how="left").sort(key)

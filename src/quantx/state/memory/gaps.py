@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 from quantx.core.healing import HEAL, Ask, Gap
@@ -32,6 +32,11 @@ class MemoryGaps:
         with self._records.lock:
             tasks = [t for t in self._records.tasks.values() if t.kind == HEAL and t.series.symbol in symbols]
             return [Ask(t.series, t.window, _STATES.get(t.state, "waiting"), t.updated_at, t.last_error) for t in tasks]
+
+    def due(self, sources: Collection[str], now: datetime) -> list[str]:
+        """Return the symbols of which an open gap of one of these vendors is to be asked for by `now`."""
+        waiting = [g for g in self.known() if g.status == "open" and g.due_at is not None and g.due_at <= now]
+        return sorted({g.series.symbol for g in waiting if g.series.source in sources})
 
     def put(self, gaps: Sequence[Gap]) -> None:
         """Record gaps as they are now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from quantx.core.healing import Ask, Gap
 from quantx.core.model import Series, Window
@@ -34,6 +35,11 @@ class PostgresGaps:
             )
             for row in rows
         ]
+
+    def due(self, sources: Collection[str], now: datetime) -> list[str]:
+        """Return the symbols of which an open gap of one of these vendors is to be asked for by `now`."""
+        rows = self._database.rows("gaps.due", sources=list(sources), now=now)
+        return [row["symbol"] for row in rows]
 
     def put(self, gaps: Sequence[Gap]) -> None:
         """Record gaps as they are now."""

@@ -3,6 +3,10 @@ select source, dataset, timeframe, symbol, session, status, explanation, reason,
 from gaps where status <> 'filled' and (%(symbols)s::text[] is null or symbol = any(%(symbols)s::text[]))
 order by source, dataset, timeframe, symbol, session;
 
+-- name: due
+select distinct symbol from gaps
+where status = 'open' and due_at <= %(now)s and source = any(%(sources)s::text[]) order by symbol;
+
 -- name: asks
 select source, dataset, timeframe, symbol, window_start, window_end, last_error,
     case state when 'done' then 'answered' when 'failed' then 'failed' else 'waiting' end as state, updated_at
