@@ -11,11 +11,14 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
+from quantx.core.quality.policy import Policy
+from quantx.core.quality.rule import Rule
 from quantx.core.tables import TABLES
 from quantx.lake.protocol import CommitContext
 from quantx.pipeline.crossvalidate import Reconciled, compare_vendors, reconcile
 from quantx.pipeline.plan import Scope, plan_backfill
 from quantx.pipeline.platform import Platform
+from quantx.pipeline.reprocess import reprocess
 from quantx.pipeline.runtime import Threads
 from quantx.pipeline.work import Worker
 from quantx.providers.protocol import Capabilities
@@ -205,17 +208,23 @@ def test_a_session_that_one_lacks_is_its_finding_until_it_comes(market: Market) 
     assert [finding[0] for finding in market.findings()] == ["vendors_disagree"]
 
 
-class Untouched:
-    """Tables that must not be read."""
-
-    def __getitem__(self, name: str) -> Any:
-        raise AssertionError(f"{name} is read")
-
-
-def test_with_one_vendor_no_table_is_read(desk: Desk) -> None:
+def test_with_one_vendor_no_bars_are_read(desk: Desk) -> None:
     market = Market(desk)
     market.fetch("tape")
-    assert reconcile(replace(market.platform, tables=Untouched())) == Reconciled()  # type: ignore[arg-type]
+    said = {name: market.platform.tables[name] for name in ("verdicts", "agreements")}
+    assert reconcile(replace(market.platform, tables=said)) == Reconciled()
+
+
+def test_what_was_said_of_a_vendor_goes_with_its_bars(market: Market) -> None:
+    reconcile(market.platform)
+    nothing = Rule("nothing", "reject", "bars_1d", "m", "w", "r", pl.col("close") > 0)
+    reprocess(replace(market.platform, policy=Policy(9, (nothing,))), source="other")
+    assert set(market.desk.rows()["source"]) == {"tape"}
+    reconcile(market.platform, ["AAA"])
+    assert market.verdicts() == market.findings() == []
+    assert set(market.rows("agreements")["symbol"]) == {"BBB"}
+    reconcile(market.platform)
+    assert market.rows("agreements").is_empty()
 
 
 def test_where_another_process_is_at_it_nothing_is_done(market: Market) -> None:

@@ -67,6 +67,7 @@ def test_two_hundred_old_rows_stay_and_are_an_error(known: Desk) -> None:
         "confirmed": 0,
         "witnesses": [],
         "verdict": "trusted",
+        "stretches": [[str(OLD[0]), str(OLD[-1])]],
     }
 
 
@@ -147,3 +148,56 @@ def test_a_row_that_is_rejected_now_is_not_dropped(known: Desk) -> None:
 def test_sessions_that_a_vendor_is_late_with_are_not_dropped(known: Desk) -> None:
     loses(known, SESSIONS[-2:])
     assert findings(known) == []
+
+
+def told(desk: Desk, status: str = "open") -> list[tuple[Any, ...]]:
+    return [
+        (f["severity"], f["first_day"], f["last_day"], f["facts"]["dropped"], f["facts"]["had"])
+        for f in findings(desk, status)
+    ]
+
+
+def test_windows_that_move_on_tell_of_one_drop(known: Desk) -> None:
+    """Four days are lost, and asked for in windows of which each begins a session later, as of daily updates."""
+    lost = SESSIONS[100:104]
+    for day in lost:
+        del known.tape.shows["AAA"][day]
+    for late in range(3):
+        fetch(known, Window(lost[late], SESSIONS[106 + late]))
+    assert told(known) == [("warn", lost[0], lost[-1], 4, 9)]
+    assert told(known, "resolved") == []
+
+
+def test_drops_side_by_side_become_one_whichever_comes_first(known: Desk) -> None:
+    for first, last in ((110, 119), (90, 99), (100, 109)):
+        for day in SESSIONS[first : last + 1]:
+            del known.tape.shows["AAA"][day]
+        fetch(known, Window(SESSIONS[first], SESSIONS[last]))
+    assert told(known) == [("error", SESSIONS[90], SESSIONS[119], 30, 30)]
+    (joined,) = findings(known, "resolved")
+    assert joined["reason"] == f"it is a part of what is missing from {SESSIONS[90]} on"
+
+
+def test_drops_with_sessions_between_them_stay_two(known: Desk) -> None:
+    for first, last in ((90, 92), (94, 96)):
+        for day in SESSIONS[first : last + 1]:
+            del known.tape.shows["AAA"][day]
+        fetch(known, Window(SESSIONS[first], SESSIONS[last]))
+    assert sorted(finding["first_day"] for finding in findings(known)) == [SESSIONS[90], SESSIONS[94]]
+
+
+def test_of_a_part_that_comes_again_the_rest_is_told(known: Desk) -> None:
+    lost = loses(known, OLD)
+    known.tape.shows["AAA"] |= {day: lost[day] for day in OLD[1:50]}
+    known.tape.shows["AAA"] = dict(sorted(known.tape.shows["AAA"].items()))
+    fetch(known, Window(OLD[0], OLD[60]))
+    (finding,) = findings(known)
+    assert finding["facts"]["dropped"] == 151
+    assert finding["facts"]["stretches"] == [[str(OLD[0]), str(OLD[0])], [str(OLD[50]), str(OLD[-1])]]
+
+
+def test_a_large_part_of_a_short_window_is_no_error(known: Desk) -> None:
+    for day in SESSIONS[100:104]:
+        del known.tape.shows["AAA"][day]
+    fetch(known, Window(SESSIONS[99], SESSIONS[105]))
+    assert told(known) == [("warn", SESSIONS[100], SESSIONS[103], 4, 7)]

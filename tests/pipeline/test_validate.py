@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+import polars as pl
+
 from quantx.core.calendars import calendar
+from quantx.core.quality.policy import Policy
+from quantx.core.quality.rule import Rule
+from quantx.pipeline.reprocess import reprocess
 from quantx.pipeline.validate import validate_series
 
 from .conftest import Reads
@@ -85,6 +90,20 @@ def test_of_a_few_symbols_the_lake_is_not_read_whole(desk: Any) -> None:
     validate_series(desk.with_(tables={**desk.platform.tables, "bars_1d": reads}), ["CCC"], source="tape")
     assert reads.plans
     assert all("CCC" in plan and "tape" in plan for plan in reads.plans)
+
+
+def test_what_was_found_in_bars_that_are_gone_is_resolved(desk: Any) -> None:
+    filled(desk)
+    validate_series(desk.platform)
+    nothing = Rule("nothing", "reject", "bars_1d", "m", "w", "r", pl.col("close") > 0)
+    reprocess(desk.with_(policy=Policy(9, (nothing,))))
+    assert desk.rows().is_empty()
+    assert validate_series(desk.platform, ["CCC"]).resolved == 0
+    assert validate_series(desk.platform, ["AAA"]).resolved == 1
+    assert findings(desk)["bad_tick", "AAA", str(DAY)] == "resolved"
+    assert validate_series(desk.platform, source="other").resolved == 0
+    assert validate_series(desk.platform).resolved == 1
+    assert set(findings(desk).values()) == {"resolved"}
 
 
 def test_an_empty_lake_has_nothing_to_judge(desk: Any) -> None:

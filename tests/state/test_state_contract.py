@@ -1531,6 +1531,23 @@ class TestTheWhole:
         assert statuses()["spike", "A", "stooq"] == "open"
         assert statuses()["spike", "B", "yahoo"] == "open"
 
+    def test_what_lies_between_the_days_of_its_subject_is_resolved(self, kit: Kit) -> None:
+        findings, before, after = kit.state.findings, WEEK.start - timedelta(days=1), WEEK.end + timedelta(days=1)
+
+        def found(subject: str, first: date | None, last: date | None) -> Finding:
+            return Finding("spike", "warn", subject, "words", "yahoo", "bars_1d", first, last)
+
+        inside = [found("A", WEEK.start, WEEK.end), found("A", WEEK.end, WEEK.end)]
+        across = [found("A", before, WEEK.end), found("B", WEEK.start, after)]
+        elsewhere = [found("A", None, None), found("C", WEEK.start, WEEK.end)]
+        findings.note([*inside, *across, *elsewhere])
+        days = {"A": (WEEK.start, WEEK.end), "B": (WEEK.start, WEEK.end)}
+        assert findings.restate(["spike"], "yahoo", "bars_1d", [], "gone", days={}) == (0, 0)
+        assert findings.restate(["spike"], "yahoo", "bars_1d", inside[:1], "gone", ["B"], days) == (0, 0)
+        assert findings.restate(["spike"], "yahoo", "bars_1d", inside[:1], "gone", days=days) == (0, 1)
+        open_ = {(r["subject"], r["first_day"], r["last_day"]) for r in findings.listed(99, status="open")}
+        assert open_ == {(f.subject, f.first_day, f.last_day) for f in (inside[0], *across, *elsewhere)}
+
     def test_gaps_are_open_or_explained_until_they_are_filled(self, kit: Kit) -> None:
         gaps, monday = kit.state.gaps, datetime(2024, 2, 5, tzinfo=UTC)
         some = [Gap(series("B"), day(3), due_at=monday), Gap(series("A"), day(4)), Gap(series("A"), day(3), asked=2)]

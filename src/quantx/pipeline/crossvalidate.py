@@ -70,10 +70,11 @@ def reconcile(
     """Compare all pairs of vendors over these symbols (or all), and restate agreements, verdicts and findings.
 
     With `since`, from that day's month on. What is said a second time changes nothing; what does not hold any more goes to
-    the revisions, and its finding is resolved. Where no symbol has bars of two vendors, nothing is read. None where
-    another process is at it.
+    the revisions, and its finding is resolved: also of a symbol that has bars of one vendor only by now. Where no symbol
+    has, or had, bars of two vendors, no bars are read. None where another process is at it.
     """
-    known = {s: v for s, v in vendors_of(platform).items() if len(v) > 1 and (symbols is None or s in symbols)}
+    several = {symbol for symbol, sources in vendors_of(platform).items() if len(sources) > 1}
+    known = {s for s in several | _told_of(platform) if symbols is None or s in symbols}
     if not known:
         return Reconciled()
     with platform.state.exclusive("reconciler") as mine:
@@ -89,6 +90,12 @@ def vendors_of(platform: Platform) -> dict[str, tuple[str, ...]]:
         if (series["dataset"], series["timeframe"]) == ("bars", "1d") and series["first_session"] is not None:
             found[series["symbol"]].add(series["source"])
     return {symbol: tuple(sorted(sources)) for symbol, sources in found.items()}
+
+
+def _told_of(platform: Platform) -> set[str]:
+    """Return the symbols of which something is stored; their column alone is read."""
+    tables = [platform.tables[table.name] for table in (VERDICTS, AGREEMENTS)]
+    return {symbol for table in tables for symbol in table.collect(table.scan().select("symbol").unique())["symbol"]}
 
 
 def compare_vendors(

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import polars as pl
 
-from quantx.core.calendars import calendar
+from quantx.core.calendars import Calendar, calendar
 from quantx.core.model import Finding, Severity, Window
 from quantx.core.quality.causes import DROPPED
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED
 from quantx.pipeline.normalized import Landed, Rows
 from quantx.pipeline.platform import Platform
+from quantx.state.protocol import Row
 
 _DAILY = (BARS_1D.name, BARS_1D_ADJUSTED.name)
 _KEY = ["symbol", "date"]
-_MANY, _MANY_SHARE, _FEW = 20, 0.05, 2  # so many, or such a share of what it had there unless these are very few
+# So many, or such a share of what it had there unless these are very few; of fewer than `_WHOLE` a share says nothing.
+_MANY, _MANY_SHARE, _FEW, _WHOLE = 20, 0.05, 2, 20
 _AGAIN = "the vendor has them again"
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class _Drop:
+    """The days of which a vendor has no bar any more, of so many sessions that it had sent."""
+
+    symbol: str
+    days: Sequence[date]
+    had: int
+    span: Window  # in which other vendors are heard
+    joined: Sequence[Row] = ()  # the open findings about a part of it
 
 
 def note_dropped(platform: Platform, parts: Sequence[tuple[Sequence[Landed], Rows]]) -> None:
@@ -40,15 +56,73 @@ def _note(platform: Platform, items: Sequence[Landed], rows: Rows) -> None:
     rejected = rows.quarantine.filter(pl.col("dataset") == rows.table, pl.col("date").is_not_null())
     answered = pl.concat([rows.tables[rows.table].select(_KEY), rejected.select(_KEY)])
     dropped = had.join(answered, on=_KEY, how="anti")
-    _resolve(platform, source, rows.table, windows, set(dropped["symbol"]))
-    if dropped.is_empty():
-        return
-    others = _others(platform, source, {s: w for s, w in windows.items() if s in set(dropped["symbol"])})
+    found = [] if dropped.is_empty() else _tell(platform, source, rows.table, windows, had, dropped)
+    days = {symbol: (window.start, window.end) for symbol, window in windows.items()}
+    platform.state.findings.restate([DROPPED], source, rows.table, found, _AGAIN, days=days)
+
+
+def _tell(
+    platform: Platform,
+    source: str,
+    table: str,
+    windows: Mapping[str, Window],
+    had: pl.DataFrame,
+    dropped: pl.DataFrame,
+) -> list[Finding]:
+    """Return a finding for each symbol; those of before about the same days become a part of it."""
+    findings, told = platform.state.findings, defaultdict[str, list[Row]](list)
+    for row in findings.listed(1_000_000, status="open", rule=DROPPED):
+        if (row["source"], row["dataset"]) == (source, table):
+            told[row["subject"]].append(row)
     counts = dict(had.group_by("symbol").len().iter_rows())
     groups = dropped.sort(_KEY).group_by("symbol", maintain_order=True).agg("date")
-    platform.state.findings.note(
-        [_finding(source, rows.table, symbol, days, counts[symbol], others) for symbol, days in groups.iter_rows()]
-    )
+    drops = [
+        _join(_Drop(symbol, days, counts[symbol], windows[symbol]), told[symbol]) for symbol, days in groups.rows()
+    ]
+    others = _others(platform, source, {drop.symbol: drop.span for drop in drops})
+    for drop in drops:
+        for row in drop.joined:
+            if row["first_day"] != drop.days[0]:
+                findings.settle(
+                    row["id"], "resolved", "quantx", f"it is a part of what is missing from {drop.days[0]} on"
+                )
+    return [_finding(source, table, drop, others) for drop in drops]
+
+
+def _join(drop: _Drop, told: Sequence[Row]) -> _Drop:
+    """Return a drop with those of before that overlap with it, or end or begin at the session next to it.
+
+    Of days in the replies' window the replies say what is missing.
+    """
+    sessions, window = calendar(venue_of(drop.symbol).calendar), drop.span
+    first, last = drop.days[0], drop.days[-1]
+    joined = [
+        row
+        for row in told
+        if not sessions.sessions(min(last, row["last_day"]) + _DAY, max(first, row["first_day"]) - _DAY)
+    ]
+    before = {
+        day
+        for row in joined
+        for start, end in (map(date.fromisoformat, stretch) for stretch in row["facts"]["stretches"])
+        for day in (start, *sessions.sessions(start, end), end)
+        if not window.start <= day <= window.end
+    }
+    days = sorted(before | set(drop.days))
+    had = max([drop.had + len(before), *(row["facts"]["had"] for row in joined)])
+    span = Window(min(window.start, days[0]), max(window.end, days[-1]))
+    return _Drop(drop.symbol, days, had, span, joined)
+
+
+def _stretches(days: Sequence[date], sessions: Calendar) -> list[list[str]]:
+    """Return the first and the last day of each row of sessions that follow one another."""
+    found = [[days[0], days[0]]]
+    for day in days[1:]:
+        if len(sessions.sessions(found[-1][1], day)) == 2 and sessions.is_session(day):
+            found[-1][1] = day
+        else:
+            found.append([day, day])
+    return [[str(first), str(last)] for first, last in found]
 
 
 def _known_windows(platform: Platform, items: Sequence[Landed], rows: Rows) -> dict[str, Window]:
@@ -85,12 +159,13 @@ def _others(platform: Platform, source: str, windows: Mapping[str, Window]) -> p
     return pl.concat([_stored(platform, table, other, windows) for table in _DAILY])
 
 
-def _finding(source: str, table: str, symbol: str, days: Sequence[Any], had: int, others: pl.DataFrame) -> Finding:
+def _finding(source: str, table: str, drop: _Drop, others: pl.DataFrame) -> Finding:
     """Say what is missing, and what a second vendor and the calendar say of it.
 
     The drop is plausible where nobody else has the bars: the exchange was closed, or another vendor has bars around these
     days and none of them.
     """
+    symbol, days, had = drop.symbol, drop.days, drop.had
     sessions, here = calendar(venue_of(symbol).calendar), others.filter(pl.col("symbol") == symbol)
     open_ = [day for day in days if sessions.is_session(day)]
     spans = here.group_by("source").agg(pl.col("date").min().alias("from"), pl.col("date").max().alias("to"))
@@ -98,7 +173,10 @@ def _finding(source: str, table: str, symbol: str, days: Sequence[Any], had: int
     around = around.filter(pl.col("date").is_between("from", "to"))
     confirmed = here.filter(pl.col("date").is_in(open_), pl.col("volume").fill_null(1) > 0)
     doubted = around.join(confirmed, on="date", how="anti")["date"].n_unique() + len(days) - len(open_)
-    plausible, many = doubted == len(days), len(days) > _MANY or (len(days) > max(_FEW, had * _MANY_SHARE))
+    plausible, many = (
+        doubted == len(days),
+        len(days) > _MANY or (had >= _WHOLE and len(days) > max(_FEW, had * _MANY_SHARE)),
+    )
     witnesses = sorted(set(confirmed["source"]))
     if plausible:
         said = "no other vendor has them either, so that the drop is plausible"
@@ -123,14 +201,6 @@ def _finding(source: str, table: str, symbol: str, days: Sequence[Any], had: int
             "confirmed": confirmed["date"].n_unique(),
             "witnesses": witnesses,
             "verdict": "plausible" if plausible else "trusted",
+            "stretches": _stretches(days, sessions),
         },
     )
-
-
-def _resolve(platform: Platform, source: str, table: str, windows: Mapping[str, Window], dropped: set[str]) -> None:
-    """End the findings about days that a reply has again."""
-    for row in platform.state.findings.listed(1_000_000, status="open", rule=DROPPED):
-        window = windows.get(row["subject"])
-        mine = (row["source"], row["dataset"]) == (source, table) and row["subject"] not in dropped
-        if mine and window is not None and window.start <= row["first_day"] and row["last_day"] <= window.end:
-            platform.state.findings.settle(row["id"], "resolved", "quantx", _AGAIN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, timedelta
-from typing import Any
 
 import polars as pl
 import structlog
@@ -22,6 +21,7 @@ _RECENT = timedelta(days=7)
 _AT_ONCE = 500  # symbols: a million minutes in a week
 _BEFORE = timedelta(days=14)  # the session before the first one lies no further back
 _THIN = "minutes_complete"  # of thin shares that is so each day: one finding for a series
+_OVER = "the session obeys the rule now"
 _ASK_AGAIN = "`quantx backfill --timeframe 1m --again --symbols {symbol} --source {source} --start {date} --end {date}` asks again"
 
 # What a finding says: the columns of `sessions_of` are its words.
@@ -50,12 +50,14 @@ def check_minutes(platform: Platform, symbols: Collection[str] | None = None, si
     sessions = _read_sessions(platform, symbols, since)
     if sessions.is_empty():
         return 0
-    found = [f for rule in SESSION_RULES if rule.id != _THIN for f in _of_sessions(rule, sessions.filter(rule.broken))]
-    found += _thin(RULES[_THIN], sessions, since)
-    platform.state.findings.note(found)
-    _settle(platform, sessions, {finding.key for finding in found})
-    log.info("minutes.checked", sessions=sessions.height, findings=len(found), since=str(since))
-    return len(found)
+    rules = [rule for rule in SESSION_RULES if rule.id != _THIN]
+    found = [finding for rule in rules for finding in _of_sessions(rule, sessions.filter(rule.broken))]
+    thin, seen, findings = _thin(RULES[_THIN], sessions, since), set(sessions["symbol"]), platform.state.findings
+    recent = dict.fromkeys(seen, (since, date.max))
+    findings.restate([rule.id for rule in rules], None, BARS_1M.name, found, _OVER, days=recent)
+    findings.restate([_THIN], None, BARS_1M.name, thin, _OVER, seen)
+    log.info("minutes.checked", sessions=sessions.height, findings=len(found) + len(thin), since=str(since))
+    return len(found) + len(thin)
 
 
 def _read_sessions(platform: Platform, symbols: Collection[str] | None, since: date) -> pl.DataFrame:
@@ -112,14 +114,3 @@ def _thin(rule: Rule, sessions: pl.DataFrame, since: date) -> list[Finding]:
         )
         for source, symbol, sessions, fewest, most in counted.iter_rows()
     ]
-
-
-def _settle(platform: Platform, sessions: pl.DataFrame, keys: Collection[tuple[Any, ...]]) -> None:
-    """Settle what was found of these sessions before and is not so any more."""
-    seen = set(sessions.select("symbol", "source", "date").iter_rows())
-    seen |= {(symbol, source, None) for symbol, source, _ in seen}
-    for rule in SESSION_RULES:
-        for row in platform.state.findings.listed(1_000_000, status="open", rule=rule.id):
-            about = (row["subject"], row["source"], row["first_day"])
-            if about in seen and (rule.id, row["subject"], row["source"], row["dataset"], row["first_day"]) not in keys:
-                platform.state.findings.settle(row["id"], "resolved", "quantx", "the session obeys the rule now")

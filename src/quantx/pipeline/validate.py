@@ -38,18 +38,23 @@ class Validated:
 def validate_series(
     platform: Platform, symbols: Collection[str] | None = None, *, source: str | None = None
 ) -> Validated:
-    """Judge the stored daily bars (of `symbols`, of `source`) by the series rules and bring the findings up to date."""
+    """Judge the stored daily bars (of `symbols`, of `source`) by the series rules and bring the findings up to date.
+
+    What was found in bars that are not there any more is resolved, too.
+    """
     bars, judged, noted, new, resolved = 0, set[str](), list[Finding](), 0, 0
     for table in (BARS_1D, BARS_1D_ADJUSTED):
+        findings = list[Finding]()
         for name, batch in _batches(platform, table, symbols, source):
             read, found = _judge(platform, table, name, batch)
-            findings = findings_of(found, RULES, name, table.name)
-            added, gone = platform.state.findings.restate(
-                _JUDGED, name, table.name, findings, "the rule finds nothing there any more", batch
-            )
-            bars, new, resolved = bars + read, new + added, resolved + gone
+            findings += findings_of(found, RULES, name, table.name)
+            bars += read
             judged |= set(batch)
-            noted += findings
+        added, gone = platform.state.findings.restate(
+            _JUDGED, source, table.name, findings, "the rule finds nothing there any more", symbols
+        )
+        new, resolved = new + added, resolved + gone
+        noted += findings
     log.info("validated", bars=bars, symbols=len(judged), findings=len(noted), new=new, resolved=resolved)
     return Validated(bars, len(judged), noted, new, resolved)
 

@@ -441,10 +441,12 @@ class Findings(Protocol):
         findings: Sequence[Finding],
         reason: str,
         subjects: Collection[str] | None = None,
+        days: Mapping[str, tuple[date, date]] | None = None,
     ) -> tuple[int, int]:
         """Record all that these rules find now in a dataset of a source (None: any); return how many are new, and resolved.
 
         What is open and is not found any more is resolved for that `reason`; with `subjects`, only what is about these.
+        With `days`, only what is about its subjects and lies, from its first to its last day, between those two days.
         """
         ...
 

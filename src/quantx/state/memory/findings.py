@@ -67,6 +67,7 @@ class MemoryFindings:
         findings: Sequence[Finding],
         reason: str,
         subjects: Collection[str] | None = None,
+        days: Mapping[str, tuple[date, date]] | None = None,
     ) -> tuple[int, int]:
         """Record all that these rules find now; return how many are new, and resolved."""
         keys = {finding.key for finding in findings}
@@ -80,6 +81,7 @@ class MemoryFindings:
                 and source in (None, row["source"])
                 and dataset in (None, row["dataset"])
                 and (subjects is None or row["subject"] in subjects)
+                and (days is None or _within(row, days.get(row["subject"])))
             ]
             for row in gone:
                 self._become(row, "resolved", "quantx", reason)
@@ -115,3 +117,10 @@ class MemoryFindings:
 
 def _times(facts: Mapping[str, Any]) -> float:
     return float(facts.get("times", 1))
+
+
+def _within(row: Row, days: tuple[date, date] | None) -> bool:
+    """Tell whether a finding is about days, and all of them lie between these two."""
+    if days is None or row["first_day"] is None or row["last_day"] is None:
+        return False
+    return bool(days[0] <= row["first_day"] and row["last_day"] <= days[1])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 
 from psycopg import Connection
 from psycopg.rows import DictRow
@@ -36,14 +37,19 @@ class PostgresFindings:
         findings: Sequence[Finding],
         reason: str,
         subjects: Collection[str] | None = None,
+        days: Mapping[str, tuple[date, date]] | None = None,
     ) -> tuple[int, int]:
         """Record all that these rules find now; return how many are new, and resolved."""
         names = ("found_rules", "found_subjects", "found_sources", "found_datasets", "found_firsts")
         now = {name: [finding.key[i] for finding in findings] for i, name in enumerate(names)}
         scope = {"rules": list(rules), "source": source, "dataset": dataset, "reason": reason}
         about = None if subjects is None else list(subjects)
+        within = None if days is None else list(days)
+        spans = {name: [span[i] for span in (days or {}).values()] for i, name in enumerate(("froms", "tos"))}
         with self._database.transaction() as connection:
-            gone = run(connection, "findings.resolve_unseen", {**scope, **now, "subjects": about})
+            gone = run(
+                connection, "findings.resolve_unseen", {**scope, **now, **spans, "subjects": about, "within": within}
+            )
             return _note(connection, findings), len(gone)
 
     def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:

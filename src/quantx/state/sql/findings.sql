@@ -24,11 +24,15 @@ where rule = %(rule)s and subject = any(%(subjects)s::text[]) and status = 'open
 returning id;
 
 -- name: resolve_unseen
--- Settle what these rules have found (in a source's dataset, or in all), and do not find now.
+-- Settle what these rules have found (in a source's dataset, or in all), and do not find now. `within`: only what is
+-- about these subjects and lies between the days of each.
 update findings f set status = 'resolved', settled_at = clock_timestamp(), settled_by = 'quantx', reason = %(reason)s
 where f.rule = any(%(rules)s::text[]) and f.status = 'open'
   and (%(source)s::text is null or f.source = %(source)s) and (%(dataset)s::text is null or f.dataset = %(dataset)s)
   and (%(subjects)s::text[] is null or f.subject = any(%(subjects)s::text[]))
+  and (%(within)s::text[] is null or exists (
+    select from unnest(%(within)s::text[], %(froms)s::date[], %(tos)s::date[]) as d (subject, first, last)
+    where d.subject = f.subject and f.first_day >= d.first and f.last_day <= d.last))
   and not exists (
     select from unnest(%(found_rules)s::text[], %(found_subjects)s::text[], %(found_sources)s::text[],
                        %(found_datasets)s::text[], %(found_firsts)s::date[])
