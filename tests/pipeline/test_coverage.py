@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.model import Finding
 from quantx.core.quality.verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, QUARANTINE, TABLES, UNIVERSE_MEMBERS
@@ -143,10 +143,15 @@ def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: P
     facts = coverage_facts(replace(platform, tables=tables))
     assert facts.proofs is not None
     assert facts.proofs.rows() == [("yahoo", 3, 1, 1, 1)]
+    verdicts = [(row["symbol"], row["verdict"]) for row in facts.as_json()["proofs_by_symbol"]]
+    assert verdicts == [("AAA", "proven"), ("BBB", "disagrees"), ("DDD", "nothing to prove")]
     assert facts.scores is not None
     assert facts.scores.select("source", "wrong").rows() == [("alpaca", 0), ("yahoo", 1)]
     page = coverage_page(facts)
     assert "missing dividend" in page
+    series = page[page.index("Series that disagree") : page.index("Steps that disagree")]
+    assert "<td>BBB</td>" in series
+    assert "<td>AAA</td>" not in series
     assert "19 of 20 sessions agree, worst difference 0.50%" in page
 
 
@@ -269,6 +274,7 @@ def hostile(platform: Platform) -> CoverageFacts:
     facts = coverage_facts(platform)
     text = pl.lit(HOSTILE)
     proofs = PROOFS.with_columns(text.alias("symbol"), text.alias("source"), text.alias("verdict"))
+    by_symbol = proofs_by_symbol(proofs, proofs)
     agreements = AGREEMENTS.with_columns(text.alias("source_a"), text.alias("market"))
     frames = {
         name: frame.with_columns(pl.lit(HOSTILE).alias(c) for c, t in frame.schema.items() if t == pl.String)
@@ -279,7 +285,8 @@ def hostile(platform: Platform) -> CoverageFacts:
         facts,
         lake=HOSTILE,
         universe=HOSTILE,
-        proofs=proofs_by_source(proofs, PROOFS.with_columns(text.alias("source"))),
+        proofs=proofs_by_source(by_symbol),
+        proofs_by_symbol=by_symbol,
         disagreements=disagreements(proofs),
         agreement=agreement_by_month(agreements),
         scores=vendor_scores(agreements),
@@ -320,8 +327,13 @@ def test_five_thousand_symbols_make_no_large_page(platform: Platform) -> None:
         schema=facts.rejects.schema,
         orient="row",
     )
+    disagreeing = [("yahoo", f"S{i}", 40, 39, 0.0123, "disagrees", SESSIONS[0]) for i in range(15_000)]
+    by_symbol = proofs_by_symbol(PROOFS, PROOFS)
     large = replace(
         facts,
+        proofs=proofs_by_source(by_symbol),
+        proofs_by_symbol=pl.DataFrame(disagreeing, schema=by_symbol.schema, orient="row"),
+        disagreements=disagreements(PROOFS),
         months=pl.DataFrame(months, schema=facts.months.schema, orient="row"),
         symbols=symbols,
         findings=findings,
@@ -330,6 +342,7 @@ def test_five_thousand_symbols_make_no_large_page(platform: Platform) -> None:
     page = coverage_page(large)
     assert len(page.encode()) < 500_000
     assert "The worst and newest: the first 200 of 5,000" in page
+    assert "Series that disagree: the first 1,000 of 15,000" in page
 
 
 # ------------------------------------------------------------------------------------------------------------ in a browser

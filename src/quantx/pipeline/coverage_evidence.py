@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.evidence import scores_by_year
+from quantx.core.evidence import DISAGREES, scores_by_year
 from quantx.core.html import Cell, first_of, month_grid, month_text, share_cell, table, text_of
 from quantx.core.model import SEVERITIES
 from quantx.core.quality import RULES
 from quantx.pipeline.coverage_facts import CoverageFacts
 
 _MOST = 200  # findings, disagreements
+_MOST_SERIES = 1000  # that disagree; the JSON has all
 _NOT_CHECKED = "<p>Not checked yet.</p>"
 
 
@@ -91,7 +92,7 @@ def _note(row: Mapping[str, Any]) -> str:
 def proofs_section(facts: CoverageFacts) -> str:
     """Return what of the adjustments is proven, and the steps that disagree."""
     about = "<p>Our total-adjusted close against the vendor's, at each split and dividend.</p>"
-    if facts.proofs is None or facts.disagreements is None:
+    if facts.proofs is None or facts.proofs_by_symbol is None or facts.disagreements is None:
         return about + _NOT_CHECKED
     heads = {
         "source": "vendor",
@@ -100,7 +101,30 @@ def proofs_section(facts: CoverageFacts) -> str:
         "disagrees": "disagree",
         "nothing_to_prove": "nothing to prove",
     }
-    shown = facts.disagreements.head(_MOST)
+    counts = table(facts.proofs.iter_rows(named=True), "Series by vendor", heads)
+    return about + counts + _series_that_disagree(facts.proofs_by_symbol) + _steps_that_disagree(facts.disagreements)
+
+
+def _series_that_disagree(by_symbol: pl.DataFrame) -> str:
+    open_ = by_symbol.with_columns((pl.col("events") - pl.col("agree")).alias("disagree"))
+    found = open_.filter(pl.col("verdict") == DISAGREES).sort(
+        "disagree", "symbol", "source", descending=[True, False, False]
+    )
+    shown = found.head(_MOST_SERIES)
+    heads = {
+        "symbol": "symbol",
+        "source": "vendor",
+        "events": "events",
+        "disagree": "disagree",
+        "first_disagreement": "first on",
+        "worst": "largest difference",
+    }
+    rows = [row | {"worst": f"{row['worst']:.2%}"} for row in shown.iter_rows(named=True)]
+    return table(rows, first_of("Series that disagree", shown.height, found.height), heads)
+
+
+def _steps_that_disagree(disagreements: pl.DataFrame) -> str:
+    shown = disagreements.head(_MOST)
     columns = {
         "symbol": "symbol",
         "source": "vendor",
@@ -109,9 +133,8 @@ def proofs_section(facts: CoverageFacts) -> str:
         "vendors": "vendor's factor",
         "verdict": "likely cause",
     }
-    caption = first_of("Steps that disagree", shown.height, facts.disagreements.height)
     rows = [row | {"verdict": row["verdict"].replace("_", " ")} for row in shown.iter_rows(named=True)]
-    return about + table(facts.proofs.iter_rows(named=True), "Series by vendor", heads) + table(rows, caption, columns)
+    return table(rows, first_of("Steps that disagree", shown.height, disagreements.height), columns)
 
 
 def agreement_section(facts: CoverageFacts) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.completeness import Completeness, completeness, held_days, month_of
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
@@ -51,6 +51,7 @@ class CoverageFacts:
     findings: list[Row]  # open
     acknowledged: list[Row]
     proofs: pl.DataFrame | None  # source, series, proven, disagrees, nothing_to_prove
+    proofs_by_symbol: pl.DataFrame | None  # source, symbol, events, agree, worst, verdict, first_disagreement
     disagreements: pl.DataFrame | None  # source, symbol, ex_date, ours, vendors, verdict
     agreement: pl.DataFrame | None  # source_a, source_b, market, month, sessions, agreed, share, worst
     scores: pl.DataFrame | None  # source, market, month, compared, agreed, wrong, score
@@ -75,6 +76,7 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
         subjects = {universe, *members["symbol"]}
     rejected = _about(_read(platform, QUARANTINE.name), subjects).filter(pl.col("passed").is_null())
     proofs, agreements = (_checked(platform, name, subjects) for name in ("adjustment_proofs", "agreements"))
+    by_symbol = None if proofs is None else proofs_by_symbol(proofs, _about(held, subjects))
     return CoverageFacts(
         lake=platform.location.url,
         made_at=now,
@@ -88,7 +90,8 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
         rejects=_rejects(rejected),
         findings=_findings(platform, "open", subjects),
         acknowledged=_findings(platform, "acknowledged", subjects),
-        proofs=None if proofs is None else proofs_by_source(proofs, _about(held, subjects)),
+        proofs=None if by_symbol is None else proofs_by_source(by_symbol),
+        proofs_by_symbol=by_symbol,
         disagreements=None if proofs is None else disagreements(proofs),
         agreement=None if agreements is None else agreement_by_month(agreements),
         scores=None if agreements is None else vendor_scores(agreements),
