@@ -19,7 +19,7 @@ from quantx.core.calendars import calendar
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.model import Finding
 from quantx.core.quality.verdicts import vendor_scores
-from quantx.core.tables import BARS_1D, QUARANTINE, TABLES, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
@@ -115,6 +115,20 @@ def test_rejected_rows_are_counted_by_rule_vendor_and_month(platform: Platform) 
         ("prices_present", "yahoo", 202311, 2, 1),
         ("volume_valid", "yahoo", 202311, 1, 1),
     ]
+
+
+def test_an_accepted_row_is_not_rejected_and_one_quoted_under_two_policies_counts_once(platform: Platform) -> None:
+    decision = {"source": "yahoo", "dataset": "bars_1d", "symbol": "BBB", "date": SESSIONS[6], "row": "{}", "by": "ops"}
+    platform.tables["decisions"].commit(
+        CommitContext(1), pl.DataFrame([decision | {"known_from": NOW}], schema=dict(DECISIONS.schema))
+    )
+    again = platform.tables["quarantine"].read(pl.col("date") == SESSIONS[5])
+    newer = again.with_columns(pl.lit("volume_valid").alias("rules"), policy=pl.lit(9, pl.Int32))
+    platform.tables["quarantine"].commit(CommitContext(2), newer.with_columns(known_from=NOW + timedelta(days=1)))
+    facts = coverage_facts(platform)
+    assert facts.rejected_rows == 2
+    assert [row[0] for row in facts.rejects.rows()] == ["payload_readable", "volume_valid"]
+    assert facts.symbols.row(0, named=True)["rejected"] == 1
 
 
 def test_findings_have_an_age_and_the_acknowledged_ones_stand_apart(platform: Platform, clock: At) -> None:

@@ -12,8 +12,9 @@ import polars as pl
 from quantx.core.completeness import Completeness, completeness, held_days, month_of
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.quality import POLICY_VERSION
+from quantx.core.quality.rejected import once_each, with_states
 from quantx.core.quality.verdicts import vendor_scores
-from quantx.core.tables import BARS_1D, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.pipeline.platform import Platform
 from quantx.state.protocol import Row
@@ -74,7 +75,8 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
     if universe is not None:
         found = replace(found, spans=found.spans.filter(pl.col("universe") == universe))
         subjects = {universe, *members["symbol"]}
-    rejected = _about(_read(platform, QUARANTINE.name), subjects).filter(pl.col("passed").is_null())
+    quarantined = with_states(_about(_read(platform, QUARANTINE.name), subjects), _read(platform, DECISIONS.name))
+    rejected = once_each(quarantined.filter(pl.col("state") == "open"))
     proofs, agreements = (_checked(platform, name, subjects) for name in ("adjustment_proofs", "agreements"))
     by_symbol = None if proofs is None else proofs_by_symbol(proofs, _about(held, subjects))
     return CoverageFacts(
