@@ -19,7 +19,7 @@ from quantx.core.calendars import calendar
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.model import Finding
 from quantx.core.quality.verdicts import vendor_scores
-from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, TABLES, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
@@ -101,6 +101,22 @@ def test_completeness_and_freshness_are_of_each_universe(platform: Platform) -> 
     assert facts.behind.rows() == [("mine", "BBB", SESSIONS[-2], SESSIONS[-1])]
 
 
+def test_a_member_that_is_delisted_is_not_behind(platform: Platform) -> None:
+    ended = SESSIONS[-4]  # its bars go on for two sessions, as vendors' do at times
+    naming = ("us.BBB", "BBB", None, ended, "a file", NOW)
+    platform.tables["symbol_history"].commit(
+        CommitContext(1), pl.DataFrame([naming], schema=dict(SYMBOL_HISTORY.schema), orient="row")
+    )
+    facts = coverage_facts(platform)
+    columns = ["members", "up_to_date", "behind", "delisted", "without_bars"]
+    assert facts.freshness.filter(universe="mine").select(columns).rows() == [(3, 1, 0, 1, 1)]
+    assert facts.behind.is_empty()
+    assert facts.delisted.rows() == [("mine", "BBB", SESSIONS[-2], ended)]
+    page = coverage_page(facts)
+    assert "delisted on" in page
+    assert f"<td>{ended}</td>" in page
+
+
 def test_the_symbols_that_lack_most_come_first_with_what_was_rejected(platform: Platform) -> None:
     first = coverage_facts(platform).symbols.row(0, named=True)
     assert (first["symbol"], first["expected"] - first["present"], first["rejected"]) == ("BBB", 3, 2)
@@ -166,7 +182,8 @@ def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: P
     series = page[page.index("Series that disagree") : page.index("Steps that disagree")]
     assert "<td>BBB</td>" in series
     assert "<td>AAA</td>" not in series
-    assert "19 of 20 sessions agree, worst difference 0.50%" in page
+    assert "19 of 20 sessions agree, worst close 0.50% apart" in page
+    assert "close, open, high, low and volume all agree" in page
 
 
 def test_one_universe_alone_has_a_page_of_its_own(platform: Platform) -> None:

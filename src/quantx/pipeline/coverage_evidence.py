@@ -139,7 +139,10 @@ def _steps_that_disagree(disagreements: pl.DataFrame) -> str:
 
 def agreement_section(facts: CoverageFacts) -> str:
     """Return how far vendors agree by month, and the score of each over the years."""
-    about = "<p>Closes of two vendors for the same session, as traded: the share that agrees within the tolerance.</p>"
+    about = (
+        "<p>Bars of two vendors for the same session, as traded: the share in which close, open, high, low and volume all"
+        " agree within their tolerances. A session that one of them lacks does not agree.</p>"
+    )
     if facts.agreement is None or facts.scores is None:
         return about + _NOT_CHECKED
     scores = [
@@ -161,7 +164,7 @@ def agreement_section(facts: CoverageFacts) -> str:
     for (a, b, market), months in pairs:
         columns = months.select("month", "agreed", "sessions", "worst").iter_rows()
         cells = {
-            month: share_cell(agreed, sessions, f"sessions agree, worst difference {worst or 0:.2%}")
+            month: share_cell(agreed, sessions, f"sessions agree, worst close {worst or 0:.2%} apart")
             for month, agreed, sessions, worst in columns
         }
         parts.append(month_grid(f"{a} and {b} ({market})", cells))

@@ -20,12 +20,16 @@ from quantx.pipeline.platform import Platform
 from quantx.state.protocol import Row
 
 _MOST_FINDINGS = 100_000
+# A current member is expected until its calendar's last settled session, unless its security has ended before.
+_IS_DELISTED = pl.col("last") < pl.col("settled")
 
 # What a reader of the page must know to judge its figures; more is in docs/explanation/limits.md.
 LIMITS = (
     "Expected are the sessions of the exchange's calendar, from a symbol's first bar (or its joining the universe) on:"
     " history that no vendor has ever shown is not missed. A member without any bar is counted apart.",
     "The calendars know closures that were announced; a halt of one security counts as missing sessions.",
+    "A series that just ends is behind, and its sessions since are missing: whether it is late, halted until now or"
+    " delisted shows when the delisting is known (`quantx instruments import` or `delist`), and then nothing is due.",
     "The newest session counts as due half an hour after the close; vendors may publish it later.",
     "A session is there if at least one vendor's bar passed the rules; whether the price is right is what findings,"
     " proofs and agreement are about.",
@@ -45,8 +49,11 @@ class CoverageFacts:
     universe: str | None  # the only one that this is about
     months: pl.DataFrame  # universe (null: in none), market, month, expected, present, share
     symbols: pl.DataFrame  # universe, market, symbol, expected, present, share, lacks_from, lacks_to, newest, rejected
-    freshness: pl.DataFrame  # universe, market, updated, members, settled, newest, up_to_date, behind, without_bars
+    freshness: (
+        pl.DataFrame
+    )  # universe, market, updated, members, settled, newest, up_to_date, behind, delisted, without_bars
     behind: pl.DataFrame  # universe, symbol, newest, due: members that lack the last session that is due
+    delisted: pl.DataFrame  # universe, symbol, newest, delisted_on: members whose security has ended
     rejected_rows: int  # each counted once
     rejects: pl.DataFrame  # rule, source, month (of the reply, where the whole of it was rejected), rows, symbols
     findings: list[Row]  # open
@@ -88,6 +95,7 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
         symbols=_symbols(found, rejected),
         freshness=_freshness(found, {row["name"] for row in platform.state.universes.freshness()}),
         behind=_behind(found),
+        delisted=_delisted(found),
         rejected_rows=rejected.height,
         rejects=_rejects(rejected),
         findings=_findings(platform, "open", subjects),
@@ -147,8 +155,9 @@ def _freshness(found: Completeness, updated: Collection[str]) -> pl.DataFrame:
             pl.len().alias("members"),
             pl.col("settled").max(),
             pl.col("newest").max(),
-            is_fresh.sum().alias("up_to_date"),
-            is_fresh.not_().sum().alias("behind"),
+            (is_fresh & ~_IS_DELISTED).sum().alias("up_to_date"),
+            (is_fresh.not_() & ~_IS_DELISTED).sum().alias("behind"),
+            (has_bars & _IS_DELISTED).sum().alias("delisted"),
             has_bars.not_().sum().alias("without_bars"),
         )
     )
@@ -159,8 +168,16 @@ def _freshness(found: Completeness, updated: Collection[str]) -> pl.DataFrame:
 
 def _behind(found: Completeness) -> pl.DataFrame:
     """Return the current members that lack the last session that is due, the latest ones last."""
-    late = found.spans.filter(pl.col("member"), pl.col("newest") < pl.col("last"))
+    late = found.spans.filter(pl.col("member"), ~_IS_DELISTED, pl.col("newest") < pl.col("last"))
     return late.select("universe", "symbol", "newest", pl.col("last").alias("due")).sort("newest", "symbol")
+
+
+def _delisted(found: Completeness) -> pl.DataFrame:
+    """Return the current members that are known to be delisted and have bars, the newest first."""
+    ended = found.spans.filter(pl.col("member"), _IS_DELISTED, pl.col("newest").is_not_null())
+    return ended.select("universe", "symbol", "newest", pl.col("last").alias("delisted_on")).sort(
+        "delisted_on", "symbol", descending=[True, False]
+    )
 
 
 def _rejects(rejected: pl.DataFrame) -> pl.DataFrame:

@@ -93,6 +93,7 @@ def _freshness(facts: CoverageFacts) -> str:
         "members": "members",
         "up_to_date": "up to date",
         "behind": "behind",
+        "delisted": "delisted",
         "without_bars": "without bars",
         "newest": "newest session",
         "settled": "last settled",
@@ -102,13 +103,16 @@ def _freshness(facts: CoverageFacts) -> str:
         row | {"universe": row["universe"] or _NO_UNIVERSE, "note": "" if row["updated"] else "not updated daily"}
         for row in facts.freshness.iter_rows(named=True)
     ]
-    behind = facts.behind.head(_WORST).with_columns(pl.col("universe").fill_null(_NO_UNIVERSE))
-    late = table(
-        behind.iter_rows(named=True),
-        first_of("Members that lack the last session that is due", behind.height, facts.behind.height),
-        {"universe": "universe", "symbol": "symbol", "newest": "newest session", "due": "due"},
-    )
-    return table(rows, "Current members by universe", heads) + (late if facts.behind.height else "")
+    parts = [table(rows, "Current members by universe", heads)]
+    for title, found, ends in (
+        ("Members that lack the last session that is due", facts.behind, {"due": "due"}),
+        ("Members that are delisted", facts.delisted, {"delisted_on": "delisted on"}),
+    ):
+        shown = found.head(_WORST).with_columns(pl.col("universe").fill_null(_NO_UNIVERSE))
+        columns = {"universe": "universe", "symbol": "symbol", "newest": "newest session", **ends}
+        if found.height:
+            parts.append(table(shown.iter_rows(named=True), first_of(title, shown.height, found.height), columns))
+    return "".join(parts)
 
 
 def _completeness(facts: CoverageFacts) -> str:
