@@ -17,7 +17,8 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
-from quantx.core.model import Finding
+from quantx.core.healing import Explanation, Gap
+from quantx.core.model import Finding, Series
 from quantx.core.quality.verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
@@ -121,6 +122,28 @@ def test_the_symbols_that_lack_most_come_first_with_what_was_rejected(platform: 
     first = coverage_facts(platform).symbols.row(0, named=True)
     assert (first["symbol"], first["expected"] - first["present"], first["rejected"]) == ("BBB", 3, 2)
     assert (first["lacks_from"], first["lacks_to"], first["newest"]) == (202311, 202401, SESSIONS[-2])
+
+
+def test_missing_sessions_that_are_explained_stand_apart(platform: Platform) -> None:
+    """BBB lacks the sixth, the seventh and the last session; another vendor's word about a bar that is there does not count."""
+
+    def gap(source: str, session: date, explanation: Explanation) -> Gap:
+        return Gap(Series(source, "bars", "1d", "BBB"), session, "explained", explanation, "so it is")
+
+    platform.state.gaps.put(
+        [
+            gap("yahoo", SESSIONS[5], "rejected"),
+            gap("yahoo", SESSIONS[6], "rejected"),
+            gap("other", SESSIONS[6], "vendor_has_nothing"),
+            gap("other", SESSIONS[0], "vendor_has_nothing"),
+            Gap(Series("yahoo", "bars", "1d", "BBB"), SESSIONS[-1]),
+        ]
+    )
+    facts = coverage_facts(platform)
+    assert facts.symbols.select("symbol", "explained", "explanation").row(0) == ("BBB", 2, "rejected")
+    assert facts.symbols["explained"].sum() == 2
+    page = Read(coverage_page(facts)).text
+    assert "Missing sessions, and of how many it is explained why" in page
 
 
 def test_rejected_rows_are_counted_by_rule_vendor_and_month(platform: Platform) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.completeness import Completeness, completeness, held_days, month_of
+from quantx.core.completeness import Completeness, completeness, held_days, month_of, without_bars
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.rejected import once_each, with_states
@@ -48,7 +48,9 @@ class CoverageFacts:
     policy_version: int  # of the rules in force
     universe: str | None  # the only one that this is about
     months: pl.DataFrame  # universe (null: in none), market, month, expected, present, share
-    symbols: pl.DataFrame  # universe, market, symbol, expected, present, share, lacks_from, lacks_to, newest, rejected
+    # universe, market, symbol, expected, present, share, lacks_from, lacks_to, newest, rejected, explained (so many of the
+    # missing sessions), explanation (the commonest)
+    symbols: pl.DataFrame
     freshness: (
         pl.DataFrame
     )  # universe, market, updated, members, settled, newest, up_to_date, behind, delisted, without_bars
@@ -92,7 +94,7 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
         policy_version=POLICY_VERSION,
         universe=universe,
         months=found.by_month(),
-        symbols=_symbols(found, rejected),
+        symbols=_symbols(found, rejected, _explained(platform, held)),
         freshness=_freshness(found, {row["name"] for row in platform.state.universes.freshness()}),
         behind=_behind(found),
         delisted=_delisted(found),
@@ -131,7 +133,7 @@ def _of_universe(members: pl.DataFrame, universe: str) -> pl.DataFrame:
     return chosen
 
 
-def _symbols(found: Completeness, rejected: pl.DataFrame) -> pl.DataFrame:
+def _symbols(found: Completeness, rejected: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
     """Return each symbol of each universe, those that lack most sessions first."""
     newest = found.spans.group_by("universe", "symbol").agg(pl.col("newest").max())
     counted = rejected.filter(pl.col("dataset") == BARS_1D.name).group_by("symbol").agg(pl.len().alias("rejected"))
@@ -140,8 +142,27 @@ def _symbols(found: Completeness, rejected: pl.DataFrame) -> pl.DataFrame:
         found.by_symbol()
         .join(newest, on=["universe", "symbol"], how="left", nulls_equal=True)
         .join(counted, on="symbol", how="left")
-        .with_columns(pl.col("rejected").fill_null(0))
+        .join(explained, on="symbol", how="left")
+        .with_columns(
+            pl.col("rejected").fill_null(0),
+            # One before the joining of a universe is not expected there.
+            pl.min_horizontal(pl.col("explained").fill_null(0), lacking).alias("explained"),
+        )
         .sort(lacking, "symbol", descending=[True, False])
+    )
+
+
+def _explained(platform: Platform, held: pl.DataFrame) -> pl.DataFrame:
+    """Return symbol, explained (sessions without a bar of which healing has said why) and explanation (the commonest)."""
+    gaps = [
+        (gap.series.symbol, gap.session, gap.explanation)
+        for gap in platform.state.gaps.known()
+        if gap.status == "explained" and gap.series.timeframe == "1d"
+    ]
+    schema = {"symbol": pl.String, "date": pl.Date, "explanation": pl.String}
+    sessions = without_bars(pl.DataFrame(gaps, schema=schema, orient="row"), held)
+    return sessions.group_by("symbol").agg(
+        pl.col("date").n_unique().cast(pl.Int64).alias("explained"), pl.col("explanation").mode().sort().first()
     )
 
 
