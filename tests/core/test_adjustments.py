@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.recorded_daily import ACTIONS, repair_file, wiki_files, yahoo_files
 
-from quantx.core.quality.adjustments import proofs_by_symbol, prove, unusable_adjusted
+from quantx.core.quality.adjustments import prove, unusable_adjusted
 
 FIRST = date(2020, 1, 6)
 CLOSES = [10.0, 10.2, 9.9, 10.1, 10.4, 10.3, 10.0, 9.8]  # in the shares of the last day
@@ -163,35 +163,6 @@ def test_what_is_not_positive_is_counted_from_the_first_day_to_the_last() -> Non
     )
     assert unusable_adjusted(bars).rows() == [("A", day(1), day(4), 3)]
     assert unusable_adjusted(series({3: PAID})).is_empty()
-
-
-def test_the_verdict_of_a_symbol() -> None:
-    rows = [
-        ("v", "GOOD", day(1), 0.9, 0.9, "agree"),
-        ("v", "GOOD", day(2), 0.5, 0.5, "spin_off_as_cash"),
-        ("v", "BAD", day(2), 0.9, 0.9, "agree"),
-        ("v", "BAD", day(4), 0.9, 0.99, "wrong_factor"),
-        ("v", "BAD", day(3), 1.0, 0.95, "missing_dividend"),
-    ]
-    proofs = pl.DataFrame(
-        rows,
-        schema={
-            "source": pl.String,
-            "symbol": pl.String,
-            "ex_date": pl.Date,
-            "ours": pl.Float64,
-            "vendors": pl.Float64,
-            "verdict": pl.String,
-        },
-        orient="row",
-    )
-    series = pl.DataFrame({"source": "v", "symbol": ["GOOD", "BAD", "NONE"]})
-    assert [(*r[1:4], *r[5:]) for r in proofs_by_symbol(proofs, series).iter_rows()] == [
-        ("BAD", 3, 1, "disagrees", day(3)),
-        ("GOOD", 2, 2, "proven", None),
-        ("NONE", 0, 0, "nothing to prove", None),
-    ]
-    assert proofs_by_symbol(proofs)["worst"].to_list() == [pytest.approx(0.1), 0.0]
 
 
 D = date.fromisoformat

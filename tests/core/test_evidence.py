@@ -3,8 +3,15 @@ from __future__ import annotations
 from datetime import date
 
 import polars as pl
+import pytest
 
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, scores_by_year
+from quantx.core.evidence import (
+    agreement_by_month,
+    disagreements,
+    proofs_by_source,
+    proofs_by_symbol,
+    scores_by_year,
+)
 
 PROOFS = pl.DataFrame(
     [
@@ -30,12 +37,32 @@ AGREEMENTS = pl.DataFrame(
 )
 
 
+SERIES = pl.DataFrame({"source": ["yahoo"] * 3 + ["stooq", "fmp"], "symbol": ["AAA", "BBB", "CCC", "AAA", "AAA"]})
+
+
 def test_a_series_is_proven_disagrees_or_has_nothing_to_prove() -> None:
-    series = pl.DataFrame({"source": ["yahoo"] * 3 + ["stooq", "fmp"], "symbol": ["AAA", "BBB", "CCC", "AAA", "AAA"]})
-    assert proofs_by_source(PROOFS, series).rows() == [
-        ("fmp", 1, 0, 0, 1),
-        ("stooq", 1, 0, 1, 0),
-        ("yahoo", 3, 1, 1, 1),
+    found = proofs_by_symbol(PROOFS, SERIES)
+    assert found.drop("worst").rows() == [
+        ("fmp", "AAA", 0, 0, "nothing to prove", None),
+        ("stooq", "AAA", 1, 0, "disagrees", date(2020, 2, 3)),
+        ("yahoo", "AAA", 2, 2, "proven", None),
+        ("yahoo", "BBB", 2, 1, "disagrees", date(2021, 5, 3)),
+        ("yahoo", "CCC", 0, 0, "nothing to prove", None),
+    ]
+    assert found["worst"].to_list() == [None, 1, 0, pytest.approx(0.03), None]
+    assert proofs_by_source(found).rows() == [("fmp", 1, 0, 0, 1), ("stooq", 1, 0, 1, 0), ("yahoo", 3, 1, 1, 1)]
+
+
+def test_a_step_that_both_sides_lack_is_no_event() -> None:
+    """The first is what remains of a step that a vendor has taken back; the second is a dividend without a factor."""
+    rows = [
+        ("yahoo", "AAA", date(2020, 2, 3), 1.0, 1.0, "agree"),
+        ("yahoo", "BBB", date(2020, 2, 3), 1.0, 1.0, "not_applied"),
+    ]
+    found = proofs_by_symbol(pl.DataFrame(rows, schema=PROOFS.schema, orient="row"), SERIES.head(2))
+    assert found.select("symbol", "events", "verdict").rows() == [
+        ("AAA", 0, "nothing to prove"),
+        ("BBB", 1, "disagrees"),
     ]
 
 

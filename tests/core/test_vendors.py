@@ -11,7 +11,7 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.quality.causes import LACKS, VENDOR_RULES, recognise
-from quantx.core.quality.vendor_findings import findings_of
+from quantx.core.quality.vendor_findings import vendor_findings
 from quantx.core.quality.vendors import Compared, compare
 from quantx.core.quality.verdicts import (
     Witness,
@@ -383,7 +383,7 @@ def test_each_cause_becomes_a_finding_in_words() -> None:
         [row | {"source": "a", "rule": rule, "value": 2.0, "other_value": 1.0, "known_from": NOW} for rule in causes],
         schema=dict(VERDICTS.schema),
     )
-    told = {finding.rule: finding for finding in findings_of(rows, AGREEMENTS.empty())}
+    told = {finding.rule: finding for finding in vendor_findings(rows, AGREEMENTS.empty())}
     assert set(told) == set(causes)
     assert told["vendor_split"].message == (
         "a and b are apart by the factor of a split on 2020-01-02: a is wrong, says c, and source=best shows another's bar"

@@ -16,10 +16,11 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source
-from quantx.core.model import Finding
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
+from quantx.core.healing import Explanation, Gap
+from quantx.core.model import Finding, Series
 from quantx.core.quality.verdicts import vendor_scores
-from quantx.core.tables import BARS_1D, QUARANTINE, TABLES, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
@@ -101,10 +102,48 @@ def test_completeness_and_freshness_are_of_each_universe(platform: Platform) -> 
     assert facts.behind.rows() == [("mine", "BBB", SESSIONS[-2], SESSIONS[-1])]
 
 
+def test_a_member_that_is_delisted_is_not_behind(platform: Platform) -> None:
+    ended = SESSIONS[-4]  # its bars go on for two sessions, as vendors' do at times
+    naming = ("us.BBB", "BBB", None, ended, "a file", NOW)
+    platform.tables["symbol_history"].commit(
+        CommitContext(1), pl.DataFrame([naming], schema=dict(SYMBOL_HISTORY.schema), orient="row")
+    )
+    facts = coverage_facts(platform)
+    columns = ["members", "up_to_date", "behind", "delisted", "without_bars"]
+    assert facts.freshness.filter(universe="mine").select(columns).rows() == [(3, 1, 0, 1, 1)]
+    assert facts.behind.is_empty()
+    assert facts.delisted.rows() == [("mine", "BBB", SESSIONS[-2], ended)]
+    page = coverage_page(facts)
+    assert "delisted on" in page
+    assert f"<td>{ended}</td>" in page
+
+
 def test_the_symbols_that_lack_most_come_first_with_what_was_rejected(platform: Platform) -> None:
     first = coverage_facts(platform).symbols.row(0, named=True)
     assert (first["symbol"], first["expected"] - first["present"], first["rejected"]) == ("BBB", 3, 2)
     assert (first["lacks_from"], first["lacks_to"], first["newest"]) == (202311, 202401, SESSIONS[-2])
+
+
+def test_missing_sessions_that_are_explained_stand_apart(platform: Platform) -> None:
+    """BBB lacks the sixth, the seventh and the last session; another vendor's word about a bar that is there does not count."""
+
+    def gap(source: str, session: date, explanation: Explanation) -> Gap:
+        return Gap(Series(source, "bars", "1d", "BBB"), session, "explained", explanation, "so it is")
+
+    platform.state.gaps.put(
+        [
+            gap("yahoo", SESSIONS[5], "rejected"),
+            gap("yahoo", SESSIONS[6], "rejected"),
+            gap("other", SESSIONS[6], "vendor_has_nothing"),
+            gap("other", SESSIONS[0], "vendor_has_nothing"),
+            Gap(Series("yahoo", "bars", "1d", "BBB"), SESSIONS[-1]),
+        ]
+    )
+    facts = coverage_facts(platform)
+    assert facts.symbols.select("symbol", "explained", "explanation").row(0) == ("BBB", 2, "rejected")
+    assert facts.symbols["explained"].sum() == 2
+    page = Read(coverage_page(facts)).text
+    assert "Missing sessions, and of how many it is explained why" in page
 
 
 def test_rejected_rows_are_counted_by_rule_vendor_and_month(platform: Platform) -> None:
@@ -115,6 +154,20 @@ def test_rejected_rows_are_counted_by_rule_vendor_and_month(platform: Platform) 
         ("prices_present", "yahoo", 202311, 2, 1),
         ("volume_valid", "yahoo", 202311, 1, 1),
     ]
+
+
+def test_an_accepted_row_is_not_rejected_and_one_quoted_under_two_policies_counts_once(platform: Platform) -> None:
+    decision = {"source": "yahoo", "dataset": "bars_1d", "symbol": "BBB", "date": SESSIONS[6], "row": "{}", "by": "ops"}
+    platform.tables["decisions"].commit(
+        CommitContext(1), pl.DataFrame([decision | {"known_from": NOW}], schema=dict(DECISIONS.schema))
+    )
+    again = platform.tables["quarantine"].read(pl.col("date") == SESSIONS[5])
+    newer = again.with_columns(pl.lit("volume_valid").alias("rules"), policy=pl.lit(9, pl.Int32))
+    platform.tables["quarantine"].commit(CommitContext(2), newer.with_columns(known_from=NOW + timedelta(days=1)))
+    facts = coverage_facts(platform)
+    assert facts.rejected_rows == 2
+    assert [row[0] for row in facts.rejects.rows()] == ["payload_readable", "volume_valid"]
+    assert facts.symbols.row(0, named=True)["rejected"] == 1
 
 
 def test_findings_have_an_age_and_the_acknowledged_ones_stand_apart(platform: Platform, clock: At) -> None:
@@ -143,11 +196,17 @@ def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: P
     facts = coverage_facts(replace(platform, tables=tables))
     assert facts.proofs is not None
     assert facts.proofs.rows() == [("yahoo", 3, 1, 1, 1)]
+    verdicts = [(row["symbol"], row["verdict"]) for row in facts.as_json()["proofs_by_symbol"]]
+    assert verdicts == [("AAA", "proven"), ("BBB", "disagrees"), ("DDD", "nothing to prove")]
     assert facts.scores is not None
     assert facts.scores.select("source", "wrong").rows() == [("alpaca", 0), ("yahoo", 1)]
     page = coverage_page(facts)
     assert "missing dividend" in page
-    assert "19 of 20 sessions agree, worst difference 0.50%" in page
+    series = page[page.index("Series that disagree") : page.index("Steps that disagree")]
+    assert "<td>BBB</td>" in series
+    assert "<td>AAA</td>" not in series
+    assert "19 of 20 sessions agree, worst close 0.50% apart" in page
+    assert "close, open, high, low and volume all agree" in page
 
 
 def test_one_universe_alone_has_a_page_of_its_own(platform: Platform) -> None:
@@ -269,6 +328,7 @@ def hostile(platform: Platform) -> CoverageFacts:
     facts = coverage_facts(platform)
     text = pl.lit(HOSTILE)
     proofs = PROOFS.with_columns(text.alias("symbol"), text.alias("source"), text.alias("verdict"))
+    by_symbol = proofs_by_symbol(proofs, proofs)
     agreements = AGREEMENTS.with_columns(text.alias("source_a"), text.alias("market"))
     frames = {
         name: frame.with_columns(pl.lit(HOSTILE).alias(c) for c, t in frame.schema.items() if t == pl.String)
@@ -279,7 +339,8 @@ def hostile(platform: Platform) -> CoverageFacts:
         facts,
         lake=HOSTILE,
         universe=HOSTILE,
-        proofs=proofs_by_source(proofs, PROOFS.with_columns(text.alias("source"))),
+        proofs=proofs_by_source(by_symbol),
+        proofs_by_symbol=by_symbol,
         disagreements=disagreements(proofs),
         agreement=agreement_by_month(agreements),
         scores=vendor_scores(agreements),
@@ -320,8 +381,13 @@ def test_five_thousand_symbols_make_no_large_page(platform: Platform) -> None:
         schema=facts.rejects.schema,
         orient="row",
     )
+    disagreeing = [("yahoo", f"S{i}", 40, 39, 0.0123, "disagrees", SESSIONS[0]) for i in range(15_000)]
+    by_symbol = proofs_by_symbol(PROOFS, PROOFS)
     large = replace(
         facts,
+        proofs=proofs_by_source(by_symbol),
+        proofs_by_symbol=pl.DataFrame(disagreeing, schema=by_symbol.schema, orient="row"),
+        disagreements=disagreements(PROOFS),
         months=pl.DataFrame(months, schema=facts.months.schema, orient="row"),
         symbols=symbols,
         findings=findings,
@@ -330,6 +396,7 @@ def test_five_thousand_symbols_make_no_large_page(platform: Platform) -> None:
     page = coverage_page(large)
     assert len(page.encode()) < 500_000
     assert "The worst and newest: the first 200 of 5,000" in page
+    assert "Series that disagree: the first 1,000 of 15,000" in page
 
 
 # ------------------------------------------------------------------------------------------------------------ in a browser

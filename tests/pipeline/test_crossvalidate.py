@@ -13,8 +13,10 @@ from quantx.core.calendars import calendar
 from quantx.core.model import Window
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
+from quantx.core.quality.verdicts import agreements_of
 from quantx.core.tables import TABLES
 from quantx.lake.protocol import CommitContext
+from quantx.pipeline.comparison import symbols_of
 from quantx.pipeline.crossvalidate import Reconciled, compare_vendors, reconcile
 from quantx.pipeline.plan import Scope, plan_backfill
 from quantx.pipeline.platform import Platform
@@ -22,6 +24,7 @@ from quantx.pipeline.reprocess import reprocess
 from quantx.pipeline.runtime import Threads
 from quantx.pipeline.work import Worker
 from quantx.providers.protocol import Capabilities
+from quantx.settings import load_settings
 
 from .conftest import Desk, Tape
 
@@ -232,6 +235,49 @@ def test_where_another_process_is_at_it_nothing_is_done(market: Market) -> None:
         assert mine is not None
         assert reconcile(market.platform) is None
     assert market.verdicts() == []
+
+
+def put(desk: Desk, table: str, rows: list[tuple[Any, ...]]) -> None:
+    """Store rows as they are, without a vendor; the lake's last columns are filled in."""
+    schema = dict(TABLES[table].schema)
+    whole = [(*row, "raw", desk.clock.at) for row in rows]
+    desk.platform.tables[table].commit(CommitContext(1), pl.DataFrame(whole, schema=schema, orient="row"))
+
+
+def traded(source: str, day: date, close: float) -> tuple[Any, ...]:
+    return (source, day.year, "AAA", day, close, close, close, close, 1_000_000, "USD")
+
+
+def test_a_look_and_the_agreements_give_the_same_verdict(desk: Desk) -> None:
+    """A bar of a Saturday is wrong by the calendar, and who is wrong on the other day is open."""
+    days, saturday = DAYS[:9], date(2023, 10, 7)
+    ours = [traded("a", day, 100.0) for day in (*days, saturday)]
+    put(desk, "bars_1d", [*ours, *(traded("b", day, 101.0 if day == days[3] else 100.0) for day in days)])
+    (pair,) = compare_vendors(desk.platform, ["AAA"])
+    months = agreements_of(pair.compared, pair.judged, "a", "b", "us", desk.clock.at)
+    assert months.select("sessions", "agreed", "wrong_a", "verdict").rows() == [(9, 8, 1, "both_doubtful")]
+    assert [row["verdict"] for row in symbols_of(desk.platform, pair)] == ["doubtful"]
+
+
+def test_returns_are_read_with_the_events_of_the_first_declared_vendor_alone(desk: Desk) -> None:
+    days, ex = DAYS[:9], DAYS[5]
+    platform = replace(desk.platform, settings=load_settings(sources={"1d": {"us": ("b", "a")}}))
+    closes = {day: 100.0 if day < ex else 95.0 for day in days}
+    of_a = [traded("a", day, close) for day, close in closes.items()]
+    of_b = [traded("b", day, close * (0.996 if day == ex else 1)) for day, close in closes.items()]
+    put(desk, "bars_1d", of_a + of_b)
+    put(desk, "bars_1d_adjusted", [traded("c", day, 95.0) for day in days])
+    put(
+        desk,
+        "actions",
+        [
+            ("a", "AAA", ex, "dividend", 1.0, 100.0, "USD"),
+            ("a", "AAA", ex, "split", 2.0, None, "USD"),
+            ("b", "AAA", ex, "dividend", 5.0, 100.0, "USD"),
+        ],
+    )
+    (pair,) = compare_vendors(platform, ["AAA"])
+    assert pair.judged.select("date", "outcome", "decided_by").rows() == [(ex, "b_wrong", "c")]
 
 
 def test_each_market_is_compared_by_its_own_calendar(desk: Desk) -> None:

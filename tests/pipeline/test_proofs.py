@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.quality.adjustments import proofs_by_symbol
+from quantx.core.evidence import proofs_by_symbol
 from quantx.pipeline.dividends import check_dividends
 
 D04, D05, D09, D10 = (date(2024, 1, day) for day in (4, 5, 9, 10))
@@ -44,7 +44,10 @@ def test_an_action_that_the_adjusted_closes_show_is_proven(desk: Any) -> None:
     assert row["ours"] == pytest.approx(1 - 1.0 / CLOSE_BEFORE, rel=1e-12)
     assert row["vendors"] == pytest.approx(row["ours"], rel=1e-12)
     assert (row["source"], row["raw"]) == ("tape", desk.rows("actions")["raw"][0])
-    assert proofs_by_symbol(desk.rows("adjustment_proofs"))["verdict"].to_list() == ["proven"]
+    assert proofs_by_symbol(desk.rows("adjustment_proofs"), desk.rows("bars_1d"))["verdict"].to_list() == [
+        "proven",
+        "nothing to prove",
+    ]
 
 
 def test_a_reply_without_adjusted_closes_or_events_proves_nothing(desk: Any) -> None:

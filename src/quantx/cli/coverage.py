@@ -45,7 +45,7 @@ def coverage(
     if json:
         print_json(facts.as_json())
         return 0
-    columns = ["universe", "market", "members", "up_to_date", "behind", "without_bars", "newest", "settled"]
+    columns = ["universe", "market", "members", "up_to_date", "behind", "delisted", "without_bars", "newest", "settled"]
     print_table("current members", facts.freshness.to_dicts(), columns)
     for place in (address, *written):
         out.print(f"page {place}" if str(place).endswith(".html") else f"JSON {place}")

@@ -14,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDE = 140  # the width of a table where stdout is no terminal
+_READABLE = 26  # characters: in less a long text is a strip; no rule, date or vendor is longer
+_COPIED = ("id", "run_id")  # people copy them: whole, without commas
+_EDGE = 3  # characters between two columns
 
 # Where nobody looks, lines are not broken: scripts search them. Errors quote vendors, whose text is never markup.
 out = Console(width=None if sys.stdout.isatty() else _WIDE, soft_wrap=not sys.stdout.isatty(), highlight=False)
@@ -26,19 +29,45 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> None:
-    """Print rows as a table; numbers to the right."""
+    """Print rows as a table, numbers to the right; where they are too wide for one, each as a paragraph of its own."""
     if not rows:
         out.print(f"{title}: none")
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
     names = list(columns) if columns is not None else list(rows[0])
+    least = {name: _least_width(name, rows) for name in names}
+    if sum(least.values()) + _EDGE * len(names) + 1 > out.width:
+        _print_paragraphs(title, rows, names)
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
     for name in names:
         numeric = isinstance(next((r[name] for r in rows if r[name] is not None), None), (int, float))
-        whole = name in ("id", "run_id")  # to be copied
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
+        table.add_column(_label(name), justify="right" if numeric else "left", overflow="fold", min_width=least[name])
     for row in rows:
-        table.add_row(*(Text(_text(row[name])) for name in names))
+        table.add_row(*(Text(_cell(name, row)) for name in names))
     out.print(table, soft_wrap=False)
+
+
+def _least_width(name: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return with how many characters a column can be read: dates, symbols and rules are whole, long texts are wrapped."""
+    longest = max(len(_cell(name, row)) for row in rows)
+    return max(*map(len, _label(name).split()), longest if name in _COPIED else min(longest, _READABLE))
+
+
+def _print_paragraphs(title: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    out.print(Text(title, style="italic"))
+    for row in rows:
+        told = [name for name in names if row[name] is not None and row[name] != ""]
+        parts = [Text.assemble((f"{_label(name)}: ", "dim"), _cell(name, row)) for name in told]
+        out.print(Text("• ") + Text("  ").join(parts))
+
+
+def _cell(name: str, row: Mapping[str, Any]) -> str:
+    value = row[name]
+    return str(value) if name in _COPIED and value is not None else _text(value)
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def work_progress(*, quiet: bool = False) -> Progress:

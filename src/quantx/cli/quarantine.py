@@ -229,7 +229,9 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
         return row
     said = loads(row["row"])
     minute = said.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
-    return row | {"row": minute + " ".join("–" if said.get(c) is None else f"{said[c]:g}" for c in (*PRICES, "volume"))}
+    return row | {
+        "row": minute + " ".join("–" if said.get(c) is None else f"{said[c]:.12g}" for c in (*PRICES, "volume"))
+    }
 
 
 def _print_row(facts: dict[str, Any]) -> None:

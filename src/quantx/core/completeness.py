@@ -94,6 +94,16 @@ def completeness(held: pl.DataFrame, members: pl.DataFrame, history: pl.DataFram
     return Completeness(spans, _months(spans, stored, held))
 
 
+def without_bars(sessions: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of `sessions` (symbol, date, …) of which no vendor has a bar (`held`, from `held_days`)."""
+    of_any = held.group_by("symbol", "month").agg(pl.col("days").bitwise_or())
+    looked_up = sessions.with_columns(month_of(pl.col("date")).alias("month")).join(
+        of_any, on=["symbol", "month"], how="left", maintain_order="left"
+    )
+    is_there = (pl.col("days").fill_null(0) & _bit(pl.col("date"))) > 0
+    return looked_up.filter(~is_there).select(sessions.columns)
+
+
 def _alone(held: pl.DataFrame, stored: pl.DataFrame, offset: int) -> pl.DataFrame:
     """Return the symbols with bars that are not a member's, as rows without a universe."""
     found = held.select("symbol").unique().join(stored, on="symbol", how="anti")["symbol"].sort()

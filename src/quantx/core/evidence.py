@@ -9,20 +9,56 @@ from quantx.core.quality.adjustments import AGREEING
 _PAIR = ("source_a", "source_b", "market", "month")
 
 
-def proofs_by_source(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
-    """Return source, series, proven, disagrees and nothing_to_prove (numbers of series), by source.
+PROVEN, DISAGREES, NOTHING_TO_PROVE = "proven", "disagrees", "nothing to prove"
 
-    `proofs` are rows of adjustment_proofs, `series` has the source and symbol of all series with daily bars. A series
-    with one step that disagrees disagrees; one without any step, since it had no event, has nothing to prove.
+
+def proofs_by_symbol(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
+    """Return the verdict on each series with daily bars, by source and symbol.
+
+    `proofs` are rows of adjustment_proofs, `series` has the source and symbol of all series. A series with one step that
+    disagrees disagrees; one without any step, since it had no event, has nothing to prove.
+
+    Columns: source, symbol, events, agree (how many of them), worst (the largest relative difference of the two steps),
+    verdict (proven, disagrees, nothing to prove), first_disagreement (ex-date).
     """
-    judged = proofs.group_by("source", "symbol").agg(pl.col("verdict").is_in(AGREEING).all().alias("agrees"))
-    joined = series.select("source", "symbol").unique().join(judged, on=["source", "symbol"], how="left")
-    agrees = pl.col("agrees")
-    counts = joined.group_by("source").agg(
+    agrees = pl.col("verdict").is_in(AGREEING)
+    # Where both sides agree that there is no step there is no event, as where a vendor has taken one back.
+    no_event = agrees & (pl.col("ours") == 1) & (pl.col("vendors") == 1)
+    found = (
+        proofs.filter(~no_event)
+        .group_by("source", "symbol")
+        .agg(
+            pl.len().alias("events"),
+            agrees.sum().alias("agree"),
+            (pl.col("vendors") / pl.col("ours") - 1).abs().max().alias("worst"),
+            pl.col("ex_date").filter(~agrees).min().alias("first_disagreement"),
+        )
+    )
+    joined = series.select("source", "symbol").unique().join(found, on=["source", "symbol"], how="left")
+    verdict = (
+        pl.when(pl.col("events") == 0)
+        .then(pl.lit(NOTHING_TO_PROVE))
+        .when(pl.col("agree") == pl.col("events"))
+        .then(pl.lit(PROVEN))
+        .otherwise(pl.lit(DISAGREES))
+    )
+    columns = ("source", "symbol", "events", "agree", "worst", "verdict", "first_disagreement")
+    return (
+        joined.with_columns(pl.col("events", "agree").fill_null(0))
+        .with_columns(verdict.alias("verdict"))
+        .select(columns)
+        .sort("source", "symbol")
+    )
+
+
+def proofs_by_source(by_symbol: pl.DataFrame) -> pl.DataFrame:
+    """Return source, series, proven, disagrees and nothing_to_prove (numbers of series), given `proofs_by_symbol`."""
+    verdict = pl.col("verdict")
+    counts = by_symbol.group_by("source").agg(
         pl.len().alias("series"),
-        agrees.sum().alias("proven"),
-        agrees.not_().sum().alias("disagrees"),
-        agrees.is_null().sum().alias("nothing_to_prove"),
+        (verdict == PROVEN).sum().alias("proven"),
+        (verdict == DISAGREES).sum().alias("disagrees"),
+        (verdict == NOTHING_TO_PROVE).sum().alias("nothing_to_prove"),
     )
     return counts.sort("source")
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.quality.vendors import FIELDS, OTHER
-from quantx.core.quality.verdicts import agreements_of
+from quantx.core.quality.verdicts import agreements_of, verdict_of_counts
 from quantx.pipeline.crossvalidate import Pair
 from quantx.pipeline.platform import Platform
 
@@ -18,24 +18,19 @@ _FEW = 5  # days of a cause that are named one by one
 def symbols_of(platform: Platform, pair: Pair) -> list[dict[str, Any]]:
     """Return, for each symbol of a pair, the sessions compared, the share that agrees in each field, and the odd days."""
     months = agreements_of(pair.compared, pair.judged, pair.a, pair.b, pair.market, platform.clock.now())
-    odd = pair.judged.group_by("symbol").agg(pl.col(f"differs_{field}").fill_null(False).sum() for field in FIELDS)
+    odd = pair.judged.group_by("symbol").agg(
+        pl.len().alias("odd"), *(pl.col(f"differs_{field}").fill_null(False).sum() for field in FIELDS)
+    )
     both = pair.compared.months.group_by("symbol").agg(pl.col("both").sum())
     whole = months.group_by("symbol").agg(
         pl.col("sessions", "agreed", "wrong_a", "wrong_b", "lacking_a", "lacking_b").sum(), pl.col("worst").max()
     )
     rows = whole.join(odd, on="symbol", how="left").join(both, on="symbol", how="left").sort("symbol")
-    odd_sessions = pl.col("sessions") - pl.col("agreed")
+    said = {"a_wrong": f"{pair.a} is wrong", "b_wrong": f"{pair.b} is wrong", "both_doubtful": "doubtful"}
     rows = rows.with_columns(
         *((1 - pl.col(f"differs_{f}").fill_null(0) / pl.col("both")).alias(f"differs_{f}") for f in FIELDS),
-        pl.when(odd_sessions == 0)
-        .then(pl.lit("agree"))
-        .when(pl.col("wrong_a") >= odd_sessions)
-        .then(pl.lit(f"{pair.a} is wrong"))
-        .when(pl.col("wrong_b") >= odd_sessions)
-        .then(pl.lit(f"{pair.b} is wrong"))
-        .otherwise(pl.lit("doubtful"))
-        .alias("verdict"),
-    )
+        pl.col("odd").fill_null(0),
+    ).with_columns(verdict_of_counts().replace(said).alias("verdict"))
     days = _days(pair)
     return [
         {

@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.evidence import scores_by_year
+from quantx.core.evidence import DISAGREES, scores_by_year
 from quantx.core.html import Cell, first_of, month_grid, month_text, share_cell, table, text_of
 from quantx.core.model import SEVERITIES
 from quantx.core.quality import RULES
 from quantx.pipeline.coverage_facts import CoverageFacts
 
 _MOST = 200  # findings, disagreements
+_MOST_SERIES = 1000  # that disagree; the JSON has all
 _NOT_CHECKED = "<p>Not checked yet.</p>"
 
 
@@ -91,7 +92,7 @@ def _note(row: Mapping[str, Any]) -> str:
 def proofs_section(facts: CoverageFacts) -> str:
     """Return what of the adjustments is proven, and the steps that disagree."""
     about = "<p>Our total-adjusted close against the vendor's, at each split and dividend.</p>"
-    if facts.proofs is None or facts.disagreements is None:
+    if facts.proofs is None or facts.proofs_by_symbol is None or facts.disagreements is None:
         return about + _NOT_CHECKED
     heads = {
         "source": "vendor",
@@ -100,7 +101,30 @@ def proofs_section(facts: CoverageFacts) -> str:
         "disagrees": "disagree",
         "nothing_to_prove": "nothing to prove",
     }
-    shown = facts.disagreements.head(_MOST)
+    counts = table(facts.proofs.iter_rows(named=True), "Series by vendor", heads)
+    return about + counts + _series_that_disagree(facts.proofs_by_symbol) + _steps_that_disagree(facts.disagreements)
+
+
+def _series_that_disagree(by_symbol: pl.DataFrame) -> str:
+    open_ = by_symbol.with_columns((pl.col("events") - pl.col("agree")).alias("disagree"))
+    found = open_.filter(pl.col("verdict") == DISAGREES).sort(
+        "disagree", "symbol", "source", descending=[True, False, False]
+    )
+    shown = found.head(_MOST_SERIES)
+    heads = {
+        "symbol": "symbol",
+        "source": "vendor",
+        "events": "events",
+        "disagree": "disagree",
+        "first_disagreement": "first on",
+        "worst": "largest difference",
+    }
+    rows = [row | {"worst": f"{row['worst']:.2%}"} for row in shown.iter_rows(named=True)]
+    return table(rows, first_of("Series that disagree", shown.height, found.height), heads)
+
+
+def _steps_that_disagree(disagreements: pl.DataFrame) -> str:
+    shown = disagreements.head(_MOST)
     columns = {
         "symbol": "symbol",
         "source": "vendor",
@@ -109,14 +133,16 @@ def proofs_section(facts: CoverageFacts) -> str:
         "vendors": "vendor's factor",
         "verdict": "likely cause",
     }
-    caption = first_of("Steps that disagree", shown.height, facts.disagreements.height)
     rows = [row | {"verdict": row["verdict"].replace("_", " ")} for row in shown.iter_rows(named=True)]
-    return about + table(facts.proofs.iter_rows(named=True), "Series by vendor", heads) + table(rows, caption, columns)
+    return table(rows, first_of("Steps that disagree", shown.height, disagreements.height), columns)
 
 
 def agreement_section(facts: CoverageFacts) -> str:
     """Return how far vendors agree by month, and the score of each over the years."""
-    about = "<p>Closes of two vendors for the same session, as traded: the share that agrees within the tolerance.</p>"
+    about = (
+        "<p>Bars of two vendors for the same session, as traded: the share in which close, open, high, low and volume all"
+        " agree within their tolerances. A session that one of them lacks does not agree.</p>"
+    )
     if facts.agreement is None or facts.scores is None:
         return about + _NOT_CHECKED
     scores = [
@@ -138,7 +164,7 @@ def agreement_section(facts: CoverageFacts) -> str:
     for (a, b, market), months in pairs:
         columns = months.select("month", "agreed", "sessions", "worst").iter_rows()
         cells = {
-            month: share_cell(agreed, sessions, f"sessions agree, worst difference {worst or 0:.2%}")
+            month: share_cell(agreed, sessions, f"sessions agree, worst close {worst or 0:.2%} apart")
             for month, agreed, sessions, worst in columns
         }
         parts.append(month_grid(f"{a} and {b} ({market})", cells))

@@ -9,22 +9,27 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.completeness import Completeness, completeness, held_days, month_of
-from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source
+from quantx.core.completeness import Completeness, completeness, held_days, month_of, without_bars
+from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.quality import POLICY_VERSION
+from quantx.core.quality.rejected import once_each, with_states
 from quantx.core.quality.verdicts import vendor_scores
-from quantx.core.tables import BARS_1D, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.pipeline.platform import Platform
 from quantx.state.protocol import Row
 
 _MOST_FINDINGS = 100_000
+# A current member is expected until its calendar's last settled session, unless its security has ended before.
+_IS_DELISTED = pl.col("last") < pl.col("settled")
 
 # What a reader of the page must know to judge its figures; more is in docs/explanation/limits.md.
 LIMITS = (
     "Expected are the sessions of the exchange's calendar, from a symbol's first bar (or its joining the universe) on:"
     " history that no vendor has ever shown is not missed. A member without any bar is counted apart.",
     "The calendars know closures that were announced; a halt of one security counts as missing sessions.",
+    "A series that just ends is behind, and its sessions since are missing: whether it is late, halted until now or"
+    " delisted shows when the delisting is known (`quantx instruments import` or `delist`), and then nothing is due.",
     "The newest session counts as due half an hour after the close; vendors may publish it later.",
     "A session is there if at least one vendor's bar passed the rules; whether the price is right is what findings,"
     " proofs and agreement are about.",
@@ -43,14 +48,20 @@ class CoverageFacts:
     policy_version: int  # of the rules in force
     universe: str | None  # the only one that this is about
     months: pl.DataFrame  # universe (null: in none), market, month, expected, present, share
-    symbols: pl.DataFrame  # universe, market, symbol, expected, present, share, lacks_from, lacks_to, newest, rejected
-    freshness: pl.DataFrame  # universe, market, updated, members, settled, newest, up_to_date, behind, without_bars
+    # universe, market, symbol, expected, present, share, lacks_from, lacks_to, newest, rejected, explained (so many of the
+    # missing sessions), explanation (the commonest)
+    symbols: pl.DataFrame
+    freshness: (
+        pl.DataFrame
+    )  # universe, market, updated, members, settled, newest, up_to_date, behind, delisted, without_bars
     behind: pl.DataFrame  # universe, symbol, newest, due: members that lack the last session that is due
+    delisted: pl.DataFrame  # universe, symbol, newest, delisted_on: members whose security has ended
     rejected_rows: int  # each counted once
     rejects: pl.DataFrame  # rule, source, month (of the reply, where the whole of it was rejected), rows, symbols
     findings: list[Row]  # open
     acknowledged: list[Row]
     proofs: pl.DataFrame | None  # source, series, proven, disagrees, nothing_to_prove
+    proofs_by_symbol: pl.DataFrame | None  # source, symbol, events, agree, worst, verdict, first_disagreement
     disagreements: pl.DataFrame | None  # source, symbol, ex_date, ours, vendors, verdict
     agreement: pl.DataFrame | None  # source_a, source_b, market, month, sessions, agreed, share, worst
     scores: pl.DataFrame | None  # source, market, month, compared, agreed, wrong, score
@@ -73,22 +84,26 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
     if universe is not None:
         found = replace(found, spans=found.spans.filter(pl.col("universe") == universe))
         subjects = {universe, *members["symbol"]}
-    rejected = _about(_read(platform, QUARANTINE.name), subjects).filter(pl.col("passed").is_null())
+    quarantined = with_states(_about(_read(platform, QUARANTINE.name), subjects), _read(platform, DECISIONS.name))
+    rejected = once_each(quarantined.filter(pl.col("state") == "open"))
     proofs, agreements = (_checked(platform, name, subjects) for name in ("adjustment_proofs", "agreements"))
+    by_symbol = None if proofs is None else proofs_by_symbol(proofs, _about(held, subjects))
     return CoverageFacts(
         lake=platform.location.url,
         made_at=now,
         policy_version=POLICY_VERSION,
         universe=universe,
         months=found.by_month(),
-        symbols=_symbols(found, rejected),
+        symbols=_symbols(found, rejected, _explained(platform, held)),
         freshness=_freshness(found, {row["name"] for row in platform.state.universes.freshness()}),
         behind=_behind(found),
+        delisted=_delisted(found),
         rejected_rows=rejected.height,
         rejects=_rejects(rejected),
         findings=_findings(platform, "open", subjects),
         acknowledged=_findings(platform, "acknowledged", subjects),
-        proofs=None if proofs is None else proofs_by_source(proofs, _about(held, subjects)),
+        proofs=None if by_symbol is None else proofs_by_source(by_symbol),
+        proofs_by_symbol=by_symbol,
         disagreements=None if proofs is None else disagreements(proofs),
         agreement=None if agreements is None else agreement_by_month(agreements),
         scores=None if agreements is None else vendor_scores(agreements),
@@ -118,7 +133,7 @@ def _of_universe(members: pl.DataFrame, universe: str) -> pl.DataFrame:
     return chosen
 
 
-def _symbols(found: Completeness, rejected: pl.DataFrame) -> pl.DataFrame:
+def _symbols(found: Completeness, rejected: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
     """Return each symbol of each universe, those that lack most sessions first."""
     newest = found.spans.group_by("universe", "symbol").agg(pl.col("newest").max())
     counted = rejected.filter(pl.col("dataset") == BARS_1D.name).group_by("symbol").agg(pl.len().alias("rejected"))
@@ -127,8 +142,27 @@ def _symbols(found: Completeness, rejected: pl.DataFrame) -> pl.DataFrame:
         found.by_symbol()
         .join(newest, on=["universe", "symbol"], how="left", nulls_equal=True)
         .join(counted, on="symbol", how="left")
-        .with_columns(pl.col("rejected").fill_null(0))
+        .join(explained, on="symbol", how="left")
+        .with_columns(
+            pl.col("rejected").fill_null(0),
+            # One before the joining of a universe is not expected there.
+            pl.min_horizontal(pl.col("explained").fill_null(0), lacking).alias("explained"),
+        )
         .sort(lacking, "symbol", descending=[True, False])
+    )
+
+
+def _explained(platform: Platform, held: pl.DataFrame) -> pl.DataFrame:
+    """Return symbol, explained (sessions without a bar of which healing has said why) and explanation (the commonest)."""
+    gaps = [
+        (gap.series.symbol, gap.session, gap.explanation)
+        for gap in platform.state.gaps.known()
+        if gap.status == "explained" and gap.series.timeframe == "1d"
+    ]
+    schema = {"symbol": pl.String, "date": pl.Date, "explanation": pl.String}
+    sessions = without_bars(pl.DataFrame(gaps, schema=schema, orient="row"), held)
+    return sessions.group_by("symbol").agg(
+        pl.col("date").n_unique().cast(pl.Int64).alias("explained"), pl.col("explanation").mode().sort().first()
     )
 
 
@@ -142,8 +176,9 @@ def _freshness(found: Completeness, updated: Collection[str]) -> pl.DataFrame:
             pl.len().alias("members"),
             pl.col("settled").max(),
             pl.col("newest").max(),
-            is_fresh.sum().alias("up_to_date"),
-            is_fresh.not_().sum().alias("behind"),
+            (is_fresh & ~_IS_DELISTED).sum().alias("up_to_date"),
+            (is_fresh.not_() & ~_IS_DELISTED).sum().alias("behind"),
+            (has_bars & _IS_DELISTED).sum().alias("delisted"),
             has_bars.not_().sum().alias("without_bars"),
         )
     )
@@ -154,8 +189,16 @@ def _freshness(found: Completeness, updated: Collection[str]) -> pl.DataFrame:
 
 def _behind(found: Completeness) -> pl.DataFrame:
     """Return the current members that lack the last session that is due, the latest ones last."""
-    late = found.spans.filter(pl.col("member"), pl.col("newest") < pl.col("last"))
+    late = found.spans.filter(pl.col("member"), ~_IS_DELISTED, pl.col("newest") < pl.col("last"))
     return late.select("universe", "symbol", "newest", pl.col("last").alias("due")).sort("newest", "symbol")
+
+
+def _delisted(found: Completeness) -> pl.DataFrame:
+    """Return the current members that are known to be delisted and have bars, the newest first."""
+    ended = found.spans.filter(pl.col("member"), _IS_DELISTED, pl.col("newest").is_not_null())
+    return ended.select("universe", "symbol", "newest", pl.col("last").alias("delisted_on")).sort(
+        "delisted_on", "symbol", descending=[True, False]
+    )
 
 
 def _rejects(rejected: pl.DataFrame) -> pl.DataFrame:

@@ -93,6 +93,7 @@ def _freshness(facts: CoverageFacts) -> str:
         "members": "members",
         "up_to_date": "up to date",
         "behind": "behind",
+        "delisted": "delisted",
         "without_bars": "without bars",
         "newest": "newest session",
         "settled": "last settled",
@@ -102,13 +103,16 @@ def _freshness(facts: CoverageFacts) -> str:
         row | {"universe": row["universe"] or _NO_UNIVERSE, "note": "" if row["updated"] else "not updated daily"}
         for row in facts.freshness.iter_rows(named=True)
     ]
-    behind = facts.behind.head(_WORST).with_columns(pl.col("universe").fill_null(_NO_UNIVERSE))
-    late = table(
-        behind.iter_rows(named=True),
-        first_of("Members that lack the last session that is due", behind.height, facts.behind.height),
-        {"universe": "universe", "symbol": "symbol", "newest": "newest session", "due": "due"},
-    )
-    return table(rows, "Current members by universe", heads) + (late if facts.behind.height else "")
+    parts = [table(rows, "Current members by universe", heads)]
+    for title, found, ends in (
+        ("Members that lack the last session that is due", facts.behind, {"due": "due"}),
+        ("Members that are delisted", facts.delisted, {"delisted_on": "delisted on"}),
+    ):
+        shown = found.head(_WORST).with_columns(pl.col("universe").fill_null(_NO_UNIVERSE))
+        columns = {"universe": "universe", "symbol": "symbol", "newest": "newest session", **ends}
+        if found.height:
+            parts.append(table(shown.iter_rows(named=True), first_of(title, shown.height, found.height), columns))
+    return "".join(parts)
 
 
 def _completeness(facts: CoverageFacts) -> str:
@@ -119,6 +123,7 @@ def _completeness(facts: CoverageFacts) -> str:
         columns = months.select("month", "present", "expected").iter_rows()
         cells = {month: share_cell(present, expected, "sessions") for month, present, expected in columns}
         parts.append(month_grid(f"{universe or _NO_UNIVERSE} ({market})", cells))
+    parts.append(_missing(facts.symbols))
     lacking = facts.symbols.filter(pl.col("present") < pl.col("expected"))
     rows = [
         row
@@ -126,6 +131,7 @@ def _completeness(facts: CoverageFacts) -> str:
             "universe": row["universe"] or _NO_UNIVERSE,
             "missing": row["expected"] - row["present"],
             "share": per_cent(row["present"], row["expected"]),
+            "explanation": (row["explanation"] or "–").replace("_", " "),
             "lacks_from": month_text(row["lacks_from"]),
             "lacks_to": month_text(row["lacks_to"]),
         }
@@ -134,13 +140,27 @@ def _completeness(facts: CoverageFacts) -> str:
     heads = {
         "symbol": "symbol",
         "missing": "missing",
+        "explained": "explained",
         "expected": "expected",
         "share": "per cent there",
         "lacks_from": "first gap",
         "lacks_to": "last gap",
         "newest": "newest session",
         "rejected": "rejected rows",
+        "explanation": "commonest explanation",
         "universe": "universe",
     }
     parts.append(table(rows, first_of("Symbols that lack most sessions", len(rows), lacking.height), heads))
     return "".join(parts)
+
+
+def _missing(symbols: pl.DataFrame) -> str:
+    """Return, by universe, how many of the missing sessions somebody was asked for and are explained."""
+    missing, named = pl.col("expected") - pl.col("present"), pl.col("universe").fill_null(_NO_UNIVERSE)
+    counts = (
+        symbols.filter(missing > 0)
+        .group_by(named, "market")
+        .agg(missing.sum().alias("missing"), pl.col("explained").sum())
+        .sort("missing", descending=True)
+    )
+    return table(counts.iter_rows(named=True), "Missing sessions, and of how many it is explained why")

@@ -9,15 +9,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from itertools import combinations
 
 import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
+from quantx.core.preference import of_one_source
 from quantx.core.quality.causes import VENDOR_RULES, recognise
 from quantx.core.quality.series import bars_in_error, check_series
-from quantx.core.quality.vendor_findings import findings_of
+from quantx.core.quality.vendor_findings import vendor_findings
 from quantx.core.quality.vendors import Compared, comparable, compare
 from quantx.core.quality.verdicts import (
     Witness,
@@ -107,7 +109,8 @@ def compare_vendors(
         bars = _read(platform, BARS_1D.name, "date", some, start, end)
         adjusted = _read(platform, BARS_1D_ADJUSTED.name, "date", some, start, end)
         actions = _read(platform, ACTIONS.name, "ex_date", some, start, None)
-        actions = actions.sort("source").unique(["symbol", "ex_date", "kind"], keep="first", maintain_order=True)
+        # The events of one vendor: two may date one event differently, and both together would adjust twice.
+        actions = of_one_source(actions, ["symbol"], partial(platform.settings.sources_of, "1d"))
         for code, market in sorted({(venue_of(s).calendar, venue_of(s).market) for s in some}):
             here = pl.col("symbol").is_in([s for s in some if venue_of(s).calendar == code])
             traded, returns = _by_source(bars.filter(here)), _by_source(adjusted.filter(here))
@@ -151,7 +154,7 @@ def _reconcile(platform: Platform, role: Hold, symbols: Sequence[str], since: da
 def _note(platform: Platform, symbols: Sequence[str]) -> int:
     """Note the findings that follow from what is stored now, and resolve the others; return how many hold."""
     here, lacking = pl.col("symbol").is_in(symbols), (pl.col("lacking_a") > 0) | (pl.col("lacking_b") > 0)
-    found = findings_of(
+    found = vendor_findings(
         platform.tables[VERDICTS.name].read(here), platform.tables[AGREEMENTS.name].read(here & lacking)
     )
     rules = [rule.id for rule in VENDOR_RULES]

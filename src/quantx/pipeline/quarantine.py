@@ -19,6 +19,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
+from quantx.core.quality.rejected import once_each, with_states
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
@@ -32,7 +33,6 @@ State = Literal["open", "replayed", "accepted"]
 
 _ID_LENGTH = 10  # of 64 digits: among a million rows two share their id with a chance of one half
 _AROUND = 200  # characters of the vendor's reply
-_DECIDED = list(DECISIONS.key)
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,8 @@ def rejected_rows(platform: Platform, wanted: Wanted = Wanted()) -> pl.DataFrame
         where &= pl.col("source") == wanted.source
     if wanted.rule is not None:
         where &= pl.col("rules").str.split(",").list.contains(wanted.rule)
-    decisions = platform.tables[DECISIONS.name].read().select(*_DECIDED, "reason", "by", decided_at="known_from")
-    rows = platform.tables[QUARANTINE.name].read(where).join(decisions, on=_DECIDED, how="left", nulls_equal=True)
-    rows = rows.with_columns(
-        _ids(rows),
-        pl.when(pl.col("by").is_not_null())
-        .then(pl.lit("accepted"))
-        .when(pl.col("passed").is_not_null())
-        .then(pl.lit("replayed"))
-        .otherwise(pl.lit("open"))
-        .alias("state"),
-    )
+    rows = with_states(platform.tables[QUARANTINE.name].read(where), platform.tables[DECISIONS.name].read())
+    rows = rows.with_columns(_ids(rows))
     if wanted.state is not None:
         rows = rows.filter(pl.col("state") == wanted.state)
     if wanted.market is not None:
@@ -77,13 +68,11 @@ def rejected_rows(platform: Platform, wanted: Wanted = Wanted()) -> pl.DataFrame
         rows = rows.filter(pl.col("symbol").is_in(symbols))
     if wanted.ids:
         rows = pl.concat([_named(rows, each) for each in wanted.ids])
-    # Quarantined under two policies before anybody has reprocessed: the newer one counts.
-    newest = rows.sort("known_from", "policy", "symbol", "date", descending=[True, True, False, True], nulls_last=True)
-    return newest.unique("id", keep="first", maintain_order=True).select("id", "state", pl.exclude("id", "state"))
+    return once_each(rows).select("id", "state", pl.exclude("id", "state"))
 
 
 def _ids(rows: pl.DataFrame) -> pl.Series:
-    texts = rows.select(pl.concat_str([pl.col(c).cast(pl.String).fill_null("") for c in _DECIDED], separator="\n"))
+    texts = rows.select(pl.concat_str([pl.col(c).cast(pl.String).fill_null("") for c in DECISIONS.key], separator="\n"))
     digests = [hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH] for text in texts.to_series()]
     return pl.Series("id", digests, dtype=pl.String)
 

@@ -33,7 +33,6 @@ Verdict = Literal[
     "unexplained",
 ]
 AGREEING = ("agree", "spin_off_as_cash")  # both sides make the same step
-PROVEN, DISAGREES, NOTHING_TO_PROVE = "proven", "disagrees", "nothing to prove"
 
 # Half a unit of the last of six decimals: the most that a vendor publishes, and what Yahoo's files are cut to.
 _HALF_UNIT = 5e-7
@@ -119,33 +118,6 @@ def unusable_adjusted(bars: pl.DataFrame, key: str = "series") -> pl.DataFrame:
         .group_by(key, maintain_order=True)
         .agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"), pl.len().alias("rows"))
     )
-
-
-def proofs_by_symbol(proofs: pl.DataFrame, series: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Return the verdict per source and symbol of `adjustment_proofs`; with `series` (source, symbol) also of those without a row.
-
-    Columns: source, symbol, events, agree (how many of them), worst (the largest relative difference of the two steps),
-    verdict (proven, disagrees, nothing to prove), first_disagreement (ex-date).
-    """
-    agrees = pl.col("verdict").is_in(AGREEING)
-    found = proofs.group_by("source", "symbol").agg(
-        pl.len().alias("events"),
-        agrees.sum().alias("agree"),
-        (pl.col("vendors") / pl.col("ours") - 1).abs().max().alias("worst"),
-        pl.col("ex_date").filter(~agrees).min().alias("first_disagreement"),
-    )
-    if series is not None:
-        found = series.select("source", "symbol").unique().join(found, on=["source", "symbol"], how="left")
-        found = found.with_columns(pl.col("events", "agree").fill_null(0))
-    verdict = (
-        pl.when(pl.col("events") == 0)
-        .then(pl.lit(NOTHING_TO_PROVE))
-        .when(pl.col("agree") == pl.col("events"))
-        .then(pl.lit(PROVEN))
-        .otherwise(pl.lit(DISAGREES))
-    )
-    columns = ("source", "symbol", "events", "agree", "worst", "verdict", "first_disagreement")
-    return found.with_columns(verdict.alias("verdict")).select(columns).sort("source", "symbol")
 
 
 def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:

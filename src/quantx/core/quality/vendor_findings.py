@@ -27,7 +27,7 @@ _SAYS = {
 }
 
 
-def findings_of(verdicts: pl.DataFrame, agreements: pl.DataFrame) -> list[Finding]:
+def vendor_findings(verdicts: pl.DataFrame, agreements: pl.DataFrame) -> list[Finding]:
     """Return what is to be noted; both frames hold all that is stored of their symbols.
 
     A wrong bar's finding is about its vendor; where nobody decides, it is about no vendor and names them all.

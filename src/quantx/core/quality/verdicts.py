@@ -157,25 +157,30 @@ def agreements_of(compared: Compared, judged: pl.DataFrame, a: str, b: str, mark
     months = compared.months.join(bad, on=["symbol", "month"], how="full", coalesce=True).with_columns(
         pl.col(*counts).fill_null(0).cast(pl.Int32)
     )
-    verdict = (
-        pl.when(pl.col("odd") == 0)
-        .then(pl.lit("agree"))
-        .when(pl.col("wrong_a") == pl.col("odd"))
-        .then(pl.lit("a_wrong"))
-        .when(pl.col("wrong_b") == pl.col("odd"))
-        .then(pl.lit("b_wrong"))
-        .otherwise(pl.lit("both_doubtful"))
-    )
     return months.with_columns(
         pl.lit(a).alias("source_a"),
         pl.lit(b).alias("source_b"),
         pl.lit(market).alias("market"),
         (pl.col("both") + pl.col("lacking")).alias("sessions"),
         (pl.col("both") - pl.col("differ")).alias("agreed"),
-        verdict.alias("verdict"),
+        verdict_of_counts().alias("verdict"),
         pl.col("decided_by").replace("", None),
         pl.lit(now).cast(INSTANT).alias("known_from"),
     ).select(list(AGREEMENTS.schema))
+
+
+def verdict_of_counts() -> pl.Expr:
+    """Return agree, a_wrong, b_wrong or both_doubtful: one vendor is wrong where it is in all `odd` rows (wrong_a, wrong_b)."""
+    odd = pl.col("odd")
+    return (
+        pl.when(odd == 0)
+        .then(pl.lit("agree"))
+        .when(pl.col("wrong_a") == odd)
+        .then(pl.lit("a_wrong"))
+        .when(pl.col("wrong_b") == odd)
+        .then(pl.lit("b_wrong"))
+        .otherwise(pl.lit("both_doubtful"))
+    )
 
 
 def verdicts_of(judged: pl.DataFrame, a: str, b: str, now: datetime) -> pl.DataFrame:

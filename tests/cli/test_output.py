@@ -1,0 +1,42 @@
+"""Tables on a terminal: whole words in columns, or paragraphs where there is no room for them."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+
+from quantx.cli.output import print_table
+
+FINDING: dict[str, Any] = {
+    "id": 12345,
+    "rule": "dividend_in_unit_of_price",
+    "subject": "0700.HK",
+    "first_day": date(2024, 1, 12),
+    "sessions": 1234,
+    "source": "",
+    "last_day": None,
+    "message": "36.53% of the price, which fell by 0.00%: " * 4,
+}
+
+
+def test_what_fits_is_a_table_in_which_only_texts_are_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("findings", [FINDING])
+    said = capsys.readouterr().out
+    assert "│" in said
+    assert max(map(len, said.splitlines())) <= 140
+    for whole in ("12345", "dividend_in_unit_of_price", "0700.HK", "2024-01-12", "1,234"):
+        assert whole in said
+
+
+def test_what_does_not_fit_is_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    more = {f"figure_{i}": 1000.5 + i for i in range(9)}
+    print_table("findings", [FINDING | more] * 2)
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == "findings"
+    assert len(lines) == 2
+    assert lines[0].startswith("• id: 12345  rule: dividend_in_unit_of_price  subject: 0700.HK  first day: 2024-01-12")
+    assert "figure 8: 1,008.5" in lines[0]
+    assert not re.search("source|last day", lines[0])  # what is empty is left out
