@@ -221,6 +221,7 @@ def installation(
                 "QUANTX_YFINANCE_QUOTA": "unlimited",
                 "QUANTX_UNIVERSE_PATH": str(folder / "universes.yaml"),
                 "QUANTX_LEASE_SECONDS": "2",
+                "QUANTX_INSPECT": "false",
             }
             with killed_at_the_end(Fleet(settings, Vendor(vendor), folder)) as fleet:
                 fleet.here("refresh-universe")

@@ -68,6 +68,7 @@ def environment(vendor: str, database_url: str, tmp_path_factory: pytest.TempPat
         "QUANTX_YFINANCE_BASE_URL": vendor,
         "QUANTX_YFINANCE_QUOTA": "unlimited",
         "QUANTX_LEASE_SECONDS": "2",
+        "QUANTX_INSPECT": "false",
         "QUANTX_MAX_ATTEMPTS": "2",
         "QUANTX_UNIVERSE_PATH": str(folder / "universes.yaml"),
     }

@@ -72,6 +72,7 @@ def fleets(azurite: Azurite, server: Server, tmp_path: Path) -> Iterator[Callabl
                 "QUANTX_YFINANCE_BASE_URL": vendor.url,
                 "QUANTX_YFINANCE_QUOTA": "unlimited",
                 "QUANTX_LEASE_SECONDS": "2",
+                "QUANTX_INSPECT": "false",
                 **more,
             }
             folder = tmp_path / name
@@ -91,6 +92,7 @@ def clean(market: Market, server: Server, tmp_path_factory: pytest.TempPathFacto
             "QUANTX_QUEUE_URL": "postgresql",
             "QUANTX_STATE_URL": database,
             "QUANTX_YFINANCE_BASE_URL": url,
+            "QUANTX_INSPECT": "false",
             "QUANTX_YFINANCE_QUOTA": "unlimited",
         }
         fleet = Fleet(settings, Vendor(url), folder)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import polars as pl
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.weather import CALM, Weather
 
@@ -163,5 +164,5 @@ class World:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = "rows" if isinstance(value, pl.LazyFrame) else repr(value)  # its repr is an address
     return text if len(text) <= 100 else f"{text[:97]}..."

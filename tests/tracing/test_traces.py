@@ -28,7 +28,7 @@ from quantx.tracing import run_context, run_span, shared_span
 
 from ..fleet.market import SYMBOLS, write_market
 
-SHARED = ("batch", "land", "round", "commit")  # what serves several runs at once
+SHARED = ("batch", "land", "round", "commit", "inspect")  # what serves several runs at once
 OWN = ("plan", "fetch")
 
 

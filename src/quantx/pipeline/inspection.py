@@ -6,7 +6,7 @@ a finding tells so, the others go on, and the runs are looked at again by who wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
@@ -20,6 +20,7 @@ from quantx.pipeline.heal import heal_gaps
 from quantx.pipeline.minute_checks import check_minutes
 from quantx.pipeline.platform import Platform
 from quantx.pipeline.validate import validate_series
+from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
@@ -56,27 +57,32 @@ def inspect_ended_runs(platform: Platform, *, stopping: Callable[[], bool] = lam
         if mine is None:
             return []
         runs = platform.state.runs.uninspected()
-        symbols = sorted({symbol for named in runs.values() for symbol in named})
-        errors: dict[str, str | None] = {}
-        for name, look in _LOOKS.items():
-            if stopping():
-                break
-            about = sorted({*symbols, *_due(platform)}) if name == "gaps" else symbols
-            if not about:
-                continue
-            try:
-                look(platform, about)
-                errors[name] = None
-            except QuantxError as error:
-                log.error("inspection.failed", look=name, error=str(error))
-                errors[name] = str(error)
-        else:
-            if not any(errors.values()):
-                platform.state.runs.inspected(list(runs))
-        _note(platform, errors)
-        failed = [name for name, error in errors.items() if error is not None]
-        log.info("inspected", runs=len(runs), symbols=len(symbols), failed=failed)
-        return failed
+        with shared_span("inspect", runs):
+            return _inspect(platform, runs, stopping)
+
+
+def _inspect(platform: Platform, runs: Mapping[str, Sequence[str]], stopping: Callable[[], bool]) -> list[str]:
+    symbols = sorted({symbol for named in runs.values() for symbol in named})
+    errors: dict[str, str | None] = {}
+    for name, look in _LOOKS.items():
+        if stopping():
+            break
+        about = sorted({*symbols, *_due(platform)}) if name == "gaps" else symbols
+        if not about:
+            continue
+        try:
+            look(platform, about)
+            errors[name] = None
+        except QuantxError as error:
+            log.error("inspection.failed", look=name, error=str(error))
+            errors[name] = str(error)
+    else:
+        if not any(errors.values()):
+            platform.state.runs.inspected(list(runs))
+    _note(platform, errors)
+    failed = [name for name, error in errors.items() if error is not None]
+    log.info("inspected", runs=len(runs), symbols=len(symbols), failed=failed)
+    return failed
 
 
 def _due(platform: Platform) -> list[str]:
