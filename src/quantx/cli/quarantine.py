@@ -17,6 +17,7 @@ from quantx.errors import Busy, ConfigError
 from quantx.pipeline.platform import open_platform
 
 if TYPE_CHECKING:
+    from quantx.pipeline.platform import Platform
     from quantx.pipeline.reprocessed import Reprocessed
 
 quarantine = typer.Typer(
@@ -103,7 +104,8 @@ def quarantine_replay(
 ) -> int:
     """Judge rejected rows again under the rules of now, by reading the raw replies of their series again.
 
-    What passes is curated, and what does not pass any more is rejected; doing it again changes nothing.
+    What passes is curated, and what does not pass any more is rejected; doing it again changes nothing. Symbols that have
+    changed are inspected again.
 
     Example: quantx quarantine replay --symbol 0700.HK
     """
@@ -115,6 +117,7 @@ def quarantine_replay(
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = replay(platform, wanted)
+            failed = _inspect(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
         return 1
@@ -124,7 +127,7 @@ def quarantine_replay(
     else:
         out.print(f"{done.rows.height:,} rows judged: {judged['replayed']:,} pass, {judged['open']:,} stay rejected")
         _print_reprocessed(done.reprocessed)
-    return _code(done.reprocessed)
+    return _code(done.reprocessed, failed)
 
 
 def quarantine_accept(
@@ -143,6 +146,7 @@ def quarantine_accept(
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = accept(platform, row, reason, by or getpass.getuser())
+            failed = _inspect(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
         return 1
@@ -152,7 +156,7 @@ def quarantine_accept(
     else:
         out.print(f"{facts['id']}: {facts['symbol']} {facts['date']} is accepted by {facts['by']}", markup=False)
         _print_reprocessed(done.reprocessed)
-    return _code(done.reprocessed)
+    return _code(done.reprocessed, failed)
 
 
 def reprocess(
@@ -164,7 +168,8 @@ def reprocess(
 ) -> int:
     """Derive the curated tables again from the raw replies, after rules, adapters or decisions have changed.
 
-    It says what changed; where nothing has, nothing is committed. Replaced rows are kept in the revisions.
+    It says what changed; where nothing has, nothing is committed. Replaced rows are kept in the revisions. Symbols that
+    have changed are inspected again.
 
     Example: quantx reprocess --symbols AAPL,0700.HK --dry-run
     """
@@ -181,15 +186,26 @@ def reprocess(
                 dry_run=dry_run,
                 on_batch=lambda batch, of: display.update(bar, completed=batch, total=of),
             )
+            failed = _inspect(platform, [done])
     except Busy as error:
         err.print(str(error))
         return 1
     print_json(done.as_facts()) if json else _print_reprocessed([done])
-    return _code([done])
+    return _code([done], failed)
 
 
-def _code(done: Sequence[Reprocessed]) -> int:
-    return 1 if any(each.left for each in done) else 0
+def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
+    """Look at the symbols that readers see otherwise now, as after updates; return the looks that failed."""
+    from quantx.pipeline.inspection import inspect_symbols
+
+    touched = sorted({symbol for each in done if not each.dry_run for _, symbol in each.touched})
+    return inspect_symbols(platform, touched) if touched and platform.settings.inspect else []
+
+
+def _code(done: Sequence[Reprocessed], failed: Sequence[str]) -> int:
+    if failed:
+        err.print(f"these looks at what has changed failed: {', '.join(failed)}; `quantx validate run` looks again")
+    return 1 if failed or any(each.left for each in done) else 0
 
 
 def _print_reprocessed(done: Sequence[Reprocessed]) -> None:

@@ -44,16 +44,26 @@ def inspect_ended_runs(platform: Platform, *, stopping: Callable[[], bool] = lam
             return []
         runs = platform.state.runs.uninspected()
         symbols = sorted({symbol for named in runs.values() for symbol in named})
-        failed: list[str] = []
-        for name, look in _LOOKS.items():
-            if stopping():
-                return failed
-            try:
-                look(platform, symbols)
-            except QuantxError as error:
-                log.error("inspection.failed", look=name, error=str(error))
-                failed.append(name)
+        failed = inspect_symbols(platform, symbols, stopping=stopping)
+        if stopping():
+            return failed
         if not failed:
             platform.state.runs.inspected(list(runs))
         log.info("inspected", runs=len(runs), symbols=len(symbols), failed=failed)
         return failed
+
+
+def inspect_symbols(
+    platform: Platform, symbols: Collection[str], *, stopping: Callable[[], bool] = lambda: False
+) -> list[str]:
+    """Look at these symbols; return the names of the looks that failed. Ends between two looks when `stopping` turns true."""
+    failed: list[str] = []
+    for name, look in _LOOKS.items():
+        if stopping():
+            break
+        try:
+            look(platform, symbols)
+        except QuantxError as error:
+            log.error("inspection.failed", look=name, error=str(error))
+            failed.append(name)
+    return failed

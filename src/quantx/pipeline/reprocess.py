@@ -8,6 +8,7 @@ an empty period (`known_to` equal to `known_from`), which no moment sees.
 
 Work is done in batches of symbols, each with its own commits: the state first, then revisions, then tables. A kill
 in between leaves a difference, which the next reprocessing finds; where there is no difference, nothing is committed.
+The findings about adjusted closes follow their proofs; the other looks at what has changed are for the caller to run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import polars as pl
 import structlog
 
 from quantx.core.model import Series
-from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.core.quality.adjustments import ADJUSTMENT_RULES
+from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import Busy
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
@@ -31,6 +33,7 @@ from quantx.pipeline.difference import Change, change_of, quarantine_change_of, 
 from quantx.pipeline.judge import Judge
 from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
+from quantx.pipeline.proved import disagreements
 from quantx.pipeline.replies import in_rounds, read_replies, take_stock
 from quantx.pipeline.reprocessed import Reprocessed
 from quantx.state.protocol import Hold, Holding, Landing, SeriesFacts, Sessions
@@ -92,6 +95,7 @@ def reprocess_held(
         if not dry_run:
             _restate(platform, again, changes, [symbol for at, symbol in done.left if at == where])
             done.commits += _commit(platform, changes)
+            _tell(platform, again, [name for name in names if (where, name) not in done.left])
     on_batch(len(batches), len(batches))
     log.info("reprocessed", symbols=done.symbols, commits=done.commits, left=len(done.left))
     return done
@@ -186,6 +190,13 @@ def _commit(platform: Platform, changes: dict[str, Change]) -> int:
             context = CommitContext(table.committed_round() + 1)
             commits += table.commit(context, change.new, change.changed, change.gone)
     return commits
+
+
+def _tell(platform: Platform, again: _Again, symbols: Sequence[str]) -> None:
+    """Let the findings about adjusted closes say what the proofs say now."""
+    proofs = again.tables[ADJUSTMENT_PROOFS.name].filter(pl.col("symbol").is_in(symbols))
+    rules, reason = [rule.id for rule in ADJUSTMENT_RULES], "it is derived again, and the adjusted closes agree"
+    platform.state.findings.restate(rules, again.source, ADJUSTMENT_PROOFS.name, disagreements(proofs), reason, symbols)
 
 
 def _restate(platform: Platform, again: _Again, changes: dict[str, Change], left: Collection[str]) -> None:
