@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from quantx.pipeline.judge import Judge
 from quantx.pipeline.normalized import Landed, normalize_round
 from quantx.pipeline.quarantine import Wanted, accept, rejected_rows, replay, show
 from quantx.pipeline.reprocess import reprocess
+from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
 D5, D9, D10, D11 = (date(2024, 1, day) for day in (5, 9, 10, 11))
@@ -208,12 +209,16 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
 
 
 def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fresh_database: Database) -> None:
-    row = id_of(old, "AAA", D9)
+    row, told = id_of(old, "AAA", D9), old.clock.at
+    old.clock.goes_to(date(2024, 1, 15))
     done = accept(old.platform, row, "the exchange says so", "ops")
     assert done.rows.select("state", "by", "reason").rows() == [("accepted", "ops", "the exchange says so")]
     assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
     (known,) = old.rows().filter(symbol="AAA", date=D9)["known_from"]
-    assert known == datetime(2024, 1, 12, 23, tzinfo=UTC)  # when the vendor told us
+    assert known == old.clock.at  # when it was decided: nobody could see it before
+    reader = Lake(old.platform.location)
+    seen = {at: reader.bars(["AAA"], start=D9, end=D9, as_of=at).height for at in (told, known)}
+    assert seen == {told: 0, known: 1}
     hot = old.sql("select high from hot_bars where symbol = 'AAA' and date = %s", D9)
     assert hot == [{"high": 105.75}]
     (decision,) = old.rows("decisions").to_dicts()
@@ -255,6 +260,24 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
     assert desk.rows("bars_1d_revisions").select("close", "known_from", "known_to").rows() == [
         (111.0, desk.clock.at, desk.clock.at)
     ]
+
+
+def test_at_no_moment_are_there_two_rows_of_a_session(desk: Any) -> None:
+    """The vendor had 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; the odd one is accepted on the 18th."""
+    good, moments = desk.tape.shows["AAA"][D10], [desk.clock.at]
+    desk.work(desk.backfill("AAA"))
+    for day, shown in ((16, ODD), (17, (104.0, 106.0, 103.0, 105.75, 10.0))):
+        desk.clock.goes_to(date(2024, 1, day))
+        moments.append(desk.clock.at)
+        desk.tape.shows["AAA"][D10] = shown
+        desk.work(desk.daily("AAA", lookback=9))
+    desk.clock.goes_to(date(2024, 1, 18))
+    moments.append(desk.clock.at)
+    accept(desk.platform, id_of(desk, "AAA", D10), "the exchange says so", "ops")
+    reader = Lake(desk.platform.location)
+    closes = [reader.bars(["AAA"], start=D10, end=D10, as_of=at)["close"].to_list() for at in moments]
+    assert closes == [[good[3]], [good[3]], [105.75], [105.5]]
+    assert reprocess(desk.platform).commits == 0
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,8 @@ def quarantine_accept(
 ) -> int:
     """Take a rejected row into the curated table, on your word; the decision is recorded and holds from then on.
 
+    Readers with `as_of` before the decision do not see the row.
+
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
     from quantx.pipeline.quarantine import accept
