@@ -63,7 +63,11 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     assert [(row["symbol"], row["date"]) for row in listed] == [("AAA", "2016-12-14")]
     row = listed[0]["id"]
     table = odd("quarantine", "list")
-    assert (table.code, row in table.out, "2 rejected rows" in table.out) == (0, True, True)
+    assert (table.code, row[:10] in table.out and row[:11] not in table.out, "2 rejected rows" in table.out) == (
+        0,
+        True,
+        True,
+    )
 
     shown = odd("quarantine", "show", row)
     assert "a bar that contradicts itself is wrong" in shown.out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +117,10 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
     assert accepted.quarantine.height == 1
 
 
-def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_database: Database) -> None:
+def test_ids_are_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_database: Database) -> None:
     ids = rejected_rows(old.platform)["id"]
     assert ids.n_unique() == 5
-    assert set(ids.str.len_chars()) == {10}
+    assert set(ids.str.len_chars()) == {64}
     desk = another_desk(fresh_database, "scratch")
     raw = Path(old.platform.settings.lake_url) / "raw"
     shutil.copytree(raw, Path(desk.platform.settings.lake_url) / "raw")
@@ -131,6 +131,20 @@ def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, 
         show(old.platform, "zzz")
     with pytest.raises(ConfigError, match="there is no row ''"):
         show(old.platform, "")
+
+
+def test_rows_whose_ids_begin_alike_are_all_there_and_told_apart(desk: Any) -> None:
+    """Among 17 ids two begin with the same of 16 digits."""
+    days = desk.tape.shows["AAA"] = dict.fromkeys(list(desk.tape.shows["AAA"])[:17], ODD)
+    desk.clock.goes_to(max(days) + timedelta(days=1))
+    desk.work(desk.backfill("AAA", end="2024-02-02"))
+    ids = rejected_rows(desk.platform)["id"]
+    assert ids.n_unique() == 17
+    first = ids.str.head(1)
+    twice = ids.filter(first.is_duplicated())[0]
+    with pytest.raises(ConfigError, match="begins the ids of several rows"):
+        show(desk.platform, twice[:1])
+    assert show(desk.platform, twice)["id"] == twice
 
 
 def test_show_tells_the_rules_and_what_was_sent(old: Any) -> None:

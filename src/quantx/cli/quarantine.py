@@ -143,7 +143,7 @@ def quarantine_accept(
 
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
-    from quantx.pipeline.quarantine import accept
+    from quantx.pipeline.quarantine import SHOWN, accept
 
     try:
         with open_platform(settings_for(use_local)) as platform:
@@ -156,7 +156,9 @@ def quarantine_accept(
     if json:
         print_json({"row": facts, "reprocessed": [each.as_facts() for each in done.reprocessed]})
     else:
-        out.print(f"{facts['id']}: {facts['symbol']} {facts['date']} is accepted by {facts['by']}", markup=False)
+        out.print(
+            f"{facts['id'][:SHOWN]}: {facts['symbol']} {facts['date']} is accepted by {facts['by']}", markup=False
+        )
         _print_reprocessed(done.reprocessed)
     return _code(done.reprocessed, failed)
 
@@ -242,7 +244,10 @@ def _short(value: Any) -> Any:
 
 
 def _in_short(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a rejected row with what it says in few words: open, high, low, close, volume."""
+    """Return a rejected row with the beginning of its id, and what it says in few words: open, high, low, close, volume."""
+    from quantx.pipeline.quarantine import SHOWN
+
+    row = row | {"id": row["id"][:SHOWN]}
     if row["date"] is None:
         return row
     said = loads(row["row"])
@@ -251,8 +256,10 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_row(facts: dict[str, Any]) -> None:
-    day, payload = facts["date"] or "a whole reply", facts["payload"]
-    out.print(f"{facts['id']}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
+    from quantx.pipeline.quarantine import SHOWN
+
+    day, payload, name = facts["date"] or "a whole reply", facts["payload"], facts["id"][:SHOWN]
+    out.print(f"{name}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
     policy = "before versions were kept" if facts["policy"] is None else f"under policy {facts['policy']}"
     out.print(f"rejected {policy}, the vendor sent it at {facts['known_from']:%Y-%m-%d %H:%M:%S} UTC", markup=False)
     if facts["by"]:
