@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from quantx.core.evidence import proofs_by_symbol
 from quantx.pipeline.dividends import check_dividends
+from quantx.pipeline.reprocess import reprocess
 
 D04, D05, D09, D10 = (date(2024, 1, day) for day in (4, 5, 9, 10))
 CLOSE_BEFORE = 109.5  # of D10: the tape's closes are 100 + day + 0.5
@@ -119,6 +121,35 @@ def test_an_adjusted_close_that_is_not_positive_is_one_finding(desk: Any) -> Non
     first, second = (r["message"] for r in sorted(desk.platform.state.findings.listed(9), key=lambda r: r["first_day"]))
     assert "is not positive on 6 days from 2024-01-02 to 2024-01-09" in first
     assert "a dividend above the price, which ours leaves out" in second
+
+
+class Blind:
+    """The vendor, read by an adapter that does not know of adjusted closes."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def normalize(self, payload: Any) -> Any:
+        frames = self._real.normalize(payload)
+        return replace(frames, bars=frames.bars.with_columns(pl.lit(None, pl.Float64).alias("vendor_adj_close")))
+
+
+def test_what_is_derived_again_tells_and_resolves_its_findings(desk: Any) -> None:
+    for symbol in ("AAA", "BBB"):
+        adjusts(desk, symbol, {D10: 0.97})
+    desk.work(desk.backfill("AAA", "BBB"))
+    blind = desk.with_(providers={"tape": Blind(desk.tape)})
+    reprocess(blind, ["AAA"], dry_run=True)
+    assert len(findings(desk)) == 2
+    reprocess(blind, ["AAA"])
+    assert findings(desk) == [("warn", "adjustment_agrees", "BBB", D10)]
+    reprocess(blind)
+    assert findings(desk) == []
+    reprocess(desk.platform)
+    assert findings(desk) == [("warn", "adjustment_agrees", symbol, D10) for symbol in ("AAA", "BBB")]
 
 
 def test_a_spin_off_is_told_as_good_to_know(desk: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from quantx.pipeline.judge import Judge
 from quantx.pipeline.normalized import Landed, normalize_round
 from quantx.pipeline.quarantine import Wanted, accept, rejected_rows, replay, show
 from quantx.pipeline.reprocess import reprocess
+from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
 D5, D9, D10, D11 = (date(2024, 1, day) for day in (5, 9, 10, 11))
@@ -116,10 +117,10 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
     assert accepted.quarantine.height == 1
 
 
-def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_database: Database) -> None:
+def test_ids_are_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_database: Database) -> None:
     ids = rejected_rows(old.platform)["id"]
     assert ids.n_unique() == 5
-    assert set(ids.str.len_chars()) == {10}
+    assert set(ids.str.len_chars()) == {64}
     desk = another_desk(fresh_database, "scratch")
     raw = Path(old.platform.settings.lake_url) / "raw"
     shutil.copytree(raw, Path(desk.platform.settings.lake_url) / "raw")
@@ -130,6 +131,20 @@ def test_ids_are_short_stable_and_may_be_shortened(old: Any, another_desk: Any, 
         show(old.platform, "zzz")
     with pytest.raises(ConfigError, match="there is no row ''"):
         show(old.platform, "")
+
+
+def test_rows_whose_ids_begin_alike_are_all_there_and_told_apart(desk: Any) -> None:
+    """Among 17 ids two begin with the same of 16 digits."""
+    days = desk.tape.shows["AAA"] = dict.fromkeys(list(desk.tape.shows["AAA"])[:17], ODD)
+    desk.clock.goes_to(max(days) + timedelta(days=1))
+    desk.work(desk.backfill("AAA", end="2024-02-02"))
+    ids = rejected_rows(desk.platform)["id"]
+    assert ids.n_unique() == 17
+    first = ids.str.head(1)
+    twice = ids.filter(first.is_duplicated())[0]
+    with pytest.raises(ConfigError, match="begins the ids of several rows"):
+        show(desk.platform, twice[:1])
+    assert show(desk.platform, twice)["id"] == twice
 
 
 def test_show_tells_the_rules_and_what_was_sent(old: Any) -> None:
@@ -208,12 +223,16 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
 
 
 def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fresh_database: Database) -> None:
-    row = id_of(old, "AAA", D9)
+    row, told = id_of(old, "AAA", D9), old.clock.at
+    old.clock.goes_to(date(2024, 1, 15))
     done = accept(old.platform, row, "the exchange says so", "ops")
     assert done.rows.select("state", "by", "reason").rows() == [("accepted", "ops", "the exchange says so")]
     assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
     (known,) = old.rows().filter(symbol="AAA", date=D9)["known_from"]
-    assert known == datetime(2024, 1, 12, 23, tzinfo=UTC)  # when the vendor told us
+    assert known == old.clock.at  # when it was decided: nobody could see it before
+    reader = Lake(old.platform.location)
+    seen = {at: reader.bars(["AAA"], start=D9, end=D9, as_of=at).height for at in (told, known)}
+    assert seen == {told: 0, known: 1}
     hot = old.sql("select high from hot_bars where symbol = 'AAA' and date = %s", D9)
     assert hot == [{"high": 105.75}]
     (decision,) = old.rows("decisions").to_dicts()
@@ -255,6 +274,24 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
     assert desk.rows("bars_1d_revisions").select("close", "known_from", "known_to").rows() == [
         (111.0, desk.clock.at, desk.clock.at)
     ]
+
+
+def test_at_no_moment_are_there_two_rows_of_a_session(desk: Any) -> None:
+    """The vendor had 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; the odd one is accepted on the 18th."""
+    good, moments = desk.tape.shows["AAA"][D10], [desk.clock.at]
+    desk.work(desk.backfill("AAA"))
+    for day, shown in ((16, ODD), (17, (104.0, 106.0, 103.0, 105.75, 10.0))):
+        desk.clock.goes_to(date(2024, 1, day))
+        moments.append(desk.clock.at)
+        desk.tape.shows["AAA"][D10] = shown
+        desk.work(desk.daily("AAA", lookback=9))
+    desk.clock.goes_to(date(2024, 1, 18))
+    moments.append(desk.clock.at)
+    accept(desk.platform, id_of(desk, "AAA", D10), "the exchange says so", "ops")
+    reader = Lake(desk.platform.location)
+    closes = [reader.bars(["AAA"], start=D10, end=D10, as_of=at)["close"].to_list() for at in moments]
+    assert closes == [[good[3]], [good[3]], [105.75], [105.5]]
+    assert reprocess(desk.platform).commits == 0
 
 
 @pytest.mark.parametrize(

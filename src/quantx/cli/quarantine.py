@@ -17,6 +17,7 @@ from quantx.errors import Busy, ConfigError
 from quantx.pipeline.platform import open_platform
 
 if TYPE_CHECKING:
+    from quantx.pipeline.platform import Platform
     from quantx.pipeline.reprocessed import Reprocessed
 
 quarantine = typer.Typer(
@@ -103,7 +104,8 @@ def quarantine_replay(
 ) -> int:
     """Judge rejected rows again under the rules of now, by reading the raw replies of their series again.
 
-    What passes is curated, and what does not pass any more is rejected; doing it again changes nothing.
+    What passes is curated, and what does not pass any more is rejected; doing it again changes nothing. Symbols that have
+    changed are inspected again.
 
     Example: quantx quarantine replay --symbol 0700.HK
     """
@@ -115,6 +117,7 @@ def quarantine_replay(
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = replay(platform, wanted)
+            failed = _inspect(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
         return 1
@@ -124,7 +127,7 @@ def quarantine_replay(
     else:
         out.print(f"{done.rows.height:,} rows judged: {judged['replayed']:,} pass, {judged['open']:,} stay rejected")
         _print_reprocessed(done.reprocessed)
-    return _code(done.reprocessed)
+    return _code(done.reprocessed, failed)
 
 
 def quarantine_accept(
@@ -136,13 +139,16 @@ def quarantine_accept(
 ) -> int:
     """Take a rejected row into the curated table, on your word; the decision is recorded and holds from then on.
 
+    Readers with `as_of` before the decision do not see the row.
+
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
-    from quantx.pipeline.quarantine import accept
+    from quantx.pipeline.quarantine import SHOWN, accept
 
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = accept(platform, row, reason, by or getpass.getuser())
+            failed = _inspect(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
         return 1
@@ -150,9 +156,11 @@ def quarantine_accept(
     if json:
         print_json({"row": facts, "reprocessed": [each.as_facts() for each in done.reprocessed]})
     else:
-        out.print(f"{facts['id']}: {facts['symbol']} {facts['date']} is accepted by {facts['by']}", markup=False)
+        out.print(
+            f"{facts['id'][:SHOWN]}: {facts['symbol']} {facts['date']} is accepted by {facts['by']}", markup=False
+        )
         _print_reprocessed(done.reprocessed)
-    return _code(done.reprocessed)
+    return _code(done.reprocessed, failed)
 
 
 def reprocess(
@@ -164,7 +172,8 @@ def reprocess(
 ) -> int:
     """Derive the curated tables again from the raw replies, after rules, adapters or decisions have changed.
 
-    It says what changed; where nothing has, nothing is committed. Replaced rows are kept in the revisions.
+    It says what changed; where nothing has, nothing is committed. Replaced rows are kept in the revisions. Symbols that
+    have changed are inspected again.
 
     Example: quantx reprocess --symbols AAPL,0700.HK --dry-run
     """
@@ -181,15 +190,26 @@ def reprocess(
                 dry_run=dry_run,
                 on_batch=lambda batch, of: display.update(bar, completed=batch, total=of),
             )
+            failed = _inspect(platform, [done])
     except Busy as error:
         err.print(str(error))
         return 1
     print_json(done.as_facts()) if json else _print_reprocessed([done])
-    return _code([done])
+    return _code([done], failed)
 
 
-def _code(done: Sequence[Reprocessed]) -> int:
-    return 1 if any(each.left for each in done) else 0
+def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
+    """Look at the symbols that readers see otherwise now, as after updates; return the looks that failed."""
+    from quantx.pipeline.inspection import inspect_symbols
+
+    touched = sorted({symbol for each in done if not each.dry_run for _, symbol in each.touched})
+    return inspect_symbols(platform, touched) if touched and platform.settings.inspect else []
+
+
+def _code(done: Sequence[Reprocessed], failed: Sequence[str]) -> int:
+    if failed:
+        err.print(f"these looks at what has changed failed: {', '.join(failed)}; `quantx validate run` looks again")
+    return 1 if failed or any(each.left for each in done) else 0
 
 
 def _print_reprocessed(done: Sequence[Reprocessed]) -> None:
@@ -224,7 +244,10 @@ def _short(value: Any) -> Any:
 
 
 def _in_short(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a rejected row with what it says in few words: open, high, low, close, volume."""
+    """Return a rejected row with the beginning of its id, and what it says in few words: open, high, low, close, volume."""
+    from quantx.pipeline.quarantine import SHOWN
+
+    row = row | {"id": row["id"][:SHOWN]}
     if row["date"] is None:
         return row
     said = loads(row["row"])
@@ -235,8 +258,10 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_row(facts: dict[str, Any]) -> None:
-    day, payload = facts["date"] or "a whole reply", facts["payload"]
-    out.print(f"{facts['id']}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
+    from quantx.pipeline.quarantine import SHOWN
+
+    day, payload, name = facts["date"] or "a whole reply", facts["payload"], facts["id"][:SHOWN]
+    out.print(f"{name}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
     policy = "before versions were kept" if facts["policy"] is None else f"under policy {facts['policy']}"
     out.print(f"rejected {policy}, the vendor sent it at {facts['known_from']:%Y-%m-%d %H:%M:%S} UTC", markup=False)
     if facts["by"]:

@@ -61,7 +61,7 @@ def heal_gaps(platform: Platform, symbols: Collection[str] | None = None, *, dry
         platform.state.gaps.put([g for g in gaps if healing.known.get(g.key) != g])
         note_gaps(platform, gaps, holes, symbols)
     counts = {status: sum(g.status == status for g in gaps) for status in ("open", "explained", "filled")}
-    log.info("healed", **counts, tasks=len(wanted), run_id=plan and plan.run_id)
+    log.info("healed", **counts, tasks=len(wanted), heals_in=plan and plan.run_id)
     return Healed(gaps, wanted, plan)
 
 

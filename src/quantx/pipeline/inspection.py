@@ -6,7 +6,7 @@ a finding tells so, the others go on, and the runs are looked at again by who wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -57,12 +57,21 @@ def inspect_ended_runs(platform: Platform, *, stopping: Callable[[], bool] = lam
         if mine is None:
             return []
         runs = platform.state.runs.uninspected()
+        symbols = sorted({symbol for named in runs.values() for symbol in named})
         with shared_span("inspect", runs):
-            return _inspect(platform, runs, stopping)
+            failed = inspect_symbols(platform, symbols, stopping=stopping)
+            if not failed and not stopping():
+                platform.state.runs.inspected(list(runs))
+        return failed
 
 
-def _inspect(platform: Platform, runs: Mapping[str, Sequence[str]], stopping: Callable[[], bool]) -> list[str]:
-    symbols = sorted({symbol for named in runs.values() for symbol in named})
+def inspect_symbols(
+    platform: Platform, symbols: Collection[str], *, stopping: Callable[[], bool] = lambda: False
+) -> list[str]:
+    """Look at these symbols; return the names of the looks that failed. Ends between two looks when `stopping` turns true.
+
+    Of symbols with a gap that is due to be asked for again, the gaps are looked at as well.
+    """
     errors: dict[str, str | None] = {}
     for name, look in _LOOKS.items():
         if stopping():
@@ -76,12 +85,9 @@ def _inspect(platform: Platform, runs: Mapping[str, Sequence[str]], stopping: Ca
         except QuantxError as error:
             log.error("inspection.failed", look=name, error=str(error))
             errors[name] = str(error)
-    else:
-        if not any(errors.values()):
-            platform.state.runs.inspected(list(runs))
     _note(platform, errors)
     failed = [name for name, error in errors.items() if error is not None]
-    log.info("inspected", runs=len(runs), symbols=len(symbols), failed=failed)
+    log.info("inspected", symbols=len(symbols), failed=failed)
     return failed
 
 

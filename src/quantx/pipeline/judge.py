@@ -9,7 +9,7 @@ import polars as pl
 
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Checked
-from quantx.core.tables import DECISIONS
+from quantx.core.tables import DECISIONS, INSTANT
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,19 @@ class Judge:
         """Return the accepted rows, with those rejected ones that somebody has accepted.
 
         `quoted` are the rejected rows as quarantine has them, in the same order. An accepted row takes the place of
-        another one with the same `key`.
+        another one with the same `key`; the column `decided` says since when it counts, and is null where no decision was
+        needed.
         """
+        accepted = checked.accepted.with_columns(pl.lit(None, INSTANT).alias("decided"))
         if self.decisions.is_empty() or quoted.is_empty():
-            return checked.accepted
-        named = self.decisions.select(*DECISIONS.key, pl.lit(True).alias("__accepted"))
+            return accepted
+        named = self.decisions.select(*DECISIONS.key, decided="known_from")
         found = quoted.join(named, on=list(DECISIONS.key), how="left", nulls_equal=True, maintain_order="left")
-        let = checked.rejected.filter(found["__accepted"].fill_null(False)).drop("rules")
+        let = checked.rejected.drop("rules").with_columns(found["decided"]).filter(pl.col("decided").is_not_null())
         let = let.unique(key, keep="last", maintain_order=True)
-        return pl.concat([checked.accepted.join(let, on=list(key), how="anti", maintain_order="left"), let])
+        return pl.concat([accepted.join(let, on=list(key), how="anti", maintain_order="left"), let])
+
+
+def known_from() -> pl.Expr:
+    """Return when a row became known: with its reply, or with the decision that let it in, whichever came later."""
+    return pl.max_horizontal("known_from", "decided").alias("known_from")

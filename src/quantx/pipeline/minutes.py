@@ -17,7 +17,7 @@ from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
 from quantx.core.quality.rule import split_by
 from quantx.core.tables import BARS_1M, INSTANT
-from quantx.pipeline.judge import Judge
+from quantx.pipeline.judge import Judge, known_from
 from quantx.pipeline.rejected import rejected_bars
 
 _MINUTE = timedelta(minutes=1)
@@ -165,6 +165,7 @@ def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.Dat
             pl.lit(source).alias("source"),
             (pl.col("date").dt.year() * 100 + pl.col("date").dt.month()).alias("month"),
             pl.col("volume").round().cast(pl.Int64),
+            known_from(),
         )
         .select(list(BARS_1M.schema))
     )

@@ -18,7 +18,7 @@ from quantx.core.quality.rule import split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
 from quantx.errors import ProviderError
-from quantx.pipeline.judge import Judge
+from quantx.pipeline.judge import Judge, known_from
 from quantx.pipeline.minutes import FACTS, normalize_minutes
 from quantx.pipeline.proved import Proved, prove_replies
 from quantx.pipeline.rejected import rejected_bars, rejected_replies
@@ -266,6 +266,7 @@ def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataF
         pl.lit(source).alias("source"),
         pl.col("date").dt.year().alias("year"),
         pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
+        known_from(),
     ).select(*table.schema, "volume_step")
 
 

@@ -31,7 +31,7 @@ from quantx.pipeline.reprocessed import Reprocessed
 
 State = Literal["open", "replayed", "accepted"]
 
-_ID_LENGTH = 10  # of 64 digits: among a million rows two share their id with a chance of one half
+SHOWN = 10  # of an id's 64 digits: what people see, and nearly always enough to name a row
 _AROUND = 200  # characters of the vendor's reply
 
 
@@ -73,7 +73,7 @@ def rejected_rows(platform: Platform, wanted: Wanted = Wanted()) -> pl.DataFrame
 
 def _ids(rows: pl.DataFrame) -> pl.Series:
     texts = rows.select(pl.concat_str([pl.col(c).cast(pl.String).fill_null("") for c in DECISIONS.key], separator="\n"))
-    digests = [hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH] for text in texts.to_series()]
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts.to_series()]
     return pl.Series("id", digests, dtype=pl.String)
 
 
@@ -174,7 +174,7 @@ def _record(platform: Platform, row: dict[str, Any], reason: str, by: str) -> No
 
 
 def _refuse_what_is_no_bar(row: dict[str, Any]) -> None:
-    name = f"{row['id']} ({row['symbol']} of {row['source']})"
+    name = f"{row['id'][:SHOWN]} ({row['symbol']} of {row['source']})"
     if row["date"] is None:
         raise ConfigError(
             f"{name} is a whole reply that can't be read, no row: there is nothing to accept; `quantx tasks retry` asks the"

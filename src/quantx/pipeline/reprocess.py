@@ -2,12 +2,13 @@
 
 The replies of a series are applied in the order of fetching, through the curator's own code, to tables in memory; then
 the stored tables are made to say the same. So they are what the curator would have made had today's rules been there
-from the start: a row is known from the moment at which the vendor told us, and readers with `as_of` see at each
-moment what today's rules would have let them see. What was believed under other rules stays in the revisions, with
+from the start: a row is known from the moment at which the vendor told us (one that somebody accepted: from that decision
+on), and readers with `as_of` see at each moment what today's rules would have let them see. What was believed under other rules stays in the revisions, with
 an empty period (`known_to` equal to `known_from`), which no moment sees.
 
 Work is done in batches of symbols, each with its own commits: the state first, then revisions, then tables. A kill
 in between leaves a difference, which the next reprocessing finds; where there is no difference, nothing is committed.
+The findings about adjusted closes follow their proofs; the other looks at what has changed are for the caller to run.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ import polars as pl
 import structlog
 
 from quantx.core.model import Series
-from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.core.quality.adjustments import ADJUSTMENT_RULES
+from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import Busy
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curate import finish_begun
-from quantx.pipeline.derive import CURATED, DERIVED, derive, recent_bars, series_facts
+from quantx.pipeline.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
 from quantx.pipeline.difference import Change, change_of, quarantine_change_of, revisions_change_of
 from quantx.pipeline.judge import Judge
 from quantx.pipeline.planner import confirm_lake
 from quantx.pipeline.platform import Platform
+from quantx.pipeline.proved import disagreements
 from quantx.pipeline.replies import in_rounds, read_replies, take_stock
 from quantx.pipeline.reprocessed import Reprocessed
 from quantx.state.protocol import Hold, Holding, Landing, SeriesFacts, Sessions
@@ -92,6 +95,7 @@ def reprocess_held(
         if not dry_run:
             _restate(platform, again, changes, [symbol for at, symbol in done.left if at == where])
             done.commits += _commit(platform, changes)
+            _tell(platform, again, [name for name in names if (where, name) not in done.left])
     on_batch(len(batches), len(batches))
     log.info("reprocessed", symbols=done.symbols, commits=done.commits, left=len(done.left))
     return done
@@ -136,15 +140,30 @@ def _derive(platform: Platform, source: str, replies: Sequence[Landing], judge: 
         lost += [landing for landing, _ in missing]
         for table in tables.values():
             table.forget_versions()
+    found = {name: table.read().rechunk() for name, table in tables.items()}
+    if not judge.decisions.is_empty():
+        found |= {t.revisions.name: _in_turn(t, found[t.name], found[t.revisions.name]) for t in BARS}
     away = {(x.series.symbol, x.path, x.row) for x in lost}
     return _Again(
         source,
-        {name: table.read().rechunk() for name, table in tables.items()},
+        found,
         facts,
         frozenset(x.series for x in replies),
         read=_origins([x for x in replies if (x.series.symbol, x.path, x.row) not in away]),
         lost=_origins(lost),
     )
+
+
+def _in_turn(table: Table, rows: pl.DataFrame, revisions: pl.DataFrame) -> pl.DataFrame:
+    """Let no belief of a key last beyond the beginning of the next.
+
+    A row that somebody accepted is known from the decision on: later than what other replies told before it.
+    """
+    key = list(table.key)
+    begins = pl.concat(each.select(*key, "known_from") for each in (rows, revisions)).unique().sort("known_from")
+    begins = begins.with_columns(pl.col("known_from").shift(-1).over(key).alias("next"))
+    told = revisions.join(begins, on=[*key, "known_from"], how="left", nulls_equal=True, maintain_order="left")
+    return told.with_columns(pl.min_horizontal("known_to", "next").alias("known_to")).drop("next")
 
 
 def _origins(replies: Sequence[Landing]) -> pl.DataFrame:
@@ -186,6 +205,13 @@ def _commit(platform: Platform, changes: dict[str, Change]) -> int:
             context = CommitContext(table.committed_round() + 1)
             commits += table.commit(context, change.new, change.changed, change.gone)
     return commits
+
+
+def _tell(platform: Platform, again: _Again, symbols: Sequence[str]) -> None:
+    """Let the findings about adjusted closes say what the proofs say now."""
+    proofs = again.tables[ADJUSTMENT_PROOFS.name].filter(pl.col("symbol").is_in(symbols))
+    rules, reason = [rule.id for rule in ADJUSTMENT_RULES], "it is derived again, and the adjusted closes agree"
+    platform.state.findings.restate(rules, again.source, ADJUSTMENT_PROOFS.name, disagreements(proofs), reason, symbols)
 
 
 def _restate(platform: Platform, again: _Again, changes: dict[str, Change], left: Collection[str]) -> None:
