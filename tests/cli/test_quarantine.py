@@ -42,6 +42,7 @@ def odd_lake(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "QUANTX_STATE_URL": database_url.replace("/postgres?", "/odd?"),
             "QUANTX_YFINANCE_BASE_URL": vendor,
             "QUANTX_YFINANCE_QUOTA": "unlimited",
+            "QUANTX_INSPECT": "true",
         }
         for name, value in settings.items():
             patch.setenv(name, value)
