@@ -344,7 +344,7 @@ def test_nobody_plans_twice_what_is_under_way(ward: Ward) -> None:
     assert first.plan is not None
     assert second.plan is None
     assert [g.due_at for g in second.gaps] == [None]
-    assert "it is being asked for it" in ward.findings()[0]["message"]
+    assert "a task waits that asks for it" in ward.findings()[0]["message"]
     ward.work(first.plan.task_ids)
     assert len(ward.tape.asked) == 1
 

@@ -64,6 +64,8 @@ def findings_acknowledge(
         raise ConfigError("--reason is empty; say why, for who reads it later")
     with open_platform(settings_for(use_local)) as platform:
         if not platform.state.findings.settle(finding, "acknowledged", by or getpass.getuser(), reason):
-            raise ConfigError(f"there is no finding {finding} to acknowledge; `quantx findings list` shows them")
+            raise ConfigError(
+                f"there is no finding {finding}, or it is acknowledged already; `quantx findings list` shows them"
+            )
     out.print(f"finding {finding} is acknowledged")
     return 0

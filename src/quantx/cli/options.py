@@ -67,6 +67,24 @@ def split_symbols(text: str | None) -> tuple[str, ...]:
     return symbols
 
 
+def known_rule(rule: str | None) -> str | None:
+    """Return the id of a row rule, or say which there are."""
+    from quantx.core.quality import RULES
+
+    if rule is not None and rule not in RULES:
+        raise ConfigError(f"--rule {rule!a} is no rule; docs/data-quality.md lists them")
+    return rule
+
+
+def known_source(source: str | None) -> str | None:
+    """Return the name of a vendor, or say which there are."""
+    from quantx.providers.registry import VENDORS
+
+    if source is not None and source not in VENDORS:
+        raise ConfigError(f"--source {source!a} is no vendor; there is {', '.join(VENDORS)}")
+    return source
+
+
 def parse_day(text: str, option: str) -> date:
     """Return the date that an option gives."""
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.options import Json, Symbols, UseLocal, exits, known_rule, known_source, settings_for, split_symbols
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.prices import PRICES
 from quantx.core.symbols import parse_symbol
@@ -59,7 +59,7 @@ def quarantine_list(
     """
     from quantx.pipeline.quarantine import Wanted, rejected_rows
 
-    wanted = Wanted((), rule, symbol and parse_symbol(symbol), source, market, state)
+    wanted = Wanted((), known_rule(rule), symbol and parse_symbol(symbol), known_source(source), market, state)
     with open_platform(settings_for(use_local)) as platform:
         rows = rejected_rows(platform, wanted)
     shown = rows.head(most)
@@ -113,7 +113,7 @@ def quarantine_replay(
 
     if not (rows or rule or symbol or source or everything):
         raise ConfigError("say which rows: ids, --rule, --symbol, --source, or --all")
-    wanted = Wanted(tuple(rows or ()), rule, symbol and parse_symbol(symbol), source)
+    wanted = Wanted(tuple(rows or ()), known_rule(rule), symbol and parse_symbol(symbol), known_source(source))
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = replay(platform, wanted)
@@ -186,7 +186,7 @@ def reprocess(
             done = carry_out(
                 platform,
                 names,
-                source,
+                known_source(source),
                 dry_run=dry_run,
                 on_batch=lambda batch, of: display.update(bar, completed=batch, total=of),
             )
@@ -240,7 +240,7 @@ def _short(value: Any) -> Any:
     """Return a row's values in one line."""
     if not isinstance(value, dict):
         return value
-    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for k, v in value.items() if k != "known_from")
+    return " ".join(f"{v:,.10g}" if isinstance(v, float) else str(v) for k, v in value.items() if k != "known_from")
 
 
 def _in_short(row: dict[str, Any]) -> dict[str, Any]:

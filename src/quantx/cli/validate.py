@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.options import Json, Symbols, UseLocal, exits, known_source, settings_for, split_symbols
 from quantx.cli.output import err, out, print_json, print_table
 from quantx.core.model import Finding
 from quantx.core.symbols import parse_symbol
@@ -44,7 +44,7 @@ def validate_run(
     """
     wanted = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     with open_platform(settings_for(use_local)) as platform:
-        seen = validate_series(platform, wanted, source=source)
+        seen = validate_series(platform, wanted, source=known_source(source))
     if json:
         facts = {"bars": seen.bars, "symbols": seen.symbols, "new": seen.new, "resolved": seen.resolved}
         print_json({**facts, "findings": [_shown(finding) for finding in seen.findings]})

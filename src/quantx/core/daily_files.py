@@ -96,7 +96,10 @@ def read_daily_file(text: str) -> DailyFile:
     is_row = [_ROW.match(line) is not None and line.count(",") in whole for line in lines]
     rows = [line for line, row in zip(lines, is_row, strict=True) if row]
     if not rows:
-        raise ValueError(f"no daily rows in a form that is known ({', '.join(known.name for known in LAYOUTS)})")
+        begins = f"; it begins with {lines[0][:60]!r}" if lines else "; it is empty"
+        raise ValueError(
+            f"no daily rows in a form that is known ({', '.join(known.name for known in LAYOUTS)}){begins}"
+        )
     headers = () if at is None else range(at, at + layout.headers)
     strange = tuple(lines[i] for i, row in enumerate(is_row) if not row and i not in headers)
     return DailyFile(layout, _parse(names, rows), strange)

@@ -69,7 +69,7 @@ def _finding(series: Series, gaps: Sequence[Gap]) -> Finding:
 
 
 def _next(due: datetime | None) -> str:
-    return f"it is asked for it again on {due:%Y-%m-%d}" if due else "it is being asked for it"
+    return f"it is asked for it again on {due:%Y-%m-%d}" if due else "a task waits that asks for it (`quantx work`)"
 
 
 def _market_findings(holes: Holes, asked_for: Sequence[tuple[str, date]]) -> list[Finding]:

@@ -47,8 +47,19 @@ _OUTAGE_SECONDS = 60.0  # that an outage may last where there is no time budget
 _CLAIMING, _FINISHING = 0.8, 0.95  # of the time budget: until when tasks are claimed, and an outage is waited out
 _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time although the curator computes beside them
 _NAMED = 20  # symbols in the trace of a request
+_TURNS = 20  # of a slow quota: a request waits for as many
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is told to stop
+
+
+def _longest_wait(platform: Platform, source: str) -> float:
+    """Return for how many seconds a request may wait for its turn; its task is held meanwhile.
+
+    A vendor that sells so many requests a day has a turn each quarter of a minute: whoever needs several for one symbol
+    must bear to wait for them beside others, for a task that is given back begins with its first request again.
+    """
+    quota = platform.quotas.get(source)
+    return max(platform.settings.lease_seconds, 0.0 if quota is None else _TURNS * quota.gap)
 
 
 @dataclass
@@ -194,7 +205,7 @@ class Worker:
                 at_once,
                 self.runtime,
                 self._time,
-                platform.settings.lease_seconds,
+                _longest_wait(platform, source),
             )
 
         def store(outcomes: Sequence[Outcome]) -> None:

@@ -67,7 +67,7 @@ ROW_RULES = (
         _BARS,
         "high is at least close and low",
         "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
-        "Yahoo 0700.HK 2009-12-31 and 0512.HK: close outside high and low on 47 rows",
+        "Yahoo 0700.HK 2009-12-31 and 0512.HK: close outside high and low",
         (_price("high") + _slack("high") < pl.max_horizontal(*map(_price, ("close", "low")))).fill_null(False),
     ),
     Rule(

@@ -128,7 +128,7 @@ JUMP_RULES = (
         _BARS,
         "after a month without bars a symbol still means the same security",
         "symbols are given to others; the histories of two companies in one series are nobody's",
-        "SIVB 2023-03-28: over the counter after a halt of twelve sessions; META before 2022-06-09",
+        "META before 2022-06-09 was another company; Yahoo USAS: months without bars, then double the price",
         (pl.col("missed") >= 20) & (_size >= math.log(1.9)),
     ),
     Rule(
