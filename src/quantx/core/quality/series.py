@@ -1,7 +1,8 @@
 """The rules about series: what a bar can't tell alone, but its neighbours can.
 
-They remove nothing. What breaks one becomes a finding; bars that are wrong beyond doubt (`reject`) are named in `verdicts`
-as well, so that `source="best"` passes them over. `study.py` says which columns the expressions may ask for.
+They remove nothing. What breaks one becomes a finding. Where two vendors differ and no third one decides, a bar that is
+wrong beyond doubt (`reject`) loses, so that `source="best"` passes it over. `study.py` says which columns the expressions
+may ask for.
 
 A crash is no error: it trades through its prices and on many times the usual turnover. A split that nobody told of does
 neither: the bar opens at a simple fraction of the close before, its range is as usual, and so is its turnover.
