@@ -1,0 +1,18 @@
+"""Curated rows are a function of the replies and of POLICY_VERSION: rules that reject do not change without it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from quantx.core.quality.bars import DAILY_RULES
+from quantx.core.quality.minutes import MINUTE_RULES
+from quantx.core.quality.rule import POLICY_VERSION
+
+# What the rules of each version are, in the words of their expressions.
+DIGESTS = {2: "9ba0a06e2b4c2be711a90ac6d5e377bf2f09d666ba3a7cb6999de9b4a8459cd9"}
+
+
+def test_a_changed_rule_has_a_new_version() -> None:
+    said = [f"{r.id} {r.severity} {r.markets} {r.broken}" for rules in (DAILY_RULES, MINUTE_RULES) for r in rules]
+    digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
+    assert DIGESTS.get(POLICY_VERSION) == digest, "a rule has changed: raise POLICY_VERSION, and add its digest here"
