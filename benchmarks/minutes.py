@@ -272,7 +272,7 @@ def vendor_bars(count: int, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _rows(count: int, day: date) -> pl.DataFrame:
-    return normalize_minutes("alpaca", *vendor_bars(count, day)).bars
+    return normalize_minutes("alpaca", *vendor_bars(count, day), Judge()).bars
 
 
 def _days() -> list[date]:
