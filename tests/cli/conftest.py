@@ -89,9 +89,16 @@ def quantx(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Ran]:
     """Runs a command in this process, in an empty folder."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    return runs_with(environment, monkeypatch, capsys)
+
+
+def runs_with(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Return what runs a command in this process with these settings."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
 
     def run(*arguments: object) -> Ran:
         capsys.readouterr()

@@ -16,7 +16,7 @@ import pytest
 from quantx.cli import main
 from quantx.sandbox import Market, Sandbox, running
 
-from .conftest import Ran
+from .conftest import Ran, runs_with
 
 WRONG_DAYS = ("2016-03-08", "2016-05-17", "2016-11-01")
 SESSIONS = 252  # of New York, 2016
@@ -72,18 +72,8 @@ BACKFILL = ("backfill", "--start", "2016-01-01", "--end", "2016-12-30", "--symbo
 def quantx(
     vendors: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Ran]:
-    for name, value in vendors.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Ran:
-        capsys.readouterr()
-        code = main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err + said.out
-        return Ran(code, said.out, said.err)
-
-    return run
+    return runs_with(vendors, monkeypatch, capsys)
 
 
 def test_two_vendors_then_a_third(quantx: Callable[..., Ran]) -> None:

@@ -38,6 +38,25 @@ from quantx.state.protocol import Plan
 Bar = tuple[float | None, ...]  # open, high, low, close, volume
 
 
+class Dies(BaseException):
+    """The process ends here."""
+
+
+class DyingTable:
+    """A table at whose commit the process dies: before it, or after it."""
+
+    def __init__(self, real: Any, *, after: bool) -> None:
+        self._real, self._after = real, after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def commit(self, *arguments: Any, **named: Any) -> bool:
+        if self._after:
+            self._real.commit(*arguments, **named)
+        raise Dies
+
+
 @dataclass
 class StoppedClock:
     """Tells the time that a test sets."""

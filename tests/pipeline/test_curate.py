@@ -23,26 +23,9 @@ from quantx.pipeline.platform import open_platform
 from quantx.pipeline.status import status_of
 from quantx.pipeline.work import Worker
 
+from .conftest import Dies, DyingTable
+
 D09, D10, D11, D12, D16 = (date(2024, 1, day) for day in (9, 10, 11, 12, 16))
-
-
-class Dies(BaseException):
-    """The process ends here."""
-
-
-class DyingTable:
-    """A table at whose commit the process dies: before it, or after it."""
-
-    def __init__(self, real: Any, *, after: bool) -> None:
-        self._real, self._after = real, after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def commit(self, *arguments: Any, **named: Any) -> bool:
-        if self._after:
-            self._real.commit(*arguments, **named)
-        raise Dies
 
 
 class DyingRounds:

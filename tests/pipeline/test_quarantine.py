@@ -26,6 +26,8 @@ from quantx.pipeline.reprocess import reprocess
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
+from .conftest import Dies
+
 D5, D9, D10, D11 = (date(2024, 1, day) for day in (5, 9, 10, 11))
 LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "open_in_range"])
 ODD = (106.0, 105.75, 104.0, 105.5, 10.0)  # the open is above the high
@@ -330,10 +332,6 @@ def test_who_curates_is_not_disturbed(old: Any) -> None:
             with pytest.raises(Busy, match="another process is curating"):
                 act()
     assert old.rows("decisions").is_empty()
-
-
-class Dies(BaseException):
-    """The process ends here."""
 
 
 @pytest.mark.parametrize("table", ["decisions", "bars_1d"])

@@ -29,6 +29,8 @@ from quantx.pipeline.reprocess import reprocess
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
+from .conftest import Dies, DyingTable
+
 D = {day: date(2024, 1, day) for day in range(2, 32)}
 CHEAP = Rule(
     "not_cheap",
@@ -43,25 +45,6 @@ LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "open_in_range"]
 STRICT = Policy(4, (*DAILY_RULES, CHEAP))
 OTHER = Policy(5, (*LENIENT.daily, CHEAP))
 NEXT = "01" + "Z" * 24  # a ULID after all others
-
-
-class Dies(BaseException):
-    """The process ends here."""
-
-
-class DyingTable:
-    """A table at whose commit the process dies: before it, or after it."""
-
-    def __init__(self, real: Any, *, after: bool) -> None:
-        self._real, self._after = real, after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def commit(self, *arguments: Any, **named: Any) -> bool:
-        if self._after:
-            self._real.commit(*arguments, **named)
-        raise Dies
 
 
 def grow(desk: Any, policy: Policy | None = None) -> None:

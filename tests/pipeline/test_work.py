@@ -29,6 +29,8 @@ from quantx.pipeline.work import Worker
 from quantx.queues import messages
 from quantx.state.database import Database
 
+from .conftest import Dies
+
 SESSIONS = 9  # 2024-01-02 … 2024-01-12
 
 
@@ -52,10 +54,6 @@ class Failing:
             raise self._error
 
         return failing
-
-
-class Dies(BaseException):
-    """The process ends here."""
 
 
 # ------------------------------------------------------------------------------------------------------------ planning

@@ -173,10 +173,8 @@ def _finding(source: str, table: str, drop: _Drop, others: pl.DataFrame) -> Find
     around = around.filter(pl.col("date").is_between("from", "to"))
     confirmed = here.filter(pl.col("date").is_in(open_), pl.col("volume").fill_null(1) > 0)
     doubted = around.join(confirmed, on="date", how="anti")["date"].n_unique() + len(days) - len(open_)
-    plausible, many = (
-        doubted == len(days),
-        len(days) > _MANY or (had >= _WHOLE and len(days) > max(_FEW, had * _MANY_SHARE)),
-    )
+    plausible = doubted == len(days)
+    many = len(days) > _MANY or (had >= _WHOLE and len(days) > max(_FEW, had * _MANY_SHARE))
     witnesses = sorted(set(confirmed["source"]))
     if plausible:
         said = "no other vendor has them either, so that the drop is plausible"

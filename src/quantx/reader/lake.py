@@ -104,14 +104,7 @@ class Lake:
         if adjust not in ADJUSTMENTS:
             raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
         minutes = table is BARS_1M
-        usual = MINUTE_COLUMNS if minutes else BAR_COLUMNS
-        shown = list(columns) if columns is not None else list(usual)
-        allowed = [*usual, "currency", "raw", *(["regular"] if minutes else [])]
-        if len(set(shown)) < len(shown):
-            raise ConfigError(f"columns names one of {', '.join(shown)} twice")
-        unknown = [c for c in shown if c not in allowed]
-        if unknown:
-            raise ConfigError(f"no column {unknown[0]!r}; there is {', '.join(allowed)}")
+        shown = _shown(columns, minutes=minutes)
         names = _names(symbols)
         first, last = to_date(start), to_date(end)
         if first is not None and last is not None and first > last:
@@ -333,6 +326,18 @@ def _bars_table(timeframe: str) -> Table:
     if timeframe not in BARS:
         raise ConfigError(f"there are no bars of the timeframe {timeframe!r}; there is {', '.join(BARS)}")
     return BARS[timeframe]
+
+
+def _shown(columns: Sequence[str] | None, *, minutes: bool) -> list[str]:
+    usual = MINUTE_COLUMNS if minutes else BAR_COLUMNS
+    shown = list(columns) if columns is not None else list(usual)
+    allowed = [*usual, "currency", "raw", *(["regular"] if minutes else [])]
+    if len(set(shown)) < len(shown):
+        raise ConfigError(f"columns names one of {', '.join(shown)} twice")
+    unknown = [c for c in shown if c not in allowed]
+    if unknown:
+        raise ConfigError(f"no column {unknown[0]!r}; there is {', '.join(allowed)}")
+    return shown
 
 
 def _folder(table: Table) -> str:

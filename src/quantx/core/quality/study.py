@@ -62,9 +62,8 @@ def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     return bars.with_columns(
         before=before,
         currency_before=currency,
-        step=pl.when(paid.abs() < plain.abs())
-        .then(paid)
-        .otherwise(plain),  # a dividend explains, and never makes, a jump
+        # A dividend explains, and never makes, a jump.
+        step=pl.when(paid.abs() < plain.abs()).then(paid).otherwise(plain),
         missed=pl.when("follows").then((pl.col("session") - pl.col("session").shift(1) - 1).clip(0)),
         idle=(pl.col("volume") == 0)
         | (pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in PRICES) & pl.col("follows")),
