@@ -6,6 +6,8 @@ import base64
 import json
 import re
 import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -67,6 +69,31 @@ def test_a_message_is_the_text_that_azure_functions_expects(queue: AzureQueue, n
     queue.send([messages.encode(ROW)])
     (seen,) = raw(name).peek_messages()
     assert json.loads(base64.b64decode(seen.content, validate=True))["symbol"] == "BRK.B"
+
+
+def test_the_first_answers_may_be_read_by_many_threads() -> None:
+    code = """
+import sys, threading
+import quantx.queues.azure
+from azure.storage.queue._generated import models
+from azure.storage.queue._generated._utils.model_base import Model, _deserialize_xml
+
+left = {m for m in vars(models).values() if isinstance(m, type) and issubclass(m, Model)}
+left -= {m for m in left if f"{m.__module__}.{m.__qualname__}" in Model._calculated}
+sys.setswitchinterval(1e-6)
+answer = "<QueueMessagesList><QueueMessage><MessageText>a</MessageText></QueueMessage></QueueMessagesList>"
+begin, read = threading.Barrier(8), []
+
+def one():
+    begin.wait()
+    read.extend(m.message_text for m in _deserialize_xml(models.ReceivedMessages, answer).items_property)
+
+threads = [threading.Thread(target=one) for _ in range(8)]
+[thread.start() for thread in threads], [thread.join() for thread in threads]
+print(sorted(m.__name__ for m in left), read)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == f"[] {['a'] * 8}\n"
 
 
 def test_neither_a_message_nor_a_record_of_poison_ever_expires(queue: AzureQueue, name: str, raw: Any) -> None:

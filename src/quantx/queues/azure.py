@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 from azure.storage.queue import ExponentialRetry, QueueClient
+from azure.storage.queue._generated import models as _answers
 
 from quantx.errors import QueueError
 from quantx.queues.poison import poison_name, read_record, record_of
@@ -37,6 +38,20 @@ _DELETED_TRIES = 5  # for a queue that is being deleted, a second apart
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def _prepare_answers() -> None:
+    """Let the SDK (12.18) complete the classes of its answers now, in one thread.
+
+    It does so at the first answer of each kind, without a lock: a second thread that reads one at that moment gets
+    plain XML elements for messages, or "dictionary changed size during iteration".
+    """
+    for answer in vars(_answers).values():
+        if hasattr(answer, "_calculated"):
+            answer.__new__(answer)
+
+
+_prepare_answers()
 
 
 class _Patience(ExponentialRetry):
