@@ -215,7 +215,7 @@ def wait_until(happened: Callable[[], object], patience: float = _PATIENCE) -> N
 def assert_at_rest(fleet: Fleet, runs: int, *, failed: int = 0) -> None:
     """Nothing is lost, nothing is left, and each run has one report."""
     if depth_of(fleet):  # of the dead, or of tasks that were done as urgent ones: they come back after a lease
-        time.sleep(2.5)
+        time.sleep(float(fleet.settings["QUANTX_LEASE_SECONDS"]) + 0.5)
         fleet.here("work")
     assert depth_of(fleet) == 0
     states = Counter(row["state"] for row in fleet.rows("select state from tasks"))
