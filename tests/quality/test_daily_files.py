@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from quantx.cli.app import run
 from quantx.core.daily_files import read_daily_file
+from quantx.core.quality.files import check_file
 
 FORMS = {
     "yahoo": "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,1,2,0.5,1.5,1.4,100\n2024-01-03,null,null,null,null,null,null\n",
@@ -88,3 +91,14 @@ def test_the_command_asks_for_a_symbol_that_the_name_does_not_tell(
     assert run(["validate", "files", str(strange), "--symbol", "AAPL"]) == 0
     assert run(["validate", "files", str(tmp_path), str(strange), "--symbol", "AAPL"]) == 2
     assert run(["validate", "files", str(tmp_path / "none.csv")]) == 2
+
+
+@pytest.mark.parametrize(("step", "found"), [(1.3, True), (1.03, True), (1.0, False), (0.8, False)])
+def test_without_dividends_an_adjusted_close_proves_something_where_it_steps_up(step: float, found: bool) -> None:
+    """What is paid makes the adjusted closes before it smaller than the closes, never larger."""
+    rows = "".join(
+        f"2024-01-{day:02},100,101,99,100,{100 * step if day < 5 else 100},1000\n" for day in (2, 3, 4, 5, 8, 9)
+    )
+    report = check_file("AAPL", read_daily_file("Date,Open,High,Low,Close,Adj Close,Volume\n" + rows))
+    days = report.found.filter(pl.col("rule") == "adjustment_agrees")["first_day"].to_list()
+    assert days == ([date(2024, 1, 5)] if found else [])

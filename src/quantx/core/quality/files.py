@@ -59,7 +59,7 @@ def events_of(rows: pl.DataFrame) -> pl.DataFrame:
 def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbol: str) -> list[pl.DataFrame]:
     """Return what the adjusted closes and the dividends of a file show, as frames of FOUND.
 
-    Without dividends beside the prices, a step of the adjusted close proves nothing but that it can't be one.
+    Without dividends beside the prices, a step of the adjusted close proves something only where it can't be one: upwards.
     """
     prices = bars.select("symbol", "date", "close", "volume", vendor_adj_close="adj_close")
     adjusted = prices.drop_nulls("vendor_adj_close")
@@ -67,7 +67,7 @@ def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbo
     formula: Formula = "ex_close" if file.layout is QUANDL else "previous_close"
     proofs = prove(adjusted, events, split_in_close=in_close, formula=formula, key="symbol")
     if file.rows["dividend"].null_count() == file.rows.height:
-        proofs = proofs.filter(pl.col("verdict") == "unexplained")
+        proofs = proofs.filter((pl.col("verdict") == "unexplained") | (pl.col("vendors") > 1))
     found = [
         _as_found(proofs.filter(rule.broken), rule, pl.col("vendors") / pl.col("ours"))
         for rule in ADJUSTMENT_RULES
