@@ -24,16 +24,16 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:01:00")
 def daily_update(timer: func.TimerRequest) -> None:
     """Plan the sessions that all universes miss, however long ago; a second firing plans nothing twice."""
-    service, settings = installed()
-    service.plan_update(settings)
+    triggers, settings = installed()
+    triggers.plan_update(settings)
 
 
 @app.function_name("sweep")
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 def sweep(timer: func.TimerRequest) -> None:
     """Send what waits, and notice and plan what the daily timer has missed."""
-    service, settings = installed()
-    service.sweep_up(settings)
+    triggers, settings = installed()
+    triggers.sweep_up(settings)
 
 
 def answering(answer: Callable[[func.HttpRequest], func.HttpResponse]) -> Callable[..., func.HttpResponse]:
@@ -42,7 +42,7 @@ def answering(answer: Callable[[func.HttpRequest], func.HttpResponse]) -> Callab
     @functools.wraps(answer)
     def answered(req: func.HttpRequest) -> func.HttpResponse:
         from quantx.errors import QuantxError
-        from quantx.pipeline.problem import MEDIA_TYPE, problem_of
+        from quantx.pipeline.planning.http_problem import MEDIA_TYPE, problem_of
 
         try:
             return answer(req)
@@ -58,8 +58,8 @@ def answering(answer: Callable[[func.HttpRequest], func.HttpResponse]) -> Callab
 @answering
 def trigger_update(req: func.HttpRequest) -> func.HttpResponse:
     """Plan what the body asks for; 202 with the run's id and where its state is shown."""
-    service, settings = installed()
-    plan = service.plan_update(settings, service.parse_wish(req.get_body(), datetime.now(UTC).date()))
+    triggers, settings = installed()
+    plan = triggers.plan_update(settings, triggers.parse_wish(req.get_body(), datetime.now(UTC).date()))
     shown_at = urljoin(req.url.partition("?")[0].rstrip("/"), f"runs/{plan.run_id}")
     told = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared, "status_url": shown_at}
     return reply({"run_id": plan.run_id, **told}, 202, {"Location": shown_at})
@@ -70,8 +70,8 @@ def trigger_update(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 def show_run(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what became of a run."""
-    service, settings = installed()
-    return reply(service.run_facts(settings, req.route_params.get("id", "")))
+    triggers, settings = installed()
+    return reply(triggers.run_facts(settings, req.route_params.get("id", "")))
 
 
 @app.function_name("health")
@@ -83,15 +83,15 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
 
 def installed() -> tuple[Any, Any]:
     """Return the services and the settings of this installation; the first call imports them."""
-    from quantx.pipeline import service
-    from quantx.pipeline.hostlog import log_to_host
+    from quantx.pipeline.planning import triggers
+    from quantx.pipeline.runtime.host_logging import log_to_host
     from quantx.settings import load_settings
 
     if (shipped := Path(__file__).with_name("settings.yaml")).is_file():  # wherever the host runs the app from
         os.environ.setdefault("QUANTX_SETTINGS_FILE", str(shipped))
     log_to_host("ERROR")  # what is wrong with the settings must be logged, too
     log_to_host((settings := load_settings()).log_level)
-    return service, settings
+    return triggers, settings
 
 
 def reply(document: Any, status: int = 200, headers: Any = None, kind: str = "application/json") -> func.HttpResponse:

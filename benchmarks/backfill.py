@@ -13,8 +13,8 @@ from benchmarks.table import Line, Outcome
 from quantx.core.tables import BARS_1D
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
-from quantx.pipeline.curate import curate_landed
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.curating.curator import curate_landed
+from quantx.pipeline.runtime.platform import open_platform
 
 START, END = "2006-01-01", "2025-12-31"
 

@@ -19,8 +19,8 @@ from quantx.core.tables import BARS_1D, INSTANT, QUARANTINE, TABLES, UNIVERSE_ME
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.pipeline.coverage import write_coverage
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.reporting.coverage import write_coverage
+from quantx.pipeline.runtime.platform import Platform
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState

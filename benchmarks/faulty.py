@@ -20,8 +20,8 @@ from benchmarks.servers import stats
 from benchmarks.table import Line, Outcome
 from quantx.core.model import Window
 from quantx.core.tables import QUARANTINE
-from quantx.pipeline.plan import Scope, plan_backfill
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.settings import load_settings
 
 FAULTS = ("429=0.05", "500=0.02", "garbage=0.01")

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.market import invented_market, providers_of
 from benchmarks.measure import environment, stretch
-from quantx.pipeline.platform import open_platform
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.providers.registry import open_providers
 from quantx.settings import load_settings
 

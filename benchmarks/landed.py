@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.market import invented_market, providers_of, symbols
 from quantx.core.model import Window
-from quantx.pipeline.plan import Scope, plan_backfill
-from quantx.pipeline.platform import open_platform
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.settings import Settings, load_settings
 
 

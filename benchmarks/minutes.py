@@ -21,13 +21,13 @@ from benchmarks.upsert_azure import DELAY, kinds
 from quantx.core.calendars import calendar
 from quantx.core.hours import trading_hours
 from quantx.core.merge import merge
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import BARS_1M, INSTANT
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
-from quantx.pipeline.derive import current_rows
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.minutes import FACTS, normalize_minutes
+from quantx.pipeline.curating.derive import current_rows
+from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
 from quantx.settings import load_settings
 
 MINUTES = 390

@@ -19,8 +19,8 @@ from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
 from quantx.lake.store import open_location
-from quantx.pipeline.plan import Scope, plan_backfill
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.queues import messages
 from quantx.queues.azure import AzureQueue
 from quantx.settings import load_settings

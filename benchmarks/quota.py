@@ -14,9 +14,9 @@ from benchmarks.measure import alone, apart, stretch
 from benchmarks.servers import server, stats
 from benchmarks.table import Line, Outcome
 from quantx.core.model import Window
-from quantx.pipeline.plan import Scope, plan_backfill
-from quantx.pipeline.platform import open_platform
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.sandbox import Sandbox, running, serve
 from quantx.settings import load_settings
 

@@ -16,8 +16,8 @@ from benchmarks.measure import apart, stretch
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.prices import PRICES
-from quantx.core.quality.bars import check_daily_bars
-from quantx.core.quality.series import check_series
+from quantx.core.quality.daily_rules import check_daily_bars
+from quantx.core.quality.series_rules import check_series
 
 _TRIES = 3
 _EACH = 20  # one symbol in so many has each of the planted faults

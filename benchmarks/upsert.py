@@ -22,7 +22,7 @@ from quantx.core.tables import BARS_1D, INSTANT
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable
-from quantx.pipeline.derive import current_rows
+from quantx.pipeline.curating.derive import current_rows
 from quantx.settings import load_settings
 
 DAYS = 5  # upserts that are measured, before and after the fold

@@ -22,9 +22,9 @@ from benchmarks.measure import apart, stretch
 from benchmarks.proxy import LOG
 from benchmarks.servers import ask, server
 from quantx.core.model import Window
-from quantx.pipeline.plan import Scope, plan_backfill
-from quantx.pipeline.platform import open_platform
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.settings import load_settings
 
 FIRST = "2024-12-02"

@@ -14,9 +14,9 @@ from benchmarks.market import LAST, symbols
 from benchmarks.measure import apart, stretch
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
-from quantx.core.quality.causes import recognise
-from quantx.core.quality.vendors import KEY, compare
-from quantx.core.quality.verdicts import Witness, agreements_of, decide, verdicts_of
+from quantx.core.quality.vendor_causes import recognise
+from quantx.core.quality.vendor_comparison import KEY, compare
+from quantx.core.quality.vendor_verdicts import Witness, agreements_of, decide, verdicts_of
 
 ROWS = 2_500_000
 TRIES = 5

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from quantx.core.symbols import venue_of
-from quantx.pipeline.minutes import FACTS
+from quantx.pipeline.curating.normalize_minutes import FACTS
 from quantx.providers.protocol import VENDOR_BARS
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -26,7 +26,7 @@ from quantx.lake.table import LakeTable
 from quantx.sandbox import Sandbox, load_market, running
 from quantx.tracing import run_context, run_span, shared_span
 
-from ..fleet.market import SYMBOLS, write_market
+from .fleet.market import SYMBOLS, write_market
 
 SHARED = ("batch", "land", "round", "commit", "inspect")  # what serves several runs at once
 OWN = ("plan", "fetch")

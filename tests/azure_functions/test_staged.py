@@ -25,7 +25,7 @@ USED = """
 import sys, warnings
 sys.path[:0] = sys.argv[1:]
 warnings.simplefilter("error")
-import quantx.pipeline.hostlog, quantx.pipeline.problem, quantx.pipeline.service
+import quantx.pipeline.runtime.host_logging, quantx.pipeline.planning.http_problem, quantx.pipeline.planning.triggers
 from quantx.core.calendars import calendar
 from quantx.settings import load_settings
 from quantx.providers.registry import open_providers
@@ -84,7 +84,7 @@ def test_nothing_else_is_in_it(package: Path) -> None:
         n for p in names for n in p.parts
     )
     assert Path(SITE, "pandas/tests") not in {parent for name in names for parent in name.parents}
-    assert Path(SITE, "quantx/state/sql/runs.sql") in names, "a wheel, with all of its files"
+    assert Path(SITE, "quantx/state/runs/statements.sql") in names, "a wheel, with all of its files"
 
 
 def test_no_secret_and_no_place_of_this_machine_is_in_it(app_dir: Path) -> None:

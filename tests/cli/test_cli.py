@@ -231,7 +231,7 @@ def test_a_failure_counts_for_each_run_that_wanted_it(
 ) -> None:
     """While a run works, another one that wants the same takes its tasks over; both end with exit code 1."""
     wanted = ("backfill", "--start", "2015-12-01", "--end", "2015-12-31", "--symbols", "YYY")
-    from quantx.pipeline import work
+    from quantx.pipeline.fetching import worker
 
     def run(self: Any, **named: Any) -> Any:
         monkeypatch.undo()
@@ -241,7 +241,7 @@ def test_a_failure_counts_for_each_run_that_wanted_it(
         return self.run(**named)
 
     second: list[int] = []
-    monkeypatch.setattr(work.Worker, "run", run)
+    monkeypatch.setattr(worker.Worker, "run", run)
     assert main([*wanted]) == 1
     assert second == [1]
 

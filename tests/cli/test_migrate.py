@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from quantx.cli import main
-from quantx.state.migrations import SCHEMA_VERSION
+from quantx.state.schema.migrations import SCHEMA_VERSION
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from quantx.core.tables import BARS_1M, INSTANT
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
-from quantx.pipeline.compaction import last_closed_month, parse_month
+from quantx.pipeline.curating.compaction import last_closed_month, parse_month
 from quantx.sandbox import Sandbox, load_market, running
 from quantx.state.postgres import open_state
 
-from .recorded import lean
+from ..recorded_minutes import lean
 
 
 @dataclass

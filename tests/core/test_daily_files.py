@@ -12,7 +12,7 @@ import pytest
 
 from quantx.cli.app import run
 from quantx.core.daily_files import read_daily_file
-from quantx.core.quality.files import check_file
+from quantx.core.quality.daily_file_checks import check_file
 
 FORMS = {
     "yahoo": "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,1,2,0.5,1.5,1.4,100\n2024-01-03,null,null,null,null,null,null\n",

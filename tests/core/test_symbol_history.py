@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantx.core.identity import Identity, Naming, ended_on, learn, trading
+from quantx.core.symbol_history import Identity, Naming, ended_on, learn, trading
 from quantx.errors import ConfigError
 
 FB = (

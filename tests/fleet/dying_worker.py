@@ -123,8 +123,8 @@ def main(name: str) -> None:
     """Work, and die at the mark."""
     import quantx.providers.yahoo_session
     import quantx.queues.azure  # noqa: F401 — what is imported now is not waited for later
-    from quantx.pipeline.platform import open_platform
-    from quantx.pipeline.work import Worker
+    from quantx.pipeline.fetching.worker import Worker
+    from quantx.pipeline.runtime.platform import open_platform
     from quantx.settings import load_settings
 
     sys.stdin.readline()

@@ -23,7 +23,7 @@ from quantx.errors import LakeError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable
-from quantx.pipeline.derive import current_rows
+from quantx.pipeline.curating.derive import current_rows
 
 OPEN = datetime(2024, 10, 1, 13, 30, tzinfo=UTC)
 KNOWN = datetime(2024, 10, 20, tzinfo=UTC)

@@ -23,17 +23,17 @@ from quantx.core.tables import TABLES
 from quantx.errors import MalformedPayload
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.runtime import Threads
-from quantx.pipeline.settle import Progress
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.outcomes import Progress
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.threads import Threads
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.queues.postgres import PostgresQueue
 from quantx.settings import load_settings
 from quantx.state.database import Database
 from quantx.state.postgres import PostgresState
-from quantx.state.protocol import Plan
+from quantx.state.tasks.port import Plan
 
 Bar = tuple[float | None, ...]  # open, high, low, close, volume
 

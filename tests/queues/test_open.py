@@ -100,5 +100,5 @@ def test_a_wrong_address_is_the_users_to_mend(given: Settings, message: str) -> 
 
 
 def test_who_uses_no_azure_does_not_wait_for_its_library() -> None:
-    code = "import sys, quantx.queues.open, quantx.pipeline.platform; print('azure' in sys.modules)"
+    code = "import sys, quantx.queues.open, quantx.pipeline.runtime.platform; print('azure' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

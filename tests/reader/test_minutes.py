@@ -10,16 +10,16 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import ACTIONS, BARS_1M, INSTANT, TABLES
 from quantx.errors import ConfigError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.minutes import normalize_minutes
+from quantx.pipeline.curating.normalize_minutes import normalize_minutes
 from quantx.reader import Lake, open_lake
 
-from .recorded import alpha_vantage, facts_of, lean, vendor_frame
+from ..recorded_minutes import alpha_vantage, facts_of, lean, vendor_frame
 
 INSTANT_OF = datetime(2024, 10, 20, tzinfo=UTC)
 AAPL_DAYS = ["2014-06-05", "2014-06-06", "2014-06-09"]

@@ -10,7 +10,7 @@ import obstore
 import polars as pl
 import pytest
 
-from quantx.core.identity import Identity, Naming, history_rows
+from quantx.core.symbol_history import Identity, Naming, history_rows
 from quantx.core.tables import ACTIONS, BARS_1D, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.protocol import CommitContext

@@ -25,14 +25,14 @@ from quantx.core.tables import TABLES
 from quantx.errors import LakeError, QueueError, StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
-from quantx.pipeline.normalized import Landed
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
-from quantx.pipeline.platform import Platform, confirm_lake
-from quantx.pipeline.work import Worker
+from quantx.pipeline.curating.normalize import Landed
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
+from quantx.pipeline.runtime.platform import Platform, confirm_lake
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import Settings, load_settings
 from quantx.state.memory import MemoryState
-from quantx.state.protocol import UNFINISHED
+from quantx.state.values import UNFINISHED
 
 _SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH")
 _NEXT_SESSION = 4 * 86400.0  # seconds to the evening of the next session, after a weekend and a holiday

@@ -27,7 +27,7 @@ from tests.simulation.ledger import fingerprint
 from tests.simulation.oracle import newest_answers
 
 from quantx.errors import LakeError
-from quantx.state.protocol import UNFINISHED
+from quantx.state.values import UNFINISHED
 
 if TYPE_CHECKING:
     from tests.simulation.fleet import Fleet

@@ -18,7 +18,9 @@ from quantx.core.model import FetchTask, Series, Window
 from quantx.errors import LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.state.memory import MemoryState
-from quantx.state.protocol import UNFINISHED, Claim, LandedReply, NewRun, Plan, RawObject, TaskResult
+from quantx.state.rounds.port import TaskResult
+from quantx.state.tasks.port import Claim, LandedReply, Plan, RawObject
+from quantx.state.values import UNFINISHED, NewRun
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from tests.simulation.weather import CURATORS
 
 from quantx.core.model import FetchTask, Series, Window
 from quantx.lake.memory import MemoryTable
-from quantx.state.memory import MemoryState, MemoryTasks
-from quantx.state.memory.records import TaskRecord
-from quantx.state.memory.rounds import MemoryRounds
+from quantx.state.memory import MemoryState
+from quantx.state.memory_records import TaskRecord
+from quantx.state.rounds.memory import MemoryRounds
+from quantx.state.tasks.memory import MemoryTasks
 
 
 class UnfencedTasks(MemoryTasks):

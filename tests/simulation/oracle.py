@@ -11,8 +11,8 @@ from tests.simulation.vendor import SOURCE, Bar, read_bars
 from quantx.core.model import Payload
 from quantx.lake.raw import read_batch
 from quantx.lake.store import LakeLocation
-from quantx.pipeline.normalized import Landed
-from quantx.state.memory.records import LandingRecord, Records
+from quantx.pipeline.curating.normalize import Landed
+from quantx.state.memory_records import LandingRecord, Records
 
 Key = tuple[str, date]
 

@@ -17,7 +17,8 @@ from quantx.lake.store import LakeLocation
 from quantx.queues.memory import MemoryQueue
 from quantx.queues.protocol import Message, NotSent
 from quantx.state.memory import MemoryState
-from quantx.state.protocol import Hold, LandedReply, RawObject
+from quantx.state.port import Hold
+from quantx.state.tasks.port import LandedReply, RawObject
 
 _PARTS = {"rounds", "series", "quotas", "runs", "universes", "findings", "securities", "gaps"}
 

@@ -13,6 +13,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.coverage import coverage_of
 from quantx.core.model import SETTLED_AFTER, Payload, Window
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import (
     MalformedPayload,
@@ -20,8 +21,7 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.normalized import Landed, Rows
+from quantx.pipeline.curating.normalize import Landed, Rows
 from quantx.providers.protocol import Capabilities, Page, Provider, Request, VendorFrames
 
 Bar = tuple[float, float, float, float, int]

@@ -16,8 +16,8 @@ import certifi
 import psycopg
 import pytest
 
+from quantx.azure_sign_in import Identity
 from quantx.errors import ConfigError, StateError
-from quantx.identity import Identity
 from quantx.settings import load_settings
 from quantx.state.database import Database
 from quantx.state.entra import SignIn, identity_of_state
@@ -182,7 +182,7 @@ def test_an_identity_needs_its_name_in_the_url() -> None:
 
 def test_without_an_identity_nothing_of_azure_is_imported(tmp_path: Path) -> None:
     program = (
-        "import sys; from quantx.state.database import Database; import quantx.queues.open, quantx.identity;"
+        "import sys; from quantx.state.database import Database; import quantx.queues.open, quantx.azure_sign_in;"
         "print([m for m in sys.modules if m.startswith(('azure', 'msal'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)

@@ -11,7 +11,8 @@ import pytest
 from quantx.core.model import Finding, Series, Window
 from quantx.state.database import Database
 from quantx.state.postgres import PostgresState
-from quantx.state.protocol import LandedReply, NewRun, NewTask, RawObject, Universe
+from quantx.state.tasks.port import LandedReply, NewTask, RawObject
+from quantx.state.values import NewRun, Universe
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)

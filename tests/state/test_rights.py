@@ -16,9 +16,12 @@ from quantx.core.model import Series, Window
 from quantx.errors import ConfigError, RefusedStatement
 from quantx.queues.postgres import PostgresQueue
 from quantx.state.database import Database
-from quantx.state.migrations import SCHEMA_VERSION
 from quantx.state.postgres import PostgresState
-from quantx.state.protocol import LandedReply, NewRun, NewTask, RawObject, SeriesFacts, TaskResult, Universe
+from quantx.state.rounds.port import TaskResult
+from quantx.state.schema.migrations import SCHEMA_VERSION
+from quantx.state.series.port import SeriesFacts
+from quantx.state.tasks.port import LandedReply, NewTask, RawObject
+from quantx.state.values import NewRun, Universe
 
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 5))
 

@@ -13,27 +13,19 @@ from typing import Any
 
 import pytest
 
-from quantx.core.healing import Gap
+from quantx.core.gap_schedule import Gap
 from quantx.core.model import FetchTask, Finding, Quota, Series, Window
 from quantx.errors import StateError
 from quantx.state.memory import MemoryState
+from quantx.state.port import State
 from quantx.state.postgres import PostgresState, open_state
-from quantx.state.protocol import (
-    Claim,
-    Holding,
-    LandedReply,
-    LastDaily,
-    NewRun,
-    NewTask,
-    Plan,
-    RawObject,
-    RunUsage,
-    SeriesFacts,
-    Slots,
-    State,
-    TaskResult,
-    Universe,
-)
+from quantx.state.quotas.port import Slots
+from quantx.state.replies.port import Holding
+from quantx.state.rounds.port import TaskResult
+from quantx.state.runs.port import LastDaily, RunUsage
+from quantx.state.series.port import SeriesFacts
+from quantx.state.tasks.port import Claim, LandedReply, NewTask, Plan, RawObject
+from quantx.state.values import NewRun, Universe
 
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 5))
 REPLY = 10  # bytes of each reply here
@@ -1476,13 +1468,13 @@ class TestTheWhole:
         assert findings.listed(10, rule="gap", subject="MSFT") == []
 
     def test_who_carried_which_symbol_is_replaced_as_a_whole(self, kit: Kit) -> None:
-        assert kit.state.securities.namings() == []
+        assert kit.state.instruments.namings() == []
         meta = [("us.FB", "FB", None, date(2022, 6, 8)), ("us.FB", "META", date(2022, 6, 9), None)]
-        kit.state.securities.put([*meta, ("us.X", "X", None, None)])
-        kit.state.securities.put(meta[::-1])
-        assert kit.state.securities.namings() == meta
-        kit.state.securities.put([])
-        assert kit.state.securities.namings() == []
+        kit.state.instruments.put([*meta, ("us.X", "X", None, None)])
+        kit.state.instruments.put(meta[::-1])
+        assert kit.state.instruments.namings() == meta
+        kit.state.instruments.put([])
+        assert kit.state.instruments.namings() == []
 
     def test_an_acknowledged_finding_that_happens_again_is_open_again_with_its_reason(self, kit: Kit) -> None:
         findings = kit.state.findings

@@ -18,12 +18,10 @@ PARAMETER = re.compile(r"%\((\w+)\)s")
 
 def statements() -> dict[str, str]:
     found = {}
-    for file in sorted((SOURCE / "state" / "sql").glob("*.sql")):
-        if file.name.startswith("schema_"):
-            continue
+    for file in sorted((SOURCE / "state").glob("*/statements.sql")):
         _, *parts = NAME.split(file.read_text("utf-8"))
         for name, text in zip(parts[::2], parts[1::2], strict=True):
-            key = f"{file.stem}.{name}"
+            key = f"{file.parent.name}.{name}"
             assert key not in found, f"{key} is there twice"
             found[key] = text
     return found
@@ -63,7 +61,7 @@ def test_every_statement_takes_its_values_as_parameters() -> None:
 
 
 def test_the_sql_is_part_of_the_package() -> None:
-    assert resources.files("quantx.state").joinpath("sql", "schema_1.sql").is_file()
+    assert resources.files("quantx.state").joinpath("schema", "schema_1.sql").is_file()
 
 
 def test_an_error_of_postgresql_is_ours(database: Database) -> None:

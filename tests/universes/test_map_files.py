@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quantx.core.identity import Identity, Naming
+from quantx.core.symbol_history import Identity, Naming
 from quantx.errors import ConfigError
 from quantx.universes.map_files import parse_csv, parse_map_file, read_history
 from quantx.universes.protocol import Document

@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quantx.core.identity import Identity, Naming, chain
+from quantx.core.symbol_history import Identity, Naming, chain
 from quantx.universes.declared import UniverseSpec
 from quantx.universes.forms import from_ishares
 from quantx.universes.protocol import Document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from quantx.cli.output import err
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 
 def inspect(platform: Platform, until: float | None = None) -> None:
@@ -13,7 +13,7 @@ def inspect(platform: Platform, until: float | None = None) -> None:
 
     No look is begun when `until` (of the monotonic clock) is past, or the process is to stop.
     """
-    from quantx.pipeline.inspection import FAILED, inspect_ended_runs
+    from quantx.pipeline.inspecting.inspection import FAILED, inspect_ended_runs
 
     def stopping() -> bool:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)

@@ -9,7 +9,7 @@ import typer
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import err, out, print_json, work_progress
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import Platform, open_platform
+from quantx.pipeline.runtime.platform import Platform, open_platform
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def compact(
 
     Example: quantx compact --timeframe 1m --month 2024-10
     """
-    from quantx.pipeline.compaction import parse_month
+    from quantx.pipeline.curating.compaction import parse_month
 
     if timeframe not in (None, "1d", "1m"):
         raise ConfigError(f"--timeframe {timeframe!r} must be 1d or 1m")
@@ -54,8 +54,8 @@ def compact(
 
 
 def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> dict[str, dict[str, int]]:
-    from quantx.pipeline.compaction import compact_minutes, fold_tables
-    from quantx.pipeline.planner import confirm_lake
+    from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
+    from quantx.pipeline.runtime.context import confirm_lake
 
     confirm_lake(platform.location, platform.state)
     folded: dict[str, int] = {}

@@ -10,10 +10,10 @@ import typer
 from quantx.cli.options import Json, Universe, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
-from quantx.pipeline.coverage import coverage_json, store_coverage
-from quantx.pipeline.coverage_facts import CoverageFacts, coverage_facts
-from quantx.pipeline.coverage_page import coverage_page
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.reporting.coverage import coverage_json, store_coverage
+from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
+from quantx.pipeline.reporting.coverage_page import coverage_page
+from quantx.pipeline.runtime.platform import open_platform
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, parse_d
 from quantx.cli.output import out, print_json, print_table
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import Platform, open_platform
+from quantx.pipeline.runtime.platform import Platform, open_platform
 
 crossvalidate = typer.Typer(help="Compare what vendors say about the same bars.", no_args_is_help=True)
 
@@ -41,8 +41,8 @@ def crossvalidate_compare(
 
     Example: quantx crossvalidate compare --symbols AAPL,MSFT --sources alpaca,yahoo --start 2024-01-01
     """
-    from quantx.pipeline.comparison import symbols_of
-    from quantx.pipeline.crossvalidate import compare_vendors
+    from quantx.pipeline.inspecting.comparison import symbols_of
+    from quantx.pipeline.inspecting.reconcile import compare_vendors
 
     names = list(dict.fromkeys(map(parse_symbol, split_symbols(symbols))))
     first, last = parse_day(start, "--start") if start else None, parse_day(end, "--end") if end else None
@@ -76,9 +76,9 @@ def crossvalidate_matrix(
 
     Example: quantx crossvalidate matrix --by-month
     """
-    from quantx.core.quality.verdicts import vendor_scores
+    from quantx.core.quality.vendor_verdicts import vendor_scores
     from quantx.core.tables import AGREEMENTS
-    from quantx.pipeline.comparison import matrix_of, squares_of
+    from quantx.pipeline.inspecting.comparison import matrix_of, squares_of
 
     if universe is not None and symbols is not None:
         raise ConfigError("--universe and --symbols exclude each other; give one")
@@ -117,7 +117,7 @@ def crossvalidate_reconcile(
 
     Example: quantx crossvalidate reconcile --since 2024-01-01
     """
-    from quantx.pipeline.crossvalidate import reconcile
+    from quantx.pipeline.inspecting.reconcile import reconcile
 
     names = [parse_symbol(s) for s in split_symbols(symbols)] if symbols is not None else None
     first = parse_day(since, "--since") if since else None
@@ -137,7 +137,7 @@ def crossvalidate_reconcile(
 
 def _sources(platform: Platform, text: str | None) -> set[str] | None:
     """Return the vendors that are named; ConfigError for one that has no bars in the lake, or for one alone."""
-    from quantx.pipeline.crossvalidate import vendors_of
+    from quantx.pipeline.inspecting.reconcile import vendors_of
 
     if text is None:
         return None
@@ -162,7 +162,7 @@ def _members(platform: Platform, universe: str) -> Sequence[str]:
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
-    from quantx.pipeline.comparison import causes_of
+    from quantx.pipeline.inspecting.comparison import causes_of
 
     shares = ("close", "open", "high", "low", "volume")
     columns = ["symbol", "source_a", "source_b", "sessions", *shares, "worst", "lacking_a", "lacking_b", "verdict"]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quantx.cli.inspecting import inspect
+from quantx.cli.after_work import inspect
 from quantx.cli.options import (
     ChunkSize,
     Json,
@@ -30,12 +30,13 @@ from quantx.cli.options import (
 from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import Platform, open_platform
-from quantx.pipeline.report import run_totals
-from quantx.pipeline.request import Wish
-from quantx.pipeline.service import plan_wish
-from quantx.pipeline.settle import Progress
-from quantx.state.protocol import UNFINISHED, Plan
+from quantx.pipeline.fetching.outcomes import Progress
+from quantx.pipeline.planning.triggers import plan_wish
+from quantx.pipeline.planning.update_request import Wish
+from quantx.pipeline.reporting.run_report import run_totals
+from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.state.tasks.port import Plan
+from quantx.state.values import UNFINISHED
 from quantx.tracing import flush_traces
 
 Source = Annotated[str | None, typer.Option(help="Ask only this vendor; by default those of the setting `sources`.")]
@@ -70,7 +71,7 @@ def refresh_universe(
 
     Example: quantx refresh-universe --phase phase_1
     """
-    from quantx.pipeline.membership import refresh_universes
+    from quantx.pipeline.reference.universes import refresh_universes
 
     if accept != (reason is not None):
         raise ConfigError('--accept and --reason "…" belong together')
@@ -179,8 +180,8 @@ def curate(use_local: UseLocal = False) -> int:
 
     Example: quantx curate
     """
-    from quantx.pipeline.curate import curate_landed
-    from quantx.pipeline.report import report_ended_runs
+    from quantx.pipeline.curating.curator import curate_landed
+    from quantx.pipeline.reporting.run_report import report_ended_runs
 
     with open_platform(traced_settings(use_local)) as platform:
         rows = curate_landed(platform, everything=True)
@@ -224,7 +225,7 @@ def _drain(
 
     No look is begun when `inspect_until` (of the monotonic clock) is past.
     """
-    from quantx.pipeline.work import Worker
+    from quantx.pipeline.fetching.worker import Worker
 
     with work_progress() as display:
         bar = display.add_task("fetching", total=None if task_ids is None else len(task_ids), note="")

@@ -10,7 +10,7 @@ import typer
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.runtime.platform import open_platform
 
 findings = typer.Typer(
     help="Look at what was noticed about the data and the system, and settle it.", no_args_is_help=True

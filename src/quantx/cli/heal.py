@@ -11,10 +11,10 @@ import typer
 from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import err, out, print_json, print_table
 from quantx.cli.show import tasks
-from quantx.core.healing import Gap
+from quantx.core.gap_schedule import Gap
 from quantx.core.quality.gaps import in_windows
 from quantx.core.symbols import parse_symbol
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.runtime.platform import open_platform
 
 _SHOWN = 40  # rows of the table
 
@@ -37,7 +37,7 @@ def heal(
 
     Example: quantx tasks heal --symbols AAPL,0700.HK --dry-run
     """
-    from quantx.pipeline.heal import heal_gaps
+    from quantx.pipeline.inspecting.heal import heal_gaps
 
     named = tuple(parse_symbol(s) for s in split_symbols(symbols)) or None
     with open_platform(settings_for(use_local)) as platform:

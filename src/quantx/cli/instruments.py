@@ -12,7 +12,7 @@ import typer
 from quantx.cli.options import Json, UseLocal, exits, parse_day, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.runtime.platform import open_platform
 
 instruments = typer.Typer(
     help="Look at securities and the symbols that they carried, learn them from files, and end them.",
@@ -46,7 +46,7 @@ def instruments_import(
 
     Example: quantx instruments import map_files --format lean
     """
-    from quantx.pipeline.instruments import import_history
+    from quantx.pipeline.reference.instruments import import_history
     from quantx.universes.map_files import read_history
 
     told = read_history(path, form)
@@ -71,7 +71,7 @@ def instruments_list(
 
     Example: quantx instruments list --status delisted
     """
-    from quantx.pipeline.instruments import described
+    from quantx.pipeline.reference.instruments import described
 
     with open_platform(settings_for(use_local)) as platform:
         rows = [row for row in described(platform, None, None) if status in (None, row["status"])]
@@ -89,7 +89,7 @@ def instruments_show(
 
     Example: quantx instruments show FB --on 2015-06-30
     """
-    from quantx.pipeline.instruments import described
+    from quantx.pipeline.reference.instruments import described
 
     with open_platform(settings_for(use_local)) as platform:
         rows = described(platform, symbol, parse_day(on, "--on") if on else None)
@@ -112,7 +112,7 @@ def instruments_delist(
 
     Example: quantx instruments delist TWX --on 2018-06-15 --reason "bought by AT&T, press release of that day"
     """
-    from quantx.pipeline.instruments import delist
+    from quantx.pipeline.reference.instruments import delist
 
     with open_platform(settings_for(use_local)) as platform:
         instrument = delist(platform, symbol, parse_day(on, "--on"), reason=reason, by=by or getpass.getuser())

@@ -12,12 +12,12 @@ import typer
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json
 from quantx.errors import ConfigError
-from quantx.pipeline.cost import as_facts, estimate, page, read_prices
+from quantx.pipeline.reporting.cost import as_facts, estimate, page, read_prices
 from quantx.state.database import Database
 from quantx.state.entra import identity_of_state
-from quantx.state.migrations import SCHEMA_VERSION
 from quantx.state.postgres import open_state
-from quantx.state.protocol import RunUsage
+from quantx.state.runs.port import RunUsage
+from quantx.state.schema.migrations import SCHEMA_VERSION
 
 
 def register(app: typer.Typer) -> None:

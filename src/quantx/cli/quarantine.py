@@ -14,11 +14,11 @@ from quantx.cli.output import err, out, print_json, print_table, work_progress
 from quantx.core.prices import PRICES
 from quantx.core.symbols import parse_symbol
 from quantx.errors import Busy, ConfigError
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.runtime.platform import open_platform
 
 if TYPE_CHECKING:
-    from quantx.pipeline.platform import Platform
-    from quantx.pipeline.reprocessed import Reprocessed
+    from quantx.pipeline.reprocessing.summary import Reprocessed
+    from quantx.pipeline.runtime.platform import Platform
 
 quarantine = typer.Typer(
     help="Look at rows that were rejected, judge them again, and accept those that are right.", no_args_is_help=True
@@ -57,7 +57,7 @@ def quarantine_list(
 
     Example: quantx quarantine list --rule high_is_highest --state open
     """
-    from quantx.pipeline.quarantine import Wanted, rejected_rows
+    from quantx.pipeline.reprocessing.quarantine import Wanted, rejected_rows
 
     wanted = Wanted((), known_rule(rule), symbol and parse_symbol(symbol), known_source(source), market, state)
     with open_platform(settings_for(use_local)) as platform:
@@ -82,7 +82,7 @@ def quarantine_show(
 
     Example: quantx quarantine show 3f9a1c07d2
     """
-    from quantx.pipeline.quarantine import show
+    from quantx.pipeline.reprocessing.quarantine import show
 
     with open_platform(settings_for(use_local)) as platform:
         facts = show(platform, row)
@@ -109,7 +109,7 @@ def quarantine_replay(
 
     Example: quantx quarantine replay --symbol 0700.HK
     """
-    from quantx.pipeline.quarantine import Wanted, replay
+    from quantx.pipeline.reprocessing.quarantine import Wanted, replay
 
     if not (rows or rule or symbol or source or everything):
         raise ConfigError("say which rows: ids, --rule, --symbol, --source, or --all")
@@ -143,7 +143,7 @@ def quarantine_accept(
 
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
-    from quantx.pipeline.quarantine import SHOWN, accept
+    from quantx.pipeline.reprocessing.quarantine import SHOWN, accept
 
     try:
         with open_platform(settings_for(use_local)) as platform:
@@ -177,7 +177,7 @@ def reprocess(
 
     Example: quantx reprocess --symbols AAPL,0700.HK --dry-run
     """
-    from quantx.pipeline.reprocess import reprocess as carry_out
+    from quantx.pipeline.reprocessing.reprocess import reprocess as carry_out
 
     names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     try:
@@ -200,7 +200,7 @@ def reprocess(
 
 def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
     """Look at the symbols that readers see otherwise now, as after updates; return the looks that failed."""
-    from quantx.pipeline.inspection import inspect_symbols
+    from quantx.pipeline.inspecting.inspection import inspect_symbols
 
     touched = sorted({symbol for each in done if not each.dry_run for _, symbol in each.touched})
     return inspect_symbols(platform, touched) if touched and platform.settings.inspect else []
@@ -245,7 +245,7 @@ def _short(value: Any) -> Any:
 
 def _in_short(row: dict[str, Any]) -> dict[str, Any]:
     """Return a rejected row with the beginning of its id, and what it says in few words: open, high, low, close, volume."""
-    from quantx.pipeline.quarantine import SHOWN
+    from quantx.pipeline.reprocessing.quarantine import SHOWN
 
     row = row | {"id": row["id"][:SHOWN]}
     if row["date"] is None:
@@ -258,7 +258,7 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_row(facts: dict[str, Any]) -> None:
-    from quantx.pipeline.quarantine import SHOWN
+    from quantx.pipeline.reprocessing.quarantine import SHOWN
 
     day, payload, name = facts["date"] or "a whole reply", facts["payload"], facts["id"][:SHOWN]
     out.print(f"{name}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")

@@ -12,7 +12,7 @@ from quantx.cli.demo.run import demo
 from quantx.cli.options import Json, UseLocal, existing_folder, exits, parse_day, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.settings import Settings
 
 

@@ -14,11 +14,11 @@ from quantx.cli.output import err, out, print_json, print_table
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
 from quantx.lake.store import open_location
-from quantx.pipeline.manifest import manifest_of
-from quantx.pipeline.platform import open_platform
-from quantx.pipeline.status import status_of
+from quantx.pipeline.reporting.manifest import manifest_of
+from quantx.pipeline.reporting.status import status_of
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.reader.lake import Lake
-from quantx.state.protocol import TaskState
+from quantx.state.values import TaskState
 
 _SHOWN = 40  # rows of a table on the terminal
 
@@ -163,7 +163,7 @@ def tasks_retry(
 
     Example: quantx tasks retry --id 17
     """
-    from quantx.pipeline.plan import plan_retry
+    from quantx.pipeline.planning.plan import plan_retry
 
     with open_platform(settings_for(use_local)) as platform:
         dead = {row["id"] for row in platform.state.tasks.listed("failed", None, 1_000_000, dead=True)}

@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import typer
 
-from quantx.cli.inspecting import inspect
+from quantx.cli.after_work import inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json
-from quantx.pipeline.platform import open_platform
+from quantx.pipeline.runtime.platform import open_platform
 
 _OPENING = 30.0  # seconds that it waits for the state and the lake
 
@@ -27,9 +27,9 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
 
     Example: quantx sweep --json
     """
-    from quantx.pipeline.curate import curate_left
-    from quantx.pipeline.report import report_ended_runs
-    from quantx.pipeline.sweep import sweep as sweep_once
+    from quantx.pipeline.curating.curator import curate_left
+    from quantx.pipeline.planning.sweep import sweep as sweep_once
+    from quantx.pipeline.reporting.run_report import report_ended_runs
 
     with open_platform(settings_for(use_local), patience=_OPENING) as platform:
         swept = sweep_once(platform)

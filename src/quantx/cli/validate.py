@@ -13,9 +13,9 @@ from quantx.cli.options import Json, Symbols, UseLocal, exits, known_source, set
 from quantx.cli.output import err, out, print_json, print_table
 from quantx.core.model import Finding
 from quantx.core.symbols import parse_symbol
-from quantx.pipeline.files import JudgedFile, judge_files
-from quantx.pipeline.platform import open_platform
-from quantx.pipeline.validate import validate_series
+from quantx.pipeline.inspecting.local_files import JudgedFile, judge_files
+from quantx.pipeline.inspecting.series import validate_series
+from quantx.pipeline.runtime.platform import open_platform
 
 _SHOWN = 40  # findings on the terminal
 

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
+from quantx.azure_sign_in import STORAGE, Identity
 from quantx.errors import ConfigError, DamagedObject, LakeError
-from quantx.identity import STORAGE, Identity
 from quantx.settings import Settings, without_secrets
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from quantx.azure_sign_in import Identity
 from quantx.errors import ConfigError
-from quantx.identity import Identity
 from quantx.queues.postgres import PostgresQueue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings, without_secrets

@@ -9,7 +9,7 @@ from quantx.errors import QueueError, StateError
 from quantx.queues.poison import poison_name, read_record, record_of
 from quantx.queues.protocol import Depth, Message, NotSent, Poisoned, check_most
 from quantx.state.database import Database
-from quantx.state.protocol import Row
+from quantx.state.values import Row
 
 
 class PostgresQueue:

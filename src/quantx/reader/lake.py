@@ -10,7 +10,6 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.completeness import completeness, held_days
-from quantx.core.identity import identity_of
 from quantx.core.preference import (
     BEST,
     events_of_shown_bars,
@@ -22,13 +21,14 @@ from quantx.core.preference import (
     without_wrong_vendors,
 )
 from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
+from quantx.core.symbol_history import identity_of
 from quantx.core.symbols import parse_symbol
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS, VERDICTS, Table
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
-from quantx.reader.identity import Asked, Whose
 from quantx.reader.moments import Day, to_date, to_instant
+from quantx.reader.symbol_history import Asked, Whose
 from quantx.settings import load_settings
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")

@@ -13,7 +13,7 @@ from datetime import date
 
 import polars as pl
 
-from quantx.core.identity import Identity, Naming
+from quantx.core.symbol_history import Identity, Naming
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A pool of connections, the named statements of the .sql files, and the schema's migrations."""
+"""A pool of connections, the named statements of each noun, and the schema's migrations."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from quantx.azure_sign_in import Identity
 from quantx.errors import ConfigError, RefusedStatement, StateError
-from quantx.identity import Identity
 from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
 from quantx.state.entra import SignIn
-from quantx.state.migrations import SCHEMA_VERSION, found_version, grant, migrate, read_sql
-from quantx.state.protocol import Row
+from quantx.state.schema.migrations import SCHEMA_VERSION, found_version, grant, migrate, read_sql
+from quantx.state.values import Row
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _PATIENCE = 10  # seconds to connect
 
 
 @dataclass(frozen=True)
-class Hold:
+class AdvisoryLock:
     """An advisory lock that is held as long as its connection lives."""
 
     connection: psycopg.Connection[DictRow]
@@ -111,22 +111,22 @@ class Database:
             raise StateError(f"PostgreSQL: {_first_line(error)}") from error
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
-        """Run a named statement (`file.name`) in a transaction of its own and return its rows."""
+        """Run a named statement (`noun.name`) in a transaction of its own and return its rows."""
         with self.transaction() as connection:
             return run(connection, statement, values)
 
     @contextmanager
-    def exclusive(self, lock: int) -> Iterator[Hold | None]:
+    def exclusive(self, lock: int) -> Iterator[AdvisoryLock | None]:
         """Hold an advisory lock while the block lasts; yield None where somebody else has it.
 
-        PostgreSQL frees the lock when the connection ends, also without our doing: see `Hold.confirm`.
+        PostgreSQL frees the lock when the connection ends, also without our doing: see `AdvisoryLock.confirm`.
         """
         with self.transaction() as connection:
             connection.autocommit = True
             got = connection.execute("select pg_try_advisory_lock(%s) as got", [lock]).fetchone()
             held = bool(got and got["got"])
             try:
-                yield Hold(connection) if held else None
+                yield AdvisoryLock(connection) if held else None
             finally:
                 if held and not connection.broken:
                     connection.execute("select pg_advisory_unlock(%s)", [lock])
@@ -194,12 +194,12 @@ def _first_line(error: psycopg.Error) -> str:
 
 def run(connection: psycopg.Connection[DictRow], statement: str, values: Mapping[str, Any]) -> list[Row]:
     """Run a named statement on a connection, as part of its transaction."""
-    file, _, name = statement.partition(".")
-    cursor = connection.execute(_statements(file)[name], values)
+    noun, _, name = statement.partition(".")
+    cursor = connection.execute(_statements(noun)[name], values)
     return cursor.fetchall() if cursor.description else []
 
 
 @lru_cache
-def _statements(file: str) -> dict[str, str]:
-    parts = _NAME.split(read_sql(f"{file}.sql"))
+def _statements(noun: str) -> dict[str, str]:
+    parts = _NAME.split(read_sql(noun, "statements.sql"))
     return dict(zip(parts[1::2], parts[2::2], strict=True))

@@ -10,8 +10,8 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
+from quantx.azure_sign_in import DATABASE, Identity
 from quantx.errors import ConfigError, StateError
-from quantx.identity import DATABASE, Identity
 from quantx.settings import Settings
 
 _AZURE = ".postgres.database.azure.com"

@@ -10,27 +10,28 @@ from datetime import datetime
 
 from quantx.core.model import Clock
 from quantx.errors import StateError
-from quantx.state.memory.findings import MemoryFindings
-from quantx.state.memory.gaps import MemoryGaps
-from quantx.state.memory.records import Records
-from quantx.state.memory.replies import MemoryReplies
-from quantx.state.memory.rounds import MemoryRounds
-from quantx.state.memory.runs import MemoryRuns, MemorySecurities, MemoryUniverses
-from quantx.state.memory.series import MemoryQuotas, MemorySeries
-from quantx.state.memory.tasks import MemoryTasks
-from quantx.state.protocol import (
-    Findings,
-    Gaps,
-    Hold,
-    Quotas,
-    Replies,
-    Rounds,
-    Runs,
-    Securities,
-    SeriesBook,
-    Tasks,
-    Universes,
-)
+from quantx.state.findings.memory import MemoryFindings
+from quantx.state.findings.port import Findings
+from quantx.state.gaps.memory import MemoryGaps
+from quantx.state.gaps.port import Gaps
+from quantx.state.instruments.memory import MemoryInstruments
+from quantx.state.instruments.port import Instruments
+from quantx.state.memory_records import Records
+from quantx.state.port import Hold
+from quantx.state.quotas.memory import MemoryQuotas
+from quantx.state.quotas.port import Quotas
+from quantx.state.replies.memory import MemoryReplies
+from quantx.state.replies.port import Replies
+from quantx.state.rounds.memory import MemoryRounds
+from quantx.state.rounds.port import Rounds
+from quantx.state.runs.memory import MemoryRuns
+from quantx.state.runs.port import Runs
+from quantx.state.series.memory import MemorySeries
+from quantx.state.series.port import SeriesBook
+from quantx.state.tasks.memory import MemoryTasks
+from quantx.state.tasks.port import Tasks
+from quantx.state.universes.memory import MemoryUniverses
+from quantx.state.universes.port import Universes
 
 
 class MemoryState:
@@ -49,7 +50,7 @@ class MemoryState:
         self.universes: Universes = MemoryUniverses(self.records)
         self.findings: Findings = MemoryFindings(self.records)
         self.gaps: Gaps = MemoryGaps(self.records)
-        self.securities: Securities = MemorySecurities(self.records)
+        self.instruments: Instruments = MemoryInstruments(self.records)
         self._actor = actor
         self._holds: dict[str, _Held] = {}
         self._lake: tuple[str, str] | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from quantx.core.model import Clock, Series, Window
-from quantx.state.protocol import Named, NewRun, Row, TaskState, Universe
+from quantx.state.values import Named, NewRun, Row, TaskState, Universe
 
 Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
 

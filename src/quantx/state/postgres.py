@@ -5,19 +5,19 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from quantx.identity import Identity
+from quantx.azure_sign_in import Identity
 from quantx.state.database import Database
-from quantx.state.postgres.findings import PostgresFindings
-from quantx.state.postgres.gaps import PostgresGaps
-from quantx.state.postgres.quotas import PostgresQuotas
-from quantx.state.postgres.replies import PostgresReplies
-from quantx.state.postgres.rounds import PostgresRounds
-from quantx.state.postgres.runs import PostgresRuns
-from quantx.state.postgres.securities import PostgresSecurities
-from quantx.state.postgres.series import PostgresSeries
-from quantx.state.postgres.tasks import PostgresTasks
-from quantx.state.postgres.universes import PostgresUniverses
-from quantx.state.protocol import Hold
+from quantx.state.findings.postgres import PostgresFindings
+from quantx.state.gaps.postgres import PostgresGaps
+from quantx.state.instruments.postgres import PostgresInstruments
+from quantx.state.port import Hold
+from quantx.state.quotas.postgres import PostgresQuotas
+from quantx.state.replies.postgres import PostgresReplies
+from quantx.state.rounds.postgres import PostgresRounds
+from quantx.state.runs.postgres import PostgresRuns
+from quantx.state.series.postgres import PostgresSeries
+from quantx.state.tasks.postgres import PostgresTasks
+from quantx.state.universes.postgres import PostgresUniverses
 
 # Advisory locks, by role.
 _LOCKS = {
@@ -46,23 +46,23 @@ class PostgresState:
         self.universes = PostgresUniverses(database)
         self.findings = PostgresFindings(database)
         self.gaps = PostgresGaps(database)
-        self.securities = PostgresSecurities(database)
+        self.instruments = PostgresInstruments(database)
 
     def now(self) -> datetime:
         """Return the database's time."""
-        now: datetime = self.database.rows("lake.now")[0]["now"]
+        now: datetime = self.database.rows("lake_binding.now")[0]["now"]
         return now
 
     def bound_lake(self) -> str | None:
         """Return the id of the lake that this state speaks about."""
-        rows = self.database.rows("lake.bound_lake")
+        rows = self.database.rows("lake_binding.bound_lake")
         return str(rows[0]["id"]) if rows else None
 
     def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:
         """Bind the state to a lake on first use; return the ids of the lake and of this state."""
-        rows = self.database.rows("lake.bind_lake", id=lake_id, state_id=state_id)
+        rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=state_id)
         while not rows:  # another process bound the two at the same moment
-            rows = self.database.rows("lake.bind_lake", id=lake_id, state_id=state_id)
+            rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=state_id)
         return rows[0]["id"], rows[0]["state_id"]
 
     def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:

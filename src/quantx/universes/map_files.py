@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from quantx.core.identity import Naming, Told, chain
+from quantx.core.symbol_history import Naming, Told, chain
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import InvalidSymbol, RefusedList
 from quantx.universes.forms import american

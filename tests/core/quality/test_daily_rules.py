@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantx.core.quality.bars import DAILY_RULES, check_daily_bars
+from quantx.core.quality.daily_rules import DAILY_RULES, check_daily_bars
 
 NAN, INFINITY = float("nan"), float("inf")
 GOOD: dict[str, Any] = {

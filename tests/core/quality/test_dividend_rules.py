@@ -12,7 +12,7 @@ from tests.core.recorded_daily import ACTIONS, repair_file, wiki_files, yahoo_fi
 
 from quantx.core.prices import to_as_traded
 from quantx.core.quality.adjustments import prove
-from quantx.core.quality.dividends import doubtful_dividends
+from quantx.core.quality.dividend_rules import doubtful_dividends
 
 FIRST = date(2020, 1, 6)
 DAYS, EX = 120, 60

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.quality.minutes import MINUTE_RULES
+from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.rule import split_by
 
 FACTS = ("in_calendar", "in_past", "aligned", "in_hours", "last_of_minute")

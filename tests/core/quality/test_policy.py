@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from quantx.core.quality.bars import DAILY_RULES
-from quantx.core.quality.minutes import MINUTE_RULES
+from quantx.core.quality.daily_rules import DAILY_RULES
+from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.rule import POLICY_VERSION
 
 # What the rules of each version are, in the words of their expressions.

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from quantx.core.quality import RULES
-from quantx.core.quality.files import FileReport
-from quantx.pipeline.files import JudgedFile, judge_files
+from quantx.core.quality.daily_file_checks import FileReport
+from quantx.pipeline.inspecting.local_files import JudgedFile, judge_files
 
-TABLE = Path(__file__).parents[2] / "docs" / "defects.csv"
+TABLE = Path(__file__).parents[3] / "docs" / "defects.csv"
 DEFECTS = list(csv.DictReader(TABLE.read_text().splitlines()))
 YAHOO = "daily_us_yahoo_csv/sp500"
 # Files with defects of their own, by the table; the others of that folder are as good as clean.

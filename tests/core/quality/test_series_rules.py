@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.calendars import calendar
-from quantx.core.quality.series import SERIES_RULES, bars_in_error, check_series
+from quantx.core.quality.series_rules import SERIES_RULES, bars_in_error, check_series
 
 DAYS = calendar("XNYS").sessions(date(2020, 1, 2), date(2021, 6, 30))
 NO_ACTIONS = pl.DataFrame(schema={"symbol": pl.String, "ex_date": pl.Date, "kind": pl.String, "value": pl.Float64})

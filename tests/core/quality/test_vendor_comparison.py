@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.quality.causes import LACKS, VENDOR_RULES, recognise
+from quantx.core.quality.vendor_causes import LACKS, VENDOR_RULES, recognise
+from quantx.core.quality.vendor_comparison import Compared, compare
 from quantx.core.quality.vendor_findings import vendor_findings
-from quantx.core.quality.vendors import Compared, compare
-from quantx.core.quality.verdicts import (
+from quantx.core.quality.vendor_verdicts import (
     Witness,
     agreements_of,
     decide,

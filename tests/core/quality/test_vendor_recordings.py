@@ -12,10 +12,10 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.prices import PRICES, split_steps, with_factor
-from quantx.core.quality.bars import ROW_RULES
-from quantx.core.quality.causes import recognise
-from quantx.core.quality.vendors import Compared, compare
-from quantx.core.quality.verdicts import agreements_of, decide, verdicts_of, witness_of_returns
+from quantx.core.quality.daily_rules import ROW_RULES
+from quantx.core.quality.vendor_causes import recognise
+from quantx.core.quality.vendor_comparison import Compared, compare
+from quantx.core.quality.vendor_verdicts import agreements_of, decide, verdicts_of, witness_of_returns
 
 NOW = datetime(2024, 3, 9, tzinfo=UTC)
 NYSE = calendar("XNYS")

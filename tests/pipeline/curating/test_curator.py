@@ -16,14 +16,14 @@ from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
 from quantx.lake.store import open_location
-from quantx.pipeline.curate import curate_landed
-from quantx.pipeline.derive import current_rows
-from quantx.pipeline.manifest import manifest_of
-from quantx.pipeline.platform import open_platform
-from quantx.pipeline.status import status_of
-from quantx.pipeline.work import Worker
+from quantx.pipeline.curating.curator import curate_landed
+from quantx.pipeline.curating.derive import current_rows
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.reporting.manifest import manifest_of
+from quantx.pipeline.reporting.status import status_of
+from quantx.pipeline.runtime.platform import open_platform
 
-from .conftest import Dies, DyingTable
+from ..conftest import Dies, DyingTable
 
 D09, D10, D11, D12, D16 = (date(2024, 1, day) for day in (9, 10, 11, 12, 16))
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.quality import POLICY_VERSION
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import BARS_1M, DECISIONS, QUARANTINE
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.minutes import MinuteRows, normalize_minutes
+from quantx.pipeline.curating.normalize_minutes import MinuteRows, normalize_minutes
 
-from .recorded import Bar, alpha_vantage, facts_of, lean, vendor_frame
+from ...recorded_minutes import Bar, alpha_vantage, facts_of, lean, vendor_frame
 
 MINUTE = timedelta(minutes=1)
 

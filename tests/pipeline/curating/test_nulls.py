@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.nulls import broken_promises
 
-from quantx.pipeline.instruments import delist
-from quantx.pipeline.membership import refresh_universes
+from quantx.pipeline.reference.instruments import delist
+from quantx.pipeline.reference.universes import refresh_universes
 
 D10, D11, D16 = (date(2024, 1, day) for day in (10, 11, 16))
 

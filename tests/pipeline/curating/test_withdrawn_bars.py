@@ -12,9 +12,9 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.plan import Scope, plan_backfill
+from quantx.pipeline.planning.plan import Scope, plan_backfill
 
-from .conftest import Desk
+from ..conftest import Desk
 
 YEAR = Window(date(2023, 1, 3), date(2024, 1, 12))
 SESSIONS = calendar("XNYS").sessions(YEAR.start, YEAR.end)  # 259

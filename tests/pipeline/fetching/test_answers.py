@@ -16,19 +16,19 @@ import pytest
 
 from quantx.core.model import Payload, Quota, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
-from quantx.pipeline.curate import curate_landed
-from quantx.pipeline.manifest import manifest_of
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, plan_retry
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.runtime import Threads
-from quantx.pipeline.work import Worker
+from quantx.pipeline.curating.curator import curate_landed
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry
+from quantx.pipeline.reporting.manifest import manifest_of
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.threads import Threads
 from quantx.providers.alpaca import Alpaca
 from quantx.providers.http import Reply
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.reader.lake import Lake
-from quantx.state.protocol import Plan
+from quantx.state.tasks.port import Plan
 
-from .conftest import Desk, StateWith, Tape
+from ..conftest import Desk, StateWith, Tape
 
 SYMBOLS = tuple("ABCDEFGH")
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 12))

@@ -20,10 +20,10 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.plan import plan_retry
-from quantx.pipeline.report import run_totals
-from quantx.pipeline.status import status_of
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import plan_retry
+from quantx.pipeline.reporting.run_report import run_totals
+from quantx.pipeline.reporting.status import status_of
 from quantx.queues import messages
 
 SESSIONS = 9  # 2024-01-02 … 2024-01-12

@@ -22,14 +22,14 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.plan import Scope, plan_backfill
-from quantx.pipeline.platform import confirm_lake
-from quantx.pipeline.report import report_ended_runs, run_totals
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.reporting.run_report import report_ended_runs, run_totals
+from quantx.pipeline.runtime.platform import confirm_lake
 from quantx.queues import messages
 from quantx.state.database import Database
 
-from .conftest import Dies
+from ..conftest import Dies
 
 SESSIONS = 9  # 2024-01-02 … 2024-01-12
 

@@ -13,26 +13,26 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.healing import Gap
+from quantx.core.gap_schedule import Gap
 from quantx.core.model import Series, Window
 from quantx.core.tables import TABLES
 from quantx.errors import StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.pipeline.heal import Healed, heal_gaps
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.runtime import Threads
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.inspecting.heal import Healed, heal_gaps
+from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.threads import Threads
 from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState
-from quantx.state.memory.records import SeriesRecord
-from quantx.state.protocol import NewTask
+from quantx.state.memory_records import SeriesRecord
+from quantx.state.tasks.port import NewTask
 
-from .conftest import Reads, StateWith, StoppedClock, Tape
+from ..conftest import Reads, StateWith, StoppedClock, Tape
 
 HOLE = date(2024, 1, 10)  # a Wednesday
 FIRST = date(2024, 2, 1)  # the day on which it is looked for first
@@ -209,7 +209,7 @@ def test_before_the_listing_and_after_the_delisting_is_no_gap(ward: Ward) -> Non
 
 def test_between_two_securities_with_one_symbol_nothing_is_asked_for(ward: Ward) -> None:
     without(ward, "AAA", *calendar("XNYS").sessions(date(2024, 1, 8), date(2024, 1, 12)))
-    ward.platform.state.securities.put(
+    ward.platform.state.instruments.put(
         [("old", "AAA", None, date(2024, 1, 8)), ("new", "AAA", date(2024, 1, 16), None)]
     )
     ward.backfill("AAA")
@@ -221,7 +221,7 @@ def test_between_two_securities_with_one_symbol_nothing_is_asked_for(ward: Ward)
 def test_before_the_first_name_that_is_known_a_session_may_be_missing(ward: Ward) -> None:
     """The vendor shows a security's whole history under its symbol of today."""
     without(ward, "AAA", HOLE)
-    ward.platform.state.securities.put([("one", "AAA", date(2024, 1, 16), None)])
+    ward.platform.state.instruments.put([("one", "AAA", date(2024, 1, 16), None)])
     ward.backfill("AAA")
     ward.heals()
     assert ward.gaps() == [("AAA", HOLE, "open", None)]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from quantx.cli.inspecting import inspect
+from quantx.cli.after_work import inspect
 from quantx.errors import LakeError
-from quantx.pipeline.inspection import inspect_ended_runs
-from quantx.state.protocol import Row
+from quantx.pipeline.inspecting.inspection import inspect_ended_runs
+from quantx.state.values import Row
 
 START, END, DAY = date(2024, 1, 2), date(2024, 3, 22), date(2024, 2, 14)
 

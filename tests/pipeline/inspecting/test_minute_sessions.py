@@ -14,21 +14,21 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.quality.minute_sessions import SESSION_RULES, sessions_of
+from quantx.core.quality.minute_session_rules import SESSION_RULES, sessions_of
+from quantx.core.quality.row_policy import Judge
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, TABLES
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.minute_checks import check_minutes
-from quantx.pipeline.minutes import normalize_minutes
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.curating.normalize_minutes import normalize_minutes
+from quantx.pipeline.inspecting.minute_sessions import check_minutes
+from quantx.pipeline.runtime.platform import Platform
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState
 
-from .recorded import alpha_vantage, facts_of, lean, vendor_frame
+from ...recorded_minutes import alpha_vantage, facts_of, lean, vendor_frame
 
 SPLIT = ("lean", "AAPL", date(2014, 6, 9), "split", 7.0, None, "USD", "01S", datetime(2014, 6, 9, tzinfo=UTC))
 NO_EVENTS = ACTIONS.empty()

@@ -13,20 +13,20 @@ from quantx.core.calendars import calendar
 from quantx.core.model import Window
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
-from quantx.core.quality.verdicts import agreements_of
+from quantx.core.quality.vendor_verdicts import agreements_of
 from quantx.core.tables import TABLES
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.comparison import symbols_of
-from quantx.pipeline.crossvalidate import Reconciled, compare_vendors, reconcile
-from quantx.pipeline.plan import Scope, plan_backfill
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.reprocess import reprocess
-from quantx.pipeline.runtime import Threads
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.inspecting.comparison import symbols_of
+from quantx.pipeline.inspecting.reconcile import Reconciled, compare_vendors, reconcile
+from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.reprocessing.reprocess import reprocess
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.threads import Threads
 from quantx.providers.protocol import Capabilities
 from quantx.settings import load_settings
 
-from .conftest import Desk, Tape
+from ..conftest import Desk, Tape
 
 QUARTER = Window(date(2023, 10, 2), date(2024, 1, 12))
 DAYS = calendar("XNYS").sessions(QUARTER.start, QUARTER.end)

@@ -10,10 +10,10 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
-from quantx.pipeline.reprocess import reprocess
-from quantx.pipeline.validate import validate_series
+from quantx.pipeline.inspecting.series import validate_series
+from quantx.pipeline.reprocessing.reprocess import reprocess
 
-from .conftest import Reads
+from ..conftest import Reads
 
 START, END = date(2024, 1, 2), date(2024, 3, 22)
 DAY = date(2024, 2, 14)

@@ -14,9 +14,9 @@ from quantx.errors import (
     RefusedStatement,
     StateError,
 )
-from quantx.pipeline.problem import problem_of
-from quantx.pipeline.request import TooLarge, Wrong, WrongRequest
-from quantx.pipeline.service import UnknownRun
+from quantx.pipeline.planning.http_problem import problem_of
+from quantx.pipeline.planning.triggers import UnknownRun
+from quantx.pipeline.planning.update_request import TooLarge, Wrong, WrongRequest
 from quantx.queues.protocol import NotSent
 
 OURS = "postgresql://ops@db.internal: the relation quantx.tasks of account devstore"

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from quantx.core.identity import Naming, Told
 from quantx.core.model import Window
+from quantx.core.symbol_history import Naming, Told
 from quantx.errors import ConfigError
-from quantx.pipeline.instruments import delist, import_history
-from quantx.pipeline.membership import refresh_universes
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily, resolve_symbols
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
+from quantx.pipeline.reference.instruments import delist, import_history
+from quantx.pipeline.reference.universes import refresh_universes
+from quantx.pipeline.runtime.platform import Platform
 
 Declare = Callable[[str], Platform]
 

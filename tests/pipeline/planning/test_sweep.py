@@ -13,15 +13,15 @@ from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.schedule import parse_schedule
 from quantx.lake.store import open_location
-from quantx.pipeline.deadline import RULE, check_deadlines
-from quantx.pipeline.plan import Scope, plan_daily
-from quantx.pipeline.planner import Planner
-from quantx.pipeline.sweep import Swept, sweep
+from quantx.pipeline.planning.deadline import RULE, check_deadlines
+from quantx.pipeline.planning.plan import Scope, plan_daily
+from quantx.pipeline.planning.sweep import Swept, sweep
+from quantx.pipeline.runtime.context import Planner
 from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState
-from quantx.state.protocol import Universe
+from quantx.state.values import Universe
 
 DECLARED = {"us": ("AAPL", "BRK.B"), "hk": ("0700.HK",), "jp": ("7203.T",), "eu": ("ASML.AS", "AZN.L", "NOVO-B.CO")}
 

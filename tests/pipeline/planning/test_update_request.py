@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.model import Window
-from quantx.pipeline.request import MOST_BYTES, MOST_SYMBOLS, TooLarge, Wish, WrongRequest, parse_wish
+from quantx.pipeline.planning.update_request import MOST_BYTES, MOST_SYMBOLS, TooLarge, Wish, WrongRequest, parse_wish
 
 TODAY = date(2024, 1, 12)
 

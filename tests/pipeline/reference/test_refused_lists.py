@@ -14,10 +14,10 @@ import obstore
 import pytest
 
 from quantx.errors import ConfigError
-from quantx.pipeline.membership import Refreshed, refresh_universes
+from quantx.pipeline.reference.universes import Refreshed, refresh_universes
 from quantx.reader.lake import Lake
 
-from ..lists import Lists, cut_off, dripping, endless, serving
+from ...lists import Lists, cut_off, dripping, endless, serving
 
 TWELVE = [f"S{letter}" for letter in "ABCDEFGHIJKL"]
 GOOD = "symbol\n" + "\n".join(TWELVE) + "\n"

@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.pipeline.membership import refresh_universes
+from quantx.pipeline.reference.universes import refresh_universes
 from quantx.reader.lake import Lake
 
-from ..lists import serving
+from ...lists import serving
 
 
 @pytest.fixture

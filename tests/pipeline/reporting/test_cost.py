@@ -11,10 +11,10 @@ import pytest
 from quantx.cli import main
 from quantx.core.cost import Price, bill, total
 from quantx.errors import ConfigError
-from quantx.pipeline.cost import PriceTable, estimate, page, read_prices
-from quantx.state.protocol import RunUsage
+from quantx.pipeline.reporting.cost import PriceTable, estimate, page, read_prices
+from quantx.state.runs.port import RunUsage
 
-SHIPPED = Path(__file__).parents[2] / "config" / "prices.yaml"
+SHIPPED = Path(__file__).parents[3] / "config" / "prices.yaml"
 
 
 @pytest.fixture

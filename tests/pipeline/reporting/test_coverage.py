@@ -17,18 +17,18 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
-from quantx.core.healing import Explanation, Gap
+from quantx.core.gap_schedule import Explanation, Gap
 from quantx.core.model import Finding, Series
-from quantx.core.quality.verdicts import vendor_scores
+from quantx.core.quality.vendor_verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.pipeline.coverage import write_coverage
-from quantx.pipeline.coverage_facts import CoverageFacts, coverage_facts
-from quantx.pipeline.coverage_page import coverage_page
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.reporting.coverage import write_coverage
+from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
+from quantx.pipeline.reporting.coverage_page import coverage_page
+from quantx.pipeline.runtime.platform import Platform
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState

@@ -13,20 +13,20 @@ import polars as pl
 import pytest
 
 from quantx.core.model import Payload, Window
-from quantx.core.quality.bars import DAILY_RULES
+from quantx.core.quality.daily_rules import DAILY_RULES
 from quantx.core.quality.policy import Policy
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import DECISIONS, QUARANTINE, Table
 from quantx.errors import Busy, ConfigError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.normalized import Landed, normalize_round
-from quantx.pipeline.quarantine import Wanted, accept, rejected_rows, replay, show
-from quantx.pipeline.reprocess import reprocess
+from quantx.pipeline.curating.normalize import Landed, normalize_round
+from quantx.pipeline.reprocessing.quarantine import Wanted, accept, rejected_rows, replay, show
+from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
-from .conftest import Dies
+from ..conftest import Dies
 
 D5, D9, D10, D11 = (date(2024, 1, day) for day in (5, 9, 10, 11))
 LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "open_in_range"])

@@ -17,19 +17,19 @@ import pytest
 from quantx.core.model import Payload
 from quantx.core.prices import PRICES
 from quantx.core.quality import POLICY_VERSION
-from quantx.core.quality.bars import DAILY_RULES
+from quantx.core.quality.daily_rules import DAILY_RULES
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
 from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import Busy
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import Answered, Landing, list_raw, raw_path, read_batch, write_batch
-from quantx.pipeline.derive import DERIVED
-from quantx.pipeline.reprocess import reprocess
+from quantx.pipeline.curating.derive import DERIVED
+from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
-from .conftest import Dies, DyingTable
+from ..conftest import Dies, DyingTable
 
 D = {day: date(2024, 1, day) for day in range(2, 32)}
 CHEAP = Rule(
@@ -319,7 +319,7 @@ def test_what_has_landed_since_is_left_for_the_curator(old: Any) -> None:
     old.clock.goes_to(D[18])
     with old.platform.state.exclusive("curator") as mine:
         assert mine is not None
-        from quantx.pipeline.work import Worker
+        from quantx.pipeline.fetching.worker import Worker
 
         old.daily("AAA")
         Worker(old.platform).run(time_budget=3)

@@ -23,15 +23,15 @@ from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
 from quantx.core.tables import QUARANTINE
 from quantx.errors import ConfigError
-from quantx.pipeline.manifest import manifest_of
-from quantx.pipeline.membership import refresh_universes
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
-from quantx.pipeline.platform import Platform, open_platform
-from quantx.pipeline.report import run_totals
-from quantx.pipeline.work import Worker
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.reference.universes import refresh_universes
+from quantx.pipeline.reporting.manifest import manifest_of
+from quantx.pipeline.reporting.run_report import run_totals
+from quantx.pipeline.runtime.platform import Platform, open_platform
 from quantx.reader.lake import Lake
 from quantx.sandbox import Market, Sandbox, load_market, running
-from quantx.state.protocol import Plan
+from quantx.state.tasks.port import Plan
 
 _MARK = ".quantx-demo"  # only a folder with this file is ever emptied
 _PHASE = "demo"

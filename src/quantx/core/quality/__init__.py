@@ -6,14 +6,14 @@ mean, are in `RULES`.
 """
 
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
-from quantx.core.quality.bars import DAILY_RULES, PAYLOAD_RULES
-from quantx.core.quality.causes import DROPPED_RULES, VENDOR_RULES
-from quantx.core.quality.dividends import DIVIDEND_RULES
+from quantx.core.quality.daily_rules import DAILY_RULES, PAYLOAD_RULES
+from quantx.core.quality.dividend_rules import DIVIDEND_RULES
 from quantx.core.quality.gaps import MARKET_RULES
-from quantx.core.quality.minute_sessions import SESSION_RULES
-from quantx.core.quality.minutes import MINUTE_RULES
+from quantx.core.quality.minute_rules import MINUTE_RULES
+from quantx.core.quality.minute_session_rules import SESSION_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
-from quantx.core.quality.series import SERIES_RULES
+from quantx.core.quality.series_rules import SERIES_RULES
+from quantx.core.quality.vendor_causes import DROPPED_RULES, VENDOR_RULES
 
 __all__ = ["POLICY_VERSION", "RULES", "Rule"]
 

@@ -8,11 +8,11 @@ import polars as pl
 
 from quantx.core.daily_files import QUANDL, DailyFile
 from quantx.core.quality.adjustments import ADJUSTED_CLOSE_POSITIVE, ADJUSTMENT_RULES, Formula, prove, unusable_adjusted
-from quantx.core.quality.bars import check_daily_bars, tell_doubles
-from quantx.core.quality.dividends import DIVIDEND_RULES, doubtful_dividends
+from quantx.core.quality.daily_rules import check_daily_bars, tell_doubles
+from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import Rule
-from quantx.core.quality.series import FOUND, check_series
-from quantx.core.quality.study import is_session
+from quantx.core.quality.series_features import is_session
+from quantx.core.quality.series_rules import FOUND, check_series
 from quantx.core.symbols import market_of, venue_of
 from quantx.errors import InvalidSymbol
 

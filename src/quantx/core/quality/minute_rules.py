@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quantx.core.quality.bars import ROW_RULES
+from quantx.core.quality.daily_rules import ROW_RULES
 from quantx.core.quality.rule import Rule
 
 MINUTE_RULES = (

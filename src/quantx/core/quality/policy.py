@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quantx.core.quality.bars import DAILY_RULES
-from quantx.core.quality.minutes import MINUTE_RULES
+from quantx.core.quality.daily_rules import DAILY_RULES
+from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule
 
 

@@ -17,7 +17,7 @@ from operator import or_
 import polars as pl
 
 from quantx.core.quality.rule import MARKETS, Rule
-from quantx.core.quality.study import follow_each_other, study
+from quantx.core.quality.series_features import follow_each_other, study
 from quantx.core.symbols import market_of
 
 _BARS = "bars_1d,bars_1d_adjusted"

@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.calendars import Calendar
 from quantx.core.prices import PRICES
 from quantx.core.quality.rule import Rule
-from quantx.core.quality.vendors import LOTS, OTHER, about
+from quantx.core.quality.vendor_comparison import LOTS, OTHER, about
 
 STRAY = "session_of_calendar"  # the rule of single rows that a bar of a day without a session breaks
 LACKS = "vendor_lacks_sessions"

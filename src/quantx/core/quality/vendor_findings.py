@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from quantx.core.model import Finding
-from quantx.core.quality.causes import LACKS, VENDOR_RULES
 from quantx.core.quality.rule import FINDING_SEVERITY, by_id
+from quantx.core.quality.vendor_causes import LACKS, VENDOR_RULES
 from quantx.core.tables import BARS_1D
 
 _RULES = by_id(VENDOR_RULES)

@@ -15,7 +15,7 @@ from operator import add
 import polars as pl
 
 from quantx.core.prices import PRICES, dividend_steps, split_steps, with_factor
-from quantx.core.quality.vendors import FIELDS, KEY, OTHER, TOLERANCES, Compared
+from quantx.core.quality.vendor_comparison import FIELDS, KEY, OTHER, TOLERANCES, Compared
 from quantx.core.tables import AGREEMENTS, INSTANT, VERDICTS
 
 # In `decided_by`: no vendor, but the exchange's calendar; or the vendor's own bars around, by the rules of series.

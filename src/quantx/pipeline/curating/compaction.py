@@ -11,7 +11,7 @@ from quantx.core.coverage import LATE
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.errors import ConfigError, LakeError
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 log = structlog.get_logger()
 

@@ -13,18 +13,18 @@ import polars as pl
 import structlog
 
 from quantx.core.merge import Merge
+from quantx.core.quality.operational_rules import EVENTS_MISSING
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.compaction import compact_minutes, fold_tables
-from quantx.pipeline.derive import BARS, DERIVED, derive, recent_bars, series_facts
-from quantx.pipeline.dropped import note_dropped
-from quantx.pipeline.normalized import Landed, Rows
-from quantx.pipeline.planner import confirm_lake
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.proofs import tell
-from quantx.pipeline.replies import read_replies
-from quantx.pipeline.settle import EVENTS_MISSING
-from quantx.state.protocol import Landing, TaskResult
+from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
+from quantx.pipeline.curating.derive import BARS, DERIVED, derive, recent_bars, series_facts
+from quantx.pipeline.curating.normalize import Landed, Rows
+from quantx.pipeline.curating.proof_findings import tell
+from quantx.pipeline.curating.stored_replies import read_replies
+from quantx.pipeline.curating.withdrawn_bars import note_dropped
+from quantx.pipeline.runtime.context import confirm_lake
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.rounds.port import Landing, TaskResult
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()

@@ -15,17 +15,17 @@ import polars as pl
 from quantx.core.merge import Merge, merge
 from quantx.core.model import Series
 from quantx.core.prices import PRICES
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.normalized import Landed, Rows, table_of
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.proofs import with_withdrawn
-from quantx.pipeline.references import with_references
-from quantx.pipeline.rejected import rejected_replies
-from quantx.pipeline.replies import Lost
-from quantx.state.protocol import SeriesFacts
+from quantx.pipeline.curating.dividend_references import with_references
+from quantx.pipeline.curating.normalize import Landed, Rows, normalize_round, table_of
+from quantx.pipeline.curating.proof_findings import with_withdrawn
+from quantx.pipeline.curating.quarantine_rows import rejected_replies
+from quantx.pipeline.curating.stored_replies import Lost
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.series.port import SeriesFacts
 
 # What replies become rows of; replaced rows are kept in the revisions of each.
 BARS = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M)
@@ -99,7 +99,7 @@ def _normalize(platform: Platform, read: Sequence[Landed], judge: Judge) -> list
         alike[item.source, item.dataset, item.timeframe].append(item)
     parts = []
     for (source, _, _), items in alike.items():
-        parts.append((items, platform.normalize(source, items, platform.reader_of(source), judge)))
+        parts.append((items, (platform.normalize or normalize_round)(source, items, platform.reader_of(source), judge)))
     return parts
 
 

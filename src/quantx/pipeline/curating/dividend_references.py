@@ -9,7 +9,7 @@ import polars as pl
 
 from quantx.core.prices import split_steps, with_factor
 from quantx.core.tables import ACTIONS, BARS_1D
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 _LONGEST_PAUSE = timedelta(days=10)  # suspensions of a week are bridged; an older close says nothing about a dividend
 _KEY = ["source", "symbol"]

@@ -13,15 +13,15 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
-from quantx.core.quality.bars import tell_doubles
+from quantx.core.quality.daily_rules import tell_doubles
+from quantx.core.quality.row_policy import Judge, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
 from quantx.errors import ProviderError
-from quantx.pipeline.judge import Judge, known_from
-from quantx.pipeline.minutes import FACTS, normalize_minutes
-from quantx.pipeline.proved import Proved, prove_replies
-from quantx.pipeline.rejected import rejected_bars, rejected_replies
+from quantx.pipeline.curating.adjustment_proofs import Proved, prove_replies
+from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
+from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 

@@ -15,10 +15,10 @@ import polars as pl
 from quantx.core.hours import HOURS, trading_hours
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
+from quantx.core.quality.row_policy import Judge, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.tables import BARS_1M, INSTANT
-from quantx.pipeline.judge import Judge, known_from
-from quantx.pipeline.rejected import rejected_bars
+from quantx.pipeline.curating.quarantine_rows import rejected_bars
 
 _MINUTE = timedelta(minutes=1)
 _MINUTE_US = 60_000_000

@@ -8,8 +8,8 @@ import polars as pl
 
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES, AGREEING
 from quantx.core.tables import ADJUSTMENT_PROOFS
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.proved import SPANS, Proved, disagreements
+from quantx.pipeline.curating.adjustment_proofs import SPANS, Proved, disagreements
+from quantx.pipeline.runtime.platform import Platform
 
 GONE = "the vendor's adjusted closes do not show it any more"
 _NO_STEP = 1.0

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from quantx.core.prices import PRICES
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import QUARANTINE, Table
-from quantx.pipeline.judge import Judge
 
 _DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
 

@@ -12,9 +12,10 @@ import structlog
 from quantx.core.model import Series
 from quantx.errors import DamagedObject
 from quantx.lake.raw import Answered, list_raw, parse_raw_path, read_answered, read_batch
-from quantx.pipeline.normalized import Landed
-from quantx.pipeline.platform import Platform
-from quantx.state.protocol import Holding, Landing
+from quantx.pipeline.curating.normalize import Landed
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.replies.port import Holding
+from quantx.state.rounds.port import Landing
 
 log = structlog.get_logger()
 

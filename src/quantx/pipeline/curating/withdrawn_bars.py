@@ -11,12 +11,12 @@ import polars as pl
 
 from quantx.core.calendars import Calendar, calendar
 from quantx.core.model import Finding, Severity, Window
-from quantx.core.quality.causes import DROPPED
+from quantx.core.quality.vendor_causes import DROPPED
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED
-from quantx.pipeline.normalized import Landed, Rows
-from quantx.pipeline.platform import Platform
-from quantx.state.protocol import Row
+from quantx.pipeline.curating.normalize import Landed, Rows
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.values import Row
 
 _DAILY = (BARS_1D.name, BARS_1D_ADJUSTED.name)
 _KEY = ["symbol", "date"]

@@ -10,8 +10,8 @@ import structlog
 
 from quantx.core.model import FetchTask
 from quantx.errors import QueueError, StateError
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.runtime import Runtime
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.threads import Runtime
 from quantx.queues.protocol import Message
 
 log = structlog.get_logger()

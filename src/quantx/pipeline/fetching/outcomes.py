@@ -13,6 +13,7 @@ from ulid import ULID
 
 from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER, FetchTask, Finding
+from quantx.core.quality.operational_rules import EVENTS_MISSING
 from quantx.core.symbols import venue_of
 from quantx.errors import (
     MalformedPayload,
@@ -23,13 +24,13 @@ from quantx.errors import (
     UnknownSymbol,
 )
 from quantx.lake.raw import Answered, Landing, raw_path, write_batch
-from quantx.pipeline.asking import Outcome
-from quantx.pipeline.leases import Leases
-from quantx.pipeline.patience import Patience
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.sources import events_window
+from quantx.pipeline.fetching.answers import Outcome
+from quantx.pipeline.fetching.leases import Leases
+from quantx.pipeline.planning.vendor_order import events_window
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.retry import Patience
 from quantx.queues.protocol import Message
-from quantx.state.protocol import LandedReply, RawObject
+from quantx.state.tasks.port import LandedReply, RawObject
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()
@@ -37,7 +38,6 @@ log = structlog.get_logger()
 _SHORTEST_CLOSURE, _LONGEST_CLOSURE = 1.0, 3600.0  # an absurd Retry-After is not believed beyond an hour
 # A refusal without a time to wait costs some turns first. A stray one is over then; a real block is asked less and less.
 _TURNS, _SHORTEST_REFUSAL, _LONGEST_REFUSAL = 2, 0.1, 600.0
-EVENTS_MISSING = "events_missing"  # the rule of a finding
 _BACKOFF = 0.5  # seconds; doubles with each failure, with jitter
 
 

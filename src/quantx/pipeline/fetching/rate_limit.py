@@ -12,9 +12,9 @@ import structlog
 
 from quantx.core.model import Quota
 from quantx.errors import StateError
-from quantx.pipeline.patience import Patience
-from quantx.pipeline.runtime import Runtime
-from quantx.state.protocol import Quotas, Slots
+from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.threads import Runtime
+from quantx.state.quotas.port import Quotas, Slots
 
 log = structlog.get_logger()
 

@@ -24,14 +24,15 @@ from quantx.errors import (
     StateError,
     TerminalProviderError,
 )
-from quantx.pipeline import curate, report
-from quantx.pipeline.asking import Answer, Group, Outcome, grouped
-from quantx.pipeline.leases import Leases
-from quantx.pipeline.patience import Patience
-from quantx.pipeline.plan import send_outbox
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.settle import Progress, close_vendor, settle
-from quantx.pipeline.turns import StateTime, Turns
+from quantx.pipeline.curating.curator import curate_landed
+from quantx.pipeline.fetching.answers import Answer, Group, Outcome, grouped
+from quantx.pipeline.fetching.leases import Leases
+from quantx.pipeline.fetching.outcomes import Progress, close_vendor, settle
+from quantx.pipeline.fetching.rate_limit import StateTime, Turns
+from quantx.pipeline.planning.plan import send_outbox
+from quantx.pipeline.reporting.run_report import report_ended_runs
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.retry import Patience
 from quantx.providers.protocol import Page
 from quantx.providers.registry import why_absent
 from quantx.queues import messages
@@ -286,9 +287,9 @@ class Worker:
 
     def _curate(self, *, everything: bool, end: float | None) -> None:
         """Take the curator's role where it is free, when enough has landed or nothing is left to fetch."""
-        rows = curate.curate_landed(self.platform, everything=everything, stopping=partial(self._is_over, end))
+        rows = curate_landed(self.platform, everything=everything, stopping=partial(self._is_over, end))
         self.progress.rows += rows  # now: another thread may have curated meanwhile
-        report.report_ended_runs(self.platform)
+        report_ended_runs(self.platform)
         self.on_progress(self.progress)
 
     def _nothing_left(self, task_ids: Sequence[int] | None, until_empty: bool) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.quality.vendors import FIELDS, OTHER
-from quantx.core.quality.verdicts import agreements_of, verdict_of_counts
-from quantx.pipeline.crossvalidate import Pair
-from quantx.pipeline.platform import Platform
+from quantx.core.quality.vendor_comparison import FIELDS, OTHER
+from quantx.core.quality.vendor_verdicts import agreements_of, verdict_of_counts
+from quantx.pipeline.inspecting.reconcile import Pair
+from quantx.pipeline.runtime.platform import Platform
 
 _FEW = 5  # days of a cause that are named one by one
 

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from quantx.core.model import Finding
-from quantx.core.quality.dividends import DIVIDEND_RULES, doubtful_dividends
+from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import FINDING_SEVERITY
 from quantx.core.tables import ACTIONS, BARS_1D
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 _SEEN_AFTER = timedelta(days=10)
 _AT_ONCE = 500  # symbols: their bars of 20 years are 2.5 million rows of four columns

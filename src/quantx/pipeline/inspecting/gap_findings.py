@@ -8,11 +8,11 @@ from datetime import date, datetime
 
 import polars as pl
 
-from quantx.core.healing import Gap
+from quantx.core.gap_schedule import Gap
 from quantx.core.model import Finding, Series
 from quantx.core.quality.gaps import MARKET_MISSING, MISSING, in_windows
-from quantx.pipeline.holes import Holes
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.inspecting.missing_sessions import Holes
+from quantx.pipeline.runtime.platform import Platform
 
 _MOST_NAMED = 3  # gaps, or reasons, that a text names
 

@@ -14,16 +14,16 @@ import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
-from quantx.core.healing import Ask, Evidence, Gap, is_about, next_step
+from quantx.core.gap_schedule import Ask, Evidence, Gap, is_about, next_step
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, Table
-from quantx.pipeline.gap_findings import note_gaps
-from quantx.pipeline.holes import Holes, find_holes, timeframe_of, witnesses
-from quantx.pipeline.plan import plan_heal
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.sources import able_sources, events_window
-from quantx.state.protocol import NewTask, Plan
+from quantx.pipeline.inspecting.gap_findings import note_gaps
+from quantx.pipeline.inspecting.missing_sessions import Holes, find_holes, timeframe_of, witnesses
+from quantx.pipeline.planning.plan import plan_heal
+from quantx.pipeline.planning.vendor_order import able_sources, events_window
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.tasks.port import NewTask, Plan
 
 log = structlog.get_logger()
 

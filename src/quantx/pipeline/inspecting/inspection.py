@@ -13,13 +13,13 @@ import structlog
 from quantx.core.model import Finding
 from quantx.core.quality.gaps import MARKET_MISSING
 from quantx.errors import QuantxError
-from quantx.pipeline.coverage import write_coverage
-from quantx.pipeline.crossvalidate import reconcile
-from quantx.pipeline.dividends import check_dividends
-from quantx.pipeline.heal import heal_gaps
-from quantx.pipeline.minute_checks import check_minutes
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.validate import validate_series
+from quantx.pipeline.inspecting.dividends import check_dividends
+from quantx.pipeline.inspecting.heal import heal_gaps
+from quantx.pipeline.inspecting.minute_sessions import check_minutes
+from quantx.pipeline.inspecting.reconcile import reconcile
+from quantx.pipeline.inspecting.series import validate_series
+from quantx.pipeline.reporting.coverage import write_coverage
+from quantx.pipeline.runtime.platform import Platform
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()

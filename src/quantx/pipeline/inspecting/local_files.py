@@ -13,8 +13,8 @@ from pathlib import Path
 from quantx.core.daily_files import read_daily_file
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
-from quantx.core.quality.files import FileReport, check_file
-from quantx.core.quality.findings import findings_of
+from quantx.core.quality.daily_file_checks import FileReport, check_file
+from quantx.core.quality.series_findings import findings_of
 from quantx.core.symbols import canonical_symbol
 from quantx.errors import ConfigError, InvalidSymbol
 

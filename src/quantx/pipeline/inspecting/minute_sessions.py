@@ -10,10 +10,10 @@ import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
-from quantx.core.quality.minute_sessions import SESSION_RULES, sessions_of
+from quantx.core.quality.minute_session_rules import SESSION_RULES, sessions_of
 from quantx.core.quality.rule import FINDING_SEVERITY, Rule
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.model import Series, Window
 from quantx.core.quality.gaps import exchange_of, market_wide, missing_sessions, only_sessions, spans_of, with_holes
 from quantx.core.tables import BARS_1M, QUARANTINE, Table
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 _MINUTES_BACK = timedelta(days=40)  # minutes are many; what was found before is not forgotten
 _WITNESSES = 5  # series that are asked at first for a hole that most of an exchange have
@@ -161,7 +161,7 @@ def _unlisted(platform: Platform, missing: pl.DataFrame) -> pl.DataFrame:
     Before the first one that is known it may have had another symbol, under which the vendor does not show it.
     """
     schema = {"instrument": pl.String, "symbol": pl.String, "from": pl.Date, "to": pl.Date}
-    known = pl.DataFrame(platform.state.securities.namings(), schema=schema, orient="row")
+    known = pl.DataFrame(platform.state.instruments.namings(), schema=schema, orient="row")
     before, after = (pl.col("to") < pl.col("date")).fill_null(False), (pl.col("from") > pl.col("date")).fill_null(False)
     told = missing.join(known, on="symbol").group_by("symbol", "date")
     between = before.any() & after.any() & (before | after).all()

@@ -17,11 +17,11 @@ import structlog
 
 from quantx.core.calendars import calendar
 from quantx.core.preference import of_one_source
-from quantx.core.quality.causes import VENDOR_RULES, recognise
-from quantx.core.quality.series import bars_in_error, check_series
+from quantx.core.quality.series_rules import bars_in_error, check_series
+from quantx.core.quality.vendor_causes import VENDOR_RULES, recognise
+from quantx.core.quality.vendor_comparison import Compared, comparable, compare
 from quantx.core.quality.vendor_findings import vendor_findings
-from quantx.core.quality.vendors import Compared, comparable, compare
-from quantx.core.quality.verdicts import (
+from quantx.core.quality.vendor_verdicts import (
     Witness,
     agreements_of,
     decide,
@@ -32,10 +32,10 @@ from quantx.core.quality.verdicts import (
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.compaction import MOST_FILES
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.restate import restate
-from quantx.state.protocol import Hold
+from quantx.pipeline.curating.compaction import MOST_FILES
+from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.port import Hold
 
 log = structlog.get_logger()
 

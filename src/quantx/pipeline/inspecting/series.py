@@ -10,10 +10,10 @@ import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
-from quantx.core.quality.findings import findings_of
-from quantx.core.quality.series import GAP_RULES, SERIES_RULES, check_series
+from quantx.core.quality.series_findings import findings_of
+from quantx.core.quality.series_rules import GAP_RULES, SERIES_RULES, check_series
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, QUARANTINE, Table
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 log = structlog.get_logger()
 

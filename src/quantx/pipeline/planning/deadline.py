@@ -16,8 +16,8 @@ from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import venue_of
-from quantx.pipeline.planner import Planner
-from quantx.state.protocol import LastDaily
+from quantx.pipeline.runtime.context import Planner
+from quantx.state.runs.port import LastDaily
 
 RULE = "no_run_by_deadline"
 

@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 
 from quantx.errors import LakeError, QuantxError, QueueError, RefusedStatement, StateError
-from quantx.pipeline.request import TooLarge, WrongRequest
-from quantx.pipeline.service import UnknownRun
+from quantx.pipeline.planning.triggers import UnknownRun
+from quantx.pipeline.planning.update_request import TooLarge, WrongRequest
 
 log = structlog.get_logger()
 

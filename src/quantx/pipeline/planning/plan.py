@@ -13,17 +13,18 @@ from ulid import ULID
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull, months_of
-from quantx.core.healing import HEAL
+from quantx.core.gap_schedule import HEAL
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
-from quantx.pipeline.patience import Patience
-from quantx.pipeline.planner import Planner
-from quantx.pipeline.sources import awake, events_window, orders_of, progress_of, take_overs
-from quantx.pipeline.trading import trading_symbols
+from quantx.pipeline.planning.current_symbols import trading_symbols
+from quantx.pipeline.planning.vendor_order import awake, events_window, orders_of, progress_of, take_overs
+from quantx.pipeline.runtime.context import Planner
+from quantx.pipeline.runtime.retry import Patience
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent
-from quantx.state.protocol import NewRun, NewTask, Plan, Ticket
+from quantx.state.tasks.port import NewTask, Plan, Ticket
+from quantx.state.values import NewRun
 from quantx.tracing import run_span
 from quantx.universes.declared import enabled_universes
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from quantx.pipeline.deadline import Missed, check_deadlines
-from quantx.pipeline.plan import Scope, plan_daily, send_outbox
-from quantx.pipeline.planner import Planner
+from quantx.pipeline.planning.deadline import Missed, check_deadlines
+from quantx.pipeline.planning.plan import Scope, plan_daily, send_outbox
+from quantx.pipeline.runtime.context import Planner
 
 log = structlog.get_logger()
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from quantx.errors import ConfigError, QuantxError
-from quantx.pipeline.plan import Scope, plan_backfill, plan_daily
-from quantx.pipeline.planner import Planner, open_planner
-from quantx.pipeline.request import Wish, Wrong, WrongRequest, parse_wish
-from quantx.pipeline.sweep import Swept, sweep
+from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.planning.sweep import Swept, sweep
+from quantx.pipeline.planning.update_request import Wish, Wrong, WrongRequest, parse_wish
+from quantx.pipeline.runtime.context import Planner, open_planner
 from quantx.settings import Settings
 from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
-from quantx.state.protocol import Plan
+from quantx.state.tasks.port import Plan
 
 __all__ = ["UnknownRun", "Wish", "parse_wish", "plan_update", "plan_wish", "run_facts", "sweep_up"]
 

@@ -8,9 +8,9 @@ from datetime import date, datetime, timedelta
 from quantx.core.model import Finding, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
-from quantx.pipeline.planner import Planner
+from quantx.pipeline.runtime.context import Planner
 from quantx.settings import TIMEFRAMES
-from quantx.state.protocol import SeriesProgress
+from quantx.state.series.port import SeriesProgress
 
 _AT_REST = timedelta(days=30)  # without a bar
 _EVENTS_BACK = timedelta(days=60)  # from the ex-date to the payment it is a month, seldom two

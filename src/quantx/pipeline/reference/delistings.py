@@ -12,8 +12,8 @@ from datetime import datetime
 import polars as pl
 
 from quantx.core.model import Finding
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.trading import trading_symbols
+from quantx.pipeline.planning.current_symbols import trading_symbols
+from quantx.pipeline.runtime.platform import Platform
 
 SUSPECTED = "delisting_suspected"
 

@@ -10,12 +10,12 @@ from datetime import date
 import polars as pl
 import structlog
 
-from quantx.core.identity import Identity, Told, ended_on, history_rows, identity_of, learn
+from quantx.core.symbol_history import Identity, Told, ended_on, history_rows, identity_of, learn
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, StateError
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.restate import restate
+from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.runtime.platform import Platform
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ def known_identity(platform: Platform) -> Identity:
 def remember_namings(platform: Platform) -> None:
     """Tell the state what the lake knows of symbols: planning reads no tables."""
     namings = known_identity(platform).namings
-    platform.state.securities.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
+    platform.state.instruments.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
 
 
 def import_history(platform: Platform, told: Sequence[Told]) -> Imported:

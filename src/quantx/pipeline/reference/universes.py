@@ -16,16 +16,16 @@ from typing import Literal
 import polars as pl
 import structlog
 
-from quantx.core.identity import identity_of
 from quantx.core.model import Finding
+from quantx.core.symbol_history import identity_of
 from quantx.core.tables import SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, RefusedList, StateError
-from quantx.pipeline.instruments import remember_namings
-from quantx.pipeline.listings import suspect_delistings
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.restate import restate
-from quantx.pipeline.snapshots import keep_decision, keep_document
-from quantx.state.protocol import Universe
+from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.reference.delistings import suspect_delistings
+from quantx.pipeline.reference.instruments import remember_namings
+from quantx.pipeline.reference.snapshots import keep_decision, keep_document
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.values import Universe
 from quantx.universes.declared import UniverseSpec, read_declared
 from quantx.universes.plausible import doubts
 from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, Listing

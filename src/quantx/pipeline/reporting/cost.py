@@ -10,7 +10,7 @@ import yaml
 
 from quantx.core.cost import Line, Price, Update, bill, expected_update, month_of, scaled, total
 from quantx.errors import ConfigError
-from quantx.state.protocol import RunUsage
+from quantx.state.runs.port import RunUsage
 
 SERVER = ("postgres_hour", "postgres_storage")
 _HOURS_AROUND = 2  # an update, with the start of the server

@@ -9,9 +9,9 @@ import json
 from datetime import date, datetime
 from typing import Any
 
-from quantx.pipeline.coverage_facts import CoverageFacts, coverage_facts
-from quantx.pipeline.coverage_page import coverage_page
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
+from quantx.pipeline.reporting.coverage_page import coverage_page
+from quantx.pipeline.runtime.platform import Platform
 
 FOLDER = "reports/coverage"
 

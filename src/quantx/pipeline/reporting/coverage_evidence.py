@@ -13,7 +13,7 @@ from quantx.core.evidence import DISAGREES, scores_by_year
 from quantx.core.html import Cell, first_of, month_grid, month_text, share_cell, table, text_of
 from quantx.core.model import SEVERITIES
 from quantx.core.quality import RULES
-from quantx.pipeline.coverage_facts import CoverageFacts
+from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 
 _MOST = 200  # findings, disagreements
 _MOST_SERIES = 1000  # that disagree; the JSON has all

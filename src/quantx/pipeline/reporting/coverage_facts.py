@@ -12,12 +12,12 @@ import polars as pl
 from quantx.core.completeness import Completeness, completeness, held_days, month_of, without_bars
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.quality import POLICY_VERSION
-from quantx.core.quality.rejected import once_each, with_states
-from quantx.core.quality.verdicts import vendor_scores
+from quantx.core.quality.quarantine_states import once_each, with_states
+from quantx.core.quality.vendor_verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
-from quantx.pipeline.platform import Platform
-from quantx.state.protocol import Row
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.values import Row
 
 _MOST_FINDINGS = 100_000
 # A current member is expected until its calendar's last settled session, unless its security has ended before.

@@ -22,8 +22,13 @@ from quantx.core.html import (
     table,
 )
 from quantx.core.model import SEVERITIES
-from quantx.pipeline.coverage_evidence import agreement_section, findings_section, proofs_section, rejects_section
-from quantx.pipeline.coverage_facts import CoverageFacts
+from quantx.pipeline.reporting.coverage_evidence import (
+    agreement_section,
+    findings_section,
+    proofs_section,
+    rejects_section,
+)
+from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 
 _WORST = 25  # symbols
 _NO_UNIVERSE = "in no universe"
@@ -42,7 +47,9 @@ def coverage_page(facts: CoverageFacts) -> str:
         "Known limits": bullets(facts.limits),
     }
     places = {name: name.lower().replace(" ", "-") for name in sections}
-    template = Template(resources.files("quantx.pipeline").joinpath("templates", "coverage.html").read_text("utf-8"))
+    template = Template(
+        resources.files("quantx.pipeline.reporting").joinpath("templates", "coverage.html").read_text("utf-8")
+    )
     return template.substitute(
         policy=POLICY,
         style=STYLE,

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
-from quantx.pipeline.platform import Platform
+from quantx.pipeline.runtime.platform import Platform
 
 # In which tables the rows of a kind of series are.
 _TABLES = {"bars_1d": (BARS_1D, BARS_1D_ADJUSTED), "bars_1m": (BARS_1M,), "actions": (ACTIONS,)}

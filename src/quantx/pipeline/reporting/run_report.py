@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from quantx.pipeline.planner import Planner
-from quantx.state.protocol import EndedRun
+from quantx.pipeline.runtime.context import Planner
+from quantx.state.runs.port import EndedRun
 
 log = structlog.get_logger()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from quantx.pipeline.platform import Platform
-from quantx.state.protocol import TaskState
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.values import TaskState
 
 
 def status_of(platform: Platform) -> dict[str, Any]:

@@ -19,15 +19,15 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
-from quantx.core.quality.rejected import once_each, with_states
+from quantx.core.quality.quarantine_states import once_each, with_states
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import parse_raw_path, read_batch
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.reprocess import begin, reprocess_held
-from quantx.pipeline.reprocessed import Reprocessed
+from quantx.pipeline.reprocessing.reprocess import begin, reprocess_held
+from quantx.pipeline.reprocessing.summary import Reprocessed
+from quantx.pipeline.runtime.platform import Platform
 
 State = Literal["open", "replayed", "accepted"]
 

@@ -22,21 +22,24 @@ import structlog
 
 from quantx.core.model import Series
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import Busy
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import parse_raw_path
-from quantx.pipeline.curate import finish_begun
-from quantx.pipeline.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
-from quantx.pipeline.difference import Change, change_of, quarantine_change_of, revisions_change_of
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.planner import confirm_lake
-from quantx.pipeline.platform import Platform
-from quantx.pipeline.proved import disagreements
-from quantx.pipeline.replies import in_rounds, read_replies, take_stock
-from quantx.pipeline.reprocessed import Reprocessed
-from quantx.state.protocol import Hold, Holding, Landing, SeriesFacts, Sessions
+from quantx.pipeline.curating.adjustment_proofs import disagreements
+from quantx.pipeline.curating.curator import finish_begun
+from quantx.pipeline.curating.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
+from quantx.pipeline.curating.stored_replies import in_rounds, read_replies, take_stock
+from quantx.pipeline.reprocessing.difference import Change, change_of, quarantine_change_of, revisions_change_of
+from quantx.pipeline.reprocessing.summary import Reprocessed
+from quantx.pipeline.runtime.context import confirm_lake
+from quantx.pipeline.runtime.platform import Platform
+from quantx.state.port import Hold
+from quantx.state.replies.port import Holding
+from quantx.state.rounds.port import Landing
+from quantx.state.series.port import SeriesFacts, Sessions
 
 log = structlog.get_logger()
 

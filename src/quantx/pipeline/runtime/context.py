@@ -17,14 +17,14 @@ from ulid import ULID
 from quantx.core.model import Clock
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
-from quantx.pipeline.patience import Patience
-from quantx.pipeline.runtime import Runtime, Threads
+from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings
 from quantx.state.entra import identity_of_state
+from quantx.state.port import State
 from quantx.state.postgres import open_state
-from quantx.state.protocol import State
 
 if TYPE_CHECKING:
     from quantx.providers.protocol import Provider

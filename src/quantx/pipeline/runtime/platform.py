@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from quantx.core.model import Clock, Quota
 from quantx.core.quality.policy import Policy
+from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import DECISIONS, TABLES
 from quantx.lake.protocol import CuratedTable
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.pipeline.judge import Judge
-from quantx.pipeline.normalized import Landed, Rows, normalize_round
-from quantx.pipeline.patience import Patience
-from quantx.pipeline.planner import Planner, StateClock, confirm_lake
-from quantx.pipeline.runtime import Runtime, Threads
+from quantx.pipeline.runtime.context import Planner, StateClock, confirm_lake
+from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import open_providers, quotas_of, vendor_to_read
 from quantx.queues.open import open_queue
 from quantx.settings import Settings
 from quantx.state.entra import identity_of_state
+from quantx.state.port import State
 from quantx.state.postgres import open_state
-from quantx.state.protocol import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Platform(Planner):
 
     tables: Mapping[str, CuratedTable]
     quotas: Mapping[str, Quota | None]  # by source; None: unlimited
-    normalize: Callable[[str, Sequence[Landed], Provider, Judge], Rows] = normalize_round
+    normalize: Callable[..., Any] | None = None  # None: `normalize_round`
     policy: Policy = field(default_factory=Policy)
 
     def reader_of(self, source: str) -> Provider:

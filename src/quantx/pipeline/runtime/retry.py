@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from quantx.errors import DamagedObject, LakeError, QueueError, RefusedStatement, StateError
-from quantx.pipeline.runtime import Runtime
+from quantx.pipeline.runtime.threads import Runtime
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -9,8 +9,9 @@ from datetime import date
 from typing import Any
 
 from quantx.core.model import SEVERITIES, Finding
-from quantx.state.memory.records import Records
-from quantx.state.protocol import Row, Settlement
+from quantx.state.findings.port import Settlement
+from quantx.state.memory_records import Records
+from quantx.state.values import Row
 
 
 class MemoryFindings:

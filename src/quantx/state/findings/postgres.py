@@ -11,7 +11,8 @@ from psycopg.rows import DictRow
 
 from quantx.core.model import Finding
 from quantx.state.database import Database, run
-from quantx.state.protocol import Row, Settlement
+from quantx.state.findings.port import Settlement
+from quantx.state.values import Row
 
 
 class PostgresFindings:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Literal
 
-from quantx.core.healing import HEAL, Ask, Gap
+from quantx.core.gap_schedule import HEAL, Ask, Gap
 from quantx.core.model import Series
-from quantx.state.memory.records import Records
-from quantx.state.protocol import Row, TaskState
+from quantx.state.memory_records import Records
+from quantx.state.values import Row, TaskState
 
 
 class MemoryGaps:

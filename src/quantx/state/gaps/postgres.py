@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from quantx.core.healing import Ask, Gap
+from quantx.core.gap_schedule import Ask, Gap
 from quantx.core.model import Series, Window
 from quantx.state.database import Database
-from quantx.state.protocol import Row
+from quantx.state.values import Row
 
 
 class PostgresGaps:

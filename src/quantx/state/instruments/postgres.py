@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantx.state.database import Database, run
-from quantx.state.protocol import Named
+from quantx.state.values import Named
 
 
-class PostgresSecurities:
+class PostgresInstruments:
     """A copy of what the lake knows."""
 
     def __init__(self, database: Database) -> None:
@@ -19,11 +19,11 @@ class PostgresSecurities:
         columns = list(zip(*namings, strict=True)) or [()] * 4
         names = ("instruments", "symbols", "firsts", "lasts")
         with self._database.transaction() as connection:
-            run(connection, "securities.forget_namings", {})
+            run(connection, "instruments.forget_namings", {})
             values = {name: list(column) for name, column in zip(names, columns, strict=True)}
-            run(connection, "securities.add_namings", values)
+            run(connection, "instruments.add_namings", values)
 
     def namings(self) -> list[Named]:
         """Return all namings."""
-        rows = self._database.rows("securities.list_namings")
+        rows = self._database.rows("instruments.list_namings")
         return [(r["instrument"], r["symbol"], r["symbol_from"], r["symbol_to"]) for r in rows]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from quantx.core.model import Quota
 from quantx.state.database import Database, run
-from quantx.state.protocol import Row, Slots
+from quantx.state.quotas.port import Slots
+from quantx.state.values import Row
 
 
 class PostgresQuotas:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from quantx.core.model import Series
-from quantx.state.memory.records import LandingRecord, Records
-from quantx.state.memory.rounds import cover, shown
-from quantx.state.protocol import Holding, Landing, SeriesFacts, Sessions
+from quantx.state.memory_records import LandingRecord, Records
+from quantx.state.replies.port import Holding
+from quantx.state.rounds.memory import cover, shown
+from quantx.state.rounds.port import Landing
+from quantx.state.series.port import SeriesFacts, Sessions
 
 
 class MemoryReplies:

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from quantx.core.model import Series
 from quantx.state.database import Database, run
-from quantx.state.postgres.rounds import coverage, landing_of
-from quantx.state.values import Holding, Landing, SeriesFacts, Sessions
+from quantx.state.replies.port import Holding
+from quantx.state.rounds.port import Landing
+from quantx.state.rounds.postgres import coverage, landing_of
+from quantx.state.series.port import SeriesFacts, Sessions
 
 
 class PostgresReplies:

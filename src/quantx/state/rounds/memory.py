@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from quantx.state.memory.records import LandingRecord, Records, RoundRecord, days_of, newest
-from quantx.state.protocol import Landing, SeriesFacts, TaskResult
+from quantx.state.memory_records import LandingRecord, Records, RoundRecord, days_of, newest
+from quantx.state.rounds.port import Landing, TaskResult
+from quantx.state.series.port import SeriesFacts
 
 _HOT_DAYS = 45
 

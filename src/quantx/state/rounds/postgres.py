@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from quantx.core.model import Series, Window
 from quantx.state.database import Database, run
-from quantx.state.protocol import Landing, Row, SeriesFacts, TaskResult
+from quantx.state.rounds.port import Landing, TaskResult
+from quantx.state.series.port import SeriesFacts
+from quantx.state.values import Row
 
 _HOT_DAYS = 45
 

@@ -1,14 +1,14 @@
-"""Runs and universes in memory."""
+"""Runs in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
-from datetime import date, timedelta
+from collections.abc import Collection
+from datetime import timedelta
 
-from quantx.core.model import Series
-from quantx.state.memory.records import Records, RunRecord, sums
-from quantx.state.protocol import UNFINISHED, EndedRun, LastDaily, Named, Row, RunTotals, RunUsage, Universe
+from quantx.state.memory_records import Records, RunRecord, sums
+from quantx.state.runs.port import EndedRun, LastDaily, RunTotals, RunUsage
+from quantx.state.universes.memory import current_members
+from quantx.state.values import UNFINISHED, Row, Universe
 
 
 class MemoryRuns:
@@ -105,7 +105,7 @@ class MemoryRuns:
             return [
                 LastDaily(u.name, u.market, max((r.created_at for r in runs if _is_about(r, u)), default=None))
                 for u in universes
-                if _current(u) and u.enabled
+                if current_members(u) and u.enabled
             ]
 
     def usage(self, kind: str, days: int) -> RunUsage:
@@ -144,113 +144,7 @@ class MemoryRuns:
         }
 
 
-class MemoryUniverses:
-    """The state's universes."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-
-    def put(self, universe: Universe) -> None:
-        """Record a universe with all of its members, in place of what was recorded before."""
-        with self._records.lock:
-            self._records.universes[universe.name] = universe
-
-    def enable(self, names: Collection[str]) -> None:
-        """Let these universes take part in daily updates, and no others."""
-        with self._records.lock:
-            known = self._records.universes
-            self._records.universes = {n: replace(u, enabled=n in names) for n, u in known.items()}
-
-    def symbols(
-        self,
-        universe: str | None,
-        phase: str | None,
-        *,
-        since: date | None = None,
-        among: Collection[str] | None = None,
-    ) -> list[str]:
-        """Return the members of a universe, of a phase's enabled universes, or of all that are enabled."""
-        with self._records.lock:
-            chosen = [
-                u
-                for u in self._records.universes.values()
-                if (u.enabled if universe is None else u.name == universe)
-                and (phase is None or u.phase == phase)
-                and (among is None or u.name in among)
-            ]
-            return sorted({symbol for u in chosen for symbol in _members(u, since)})
-
-    def listed(self) -> list[Row]:
-        """Return what is known of each universe."""
-        with self._records.lock:
-            return [
-                {
-                    "name": u.name,
-                    "phase": u.phase,
-                    "market": u.market,
-                    "source_type": u.source_type,
-                    "members": len(_current(u)),
-                    "refreshed_at": u.refreshed_at,
-                }
-                for u in self._in_order()
-            ]
-
-    def freshness(self) -> list[Row]:
-        """Return how far the members of each enabled universe are."""
-        with self._records.lock:
-            return [self._fresh(u) for u in self._in_order() if u.enabled and _current(u)]
-
-    def _fresh(self, universe: Universe) -> Row:
-        members, newest = set(_current(universe)), dict[str, date]()
-        for series, known in self._records.series.items():
-            if _is_daily(series) and series.symbol in members and known.watermark is not None:
-                newest[series.symbol] = max(known.watermark, newest.get(series.symbol, known.watermark))
-        marks = newest.values()
-        return {
-            "name": universe.name,
-            "phase": universe.phase,
-            "market": universe.market,
-            "members": len(members),
-            "with_data": len(marks),
-            "oldest": min(marks, default=None),
-            "newest": max(marks, default=None),
-        }
-
-    def _in_order(self) -> list[Universe]:
-        return sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
-
-
-class MemorySecurities:
-    """The state's copy of what the lake knows of symbols."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-
-    def put(self, namings: Sequence[Named]) -> None:
-        """Record all namings, in place of what was recorded before."""
-        with self._records.lock:
-            self._records.namings = list(namings)
-
-    def namings(self) -> list[Named]:
-        """Return all namings."""
-        with self._records.lock:
-            return sorted(self._records.namings, key=lambda n: (n[0], n[2] or date.min))
-
-
 def _is_about(run: RunRecord, universe: Universe) -> bool:
     asked = run.asked.request
     named = (asked.get("universe", universe.name), asked.get("phase", universe.phase))
     return "symbols" not in asked and named == (universe.name, universe.phase)
-
-
-def _current(universe: Universe) -> list[str]:
-    return _members(universe, None)
-
-
-def _members(universe: Universe, since: date | None) -> list[str]:
-    """Return who is a member, or was one on or after a day."""
-    return [s for s, _, _, _, until in universe.members if until is None or (since is not None and until >= since)]
-
-
-def _is_daily(series: Series) -> bool:
-    return (series.dataset, series.timeframe) == ("bars", "1d")

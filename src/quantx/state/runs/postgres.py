@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from quantx.state.database import Database
-from quantx.state.protocol import EndedRun, LastDaily, Row, RunTotals, RunUsage
+from quantx.state.runs.port import EndedRun, LastDaily, RunTotals, RunUsage
+from quantx.state.values import Row
 
 
 class PostgresRuns:

@@ -38,16 +38,16 @@ def migrate(connection: psycopg.Connection[DictRow]) -> int:
     )
     before = found_version(connection)
     for step in range(before + 1, SCHEMA_VERSION + 1):
-        connection.execute(read_sql(f"schema_{step}.sql"))
+        connection.execute(read_sql("schema", f"schema_{step}.sql"))
         connection.execute("insert into quantx.schema_version (version) values (%s)", [step])
     return before
 
 
 def grant(connection: psycopg.Connection[DictRow], role: str) -> None:
     """Let a role plan, work and report, also with the tables of later versions; it can make, change or drop none."""
-    connection.execute(sql.SQL(read_sql("grants.sql")).format(role=sql.Identifier(role)))
+    connection.execute(sql.SQL(read_sql("schema", "grants.sql")).format(role=sql.Identifier(role)))
 
 
-def read_sql(name: str) -> str:
-    """Return a file of SQL."""
-    return resources.files("quantx.state").joinpath("sql", name).read_text("utf-8")
+def read_sql(folder: str, name: str) -> str:
+    """Return a file of SQL from a folder of the state."""
+    return resources.files("quantx.state").joinpath(folder, name).read_text("utf-8")

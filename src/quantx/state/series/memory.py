@@ -1,13 +1,14 @@
-"""What is known of each series, and the vendors' quotas, in memory."""
+"""Series in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from quantx.core.model import Quota, Series, Window
-from quantx.state.memory.records import QuotaRecord, Records, SeriesRecord, days_of, multirange, windows_of
-from quantx.state.protocol import Row, SeriesProgress, Slots
+from quantx.core.model import Series, Window
+from quantx.state.memory_records import Records, SeriesRecord, days_of, multirange, windows_of
+from quantx.state.series.port import SeriesProgress
+from quantx.state.values import Row
 
 _LATE_WITHOUT_AN_ANSWER = timedelta(days=7)
 
@@ -76,104 +77,3 @@ def _is_late(known: SeriesRecord, gap: Window) -> bool:
         date.fromordinal(max(known.covered) + 1) if known.covered else known.asked_through - _LATE_WITHOUT_AN_ANSWER
     )
     return gap.start >= answered and gap.end <= known.asked_through
-
-
-_FORGOTTEN = timedelta(minutes=15)  # after the end of a closure the next refusal is the first one
-
-
-class MemoryQuotas:
-    """The state's quotas."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-
-    def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
-        """Reserve up to `count` requests, those that may start within `patience` seconds; None where there is none."""
-        with self._records.lock:
-            now, longest = self._records.clock.now(), timedelta(seconds=patience)
-            if quota is None:
-                start = now + timedelta(seconds=self.closed_for(source))
-                return None if start > now + longest else Slots((start,) * count, now)
-            row = self._records.quotas.setdefault(source, QuotaRecord())
-            starts: list[datetime] = []
-            for _ in range(count):
-                start = _next_start(row, quota, now)
-                if start > now + longest:
-                    break
-                starts.append(start)
-                row.slots.append(starts[-1] + timedelta(seconds=doubt))
-            del row.slots[: -quota.count]
-            return Slots(tuple(starts), now) if starts else None
-
-    def close(self, source: str, seconds: float, reason: str) -> None:
-        """Leave a vendor alone for so long; a longer closure that is in force stays."""
-        with self._records.lock:
-            row = self._records.quotas.setdefault(source, QuotaRecord())
-            until = self._records.in_(seconds)
-            self._note_refusal(row)
-            if row.closed_until is None or row.closed_until < until:
-                row.closed_until, row.reason = until, reason
-
-    def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
-        """Leave a vendor alone that has refused without saying for how long."""
-        with self._records.lock:
-            row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
-            if row.closed_until is None or row.closed_until <= now:
-                self._note_refusal(row)
-                row.closed_until = self._records.in_(min(first * 2**row.refusals, longest))
-                row.refusals, row.reason = row.refusals + 1, reason
-
-    def accept(self, source: str) -> bool:
-        """Note that a vendor has answered: its refusals are not in a row any more. False while it is left alone."""
-        with self._records.lock:
-            row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
-            if row.closed_until is not None and row.closed_until > now:
-                return False
-            row.refusals, row.refused_since = 0, None
-            return True
-
-    def _note_refusal(self, row: QuotaRecord) -> None:
-        now = self._records.clock.now()
-        recent = row.closed_until is not None and row.closed_until > now - _FORGOTTEN
-        row.refused_since = (row.refused_since if recent else None) or now
-
-    def refused_for(self, source: str) -> float:
-        """Return for how many seconds the vendor has refused without an answer in between."""
-        with self._records.lock:
-            row, now = self._records.quotas.get(source), self._records.clock.now()
-            return 0.0 if row is None or row.refused_since is None else (now - row.refused_since).total_seconds()
-
-    def closed_for(self, source: str) -> float:
-        """Return for how many more seconds the vendor is left alone."""
-        with self._records.lock:
-            row = self._records.quotas.get(source)
-            now = self._records.clock.now()
-            if row is None or row.closed_until is None:
-                return 0.0
-            return max(0.0, (row.closed_until - now).total_seconds())
-
-    def opens_in(self, source: str, quota: Quota | None) -> float:
-        """Return after how many seconds a request may start; reserves nothing."""
-        with self._records.lock:
-            row, now = self._records.quotas.get(source), self._records.clock.now()
-            if row is None or quota is None:
-                return self.closed_for(source)
-            return (_next_start(row, quota, now) - now).total_seconds()
-
-    def closed(self) -> list[Row]:
-        """Return the vendors that are left alone."""
-        with self._records.lock:
-            now = self._records.clock.now()
-            return [
-                {"source": source, "closed_until": row.closed_until, "reason": row.reason}
-                for source, row in sorted(self._records.quotas.items())
-                if row.closed_until is not None and row.closed_until > now
-            ]
-
-
-def _next_start(row: QuotaRecord, quota: Quota, now: datetime) -> datetime:
-    """Return when the next request may start."""
-    after = [now, row.closed_until or now, *(at + timedelta(seconds=quota.gap) for at in row.slots[-1:])]
-    if len(row.slots) >= quota.count:
-        after.append(row.slots[-quota.count] + timedelta(seconds=quota.pause))
-    return max(after)

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from quantx.core.model import Series, Window
 from quantx.state.database import Database
-from quantx.state.protocol import Row, SeriesProgress
+from quantx.state.series.port import SeriesProgress
+from quantx.state.values import Row
 
 
 class PostgresSeries:

@@ -8,19 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quantx.core.model import FetchTask, Series, Window
-from quantx.state.memory.records import LandingRecord, Records, RunRecord, TaskRecord
-from quantx.state.protocol import (
-    UNFINISHED,
-    Claim,
-    LandedReply,
-    NewRun,
-    NewTask,
-    Plan,
-    RawObject,
-    Row,
-    TaskState,
-    Ticket,
-)
+from quantx.state.memory_records import LandingRecord, Records, RunRecord, TaskRecord
+from quantx.state.tasks.port import Claim, LandedReply, NewTask, Plan, RawObject, Ticket
+from quantx.state.values import UNFINISHED, NewRun, Row, TaskState
 
 _MOST_LAPSES = 10  # holders that may die over a task before it is given up
 _MOST_RESENT = 1000

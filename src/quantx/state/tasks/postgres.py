@@ -11,7 +11,8 @@ from psycopg.types.json import Jsonb
 
 from quantx.core.model import FetchTask, Series, Window
 from quantx.state.database import Database, run
-from quantx.state.protocol import Claim, LandedReply, NewRun, NewTask, Plan, RawObject, Row, TaskState, Ticket
+from quantx.state.tasks.port import Claim, LandedReply, NewTask, Plan, RawObject, Ticket
+from quantx.state.values import NewRun, Row, TaskState
 
 _DEADLY = 10  # leases of one task that may run out before it is given up
 _SETTLED = ("landed", "done", "failed")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import date
 
 from quantx.state.database import Database, run
-from quantx.state.protocol import Row, Universe
+from quantx.state.values import Row, Universe
 
 
 class PostgresUniverses:

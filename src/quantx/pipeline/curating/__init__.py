@@ -1,0 +1,1 @@
+"""Landed replies become rows: normalize, check, merge, one commit per table."""

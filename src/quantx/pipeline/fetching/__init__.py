@@ -1,0 +1,1 @@
+"""Claim tasks, fetch within the rate limit, and land the replies in the raw zone."""

@@ -1,0 +1,1 @@
+"""Quality checks that run when runs have ended: series, minutes, dividends, vendors, gaps."""

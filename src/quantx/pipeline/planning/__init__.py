@@ -1,0 +1,1 @@
+"""What must be fetched: triggers and requests become runs of tasks in the state and on the queue."""

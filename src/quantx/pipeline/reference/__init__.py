@@ -1,0 +1,1 @@
+"""Reference data: universes, instruments and their symbols, suspected delistings."""

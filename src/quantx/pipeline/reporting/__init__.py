@@ -1,0 +1,1 @@
+"""Read-only views of what happened: run reports, status, manifest, coverage, cost."""

@@ -1,0 +1,1 @@
+"""How a process is wired and waits: settings to adapters, threads, retries, logs."""

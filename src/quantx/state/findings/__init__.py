@@ -1,0 +1,1 @@
+"""Findings: open until acknowledged or resolved."""

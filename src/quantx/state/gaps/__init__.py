@@ -1,0 +1,1 @@
+"""Gaps: missing sessions, until filled or explained."""

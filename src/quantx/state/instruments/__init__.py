@@ -1,0 +1,1 @@
+"""Instruments: which symbol each carried, and when."""

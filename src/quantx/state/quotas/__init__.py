@@ -1,0 +1,1 @@
+"""Quotas: requests to a vendor, shared by all workers."""

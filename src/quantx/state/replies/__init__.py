@@ -1,0 +1,1 @@
+"""Stored replies that were curated, for deriving the tables again."""

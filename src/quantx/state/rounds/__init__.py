@@ -1,0 +1,1 @@
+"""Rounds: which stored replies the curator commits together."""

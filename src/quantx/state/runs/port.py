@@ -1,0 +1,105 @@
+"""What the state promises of runs, and the values that it takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from quantx.state.values import Row
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run whose last task has ended and that has no report yet."""
+
+    id: str
+    kind: str
+    source: str
+    request: Mapping[str, object]
+    created_at: datetime
+    skipped: int
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """The counts of a run."""
+
+    tasks: int = 0
+    success: int = 0
+    failed: int = 0
+    requests: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)  # new, changed, same, rejected
+    landed_at: datetime | None = None  # when the last reply was stored
+    passed_on: int = 0  # to another vendor; those are counted there
+    symbols: int = 0  # one may have several tasks: bars, events, months of minutes
+
+
+@dataclass(frozen=True)
+class LastDaily:
+    """When the last daily run was planned that was about all of a universe; None: never."""
+
+    universe: str
+    market: str
+    planned_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RunUsage:
+    """What some runs have used, all together."""
+
+    runs: int = 0
+    tasks: int = 0
+    requests: int = 0  # to vendors
+    seconds: float = 0.0  # from the plan of each to its report
+    batches: int = 0  # raw objects
+    size: int = 0  # bytes of the replies
+
+
+class Runs(Protocol):
+    """Runs and their reports."""
+
+    def ended(self) -> list[EndedRun]:
+        """Return the runs whose last task has ended and that have no report."""
+        ...
+
+    def totals(self, run_id: str) -> RunTotals:
+        """Return the counts of a run."""
+        ...
+
+    def failures(self, run_id: str) -> list[Row]:
+        """Return source, symbol, error_class, last_error and attempts of a run's failed tasks."""
+        ...
+
+    def finish(self, run_id: str, report: str) -> None:
+        """Record the path of a run's report; the first one stays."""
+        ...
+
+    def report_of(self, run_id: str) -> str | None:
+        """Return the path of a run's report."""
+        ...
+
+    def uninspected(self) -> dict[str, list[str]]:
+        """Return the reported runs whose data nobody has inspected since, each with the symbols of its tasks, sorted."""
+        ...
+
+    def inspected(self, run_ids: Collection[str]) -> None:
+        """Record that the data of these runs was inspected."""
+        ...
+
+    def recent(self, most: int) -> list[Row]:
+        """Return the newest runs, for people."""
+        ...
+
+    def find(self, run_id: str) -> Row | None:
+        """Return a run as `recent` does, with what was asked and the number of its unfinished tasks."""
+        ...
+
+    def last_daily(self) -> list[LastDaily]:
+        """Return when each enabled universe with members was last planned for: by its name, by its phase, or with all."""
+        ...
+
+    def usage(self, kind: str, days: int) -> RunUsage:
+        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        ...

@@ -1,0 +1,1 @@
+"""The schema's versions, each one file, and the rights on it."""

@@ -1,0 +1,1 @@
+"""Series: what was answered of each, and its watermark."""

@@ -1,0 +1,1 @@
+"""Universes: named lists of symbols."""
