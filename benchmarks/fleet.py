@@ -94,7 +94,7 @@ def work(settings: Mapping[str, Any], market: Mapping[str, Any] | None = None, *
         if market
         else open_providers
     )
-    with open_platform(load_settings(**settings), providers, patience=30) as platform:
+    with open_platform(load_settings(**settings), providers, retry_seconds=30) as platform:
         platform.providers["yahoo"].prepare()
         if waits:
             wait_for_the_word()

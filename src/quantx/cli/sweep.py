@@ -31,7 +31,7 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     from quantx.pipeline.planning.sweep import sweep as sweep_once
     from quantx.pipeline.reporting.run_report import report_ended_runs
 
-    with open_platform(settings_for(use_local), patience=_OPENING) as platform:
+    with open_platform(settings_for(use_local), retry_seconds=_OPENING) as platform:
         swept = sweep_once(platform)
         rows = curate_left(platform)
         report_ended_runs(platform)

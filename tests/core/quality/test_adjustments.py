@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.recorded_daily import ACTIONS, repair_file, wiki_files, yahoo_files
+from tests.core.quality.recorded_daily import ACTIONS, repair_file, wiki_files, yahoo_files
 
 from quantx.core.quality.adjustments import prove, unusable_adjusted
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.core.recorded_daily import ACTIONS, repair_file, wiki_files, yahoo_files
+from tests.core.quality.recorded_daily import ACTIONS, repair_file, wiki_files, yahoo_files
 
 from quantx.core.prices import to_as_traded
 from quantx.core.quality.adjustments import prove

@@ -16,7 +16,7 @@ from quantx.lake.store import open_location
 from quantx.pipeline.planning.deadline import RULE, check_deadlines
 from quantx.pipeline.planning.plan import Scope, plan_daily
 from quantx.pipeline.planning.sweep import Swept, sweep
-from quantx.pipeline.runtime.context import Planner
+from quantx.pipeline.runtime.context import Context
 from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
@@ -47,7 +47,7 @@ class Vendor:
 class Installation:
     """A planner whose universes were refreshed, and the moves that tests make."""
 
-    planner: Planner
+    planner: Context
     clock: SetClock
 
     def is_at(self, text: str) -> Installation:
@@ -76,7 +76,7 @@ def installed() -> Callable[..., Installation]:
         for market in markets:
             members = [(symbol, market, None, None, None) for symbol in DECLARED[market]]
             state.universes.put(Universe(market, "phase_1", market, "static", clock.at, members))
-        planner = Planner(
+        planner = Context(
             settings=load_settings(
                 lake_url="memory://", universe_path="there-is-none.yaml", sources=SOURCES, **settings
             ),

@@ -28,7 +28,7 @@ from quantx.pipeline.fetching.answers import Outcome
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.planning.vendor_order import events_window
 from quantx.pipeline.runtime.platform import Platform
-from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.retry import Retry
 from quantx.queues.protocol import Message
 from quantx.state.tasks.port import LandedReply, RawObject
 from quantx.tracing import shared_span
@@ -73,7 +73,7 @@ def settle(
     outcomes: Sequence[Outcome],
     leases: Leases,
     progress: Progress,
-    patience: Patience,
+    retry: Retry,
     *,
     stopping: bool,
 ) -> None:
@@ -88,24 +88,24 @@ def settle(
             by_zone[outcome.task.series.source, outcome.task.series.dataset].append(outcome)
     for (source, dataset), kept in by_zone.items():
         with shared_span("land", [o.task.run_id for o in kept], source=source, replies=len(kept)):
-            landed = _land(platform, source, dataset, kept, patience)
+            landed = _land(platform, source, dataset, kept, retry)
         progress.landed += len(landed)
-        _delete(platform, leases.let_go([o.task for o in kept if o.task.id in landed]), patience)
+        _delete(platform, leases.let_go([o.task for o in kept if o.task.id in landed]), retry)
     back = [o for o in outcomes if isinstance(o.error, RateLimited) or (o.error is None and not o.pages)]
     groups: dict[tuple[str, str | None], list[Outcome]] = defaultdict(list)
     for outcome in back:
         groups[outcome.task.series.source, str(outcome.error) if outcome.error else None].append(outcome)
     for (source, why), some in groups.items():
         progress.last_error = why or progress.last_error
-        _put_back(platform, source, some, why, leases, patience, at_once=stopping)
+        _put_back(platform, source, some, why, leases, retry, at_once=stopping)
     for outcome in outcomes:
         if outcome.error is not None and outcome not in back:
             progress.last_error = str(outcome.error)
-            given_up = _count_failure(platform, outcome, outcome.error, leases, patience)
+            given_up = _count_failure(platform, outcome, outcome.error, leases, retry)
             progress.failed += given_up  # now: the other batch counts, too
 
 
-def _land(platform: Platform, source: str, dataset: str, kept: Sequence[Outcome], patience: Patience) -> set[int]:
+def _land(platform: Platform, source: str, dataset: str, kept: Sequence[Outcome], retry: Retry) -> set[int]:
     """Store replies as one raw object and record them; return the tasks that have landed.
 
     A task whose lease has passed to another worker does not land: its fencing number has risen. A page about several
@@ -114,13 +114,13 @@ def _land(platform: Platform, source: str, dataset: str, kept: Sequence[Outcome]
     path = raw_path(source, dataset, platform.clock.now().date().isoformat(), str(ULID()))
     batch, rows = _distinct_pages(kept)
     answered = _answered(kept, batch, rows)
-    size = patience.insist(lambda: write_batch(platform.location, path, batch, answered))
+    size = retry.call(lambda: write_batch(platform.location, path, batch, answered))
     raw = RawObject(path, source, dataset, len(batch), size)
     replies = [
         LandedReply(o.task, a.row, a.fetched_at, a.size, a.malformed, rows=a.rows, requests=o.requests)
         for o, a in zip(kept, answered, strict=True)
     ]
-    landed = patience.insist(lambda: platform.state.tasks.land(raw, replies))
+    landed = retry.call(lambda: platform.state.tasks.land(raw, replies))
     log.info("batch.landed", source=source, payloads=len(batch), landed=len(landed), bytes=size, path=path)
     return landed
 
@@ -158,8 +158,8 @@ def _answered(kept: Sequence[Outcome], batch: Sequence[Landing], rows: Mapping[i
     ]
 
 
-def _delete(platform: Platform, done: Sequence[Message], patience: Patience) -> None:
-    deleted = patience.insist(lambda: platform.queue.delete(done)) if done else []
+def _delete(platform: Platform, done: Sequence[Message], retry: Retry) -> None:
+    deleted = retry.call(lambda: platform.queue.delete(done)) if done else []
     if not all(deleted):  # delivered to another worker meanwhile, which will find the task settled
         log.warning("message.lease_lost", messages=deleted.count(False))
 
@@ -170,7 +170,7 @@ def _put_back(
     outcomes: Sequence[Outcome],
     why: str | None,
     leases: Leases,
-    patience: Patience,
+    retry: Retry,
     *,
     at_once: bool,
 ) -> None:
@@ -178,34 +178,34 @@ def _put_back(
 
     Where that takes long, another vendor is asked in its place, if one stands in.
     """
-    delay = 0.0 if at_once else _until_open(platform, source, patience)
-    silent = patience.insist(lambda: platform.state.quotas.refused_for(source)) if why is not None else 0.0
+    delay = 0.0 if at_once else _until_open(platform, source, retry)
+    silent = retry.call(lambda: platform.state.quotas.refused_for(source)) if why is not None else 0.0
     if max(delay, silent) > platform.settings.fallback_after:
         reason = why or f"{source} may not be asked for {delay:.0f} s"
-        outcomes = [o for o in outcomes if not _pass_on(platform, o, "RateLimited", reason, leases, patience)]
+        outcomes = [o for o in outcomes if not _pass_on(platform, o, "RateLimited", reason, leases, retry)]
         if not outcomes:
             return
     if not at_once and delay == 0:  # open again; or open, but others have the next turns
         delay = _BACKOFF * random.uniform(1, 1.5) if why else platform.settings.lease_seconds * random.uniform(0.3, 0.7)
     tasks, requests = [o.task for o in outcomes], sum(o.requests for o in outcomes) if why is not None else 0
     held = leases.let_go(tasks)
-    patience.insist(lambda: platform.state.tasks.release(tasks, delay, why, requests=requests))
+    retry.call(lambda: platform.state.tasks.release(tasks, delay, why, requests=requests))
     if held:
-        patience.insist(lambda: platform.queue.extend(held, delay))
+        retry.call(lambda: platform.queue.extend(held, delay))
 
 
-def _until_open(platform: Platform, source: str, patience: Patience) -> float:
+def _until_open(platform: Platform, source: str, retry: Retry) -> float:
     """Return for how many seconds the vendor is left alone or has no turns; 0 where others only have the next ones.
 
     A quota of a day that is used up would otherwise keep workers at it, and start new ones, until the next day.
     """
     quotas, quota = platform.state.quotas, platform.quotas.get(source)
-    closed = patience.insist(lambda: quotas.closed_for(source))
-    turn = patience.insist(lambda: quotas.opens_in(source, quota))
+    closed = retry.call(lambda: quotas.closed_for(source))
+    turn = retry.call(lambda: quotas.opens_in(source, quota))
     return max(closed, turn if turn > platform.settings.lease_seconds else 0.0)
 
 
-def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, patience: Patience) -> bool:
+def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, retry: Retry) -> bool:
     """Have the next vendor asked for what this one can't give, and for its events where its bars do not bring them.
 
     Events follow their bars: where these have passed on, nothing is asked for. False where nobody stands in.
@@ -220,13 +220,13 @@ def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: 
         events = events_window(platform, there, task.window, newest)
     held = leases.let_go([task]) if task.fallback else []
     asked = outcome.requests if outcome.error is not None else 0
-    if not patience.insist(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked, events=events)):
+    if not retry.call(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked, events=events)):
         return bool(task.fallback)  # somebody else holds it now
     to = task.fallback[0] if task.fallback else "the vendor of its bars"
     log.info("task.passed_on", symbol=task.series.symbol, source=task.series.source, to=to, error=why)
-    _delete(platform, held or leases.let_go([task]), patience)
+    _delete(platform, held or leases.let_go([task]), retry)
     if task.series.dataset == "bars":
-        patience.insist(partial(_no_events_missing, platform, task))
+        retry.call(partial(_no_events_missing, platform, task))
     return True
 
 
@@ -241,33 +241,31 @@ def _no_events_missing(platform: Platform, task: FetchTask) -> None:
             platform.state.findings.settle(finding["id"], "resolved", "quantx", "another vendor stands in with its own")
 
 
-def _count_failure(
-    platform: Platform, outcome: Outcome, error: ProviderError, leases: Leases, patience: Patience
-) -> bool:
+def _count_failure(platform: Platform, outcome: Outcome, error: ProviderError, leases: Leases, retry: Retry) -> bool:
     """Count a failed attempt: the task is tried again later, passed on or given up; return whether it was given up."""
     task, name, most = outcome.task, type(error).__name__, platform.settings.max_attempts
     final = _is_final(error, task)
-    if (final or task.attempts + 1 >= most) and _pass_on(platform, outcome, name, str(error), leases, patience):
+    if (final or task.attempts + 1 >= most) and _pass_on(platform, outcome, name, str(error), leases, retry):
         return False
     held = leases.let_go([task])
     delay = _BACKOFF * 2**task.attempts * random.uniform(1, 1.5)
-    given_up = patience.insist(
+    given_up = retry.call(
         lambda: platform.state.tasks.fail(
             task, name, str(error), final=final, most=most, delay=delay, requests=outcome.requests
         )
     )
     if not given_up:
         if held:
-            patience.insist(lambda: platform.queue.extend(held, delay))
+            retry.call(lambda: platform.queue.extend(held, delay))
         return False
     log.info("task.failed", symbol=task.series.symbol, error=str(error), error_class=name)
     if task.series.dataset == "actions":
-        patience.insist(lambda: platform.state.findings.note([_events_missing(task, str(error))]))
+        retry.call(lambda: platform.state.findings.note([_events_missing(task, str(error))]))
     if final:  # recorded: the vendor has answered
-        _delete(platform, held, patience)
+        _delete(platform, held, retry)
     else:
         for message in held:
-            patience.insist(partial(platform.queue.poison, message, f"{name}: {error}"))
+            retry.call(partial(platform.queue.poison, message, f"{name}: {error}"))
     return True
 
 

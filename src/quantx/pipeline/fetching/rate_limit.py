@@ -12,7 +12,7 @@ import structlog
 
 from quantx.core.model import Quota
 from quantx.errors import StateError
-from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime
 from quantx.state.quotas.port import Quotas, Slots
 
@@ -101,13 +101,13 @@ class Turns:
         self.refusals = 0
         self.closed = False  # the vendor is left alone for long, or has no turns soon
 
-    def take(self, patience: Patience) -> bool:
+    def take(self, retry: Retry) -> bool:
         """Wait for a turn; False where the vendor has none soon, or the worker is to stop.
 
         A vendor that is left alone for a short time has turns after that.
         """
         for _ in range(_LATE_TURNS):
-            slot = self._next_slot(patience)
+            slot = self._next_slot(retry)
             if slot is None:
                 return False
             start, latest = self._translated(*slot)
@@ -155,7 +155,7 @@ class Turns:
         earliest, certain = self._time.span(slot)
         return certain, math.inf if self._quota is None else earliest + doubt + self._quota.tolerance
 
-    def _next_slot(self, patience: Patience) -> tuple[datetime, float] | None:
+    def _next_slot(self, retry: Retry) -> tuple[datetime, float] | None:
         while not self.closed:
             count = 0
             with self._lock:
@@ -165,15 +165,15 @@ class Turns:
                     count = min(self._unreserved, self._at_once)
                     self._unreserved -= count
             if count:
-                self._reserve(count, patience)
+                self._reserve(count, retry)
             elif self._runtime.wait(0.005):  # another thread is reserving for this one, or telling
                 return None
         return None
 
-    def _reserve(self, count: int, patience: Patience) -> None:
+    def _reserve(self, count: int, retry: Retry) -> None:
         doubt = self._time.doubt()
         try:
-            slots = patience.insist(lambda: self._ask(count, doubt))
+            slots = retry.call(lambda: self._ask(count, doubt))
         except StateError:
             self.closed = True
             raise

@@ -32,7 +32,7 @@ from quantx.pipeline.fetching.rate_limit import StateTime, Turns
 from quantx.pipeline.planning.plan import send_outbox
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.runtime.platform import Platform
-from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.retry import Retry
 from quantx.providers.protocol import Page
 from quantx.providers.registry import why_absent
 from quantx.queues import messages
@@ -75,7 +75,7 @@ class Worker:
     def __post_init__(self) -> None:
         self.runtime = self.platform.runtime
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
-        self._patience = Patience(self.runtime, _OUTAGE_SECONDS)
+        self._retry = Retry(self.runtime, _OUTAGE_SECONDS)
         self._time = StateTime()
         self._topped_up_at = self.runtime.monotonic()
         self._refused_by = set(self.platform.providers)  # of their next answer the fleet is told
@@ -95,7 +95,7 @@ class Worker:
             None if time_budget is None else self.runtime.monotonic() + share * time_budget
             for share in (_CLAIMING, _FINISHING)
         )
-        self._patience = Patience(self.runtime, _OUTAGE_SECONDS, last)
+        self._retry = Retry(self.runtime, _OUTAGE_SECONDS, last)
         sys.setswitchinterval(_SWITCH_SECONDS)
         with self.runtime.repeating(_CURATE_SECONDS, partial(self._curate_beside, end)):
             lanes = min(_LANES, self.platform.settings.max_workers)
@@ -103,10 +103,10 @@ class Worker:
                 worked = self.runtime.together([partial(self._drain, end, lanes)] * lanes, lanes, _GRACE)
                 if any(worked):
                     continue
-                self._patience.insist(partial(self._curate, everything=True, end=end))
-                if self._patience.insist(partial(self._nothing_left, task_ids, until_empty)):
+                self._retry.call(partial(self._curate, everything=True, end=end))
+                if self._retry.call(partial(self._nothing_left, task_ids, until_empty)):
                     return self.progress
-                self._patience.insist(self._resend_lost)
+                self._retry.call(self._resend_lost)
                 self.runtime.wait(_IDLE_SECONDS)
         self._curate(everything=True, end=last)
         return self.progress
@@ -127,24 +127,22 @@ class Worker:
         now = self.runtime.monotonic()
         if now >= self._topped_up_at + _TOP_UP_SECONDS:
             self._topped_up_at = now
-            self._patience.insist(partial(send_outbox, self.platform))
+            self._retry.call(partial(send_outbox, self.platform))
 
     def _one_batch(self, at_once: int) -> bool:
         """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""
         platform, size = self.platform, self.platform.settings.chunk_size
         lease, owner = platform.settings.lease_seconds, f"{self.owner}:{ULID()}"
-        received = self._patience.insist(lambda: platform.queue.receive(size, lease))
+        received = self._retry.call(lambda: platform.queue.receive(size, lease))
         if not received:
             return False
         named = self._read(received)
         if not named:
             return True
-        claim = self._patience.insist(
-            lambda: platform.state.tasks.claim(named.keys(), owner, lease, size, self._widths)
-        )
+        claim = self._retry.call(lambda: platform.state.tasks.claim(named.keys(), owner, lease, size, self._widths))
         held = {task.id for task in claim.held}
         if claim.settled:
-            self._patience.insist(lambda: platform.queue.delete([named[i] for i in claim.settled]))
+            self._retry.call(lambda: platform.queue.delete([named[i] for i in claim.settled]))
         for task_id in claim.unknown:
             self._poison(named[task_id], f"it names the task {task_id}, which this state does not have")
         # Held by somebody else, or its turn is later: the message stays, in case that worker dies.
@@ -155,7 +153,7 @@ class Worker:
             and not any(leases.adopt(i, message) for leases in self._leases.copy())
         ]
         if rest:
-            self._patience.insist(lambda: platform.queue.extend(rest, lease / 3))
+            self._retry.call(lambda: platform.queue.extend(rest, lease / 3))
         if claim.held:
             self._fetch_held(claim.held, Leases(platform, claim.held, named), at_once)
         return True
@@ -179,14 +177,14 @@ class Worker:
                 self._poison(message, str(error))
                 continue
             if task_id in named:  # sent twice: one delivery is enough
-                self._patience.insist(partial(self.platform.queue.delete, [message]))
+                self._retry.call(partial(self.platform.queue.delete, [message]))
             else:
                 named[task_id] = message
         return named
 
     def _poison(self, message: Message, reason: str) -> None:
         log.error("message.poison", reason=reason, body=message.body[:200])
-        self._patience.insist(partial(self.platform.queue.poison, message, reason))
+        self._retry.call(partial(self.platform.queue.poison, message, reason))
 
     def _fetch_all(self, tasks: Sequence[FetchTask], at_once: int, leases: Leases) -> None:
         """Ask for all tasks, each request in its turn, and settle what comes; what was not asked for goes back."""
@@ -210,7 +208,7 @@ class Worker:
             )
 
         def store(outcomes: Sequence[Outcome]) -> None:
-            settle(platform, outcomes, leases, self.progress, self._patience, stopping=self.runtime.stopping)
+            settle(platform, outcomes, leases, self.progress, self._retry, stopping=self.runtime.stopping)
 
         calls = [partial(self._fetch, group, turns.get(group.source), store) for group in groups]
         fetched = self.runtime.together(calls, at_once, _FETCH_GRACE)
@@ -228,7 +226,7 @@ class Worker:
             return answer.done
         while answer.left:
             try:
-                if not (first or turns.another()) or not turns.take(self._patience):
+                if not (first or turns.another()) or not turns.take(self._retry):
                     break
             except StateError:
                 break

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantx.pipeline.runtime.context import Planner
+from quantx.pipeline.runtime.context import Context
 
 
-def trading_symbols(planner: Planner, symbols: Sequence[str]) -> tuple[str, ...]:
+def trading_symbols(context: Context, symbols: Sequence[str]) -> tuple[str, ...]:
     """Return the symbols that these securities carry today; what is delisted is left out, what is unknown stays."""
-    namings = planner.state.instruments.namings()
+    namings = context.state.instruments.namings()
     if not namings:
         return tuple(symbols)
     from quantx.core.symbol_history import Identity, Naming, trading  # reads frames, too: not for who has no history
 
     known = Identity(Naming(*naming) for naming in namings)
-    return tuple(trading(known, symbols, planner.clock.now().date()))
+    return tuple(trading(known, symbols, context.clock.now().date()))

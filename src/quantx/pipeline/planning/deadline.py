@@ -16,7 +16,7 @@ from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import venue_of
-from quantx.pipeline.runtime.context import Planner
+from quantx.pipeline.runtime.context import Context
 from quantx.state.runs.port import LastDaily
 
 RULE = "no_run_by_deadline"
@@ -47,27 +47,27 @@ class Missed:
         )
 
 
-def check_deadlines(planner: Planner) -> list[Missed]:
+def check_deadlines(context: Context) -> list[Missed]:
     """Return the markets that have missed a deadline, and note or resolve the finding of each.
 
     Where the timer has fired as it should, no calendar is opened: this costs two statements.
     """
-    waiting = planner.state.runs.last_daily()
-    late = timedelta(hours=planner.settings.deadline_hours)
-    fired_at = parse_schedule(planner.settings.daily_schedule).last_until(planner.clock.now() - late)
-    missed = _missed(planner, waiting, fired_at, fired_at + late)
-    planner.state.findings.note([each.finding() for each in missed])
-    noted = {row["subject"] for row in planner.state.findings.listed(99, status="open", rule=RULE)}
+    waiting = context.state.runs.last_daily()
+    late = timedelta(hours=context.settings.deadline_hours)
+    fired_at = parse_schedule(context.settings.daily_schedule).last_until(context.clock.now() - late)
+    missed = _missed(context, waiting, fired_at, fired_at + late)
+    context.state.findings.note([each.finding() for each in missed])
+    noted = {row["subject"] for row in context.state.findings.listed(99, status="open", rule=RULE)}
     if over := noted - {each.market for each in missed}:
-        planner.state.findings.resolve(RULE, sorted(over), "every session that is due has a run")
+        context.state.findings.resolve(RULE, sorted(over), "every session that is due has a run")
     return missed
 
 
-def _missed(planner: Planner, waiting: Sequence[LastDaily], fired_at: datetime, due_at: datetime) -> list[Missed]:
+def _missed(context: Context, waiting: Sequence[LastDaily], fired_at: datetime, due_at: datetime) -> list[Missed]:
     found: dict[str, list[tuple[date, LastDaily]]] = {}
     for each in waiting:
         if each.planned_at is None or each.planned_at < fired_at:
-            session = _newest_unplanned(planner, each, fired_at)
+            session = _newest_unplanned(context, each, fired_at)
             if session is not None:
                 found.setdefault(each.market, []).append((session, each))
     return [
@@ -84,9 +84,9 @@ def _missed(planner: Planner, waiting: Sequence[LastDaily], fired_at: datetime, 
     ]
 
 
-def _newest_unplanned(planner: Planner, last: LastDaily, fired_at: datetime) -> date | None:
+def _newest_unplanned(context: Context, last: LastDaily, fired_at: datetime) -> date | None:
     """Return the newest session of a universe that had settled when the timer should have fired, and has no run since."""
-    codes = {venue_of(symbol).calendar for symbol in planner.state.universes.symbols(last.universe, None)}
+    codes = {venue_of(symbol).calendar for symbol in context.state.universes.symbols(last.universe, None)}
     sessions = []
     for known in map(calendar, sorted(codes)):
         session = known.last_closed(fired_at, SETTLED_AFTER)

@@ -11,7 +11,7 @@ import structlog
 
 from quantx.pipeline.planning.deadline import Missed, check_deadlines
 from quantx.pipeline.planning.plan import Scope, plan_daily, send_outbox
-from quantx.pipeline.runtime.context import Planner
+from quantx.pipeline.runtime.context import Context
 
 log = structlog.get_logger()
 
@@ -26,21 +26,21 @@ class Swept:
     run_id: str | None  # the run that makes up for them
 
 
-def sweep(planner: Planner) -> Swept:
+def sweep(context: Context) -> Swept:
     """Send what waits, look for missed deadlines, and plan what they missed; nothing is written to the lake.
 
     A market that has missed its deadline gets a finding, which the next sweep resolves where the run was planned.
     """
-    missed = check_deadlines(planner)  # first: whoever is to be woken is, whatever fails below
+    missed = check_deadlines(context)  # first: whoever is to be woken is, whatever fails below
     for each in missed:
         log.error("deadline.missed", market=each.market, session=str(each.session), universes=each.universes)
-    sent, resent, run_id = send_outbox(planner), 0, None
-    depth, now = planner.queue.depth(), planner.clock.now()
+    sent, resent, run_id = send_outbox(context), 0, None
+    depth, now = context.queue.depth(), context.clock.now()
     if depth.total == 0:  # else workers come for what is there, and end with the same look
-        resent = planner.state.tasks.resend_lost(planner.settings.lease_seconds * 2)
-        sent += send_outbox(planner)
+        resent = context.state.tasks.resend_lost(context.settings.lease_seconds * 2)
+        sent += send_outbox(context)
     if missed:
-        run_id = plan_daily(planner, Scope(), lookback=planner.settings.lookback_days).run_id
+        run_id = plan_daily(context, Scope(), lookback=context.settings.lookback_days).run_id
     log.info(
         "sweep.done",
         resent=resent,

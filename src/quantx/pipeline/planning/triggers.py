@@ -10,7 +10,7 @@ from quantx.errors import ConfigError, QuantxError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.planning.sweep import Swept, sweep
 from quantx.pipeline.planning.update_request import Wish, Wrong, WrongRequest, parse_wish
-from quantx.pipeline.runtime.context import Planner, open_planner
+from quantx.pipeline.runtime.context import Context, open_context
 from quantx.settings import Settings
 from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
@@ -27,32 +27,32 @@ class UnknownRun(QuantxError):
     """There is no such run."""
 
 
-def plan_wish(planner: Planner, wish: Wish) -> Plan:
+def plan_wish(context: Context, wish: Wish) -> Plan:
     """Plan what somebody wishes, and hand its tasks to the queue."""
     scope, source = Scope(wish.symbols, wish.universe, wish.phase), wish.source
     if wish.window is not None:
-        return plan_backfill(planner, scope, wish.window, source=source, timeframe=wish.timeframe, again=wish.again)
-    lookback = planner.settings.lookback_days if wish.lookback_days is None else wish.lookback_days
-    return plan_daily(planner, scope, source=source, lookback=lookback, timeframe=wish.timeframe)
+        return plan_backfill(context, scope, wish.window, source=source, timeframe=wish.timeframe, again=wish.again)
+    lookback = context.settings.lookback_days if wish.lookback_days is None else wish.lookback_days
+    return plan_daily(context, scope, source=source, lookback=lookback, timeframe=wish.timeframe)
 
 
 def plan_update(settings: Settings, wish: Wish = _ALL) -> Plan:
     """Plan what somebody wishes; WrongRequest where this installation has no such universe, phase or vendor."""
-    with open_planner(settings) as planner:
-        if errors := list(_unknown(planner, wish)):
+    with open_context(settings) as context:
+        if errors := list(_unknown(context, wish)):
             raise WrongRequest(errors)
         try:
-            return plan_wish(planner, wish)
+            return plan_wish(context, wish)
         except ConfigError as error:
             raise WrongRequest([Wrong(str(error))]) from error
 
 
-def _unknown(planner: Planner, wish: Wish) -> Iterator[Wrong]:
-    listed = planner.state.universes.listed() if wish.universe or wish.phase else []
+def _unknown(context: Context, wish: Wish) -> Iterator[Wrong]:
+    listed = context.state.universes.listed() if wish.universe or wish.phase else []
     known = {
         "universe": (wish.universe, {row["name"] for row in listed}),
         "phase": (wish.phase, {row["phase"] for row in listed}),
-        "source": (wish.source, planner.providers.keys()),
+        "source": (wish.source, context.providers.keys()),
     }
     for name, (wanted, names) in known.items():
         if wanted is not None and wanted not in names:
@@ -63,8 +63,8 @@ def _unknown(planner: Planner, wish: Wish) -> Iterator[Wrong]:
 
 def sweep_up(settings: Settings) -> Swept:
     """Do once what a timer may have missed; see `sweep`."""
-    with open_planner(settings) as planner:
-        return sweep(planner)
+    with open_context(settings) as context:
+        return sweep(context)
 
 
 def run_facts(settings: Settings, run_id: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Wish:
     phase: str | None = None
     window: Window | None = None
     lookback_days: int | None = None  # None: as the settings say
-    source: str | None = None  # None: as the planner chooses
+    source: str | None = None  # None: as the context chooses
     timeframe: str = "1d"
     again: bool = False  # a backfill's: ask also for what was answered before
 

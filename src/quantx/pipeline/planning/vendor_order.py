@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from quantx.core.model import Finding, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
-from quantx.pipeline.runtime.context import Planner
+from quantx.pipeline.runtime.context import Context
 from quantx.settings import TIMEFRAMES
 from quantx.state.series.port import SeriesProgress
 
@@ -20,7 +20,7 @@ Orders = Mapping[str, tuple[str, ...]]  # by symbol: the vendors, the first one 
 Known = Mapping[str, Mapping[str, SeriesProgress]]  # by vendor and symbol
 
 
-def orders_of(platform: Planner, symbols: Sequence[str], timeframe: str, source: str | None) -> Orders:
+def orders_of(context: Context, symbols: Sequence[str], timeframe: str, source: str | None) -> Orders:
     """Return each symbol's vendors: the one that was asked for, or those that the settings declare for its market."""
     if timeframe not in TIMEFRAMES:
         raise ConfigError(f"there is no timeframe {timeframe!r}; there is {', '.join(TIMEFRAMES)}")
@@ -28,16 +28,16 @@ def orders_of(platform: Planner, symbols: Sequence[str], timeframe: str, source:
     for symbol in symbols:
         market = venue_of(symbol).market
         if market not in by_market:
-            by_market[market] = _order(platform, market, timeframe, source)
+            by_market[market] = _order(context, market, timeframe, source)
     return {symbol: by_market[venue_of(symbol).market] for symbol in symbols}
 
 
-def _order(platform: Planner, market: str, timeframe: str, source: str | None) -> tuple[str, ...]:
+def _order(context: Context, market: str, timeframe: str, source: str | None) -> tuple[str, ...]:
     if source is not None:
-        _check(platform, source, market, timeframe)
+        _check(context, source, market, timeframe)
         return (source,)
-    declared = platform.settings.sources_of(timeframe, market)
-    able = able_sources(platform, market, timeframe)
+    declared = context.settings.sources_of(timeframe, market)
+    able = able_sources(context, market, timeframe)
     if able:
         return able
     if not declared:
@@ -45,58 +45,58 @@ def _order(platform: Planner, market: str, timeframe: str, source: str | None) -
             f"no source is declared for {timeframe} bars of the market {market}; see the setting `sources`"
         )
     for name in declared:
-        _check(platform, name, market, timeframe)
+        _check(context, name, market, timeframe)
     raise AssertionError("one of the checks has said why")
 
 
-def able_sources(platform: Planner, market: str, timeframe: str) -> tuple[str, ...]:
+def able_sources(context: Context, market: str, timeframe: str) -> tuple[str, ...]:
     """Return the vendors that are declared for a market and can be asked here, the first one first."""
-    declared = platform.settings.sources_of(timeframe, market)
-    return tuple(s for s in declared if s in platform.providers and _can(platform, s, market, timeframe))
+    declared = context.settings.sources_of(timeframe, market)
+    return tuple(s for s in declared if s in context.providers and _can(context, s, market, timeframe))
 
 
-def _can(platform: Planner, source: str, market: str, timeframe: str) -> bool:
-    can = platform.providers[source].capabilities
+def _can(context: Context, source: str, market: str, timeframe: str) -> bool:
+    can = context.providers[source].capabilities
     return timeframe in can.timeframes and market in can.markets
 
 
-def _check(platform: Planner, source: str, market: str, timeframe: str) -> None:
-    if source not in platform.providers:
+def _check(context: Context, source: str, market: str, timeframe: str) -> None:
+    if source not in context.providers:
         from quantx.providers.registry import why_absent  # reads vendors' frames, too
 
-        raise ConfigError(why_absent(source, platform.settings, platform.providers))
-    can = platform.providers[source].capabilities
+        raise ConfigError(why_absent(source, context.settings, context.providers))
+    can = context.providers[source].capabilities
     for wanted, offered, what in ((timeframe, can.timeframes, "timeframe"), (market, can.markets, "market")):
         if wanted not in offered:
             raise ConfigError(f"{source} does not have the {what} {wanted!r}; it has {', '.join(offered)}")
 
 
-def events_window(platform: Planner, series: Series, window: Window, newest: date) -> Window | None:
+def events_window(context: Context, series: Series, window: Window, newest: date) -> Window | None:
     """Return for which days the events are asked for beside the bars of a series, None where they come with the bars.
 
     Prices are adjusted for all later events, and some vendors tell of a dividend when it is paid.
     """
-    if series.timeframe != "1d" or "actions" not in _datasets(platform, series.source):
+    if series.timeframe != "1d" or "actions" not in _datasets(context, series.source):
         return None
     return Window(window.start - _EVENTS_BACK, max(newest, window.end))
 
 
-def _datasets(platform: Planner, source: str) -> Sequence[str]:
+def _datasets(context: Context, source: str) -> Sequence[str]:
     """Return what a vendor has, also one whose key is missing here; nothing of a vendor that is not known."""
-    if source in platform.providers:
-        return platform.providers[source].capabilities.datasets
+    if source in context.providers:
+        return context.providers[source].capabilities.datasets
     from quantx.providers.registry import VENDORS  # reads vendors' frames, too
 
     return VENDORS[source].capabilities.datasets if source in VENDORS else ()
 
 
-def progress_of(platform: Planner, orders: Orders, timeframe: str) -> Known:
+def progress_of(context: Context, orders: Orders, timeframe: str) -> Known:
     """Return how far each symbol is at each of its vendors."""
     by_source: dict[str, list[str]] = {}
     for symbol, order in orders.items():
         for source in order:
             by_source.setdefault(source, []).append(symbol)
-    return {s: platform.state.series.progress(s, "bars", timeframe, symbols) for s, symbols in by_source.items()}
+    return {s: context.state.series.progress(s, "bars", timeframe, symbols) for s, symbols in by_source.items()}
 
 
 def awake(order: Sequence[str], symbol: str, known: Known, now: datetime) -> tuple[str, ...]:

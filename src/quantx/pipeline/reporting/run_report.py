@@ -7,13 +7,13 @@ from typing import Any
 
 import structlog
 
-from quantx.pipeline.runtime.context import Planner
+from quantx.pipeline.runtime.context import Context
 from quantx.state.runs.port import EndedRun
 
 log = structlog.get_logger()
 
 
-def report_ended_runs(platform: Planner) -> None:
+def report_ended_runs(platform: Context) -> None:
     """Write `reports/<kind>/<date>/<run>.json` for each run whose last task has ended and that has no report yet."""
     runs = platform.state.runs
     if not runs.ended():
@@ -29,14 +29,14 @@ def report_ended_runs(platform: Planner) -> None:
             log.info("run.ended", run_id=run.id, report=path)
 
 
-def run_totals(platform: Planner, run_id: str) -> dict[str, int]:
+def run_totals(platform: Context, run_id: str) -> dict[str, int]:
     """Return the counts of a run: tasks, success, failed, requests and rows_new, _changed, _same, _rejected."""
     totals = platform.state.runs.totals(run_id)
     counts = {"tasks": totals.tasks, "success": totals.success, "failed": totals.failed, "requests": totals.requests}
     return counts | {f"rows_{kind}": rows for kind, rows in totals.rows.items()}
 
 
-def _summary(platform: Planner, run: EndedRun) -> dict[str, Any]:
+def _summary(platform: Context, run: EndedRun) -> dict[str, Any]:
     totals, now = platform.state.runs.totals(run.id), platform.clock.now()
     landed_after = None if totals.landed_at is None else totals.landed_at - run.created_at
     return {

@@ -17,7 +17,7 @@ from ulid import ULID
 from quantx.core.model import Clock
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
-from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
@@ -50,7 +50,7 @@ class StateClock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planner:
+class Context:
     """What services need that plan, send and report, but neither fetch nor curate."""
 
     settings: Settings
@@ -63,18 +63,18 @@ class Planner:
 
 
 @contextmanager
-def open_planner(settings: Settings, *, patience: float = 0) -> Iterator[Planner]:
-    """Open what planning needs, and close it at the end; where it can't be reached, try for `patience` seconds."""
+def open_context(settings: Settings, *, retry_seconds: float = 0) -> Iterator[Context]:
+    """Open what planning needs, and close it at the end; where it can't be reached, try for `retry_seconds`."""
     runtime = Threads()
-    planner = Patience(runtime, patience).insist(lambda: _open(settings, runtime))
+    context = Retry(runtime, retry_seconds).call(lambda: _open(settings, runtime))
     try:
-        yield planner
+        yield context
     finally:
-        planner.queue.close()
-        planner.state.close()
+        context.queue.close()
+        context.state.close()
 
 
-def _open(settings: Settings, runtime: Runtime) -> Planner:
+def _open(settings: Settings, runtime: Runtime) -> Context:
     from quantx.providers.registry import open_providers  # reads vendors' frames, too: not for who only reads a run
 
     state = open_state(settings.state_url, identity_of_state(settings))
@@ -82,7 +82,7 @@ def _open(settings: Settings, runtime: Runtime) -> Planner:
         location = open_location(settings.lake_url, settings)
         confirm_lake(location, state)
         clock = StateClock(state)
-        return Planner(
+        return Context(
             settings=settings,
             clock=clock,
             location=location,

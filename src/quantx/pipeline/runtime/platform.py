@@ -14,8 +14,8 @@ from quantx.core.tables import DECISIONS, TABLES
 from quantx.lake.protocol import CuratedTable
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.pipeline.runtime.context import Planner, StateClock, confirm_lake
-from quantx.pipeline.runtime.retry import Patience
+from quantx.pipeline.runtime.context import Context, StateClock, confirm_lake
+from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import open_providers, quotas_of, vendor_to_read
@@ -27,7 +27,7 @@ from quantx.state.postgres import open_state
 
 
 @dataclass(frozen=True, kw_only=True)
-class Platform(Planner):
+class Platform(Context):
     """Everything that a service needs, opened."""
 
     tables: Mapping[str, CuratedTable]
@@ -49,14 +49,14 @@ def open_platform(
     settings: Settings,
     providers: Callable[[Settings, Clock], Mapping[str, Provider]] = open_providers,
     *,
-    patience: float = 0,
+    retry_seconds: float = 0,
 ) -> Iterator[Platform]:
     """Open the lake, the state and the queue that the settings name, and close them at the end.
 
-    Where one of them can't be reached, try again for `patience` seconds.
+    Where one of them can't be reached, try again for `retry_seconds`.
     """
     runtime = Threads()
-    state, platform = Patience(runtime, patience).insist(lambda: _open(settings, providers, runtime))
+    state, platform = Retry(runtime, retry_seconds).call(lambda: _open(settings, providers, runtime))
     try:
         yield platform
     finally:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0  # seconds; doubles, with jitter
 
 
-class Patience:
+class Retry:
     """Repeats calls that an outage has stopped, each for up to `seconds` and none beyond `until`.
 
     Only calls that may be repeated although they have happened: the ports say so of theirs.
@@ -28,7 +28,7 @@ class Patience:
         self._seconds = seconds
         self._until = until
 
-    def insist(self, call: Callable[[], T]) -> T:
+    def call(self, call: Callable[[], T]) -> T:
         """Return what the call returns; raise its last error where patience ends or the worker is to stop."""
         begun = self._runtime.monotonic()
         end = begun + self._seconds if self._until is None else self._until
