@@ -17,7 +17,7 @@ from quantx.state.gaps.port import Gaps
 from quantx.state.instruments.memory import MemoryInstruments
 from quantx.state.instruments.port import Instruments
 from quantx.state.memory_records import Records
-from quantx.state.port import Hold
+from quantx.state.port import Hold, Role
 from quantx.state.quotas.memory import MemoryQuotas
 from quantx.state.quotas.port import Quotas
 from quantx.state.replies.memory import MemoryReplies
@@ -52,7 +52,7 @@ class MemoryState:
         self.gaps: Gaps = MemoryGaps(self.records)
         self.instruments: Instruments = MemoryInstruments(self.records)
         self._actor = actor
-        self._holds: dict[str, _Held] = {}
+        self._holds: dict[Role, _Held] = {}
         self._lake: tuple[str, str] | None = None
 
     def now(self) -> datetime:
@@ -71,8 +71,8 @@ class MemoryState:
             return self._lake[0] if self._lake else None
 
     @contextmanager
-    def exclusive(self, role: str) -> Iterator[Hold | None]:
-        """Hold a role while the block lasts; None where somebody else has it."""
+    def exclusive(self, role: Role) -> Iterator[Hold | None]:
+        """Hold a role while the block lasts; yield None where another process holds it."""
         mine = _Held(self, role, self._actor())
         with self.records.lock:
             got = self._holds.setdefault(role, mine) is mine
@@ -100,7 +100,7 @@ class MemoryState:
 @dataclass(frozen=True, eq=False)
 class _Held:
     state: MemoryState
-    role: str
+    role: Role
     actor: object
 
     def confirm(self) -> None:

@@ -1,4 +1,4 @@
-"""The state in PostgreSQL: one class per noun, and the named statements of ../sql."""
+"""The state in PostgreSQL: one class per noun, with its named statements in the folder of the noun."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quantx.state.database import Database
 from quantx.state.findings.postgres import PostgresFindings
 from quantx.state.gaps.postgres import PostgresGaps
 from quantx.state.instruments.postgres import PostgresInstruments
-from quantx.state.port import Hold
+from quantx.state.port import Hold, Role
 from quantx.state.quotas.postgres import PostgresQuotas
 from quantx.state.replies.postgres import PostgresReplies
 from quantx.state.rounds.postgres import PostgresRounds
@@ -19,8 +19,8 @@ from quantx.state.series.postgres import PostgresSeries
 from quantx.state.tasks.postgres import PostgresTasks
 from quantx.state.universes.postgres import PostgresUniverses
 
-# Advisory locks, by role.
-_LOCKS = {
+# The advisory lock of each role.
+_LOCKS: dict[Role, int] = {
     "curator": 7_013_002,
     "reporter": 7_013_003,
     "universes": 7_013_004,
@@ -65,8 +65,8 @@ class PostgresState:
             rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=state_id)
         return rows[0]["id"], rows[0]["state_id"]
 
-    def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:
-        """Hold a role while the block lasts; None where somebody else has it."""
+    def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:
+        """Hold a role while the block lasts; yield None where another process holds it."""
         return self.database.exclusive(_LOCKS[role])
 
     def close(self) -> None:
