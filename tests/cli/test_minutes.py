@@ -53,14 +53,14 @@ def table(tmp_path: Path) -> LakeTable:
 @pytest.fixture
 def quantx(
     table: LakeTable,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Ran]:
     """Runs a command in this process on the lake of `table`."""
     monkeypatch.setenv("QUANTX_LAKE_URL", str(tmp_path / "lake"))
-    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
+    monkeypatch.setenv("QUANTX_STATE_URL", migrated_database_url)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Ran:
@@ -96,8 +96,8 @@ def test_compact_can_be_about_one_month(quantx: Callable[..., Ran], table: LakeT
     assert files(table) == 3
 
 
-def test_compact_waits_for_no_curator(quantx: Callable[..., Ran], empty_database_url: str, table: LakeTable) -> None:
-    state = open_state(empty_database_url)
+def test_compact_waits_for_no_curator(quantx: Callable[..., Ran], migrated_database_url: str, table: LakeTable) -> None:
+    state = open_state(migrated_database_url)
     try:
         with state.exclusive("curator") as mine:
             assert mine is not None
