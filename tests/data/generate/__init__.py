@@ -11,7 +11,7 @@ import lzma
 import zipfile
 from pathlib import Path
 
-from . import vendor_wires, yahoo_wire
+from . import minutes, vendor_wires, yahoo_wire
 
 FOLDER = Path(__file__).parents[1]
 
@@ -24,6 +24,8 @@ def sample() -> dict[str, bytes]:
         "wire_alphavantage": vendor_wires.alpha_vantage(),
         "wire_fmp": vendor_wires.fmp(),
         "daily_us_stooq_download_csv": vendor_wires.stooq(),
+        "minute_us_lean": minutes.lean(),
+        "minute_us_alphavantage_2019-02": minutes.alpha_vantage(),
     }
     return {f"{folder}/{name}": content for folder, files in folders.items() for name, content in files.items()}
 
@@ -34,7 +36,16 @@ def packed(path: str, content: bytes) -> bytes:
         return lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)
     if path.endswith(".gz"):
         return gzip.compress(content, mtime=0)
+    if path.endswith(".zip"):
+        return _zipped(f"{Path(path).stem}.csv", content)
     return content
+
+
+def _zipped(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
+    return buffer.getvalue()
 
 
 def unpacked(path: Path) -> bytes:
