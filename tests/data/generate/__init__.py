@@ -11,7 +11,7 @@ import lzma
 import zipfile
 from pathlib import Path
 
-from . import minutes, vendor_wires, yahoo_wire
+from . import daily_dirty, daily_us, minutes, vendor_wires, yahoo_wire
 
 FOLDER = Path(__file__).parents[1]
 
@@ -24,6 +24,14 @@ def sample() -> dict[str, bytes]:
         "wire_alphavantage": vendor_wires.alpha_vantage(),
         "wire_fmp": vendor_wires.fmp(),
         "daily_us_stooq_download_csv": vendor_wires.stooq(),
+        "daily_us_unadjusted_with_events_quandl_wiki": daily_us.quandl(),
+        "daily_us_yahoo_csv/sp500": daily_us.yahoo(),
+        "daily_us_yahoo_csv/anomalous_small_caps": daily_dirty.small_caps(),
+        "daily_us_yahoo_append_job_dirty": daily_dirty.append_job(),
+        "daily_hk_yfinance_download_csv": daily_dirty.hong_kong(),
+        "daily_jp_yfinance": daily_dirty.tokyo(),
+        "daily_us_stooq_bulk_txt": daily_us.stooq(),
+        "known_answers/lean_factor_files": daily_us.lean_factors(),
         "minute_us_lean": minutes.lean(),
         "minute_us_alphavantage_2019-02": minutes.alpha_vantage(),
     }
