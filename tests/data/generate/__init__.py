@@ -11,7 +11,7 @@ import lzma
 import zipfile
 from pathlib import Path
 
-from . import daily_dirty, daily_us, minutes, vendor_wires, yahoo_wire
+from . import daily_dirty, daily_us, minutes, repairs, vendor_wires, yahoo_wire
 
 FOLDER = Path(__file__).parents[1]
 
@@ -31,6 +31,7 @@ def sample() -> dict[str, bytes]:
         "daily_hk_yfinance_download_csv": daily_dirty.hong_kong(),
         "daily_jp_yfinance": daily_dirty.tokyo(),
         "daily_us_stooq_bulk_txt": daily_us.stooq(),
+        "known_answers/yfinance_price_repair": repairs.files(),
         "known_answers/lean_factor_files": daily_us.lean_factors(),
         "minute_us_lean": minutes.lean(),
         "minute_us_alphavantage_2019-02": minutes.alpha_vantage(),
