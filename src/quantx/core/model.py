@@ -14,6 +14,8 @@ SETTLED_AFTER = timedelta(minutes=30)
 
 _DAY = 86400.0  # seconds
 
+RunKind = Literal["daily", "backfill", "manual", "heal"]  # what planned a run and its tasks
+
 
 class Clock(Protocol):
     """Tells the time; the only way in which services learn it."""
@@ -81,7 +83,7 @@ class FetchTask:
 
     id: int
     run_id: str
-    kind: str
+    kind: RunKind
     series: Series
     window: Window
     attempts: int  # failures that counted so far

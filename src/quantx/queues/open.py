@@ -90,4 +90,4 @@ def _open_azure(address: str, account: str, name: str, settings: Settings) -> Ta
             f"QUANTX_QUEUE_URL {settings.queue_url!r} is not encrypted, so that only a key can be used, no identity; set"
             " AZURE_STORAGE_CONNECTION_STRING"
         )
-    return AzureQueue(address, name, Identity.of(settings).credential)
+    return AzureQueue(address, name, Identity.of(settings))

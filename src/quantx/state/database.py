@@ -73,7 +73,7 @@ class Database:
         try:
             self._say_if_unreachable()
             self._migrate()
-        except (StateError, ConfigError):
+        except BaseException:
             self.close()
             raise
 
