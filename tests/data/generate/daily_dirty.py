@@ -84,12 +84,13 @@ def append_job() -> dict[str, bytes]:
 
 _NAN = "{},,,,,"
 _HALF_DAYS = ("2023-12-22", "2023-12-29")
+_WITHOUT_ROWS = {_D("2023-09-01"), _D("2023-09-08"), _D("2023-10-16")}  # a typhoon, black rain, and a gap
 _CODES = ("9701.HK", "9702.HK", "9703.HK", "9704.HK", "9705.HK")
 
 
 def _hong_kong(code: str) -> bytes:
-    """Return a file with three lines of headers; a Monday lacks in every file, and rows stand for closed days."""
-    days = [day for day in sessions("2023-07-03", "2023-12-29", "XHKG") if day != _D("2023-10-16")]
+    """Return a file with three lines of headers; a session is missing in every file, and rows stand for closed days."""
+    days = [day for day in sessions("2023-07-03", "2023-12-29", "XHKG") if day not in _WITHOUT_ROWS]
     bars = {bar.day: bar for bar in walk(code, days, 40.0)}
     before = bars[_D("2023-07-14")]
     bars[_D("2023-07-17")] = without_trades(replace(before, day=_D("2023-07-17")), before.close)  # a typhoon

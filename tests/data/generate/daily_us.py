@@ -25,7 +25,7 @@ def shares() -> dict[str, Share]:
         invented("QZBB", days, 50.0, dividends=paid, moves={"2017-03-09": 0.45}),  # a real crash
         invented("QZCC", days, 60.0, splits={"2017-06-12": 4 / 3}, dividends=paid),
         invented("QZDD", days, 80.0, dividends=paid, moves={"2017-07-03": 0.6}),  # a spin-off of 40 %
-        invented("QZEE", days, 5.0, splits={"2017-01-17": 0.05}),
+        invented("QZEE", days, 8.0, splits={"2017-01-17": 0.05}),
         invented("QZFF", days, 40.0, dividends=twice),
     )
     return {share.symbol: share for share in made}
@@ -67,8 +67,8 @@ def _quandl(share: Share) -> bytes:
     splits = {day: ratio for day, ratio in share.splits.items() if day <= last}
     dividends = dict(share.dividends)
     if share.symbol == "QZDD":
-        before, at = ((a, b) for a, b in zip(bars, bars[1:], strict=False) if b.day == _D("2017-07-03")).__next__()
-        dividends[at.day] = round(before.close - at.close, 2)
+        closes = {bar.day: bar.close for bar in bars}
+        dividends[_D("2017-07-03")] = round(closes[_D("2017-06-30")] - closes[_D("2017-07-03")], 2)
     rows, price_factor, share_factor = [], 1.0, 1.0
     for before, bar in reversed(list(zip([bars[0], *bars], bars, strict=False))):
         ratio, paid = splits.get(bar.day, 1.0), dividends.get(bar.day, 0.0)
