@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from quantx.state.embedded import EmbeddedPostgres
 
 from .azurite import Azurite, SecureAzurite, start_secure, why_missing
 from .databases import Databases
+from .market_data import FOLDER, RECORDED
 
 # A slow machine is no failure; what was found once is tried again first.
 hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)
@@ -90,11 +90,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
 
 @pytest.fixture(scope="session")
 def market_data() -> Path:
-    """The folder of recorded market data; tests that need it are skipped where it is absent."""
-    folder = Path(os.environ.get("QUANTX_MARKET_DATA") or Path(__file__).parents[2] / "shared" / "market-data")
-    if not folder.is_dir():
+    """The folder of recorded market data or, where it is absent, the sample with the same layout."""
+    return FOLDER
+
+
+@pytest.fixture(scope="session")
+def recorded_market_data() -> Path:
+    """The folder of recorded market data, for what a sample cannot prove; the test is skipped where it is absent."""
+    if not RECORDED:
         pytest.skip("no recorded market data; QUANTX_MARKET_DATA names its folder")
-    return folder
+    return FOLDER
 
 
 def janitor(root: Path, stdin: int) -> subprocess.Popen[bytes]:
