@@ -92,7 +92,7 @@ def test_no_command_shows_the_help(quantx: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("backfill",), ("query",), ("backfill", "--nonsense"), ("tasks", "list", "--most", "0")],
+    [("nonsense",), ("backfill",), ("query",), ("backfill", "--nonsense"), ("tasks", "list", "--limit", "0")],
 )
 def test_wrong_usage_is_exit_code_2_with_a_hint(arguments: tuple[str, ...], quantx: Run) -> None:
     ran = quantx(*arguments)
@@ -148,7 +148,7 @@ def test_no_bars_are_said_on_stderr(quantx: Run) -> None:
     ran = quantx("query", "--symbols", "ZZZ", "--format", "csv")
     assert ran.code == 0
     assert ran.out.splitlines() == ["symbol,date,open,high,low,close,volume,adj_close,source,known_from"]
-    assert "no bars of ZZZ" in ran.err
+    assert "no bars for ZZZ" in ran.err
 
 
 def test_results_go_to_stdout_and_nothing_else_does(quantx: Run) -> None:
@@ -221,7 +221,7 @@ def test_enqueue_only_leaves_the_work_to_workers(quantx: Run) -> None:
     assert (ran.code, json.loads(ran.out)["enqueued"]) == (0, 1)
     assert json.loads(quantx("status", "--json").out)["queue"]["total"] == 1
     worked = quantx("work", "--until-empty", "--time-budget", "60")
-    assert (worked.code, "landed 1 payloads" in worked.out) == (0, True)
+    assert (worked.code, "fetched 1 reply, " in worked.out) == (0, True)
     assert json.loads(quantx("status", "--json").out)["queue"]["total"] == 0
     assert quantx("curate").code == 0
 

@@ -151,11 +151,11 @@ def _best(quantx: Callable[..., Ran]) -> list[tuple[str, str, float]]:
         (["compare", "--symbols", "AAA", "--sources", "yahoo"], "two vendors"),
         (["compare", "--symbols", "BBB"], "quantx backfill"),
         (["compare", "--symbols", "AAA", "--start", "2017-01-01"], "no session of AAA"),
-        (["compare", "--symbols", "AAA", "--start", "2016-03-01", "--end", "2016-02-01"], "lies after"),
+        (["compare", "--symbols", "AAA", "--start", "2016-03-01", "--end", "2016-02-01"], "is after"),
         (["compare", "--symbols", "AA A"], "is not a symbol"),
         (["matrix", "--symbols", "BBB"], "crossvalidate reconcile"),
         (["matrix", "--universe", "nothing"], "refresh-universe"),
-        (["reconcile", "--since", "yesterday"], "is no date"),
+        (["reconcile", "--since", "yesterday"], "is not a date"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
