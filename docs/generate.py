@@ -57,8 +57,8 @@ def tables() -> str:
         "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n\n"
         "*From* is the provenance of a column: the vendor's reply (`vendor`; converted to as-traded where the vendor"
         " sends adjusted prices), the request (`request`), the source of a universe or of the symbol history (`list`),"
-        " `universes.yaml` (`settings`), a manual decision (`person`), or this program (`quantx`). Dates are days of the"
-        " exchange, instants are UTC. [Data quality](../data-quality.md) lists the rules for rows.\n",
+        " `universes.yaml` (`settings`), a manual decision (`person`), or this program (`quantx`). Dates are days of"
+        " the exchange, instants are UTC. [Data quality](../data-quality.md) lists the rules for rows.\n",
     ]
     for table in TABLES.values():
         folders = ", ".join(f"`{p}`" for p in table.partitions) or "none"
@@ -134,7 +134,7 @@ def providers() -> str:
     """Return the reference of the vendors."""
     parts = [
         NOTE,
-        "# Vendors\n\nThe setting `sources` chooses the vendors and their order. A vendor whose key is missing is skipped."
+        "# Vendors\n\nThe setting `sources` chooses the vendors and their order. A vendor without its key is skipped."
         " [Add a provider](../how-to/add-a-provider.md) shows how to add a vendor.\n\n"
         "| source | markets | timeframes | datasets | symbols per request | rate limit | keys |\n"
         "|---|---|---|---|---|---|---|\n",
@@ -147,8 +147,8 @@ def providers() -> str:
         lists = (", ".join(names) for names in (can.markets, can.timeframes, can.datasets))
         parts.append(f"| `{source}` | {' | '.join(lists)} | {most} | {can.quota} | {keys} |\n")
     parts.append(
-        "\nWithout the dataset `actions`, splits and dividends come with the bars, or not at all. The rate limit is shared"
-        " by all workers of a fleet; [a setting](settings.md) changes it.\n"
+        "\nWithout the dataset `actions`, splits and dividends come with the bars, or not at all. The rate limit is"
+        " shared by all workers of a fleet; [a setting](settings.md) changes it.\n"
     )
     parts += [_provider(source) for source in VENDORS]
     return "".join(parts)

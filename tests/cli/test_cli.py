@@ -101,7 +101,7 @@ def test_wrong_usage_is_exit_code_2_with_a_hint(arguments: tuple[str, ...], quan
     assert ran.err
 
 
-# -------------------------------------------------------------------------------------------------------- what is printed
+# ------------------------------------------------------------------------------------------------------ what is printed
 
 
 def test_json_is_json(quantx: Run) -> None:
@@ -157,7 +157,7 @@ def test_results_go_to_stdout_and_nothing_else_does(quantx: Run) -> None:
     assert len(ran.out.splitlines()) == 253
 
 
-# ------------------------------------------------------------------------------------------------------------ round trips
+# ---------------------------------------------------------------------------------------------------------- round trips
 
 
 @pytest.mark.parametrize("adjust", ["none", "split", "total"])
@@ -287,7 +287,7 @@ def test_messages_are_not_broken_into_lines(quantx: Run, tmp_path: Path) -> None
     assert str(far) in ran.err
 
 
-# ---------------------------------------------------------------------------------------------------------- real processes
+# ------------------------------------------------------------------------------------------------------- real processes
 
 
 def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:

@@ -32,7 +32,7 @@ def _close(market: Market, day: str) -> float:
 def vendors(
     market: Market, vendor: str, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """An installation with 2016 of AAA from Yahoo, from Alpaca, whose close is 0.5 % off on three days, and from FMP."""
+    """An installation with 2016 of AAA from Yahoo, Alpaca (whose close is 0.5 % off on three days) and FMP."""
     folder = tmp_path_factory.mktemp("vendors")
     off = [f"AAA:{day}:close:{_close(market, day) * 1.005}" for day in WRONG_DAYS]
     with psycopg.connect(database_url, autocommit=True) as connection:

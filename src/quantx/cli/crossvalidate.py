@@ -145,7 +145,8 @@ def _sources(platform: Platform, text: str | None) -> set[str] | None:
     stored = {vendor for vendors in vendors_of(platform).values() for vendor in vendors}
     if unknown := sorted(given - stored):
         raise ConfigError(
-            f"no daily bars of the source {unknown[0]!r} in the lake; its sources: {', '.join(sorted(stored)) or 'none'}"
+            f"no daily bars of the source {unknown[0]!r} in the lake;"
+            f" its sources: {', '.join(sorted(stored)) or 'none'}"
         )
     if len(given) < 2:
         raise ConfigError("--sources needs two vendors or more, as in --sources alpaca,yahoo")

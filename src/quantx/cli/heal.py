@@ -62,7 +62,8 @@ def heal(
         out.print(f"… {len(shown) - _SHOWN:,} more; --json lists all")
     if healed.plan:
         out.print(
-            f"run {planned['run_id']}: {counted(len(healed.plan.task_ids), 'task')} enqueued; `quantx work` processes them"
+            f"run {planned['run_id']}: {counted(len(healed.plan.task_ids), 'task')} enqueued;"
+            " `quantx work` processes them"
         )
     elif healed.wanted:
         out.print(f"{counted(len(healed.wanted), 'task')} due")

@@ -176,7 +176,8 @@ def _carry_out(platform: Platform, plan: Plan, title: str, text: str) -> Chapter
     out.print(f"[bold]{title}[/bold] — {text}")
     out.print(
         f"  {counted(t['requests'], 'request')}, {counted(t['success'], 'symbol')} done, {t['failed']} failed;"
-        f" {counted(t['rows_new'], 'new row')}, {t['rows_changed']} revised, {t['rows_rejected']} rejected; {chapter.seconds} s"
+        f" {counted(t['rows_new'], 'new row')}, {t['rows_changed']} revised, {t['rows_rejected']} rejected;"
+        f" {chapter.seconds} s"
     )
     for failure in failures[:_FAILURES_SHOWN]:
         text = f"  failed: {failure['symbol']}: {failure['error_class']}: {failure['last_error']}"
