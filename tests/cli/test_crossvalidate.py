@@ -32,7 +32,7 @@ def _close(market: Market, day: str) -> float:
 def vendors(
     market: Market, vendor: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """An installation with 2016 of AAA from Yahoo, from Alpaca, whose close is 0.5 % off on three days, and from FMP."""
+    """An installation with 2016 of AAA from Yahoo, Alpaca (whose close is 0.5 % off on three days) and FMP."""
     folder = tmp_path_factory.mktemp("vendors")
     off = [f"AAA:{day}:close:{_close(market, day) * 1.005}" for day in WRONG_DAYS]
     with databases.migrated() as state, running(Sandbox(market, now="2016-12-30", revisions=off)) as other:
@@ -147,11 +147,11 @@ def _best(quantx: Callable[..., Ran]) -> list[tuple[str, str, float]]:
         (["compare", "--symbols", "AAA", "--sources", "yahoo"], "two vendors"),
         (["compare", "--symbols", "BBB"], "quantx backfill"),
         (["compare", "--symbols", "AAA", "--start", "2017-01-01"], "no session of AAA"),
-        (["compare", "--symbols", "AAA", "--start", "2016-03-01", "--end", "2016-02-01"], "lies after"),
+        (["compare", "--symbols", "AAA", "--start", "2016-03-01", "--end", "2016-02-01"], "is after"),
         (["compare", "--symbols", "AA A"], "is not a symbol"),
         (["matrix", "--symbols", "BBB"], "crossvalidate reconcile"),
         (["matrix", "--universe", "nothing"], "refresh-universe"),
-        (["reconcile", "--since", "yesterday"], "is no date"),
+        (["reconcile", "--since", "yesterday"], "is not a date"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -85,14 +85,14 @@ def test_compact_puts_all_months_in_order(quantx: Callable[..., Ran], table: Lak
     assert json.loads(ran.out) == {"folded": {}, "months": {"2024-09": 2, "2024-10": 2}}
     assert files(table) == 2
     assert table.read().sort(BARS_1M.key).equals(before)
-    assert "all files are in order" in quantx("compact").out
+    assert "nothing to compact" in quantx("compact").out
 
 
 def test_compact_can_be_about_one_month(quantx: Callable[..., Ran], table: LakeTable) -> None:
     ran = quantx("compact", "--timeframe", "1m", "--month", "2024-09")
-    assert (ran.code, ran.out) == (0, "minutes of 2024-09: 2 files put in order\n")
+    assert (ran.code, ran.out) == (0, "minute bars of 2024-09: 2 files compacted\n")
     assert files(table) == 3
-    assert "in order" in quantx("compact", "--timeframe", "1d").out
+    assert "nothing to compact" in quantx("compact", "--timeframe", "1d").out
     assert files(table) == 3
 
 

@@ -74,7 +74,7 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     assert json.loads(odd("quarantine", "show", row[:6], "--json").out)["payload"]["status"] == 200
 
     replayed = odd("quarantine", "replay", row)
-    assert (replayed.code, "1 rows judged: 0 pass, 1 stay rejected" in replayed.out) == (0, True)
+    assert (replayed.code, "1 row validated: 0 pass, 1 still rejected" in replayed.out) == (0, True)
     query = ("query", "--symbols", "AAA", "--start", "2016-12-14", "--end", "2016-12-14", "--format", "csv")
     assert len(odd(*query).out.splitlines()) == 1  # the names of the columns
 
@@ -99,7 +99,7 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     ("arguments", "why"),
     [
         (("quarantine", "show", "zzz"), "there is no row 'zzz'"),
-        (("quarantine", "replay"), "say which rows"),
+        (("quarantine", "replay"), "no rows were selected"),
         (("quarantine", "list", "--symbol", "???"), "is not a symbol"),
         (("quarantine", "accept", "zzz", "--reason", "x"), "there is no row 'zzz'"),
     ],
@@ -117,7 +117,7 @@ def test_an_empty_row_can_not_be_accepted(odd: Run) -> None:
 
 def test_symbols_without_replies_are_told(odd: Run) -> None:
     ran = odd("reprocess", "--symbols", "ZZZ")
-    assert (ran.code, "ZZZ of any source is left as it is: the raw zone has no reply about it" in ran.err) == (1, True)
+    assert (ran.code, "ZZZ of any source is unchanged: the raw zone has no reply about it" in ran.err) == (1, True)
 
 
 def test_who_curates_is_not_disturbed(odd: Run, odd_lake: dict[str, str]) -> None:
