@@ -104,7 +104,7 @@ def _rule(rule: Rule) -> str:
     tables_ = ", ".join(f"`{name.strip()}`" for name in rule.dataset.split(","))
     markets = "all markets" if set(rule.markets) == set(MARKETS) else f"markets {', '.join(rule.markets)}"
     return (
-        f"\n### `{rule.id}`\n\n**{rule.severity}** · {tables_} · {markets}\n\nMust hold: {rule.meaning}.\n"
+        f"\n### `{rule.id}`\n\n**{rule.severity}** · {tables_} · {markets}\n\nViolation: {rule.meaning}.\n"
         f"\nWhy: {rule.why}.\n\nSeen or defined: {rule.reference}.\n"
     )
 
