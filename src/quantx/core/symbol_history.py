@@ -1,7 +1,7 @@
 """Who carried which symbol when: a security keeps its permanent id while its symbol changes, and symbols are reused.
 
 A `Naming` says that an instrument carried a symbol from its first to its last day. On one day a symbol belongs to one
-instrument at most, and an instrument has one symbol at most; an `Identity` holds namings for which that is true.
+instrument at most, and an instrument has one symbol at most; an `SymbolHistory` holds namings for which that is true.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Naming:
 
 
 @dataclass(frozen=True)
-class Told:
+class SecurityHistory:
     """What a source tells about a security."""
 
     namings: tuple[Naming, ...]  # all of its symbols, in order
@@ -65,7 +65,7 @@ class Told:
     reason: str | None = None  # why it ended
 
 
-class Identity:
+class SymbolHistory:
     """Namings that do not contradict one another."""
 
     def __init__(self, namings: Iterable[Naming] = ()) -> None:
@@ -92,7 +92,7 @@ class Identity:
         """Return the instrument that carried a symbol on a day; None where none is known."""
         return next((n.instrument for n in self._by_symbol.get(symbol, ()) if n.on(on)), None)
 
-    def bearers(self, symbol: str, first: date | None = None, last: date | None = None) -> list[Naming]:
+    def namings_of(self, symbol: str, first: date | None = None, last: date | None = None) -> list[Naming]:
         """Return who carried a symbol on some day from `first` to `last`, the earliest first."""
         return [n for n in self._by_symbol.get(symbol, ()) if n.overlaps(first, last)]
 
@@ -100,7 +100,7 @@ class Identity:
         """Return the symbols that an instrument carried on some day from `first` to `last`, the earliest first."""
         return [n for n in self._by_instrument.get(instrument, ()) if n.overlaps(first, last)]
 
-    def asked(self, symbol: str, first: date | None, last: date | None, on: date | None = None) -> str | None:
+    def find_instrument(self, symbol: str, first: date | None, last: date | None, on: date | None = None) -> str | None:
         """Return the instrument that somebody means by a symbol and the days from `first` to `last`.
 
         It is the one that carried the symbol `on` a day, where one is given. Otherwise it is who carries it now, if no
@@ -109,7 +109,7 @@ class Identity:
         """
         if on is not None:
             return self.resolve(symbol, on) or self._only_bearer(symbol)
-        within = self.bearers(symbol, first, last)
+        within = self.namings_of(symbol, first, last)
         if last is None and within and within[-1].last is None:
             return within[-1].instrument
         who = list(dict.fromkeys(n.instrument for n in within))
@@ -141,19 +141,19 @@ class Identity:
         return namings[0].begins, namings[-1].ends
 
 
-def identity_of(history: pl.DataFrame) -> Identity:
+def history_of(history: pl.DataFrame) -> SymbolHistory:
     """Return what the rows of `symbol_history` say."""
     columns = ("instrument", "symbol", "symbol_from", "symbol_to")
-    return Identity(Naming(*row) for row in history.select(columns).iter_rows())
+    return SymbolHistory(Naming(*row) for row in history.select(columns).iter_rows())
 
 
-def history_rows(identity: Identity, evidence: Mapping[str, str], known_from: datetime) -> pl.DataFrame:
+def history_rows(history: SymbolHistory, evidence: Mapping[str, str], known_from: datetime) -> pl.DataFrame:
     """Return the rows of `symbol_history` that say it; `evidence` tells by instrument where it was learnt."""
-    rows = [(n.instrument, n.symbol, n.first, n.last, evidence.get(n.instrument), known_from) for n in identity.namings]
+    rows = [(n.instrument, n.symbol, n.first, n.last, evidence.get(n.instrument), known_from) for n in history.namings]
     return pl.DataFrame(rows, schema=dict(SYMBOL_HISTORY.schema), orient="row")
 
 
-def learn(known: Identity, told: Iterable[Naming]) -> tuple[Identity, dict[str, str]]:
+def merge_history(known: SymbolHistory, told: Iterable[Naming]) -> tuple[SymbolHistory, dict[str, str]]:
     """Return what is known after a source has told all about some instruments, and what their ids are here.
 
     An instrument that is known already keeps its permanent id, whatever the source calls it: it is the one that carries
@@ -170,13 +170,13 @@ def learn(known: Identity, told: Iterable[Naming]) -> tuple[Identity, dict[str, 
     here = set(names.values())
     kept = [n for n in known.namings if n.instrument not in here]
     fresh = [replace(n, instrument=names[n.instrument]) for chain in chains.values() for n in chain]
-    return Identity([*kept, *fresh]), names
+    return SymbolHistory([*kept, *fresh]), names
 
 
-def _known_as(known: Identity, instrument: str, chain: Sequence[Naming]) -> str:
+def _known_as(known: SymbolHistory, instrument: str, chain: Sequence[Naming]) -> str:
     if known.symbols_of(instrument):
         return instrument
-    met = {b.instrument: b for n in chain for b in known.bearers(n.symbol, n.first, n.last)}
+    met = {b.instrument: b for n in chain for b in known.namings_of(n.symbol, n.first, n.last)}
     if len(met) > 1:
         raise ConfigError(
             f"{chain[-1].describe()} would be several securities that are known:"
@@ -185,30 +185,30 @@ def _known_as(known: Identity, instrument: str, chain: Sequence[Naming]) -> str:
     return next(iter(met), instrument)
 
 
-def ended_on(known: Identity, symbol: str, last: date, new_id: str) -> tuple[Identity, str]:
+def with_end(known: SymbolHistory, symbol: str, last: date, new_id: str) -> tuple[SymbolHistory, str]:
     """Return what is known once the security with this symbol had its last day, and its id (`new_id` for an unknown one).
 
     ConfigError where nobody had the symbol by then, or who had it went on under another one.
     """
-    bearers = known.bearers(symbol)
+    bearers = known.namings_of(symbol)
     if not bearers:
-        return Identity([*known.namings, Naming(new_id, symbol, None, last)]), new_id
+        return SymbolHistory([*known.namings, Naming(new_id, symbol, None, last)]), new_id
     begun = [n for n in bearers if n.begins <= last]
     if not begun or known.symbols_of(begun[-1].instrument)[-1] != begun[-1]:
         carried = ", ".join(n.describe() for n in bearers)
         raise ConfigError(f"on {last} no security with the symbol {symbol} can have ended: {carried}")
     ended = replace(begun[-1], last=last)
-    return Identity([ended if n == begun[-1] else n for n in known.namings]), ended.instrument
+    return SymbolHistory([ended if n == begun[-1] else n for n in known.namings]), ended.instrument
 
 
-def trading(known: Identity, symbols: Iterable[str], on: date) -> list[str]:
+def symbols_on(known: SymbolHistory, symbols: Iterable[str], on: date) -> list[str]:
     """Return under which symbols the securities of `symbols` trade on a day: renamed ones under the new one, ended ones not.
 
     What is not known trades as it is called.
     """
     found: list[str] = []
     for symbol in symbols:
-        bearers = known.bearers(symbol, None, on)
+        bearers = known.namings_of(symbol, None, on)
         latest = known.symbols_of(bearers[-1].instrument, None, on)[-1] if bearers else None
         if latest is None or known.resolve(symbol, on) is not None:
             found.append(symbol)
@@ -217,7 +217,9 @@ def trading(known: Identity, symbols: Iterable[str], on: date) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def chain(instrument: str, changes: Sequence[tuple[date, str]], first: date | None, last: date | None) -> list[Naming]:
+def naming_chain(
+    instrument: str, changes: Sequence[tuple[date, str]], first: date | None, last: date | None
+) -> list[Naming]:
     """Return namings from (last day, symbol) pairs in order; the last pair's day is replaced by `last`.
 
     >>> days = [(date(2014, 4, 2), "GOOG"), (date(2050, 12, 31), "GOOGL")]
