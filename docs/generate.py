@@ -18,7 +18,7 @@ from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
-from quantx.settings import Settings
+from quantx.settings import SettingReference, setting_references
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- written by `make docs`; do not edit -->\n\n"
@@ -47,7 +47,12 @@ def settings() -> str:
         " `QUANTX_SETTINGS_FILE` names), that over the defaults. `quantx config` shows what is in force.\n\n"
         "| variable | in the file | meaning | default |\n|---|---|---|---|\n"
     )
-    return NOTE + head + "".join(_setting(name, field) for name, field in Settings.model_fields.items())
+    vendors = (
+        "\nThe settings of a vendor are also a section: `alpaca: {feed: sip}` in the file is `alpaca_feed: sip`, and in"
+        " Python `settings.alpaca.feed`.\n"
+    )
+    rows = "".join(_setting(name, setting) for name, setting in setting_references().items())
+    return NOTE + head + rows + vendors
 
 
 def tables() -> str:
@@ -134,8 +139,8 @@ def providers() -> str:
     """Return the reference of the vendors."""
     parts = [
         NOTE,
-        "# Vendors\n\nWho is asked, and in which order, is the setting `sources`. A vendor whose key is missing is not asked."
-        " [Add a provider](../how-to/add-a-provider.md) tells how another one is added.\n\n"
+        "# Vendors\n\nThe setting `sources` has the vendors to fetch from and their order. A vendor without its key is skipped."
+        " [Add a provider](../how-to/add-a-provider.md) describes how to add one.\n\n"
         "| source | markets | timeframes | datasets | symbols per request | requests | keys |\n|---|---|---|---|---|---|---|\n",
     ]
     for source, vendor in VENDORS.items():
@@ -147,7 +152,7 @@ def providers() -> str:
         parts.append(f"| `{source}` | {' | '.join(lists)} | {most} | {can.quota} | {keys} |\n")
     parts.append(
         "\nWhere the dataset `actions` is not named, splits and dividends come with the bars, or not at all."
-        " `requests` is what all workers together send at most, unless [a setting](settings.md) says otherwise.\n"
+        " `requests` is the limit of all workers together, unless [a setting](settings.md) replaces it.\n"
     )
     parts += [_provider(source) for source in VENDORS]
     return "".join(parts)
@@ -160,7 +165,7 @@ def _provider(source: str) -> str:
     text = [f"\n## `{source}`\n\n", *(" ".join(part.split()) + "\n\n" for part in about), f"Prices: {basis}.\n"]
     refusals: tuple[Refusal, ...] = getattr(module, "REFUSALS", ())
     if refusals:
-        text.append("\n| says | which means | seen |\n|---|---|---|\n")
+        text.append("\n| text | meaning | seen |\n|---|---|---|\n")
         text += [f"| {r.words} | `{r.means.__name__}`: it {r.text} | {r.seen} |\n" for r in refusals]
     return "".join(text)
 
@@ -188,12 +193,10 @@ def _option(parameter: Any) -> str:
     return f"| {flags} | {parameter.help or ''} | {shown} |\n"
 
 
-def _setting(name: str, field: Any) -> str:
-    alias = field.validation_alias
-    earlier = [c for c in alias.choices if c not in (name, f"QUANTX_{name.upper()}")] if alias else []
-    names = ", ".join(f"`{n}`" for n in [f"QUANTX_{name.upper()}", *earlier])
-    default = "" if field.default is None else f"`{field.default}`"
-    return f"| {names} | `{name}` | {field.description} | {default} |\n"
+def _setting(name: str, setting: SettingReference) -> str:
+    names = ", ".join(f"`{variable}`" for variable in setting.variables)
+    default = "" if setting.default is None else f"`{setting.default}`"
+    return f"| {names} | `{name}` | {setting.description} | {default} |\n"
 
 
 def _type(dtype: Any) -> str:

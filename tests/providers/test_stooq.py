@@ -256,8 +256,8 @@ def test_whatever_comes_is_read_or_malformed(body: bytes) -> None:
         (b"<html><body>Welcome</body></html>", MalformedPayload, "no CSV"),
         (b"", MalformedPayload, "no CSV"),
         (HEAD, MalformedPayload, "can't be read"),
-        (HEAD.strip(), MalformedPayload, "breaks off"),
-        (GOOD.strip(), MalformedPayload, "breaks off"),
+        (HEAD.strip(), MalformedPayload, "ends within a row"),
+        (GOOD.strip(), MalformedPayload, "ends within a row"),
     ],
 )
 def test_each_text_means_its_error(body: bytes, error: type[ProviderError], says: str) -> None:

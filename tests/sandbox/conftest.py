@@ -13,11 +13,12 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.sandbox import Dividend, Market, Split, load_market
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
+from quantx.sandbox.clock import SandboxClock
+from quantx.sandbox.columns import FIELDS
 from quantx.sandbox.hours import day_number
-from quantx.sandbox.market import FIELDS, history
+from quantx.sandbox.market import history
 from quantx.sandbox.synthetic import SyntheticMarket
-from quantx.sandbox.yahoo import YahooWire
+from quantx.sandbox.yahoo_wire import YahooWire
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -79,7 +80,7 @@ def ask() -> Ask:
 
     def chart(market: Market, now: str, symbol: str, **params: Any) -> tuple[int, dict[str, Any]]:
         texts = {name: str(value) for name, value in {"events": "div,splits", **params}.items()}
-        reply = YahooWire(Book(market, Clock(now)), None).chart(symbol, texts)
+        reply = YahooWire(Book(market, SandboxClock(now)), None).chart(symbol, texts)
         return reply.status, json.loads(reply.body)["chart"]
 
     return chart

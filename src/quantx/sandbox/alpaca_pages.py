@@ -1,4 +1,4 @@
-"""Alpaca's wire: rows of the book as pages of bars and of corporate actions, in the form of the vendor's recordings."""
+"""Alpaca's pages: rows of the book as bars and corporate actions, in the form of the vendor's recordings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ import polars as pl
 from pydantic_core import to_json
 
 from quantx.core.symbols import US
-from quantx.sandbox.asof import View, with_running
 from quantx.sandbox.book import Book
-from quantx.sandbox.hours import Floats, Ints, day_number, hours_of
-from quantx.sandbox.market import FIELDS, Dividend, Split
-from quantx.sandbox.wires import Reply
+from quantx.sandbox.columns import FIELDS, Floats, Ints
+from quantx.sandbox.hours import day_number, hours_of
+from quantx.sandbox.market import Dividend, Split
+from quantx.sandbox.messages import WireReply
+from quantx.sandbox.view import View, with_running
 
 DAY, MINUTE = "D", "M"  # as in the vendor's tokens
 _JSON = "application/json; charset=utf-8"
@@ -29,8 +30,8 @@ _IDS = uuid.UUID("6f5d2c1e-3f5b-4b7e-9d52-0c8a3f6b1e11")
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Some bars of one symbol in the order of time; a daily bar is marked by its day, a minute by its second."""
+class BarRows:
+    """Bars of one symbol in order of time; a daily bar is marked by its day, a minute by its second."""
 
     symbol: str
     marks: Ints
@@ -39,14 +40,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.marks)
 
-    def first(self, count: int) -> Rows:
-        """Return the first few of them."""
-        return Rows(self.symbol, self.marks[:count], {name: column[:count] for name, column in self.columns.items()})
+    def first(self, count: int) -> BarRows:
+        """Return the first `count` rows."""
+        return BarRows(self.symbol, self.marks[:count], {name: column[:count] for name, column in self.columns.items()})
 
 
 @dataclass(frozen=True)
 class Action:
-    """One corporate action as Alpaca files it."""
+    """One corporate action in Alpaca's form."""
 
     kind: str  # the list it is in
     processed: date
@@ -54,16 +55,16 @@ class Action:
 
     @property
     def place(self) -> tuple[str, str]:
-        """What the pages are sorted by."""
+        """The sort key of the pages."""
         return self.processed.isoformat(), self.fields["id"]
 
 
-def message(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """Return a refusal."""
-    return Reply(status, to_json({"message": text}), _JSON, headers=headers)
+def message(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> WireReply:
+    """Return a refusal with a text."""
+    return WireReply(status, to_json({"message": text}), _JSON, headers=headers)
 
 
-def daily_rows(book: Book, view: View, since: int, until: int) -> Iterator[Rows]:
+def daily_rows(book: Book, view: View, since: int, until: int) -> Iterator[BarRows]:
     """Return the bars of the days whose midnight in New York lies between two instants, both inclusive."""
     known, clock, zone = view.history, book.clock.now().timestamp(), hours_of(US).zone
     seen = int(np.searchsorted(known.opens, clock, side="right"))
@@ -74,10 +75,10 @@ def daily_rows(book: Book, view: View, since: int, until: int) -> Iterator[Rows]
     if first < last:
         columns = with_running(known, view.traded, seen, clock)
         rows = slice(first, last)
-        yield Rows(known.symbol, known.days[rows], {name: columns[name][rows] for name in FIELDS})
+        yield BarRows(known.symbol, known.days[rows], {name: columns[name][rows] for name in FIELDS})
 
 
-def minute_rows(book: Book, view: View, since: int, until: int) -> Iterator[Rows]:
+def minute_rows(book: Book, view: View, since: int, until: int) -> Iterator[BarRows]:
     """Return the minutes that begin between two instants, both inclusive, and have ended; a day at a time."""
     known, zone = view.history, hours_of(US).zone
     start, end = (day_number(datetime.fromtimestamp(t, zone).date()) for t in (since, until))
@@ -87,11 +88,11 @@ def minute_rows(book: Book, view: View, since: int, until: int) -> Iterator[Rows
         within = slice(*(int(n) for n in np.searchsorted(minutes.starts, (since, until + 1))))
         if within.start < within.stop:
             kept = minutes.rows(within)
-            yield Rows(known.symbol, kept.starts, kept.columns)
+            yield BarRows(known.symbol, kept.starts, kept.columns)
 
 
-def bars_page(parts: Sequence[Rows], timeframe: str, *, more: bool) -> Reply:
-    """Return a page of bars; with a token that names its last row where there are more."""
+def bars_page(parts: Sequence[BarRows], timeframe: str, *, more: bool) -> WireReply:
+    """Return a page of bars; it has the token of its last row where more rows follow."""
     lines, stamps = _bar_lines(parts, timeframe)
     by_symbol: dict[str, list[bytes]] = {}
     at = 0
@@ -100,10 +101,10 @@ def bars_page(parts: Sequence[Rows], timeframe: str, *, more: bool) -> Reply:
         at += len(part)
     listed = b",".join(b'"%s":[%s]' % (symbol.encode(), b",".join(rows)) for symbol, rows in by_symbol.items())
     token = to_json(_sign(parts[-1].symbol, timeframe, f"{stamps[-1][:-1]}.000000000Z") if more else None)
-    return Reply(200, b'{"bars":{%s},"next_page_token":%s}' % (listed, token), _JSON)
+    return WireReply(200, b'{"bars":{%s},"next_page_token":%s}' % (listed, token), _JSON)
 
 
-def _bar_lines(parts: Sequence[Rows], timeframe: str) -> tuple[list[bytes], list[str]]:
+def _bar_lines(parts: Sequence[BarRows], timeframe: str) -> tuple[list[bytes], list[str]]:
     if not parts:
         return [], []
     marks = pl.Series("t", np.concatenate([part.marks for part in parts]))
@@ -165,13 +166,13 @@ def _dividend(symbol: str, dividend: Dividend) -> Action:
     return Action("cash_dividends", paid, fields)
 
 
-def actions_page(rows: Sequence[Action], *, more: bool) -> Reply:
-    """Return a page of actions by kind; with a token that names its last one where there are more."""
+def actions_page(rows: Sequence[Action], *, more: bool) -> WireReply:
+    """Return a page of actions by kind; it has the token of its last one where more follow."""
     by_kind: dict[str, list[Any]] = {}
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row.fields)
     token = _sign(_cusip(rows[-1].fields["symbol"]), *rows[-1].place) if more else None
-    return Reply(200, to_json({"corporate_actions": by_kind, "next_page_token": token}), _JSON)
+    return WireReply(200, to_json({"corporate_actions": by_kind, "next_page_token": token}), _JSON)
 
 
 def read_token(text: str) -> tuple[str, str, str] | None:

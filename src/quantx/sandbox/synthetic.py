@@ -1,7 +1,7 @@
-"""A small invented market for demonstrations: three exchanges, ten years, and everything that happens to real files.
+"""A small invented market for demonstrations: three exchanges, ten years, and the defects of real files.
 
 It is a function of the seed and of its last session. All names begin with "Synthetic", and no symbol is or can be a real
-one: American tickers begin with QX, Hong Kong has given no code from 99900 on, and Tokyo never uses the letter Q.
+one: American tickers begin with QX, Hong Kong has no codes from 99900 on, and Tokyo never uses the letter Q.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
-from quantx.sandbox.hours import Floats, day_number
+from quantx.sandbox.columns import Floats
+from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import Correction, Dividend, Market, Split, SymbolHistory, history
-from quantx.sandbox.synthetic_plan import LISTINGS, MISTAKES, RENAMED, SPOILED, Listing
+from quantx.sandbox.synthetic_plan import COMPANIES, MISTAKES, RENAMED, SPOILED, SyntheticCompany
 
 _YEARS = 10
 _SPREAD = {"us": 40_000.0, "hk": 400_000.0, "jp": 150_000.0}  # a usual day's volume
@@ -26,7 +27,7 @@ _SPREAD = {"us": 40_000.0, "hk": 400_000.0, "jp": 150_000.0}  # a usual day's vo
 
 @dataclass(frozen=True)
 class Dirt:
-    """A row that is wrong in the way of real vendors' files, and must never reach a user."""
+    """A row with a defect of real vendors' files, which must never reach a user."""
 
     symbol: str
     date: date
@@ -35,20 +36,20 @@ class Dirt:
 
 @dataclass(frozen=True)
 class Script:
-    """What happens in New York's last three sessions, for a demonstration to tell."""
+    """The events of New York's last three sessions, for a demonstration."""
 
-    before: date  # the session before the story begins
+    before: date  # the session before the first event
     split_session: date
     split_symbol: str
     split: Split
     correction_session: date
     correction: Correction
-    outage_session: date  # nothing happens by itself; the demonstration switches a fault on
+    outage_session: date  # no event; the demonstration switches a fault on
 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticMarket(Market):
-    """An invented market with the list of what is wrong in it."""
+    """An invented market with the list of its defects."""
 
     seed: int = 7
     dirt: tuple[Dirt, ...] = ()
@@ -61,9 +62,9 @@ def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
     """Return ten years of about thirty invented symbols up to the last session that has closed at `now`."""
     sessions = {code: _sessions(code, now) for code in ("XNYS", "XHKG", "XTKS")}
     histories = {}
-    for number, listing in enumerate(LISTINGS):
-        days = sessions[venue_of(listing.symbol).calendar]
-        histories[listing.symbol] = _invent(listing, days, np.random.default_rng([seed, number]))
+    for number, company in enumerate(COMPANIES):
+        days = sessions[venue_of(company.symbol).calendar]
+        histories[company.symbol] = _invent(company, days, np.random.default_rng([seed, number]))
     corrections = []
     for symbol, back, name, visible in MISTAKES:
         known = histories[symbol]
@@ -91,7 +92,7 @@ def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
 
 
 def script(market: Market) -> Script:
-    """Return what happens in the last three sessions of New York; ConfigError for a market that is not synthetic."""
+    """Return the events of the last three sessions of New York; ConfigError for a market that is not synthetic."""
     if not isinstance(market, SyntheticMarket):
         raise ConfigError("only the synthetic market has a script; load the sandbox without a folder")
     before, first, second, third = market.sessions[-4:]
@@ -101,7 +102,7 @@ def script(market: Market) -> Script:
 
 
 def dirt(market: Market) -> tuple[Dirt, ...]:
-    """Return the rows that must be quarantined; none for a market that is not synthetic (nobody knows them)."""
+    """Return the rows that must be quarantined; none for a market that is not synthetic."""
     return market.dirt if isinstance(market, SyntheticMarket) else ()
 
 
@@ -115,21 +116,21 @@ def _sessions(code: str, now: datetime) -> tuple[date, ...]:
     return trading.sessions(last - timedelta(days=round(365.25 * _YEARS)), last)
 
 
-def _invent(listing: Listing, sessions: Sequence[date], random: np.random.Generator) -> SymbolHistory:
+def _invent(company: SyntheticCompany, sessions: Sequence[date], random: np.random.Generator) -> SymbolHistory:
     """A random walk in the shares of the first session, then divided as the splits come."""
-    days = sessions[-listing.listed :] if listing.listed else sessions
-    days = days[: len(days) - listing.delisted + 1] if listing.delisted else days
-    count, market = len(days), venue_of(listing.symbol).market
-    splits = tuple(Split(sessions[-back], new, old) for back, new, old in listing.splits)
+    days = sessions[-company.listed :] if company.listed else sessions
+    days = days[: len(days) - company.delisted + 1] if company.delisted else days
+    count, market = len(days), venue_of(company.symbol).market
+    splits = tuple(Split(sessions[-back], new, old) for back, new, old in company.splits)
     shares = np.ones(count)
     for split in splits:
         shares[days.index(split.date) :] *= split.ratio
-    moves = random.normal(0.0002, listing.volatility, count)
-    close = listing.price * np.exp(np.cumsum(moves) - moves[0]) / shares
+    moves = random.normal(0.0002, company.volatility, count)
+    close = company.price * np.exp(np.cumsum(moves) - moves[0]) / shares
     # Each open lies a little off the close before it, in the shares of its own day.
     earlier = np.concatenate([[close[0]], close[:-1]]) * np.concatenate([[1.0], shares[:-1]]) / shares
-    opened = earlier * np.exp(random.normal(0, listing.volatility / 3, count))
-    reach = np.abs(random.normal(0, listing.volatility / 2, (2, count)))
+    opened = earlier * np.exp(random.normal(0, company.volatility / 3, count))
+    reach = np.abs(random.normal(0, company.volatility / 2, (2, count)))
     high = np.maximum(opened, close) * (1 + reach[0])
     low = np.minimum(opened, close) * (1 - np.minimum(reach[1], 0.5))
     volume = _SPREAD[market] * shares * random.lognormal(0, 0.4, count)
@@ -139,28 +140,28 @@ def _invent(listing: Listing, sessions: Sequence[date], random: np.random.Genera
     }
     columns["volume"] = np.floor(volume / 100) * 100
     return history(
-        listing.symbol,
+        company.symbol,
         np.array([day_number(day) for day in days], dtype=np.int64),
         columns,
-        name=f"Synthetic {listing.name}",
+        name=f"Synthetic {company.name}",
         splits=splits,
-        dividends=_dividends(listing, days, columns["close"]),
+        dividends=_dividends(company, days, columns["close"]),
         synthetic=True,
     )
 
 
-def _dividends(listing: Listing, days: Sequence[date], close: Floats) -> tuple[Dividend, ...]:
-    if not listing.dividend:
+def _dividends(company: SyntheticCompany, days: Sequence[date], close: Floats) -> tuple[Dividend, ...]:
+    if not company.dividend:
         return ()
-    places = 2 if venue_of(listing.symbol).market != "jp" else 0
-    # Quarters of 63 sessions; the last ex-date lies before the sessions in which the script happens.
-    rows = range(len(days) - 20 - len(listing.name), 62, -63)
-    paid = ((days[row], round(float(close[row - 1]) * listing.dividend / 4, places)) for row in rows)
+    places = 2 if venue_of(company.symbol).market != "jp" else 0
+    # Quarters of 63 sessions; the last ex-date lies before the sessions of the script.
+    rows = range(len(days) - 20 - len(company.name), 62, -63)
+    paid = ((days[row], round(float(close[row - 1]) * company.dividend / 4, places)) for row in rows)
     return tuple(Dividend(day, amount) for day, amount in paid if amount > 0)
 
 
 def _on_ticks(prices: Floats, market: str) -> Floats:
-    """Prices rounded to the exchange's steps (shortened tables of HKEX and JPX), never below one step."""
+    """Return the prices rounded to the exchange's steps (shortened tables of HKEX and JPX), at least one step."""
     bounds, steps = {
         "us": ([0.0], [0.01]),
         "hk": ([0.0, 10.0, 20.0, 100.0, 200.0], [0.01, 0.02, 0.05, 0.1, 0.2]),
@@ -171,7 +172,7 @@ def _on_ticks(prices: Floats, market: str) -> Floats:
 
 
 def _mistake(known: SymbolHistory, day: date, name: str, visible_on: date) -> Correction:
-    """A wrong value that no rule can catch: a close within the day's range, a volume that was counted too early."""
+    """Return a wrong value that no rule finds: a close within the day's range, a volume counted too early."""
     row = int(np.searchsorted(known.days, day_number(day)))
     right = float(known.columns[name][row])
     if name == "volume":
@@ -200,7 +201,7 @@ def _spoil(known: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, d
 
 
 def _added(known: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolHistory, date]:
-    """A Saturday that repeats the day before, or a day given twice: first as its session stood, then as it ended."""
+    """Return a history with a Saturday that repeats the day before, or with a day twice: first partial, then final."""
     columns = {name: np.insert(column, row, column[row]) for name, column in known.columns.items()}
     if kind == "duplicate_date":
         columns["close"][row] = columns["open"][row]

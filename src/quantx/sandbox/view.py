@@ -1,7 +1,7 @@
-"""A history as vendors show it at an instant: as traded, and divided by every split that has happened since.
+"""A history as vendors serve it at an instant: as traded, and divided by every later split.
 
-What is shown changes only when an event takes effect or a correction becomes visible; `stage` names that state, so that
-a view can be kept until it changes.
+A view changes only when an event takes effect or a correction becomes visible; `stage` returns that state, so that a view
+can be cached until it changes.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantx.sandbox.hours import Floats, day_number
-from quantx.sandbox.market import FIELDS, Dividend, Split, SymbolHistory
+from quantx.sandbox.columns import FIELDS, Floats
+from quantx.sandbox.hours import day_number
+from quantx.sandbox.market import Dividend, Split, SymbolHistory
 
 Stage = tuple[int, int, tuple[bool, ...], bool]
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Columns as traded and split-adjusted (not rounded), adjclose, and the events in effect with their ex-dates' instants."""
+    """Columns as traded and split-adjusted (not rounded), adjclose, and the events in effect with their instants."""
 
     history: SymbolHistory
     traded: dict[str, Floats]  # as traded, with the vendor's mistakes until they are corrected
@@ -30,7 +31,7 @@ class View:
 
 
 def stage(known: SymbolHistory, now: int) -> Stage:
-    """Return what has taken effect by `now` (Unix seconds); equal stages have equal views.
+    """Return the events in effect at `now` (Unix seconds); equal stages have equal views.
 
     An event takes effect when the session of its ex-date opens, so that prices and events on the wire always agree.
     """
@@ -40,7 +41,7 @@ def stage(known: SymbolHistory, now: int) -> Stage:
 
 
 def view_at(known: SymbolHistory, at: Stage) -> View:
-    """Return the history as shown in a stage."""
+    """Return the view of the history in a stage."""
     split_count, dividend_count, shown, verbatim = at
     splits = known.splits[:split_count]
     traded = _with_errors(known, shown)
@@ -73,7 +74,7 @@ def _with_errors(known: SymbolHistory, shown: tuple[bool, ...]) -> dict[str, Flo
 
 
 def _cumulated(known: SymbolHistory, splits: tuple[Split, ...]) -> tuple[Floats, Floats]:
-    """Products of numerators and of denominators of the splits after each row, kept apart so that both stay exact."""
+    """Return the products of numerators and of denominators of the splits after each row, apart, so both are exact."""
     numerators, denominators = np.ones(len(known.days)), np.ones(len(known.days))
     for split in splits:
         before = int(np.searchsorted(known.days, day_number(split.date), side="left"))
@@ -91,7 +92,7 @@ def _in_todays_shares(dividend: Dividend, splits: tuple[Split, ...]) -> float:
 
 
 def _dividend_factors(known: SymbolHistory, close: Floats, dividends: list[tuple[Dividend, float]]) -> Floats:
-    """Yahoo's rule: before each ex-date the close is multiplied by 1 - D / close of the session before it.
+    """Return the factors by Yahoo's rule: 1 - D / the close of the session before, for each later ex-date.
 
     Checked on AAPL's files of Yahoo: 2014-02-06 gives 0.99404983, the file 0.99404943 (six decimals of a small price).
     """
@@ -105,7 +106,7 @@ def _dividend_factors(known: SymbolHistory, close: Floats, dividends: list[tuple
 
 
 def with_running(known: SymbolHistory, columns: dict[str, Floats], seen: int, clock: float) -> dict[str, Floats]:
-    """Return the columns with the bars of sessions that run at `clock` in part; `seen` rows have opened."""
+    """Return the columns with partial bars of the sessions open at `clock`; `seen` rows have opened."""
     for row in range(seen - 1, -1, -1):
         opened, closed = int(known.opens[row]), int(known.closes[row])
         if closed <= clock:
@@ -115,18 +116,18 @@ def with_running(known: SymbolHistory, columns: dict[str, Floats], seen: int, cl
 
 
 def _in_part(columns: dict[str, Floats], row: int, progress: float) -> dict[str, Floats]:
-    """A bar that is still forming: it has travelled part of its way, and never stands at its final close."""
+    """Return the columns with a partial bar in `row`: it is part of the way to its close, and never at it."""
     columns = {name: column.copy() for name, column in columns.items()}
     opened, high, low, close, volume = (float(columns[name][row]) for name in FIELDS)
-    travelled = min(progress, 0.95)
-    price = opened + (close - opened) * travelled
+    share = min(progress, 0.95)
+    price = opened + (close - opened) * share
     if price == close:
         price = (close + (low if close - low >= high - close else high)) / 2
     ratio = price / close if close else 1.0
     columns["close"][row] = price
-    columns["high"][row] = max(opened, price, opened + (high - opened) * travelled)
-    columns["low"][row] = min(opened, price, opened + (low - opened) * travelled)
-    columns["volume"][row] = np.floor(volume * travelled)
+    columns["high"][row] = max(opened, price, opened + (high - opened) * share)
+    columns["low"][row] = min(opened, price, opened + (low - opened) * share)
+    columns["volume"][row] = np.floor(volume * share)
     if "adjclose" in columns:
         columns["adjclose"][row] *= ratio
     return columns
