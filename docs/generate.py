@@ -1,4 +1,4 @@
-"""Writes docs/reference/*.md and docs/data-quality.md from the program itself: `make docs`. A test holds them in step."""
+"""Writes docs/reference/*.md and docs/data-quality.md from the program: `make docs`. A test compares them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tables() -> str:
         NOTE,
         "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n\n"
         "*From* tells who fills a column: the vendor's reply (`vendor`; turned back to as traded where the vendor sells"
-        " adjusted prices), what was asked for (`request`), the source of a universe or of the symbols' history (`list`),"
+        " adjusted prices), the request (`request`), the source of a universe or of the symbols' history (`list`),"
         " `universes.yaml` (`settings`), somebody's word (`person`), or this program (`quantx`). Dates are days of the"
         " exchange, instants are UTC. What rows must fulfil is told in [data quality](../data-quality.md).\n",
     ]
@@ -70,8 +70,8 @@ def tables() -> str:
         parts.append(f"\n## `{table.name}`\n\nOne row per {', '.join(table.key)}. Folders: {folders}.\n\n")
         parts.append("| column | type | unit | zone | null | from | meaning |\n|---|---|---|---|---|---|---|\n")
         parts += [
-            f"| `{f.name}` | {_type(f.dtype)} | {f.unit} | {f.zone} | {'may be' if f.nullable else 'never'} | {f.origin} |"
-            f" {f.meaning} |\n"
+            f"| `{f.name}` | {_type(f.dtype)} | {f.unit} | {f.zone} | {'may be' if f.nullable else 'never'}"
+            f" | {f.origin} | {f.meaning} |\n"
             for f in fields_of(table)
         ]
     return "".join(parts)
@@ -122,8 +122,8 @@ def _defects(found: Path) -> str:
         rows = list(csv.DictReader(file))
     names = ("file", "defect", "rule", "rows", "first", "last")
     head = (
-        "\n## What the rules find in recorded files\n\nDefects that vendors really sent, and the rows on which a rule finds"
-        f" them.\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}\n"
+        "\n## What the rules find in recorded files\n\nDefects that vendors really sent, and the rows on which a rule"
+        f" finds them.\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}\n"
     )
     return head + "".join(f"| {' | '.join(row[name].replace('|', '/') for name in names)} |\n" for row in rows)
 
@@ -139,9 +139,11 @@ def providers() -> str:
     """Return the reference of the vendors."""
     parts = [
         NOTE,
-        "# Vendors\n\nThe setting `sources` has the vendors to fetch from and their order. A vendor without its key is skipped."
+        "# Vendors\n\nThe setting `sources` has the vendors to fetch from and their order. A vendor without its key is"
+        " skipped."
         " [Add a provider](../how-to/add-a-provider.md) describes how to add one.\n\n"
-        "| source | markets | timeframes | datasets | symbols per request | requests | keys |\n|---|---|---|---|---|---|---|\n",
+        "| source | markets | timeframes | datasets | symbols per request | requests | keys |\n"
+        "|---|---|---|---|---|---|---|\n",
     ]
     for source, vendor in VENDORS.items():
         can = vendor.capabilities

@@ -39,7 +39,10 @@ ANSWERS = {
     "503": Answer(QUOTED.encode(), 503),
     "redirect": Answer(b"", 302, {"Location": f"https://127.0.0.1:1/?apikey={KEY}"}),
     "cut": Answer(b"abc", length=100),
-    "file": Answer(b"Date,Open,High,Low,Close,Volume\n2026-01-09,1,1,1,1,1\n", headers={"Content-Disposition": f"attachment; filename={KEY}"}),
+    "file": Answer(
+        b"Date,Open,High,Low,Close,Volume\n2026-01-09,1,1,1,1,1\n",
+        headers={"Content-Disposition": f"attachment; filename={KEY}"},
+    ),
 }  # fmt: skip
 
 

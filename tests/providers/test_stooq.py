@@ -1,4 +1,4 @@
-"""Stooq keeps the provider's contract; its texts, its missing fields and what protects where nothing names the symbol."""
+"""Stooq keeps the provider's contract; its texts, its missing fields, and the checks for a reply without a symbol."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def recordings(market_data: Path) -> list[Payload]:
     ]
 
 
-# ---------------------------------------------------------------------------------------------------------- the question
+# --------------------------------------------------------------------------------------------------------- the question
 
 
 def test_it_asks_once_for_the_window() -> None:
@@ -149,7 +149,7 @@ def test_an_exchange_that_it_does_not_have_is_not_asked_for(symbol: str) -> None
     assert vendor.asked == []
 
 
-# ------------------------------------------------------------------------------------------------------------- the reply
+# ------------------------------------------------------------------------------------------------------------ the reply
 
 
 def test_recorded_replies_are_read_to_the_last_row(market_data: Path) -> None:
@@ -241,7 +241,7 @@ def test_whatever_comes_is_read_or_malformed(body: bytes) -> None:
             continue
 
 
-# ---------------------------------------------------------------------------------------------------------- the refusals
+# --------------------------------------------------------------------------------------------------------- the refusals
 
 
 @pytest.mark.parametrize(

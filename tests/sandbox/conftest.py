@@ -25,7 +25,7 @@ Ask = Callable[..., tuple[int, dict[str, Any]]]
 
 @pytest.fixture(scope="session", autouse=True)
 def calendars() -> None:
-    """Load the calendars first: exchange_calendars 4.13 uses what pandas 3.1 deprecates, and here warnings are errors."""
+    """Load the calendars first: exchange_calendars 4.13 uses a deprecated part of pandas 3.1; warnings are errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for code in ("XNYS", "XHKG", "XTKS"):
@@ -34,7 +34,7 @@ def calendars() -> None:
 
 @pytest.fixture(scope="session")
 def small() -> Market:
-    """One company over June 2014: 2-for-1 on the 9th, a dividend of 0.60 before it (the 5th) and of 0.25 after (the 12th).
+    """One company over June 2014: 2-for-1 on the 9th, a dividend of 0.60 before (the 5th) and of 0.25 after (the 12th).
 
     As traded the closes run 100, 101 … and halve at the split; volumes run 1000, 1010 … and double.
     """

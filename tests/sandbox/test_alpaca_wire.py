@@ -1,4 +1,4 @@
-"""Alpaca's wire as the sandbox plays it: pages, tokens, times, refusals, and actions by the day they are processed."""
+"""Alpaca's wire in the sandbox: pages, tokens, times, refusals, and actions by their day of processing."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_minutes_are_those_of_the_session_and_stamped_with_their_beginnings(synt
 
 
 def test_a_running_session_is_told(small: Market) -> None:
-    """At noon of a session Stooq and FMP send its bar in part (the curator leaves it out), Alpha Vantage's is told apart."""
+    """At noon Stooq and FMP send a partial bar (which the curator leaves out), Alpha Vantage marks it."""
     with vendors(small, "2014-06-18T16:00:00") as (opened, _, _url):
         newest = {source: answer(opened(source), "ACME.B")[0]["date"].max() for source in PAGES_OF_BARS}
     assert newest == {"stooq": date(2014, 6, 18), "fmp": date(2014, 6, 18), "alphavantage": date(2014, 6, 17)}

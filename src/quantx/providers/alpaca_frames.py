@@ -95,12 +95,13 @@ def unread_actions(payload: Payload, page: ActionsPage) -> tuple[UnreadAction, .
 def _note(action: UnreadAction) -> Note:
     kind = action.kind.replace("_", " ").removesuffix("s")
     return Note(
-        "action_not_applied",
-        "warn",
-        action.symbol or "alpaca",
-        f"Alpaca sends a {kind} of {action.symbol or 'no symbol'} on {action.day or 'no day'}, which is neither a split nor"
-        " a cash dividend: adjusted prices do not contain it; compare them with another vendor's around that day",
-        action.day,
+        rule="action_not_applied",
+        severity="warn",
+        subject=action.symbol or "alpaca",
+        message=f"Alpaca sends a {kind} of {action.symbol or 'no symbol'} on {action.day or 'no day'}, which is neither"
+        " a split nor a cash dividend: adjusted prices do not contain it; compare them with another vendor's around that"
+        " day",
+        day=action.day,
     )
 
 

@@ -1,9 +1,10 @@
 """The connection to Alpaca: alpaca-py's clients, with our own session under them.
 
-alpaca-py (0.44) brings the host, the paths, the names of the parameters and the headers with the keys. It has no time-out
-(alpaca-py#415), repeats a 429 or a 504 three times after three seconds each, holds all pages of a request at once, and
-its errors can't be read where the body is a page of HTML. All of it goes through its session. Ours times out, limits the
-size, returns the reply exactly as sent and turns refusals into errors. Retries are off, and pages are fetched singly.
+alpaca-py (0.44) brings the host, the paths, the names of the parameters and the headers with the keys. It has no
+time-out (alpaca-py#415), repeats a 429 or a 504 three times after three seconds each, holds all pages of a request at
+once, and its errors can't be read where the body is a page of HTML. All of it goes through its session. Ours times out,
+limits the size, returns the reply exactly as sent and turns refusals into errors. Retries are off, and pages are
+fetched singly.
 """
 
 from __future__ import annotations

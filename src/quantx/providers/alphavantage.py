@@ -1,8 +1,8 @@
 """Alpha Vantage: daily bars as traded, splits and dividends apart, and minute bars of America.
 
 A free key gets the newest 100 sessions (`outputsize=compact`); the whole history and all minutes are sold
-(`outputsize=full` was free in March 2024 and is refused to free keys in 2026, as clients quote). A window within the newest
-100 sessions is therefore fetched in the compact form, any other in the full one.
+(`outputsize=full` was free in March 2024 and is refused to free keys in 2026, as clients quote). A window within the
+newest 100 sessions is therefore fetched in the compact form, any other in the full one.
 
 Limits, plans and mistakes come with HTTP 200, as {"Note": …}, {"Information": …} or {"Error Message": …}.
 """
@@ -51,16 +51,62 @@ _ORDINAL = re.compile(r"\d+\. ")  # the fields are named "1. open", "2. Symbol"
 
 # More specific words first: the text of a limit also offers the premium plans. All are sent with HTTP 200.
 REFUSALS = (
-    Refusal("apikey is invalid or missing", NotEntitled, "does not know the key; check QUANTX_ALPHAVANTAGE_API_KEY", "as Error Message, quoted by clients until 2026"),
-    Refusal("api key is for demo purposes", NotEntitled, "takes the key for the demo's; set QUANTX_ALPHAVANTAGE_API_KEY", "as Information, quoted by clients until 2026"),
-    Refusal("calls per minute", RateLimited, "wants fewer requests a minute", "as Note, finance-quote/finance-quote#104, 2018-11"),
-    Refusal("higher api call", RateLimited, "wants fewer requests", "as Note, RomelTorres/alpha_vantage#80, 2018-08"),
-    Refusal("more sparingly", RateLimited, "wants fewer requests a second, or the day's are used up", "as Information, beancount/beanprice#124 and finance-quote/finance-quote#546, 2025-12"),
-    Refusal("per second", RateLimited, "wants fewer requests a second", "as Information, quoted by clients, 2026"),
-    Refusal("requests per day", RateLimited, "reports that the day's requests are used up", "as Information, quoted by clients until 2026"),
-    Refusal("premium", NotEntitled, "sells this with its premium plans: a free key gets daily bars of the newest 100 sessions", "as Information: premium endpoint (Gbox4/tstock#26, 2024-10), premium feature (clients, 2026-08)"),
-    Refusal("invalid api call", UnknownSymbol, "does not know the symbol", "as Error Message, quoted by clients until 2026", of_symbol=True),
-)  # fmt: skip
+    Refusal(
+        "apikey is invalid or missing",
+        NotEntitled,
+        "rejects the key; check QUANTX_ALPHAVANTAGE_API_KEY",
+        "as Error Message, quoted by clients until 2026",
+    ),
+    Refusal(
+        "api key is for demo purposes",
+        NotEntitled,
+        "takes the key for the demo's; set QUANTX_ALPHAVANTAGE_API_KEY",
+        "as Information, quoted by clients until 2026",
+    ),
+    Refusal(
+        "calls per minute",
+        RateLimited,
+        "wants fewer requests a minute",
+        "as Note, finance-quote/finance-quote#104, 2018-11",
+    ),
+    Refusal(
+        "higher api call",
+        RateLimited,
+        "wants fewer requests",
+        "as Note, RomelTorres/alpha_vantage#80, 2018-08",
+    ),
+    Refusal(
+        "more sparingly",
+        RateLimited,
+        "wants fewer requests a second, or the day's are used up",
+        "as Information, beancount/beanprice#124 and finance-quote/finance-quote#546, 2025-12",
+    ),
+    Refusal(
+        "per second",
+        RateLimited,
+        "wants fewer requests a second",
+        "as Information, quoted by clients, 2026",
+    ),
+    Refusal(
+        "requests per day",
+        RateLimited,
+        "reports that the day's requests are used up",
+        "as Information, quoted by clients until 2026",
+    ),
+    Refusal(
+        "premium",
+        NotEntitled,
+        "sells this with its premium plans: a free key gets daily bars of the newest 100 sessions",
+        "as Information: premium endpoint (Gbox4/tstock#26, 2024-10), premium feature (clients, 2026-08)",
+    ),
+    Refusal(
+        "invalid api call",
+        UnknownSymbol,
+        "does not know the symbol",
+        "as Error Message, quoted by clients until 2026",
+        of_symbol=True,
+    ),
+)
 
 
 class AlphaVantage(HttpProvider[dict[str, Any]]):

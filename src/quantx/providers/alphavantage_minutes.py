@@ -58,11 +58,11 @@ def note_of(series: Mapping[str, Any]) -> Note | None:
     if stamps_of(series) != "end":
         return None
     return Note(
-        "minutes_stamped_at_end",
-        "warn",
-        "alphavantage",
-        "Alpha Vantage stamps minutes with their end again, for the first time since 2023; they are shifted by a minute:"
-        " compare a session with another vendor's",
+        rule="minutes_stamped_at_end",
+        severity="warn",
+        subject="alphavantage",
+        message="Alpha Vantage stamps minutes with their end again, for the first time since 2023; they are shifted by"
+        " a minute: compare a session with another vendor's",
     )
 
 

@@ -1,8 +1,8 @@
 """Financial Modeling Prep: daily bars adjusted for splits, with the splits and dividends that turn them back.
 
 The bars of `historical-price-eod/full` and their volumes are divided by every split up to now (seen on FFAI and AAPL,
-2026-08, beside the undivided `non-split-adjusted`). One request is therefore three queries: the splits, the dividends, and
-the bars from the window's start to now. The third completes a symbol; only all three together can be turned back to
+2026-08, beside the undivided `non-split-adjusted`). One request is therefore three queries: the splits, the dividends,
+and the bars from the window's start to now. The third completes a symbol; only all three together can be turned back to
 traded prices.
 
 The older `api/v3` is closed to keys made after 2025-08-31. Stored replies of its form can be read; none is fetched.
@@ -47,14 +47,50 @@ _PRICES = ("open", "high", "low", "close", "volume")
 
 # More specific words first. They are sent as {"Error Message": …} or as plain text, with any status.
 REFUSALS = (
-    Refusal("invalid api key", NotEntitled, "does not know the key; check QUANTX_FMP_API_KEY", "HTTP 401, quoted by clients, 2026-08"),
-    Refusal("limit reach", RateLimited, "reports that the plan's requests are used up", "HTTP 429 and 200, a public note of 2026-05-05; no Retry-After"),
-    Refusal("for 'symbol'", NotEntitled, "does not sell this symbol with the plan of the key", "HTTP 402, plain text, quoted by clients, 2026-08: what a free key gets for most symbols", of_symbol=True),
-    Refusal("legacy endpoint", NotEntitled, "serves this endpoint to keys made before 2025-08-31 only", "HTTP 403, quoted by clients, 2026"),
-    Refusal("premium query parameter", NotEntitled, "does not sell this with the plan of the key", "HTTP 402, quoted by clients, 2026"),
-    Refusal("special endpoint", NotEntitled, "does not sell this with the plan of the key", "HTTP 402 and 403, quoted by clients, 2025"),
-    Refusal("exclusive endpoint", NotEntitled, "does not sell this with the plan of the key", "HTTP 403, quoted by clients, 2025"),
-)  # fmt: skip
+    Refusal(
+        "invalid api key",
+        NotEntitled,
+        "rejects the key; check QUANTX_FMP_API_KEY",
+        "HTTP 401, quoted by clients, 2026-08",
+    ),
+    Refusal(
+        "limit reach",
+        RateLimited,
+        "reports that the plan's requests are used up",
+        "HTTP 429 and 200, a public note of 2026-05-05; no Retry-After",
+    ),
+    Refusal(
+        "for 'symbol'",
+        NotEntitled,
+        "does not sell this symbol with the plan of the key",
+        "HTTP 402, plain text, quoted by clients, 2026-08: the reply to a free key for most symbols",
+        of_symbol=True,
+    ),
+    Refusal(
+        "legacy endpoint",
+        NotEntitled,
+        "serves this endpoint to keys made before 2025-08-31 only",
+        "HTTP 403, quoted by clients, 2026",
+    ),
+    Refusal(
+        "premium query parameter",
+        NotEntitled,
+        "does not sell this with the plan of the key",
+        "HTTP 402, quoted by clients, 2026",
+    ),
+    Refusal(
+        "special endpoint",
+        NotEntitled,
+        "does not sell this with the plan of the key",
+        "HTTP 402 and 403, quoted by clients, 2025",
+    ),
+    Refusal(
+        "exclusive endpoint",
+        NotEntitled,
+        "does not sell this with the plan of the key",
+        "HTTP 403, quoted by clients, 2025",
+    ),
+)
 
 
 FmpRows = Sequence[Mapping[str, Any]]
@@ -77,7 +113,7 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
     refusals = REFUSALS
 
     def queries(self, request: Request, symbol: str) -> list[HttpQuery]:
-        """Return three queries: the splits, the dividends, and the bars from the window's start (and ten days before)."""
+        """Return three queries: the splits, the dividends, and the bars from ten days before the window."""
         about = {"symbol": wire_symbol(symbol)}
         bars = HttpQuery(BARS, {**about, **self._since(request.window)})
         return [HttpQuery(SPLITS, about), HttpQuery(DIVIDENDS, about), bars]

@@ -30,7 +30,7 @@ _SHORTEST_KEY = 6  # characters; a shorter text may be in a reply by chance
 _STARS = b"**********"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HttpReply:
     """An HTTP reply as received; its URL contains no keys."""
 
@@ -49,8 +49,8 @@ class HttpReply:
 class HttpSession:
     """Sends requests to one vendor; safe for many threads. The first request connects.
 
-    Keys are only in the query or the headers of each request: not in a reply's URL, not in an error. A reply that quotes a
-    key of `secret_params` ("we have detected your API key as …", Alpha Vantage, 2026) gets stars in its place.
+    Keys are only in the query or the headers of each request: not in a reply's URL, not in an error. A reply that
+    quotes a key of `secret_params` ("we have detected your API key as …", Alpha Vantage, 2026) gets stars in its place.
     """
 
     def __init__(
@@ -118,8 +118,8 @@ class HttpSession:
     def _opened(self) -> httpx.Client:
         import httpx
 
-        # At INFO httpx logs each request's URL with the key (Azure Functions collect that level). At DEBUG its transport
-        # logs the headers.
+        # At INFO httpx logs each request's URL with the key (Azure Functions collect that level). At DEBUG its
+        # transport logs the headers.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         if self._client is None:  # a second one, made at the same moment, does no harm

@@ -16,8 +16,9 @@ from quantx.settings.vendors import VendorSettings
 Dataset = Literal["bars", "actions"]
 PriceBasis = Literal["as_traded", "split_adjusted", "fully_adjusted"]
 
-# Bars as the vendor sends them, in its order. `symbol` is canonical, `time` the vendor's stamp (of a minute: its start),
-# `date` the session in the exchange's zone; prices and volume are on the provider's price basis; nulls stay nulls.
+# Bars as the vendor sends them, in its order. `symbol` is canonical, `time` the vendor's stamp (of a minute: its
+# start), `date` the session in the exchange's zone; prices and volume are on the provider's price basis; nulls stay
+# nulls.
 VENDOR_BARS: dict[str, pl.DataType | type[pl.DataType]] = {
     "symbol": pl.String,
     "time": INSTANT,
@@ -40,7 +41,7 @@ VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Capabilities:
     """A provider's abilities and limits, declared once."""
 
@@ -84,7 +85,7 @@ class Page:
         return cls(payload, frozenset(symbols), frozenset(symbols))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """A fact in a reply that has no column; it becomes a finding."""
 
@@ -130,7 +131,8 @@ class Provider(Protocol):
     def normalize(self, payload: Payload) -> VendorFrames:
         """Return the frames of a payload; a pure function.
 
-        Raises MalformedPayload where it does not have the vendor's form, or has rows of symbols that were not requested.
+        Raises MalformedPayload where it does not have the vendor's form, or has rows of symbols that were not
+        requested.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from quantx.errors import NotEntitled, ProviderError, RateLimited, UnknownSymbol
 
@@ -22,6 +22,7 @@ class Refusal:
     means: type[RateLimited] | type[NotEntitled] | type[UnknownSymbol]
     text: str  # the fact and the next step; follows the vendor's name in the message
     seen: str  # where and when the words were seen
+    _: KW_ONLY
     of_symbol: bool = False  # it concerns this symbol alone
 
 

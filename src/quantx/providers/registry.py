@@ -73,14 +73,14 @@ def vendor_to_read(source: str, settings: Settings, clock: Clock) -> Provider:
     return VENDORS[source].open(settings, clock)
 
 
-def why_absent(source: str, settings: Settings, known: Mapping[str, Provider]) -> str:
+def why_absent(source: str, settings: Settings, usable: Mapping[str, Provider]) -> str:
     """Return why a source can't be fetched from, and the next step."""
     if source in VENDORS and (missing := VENDORS[source].missing_keys(settings)):
         needed = " and ".join(f"QUANTX_{name.upper()}" for name in missing)
         return f"the source {source} needs a key: set {needed}"
-    without = [name for name in VENDORS if name not in known]
+    without = [name for name in VENDORS if name not in usable]
     hint = f" ({', '.join(without)} need a key)" if without else ""
-    return f"no source {source!r}; there is {', '.join(known) or 'none'}{hint}"
+    return f"no source {source!r}; there is {', '.join(usable) or 'none'}{hint}"
 
 
 def quotas_of(settings: Settings) -> Mapping[str, Quota | None]:

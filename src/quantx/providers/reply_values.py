@@ -98,8 +98,8 @@ def daily_bars(symbol: str, columns: Sequence[pl.Series]) -> pl.DataFrame:
 def action_rows(payload: Payload, kind: str, rows: Iterable[tuple[str, float]]) -> pl.DataFrame:
     """Return VENDOR_ACTIONS of one kind from (ex-date, value).
 
-    Actions without effect are left out. So are actions with a later ex-date: the prices do not contain them yet, and they
-    may still change.
+    Actions without effect are left out. So are actions with a later ex-date: the prices do not contain them yet, and
+    they may still change.
     """
     pairs = list(rows)
     frame = pl.DataFrame(

@@ -1,10 +1,11 @@
 """Stooq's daily CSV: prices and volumes adjusted for splits and dividends, which the reply does not contain.
 
-The divisors can't be derived from Stooq's data, so its bars are never turned back to traded prices: they serve for checks
-of returns, and are stored apart.
+The divisors can't be derived from Stooq's data, so its bars are never turned back to traded prices: they serve for
+checks of returns, and are stored apart.
 
-The reply does not name its symbol. Two checks protect against a wrong one: the name of the file that comes with the reply
-(Content-Disposition: aapl_us_d.csv) must be the symbol's, where it is sent; and no row may lie outside of the window.
+The reply does not name its symbol. Two checks protect against a wrong one: the name of the file that comes with the
+reply (Content-Disposition: aapl_us_d.csv) must be the symbol's, where it is sent; and no row may lie outside of the
+window.
 """
 
 from __future__ import annotations
@@ -37,10 +38,25 @@ _NO_DATA = ("No data", "Brak danych")
 
 # More specific words first. All are sent with HTTP 200.
 REFUSALS = (
-    Refusal("exceeded the daily hits limit", RateLimited, "reports that the day's requests are used up", "quoted by more than ten clients, until 2026"),
-    Refusal("przekroczony dzienny limit", RateLimited, "reports (in Polish) that the day's requests are used up", "stooq.pl, quoted by clients, until 2026"),
-    Refusal("apikey", NotEntitled, "wants a key; get one at stooq.com/q/d/?s=spy.us&get_apikey and set QUANTX_STOOQ_API_KEY", "pydata/pandas-datareader#1012, 2026-04"),
-)  # fmt: skip
+    Refusal(
+        "exceeded the daily hits limit",
+        RateLimited,
+        "reports that the day's requests are used up",
+        "quoted by more than ten clients, until 2026",
+    ),
+    Refusal(
+        "przekroczony dzienny limit",
+        RateLimited,
+        "reports (in Polish) that the day's requests are used up",
+        "stooq.pl, quoted by clients, until 2026",
+    ),
+    Refusal(
+        "apikey",
+        NotEntitled,
+        "wants a key; get one at stooq.com/q/d/?s=spy.us&get_apikey and set QUANTX_STOOQ_API_KEY",
+        "pydata/pandas-datareader#1012, 2026-04",
+    ),
+)
 # A page that has the browser compute a SHA-256 and post it to /__verify (Verdenroz/finance-query#263, 2026-07).
 _PROOF_OF_WORK = ("/__verify", "requires javascript")
 

@@ -2,9 +2,9 @@
 
 yfinance's `YfData` brings the cookies, the crumb and the browser's TLS fingerprint. It has no setting for the host, no
 time-out on every path, caches error replies, repeats each refused request with another cookie (one failing symbol cost
-seven requests, measured with 1.7.0), and accepts any text as a crumb. Every request goes through its session, a subclass
-of curl_cffi's that the caller can supply. Ours sends requests to another host where one is set, sets time-outs, reads the
-reply up to a size limit, and raises our own errors before yfinance reacts to a refusal.
+seven requests, measured with 1.7.0), and accepts any text as a crumb. Every request goes through its session, a
+subclass of curl_cffi's that the caller can supply. Ours sends requests to another host where one is set, sets
+time-outs, reads the reply up to a size limit, and raises our own errors before yfinance reacts to a refusal.
 """
 
 from __future__ import annotations
@@ -159,9 +159,9 @@ class YahooSession:
     def chart(self, wire_symbol: str, params: dict[str, Any]) -> HttpReply:
         """Return Yahoo's reply, good or refused (4xx); raise RateLimited or TransientProviderError otherwise.
 
-        Where Yahoo refuses the cookie, the request is repeated once with another one. curl itself repeats a request that
-        it sent on an idle connection which the server has closed. A reply above the size limit is a MalformedPayload. The
-        reply's URL does not contain the crumb.
+        Where Yahoo refuses the cookie, the request is repeated once with another one. curl itself repeats a request
+        that it sent on an idle connection which the server has closed. A reply above the size limit is a
+        MalformedPayload. The reply's URL does not contain the crumb.
         """
         try:
             response = self._get(wire_symbol, params)

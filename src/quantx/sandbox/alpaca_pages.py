@@ -66,29 +66,29 @@ def message(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -
 
 def daily_rows(book: Book, view: View, since: int, until: int) -> Iterator[BarRows]:
     """Return the bars of the days whose midnight in New York lies between two instants, both inclusive."""
-    known, clock, zone = view.history, book.clock.now().timestamp(), hours_of(US).zone
-    seen = int(np.searchsorted(known.opens, clock, side="right"))
+    past, clock, zone = view.history, book.clock.now().timestamp(), hours_of(US).zone
+    seen = int(np.searchsorted(past.opens, clock, side="right"))
     start, end = (datetime.fromtimestamp(t, zone) for t in (since, until))
     begun = start.time() > datetime.min.time()
-    first = int(np.searchsorted(known.days[:seen], day_number(start.date()) + begun, side="left"))
-    last = int(np.searchsorted(known.days[:seen], day_number(end.date()), side="right"))
+    first = int(np.searchsorted(past.days[:seen], day_number(start.date()) + begun, side="left"))
+    last = int(np.searchsorted(past.days[:seen], day_number(end.date()), side="right"))
     if first < last:
-        columns = with_running(known, view.traded, seen, clock)
+        columns = with_running(past, view.traded, seen, clock)
         rows = slice(first, last)
-        yield BarRows(known.symbol, known.days[rows], {name: columns[name][rows] for name in FIELDS})
+        yield BarRows(past.symbol, past.days[rows], {name: columns[name][rows] for name in FIELDS})
 
 
 def minute_rows(book: Book, view: View, since: int, until: int) -> Iterator[BarRows]:
     """Return the minutes that begin between two instants, both inclusive, and have ended; a day at a time."""
-    known, zone = view.history, hours_of(US).zone
+    past, zone = view.history, hours_of(US).zone
     start, end = (day_number(datetime.fromtimestamp(t, zone).date()) for t in (since, until))
-    first, last = int(np.searchsorted(known.days, start)), int(np.searchsorted(known.days, end, side="right"))
+    first, last = int(np.searchsorted(past.days, start)), int(np.searchsorted(past.days, end, side="right"))
     for row in range(first, last):
         minutes = book.minutes(view, row)
         within = slice(*(int(n) for n in np.searchsorted(minutes.starts, (since, until + 1))))
         if within.start < within.stop:
             kept = minutes.rows(within)
-            yield BarRows(known.symbol, kept.starts, kept.columns)
+            yield BarRows(past.symbol, kept.starts, kept.columns)
 
 
 def bars_page(parts: Sequence[BarRows], timeframe: str, *, more: bool) -> WireReply:
@@ -133,11 +133,11 @@ def _bar_lines(parts: Sequence[BarRows], timeframe: str) -> tuple[list[bytes], l
 
 def actions_of(view: View) -> Iterator[Action]:
     """Return the splits and dividends that are in effect."""
-    known = view.history
-    for split in known.splits[: len(view.splits)]:
-        yield _split(known.symbol, split)
-    for dividend in known.dividends[: len(view.dividends)]:
-        yield _dividend(known.symbol, dividend)
+    past = view.history
+    for split in past.splits[: len(view.splits)]:
+        yield _split(past.symbol, split)
+    for dividend in past.dividends[: len(view.dividends)]:
+        yield _dividend(past.symbol, dividend)
 
 
 def _split(symbol: str, split: Split) -> Action:

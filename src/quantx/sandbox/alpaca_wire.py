@@ -1,7 +1,8 @@
 """Alpaca in the sandbox: `/v2/stocks/bars` (1Day and 1Min, as traded) and `/v1/corporate-actions`.
 
-Pages are sorted by symbol and time, `limit` counts the rows of all symbols, and a token names the last row, as recorded.
-Texts of refusals are those that the vendor's users quote. An unknown symbol has no bars; only an invalid one is refused.
+Pages are sorted by symbol and time, `limit` counts the rows of all symbols, and a token names the last row, as
+recorded. Texts of refusals are those that the vendor's users quote. An unknown symbol has no bars; only an invalid one
+is refused.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class AlpacaWire:
 
     def astray(self, request: WireRequest) -> WireReply:
         """Return the page of an American symbol that was not requested."""
-        others = sorted(set(self._known()) - set(self.symbols(request)))
+        others = sorted(set(self._americans()) - set(self.symbols(request)))
         return self.answer(replace(request, params={**request.params, "symbols": ",".join(others[:1])}))
 
     def refusal(self, kind: str, request: WireRequest) -> WireReply:
@@ -146,7 +147,7 @@ class AlpacaWire:
         params, today = request.params, self._book.clock.now().date()
         start, end = (_day(params, name, today) for name in ("start", "end"))
         types = {kind for kind in params.get("types", "").split(",") if kind}
-        views = [self._book.view(name) for name in self.symbols(request) or self._known()]
+        views = [self._book.view(name) for name in self.symbols(request) or self._americans()]
         actions = (action for view in views if view is not None for action in actions_of(view))
         rows = [a for a in actions if start <= a.processed <= end and (not types or a.kind.removesuffix("s") in types)]
         rows.sort(key=lambda row: row.place)
@@ -155,8 +156,8 @@ class AlpacaWire:
             rows = [row for row in rows if row.place > after[1:]]
         return actions_page(rows[:limit], more=len(rows) > limit)
 
-    def _known(self) -> list[str]:
-        return [symbol for symbol, known in self._book.histories.items() if known.venue.market == "us"]
+    def _americans(self) -> list[str]:
+        return [symbol for symbol, past in self._book.histories.items() if past.venue.market == "us"]
 
 
 def _full_page(rows: Iterator[BarRows], timeframe: str, limit: int) -> WireReply:

@@ -39,7 +39,7 @@ class AlphaVantageWire:
         self._book = book
         self._is_free = (key or "").startswith("free:")
         self._key = (key or "").removeprefix("free:")
-        self._known = by_wire_form(book.market.symbols, wire_symbol)
+        self._canonical = by_wire_form(book.market.symbols, wire_symbol)
 
     def handles(self, path: str) -> bool:
         """Return whether it is the one path."""
@@ -54,7 +54,7 @@ class AlphaVantageWire:
         if self._key and request.params.get("apikey") != self._key:
             return self.refusal("401", request)
         function, (wire,) = request.params.get("function", ""), self.symbols(request)
-        view = self._book.view(self._known.get(wire, ""))
+        view = self._book.view(self._canonical.get(wire, ""))
         if function in ("SPLITS", "DIVIDENDS"):
             events = _splits if function == "SPLITS" else _dividends
             return _document({"symbol": wire, "data": [] if view is None else list(events(view))[::-1]})
@@ -78,7 +78,7 @@ class AlphaVantageWire:
     def astray(self, request: WireRequest) -> WireReply:
         """Return the reply about the next symbol."""
         (wire,) = self.symbols(request)
-        return self.answer(replace(request, params={**request.params, "symbol": following(wire, self._known)}))
+        return self.answer(replace(request, params={**request.params, "symbol": following(wire, self._canonical)}))
 
     def refusal(self, kind: str, request: WireRequest) -> WireReply:
         """Return Alpha Vantage's reply for the fault, which quotes the key; or a page."""
@@ -109,18 +109,18 @@ class AlphaVantageWire:
 
     def _minutes(self, view: View, request: WireRequest) -> WireReply:
         """Return a month's minutes, by default the newest month's."""
-        known, month = view.history, request.params.get("month", "")
+        past, month = view.history, request.params.get("month", "")
         if not _MONTH.fullmatch(month):
             month = f"{self._book.clock.now():%Y-%m}"
         regular = request.params.get("extended_hours") == "false"
         rows: dict[str, dict[str, str]] = {}
-        for at in range(len(known.days)):
-            if f"{day_of(int(known.days[at])):%Y-%m}" != month:
+        for at in range(len(past.days)):
+            if f"{day_of(int(past.days[at])):%Y-%m}" != month:
                 continue
             minutes = self._book.minutes(view, at)
             values = zip(minutes.starts.tolist(), *(minutes.columns[name].tolist() for name in FIELDS), strict=True)
             for start, *row in values:
-                if not regular or known.opens[at] <= start < known.closes[at]:
+                if not regular or past.opens[at] <= start < past.closes[at]:
                     local = datetime.fromtimestamp(start, UTC).astimezone(ZoneInfo(US.timezone))
                     rows[f"{local:%Y-%m-%d %H:%M:%S}"] = _row(row)
         newest_first = dict(reversed(rows.items()))

@@ -46,16 +46,16 @@ class Book:
 
     def minutes(self, view: View, row: int) -> Minutes:
         """Return the ended minute bars of a row's day, as traded: recorded ones, else ones that add up to the row."""
-        known = view.history
-        day = int(known.days[row])
-        at = (known.symbol, day)
+        past = view.history
+        day = int(past.days[row])
+        at = (past.symbol, day)
         minutes = self.market.minutes.get(at)
         if minutes is None:
             bar = tuple(float(view.traded[name][row]) for name in FIELDS)
             kept = self._minutes.get(at)
             if kept is None or kept[0] != bar:
-                hours = int(known.opens[row]), int(known.closes[row])
-                made = invented_minutes(known.symbol, day, hours, bar, extended=known.venue.market == "us")
+                hours = int(past.opens[row]), int(past.closes[row])
+                made = invented_minutes(past.symbol, day, hours, bar, extended=past.venue.market == "us")
                 if len(self._minutes) >= _KEPT:
                     self._minutes.clear()
                 kept = self._minutes[at] = (bar, made)
@@ -65,8 +65,8 @@ class Book:
     def revise(self, symbol: str, day: str, field: str, value: object) -> None:
         """Replace one as-traded value from now on; ConfigError where the request is wrong."""
         symbol = parse_symbol(symbol)
-        known = self.histories.get(symbol)
-        if known is None:
+        past = self.histories.get(symbol)
+        if past is None:
             raise ConfigError(f"the sandbox has no bars of {symbol}, so none can be revised")
         try:
             on, number = date.fromisoformat(day), float(str(value))
@@ -74,7 +74,7 @@ class Book:
             number = math.nan
         if not math.isfinite(number):
             raise ConfigError(f"{day[:20]!a} and {str(value)[:20]!a} are not a date and a number")
-        self.histories[symbol] = with_revision(known, on, field, number)
+        self.histories[symbol] = with_revision(past, on, field, number)
         self._views.pop(symbol, None)
 
     def revise_from(self, spec: str) -> None:

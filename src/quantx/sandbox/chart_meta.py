@@ -30,36 +30,36 @@ _YEAR = 365 * 86_400
 
 def chart_meta(view: View, now: datetime, bars: dict[str, Floats], seen: int) -> dict[str, Any]:
     """Return the fields that do not depend on the window; `bars` are those sent, `seen` counts the begun ones."""
-    known = view.history
+    past = view.history
     clock = int(now.timestamp())
     last = seen - 1
     hint = 2 if not bars["close"][last] < 1 else 4  # pence stocks have four decimals (recorded: APS.AX)
-    year = slice(int(np.searchsorted(known.opens, clock - _YEAR)), seen)
-    exchange, full = _EXCHANGES.get(known.venue.calendar, (known.venue.calendar, known.venue.calendar))
+    year = slice(int(np.searchsorted(past.opens, clock - _YEAR)), seen)
+    exchange, full = _EXCHANGES.get(past.venue.calendar, (past.venue.calendar, past.venue.calendar))
     volume = bars["volume"][last]
     meta: dict[str, Any] = {
-        "currency": "GBp" if known.venue.currency == "GBX" else known.venue.currency,
-        "symbol": wire_symbol(known.symbol),
+        "currency": "GBp" if past.venue.currency == "GBX" else past.venue.currency,
+        "symbol": wire_symbol(past.symbol),
         "exchangeName": exchange,
         "fullExchangeName": full,
-        "instrumentType": "INDEX" if known.symbol.startswith("^") else "EQUITY",
-        "firstTradeDate": int(known.opens[0]),
-        "regularMarketTime": min(clock, int(known.closes[last])),
-        "hasPrePostMarketData": known.venue.market == "us",
-        **_zone_fields(known.venue, now),
+        "instrumentType": "INDEX" if past.symbol.startswith("^") else "EQUITY",
+        "firstTradeDate": int(past.opens[0]),
+        "regularMarketTime": min(clock, int(past.closes[last])),
+        "hasPrePostMarketData": past.venue.market == "us",
+        **_zone_fields(past.venue, now),
         "regularMarketPrice": _rounded(bars["close"][last], hint),
         "fiftyTwoWeekHigh": _rounded(_extreme(np.fmax, bars["high"][year]), hint),
         "fiftyTwoWeekLow": _rounded(_extreme(np.fmin, bars["low"][year]), hint),
         "regularMarketDayHigh": _rounded(bars["high"][last], hint),
         "regularMarketDayLow": _rounded(bars["low"][last], hint),
         "regularMarketVolume": None if np.isnan(volume) else int(volume),
-        "longName": known.name,
-        "shortName": known.name,
+        "longName": past.name,
+        "shortName": past.name,
         "priceHint": hint,
-        "currentTradingPeriod": _trading_period(known.venue, now),
+        "currentTradingPeriod": _trading_period(past.venue, now),
         "dataGranularity": "1d",
     }
-    return {**meta, "synthetic": True} if known.synthetic else meta
+    return {**meta, "synthetic": True} if past.synthetic else meta
 
 
 def delisted_meta(view: View, now: datetime) -> dict[str, Any]:
@@ -67,24 +67,24 @@ def delisted_meta(view: View, now: datetime) -> dict[str, Any]:
 
     Its zone is New York for every exchange.
     """
-    known = view.history
+    past = view.history
     return {
         "currency": None,
-        "symbol": wire_symbol(known.symbol),
+        "symbol": wire_symbol(past.symbol),
         "exchangeName": "YHD",
         "fullExchangeName": "YHD",
         "instrumentType": "MUTUALFUND",
         "firstTradeDate": None,
-        "regularMarketTime": int(known.closes[-1]),
+        "regularMarketTime": int(past.closes[-1]),
         "hasPrePostMarketData": False,
         **_zone_fields(US, now),
-        "longName": known.name,
+        "longName": past.name,
         "priceHint": 2,
         "currentTradingPeriod": _trading_period(US, now),
         "dataGranularity": "1d",
         "range": "",
         "validRanges": ["1mo", "3mo", "6mo", "ytd", "1y", "2y", "5y", "10y", "max"],
-        **({"synthetic": True} if known.synthetic else {}),
+        **({"synthetic": True} if past.synthetic else {}),
     }
 
 

@@ -26,7 +26,7 @@ class ChartWindow:
     end: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChartRequest:
     """The checked query string of `/v8/finance/chart/{symbol}`; None for absent parameters."""
 
@@ -45,25 +45,25 @@ class ChartRequest:
         """Whether the request is for the newest sessions, however old these are."""
         return self.period1 is None and self.period2 is None and (self.range or "1d") in _SESSIONS
 
-    def window(self, known: SymbolHistory, seen: int, now: datetime) -> ChartWindow | str:
+    def window(self, past: SymbolHistory, seen: int, now: datetime) -> ChartWindow | str:
         """Return the requested window (`seen` rows have begun at `now`), or the text of Yahoo's refusal."""
         clock = int(now.timestamp()) + 1
         if self.period1 is None and self.period2 is None:
-            return ChartWindow(self._start_of_range(known, seen, now), clock)
+            return ChartWindow(self._start_of_range(past, seen, now), clock)
         start = 0 if self.period1 is None else self.period1
         end = clock if self.period2 is None else self.period2
         if start >= end:
             return f"Invalid input - start date cannot be after end date. startDate = {start}, endDate = {end}"
         return ChartWindow(start, end)
 
-    def _start_of_range(self, known: SymbolHistory, seen: int, now: datetime) -> int:
+    def _start_of_range(self, past: SymbolHistory, seen: int, now: datetime) -> int:
         name = self.range or "1d"
         if name == "max":
-            return int(known.opens[0])
+            return int(past.opens[0])
         if name in _SESSIONS:
-            opened = sorted({int(t) for t in known.opens[max(0, seen - 2 * _SESSIONS[name]) : seen]})
+            opened = sorted({int(t) for t in past.opens[max(0, seen - 2 * _SESSIONS[name]) : seen]})
             return opened[max(0, len(opened) - _SESSIONS[name])]
-        local = now.astimezone(hours_of(known.venue).zone)
+        local = now.astimezone(hours_of(past.venue).zone)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
         if name == "ytd":
             return int(midnight.replace(month=1, day=1).timestamp())
@@ -86,7 +86,13 @@ def parse_chart_request(params: Mapping[str, str]) -> ChartRequest | tuple[int, 
         if text and not _WHOLE_NUMBER.fullmatch(text):
             return 400, "Bad Request", f"Invalid input - {name}={text[:20]} is not a number of seconds"
         periods.append(int(text) if text else None)
-    return ChartRequest(periods[0], periods[1], span, interval, frozenset(re.split(r"[,|]", params.get("events", ""))))
+    return ChartRequest(
+        period1=periods[0],
+        period2=periods[1],
+        range=span,
+        interval=interval,
+        events=frozenset(re.split(r"[,|]", params.get("events", ""))),
+    )
 
 
 def _months_before(day: datetime, months: int) -> datetime:

@@ -47,6 +47,6 @@ class SandboxClock:
         return self._fixed or datetime.now(UTC)
 
     def set(self, now: str | date | datetime) -> datetime:
-        """Stop the clock at `now`, which may be earlier than before, and return the instant; ConfigError if it is none."""
+        """Stop the clock at `now`, earlier or later than before, and return it; ConfigError if it is no instant."""
         self._fixed = parse_now(now)
         return self._fixed

@@ -62,8 +62,8 @@ def load_folder(folder: Path) -> Market:
             elif recorded := read_minutes(path):
                 minutes |= recorded
             elif match := _NAME.fullmatch(path.name):
-                known = _read_history(path, match["symbol"])
-                if histories.setdefault(known.symbol, known) is not known:
+                past = _read_history(path, match["symbol"])
+                if histories.setdefault(past.symbol, past) is not past:
                     log.warning("sandbox.file_skipped", path=str(path), reason="another file has the symbol")
     for symbol, days in by_symbol(minutes.items()).items():
         if symbol not in histories:

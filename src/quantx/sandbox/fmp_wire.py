@@ -39,7 +39,7 @@ class FmpWire:
     def __init__(self, book: Book, key: str | None) -> None:
         self._book = book
         self._key = key
-        self._known = by_wire_form(book.market.symbols, wire_symbol)
+        self._canonical = by_wire_form(book.market.symbols, wire_symbol)
 
     def handles(self, path: str) -> bool:
         """Return whether it is one of the three paths."""
@@ -54,7 +54,7 @@ class FmpWire:
         if self._key is not None and self._key not in (request.params.get("apikey"), request.headers.get("apikey")):
             return _NO_KEY
         (wire,) = self.symbols(request)
-        view = self._book.view(self._known.get(wire, ""))
+        view = self._book.view(self._canonical.get(wire, ""))
         if view is None:
             return _rows([])
         events = {SPLITS: _splits, DIVIDENDS: _dividends}.get(request.path)
@@ -75,7 +75,7 @@ class FmpWire:
     def astray(self, request: WireRequest) -> WireReply:
         """Return the rows of the next symbol."""
         (wire,) = self.symbols(request)
-        return self.answer(replace(request, params={**request.params, "symbol": following(wire, self._known)}))
+        return self.answer(replace(request, params={**request.params, "symbol": following(wire, self._canonical)}))
 
     def refusal(self, kind: str, request: WireRequest) -> WireReply:
         """Return FMP's reply for the fault, or a page."""

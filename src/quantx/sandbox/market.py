@@ -45,7 +45,7 @@ class Dividend:
     amount: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Correction:
     """A vendor's mistake: replies have `wrong` in place of `right` until the session of `visible_on` opens."""
 
@@ -57,7 +57,7 @@ class Correction:
     visible_on: Day
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SymbolHistory:
     """Bars of one symbol as traded, oldest first; build it with `history`, which sorts and adds the hours."""
 
@@ -119,7 +119,7 @@ def history(symbol: str, days: Ints, columns: Mapping[str, Floats], **facts: Any
         facts[kind] = tuple(sorted(facts.get(kind, ()), key=lambda event: event.date))
     facts.setdefault("name", symbol)
     ordered = {name: np.ascontiguousarray(columns[name][order], dtype=np.float64) for name in FIELDS}
-    return SymbolHistory(symbol, days=days, opens=opens, closes=closes, columns=ordered, **facts)
+    return SymbolHistory(symbol=symbol, days=days, opens=opens, closes=closes, columns=ordered, **facts)
 
 
 def with_revision(past: SymbolHistory, day: date, name: str, value: float) -> SymbolHistory:
@@ -176,18 +176,18 @@ class Market:
 
         Late corrections are applied. ConfigError for a symbol without bars.
         """
-        known = self._history(symbol)
-        dates = pl.Series("date", known.days, dtype=pl.Int64).cast(pl.Int32).cast(pl.Date)
-        frame = pl.DataFrame([dates, *(pl.Series(name, known.columns[name]) for name in FIELDS)])
+        past = self._history(symbol)
+        dates = pl.Series("date", past.days, dtype=pl.Int64).cast(pl.Int32).cast(pl.Date)
+        frame = pl.DataFrame([dates, *(pl.Series(name, past.columns[name]) for name in FIELDS)])
         return frame.with_columns(pl.col(FIELDS).fill_nan(None))
 
     def actions(self, symbol: str) -> pl.DataFrame:
         """Return date, kind (split or dividend), value (ratio, or amount as paid), numerator, denominator."""
-        known = self._history(symbol)
+        past = self._history(symbol)
         rows: list[tuple[date, str, float, float | None, float | None]] = [
-            (s.date, "split", s.ratio, float(s.numerator), float(s.denominator)) for s in known.splits
+            (s.date, "split", s.ratio, float(s.numerator), float(s.denominator)) for s in past.splits
         ]
-        rows += [(d.date, "dividend", d.amount, None, None) for d in known.dividends]
+        rows += [(d.date, "dividend", d.amount, None, None) for d in past.dividends]
         schema = {"date": pl.Date, "kind": pl.String, "value": pl.Float64, "numerator": pl.Float64}
         return pl.DataFrame(rows, {**schema, "denominator": pl.Float64}, orient="row").sort("date", "kind")
 
@@ -206,10 +206,10 @@ class Market:
     @cached_property
     def last_day(self) -> date | None:
         """The newest day of any symbol, None without bars."""
-        return day_of(max(int(known.days[-1]) for known in self.histories.values())) if self.histories else None
+        return day_of(max(int(past.days[-1]) for past in self.histories.values())) if self.histories else None
 
     def _history(self, symbol: str) -> SymbolHistory:
-        known = self.histories.get(parse_symbol(symbol))
-        if known is None:
+        past = self.histories.get(parse_symbol(symbol))
+        if past is None:
             raise ConfigError(f"the sandbox has no bars of {symbol}; name one of its {len(self.histories)} symbols")
-        return known
+        return past

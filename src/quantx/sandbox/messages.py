@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 JSON = "application/json;charset=utf-8"
 
@@ -24,5 +24,6 @@ class WireReply:
     status: int
     body: bytes
     content_type: str = JSON
+    _: KW_ONLY
     date: str | None = None  # the Date header of a recording; None: the clock's time
     headers: tuple[tuple[str, str], ...] = ()

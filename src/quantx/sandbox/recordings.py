@@ -104,7 +104,7 @@ def _from_envelope(document: dict[str, Any]) -> Recording | None:
         body = str(response.get("body", "")).encode()
     params = dict(parse_qsl(url.query))
     content_type = _one(headers.get("content-type")) or JSON
-    reply = WireReply(int(response.get("status", 200)), body, content_type, _one(headers.get("date")))
+    reply = WireReply(int(response.get("status", 200)), body, content_type, date=_one(headers.get("date")))
     return Recording(unquote(url.path.removeprefix(CHART_PATH)), params.get("interval", "1d"), params, reply)
 
 

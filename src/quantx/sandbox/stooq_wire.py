@@ -34,7 +34,7 @@ class StooqWire:
     def __init__(self, book: Book, key: str | None) -> None:
         self._book = book
         self._key = key
-        self._known = by_wire_form(book.market.symbols, wire_symbol)
+        self._canonical = by_wire_form(book.market.symbols, wire_symbol)
 
     def handles(self, path: str) -> bool:
         """Return whether it is the path of the CSV."""
@@ -49,7 +49,7 @@ class StooqWire:
         if self._key is not None and request.params.get("apikey") != self._key:
             return _KEY_WANTED
         wire = request.params.get("s", "").lower()
-        view = self._book.view(self._known.get(wire, ""))
+        view = self._book.view(self._canonical.get(wire, ""))
         try:
             since, until = (_day(request.params.get(name)) for name in ("d1", "d2"))
         except ValueError:
@@ -70,7 +70,7 @@ class StooqWire:
 
     def astray(self, request: WireRequest) -> WireReply:
         """Return the CSV of the next symbol."""
-        other = following(request.params.get("s", "").lower(), self._known)
+        other = following(request.params.get("s", "").lower(), self._canonical)
         return self.answer(replace(request, params={**request.params, "s": other}))
 
     def refusal(self, kind: str, request: WireRequest) -> WireReply:

@@ -1,13 +1,13 @@
 """A small invented market for demonstrations: three exchanges, ten years, and the defects of real files.
 
-It is a function of the seed and of its last session. All names begin with "Synthetic", and no symbol is or can be a real
-one: American tickers begin with QX, Hong Kong has no codes from 99900 on, and Tokyo never uses the letter Q.
+It is a function of the seed and of its last session. All names begin with "Synthetic", and no symbol is or can be a
+real one: American tickers begin with QX, Hong Kong has no codes from 99900 on, and Tokyo never uses the letter Q.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -34,7 +34,7 @@ class Dirt:
     kind: str  # null_row, saturday_row, zero_price, high_below_low, duplicate_date or negative_volume
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Script:
     """The events of New York's last three sessions, for a demonstration."""
 
@@ -51,6 +51,7 @@ class Script:
 class SyntheticMarket(Market):
     """An invented market with the list of its defects."""
 
+    _: KW_ONLY
     seed: int = 7
     dirt: tuple[Dirt, ...] = ()
     corrections: tuple[Correction, ...] = ()
@@ -67,11 +68,11 @@ def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
         histories[company.symbol] = _invent(company, days, np.random.default_rng([seed, number]))
     corrections = []
     for symbol, back, name, visible in MISTAKES:
-        known = histories[symbol]
-        days = sessions[known.venue.calendar]
-        correction = _mistake(known, days[-back], name, days[-visible])
+        past = histories[symbol]
+        days = sessions[past.venue.calendar]
+        correction = _mistake(past, days[-back], name, days[-visible])
         corrections.append(correction)
-        histories[symbol] = replace(known, corrections=(*known.corrections, correction))
+        histories[symbol] = replace(past, corrections=(*past.corrections, correction))
     dirt = []
     for symbol, back, kind in SPOILED:
         day = sessions[histories[symbol].venue.calendar][-back]
@@ -98,7 +99,15 @@ def script(market: Market) -> Script:
     before, first, second, third = market.sessions[-4:]
     [(symbol, split)] = market.splits_between(first, third)
     correction = next(c for c in market.corrections if c.visible_on == second)
-    return Script(before, first, symbol, split, second, correction, third)
+    return Script(
+        before=before,
+        split_session=first,
+        split_symbol=symbol,
+        split=split,
+        correction_session=second,
+        correction=correction,
+        outage_session=third,
+    )
 
 
 def dirt(market: Market) -> tuple[Dirt, ...]:
@@ -171,21 +180,21 @@ def _on_ticks(prices: Floats, market: str) -> Floats:
     return np.asarray(np.round(np.maximum(np.round(prices / step), 1) * step, 2))
 
 
-def _mistake(known: SymbolHistory, day: date, name: str, visible_on: date) -> Correction:
+def _mistake(past: SymbolHistory, day: date, name: str, visible_on: date) -> Correction:
     """Return a wrong value that no rule finds: a close within the day's range, a volume counted too early."""
-    row = int(np.searchsorted(known.days, day_number(day)))
-    right = float(known.columns[name][row])
+    row = int(np.searchsorted(past.days, day_number(day)))
+    right = float(past.columns[name][row])
     if name == "volume":
         wrong = float(np.floor(right * 0.6))
     else:
-        wrong = max((float(known.columns[edge][row]) for edge in ("high", "low")), key=lambda price: abs(price - right))
-    return Correction(known.symbol, day, name, wrong, right, visible_on)
+        wrong = max((float(past.columns[edge][row]) for edge in ("high", "low")), key=lambda price: abs(price - right))
+    return Correction(symbol=past.symbol, date=day, field=name, wrong=wrong, right=right, visible_on=visible_on)
 
 
-def _spoil(known: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, date]:
+def _spoil(past: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, date]:
     """Return the history with one row made wrong or added, and that row's date."""
-    row = int(np.searchsorted(known.days, day_number(day)))
-    columns = {name: column.copy() for name, column in known.columns.items()}
+    row = int(np.searchsorted(past.days, day_number(day)))
+    columns = {name: column.copy() for name, column in past.columns.items()}
     if kind == "null_row":
         for column in columns.values():
             column[row] = np.nan
@@ -196,37 +205,37 @@ def _spoil(known: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, d
     elif kind == "negative_volume":
         columns["volume"][row] *= -1
     else:
-        return _added(known, day, kind, row)
-    return replace(known, columns=columns), day
+        return _added(past, day, kind, row)
+    return replace(past, columns=columns), day
 
 
-def _added(known: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolHistory, date]:
+def _added(past: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolHistory, date]:
     """Return a history with a Saturday that repeats the day before, or with a day twice: first partial, then final."""
-    columns = {name: np.insert(column, row, column[row]) for name, column in known.columns.items()}
+    columns = {name: np.insert(column, row, column[row]) for name, column in past.columns.items()}
     if kind == "duplicate_date":
         columns["close"][row] = columns["open"][row]
         columns["volume"][row] = np.floor(columns["volume"][row] * 0.4)
-        days = np.insert(known.days, row, known.days[row])
+        days = np.insert(past.days, row, past.days[row])
     else:
         day += timedelta(days=(5 - day.weekday()) % 7)
-        row = int(np.searchsorted(known.days, day_number(day)))
-        columns = {name: np.insert(column, row, column[row - 1]) for name, column in known.columns.items()}
-        days = np.insert(known.days, row, day_number(day))
-    facts = {"name": known.name, "splits": known.splits, "dividends": known.dividends, "synthetic": True}
-    return history(known.symbol, days, columns, corrections=known.corrections, **facts), day
+        row = int(np.searchsorted(past.days, day_number(day)))
+        columns = {name: np.insert(column, row, column[row - 1]) for name, column in past.columns.items()}
+        days = np.insert(past.days, row, day_number(day))
+    facts = {"name": past.name, "splits": past.splits, "dividends": past.dividends, "synthetic": True}
+    return history(past.symbol, days, columns, corrections=past.corrections, **facts), day
 
 
-def _rename(known: SymbolHistory, old: str, day: date) -> tuple[SymbolHistory, SymbolHistory]:
+def _rename(past: SymbolHistory, old: str, day: date) -> tuple[SymbolHistory, SymbolHistory]:
     """Return the histories under the old and the new symbol; the new one brings the whole past with it, as at Yahoo."""
-    kept = known.days < day_number(day)
+    kept = past.days < day_number(day)
     ended = history(
         old,
-        known.days[kept],
-        {name: column[kept] for name, column in known.columns.items()},
-        name=f"{known.name} (formerly)",
-        splits=tuple(split for split in known.splits if split.date < day),
-        dividends=tuple(dividend for dividend in known.dividends if dividend.date < day),
+        past.days[kept],
+        {name: column[kept] for name, column in past.columns.items()},
+        name=f"{past.name} (formerly)",
+        splits=tuple(split for split in past.splits if split.date < day),
+        dividends=tuple(dividend for dividend in past.dividends if dividend.date < day),
         until=day,
         synthetic=True,
     )
-    return ended, replace(known, since=day)
+    return ended, replace(past, since=day)

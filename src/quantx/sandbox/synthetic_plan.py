@@ -6,7 +6,7 @@ symbols without other events, so that a short backfill contains all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class SyntheticCompany:
     symbol: str
     name: str
     price: float  # at the first session, in the exchange's currency
+    _: KW_ONLY
     volatility: float = 0.014  # standard deviation of a session's return
     dividend: float = 0.0  # per year, as a share of the price, paid each quarter
     splits: tuple[tuple[int, int, int], ...] = ()  # (sessions back, new shares, old shares)

@@ -16,7 +16,7 @@ from quantx.sandbox.hours import day_number, day_of
 from quantx.sandbox.view import View, with_running
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VendorDay:
     """One row; NaN where the source has nothing."""
 
@@ -31,16 +31,16 @@ class VendorDay:
 
 def vendor_days(book: Book, view: View, basis: PriceBasis, since: date | None, until: date | None) -> list[VendorDay]:
     """Return the rows of the days from `since` to `until`, both inclusive, that have opened, oldest first."""
-    known, clock = view.history, book.clock.now().timestamp()
-    seen = int(np.searchsorted(known.opens, clock, side="right"))
-    first = int(np.searchsorted(known.days[:seen], day_number(since), side="left")) if since else 0
-    last = int(np.searchsorted(known.days[:seen], day_number(until), side="right")) if until else seen
-    columns = with_running(known, _on_basis(view, basis), seen, clock)
+    past, clock = view.history, book.clock.now().timestamp()
+    seen = int(np.searchsorted(past.opens, clock, side="right"))
+    first = int(np.searchsorted(past.days[:seen], day_number(since), side="left")) if since else 0
+    last = int(np.searchsorted(past.days[:seen], day_number(until), side="right")) if until else seen
+    columns = with_running(past, _on_basis(view, basis), seen, clock)
     rows = slice(first, last)
     prices = (columns[name][rows].tolist() for name in FIELDS)
-    marks = known.days[rows].tolist(), (known.closes[rows] > clock).tolist()
+    marks = past.days[rows].tolist(), (past.closes[rows] > clock).tolist()
     return [
-        VendorDay(day_of(day), opened, high, low, close, volume, running)
+        VendorDay(date=day_of(day), open=opened, high=high, low=low, close=close, volume=volume, running=running)
         for day, running, opened, high, low, close, volume in zip(*marks, *prices, strict=True)
     ]
 
@@ -56,9 +56,9 @@ def by_wire_form(symbols: Iterable[str], form: Callable[[str], str]) -> dict[str
     return canonical
 
 
-def following(wire: str, known: Mapping[str, str]) -> str:
+def following(wire: str, symbols: Mapping[str, str]) -> str:
     """Return the vendor's symbol after `wire`, the first one after the last, `wire` itself where there is no other."""
-    names = sorted(known)
+    names = sorted(symbols)
     return next((name for name in names if name > wire), names[0] if names else wire)
 
 

@@ -1,7 +1,7 @@
 """A history as vendors serve it at an instant: as traded, and divided by every later split.
 
-A view changes only when an event takes effect or a correction becomes visible; `stage` returns that state, so that a view
-can be cached until it changes.
+A view changes only when an event takes effect or a correction becomes visible; `stage` returns that state, so that a
+view can be cached until it changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from quantx.sandbox.market import Dividend, Split, SymbolHistory
 Stage = tuple[int, int, tuple[bool, ...], bool]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class View:
     """Columns as traded and split-adjusted (not rounded), adjclose, and the events in effect with their instants."""
 
@@ -30,54 +30,54 @@ class View:
     dividends: list[tuple[int, float]]  # amounts split-adjusted, as Yahoo sends them
 
 
-def stage(known: SymbolHistory, now: int) -> Stage:
+def stage(past: SymbolHistory, now: int) -> Stage:
     """Return the events in effect at `now` (Unix seconds); equal stages have equal views.
 
     An event takes effect when the session of its ex-date opens, so that prices and events on the wire always agree.
     """
-    shown = tuple(t <= now for t in known.correction_times)
-    whole = known.adjclose is not None and now >= known.opens[-1]
-    return bisect_right(known.split_times, now), bisect_right(known.dividend_times, now), shown, bool(whole)
+    shown = tuple(t <= now for t in past.correction_times)
+    whole = past.adjclose is not None and now >= past.opens[-1]
+    return bisect_right(past.split_times, now), bisect_right(past.dividend_times, now), shown, bool(whole)
 
 
-def view_at(known: SymbolHistory, at: Stage) -> View:
+def view_at(past: SymbolHistory, at: Stage) -> View:
     """Return the view of the history in a stage."""
     split_count, dividend_count, shown, verbatim = at
-    splits = known.splits[:split_count]
-    traded = _with_errors(known, shown)
-    numerators, denominators = _cumulated(known, splits)
+    splits = past.splits[:split_count]
+    traded = _with_errors(past, shown)
+    numerators, denominators = _cumulated(past, splits)
     columns = {name: traded[name] * denominators / numerators for name in FIELDS[:4]}
     columns["volume"] = traded["volume"] * numerators / denominators
-    dividends = [(d, _in_todays_shares(d, splits)) for d in known.dividends[:dividend_count]]
-    if verbatim and known.adjclose is not None:
-        adjclose = known.adjclose
+    dividends = [(d, _in_todays_shares(d, splits)) for d in past.dividends[:dividend_count]]
+    if verbatim and past.adjclose is not None:
+        adjclose = past.adjclose
     else:
-        adjclose = columns["close"] * _dividend_factors(known, columns["close"], dividends)
+        adjclose = columns["close"] * _dividend_factors(past, columns["close"], dividends)
     return View(
-        known,
-        traded,
-        columns,
-        adjclose,
-        list(zip(known.split_times, splits, strict=False)),
-        [(t, amount) for t, (_, amount) in zip(known.dividend_times, dividends, strict=False)],
+        history=past,
+        traded=traded,
+        columns=columns,
+        adjclose=adjclose,
+        splits=list(zip(past.split_times, splits, strict=False)),
+        dividends=[(t, amount) for t, (_, amount) in zip(past.dividend_times, dividends, strict=False)],
     )
 
 
-def _with_errors(known: SymbolHistory, shown: tuple[bool, ...]) -> dict[str, Floats]:
-    columns = dict(known.columns)
-    for correction, visible in zip(known.corrections, shown, strict=True):
+def _with_errors(past: SymbolHistory, shown: tuple[bool, ...]) -> dict[str, Floats]:
+    columns = dict(past.columns)
+    for correction, visible in zip(past.corrections, shown, strict=True):
         if not visible:
             column = columns[correction.field].copy()
-            column[known.days == day_number(correction.date)] = correction.wrong
+            column[past.days == day_number(correction.date)] = correction.wrong
             columns[correction.field] = column
     return columns
 
 
-def _cumulated(known: SymbolHistory, splits: tuple[Split, ...]) -> tuple[Floats, Floats]:
+def _cumulated(past: SymbolHistory, splits: tuple[Split, ...]) -> tuple[Floats, Floats]:
     """Return the products of numerators and of denominators of the splits after each row, apart, so both are exact."""
-    numerators, denominators = np.ones(len(known.days)), np.ones(len(known.days))
+    numerators, denominators = np.ones(len(past.days)), np.ones(len(past.days))
     for split in splits:
-        before = int(np.searchsorted(known.days, day_number(split.date), side="left"))
+        before = int(np.searchsorted(past.days, day_number(split.date), side="left"))
         numerators[:before] *= split.numerator
         denominators[:before] *= split.denominator
     return numerators, denominators
@@ -91,24 +91,24 @@ def _in_todays_shares(dividend: Dividend, splits: tuple[Split, ...]) -> float:
     return amount
 
 
-def _dividend_factors(known: SymbolHistory, close: Floats, dividends: list[tuple[Dividend, float]]) -> Floats:
+def _dividend_factors(past: SymbolHistory, close: Floats, dividends: list[tuple[Dividend, float]]) -> Floats:
     """Return the factors by Yahoo's rule: 1 - D / the close of the session before, for each later ex-date.
 
     Checked on AAPL's files of Yahoo: 2014-02-06 gives 0.99404983, the file 0.99404943 (six decimals of a small price).
     """
     factors = np.ones(len(close))
     for dividend, amount in dividends:
-        before = int(np.searchsorted(known.days, day_number(dividend.date), side="left"))
+        before = int(np.searchsorted(past.days, day_number(dividend.date), side="left"))
         priced = np.flatnonzero(close[max(0, before - 250) : before] > 0)  # a null row has no close to divide by
         if priced.size:
             factors[:before] *= 1 - amount / close[max(0, before - 250) + priced[-1]]
     return factors
 
 
-def with_running(known: SymbolHistory, columns: dict[str, Floats], seen: int, clock: float) -> dict[str, Floats]:
+def with_running(past: SymbolHistory, columns: dict[str, Floats], seen: int, clock: float) -> dict[str, Floats]:
     """Return the columns with partial bars of the sessions open at `clock`; `seen` rows have opened."""
     for row in range(seen - 1, -1, -1):
-        opened, closed = int(known.opens[row]), int(known.closes[row])
+        opened, closed = int(past.opens[row]), int(past.closes[row])
         if closed <= clock:
             break
         columns = _in_part(columns, row, (clock - opened) / (closed - opened))

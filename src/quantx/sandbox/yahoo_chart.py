@@ -25,7 +25,7 @@ from quantx.sandbox.view import View, with_running
 _DELISTED_AFTER_DAYS = 365
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ChartData:
     """The whole of a view at an instant in Yahoo's form; cached while neither changes."""
 
@@ -60,26 +60,26 @@ def chart_data(view: View, now: datetime) -> ChartData | None:
     raw = with_running(view.history, {**view.columns, "adjclose": view.adjclose}, seen, clock)
     columns = {name: raw[name].astype(np.float32).astype(np.float64) for name in (*FIELDS[:4], "adjclose")}
     columns["volume"] = raw["volume"]
-    return ChartData(view, now, columns, seen, chart_meta(view, now, columns, seen))
+    return ChartData(view=view, now=now, columns=columns, seen=seen, meta=chart_meta(view, now, columns, seen))
 
 
 def chart_reply(data: ChartData, request: ChartRequest, last_day: int) -> WireReply:
     """Return the reply to a request for daily bars; `last_day` is the newest day of the market."""
-    known = data.view.history
+    past = data.view.history
     clock = int(data.now.timestamp())
-    gone = min(day_number(data.now.date()), last_day) - int(known.days[-1]) > _DELISTED_AFTER_DAYS
+    gone = min(day_number(data.now.date()), last_day) - int(past.days[-1]) > _DELISTED_AFTER_DAYS
     if gone and request.spans_sessions:
         return empty_chart(delisted_meta(data.view, data.now))
-    window = request.window(known, data.seen, data.now)
+    window = request.window(past, data.seen, data.now)
     if not isinstance(window, ChartWindow):
         return chart_error(400, "Bad Request", window)
-    first = int(np.searchsorted(known.opens[: data.seen], window.start, side="left"))
-    last = int(np.searchsorted(known.opens[: data.seen], window.end, side="left"))
+    first = int(np.searchsorted(past.opens[: data.seen], window.start, side="left"))
+    last = int(np.searchsorted(past.opens[: data.seen], window.end, side="left"))
     if first >= last:
-        if window.end <= known.opens[0]:
+        if window.end <= past.opens[0]:
             text = f"Data doesn't exist for startDate = {window.start}, endDate = {window.end}"
             return chart_error(400, "Bad Request", text)
-        if gone and first == len(known.days):
+        if gone and first == len(past.days):
             return empty_chart(delisted_meta(data.view, data.now))
         return empty_chart({**data.meta, "range": request.range or "", "validRanges": VALID_RANGES})
     result: dict[str, Any] = {
@@ -117,7 +117,7 @@ def _timestamps(data: ChartData, first: int, last: int, clock: int) -> list[int]
 
 def _volumes(values: Floats) -> list[float | int | None]:
     return [
-        None if v != v else (round(v) if abs(v - round(v)) <= 1e-9 else v)  # noqa: PLR0124 - NaN is what differs from itself
+        None if v != v else (round(v) if abs(v - round(v)) <= 1e-9 else v)  # noqa: PLR0124 — NaN
         for v in values.tolist()
     ]
 

@@ -1,4 +1,4 @@
-"""Yahoo as the sandbox plays it: chart questions about the book, and the words of Yahoo's front door."""
+"""Yahoo in the sandbox: chart requests answered from the book, and Yahoo's texts of refusals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class YahooWire:
 
     def __init__(self, book: Book, key: str | None) -> None:
         self._book = book
-        self._known = book.market.by_wire_symbol or {wire_symbol(symbol): symbol for symbol in book.market.symbols}
+        self._canonical = book.market.by_wire_symbol or {wire_symbol(symbol): symbol for symbol in book.market.symbols}
         self._charts: dict[str, tuple[int, ChartData | None]] = {}
         last = book.market.last_day
         self._last_day = day_number(last) if last else 0
@@ -67,7 +67,7 @@ class YahooWire:
     def astray(self, request: WireRequest) -> WireReply:
         """Return the chart of the next symbol, of the same one where there is no other."""
         (wire,) = self.symbols(request)
-        names = sorted(self._known)
+        names = sorted(self._canonical)
         other = next((name for name in names if name > wire), names[0] if names else wire)
         return self.answer(replace(request, path=CHART_PATH + other))
 
@@ -88,7 +88,7 @@ class YahooWire:
         return not_found() if data is None else chart_reply(data, request, self._last_day)
 
     def _chart_data(self, wire: str) -> ChartData | None:
-        view = self._book.view(self._known.get(wire, ""))
+        view = self._book.view(self._canonical.get(wire, ""))
         if view is None:
             return None
         now = self._book.clock.now()

@@ -151,8 +151,8 @@ class Settings(Vendors, BaseSettings):
         for timeframe, by_market in value.items():
             if timeframe not in TIMEFRAMES or not by_market.keys() <= set(MARKETS) or not all(by_market.values()):
                 raise ValueError(
-                    f"write it as in {{1d: {{us: [alpaca, yahoo], any: [yahoo]}}}}, with timeframes {', '.join(TIMEFRAMES)}"
-                    f" and markets {', '.join(MARKETS)}"
+                    f"write it as in {{1d: {{us: [alpaca, yahoo], any: [yahoo]}}}}, with timeframes"
+                    f" {', '.join(TIMEFRAMES)} and markets {', '.join(MARKETS)}"
                 )
         return value
 

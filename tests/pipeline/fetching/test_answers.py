@@ -46,7 +46,14 @@ class Wide(Tape):
     refuses_all: ProviderError | None = None
     requests: list[tuple[str, ...]] = field(default_factory=list)
     capabilities: ClassVar = Capabilities(
-        "wide", ("1d",), ("us",), 100, "as_traded", needs_key=False, quota="10/s", datasets=("bars", "actions")
+        source="wide",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=100,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+        datasets=("bars", "actions"),
     )
 
     def fetch(self, request: Request) -> Iterator[Page]:
@@ -419,7 +426,13 @@ class Adjusted(Tape):
     """A vendor of bars that are adjusted for all dividends, and does not say for which."""
 
     capabilities: ClassVar = Capabilities(
-        "adjusted", ("1d",), ("us",), 1, "fully_adjusted", needs_key=False, quota="10/s"
+        source="adjusted",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="fully_adjusted",
+        needs_key=False,
+        quota="10/s",
     )
 
 
@@ -503,7 +516,13 @@ class AlpacasMarket:
         return self._reply({"corporate_actions": {"cash_dividends": [paid]}, "next_page_token": None})
 
     def _reply(self, said: dict[str, Any]) -> HttpReply:
-        return HttpReply("https://data.alpaca.markets/v2", 200, "application/json", json.dumps(said).encode(), None)
+        return HttpReply(
+            url="https://data.alpaca.markets/v2",
+            status=200,
+            content_type="application/json",
+            body=json.dumps(said).encode(),
+            vendor_time=None,
+        )
 
 
 class NoRole(StateWith):
