@@ -82,7 +82,15 @@ class Tape:
         default_factory=lambda: defaultdict(list)
     )
     asked: list[tuple[str, Window]] = field(default_factory=list)
-    capabilities: ClassVar = Capabilities("tape", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+    capabilities: ClassVar = Capabilities(
+        source="tape",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+    )
 
     def trades(self, symbol: str, start: date, end: date) -> None:
         """Show a bar for each session between two days."""
