@@ -8,7 +8,7 @@ from typing import Any
 
 from quantx.errors import ConfigError, QuantxError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
-from quantx.pipeline.planning.sweep import Swept, sweep
+from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.planning.update_request import Wish, Wrong, WrongRequest, parse_wish
 from quantx.pipeline.runtime.context import Context, open_context
 from quantx.settings import Settings
@@ -61,7 +61,7 @@ def _unknown(context: Context, wish: Wish) -> Iterator[Wrong]:
             )
 
 
-def sweep_up(settings: Settings) -> Swept:
+def sweep_up(settings: Settings) -> SweepResult:
     """Do once what a timer may have missed; see `sweep`."""
     with open_context(settings) as context:
         return sweep(context)
