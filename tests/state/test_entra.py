@@ -64,7 +64,7 @@ def test_a_token_is_the_password(address: str, server: TokenPostgres) -> None:
     with pytest.raises(StateError, match="password"):
         Database(address)  # nobody gets in without
     with contextlib.closing(Database(address, identity=Identity())) as database:
-        assert database.rows("lake.now")
+        assert database.rows("lake_binding.now")
         assert database.shown_url == address
 
 
@@ -93,7 +93,7 @@ def test_a_role_is_held_beyond_the_end_of_its_token(
             time.sleep(4)
             assert mine is not None
             mine.confirm()
-            assert database.rows("lake.now")  # on another connection, with another token
+            assert database.rows("lake_binding.now")  # on another connection, with another token
         with database.exclusive(42) as again:
             assert again is not None
 
@@ -103,7 +103,7 @@ def test_no_token_is_told(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with contextlib.closing(Database(address, identity=Identity())) as database:
-        database.rows("lake.now")
+        database.rows("lake_binding.now")
         said = [repr(database), database.shown_url]
     with pytest.raises(StateError) as refusal:
         Database(address.replace("/test_", "/no_"), identity=Identity())
