@@ -71,7 +71,7 @@ class UpdateRequest:
     universe: str | None = None
     phase: str | None = None
     window: Window | None = None
-    lookback_days: int | None = None  # None: as the settings say
+    lookback_days: int | None = None  # None: the setting
     source: str | None = None  # None: the vendors that the settings declare
     timeframe: str = "1d"
     again: bool = False  # a backfill's: fetch also what was answered before
