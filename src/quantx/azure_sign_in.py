@@ -30,7 +30,7 @@ class Token:
     ends: datetime
 
 
-class Identity:
+class AzureIdentity:
     """The identity of the settings; safe for several threads."""
 
     def __init__(self, client_id: str | None = None) -> None:
@@ -39,7 +39,7 @@ class Identity:
         self._credential: _AzureErrorsOnly | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Identity:
+    def of(cls, settings: Settings) -> AzureIdentity:
         """Return the identity of the settings; no token is requested yet."""
         return cls(settings.azure_client_id)
 

@@ -23,7 +23,7 @@ from azure.storage.queue import ExponentialRetry, QueueClient
 from azure.storage.queue._generated import models as _responses
 from typing_extensions import override
 
-from quantx.azure_sign_in import Identity
+from quantx.azure_sign_in import AzureIdentity
 from quantx.errors import QueueError
 from quantx.queues.poison import poison_name, read_record, record_of
 from quantx.queues.protocol import MOST_MESSAGES, Depth, Message, NotSent, Poisoned, TaskQueue, check_most
@@ -68,10 +68,10 @@ class AzureQueue(TaskQueue):
     The service takes visibility in whole seconds; it is rounded up.
     """
 
-    def __init__(self, account_url: str, name: str, access: dict[str, str] | Identity) -> None:
+    def __init__(self, account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> None:
         self._url = f"{account_url}/{name}"
         with ExitStack() as opened:
-            if isinstance(access, Identity):
+            if isinstance(access, AzureIdentity):
                 opened.callback(access.close)
             self._queue = opened.enter_context(closing(_client(account_url, name, access)))
             self._poison = opened.enter_context(closing(_client(account_url, poison_name(name), access)))
@@ -218,11 +218,11 @@ class AzureQueue(TaskQueue):
             raise QueueError(f"the queue {self._url}: {_reason(error)}") from error
 
 
-def _client(account_url: str, name: str, access: dict[str, str] | Identity) -> QueueClient:
+def _client(account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> QueueClient:
     return QueueClient(
         account_url,
         name,
-        credential=access.credential if isinstance(access, Identity) else access,
+        credential=access.credential if isinstance(access, AzureIdentity) else access,
         retry_policy=_ShortRetry(retry_total=_RETRIES),
         connection_timeout=_CONNECT,
         read_timeout=_READ,

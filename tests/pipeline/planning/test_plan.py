@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from quantx.core.model import Window
-from quantx.core.symbol_history import Naming, Told
+from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
 from quantx.pipeline.reference.instruments import delist, import_history
@@ -96,18 +96,18 @@ def test_a_delisted_security_leaves_daily_updates_and_stays_in_backfills(desk: A
 
 
 def test_a_renamed_security_is_fetched_by_its_new_symbol(desk: Any) -> None:
-    told = Told(
+    history = SecurityHistory(
         (Naming("x", "OLD", None, date(2024, 1, 5)), Naming("x", "CCC", date(2024, 1, 6), None)), "us", "a file"
     )
-    import_history(desk.platform, [told])
+    import_history(desk.platform, [history])
     assert daily(desk.platform, symbols=("AAA", "OLD", "CCC")) == {"AAA", "CCC"}
 
 
 def test_a_manual_override_outlives_a_file_without_it(desk: Any) -> None:
-    told = Told((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
-    assert import_history(desk.platform, [told]).new == 1
+    history = SecurityHistory((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
+    assert import_history(desk.platform, [history]).new == 1
     assert delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
-    assert import_history(desk.platform, [told]).new == 0
+    assert import_history(desk.platform, [history]).new == 0
     (row,) = desk.rows("instruments").to_dicts()
     assert (row["status"], row["delisted_on"], row["reason"]) == ("delisted", date(2024, 1, 8), "bought")
     assert (row["evidence"], row["name"]) == ("the word of me", "Bee")
@@ -116,19 +116,19 @@ def test_a_manual_override_outlives_a_file_without_it(desk: Any) -> None:
 
 
 def test_the_same_import_again_commits_nothing(desk: Any) -> None:
-    told = [Told((Naming("x", "AAA", None, None),), "us", "a file")]
-    import_history(desk.platform, told)
+    history = [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")]
+    import_history(desk.platform, history)
     before = desk.versions()
-    import_history(desk.platform, told)
+    import_history(desk.platform, history)
     assert desk.versions() == before
 
 
 def test_a_contradiction_is_refused_whole(desk: Any) -> None:
-    import_history(desk.platform, [Told((Naming("x", "AAA", None, None),), "us", "a file")])
+    import_history(desk.platform, [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")])
     before = desk.versions()
     wrong = [
-        Told((Naming("new", "ZZZ", None, None),), "us", "b"),
-        Told(
+        SecurityHistory((Naming("new", "ZZZ", None, None),), "us", "b"),
+        SecurityHistory(
             (Naming("y", "AAA", date(2020, 1, 2), None), Naming("y", "ZZZ", date(2000, 1, 3), date(2020, 1, 1))),
             "us",
             "b",

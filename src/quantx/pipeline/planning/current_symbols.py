@@ -14,7 +14,7 @@ def current_symbols(instruments: Instruments, symbols: Sequence[str], today: dat
     if not namings:
         return tuple(symbols)
     # Imported only where there is a history: it loads a library for frames.
-    from quantx.core.symbol_history import Identity, Naming, trading
+    from quantx.core.symbol_history import Naming, SymbolHistory, symbols_on
 
-    history = Identity(Naming(*naming) for naming in namings)
-    return tuple(trading(history, symbols, today))
+    history = SymbolHistory(Naming(*naming) for naming in namings)
+    return tuple(symbols_on(history, symbols, today))
