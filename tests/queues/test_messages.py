@@ -31,7 +31,15 @@ def packed(value: Any) -> str:
 
 
 def test_a_message_is_read_as_it_was_written() -> None:
-    assert decode(encode(ROW)) == TaskMessage(7, "01HKZ", "yahoo", "BRK.B", "1d", "2024-01-02", "2024-01-05")
+    assert decode(encode(ROW)) == TaskMessage(
+        task_id=7,
+        run_id="01HKZ",
+        source="yahoo",
+        symbol="BRK.B",
+        timeframe="1d",
+        start="2024-01-02",
+        end="2024-01-05",
+    )
 
 
 def test_a_message_is_base64_of_versioned_json_as_azure_functions_expects() -> None:
@@ -56,7 +64,8 @@ def test_every_message_is_read_as_it_was_written(task_id: int, run_id: str, symb
     row = ROW | {"task_id": task_id, "run_id": run_id, "symbol": symbol, "window_start": day, "window_end": day}
     body = encode(row)
     assert body.isascii()
-    assert decode(body) == TaskMessage(task_id, run_id, "yahoo", symbol, "1d", str(day), str(day))
+    written = {"task_id": task_id, "run_id": run_id, "symbol": symbol, "start": str(day), "end": str(day)}
+    assert decode(body) == TaskMessage(source="yahoo", timeframe="1d", **written)
 
 
 POISON = {

@@ -24,7 +24,7 @@ from quantx.state.universes.port import Universes
 RULE = "no_run_by_deadline"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MissedDeadline:
     """A market whose newest overdue session has no run."""
 
@@ -76,11 +76,11 @@ def _missed_deadlines(
                 by_market.setdefault(last.market, []).append((session, last))
     return [
         MissedDeadline(
-            market,
-            max(session for session, _ in overdue),
-            due_at,
-            tuple(last.universe for _, last in overdue),
-            _earliest([last.planned_at for _, last in overdue]),
+            market=market,
+            session=max(session for session, _ in overdue),
+            due_at=due_at,
+            universes=tuple(last.universe for _, last in overdue),
+            planned_at=_earliest([last.planned_at for _, last in overdue]),
         )
         for market, overdue in by_market.items()
     ]

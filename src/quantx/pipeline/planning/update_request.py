@@ -63,7 +63,7 @@ class RequestTooLarge(InvalidRequest):
     """A document of more than MOST_BYTES; it is not parsed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UpdateRequest:
     """The update to plan: a backfill where there is a window, else a daily update."""
 

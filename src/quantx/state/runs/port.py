@@ -11,7 +11,7 @@ from quantx.core.model import RunKind
 from quantx.state.values import Row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EndedRun:
     """A run whose last task has ended and that has no report yet."""
 
@@ -23,7 +23,7 @@ class EndedRun:
     skipped: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunTotals:
     """The counts of a run."""
 
@@ -46,7 +46,7 @@ class LastDaily:
     planned_at: datetime | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunUsage:
     """The usage of several runs together."""
 
