@@ -30,7 +30,7 @@ class Token:
     ends: datetime
 
 
-class Identity:
+class AzureIdentity:
     """The identity that the settings mean; threads may share it."""
 
     def __init__(self, client_id: str | None = None) -> None:
@@ -39,7 +39,7 @@ class Identity:
         self._credential: _Steady | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Identity:
+    def of(cls, settings: Settings) -> AzureIdentity:
         """Return the identity that the settings mean; nothing is asked yet."""
         return cls(settings.azure_client_id)
 

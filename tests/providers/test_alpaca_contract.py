@@ -76,7 +76,7 @@ class TestAlpaca(ProviderContract):
                 body=body,
                 vendor_time=None,
             )
-            session = SimpleNamespace(bars=lambda *asked: reply, prepare=lambda: None)
+            session = SimpleNamespace(bars=lambda *asked, **options: reply, prepare=lambda: None)
             return Alpaca(lambda: session, StoppedClock())
 
         return provider

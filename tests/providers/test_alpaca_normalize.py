@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from quantx.core.model import Payload
 from quantx.errors import MalformedPayload
 from quantx.providers.alpaca import Alpaca, wire_symbol
-from quantx.providers.alpaca_frames import LeftOut
+from quantx.providers.alpaca_frames import UnreadAction
 from quantx.providers.alpaca_pages import BarsPage, read_page
 
 from ..market_data import either
@@ -189,7 +189,7 @@ def test_recorded_actions_are_splits_both_ways_and_dividends(market_data: Path) 
 
 def test_what_is_no_split_and_no_cash_dividend_is_named_and_not_guessed(market_data: Path) -> None:
     reply = recorded(market_data, *EVERY_KIND)
-    found = ALPACA.left_out(reply)
+    found = ALPACA.unread_actions(reply)
     assert {action.kind for action in found} == {
         "unit_splits",
         "stock_dividends",
@@ -203,16 +203,16 @@ def test_what_is_no_split_and_no_cash_dividend_is_named_and_not_guessed(market_d
         "rights_distributions",
     }
     paid_in_shares, parent, acquired = either(("MSBC", "JUPW", "LSI"), ("QZSTK", "QZSPN", "QZSML"))
-    assert LeftOut(paid_in_shares, "stock_dividends", date(2023, 5, 19)) in found
-    assert LeftOut(parent, "spin_offs", date(2023, 8, 15)) in found
-    assert LeftOut(acquired, "stock_mergers", date(2023, 7, 20)) in found
-    assert ALPACA.left_out(payload(page({}))) == ()
+    assert UnreadAction(paid_in_shares, "stock_dividends", date(2023, 5, 19)) in found
+    assert UnreadAction(parent, "spin_offs", date(2023, 8, 15)) in found
+    assert UnreadAction(acquired, "stock_mergers", date(2023, 7, 20)) in found
+    assert ALPACA.unread_actions(payload(page({}))) == ()
 
 
 def test_a_kind_that_is_new_is_left_out_too() -> None:
     reply = actions({"partial_calls": [{"symbol": "A", "process_date": "2024-03-05"}]})
     assert ALPACA.normalize(reply).actions.is_empty()
-    assert ALPACA.left_out(reply) == (LeftOut("A", "partial_calls", date(2024, 3, 5)),)
+    assert ALPACA.unread_actions(reply) == (UnreadAction("A", "partial_calls", date(2024, 3, 5)),)
 
 
 def test_dividends_of_one_day_are_added_and_what_comes_twice_counts_once() -> None:

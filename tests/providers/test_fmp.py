@@ -47,8 +47,8 @@ NO_KEY = {
 }
 LIMIT = {"Error Message": "Limit Reach . Please upgrade your plan or visit our documentation for more details"}
 LEGACY = {
-    "Error Message": "Legacy Endpoint : Due to Legacy endpoints being no longer supported - This endpoint is only available"
-    " for legacy users who have valid subscriptions prior August 31, 2025."
+    "Error Message": "Legacy Endpoint : Due to Legacy endpoints being no longer supported - This endpoint is only"
+    " available for legacy users who have valid subscriptions prior August 31, 2025."
 }
 EXCLUSIVE = {"Error Message": "Exclusive Endpoint : This endpoint is not available under your current subscription"}
 SYMBOL = (

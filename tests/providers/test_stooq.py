@@ -1,4 +1,4 @@
-"""Stooq keeps the provider's contract; its texts, its missing fields and what protects where nothing names the symbol."""
+"""Stooq keeps the provider's contract; its texts, its missing fields, and the checks for a reply without a symbol."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def recordings(market_data: Path) -> list[Payload]:
     ]
 
 
-# ---------------------------------------------------------------------------------------------------------- the question
+# --------------------------------------------------------------------------------------------------------- the question
 
 
 def test_it_asks_once_for_the_window() -> None:
@@ -150,7 +150,7 @@ def test_an_exchange_that_it_does_not_have_is_not_asked_for(symbol: str) -> None
     assert vendor.asked == []
 
 
-# ------------------------------------------------------------------------------------------------------------- the reply
+# ------------------------------------------------------------------------------------------------------------ the reply
 
 
 FIRST_ROWS = either(
@@ -254,7 +254,7 @@ def test_whatever_comes_is_read_or_malformed(body: bytes) -> None:
             continue
 
 
-# ---------------------------------------------------------------------------------------------------------- the refusals
+# --------------------------------------------------------------------------------------------------------- the refusals
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_whatever_comes_is_read_or_malformed(body: bytes) -> None:
         (b"<html><body>Welcome</body></html>", MalformedPayload, "no CSV"),
         (b"", MalformedPayload, "no CSV"),
         (HEAD, MalformedPayload, "can't be read"),
-        (HEAD.strip(), MalformedPayload, "breaks off"),
-        (GOOD.strip(), MalformedPayload, "breaks off"),
+        (HEAD.strip(), MalformedPayload, "ends within a row"),
+        (GOOD.strip(), MalformedPayload, "ends within a row"),
     ],
 )
 def test_each_text_means_its_error(body: bytes, error: type[ProviderError], says: str) -> None:

@@ -329,7 +329,7 @@ def test_a_reply_without_bars_is_believed_unless_it_names_a_trade(
     if believed:
         assert yahoo.normalize(yahoo.chart("AAPL", WINDOW)).bars.is_empty()
     else:
-        with pytest.raises(MalformedPayload, match="names a trade") as refused:
+        with pytest.raises(MalformedPayload, match="the time of a trade") as refused:
             yahoo.chart("AAPL", WINDOW)
         assert refused.value.payload.body == json.dumps(document).encode()
 

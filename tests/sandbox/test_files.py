@@ -160,12 +160,12 @@ def test_recordings_are_served_verbatim(tmp_path, ask):
     (tmp_path / "bare.json").write_text(body)
 
     from quantx.sandbox.book import Book
-    from quantx.sandbox.clock import Clock
-    from quantx.sandbox.yahoo import YahooWire
+    from quantx.sandbox.clock import SandboxClock
+    from quantx.sandbox.yahoo_wire import YahooWire
 
     market = load_market(tmp_path)
     assert (market.kind, market.symbols) == ("recorded", ["ACME", "KO", "^VIX"])
-    vendor = YahooWire(Book(market, Clock("2024-01-01")), None)
+    vendor = YahooWire(Book(market, SandboxClock("2024-01-01")), None)
     exact = vendor.chart("ACME", {"interval": "1d", "period1": "1", "period2": "2"})
     assert (exact.status, exact.body, exact.date) == (200, b'{"chart":"first"}', "Mon, 02 May 2022 08:35:35 GMT")
     other = vendor.chart("ACME", {"interval": "1d", "period1": "3", "period2": "4"})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from quantx.core.calendars import calendar
 from quantx.sandbox import load_market
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
+from quantx.sandbox.clock import SandboxClock
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.minutes import NO_MINUTES, invented_minutes
 
@@ -93,7 +93,7 @@ def test_some_trade_before_and_after_the_session() -> None:
 
 
 def test_half_days_have_half_the_minutes(synthetic) -> None:
-    book = Book(synthetic, Clock("2024-12-31"))
+    book = Book(synthetic, SandboxClock("2024-12-31"))
     view = book.view("QXAC")
     assert view is not None
     row = int(np.searchsorted(view.history.days, day_number(date(2024, 11, 29))))  # the day after Thanksgiving
@@ -103,7 +103,7 @@ def test_half_days_have_half_the_minutes(synthetic) -> None:
 
 
 def test_a_revision_of_the_day_is_one_of_its_minutes(synthetic) -> None:
-    book = Book(synthetic, Clock("2024-12-31"))
+    book = Book(synthetic, SandboxClock("2024-12-31"))
     view = book.view("QXAC")
     assert view is not None
     before = book.minutes(view, len(view.history.days) - 10)

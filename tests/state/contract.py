@@ -226,7 +226,7 @@ def has_run_since(state: PostgresState, instant: str) -> None:
 
 
 def postgres_kit(request: pytest.FixtureRequest) -> Kit:
-    state = open_state(request.getfixturevalue("empty_database_url"))
+    state = open_state(request.getfixturevalue("migrated_database_url"))
     request.addfinalizer(state.close)
     has_run_since(state, "now() - interval '1 year'")
 

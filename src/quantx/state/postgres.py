@@ -7,7 +7,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from quantx.azure_sign_in import Identity
+from quantx.azure_sign_in import AzureIdentity
 from quantx.state.database import Database
 from quantx.state.findings.postgres import PostgresFindings
 from quantx.state.gaps.postgres import PostgresGaps
@@ -76,7 +76,7 @@ class PostgresState(State):
         self.database.close()
 
 
-def open_state(url: str, identity: Identity | None = None) -> PostgresState:
+def open_state(url: str, identity: AzureIdentity | None = None) -> PostgresState:
     """Open the state by its URL, or the embedded one in a folder; raise ConfigError or StateError where that fails.
 
     An `identity` signs in instead of a password.

@@ -38,7 +38,7 @@ def found_by(report: FileReport, rules: list[str]) -> tuple[int, date | None, da
         return report.strange, None, None
     hit = pl.any_horizontal(pl.col("rules").str.split(",").list.contains(rule) for rule in rules)
     rejected = report.rejected.filter(hit).select(first_day="date", last_day="date", rows=pl.lit(1, dtype=pl.UInt32))
-    found = report.found.filter(pl.col("rule").is_in(rules)).select("first_day", "last_day", "rows")
+    found = report.violations.filter(pl.col("rule").is_in(rules)).select("first_day", "last_day", "rows")
     every = pl.concat([rejected, found])
     return every["rows"].sum(), every["first_day"].min(), every["last_day"].max()  # type: ignore[return-value]
 
@@ -90,7 +90,7 @@ def test_no_real_crash_is_called_a_split_or_an_error(large_caps: list[JudgedFile
     moves = defaultdict(set)
     for file in large_caps:
         assert file.report is not None, file.why
-        for rule, symbol, day in file.report.found.select("rule", "symbol", "first_day").iter_rows():
+        for rule, symbol, day in file.report.violations.select("rule", "symbol", "first_day").iter_rows():
             if rule in ("large_move", "unexplained_jump", "bad_tick", "forgotten_split", "unit_error"):
                 moves[rule].add((symbol, str(day)))
     assert moves == {"large_move": CRASHES}

@@ -13,8 +13,8 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.core.prices import PRICES, split_steps, with_factor
 from quantx.core.quality.daily_rules import ROW_RULES
-from quantx.core.quality.vendor_causes import recognise
-from quantx.core.quality.vendor_comparison import Compared, compare
+from quantx.core.quality.vendor_causes import add_causes
+from quantx.core.quality.vendor_comparison import Comparison, compare
 from quantx.core.quality.vendor_verdicts import agreements_of, decide, verdicts_of, witness_of_returns
 
 from ...market_data import either
@@ -131,18 +131,18 @@ def vendors(market_data: Path) -> dict[str, pl.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def compared(vendors: dict[str, pl.DataFrame]) -> Compared:
+def compared(vendors: dict[str, pl.DataFrame]) -> Comparison:
     found = compare(vendors["quandl"], vendors["yahoo"], "us", NYSE)
-    return Compared(found.months, recognise(found.odd, NYSE))
+    return Comparison(found.months, add_causes(found.odd, NYSE))
 
 
 @pytest.fixture(scope="module")
-def judged(compared: Compared, vendors: dict[str, pl.DataFrame]) -> pl.DataFrame:
+def judged(compared: Comparison, vendors: dict[str, pl.DataFrame]) -> pl.DataFrame:
     stooq = witness_of_returns("stooq", vendors["stooq"], vendors["quandl"], compared.odd, vendors["events"])
     return decide(compared.odd, [stooq], "us")
 
 
-def test_the_holes_are_those_that_the_files_are_known_for(compared: Compared) -> None:
+def test_the_holes_are_those_that_the_files_are_known_for(compared: Comparison) -> None:
     holes = compared.odd.filter(rule="vendor_lacks_sessions")
     assert set(holes["lacks"]) == {"a"}  # Quandl
     every = holes.filter(pl.col("date") == EVERY)["symbol"]
@@ -164,7 +164,7 @@ def test_who_lacks_a_session_is_wrong_by_the_calendar_or_a_third_vendor(judged: 
         assert holes.filter(symbol=symbol, date=date.fromisoformat(day))["decided_by"].to_list() == [witness]
 
 
-def test_spin_offs_that_one_books_as_cash_and_the_other_as_a_factor_are_one_cause_each(compared: Compared) -> None:
+def test_spin_offs_that_one_books_as_cash_and_the_other_as_a_factor_are_one_cause_each(compared: Comparison) -> None:
     """DIS 2007 (ABC Radio), EBAY 2015 (PayPal), HPQ 2015 (HPE), and later ones; JPM 2001 is one dividend that differs."""
     causes = compared.odd.filter(
         pl.col("rule").is_in(["vendors_disagree", "vendors_differ", "vendor_lacks_sessions"]).not_()
@@ -174,7 +174,7 @@ def test_spin_offs_that_one_books_as_cash_and_the_other_as_a_factor_are_one_caus
     assert list(spans.iter_rows()) == SPUN_OFF
 
 
-def test_the_rest_agrees_but_for_a_few_hundred_days(compared: Compared) -> None:
+def test_the_rest_agrees_but_for_a_few_hundred_days(compared: Comparison) -> None:
     assert compared.months["both"].sum() > either(92_000, 2_200)
     counts = dict(compared.odd["rule"].value_counts().iter_rows())
     assert counts["vendors_disagree"] < either(250, 2)  # closes
@@ -195,7 +195,7 @@ def test_returns_of_a_vendor_with_adjusted_prices_decide_single_days(judged: pl.
     }  # Stooq has no file of it here
 
 
-def test_months_and_verdicts_of_real_vendors_fit_the_tables(compared: Compared, judged: pl.DataFrame) -> None:
+def test_months_and_verdicts_of_real_vendors_fit_the_tables(compared: Comparison, judged: pl.DataFrame) -> None:
     months = agreements_of(compared, judged, "quandl", "yahoo", "us", NOW)
     assert months.select("symbol", "month").is_duplicated().sum() == 0
     assert months["sessions"].sum() - months["agreed"].sum() == judged.height

@@ -28,10 +28,10 @@ from quantx.state.port import State
 from quantx.state.postgres import PostgresState, open_state
 
 if TYPE_CHECKING:
-    from quantx.azure_sign_in import Identity
+    from quantx.azure_sign_in import AzureIdentity
     from quantx.providers.protocol import Provider
 
-StateOpener = Callable[[str, "Identity | None"], PostgresState]
+StateOpener = Callable[[str, "AzureIdentity | None"], PostgresState]
 QueueOpener = Callable[[Settings, Database], TaskQueue]
 ProviderOpener = Callable[[Settings, Clock], Mapping[str, "Provider"]]
 

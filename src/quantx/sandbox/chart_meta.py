@@ -1,4 +1,4 @@
-"""The `meta` block of a chart: the fields that Yahoo sent in recordings of 2025."""
+"""The `meta` block of a chart, with the fields of Yahoo's recordings of 2025."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from quantx.core.symbols import US, Venue
 from quantx.providers.yahoo import wire_symbol
-from quantx.sandbox.asof import View
-from quantx.sandbox.hours import Floats, day_number, hours_of
+from quantx.sandbox.columns import Floats
+from quantx.sandbox.hours import day_number, hours_of
+from quantx.sandbox.view import View
 
 VALID_RANGES = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
 
@@ -27,63 +28,63 @@ _AMERICAN_PRE, _AMERICAN_POST = 19_800, 14_400  # 04:00 to 09:30 and 16:00 to 20
 _YEAR = 365 * 86_400
 
 
-def chart_meta(view: View, now: datetime, shown: dict[str, Floats], seen: int) -> dict[str, Any]:
-    """Return the fields that do not depend on the window; `shown` has the bars as sent, `seen` counts those that began."""
-    known = view.history
+def chart_meta(view: View, now: datetime, bars: dict[str, Floats], seen: int) -> dict[str, Any]:
+    """Return the fields that do not depend on the window; `bars` are those sent, `seen` counts the begun ones."""
+    past = view.history
     clock = int(now.timestamp())
     last = seen - 1
-    hint = 2 if not shown["close"][last] < 1 else 4  # pence stocks have four decimals (recorded: APS.AX)
-    year = slice(int(np.searchsorted(known.opens, clock - _YEAR)), seen)
-    exchange, full = _EXCHANGES.get(known.venue.calendar, (known.venue.calendar, known.venue.calendar))
-    volume = shown["volume"][last]
+    hint = 2 if not bars["close"][last] < 1 else 4  # pence stocks have four decimals (recorded: APS.AX)
+    year = slice(int(np.searchsorted(past.opens, clock - _YEAR)), seen)
+    exchange, full = _EXCHANGES.get(past.venue.calendar, (past.venue.calendar, past.venue.calendar))
+    volume = bars["volume"][last]
     meta: dict[str, Any] = {
-        "currency": "GBp" if known.venue.currency == "GBX" else known.venue.currency,
-        "symbol": wire_symbol(known.symbol),
+        "currency": "GBp" if past.venue.currency == "GBX" else past.venue.currency,
+        "symbol": wire_symbol(past.symbol),
         "exchangeName": exchange,
         "fullExchangeName": full,
-        "instrumentType": "INDEX" if known.symbol.startswith("^") else "EQUITY",
-        "firstTradeDate": int(known.opens[0]),
-        "regularMarketTime": min(clock, int(known.closes[last])),
-        "hasPrePostMarketData": known.venue.market == "us",
-        **_zone_fields(known.venue, now),
-        "regularMarketPrice": _rounded(shown["close"][last], hint),
-        "fiftyTwoWeekHigh": _rounded(_extreme(np.fmax, shown["high"][year]), hint),
-        "fiftyTwoWeekLow": _rounded(_extreme(np.fmin, shown["low"][year]), hint),
-        "regularMarketDayHigh": _rounded(shown["high"][last], hint),
-        "regularMarketDayLow": _rounded(shown["low"][last], hint),
+        "instrumentType": "INDEX" if past.symbol.startswith("^") else "EQUITY",
+        "firstTradeDate": int(past.opens[0]),
+        "regularMarketTime": min(clock, int(past.closes[last])),
+        "hasPrePostMarketData": past.venue.market == "us",
+        **_zone_fields(past.venue, now),
+        "regularMarketPrice": _rounded(bars["close"][last], hint),
+        "fiftyTwoWeekHigh": _rounded(_extreme(np.fmax, bars["high"][year]), hint),
+        "fiftyTwoWeekLow": _rounded(_extreme(np.fmin, bars["low"][year]), hint),
+        "regularMarketDayHigh": _rounded(bars["high"][last], hint),
+        "regularMarketDayLow": _rounded(bars["low"][last], hint),
         "regularMarketVolume": None if np.isnan(volume) else int(volume),
-        "longName": known.name,
-        "shortName": known.name,
+        "longName": past.name,
+        "shortName": past.name,
         "priceHint": hint,
-        "currentTradingPeriod": _trading_period(known.venue, now),
+        "currentTradingPeriod": _trading_period(past.venue, now),
         "dataGranularity": "1d",
     }
-    return {**meta, "synthetic": True} if known.synthetic else meta
+    return {**meta, "synthetic": True} if past.synthetic else meta
 
 
 def delisted_meta(view: View, now: datetime) -> dict[str, Any]:
-    """Return the meta block of a symbol that Yahoo has dropped, in the form recorded for CAPIO.ST in October 2024.
+    """Return the meta block of a delisted symbol, in the form recorded for CAPIO.ST in October 2024.
 
-    Its zone is New York whatever the symbol's exchange was.
+    Its zone is New York for every exchange.
     """
-    known = view.history
+    past = view.history
     return {
         "currency": None,
-        "symbol": wire_symbol(known.symbol),
+        "symbol": wire_symbol(past.symbol),
         "exchangeName": "YHD",
         "fullExchangeName": "YHD",
         "instrumentType": "MUTUALFUND",
         "firstTradeDate": None,
-        "regularMarketTime": int(known.closes[-1]),
+        "regularMarketTime": int(past.closes[-1]),
         "hasPrePostMarketData": False,
         **_zone_fields(US, now),
-        "longName": known.name,
+        "longName": past.name,
         "priceHint": 2,
         "currentTradingPeriod": _trading_period(US, now),
         "dataGranularity": "1d",
         "range": "",
         "validRanges": ["1mo", "3mo", "6mo", "ytd", "1y", "2y", "5y", "10y", "max"],
-        **({"synthetic": True} if known.synthetic else {}),
+        **({"synthetic": True} if past.synthetic else {}),
     }
 
 
@@ -99,7 +100,7 @@ def _zone_fields(venue: Venue, now: datetime) -> dict[str, Any]:
 
 
 def _trading_period(venue: Venue, now: datetime) -> dict[str, Any]:
-    """The session of the clock's local day or the last one before it: on a Saturday Yahoo shows Friday's (recorded)."""
+    """Return the session of the clock's local day or the last one before it, as recorded on a Saturday."""
     hours = hours_of(venue)
     zone = _zone_fields(venue, now)
     opened, closed = hours.latest(day_number(now.astimezone(hours.zone).date()))

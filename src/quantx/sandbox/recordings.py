@@ -1,4 +1,4 @@
-"""Recorded replies of Yahoo's chart, served verbatim: envelopes of request and response, or bare bodies."""
+"""Recorded replies of Yahoo's chart, served unchanged: envelopes of request and response, or bare bodies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import structlog
 
 from quantx.core.symbols import canonical_symbol
 from quantx.errors import InvalidSymbol
-from quantx.sandbox.wires import JSON, Reply
+from quantx.sandbox.messages import JSON, WireReply
 
 log = structlog.get_logger()
 
@@ -27,21 +27,21 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Recording:
-    """One reply and what had been asked."""
+    """One reply and its request."""
 
     symbol: str  # as on the wire
     interval: str
     params: Mapping[str, str]  # empty for a bare body
-    reply: Reply
+    reply: WireReply
 
     @property
     def recorded_at(self) -> datetime:
-        """When the vendor replied, 1970 where the recording does not say."""
+        """The time of the reply, 1970 where the recording has none."""
         return parsedate_to_datetime(self.reply.date) if self.reply.date else _LONG_AGO
 
 
 class Recordings:
-    """Finds the recording that answers a request best."""
+    """All recordings, searched for the best reply to a request."""
 
     def __init__(self, recordings: Iterable[Recording]) -> None:
         self._by_series: dict[tuple[str, str], list[Recording]] = {}
@@ -49,36 +49,36 @@ class Recordings:
             self._by_series.setdefault((recording.symbol, recording.interval), []).append(recording)
 
     def __len__(self) -> int:
-        return sum(len(found) for found in self._by_series.values())
+        return sum(map(len, self._by_series.values()))
 
     @property
     def symbols(self) -> list[str]:
         """The canonical forms of the recorded symbols; currencies, futures and funds have none."""
-        found = set()
+        symbols = set()
         for symbol, _ in self._by_series:
             try:
-                found.add(canonical_symbol(symbol))
+                symbols.add(canonical_symbol(symbol))
             except InvalidSymbol:
                 continue
-        return sorted(found)
+        return sorted(symbols)
 
-    def best(self, symbol: str, params: Mapping[str, str]) -> Reply | None:
+    def best(self, symbol: str, params: Mapping[str, str]) -> WireReply | None:
         """Return the reply recorded for a symbol and interval, None where there is none.
 
-        The same window is preferred, then the same events, then the newer recording.
+        It prefers the same window, then the same events, then the newer recording.
         """
         candidates = self._by_series.get((symbol, params.get("interval", "1d")), [])
 
         def likeness(recording: Recording) -> tuple[bool, bool, datetime]:
-            asked = [recording.params.get(name) for name in ("period1", "period2", "range")]
-            same = asked == [params.get(name) for name in ("period1", "period2", "range")]
+            window = [recording.params.get(name) for name in ("period1", "period2", "range")]
+            same = window == [params.get(name) for name in ("period1", "period2", "range")]
             return same, recording.params.get("events") == params.get("events"), recording.recorded_at
 
         return max(candidates, key=likeness).reply if candidates else None
 
 
 def read_recording(path: Path) -> Recording | None:
-    """Return the chart recording in a file, None where the file holds something else or cannot be read."""
+    """Return the chart recording in a file, None where the file has other content or can't be read."""
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         document = json.loads(raw)
@@ -104,19 +104,19 @@ def _from_envelope(document: dict[str, Any]) -> Recording | None:
         body = str(response.get("body", "")).encode()
     params = dict(parse_qsl(url.query))
     content_type = _one(headers.get("content-type")) or JSON
-    reply = Reply(int(response.get("status", 200)), body, content_type, _one(headers.get("date")))
+    reply = WireReply(int(response.get("status", 200)), body, content_type, date=_one(headers.get("date")))
     return Recording(unquote(url.path.removeprefix(CHART_PATH)), params.get("interval", "1d"), params, reply)
 
 
 def _from_body(document: dict[str, Any], raw: bytes) -> Recording | None:
     try:
         meta = document["chart"]["result"][0]["meta"]
-        return Recording(str(meta["symbol"]), str(meta["dataGranularity"]), {}, Reply(200, raw))
+        return Recording(str(meta["symbol"]), str(meta["dataGranularity"]), {}, WireReply(200, raw))
     except (KeyError, IndexError, TypeError):
         return None
 
 
 def _one(header: object) -> str | None:
-    """Headers were recorded as a text or as a list of one."""
+    """Return the value of a header that was recorded as a text or as a list of one."""
     first = header[0] if isinstance(header, list) and header else header
     return first if isinstance(first, str) else None

@@ -1,4 +1,4 @@
-"""Values in replies, read strictly: what is no number or no date is an error, never a guess."""
+"""Strict reading of values in replies: what is no number or no date is an error, never a guess."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS
 
-# What reading a reply may raise where its form is another than the vendor's.
+# The errors that reading a reply of an unexpected form can raise.
 FORM_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, pl.exceptions.PolarsError)
 
-# Listings of these markets are always quoted in one currency; elsewhere only the vendor can tell.
 _FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2100, 1, 1)
+# Listings of these markets are always quoted in one currency; elsewhere only the reply can name it.
 _CURRENCIES = {"us": "USD", "jp": "JPY"}
 
 
@@ -56,18 +56,18 @@ def texts(name: str, values: Sequence[Any]) -> pl.Series:
 
 
 def spelt_numbers(spelt: pl.Series) -> pl.Series:
-    """Return the numbers of texts, null where nothing stands; polars' error where a text is no number."""
+    """Return the numbers that texts spell, null for null; polars' error where a text is no number."""
     return spelt.cast(pl.Float64).fill_nan(None)
 
 
 def days(spelt: pl.Series) -> pl.Series:
     """Return the dates of texts as in 2024-02-29; ValueError or polars' error where one is none."""
-    found = spelt.str.to_date("%Y-%m-%d")
-    if not (spelt.str.len_bytes() == len("2024-02-29")).all():  # 2024-2-29 may be 2024-2-2 and something broken
+    dates = spelt.str.to_date("%Y-%m-%d")
+    if not (spelt.str.len_bytes() == len("2024-02-29")).all():  # 2024-2-29 may be a damaged 2024-2-2
         raise ValueError(f"{spelt.name} has a day in another form")
-    if found.null_count() or not found.is_between(_FIRST_DAY, _LAST_DAY).all():
+    if dates.null_count() or not dates.is_between(_FIRST_DAY, _LAST_DAY).all():
         raise ValueError(f"{spelt.name} is no day of a market")
-    return found
+    return dates
 
 
 def positive(number: object) -> float:
@@ -79,15 +79,15 @@ def positive(number: object) -> float:
 
 
 def cash(number: object) -> float:
-    """Return an amount of zero or more, or raise ValueError; dividends of nothing are dropped by `action_rows`."""
+    """Return an amount of zero or more, or raise ValueError; `action_rows` drops dividends of zero."""
     value = float(number) if isinstance(number, str) else number
     return 0.0 if type(value) in (int, float) and value == 0 else positive(value)
 
 
 def daily_bars(symbol: str, columns: Sequence[pl.Series]) -> pl.DataFrame:
-    """Return VENDOR_BARS of a symbol's sessions: `columns` has date and what the vendor sends of the others.
+    """Return VENDOR_BARS of a symbol's sessions: `columns` has `date` and the vendor's other columns.
 
-    The stamp of a session that is named by its date is midnight at the exchange.
+    `time` is midnight at the exchange, as the vendor names a session by its date.
     """
     midnight = pl.col("date").cast(pl.Datetime("us")).dt.replace_time_zone(venue_of(symbol).timezone)
     frame = pl.DataFrame(columns).with_columns(pl.lit(symbol).alias("symbol"), midnight.cast(INSTANT).alias("time"))
@@ -98,12 +98,12 @@ def daily_bars(symbol: str, columns: Sequence[pl.Series]) -> pl.DataFrame:
 def action_rows(payload: Payload, kind: str, rows: Iterable[tuple[str, float]]) -> pl.DataFrame:
     """Return VENDOR_ACTIONS of one kind from (ex-date, value).
 
-    What changes nothing is left out, and so is what has only been announced: prices know nothing of it yet, and by its
-    ex-date it may have changed.
+    Actions without effect are left out. So are actions with a later ex-date: the prices do not contain them yet, and
+    they may still change.
     """
-    found = list(rows)
+    pairs = list(rows)
     frame = pl.DataFrame(
-        [days(texts("ex_date", [day for day, _ in found])), numbers("value", [value for _, value in found])]
+        [days(texts("ex_date", [day for day, _ in pairs])), numbers("value", [value for _, value in pairs])]
     ).with_columns(
         pl.lit(payload.symbol).alias("symbol"),
         pl.lit(kind).alias("kind"),
@@ -120,11 +120,11 @@ def action_rows(payload: Payload, kind: str, rows: Iterable[tuple[str, float]]) 
 
 
 def today_of(payload: Payload) -> date:
-    """Return the date at the exchange when the reply was made."""
+    """Return the date at the exchange at the time of the reply."""
     moment: datetime = payload.as_of
     return moment.astimezone(ZoneInfo(venue_of(payload.symbol).timezone)).date()
 
 
 def quoted_in(symbol: str) -> str | None:
-    """Return the currency of a listing whose market has one for all, None elsewhere."""
+    """Return the currency of a listing where its market has a single one, else None."""
     return _CURRENCIES.get(venue_of(symbol).market)

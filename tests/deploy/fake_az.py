@@ -1,4 +1,4 @@
-"""An `az` for the scripts: it remembers what it was asked and what that would have made, and refuses what it does not know.
+"""A fake `az` for the scripts: it records its calls and their effects, and refuses unknown commands.
 
 `Checkout` is a repository with nothing but the scripts, all of it committed, and this file as `az` on the PATH.
 """

@@ -1,8 +1,8 @@
-"""Dividends read out of a Yahoo file: Adj Close / Close is constant between ex-dates and steps at each.
+"""Dividends derived from a Yahoo file: Adj Close / Close is constant between ex-dates and changes at each.
 
-Both columns have six decimals, so the quotient is known to half a unit of the sixth place of each. Rows belong to one
-segment while some factor lies within the tolerance of all of them; the smallest change of factor is thereby found that
-the rounding can not explain.
+Both columns have six decimals, so the quotient is exact to half a unit of the sixth place of each. Rows are one segment
+while some factor lies within the tolerance of all of them; so a new segment begins at the smallest change that rounding
+can't explain.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantx.sandbox.hours import Floats, Ints, day_of
+from quantx.sandbox.columns import Floats, Ints
+from quantx.sandbox.hours import day_of
 from quantx.sandbox.market import Dividend
 
 _ROUNDING = 5e-7
@@ -22,23 +23,23 @@ _WANDER = 1.5e-6
 
 
 @dataclass(frozen=True)
-class Implied:
-    """The dividends of a file; `explained` is False where some step of the factor is none that a dividend makes."""
+class FileDividends:
+    """The dividends of a file; `explained` is False where no dividend can cause some change of the factor."""
 
     dividends: tuple[Dividend, ...]
     explained: bool
 
 
-def implied_dividends(days: Ints, close: Floats, adjclose: Floats) -> Implied:
+def implied_dividends(days: Ints, close: Floats, adjclose: Floats) -> FileDividends:
     """Return the dividends that turn `close` into `adjclose` by Yahoo's rule; rows are in order of time."""
     rows = np.flatnonzero(np.isfinite(close) & np.isfinite(adjclose) & (close > 0) & (adjclose != 0))
     if not rows.size:
-        return Implied((), True)
+        return FileDividends((), True)
     factor = adjclose[rows] / close[rows]
     slack = np.abs(factor) * (_TOLERANCE * (_ROUNDING / np.abs(adjclose[rows]) + _ROUNDING / close[rows]) + _WANDER)
     starts, factors = _segments(factor, slack)
     dividends = []
-    # A file cut before its last ex-date ends with a factor below 1, which nothing in it explains.
+    # A file that ends before its last ex-date has a last factor below 1, which none of its rows explains.
     explained = abs(factors[-1] - 1) <= float(slack[-1])
     for start, before, after in zip(starts[1:], factors, factors[1:], strict=False):
         last_close = float(close[rows[start - 1]])
@@ -47,11 +48,11 @@ def implied_dividends(days: Ints, close: Floats, adjclose: Floats) -> Implied:
             dividends.append(Dividend(day_of(int(days[rows[start]])), amount))
         else:
             explained = False
-    return Implied(tuple(dividends), explained)
+    return FileDividends(tuple(dividends), explained)
 
 
 def _segments(factor: Floats, slack: Floats) -> tuple[list[int], list[float]]:
-    """First rows of the segments, and the factor of each: the mean that trusts large prices most, 1 for the last."""
+    """Return the first rows of the segments and their factors: means weighted by price, and 1 for the last."""
     lows, highs = (factor - slack).tolist(), (factor + slack).tolist()
     starts, low, high = [0], lows[0], highs[0]
     for i in range(1, len(lows)):
