@@ -1,4 +1,4 @@
-"""Makes the sample of market data in tests/data: invented numbers from seeds, in the forms and with the traps of vendors.
+"""Make the sample of market data in tests/data: invented numbers from seeds, in the forms of vendors, with traps.
 
 `python -m tests.data.generate` writes the files; `tests/data/test_sample.py` checks that they are what this makes.
 """

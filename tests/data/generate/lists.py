@@ -38,8 +38,8 @@ def _other(footer: str) -> bytes:
 
 _SOFT_ERROR = b"""<!DOCTYPE html>
 <html><head><title>Page Not Available</title></head>
-<body><h1>This page is not available</h1><p>Invented for the tests; a mirror stores such a page as the list.</p></body></html>
-"""  # fmt: skip
+<body><h1>This page is not available</h1><p>Invented for the tests.</p></body></html>
+"""
 
 
 def nasdaq_trader() -> dict[str, bytes]:
@@ -71,14 +71,15 @@ def hkex() -> dict[str, bytes]:
     kinds = ("Debt Securities", "Derivative Warrants", "Callable Bull/Bear Contracts")
     rest = [(f"{10_000 + n}", f"INVENTED {n} WARRANT", kinds[n % 3], "", "10,000", "-") for n in range(60)]
     head = ("Stock Code", "Name of Securities", "Category", "Sub-Category", "Board Lot", "Par Value")
-    return {"2021-12_ListOfSecurities.xlsx": _sheet([("List of Securities",), ("Updated as at 03/12/2021",), head, *shares, *rest])}  # fmt: skip
+    rows = [("List of Securities",), ("Updated as at 03/12/2021",), head, *shares, *rest]
+    return {"2021-12_ListOfSecurities.xlsx": _sheet(rows)}
 
 
 # ---------------------------------------------------------------------------------------- the SEC, Nikkei and STOXX
 
 
 def sec() -> dict[str, bytes]:
-    """Return the SEC's list of tickers: CIKs as numbers, classes with a hyphen, and forms that are no American symbol."""
+    """Return the SEC's list of tickers: CIKs as numbers, classes with a hyphen, warrants and units."""
     chance = random.Random("sec")
     tickers = ["AAPL", "BRK-B", "BAC-PL", *(f"Q{a}{b}" for a in "XYZ" for b in "ABCDEFGHIJ"), "QXAA-WT", "QXAB-UN"]
     rows = {
