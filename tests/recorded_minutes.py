@@ -31,7 +31,7 @@ Bar = tuple[datetime, float | None, float | None, float | None, float | None, fl
 
 
 def lean(folder: Path, symbol: str, days: Iterable[str]) -> list[Bar]:
-    """Read LEAN's files, return bars: the files have milliseconds since midnight in New York and prices times 10,000."""
+    """Read LEAN's files, return bars: the files have milliseconds of New York's day and prices times 10,000."""
     bars: list[Bar] = []
     for day in days:
         path = folder / "minute_us_lean" / symbol.lower() / f"{day.replace('-', '')}_trade.zip"

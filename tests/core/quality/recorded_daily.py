@@ -46,7 +46,7 @@ _YAHOO = {"Close": "close", "Adj Close": "vendor_adj_close", "Volume": "volume"}
 
 
 def repair_file(folder: Path, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return bars and actions of a file of `known_answers/yfinance_price_repair`: divided by splits, as Yahoo sends them."""
+    """Return bars and actions of a file of `known_answers/yfinance_price_repair`, which is divided by splits."""
     (path,) = (folder / "known_answers" / "yfinance_price_repair").glob(f"{name}.csv*")
     return _read(path, _YAHOO, "Stock Splits", "Dividends")
 

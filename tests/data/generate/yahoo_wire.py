@@ -218,8 +218,8 @@ _OUTAGE = b"""<!DOCTYPE html>
 
 
 def _errors() -> dict[str, bytes]:
-    none = {"chart": {"result": None, "error": {"code": "Bad Request", "description": ""}}}
-    none["chart"]["error"]["description"] = "Data doesn't exist for startDate = 1577836800, endDate = 1578009600"
+    never = "Data doesn't exist for startDate = 1577836800, endDate = 1578009600"
+    none: Document = {"chart": {"result": None, "error": {"code": "Bad Request", "description": never}}}
     unknown = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
     asked = _asked("2020-01-01", "2020-01-03")
     cookie = {"finance": {"error": {"code": "Unauthorized", "description": "Invalid cookie"}}}
