@@ -178,7 +178,7 @@ def answer(arguments: list[str], state: Path) -> int:
         ):
             pass
         case _:
-            print(f"the stand-in does not know: az {command}", file=sys.stderr)
+            print(f"the fake does not know: az {command}", file=sys.stderr)
             return 2
     return 0
 

@@ -1,4 +1,4 @@
-"""The scripts of deploy/ from end to end, against an `az` that remembers what it was asked and what that made."""
+"""The scripts of deploy/ from end to end, against a fake `az` that records its calls and their effects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .stand_in import REPOSITORY, Checkout, make_checkout
+from .fake_az import REPOSITORY, Checkout, make_checkout
 
 CHANGES = {
     "provider register",
@@ -206,7 +206,7 @@ def test_who_may_not_register_goes_on(checkout: Checkout) -> None:
         ([], {"FUNCTION_APP_NAME": "my_app"}, "FUNCTION_APP_NAME must be"),
         ([], {"QUANTX_ENVIRONMENT": "test"}, "QUANTX_ENVIRONMENT must be dev or prod"),
         ([], {"QUANTX_DATABASE": "sqlite"}, "QUANTX_DATABASE must be"),
-        ([], {"RESOURCE_GROUP": "a' or '1"}, "RESOURCE_GROUP is no name"),
+        ([], {"RESOURCE_GROUP": "a' or '1"}, "RESOURCE_GROUP is not a valid name"),
     ],
 )
 def test_what_is_wrong_is_said_and_changes_nothing(

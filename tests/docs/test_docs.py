@@ -109,3 +109,10 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_what_is_shipped_is_the_configuration_here() -> None:
     for name in ("universes.yaml", "settings.yaml", "prices.yaml"):
         assert (ROOT / "config" / name).read_text() == (ROOT / "src/quantx/cli/templates" / name).read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_paths_of_modules_in_the_text_exist(page: Path) -> None:
+    paths = re.findall(r"`([\w./-]+/[\w.-]*\.(?:py|sql|yaml|sh|bicep))`", page.read_text("utf-8"))
+    bases = (ROOT, ROOT / "src" / "quantx", ROOT / "infra")
+    assert [p for p in paths if not any((base / p).exists() for base in bases)] == []
