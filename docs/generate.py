@@ -18,7 +18,7 @@ from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
-from quantx.settings import Settings
+from quantx.settings import SettingReference, setting_references
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- written by `make docs`; do not edit -->\n\n"
@@ -47,7 +47,12 @@ def settings() -> str:
         " `QUANTX_SETTINGS_FILE`), then the defaults. `quantx config` shows the effective settings.\n\n"
         "| variable | in the file | meaning | default |\n|---|---|---|---|\n"
     )
-    return NOTE + head + "".join(_setting(name, field) for name, field in Settings.model_fields.items())
+    vendors = (
+        "\nThe settings of a vendor are also a section: `alpaca: {feed: sip}` in the file is `alpaca_feed: sip`, and in"
+        " Python `settings.alpaca.feed`.\n"
+    )
+    rows = "".join(_setting(name, setting) for name, setting in setting_references().items())
+    return NOTE + head + rows + vendors
 
 
 def tables() -> str:
@@ -189,12 +194,10 @@ def _option(parameter: Any) -> str:
     return f"| {flags} | {parameter.help or ''} | {shown} |\n"
 
 
-def _setting(name: str, field: Any) -> str:
-    alias = field.validation_alias
-    earlier = [c for c in alias.choices if c not in (name, f"QUANTX_{name.upper()}")] if alias else []
-    names = ", ".join(f"`{n}`" for n in [f"QUANTX_{name.upper()}", *earlier])
-    default = "" if field.default is None else f"`{field.default}`"
-    return f"| {names} | `{name}` | {field.description} | {default} |\n"
+def _setting(name: str, setting: SettingReference) -> str:
+    names = ", ".join(f"`{variable}`" for variable in setting.variables)
+    default = "" if setting.default is None else f"`{setting.default}`"
+    return f"| {names} | `{name}` | {setting.description} | {default} |\n"
 
 
 def _type(dtype: Any) -> str:

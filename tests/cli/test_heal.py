@@ -39,7 +39,7 @@ def vendor() -> Iterator[str]:
 @pytest.fixture
 def quantx(
     vendor: str,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -48,7 +48,7 @@ def quantx(
     monkeypatch.chdir(tmp_path)
     for name, value in {
         "QUANTX_LAKE_URL": str(tmp_path / "lake"),
-        "QUANTX_STATE_URL": empty_database_url,
+        "QUANTX_STATE_URL": migrated_database_url,
         "QUANTX_YFINANCE_BASE_URL": vendor,
         "QUANTX_YFINANCE_QUOTA": "unlimited",
         "QUANTX_UNIVERSE_PATH": str(tmp_path / "universes.yaml"),

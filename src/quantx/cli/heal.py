@@ -12,7 +12,7 @@ from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, spl
 from quantx.cli.output import counted, err, out, print_json, print_table
 from quantx.cli.show import tasks
 from quantx.core.gap_schedule import Gap
-from quantx.core.quality.gaps import in_windows
+from quantx.core.quality.gaps import to_windows
 from quantx.core.symbols import parse_symbol
 from quantx.pipeline.runtime.platform import open_platform
 
@@ -87,4 +87,4 @@ def _in_windows(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
     """Return gaps as rows; adjacent gaps of one series with the same state are one row."""
     rows = [{**vars(g.series), "date": g.session, **{how: getattr(g, how) for how in _HOW}} for g in gaps]
     frame = pl.DataFrame(rows, schema={**dict.fromkeys(_SERIES, pl.String), "date": pl.Date, **_HOW})
-    return in_windows(frame, (*_SERIES, *_HOW)).to_dicts()
+    return to_windows(frame, (*_SERIES, *_HOW)).to_dicts()

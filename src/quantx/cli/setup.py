@@ -13,7 +13,7 @@ from quantx.cli.options import Json, UseLocal, existing_folder, exits, parse_day
 from quantx.cli.output import counted, out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
-from quantx.settings import Settings
+from quantx.settings import setting_references
 
 
 def register(app: typer.Typer) -> None:
@@ -56,8 +56,8 @@ def config(json: Json = False, use_local: UseLocal = False) -> int:
     if json:
         print_json(shown)
     else:
-        fields = Settings.model_fields
-        rows = [{"setting": n, "value": v, "meaning": fields[n].description} for n, v in shown.items()]
+        references = setting_references()
+        rows = [{"setting": n, "value": v, "meaning": references[n].description} for n, v in shown.items()]
         print_table("settings", rows)
     return 0
 
@@ -95,8 +95,8 @@ def sandbox(
 
     Example: quantx sandbox --data FOLDER --port 8765 --now 2016-12-30
     """
-    from quantx.providers.registry import VENDORS
     from quantx.sandbox import Sandbox, load_market, serve
+    from quantx.settings.vendors import flat_name
 
     last = parse_day(until, "--until") if until else None
     market = load_market(existing_folder(data, "--data"), seed=seed, today=last)
@@ -115,7 +115,7 @@ def sandbox(
         symbols = counted(len(market.symbols), "symbol")
         out.print(f"{url} serves {', '.join(app.vendors)} for {symbols} ({market.kind} market)")
         for vendor in app.vendors:
-            out.print(f"export QUANTX_{VENDORS[vendor].quota_setting.removesuffix('_quota').upper()}_BASE_URL={url}")
+            out.print(f"export QUANTX_{flat_name(vendor, 'base_url').upper()}={url}")
 
     serve(app, port=port, on_ready=ready)
     return 0

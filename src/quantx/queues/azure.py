@@ -13,20 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 from azure.storage.queue import ExponentialRetry, QueueClient
 from azure.storage.queue._generated import models as _answers
 
+from quantx.azure_sign_in import AzureIdentity
 from quantx.errors import QueueError
 from quantx.queues.poison import poison_name, read_record, record_of
 from quantx.queues.protocol import MOST_MESSAGES, Depth, Message, NotSent, Poisoned, check_most
-
-if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
 
 _THREADS = 8
 _NEVER = -1  # a message's time to live; without it the service forgets after seven days
@@ -67,17 +66,20 @@ class AzureQueue:
     Visibility is in whole seconds there and is rounded up.
     """
 
-    def __init__(self, account_url: str, name: str, credential: dict[str, str] | TokenCredential) -> None:
+    def __init__(self, account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> None:
         self._url = f"{account_url}/{name}"
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
-        self._queue = _client(account_url, name, credential)
-        self._poison = _client(account_url, poison_name(name), credential)
+        with ExitStack() as opened:
+            if isinstance(access, AzureIdentity):
+                opened.callback(access.close)
+            self._queue = opened.enter_context(closing(_client(account_url, name, access)))
+            self._poison = opened.enter_context(closing(_client(account_url, poison_name(name), access)))
+            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
+            opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        """End the threads and close the connections."""
-        self._pool.shutdown()
-        self._queue.close()
-        self._poison.close()
+        """End the threads and close the connections of both clients, and those of the identity."""
+        self._opened.close()
 
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
         """Add messages that never expire, to be seen after `delay` seconds; NotSent tells which the queue has."""
@@ -209,11 +211,11 @@ class AzureQueue:
             raise QueueError(f"the queue {self._url}: {_reason(error)}") from error
 
 
-def _client(account_url: str, name: str, credential: dict[str, str] | TokenCredential) -> QueueClient:
+def _client(account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> QueueClient:
     return QueueClient(
         account_url,
         name,
-        credential=credential,
+        credential=access.credential if isinstance(access, AzureIdentity) else access,
         retry_policy=_Patience(retry_total=_RETRIES),
         connection_timeout=_CONNECT,
         read_timeout=_READ,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from quantx.azure_sign_in import Identity
+from quantx.azure_sign_in import AzureIdentity
 from quantx.errors import ConfigError
 from quantx.queues.postgres import PostgresQueue
 from quantx.queues.protocol import TaskQueue
@@ -90,4 +90,4 @@ def _open_azure(address: str, account: str, name: str, settings: Settings) -> Ta
             f"QUANTX_QUEUE_URL {settings.queue_url!r} is not encrypted, so that only a key can be used, no identity; set"
             " AZURE_STORAGE_CONNECTION_STRING"
         )
-    return AzureQueue(address, name, Identity.of(settings).credential)
+    return AzureQueue(address, name, AzureIdentity.of(settings))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from quantx.core.model import Window
-from quantx.core.symbol_history import Naming, Told
+from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
 from quantx.pipeline.reference.instruments import delist, import_history
@@ -92,7 +92,7 @@ def test_what_is_delisted_leaves_daily_updates_and_stays_in_backfills(desk: Any)
 
 
 def test_what_is_renamed_is_asked_for_by_its_new_symbol(desk: Any) -> None:
-    told = Told(
+    told = SecurityHistory(
         (Naming("x", "OLD", None, date(2024, 1, 5)), Naming("x", "CCC", date(2024, 1, 6), None)), "us", "a file"
     )
     import_history(desk.platform, [told])
@@ -100,7 +100,7 @@ def test_what_is_renamed_is_asked_for_by_its_new_symbol(desk: Any) -> None:
 
 
 def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> None:
-    told = Told((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
+    told = SecurityHistory((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
     assert import_history(desk.platform, [told]).new == 1
     assert delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
     assert import_history(desk.platform, [told]).new == 0
@@ -112,7 +112,7 @@ def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> N
 
 
 def test_the_same_import_again_commits_nothing(desk: Any) -> None:
-    told = [Told((Naming("x", "AAA", None, None),), "us", "a file")]
+    told = [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")]
     import_history(desk.platform, told)
     before = desk.versions()
     import_history(desk.platform, told)
@@ -120,11 +120,11 @@ def test_the_same_import_again_commits_nothing(desk: Any) -> None:
 
 
 def test_a_contradiction_is_refused_whole(desk: Any) -> None:
-    import_history(desk.platform, [Told((Naming("x", "AAA", None, None),), "us", "a file")])
+    import_history(desk.platform, [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")])
     before = desk.versions()
     wrong = [
-        Told((Naming("new", "ZZZ", None, None),), "us", "b"),
-        Told(
+        SecurityHistory((Naming("new", "ZZZ", None, None),), "us", "b"),
+        SecurityHistory(
             (Naming("y", "AAA", date(2020, 1, 2), None), Naming("y", "ZZZ", date(2000, 1, 3), date(2020, 1, 1))),
             "us",
             "b",

@@ -40,7 +40,15 @@ SOURCES = {"1d": {"any": ("tape",)}}
 class Vendor:
     """Declares what it can do; nobody asks it."""
 
-    capabilities = Capabilities("tape", ("1d",), ("us", "hk", "jp", "eu"), 1, "as_traded", needs_key=False, quota="1/s")
+    capabilities = Capabilities(
+        source="tape",
+        timeframes=("1d",),
+        markets=("us", "hk", "jp", "eu"),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="1/s",
+    )
 
 
 @dataclass

@@ -12,7 +12,7 @@ def trading_symbols(context: Context, symbols: Sequence[str]) -> tuple[str, ...]
     namings = context.state.instruments.namings()
     if not namings:
         return tuple(symbols)
-    from quantx.core.symbol_history import Identity, Naming, trading  # reads frames, too: not for who has no history
+    from quantx.core.symbol_history import Naming, SymbolHistory, symbols_on  # imports Polars: only where needed
 
-    known = Identity(Naming(*naming) for naming in namings)
-    return tuple(trading(known, symbols, context.clock.now().date()))
+    known = SymbolHistory(Naming(*naming) for naming in namings)
+    return tuple(symbols_on(known, symbols, context.clock.now().date()))

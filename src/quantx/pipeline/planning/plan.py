@@ -14,7 +14,7 @@ from ulid import ULID
 from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull, months_of
 from quantx.core.gap_schedule import HEAL
-from quantx.core.model import SETTLED_AFTER, Series, Window
+from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.planning.current_symbols import trading_symbols
@@ -239,7 +239,7 @@ def _message(ticket: Ticket) -> str:
 
 def _add_run(
     context: Context,
-    kind: str,
+    kind: RunKind,
     source: str | None,
     symbols: Sequence[str],
     wanted: Sequence[NewTask],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
+from quantx.core.model import RunKind
 from quantx.state.memory_records import Records, RunRecord, sums
 from quantx.state.runs.port import EndedRun, LastDaily, RunTotals, RunUsage
 from quantx.state.universes.memory import current_members
@@ -108,7 +109,7 @@ class MemoryRuns:
                 if current_members(u) and u.enabled
             ]
 
-    def usage(self, kind: str, days: int) -> RunUsage:
+    def usage(self, kind: RunKind, days: int) -> RunUsage:
         """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
         with self._records.lock:
             since = self._records.clock.now() - timedelta(days=days)

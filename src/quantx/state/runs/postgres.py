@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from quantx.core.model import RunKind
 from quantx.state.database import Database
 from quantx.state.runs.port import EndedRun, LastDaily, RunTotals, RunUsage
 from quantx.state.values import Row
@@ -59,6 +60,6 @@ class PostgresRuns:
         """Return when each enabled universe with members was last planned for."""
         return [LastDaily(**row) for row in self._database.rows("runs.last_daily")]
 
-    def usage(self, kind: str, days: int) -> RunUsage:
+    def usage(self, kind: RunKind, days: int) -> RunUsage:
         """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
         return RunUsage(**self._database.rows("runs.usage", kind=kind, days=days)[0])
