@@ -31,8 +31,8 @@ from quantx.cli.output import counted, err, out, print_json, print_table, work_p
 from quantx.core.model import Window
 from quantx.errors import ConfigError
 from quantx.pipeline.fetching.outcomes import Progress
-from quantx.pipeline.planning.triggers import plan_wish
-from quantx.pipeline.planning.update_request import Wish
+from quantx.pipeline.planning.triggers import plan_request
+from quantx.pipeline.planning.update_request import UpdateRequest
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.runtime.platform import Platform, open_platform
 from quantx.state.tasks.port import Plan
@@ -120,8 +120,8 @@ def backfill(
         # The UTC day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
-        wish = Wish(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
+        request = UpdateRequest(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
+        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
@@ -142,9 +142,9 @@ def update_daily(
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
     scope = _scope(universe, phase, symbols, required=False)
-    wish = Wish(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
+    request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
-        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
+        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
 def work(

@@ -43,12 +43,16 @@ def daily(platform: Platform, **scope: Any) -> set[str]:
     return {row["symbol"] for row in platform.state.tasks.listed(None, None, 100) if row["id"] in plan.task_ids}
 
 
+def resolved(platform: Platform, scope: Scope, **since: date) -> tuple[str, ...]:
+    return resolve_symbols(platform.state.universes, platform.settings.universe_path, scope, **since)
+
+
 def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Declare) -> None:
     refresh_universes(declare(f"{ONE}, {TWO}"), phase=None, name=None)
-    assert resolve_symbols(declare(f"{ONE}, {TWO}"), Scope()) == ("AAA", "BBB", "CCC")
+    assert resolved(declare(f"{ONE}, {TWO}"), Scope()) == ("AAA", "BBB", "CCC")
     after = declare(ONE)
-    assert resolve_symbols(after, Scope()) == resolve_symbols(after, Scope(phase="p")) == ("AAA", "BBB")
-    assert resolve_symbols(after, Scope(universe="two")) == ("CCC",)  # who names it means it
+    assert resolved(after, Scope()) == resolved(after, Scope(phase="p")) == ("AAA", "BBB")
+    assert resolved(after, Scope(universe="two")) == ("CCC",)  # who names it means it
     assert daily(after) == {"AAA", "BBB"}
 
 
@@ -57,20 +61,20 @@ def test_where_no_declaration_is_at_hand_the_last_refresh_decides(declare: Decla
     platform = declare(ONE)
     refresh_universes(platform, phase=None, name="one")
     (tmp_path / "u.yaml").unlink()
-    assert resolve_symbols(platform, Scope()) == ("AAA", "BBB")
+    assert resolved(platform, Scope()) == ("AAA", "BBB")
 
 
 def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alone(declare: Declare) -> None:
     platform = declare(f"{ONE}, {TWO.replace('{', '{enabled: false, ')}")
     assert [r.universe for r in refresh_universes(platform, phase="p", name=None)] == ["one"]
     assert [r.universe for r in refresh_universes(platform, phase=None, name="two")] == ["two"]
-    assert resolve_symbols(platform, Scope()) == ("AAA", "BBB")
-    assert resolve_symbols(platform, Scope(universe="two")) == ("CCC",)
+    assert resolved(platform, Scope()) == ("AAA", "BBB")
+    assert resolved(platform, Scope(universe="two")) == ("CCC",)
     platform = declare(TWO.replace("{", "{enabled: false, "))
     with pytest.raises(ConfigError, match="no universe of p is enabled; `--name` refreshes one of two"):
         refresh_universes(platform, phase="p", name=None)
     with pytest.raises(ConfigError, match="no enabled universe with members"):
-        resolve_symbols(platform, Scope())
+        resolved(platform, Scope())
 
 
 def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: Any) -> None:
@@ -80,7 +84,7 @@ def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: A
     refresh_universes(platform, phase=None, name=None)
     assert daily(platform, universe="one") == {"AAA"}
     for start, expected in (("2024-01-02", ("AAA", "BBB")), ("2024-02-01", ("AAA",))):
-        assert resolve_symbols(platform, Scope(universe="one"), since=date.fromisoformat(start)) == expected
+        assert resolved(platform, Scope(universe="one"), since=date.fromisoformat(start)) == expected
     plan = plan_backfill(platform, Scope(universe="one"), Window(date(2024, 1, 2), date(2024, 1, 31)), source="tape")
     assert len(plan.task_ids) == 2
 
