@@ -116,3 +116,11 @@ def test_paths_of_modules_in_the_text_exist(page: Path) -> None:
     paths = re.findall(r"`([\w./-]+/[\w.-]*\.(?:py|sql|yaml|sh|bicep))`", page.read_text("utf-8"))
     bases = (ROOT, ROOT / "src" / "quantx", ROOT / "infra")
     assert [p for p in paths if not any((base / p).exists() for base in bases)] == []
+
+
+def test_classes_on_the_way_of_a_bar_exist() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    names = re.findall(r"`([A-Z][a-z]+[A-Za-z]*)(?:\.[a-z]+)?`", page)
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    assert names
+    assert [name for name in names if f"\nclass {name}" not in source] == []
