@@ -42,7 +42,7 @@ TEMPLATE = {
 
 @dataclass
 class Checkout:
-    """Where a script runs, and what it asked `az` for."""
+    """The folder in which a script runs, and the calls of `az` that it made."""
 
     folder: Path
 

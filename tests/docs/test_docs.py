@@ -34,22 +34,22 @@ def test_what_is_written_from_the_program_is_in_step_with_it(name: str) -> None:
     assert (ROOT / "docs" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
 
 
-def test_every_rule_is_told_once_and_whole() -> None:
+def test_every_rule_is_documented_once_and_completely() -> None:
     page = (ROOT / "docs" / "data-quality.md").read_text("utf-8")
     for rule in RULES.values():
         assert page.count(f"\n### `{rule.id}`\n") == 1
-        for said in (rule.meaning, rule.why, rule.reference):
-            assert said in page
+        for text in (rule.meaning, rule.why, rule.reference):
+            assert text in page
 
 
-def test_a_table_of_defects_is_told_where_there_is_one(tmp_path: Path) -> None:
+def test_recorded_defects_become_a_table(tmp_path: Path) -> None:
     generate = _generator()
     assert generate._defects(tmp_path / "defects.csv") == ""
     (tmp_path / "defects.csv").write_text(
         "file,defect,rule,rows,first,last\nEAI,a|b,prices_present,3163,2007-12-18,2024-03-07\n"
     )
-    told = generate._defects(tmp_path / "defects.csv")
-    assert told.endswith("| EAI | a/b | prices_present | 3163 | 2007-12-18 | 2024-03-07 |\n")
+    table = generate._defects(tmp_path / "defects.csv")
+    assert table.endswith("| EAI | a/b | prices_present | 3163 | 2007-12-18 | 2024-03-07 |\n")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
