@@ -62,7 +62,7 @@ def test_lines_that_are_no_rows_are_kept_apart() -> None:
 
 @pytest.mark.parametrize("text", ["", "404 Not Found", "Date,Open,High,Low,Close,Adj Close,Volume\n", "<html>"])
 def test_a_file_without_rows_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no daily rows in a form that is known"):
+    with pytest.raises(ValueError, match="no daily rows in a known layout"):
         read_daily_file(text)
 
 

@@ -70,7 +70,7 @@ def test_who_is_meant_by_a_symbol(
 def test_several_securities_are_never_mixed_and_the_error_says_how_to_ask(
     symbol: str, first: str | None, last: str | None
 ) -> None:
-    with pytest.raises(ConfigError, match=r"us\.\w+\.\d+ \(.* from .* to .*\).* by on="):
+    with pytest.raises(ConfigError, match=r"us\.\w+\.\d+ \(.* from .* to .*\).* with on="):
         KNOWN.find_instrument(symbol, *(date.fromisoformat(d) if d else None for d in (first, last)))
 
 
@@ -103,10 +103,10 @@ def test_a_security_that_is_known_keeps_its_id_whatever_a_source_calls_it() -> N
 
 def test_a_source_that_takes_two_known_securities_for_one_is_refused() -> None:
     wrong = [Naming("x", "FB", date(2000, 1, 1), date(2015, 1, 1))]
-    with pytest.raises(ConfigError, match="several securities that are known"):
+    with pytest.raises(ConfigError, match="several known securities"):
         merge_history(KNOWN, wrong)
     split = [Naming("x", "FB", date(2013, 1, 1), date(2014, 1, 1)), Naming("y", "FB", date(2016, 1, 1), None)]
-    with pytest.raises(ConfigError, match=r"one security, and the source tells of several.*: x, y"):
+    with pytest.raises(ConfigError, match=r"one security, but the source has several.*: x, y"):
         merge_history(KNOWN, split)
 
 

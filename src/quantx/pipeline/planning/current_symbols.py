@@ -12,11 +12,7 @@ def trading_symbols(context: Context, symbols: Sequence[str]) -> tuple[str, ...]
     namings = context.state.instruments.namings()
     if not namings:
         return tuple(symbols)
-    from quantx.core.symbol_history import (  # reads frames, too: not for who has no history
-        Naming,
-        SymbolHistory,
-        symbols_on,
-    )
+    from quantx.core.symbol_history import Naming, SymbolHistory, symbols_on  # imports Polars: only where needed
 
     known = SymbolHistory(Naming(*naming) for naming in namings)
     return tuple(symbols_on(known, symbols, context.clock.now().date()))
