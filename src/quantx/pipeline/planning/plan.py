@@ -26,7 +26,7 @@ from quantx.queues.protocol import NotSent
 from quantx.state.tasks.port import NewTask, Plan, Ticket
 from quantx.state.values import NewRun
 from quantx.tracing import run_span
-from quantx.universes.declared import enabled_universes
+from quantx.universes.declaration import enabled_universes
 
 log = structlog.get_logger()
 
