@@ -55,7 +55,7 @@ def test_a_refused_list_is_reported_with_exit_code_1(
     monkeypatch.setenv("QUANTX_UNIVERSE_PATH", str(tmp_path / "u.yaml"))
     assert quantx("refresh-universe", "--phase", "cli").code == 0
     refused = quantx("refresh-universe", "--name", "page")
-    assert (refused.code, "page of HTML (Sorry); the last good list stays" in refused.err) == (1, True)
+    assert (refused.code, "HTML page (Sorry); the last good list stays" in refused.err) == (1, True)
     (row,) = json.loads(quantx("refresh-universe", "--name", "page", "--json").out)
     assert (row["decision"], row["members"]) == ("refused", 0)
     shown = json.loads(quantx("findings", "list", "--rule", "universe_refused", "--status", "open", "--json").out)

@@ -253,7 +253,8 @@ def test_two_payloads_are_turned_back_by_their_own_splits() -> None:
 
 
 def test_the_step_of_a_volume_is_how_many_traded_shares_one_unit_stands_for() -> None:
-    # After a 1-for-10 reverse split the vendor counts in tens: its unit is 10 traded shares. A 2-for-1 split loses nothing.
+    # After a 1-for-10 reverse split the vendor counts in tens: its unit is 10 traded shares. A 2-for-1 split loses
+    # nothing.
     reverse, _ = to_as_traded(*History([1.0, 10.0], [1234, 100], {1: 0.1}, {}).vendor())
     forward, _ = to_as_traded(*History([100.0, 50.0], [1234, 100], {1: 2.0}, {}).vendor())
     assert reverse["volume_step"].to_list() == pytest.approx([10.0, 1.0])

@@ -111,10 +111,10 @@ BAD_MAPS = {
     "nothing": ("", "needs a row with the first day"),
     "one row": ("20120518,fb,Q\n", "needs a row with the first day"),
     "a header": ("date,ticker\n20120518,fb\n20501231,fb\n", "has no day and symbol"),
-    "a page": ("<html><title>404</title>\n", "page of HTML"),
-    "days that fall": ("20120518,fb\n20501231,fb\n20220608,meta\n", "days must rise"),
+    "a page": ("<html><title>404</title>\n", "HTML page"),
+    "days that fall": ("20120518,fb\n20501231,fb\n20220608,meta\n", "days must increase"),
     "a day that does not exist": ("20120518,fb\n20220632,fb\n", "has no day and symbol"),
-    "a symbol of elsewhere": ("20120518,0700.hk\n20501231,0700.hk\n", "no American one"),
+    "a symbol of elsewhere": ("20120518,0700.hk\n20501231,0700.hk\n", "not American"),
     "no symbol": ("20120518\n20501231\n", "has no day and symbol"),
 }
 
@@ -140,7 +140,7 @@ def test_a_csv_that_is_wrong_is_refused(text: str, message: str) -> None:
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"holds no \.csv"):
+    with pytest.raises(ConfigError, match=r"has no \.csv"):
         read_history(tmp_path, "lean")
     with pytest.raises(ConfigError, match="can't be read"):
         read_history(tmp_path / "none.csv", "csv")

@@ -1,9 +1,9 @@
 """The S&P 500 on past days as Wikipedia's page tells it, against what an index fund held on those days.
 
-iShares writes the tickers of its own day of writing: Intel as INCO (Amsterdam's), a dead one as SHLDQ or `MIL.`, a reused
-one as `GAS.2`. So a security is compared by all tickers under which its ISIN or SEDOL appears in any of the files, and
-cash, futures and rights without a market fall away. RENAMED tells which symbols are one security, to the walk through the
-page's changes and to the comparison. What is left of a difference is what the page does not tell.
+iShares writes the tickers of its own day of writing: Intel as INCO (Amsterdam's), a dead one as SHLDQ or `MIL.`, a
+reused one as `GAS.2`. So a security is compared by all tickers under which its ISIN or SEDOL appears in any of the
+files, and cash, futures and rights without a market fall away. RENAMED tells which symbols are one security, to the
+walk through the page's changes and to the comparison. What is left of a difference is what the page does not tell.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import polars as pl
 import pytest
 
 from quantx.core.symbol_history import Naming, SymbolHistory, naming_chain
-from quantx.universes.declared import UniverseSpec
+from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import from_ishares
 from quantx.universes.protocol import Document
-from quantx.universes.sources import as_it_is, parse_members
+from quantx.universes.sources import parse_members, same_symbol
 from quantx.universes.texts import csv_rows, under_header
 
 from ..market_data import either
@@ -131,7 +131,7 @@ def page(market_data: Path) -> Document:
 @pytest.mark.parametrize("day", FLOORS)
 def test_the_members_of_a_past_day_are_those_that_the_fund_held(holdings: Holdings, page: Document, day: str) -> None:
     with_renames, alone = FLOORS[day]
-    for latest, floor in ((IDENTITY.latest_symbol, with_renames), (as_it_is, alone)):
+    for latest, floor in ((IDENTITY.latest_symbol, with_renames), (same_symbol, alone)):
         members, _ = parse_members(WIKIPEDIA, page, latest)
         part, extra, missing = holdings.agreement(members, date.fromisoformat(day))
         assert part >= floor, f"{part:.3f}; only listed: {sorted(extra)}; only held: {[sorted(m) for m in missing]}"

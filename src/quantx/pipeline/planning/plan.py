@@ -37,7 +37,7 @@ from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket
 from quantx.state.universes.port import Universes
 from quantx.state.values import NewRun
 from quantx.tracing import run_span
-from quantx.universes.declared import enabled_universes
+from quantx.universes.declaration import enabled_universes
 
 log = structlog.get_logger()
 
