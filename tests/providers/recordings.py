@@ -1,4 +1,4 @@
-"""The replies of Yahoo that were recorded: what was asked, what came back."""
+"""The recorded replies of Yahoo, with their requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Recording:
 
 
 def read_recordings(folder: Path, pattern: str = "*") -> list[Recording]:
-    """The files of a folder: envelopes of request and response, or bare bodies (whose request is not known)."""
+    """The files of a folder: envelopes of request and response, or bare bodies (without their request)."""
     return [_read(path) for path in sorted(folder.glob(pattern))]
 
 
