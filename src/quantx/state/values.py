@@ -1,4 +1,4 @@
-"""Values that several nouns share."""
+"""Values that several parts of the state share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Named = tuple[str, str, date | None, date | None]  # instrument, symbol, first a
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run as its trigger asks for it."""
+    """A run as requested by its trigger."""
 
     id: str  # ULID
     kind: str  # daily, backfill or manual
     source: str
-    request: Mapping[str, object]  # what was asked, for people
-    skipped: int = 0  # symbols for which nothing is missing
+    request: Mapping[str, object]  # the request, for people
+    skipped: int = 0  # symbols without a missing session
 
 
 @dataclass(frozen=True)
@@ -34,4 +34,4 @@ class Universe:
     source_type: str
     refreshed_at: datetime
     members: Sequence[tuple[str, str, str | None, date | None, date | None]]
-    enabled: bool = True  # takes part in daily updates
+    enabled: bool = True  # part of daily updates
