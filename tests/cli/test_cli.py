@@ -54,12 +54,12 @@ def test_every_command_has_help_with_an_example_of_itself(command: tuple[str, ..
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_option_says_what_it_is(command: tuple[str, ...]) -> None:
+def test_every_option_has_help(command: tuple[str, ...]) -> None:
     for parameter in COMMANDS[command].params:
         assert getattr(parameter, "help", None), f"{command} {parameter.name}"
 
 
-def test_every_command_says_in_its_first_line_what_it_does() -> None:
+def test_the_first_line_of_help_is_a_sentence() -> None:
     for command in COMMANDS.values():
         first = inspect.cleandoc(command.help).splitlines()[0]
         assert first.endswith("."), first
@@ -92,7 +92,7 @@ def test_no_command_shows_the_help(quantx: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("backfill",), ("query",), ("backfill", "--nonsense"), ("tasks", "list", "--most", "0")],
+    [("nonsense",), ("backfill",), ("query",), ("backfill", "--nonsense"), ("tasks", "list", "--limit", "0")],
 )
 def test_wrong_usage_is_exit_code_2_with_a_hint(arguments: tuple[str, ...], quantx: Run) -> None:
     ran = quantx(*arguments)
@@ -101,7 +101,7 @@ def test_wrong_usage_is_exit_code_2_with_a_hint(arguments: tuple[str, ...], quan
     assert ran.err
 
 
-# -------------------------------------------------------------------------------------------------------- what is printed
+# ------------------------------------------------------------------------------------------------------ what is printed
 
 
 def test_json_is_json(quantx: Run) -> None:
@@ -139,16 +139,16 @@ def test_tables_on_a_pipe_are_whole(quantx: Run) -> None:
     assert "2016-12-30" in quantx("show-manifest").out
 
 
-def test_a_long_table_says_that_it_is_only_the_end(quantx: Run) -> None:
+def test_a_shortened_table_states_the_total(quantx: Run) -> None:
     shown = quantx("query", "--symbols", "AAA").out
     assert "252 bars, the last 40" in shown
 
 
-def test_no_bars_are_said_on_stderr(quantx: Run) -> None:
+def test_an_empty_result_is_reported_on_stderr(quantx: Run) -> None:
     ran = quantx("query", "--symbols", "ZZZ", "--format", "csv")
     assert ran.code == 0
     assert ran.out.splitlines() == ["symbol,date,open,high,low,close,volume,adj_close,source,known_from"]
-    assert "no bars of ZZZ" in ran.err
+    assert "no bars for ZZZ" in ran.err
 
 
 def test_results_go_to_stdout_and_nothing_else_does(quantx: Run) -> None:
@@ -157,7 +157,7 @@ def test_results_go_to_stdout_and_nothing_else_does(quantx: Run) -> None:
     assert len(ran.out.splitlines()) == 253
 
 
-# ------------------------------------------------------------------------------------------------------------ round trips
+# ---------------------------------------------------------------------------------------------------------- round trips
 
 
 @pytest.mark.parametrize("adjust", ["none", "split", "total"])
@@ -221,7 +221,7 @@ def test_enqueue_only_leaves_the_work_to_workers(quantx: Run) -> None:
     assert (ran.code, json.loads(ran.out)["enqueued"]) == (0, 1)
     assert json.loads(quantx("status", "--json").out)["queue"]["total"] == 1
     worked = quantx("work", "--until-empty", "--time-budget", "60")
-    assert (worked.code, "landed 1 payloads" in worked.out) == (0, True)
+    assert (worked.code, "fetched 1 reply, " in worked.out) == (0, True)
     assert json.loads(quantx("status", "--json").out)["queue"]["total"] == 0
     assert quantx("curate").code == 0
 
@@ -268,7 +268,7 @@ class _Rude(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_what_a_vendor_says_is_printed_as_it_is(quantx: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vendors_text_is_printed_without_markup(quantx: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Rude) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("QUANTX_YFINANCE_BASE_URL", f"http://127.0.0.1:{server.server_port}")
@@ -287,7 +287,7 @@ def test_messages_are_not_broken_into_lines(quantx: Run, tmp_path: Path) -> None
     assert str(far) in ran.err
 
 
-# ---------------------------------------------------------------------------------------------------------- real processes
+# ------------------------------------------------------------------------------------------------------- real processes
 
 
 def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:

@@ -32,19 +32,19 @@ def test_symbol_histories_are_imported_shown_and_ended(quantx: Run, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("show", "NOSUCH"), "nothing is known of 'NOSUCH'"),
-        (("show", "OLDY", "--on", "soon"), "is no date"),
+        (("show", "NOSUCH"), "no security has the symbol 'NOSUCH'"),
+        (("show", "OLDY", "--on", "soon"), "is not a date"),
         (("import", "none.csv"), "can't be read"),
         (("delist", "../x", "--on", "2016-06-30", "--reason", "x"), "is not a symbol"),
         (("delist", "AAA", "--on", "2016-06-30", "--reason", " "), "the reason is empty"),
     ],
 )
-def test_what_is_wrong_is_said(quantx: Run, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_input_is_reported(quantx: Run, arguments: tuple[str, ...], said: str) -> None:
     ran = quantx("instruments", *arguments)
     assert (ran.code, said in ran.err) == (2, True)
 
 
-def test_a_refused_list_is_said_and_the_exit_code_is_1(
+def test_a_refused_list_is_reported_with_exit_code_1(
     quantx: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "u.yaml").write_text(

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from quantx.core.prices import ADJUSTMENTS, PRICES, adjust_bars, to_as_traded
 
+from ..market_data import either
+
 FIRST = date(2020, 1, 6)
 ACTION_SCHEMA = {
     "symbol": pl.String,
@@ -273,7 +275,7 @@ def quandl(folder: Path) -> list[Path]:
 
 def test_recorded_as_traded_prices_split_adjust_as_a_naive_loop_does(market_data: Path) -> None:
     files = quandl(market_data)
-    assert len(files) == 39
+    assert len(files) == either(39, 6)
     frames, actions, naive_close, naive_volume = [], [], [], []
     for path in files:
         rows = list(csv.DictReader(io.StringIO(lzma.decompress(path.read_bytes()).decode())))[::-1]
@@ -295,16 +297,16 @@ def test_recorded_as_traded_prices_split_adjust_as_a_naive_loop_does(market_data
         naive_volume += volumes[::-1]
     adjusted = adjust_bars(pl.concat(frames), pl.DataFrame(actions, schema=ACTION_SCHEMA, orient="row"), "split")
     naive = pl.DataFrame({"close": naive_close, "volume": naive_volume})
-    assert adjusted.height == 170_984 == naive.height
+    assert adjusted.height == either(170_984, 6 * 377 - 1) == naive.height
     assert ((adjusted["close"] - naive["close"]).abs() / naive["close"]).max() < 1e-12
     assert (adjusted["volume"] - naive["volume"]).abs().max() <= 0.5000001
-    assert adjusted["symbol"].n_unique() == 39
-    assert len(actions) > 40
+    assert adjusted["symbol"].n_unique() == len(files)
+    assert len(actions) >= either(41, 4)
 
 
 def test_recorded_total_returns_agree_with_the_vendors_adjusted_close(market_data: Path) -> None:
     """Quandl's adjusted close follows another rule at splits with a dividend only; here it is the same number."""
-    for name in ("AAPL", "KO", "XOM"):
+    for name in either(("AAPL", "KO", "XOM"), ("QZAA", "QZCC")):
         path = market_data / "daily_us_unadjusted_with_events_quandl_wiki" / f"{name}.csv.xz"
         if not path.is_file():
             continue

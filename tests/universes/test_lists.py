@@ -24,6 +24,7 @@ from quantx.universes.sources import parse_members, read_document, same_symbol
 from quantx.universes.web import Web
 
 from ..lists import Lists
+from ..market_data import either
 
 
 def spec(kind: str, **declared: object) -> UniverseSpec:
@@ -73,10 +74,10 @@ HEADER = "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round
 FOOTER = "File Creation Time: 0721202521:31|||||||"
 AAPL = "AAPL|Apple Inc. - Common Stock|Q|N|N|100|N|N"
 NASDAQ = [
-    ("2016-08-15_nasdaqlisted.txt.gz", 3136, 2883),
-    ("2016-08-15_otherlisted.txt.gz", 5204, 3711),
-    ("2025-07-21_nasdaqlisted.txt.gz", 4965, 4051),
-    ("2025-07-21_otherlisted.txt.gz", 6578, 3148),
+    ("2016-08-15_nasdaqlisted.txt.gz", *either((3136, 2883), (40, 34))),
+    ("2016-08-15_otherlisted.txt.gz", *either((5204, 3711), (30, 28))),
+    ("2025-07-21_nasdaqlisted.txt.gz", *either((4965, 4051), (40, 34))),
+    ("2025-07-21_otherlisted.txt.gz", *either((6578, 3148), (30, 28))),
 ]
 
 
@@ -149,8 +150,8 @@ def test_the_sec_lists_companies_with_a_ticker(market_data: Path, lists: Lists, 
     with pytest.raises(RefusedList, match="requires a contact; set QUANTX_CONTACT"):
         read_document(declared, tmp_path, Web(base_url=lists.url))
     members, listing = parse_members(declared, read_document(declared, tmp_path, Web("me@here", lists.url)))
-    assert members.height + listing.left_out == len(json.loads(body)) == 9610
-    assert members.height > 9300
+    assert members.height + listing.left_out == len(json.loads(body)) == either(9610, 35)
+    assert members.height > either(9300, 32)
     assert {"BRK.B", "BAC.PRL", "AAPL"} <= set(members["symbol"])
 
 
@@ -178,13 +179,13 @@ def test_the_nikkei_and_the_stoxx_are_lists_with_declared_columns(market_data: P
     folder = market_data / "constituents"
     nikkei = parse(
         "csv", (folder / "nikkei225_2026-07.csv").read_bytes(), market="jp", path="n.csv",
-        symbol_column="labels", symbol_pattern=r"^([0-9A-Z]{4})\|", symbol_suffix=".T", at_least=225,
+        symbol_column="labels", symbol_pattern=r"^([0-9A-Z]{4})\|", symbol_suffix=".T", at_least=either(225, 30),
     )  # fmt: skip
-    assert nikkei.height == 225
+    assert nikkei.height == either(225, 30)
     assert {"7203.T", "543A.T", "285A.T"} <= set(nikkei["symbol"])
     body = gzip.decompress((folder / "stoxx600_2026-05_yahoo_symbols.json.gz").read_bytes())
     stoxx = parse("json", body, market="eu", path="s.json", name_column="name")
-    assert stoxx.height == 596
+    assert stoxx.height == either(596, 42)
     assert set(stoxx["market"]) == {"eu"}
 
 

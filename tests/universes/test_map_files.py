@@ -12,8 +12,10 @@ from quantx.errors import ConfigError
 from quantx.universes.map_files import parse_csv, parse_map_file, read_history
 from quantx.universes.protocol import Document
 
+from ..market_data import either
+
 # (symbol, day) → which file's security carried it, from reading the map files by eye.
-ANSWERS = [
+RECORDED_ANSWERS = [
     ("GOOG", "2010-01-04", "us.GOOG.20040819"),  # googl.csv: class A was GOOG until class C came
     ("GOOG", "2014-04-02", "us.GOOG.20040819"),
     ("GOOG", "2014-04-03", "us.GOOCV.20140327"),
@@ -40,6 +42,36 @@ ANSWERS = [
     ("AAA", "2021-01-04", "us.AAA.20200909"),
     ("IBM", "1990-01-02", "us.IBM.19980102"),  # the record begins in 1998, the security does not
 ]
+SAMPLE_ANSWERS = [
+    ("QZG", "2010-01-04", "us.QZG.20040819"),
+    ("QZG", "2014-04-02", "us.QZG.20040819"),
+    ("QZG", "2014-04-03", "us.QZGV.20140327"),
+    ("QZGL", "2014-04-02", None),
+    ("QZGL", "2014-04-03", "us.QZG.20040819"),
+    ("QZGV", "2014-03-28", "us.QZGV.20140327"),
+    ("QZTW", "2000-06-30", "us.QZTW.19980102"),
+    ("QZTW", "2002-06-28", None),
+    ("QZOL", "2003-10-15", "us.QZOL.19980102"),
+    ("QZTW", "2003-10-16", "us.QZOL.19980102"),
+    ("QZTW", "2018-06-15", "us.QZOL.19980102"),
+    ("QZTW", "2018-06-18", None),
+    ("QZQ", "2004-11-30", "us.QZQ.19990310"),
+    ("QZQQ", "2005-01-03", "us.QZQ.19990310"),
+    ("QZQ", "2005-01-03", None),
+    ("QZQ", "2026-01-02", "us.QZQ.19990310"),
+    ("QZI", "1990-01-02", "us.QZI.19980102"),
+]
+ANSWERS = either(RECORDED_ANSWERS, SAMPLE_ANSWERS)
+ENDED = either(
+    {
+        "us.AAA.20020522": "2007-05-18",
+        "us.FB.19990929": "2003-03-28",
+        "us.GOOAV.20140327": "2014-04-02",
+        "us.TWX.19980102": "2001-01-11",
+        "us.AOL.19980102": "2018-06-15",
+    },
+    {"us.QZTW.19980102": "2001-01-11", "us.QZOL.19980102": "2018-06-15"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +86,7 @@ def test_who_carried_a_symbol_on_a_day_is_what_the_map_files_say(map_files: Path
         (s, d): i for s, d, i in ANSWERS
     }
     ended = {each.namings[0].instrument: str(each.namings[-1].last) for each in told if each.reason}
-    assert ended == {
-        "us.AAA.20020522": "2007-05-18",
-        "us.FB.19990929": "2003-03-28",
-        "us.GOOAV.20140327": "2014-04-02",
-        "us.TWX.19980102": "2001-01-11",
-        "us.AOL.19980102": "2018-06-15",
-    }
+    assert ended == ENDED
     assert len(told) == len(list(map_files.glob("*.csv")))
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from quantx.core.coverage import LATE
-from quantx.core.model import Series, Window
+from quantx.core.model import RunKind, Series, Window
 
 GapStatus = Literal["open", "filled", "explained"]
 Explanation = Literal[
@@ -25,7 +25,7 @@ Explanation = Literal[
     "not_a_session",  # the calendar was corrected
 ]
 
-HEAL = "heal"  # the kind of the runs and tasks
+HEAL: RunKind = "heal"
 MOST_ASKS = 5  # requests to one vendor for one session, over 1 + 2 + 4 + 8 days, plus those of the fallback vendors
 _ASKS_BEFORE_OTHERS = 2
 _LONGEST_PAUSE = 32  # days

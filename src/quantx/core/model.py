@@ -14,6 +14,8 @@ SETTLED_AFTER = timedelta(minutes=30)
 
 _DAY = 86400.0  # seconds
 
+RunKind = Literal["daily", "backfill", "manual", "heal"]  # what planned a run and its tasks
+
 
 class Clock(Protocol):
     """The only source of the current time for services."""
@@ -82,7 +84,7 @@ class FetchTask:
 
     id: int
     run_id: str
-    kind: str
+    kind: RunKind
     series: Series
     window: Window
     attempts: int  # counted failures so far

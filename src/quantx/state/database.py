@@ -74,7 +74,7 @@ class Database:
         try:
             self._check_reachable()
             self._migrate()
-        except (StateError, ConfigError):
+        except BaseException:
             self.close()
             raise
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
+
+from quantx.core.model import RunKind
 
 Row = dict[str, Any]
 TaskState = Literal["pending", "leased", "landed", "done", "failed"]
@@ -15,13 +17,13 @@ Named = tuple[str, str, date | None, date | None]  # instrument, symbol, first a
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run as requested by its trigger."""
+    """A run to record, as its trigger requests it."""
 
     id: str  # ULID
-    kind: str  # daily, backfill or manual
+    kind: RunKind
     source: str
     request: Mapping[str, object]  # the request, for people
-    skipped: int = 0  # symbols without a missing session
+    skipped: int = field(default=0, kw_only=True)  # symbols without a missing session
 
 
 @dataclass(frozen=True)

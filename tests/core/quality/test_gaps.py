@@ -16,6 +16,8 @@ from quantx.core.calendars import calendar
 from quantx.core.quality.gaps import market_wide_gaps, missing_sessions, spans_of, symbols_with_gaps, to_windows
 from quantx.core.symbols import venue_of
 
+from ...market_data import either
+
 SCHEMA = {"symbol": pl.String, "date": pl.Date}
 YEAR = calendar("XNYS").sessions(date(2024, 1, 2), date(2024, 12, 31))
 
@@ -128,7 +130,7 @@ def files(market_data: Path) -> Files:
 def test_recorded_series_without_defects_have_no_hole(files: Files) -> None:
     """365 symbols and 3,900 years, with the closures of September 2001 and October 2012."""
     bars = files("daily_us_yahoo_csv/sp500/{}.csv.xz")
-    assert bars["symbol"].n_unique() == 365
+    assert bars["symbol"].n_unique() == either(365, 6)
     assert missing_sessions(bars).is_empty()
     assert symbols_with_gaps(spans(bars)) == []
 
@@ -137,19 +139,19 @@ def test_the_holes_of_recorded_series_are_found(files: Files) -> None:
     bars = files("daily_us_unadjusted_with_events_quandl_wiki/{}.csv.xz")
     missing = missing_sessions(bars)
     shared = market_wide_gaps(missing, spans(bars))
-    assert shared.rows() == [("XNYS", date(2017, 11, 8), 39, 39)]
+    assert shared.rows() == [("XNYS", date(2017, 11, 8), either(39, 6), either(39, 6))]
     alone = missing.join(shared, on="date", how="anti").rows()
-    august = [(s, date(2017, 8, 7)) for s in ("AAPL", "ADBE", "AMZN", "CELG", "INTC")]
-    assert alone == sorted([*august, ("ABT", date(2017, 11, 6)), ("MA", date(2018, 2, 14))])
+    august = [(s, date(2017, 8, 7)) for s in either(("AAPL", "ADBE", "AMZN", "CELG", "INTC"), ("QZCC",))]
+    assert alone == sorted([*august, *either([("ABT", date(2017, 11, 6)), ("MA", date(2018, 2, 14))], [])])
 
 
 def test_closures_that_the_calendar_lacks_are_no_holes(files: Files) -> None:
-    """The typhoon Saola and the black rain of September 2023; what is left is a Monday that Yahoo lacks for everybody."""
+    """The typhoon Saola and the black rain of September 2023 are closures; one Monday is missing in every file."""
     bars = files("daily_hk_yfinance_download_csv/{}.csv.xz")
     missing = missing_sessions(bars)
     shared = market_wide_gaps(missing, spans(bars))
-    assert [row[1] for row in shared.rows()] == [date(2012, 3, 19)]
-    assert missing.height == shared["missing"].sum() == 19
+    assert [row[1] for row in shared.rows()] == [either(date(2012, 3, 19), date(2023, 10, 16))]
+    assert missing.height == shared["missing"].sum() == either(19, 5)
 
 
 def test_a_window_ends_where_a_session_is_there() -> None:

@@ -1,16 +1,16 @@
-"""What planning needs, opened: the state, the queue, the place of the lake, and what the vendors can do.
+"""The opened parts of a planning process: the state, the queue, the lake's location and the vendors' capabilities.
 
-It is light: no tables are opened, and nothing that reads or writes frames is imported, so that a trigger starts soon.
+It is light, so that a trigger starts quickly: it opens no tables, and imports no library for frames before it must.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ulid import ULID
 
@@ -22,103 +22,144 @@ from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings
+from quantx.state.database import Database
 from quantx.state.entra import identity_of_state
 from quantx.state.port import State
-from quantx.state.postgres import open_state
+from quantx.state.postgres import PostgresState, open_state
 
 if TYPE_CHECKING:
+    from quantx.azure_sign_in import AzureIdentity
     from quantx.providers.protocol import Provider
+
+StateOpener = Callable[[str, "AzureIdentity | None"], PostgresState]
+QueueOpener = Callable[[Settings, Database], TaskQueue]
+ProviderOpener = Callable[[Settings, Clock], Mapping[str, "Provider"]]
 
 _LAKE_ID = "meta/lake_id"
 _STATE_ID = "meta/state_id"  # the state that may write
 
 
 class StateClock:
-    """The state's clock: one for all workers, whatever their machines' clocks say or jump to."""
+    """The state's clock: the same for all workers, also where a machine's clock is wrong or jumps."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self.synchronize()
 
     def synchronize(self) -> None:
-        """Ask the state for the time; in between, seconds are counted."""
-        self._at, self._then = self._state.now(), time.monotonic()
+        """Read the state's time; until the next call, elapsed seconds are added to it."""
+        self._at, self._read_at = self._state.now(), time.monotonic()
 
     def now(self) -> datetime:
         """Return the current instant, aware and in UTC."""
-        return self._at + timedelta(seconds=time.monotonic() - self._then)
+        return self._at + timedelta(seconds=time.monotonic() - self._read_at)
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """A part that holds connections of its own."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What services need that plan, send and report, but neither fetch nor curate."""
+    """The parts that services use to plan, send and report; fetching and curating need a platform."""
 
     settings: Settings
     clock: Clock
     location: LakeLocation
     state: State
     queue: TaskQueue
-    providers: Mapping[str, Provider]  # for what they declare
+    providers: Mapping[str, Provider]  # for their capabilities
     runtime: Runtime = field(default_factory=Threads)
 
 
 @contextmanager
 def open_context(settings: Settings, *, retry_seconds: float = 0) -> Iterator[Context]:
-    """Open what planning needs, and close it at the end; where it can't be reached, try for `retry_seconds`."""
+    """Open what planning needs, and close it at the end; during an outage, retry for `retry_seconds`."""
     runtime = Threads()
-    context = Retry(runtime, retry_seconds).call(lambda: _open(settings, runtime))
-    try:
+    opened, context = Retry(runtime, retry_seconds).call(lambda: _open(settings, runtime))
+    with opened:
         yield context
-    finally:
-        context.queue.close()
-        context.state.close()
 
 
-def _open(settings: Settings, runtime: Runtime) -> Context:
-    from quantx.providers.registry import open_providers  # reads vendors' frames, too: not for who only reads a run
+def _open(settings: Settings, runtime: Runtime) -> tuple[ExitStack, Context]:
+    with ExitStack() as opened:
+        context = open_parts(opened, settings, runtime)
+        return opened.pop_all(), context
+    raise AssertionError("the block returns or raises")
 
-    state = open_state(settings.state_url, identity_of_state(settings))
-    try:
-        location = open_location(settings.lake_url, settings)
-        confirm_lake(location, state)
-        clock = StateClock(state)
-        return Context(
-            settings=settings,
-            clock=clock,
-            location=location,
-            state=state,
-            queue=open_queue(settings, state.database),
-            providers=open_providers(settings, clock),
-            runtime=runtime,
-        )
-    except BaseException:
-        state.close()
-        raise
+
+def _registered_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
+    # Imported late: it loads libraries for frames, which reading a run does not need.
+    from quantx.providers.registry import open_providers
+
+    return open_providers(settings, clock)
+
+
+def open_parts(
+    opened: ExitStack,
+    settings: Settings,
+    runtime: Runtime,
+    *,
+    state_opener: StateOpener = open_state,
+    queue_opener: QueueOpener = open_queue,
+    provider_opener: ProviderOpener = _registered_providers,
+) -> Context:
+    """Return the opened parts of a context; each part is closed with `opened`, also where a later one fails to open."""
+    location = open_location(settings.lake_url, settings)
+    if location.identity is not None:
+        opened.callback(location.identity.close)
+    identity = identity_of_state(settings)
+    if identity is not None:
+        opened.callback(identity.close)
+    state = state_opener(settings.state_url, identity)
+    opened.callback(state.close)
+    confirm_lake(location, state)
+    queue = queue_opener(settings, state.database)
+    opened.callback(queue.close)
+    clock = StateClock(state)
+    providers = provider_opener(settings, clock)
+    for provider in providers.values():
+        if isinstance(provider, Closeable):
+            opened.callback(provider.close)
+    return Context(
+        settings=settings,
+        clock=clock,
+        location=location,
+        state=state,
+        queue=queue,
+        providers=providers,
+        runtime=runtime,
+    )
 
 
 def confirm_lake(location: LakeLocation, state: State) -> None:
-    """Refuse to go on where this state and this lake do not belong together; ConfigError says what to do.
+    """Raise ConfigError with the next step where this state and this lake do not belong together.
 
-    A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
-    lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
+    A state of another lake would call sessions covered that are not stored there. Two states on one lake would take
+    each other's rounds for their own: the newest state owns the lake, an older one is refused.
     """
     fresh = state.bound_lake() is None
     if not fresh and not location.has(_LAKE_ID):
         raise ConfigError(
-            f"there is no lake in {location.url}, and the state in {state.shown_url} remembers one; bring it back, or"
-            " remove that state as well: then all is asked for again"
+            f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
+            " lake, or remove that state as well: then everything is fetched again"
         )
     lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
     bound_to, state_id = state.bind_lake(lake_id, str(ULID()))
     if bound_to != lake_id:
         raise ConfigError(
             f"the state in {state.shown_url} belongs to another lake than {location.url};"
-            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
+            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which fetches everything again"
         )
     if fresh:
         location.put(_STATE_ID, state_id.encode())
     elif location.get_or_put(_STATE_ID, state_id.encode()).decode() != state_id:
         raise ConfigError(
-            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not know what it"
-            " did; use the newer state, or remove this one: an empty state takes the lake over again"
+            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not have"
+            " its records; use the newer state, or remove this one: an empty state takes the lake over again"
         )
