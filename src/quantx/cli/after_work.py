@@ -13,10 +13,10 @@ def inspect(platform: Platform, until: float | None = None) -> None:
 
     No look is begun when `until` (of the monotonic clock) is past, or the process is to stop.
     """
-    from quantx.pipeline.inspecting.inspection import FAILED, inspect_ended_runs
+    from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 
     def stopping() -> bool:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)
 
     if failed := inspect_ended_runs(platform, stopping=stopping):
-        err.print(f"the look at {', '.join(failed)} failed; `quantx findings list --rule {FAILED}` tells why")
+        err.print(f"the look at {', '.join(failed)} failed; `quantx findings list --rule inspection_failed` tells why")

@@ -63,7 +63,7 @@ def validate_report(json: Json = False, use_local: UseLocal = False) -> int:
     Example: quantx validate report
     """
     with open_platform(settings_for(use_local)) as platform:
-        rows = platform.state.findings.listed(1_000_000)
+        rows = platform.state.findings.listed(None)
     counted = Counter((row["severity"], row["rule"], row["source"], row["status"]) for row in rows)
     totals = [
         {"severity": severity, "rule": rule, "source": source, "status": status, "findings": count}

@@ -30,11 +30,10 @@ def note_gaps(platform: Platform, gaps: Sequence[Gap], holes: Sequence[Holes], s
     findings.note(found)
     told = {(series.source, _dataset(series), series.symbol): some for series, some in by_series.items()}
     for rule in (MISSING, MARKET_MISSING) if symbols is None else (MISSING,):
-        for row in findings.listed(1_000_000, status="open", rule=rule):
-            in_scope = row["source"] in platform.providers and (symbols is None or row["subject"] in symbols)
-            if in_scope and (rule, row["subject"], row["source"], row["dataset"], row["first_day"]) not in keys:
-                why = _why_settled(told.get((row["source"], row["dataset"], row["subject"]), ()))
-                findings.settle(row["id"], "resolved", "quantx", why)
+        for old in findings.open(rule, subjects=symbols):
+            if old.source in platform.providers and old.key not in keys:
+                why = _why_settled(told.get((old.source, old.dataset, old.subject), ()))
+                findings.settle(old.id, "resolved", "quantx", why)
 
 
 def _findings(holes: Holes, by_series: Mapping[Series, Sequence[Gap]]) -> list[Finding]:

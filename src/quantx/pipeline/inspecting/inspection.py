@@ -12,6 +12,7 @@ import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality.gaps import MARKET_MISSING
+from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
 from quantx.pipeline.inspecting.dividends import check_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
@@ -24,13 +25,11 @@ from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
-FAILED = "inspection_failed"  # the rule of the finding about a look
-
 
 def _heal(platform: Platform, symbols: Collection[str]) -> None:
     """Heal the gaps of these symbols, and of all while a hole of a whole market is open: all of its series judge that."""
-    holes = platform.state.findings.listed(1_000, status="open", rule=MARKET_MISSING)
-    everywhere = any(row["source"] in platform.providers for row in holes)
+    open_gaps = platform.state.findings.open(MARKET_MISSING)
+    everywhere = any(finding.source in platform.providers for finding in open_gaps)
     heal_gaps(platform, None if everywhere else symbols)
 
 
@@ -99,7 +98,7 @@ def _note(platform: Platform, errors: Mapping[str, str | None]) -> None:
     """Note which looks have failed, with their errors, and settle what was noted of those that have not."""
     findings = [
         Finding(
-            FAILED,
+            INSPECTION_FAILED,
             "error",
             name,
             f"the look at {name} failed, and what it would find is not known: {error}; it is repeated by who works next",
@@ -107,4 +106,6 @@ def _note(platform: Platform, errors: Mapping[str, str | None]) -> None:
         for name, error in errors.items()
         if error is not None
     ]
-    platform.state.findings.restate([FAILED], None, None, findings, "the look has succeeded since", list(errors))
+    platform.state.findings.restate(
+        [INSPECTION_FAILED], None, None, findings, "the look has succeeded since", list(errors)
+    )

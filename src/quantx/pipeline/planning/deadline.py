@@ -19,7 +19,7 @@ from quantx.core.symbols import venue_of
 from quantx.pipeline.runtime.context import Context
 from quantx.state.runs.port import LastDaily
 
-RULE = "no_run_by_deadline"
+RULE = "no_run_by_deadline"  # declared in core/quality/operational_rules.py, whose import is too heavy here
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def check_deadlines(context: Context) -> list[Missed]:
     fired_at = parse_schedule(context.settings.daily_schedule).last_until(context.clock.now() - late)
     missed = _missed(context, waiting, fired_at, fired_at + late)
     context.state.findings.note([each.finding() for each in missed])
-    noted = {row["subject"] for row in context.state.findings.listed(99, status="open", rule=RULE)}
+    noted = {finding.subject for finding in context.state.findings.open(RULE)}
     if over := noted - {each.market for each in missed}:
         context.state.findings.resolve(RULE, sorted(over), "every session that is due has a run")
     return missed

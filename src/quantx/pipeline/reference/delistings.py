@@ -12,10 +12,9 @@ from datetime import datetime
 import polars as pl
 
 from quantx.core.model import Finding
+from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
 from quantx.pipeline.planning.current_symbols import trading_symbols
 from quantx.pipeline.runtime.platform import Platform
-
-SUSPECTED = "delisting_suspected"
 
 
 def suspect_delistings(
@@ -31,7 +30,7 @@ def suspect_delistings(
     `stored` are the rows of the universe before this refresh, `previous` is when the one before it was.
     """
     current = set(after.filter(pl.col("member_to").is_null())["symbol"])
-    platform.state.findings.resolve(SUSPECTED, current, f"it is on the list {universe}")
+    platform.state.findings.resolve(DELISTING_SUSPECTED, current, f"it is on the list {universe}")
     if previous is None or previous.date() >= now.date():
         return
     closed_then = pl.col("member_to").is_not_null() & (pl.col("known_from").dt.date() == previous.date())
@@ -42,7 +41,7 @@ def suspect_delistings(
     platform.state.findings.note(
         [
             Finding(
-                SUSPECTED,
+                DELISTING_SUSPECTED,
                 "warn",
                 row["symbol"],
                 f"{row['symbol']} stood on the list {universe} until {row['member_to']} and is missing in two refreshes"

@@ -10,6 +10,7 @@ from datetime import date
 import polars as pl
 import structlog
 
+from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
 from quantx.core.symbol_history import Identity, Told, ended_on, history_rows, identity_of, learn
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
@@ -19,7 +20,6 @@ from quantx.pipeline.runtime.platform import Platform
 
 log = structlog.get_logger()
 
-_SUSPECTED = "delisting_suspected"
 _WORD = "the word of"  # how the evidence of a person begins
 
 
@@ -74,7 +74,7 @@ def delist(platform: Platform, symbol: str, on: date, *, reason: str, by: str) -
         name = stored["name"][0] if stored.height else None
         told = Told(tuple(after.symbols_of(instrument)), market, f"{_WORD} {by}", name, reason)
         _record(platform, after, {instrument: _facts(instrument, after, told)})
-    platform.state.findings.resolve(_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
+    platform.state.findings.resolve(DELISTING_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
     log.info("instrument.delisted", instrument=instrument, symbol=symbol, on=str(on))
     return instrument
 

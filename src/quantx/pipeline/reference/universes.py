@@ -17,6 +17,7 @@ import polars as pl
 import structlog
 
 from quantx.core.model import Finding
+from quantx.core.quality.operational_rules import UNIVERSE_CONTRADICTIONS, UNIVERSE_REFUSED
 from quantx.core.symbol_history import identity_of
 from quantx.core.tables import SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, RefusedList, StateError
@@ -35,7 +36,6 @@ from quantx.universes.web import Web
 
 log = structlog.get_logger()
 
-REFUSED, CONTRADICTIONS = "universe_refused", "universe_contradictions"  # the rules of the findings
 _SHOWN = 5
 
 Decision = Literal["taken", "accepted", "refused"]  # accepted: on somebody's word
@@ -135,7 +135,7 @@ def _refresh(case: _Case) -> Refreshed:
     if SOURCES[case.spec.type].is_exchange:
         suspect_delistings(case.platform, case.spec.name, stored, after, previous.get(case.spec.name), now)
     _tell_contradictions(case)
-    case.platform.state.findings.resolve(REFUSED, [case.spec.name], "a list was taken")
+    case.platform.state.findings.resolve(UNIVERSE_REFUSED, [case.spec.name], "a list was taken")
     return _conclude(case, before, after, "accepted" if against else "taken", against, now)
 
 
@@ -145,7 +145,7 @@ def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime
     message = f"the list of {case.spec.name} is refused, {stays}: {refreshed.why}; {step}"
     facts = {"snapshot": case.snapshot, "phase": case.phase, "why": list(why)}
     case.platform.state.findings.note(
-        [Finding(REFUSED, "error", case.spec.name, message, dataset="universe", facts=facts)]
+        [Finding(UNIVERSE_REFUSED, "error", case.spec.name, message, dataset="universe", facts=facts)]
     )
     return refreshed
 
@@ -193,14 +193,14 @@ def _put(case: _Case, after: pl.DataFrame, now: datetime) -> None:
 def _tell_contradictions(case: _Case) -> None:
     remarks, findings = case.listing.remarks, case.platform.state.findings
     if not remarks:
-        findings.resolve(CONTRADICTIONS, [case.spec.name], "the list does not contradict itself any more")
+        findings.resolve(UNIVERSE_CONTRADICTIONS, [case.spec.name], "the list does not contradict itself any more")
         return
     shown = "; ".join(remarks[:_SHOWN])
     message = (
         f"{len(remarks)} statements in the list of {case.spec.name} do not fit together, and were passed over: {shown}"
     )
     facts = {"remarks": list(remarks)}
-    findings.note([Finding(CONTRADICTIONS, "info", case.spec.name, message, dataset="universe", facts=facts)])
+    findings.note([Finding(UNIVERSE_CONTRADICTIONS, "info", case.spec.name, message, dataset="universe", facts=facts)])
 
 
 def _write_csv(platform: Platform, phase: str) -> None:

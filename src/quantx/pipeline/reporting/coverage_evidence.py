@@ -12,7 +12,7 @@ import polars as pl
 from quantx.core.evidence import DISAGREES, scores_by_year
 from quantx.core.html import Cell, first_of, month_grid, month_text, share_cell, table, text_of
 from quantx.core.model import SEVERITIES
-from quantx.core.quality import RULES
+from quantx.core.quality import FINDING_RULES
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 
 _MOST = 200  # findings, disagreements
@@ -172,7 +172,7 @@ def agreement_section(facts: CoverageFacts) -> str:
 
 
 def _meaning(rule: str) -> str:
-    return RULES[rule].meaning if rule in RULES else ""
+    return FINDING_RULES[rule].meaning if rule in FINDING_RULES else ""
 
 
 def _count_cell(rows: int) -> Cell:

@@ -19,7 +19,6 @@ from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import Platform
 from quantx.state.values import Row
 
-_MOST_FINDINGS = 100_000
 # A current member is expected until its calendar's last settled session, unless its security has ended before.
 _IS_DELISTED = pl.col("last") < pl.col("settled")
 
@@ -215,6 +214,6 @@ def _rejects(rejected: pl.DataFrame) -> pl.DataFrame:
 def _findings(platform: Platform, status: str, subjects: Collection[str] | None) -> list[Row]:
     """Return the findings in this state, the worst first, with their age in days."""
     today = platform.clock.now().date()
-    rows = platform.state.findings.listed(_MOST_FINDINGS, status=status)
+    rows = platform.state.findings.listed(None, status=status)
     about = [row for row in rows if subjects is None or row["subject"] in subjects]
     return [row | {"age_days": (today - row["first_seen"].date()).days} for row in about]
