@@ -18,5 +18,5 @@ def inspect(platform: Platform, until: float | None = None) -> None:
     def stopping() -> bool:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)
 
-    if failed := inspect_ended_runs(platform, stopping=stopping):
+    if failed := inspect_ended_runs(platform, platform.tables, stopping=stopping):
         err.print(f"the look at {', '.join(failed)} failed; `quantx findings list --rule inspection_failed` tells why")

@@ -41,15 +41,15 @@ def heal(
 
     named = tuple(parse_symbol(s) for s in split_symbols(symbols)) or None
     with open_platform(settings_for(use_local)) as platform:
-        healed = heal_gaps(platform, named, dry_run=dry_run)
-    if not healed.looked:
+        healed = heal_gaps(platform, platform.tables, named, dry_run=dry_run)
+    if not healed.started:
         err.print("another process is looking for gaps; try again when it has ended")
         return 1
     rows = _in_windows(healed.gaps)
     planned = {
         "run_id": healed.plan.run_id if healed.plan else None,
         "tasks": len(healed.plan.task_ids) if healed.plan else 0,
-        "due": [{**vars(t.series), "first": t.window.start, "last": t.window.end} for t in healed.wanted],
+        "due": [{**vars(t.series), "first": t.window.start, "last": t.window.end} for t in healed.tasks],
     }
     if json:
         print_json({"gaps": rows, **planned})
@@ -61,8 +61,8 @@ def heal(
         out.print(f"… {len(shown) - _SHOWN:,} more; --json shows them")
     if healed.plan:
         out.print(f"run {planned['run_id']}: {planned['tasks']:,} tasks ask for them; `quantx work` carries them out")
-    elif healed.wanted:
-        out.print(f"{len(healed.wanted):,} tasks are due")
+    elif healed.tasks:
+        out.print(f"{len(healed.tasks):,} tasks are due")
     else:
         out.print("nothing is due to be asked for")
     return 0

@@ -51,7 +51,7 @@ def instruments_import(
 
     told = read_history(path, form)
     with open_platform(settings_for(use_local)) as platform:
-        imported = import_history(platform, told)
+        imported = import_history(platform.tables, platform.state, platform.clock, told)
     if json:
         print_json(vars(imported))
     else:
@@ -71,10 +71,10 @@ def instruments_list(
 
     Example: quantx instruments list --status delisted
     """
-    from quantx.pipeline.reference.instruments import described
+    from quantx.pipeline.reference.instruments import instrument_rows
 
     with open_platform(settings_for(use_local)) as platform:
-        rows = [row for row in described(platform, None, None) if status in (None, row["status"])]
+        rows = [row for row in instrument_rows(platform.tables, None, None) if status in (None, row["status"])]
     _show(rows, json=json)
     return 0
 
@@ -89,10 +89,10 @@ def instruments_show(
 
     Example: quantx instruments show FB --on 2015-06-30
     """
-    from quantx.pipeline.reference.instruments import described
+    from quantx.pipeline.reference.instruments import instrument_rows
 
     with open_platform(settings_for(use_local)) as platform:
-        rows = described(platform, symbol, parse_day(on, "--on") if on else None)
+        rows = instrument_rows(platform.tables, symbol, parse_day(on, "--on") if on else None)
     if not rows:
         raise ConfigError(
             f"nothing is known of {symbol!r}{f' on {on}' if on else ''}; `quantx instruments import` learns it from a file"
@@ -115,7 +115,8 @@ def instruments_delist(
     from quantx.pipeline.reference.instruments import delist
 
     with open_platform(settings_for(use_local)) as platform:
-        instrument = delist(platform, symbol, parse_day(on, "--on"), reason=reason, by=by or getpass.getuser())
+        parts, day = (platform.tables, platform.state, platform.clock), parse_day(on, "--on")
+        instrument = delist(*parts, symbol, day, reason=reason, by=by or getpass.getuser())
     out.print(f"{instrument} is delisted since {on}")
     return 0
 

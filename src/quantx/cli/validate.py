@@ -44,7 +44,7 @@ def validate_run(
     """
     wanted = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     with open_platform(settings_for(use_local)) as platform:
-        seen = validate_series(platform, wanted, source=known_source(source))
+        seen = validate_series(platform.tables, platform.state.findings, wanted, source=known_source(source))
     if json:
         facts = {"bars": seen.bars, "symbols": seen.symbols, "new": seen.new, "resolved": seen.resolved}
         print_json({**facts, "findings": [_shown(finding) for finding in seen.findings]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,3 +90,6 @@ class CuratedTable(Protocol):
         The rows stay the same. Return how many files were replaced; with `most_files` above one, what has few is left.
         """
         ...
+
+
+Tables = Mapping[str, CuratedTable]  # by name

@@ -38,13 +38,17 @@ ONE = "one: {market: us, type: static, symbols: [AAA, BBB]}"
 TWO = "two: {market: us, type: static, symbols: [CCC]}"
 
 
+def refresh(platform: Platform) -> None:
+    refresh_universes(platform, platform.tables, phase=None, name=None)
+
+
 def daily(platform: Platform, **scope: Any) -> set[str]:
     plan = plan_daily(platform, Scope(**scope), source="tape", lookback=5)
     return {row["symbol"] for row in platform.state.tasks.listed(None, None, 100) if row["id"] in plan.task_ids}
 
 
 def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Declare) -> None:
-    refresh_universes(declare(f"{ONE}, {TWO}"), phase=None, name=None)
+    refresh(declare(f"{ONE}, {TWO}"))
     assert resolve_symbols(declare(f"{ONE}, {TWO}"), Scope()) == ("AAA", "BBB", "CCC")
     after = declare(ONE)
     assert resolve_symbols(after, Scope()) == resolve_symbols(after, Scope(phase="p")) == ("AAA", "BBB")
@@ -53,31 +57,31 @@ def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Decla
 
 
 def test_where_no_declaration_is_at_hand_the_last_refresh_decides(declare: Declare, tmp_path: Path) -> None:
-    refresh_universes(declare(f"{ONE}, {TWO}"), phase=None, name=None)
+    refresh(declare(f"{ONE}, {TWO}"))
     platform = declare(ONE)
-    refresh_universes(platform, phase=None, name="one")
+    refresh_universes(platform, platform.tables, phase=None, name="one")
     (tmp_path / "u.yaml").unlink()
     assert resolve_symbols(platform, Scope()) == ("AAA", "BBB")
 
 
 def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alone(declare: Declare) -> None:
     platform = declare(f"{ONE}, {TWO.replace('{', '{enabled: false, ')}")
-    assert [r.universe for r in refresh_universes(platform, phase="p", name=None)] == ["one"]
-    assert [r.universe for r in refresh_universes(platform, phase=None, name="two")] == ["two"]
+    assert [r.universe for r in refresh_universes(platform, platform.tables, phase="p", name=None)] == ["one"]
+    assert [r.universe for r in refresh_universes(platform, platform.tables, phase=None, name="two")] == ["two"]
     assert resolve_symbols(platform, Scope()) == ("AAA", "BBB")
     assert resolve_symbols(platform, Scope(universe="two")) == ("CCC",)
     platform = declare(TWO.replace("{", "{enabled: false, "))
     with pytest.raises(ConfigError, match="no universe of p is enabled; `--name` refreshes one of two"):
-        refresh_universes(platform, phase="p", name=None)
+        refresh_universes(platform, platform.tables, phase="p", name=None)
     with pytest.raises(ConfigError, match="no enabled universe with members"):
         resolve_symbols(platform, Scope())
 
 
 def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: Any) -> None:
-    refresh_universes(declare(ONE), phase=None, name=None)
+    refresh(declare(ONE))
     desk.clock.at = datetime(2024, 2, 1, 23, tzinfo=UTC)
     platform = declare("one: {market: us, type: static, symbols: [AAA]}")
-    refresh_universes(platform, phase=None, name=None)
+    refresh_universes(platform, platform.tables, phase=None, name=None)
     assert daily(platform, universe="one") == {"AAA"}
     for start, expected in (("2024-01-02", ("AAA", "BBB")), ("2024-02-01", ("AAA",))):
         assert resolve_symbols(platform, Scope(universe="one"), since=date.fromisoformat(start)) == expected
@@ -86,7 +90,15 @@ def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: A
 
 
 def test_what_is_delisted_leaves_daily_updates_and_stays_in_backfills(desk: Any) -> None:
-    delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me")
+    delist(
+        desk.platform.tables,
+        desk.platform.state,
+        desk.platform.clock,
+        "BBB",
+        date(2024, 1, 8),
+        reason="bought",
+        by="me",
+    )
     assert daily(desk.platform, symbols=("AAA", "BBB")) == {"AAA"}
     assert len(desk.backfill("AAA", "BBB").task_ids) == 2
 
@@ -95,15 +107,26 @@ def test_what_is_renamed_is_asked_for_by_its_new_symbol(desk: Any) -> None:
     told = Told(
         (Naming("x", "OLD", None, date(2024, 1, 5)), Naming("x", "CCC", date(2024, 1, 6), None)), "us", "a file"
     )
-    import_history(desk.platform, [told])
+    import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, [told])
     assert daily(desk.platform, symbols=("AAA", "OLD", "CCC")) == {"AAA", "CCC"}
 
 
 def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> None:
     told = Told((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
-    assert import_history(desk.platform, [told]).new == 1
-    assert delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
-    assert import_history(desk.platform, [told]).new == 0
+    assert import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, [told]).new == 1
+    assert (
+        delist(
+            desk.platform.tables,
+            desk.platform.state,
+            desk.platform.clock,
+            "BBB",
+            date(2024, 1, 8),
+            reason="bought",
+            by="me",
+        )
+        == "us.BBB.20000103"
+    )
+    assert import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, [told]).new == 0
     (row,) = desk.rows("instruments").to_dicts()
     assert (row["status"], row["delisted_on"], row["reason"]) == ("delisted", date(2024, 1, 8), "bought")
     assert (row["evidence"], row["name"]) == ("the word of me", "Bee")
@@ -113,14 +136,19 @@ def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> N
 
 def test_the_same_import_again_commits_nothing(desk: Any) -> None:
     told = [Told((Naming("x", "AAA", None, None),), "us", "a file")]
-    import_history(desk.platform, told)
+    import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, told)
     before = desk.versions()
-    import_history(desk.platform, told)
+    import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, told)
     assert desk.versions() == before
 
 
 def test_a_contradiction_is_refused_whole(desk: Any) -> None:
-    import_history(desk.platform, [Told((Naming("x", "AAA", None, None),), "us", "a file")])
+    import_history(
+        desk.platform.tables,
+        desk.platform.state,
+        desk.platform.clock,
+        [Told((Naming("x", "AAA", None, None),), "us", "a file")],
+    )
     before = desk.versions()
     wrong = [
         Told((Naming("new", "ZZZ", None, None),), "us", "b"),
@@ -131,7 +159,9 @@ def test_a_contradiction_is_refused_whole(desk: Any) -> None:
         ),
     ]
     with pytest.raises(ConfigError):
-        import_history(desk.platform, wrong)
+        import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, wrong)
     with pytest.raises(ConfigError, match="the reason is empty"):
-        delist(desk.platform, "AAA", date(2024, 1, 8), reason=" ", by="me")
+        delist(
+            desk.platform.tables, desk.platform.state, desk.platform.clock, "AAA", date(2024, 1, 8), reason=" ", by="me"
+        )
     assert desk.versions() == before

@@ -121,7 +121,7 @@ def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Ch
         if not revision.scripted:
             where = {"symbol": revision.symbol, "date": str(revision.date), "field": revision.field}
             command("revise", **where, value=revision.wrong)
-        refreshed = refresh_universes(platform, phase=_PHASE, name=None)
+        refreshed = refresh_universes(platform, platform.tables, phase=_PHASE, name=None)
         out.print(f"[bold]Universes[/bold] refreshed: {', '.join(f'{r.universe} ({r.members})' for r in refreshed)}\n")
         scope = Scope(phase=_PHASE)
         plan = plan_backfill(platform, scope, Window(story.first, story.before), source="yahoo")
@@ -170,7 +170,7 @@ def _update(platform: Platform, scope: Scope, session: date, told: str) -> Chapt
 def _carry_out(platform: Platform, plan: Plan, title: str, told: str) -> Chapter:
     began = time.monotonic()
     Worker(platform).run(task_ids=plan.task_ids)
-    chapter = Chapter(title, told, round(time.monotonic() - began, 1), run_totals(platform, plan.run_id))
+    chapter = Chapter(title, told, round(time.monotonic() - began, 1), run_totals(platform.state.runs, plan.run_id))
     t = chapter.totals
     failures = platform.state.runs.failures(plan.run_id)
     out.print(f"[bold]{title}[/bold] — {told}")
@@ -203,7 +203,7 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
         revisions=lake.revisions(),
         quarantine=quarantine,
         recent=lake.bars(list(market.histories), start=_weeks_before(story.outage_session)),
-        manifest=manifest_of(platform),
+        manifest=manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url),
     )
 
 
