@@ -14,7 +14,7 @@ import importlib
 import json
 import sys
 
-HEAVY = ("deltalake", "duckdb", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow", "yfinance")
+HEAVY = ("deltalake", "duckdb", "jinja2", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow", "yfinance")
 
 
 def main(app_dir: str) -> None:

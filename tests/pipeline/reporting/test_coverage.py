@@ -152,7 +152,7 @@ def test_missing_sessions_that_are_explained_stand_apart(platform: Platform) -> 
     assert facts.symbols.select("symbol", "explained", "explanation").row(0) == ("BBB", 2, "rejected")
     assert facts.symbols["explained"].sum() == 2
     page = Read(coverage_page(facts)).text
-    assert "Missing sessions, and of how many it is explained why" in page
+    assert "Missing sessions, and how many of them are explained" in page
 
 
 def test_rejected_rows_are_counted_by_rule_vendor_and_month(platform: Platform) -> None:
@@ -214,7 +214,7 @@ def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: P
     series = page[page.index("Series that disagree") : page.index("Steps that disagree")]
     assert "<td>BBB</td>" in series
     assert "<td>AAA</td>" not in series
-    assert "19 of 20 sessions agree, worst close 0.50% apart" in page
+    assert "19 of 20 sessions agree, largest close difference 0.50%" in page
     assert "close, open, high, low and volume all agree" in page
 
 

@@ -14,7 +14,7 @@ import polars as pl
 import typer
 import yaml
 
-from quantx.cli.demo.page import Chapter, Findings, write_page
+from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.script import Story, story_of
 from quantx.cli.options import existing_folder, settings_for
 from quantx.cli.output import out, print_table
@@ -187,12 +187,12 @@ def _carry_out(platform: Platform, plan: Plan, title: str, told: str) -> Chapter
     return chapter
 
 
-def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapter]) -> Findings:
+def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapter]) -> DemoResults:
     """Read the lake as any user would."""
     lake = Lake(platform.location)
     symbol = story.split_symbol or next(iter(market.histories))
     quarantine = platform.tables[QUARANTINE.name].read().sort("symbol", "date")
-    return Findings(
+    return DemoResults(
         source="an invented market" if market.kind == "synthetic" else "recorded files",
         chapters=chapters,
         symbol=symbol,
@@ -211,7 +211,7 @@ def _weeks_before(day: date) -> date:
     return date.fromordinal(day.toordinal() - 12 * 7)
 
 
-def _show(platform: Platform, found: Findings) -> None:
+def _show(platform: Platform, found: DemoResults) -> None:
     print_table("The lake", found.manifest["tables"], ["table", "version", "rows", "files", "megabytes"])
     series: list[dict[str, Any]] = found.manifest["series"]
     columns = ["symbol", "first", "last", "rows", "revised", "rejected", "vendor_has_nothing"]
