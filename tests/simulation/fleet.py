@@ -240,7 +240,8 @@ class Fleet:
 
     def _send(self, actor: Actor) -> None:
         """Do what any next trigger does first: a message that was sent may still be noted as waiting."""
-        send_outbox(self._platform(actor))
+        platform = self._platform(actor)
+        send_outbox(platform.state.tasks, platform.queue, platform.runtime)
 
     def _supervise(self) -> None:
         """Keep workers running while there is something to do; look after what seems to wait from time to time."""

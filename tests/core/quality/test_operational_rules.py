@@ -26,9 +26,14 @@ def recorded() -> Iterator[tuple[str, ast.Call]]:
                 yield module, node
 
 
+def argument(call: ast.Call, place: int, name: str) -> ast.expr:
+    """Return an argument of a call, given by its place or its name."""
+    return call.args[place] if len(call.args) > place else next(k.value for k in call.keywords if k.arg == name)
+
+
 def rule_of(module: str, call: ast.Call) -> str | None:
     """Return the id that a call names, or None where it is taken from an entry."""
-    first = call.args[0]
+    first = argument(call, 0, "rule")
     if isinstance(first, ast.Constant):
         return str(first.value)
     if isinstance(first, ast.Name):
@@ -44,7 +49,7 @@ CASES = [(module, rule, call) for module, call in recorded() if (rule := rule_of
 
 @pytest.mark.parametrize(("module", "rule", "call"), CASES, ids=[f"{m.split('.')[-1]}-{r}" for m, r, _ in CASES])
 def test_a_rule_that_a_finding_names_is_declared(module: str, rule: str, call: ast.Call) -> None:
-    entry, severity = FINDING_RULES[rule], call.args[1]
+    entry, severity = FINDING_RULES[rule], argument(call, 1, "severity")
     if isinstance(entry, OperationalRule) and isinstance(severity, ast.Constant):
         assert severity.value == entry.severity, f"{module} line {call.lineno}"
 

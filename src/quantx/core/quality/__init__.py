@@ -1,9 +1,9 @@
-"""What data must fulfil to be trusted, as declared data: a new rule is one entry in one of these modules.
+"""The quality rules, as declared data: a new rule is one entry in one of these modules.
 
-`daily_rules` and `minute_rules` check single rows before they are curated. `series_rules` checks a bar against its
-neighbours afterwards. `dividend_rules` and `adjustments` check corporate actions. `vendor_causes` compares two vendors.
-`operational_rules` are about the system's own work. `RULES` has the rules with a row expression, `FINDING_RULES` every
-rule that a finding can name.
+`daily_rules` and `minute_rules` check single rows before they are curated. `series_rules` and `minute_session_rules`
+check curated bars against their neighbours. `dividend_rules` and `adjustments` check corporate actions. `vendor_causes`
+compares two vendors. `operational_rules` are about the system's own work. `RULES` has the rules with a row expression,
+`FINDING_RULES` every rule that a finding can name.
 """
 
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES

@@ -1,7 +1,7 @@
 """Operational rules: the system's own work, and lists and replies as wholes.
 
-No row expression can check them. The code that detects a violation records the finding; the entry here says what must
-hold and why.
+No row expression can check them. The code that detects a violation records the finding; the entry here has its
+meaning and the reason.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class OperationalRule:
     id: str
     severity: Severity
     subject: str  # what a finding of the rule is about
-    meaning: str  # what must hold
-    why: str  # one sentence: what goes wrong otherwise
+    meaning: str  # the violation: what is wrong
+    why: str  # one sentence: the damage that it does
     reference: str  # where it is detected
 
 
@@ -34,7 +34,7 @@ OPERATIONAL_RULES = (
         EVENTS_MISSING,
         "error",
         "symbol",
-        "a vendor that gives the bars of a symbol also gives its splits and dividends",
+        "a vendor has the bars of a symbol, but its splits and dividends cannot be fetched",
         "bars without their events make adjusted prices wrong before the first missing event",
         "the fetch task for the events failed permanently",
     ),
@@ -42,15 +42,15 @@ OPERATIONAL_RULES = (
         "source_taken_over",
         "info",
         "symbol",
-        "the sessions of a symbol come from its first vendor",
-        "when the first vendor answers again, it replaces the sessions of a fallback vendor in what readers see",
+        "the first vendor is requested again for sessions that a fallback vendor filled",
+        "readers see the first vendor's values of these sessions once they are stored",
         "planning of a daily run, when the first vendor ends before a fallback vendor",
     ),
     OperationalRule(
         "action_not_applied",
         "warn",
         "symbol",
-        "every corporate action of a vendor is a split or a cash dividend",
+        "a corporate action is neither a split nor a cash dividend",
         "spin-offs, mergers and rights issues move the price, and adjusted prices do not include them",
         "corporate actions of Alpaca, when a reply is curated",
     ),
@@ -58,15 +58,15 @@ OPERATIONAL_RULES = (
         "minutes_stamped_at_end",
         "warn",
         "vendor",
-        "Alpha Vantage stamps a minute with its start",
-        "minutes stamped with their end are shifted by one minute when they are stored",
+        "Alpha Vantage stamps minutes with their end instead of their start",
+        "such minutes have to be shifted by one minute when they are stored",
         "intraday replies of Alpha Vantage, which stamped ends until 2023",
     ),
     OperationalRule(
         DELISTING_SUSPECTED,
         "warn",
         "symbol",
-        "a symbol that left the exchange's own list is back at the next refresh, or is recorded as delisted",
+        "a symbol is missing on the exchange's own list and is not recorded as delisted",
         "a delisted security that is not recorded stays in daily updates and counts as stale",
         "two universe refreshes on different days without the symbol",
     ),
@@ -74,7 +74,7 @@ OPERATIONAL_RULES = (
         UNIVERSE_REFUSED,
         "error",
         "universe",
-        "the list of a universe can be read and passes the plausibility checks",
+        "the list of a universe cannot be read or fails the plausibility checks",
         "the last good list stays in force, so that later joiners and leavers are missing",
         "`quantx refresh-universe`",
     ),
@@ -82,7 +82,7 @@ OPERATIONAL_RULES = (
         UNIVERSE_CONTRADICTIONS,
         "info",
         "universe",
-        "the statements of a list about joining and leaving agree with each other",
+        "statements of a list about joining and leaving contradict each other",
         "a statement that contradicts others is skipped, so that the membership history may miss a change",
         "`quantx refresh-universe`, for lists that include past changes",
     ),
@@ -90,7 +90,7 @@ OPERATIONAL_RULES = (
         "no_run_by_deadline",
         "error",
         "market",
-        "every session of a market with an enabled universe has a daily run by its deadline",
+        "a session of a market with an enabled universe has no daily run by its deadline",
         "a timer that died would stay unnoticed while the bars become stale",
         "the sweep; the setting `deadline_hours`",
     ),
@@ -98,7 +98,7 @@ OPERATIONAL_RULES = (
         INSPECTION_FAILED,
         "error",
         "inspection",
-        "every inspection after a run finishes",
+        "an inspection after a run failed",
         "the findings of an inspection that failed are out of date until it has been repeated",
         "the inspections after a run: series, minutes, dividends, vendors, gaps, coverage",
     ),

@@ -23,8 +23,8 @@ class Judge:
         """Return the accepted rows, with those rejected ones that somebody has accepted.
 
         `quoted` are the rejected rows as quarantine has them, in the same order. An accepted row takes the place of
-        another one with the same `key`; the column `decided` says since when it counts, and is null where no decision was
-        needed.
+        another one with the same `key`; the column `decided` says since when it counts, and is null where no decision
+        was needed.
         """
         accepted = checked.accepted.with_columns(pl.lit(None, INSTANT).alias("decided"))
         if self.decisions.is_empty() or quoted.is_empty():

@@ -217,7 +217,7 @@ def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: 
         known = calendar(venue_of(task.series.symbol).calendar)
         newest = known.last_closed(platform.clock.now(), SETTLED_AFTER) or task.window.end
         there = replace(task.series, source=task.fallback[0])
-        events = events_window(platform, there, task.window, newest)
+        events = events_window(platform.providers, there, task.window, newest)
     held = leases.let_go([task]) if task.fallback else []
     asked = outcome.requests if outcome.error is not None else 0
     if not retry.call(lambda: platform.state.tasks.pass_on(task, name, why, requests=asked, events=events)):
@@ -232,7 +232,7 @@ def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: 
 
 def _no_events_missing(platform: Platform, task: FetchTask) -> None:
     """Resolve the finding about events that failed before their bars: a fallback vendor brings its own events."""
-    window = events_window(platform, task.series, task.window, task.window.end)
+    window = events_window(platform.providers, task.series, task.window, task.window.end)
     if window is None:
         return
     findings, series = platform.state.findings, task.series

@@ -127,7 +127,7 @@ class Worker:
         now = self.runtime.monotonic()
         if now >= self._topped_up_at + _TOP_UP_SECONDS:
             self._topped_up_at = now
-            self._retry.call(partial(send_outbox, self.platform))
+            self._retry.call(partial(send_outbox, self.platform.state.tasks, self.platform.queue, self.runtime))
 
     def _one_batch(self, at_once: int) -> bool:
         """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""
@@ -297,5 +297,6 @@ class Worker:
 
     def _resend_lost(self) -> None:
         """Send again what has no message any more, and what the outbox still holds."""
-        self.platform.state.tasks.resend_lost(self.platform.settings.lease_seconds * 2)
-        send_outbox(self.platform)
+        tasks = self.platform.state.tasks
+        tasks.resend_lost(self.platform.settings.lease_seconds * 2)
+        send_outbox(tasks, self.platform.queue, self.runtime)

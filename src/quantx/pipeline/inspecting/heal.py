@@ -28,7 +28,7 @@ from quantx.pipeline.inspecting.missing_sessions import (
     timeframe_of,
 )
 from quantx.pipeline.planning.plan import plan_heal
-from quantx.pipeline.planning.vendor_order import able_sources, events_window
+from quantx.pipeline.planning.vendor_order import available_vendors, events_window
 from quantx.pipeline.runtime.context import Context
 from quantx.providers.protocol import Provider
 from quantx.state.tasks.port import NewTask, Plan
@@ -139,9 +139,9 @@ class _Healing:
         """Return the vendors whose bars readers see in place of the missing one."""
         if table is BARS_1D_ADJUSTED:
             return []
-        providers = self._context.providers
-        able = able_sources(self._context, venue_of(series.symbol).market, series.timeframe)
-        shown = [s for s in able if providers[s].capabilities.price_basis != "fully_adjusted"]
+        settings, providers = self._context.settings, self._context.providers
+        available = available_vendors(settings, providers, venue_of(series.symbol).market, series.timeframe)
+        shown = [s for s in available if providers[s].capabilities.price_basis != "fully_adjusted"]
         return [s for s in shown if s != series.source]
 
     def close(self, known: Iterable[Gap]) -> None:
@@ -171,7 +171,7 @@ class _Healing:
         for bars in [task for task in tasks if task.series in self._fallback_series]:
             sessions = calendar(venue_of(bars.series.symbol).calendar)
             newest = sessions.last_closed(self._now, SETTLED_AFTER) or bars.window.end
-            events = events_window(self._context, bars.series, bars.window, newest)
+            events = events_window(self._context.providers, bars.series, bars.window, newest)
             if events is not None:
                 tasks.append(NewTask(replace(bars.series, dataset="actions"), events))
         return tuple(tasks)

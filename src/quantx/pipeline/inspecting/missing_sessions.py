@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from quantx.core.model import Series, Window
-from quantx.core.quality.gaps import exchange_of, market_wide, missing_sessions, only_sessions, spans_of, with_holes
+from quantx.core.quality.gaps import (
+    exchange_of,
+    market_wide_gaps,
+    missing_sessions,
+    only_sessions,
+    spans_of,
+    symbols_with_gaps,
+)
 from quantx.core.tables import BARS_1M, QUARANTINE, Table
 from quantx.lake.protocol import Tables
 from quantx.state.series.port import SeriesBook
@@ -79,7 +86,7 @@ class SessionSearch:
         own = own.select("symbol", "date")
         own = own.unique() if table is BARS_1M else own
         spans = stored.collect(spans_of(own))
-        suspects = with_holes(spans)
+        suspects = symbols_with_gaps(spans)
         missing = missing_sessions(stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE)
         missing = self._requested(table, source, missing, spans)
         older = known.join(missing, on=["symbol", "date"], how="anti")
@@ -89,7 +96,7 @@ class SessionSearch:
             sessions = sessions.join(evidence, on=["symbol", "date"], how="left")
         sessions = sessions.join(_unlisted(self.namings, missing), on=["symbol", "date"], how="left")
         sessions = sessions.with_columns(pl.col("listed").fill_null(True))
-        sessions = sessions.join(market_wide(missing, spans), on=["calendar", "date"], how="left")
+        sessions = sessions.join(market_wide_gaps(missing, spans), on=["calendar", "date"], how="left")
         return MissingSessions(source, table, sessions.sort("symbol", "date"))
 
     def _recent(self, table: Table) -> pl.LazyFrame:

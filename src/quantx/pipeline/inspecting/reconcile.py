@@ -18,8 +18,8 @@ from quantx.core.calendars import calendar
 from quantx.core.model import Clock
 from quantx.core.preference import Order, of_one_source
 from quantx.core.quality.series_rules import bars_in_error, check_series
-from quantx.core.quality.vendor_causes import VENDOR_RULES, recognise
-from quantx.core.quality.vendor_comparison import Compared, comparable, compare
+from quantx.core.quality.vendor_causes import VENDOR_RULES, add_causes
+from quantx.core.quality.vendor_comparison import Comparison, comparable, compare
 from quantx.core.quality.vendor_findings import vendor_findings
 from quantx.core.quality.vendor_verdicts import (
     Witness,
@@ -63,7 +63,7 @@ class Pair:
     a: str
     b: str
     market: str
-    compared: Compared
+    compared: Comparison
     judged: pl.DataFrame
 
 
@@ -140,7 +140,7 @@ def _restate(
     agreed, doubted = [AGREEMENTS.empty()], [VERDICTS.empty()]
     for pair in compare_vendors(tables, order, symbols, start):
         judged = pair.judged.filter(months)
-        compared = Compared(pair.compared.months.filter(months), judged)
+        compared = Comparison(pair.compared.months.filter(months), judged)
         agreed.append(agreements_of(compared, judged, pair.a, pair.b, pair.market, now))
         doubted.append(verdicts_of(judged, pair.a, pair.b, now))
     agreements, verdicts = pl.concat(agreed), one_per_bar(pl.concat(doubted))
@@ -180,7 +180,7 @@ def _pair(
     actions: pl.DataFrame,
 ) -> Pair:
     compared = compare(traded[a], traded[b], market, calendar(code))
-    odd = recognise(compared.odd, calendar(code))
+    odd = add_causes(compared.odd, calendar(code))
     if odd.is_empty():
         return Pair(a, b, market, compared, decide(odd, [], market))
     witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]

@@ -13,7 +13,7 @@ import polars as pl
 
 from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
-from quantx.pipeline.planning.current_symbols import trading_symbols
+from quantx.pipeline.planning.current_symbols import current_symbols
 from quantx.pipeline.runtime.context import Context
 from quantx.state.series.port import SeriesBook
 
@@ -37,7 +37,7 @@ def note_suspected_delistings(
         return
     closed_then = pl.col("member_to").is_not_null() & (pl.col("known_from").dt.date() == previous.date())
     left = [row for row in stored.filter(closed_then).iter_rows(named=True) if row["symbol"] not in current]
-    not_delisted = set(trading_symbols(context, [row["symbol"] for row in left]))
+    not_delisted = set(current_symbols(context.state.instruments, [row["symbol"] for row in left], now.date()))
     missing = [row for row in left if row["symbol"] in not_delisted]
     refusing = _refusing(context.state.series, context.providers, [row["symbol"] for row in missing])
     findings.note(

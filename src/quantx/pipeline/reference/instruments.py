@@ -12,7 +12,7 @@ import structlog
 
 from quantx.core.model import Clock
 from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
-from quantx.core.symbol_history import Identity, Told, ended_on, history_rows, identity_of, learn
+from quantx.core.symbol_history import SecurityHistory, SymbolHistory, history_of, history_rows, merge_history, with_end
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, StateError
@@ -36,9 +36,9 @@ class Imported:
     delisted: int
 
 
-def symbol_history(tables: Tables) -> Identity:
+def symbol_history(tables: Tables) -> SymbolHistory:
     """Return the symbol history in the lake."""
-    return identity_of(tables[SYMBOL_HISTORY.name].read())
+    return history_of(tables[SYMBOL_HISTORY.name].read())
 
 
 def copy_history_to_state(tables: Tables, instruments: Instruments) -> None:
@@ -47,14 +47,14 @@ def copy_history_to_state(tables: Tables, instruments: Instruments) -> None:
     instruments.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
 
 
-def import_history(tables: Tables, state: State, clock: Clock, securities: Sequence[Told]) -> Imported:
+def import_history(tables: Tables, state: State, clock: Clock, securities: Sequence[SecurityHistory]) -> Imported:
     """Record the complete symbol history of these securities; the ids of instruments in the lake stay.
 
     Raises ConfigError if the securities contradict each other or the history in the lake; then nothing is recorded.
     """
     with _exclusive(state):
         before = symbol_history(tables)
-        after, ids = learn(before, [naming for each in securities for naming in each.namings])
+        after, ids = merge_history(before, [naming for each in securities for naming in each.namings])
         by_id = {ids[each.namings[0].instrument]: each for each in securities}
         after, by_id = _keep_manual_delistings(tables, after, by_id)
         new = sum(not before.symbols_of(instrument) for instrument in by_id)
@@ -73,10 +73,10 @@ def delist(tables: Tables, state: State, clock: Clock, symbol: str, on: date, *,
         raise ConfigError("the reason is empty; give the reason for the record")
     with _exclusive(state):
         market = venue_of(symbol).market
-        after, instrument = ended_on(symbol_history(tables), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
+        after, instrument = with_end(symbol_history(tables), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
         stored = tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
         name = stored["name"][0] if stored.height else None
-        security = Told(tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name, reason)
+        security = SecurityHistory(tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name, reason)
         _record(tables, after, {instrument: _facts(instrument, after, security)}, clock.now())
         copy_history_to_state(tables, state.instruments)
     state.findings.resolve(DELISTING_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
@@ -93,8 +93,8 @@ def _exclusive(state: State) -> Iterator[None]:
 
 
 def _keep_manual_delistings(
-    tables: Tables, after: Identity, securities: Mapping[str, Told]
-) -> tuple[Identity, dict[str, Told]]:
+    tables: Tables, after: SymbolHistory, securities: Mapping[str, SecurityHistory]
+) -> tuple[SymbolHistory, dict[str, SecurityHistory]]:
     """Keep the manual delistings of instruments that a file still lists."""
     kept = dict(securities)
     manual = pl.col("evidence").str.starts_with(_MANUAL) & pl.col("delisted_on").is_not_null()
@@ -105,12 +105,12 @@ def _keep_manual_delistings(
             and (final := after.symbols_of(instrument)[-1]).last is None
             and final.begins <= last
         ):
-            after, _ = ended_on(after, final.symbol, last, instrument)
+            after, _ = with_end(after, final.symbol, last, instrument)
             kept[instrument] = replace(securities[instrument], evidence=row["evidence"], reason=row["reason"])
     return after, kept
 
 
-def _facts(instrument: str, history: Identity, security: Told) -> dict[str, object]:
+def _facts(instrument: str, history: SymbolHistory, security: SecurityHistory) -> dict[str, object]:
     namings = history.symbols_of(instrument)
     ended = namings[-1].last
     return {
@@ -125,7 +125,7 @@ def _facts(instrument: str, history: Identity, security: Told) -> dict[str, obje
     }
 
 
-def _record(tables: Tables, history: Identity, changed: Mapping[str, Mapping[str, object]], now: datetime) -> None:
+def _record(tables: Tables, history: SymbolHistory, changed: Mapping[str, Mapping[str, object]], now: datetime) -> None:
     """Restate both tables for the `changed` instruments; the rows of the other instruments stay."""
     evidence = {instrument: str(facts["evidence"]) for instrument, facts in changed.items()}
     here = pl.col("instrument").is_in(list(changed))
@@ -147,7 +147,7 @@ def instrument_rows(tables: Tables, symbol: str | None, on: date | None) -> list
     rows = {row["instrument"]: row for row in tables[INSTRUMENTS.name].read().iter_rows(named=True)}
     wanted = set(rows)
     if symbol is not None:
-        wanted = {n.instrument for n in history.bearers(parse_symbol(symbol), on, on)}
+        wanted = {n.instrument for n in history.namings_of(parse_symbol(symbol), on, on)}
     return [
         {
             **{c: rows[i][c] for c in INSTRUMENTS.schema if c != "known_from"},

@@ -18,7 +18,7 @@ import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import UNIVERSE_CONTRADICTIONS, UNIVERSE_REFUSED
-from quantx.core.symbol_history import identity_of
+from quantx.core.symbol_history import history_of
 from quantx.core.tables import SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, RefusedList, StateError
 from quantx.lake.protocol import Tables
@@ -75,7 +75,7 @@ def refresh_universes(
         enabled = declared.enabled()
         context.state.universes.enable(enabled)
         copy_history_to_state(tables, context.state.instruments)  # a new state has none yet
-        latest = identity_of(tables[SYMBOL_HISTORY.name].read()).latest_symbol
+        latest = history_of(tables[SYMBOL_HISTORY.name].read()).latest_symbol
         reading = _Reading(declared.path.parent, Web.of(context.settings), latest)
         results = [
             _refresh(

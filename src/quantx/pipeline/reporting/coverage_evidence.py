@@ -46,7 +46,7 @@ def rejects_view(facts: CoverageFacts) -> dict[str, Any] | None:
         "rows": "rows",
         "first": "first month",
         "last": "last month",
-        "meaning": "what must hold",
+        "meaning": "violation",
     }
     grids = []
     for (source,), months in facts.rejects.group_by("source", maintain_order=True):
