@@ -1,4 +1,4 @@
-"""Lists that are not believed: the last good one stays, a finding tells why, a person may overrule, the others go on."""
+"""Refused lists: the last good one stays, a finding has the reason, a person may override, the other lists go on."""
 
 from __future__ import annotations
 
@@ -188,7 +188,10 @@ def test_the_past_of_a_list_with_dates_is_not_lost_at_once(library: Library) -> 
     assert "4 of 5 past memberships are gone" in str(library.refresh()["web"].why)
 
 
-NASDAQ = "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round Lot Size|ETF|NextShares\n{}File Creation Time: 1||\n"
+NASDAQ = (
+    "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round Lot Size|ETF|NextShares\n"
+    "{}File Creation Time: 1||\n"
+)
 
 
 def listing(*symbols: str) -> str:

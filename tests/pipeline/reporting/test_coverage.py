@@ -1,4 +1,4 @@
-"""The coverage page: its facts, that it is whole in itself, that nothing in it can do harm, and that a browser shows it."""
+"""The coverage page: its facts; it is self-contained, harmless, and readable in a browser."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_the_symbols_that_lack_most_come_first_with_what_was_rejected(platform: 
 
 
 def test_missing_sessions_that_are_explained_stand_apart(platform: Platform) -> None:
-    """BBB lacks the sixth, the seventh and the last session; another vendor's word about a bar that is there does not count."""
+    """BBB misses the sixth, the seventh and the last session; an explanation of a present bar does not count."""
 
     def gap(source: str, session: date, explanation: Explanation) -> Gap:
         return Gap(Series(source, "bars", "1d", "BBB"), session, "explained", explanation, "so it is")
@@ -243,7 +243,7 @@ def test_an_empty_lake_has_a_page(platform: Platform) -> None:
     assert "none" in page.text
 
 
-# -------------------------------------------------------------------------------------------------------------- the page
+# ------------------------------------------------------------------------------------------------------------- the page
 
 
 class Filled(MemoryTable):
@@ -278,7 +278,7 @@ _VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 class Read(HTMLParser):
-    """A page as a strict reader sees it; `problems` are what a screen reader or a locked-down browser would stumble over."""
+    """A page as a strict parser reads it; `problems` are those of a screen reader or a locked-down browser."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -408,7 +408,7 @@ def test_five_thousand_symbols_make_no_large_page(platform: Platform) -> None:
     assert "Series that disagree: the first 1,000 of 15,000" in page
 
 
-# ------------------------------------------------------------------------------------------------------------ in a browser
+# --------------------------------------------------------------------------------------------------------- in a browser
 
 
 def browser() -> str:
@@ -432,7 +432,8 @@ def show(folder: Path, page: str, *how: str) -> str:
 _RULER = """<!doctype html><title>?</title><iframe id=f style="width:390px;height:844px;border:0"></iframe><script>
 const f = document.getElementById('f'), errors = [];
 f.onload = () => { const d = f.contentDocument, e = d.documentElement;
-  const wide = [...d.querySelectorAll('body *')].filter(x => x.getBoundingClientRect().right > 391 && !x.closest('.scroll'));
+  const wide = [...d.querySelectorAll('body *')]
+    .filter(x => x.getBoundingClientRect().right > 391 && !x.closest('.scroll'));
   document.title = JSON.stringify({ width: e.scrollWidth, outside: wide.length, alerts: window.alerts || 0,
     months: d.querySelectorAll('.months td[title]').length, sections: d.querySelectorAll('main > section').length }); };
 window.alert = () => { window.alerts = (window.alerts || 0) + 1; };

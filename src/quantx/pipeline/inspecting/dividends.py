@@ -31,9 +31,9 @@ def check_dividends(
 ) -> list[Finding]:
     """Check the stored dividends of `symbols` (None: all), note the findings and return them.
 
-    With `since`, only symbols with a dividend that became known later, or went ex so shortly before that the price could
-    not show it yet: after an update, these are few. Earlier findings about the checked symbols that no longer hold are
-    resolved. Nothing else changes.
+    With `since`, only symbols with a dividend that became known later, or with an ex-date so shortly before that the
+    price could not show it yet: after an update, these are few. Earlier findings about the checked symbols that no
+    longer hold are resolved. Nothing else changes.
     """
     wanted = pl.col("kind") == "dividend"
     if symbols is not None:

@@ -1,7 +1,7 @@
 """Inspection after runs: series, minutes, dividends, vendors, gaps, and the coverage page.
 
-One process at a time inspects all runs that ended since the last inspection. The checks are independent: when one fails,
-a finding is noted, the others go on, and the next worker inspects the runs again.
+One process at a time inspects all runs that ended since the last inspection. The checks are independent: when one
+fails, a finding is noted, the others go on, and the next worker inspects the runs again.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class _Checks:
 def inspect_ended_runs(context: Context, tables: Tables, *, stopping: Callable[[], bool] = lambda: False) -> list[str]:
     """Inspect the symbols of the reported runs that were not inspected yet; return the names of the failed checks.
 
-    Symbols with a gap that is due are checked for gaps even if no run has ended. No check starts once `stopping` returns
-    true; then, and when a check fails, the runs stay uninspected.
+    Symbols with a gap that is due are checked for gaps even if no run has ended. No check starts once `stopping`
+    returns true; then, and when a check fails, the runs stay uninspected.
     """
     runs = context.state.runs
     if not context.settings.inspect or not (runs.uninspected() or _due(context)):

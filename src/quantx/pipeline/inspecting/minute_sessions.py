@@ -24,24 +24,34 @@ _BEFORE = timedelta(days=14)  # the previous session is at most so far back
 _THIN = "minutes_complete"  # illiquid shares violate it each day: one finding per series
 _OVER = "the session obeys the rule now"
 _FETCH_AGAIN = (
-    "`quantx backfill --timeframe 1m --again --symbols {symbol} --source {source} --start {date} --end {date}` fetches it"
-    " again"
+    "`quantx backfill --timeframe 1m --again --symbols {symbol} --source {source} --start {date} --end {date}`"
+    " fetches it again"
 )
 
 # The messages of findings, filled from the columns of `sessions_of`.
 _MESSAGES = {
-    "minutes_without_hole": "{source} has no minute of {symbol} for {hole} minutes in a row on {date}, and {usual:.0%} of"
-    " them on other days; " + _FETCH_AGAIN,
-    "half_day_ends_early": "{source} has {minutes_after} minutes of {symbol} after the early close of {date}, with"
-    " {volume_after:,.0f} shares in the median one, {volume_usual:,.0f} in the session: that is not after-hours trading, so the"
-    " vendor does not apply the half day, or the calendar is wrong; " + _FETCH_AGAIN,
-    "opening_near_close_before": "{symbol} opens at {open:g} on {date}, after a close of {close_before:.6g} at {source} (adjusted"
-    " for splits and dividends), and no bar of the day confirms the jump: check for a missing event, or a bad print",
-    "opening_jump_confirmed": "{symbol} opens at {open:g} on {date} after a close of {close_before:.6g}; the day's bar of {source}"
-    " also opens at {daily_open:g}",
-    "minutes_add_up_to_day": "the minutes of {symbol} on {date} add up to {open:g}, {high:g}, {low:g}, {close:g} and {volume:,}"
-    " shares, the day's bar of {source} has {daily_open:g}, {daily_high:g}, {daily_low:g}, {daily_close:g} and"
-    " {daily_volume:,}; " + _FETCH_AGAIN,
+    "minutes_without_hole": (
+        "{source} has no minute of {symbol} for {hole} minutes in a row on {date}, and {usual:.0%} of them on other"
+        " days; " + _FETCH_AGAIN
+    ),
+    "half_day_ends_early": (
+        "{source} has {minutes_after} minutes of {symbol} after the early close of {date}, with {volume_after:,.0f}"
+        " shares in the median one, {volume_usual:,.0f} in the session: that is not after-hours trading, so the vendor"
+        " does not apply the half day, or the calendar is wrong; " + _FETCH_AGAIN
+    ),
+    "opening_near_close_before": (
+        "{symbol} opens at {open:g} on {date}, after a close of {close_before:.6g} at {source} (adjusted for splits and"
+        " dividends), and no bar of the day confirms the jump: check for a missing event, or a bad print"
+    ),
+    "opening_jump_confirmed": (
+        "{symbol} opens at {open:g} on {date} after a close of {close_before:.6g}; the day's bar of {source} also opens"
+        " at {daily_open:g}"
+    ),
+    "minutes_add_up_to_day": (
+        "the minutes of {symbol} on {date} add up to {open:g}, {high:g}, {low:g}, {close:g} and {volume:,} shares, the"
+        " day's bar of {source} has {daily_open:g}, {daily_high:g}, {daily_low:g}, {daily_close:g} and"
+        " {daily_volume:,}; " + _FETCH_AGAIN
+    ),
 }
 
 
@@ -109,8 +119,8 @@ def _thin(rule: Rule, sessions: pl.DataFrame, since: date) -> list[Finding]:
             rule.id,
             FINDING_SEVERITY[rule.severity],
             symbol,
-            f"since {since} {source} has {fewest} to {most} minutes of {symbol} in {sessions} sessions, not all of them:"
-            " the share is probably not traded every minute",
+            f"since {since} {source} has {fewest} to {most} minutes of {symbol} in {sessions} sessions, fewer than the"
+            " sessions have: the share is probably not traded every minute",
             source,
             BARS_1M.name,
             facts={"sessions": sessions, "fewest": fewest, "most": most},

@@ -163,7 +163,7 @@ def _restate(
 
 
 def _note(tables: Tables, findings: Findings, symbols: Sequence[str]) -> int:
-    """Note the findings that follow from the stored verdicts and agreements, and resolve the others; return how many."""
+    """Note the findings from the stored verdicts and agreements, and resolve the others; return how many hold."""
     here, lacking = pl.col("symbol").is_in(symbols), (pl.col("lacking_a") > 0) | (pl.col("lacking_b") > 0)
     current = vendor_findings(tables[VERDICTS.name].read(here), tables[AGREEMENTS.name].read(here & lacking))
     findings.restate([rule.id for rule in VENDOR_RULES], None, None, current, _OVER, symbols)

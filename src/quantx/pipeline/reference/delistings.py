@@ -1,7 +1,7 @@
 """Suspected delistings: symbols that are missing on an exchange's own list.
 
-One refresh proves nothing: a list may be truncated, and a vendor may be down. A person checks the finding and records the
-delisting (`quantx instruments delist`), or the symbol returns and the finding is resolved.
+One refresh proves nothing: a list may be truncated, and a vendor may be down. A person checks the finding and records
+the delisting (`quantx instruments delist`), or the symbol returns and the finding is resolved.
 """
 
 from __future__ import annotations

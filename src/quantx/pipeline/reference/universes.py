@@ -62,8 +62,8 @@ def refresh_universes(
 ) -> list[Refreshed]:
     """Read the sources of a phase's universes (or of one, or of all) and record the members with their intervals.
 
-    A universe whose list is refused keeps its members, and the others go on. `accept` is the reason of a manual override
-    for lists that fail the plausibility checks. Raises ConfigError if the declaration is wrong.
+    A universe whose list is refused keeps its members, and the others go on. `accept` is the reason of a manual
+    override for lists that fail the plausibility checks. Raises ConfigError if the declaration is wrong.
     """
     if accept is not None and not accept.strip():
         raise ConfigError("the reason to accept is empty; give the reason for the record")

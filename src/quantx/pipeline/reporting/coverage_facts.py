@@ -76,16 +76,16 @@ class CoverageFacts:
 def coverage_facts(
     tables: Tables, state: State, lake: str, now: datetime, universe: str | None = None
 ) -> CoverageFacts:
-    """Return the facts of the lake with this address, or of one universe; ConfigError if the lake has no such universe."""
+    """Return the facts of the lake at this address, or of one universe; ConfigError if it has no such universe."""
     members = tables[UNIVERSE_MEMBERS.name].read()
     if universe is not None:
         members = _of_universe(members, universe)
     bars = tables[BARS_1D.name]
     held = bars.collect(held_days(bars.scan()), in_pieces=True)
-    found = completeness(held, members, tables[SYMBOL_HISTORY.name].read(), now)
+    complete = completeness(held, members, tables[SYMBOL_HISTORY.name].read(), now)
     subjects: set[str] | None = None
     if universe is not None:
-        found = replace(found, spans=found.spans.filter(pl.col("universe") == universe))
+        complete = replace(complete, spans=complete.spans.filter(pl.col("universe") == universe))
         subjects = {universe, *members["symbol"]}
     quarantine = _about(tables[QUARANTINE.name].read(), subjects)
     quarantined = with_states(quarantine, tables[DECISIONS.name].read())
@@ -97,11 +97,11 @@ def coverage_facts(
         made_at=now,
         policy_version=POLICY_VERSION,
         universe=universe,
-        months=found.by_month(),
-        symbols=_symbols(found, rejected, _explained(state.gaps, held)),
-        freshness=_freshness(found, {row["name"] for row in state.universes.freshness()}),
-        behind=_behind(found),
-        delisted=_delisted(found),
+        months=complete.by_month(),
+        symbols=_symbols(complete, rejected, _explained(state.gaps, held)),
+        freshness=_freshness(complete, {row["name"] for row in state.universes.freshness()}),
+        behind=_behind(complete),
+        delisted=_delisted(complete),
         rejected_rows=rejected.height,
         rejects=_rejects(rejected),
         findings=_findings(state.findings, "open", subjects, now),
@@ -127,18 +127,18 @@ def _about(rows: pl.DataFrame, subjects: Collection[str] | None) -> pl.DataFrame
 def _of_universe(members: pl.DataFrame, universe: str) -> pl.DataFrame:
     chosen = members.filter(pl.col("universe") == universe)
     if chosen.is_empty():
-        known = ", ".join(members["universe"].unique().sort()) or "none; run `quantx refresh-universe`"
-        raise ConfigError(f"the lake has no universe {universe!r}; it has {known}")
+        names = ", ".join(members["universe"].unique().sort()) or "none; run `quantx refresh-universe`"
+        raise ConfigError(f"the lake has no universe {universe!r}; it has {names}")
     return chosen
 
 
-def _symbols(found: Completeness, rejected: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
+def _symbols(complete: Completeness, rejected: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
     """Return each symbol of each universe, those with most missing sessions first."""
-    newest = found.spans.group_by("universe", "symbol").agg(pl.col("newest").max())
+    newest = complete.spans.group_by("universe", "symbol").agg(pl.col("newest").max())
     counted = rejected.filter(pl.col("dataset") == BARS_1D.name).group_by("symbol").agg(pl.len().alias("rejected"))
     missing = pl.col("expected") - pl.col("present")
     return (
-        found.by_symbol()
+        complete.by_symbol()
         .join(newest, on=["universe", "symbol"], how="left", nulls_equal=True)
         .join(counted, on="symbol", how="left")
         .join(explained, on="symbol", how="left")
@@ -152,7 +152,7 @@ def _symbols(found: Completeness, rejected: pl.DataFrame, explained: pl.DataFram
 
 
 def _explained(gaps: Gaps, held: pl.DataFrame) -> pl.DataFrame:
-    """Return symbol, explained (sessions without a bar that healing has explained) and explanation (the most frequent)."""
+    """Return symbol, explained (number of explained sessions without a bar) and explanation (the most frequent)."""
     rows = [
         (gap.series.symbol, gap.session, gap.explanation)
         for gap in gaps.known()
@@ -165,11 +165,11 @@ def _explained(gaps: Gaps, held: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _freshness(found: Completeness, updated: Collection[str]) -> pl.DataFrame:
+def _freshness(complete: Completeness, updated: Collection[str]) -> pl.DataFrame:
     """Return how many current members are up to date, by universe and market."""
     has_bars, is_fresh = pl.col("newest").is_not_null(), pl.col("newest") >= pl.col("last")
     counts = (
-        found.spans.filter(pl.col("member"))
+        complete.spans.filter(pl.col("member"))
         .group_by("universe", "market")
         .agg(
             pl.len().alias("members"),
@@ -186,15 +186,15 @@ def _freshness(found: Completeness, updated: Collection[str]) -> pl.DataFrame:
     return counts.select(*keys, is_updated, pl.exclude(keys)).sort(keys, nulls_last=True)
 
 
-def _behind(found: Completeness) -> pl.DataFrame:
+def _behind(complete: Completeness) -> pl.DataFrame:
     """Return the current members without the last due session, the stalest first."""
-    late = found.spans.filter(pl.col("member"), ~_IS_DELISTED, pl.col("newest") < pl.col("last"))
+    late = complete.spans.filter(pl.col("member"), ~_IS_DELISTED, pl.col("newest") < pl.col("last"))
     return late.select("universe", "symbol", "newest", pl.col("last").alias("due")).sort("newest", "symbol")
 
 
-def _delisted(found: Completeness) -> pl.DataFrame:
+def _delisted(complete: Completeness) -> pl.DataFrame:
     """Return the current members that are delisted and have bars, the latest first."""
-    ended = found.spans.filter(pl.col("member"), _IS_DELISTED, pl.col("newest").is_not_null())
+    ended = complete.spans.filter(pl.col("member"), _IS_DELISTED, pl.col("newest").is_not_null())
     return ended.select("universe", "symbol", "newest", pl.col("last").alias("delisted_on")).sort(
         "delisted_on", "symbol", descending=[True, False]
     )

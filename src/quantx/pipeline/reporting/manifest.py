@@ -23,27 +23,27 @@ def manifest_of(tables: Tables, series: SeriesBook, gaps: Gaps, lake: str) -> di
     rejected = _rejected(tables[QUARANTINE.name])
     counts = {(_kind(row), row["source"], row["symbol"]): row for row in gaps.count()}
     listed = []
-    for known in series.manifest():
-        key, kind = (known["source"], known["symbol"]), _kind(known)
+    for row in series.manifest():
+        key, kind = (row["source"], row["symbol"]), _kind(row)
         stored, missing = rows[kind].get(key, {}), counts.get((kind, *key), {})
         listed.append(
             {
-                "source": known["source"],
-                "dataset": known["dataset"],
-                "timeframe": known["timeframe"],
-                "symbol": known["symbol"],
+                "source": row["source"],
+                "dataset": row["dataset"],
+                "timeframe": row["timeframe"],
+                "symbol": row["symbol"],
                 "first": stored.get("first"),
                 "last": stored.get("last"),
                 "rows": stored.get("rows", 0),
                 "revised": revised[kind].get(key, {}).get("rows", 0),
                 "rejected": rejected.get((kind, *key), 0),
-                "covered": known["covered"],
-                "vendor_has_nothing": known["nothing"].strip("{}"),
+                "covered": row["covered"],
+                "vendor_has_nothing": row["nothing"].strip("{}"),
                 "gaps_open": missing.get("open", 0),
                 "gaps_explained": missing.get("explained", 0),
-                "failures": known["failures"],
-                "last_error": known["last_error"],
-                "last_asked_at": known["last_asked_at"],
+                "failures": row["failures"],
+                "last_error": row["last_error"],
+                "last_asked_at": row["last_asked_at"],
             }
         )
     return {

@@ -11,7 +11,7 @@ from quantx.state.values import TaskState
 
 
 def status_of(state: State, depth: Depth, lake: str, now: datetime) -> dict[str, Any]:
-    """Return recent runs, tasks by state, the queue, vendors in back-off, universes' freshness, open findings and gaps."""
+    """Return recent runs, tasks by state, the queue, vendors in back-off, freshness, open findings and gaps."""
     counts, gaps = state.tasks.count(), state.gaps.count()
     return {
         "lake": lake,

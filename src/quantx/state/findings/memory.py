@@ -122,8 +122,8 @@ class MemoryFindings(Findings):
                 and dataset in (None, row["dataset"])
                 and (subjects is None or row["subject"] in subjects)
             ]
-            found = [OpenFinding(**{name: row[name] for name in _COLUMNS}) for row in rows]
-        return sorted(found, key=lambda f: (f.subject, f.source, f.dataset, f.first_day or date.min))
+            findings = [OpenFinding(**{name: row[name] for name in _COLUMNS}) for row in rows]
+        return sorted(findings, key=lambda f: (f.subject, f.source, f.dataset, f.first_day or date.min))
 
     @override
     def listed(
