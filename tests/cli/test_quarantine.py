@@ -69,7 +69,7 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     )
 
     shown = odd("quarantine", "show", row)
-    assert "a bar that contradicts itself is wrong" in shown.out
+    assert "a bar that contradicts itself has at least one wrong price" in shown.out
     assert "/v8/finance/chart/AAA" in shown.out
     assert json.loads(odd("quarantine", "show", row[:6], "--json").out)["payload"]["status"] == 200
 
