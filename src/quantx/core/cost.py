@@ -25,7 +25,7 @@ class Price:
         return {"million": 1_000_000, "10,000": 10_000}.get(self.unit, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Update:
     """The usage of one daily update."""
 
@@ -36,7 +36,7 @@ class Update:
     stored: float  # bytes of stored replies
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One item of the bill."""
 
@@ -66,7 +66,7 @@ def expected_update(symbols: int, reference: Mapping[str, float]) -> Update:
 def scaled(update: Update, symbols: int) -> Update:
     """Return the usage scaled to this number of symbols: all of it grows with the tasks."""
     factor = symbols / update.tasks
-    return Update(*(value * factor for value in vars(update).values()))
+    return Update(**{name: value * factor for name, value in vars(update).items()})
 
 
 def month_of(
@@ -118,12 +118,12 @@ def bill(used: Mapping[str, float], prices: Mapping[str, Price]) -> list[Line]:
         paid = max(0.0, quantity - price.free)
         lines.append(
             Line(
-                name,
-                price.what,
-                quantity,
-                price.unit,
-                price.free,
-                price.usd,
+                name=name,
+                what=price.what,
+                quantity=quantity,
+                unit=price.unit,
+                free=price.free,
+                price=price.usd,
                 usd=paid * price.usd,
                 usd_without_free=quantity * price.usd,
                 quoted=price.checked != "official",

@@ -13,7 +13,7 @@ _POINTS = 800  # a line needs no more points than pixels
 _SIDE, _STEP, _NAMES, _DATES = 11, 13, 86, 44  # of the grid: a cell, a cell with its margin, the space for texts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LineChart:
     """Lines on a logarithmic scale, with marked days."""
 
@@ -29,7 +29,7 @@ class LineChart:
     lines: Sequence[tuple[str, str, str]]  # name, CSS class, points
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GridChart:
     """A grid of symbols × sessions."""
 

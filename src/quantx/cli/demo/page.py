@@ -32,7 +32,7 @@ class Chapter:
     totals: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoResults:
     """The contents of the lake at the end of the story."""
 

@@ -56,7 +56,7 @@ class Reconciled:
     findings: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """Two vendors compared over symbols of one calendar, with a verdict on each row in which they differ."""
 
@@ -182,13 +182,14 @@ def _pair(
     compared = compare(traded[a], traded[b], market, calendar(code))
     odd = add_causes(compared.odd, calendar(code))
     if odd.is_empty():
-        return Pair(a, b, market, compared, decide(odd, [], market))
+        return Pair(a=a, b=b, market=market, compared=compared, judged=decide(odd, [], market))
     witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]
     if returns:
         common = traded[a].join(traded[b], on=["symbol", "date"], how="semi")
         witnesses += [witness_of_returns(name, bars, common, odd, actions) for name, bars in returns.items()]
     in_error = _in_error(traded[a], odd, actions), _in_error(traded[b], odd, actions)
-    return Pair(a, b, market, compared, decide(odd, witnesses, market, in_error))
+    judged = decide(odd, witnesses, market, in_error)
+    return Pair(a=a, b=b, market=market, compared=compared, judged=judged)
 
 
 def _in_error(bars: pl.DataFrame, odd: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:

@@ -25,7 +25,7 @@ _BARS = ["symbol", "date", "open", "high", "low", "close", "volume", "currency"]
 _CHECKED = [rule.id for rule in SERIES_RULES if rule not in GAP_RULES]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Validated:
     """Counts and findings of one check."""
 
@@ -59,7 +59,7 @@ def validate_series(
         new, resolved = new + added, resolved + gone
         noted += current
     log.info("validated", bars=bars, symbols=len(checked), findings=len(noted), new=new, resolved=resolved)
-    return Validated(bars, len(checked), noted, new, resolved)
+    return Validated(bars=bars, symbols=len(checked), findings=noted, new=new, resolved=resolved)
 
 
 def _batches(

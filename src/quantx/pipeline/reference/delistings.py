@@ -14,32 +14,35 @@ import polars as pl
 from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
 from quantx.pipeline.planning.current_symbols import current_symbols
-from quantx.pipeline.runtime.context import Context
+from quantx.state.port import State
 from quantx.state.series.port import SeriesBook
 
 
 def note_suspected_delistings(
-    context: Context,
+    state: State,
+    sources: Iterable[str],
+    *,
     universe: str,
     stored: pl.DataFrame,
     after: pl.DataFrame,
     previous: datetime | None,
     now: datetime,
 ) -> None:
-    """Note the symbols that left the list at the previous refresh, on an earlier day, and have not returned.
+    """Note the symbols that left a universe at the previous refresh, on an earlier day, and have not returned.
 
-    `stored` are the rows of the universe before this refresh, `previous` is the time of the previous one.
+    `stored` are the rows of the universe before this refresh, `after` its members now, `previous` is the time of the
+    previous refresh. A finding names those of the vendors `sources` that refuse the symbol.
     """
-    findings = context.state.findings
+    findings = state.findings
     current = set(after.filter(pl.col("member_to").is_null())["symbol"])
     findings.resolve(DELISTING_SUSPECTED, current, f"it is on the list {universe}")
     if previous is None or previous.date() >= now.date():
         return
     closed_then = pl.col("member_to").is_not_null() & (pl.col("known_from").dt.date() == previous.date())
     left = [row for row in stored.filter(closed_then).iter_rows(named=True) if row["symbol"] not in current]
-    not_delisted = set(current_symbols(context.state.instruments, [row["symbol"] for row in left], now.date()))
+    not_delisted = set(current_symbols(state.instruments, [row["symbol"] for row in left], now.date()))
     missing = [row for row in left if row["symbol"] in not_delisted]
-    refusing = _refusing(context.state.series, context.providers, [row["symbol"] for row in missing])
+    refusing = _refusing(state.series, sources, [row["symbol"] for row in missing])
     findings.note(
         [_finding(universe, row["symbol"], str(row["member_to"]), refusing.get(row["symbol"], [])) for row in missing]
     )

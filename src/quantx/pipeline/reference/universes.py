@@ -149,7 +149,15 @@ def _refresh(case: _Case) -> Refreshed:
     restate(case.tables, UNIVERSE_MEMBERS, stored, rows, now)
     _put(case, after, now)
     if SOURCES[case.spec.type].is_exchange:
-        note_suspected_delistings(case.context, case.spec.name, stored, after, previous.get(case.spec.name), now)
+        note_suspected_delistings(
+            case.context.state,
+            case.context.providers,
+            universe=case.spec.name,
+            stored=stored,
+            after=after,
+            previous=previous.get(case.spec.name),
+            now=now,
+        )
     _note_contradictions(case)
     case.context.state.findings.resolve(UNIVERSE_REFUSED, [case.spec.name], "a list was accepted")
     return _conclude(case, before, after, "accepted" if against else "taken", against, now)

@@ -16,7 +16,7 @@ SERVER = ("postgres_hour", "postgres_storage")
 _HOURS_AROUND = 2  # an update, with the start of the server
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PriceTable:
     """The prices, the fixed quantities of an installation, and the measured reference."""
 
@@ -27,7 +27,7 @@ class PriceTable:
     measured: str  # date of the reference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The bill of a month, and the origin of its quantities."""
 
@@ -60,7 +60,9 @@ def read_prices(text: str, name: str) -> PriceTable:
         reference = dict(table["reference"])
         measured = str(reference.pop("measured"))
         read = min(str(entry["read"]) for entry in entries.values())
-        priced = PriceTable(prices, table["installation"], reference, read, measured)
+        priced = PriceTable(
+            prices=prices, installation=table["installation"], reference=reference, read=read, measured=measured
+        )
         bill(month_of(expected_update(1, reference), 1, None, reference, priced.installation), prices)
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]

@@ -41,7 +41,7 @@ LIMITS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CoverageFacts:
     """The facts of the page and the JSON. Months are numbers as in 202410; None: not checked yet."""
 
