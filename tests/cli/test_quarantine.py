@@ -115,7 +115,7 @@ def test_an_empty_row_can_not_be_accepted(odd: Run) -> None:
     assert (ran.code, "it can't be a bar" in ran.err) == (2, True)
 
 
-def test_symbols_without_replies_are_told(odd: Run) -> None:
+def test_symbols_without_replies_are_reported(odd: Run) -> None:
     ran = odd("reprocess", "--symbols", "ZZZ")
     assert (ran.code, "ZZZ of any source is unchanged: the raw zone has no reply about it" in ran.err) == (1, True)
 

@@ -28,7 +28,8 @@ from quantx.lake.store import open_location
 from quantx.pipeline.curating.normalize import Landed
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
-from quantx.pipeline.runtime.platform import Platform, confirm_lake
+from quantx.pipeline.runtime.context import confirm_lake
+from quantx.pipeline.runtime.platform import Platform
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import Settings, load_settings
 from quantx.state.memory import MemoryState

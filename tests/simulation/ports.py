@@ -20,7 +20,7 @@ from quantx.state.memory import MemoryState
 from quantx.state.port import Hold, Role
 from quantx.state.tasks.port import LandedReply, RawObject
 
-_PARTS = {"rounds", "series", "quotas", "runs", "universes", "findings", "securities", "gaps"}
+_PARTS = {"rounds", "series", "quotas", "runs", "universes", "findings", "instruments", "gaps"}
 
 
 class Port:

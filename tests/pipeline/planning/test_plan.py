@@ -1,9 +1,9 @@
-"""Which universes and securities take part: in daily updates those that are declared, enabled and trade; in backfills also
-those that died."""
+"""The universes and securities of a run: a daily update has those that are declared, enabled and trade; a backfill also
+has the dead ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from quantx.core.model import Window
 from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
-from quantx.pipeline.reference.instruments import delist, import_history
+from quantx.pipeline.reference.instruments import Imported, delist, import_history
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.runtime.platform import Platform
 
@@ -24,7 +24,7 @@ Declare = Callable[[str], Platform]
 
 @pytest.fixture
 def declare(desk: Any, tmp_path: Path) -> Declare:
-    """Writes the declaration and returns the platform that goes by it."""
+    """Write the declaration and return a platform that uses it."""
 
     def write(universes: str) -> Platform:
         (tmp_path / "u.yaml").write_text(f"phases: {{p: {{{universes}}}}}")
@@ -42,6 +42,15 @@ def refresh(platform: Platform) -> None:
     refresh_universes(platform, platform.tables, phase=None, name=None)
 
 
+def import_into(desk: Any, history: Sequence[SecurityHistory]) -> Imported:
+    return import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, history)
+
+
+def record_delisting(desk: Any, symbol: str, on: date, *, reason: str, by: str) -> str:
+    parts = desk.platform.tables, desk.platform.state, desk.platform.clock
+    return delist(*parts, symbol, on, reason=reason, by=by)
+
+
 def daily(platform: Platform, **scope: Any) -> set[str]:
     plan = plan_daily(platform, Scope(**scope), source="tape", lookback=5)
     return {row["symbol"] for row in platform.state.tasks.listed(None, None, 100) if row["id"] in plan.task_ids}
@@ -56,7 +65,7 @@ def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Decla
     assert resolved(declare(f"{ONE}, {TWO}"), Scope()) == ("AAA", "BBB", "CCC")
     after = declare(ONE)
     assert resolved(after, Scope()) == resolved(after, Scope(phase="p")) == ("AAA", "BBB")
-    assert resolved(after, Scope(universe="two")) == ("CCC",)  # who names it means it
+    assert resolved(after, Scope(universe="two")) == ("CCC",)  # named, it counts
     assert daily(after) == {"AAA", "BBB"}
 
 
@@ -81,7 +90,7 @@ def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alo
         resolved(platform, Scope())
 
 
-def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: Any) -> None:
+def test_a_backfill_includes_symbols_that_left_the_universe_since(declare: Declare, desk: Any) -> None:
     refresh(declare(ONE))
     desk.clock.at = datetime(2024, 2, 1, 23, tzinfo=UTC)
     platform = declare("one: {market: us, type: static, symbols: [AAA]}")
@@ -93,44 +102,25 @@ def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: A
     assert len(plan.task_ids) == 2
 
 
-def test_what_is_delisted_leaves_daily_updates_and_stays_in_backfills(desk: Any) -> None:
-    delist(
-        desk.platform.tables,
-        desk.platform.state,
-        desk.platform.clock,
-        "BBB",
-        date(2024, 1, 8),
-        reason="bought",
-        by="me",
-    )
+def test_a_delisted_security_leaves_daily_updates_and_stays_in_backfills(desk: Any) -> None:
+    record_delisting(desk, "BBB", date(2024, 1, 8), reason="bought", by="me")
     assert daily(desk.platform, symbols=("AAA", "BBB")) == {"AAA"}
     assert len(desk.backfill("AAA", "BBB").task_ids) == 2
 
 
-def test_what_is_renamed_is_asked_for_by_its_new_symbol(desk: Any) -> None:
-    told = SecurityHistory(
+def test_a_renamed_security_is_fetched_by_its_new_symbol(desk: Any) -> None:
+    history = SecurityHistory(
         (Naming("x", "OLD", None, date(2024, 1, 5)), Naming("x", "CCC", date(2024, 1, 6), None)), "us", "a file"
     )
-    import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, [told])
+    import_into(desk, [history])
     assert daily(desk.platform, symbols=("AAA", "OLD", "CCC")) == {"AAA", "CCC"}
 
 
-def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> None:
-    told = SecurityHistory((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
-    assert import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, [told]).new == 1
-    assert (
-        delist(
-            desk.platform.tables,
-            desk.platform.state,
-            desk.platform.clock,
-            "BBB",
-            date(2024, 1, 8),
-            reason="bought",
-            by="me",
-        )
-        == "us.BBB.20000103"
-    )
-    assert import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, [told]).new == 0
+def test_a_manual_override_outlives_a_file_without_it(desk: Any) -> None:
+    history = SecurityHistory((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
+    assert import_into(desk, [history]).new == 1
+    assert record_delisting(desk, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
+    assert import_into(desk, [history]).new == 0
     (row,) = desk.rows("instruments").to_dicts()
     assert (row["status"], row["delisted_on"], row["reason"]) == ("delisted", date(2024, 1, 8), "bought")
     assert (row["evidence"], row["name"]) == ("the word of me", "Bee")
@@ -139,20 +129,15 @@ def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> N
 
 
 def test_the_same_import_again_commits_nothing(desk: Any) -> None:
-    told = [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")]
-    import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, told)
+    history = [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")]
+    import_into(desk, history)
     before = desk.versions()
-    import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, told)
+    import_into(desk, history)
     assert desk.versions() == before
 
 
 def test_a_contradiction_is_refused_whole(desk: Any) -> None:
-    import_history(
-        desk.platform.tables,
-        desk.platform.state,
-        desk.platform.clock,
-        [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")],
-    )
+    import_into(desk, [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")])
     before = desk.versions()
     wrong = [
         SecurityHistory((Naming("new", "ZZZ", None, None),), "us", "b"),
@@ -163,9 +148,7 @@ def test_a_contradiction_is_refused_whole(desk: Any) -> None:
         ),
     ]
     with pytest.raises(ConfigError):
-        import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, wrong)
+        import_into(desk, wrong)
     with pytest.raises(ConfigError, match="the reason is empty"):
-        delist(
-            desk.platform.tables, desk.platform.state, desk.platform.clock, "AAA", date(2024, 1, 8), reason=" ", by="me"
-        )
+        record_delisting(desk, "AAA", date(2024, 1, 8), reason=" ", by="me")
     assert desk.versions() == before
