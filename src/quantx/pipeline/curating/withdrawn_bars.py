@@ -16,7 +16,7 @@ from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED
 from quantx.pipeline.curating.normalize import Landed, Rows
 from quantx.pipeline.runtime.platform import Platform
-from quantx.state.values import Row
+from quantx.state.findings.port import OpenFinding
 
 _DAILY = (BARS_1D.name, BARS_1D_ADJUSTED.name)
 _KEY = ["symbol", "date"]
@@ -34,7 +34,7 @@ class _Drop:
     days: Sequence[date]
     had: int
     span: Window  # in which other vendors are heard
-    joined: Sequence[Row] = ()  # the open findings about a part of it
+    joined: Sequence[OpenFinding] = ()  # the open findings about a part of it
 
 
 def note_dropped(platform: Platform, parts: Sequence[tuple[Sequence[Landed], Rows]]) -> None:
@@ -70,10 +70,9 @@ def _tell(
     dropped: pl.DataFrame,
 ) -> list[Finding]:
     """Return a finding for each symbol; those of before about the same days become a part of it."""
-    findings, told = platform.state.findings, defaultdict[str, list[Row]](list)
-    for row in findings.listed(1_000_000, status="open", rule=DROPPED):
-        if (row["source"], row["dataset"]) == (source, table):
-            told[row["subject"]].append(row)
+    findings, told = platform.state.findings, defaultdict[str, list[OpenFinding]](list)
+    for finding in findings.open(DROPPED, source, table):
+        told[finding.subject].append(finding)
     counts = dict(had.group_by("symbol").len().iter_rows())
     groups = dropped.sort(_KEY).group_by("symbol", maintain_order=True).agg("date")
     drops = [
@@ -81,15 +80,15 @@ def _tell(
     ]
     others = _others(platform, source, {drop.symbol: drop.span for drop in drops})
     for drop in drops:
-        for row in drop.joined:
-            if row["first_day"] != drop.days[0]:
+        for finding in drop.joined:
+            if finding.first_day != drop.days[0]:
                 findings.settle(
-                    row["id"], "resolved", "quantx", f"it is a part of what is missing from {drop.days[0]} on"
+                    finding.id, "resolved", "quantx", f"it is a part of what is missing from {drop.days[0]} on"
                 )
     return [_finding(source, table, drop, others) for drop in drops]
 
 
-def _join(drop: _Drop, told: Sequence[Row]) -> _Drop:
+def _join(drop: _Drop, told: Sequence[OpenFinding]) -> _Drop:
     """Return a drop with those of before that overlap with it, or end or begin at the session next to it.
 
     Of days in the replies' window the replies say what is missing.
@@ -97,19 +96,21 @@ def _join(drop: _Drop, told: Sequence[Row]) -> _Drop:
     sessions, window = calendar(venue_of(drop.symbol).calendar), drop.span
     first, last = drop.days[0], drop.days[-1]
     joined = [
-        row
-        for row in told
-        if not sessions.sessions(min(last, row["last_day"]) + _DAY, max(first, row["first_day"]) - _DAY)
+        each
+        for each in told
+        if each.first_day
+        and each.last_day
+        and not sessions.sessions(min(last, each.last_day) + _DAY, max(first, each.first_day) - _DAY)
     ]
     before = {
         day
-        for row in joined
-        for start, end in (map(date.fromisoformat, stretch) for stretch in row["facts"]["stretches"])
+        for each in joined
+        for start, end in (map(date.fromisoformat, stretch) for stretch in each.facts["stretches"])
         for day in (start, *sessions.sessions(start, end), end)
         if not window.start <= day <= window.end
     }
     days = sorted(before | set(drop.days))
-    had = max([drop.had + len(before), *(row["facts"]["had"] for row in joined)])
+    had = max([drop.had + len(before), *(each.facts["had"] for each in joined)])
     span = Window(min(window.start, days[0]), max(window.end, days[-1]))
     return _Drop(drop.symbol, days, had, span, joined)
 

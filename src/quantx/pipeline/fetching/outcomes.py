@@ -231,14 +231,14 @@ def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: 
 
 
 def _no_events_missing(platform: Platform, task: FetchTask) -> None:
-    """End what was found of events that were given up before their bars: another vendor's are shown, with its own."""
+    """Resolve the finding about events that failed before their bars: a fallback vendor brings its own events."""
     window = events_window(platform.providers, task.series, task.window, task.window.end)
     if window is None:
         return
-    open_ = platform.state.findings.listed(100, status="open", rule=EVENTS_MISSING, subject=task.series.symbol)
-    for finding in open_:
-        if (finding["source"], finding["first_day"]) == (task.series.source, window.start):
-            platform.state.findings.settle(finding["id"], "resolved", "quantx", "another vendor stands in with its own")
+    findings, series = platform.state.findings, task.series
+    for finding in findings.open(EVENTS_MISSING, series.source, subjects=[series.symbol]):
+        if finding.first_day == window.start:
+            findings.settle(finding.id, "resolved", "quantx", "a fallback vendor brings its own events")
 
 
 def _count_failure(platform: Platform, outcome: Outcome, error: ProviderError, leases: Leases, retry: Retry) -> bool:

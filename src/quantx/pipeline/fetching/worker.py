@@ -287,7 +287,7 @@ class Worker:
         """Take the curator's role where it is free, when enough has landed or nothing is left to fetch."""
         rows = curate_landed(self.platform, everything=everything, stopping=partial(self._is_over, end))
         self.progress.rows += rows  # now: another thread may have curated meanwhile
-        report_ended_runs(self.platform)
+        report_ended_runs(self.platform.state, self.platform.location, self.platform.clock)
         self.on_progress(self.progress)
 
     def _nothing_left(self, task_ids: Sequence[int] | None, until_empty: bool) -> bool:
