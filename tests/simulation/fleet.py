@@ -25,7 +25,7 @@ from quantx.core.tables import TABLES
 from quantx.errors import LakeError, QueueError, StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
-from quantx.pipeline.curating.normalize import Landed
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
 from quantx.pipeline.runtime.platform import Platform, confirm_lake
@@ -134,7 +134,7 @@ class Fleet:
             raise Broken(f"it does not end: {left}")
 
     @cached_property
-    def landed(self) -> dict[int, Landed]:
+    def landed(self) -> dict[int, ReadReply]:
         """Return all replies that have landed, by landing."""
         return self.raw_zone.landed()
 

@@ -65,7 +65,7 @@ def rebuilding_gives_the_same(fleet: Fleet) -> Iterator[str]:
             return
     if fleet.weather.jump:  # whose clock was wrong has told a wrong order
         return
-    newest = newest_answers({k: v for k, v in fleet.landed.items() if v.task_id in fleet.done()})
+    newest = newest_answers({k: v for k, v in fleet.landed.items() if v.stored.task_id in fleet.done()})
     for key, bar in newest.items():
         if key in current and current[key][0] != bar:
             yield f"{key[0]} {key[1]} is {current[key][0]}, the newest reply says {bar}"
@@ -153,7 +153,7 @@ def no_secret_leaks(fleet: Fleet) -> Iterator[str]:
     records, canary = fleet.state.records, fleet.canary
     places = {
         "a message": "".join(fleet.decoded_messages()),
-        "the state": repr((records.runs, records.tasks, records.landings, records.series, records.quotas)),
+        "the state": repr((records.runs, records.tasks, records.replies, records.series, records.quotas)),
         "a report": repr(fleet.ledger.reports),
         "a raw object": repr([fleet.location.get(path) for path in fleet.ledger.raw]),
     }

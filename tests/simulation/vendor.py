@@ -21,7 +21,8 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.curating.normalize import Landed, Rows
+from quantx.pipeline.curating.normalize import Rows
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import Capabilities, Page, Provider, Request, VendorFrames
 
 Bar = tuple[float, float, float, float, int]
@@ -117,13 +118,13 @@ class SimVendor:
         return [[str(d), *b] for d, b in sorted(self._market.bars[symbol].items()) if window.start <= d <= today]
 
 
-def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Bar]]]:
+def read_bars(item: ReadReply) -> tuple[list[tuple[date, Bar]], list[tuple[date, Bar]]]:
     """Return the accepted and the rejected bars of a reply; ValueError where it is not the vendor's form."""
     accepted, rejected = [], []
     sessions = calendar("XNYS")
     for day, *values in json.loads(item.payload.body)["bars"].get(item.symbol, []):
         session = date.fromisoformat(day)
-        if not item.window.start <= session <= item.window.end:
+        if not item.stored.window.start <= session <= item.stored.window.end:
             continue
         if sessions.close_of(session) + SETTLED_AFTER > item.payload.as_of:
             continue
@@ -131,7 +132,7 @@ def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Ba
     return accepted, rejected
 
 
-def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge: Judge) -> Rows:
+def cheap_rows(source: str, landed: Sequence[ReadReply], provider: Provider, judge: Judge) -> Rows:
     """Stand for `normalize_round`: bars as traded, one rule, no actions, no decisions."""
     bars: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
@@ -139,13 +140,13 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge:
     for item in landed:
         known = item.payload.fetched_at
         digest = item.payload.sha256
-        if item.malformed is not None:
-            rejected.append(_rejected_payload(source, item, item.malformed))
+        if item.stored.malformed is not None:
+            rejected.append(_rejected_payload(source, item, item.stored.malformed))
             continue
         try:
             good, bad = read_bars(item)
         except ValueError as error:
-            malformed[item.task_id] = str(error)
+            malformed[item.stored.task_id] = str(error)
             rejected.append(_rejected_payload(source, item, str(error)))
             continue
         bars += [(source, d.year, item.symbol, d, *b, "USD", item.raw, known, 0.0) for d, b in good]
@@ -167,7 +168,7 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge:
             for d, b in bad
         ]
         answers = sorted(d for d, _ in (*good, *bad))
-        coverage[item.symbol] = coverage_of(item.window, item.payload.as_of, answers, calendar("XNYS"))
+        coverage[item.symbol] = coverage_of(item.stored.window, item.payload.as_of, answers, calendar("XNYS"))
         if good:
             sessions[item.symbol] = (good[0][0], good[-1][0])
     return Rows(
@@ -180,7 +181,7 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge:
     )
 
 
-def _rejected_payload(source: str, item: Landed, why: str) -> tuple[Any, ...]:
+def _rejected_payload(source: str, item: ReadReply, why: str) -> tuple[Any, ...]:
     digest = item.payload.sha256
     return (
         source,

@@ -24,8 +24,10 @@ from quantx.state.replies.port import Holding
 from quantx.state.rounds.port import TaskResult
 from quantx.state.runs.port import LastDaily, RunUsage
 from quantx.state.series.port import SeriesFacts
-from quantx.state.tasks.port import Claim, LandedReply, NewTask, Plan, RawObject
+from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject
 from quantx.state.values import NewRun, Universe
+
+from .stored import reply_to
 
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 5))
 REPLY = 10  # bytes of each reply here
@@ -91,8 +93,9 @@ class Kit:
         self, *tasks: FetchTask, path: str | None = None, malformed: str | None = None, fetched_at: datetime = ASKED
     ) -> set[int]:
         path = path or f"raw/{next(self.paths)}.parquet"
-        replies = [LandedReply(task, row, fetched_at, REPLY, malformed) for row, task in enumerate(tasks)]
-        return self.state.tasks.land(RawObject(path, "yahoo", "bars", len(tasks), REPLY), replies)
+        how = {"path": path, "fetched_at": fetched_at, "size": REPLY, "malformed": malformed}
+        replies = [reply_to(task, row=row, **how) for row, task in enumerate(tasks)]
+        return self.state.tasks.land(RawObject(path, "yahoo", "bars", len(tasks), REPLY), replies, tasks)
 
     def fail(
         self, task: FetchTask, *, final: bool = False, most: int = 3, error_class: str = "Transient"
@@ -611,7 +614,7 @@ class TestLandingAndFailing:
         held = kit.one(task)
         assert kit.land(held, malformed="no JSON") == set()
         assert kit.state_of(task) == "leased"
-        (landing,) = kit.state.rounds.landings(kit.start())
+        (landing,) = kit.state.rounds.replies(kit.start())
         assert (landing.task_id, landing.malformed) == (task, "no JSON")
         assert kit.fail(held, most=3) is False
 
@@ -723,7 +726,7 @@ class TestRounds:
         tasks = kit.landed("A", "B")
         round_id = kit.start()
         assert kit.state.rounds.unfinished() == round_id
-        found = kit.state.rounds.landings(round_id)
+        found = kit.state.rounds.replies(round_id)
         assert [(x.series.symbol, x.task_id, x.row, x.window, x.run_id) for x in found] == [
             (symbol, task, 0, WEEK, "R1") for symbol, task in zip("AB", tasks, strict=True)
         ]
@@ -743,12 +746,12 @@ class TestRounds:
         kit.landed("A", "B")
         first = kit.start(replies=1)
         assert kit.start() == first
-        assert len(kit.state.rounds.landings(first)) == 1
+        assert len(kit.state.rounds.replies(first)) == 1
 
     def test_a_round_has_no_more_replies_than_asked(self, kit: Kit) -> None:
         kit.landed("A", "B", "C")
         round_id = kit.state.rounds.start(0, 10**9, 2)
-        assert len(kit.state.rounds.landings(round_id)) == 2
+        assert len(kit.state.rounds.replies(round_id)) == 2
 
     def test_a_series_gets_one_reply_per_round_in_the_order_of_fetching(self, kit: Kit) -> None:
         daily, backfill = kit.task("A"), kit.task("A", "backfill")
@@ -757,7 +760,7 @@ class TestRounds:
         found = []
         for _ in range(2):
             round_id = kit.start()
-            found.append([x.task_id for x in kit.state.rounds.landings(round_id)])
+            found.append([x.task_id for x in kit.state.rounds.replies(round_id)])
             kit.finish(round_id)
         assert found == [[backfill], [daily]]
 
@@ -765,16 +768,16 @@ class TestRounds:
         held = kit.one(kit.task("A"))
         kit.land(held, malformed="no JSON", fetched_at=ASKED)
         kit.land(held, fetched_at=ASKED + timedelta(seconds=1))
-        assert [x.malformed for x in kit.state.rounds.landings(kit.start())] == ["no JSON", None]
+        assert [x.malformed for x in kit.state.rounds.replies(kit.start())] == ["no JSON", None]
 
     @pytest.mark.parametrize("replies", [1, 2])
     def test_a_round_is_no_larger_than_asked(self, kit: Kit, replies: int) -> None:
         kit.landed("A", "B", "C")
-        assert len(kit.state.rounds.landings(kit.start(replies=replies))) == replies
+        assert len(kit.state.rounds.replies(kit.start(replies=replies))) == replies
 
     def test_a_reply_that_is_larger_than_a_round_has_one_of_its_own(self, kit: Kit) -> None:
         kit.landed("A", "B")
-        assert len(kit.state.rounds.landings(kit.state.rounds.start(0, 1, 1000))) == 1
+        assert len(kit.state.rounds.replies(kit.state.rounds.start(0, 1, 1000))) == 1
 
     def test_a_finished_round_ends_its_tasks_and_counts_their_rows(self, kit: Kit) -> None:
         good, bad = kit.landed("A", "B")
@@ -810,6 +813,18 @@ class TestRounds:
         assert (row["state"], row["attempts"], row["last_error"]) == ("pending", 1, "the raw object is damaged")
         assert [t.task_id for t in kit.state.tasks.to_send(10, 60)] == [task]
         assert kit.one(task).attempts == 1
+
+    def test_a_task_whose_reply_is_lost_fails_after_its_last_attempt(self, kit: Kit) -> None:
+        lost = {"state": "pending", "error_class": "DamagedObject", "error": "damaged", "max_attempts": 2}
+        (task,) = kit.landed("A")
+        kit.curate(TaskResult(task, **lost))
+        assert (kit.state_of(task), kit.listed(task)["attempts"]) == ("pending", 1)
+        kit.land(kit.one(task))
+        kit.state.tasks.sent([task])
+        kit.curate(TaskResult(task, **lost))
+        row = kit.listed(task)
+        assert (row["state"], row["attempts"], row["last_error"]) == ("failed", 1, "damaged")
+        assert kit.state.tasks.to_send(10, 60) == []
 
     def test_finishing_a_round_again_changes_nothing(self, kit: Kit) -> None:
         """A curator that was taken for dead wakes up; meanwhile the lost reply has landed anew."""
@@ -1361,13 +1376,10 @@ class TestTheWhole:
     def test_pages_that_tasks_share_are_one_request(self, kit: Kit) -> None:
         plan = kit.plan("A", "B")
         a, b = kit.claim(*plan.task_ids)
-        replies = [
-            LandedReply(a, 0, ASKED, REPLY, rows=2, requests=2),
-            LandedReply(b, 1, ASKED, REPLY, rows=1, requests=0),
-        ]
-        assert kit.state.tasks.land(RawObject("raw/p.parquet", "yahoo", "bars", 2, REPLY), replies) == {a.id, b.id}
-        landings = kit.state.rounds.landings(kit.start())
-        assert [(x.series.symbol, x.row, x.rows) for x in landings] == [("A", 0, 2), ("B", 1, 1)]
+        raw = RawObject("raw/p.parquet", "yahoo", "bars", 2, REPLY)
+        replies = [reply_to(a, path=raw.path, rows=2), reply_to(b, path=raw.path, row=1)]
+        assert kit.state.tasks.land(raw, replies, [a, b], [2, 0]) == {a.id, b.id}
+        assert kit.state.rounds.replies(kit.start()) == replies
         assert kit.state.runs.totals(plan.run_id).requests == 2
 
     def test_a_task_passes_on_to_the_vendor_that_stands_in(self, kit: Kit) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from quantx.core.model import Clock, Series, Window
+from quantx.core.model import Clock, Series, StoredReply, Window
 from quantx.state.values import Named, NewRun, Row, TaskState, Universe
 
 Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
@@ -66,19 +66,12 @@ class TaskRecord:
 
 
 @dataclass
-class LandingRecord:
-    """A stored reply."""
+class ReplyRecord:
+    """A stored reply, when it landed, and the round that has it."""
 
     id: int
-    path: str
-    row: int
-    task_id: int
-    series: Series
-    fetched_at: datetime
-    size: int
-    malformed: str | None
+    reply: StoredReply
     landed_at: datetime
-    rows: int = 1
     round_id: int | None = None
 
 
@@ -126,7 +119,7 @@ class Records:
         self.tasks: dict[int, TaskRecord] = {}
         self.outbox: dict[int, datetime | None] = {}  # taken until, by task
         self.raw: dict[str, set[int]] = {}  # what has landed, by path
-        self.landings: list[LandingRecord] = []
+        self.replies: list[ReplyRecord] = []
         self.rounds: dict[int, RoundRecord] = {}
         self.series: dict[Series, SeriesRecord] = {}
         self.quotas: dict[str, QuotaRecord] = {}
@@ -146,9 +139,9 @@ class Records:
         """Return the tasks of a run."""
         return [task for task in self.tasks.values() if task.run_id == run_id]
 
-    def waiting(self) -> Iterator[LandingRecord]:
-        """Yield the landings that no finished round has."""
-        return (x for x in self.landings if x.round_id is None or not self.rounds[x.round_id].finished)
+    def waiting(self) -> Iterator[ReplyRecord]:
+        """Yield the stored replies that no finished round has."""
+        return (x for x in self.replies if x.round_id is None or not self.rounds[x.round_id].finished)
 
 
 def days_of(windows: Iterable[Window]) -> Days:

@@ -12,15 +12,17 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.model import Payload, Window
+from quantx.core.model import Payload, Series, StoredReply, Window
 from quantx.core.quality.daily_rules import DAILY_RULES
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import DECISIONS, QUARANTINE, Table
 from quantx.errors import Busy, ConfigError
 from quantx.lake.protocol import CommitContext
+from quantx.lake.raw import raw_path
 from quantx.lake.table import LakeTable
-from quantx.pipeline.curating.normalize import Landed, normalize_round
+from quantx.pipeline.curating.normalize import normalize_round
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.pipeline.reprocessing.quarantine import Wanted, accept, rejected_rows, replay, show
 from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.reader.lake import Lake
@@ -97,7 +99,17 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
     bars = [["2024-01-09", 53.0, 52.875, 52.0, 52.75, 20.0]]
     body = json.dumps({"bars": bars, "actions": [["2024-01-10", "split", 2.0, None]]}).encode()
     payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), "application/json", body)
-    item = Landed(1, "01RUN", "tape", "bars", "1d", "AAA", Window(D5, D11), "01RAW", (payload,))
+    stored = StoredReply(
+        task_id=1,
+        run_id="01RUN",
+        series=Series("tape", "bars", "1d", "AAA"),
+        window=Window(D5, D11),
+        path=raw_path("tape", "bars", "2024-01-12", "01RAW"),
+        row=0,
+        fetched_at=payload.fetched_at,
+        size=len(body),
+    )
+    item = ReadReply(stored, (payload,))
     rows = normalize_round("tape", [item], Adjusting(desk.clock), Judge()).quarantine
     (row,) = rows.to_dicts()
     assert json.loads(row["row"]) | {"time": None} == {

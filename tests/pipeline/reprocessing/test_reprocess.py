@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.model import Payload
+from quantx.core.model import Payload, Series, StoredReply, Window
 from quantx.core.prices import PRICES
 from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.daily_rules import DAILY_RULES
@@ -23,7 +23,7 @@ from quantx.core.quality.rule import Rule
 from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import Busy
 from quantx.lake.protocol import CommitContext
-from quantx.lake.raw import Answered, Landing, list_raw, raw_path, read_batch, write_batch
+from quantx.lake.raw import RawPage, list_raw, raw_path, read_pages, write_batch
 from quantx.pipeline.curating.derive import DERIVED
 from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.reader.lake import Lake
@@ -338,20 +338,23 @@ def test_a_reply_that_never_landed_is_not_used(old: Any) -> None:
     (run,) = old.sql("select run_id from tasks order by id limit 1")
     body = json.dumps({"bars": [["2024-01-08", 1.0, 1.0, 1.0, 1.0, 1.0]], "actions": []}).encode()
     payload = Payload("AAA", "tape:AAA", 200, old.clock.now(), "application/json", body)
-    told = Answered(1, run["run_id"], "1d", "AAA", _week(), 0, 1, payload.fetched_at, len(body))
     path = raw_path("tape", "bars", "2024-01-17", NEXT)
-    write_batch(old.platform.location, path, [Landing(1, payload)], [told])
+    stored = StoredReply(
+        task_id=1,
+        run_id=run["run_id"],
+        series=Series("tape", "bars", "1d", "AAA"),
+        window=Window(D[8], D[12]),
+        path=path,
+        row=0,
+        fetched_at=payload.fetched_at,
+        size=len(body),
+    )
+    write_batch(old.platform.location, path, [RawPage(1, payload)], [stored])
     assert reprocess(old.platform).commits == 0
-    foreign = replace(told, run_id="01HXX")  # of a state that is gone
     path = raw_path("tape", "bars", "2024-01-17", NEXT[:-1] + "Y")
-    write_batch(old.platform.location, path, [Landing(1, payload)], [foreign])
+    foreign = replace(stored, path=path, run_id="01HXX")  # of a state that is gone
+    write_batch(old.platform.location, path, [RawPage(1, payload)], [foreign])
     assert reprocess(old.platform).tables["bars_1d"] == {"new": 0, "changed": 1, "gone": 0}
-
-
-def _week() -> Any:
-    from quantx.core.model import Window
-
-    return Window(D[8], D[12])
 
 
 @pytest.mark.parametrize("damage", [b"", None], ids=["damaged", "missing"])
@@ -359,7 +362,7 @@ def test_a_symbol_whose_reply_is_lost_is_left_as_it_is(damage: bytes | None, old
     lake = Path(old.platform.settings.lake_url)
     (raw,) = old.rows().filter(symbol="CCC", date=D[8])["raw"]
     (path,) = [p for p in list_raw(old.platform.location) if raw in p]
-    symbols = {reply.payload.symbol for reply in read_batch(old.platform.location, path)}
+    symbols = {reply.payload.symbol for reply in read_pages(old.platform.location, path)}
     (lake / path).unlink()
     if damage is not None:
         (lake / path).write_bytes(damage)
@@ -377,7 +380,7 @@ def test_an_object_of_an_earlier_program_is_used_as_long_as_the_state_knows_it(
 ) -> None:
     lake = Path(old.platform.settings.lake_url)
     for path in list_raw(old.platform.location):
-        batch = list(read_batch(old.platform.location, path))
+        batch = list(read_pages(old.platform.location, path))
         (lake / path).unlink()
         _write_as_earlier(old.platform.location, path, batch)
     done = reprocess(old.platform)
@@ -388,7 +391,7 @@ def test_an_object_of_an_earlier_program_is_used_as_long_as_the_state_knows_it(
     assert (done.symbols, set(done.mute)) == (0, set(list_raw(desk.platform.location)))
 
 
-def _write_as_earlier(location: Any, path: str, batch: list[Landing]) -> None:
+def _write_as_earlier(location: Any, path: str, batch: list[RawPage]) -> None:
     import io
 
     import pyarrow.parquet as pq

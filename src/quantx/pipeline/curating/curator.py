@@ -13,18 +13,19 @@ import polars as pl
 import structlog
 
 from quantx.core.merge import Merge
+from quantx.core.model import StoredReply
 from quantx.core.quality.operational_rules import EVENTS_MISSING
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.protocol import CommitContext
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
 from quantx.pipeline.curating.derive import BARS, DERIVED, derive, recent_bars, series_facts
-from quantx.pipeline.curating.normalize import Landed, Rows
+from quantx.pipeline.curating.normalize import Rows
 from quantx.pipeline.curating.proof_findings import tell
-from quantx.pipeline.curating.stored_replies import read_replies
+from quantx.pipeline.curating.stored_replies import ReadReply, read_replies
 from quantx.pipeline.curating.withdrawn_bars import note_dropped
 from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.runtime.platform import Platform
-from quantx.state.rounds.port import Landing, TaskResult
+from quantx.state.rounds.port import TaskResult
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()
@@ -54,9 +55,9 @@ def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[]
             round_id = _next_round(platform, above)
             if round_id is None:
                 break
-            landings = platform.state.rounds.landings(round_id)
-            with shared_span("round", [landing.run_id for landing in landings], round=round_id, replies=len(landings)):
-                rows += _curate_round(platform, round_id, landings)
+            replies = platform.state.rounds.replies(round_id)
+            with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
+                rows += _curate_round(platform, round_id, replies)
             if stopping():
                 break
             mine.confirm()
@@ -73,7 +74,7 @@ def finish_begun(platform: Platform) -> None:
     """
     round_id = platform.state.rounds.unfinished()
     if round_id is not None:
-        _curate_round(platform, round_id, platform.state.rounds.landings(round_id))
+        _curate_round(platform, round_id, platform.state.rounds.replies(round_id))
 
 
 def curate_left(platform: Platform) -> int:
@@ -85,8 +86,8 @@ def curate_left(platform: Platform) -> int:
 
 
 def _is_worth_it(platform: Platform, everything: bool) -> bool:
-    landings, size = platform.state.rounds.waiting()
-    return landings > 0 and (everything or size >= _WORTH_BYTES)
+    replies, size = platform.state.rounds.waiting()
+    return replies > 0 and (everything or size >= _WORTH_BYTES)
 
 
 def _last_round(platform: Platform) -> int:
@@ -105,18 +106,18 @@ def _next_round(platform: Platform, above: int) -> int | None:
     return rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
 
 
-def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]) -> int:
-    read, lost = read_replies(platform, landings)
-    context = CommitContext(
-        round_id, sorted({landing.run_id for landing in landings}), sorted({landing.path for landing in landings})
-    )
+def _curate_round(platform: Platform, round_id: int, replies: Sequence[StoredReply]) -> int:
+    read, lost = read_replies(platform, replies)
+    context = CommitContext(round_id, sorted({x.run_id for x in replies}), sorted({x.path for x in replies}))
     derived = derive(platform, context, read, lost, platform.judge())
     parts, merged, rejected = derived.parts, derived.merged, derived.rejected
     results = [r for items, rows in parts for r in _task_results(items, rows, merged[rows.table], rejected)]
-    for landing, why in lost:
-        if landing.malformed is None:
-            again = landing.attempts + 1 < platform.settings.max_attempts
-            results.append(TaskResult(landing.task_id, "pending" if again else "failed", "DamagedObject", why))
+    most = platform.settings.max_attempts
+    results += [
+        TaskResult(reply.task_id, "pending", "DamagedObject", why, max_attempts=most)
+        for reply, why in lost
+        if reply.malformed is None
+    ]
     facts = [f for items, rows in parts for f in series_facts(items, rows)]
     platform.state.findings.note([finding for _, rows in parts for finding in rows.findings])
     tell(platform, [rows.proved for _, rows in parts])
@@ -136,7 +137,7 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
     log.info(
         "round.curated",
         round=round_id,
-        payloads=len(landings),
+        payloads=len(replies),
         new=new,
         changed=changed,
         same=same,
@@ -145,9 +146,9 @@ def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]
     return new + changed
 
 
-def _task_results(items: Sequence[Landed], rows: Rows, merged: Merge, rejected: pl.DataFrame) -> list[TaskResult]:
+def _task_results(items: Sequence[ReadReply], rows: Rows, merged: Merge, rejected: pl.DataFrame) -> list[TaskResult]:
     """Tell how each task ended; `merged` and `rejected` may hold rows of other vendors, too."""
-    source = items[0].source
+    source = items[0].stored.series.source
 
     def count(frame: pl.DataFrame) -> dict[str, int]:
         counted = frame.filter(pl.col("source") == source).group_by("symbol").len()
@@ -157,12 +158,16 @@ def _task_results(items: Sequence[Landed], rows: Rows, merged: Merge, rejected: 
     bad = count(rejected.filter(pl.col("dataset") == rows.table))
     results = []
     for item in items:
-        if item.malformed is not None:  # evidence: its task goes on
+        if item.stored.malformed is not None:  # evidence: its task goes on
             continue
-        why, fresh, revised = rows.malformed.get(item.task_id), new.get(item.symbol, 0), changed.get(item.symbol, 0)
+        why, fresh, revised = (
+            rows.malformed.get(item.stored.task_id),
+            new.get(item.symbol, 0),
+            changed.get(item.symbol, 0),
+        )
         results.append(
             TaskResult(
-                item.task_id,
+                item.stored.task_id,
                 "done" if why is None else "failed",
                 None if why is None else "MalformedPayload",
                 why,

@@ -13,17 +13,16 @@ from datetime import timedelta
 import polars as pl
 
 from quantx.core.merge import Merge, merge
-from quantx.core.model import Series
 from quantx.core.prices import PRICES
 from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.dividend_references import with_references
-from quantx.pipeline.curating.normalize import Landed, Rows, normalize_round, table_of
+from quantx.pipeline.curating.normalize import Rows, normalize_round, table_of
 from quantx.pipeline.curating.proof_findings import with_withdrawn
 from quantx.pipeline.curating.quarantine_rows import rejected_replies
-from quantx.pipeline.curating.stored_replies import Lost
+from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.pipeline.runtime.platform import Platform
 from quantx.state.series.port import SeriesFacts
 
@@ -38,13 +37,13 @@ DERIVED = (*CURATED, *(table.revisions for table in CURATED), QUARANTINE)
 class Derived:
     """What became of some replies."""
 
-    parts: Sequence[tuple[Sequence[Landed], Rows]]  # those of one source, dataset and timeframe together
+    parts: Sequence[tuple[Sequence[ReadReply], Rows]]  # those of one source, dataset and timeframe together
     merged: dict[str, Merge]  # what has changed, by table
     rejected: pl.DataFrame  # QUARANTINE, also what was there already
 
 
 def derive(
-    platform: Platform, context: CommitContext, read: Sequence[Landed], lost: Sequence[Lost], judge: Judge
+    platform: Platform, context: CommitContext, read: Sequence[ReadReply], lost: Sequence[Lost], judge: Judge
 ) -> Derived:
     """Commit to the platform's tables what replies say: at most one good reply of each series.
 
@@ -69,12 +68,12 @@ def derive(
     return Derived(parts, merged, pl.concat(rejected))
 
 
-def series_facts(items: Sequence[Landed], rows: Rows) -> list[SeriesFacts]:
+def series_facts(items: Sequence[ReadReply], rows: Rows) -> list[SeriesFacts]:
     """Return what replies of one source, dataset and timeframe have proved."""
     asked = {item.symbol: item for item in items if item.symbol in rows.coverage}
     return [
         SeriesFacts(
-            Series(item.source, item.dataset, item.timeframe, symbol),
+            item.stored.series,
             covered=rows.coverage[symbol].covered,
             nothing=rows.coverage[symbol].nothing,
             first_session=rows.sessions.get(symbol, (None, None))[0],
@@ -92,11 +91,12 @@ def recent_bars(bars: pl.DataFrame) -> str:
     return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
 
 
-def _normalize(platform: Platform, read: Sequence[Landed], judge: Judge) -> list[tuple[list[Landed], Rows]]:
+def _normalize(platform: Platform, read: Sequence[ReadReply], judge: Judge) -> list[tuple[list[ReadReply], Rows]]:
     """Turn replies into rows, those of one source, dataset and timeframe together."""
-    alike: dict[tuple[str, str, str], list[Landed]] = defaultdict(list)
+    alike: dict[tuple[str, str, str], list[ReadReply]] = defaultdict(list)
     for item in read:
-        alike[item.source, item.dataset, item.timeframe].append(item)
+        series = item.stored.series
+        alike[series.source, series.dataset, series.timeframe].append(item)
     parts = []
     for (source, _, _), items in alike.items():
         parts.append((items, (platform.normalize or normalize_round)(source, items, platform.reader_of(source), judge)))

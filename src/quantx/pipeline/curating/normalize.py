@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
-from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
+from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import tell_doubles
 from quantx.core.quality.row_policy import Judge, known_from
@@ -22,33 +22,8 @@ from quantx.errors import ProviderError
 from quantx.pipeline.curating.adjustment_proofs import Proved, prove_replies
 from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
-
-
-@dataclass(frozen=True)
-class Landed:
-    """One stored reply of a round. Replies about several symbols share their pages, the same objects."""
-
-    task_id: int
-    run_id: str
-    source: str
-    dataset: str
-    timeframe: str
-    symbol: str
-    window: Window
-    raw: str  # ULID of the raw object
-    pages: tuple[Payload, ...]
-    malformed: str | None = None
-
-    @property
-    def payload(self) -> Payload:
-        """Return the page that completed the reply."""
-        return self.pages[-1]
-
-    @property
-    def as_of(self) -> datetime:
-        """Return the instant up to which all pages can be trusted to be final."""
-        return min(page.as_of for page in self.pages)
 
 
 @dataclass(frozen=True)
@@ -74,19 +49,22 @@ def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     return BARS_1D_ADJUSTED if provider.capabilities.price_basis == "fully_adjusted" else BARS_1D
 
 
-def normalize_round(source: str, landed: Sequence[Landed], provider: Provider, judge: Judge) -> Rows:
+def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider, judge: Judge) -> Rows:
     """Read replies of one source, dataset and timeframe (at most one good one per symbol) and judge their rows.
 
     Bars of a session that had not settled when the reply was made are left out: they are not final. A rejected row that
     somebody has accepted is in both: in quarantine, and among the rows for the tables.
     """
     replies, broken = _read(landed, provider)
-    if landed[0].timeframe == "1m":
+    if landed[0].stored.series.timeframe == "1m":
         return _minutes(source, replies, broken, judge)
     facts = _facts(replies)
     sent = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
-    basis, meant = provider.capabilities.price_basis, table_of(landed[0].dataset, landed[0].timeframe, provider)
+    basis, meant = (
+        provider.capabilities.price_basis,
+        table_of(landed[0].stored.series.dataset, landed[0].stored.series.timeframe, provider),
+    )
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
     proved = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
@@ -109,16 +87,16 @@ def normalize_round(source: str, landed: Sequence[Landed], provider: Provider, j
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
         # What was found malformed when it was fetched is evidence: the same task was asked for again.
-        malformed={item.task_id: why for item, why in broken if item.malformed is None},
+        malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
         findings=_findings(source, replies),
         proved=proved,
     )
 
 
-def _findings(source: str, replies: Sequence[_Reply]) -> list[Finding]:
+def _findings(source: str, replies: Sequence[_ReplyFrames]) -> list[Finding]:
     """Return what the vendor's replies have told beside rows, once."""
     noted = dict.fromkeys(
-        (reply.item.dataset, note) for reply in replies for page in reply.pages for note in page.notes
+        (reply.item.stored.series.dataset, note) for reply in replies for page in reply.pages for note in page.notes
     )
     return [
         Finding(note.rule, note.severity, note.subject, note.message, source, dataset, note.day, note.day)
@@ -126,7 +104,9 @@ def _findings(source: str, replies: Sequence[_Reply]) -> list[Finding]:
     ]
 
 
-def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Landed, str]], judge: Judge) -> Rows:
+def _minutes(
+    source: str, replies: Sequence[_ReplyFrames], broken: Sequence[tuple[ReadReply, str]], judge: Judge
+) -> Rows:
     """Apply the rules of minutes, which every vendor gives as traded."""
     read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies), judge)
     return Rows(
@@ -135,36 +115,36 @@ def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Land
         quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, judge)]),
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
-        malformed={item.task_id: why for item, why in broken if item.malformed is None},
+        malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
         findings=_findings(source, replies),
     )
 
 
-def _coverage(item: Landed, answers: Mapping[str, Sequence[date]]) -> Coverage:
+def _coverage(item: ReadReply, answers: Mapping[str, Sequence[date]]) -> Coverage:
     """Tell what a reply covers; events are answered for all of the window, whether there were any or not."""
     known = calendar(venue_of(item.symbol).calendar)
-    if item.dataset == "actions":
-        return all_of(item.window, item.as_of, known)
-    return coverage_of(item.window, item.as_of, answers.get(item.symbol, ()), known)
+    if item.stored.series.dataset == "actions":
+        return all_of(item.stored.window, item.as_of, known)
+    return coverage_of(item.stored.window, item.as_of, answers.get(item.symbol, ()), known)
 
 
 @dataclass(frozen=True)
-class _Reply:
+class _ReplyFrames:
     """A good reply: its pages as frames, each with the symbols of its rows told apart."""
 
-    item: Landed
+    item: ReadReply
     pages: Sequence[VendorFrames]
     shared: bool  # a page is about other symbols, too, whoever has their tasks and whichever round their replies are in
 
 
-def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], list[tuple[Landed, str]]]:
+def _read(landed: Sequence[ReadReply], provider: Provider) -> tuple[list[_ReplyFrames], list[tuple[ReadReply, str]]]:
     """Return the good replies as frames, and the other replies with why they can't be read."""
     frames: dict[int, VendorFrames | str] = {}
-    replies: list[_Reply] = []
-    broken: list[tuple[Landed, str]] = []
+    replies: list[_ReplyFrames] = []
+    broken: list[tuple[ReadReply, str]] = []
     for item in landed:
-        if item.malformed is not None:
-            broken.append((item, item.malformed))
+        if item.stored.malformed is not None:
+            broken.append((item, item.stored.malformed))
             continue
         for page in item.pages:
             if id(page) not in frames:
@@ -178,7 +158,7 @@ def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], l
             broken.append((item, wrong))
         else:
             shared = any(page.symbol != item.symbol for page in item.pages)
-            replies.append(_Reply(item, [f for f in read if isinstance(f, VendorFrames)], shared))
+            replies.append(_ReplyFrames(item, [f for f in read if isinstance(f, VendorFrames)], shared))
     return replies, broken
 
 
@@ -189,7 +169,7 @@ def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
 
 
 def _stack(
-    replies: Sequence[_Reply],
+    replies: Sequence[_ReplyFrames],
     schema: Mapping[str, pl.DataType | type[pl.DataType]],
     part: Callable[[VendorFrames], pl.DataFrame],
 ) -> pl.DataFrame:
@@ -219,14 +199,14 @@ def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(known["reference_close"])
 
 
-def _facts(replies: Sequence[_Reply]) -> pl.DataFrame:
+def _facts(replies: Sequence[_ReplyFrames]) -> pl.DataFrame:
     """Return what is known about each reply, by `series`."""
     rows = []
     for i, reply in enumerate(replies):
         item, venue, payload = reply.item, venue_of(reply.item.symbol), reply.item.payload
         today = item.as_of.astimezone(ZoneInfo(venue.timezone)).date()
         currency = next((page.currency for page in reversed(reply.pages) if page.currency), None)
-        asked = (item.symbol, venue.calendar, item.window.start, item.window.end)
+        asked = (item.symbol, venue.calendar, item.stored.window.start, item.stored.window.end)
         rows.append((i, *asked, item.as_of, today, currency, item.raw, payload.sha256, payload.fetched_at))
     return pl.DataFrame(rows, schema=FACTS, orient="row")
 
@@ -294,10 +274,10 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_payloads(broken: Sequence[tuple[Landed, str]], meant: Table, judge: Judge) -> pl.DataFrame:
+def _rejected_payloads(broken: Sequence[tuple[ReadReply, str]], meant: Table, judge: Judge) -> pl.DataFrame:
     told = [
         {
-            "source": item.source,
+            "source": item.stored.series.source,
             "dataset": meant.name,
             "symbol": item.symbol,
             "rules": "payload_readable",

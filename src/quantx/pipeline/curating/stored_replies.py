@@ -5,53 +5,66 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 import structlog
 
-from quantx.core.model import Series
+from quantx.core.model import Payload, StoredReply
 from quantx.errors import DamagedObject
-from quantx.lake.raw import Answered, list_raw, parse_raw_path, read_answered, read_batch
-from quantx.pipeline.curating.normalize import Landed
+from quantx.lake.raw import list_raw, parse_raw_path, read_footer, read_pages
 from quantx.pipeline.runtime.platform import Platform
 from quantx.state.replies.port import Holding
-from quantx.state.rounds.port import Landing
 
 log = structlog.get_logger()
 
-Lost = tuple[Landing, str]  # a reply that is not in the raw zone as it was stored, and why
+Lost = tuple[StoredReply, str]  # a reply whose pages are missing or damaged in the raw zone, and why
 
 
-def read_replies(platform: Platform, landings: Sequence[Landing]) -> tuple[list[Landed], list[Lost]]:
-    """Return the replies, and those whose raw object is missing or damaged with the reason."""
-    by_path: dict[str, list[Landing]] = defaultdict(list)
-    for landing in landings:
-        by_path[landing.path].append(landing)
-    read: list[Landed] = []
+@dataclass(frozen=True)
+class ReadReply:
+    """A stored reply with its pages. Replies about several symbols share their pages: the same objects."""
+
+    stored: StoredReply
+    pages: tuple[Payload, ...]
+
+    @property
+    def symbol(self) -> str:
+        """Return the symbol that the reply answers."""
+        return self.stored.series.symbol
+
+    @property
+    def raw(self) -> str:
+        """Return the ULID of the raw object."""
+        return parse_raw_path(self.stored.path)[2]
+
+    @property
+    def payload(self) -> Payload:
+        """Return the page that completed the reply."""
+        return self.pages[-1]
+
+    @property
+    def as_of(self) -> datetime:
+        """Return the instant up to which all pages can be trusted to be final."""
+        return min(page.as_of for page in self.pages)
+
+
+def read_replies(platform: Platform, replies: Sequence[StoredReply]) -> tuple[list[ReadReply], list[Lost]]:
+    """Return the replies with their pages, and those whose raw object is missing or damaged with the reason."""
+    by_path: dict[str, list[StoredReply]] = defaultdict(list)
+    for reply in replies:
+        by_path[reply.path].append(reply)
+    read: list[ReadReply] = []
     lost: list[Lost] = []
-    for path, wanted in by_path.items():
+    for path, here in by_path.items():
         try:
-            numbers = sorted({row for x in wanted for row in range(x.row, x.row + x.rows)})
-            replies = dict(zip(numbers, read_batch(platform.location, path, numbers), strict=True))
+            numbers = sorted({row for x in here for row in range(x.row, x.row + x.rows)})
+            pages = dict(zip(numbers, read_pages(platform.location, path, numbers), strict=True))
         except DamagedObject as error:
             log.error("raw.damaged", path=path, error=str(error))
-            lost += [(landing, str(error)) for landing in wanted]
+            lost += [(reply, str(error)) for reply in here]
             continue
-        read += [
-            Landed(
-                task_id=landing.task_id,
-                run_id=landing.run_id,
-                source=landing.series.source,
-                dataset=landing.series.dataset,
-                timeframe=landing.series.timeframe,
-                symbol=landing.series.symbol,
-                window=landing.window,
-                raw=parse_raw_path(path)[2],
-                pages=tuple(replies[row].payload for row in range(landing.row, landing.row + landing.rows)),
-                malformed=landing.malformed,
-            )
-            for landing in wanted
-        ]
+        read += [ReadReply(x, tuple(pages[row].payload for row in range(x.row, x.row + x.rows))) for x in here]
     return read, lost
 
 
@@ -60,10 +73,10 @@ class Stock:
     """The replies from which tables can be derived: those that this state has curated, and those of states before it."""
 
     held: Sequence[Holding]  # those that were stored together side by side
-    earlier: Mapping[tuple[str, str], Sequence[Landing]]  # by source and symbol
+    earlier: Mapping[tuple[str, str], Sequence[StoredReply]]  # by source and symbol
     mute: Mapping[str, str]  # raw objects that do not say what they answer, and why
 
-    def replies(self, platform: Platform, source: str, symbols: Collection[str]) -> list[Landing]:
+    def replies(self, platform: Platform, source: str, symbols: Collection[str]) -> list[StoredReply]:
         """Return the replies about some symbols in the order of fetching."""
         found = platform.state.replies.curated(source, symbols)
         found += [x for symbol in symbols for x in self.earlier.get((source, symbol), ())]
@@ -77,19 +90,19 @@ def take_stock(platform: Platform, source: str | None, symbols: Collection[str] 
     had lost the task or died before the reply landed, and it was asked for again.
     """
     runs = lru_cache(maxsize=None)(lambda run_id: platform.state.runs.find(run_id) is not None)
-    earlier, mute = defaultdict[tuple[str, str], list[Landing]](list), dict[str, str]()
+    earlier, mute = defaultdict[tuple[str, str], list[StoredReply]](list), dict[str, str]()
     for path in sorted(platform.state.replies.unknown(list_raw(platform.location, source))):
         try:
-            answered = read_answered(platform.location, path)
+            replies = read_footer(platform.location, path)
         except DamagedObject as error:
             mute[path] = str(error)
             continue
-        if answered is None:
+        if replies is None:
             mute[path] = "it was stored by an earlier program, and the state that knew what it answers is gone"
             continue
-        for landing in (_landing(path, each) for each in answered):
-            if (symbols is None or landing.series.symbol in symbols) and not runs(landing.run_id):
-                earlier[landing.series.source, landing.series.symbol].append(landing)
+        for reply in replies:
+            if (symbols is None or reply.series.symbol in symbols) and not runs(reply.run_id):
+                earlier[reply.series.source, reply.series.symbol].append(reply)
     held = {(h.source, h.symbol): h for h in platform.state.replies.holdings(source, symbols)}
     for (where, symbol), some in earlier.items():
         known = held.get((where, symbol), Holding(where, symbol, 0, 0))
@@ -98,25 +111,18 @@ def take_stock(platform: Platform, source: str | None, symbols: Collection[str] 
     return Stock(list(held.values()), earlier, mute)
 
 
-def _landing(path: str, told: Answered) -> Landing:
-    source, dataset, _ = parse_raw_path(path)
-    series = Series(source, dataset, told.timeframe, told.symbol)
-    place = (path, told.row, told.task_id, told.run_id, series, told.window, told.fetched_at, told.malformed)
-    return Landing(*place, attempts=0, rows=told.rows, size=told.size)
-
-
-def in_rounds(replies: Sequence[Landing], most_bytes: int) -> Iterator[list[Landing]]:
+def in_rounds(replies: Sequence[StoredReply], most_bytes: int) -> Iterator[list[StoredReply]]:
     """Yield replies, given in the order of fetching, so that each is alone about its symbol and timeframe.
 
     The next one about a symbol comes in a later part. A part has up to `most_bytes`, but at least one reply.
     """
-    places, ranks = Counter[tuple[str, str, str]](), defaultdict[int, list[Landing]](list)
+    places, ranks = Counter[tuple[str, str, str]](), defaultdict[int, list[StoredReply]](list)
     for reply in replies:
         series = (reply.series.source, reply.series.timeframe, reply.series.symbol)
         ranks[places[series]].append(reply)
         places[series] += 1
     for rank in sorted(ranks):
-        part, size = list[Landing](), 0
+        part, size = list[StoredReply](), 0
         for reply in ranks[rank]:
             if part and size + reply.size > most_bytes:
                 yield part

@@ -14,7 +14,8 @@ from quantx.core.model import Finding, Severity, Window
 from quantx.core.quality.vendor_causes import DROPPED
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED
-from quantx.pipeline.curating.normalize import Landed, Rows
+from quantx.pipeline.curating.normalize import Rows
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.pipeline.runtime.platform import Platform
 from quantx.state.values import Row
 
@@ -37,7 +38,7 @@ class _Drop:
     joined: Sequence[Row] = ()  # the open findings about a part of it
 
 
-def note_dropped(platform: Platform, parts: Sequence[tuple[Sequence[Landed], Rows]]) -> None:
+def note_dropped(platform: Platform, parts: Sequence[tuple[Sequence[ReadReply], Rows]]) -> None:
     """Note where replies lack sessions of their window of which the lake has bars from the same vendor.
 
     Nothing is removed. A series that is asked for the first time costs no read.
@@ -47,8 +48,8 @@ def note_dropped(platform: Platform, parts: Sequence[tuple[Sequence[Landed], Row
             _note(platform, items, rows)
 
 
-def _note(platform: Platform, items: Sequence[Landed], rows: Rows) -> None:
-    source = items[0].source
+def _note(platform: Platform, items: Sequence[ReadReply], rows: Rows) -> None:
+    source = items[0].stored.series.source
     windows = _known_windows(platform, items, rows)
     if not windows:
         return
@@ -125,9 +126,9 @@ def _stretches(days: Sequence[date], sessions: Calendar) -> list[list[str]]:
     return [[str(first), str(last)] for first, last in found]
 
 
-def _known_windows(platform: Platform, items: Sequence[Landed], rows: Rows) -> dict[str, Window]:
+def _known_windows(platform: Platform, items: Sequence[ReadReply], rows: Rows) -> dict[str, Window]:
     """Return what the replies have answered, of the series that had bars there before."""
-    first, symbols = items[0], sorted({item.symbol for item in items} & rows.coverage.keys())
+    first, symbols = items[0].stored.series, sorted({item.symbol for item in items} & rows.coverage.keys())
     known = platform.state.series.progress(first.source, first.dataset, first.timeframe, symbols)
     found = {}
     for symbol in symbols:

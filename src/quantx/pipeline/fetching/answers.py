@@ -12,7 +12,7 @@ from quantx.providers.protocol import Dataset, Page, Provider, Request
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FetchOutcome:
     """What came of one task: a reply on some pages, an error, or neither where the vendor was not asked."""
 
     task: FetchTask
@@ -75,7 +75,7 @@ class Answer:
         self._open = {task.series.symbol: task for task in group.tasks}
         self._pages: dict[str, list[Payload]] = defaultdict(list)
         self._unpaid = 0  # requests that no outcome accounts for yet
-        self.done: list[Outcome] = []  # not handed on yet
+        self.done: list[FetchOutcome] = []  # not handed on yet
 
     @property
     def left(self) -> Group | None:
@@ -109,5 +109,5 @@ class Answer:
             self._end(symbol)
 
     def _end(self, symbol: str, **what: object) -> None:
-        self.done.append(Outcome(self._open.pop(symbol), requests=self._unpaid, **what))  # type: ignore[arg-type]
+        self.done.append(FetchOutcome(self._open.pop(symbol), requests=self._unpaid, **what))  # type: ignore[arg-type]
         self._unpaid = 0

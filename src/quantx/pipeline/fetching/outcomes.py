@@ -12,7 +12,7 @@ import structlog
 from ulid import ULID
 
 from quantx.core.calendars import calendar
-from quantx.core.model import SETTLED_AFTER, FetchTask, Finding
+from quantx.core.model import SETTLED_AFTER, FetchTask, Finding, StoredReply
 from quantx.core.quality.operational_rules import EVENTS_MISSING
 from quantx.core.symbols import venue_of
 from quantx.errors import (
@@ -23,14 +23,14 @@ from quantx.errors import (
     TerminalProviderError,
     UnknownSymbol,
 )
-from quantx.lake.raw import Answered, Landing, raw_path, write_batch
-from quantx.pipeline.fetching.answers import Outcome
+from quantx.lake.raw import RawPage, raw_path, write_batch
+from quantx.pipeline.fetching.answers import FetchOutcome
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.planning.vendor_order import events_window
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.retry import Retry
 from quantx.queues.protocol import Message
-from quantx.state.tasks.port import LandedReply, RawObject
+from quantx.state.tasks.port import RawObject
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()
@@ -70,7 +70,7 @@ def close_vendor(platform: Platform, source: str, error: RateLimited) -> None:
 
 def settle(
     platform: Platform,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[FetchOutcome],
     leases: Leases,
     progress: Progress,
     retry: Retry,
@@ -82,7 +82,7 @@ def settle(
     Messages are deleted only after the reply is stored and the state says so.
     """
     outcomes = sorted(outcomes, key=lambda o: o.task.series.dataset == "actions")  # events follow their bars
-    by_zone: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
+    by_zone: dict[tuple[str, str], list[FetchOutcome]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.reply:
             by_zone[outcome.task.series.source, outcome.task.series.dataset].append(outcome)
@@ -92,7 +92,7 @@ def settle(
         progress.landed += len(landed)
         _delete(platform, leases.let_go([o.task for o in kept if o.task.id in landed]), retry)
     back = [o for o in outcomes if isinstance(o.error, RateLimited) or (o.error is None and not o.pages)]
-    groups: dict[tuple[str, str | None], list[Outcome]] = defaultdict(list)
+    groups: dict[tuple[str, str | None], list[FetchOutcome]] = defaultdict(list)
     for outcome in back:
         groups[outcome.task.series.source, str(outcome.error) if outcome.error else None].append(outcome)
     for (source, why), some in groups.items():
@@ -105,53 +105,52 @@ def settle(
             progress.failed += given_up  # now: the other batch counts, too
 
 
-def _land(platform: Platform, source: str, dataset: str, kept: Sequence[Outcome], retry: Retry) -> set[int]:
+def _land(platform: Platform, source: str, dataset: str, kept: Sequence[FetchOutcome], retry: Retry) -> set[int]:
     """Store replies as one raw object and record them; return the tasks that have landed.
 
     A task whose lease has passed to another worker does not land: its fencing number has risen. A page about several
     symbols is stored once.
     """
     path = raw_path(source, dataset, platform.clock.now().date().isoformat(), str(ULID()))
-    batch, rows = _distinct_pages(kept)
-    answered = _answered(kept, batch, rows)
-    size = retry.call(lambda: write_batch(platform.location, path, batch, answered))
-    raw = RawObject(path, source, dataset, len(batch), size)
-    replies = [
-        LandedReply(o.task, a.row, a.fetched_at, a.size, a.malformed, rows=a.rows, requests=o.requests)
-        for o, a in zip(kept, answered, strict=True)
-    ]
-    landed = retry.call(lambda: platform.state.tasks.land(raw, replies))
-    log.info("batch.landed", source=source, payloads=len(batch), landed=len(landed), bytes=size, path=path)
+    pages, rows = _distinct_pages(kept)
+    replies = _stored_replies(path, kept, pages, rows)
+    size = retry.call(lambda: write_batch(platform.location, path, pages, replies))
+    raw = RawObject(path, source, dataset, len(pages), size)
+    tasks, requests = [o.task for o in kept], [o.requests for o in kept]
+    landed = retry.call(lambda: platform.state.tasks.land(raw, replies, tasks, requests))
+    log.info("batch.landed", source=source, payloads=len(pages), landed=len(landed), bytes=size, path=path)
     return landed
 
 
-def _distinct_pages(kept: Sequence[Outcome]) -> tuple[list[Landing], dict[int, list[int]]]:
+def _distinct_pages(kept: Sequence[FetchOutcome]) -> tuple[list[RawPage], dict[int, list[int]]]:
     """Return the pages in the order in which they came, and each task's rows among them."""
-    batch: list[Landing] = []
+    pages: list[RawPage] = []
     places: dict[int, int] = {}  # by identity: equal bodies may be different replies
     rows: dict[int, list[int]] = {}
     for outcome in kept:
         for page in outcome.reply:
             if id(page) not in places:
-                places[id(page)] = len(batch)
-                batch.append(Landing(outcome.task.id, page))
+                places[id(page)] = len(pages)
+                pages.append(RawPage(outcome.task.id, page))
         rows[outcome.task.id] = [places[id(page)] for page in outcome.reply]
-    return batch, rows
+    return pages, rows
 
 
-def _answered(kept: Sequence[Outcome], batch: Sequence[Landing], rows: Mapping[int, Sequence[int]]) -> list[Answered]:
+def _stored_replies(
+    path: str, kept: Sequence[FetchOutcome], pages: Sequence[RawPage], rows: Mapping[int, Sequence[int]]
+) -> list[StoredReply]:
     shared = Counter(row for o in kept for row in rows[o.task.id])
     return [
-        Answered(
+        StoredReply(
             task_id=o.task.id,
             run_id=o.task.run_id,
-            timeframe=o.task.series.timeframe,
-            symbol=o.task.series.symbol,
+            series=o.task.series,
             window=o.task.window,
+            path=path,
             row=min(rows[o.task.id]),
             rows=max(rows[o.task.id]) - min(rows[o.task.id]) + 1,
             fetched_at=o.reply[-1].fetched_at,
-            size=sum(len(batch[row].payload.body) // shared[row] for row in rows[o.task.id]),
+            size=sum(len(pages[row].payload.body) // shared[row] for row in rows[o.task.id]),
             malformed=str(o.error) if o.error else None,
         )
         for o in kept
@@ -167,7 +166,7 @@ def _delete(platform: Platform, done: Sequence[Message], retry: Retry) -> None:
 def _put_back(
     platform: Platform,
     source: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[FetchOutcome],
     why: str | None,
     leases: Leases,
     retry: Retry,
@@ -205,7 +204,7 @@ def _until_open(platform: Platform, source: str, retry: Retry) -> float:
     return max(closed, turn if turn > platform.settings.lease_seconds else 0.0)
 
 
-def _pass_on(platform: Platform, outcome: Outcome, name: str, why: str, leases: Leases, retry: Retry) -> bool:
+def _pass_on(platform: Platform, outcome: FetchOutcome, name: str, why: str, leases: Leases, retry: Retry) -> bool:
     """Have the next vendor asked for what this one can't give, and for its events where its bars do not bring them.
 
     Events follow their bars: where these have passed on, nothing is asked for. False where nobody stands in.
@@ -241,7 +240,9 @@ def _no_events_missing(platform: Platform, task: FetchTask) -> None:
             platform.state.findings.settle(finding["id"], "resolved", "quantx", "another vendor stands in with its own")
 
 
-def _count_failure(platform: Platform, outcome: Outcome, error: ProviderError, leases: Leases, retry: Retry) -> bool:
+def _count_failure(
+    platform: Platform, outcome: FetchOutcome, error: ProviderError, leases: Leases, retry: Retry
+) -> bool:
     """Count a failed attempt: the task is tried again later, passed on or given up; return whether it was given up."""
     task, name, most = outcome.task, type(error).__name__, platform.settings.max_attempts
     final = _is_final(error, task)

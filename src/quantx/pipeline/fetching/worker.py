@@ -25,7 +25,7 @@ from quantx.errors import (
     TerminalProviderError,
 )
 from quantx.pipeline.curating.curator import curate_landed
-from quantx.pipeline.fetching.answers import Answer, Group, Outcome, grouped
+from quantx.pipeline.fetching.answers import Answer, FetchOutcome, Group, grouped
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.outcomes import Progress, close_vendor, settle
 from quantx.pipeline.fetching.rate_limit import StateTime, Turns
@@ -207,17 +207,20 @@ class Worker:
                 _longest_wait(platform, source),
             )
 
-        def store(outcomes: Sequence[Outcome]) -> None:
+        def store(outcomes: Sequence[FetchOutcome]) -> None:
             settle(platform, outcomes, leases, self.progress, self._retry, stopping=self.runtime.stopping)
 
         calls = [partial(self._fetch, group, turns.get(group.source), store) for group in groups]
         fetched = self.runtime.together(calls, at_once, _FETCH_GRACE)
         outcomes = [
-            [Outcome(task) for task in g.tasks] if got is None else got for g, got in zip(groups, fetched, strict=True)
+            [FetchOutcome(task) for task in g.tasks] if got is None else got
+            for g, got in zip(groups, fetched, strict=True)
         ]
         store([outcome for some in outcomes for outcome in some])
 
-    def _fetch(self, group: Group, turns: Turns | None, store: Callable[[Sequence[Outcome]], None]) -> list[Outcome]:
+    def _fetch(
+        self, group: Group, turns: Turns | None, store: Callable[[Sequence[FetchOutcome]], None]
+    ) -> list[FetchOutcome]:
         """Ask page by page; what is complete is stored where memory says so, the rest is returned."""
         answer, pages, first = Answer(group), self._pages(group), True
         if turns is None:  # planned by a newer program, or by one with other settings

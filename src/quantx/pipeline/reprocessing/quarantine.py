@@ -24,7 +24,7 @@ from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
 from quantx.lake.protocol import CommitContext
-from quantx.lake.raw import parse_raw_path, read_batch
+from quantx.lake.raw import parse_raw_path, read_pages
 from quantx.pipeline.reprocessing.reprocess import begin, reprocess_held
 from quantx.pipeline.reprocessing.summary import Reprocessed
 from quantx.pipeline.runtime.platform import Platform
@@ -103,7 +103,7 @@ def _payload(platform: Platform, row: dict[str, Any]) -> dict[str, Any]:
     paths = [p for p in platform.location.paths(f"raw/source={row['source']}") if parse_raw_path(p)[2] == row["raw"]]
     told: dict[str, Any] = {"path": paths[0] if paths else None, "sha256": row["payload_sha256"], "excerpt": None}
     try:
-        replies = read_batch(platform.location, paths[0]) if paths else iter(())
+        replies = read_pages(platform.location, paths[0]) if paths else iter(())
         payload = next((r.payload for r in replies if r.payload.sha256 == row["payload_sha256"]), None)
     except DamagedObject as error:
         return told | {"problem": str(error)}

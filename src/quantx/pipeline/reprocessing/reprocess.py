@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 import structlog
 
-from quantx.core.model import Series
+from quantx.core.model import Series, StoredReply
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.row_policy import Judge
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
@@ -38,7 +38,6 @@ from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.runtime.platform import Platform
 from quantx.state.port import Hold
 from quantx.state.replies.port import Holding
-from quantx.state.rounds.port import Landing
 from quantx.state.series.port import SeriesFacts, Sessions
 
 log = structlog.get_logger()
@@ -132,15 +131,15 @@ class _Again:
     lost: pl.DataFrame  # the same of the others
 
 
-def _derive(platform: Platform, source: str, replies: Sequence[Landing], judge: Judge) -> _Again:
+def _derive(platform: Platform, source: str, replies: Sequence[StoredReply], judge: Judge) -> _Again:
     tables = {table.name: MemoryTable(table) for table in DERIVED}
     scratch = replace(platform, tables={**platform.tables, **tables})
-    facts, lost = list[SeriesFacts](), list[Landing]()
+    facts, lost = list[SeriesFacts](), list[StoredReply]()
     for number, part in enumerate(in_rounds(replies, _ROUND_BYTES), start=1):
         read, missing = read_replies(platform, part)
         derived = derive(scratch, CommitContext(number), read, missing, judge)
         facts += [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
-        lost += [landing for landing, _ in missing]
+        lost += [reply for reply, _ in missing]
         for table in tables.values():
             table.forget_versions()
     found = {name: table.read().rechunk() for name, table in tables.items()}
@@ -169,7 +168,7 @@ def _in_turn(table: Table, rows: pl.DataFrame, revisions: pl.DataFrame) -> pl.Da
     return told.with_columns(pl.min_horizontal("known_to", "next").alias("known_to")).drop("next")
 
 
-def _origins(replies: Sequence[Landing]) -> pl.DataFrame:
+def _origins(replies: Sequence[StoredReply]) -> pl.DataFrame:
     pairs = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies}
     return pl.DataFrame(sorted(pairs), schema={"symbol": pl.String, "raw": pl.String}, orient="row")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from quantx.core.model import Series
-from quantx.state.memory_records import LandingRecord, Records
+from quantx.core.model import Series, StoredReply
+from quantx.state.memory_records import Records, ReplyRecord
 from quantx.state.replies.port import Holding
-from quantx.state.rounds.memory import cover, shown
-from quantx.state.rounds.port import Landing
+from quantx.state.rounds.memory import cover
 from quantx.state.series.port import SeriesFacts, Sessions
 
 
@@ -23,18 +22,19 @@ class MemoryReplies:
         """Return of which symbols there are curated replies, and how many bytes."""
         found: dict[tuple[str, str], Holding] = {}
         with self._records.lock:
-            for x in self._curated():
-                key = x.series.source, x.series.symbol
+            for reply in (record.reply for record in self._curated()):
+                key = reply.series.source, reply.series.symbol
                 if key[0] == (source or key[0]) and (symbols is None or key[1] in symbols):
                     before = found.get(key, Holding(*key, 0, 0))
-                    found[key] = Holding(*key, before.replies + 1, before.size + x.size)
+                    found[key] = Holding(*key, before.replies + 1, before.size + reply.size)
         return list(found.values())
 
-    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
+    def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
         """Return the curated replies about some symbols in the order of fetching."""
         with self._records.lock:
-            found = [x for x in self._curated() if x.series.source == source and x.series.symbol in symbols]
-            return [shown(self._records, x) for x in sorted(found, key=lambda x: (x.fetched_at, x.id))]
+            records = sorted(self._curated(), key=lambda x: (x.reply.fetched_at, x.id))
+            replies = (record.reply for record in records)
+            return [reply for reply in replies if reply.series.source == source and reply.series.symbol in symbols]
 
     def unknown(self, paths: Collection[str]) -> set[str]:
         """Return the raw objects that have not landed here."""
@@ -62,7 +62,7 @@ class MemoryReplies:
                 del hot[key]
             hot.update({(row["source"], row["symbol"], row["date"]): row for row in json.loads(hot_bars)})
 
-    def _curated(self) -> Iterator[LandingRecord]:
+    def _curated(self) -> Iterator[ReplyRecord]:
         """Yield the replies that a finished round has."""
         rounds = self._records.rounds
-        return (x for x in self._records.landings if x.round_id is not None and rounds[x.round_id].finished)
+        return (x for x in self._records.replies if x.round_id is not None and rounds[x.round_id].finished)

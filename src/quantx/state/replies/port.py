@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from quantx.core.model import Series
-from quantx.state.rounds.port import Landing
+from quantx.core.model import Series, StoredReply
 from quantx.state.series.port import SeriesFacts, Sessions
 
 
@@ -31,7 +30,7 @@ class Replies(Protocol):
         """
         ...
 
-    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
+    def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
         """Return the curated replies about some symbols in the order of fetching, also those that can't be read."""
         ...
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from quantx.core.model import Series
+from quantx.core.model import Series, StoredReply
 from quantx.state.database import Database, run
 from quantx.state.replies.port import Holding
-from quantx.state.rounds.port import Landing
-from quantx.state.rounds.postgres import coverage, landing_of
+from quantx.state.rounds.postgres import coverage, reply_of
 from quantx.state.series.port import SeriesFacts, Sessions
 
 
@@ -24,10 +23,10 @@ class PostgresReplies:
         rows = self._database.rows("replies.holdings", source=source, symbols=wanted)
         return [Holding(row["source"], row["symbol"], row["replies"], row["bytes"]) for row in rows]
 
-    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
+    def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
         """Return the curated replies about some symbols in the order of fetching."""
         rows = self._database.rows("replies.curated", source=source, symbols=sorted(symbols))
-        return [landing_of(row) for row in rows]
+        return [reply_of(row) for row in rows]
 
     def unknown(self, paths: Collection[str]) -> set[str]:
         """Return the raw objects that have not landed here."""

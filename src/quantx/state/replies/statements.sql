@@ -8,7 +8,7 @@ group by l.source, l.symbol order by min(l.id), l.symbol;
 
 -- name: curated
 select o.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
-       l.bytes, t.run_id, t.window_start, t.window_end, t.attempts
+       l.bytes, t.run_id, t.window_start, t.window_end
 from landings l join raw_objects o on o.id = l.raw_id join tasks t on t.id = l.task_id join rounds r on r.id = l.round_id
 where r.finished_at is not null and l.source = %(source)s and l.symbol = any(%(symbols)s::text[])
 order by l.fetched_at, l.id;

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import date, timedelta
 
-from quantx.state.memory_records import LandingRecord, Records, RoundRecord, days_of, newest
-from quantx.state.rounds.port import Landing, TaskResult
+from quantx.core.model import StoredReply
+from quantx.state.memory_records import Records, ReplyRecord, RoundRecord, days_of, newest
+from quantx.state.rounds.port import TaskResult
 from quantx.state.series.port import SeriesFacts
+from quantx.state.values import TaskState
 
 _HOT_DAYS = 45
 
@@ -22,7 +25,7 @@ class MemoryRounds:
     def waiting(self) -> tuple[int, int]:
         """Return how many landed replies no finished round has, and their bytes."""
         with self._records.lock:
-            sizes = [landing.size for landing in self._records.waiting()]
+            sizes = [record.reply.size for record in self._records.waiting()]
             return len(sizes), sum(sizes)
 
     def unfinished(self) -> int | None:
@@ -40,28 +43,19 @@ class MemoryRounds:
             number = max([above, *self._records.rounds]) + 1
             self._records.rounds[number] = RoundRecord(number)
             taken = 0
-            for landing in self._oldest()[:most_replies]:
+            for record in self._oldest()[:most_replies]:
                 if taken >= most_bytes and taken:
                     break
-                landing.round_id = number
-                taken += landing.size
+                record.round_id = number
+                taken += record.reply.size
             return number
 
-    def landings(self, round_id: int) -> list[Landing]:
+    def replies(self, round_id: int) -> list[StoredReply]:
         """Return the replies of a round by series, and those of a series in the order of fetching."""
         with self._records.lock:
-            found = [landing for landing in self._records.landings if landing.round_id == round_id]
-            found.sort(
-                key=lambda x: (
-                    x.series.source,
-                    x.series.dataset,
-                    x.series.timeframe,
-                    x.series.symbol,
-                    x.fetched_at,
-                    x.id,
-                )
-            )
-            return [shown(self._records, landing) for landing in found]
+            records = [record for record in self._records.replies if record.round_id == round_id]
+            records.sort(key=lambda x: (*astuple(x.reply.series), x.reply.fetched_at, x.id))
+            return [record.reply for record in records]
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
         """Record what a round has done, once."""
@@ -75,23 +69,27 @@ class MemoryRounds:
                 cover(self._records, fact)
             self._keep_hot(hot_bars)
 
-    def _oldest(self) -> list[LandingRecord]:
+    def _oldest(self) -> list[ReplyRecord]:
         """Return the oldest open reply of each series, and the oldest malformed one."""
-        open_ = [x for x in self._records.landings if x.round_id is None]
-        first: dict[tuple[object, bool], LandingRecord] = {}
-        for landing in sorted(open_, key=lambda x: (x.fetched_at, x.id)):
-            first.setdefault((landing.series, landing.malformed is None), landing)
+        open_ = [x for x in self._records.replies if x.round_id is None]
+        first: dict[tuple[object, bool], ReplyRecord] = {}
+        for record in sorted(open_, key=lambda x: (x.reply.fetched_at, x.id)):
+            first.setdefault((record.reply.series, record.reply.malformed is None), record)
         return list(first.values())
 
     def _end_task(self, result: TaskResult) -> None:
         task = self._records.tasks[result.task_id]
         if task.state != "landed":
             return
-        task.becomes(result.state, self._records.clock.now())
+        again = result.state == "pending" and not (
+            result.max_attempts is not None and task.attempts + 1 >= result.max_attempts
+        )
+        state: TaskState = "failed" if result.state == "pending" and not again else result.state
+        task.becomes(state, self._records.clock.now())
         task.error_class, task.last_error = result.error_class, result.error or task.last_error
         for name in task.rows:
             task.rows[name] += getattr(result, name)
-        if result.state == "pending":
+        if again:
             task.attempts += 1
             task.not_before = self._records.clock.now()
             self._records.outbox[task.id] = None
@@ -109,13 +107,6 @@ class MemoryRounds:
             for key in days:
                 if date.fromisoformat(key[2]) < oldest:
                     del hot[key]
-
-
-def shown(records: Records, landing: LandingRecord) -> Landing:
-    """Return a landed reply with its task."""
-    task = records.tasks[landing.task_id]
-    place = (landing.path, landing.row, task.id, task.run_id, task.series, task.window)
-    return Landing(*place, landing.fetched_at, landing.malformed, task.attempts, landing.rows, landing.size)
 
 
 def cover(records: Records, fact: SeriesFacts) -> None:

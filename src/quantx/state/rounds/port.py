@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
-from quantx.core.model import Series, Window
+from quantx.core.model import StoredReply
 from quantx.state.series.port import SeriesFacts
-
-
-@dataclass(frozen=True)
-class Landing:
-    """A landed reply of a round."""
-
-    path: str
-    row: int
-    task_id: int
-    run_id: str
-    series: Series
-    window: Window
-    fetched_at: datetime
-    malformed: str | None
-    attempts: int  # failures of its task so far
-    rows: int = 1  # pages, from `row` on
-    size: int = 0  # bytes of the pages; of one that others share, its share
 
 
 @dataclass(frozen=True)
@@ -33,13 +15,14 @@ class TaskResult:
     """How the curation of a task's reply ended."""
 
     task_id: int
-    state: Literal["done", "failed", "pending"]  # pending: the stored reply is lost, the vendor is asked again
+    state: Literal["done", "failed", "pending"]  # pending: the stored reply is lost, and is fetched again
     error_class: str | None = None
     error: str | None = None
     new: int = 0
     changed: int = 0
     same: int = 0
     rejected: int = 0
+    max_attempts: int | None = None  # a pending task fails with this failure where it is the last one
 
 
 class Rounds(Protocol):
@@ -60,7 +43,7 @@ class Rounds(Protocol):
         """
         ...
 
-    def landings(self, round_id: int) -> list[Landing]:
+    def replies(self, round_id: int) -> list[StoredReply]:
         """Return the replies of a round by series, and those of a series in the order of fetching."""
         ...
 

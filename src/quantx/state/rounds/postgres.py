@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from quantx.core.model import Series, Window
+from quantx.core.model import Series, StoredReply, Window
 from quantx.state.database import Database, run
-from quantx.state.rounds.port import Landing, TaskResult
+from quantx.state.rounds.port import TaskResult
 from quantx.state.series.port import SeriesFacts
 from quantx.state.values import Row
 
@@ -43,9 +43,9 @@ class PostgresRounds:
             )
         return round_id
 
-    def landings(self, round_id: int) -> list[Landing]:
+    def replies(self, round_id: int) -> list[StoredReply]:
         """Return the replies of a round by series, and those of a series in the order of fetching."""
-        return [landing_of(row) for row in self._database.rows("rounds.round_landings", round_id=round_id)]
+        return [reply_of(row) for row in self._database.rows("rounds.round_replies", round_id=round_id)]
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
         """Record what a round has done."""
@@ -64,6 +64,7 @@ class PostgresRounds:
                     "changed": [r.changed for r in results],
                     "same": [r.same for r in results],
                     "rejected": [r.rejected for r in results],
+                    "most": [r.max_attempts for r in results],
                 },
             )
             again = [row["id"] for row in ended if row["state"] == "pending"]
@@ -73,9 +74,9 @@ class PostgresRounds:
             run(connection, "rounds.trim_hot_bars", {"symbols": [f.series.symbol for f in facts], "days": _HOT_DAYS})
 
 
-def landing_of(row: Row) -> Landing:
-    """Return a landed reply."""
-    return Landing(
+def reply_of(row: Row) -> StoredReply:
+    """Return a stored reply from its row and that of its task."""
+    return StoredReply(
         path=row["path"],
         row=row["raw_row"],
         task_id=row["task_id"],
@@ -84,7 +85,6 @@ def landing_of(row: Row) -> Landing:
         window=Window(row["window_start"], row["window_end"]),
         fetched_at=row["fetched_at"],
         malformed=row["malformed"],
-        attempts=row["attempts"],
         rows=row["raw_rows"],
         size=row["bytes"],
     )

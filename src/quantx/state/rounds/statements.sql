@@ -27,20 +27,23 @@ with oldest as (
 )
 update landings set round_id = %(round_id)s where id in (select id from summed where before < %(bytes)s and place <= %(replies)s);
 
--- name: round_landings
+-- name: round_replies
 select r.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
-       l.bytes, t.run_id, t.window_start, t.window_end, t.attempts
+       l.bytes, t.run_id, t.window_start, t.window_end
 from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
 where l.round_id = %(round_id)s order by l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.id;
 
 -- name: finish_tasks
-update tasks set state = f.state, error_class = f.error_class, last_error = coalesce(f.error, tasks.last_error),
+-- A task whose stored reply is lost is pending again, or failed where this failure is the last one of its attempts.
+update tasks set
+    state = case when f.state = 'pending' and tasks.attempts + 1 >= f.most then 'failed' else f.state end, error_class = f.error_class, last_error = coalesce(f.error, tasks.last_error),
     rows_new = tasks.rows_new + f.rows_new, rows_changed = tasks.rows_changed + f.rows_changed,
     rows_same = tasks.rows_same + f.rows_same, rows_rejected = tasks.rows_rejected + f.rows_rejected,
-    attempts = tasks.attempts + (f.state = 'pending')::integer, updated_at = clock_timestamp()
+    attempts = tasks.attempts + (f.state = 'pending' and tasks.attempts + 1 < coalesce(f.most, 2147483647))::integer,
+    updated_at = clock_timestamp()
 from unnest(%(ids)s::bigint[], %(states)s::text[], %(classes)s::text[], %(errors)s::text[], %(new)s::integer[],
-            %(changed)s::integer[], %(same)s::integer[], %(rejected)s::integer[])
-    as f (id, state, error_class, error, rows_new, rows_changed, rows_same, rows_rejected)
+            %(changed)s::integer[], %(same)s::integer[], %(rejected)s::integer[], %(most)s::integer[])
+    as f (id, state, error_class, error, rows_new, rows_changed, rows_same, rows_rejected, most)
 where tasks.id = f.id and tasks.state = 'landed' returning tasks.id, tasks.state;
 
 -- name: cover_series

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quantx.core.model import FetchTask, Series, Window
-from quantx.state.memory_records import LandingRecord, Records, RunRecord, TaskRecord
-from quantx.state.tasks.port import Claim, LandedReply, NewTask, Plan, RawObject, Ticket
+from quantx.core.model import FetchTask, Series, StoredReply, Window
+from quantx.state.memory_records import Records, ReplyRecord, RunRecord, TaskRecord
+from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Ticket
 from quantx.state.values import UNFINISHED, NewRun, Row, TaskState
 
 _MOST_LAPSES = 10  # holders that may die over a task before it is given up
@@ -100,33 +100,31 @@ class MemoryTasks:
                 found.lease_until = self._records.in_(lease)
             return {found.id for found in kept}
 
-    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
+    def land(
+        self,
+        raw: RawObject,
+        replies: Sequence[StoredReply],
+        tasks: Sequence[FetchTask],
+        requests: Sequence[int] | None = None,
+    ) -> set[int]:
         """Record stored replies and return the tasks that have landed."""
+        costs = [1] * len(replies) if requests is None else requests
         with self._records.lock:
             if raw.path in self._records.raw:
                 return set(self._records.raw[raw.path])
             landed = self._records.raw[raw.path] = set()
-            for reply in replies:
+            now = self._records.clock.now()
+            for reply, held, cost in zip(replies, tasks, costs, strict=True):
                 if reply.malformed is None:
-                    task = self._may_land(reply.task)
+                    task = self._may_land(held)
                     if task is None:
                         continue
-                    task.becomes("landed", self._records.clock.now())
-                    task.requests += reply.requests
+                    task.becomes("landed", now)
+                    task.requests += cost
                     task.error_class = task.last_error = None
                     landed.add(task.id)
-                number = len(self._records.landings) + 1
-                place = (number, raw.path, reply.row, reply.task.id, reply.task.series)
-                self._records.landings.append(
-                    LandingRecord(
-                        *place,
-                        reply.fetched_at,
-                        reply.size,
-                        reply.malformed,
-                        landed_at=self._records.clock.now(),
-                        rows=reply.rows,
-                    )
-                )
+                number = len(self._records.replies) + 1
+                self._records.replies.append(ReplyRecord(number, reply, landed_at=now))
             return set(landed)
 
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:

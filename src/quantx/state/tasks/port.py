@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from quantx.core.model import FetchTask, Series, Window
+from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.state.values import NewRun, Row, TaskState
 
 
@@ -47,19 +46,6 @@ class Claim:
     held: tuple[FetchTask, ...]  # leased to this worker; may hold urgent tasks that it did not name
     settled: frozenset[int] = frozenset()  # need no worker any more
     unknown: frozenset[int] = frozenset()  # there is no such task
-
-
-@dataclass(frozen=True)
-class LandedReply:
-    """A stored reply to a task: where it lies in its raw object, on how many pages, and what it has cost."""
-
-    task: FetchTask
-    row: int  # the first page
-    fetched_at: datetime
-    size: int  # bytes of the pages; of one that others share, its share
-    malformed: str | None = None  # why it can't be read: then it is evidence, and its task goes on
-    rows: int = 1  # pages, one after the other
-    requests: int = 1  # that count for this task: a page that several tasks share was one request
 
 
 @dataclass(frozen=True)
@@ -118,10 +104,18 @@ class Tasks(Protocol):
         """Extend leases and return the ids of those tasks that are still held under their fencing number."""
         ...
 
-    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
-        """Record stored replies and return the tasks that have landed: those still held under their fencing number.
+    def land(
+        self,
+        raw: RawObject,
+        replies: Sequence[StoredReply],
+        tasks: Sequence[FetchTask],
+        requests: Sequence[int] | None = None,
+    ) -> set[int]:
+        """Record stored replies; return the ids of the tasks that landed: those still held under their fencing number.
 
-        The same object again returns what it has landed.
+        `tasks` are the claimed tasks of the replies, in the same order. `requests` are the requests that count for each
+        task, by default one: a page that several tasks share was one request. The same object again returns what it
+        landed.
         """
         ...
 

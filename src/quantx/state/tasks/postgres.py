@@ -9,9 +9,9 @@ import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from quantx.core.model import FetchTask, Series, Window
+from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.state.database import Database, run
-from quantx.state.tasks.port import Claim, LandedReply, NewTask, Plan, RawObject, Ticket
+from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Ticket
 from quantx.state.values import NewRun, Row, TaskState
 
 _DEADLY = 10  # leases of one task that may run out before it is given up
@@ -81,22 +81,30 @@ class PostgresTasks:
         """Extend leases and return the ids of those tasks that are still held."""
         return {row["id"] for row in self._database.rows("tasks.extend_leases", **_held(tasks), lease=lease)}
 
-    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
+    def land(
+        self,
+        raw: RawObject,
+        replies: Sequence[StoredReply],
+        tasks: Sequence[FetchTask],
+        requests: Sequence[int] | None = None,
+    ) -> set[int]:
         """Record stored replies and return the tasks that have landed."""
         stored = {"path": raw.path, "source": raw.source, "dataset": raw.dataset}
+        costs = [1] * len(replies) if requests is None else requests
+        each = list(zip(replies, (task.fence for task in tasks), costs, strict=True))
+        good = [(reply, fence, cost) for reply, fence, cost in each if reply.malformed is None]
+        bad = [reply for reply in replies if reply.malformed is not None]
         with self._database.transaction() as connection:
             added = run(connection, "tasks.add_raw_object", {**stored, "payloads": raw.payloads, "bytes": raw.size})
             if not added:
                 return {row["task_id"] for row in run(connection, "tasks.landed_before", {"path": raw.path})}
             raw_id = added[0]["id"]
-            good, bad = ([r for r in replies if (r.malformed is not None) is evidence] for evidence in (False, True))
+            claims = {"fences": [fence for _, fence, _ in good], "requests": [cost for *_, cost in good]}
             landed = run(
-                connection,
-                "tasks.land",
-                {"raw_id": raw_id, "fences": [r.task.fence for r in good], **_replies(good)},
+                connection, "tasks.land", {"raw_id": raw_id, **claims, **_replies([reply for reply, *_ in good])}
             )
             if bad:
-                why = {"why": [r.malformed for r in bad]}
+                why = {"why": [reply.malformed for reply in bad]}
                 run(connection, "tasks.land_evidence", {"raw_id": raw_id, **why, **_replies(bad)})
             return {row["task_id"] for row in landed}
 
@@ -228,12 +236,11 @@ def _held(tasks: Sequence[FetchTask]) -> dict[str, Any]:
     return {"ids": [task.id for task in tasks], "fences": [task.fence for task in tasks]}
 
 
-def _replies(replies: Sequence[LandedReply]) -> dict[str, Any]:
+def _replies(replies: Sequence[StoredReply]) -> dict[str, Any]:
     return {
-        "ids": [r.task.id for r in replies],
+        "ids": [r.task_id for r in replies],
         "rows": [r.row for r in replies],
         "pages": [r.rows for r in replies],
-        "requests": [r.requests for r in replies],
         "times": [r.fetched_at for r in replies],
         "sizes": [r.size for r in replies],
     }
