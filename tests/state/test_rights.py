@@ -23,7 +23,7 @@ from quantx.state.series.port import SeriesFacts
 from quantx.state.tasks.port import NewTask, RawObject
 from quantx.state.values import NewRun, Universe
 
-from .stored import reply_to
+from .contract import reply_to
 
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 5))
 

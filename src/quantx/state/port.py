@@ -1,8 +1,8 @@
-"""What the state promises: tasks, runs, landed replies and rounds, series, quotas, universes, and roles.
+"""The port of the state: one part per noun, the binding to a lake, and the roles.
 
-One database holds it all, and its clock is the only one that leases, quotas and stored instants go by. Each method is
-one transaction: it has happened as a whole or not at all. Every method may raise StateError; then what was asked for
-may have happened or not, and asking again with the same arguments does no harm.
+One database holds it all. Leases, quotas and stored instants use its clock only. Each method is one transaction: it
+takes effect as a whole or not at all. Every method may raise StateError. Its effect is then unknown, and a repeated
+call with the same arguments does no harm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from quantx.state.universes.port import Universes
 
 
 class Hold(Protocol):
-    """A role that is held as long as its connection lives."""
+    """A role that its holder keeps as long as the connection lives."""
 
     def confirm(self) -> None:
         """Raise a StateError where the role is lost."""
@@ -32,30 +32,20 @@ class Hold(Protocol):
 
 
 class State(Protocol):
-    """The parts together."""
+    """All parts of the state."""
 
     shown_url: str  # without a password
 
-    @property
-    def tasks(self) -> Tasks: ...  # noqa: D102 — the parts say what they are
-    @property
-    def rounds(self) -> Rounds: ...  # noqa: D102
-    @property
-    def replies(self) -> Replies: ...  # noqa: D102
-    @property
-    def series(self) -> SeriesBook: ...  # noqa: D102
-    @property
-    def quotas(self) -> Quotas: ...  # noqa: D102
-    @property
-    def runs(self) -> Runs: ...  # noqa: D102
-    @property
-    def universes(self) -> Universes: ...  # noqa: D102
-    @property
-    def findings(self) -> Findings: ...  # noqa: D102
-    @property
-    def gaps(self) -> Gaps: ...  # noqa: D102
-    @property
-    def instruments(self) -> Instruments: ...  # noqa: D102
+    tasks: Tasks
+    rounds: Rounds
+    replies: Replies
+    series: SeriesBook
+    quotas: Quotas
+    runs: Runs
+    universes: Universes
+    findings: Findings
+    gaps: Gaps
+    instruments: Instruments
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""
@@ -66,13 +56,13 @@ class State(Protocol):
         ...
 
     def bound_lake(self) -> str | None:
-        """Return the id of the lake that this state speaks about."""
+        """Return the id of the lake that this state is bound to; None before the first binding."""
         ...
 
     def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:
-        """Hold a role while the block lasts; None where somebody else has it. It is free when its holder dies."""
+        """Hold a role while the block lasts; yield None if another process holds it. The death of a holder frees it."""
         ...
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Release the database."""
         ...

@@ -1,16 +1,18 @@
-"""The state in PostgreSQL: one class per noun, and the named statements of ../sql."""
+"""The state in PostgreSQL: one class per noun."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from typing_extensions import override
+
 from quantx.azure_sign_in import Identity
 from quantx.state.database import Database
 from quantx.state.findings.postgres import PostgresFindings
 from quantx.state.gaps.postgres import PostgresGaps
 from quantx.state.instruments.postgres import PostgresInstruments
-from quantx.state.port import Hold
+from quantx.state.port import Hold, State
 from quantx.state.quotas.postgres import PostgresQuotas
 from quantx.state.replies.postgres import PostgresReplies
 from quantx.state.rounds.postgres import PostgresRounds
@@ -31,7 +33,7 @@ _LOCKS = {
 }
 
 
-class PostgresState:
+class PostgresState(State):
     """A State over one database."""
 
     def __init__(self, database: Database) -> None:
@@ -48,34 +50,34 @@ class PostgresState:
         self.gaps = PostgresGaps(database)
         self.instruments = PostgresInstruments(database)
 
+    @override
     def now(self) -> datetime:
-        """Return the database's time."""
         now: datetime = self.database.rows("lake_binding.now")[0]["now"]
         return now
 
+    @override
     def bound_lake(self) -> str | None:
-        """Return the id of the lake that this state speaks about."""
         rows = self.database.rows("lake_binding.bound_lake")
         return str(rows[0]["id"]) if rows else None
 
+    @override
     def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:
-        """Bind the state to a lake on first use; return the ids of the lake and of this state."""
         rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=state_id)
         while not rows:  # another process bound the two at the same moment
             rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=state_id)
         return rows[0]["id"], rows[0]["state_id"]
 
+    @override
     def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:
-        """Hold a role while the block lasts; None where somebody else has it."""
         return self.database.exclusive(_LOCKS[role])
 
+    @override
     def close(self) -> None:
-        """Close the pool, and the embedded server where nobody else uses it."""
         self.database.close()
 
 
 def open_state(url: str, identity: Identity | None = None) -> PostgresState:
-    """Open the state by its URL, or the embedded one in a folder; ConfigError or StateError say what is wrong.
+    """Open the state by its URL, or the embedded one in a folder; raise ConfigError or StateError where that fails.
 
     An `identity` signs in instead of a password.
     """

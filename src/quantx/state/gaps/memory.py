@@ -7,44 +7,47 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Literal
 
+from typing_extensions import override
+
 from quantx.core.gap_schedule import HEAL, Ask, Gap
 from quantx.core.model import Series
+from quantx.state.gaps.port import Gaps
 from quantx.state.memory_records import Records
 from quantx.state.values import Row, TaskState
 
 
-class MemoryGaps:
+class MemoryGaps(Gaps):
     """Gaps, and the tasks that have asked for them."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._gaps: dict[tuple[Series, date], Gap] = {}
 
+    @override
     def known(self, symbols: Collection[str] | None = None) -> list[Gap]:
-        """Return the gaps of these symbols, or all, that are open or explained."""
         with self._records.lock:
             found = [g for g in self._gaps.values() if g.status != "filled"]
         found = [g for g in found if symbols is None or g.series.symbol in symbols]
         return sorted(found, key=lambda g: (_place(g.series), g.session))
 
+    @override
     def asks(self, symbols: Collection[str]) -> list[Ask]:
-        """Return what was asked to heal gaps of these symbols, in the order of planning."""
         with self._records.lock:
             tasks = [t for t in self._records.tasks.values() if t.kind == HEAL and t.series.symbol in symbols]
             return [Ask(t.series, t.window, _STATES.get(t.state, "waiting"), t.updated_at, t.last_error) for t in tasks]
 
+    @override
     def due(self, sources: Collection[str], now: datetime) -> list[str]:
-        """Return the symbols of which an open gap of one of these vendors is to be asked for by `now`."""
         waiting = [g for g in self.known() if g.status == "open" and g.due_at is not None and g.due_at <= now]
         return sorted({g.series.symbol for g in waiting if g.series.source in sources})
 
+    @override
     def put(self, gaps: Sequence[Gap]) -> None:
-        """Record gaps as they are now."""
         with self._records.lock:
             self._gaps |= {gap.key: gap for gap in gaps}
 
+    @override
     def count(self) -> list[Row]:
-        """Return how many gaps of each series are open and explained; series without any are absent."""
         counts = Counter((gap.series, gap.status) for gap in self.known())
         return [
             vars(series) | {status: counts[series, status] for status in ("open", "explained")}

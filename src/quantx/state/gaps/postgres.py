@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from typing_extensions import override
+
 from quantx.core.gap_schedule import Ask, Gap
 from quantx.core.model import Series, Window
 from quantx.state.database import Database
+from quantx.state.gaps.port import Gaps
 from quantx.state.values import Row
 
 
-class PostgresGaps:
+class PostgresGaps(Gaps):
     """Gaps, and the tasks that have asked for them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def known(self, symbols: Collection[str] | None = None) -> list[Gap]:
-        """Return the gaps of these symbols, or all, that are open or explained."""
         rows = self._database.rows("gaps.known", symbols=None if symbols is None else list(symbols))
         return [Gap(Series(*(row.pop(c) for c in _SERIES)), **row) for row in rows]
 
+    @override
     def asks(self, symbols: Collection[str]) -> list[Ask]:
-        """Return what was asked to heal gaps of these symbols, in the order of planning."""
         rows = self._database.rows("gaps.asks", symbols=list(symbols))
         return [
             Ask(
@@ -36,13 +39,13 @@ class PostgresGaps:
             for row in rows
         ]
 
+    @override
     def due(self, sources: Collection[str], now: datetime) -> list[str]:
-        """Return the symbols of which an open gap of one of these vendors is to be asked for by `now`."""
         rows = self._database.rows("gaps.due", sources=list(sources), now=now)
         return [row["symbol"] for row in rows]
 
+    @override
     def put(self, gaps: Sequence[Gap]) -> None:
-        """Record gaps as they are now."""
         if not gaps:
             return
         columns: dict[str, list[object]] = {f"{c}s": [getattr(g.series, c) for g in gaps] for c in _SERIES}
@@ -58,8 +61,8 @@ class PostgresGaps:
             due_at=[g.due_at for g in gaps],
         )
 
+    @override
     def count(self) -> list[Row]:
-        """Return how many gaps of each series are open and explained; series without any are absent."""
         return self._database.rows("gaps.count_gaps")
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from typing_extensions import override
+
+from quantx.state.instruments.port import Instruments
 from quantx.state.memory_records import Records
 from quantx.state.values import Named
 
 
-class MemoryInstruments:
+class MemoryInstruments(Instruments):
     """The state's copy of what the lake knows of symbols."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def put(self, namings: Sequence[Named]) -> None:
-        """Record all namings, in place of what was recorded before."""
         with self._records.lock:
             self._records.namings = list(namings)
 
+    @override
     def namings(self) -> list[Named]:
-        """Return all namings."""
         with self._records.lock:
             return sorted(self._records.namings, key=lambda n: (n[0], n[2] or date.min))

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from typing_extensions import override
+
 from quantx.core.model import Quota
 from quantx.state.memory_records import QuotaRecord, Records
-from quantx.state.quotas.port import Slots
+from quantx.state.quotas.port import Quotas, Slots
 from quantx.state.values import Row
 
 _FORGOTTEN = timedelta(minutes=15)  # after the end of a closure the next refusal is the first one
 
 
-class MemoryQuotas:
+class MemoryQuotas(Quotas):
     """The state's quotas."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
-        """Reserve up to `count` requests, those that may start within `patience` seconds; None where there is none."""
         with self._records.lock:
             now, longest = self._records.clock.now(), timedelta(seconds=patience)
             if quota is None:
@@ -36,8 +38,8 @@ class MemoryQuotas:
             del row.slots[: -quota.count]
             return Slots(tuple(starts), now) if starts else None
 
+    @override
     def close(self, source: str, seconds: float, reason: str) -> None:
-        """Leave a vendor alone for so long; a longer closure that is in force stays."""
         with self._records.lock:
             row = self._records.quotas.setdefault(source, QuotaRecord())
             until = self._records.in_(seconds)
@@ -45,8 +47,8 @@ class MemoryQuotas:
             if row.closed_until is None or row.closed_until < until:
                 row.closed_until, row.reason = until, reason
 
+    @override
     def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
-        """Leave a vendor alone that has refused without saying for how long."""
         with self._records.lock:
             row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
             if row.closed_until is None or row.closed_until <= now:
@@ -54,8 +56,8 @@ class MemoryQuotas:
                 row.closed_until = self._records.in_(min(first * 2**row.refusals, longest))
                 row.refusals, row.reason = row.refusals + 1, reason
 
+    @override
     def accept(self, source: str) -> bool:
-        """Note that a vendor has answered: its refusals are not in a row any more. False while it is left alone."""
         with self._records.lock:
             row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
             if row.closed_until is not None and row.closed_until > now:
@@ -68,14 +70,14 @@ class MemoryQuotas:
         recent = row.closed_until is not None and row.closed_until > now - _FORGOTTEN
         row.refused_since = (row.refused_since if recent else None) or now
 
+    @override
     def refused_for(self, source: str) -> float:
-        """Return for how many seconds the vendor has refused without an answer in between."""
         with self._records.lock:
             row, now = self._records.quotas.get(source), self._records.clock.now()
             return 0.0 if row is None or row.refused_since is None else (now - row.refused_since).total_seconds()
 
+    @override
     def closed_for(self, source: str) -> float:
-        """Return for how many more seconds the vendor is left alone."""
         with self._records.lock:
             row = self._records.quotas.get(source)
             now = self._records.clock.now()
@@ -83,16 +85,16 @@ class MemoryQuotas:
                 return 0.0
             return max(0.0, (row.closed_until - now).total_seconds())
 
+    @override
     def opens_in(self, source: str, quota: Quota | None) -> float:
-        """Return after how many seconds a request may start; reserves nothing."""
         with self._records.lock:
             row, now = self._records.quotas.get(source), self._records.clock.now()
             if row is None or quota is None:
                 return self.closed_for(source)
             return (_next_start(row, quota, now) - now).total_seconds()
 
+    @override
     def closed(self) -> list[Row]:
-        """Return the vendors that are left alone."""
         with self._records.lock:
             now = self._records.clock.now()
             return [

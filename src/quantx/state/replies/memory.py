@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from typing_extensions import override
+
 from quantx.core.model import Series, StoredReply
 from quantx.state.memory_records import Records, ReplyRecord
-from quantx.state.replies.port import Holding
+from quantx.state.replies.port import Holding, Replies
 from quantx.state.rounds.memory import cover
 from quantx.state.series.port import SeriesFacts, Sessions
 
 
-class MemoryReplies:
+class MemoryReplies(Replies):
     """The state's replies."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def holdings(self, source: str | None, symbols: Collection[str] | None) -> list[Holding]:
-        """Return of which symbols there are curated replies, and how many bytes."""
         found: dict[tuple[str, str], Holding] = {}
         with self._records.lock:
             for reply in (record.reply for record in self._curated()):
@@ -29,18 +31,19 @@ class MemoryReplies:
                     found[key] = Holding(*key, before.replies + 1, before.size + reply.size)
         return list(found.values())
 
+    @override
     def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
-        """Return the curated replies about some symbols in the order of fetching."""
         with self._records.lock:
             records = sorted(self._curated(), key=lambda x: (x.reply.fetched_at, x.id))
             replies = (record.reply for record in records)
             return [reply for reply in replies if reply.series.source == source and reply.series.symbol in symbols]
 
+    @override
     def unknown(self, paths: Collection[str]) -> set[str]:
-        """Return the raw objects that have not landed here."""
         with self._records.lock:
             return set(paths) - self._records.raw.keys()
 
+    @override
     def restate(
         self,
         source: str,
@@ -49,7 +52,6 @@ class MemoryReplies:
         recent: Collection[str],
         hot_bars: str,
     ) -> None:
-        """Record what was derived anew, in place of what the rounds have told."""
         with self._records.lock:
             for fact in facts:
                 cover(self._records, fact)

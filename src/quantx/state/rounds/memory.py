@@ -7,35 +7,37 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from datetime import date, timedelta
 
+from typing_extensions import override
+
 from quantx.core.model import StoredReply
 from quantx.state.memory_records import Records, ReplyRecord, RoundRecord, days_of, newest
-from quantx.state.rounds.port import TaskResult
+from quantx.state.rounds.port import Rounds, TaskResult
 from quantx.state.series.port import SeriesFacts
 from quantx.state.values import TaskState
 
 _HOT_DAYS = 45
 
 
-class MemoryRounds:
+class MemoryRounds(Rounds):
     """The state's rounds."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def waiting(self) -> tuple[int, int]:
-        """Return how many landed replies no finished round has, and their bytes."""
         with self._records.lock:
             sizes = [record.reply.size for record in self._records.waiting()]
             return len(sizes), sum(sizes)
 
+    @override
     def unfinished(self) -> int | None:
-        """Return the round that was begun and not finished."""
         with self._records.lock:
             begun = [r.id for r in self._records.rounds.values() if not r.finished]
             return min(begun, default=None)
 
+    @override
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        """Begin a round with the oldest waiting reply of each series; the one that is unfinished goes first."""
         with self._records.lock:
             unfinished = self.unfinished()
             if unfinished is not None:
@@ -50,15 +52,15 @@ class MemoryRounds:
                 taken += record.reply.size
             return number
 
+    @override
     def replies(self, round_id: int) -> list[StoredReply]:
-        """Return the replies of a round by series, and those of a series in the order of fetching."""
         with self._records.lock:
             records = [record for record in self._records.replies if record.round_id == round_id]
             records.sort(key=lambda x: (*astuple(x.reply.series), x.reply.fetched_at, x.id))
             return [record.reply for record in records]
 
+    @override
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
-        """Record what a round has done, once."""
         with self._records.lock:
             if self._records.rounds[round_id].finished:
                 return

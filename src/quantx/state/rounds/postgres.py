@@ -4,33 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from typing_extensions import override
+
 from quantx.core.model import Series, StoredReply, Window
 from quantx.state.database import Database, run
-from quantx.state.rounds.port import TaskResult
+from quantx.state.rounds.port import Rounds, TaskResult
 from quantx.state.series.port import SeriesFacts
 from quantx.state.values import Row
 
 _HOT_DAYS = 45
 
 
-class PostgresRounds:
+class PostgresRounds(Rounds):
     """Rounds: which replies are curated together, and what came of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def waiting(self) -> tuple[int, int]:
-        """Return how many landed replies no finished round has, and their bytes."""
         row = self._database.rows("rounds.open_landings")[0]
         return row["landings"], row["bytes"]
 
+    @override
     def unfinished(self) -> int | None:
-        """Return the round that was begun and not finished."""
         rows = self._database.rows("rounds.unfinished_round")
         return rows[0]["id"] if rows else None
 
+    @override
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        """Begin a round with the oldest waiting reply of each series."""
         with self._database.transaction() as connection:
             begun = run(connection, "rounds.unfinished_round", {})
             if begun:  # a second one beside it might be committed before it
@@ -43,12 +45,12 @@ class PostgresRounds:
             )
         return round_id
 
+    @override
     def replies(self, round_id: int) -> list[StoredReply]:
-        """Return the replies of a round by series, and those of a series in the order of fetching."""
         return [reply_of(row) for row in self._database.rows("rounds.round_replies", round_id=round_id)]
 
+    @override
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
-        """Record what a round has done."""
         with self._database.transaction() as connection:
             if not run(connection, "rounds.finish_round", {"round_id": round_id}):
                 return  # it was finished before

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
+from typing_extensions import override
+
 from quantx.core.model import Series, Window
 from quantx.state.memory_records import Records, SeriesRecord, days_of, multirange, windows_of
-from quantx.state.series.port import SeriesProgress
+from quantx.state.series.port import SeriesBook, SeriesProgress
 from quantx.state.values import Row
 
 _LATE_WITHOUT_AN_ANSWER = timedelta(days=7)
 
 
-class MemorySeries:
+class MemorySeries(SeriesBook):
     """The state's book of series."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def uncovered(
         self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
     ) -> dict[str, list[Window]]:
-        """Return the parts of the windows that were never answered, by symbol."""
         found: dict[str, list[Window]] = {}
         with self._records.lock:
             for each, window in series:
@@ -35,8 +37,8 @@ class MemorySeries:
                         found.setdefault(each.symbol, []).append(gap)
         return found
 
+    @override
     def progress(self, source: str, dataset: str, timeframe: str, symbols: Sequence[str]) -> dict[str, SeriesProgress]:
-        """Return how far the series are; what was never asked is absent."""
         with self._records.lock:
             known = {s: self._records.series.get(Series(source, dataset, timeframe, s)) for s in symbols}
             return {
@@ -45,8 +47,8 @@ class MemorySeries:
                 if r is not None
             }
 
+    @override
     def manifest(self) -> list[Row]:
-        """Return what is known of every series."""
         with self._records.lock:
             books = sorted(
                 self._records.series.items(), key=lambda x: (x[0].source, x[0].dataset, x[0].timeframe, x[0].symbol)

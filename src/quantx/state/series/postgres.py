@@ -6,22 +6,24 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
+from typing_extensions import override
+
 from quantx.core.model import Series, Window
 from quantx.state.database import Database
-from quantx.state.series.port import SeriesProgress
+from quantx.state.series.port import SeriesBook, SeriesProgress
 from quantx.state.values import Row
 
 
-class PostgresSeries:
+class PostgresSeries(SeriesBook):
     """Coverage and watermarks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def uncovered(
         self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
     ) -> dict[str, list[Window]]:
-        """Return the parts of the windows that were never answered, by symbol."""
         gaps: dict[str, list[Window]] = defaultdict(list)
         for source, dataset, timeframe in {(s.source, s.dataset, s.timeframe) for s, _ in series}:
             group = [(s, w) for s, w in series if (s.source, s.dataset, s.timeframe) == (source, dataset, timeframe)]
@@ -40,8 +42,8 @@ class PostgresSeries:
                 gaps[row["symbol"]].append(Window(row["gap_start"], row["gap_end"]))
         return gaps
 
+    @override
     def progress(self, source: str, dataset: str, timeframe: str, symbols: Sequence[str]) -> dict[str, SeriesProgress]:
-        """Return how far the series are."""
         rows = self._database.rows(
             "series.progress", source=source, dataset=dataset, timeframe=timeframe, symbols=list(symbols)
         )
@@ -52,6 +54,6 @@ class PostgresSeries:
             for row in rows
         }
 
+    @override
     def manifest(self) -> list[Row]:
-        """Return what is known of every series."""
         return self._database.rows("series.manifest")

@@ -7,9 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from typing_extensions import override
+
 from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.state.memory_records import Records, ReplyRecord, RunRecord, TaskRecord
-from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Ticket
+from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Ticket
 from quantx.state.values import UNFINISHED, NewRun, Row, TaskState
 
 _MOST_LAPSES = 10  # holders that may die over a task before it is given up
@@ -17,22 +19,22 @@ _MOST_RESENT = 1000
 _REFUSALS = ("UnknownSymbol", "NotEntitled")
 
 
-class MemoryTasks:
+class MemoryTasks(Tasks):
     """The state's tasks."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def plan(self, run: NewRun, wanted: Sequence[NewTask]) -> Plan:
-        """Record a run with its tasks; unfinished equal tasks are shared."""
         keys = {(run.kind, new.series, new.window): new.fallback for new in sorted(wanted, key=_order)}
         with self._records.lock:
             if run.id in self._records.runs:
                 return self._planned_before(run, list(keys))
             return self._add_or_join(run, keys)
 
+    @override
     def retry(self, run: NewRun, ids: Collection[int] | None) -> Plan:
-        """Plan failed tasks that nobody has retried once more."""
         with self._records.lock:
             if run.id in self._records.runs:
                 return self._planned_before(run, [])
@@ -47,8 +49,8 @@ class MemoryTasks:
                 task.retried_by = again.id if again else None
             return plan
 
+    @override
     def to_send(self, most: int, patience: float) -> list[Ticket]:
-        """Take tasks whose message is to be sent."""
         now = self._records.clock.now()
         with self._records.lock:
             for task_id in list(self._records.outbox):
@@ -62,22 +64,22 @@ class MemoryTasks:
             self._records.outbox |= dict.fromkeys(free, self._records.in_(patience))
             return [Ticket(t.id, t.run_id, t.series, t.window) for t in tasks]
 
+    @override
     def unsent(self) -> int:
-        """Return how many tasks wait for their message to be sent, and no sender has taken them."""
         now = self._records.clock.now()
         with self._records.lock:
             return sum(taken is None or taken <= now for taken in self._records.outbox.values())
 
+    @override
     def sent(self, task_ids: Collection[int]) -> None:
-        """Forget that the messages of these tasks are to be sent."""
         with self._records.lock:
             for task_id in task_ids:
                 self._records.outbox.pop(task_id, None)
 
+    @override
     def claim(
         self, ids: Collection[int], owner: str, lease: float, most: int, widths: Mapping[str, int] | None = None
     ) -> Claim:
-        """Lease up to `most` tasks to `owner`, daily work first, and what the same requests can serve."""
         with self._records.lock:
             tasks = self._records.tasks
             named = [tasks[i] for i in dict.fromkeys(ids) if i in tasks]
@@ -92,14 +94,15 @@ class MemoryTasks:
             settled = frozenset(t.id for t in named if t.state in ("landed", "done", "failed"))
             return Claim(tuple(held), settled, frozenset(i for i in ids if i not in tasks))
 
+    @override
     def extend(self, tasks: Sequence[FetchTask], lease: float) -> set[int]:
-        """Extend leases and return the ids of those tasks that are still held."""
         with self._records.lock:
             kept = [found for task in tasks if (found := self._held(task)) is not None]
             for found in kept:
                 found.lease_until = self._records.in_(lease)
             return {found.id for found in kept}
 
+    @override
     def land(
         self,
         raw: RawObject,
@@ -107,7 +110,6 @@ class MemoryTasks:
         tasks: Sequence[FetchTask],
         requests: Sequence[int] | None = None,
     ) -> set[int]:
-        """Record stored replies and return the tasks that have landed."""
         costs = [1] * len(replies) if requests is None else requests
         with self._records.lock:
             if raw.path in self._records.raw:
@@ -127,8 +129,8 @@ class MemoryTasks:
                 self._records.replies.append(ReplyRecord(number, reply, landed_at=now))
             return set(landed)
 
+    @override
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
-        """Give tasks back; no failure is counted."""
         with self._records.lock:
             for place, task in enumerate(tasks):
                 found = self._held(task)
@@ -138,10 +140,10 @@ class MemoryTasks:
                     found.requests += requests if place == 0 else 0
                     found.last_error = error or found.last_error
 
+    @override
     def pass_on(
         self, task: FetchTask, error_class: str, error: str, *, requests: int = 1, events: Window | None = None
     ) -> bool:
-        """Give a task up at its vendor, and plan it at the next one in its order, with its events where they are apart."""
         with self._records.lock:
             found = self._held(task)
             if found is None or not (found.fallback or (bars := self._bars_passed_on(found))):
@@ -178,6 +180,7 @@ class MemoryTasks:
         task.passed_on, task.retried_by = True, by
         task.error_class, task.last_error = error_class, error
 
+    @override
     def fail(
         self,
         task: FetchTask,
@@ -189,7 +192,6 @@ class MemoryTasks:
         delay: float,
         requests: int = 1,
     ) -> bool | None:
-        """Count a failure; True: given up, False: to be tried again, None: no longer held."""
         with self._records.lock:
             found = self._held(task)
             if found is None:
@@ -210,8 +212,8 @@ class MemoryTasks:
         series.last_error, series.refused = error, refused
         series.last_asked_at = self._records.clock.now()
 
+    @override
     def resend_lost(self, patience: float) -> int:
-        """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue."""
         with self._records.lock:
             overdue = self._records.clock.now() - timedelta(seconds=patience)
             lost = [task for task in self._records.tasks.values() if _is_lost(task, overdue)][:_MOST_RESENT]
@@ -220,8 +222,8 @@ class MemoryTasks:
                 self._records.outbox[task.id] = None
             return len(lost)
 
+    @override
     def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
-        """Return how many tasks are in each state."""
         counted: dict[TaskState, int] = {}
         with self._records.lock:
             standing = None if ids is None else self._standing(ids)
@@ -230,18 +232,18 @@ class MemoryTasks:
                     counted[task.state] = counted.get(task.state, 0) + 1
         return counted
 
+    @override
     def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
-        """Tell whether one of these tasks, or of all, has not ended."""
         with self._records.lock:
             return any(self.count(ids).get(state) for state in UNFINISHED)
 
+    @override
     def dead(self) -> int:
-        """Return how many tasks were given up and not retried."""
         with self._records.lock:
             return sum(t.state == "failed" and t.retried_by is None for t in self._records.tasks.values())
 
+    @override
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
-        """Return tasks for people, the newest first."""
         with self._records.lock:
             found = [
                 task

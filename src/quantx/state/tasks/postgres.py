@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
+from typing_extensions import override
 
 from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.state.database import Database, run
-from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Ticket
+from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Ticket
 from quantx.state.values import NewRun, Row, TaskState
 
 _DEADLY = 10  # leases of one task that may run out before it is given up
@@ -20,22 +21,22 @@ _GROUP = ("source", "dataset", "timeframe", "window_start", "window_end")  # wha
 _LASTING = ("UnknownSymbol", "NotEntitled")  # errors that asking again the next day does not change
 
 
-class PostgresTasks:
+class PostgresTasks(Tasks):
     """Tasks, the outbox of their messages, and what has landed for them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def plan(self, new: NewRun, wanted: Sequence[NewTask]) -> Plan:
-        """Record a run with its tasks, or find the run that has them all."""
         with self._database.transaction() as connection:
             if not _add_run(connection, new):
                 return _plan_of(connection, new)
             rows = run(connection, "tasks.add_tasks", {"run_id": new.id, "kind": new.kind, **_new_tasks(wanted)})
             return _finish_plan(connection, new, rows)
 
+    @override
     def retry(self, new: NewRun, ids: Collection[int] | None) -> Plan:
-        """Plan failed tasks once more, in a run of their own."""
         with self._database.transaction() as connection:
             if not _add_run(connection, new):
                 return _plan_of(connection, new)
@@ -43,26 +44,26 @@ class PostgresTasks:
             rows = [run(connection, "tasks.retry_task", {"id": row["id"], "run_id": new.id})[0] for row in dead]
             return _finish_plan(connection, new, rows)
 
+    @override
     def to_send(self, most: int, patience: float) -> list[Ticket]:
-        """Take tasks whose message is to be sent."""
         with self._database.transaction() as connection:
             run(connection, "tasks.drop_settled_tickets", {})  # a message came although its sender got an error
             rows = run(connection, "tasks.take_outbox", {"most": most, "patience": patience})
         rows.sort(key=lambda row: (row["kind"] != "daily", row["id"]))
         return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
 
+    @override
     def unsent(self) -> int:
-        """Return how many tasks wait for their message to be sent, and no sender has taken them."""
         return int(self._database.rows("tasks.count_unsent")[0]["unsent"])
 
+    @override
     def sent(self, task_ids: Collection[int]) -> None:
-        """Forget that the messages of these tasks are to be sent."""
         self._database.rows("tasks.clear_outbox", ids=list(task_ids))
 
+    @override
     def claim(
         self, ids: Collection[int], owner: str, lease: float, most: int, widths: Mapping[str, int] | None = None
     ) -> Claim:
-        """Lease tasks to `owner`."""
         wanted = {"ids": list(ids), "owner": owner}
         with self._database.transaction() as connection:
             run(connection, "tasks.one_claim_at_a_time", {})
@@ -77,10 +78,11 @@ class PostgresTasks:
             unknown=frozenset(ids) - states.keys(),
         )
 
+    @override
     def extend(self, tasks: Sequence[FetchTask], lease: float) -> set[int]:
-        """Extend leases and return the ids of those tasks that are still held."""
         return {row["id"] for row in self._database.rows("tasks.extend_leases", **_held(tasks), lease=lease)}
 
+    @override
     def land(
         self,
         raw: RawObject,
@@ -88,7 +90,6 @@ class PostgresTasks:
         tasks: Sequence[FetchTask],
         requests: Sequence[int] | None = None,
     ) -> set[int]:
-        """Record stored replies and return the tasks that have landed."""
         stored = {"path": raw.path, "source": raw.source, "dataset": raw.dataset}
         costs = [1] * len(replies) if requests is None else requests
         each = list(zip(replies, (task.fence for task in tasks), costs, strict=True))
@@ -108,14 +109,14 @@ class PostgresTasks:
                 run(connection, "tasks.land_evidence", {"raw_id": raw_id, **why, **_replies(bad)})
             return {row["task_id"] for row in landed}
 
+    @override
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
-        """Give tasks back; no failure is counted."""
         self._database.rows("tasks.release_tasks", **_held(tasks), delay=delay, error=error, requests=requests)
 
+    @override
     def pass_on(
         self, task: FetchTask, error_class: str, error: str, *, requests: int = 1, events: Window | None = None
     ) -> bool:
-        """Give a task up at its vendor, and plan it at the next one in its order, with its events where they are apart."""
         how = {"error_class": error_class, "error": error, "requests": requests}
         with self._database.transaction() as connection:
             rows = run(connection, "tasks.pass_on", {"id": task.id, "fence": task.fence, **how})
@@ -132,6 +133,7 @@ class PostgresTasks:
                     run(connection, "tasks.note_failure", {**vars(task.series), "error": error, "refused": True})
         return bool(rows)
 
+    @override
     def fail(
         self,
         task: FetchTask,
@@ -143,7 +145,6 @@ class PostgresTasks:
         delay: float,
         requests: int = 1,
     ) -> bool | None:
-        """Count a failure; True: given up, False: to be tried again, None: no longer held."""
         how = {"final": final, "most": most, "delay": delay, "error_class": error_class, "error": error}
         how["requests"] = requests
         with self._database.transaction() as connection:
@@ -153,28 +154,28 @@ class PostgresTasks:
                 run(connection, "tasks.note_failure", noted)
         return rows[0]["state"] == "failed" if rows else None
 
+    @override
     def resend_lost(self, patience: float) -> int:
-        """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue."""
         with self._database.transaction() as connection:
             lost = run(connection, "tasks.lost_tasks", {"patience": patience})
             run(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in lost]})
         return len(lost)
 
+    @override
     def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
-        """Return how many tasks are in each state."""
         rows = self._database.rows("tasks.count_by_state", ids=None if ids is None else list(ids))
         return {row["state"]: row["tasks"] for row in rows}
 
+    @override
     def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
-        """Tell whether one of these tasks, or of all, has not ended."""
         return bool(self._database.rows("tasks.any_unfinished", ids=None if ids is None else list(ids))[0]["any"])
 
+    @override
     def dead(self) -> int:
-        """Return how many tasks were given up and not retried."""
         return int(self._database.rows("tasks.count_dead")[0]["dead"])
 
+    @override
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
-        """Return tasks for people, the newest first."""
         return self._database.rows("tasks.list_tasks", state=state, run_id=run_id, most=most, dead=dead)
 
 

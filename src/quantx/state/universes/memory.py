@@ -6,28 +6,32 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import date
 
+from typing_extensions import override
+
 from quantx.core.model import Series
 from quantx.state.memory_records import Records
+from quantx.state.universes.port import Universes
 from quantx.state.values import Row, Universe
 
 
-class MemoryUniverses:
+class MemoryUniverses(Universes):
     """The state's universes."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def put(self, universe: Universe) -> None:
-        """Record a universe with all of its members, in place of what was recorded before."""
         with self._records.lock:
             self._records.universes[universe.name] = universe
 
+    @override
     def enable(self, names: Collection[str]) -> None:
-        """Let these universes take part in daily updates, and no others."""
         with self._records.lock:
             known = self._records.universes
             self._records.universes = {n: replace(u, enabled=n in names) for n, u in known.items()}
 
+    @override
     def symbols(
         self,
         universe: str | None,
@@ -36,7 +40,6 @@ class MemoryUniverses:
         since: date | None = None,
         among: Collection[str] | None = None,
     ) -> list[str]:
-        """Return the members of a universe, of a phase's enabled universes, or of all that are enabled."""
         with self._records.lock:
             chosen = [
                 u
@@ -47,8 +50,8 @@ class MemoryUniverses:
             ]
             return sorted({symbol for u in chosen for symbol in _members(u, since)})
 
+    @override
     def listed(self) -> list[Row]:
-        """Return what is known of each universe."""
         with self._records.lock:
             return [
                 {
@@ -62,8 +65,8 @@ class MemoryUniverses:
                 for u in self._in_order()
             ]
 
+    @override
     def freshness(self) -> list[Row]:
-        """Return how far the members of each enabled universe are."""
         with self._records.lock:
             return [self._fresh(u) for u in self._in_order() if u.enabled and current_members(u)]
 

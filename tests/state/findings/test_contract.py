@@ -1,0 +1,100 @@
+"""The contract of the findings port."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from quantx.core.model import Finding
+
+from ..contract import WEEK, Kit
+
+
+class TestFindings:
+    def test_a_finding_is_open_until_it_is_settled(self, kit: Kit) -> None:
+        findings = kit.state.findings
+        gap = Finding("gap", "warn", "AAPL", "three sessions are missing", "yahoo", "bars", WEEK.start, WEEK.end)
+        late = Finding("late", "error", "us", "no run for 2024-01-05", facts={"deadline": "06:00"})
+        assert findings.note([gap, late]) == 2
+        assert findings.note([gap]) == 0  # seen again
+        assert findings.count_open() == {"error": 1, "warn": 1}
+        first, second = findings.listed(10)
+        assert (first["rule"], first["facts"], first["first_day"]) == ("late", {"deadline": "06:00"}, None)
+        assert (second["subject"], second["source"], second["last_day"]) == ("AAPL", "yahoo", WEEK.end)
+        assert findings.settle(second["id"], "acknowledged", "ops", "the exchange was closed")
+        assert not findings.settle(second["id"], "acknowledged", "ops", "again")
+        assert not findings.settle(10**9, "resolved", "ops", "there is none")
+        assert findings.resolve("late", ["us", "hk"], "a run came") == 1
+        assert findings.count_open() == {}
+        findings.note([gap, late])
+        assert {row["rule"]: row["status"] for row in findings.listed(10)} == {"gap": "acknowledged", "late": "open"}
+        assert [row["reason"] for row in findings.listed(10, status="acknowledged")] == ["the exchange was closed"]
+        assert findings.listed(10, rule="gap", subject="MSFT") == []
+
+    def test_an_acknowledged_finding_that_happens_again_is_open_again_with_its_reason(self, kit: Kit) -> None:
+        findings = kit.state.findings
+
+        def seen(times: int, day: date) -> dict[str, object]:
+            findings.note(
+                [Finding("tick", "warn", "A", "words", first_day=WEEK.start, last_day=day, facts={"times": times})]
+            )
+            (row,) = findings.listed(9)
+            return row
+
+        findings.settle(seen(2, WEEK.start)["id"], "acknowledged", "ops", "two known ones")  # type: ignore[arg-type]
+        assert seen(2, WEEK.end)["status"] == "acknowledged"  # it lasts, and is no other one
+        again = seen(3, WEEK.end)
+        assert (again["status"], again["reason"], again["settled_by"]) == ("open", "two known ones", "ops")
+        assert seen(3, WEEK.end)["status"] == "open"
+
+    def test_what_rules_do_not_find_any_more_is_resolved(self, kit: Kit) -> None:
+        findings = kit.state.findings
+
+        def found(rule: str, subject: str, source: str = "yahoo", day: date = WEEK.start) -> Finding:
+            return Finding(rule, "warn", subject, "words", source, "bars_1d", day, day)
+
+        def statuses() -> dict[tuple[str, str, str], str]:
+            return {(r["rule"], r["subject"], r["source"]): r["status"] for r in findings.listed(99)}
+
+        others = [found("spike", "A", "stooq"), found("gap", "A"), Finding("spike", "warn", "A", "words", "yahoo", "x")]
+        findings.note(others)
+        first = [found("spike", "A"), found("spike", "B"), found("stale", "B")]
+        assert findings.restate(["spike", "stale"], "yahoo", "bars_1d", first, "gone") == (3, 0)
+        assert findings.restate(["spike", "stale"], "yahoo", "bars_1d", first[:1], "gone", ["A"]) == (0, 0)
+        assert findings.restate(["spike", "stale"], "yahoo", "bars_1d", first[:2], "gone") == (0, 1)
+        assert statuses()["stale", "B", "yahoo"] == "resolved"
+        moved = [found("spike", "A", day=WEEK.end)]
+        assert findings.restate(["spike"], "yahoo", "bars_1d", moved, "gone", ["A"]) == (1, 1)
+        assert findings.restate(["spike"], "yahoo", "bars_1d", [], "gone", ["A"]) == (0, 1)
+        assert {key for key, status in statuses().items() if status == "open"} == {
+            ("spike", "A", "stooq"),
+            ("gap", "A", "yahoo"),
+            ("spike", "A", "yahoo"),  # of another dataset
+            ("spike", "B", "yahoo"),
+        }
+        assert findings.restate(["stale"], "yahoo", "bars_1d", first[2:], "gone") == (0, 0)
+        assert statuses()["stale", "B", "yahoo"] == "open"  # it is back
+        assert findings.restate(["spike"], None, None, [found("spike", "A", "stooq")], "gone", ["A"]) == (0, 1)
+        assert statuses()["spike", "A", "stooq"] == "open"
+        assert statuses()["spike", "B", "yahoo"] == "open"
+
+    def test_what_lies_between_the_days_of_its_subject_is_resolved(self, kit: Kit) -> None:
+        findings, before, after = kit.state.findings, WEEK.start - timedelta(days=1), WEEK.end + timedelta(days=1)
+
+        def found(subject: str, first: date | None, last: date | None) -> Finding:
+            return Finding("spike", "warn", subject, "words", "yahoo", "bars_1d", first, last)
+
+        inside = [found("A", WEEK.start, WEEK.end), found("A", WEEK.end, WEEK.end)]
+        across = [found("A", before, WEEK.end), found("B", WEEK.start, after)]
+        elsewhere = [found("A", None, None), found("C", WEEK.start, WEEK.end)]
+        findings.note([*inside, *across, *elsewhere])
+        days = {"A": (WEEK.start, WEEK.end), "B": (WEEK.start, WEEK.end)}
+        assert findings.restate(["spike"], "yahoo", "bars_1d", [], "gone", days={}) == (0, 0)
+        assert findings.restate(["spike"], "yahoo", "bars_1d", inside[:1], "gone", ["B"], days) == (0, 0)
+        assert findings.restate(["spike"], "yahoo", "bars_1d", inside[:1], "gone", days=days) == (0, 1)
+        open_ = {(r["subject"], r["first_day"], r["last_day"]) for r in findings.listed(99, status="open")}
+        assert open_ == {(f.subject, f.first_day, f.last_day) for f in (inside[0], *across, *elsewhere)}
+
+    def test_of_two_findings_with_one_key_at_once_the_last_stands(self, kit: Kit) -> None:
+        two = [Finding("gap", "warn", "AAPL", words) for words in ("one", "two")]
+        assert kit.state.findings.note(two) == 1
+        assert [row["message"] for row in kit.state.findings.listed(10)] == ["two"]

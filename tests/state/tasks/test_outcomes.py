@@ -1,0 +1,130 @@
+"""The contract of the tasks port: land replies, record failures, and list tasks."""
+
+from __future__ import annotations
+
+import pytest
+
+from quantx.state.tasks.port import RawObject
+
+from ..contract import REPLY, WEEK, Kit, reply_to
+
+
+class TestLandingAndFailing:
+    def test_landing_ends_the_fetching(self, kit: Kit) -> None:
+        task = kit.task()
+        assert kit.land(kit.one(task)) == {task}
+        assert kit.state_of(task) == "landed"
+        assert kit.claim(task) == []
+        assert kit.state.rounds.waiting() == (1, REPLY)
+        assert kit.state.runs.totals("R1").requests == 1
+
+    def test_landing_the_same_object_again_returns_what_it_has_landed(self, kit: Kit) -> None:
+        held = kit.one(kit.task())
+        assert kit.land(held, path="raw/1.parquet") == {held.id}
+        assert kit.land(held, path="raw/1.parquet") == {held.id}
+        assert kit.state.rounds.waiting() == (1, REPLY)
+
+    def test_a_task_lands_once(self, kit: Kit) -> None:
+        held = kit.one(kit.task())
+        assert kit.land(held, path="raw/1.parquet") == {held.id}
+        assert kit.land(held, path="raw/2.parquet") == set()
+        assert kit.state.rounds.waiting() == (1, REPLY)
+
+    def test_of_a_batch_lands_what_is_still_held(self, kit: Kit) -> None:
+        ids = kit.plan("A", "B").task_ids
+        old = kit.claim(*ids, lease=60)
+        kit.let_pass(61)
+        kit.one(ids[0], owner="two")
+        assert kit.land(*old) == {ids[1]}
+
+    def test_a_malformed_reply_is_kept_and_its_task_goes_on(self, kit: Kit) -> None:
+        task = kit.task()
+        held = kit.one(task)
+        assert kit.land(held, malformed="no JSON") == set()
+        assert kit.state_of(task) == "leased"
+        (landing,) = kit.state.rounds.replies(kit.start())
+        assert (landing.task_id, landing.malformed) == (task, "no JSON")
+        assert kit.fail(held, most=3) is False
+
+    def test_failures_count_until_the_task_is_given_up(self, kit: Kit) -> None:
+        task = kit.task()
+        assert [kit.fail(kit.one(task), most=3) for _ in range(3)] == [False, False, True]
+        row = kit.listed(task)
+        assert (row["attempts"], row["last_error"], row["error_class"]) == (3, "503", "Transient")
+        assert kit.claim(task) == []
+        assert kit.state.runs.totals("R1").requests == 3
+
+    def test_a_final_failure_is_given_up_at_once(self, kit: Kit) -> None:
+        assert kit.fail(kit.one(kit.task()), final=True) is True
+
+    def test_a_failure_counts_once(self, kit: Kit) -> None:
+        held = kit.one(kit.task())
+        assert kit.fail(held) is False
+        assert kit.fail(held) is None
+
+    def test_who_is_given_up_is_noted_with_its_series(self, kit: Kit) -> None:
+        for _ in range(2):
+            kit.fail(kit.one(kit.task()), final=True)
+        row = kit.known()
+        assert (row["failures"], row["last_error"]) == (2, "503")
+        assert not kit.state.series.progress("yahoo", "bars", "1d", ["AAPL"])["AAPL"].refused
+
+    @pytest.mark.parametrize("error_class", ["UnknownSymbol", "NotEntitled"])
+    def test_an_answer_that_asking_again_does_not_change_is_a_refusal(self, kit: Kit, error_class: str) -> None:
+        kit.fail(kit.one(kit.task()), final=True, error_class=error_class)
+        assert kit.state.series.progress("yahoo", "bars", "1d", ["AAPL"])["AAPL"].refused
+        kit.cover((2, 5), last=5)
+        assert not kit.state.series.progress("yahoo", "bars", "1d", ["AAPL"])["AAPL"].refused
+
+    def test_pages_that_tasks_share_are_one_request(self, kit: Kit) -> None:
+        plan = kit.plan("A", "B")
+        a, b = kit.claim(*plan.task_ids)
+        raw = RawObject("raw/p.parquet", "yahoo", "bars", 2, REPLY)
+        replies = [reply_to(a, path=raw.path, rows=2), reply_to(b, path=raw.path, row=1)]
+        assert kit.state.tasks.land(raw, replies, [a, b], [2, 0]) == {a.id, b.id}
+        assert kit.state.rounds.replies(kit.start()) == replies
+        assert kit.state.runs.totals(plan.run_id).requests == 2
+
+
+class TestListing:
+    def test_tasks_are_counted_by_state(self, kit: Kit) -> None:
+        landed, failed, _ = ids = kit.plan("A", "B", "C").task_ids
+        kit.land(kit.one(landed))
+        kit.fail(kit.one(failed), final=True)
+        assert kit.state.tasks.count() == {"landed": 1, "failed": 1, "pending": 1}
+        assert kit.state.tasks.count(ids[:1]) == {"landed": 1}
+        assert kit.state.tasks.count([]) == {}
+
+    def test_the_newest_tasks_are_listed_first(self, kit: Kit) -> None:
+        first, second = kit.task("A"), kit.task("B")
+        kit.fail(kit.one(first), final=True)
+        assert [row["id"] for row in kit.state.tasks.listed(None, None, 10)] == [second, first]
+        assert [row["id"] for row in kit.state.tasks.listed(None, None, 1)] == [second]
+        assert [row["id"] for row in kit.state.tasks.listed("failed", None, 10)] == [first]
+        assert [row["id"] for row in kit.state.tasks.listed(None, "R2", 10)] == [second]
+
+    def test_a_listed_task_says_the_same_in_every_state(self, kit: Kit) -> None:
+        kit.task()
+        (row,) = kit.state.tasks.listed(None, None, 10)
+        del row["updated_at"]
+        assert row == {
+            "id": row["id"],
+            "run_id": "R1",
+            "kind": "daily",
+            "source": "yahoo",
+            "dataset": "bars",
+            "symbol": "AAPL",
+            "timeframe": "1d",
+            "window_start": WEEK.start,
+            "window_end": WEEK.end,
+            "state": "pending",
+            "attempts": 0,
+            "lapses": 0,
+            "rows_new": 0,
+            "rows_changed": 0,
+            "rows_rejected": 0,
+            "error_class": None,
+            "last_error": None,
+            "retried_by": None,
+            "passed_on": False,
+        }

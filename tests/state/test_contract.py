@@ -1,0 +1,51 @@
+"""The contract of the state as a whole: its lake, its clock and its roles."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+
+import pytest
+
+from quantx.errors import StateError
+
+from .contract import Kit
+
+
+class TestState:
+    def test_the_first_lake_stays(self, kit: Kit) -> None:
+        assert kit.state.bound_lake() is None
+        assert kit.state.bind_lake("L1", "S1") == ("L1", "S1")
+        assert kit.state.bind_lake("L2", "S2") == ("L1", "S1")
+        assert kit.state.bound_lake() == "L1"
+
+    def test_the_time_is_in_utc(self, kit: Kit) -> None:
+        assert kit.state.now().utcoffset() == timedelta(0)
+
+
+class TestRoles:
+    def test_a_role_has_one_holder(self, kit: Kit) -> None:
+        with kit.state.exclusive("curator") as mine, kit.state.exclusive("curator") as other:
+            assert mine is not None
+            assert other is None
+            mine.confirm()
+            with kit.state.exclusive("reporter") as another_role:
+                assert another_role is not None
+        with kit.state.exclusive("curator") as again:
+            assert again is not None
+
+    def test_a_role_is_free_after_an_error(self, kit: Kit) -> None:
+        with contextlib.suppress(KeyError), kit.state.exclusive("curator"):
+            raise KeyError
+        with kit.state.exclusive("curator") as again:
+            assert again is not None
+
+    def test_a_role_is_free_when_its_holder_dies(self, kit: Kit) -> None:
+        with kit.state.exclusive("curator") as lost:
+            assert lost is not None
+            kit.kill()
+            with kit.state.exclusive("curator") as other:
+                assert other is not None
+                other.confirm()
+                with pytest.raises(StateError):
+                    lost.confirm()
