@@ -26,9 +26,9 @@ from quantx.errors import LakeError, QueueError, StateError, TransientProviderEr
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
 from quantx.pipeline.runtime.platform import Platform, confirm_lake
+from quantx.pipeline.wiring import curator_of, worker_of
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import Settings, load_settings
 from quantx.state.memory import MemoryState
@@ -210,7 +210,6 @@ class Fleet:
             providers={SOURCE: vendor},
             quotas={SOURCE: self.quota},
             runtime=runtime,
-            normalize=cheap_rows,
         )
 
     def _trigger(self, actor: Actor, at: float, kind: str) -> None:
@@ -236,7 +235,9 @@ class Fleet:
     def _work(self, actor: Actor) -> None:
         platform = self._platform(actor)
         confirm_lake(platform.location, platform.state)
-        Worker(platform).run(time_budget=self.rng.choice((6.0, 20.0)))
+        worker_of(platform, curator=curator_of(platform, normalize=cheap_rows)).run(
+            time_budget=self.rng.choice((6.0, 20.0))
+        )
 
     def _send(self, actor: Actor) -> None:
         """Do what any next trigger does first: a message that was sent may still be noted as waiting."""

@@ -13,7 +13,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.coverage import coverage_of
 from quantx.core.model import SETTLED_AFTER, Payload, Window
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import (
     MalformedPayload,
@@ -132,7 +132,7 @@ def read_bars(item: ReadReply) -> tuple[list[tuple[date, Bar]], list[tuple[date,
     return accepted, rejected
 
 
-def cheap_rows(source: str, landed: Sequence[ReadReply], provider: Provider, judge: Judge) -> Rows:
+def cheap_rows(source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy) -> Rows:
     """Stand for `normalize_round`: bars as traded, one rule, no actions, no decisions."""
     bars: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []

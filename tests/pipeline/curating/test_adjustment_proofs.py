@@ -11,7 +11,8 @@ import pytest
 
 from quantx.core.evidence import proofs_by_symbol
 from quantx.pipeline.inspecting.dividends import check_dividends
-from quantx.pipeline.reprocessing.reprocess import reprocess
+
+from ..conftest import reprocess
 
 D04, D05, D09, D10 = (date(2024, 1, day) for day in (4, 5, 9, 10))
 CLOSE_BEFORE = 109.5  # of D10: the tape's closes are 100 + day + 0.5

@@ -16,12 +16,11 @@ from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
 from quantx.lake.store import open_location
-from quantx.pipeline.curating.curator import curate_landed
 from quantx.pipeline.curating.derive import current_rows
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.status import status_of
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.pipeline.wiring import curator_of, worker_of
 
 from ..conftest import Dies, DyingTable
 
@@ -165,7 +164,7 @@ def test_one_process_at_a_time_has_the_role(desk: Any) -> None:
             break
         time.sleep(0.05)
     time.sleep(0.5)
-    assert curate_landed(desk.platform, everything=True) == 0
+    assert curator_of(desk.platform).curate(everything=True) == 0
     assert desk.task("AAA")["state"] == "landed"
     free.set()
     waiting.join(30)
@@ -365,7 +364,7 @@ def test_a_damaged_or_missing_raw_object_is_quarantined_and_asked_for_again(left
         raw.unlink()
     else:
         raw.write_bytes(raw.read_bytes()[: raw.stat().st_size * left // 100])
-    curate_landed(desk.platform, everything=True)
+    curator_of(desk.platform).curate(everything=True)
     assert desk.rows().is_empty()
     assert (desk.task("AAA")["state"], desk.task("AAA")["attempts"]) == ("pending", 1)
     (rejected,) = desk.rows("quarantine").iter_rows(named=True)
@@ -457,7 +456,7 @@ def test_evidence_and_the_good_reply_of_one_task_in_one_round_are_told_apart(des
     desk.backfill("AAA")
     with desk.platform.state.exclusive("curator") as mine:  # nobody curates before both replies have landed
         assert mine is not None
-        Worker(desk.platform).run(time_budget=4)
+        worker_of(desk.platform).run(time_budget=4)
     assert [row["n"] for row in desk.sql("select count(*) as n from landings")] == [2]
     desk.work()
     assert (desk.task("AAA")["state"], desk.task("AAA")["error_class"]) == ("done", None)

@@ -20,10 +20,10 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import plan_retry
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.reporting.status import status_of
+from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
 
 SESSIONS = 9  # 2024-01-02 … 2024-01-12
@@ -62,7 +62,7 @@ def test_daily_work_goes_before_a_backfill_that_was_planned_earlier(desk: Any) -
     settings = desk.platform.settings.model_copy(update={"chunk_size": 1, "max_workers": 1})
     desk.backfill("AAA", "BBB", "CCC")
     desk.daily("DDD")
-    Worker(desk.with_(settings=settings)).run()
+    worker_of(desk.with_(settings=settings)).run()
     assert desk.tape.asked[0][0] == "DDD"
     assert len(desk.tape.asked) == 4
     assert desk.platform.queue.depth().total == 0
@@ -81,7 +81,7 @@ def test_a_daily_and_a_backfill_task_of_one_symbol_are_never_worked_on_together(
         inside.release()
 
     desk.tape.answers["AAA"] = [alone, alone]
-    threads = [threading.Thread(target=Worker(desk.with_()).run) for _ in range(3)]
+    threads = [threading.Thread(target=worker_of(desk.with_()).run) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -222,7 +222,7 @@ def test_an_outage_without_end_ends_the_worker_with_its_budget_and_loses_nothing
     broken = desk.with_(queue=Failing(desk.platform.queue, "receive", QueueError("connection refused")))
     began = time.monotonic()
     with pytest.raises(QueueError, match="connection refused"):
-        Worker(broken).run(time_budget=2)
+        worker_of(broken).run(time_budget=2)
     assert time.monotonic() - began > 1
     desk.work()
     assert desk.rows().height == SESSIONS
@@ -241,7 +241,7 @@ def test_no_request_is_made_while_a_vendor_is_closed_whoever_was_refused(desk: A
     asked: list[tuple[str, float]] = []
     real = desk.tape.fetch
     desk.tape.fetch = lambda request: (asked.append((request.symbols[0], time.monotonic())), real(request))[1]
-    threads = [threading.Thread(target=Worker(desk.with_(**slow)).run) for _ in range(2)]
+    threads = [threading.Thread(target=worker_of(desk.with_(**slow)).run) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -258,7 +258,7 @@ def test_what_a_vendor_says_about_waiting_is_believed_within_reason(
 ) -> None:
     desk.tape.answers["AAA"] = [RateLimited("slow down", said)]
     desk.backfill("AAA")
-    Worker(desk.platform).run(time_budget=0.6)
+    worker_of(desk.platform).run(time_budget=0.6)
     (closed,) = desk.platform.state.quotas.closed() or [{"closed_until": desk.platform.state.now()}]
     assert believed - 3 < (closed["closed_until"] - desk.platform.state.now()).total_seconds() <= believed
     assert desk.task("AAA")["attempts"] == 0
@@ -273,7 +273,7 @@ def test_a_stray_refusal_is_waited_out_and_the_batch_goes_on(desk: Any) -> None:
     settings = desk.platform.settings.model_copy(update={"lease_seconds": 60.0, "max_workers": 1})
     desk.backfill(*symbols)
     worker = desk.with_(quotas={"tape": Quota(20, 1.0)}, settings=settings)
-    assert Worker(worker).run(time_budget=10).landed == len(symbols)
+    assert worker_of(worker).run(time_budget=10).landed == len(symbols)
     assert [symbol for symbol, _ in desk.tape.asked] == [*symbols, "AAA"]
     assert desk.task("AAA")["attempts"] == 0
 

@@ -22,10 +22,10 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.reporting.run_report import report_ended_runs, run_totals
 from quantx.pipeline.runtime.platform import confirm_lake
+from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
 from quantx.state.database import Database
 
@@ -237,7 +237,7 @@ def test_a_lost_message_is_sent_again(desk: Any) -> None:
 
 def test_a_worker_that_is_told_to_stop_gives_its_tasks_back(desk: Any) -> None:
     desk.backfill("AAA", "BBB", "CCC", "DDD")
-    worker = Worker(desk.with_(quotas={"tape": Quota(2, 1.0)}))
+    worker = worker_of(desk.with_(quotas={"tape": Quota(2, 1.0)}))
     threading.Timer(0.7, worker.runtime.stop).start()
     began = time.monotonic()
     worker.run()
@@ -258,7 +258,7 @@ def test_the_quota_is_shared_by_all_workers(desk: Any) -> None:
         desk.tape.answers[symbol] = [lambda: times.append(time.monotonic())]
     settings = desk.platform.settings.model_copy(update={"chunk_size": 1})
     platform = desk.with_(quotas={"tape": Quota(2, 0.5)}, settings=settings)
-    threads = [threading.Thread(target=lambda: Worker(platform).run()) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: worker_of(platform).run()) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -313,7 +313,7 @@ def test_a_limit_closes_the_vendor_for_everybody(desk: Any) -> None:
     settings = desk.platform.settings.model_copy(update={"chunk_size": 1})
     desk.backfill("AAA", "BBB")
     began = time.monotonic()
-    Worker(desk.with_(settings=settings)).run()
+    worker_of(desk.with_(settings=settings)).run()
     asked = [symbol for symbol, _ in desk.tape.asked]
     assert sorted(asked) == ["AAA", "AAA", "BBB"]
     assert time.monotonic() - began > 1.4

@@ -25,11 +25,10 @@ from quantx.errors import Busy
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import RawPage, list_raw, raw_path, read_pages, write_batch
 from quantx.pipeline.curating.derive import DERIVED
-from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
-from ..conftest import Dies, DyingTable
+from ..conftest import Dies, DyingTable, reprocess
 
 D = {day: date(2024, 1, day) for day in range(2, 32)}
 CHEAP = Rule(
@@ -319,10 +318,10 @@ def test_what_has_landed_since_is_left_for_the_curator(old: Any) -> None:
     old.clock.goes_to(D[18])
     with old.platform.state.exclusive("curator") as mine:
         assert mine is not None
-        from quantx.pipeline.fetching.worker import Worker
+        from quantx.pipeline.wiring import worker_of
 
         old.daily("AAA")
-        Worker(old.platform).run(time_budget=3)
+        worker_of(old.platform).run(time_budget=3)
     assert old.task("AAA")["state"] == "landed"
     assert reprocess(old.platform).commits == 0
     old.work()

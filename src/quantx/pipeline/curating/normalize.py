@@ -14,7 +14,7 @@ from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import tell_doubles
-from quantx.core.quality.row_policy import Judge, known_from
+from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
@@ -40,6 +40,10 @@ class Rows:
     proved: Proved = field(default_factory=Proved.nothing)  # by adjusted closes, of the vendor's actions
 
 
+ReaderOf = Callable[[str], Provider]  # the adapter that reads a source's stored replies
+Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy], Rows]  # as `normalize_round`
+
+
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     """Return the table for which a vendor's replies are meant."""
     if dataset == "actions":
@@ -49,7 +53,7 @@ def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     return BARS_1D_ADJUSTED if provider.capabilities.price_basis == "fully_adjusted" else BARS_1D
 
 
-def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider, judge: Judge) -> Rows:
+def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy) -> Rows:
     """Read replies of one source, dataset and timeframe (at most one good one per symbol) and judge their rows.
 
     Bars of a session that had not settled when the reply was made are left out: they are not final. A rejected row that
@@ -57,7 +61,7 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
     """
     replies, broken = _read(landed, provider)
     if landed[0].stored.series.timeframe == "1m":
-        return _minutes(source, replies, broken, judge)
+        return _minutes(source, replies, broken, policy)
     facts = _facts(replies)
     sent = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
@@ -70,10 +74,10 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
-    checked = split_by(bars, judge.policy.daily)
+    checked = split_by(bars, policy.rules.daily)
     theirs = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
-    rejected = rejected_bars(checked.rejected, theirs.with_columns(checked.rejected["currency"]), source, table, judge)
-    accepted = judge.overrule(checked, rejected, ("series", "date"))
+    rejected = rejected_bars(checked.rejected, theirs.with_columns(checked.rejected["currency"]), source, table, policy)
+    accepted = policy.accepted_rows(checked, rejected, ("series", "date"))
     empty = pl.col("rules").str.contains("prices_present")
     answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
     answers = _first_and_last(answered.filter("in_calendar", "in_past"))
@@ -83,7 +87,7 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
             table.name: _curated_bars(accepted, source, table),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
-        quarantine=pl.concat([rejected, _rejected_payloads(broken, meant, judge)]),
+        quarantine=pl.concat([rejected, _rejected_payloads(broken, meant, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
         # What was found malformed when it was fetched is evidence: the same task was asked for again.
@@ -105,14 +109,14 @@ def _findings(source: str, replies: Sequence[_ReplyFrames]) -> list[Finding]:
 
 
 def _minutes(
-    source: str, replies: Sequence[_ReplyFrames], broken: Sequence[tuple[ReadReply, str]], judge: Judge
+    source: str, replies: Sequence[_ReplyFrames], broken: Sequence[tuple[ReadReply, str]], policy: RowPolicy
 ) -> Rows:
     """Apply the rules of minutes, which every vendor gives as traded."""
-    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies), judge)
+    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies), policy)
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
-        quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, judge)]),
+        quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
         malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
@@ -274,7 +278,7 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_payloads(broken: Sequence[tuple[ReadReply, str]], meant: Table, judge: Judge) -> pl.DataFrame:
+def _rejected_payloads(broken: Sequence[tuple[ReadReply, str]], meant: Table, policy: RowPolicy) -> pl.DataFrame:
     told = [
         {
             "source": item.stored.series.source,
@@ -288,4 +292,4 @@ def _rejected_payloads(broken: Sequence[tuple[ReadReply, str]], meant: Table, ju
         }
         for item, why in broken
     ]
-    return rejected_replies(told, judge)
+    return rejected_replies(told, policy)

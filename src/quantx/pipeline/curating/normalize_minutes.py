@@ -15,7 +15,7 @@ import polars as pl
 from quantx.core.hours import HOURS, trading_hours
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
-from quantx.core.quality.row_policy import Judge, known_from
+from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.tables import BARS_1M, INSTANT
 from quantx.pipeline.curating.quarantine_rows import rejected_bars
@@ -49,7 +49,7 @@ class MinuteRows:
     sessions: Mapping[str, tuple[date, date]]  # first and last session with an accepted bar, by symbol
 
 
-def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, judge: Judge) -> MinuteRows:
+def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, policy: RowPolicy) -> MinuteRows:
     """Apply the rules to the bars of one source.
 
     `bars` has the columns of VENDOR_BARS, as traded, and `series`, an index into `facts`, which has the
@@ -58,11 +58,11 @@ def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, judg
     Left out are bars outside the series' window, minutes that were not final when the reply was made (the session
     must have settled, and the minute be as old), and rows that say that nothing traded: no price, and no volume.
     """
-    checked = split_by(_known(bars, facts), judge.policy.minutes)
-    rejected = _rejected(checked.rejected, facts, source, judge)
+    checked = split_by(_known(bars, facts), policy.rules.minutes)
+    rejected = _rejected(checked.rejected, facts, source, policy)
     hollow = checked.rejected["rules"].str.contains("prices_present")
     really = checked.rejected.filter(~hollow, pl.col("in_calendar"), pl.col("in_past"))
-    bars = judge.overrule(checked, rejected, ("series", "time"))
+    bars = policy.accepted_rows(checked, rejected, ("series", "time"))
     accepted = _spans(bars)
     return MinuteRows(
         bars=_curated(bars, facts, source),
@@ -171,7 +171,7 @@ def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.Dat
     )
 
 
-def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str, judge: Judge) -> pl.DataFrame:
+def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str, policy: RowPolicy) -> pl.DataFrame:
     told = facts.select("series", "symbol", "currency", "payload_sha256", "raw", "known_from")
     rows = rejected.join(told, on="series", how="left", maintain_order="left")
-    return rejected_bars(rows, rows.select(*PRICES, "volume", "currency"), source, BARS_1M, judge)
+    return rejected_bars(rows, rows.select(*PRICES, "volume", "currency"), source, BARS_1M, policy)

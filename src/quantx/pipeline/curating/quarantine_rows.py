@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from quantx.core.prices import PRICES
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import QUARANTINE, Table
 
 _DECIMALS = 6  # a rejected row is quoted without the noise of the last bits, so that it is recognised again
 
 
-def rejected_bars(rejected: pl.DataFrame, sent: pl.DataFrame, source: str, table: Table, judge: Judge) -> pl.DataFrame:
+def rejected_bars(
+    rejected: pl.DataFrame, sent: pl.DataFrame, source: str, table: Table, policy: RowPolicy
+) -> pl.DataFrame:
     """Return the quarantine rows of bars, in their order.
 
     `rejected` are the bars as traded, with their rules and what is known about their reply; `sent` are all values of the
@@ -24,13 +26,13 @@ def rejected_bars(rejected: pl.DataFrame, sent: pl.DataFrame, source: str, table
         pl.lit(source).alias("source"),
         pl.lit(table.name).alias("dataset"),
         quoted.struct.json_encode().alias("row"),
-        pl.lit(judge.policy.version, pl.Int32).alias("policy"),
+        pl.lit(policy.rules.version, pl.Int32).alias("policy"),
         sent.select(pl.struct(pl.all()).struct.json_encode().alias("sent")).to_series(),
         pl.lit(None, pl.Int32).alias("passed"),
     ).select(list(QUARANTINE.schema))
 
 
-def rejected_replies(replies: Iterable[Mapping[str, object]], judge: Judge) -> pl.DataFrame:
+def rejected_replies(replies: Iterable[Mapping[str, object]], policy: RowPolicy) -> pl.DataFrame:
     """Return the quarantine rows of whole replies: source, dataset, symbol, rules, row (why), raw, known_from of each."""
-    rows = [{**reply, "policy": judge.policy.version} for reply in replies]
+    rows = [{**reply, "policy": policy.rules.version} for reply in replies]
     return pl.DataFrame(rows, schema=dict(QUARANTINE.schema))

@@ -10,7 +10,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.tables import QUARANTINE, TABLES
-from quantx.pipeline.reprocessing.difference import QUOTED, Change
+from quantx.pipeline.reprocessing.table_changes import QUOTED, Change
 
 _EXAMPLES = 10
 _SHOWN = (*PRICES, "volume", "value", "known_from")
