@@ -2,6 +2,10 @@
 PY := .venv/bin/python
 DATA ?=
 ARGS ?=
+# Several processes, each with servers of its own; `make test ARGS="-n 0"` runs the tests one after the other.
+TESTS := pytest -n auto --dist loadgroup
+# Byte code is kept wherever this is set: tests start hundreds of processes, and each would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
 # .venv/.run and .venv/.dev say what was installed last; both are older than a file that changed.
 PINS := pyproject.toml requirements/install.sh requirements/run.txt
 
@@ -10,7 +14,7 @@ ifneq ($(shell cat .venv/.where 2>/dev/null),$(CURDIR))
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help demo test check prove bench docs lock clean
+.PHONY: help demo test coverage check prove bench docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -19,8 +23,16 @@ help:  ## this list
 demo: .venv/.run  ## the whole system on this machine; DATA=path uses recorded market data from there
 	.venv/bin/quantx demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-test: .venv/.dev .venv/.azurite  ## the tests; ARGS="-k symbols" passes on to pytest
-	$(PY) -m pytest $(ARGS)
+test: .venv/.dev .venv/.azurite  ## the tests; ARGS passes on to pytest: ARGS="-k symbols", ARGS="-m 'not slow'" (the quick loop)
+	$(PY) -m $(TESTS) $(ARGS)
+
+coverage: .venv/.dev .venv/.azurite  ## the tests with branch coverage, also of other processes, into build/coverage
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m $(TESTS) $(ARGS)
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage json --quiet
+	$(PY) -m coverage html --quiet
+	$(PY) -m coverage report
 
 check: .venv/.dev  ## lint, format, types, layers, documentation
 	.venv/bin/ruff check .

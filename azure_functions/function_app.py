@@ -1,6 +1,6 @@
 """The Functions app: triggers that plan work and answer at once. Workers do the rest.
 
-What is heavy is imported inside a function, so that a cold start pays only for what the trigger needs.
+Heavy modules are imported inside functions, so that a cold start loads only what its trigger needs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.timer_trigger(arg_name="timer", schedule="%DAILY_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:01:00")
 def daily_update(timer: func.TimerRequest) -> None:
-    """Plan the sessions that all universes miss, however long ago; a second firing plans nothing twice."""
+    """Plan the missing sessions of all universes, however old; a second firing plans nothing twice."""
     triggers, settings = installed()
     triggers.plan_update(settings)
 
@@ -31,45 +31,45 @@ def daily_update(timer: func.TimerRequest) -> None:
 @app.function_name("sweep")
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 def sweep(timer: func.TimerRequest) -> None:
-    """Send what waits, and notice and plan what the daily timer has missed."""
+    """Send waiting tasks, and plan what the daily timer has missed."""
     triggers, settings = installed()
-    triggers.sweep_up(settings)
+    triggers.run_sweep(settings)
 
 
-def answering(answer: Callable[[func.HttpRequest], func.HttpResponse]) -> Callable[..., func.HttpResponse]:
-    """Turn the errors of our own that a function raises into problem documents; the log has the whole story."""
+def with_problems(function: Callable[[func.HttpRequest], func.HttpResponse]) -> Callable[..., func.HttpResponse]:
+    """Turn our own errors into problem documents; the log has the whole error."""
 
-    @functools.wraps(answer)
-    def answered(req: func.HttpRequest) -> func.HttpResponse:
+    @functools.wraps(function)
+    def wrapped(req: func.HttpRequest) -> func.HttpResponse:
         from quantx.errors import QuantxError
         from quantx.pipeline.planning.http_problem import MEDIA_TYPE, problem_of
 
         try:
-            return answer(req)
+            return function(req)
         except QuantxError as error:
             problem = problem_of(error)
             return reply(problem.document, problem.status, problem.headers, MEDIA_TYPE)
 
-    return answered
+    return wrapped
 
 
 @app.function_name("trigger_update")
 @app.route("trigger-update", methods=["POST"])
-@answering
+@with_problems
 def trigger_update(req: func.HttpRequest) -> func.HttpResponse:
-    """Plan what the body asks for; 202 with the run's id and where its state is shown."""
+    """Plan the request in the body; return 202 with the run's id and the address of its state."""
     triggers, settings = installed()
-    plan = triggers.plan_update(settings, triggers.parse_wish(req.get_body(), datetime.now(UTC).date()))
+    plan = triggers.plan_update(settings, triggers.parse_request(req.get_body(), datetime.now(UTC).date()))
     shown_at = urljoin(req.url.partition("?")[0].rstrip("/"), f"runs/{plan.run_id}")
-    told = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared, "status_url": shown_at}
-    return reply({"run_id": plan.run_id, **told}, 202, {"Location": shown_at})
+    facts = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared, "status_url": shown_at}
+    return reply({"run_id": plan.run_id, **facts}, 202, {"Location": shown_at})
 
 
 @app.function_name("show_run")
 @app.route("runs/{id}", methods=["GET"])
-@answering
+@with_problems
 def show_run(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell what became of a run."""
+    """Return the state and the totals of a run."""
     triggers, settings = installed()
     return reply(triggers.run_facts(settings, req.route_params.get("id", "")))
 
@@ -77,7 +77,7 @@ def show_run(req: func.HttpRequest) -> func.HttpResponse:
 @app.function_name("health")
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say that the app is loaded: no more, since anybody may ask, and nothing is asked for it."""
+    """Confirm that the app is loaded, and no more: it needs no key, and checks no service."""
     return reply({"status": "ok"})
 
 
@@ -89,7 +89,7 @@ def installed() -> tuple[Any, Any]:
 
     if (shipped := Path(__file__).with_name("settings.yaml")).is_file():  # wherever the host runs the app from
         os.environ.setdefault("QUANTX_SETTINGS_FILE", str(shipped))
-    log_to_host("ERROR")  # what is wrong with the settings must be logged, too
+    log_to_host("ERROR")  # an error in the settings must be logged, too
     log_to_host((settings := load_settings()).log_level)
     return triggers, settings
 

@@ -15,10 +15,10 @@ from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.model import Payload
 from quantx.providers.alpaca import Alpaca
-from quantx.sandbox.alpaca import AlpacaWire
+from quantx.sandbox.alpaca_wire import AlpacaWire
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
-from quantx.sandbox.wires import Asked
+from quantx.sandbox.clock import SandboxClock
+from quantx.sandbox.messages import WireRequest
 
 _ROWS = 10_000
 
@@ -48,7 +48,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
 def read(timeframe: str, count: int, repeats: int) -> dict[str, Any]:
     """Return the seconds for writing a question's pages once, and for reading and for parsing them `repeats` times."""
     names = symbols(count)
-    wire = AlpacaWire(Book(invented_market(count, date(2024, 1, 2)), Clock(NOW)), None)
+    wire = AlpacaWire(Book(invented_market(count, date(2024, 1, 2)), SandboxClock(NOW)), None)
     since = LAST if timeframe == "1Min" else calendar("XNYS").back(LAST, 19)
     params = {
         "symbols": ",".join(names),
@@ -61,7 +61,7 @@ def read(timeframe: str, count: int, repeats: int) -> dict[str, Any]:
     with stretch() as written:
         pages = list(_pages(wire, params))
     payloads = [Payload(",".join(names), "sandbox", 200, NOW, "application/json", body) for body in pages]
-    alpaca = Alpaca(_no_session, Clock(NOW))
+    alpaca = Alpaca(_no_session, SandboxClock(NOW))
     rows = sum(len(alpaca.normalize(payload).bars) for payload in payloads)
     with stretch() as normalized:
         _repeat(repeats, lambda: [alpaca.normalize(payload) for payload in payloads])
@@ -80,7 +80,7 @@ def read(timeframe: str, count: int, repeats: int) -> dict[str, Any]:
 def _pages(wire: AlpacaWire, params: dict[str, str]) -> Any:
     token: dict[str, str] = {}
     while True:
-        body = wire.answer(Asked("/v2/stocks/bars", {**params, **token}, {})).body
+        body = wire.answer(WireRequest("/v2/stocks/bars", {**params, **token}, {})).body
         yield body
         after = body.rpartition(b'"next_page_token":')[2].strip(b'"}')
         if after == b"null":

@@ -10,15 +10,15 @@ from urllib.parse import urlencode
 import numpy as np
 
 from quantx.core.calendars import calendar
-from quantx.core.model import Clock as CoreClock
+from quantx.core.model import Clock
 from quantx.providers.protocol import Provider
 from quantx.providers.yahoo import Yahoo
 from quantx.sandbox import Dividend, Market, Split
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
+from quantx.sandbox.clock import SandboxClock
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import history
-from quantx.sandbox.yahoo import YahooWire
+from quantx.sandbox.yahoo_wire import YahooWire
 from quantx.settings import Settings
 
 LAST = date(2025, 12, 31)
@@ -60,7 +60,7 @@ class InProcess:
     """The sandbox's vendor as a session of the provider: the same bytes, without a server."""
 
     def __init__(self, market: Market) -> None:
-        self._vendor = YahooWire(Book(market, Clock(NOW)), None)
+        self._vendor = YahooWire(Book(market, SandboxClock(NOW)), None)
 
     def prepare(self) -> None:
         """Nothing has to be loaded."""
@@ -85,7 +85,7 @@ class _Reply:
 def providers_of(market: Market) -> Any:
     """Return what `open_platform` takes as `providers`: Yahoo over the market."""
 
-    def providers(_: Settings, clock: CoreClock) -> Mapping[str, Provider]:
+    def providers(_: Settings, clock: Clock) -> Mapping[str, Provider]:
         return {"yahoo": Yahoo(lambda: InProcess(market), clock)}
 
     return providers

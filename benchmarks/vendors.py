@@ -14,7 +14,7 @@ from benchmarks.market import LAST, symbols
 from benchmarks.measure import apart, stretch
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
-from quantx.core.quality.vendor_causes import recognise
+from quantx.core.quality.vendor_causes import add_causes
 from quantx.core.quality.vendor_comparison import KEY, compare
 from quantx.core.quality.vendor_verdicts import Witness, agreements_of, decide, verdicts_of
 
@@ -61,7 +61,7 @@ def reconciled(count: int) -> dict[str, Any]:
             with stretch() as comparing:
                 compared = compare(a, b, "us", calendar("XNYS"))
             with stretch() as judging:
-                judged = decide(recognise(compared.odd, calendar("XNYS")), [witness], "us")
+                judged = decide(add_causes(compared.odd, calendar("XNYS")), [witness], "us")
                 months = agreements_of(compared, judged, "a", "b", "us", _NOW)
                 verdicts = verdicts_of(judged, "a", "b", _NOW)
         for name, value in zip(names, (whole.seconds, whole.cpu, comparing.seconds, judging.seconds), strict=True):

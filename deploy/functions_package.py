@@ -1,7 +1,7 @@
-"""Packs the Functions app; called by package_functions.sh, which says how.
+"""Package the Functions app; called by package_functions.sh, which documents the usage.
 
-Every library is a wheel that was checked against its hash in requirements/functions.txt; nothing is built but our own
-package. The zip is the same for the same input: its entries are in order and have one date.
+Every library is a wheel, checked against its hash in requirements/functions.txt; only our own package is built.
+The zip is the same for the same input: its entries are in order and have one date.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SITE = Path(".python_packages/lib/site-packages")  # where the Functions host looks
+SITE = Path(".python_packages/lib/site-packages")  # the Functions host's search path
 APP = ("function_app.py", "host.json")
-SETTINGS = "config/settings.yaml"  # the planner must read what the workers read in the image
+SETTINGS = "config/settings.yaml"  # planning must read the same settings as the workers in the image
 SHIPPED = "requirements.txt"
 # Never loaded by the app, and a quarter of the package.
 PRUNED = (
@@ -31,7 +31,7 @@ PRUNED = (
     "**/*.pyi",
     "**/*.pyx",
     "**/*.pxd",
-    "*.dist-info/direct_url.json",  # where on this machine our wheel lay
+    "*.dist-info/direct_url.json",  # the location of our wheel on this machine
 )
 _OLDEST, _NEWEST = 5, 28  # manylinux_2_x: what runs on Azure's Debian
 _DATE = (1980, 1, 1, 0, 0, 0)

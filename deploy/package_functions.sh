@@ -1,11 +1,11 @@
 #!/bin/sh
-# Pack the Functions app with all that it needs for Azure's Linux: deploy/package_functions.sh [output.zip]
-# The default output is dist/functions.zip; the same content lies unpacked beside it, in dist/functions.
+# Package the Functions app with its dependencies for Azure's Linux: deploy/package_functions.sh [output.zip]
+# The default output is dist/functions.zip; dist/functions holds the same content unpacked.
 #
 # Environment (all optional):
-#   FUNCTIONS_PYTHON   the Python that the app will run on, default 3.13; any machine may pack for any of them
+#   FUNCTIONS_PYTHON   the Python version of the app, default 3.13; any machine can package for any version
 #   FUNCTIONS_ARCH     x86_64 (the default) or aarch64
-#   PYTHON             the interpreter that packs, default .venv/bin/python, else python3
+#   PYTHON             the interpreter that runs the packaging, default .venv/bin/python, else python3
 set -eu
 case "${1:-}" in
     -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;

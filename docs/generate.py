@@ -1,4 +1,4 @@
-"""Writes docs/reference/*.md and docs/data-quality.md from the program itself: `make docs`. A test holds them in step."""
+"""Write docs/reference/*.md and docs/data-quality.md from the program: `make docs`. A test keeps them in step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
-from quantx.settings import Settings
+from quantx.settings import SettingReference, setting_references
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- written by `make docs`; do not edit -->\n\n"
@@ -33,7 +33,7 @@ def commands() -> str:
         parts.append(f"\n## `{name}`\n\n{' '.join(text.split())}\n")
         if example:
             parts.append(f"\n```console\n$ {' '.join(example.split())}\n```\n")
-        options = [p for p in command.params if p.name != "help"]
+        options = [p for p in command.params if p.name != "help" and not p.hidden]
         if options:
             parts.append("\n| option | meaning | default |\n|---|---|---|\n")
             parts += [_option(p) for p in options]
@@ -43,11 +43,16 @@ def commands() -> str:
 def settings() -> str:
     """Return the reference of the settings."""
     head = (
-        "# Settings\n\nFlags win over the environment, the environment over `config/settings.yaml` (or the file that"
-        " `QUANTX_SETTINGS_FILE` names), that over the defaults. `quantx config` shows what is in force.\n\n"
+        "# Settings\n\nPrecedence: flags, then the environment, then `config/settings.yaml` (or the file in"
+        " `QUANTX_SETTINGS_FILE`), then the defaults. `quantx config` shows the effective settings.\n\n"
         "| variable | in the file | meaning | default |\n|---|---|---|---|\n"
     )
-    return NOTE + head + "".join(_setting(name, field) for name, field in Settings.model_fields.items())
+    vendors = (
+        "\nThe settings of a vendor are also a section: `alpaca: {feed: sip}` in the file is `alpaca_feed: sip`, and in"
+        " Python `settings.alpaca.feed`.\n"
+    )
+    rows = "".join(_setting(name, setting) for name, setting in setting_references().items())
+    return NOTE + head + rows + vendors
 
 
 def tables() -> str:
@@ -55,25 +60,25 @@ def tables() -> str:
     parts = [
         NOTE,
         "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n\n"
-        "*From* tells who fills a column: the vendor's reply (`vendor`; turned back to as traded where the vendor sells"
-        " adjusted prices), what was asked for (`request`), the source of a universe or of the symbols' history (`list`),"
-        " `universes.yaml` (`settings`), somebody's word (`person`), or this program (`quantx`). Dates are days of the"
-        " exchange, instants are UTC. What rows must fulfil is told in [data quality](../data-quality.md).\n",
+        "*From* is the provenance of a column: the vendor's reply (`vendor`; converted to as-traded where the vendor"
+        " sends adjusted prices), the request (`request`), the source of a universe or of the symbol history (`list`),"
+        " `universes.yaml` (`settings`), a manual decision (`person`), or this program (`quantx`). Dates are days of"
+        " the exchange, instants are UTC. [Data quality](../data-quality.md) lists the rules for rows.\n",
     ]
     for table in TABLES.values():
         folders = ", ".join(f"`{p}`" for p in table.partitions) or "none"
         parts.append(f"\n## `{table.name}`\n\nOne row per {', '.join(table.key)}. Folders: {folders}.\n\n")
         parts.append("| column | type | unit | zone | null | from | meaning |\n|---|---|---|---|---|---|---|\n")
         parts += [
-            f"| `{f.name}` | {_type(f.dtype)} | {f.unit} | {f.zone} | {'may be' if f.nullable else 'never'} | {f.origin} |"
-            f" {f.meaning} |\n"
+            f"| `{f.name}` | {_type(f.dtype)} | {f.unit} | {f.zone} | {'may be' if f.nullable else 'never'}"
+            f" | {f.origin} | {f.meaning} |\n"
             for f in fields_of(table)
         ]
     return "".join(parts)
 
 
 def data_quality() -> str:
-    """Return the page of the rules: a hand-written introduction, each rule by its module, and what they have found."""
+    """Return the page of the rules: a hand-written introduction, each rule by its module, and recorded defects."""
     intro = (FOLDER / "data-quality.intro.txt").read_text("utf-8").format(policy=POLICY_VERSION)
     groups: dict[str, list[Rule]] = defaultdict(list)
     for rule in RULES.values():
@@ -87,7 +92,7 @@ def data_quality() -> str:
 
 
 def _module_of(rule: Rule) -> str:
-    """Return the name of the module that declares a rule in one of its tuples; those of core.quality go first."""
+    """Return the name of the module that declares a rule in a tuple; modules of core.quality come first."""
     declaring = [
         name
         for name, module in sys.modules.items()
@@ -104,29 +109,29 @@ def _rule(rule: Rule) -> str:
     tables_ = ", ".join(f"`{name.strip()}`" for name in rule.dataset.split(","))
     markets = "all markets" if set(rule.markets) == set(MARKETS) else f"markets {', '.join(rule.markets)}"
     return (
-        f"\n### `{rule.id}`\n\n**{rule.severity}** · {tables_} · {markets}\n\nMust hold: {rule.meaning}.\n"
+        f"\n### `{rule.id}`\n\n**{rule.severity}** · {tables_} · {markets}\n\nViolation: {rule.meaning}.\n"
         f"\nWhy: {rule.why}.\n\nSeen or defined: {rule.reference}.\n"
     )
 
 
-def _defects(found: Path) -> str:
-    """Return what the rules have found in recorded files: the columns file, defect, rule, rows, first and last."""
-    if not found.exists():
+def _defects(path: Path) -> str:
+    """Return the table of defects in recorded files: the columns file, defect, rule, rows, first and last."""
+    if not path.exists():
         return ""
-    with found.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = ("file", "defect", "rule", "rows", "first", "last")
     head = (
-        "\n## What the rules find in recorded files\n\nDefects that vendors really sent, and the rows on which a rule finds"
-        f" them.\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}\n"
+        "\n## Defects in recorded files\n\nDefects in files that vendors sent, and the rows that violate a rule.\n\n"
+        f"| {' | '.join(names)} |\n|{'---|' * len(names)}\n"
     )
     return head + "".join(f"| {' | '.join(row[name].replace('|', '/') for name in names)} |\n" for row in rows)
 
 
 _BASES = {
     "as_traded": "as traded",
-    "split_adjusted": "divided by splits; turned back to as traded with the splits of the same answer",
-    "fully_adjusted": "divided by splits and dividends; can't be turned back, kept apart in `bars_1d_adjusted`",
+    "split_adjusted": "split-adjusted; converted to as-traded with the splits of the same reply",
+    "fully_adjusted": "adjusted for splits and dividends; not convertible, stored in `bars_1d_adjusted`",
 }
 
 
@@ -134,9 +139,10 @@ def providers() -> str:
     """Return the reference of the vendors."""
     parts = [
         NOTE,
-        "# Vendors\n\nWho is asked, and in which order, is the setting `sources`. A vendor whose key is missing is not asked."
-        " [Add a provider](../how-to/add-a-provider.md) tells how another one is added.\n\n"
-        "| source | markets | timeframes | datasets | symbols per request | requests | keys |\n|---|---|---|---|---|---|---|\n",
+        "# Vendors\n\nThe setting `sources` chooses the vendors and their order. A vendor without its key is skipped."
+        " [Add a provider](../how-to/add-a-provider.md) shows how to add a vendor.\n\n"
+        "| source | markets | timeframes | datasets | symbols per request | rate limit | keys |\n"
+        "|---|---|---|---|---|---|---|\n",
     ]
     for source, vendor in VENDORS.items():
         can = vendor.capabilities
@@ -146,8 +152,8 @@ def providers() -> str:
         lists = (", ".join(names) for names in (can.markets, can.timeframes, can.datasets))
         parts.append(f"| `{source}` | {' | '.join(lists)} | {most} | {can.quota} | {keys} |\n")
     parts.append(
-        "\nWhere the dataset `actions` is not named, splits and dividends come with the bars, or not at all."
-        " `requests` is what all workers together send at most, unless [a setting](settings.md) says otherwise.\n"
+        "\nWithout the dataset `actions`, splits and dividends come with the bars, or not at all. The rate limit is"
+        " shared by all workers of a fleet; [a setting](settings.md) changes it.\n"
     )
     parts += [_provider(source) for source in VENDORS]
     return "".join(parts)
@@ -160,8 +166,8 @@ def _provider(source: str) -> str:
     text = [f"\n## `{source}`\n\n", *(" ".join(part.split()) + "\n\n" for part in about), f"Prices: {basis}.\n"]
     refusals: tuple[Refusal, ...] = getattr(module, "REFUSALS", ())
     if refusals:
-        text.append("\n| says | which means | seen |\n|---|---|---|\n")
-        text += [f"| {r.words} | `{r.means.__name__}`: it {r.text} | {r.seen} |\n" for r in refusals]
+        text.append("\n| reply | error | seen |\n|---|---|---|\n")
+        text += [f"| {r.words} | `{r.means.__name__}`: the vendor {r.text} | {r.seen} |\n" for r in refusals]
     return "".join(text)
 
 
@@ -188,12 +194,10 @@ def _option(parameter: Any) -> str:
     return f"| {flags} | {parameter.help or ''} | {shown} |\n"
 
 
-def _setting(name: str, field: Any) -> str:
-    alias = field.validation_alias
-    earlier = [c for c in alias.choices if c not in (name, f"QUANTX_{name.upper()}")] if alias else []
-    names = ", ".join(f"`{n}`" for n in [f"QUANTX_{name.upper()}", *earlier])
-    default = "" if field.default is None else f"`{field.default}`"
-    return f"| {names} | `{name}` | {field.description} | {default} |\n"
+def _setting(name: str, setting: SettingReference) -> str:
+    names = ", ".join(f"`{variable}`" for variable in setting.variables)
+    default = "" if setting.default is None else f"`{setting.default}`"
+    return f"| {names} | `{name}` | {setting.description} | {default} |\n"
 
 
 def _type(dtype: Any) -> str:

@@ -1,4 +1,4 @@
-"""What many tests share: recorded market data, one PostgreSQL and one Azurite for the whole session."""
+"""What many tests share: recorded market data, and one PostgreSQL and one Azurite for each process that runs tests."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from quantx.state.database import Database
 from quantx.state.embedded import EmbeddedPostgres
 
 from .azurite import Azurite, SecureAzurite, start_secure, why_missing
+from .databases import Databases
+from .market_data import FOLDER, RECORDED
 
 # A slow machine is no failure; what was found once is tried again first.
 hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)
@@ -60,13 +62,45 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.name == "prove" and not asked else None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slow files first, so that none of them is left over while the other processes have ended."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start a process for each core that this one may use; each has a PostgreSQL, so that eight are enough."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Keep the tests of a file in one process, and those of a `xdist_group`: they share what they have set up."""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class FilesAndGroups(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            group = super()._split_scope(nodeid)
+            return nodeid.partition("::")[0] if group == nodeid else group
+
+    return FilesAndGroups(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
 @pytest.fixture(scope="session")
 def market_data() -> Path:
-    """The folder of recorded market data; tests that need it are skipped where it is absent."""
-    folder = Path(os.environ.get("QUANTX_MARKET_DATA") or Path(__file__).parents[2] / "shared" / "market-data")
-    if not folder.is_dir():
+    """The folder of recorded market data or, where it is absent, the sample with the same layout."""
+    return FOLDER
+
+
+@pytest.fixture(scope="session")
+def recorded_market_data() -> Path:
+    """The folder of recorded market data, for what a sample cannot prove; the test is skipped where it is absent."""
+    if not RECORDED:
         pytest.skip("no recorded market data; QUANTX_MARKET_DATA names its folder")
-    return folder
+    return FOLDER
 
 
 def janitor(root: Path, stdin: int) -> subprocess.Popen[bytes]:
@@ -89,8 +123,9 @@ def server_folder() -> Iterator[Callable[[], Path]]:
     """
     sweep()
     root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-    with (root / _ALIVE).open("w") as sign:
+    with (root / "new").open("w") as sign:
         fcntl.flock(sign, fcntl.LOCK_EX)
+        (root / "new").rename(root / _ALIVE)  # locked before another session's `sweep` can see it
         cleaner = janitor(root, subprocess.PIPE)
         yield lambda: root / uuid.uuid4().hex[:8]
         cleaner.communicate(timeout=30)
@@ -98,31 +133,41 @@ def server_folder() -> Iterator[Callable[[], Path]]:
 
 @pytest.fixture(scope="session")
 def database_url(server_folder: Callable[[], Path]) -> Iterator[str]:
-    """The address of a PostgreSQL server that all tests of the session share."""
+    """The address of a PostgreSQL server that all tests of the process share."""
     server = EmbeddedPostgres(server_folder())
     url = server.start()
     with psycopg.connect(url, autocommit=True) as connection:
-        for faster in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+        for faster in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off"):
             connection.execute(f"alter system set {faster}")
         connection.execute("select pg_reload_conf()")
     yield url
     server.stop_if_unused()
 
 
-@pytest.fixture
-def empty_database_url(database_url: str) -> Iterator[str]:
-    """The address of a database of its own for one test, without a schema."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-        yield database_url.replace("/postgres?", f"/{name}?")
-        connection.execute(f"drop database {name} with (force)")
+@pytest.fixture(scope="session")
+def databases(database_url: str) -> Databases:
+    """Databases of this server: new ones, and a pool of ones that are emptied and used again."""
+    return Databases(database_url)
 
 
 @pytest.fixture
-def database(empty_database_url: str) -> Iterator[Database]:
+def empty_database_url(databases: Databases) -> Iterator[str]:
+    """The address of a new database for one test, without a schema."""
+    with databases.empty() as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_database_url(databases: Databases) -> Iterator[str]:
+    """The address of a database with our schema and nothing in it."""
+    with databases.migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def database(migrated_database_url: str) -> Iterator[Database]:
     """A database with our schema and nothing in it."""
-    opened = Database(empty_database_url)
+    opened = Database(migrated_database_url)
     yield opened
     opened.close()
 

@@ -17,6 +17,15 @@ from quantx.core.symbols import venue_of
 from quantx.pipeline.curating.normalize_minutes import FACTS
 from quantx.providers.protocol import VENDOR_BARS
 
+from .market_data import either
+
+# The minutes of AAPL in LEAN's files, by session.
+AAPL_MINUTES = either(
+    {"2014-06-05": 686, "2014-06-06": 783, "2014-06-09": 834}, {"2014-06-05": 500, "2014-06-06": 520, "2014-06-09": 540}
+)
+# The minutes of thin shares in Alpha Vantage's files, from 2019-02-11 to 2019-02-15.
+SLV_MINUTES = either([339, 333, 358, 370, 376], [340, 331, 352, 366, 374])
+AMT_MINUTES = either([363, 377, 353, 370, 373], [360, 368, 350, 365, 362])
 NEW_YORK = ZoneInfo("America/New_York")
 Bar = tuple[datetime, float | None, float | None, float | None, float | None, float | None]
 

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from quantx.core.model import Quota
 from quantx.errors import ConfigError
-from quantx.settings import Settings, load_settings, parse_quota
+from quantx.settings import Settings, load_settings, parse_quota, setting_references
+from quantx.settings.vendors import FLAT_NAMES
 
 CANARY = "c4n4ry-S3cret"
 
@@ -264,7 +265,7 @@ def test_what_is_no_secret_is_shown() -> None:
     assert shown["lake_url"] == "az://quantx/prod"
     assert shown["max_workers"] == "8"
     assert shown["azure_storage_account"] is None
-    assert set(shown) == set(Settings.model_fields)
+    assert set(shown) == set(setting_references())
 
 
 def test_vendors_are_declared_by_timeframe_and_market(settings_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,8 +309,9 @@ def test_other_texts_are_no_quota(text: str) -> None:
 
 
 def test_every_setting_is_described() -> None:
-    for name, field in Settings.model_fields.items():
-        assert field.description, name
+    for name, setting in setting_references().items():
+        assert setting.description, name
+        assert "{" not in setting.description, name
 
 
 CONNECTIONS = {
@@ -352,3 +354,46 @@ def test_a_connection_string_without_account_or_key_is_refused_unseen(text: str)
     with pytest.raises(ConfigError, match="must have the form AccountName=…;AccountKey=…") as refusal:
         load_settings(azure_storage_connection_string=text).storage_key()
     assert CANARY not in str(refusal.value)
+
+
+def test_a_vendors_settings_are_a_section_and_have_flat_names(
+    settings_file: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings_file("alpaca: {feed: sip, quota: 10/s}\nyfinance_quota: 1/s")
+    monkeypatch.setenv("QUANTX_ALPACA_QUOTA", "20/s")
+    settings = load_settings(alpaca_api_key=CANARY)
+    assert (settings.alpaca.feed, settings.alpaca.quota, settings.yahoo.quota) == ("sip", "20/s", "1/s")
+    assert (getattr(settings, "alpaca_feed"), getattr(settings, "yfinance_quota")) == ("sip", "1/s")  # noqa: B009
+    assert settings.alpaca.api_key is not None
+    assert settings.alpaca.api_key.get_secret_value() == CANARY
+    assert CANARY not in repr(settings) + str(settings.redacted())
+    assert settings.redacted()["alpaca_quota"] == "20/s"
+
+
+def test_a_section_takes_the_place_of_the_file_in_whole_or_in_part(settings_file: Any) -> None:
+    settings_file("fmp_quota: 1/s\nfmp_base_url: http://127.0.0.1:1")
+    assert load_settings(fmp={"quota": "2/s"}).fmp.base_url == "http://127.0.0.1:1"
+    settings_file("fmp: {quota: 1/s}\nfmp_quota: 3/s")
+    assert load_settings().fmp.quota == "3/s"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("fmp: many", "fmp.*dictionary"), ("fmp: {speed: 1}", "fmp_speed"), ("fmp: {quota: fast}", "fmp_quota.*2/s")],
+)
+def test_a_wrong_section_is_refused(text: str, message: str, settings_file: Any) -> None:
+    settings_file(text)
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
+        load_settings()
+
+
+def test_every_flat_name_leads_to_a_vendors_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, (source, field) in FLAT_NAMES.items():
+        monkeypatch.setenv(f"QUANTX_{name.upper()}", "5/s")
+        assert getattr(getattr(load_settings(), source), field) == getattr(load_settings(), name)
+        assert load_settings().redacted()[name] in ("5/s", "**********")
+
+
+def test_an_attribute_that_is_no_setting_is_an_error() -> None:
+    with pytest.raises(AttributeError):
+        getattr(load_settings(), "alpaca_color")  # noqa: B009

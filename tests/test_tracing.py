@@ -65,7 +65,7 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def traced(
     exporter: InMemorySpanExporter,
     vendor: str,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -73,7 +73,7 @@ def traced(
     """Plans runs of some symbols, each below a span of its trigger, then works."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUANTX_LAKE_URL", str(tmp_path / "lake"))
-    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
+    monkeypatch.setenv("QUANTX_STATE_URL", migrated_database_url)
     monkeypatch.setenv("QUANTX_YFINANCE_BASE_URL", vendor)
     monkeypatch.setenv("QUANTX_YFINANCE_QUOTA", "unlimited")
     monkeypatch.setenv("QUANTX_LOG_LEVEL", "INFO")
@@ -191,23 +191,23 @@ print(code, [m for m in sys.modules if m.startswith("opentelemetry.sdk")])
 """
 
 
-def work_elsewhere(tmp_path: Path, empty_database_url: str, **more: str) -> tuple[str, str]:
+def work_elsewhere(tmp_path: Path, migrated_database_url: str, **more: str) -> tuple[str, str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("QUANTX_", "AZURE", "APPLICATION"))}
-    environment |= {"QUANTX_STATE_URL": empty_database_url, "QUANTX_LAKE_URL": str(tmp_path / "lake"), **more}
+    environment |= {"QUANTX_STATE_URL": migrated_database_url, "QUANTX_LAKE_URL": str(tmp_path / "lake"), **more}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
     )
     return done.stdout, done.stderr
 
 
-def test_without_a_target_no_sdk_is_loaded(tmp_path: Path, empty_database_url: str) -> None:
-    out, _ = work_elsewhere(tmp_path, empty_database_url)
+def test_without_a_target_no_sdk_is_loaded(tmp_path: Path, migrated_database_url: str) -> None:
+    out, _ = work_elsewhere(tmp_path, migrated_database_url)
     assert out.splitlines()[-1] == "0 []"
 
 
-def test_a_target_without_the_exporter_is_told_and_the_work_goes_on(tmp_path: Path, empty_database_url: str) -> None:
+def test_a_target_without_the_exporter_is_told_and_the_work_goes_on(tmp_path: Path, migrated_database_url: str) -> None:
     target = "InstrumentationKey=00000000-0000-0000-0000-00000c4n4ry0;IngestionEndpoint=https://127.0.0.1:1/"
-    out, err = work_elsewhere(tmp_path, empty_database_url, APPLICATIONINSIGHTS_CONNECTION_STRING=target)
+    out, err = work_elsewhere(tmp_path, migrated_database_url, APPLICATIONINSIGHTS_CONNECTION_STRING=target)
     assert out.splitlines()[-1].startswith("0 ")
     if "traces.not_exported" not in err:
         pytest.skip("the exporter is installed here")

@@ -30,16 +30,16 @@ class Token:
     ends: datetime
 
 
-class Identity:
+class AzureIdentity:
     """The identity that the settings mean; threads may share it."""
 
     def __init__(self, client_id: str | None = None) -> None:
         self._client_id = client_id  # of a user-assigned identity; None: the one that there is
         self._lock = threading.Lock()
-        self._credential: TokenCredential | None = None
+        self._credential: _Steady | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Identity:
+    def of(cls, settings: Settings) -> AzureIdentity:
         """Return the identity that the settings mean; nothing is asked yet."""
         return cls(settings.azure_client_id)
 
@@ -53,6 +53,13 @@ class Identity:
                 named = {"managed_identity_client_id": self._client_id} if self._client_id else {}
                 self._credential = _Steady(DefaultAzureCredential(**named))
             return self._credential
+
+    def close(self) -> None:
+        """Close the credential's connections; the next use opens new ones."""
+        with self._lock:
+            credential, self._credential = self._credential, None
+        if credential is not None:
+            credential.close()
 
     def token(self, scope: str, failure: type[QuantxError]) -> Token:
         """Return a token that has not ended; raise `failure` with the reason where there is none to be had."""

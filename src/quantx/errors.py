@@ -1,24 +1,24 @@
-"""One tree of errors; a class says who must act, a message says the fact and the next step.
+"""The tree of errors: a class names who must act, a message states the fact and the next step.
 
     QuantxError
-    ├── ConfigError               the user: a setting, a flag or a file is wrong
-    │   ├── InvalidSymbol         the user: not a symbol of a market that we know
-    │   └── RefusedList           the user: a universe's source is not believed, the last good list stays
-    ├── ProviderError             the vendor did not give what was asked
-    │   ├── RateLimited           nobody: wait, then ask again (attempts are not counted)
-    │   ├── TransientProviderError    nobody: ask again
-    │   └── TerminalProviderError     asking again would not help
+    ├── ConfigError               user: fix a setting, a flag or a file
+    │   ├── InvalidSymbol         user: not a symbol of a supported market
+    │   └── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
+    ├── ProviderError             the vendor did not serve the request
+    │   ├── RateLimited           no action: retried after a back-off, without counting an attempt
+    │   ├── TransientProviderError    no action: retried
+    │   └── TerminalProviderError     a retry would fail again
     │       ├── UnknownSymbol     the vendor does not know the symbol
-    │       ├── NotEntitled       the account may not have this
-    │       └── MalformedPayload  the vendor sent something that is not what was asked for
-    ├── LakeError                 the object store or a table
-    │   └── DamagedObject         an object is missing or is not what was stored
-    ├── StateError                PostgreSQL can't be reached
-    │   └── RefusedStatement      PostgreSQL refuses a statement: a mistake of ours
+    │       ├── NotEntitled       the account is not entitled to this data
+    │       └── MalformedPayload  the reply does not fit the request
+    ├── LakeError                 object store or table
+    │   └── DamagedObject         an object is missing, or differs from the stored one
+    ├── StateError                PostgreSQL is unavailable
+    │   └── RefusedStatement      PostgreSQL refuses a statement: a bug in this program
     ├── QueueError                the queue
-    └── Busy                      nobody: another process has the role that is needed; try again later
+    └── Busy                      no action: another process has the role; try again later
 
-Retries look at the class, never at the text.
+Retries depend on the class, never on the text.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ class QuantxError(Exception):
 
 
 class ConfigError(QuantxError):
-    """A setting, a flag or a file is wrong; the user mends it."""
+    """A setting, a flag or a file is wrong; the user must fix it."""
 
 
 class InvalidSymbol(ConfigError):
-    """The text is not a symbol of a market that we know."""
+    """The text is not a symbol of a supported market."""
 
 
 class RefusedList(ConfigError):
-    """What a universe's source gave is not believed; the last good list stays until somebody looks."""
+    """A universe's list failed the plausibility checks; the last good list stays until a user decides."""
 
 
 class ProviderError(QuantxError):
-    """A vendor did not give what was asked."""
+    """A vendor did not serve a request."""
 
 
 class RateLimited(ProviderError):
-    """The vendor wants us to slow down; the work is delayed and no attempt is counted.
+    """The vendor limits the rate; the task is delayed, and no attempt is counted.
 
-    `retry_after` is in seconds, None where the vendor did not say.
+    `retry_after` is in seconds, None where the vendor named no time.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -59,13 +59,13 @@ class RateLimited(ProviderError):
 
 
 class TransientProviderError(ProviderError):
-    """The vendor failed in a way that may pass: a time-out, a 5xx, an outage page."""
+    """A temporary failure of the vendor: a time-out, a 5xx, an outage page."""
 
 
 class TerminalProviderError(ProviderError):
-    """Asking the same again would give the same answer.
+    """A retry of the request would fail again.
 
-    `symbols` are those of the request that it concerns; empty: all of them.
+    `symbols` are the affected symbols of the request; empty: all of them.
     """
 
     def __init__(self, message: str, symbols: Collection[str] = ()) -> None:
@@ -74,17 +74,17 @@ class TerminalProviderError(ProviderError):
 
 
 class UnknownSymbol(TerminalProviderError):
-    """The vendor does not know the symbol (which does not prove that it is delisted)."""
+    """The vendor does not know the symbol (which does not prove a delisting)."""
 
 
 class NotEntitled(TerminalProviderError):
-    """The account or the plan does not include what was asked."""
+    """The account or the plan does not include the requested data."""
 
 
 class MalformedPayload(TerminalProviderError):
-    """The reply is not in the vendor's documented form, or is about something else.
+    """The reply is not in the vendor's documented form, or does not fit the request.
 
-    `payload` is the reply, where there is one: it is kept as evidence and the request is repeated a few times, since a
+    `payload` is the reply, where there is one: it is stored as evidence. The request is retried a few times, because a
     broken transfer looks the same.
     """
 
@@ -98,20 +98,20 @@ class LakeError(QuantxError):
 
 
 class DamagedObject(LakeError):
-    """An object is missing, or its bytes are not those that were stored: asking again gives the same."""
+    """An object is missing, or its bytes differ from the stored ones; a retry would fail again."""
 
 
 class StateError(QuantxError):
-    """PostgreSQL could not be reached, or ended the connection."""
+    """PostgreSQL is unavailable, or closed the connection."""
 
 
 class RefusedStatement(StateError):
-    """PostgreSQL refused the statement; asking again gives the same."""
+    """PostgreSQL refused the statement; a retry would fail again."""
 
 
 class QueueError(QuantxError):
-    """The queue could not be reached or refused the message."""
+    """The queue is unavailable, or refused the message."""
 
 
 class Busy(QuantxError):
-    """Another process has the role that is needed; it is free again when that process has ended its work."""
+    """Another process has the required role, and releases it at the end of its work."""

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from ..recorded_minutes import AAPL_MINUTES
+
 PRICES = ("open", "high", "low", "close")
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD", "EEE", "BRK.B", "GGG", "HHH", "III", "JJJ", "KKK", "LLL"]
 END = date(2016, 12, 30)
@@ -136,7 +138,7 @@ def test_recorded_minutes_arrive_to_the_last_digit(
     files = sorted((market_data / "minute_us_lean" / "aapl").glob("*_trade.zip"))
     expected = [row for path in files for row in _lean_rows(path)]
     got = installation.table("bars_1m").sort("time").select("time", *PRICES, "volume").rows()
-    assert len(expected) == 686 + 783 + 834
+    assert len(expected) == sum(AAPL_MINUTES.values())
     assert got == expected
     assert vendor.stats()["by_path"] == {"/v2/stocks/bars": 1}
 

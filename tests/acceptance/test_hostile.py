@@ -75,10 +75,10 @@ def test_one_hostile_symbol_among_good_ones_stops_the_command_before_it_begins(u
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("backfill", "--start", "2016-02-01", "--end", "2016-01-01", "--symbols", "AAA"), "lies after"),
-        (("backfill", "--start", "2016-02-30", "--symbols", "AAA"), "no date"),
-        (("backfill", "--start", "yesterday", "--symbols", "AAA"), "no date"),
-        (("backfill", *WINDOW), "say what to fetch"),
+        (("backfill", "--start", "2016-02-01", "--end", "2016-01-01", "--symbols", "AAA"), "is after"),
+        (("backfill", "--start", "2016-02-30", "--symbols", "AAA"), "not a date"),
+        (("backfill", "--start", "yesterday", "--symbols", "AAA"), "not a date"),
+        (("backfill", *WINDOW), "nothing to fetch was given"),
         (("backfill", *WINDOW, "--universe", "nope"), "'nope'"),
         (("backfill", *WINDOW, "--phase", "phase_9"), "'phase_9'"),
         (("backfill", *WINDOW, "--symbols", "AAA", "--universe", "x"), "exclude each other"),

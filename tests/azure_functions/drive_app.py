@@ -1,11 +1,12 @@
-"""Load a Functions app in this process, as the host would, and say what it is; run as a script, speaks JSON.
+"""Load a Functions app in this process, as the host does, and describe it; run as a script, speaks JSON.
 
 The host reads a process's app once (`get_functions` refuses a second call), and what the app imports can only be seen in
 a process that has imported nothing else: so each test file starts this once.
 
     drive_app.py APP_DIR < [{"function": …, "method": …, "body": …}, …]
 
-Out: the bindings of each function, what the import loaded, and the reply to each request.
+Out: the bindings of each function, what the import loaded (`heavy`), which libraries for frames the requests loaded
+(`frames`), and the reply to each request.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import importlib
 import json
 import sys
 
-HEAVY = ("deltalake", "duckdb", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow", "yfinance")
+FRAMES = ("deltalake", "duckdb", "numpy", "pandas", "polars", "pyarrow", "yfinance")
+HEAVY = (*FRAMES, "obstore", "psycopg", "pydantic", "quantx.errors", "structlog")
 
 
 def main(app_dir: str) -> None:
@@ -31,8 +33,9 @@ def main(app_dir: str) -> None:
         asked = func.HttpRequest(method=request["method"], url="https://app.example/api/x", body=body)
         answer = functions[request["function"]].get_user_function()(asked)
         replies.append({"status": answer.status_code, "type": answer.mimetype, "body": json.loads(answer.get_body())})
+    frames = [name for name in FRAMES if name in sys.modules]
     bindings = {name: json.loads(f.get_function_json())["bindings"] for name, f in functions.items()}
-    json.dump({"functions": bindings, "heavy": loaded, "replies": replies}, sys.stdout)
+    json.dump({"functions": bindings, "heavy": loaded, "frames": frames, "replies": replies}, sys.stdout)
 
 
 if __name__ == "__main__":

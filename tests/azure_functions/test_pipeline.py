@@ -116,8 +116,8 @@ def test_a_sweep_notices_a_dead_timer_and_does_its_work(fleet: Fleet, host: Host
 def test_the_command_says_what_it_found(fleet: Fleet) -> None:
     said = fleet.here("sweep")
     assert "no daily run for the session" in said
-    assert "makes up for it" in said
-    assert fleet.here("sweep") == "sent 0 messages, 0 of them again; curated 0 new or changed rows\n"
+    assert "was planned for the missed sessions" in said
+    assert fleet.here("sweep") == "sent 0 messages (0 again); wrote 0 new or changed rows\n"
 
 
 def test_the_command_curates_what_a_dead_worker_left(fleet: Fleet) -> None:

@@ -16,7 +16,7 @@ from ..schedules import assert_plans_every_session, next_firings, schedules_in, 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = json.loads((REPOSITORY / "azure_functions/local.settings.json.example").read_text("utf-8"))["Values"]
 DAILY = str(Settings.model_fields["daily_schedule"].default)
-PLACES = ("infra", "azure_functions", "deploy", ".github", "src/quantx/settings.py", "azure.yaml")
+PLACES = ("infra", "azure_functions", "deploy", ".github", "src/quantx/settings", "azure.yaml")
 WRITTEN = sorted(
     {
         (str(path.relative_to(REPOSITORY)), expression)

@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 
 from quantx.cli import main
@@ -14,6 +13,8 @@ from quantx.core.calendars import calendar
 from quantx.sandbox import Dividend, Market, Sandbox, Split, running
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import history
+
+from ..databases import Databases
 
 SYMBOLS = ("AAA", "BBB", "BRK.B")
 
@@ -57,14 +58,27 @@ def vendor(market: Market) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def environment(vendor: str, database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def environment(
+    vendor: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """The settings of an installation that has the year 2016."""
     folder = tmp_path_factory.mktemp("cli")
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("create database cli")
-    settings = {
+    with databases.migrated() as state, pytest.MonkeyPatch.context() as patch:
+        settings = settings_of(folder, state, vendor)
+        (folder / "universes.yaml").write_text(
+            "phases:\n  phase_1:\n    mine: {market: us, type: static, symbols: [AAA, BRK.B]}\n"
+        )
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        assert main(["backfill", "--start", "2016-01-01", "--end", "2016-12-30", "--symbols", ",".join(SYMBOLS)]) == 0
+        patch.undo()
+        yield settings
+
+
+def settings_of(folder: Path, state: str, vendor: str) -> dict[str, str]:
+    return {
         "QUANTX_LAKE_URL": str(folder / "lake"),
-        "QUANTX_STATE_URL": database_url.replace("/postgres?", "/cli?"),
+        "QUANTX_STATE_URL": state,
         "QUANTX_YFINANCE_BASE_URL": vendor,
         "QUANTX_YFINANCE_QUOTA": "unlimited",
         "QUANTX_LEASE_SECONDS": "2",
@@ -72,16 +86,6 @@ def environment(vendor: str, database_url: str, tmp_path_factory: pytest.TempPat
         "QUANTX_MAX_ATTEMPTS": "2",
         "QUANTX_UNIVERSE_PATH": str(folder / "universes.yaml"),
     }
-    (folder / "universes.yaml").write_text(
-        "phases:\n  phase_1:\n    mine: {market: us, type: static, symbols: [AAA, BRK.B]}\n"
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        assert main(["backfill", "--start", "2016-01-01", "--end", "2016-12-30", "--symbols", ",".join(SYMBOLS)]) == 0
-    yield settings
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("drop database cli with (force)")
 
 
 @pytest.fixture

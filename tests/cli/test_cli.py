@@ -92,7 +92,7 @@ def test_no_command_shows_the_help(quantx: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("backfill",), ("query",), ("backfill", "--nonsense"), ("tasks", "list", "--most", "0")],
+    [("nonsense",), ("backfill",), ("query",), ("backfill", "--nonsense"), ("tasks", "list", "--limit", "0")],
 )
 def test_wrong_usage_is_exit_code_2_with_a_hint(arguments: tuple[str, ...], quantx: Run) -> None:
     ran = quantx(*arguments)
@@ -101,7 +101,7 @@ def test_wrong_usage_is_exit_code_2_with_a_hint(arguments: tuple[str, ...], quan
     assert ran.err
 
 
-# -------------------------------------------------------------------------------------------------------- what is printed
+# ------------------------------------------------------------------------------------------------------ what is printed
 
 
 def test_json_is_json(quantx: Run) -> None:
@@ -148,7 +148,7 @@ def test_no_bars_are_said_on_stderr(quantx: Run) -> None:
     ran = quantx("query", "--symbols", "ZZZ", "--format", "csv")
     assert ran.code == 0
     assert ran.out.splitlines() == ["symbol,date,open,high,low,close,volume,adj_close,source,known_from"]
-    assert "no bars of ZZZ" in ran.err
+    assert "no bars for ZZZ" in ran.err
 
 
 def test_results_go_to_stdout_and_nothing_else_does(quantx: Run) -> None:
@@ -157,7 +157,7 @@ def test_results_go_to_stdout_and_nothing_else_does(quantx: Run) -> None:
     assert len(ran.out.splitlines()) == 253
 
 
-# ------------------------------------------------------------------------------------------------------------ round trips
+# ---------------------------------------------------------------------------------------------------------- round trips
 
 
 @pytest.mark.parametrize("adjust", ["none", "split", "total"])
@@ -221,7 +221,7 @@ def test_enqueue_only_leaves_the_work_to_workers(quantx: Run) -> None:
     assert (ran.code, json.loads(ran.out)["enqueued"]) == (0, 1)
     assert json.loads(quantx("status", "--json").out)["queue"]["total"] == 1
     worked = quantx("work", "--until-empty", "--time-budget", "60")
-    assert (worked.code, "landed 1 payloads" in worked.out) == (0, True)
+    assert (worked.code, "fetched 1 reply, " in worked.out) == (0, True)
     assert json.loads(quantx("status", "--json").out)["queue"]["total"] == 0
     assert quantx("curate").code == 0
 
@@ -287,7 +287,7 @@ def test_messages_are_not_broken_into_lines(quantx: Run, tmp_path: Path) -> None
     assert str(far) in ran.err
 
 
-# ---------------------------------------------------------------------------------------------------------- real processes
+# ------------------------------------------------------------------------------------------------------- real processes
 
 
 def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psycopg
 import pytest
 
 from quantx.cli import main
 from quantx.sandbox import Market, Sandbox, running
 
+from ..databases import Databases
 from .conftest import Ran, runs_with
 
 WRONG_DAYS = ("2016-03-08", "2016-05-17", "2016-11-01")
@@ -30,17 +30,15 @@ def _close(market: Market, day: str) -> float:
 
 @pytest.fixture(scope="module")
 def vendors(
-    market: Market, vendor: str, database_url: str, tmp_path_factory: pytest.TempPathFactory
+    market: Market, vendor: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """An installation with 2016 of AAA from Yahoo, from Alpaca, whose close is 0.5 % off on three days, and from FMP."""
+    """An installation with 2016 of AAA from Yahoo, Alpaca (whose close is 0.5 % off on three days) and FMP."""
     folder = tmp_path_factory.mktemp("vendors")
     off = [f"AAA:{day}:close:{_close(market, day) * 1.005}" for day in WRONG_DAYS]
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("create database vendors")
-    with running(Sandbox(market, now="2016-12-30", revisions=off)) as other:
+    with databases.migrated() as state, running(Sandbox(market, now="2016-12-30", revisions=off)) as other:
         settings = {
             "QUANTX_LAKE_URL": str(folder / "lake"),
-            "QUANTX_STATE_URL": database_url.replace("/postgres?", "/vendors?"),
+            "QUANTX_STATE_URL": state,
             "QUANTX_YFINANCE_BASE_URL": vendor,
             "QUANTX_YFINANCE_QUOTA": "unlimited",
             "QUANTX_ALPACA_BASE_URL": other,
@@ -61,8 +59,6 @@ def vendors(
             for source in ("alpaca", "yahoo"):
                 assert main([*BACKFILL, "--source", source]) == 0
         yield settings
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("drop database vendors with (force)")
 
 
 BACKFILL = ("backfill", "--start", "2016-01-01", "--end", "2016-12-30", "--symbols", "AAA")
@@ -151,11 +147,11 @@ def _best(quantx: Callable[..., Ran]) -> list[tuple[str, str, float]]:
         (["compare", "--symbols", "AAA", "--sources", "yahoo"], "two vendors"),
         (["compare", "--symbols", "BBB"], "quantx backfill"),
         (["compare", "--symbols", "AAA", "--start", "2017-01-01"], "no session of AAA"),
-        (["compare", "--symbols", "AAA", "--start", "2016-03-01", "--end", "2016-02-01"], "lies after"),
+        (["compare", "--symbols", "AAA", "--start", "2016-03-01", "--end", "2016-02-01"], "is after"),
         (["compare", "--symbols", "AA A"], "is not a symbol"),
         (["matrix", "--symbols", "BBB"], "crossvalidate reconcile"),
         (["matrix", "--universe", "nothing"], "refresh-universe"),
-        (["reconcile", "--since", "yesterday"], "is no date"),
+        (["reconcile", "--since", "yesterday"], "is not a date"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -27,6 +27,7 @@ def test_a_finding_is_listed_acknowledged_and_then_not_open(quantx: Run, noted: 
     shown = json.loads(quantx("findings", "list", "--status", "open", "--json").out)
     assert [(row["id"], row["subject"]) for row in shown] == [(noted, "jp")]
     assert json.loads(quantx("status", "--json").out)["findings"] == {"error": 1}
+    assert json.loads(quantx("findings", "list", "--most", "1", "--json").out) == shown  # the earlier name of --limit
     settled = quantx("findings", "acknowledge", noted, "--by", "ops", "--reason", "the job was paused")
     assert (settled.code, str(noted) in settled.out) == (0, True)
     assert json.loads(quantx("status", "--json").out)["findings"] == {}

@@ -39,7 +39,7 @@ def vendor() -> Iterator[str]:
 @pytest.fixture
 def quantx(
     vendor: str,
-    empty_database_url: str,
+    migrated_database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -48,7 +48,7 @@ def quantx(
     monkeypatch.chdir(tmp_path)
     for name, value in {
         "QUANTX_LAKE_URL": str(tmp_path / "lake"),
-        "QUANTX_STATE_URL": empty_database_url,
+        "QUANTX_STATE_URL": migrated_database_url,
         "QUANTX_YFINANCE_BASE_URL": vendor,
         "QUANTX_YFINANCE_QUOTA": "unlimited",
         "QUANTX_UNIVERSE_PATH": str(tmp_path / "universes.yaml"),
@@ -80,7 +80,7 @@ def test_a_gap_is_shown_asked_for_and_counted(quantx: Run) -> None:
     assert (looked["run_id"], looked["tasks"]) == (None, 0)
     assert json.loads(quantx("status", "--json").out)["gaps"] == {"open": 0, "explained": 0}
 
-    assert "1 tasks ask for them; `quantx work` carries them out" in quantx("tasks", "heal").out
+    assert "1 task enqueued; `quantx work` processes them" in quantx("tasks", "heal").out
     assert json.loads(quantx("status", "--json").out)["gaps"] == {"open": 1, "explained": 0}
     assert quantx("work", "--until-empty").code == 0
     healed = json.loads(quantx("tasks", "heal", "--json").out)
@@ -94,7 +94,7 @@ def test_a_gap_is_shown_asked_for_and_counted(quantx: Run) -> None:
 
 def test_the_table_says_that_nothing_is_missing(quantx: Run) -> None:
     ran = quantx("tasks", "heal", "--symbols", "bbb")
-    assert (ran.code, ran.out) == (0, "missing sessions: none\nnothing is due to be asked for\n")
+    assert (ran.code, ran.out) == (0, "missing sessions: none\nno gaps due for retry\n")
 
 
 def test_a_symbol_that_is_none_is_refused(quantx: Run) -> None:

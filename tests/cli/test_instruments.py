@@ -32,8 +32,8 @@ def test_symbol_histories_are_imported_shown_and_ended(quantx: Run, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("show", "NOSUCH"), "nothing is known of 'NOSUCH'"),
-        (("show", "OLDY", "--on", "soon"), "is no date"),
+        (("show", "NOSUCH"), "no security has the symbol 'NOSUCH'"),
+        (("show", "OLDY", "--on", "soon"), "is not a date"),
         (("import", "none.csv"), "can't be read"),
         (("delist", "../x", "--on", "2016-06-30", "--reason", "x"), "is not a symbol"),
         (("delist", "AAA", "--on", "2016-06-30", "--reason", " "), "the reason is empty"),

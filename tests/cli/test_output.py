@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quantx.cli.output import print_table
+from quantx.cli.output import counted, print_table
 
 FINDING: dict[str, Any] = {
     "id": 12345,
@@ -40,3 +40,24 @@ def test_what_does_not_fit_is_a_line_for_each_row(capsys: pytest.CaptureFixture[
     assert lines[0].startswith("• id: 12345  rule: dividend_in_unit_of_price  subject: 0700.HK  first day: 2024-01-12")
     assert "figure 8: 1,008.5" in lines[0]
     assert not re.search("source|last day", lines[0])  # what is empty is left out
+
+
+def test_columns_are_chosen_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("findings", [FINDING], {"subject": "symbol", "id": "number"})
+    printed = capsys.readouterr().out
+    assert re.search(r"symbol\s*┃\s*number", printed)
+    assert "rule" not in printed
+
+
+@pytest.mark.parametrize(
+    ("number", "nouns", "text"),
+    [
+        (0, ("request",), "0 requests"),
+        (1, ("request",), "1 request"),
+        (2000, ("request",), "2,000 requests"),
+        (1, ("reply", "replies"), "1 reply"),
+        (2, ("reply", "replies"), "2 replies"),
+    ],
+)
+def test_a_number_has_its_noun_in_the_right_form(number: int, nouns: tuple[str, ...], text: str) -> None:
+    assert counted(number, *nouns) == text

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 from tests.cli.conftest import Ran
 
@@ -18,12 +17,14 @@ from quantx.sandbox import Market, Sandbox, running
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import history
 
+from ..databases import Databases
+
 Run = Callable[..., Ran]
 ODD_DAY = date(2016, 12, 14)
 
 
 @pytest.fixture(scope="module")
-def odd_lake(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def odd_lake(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The settings of an installation whose vendor has one bar with its high below its close, and one empty row."""
     sessions = calendar("XNYS").sessions(date(2016, 12, 1), date(2016, 12, 30))
     close = np.linspace(50, 60, len(sessions))
@@ -33,23 +34,20 @@ def odd_lake(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     columns = {"open": close - 0.5, "high": high, "low": close - 1, "close": close, "volume": np.full(len(close), 1e6)}
     days = np.array([day_number(day) for day in sessions], dtype=np.int64)
     folder = tmp_path_factory.mktemp("odd")
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("create database odd")
     market = Market("files", {"AAA": history("AAA", days, columns)})
-    with running(Sandbox(market, now="2017-01-03")) as vendor, pytest.MonkeyPatch.context() as patch:
+    with databases.migrated() as state, running(Sandbox(market, now="2017-01-03")) as vendor:
         settings = {
             "QUANTX_LAKE_URL": str(folder / "lake"),
-            "QUANTX_STATE_URL": database_url.replace("/postgres?", "/odd?"),
+            "QUANTX_STATE_URL": state,
             "QUANTX_YFINANCE_BASE_URL": vendor,
             "QUANTX_YFINANCE_QUOTA": "unlimited",
             "QUANTX_INSPECT": "true",
         }
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        assert main(["backfill", "--start", "2016-12-01", "--end", "2016-12-30", "--symbols", "AAA"]) == 0
-    yield settings
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("drop database odd with (force)")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            assert main(["backfill", "--start", "2016-12-01", "--end", "2016-12-30", "--symbols", "AAA"]) == 0
+        yield settings
 
 
 @pytest.fixture
@@ -76,7 +74,7 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     assert json.loads(odd("quarantine", "show", row[:6], "--json").out)["payload"]["status"] == 200
 
     replayed = odd("quarantine", "replay", row)
-    assert (replayed.code, "1 rows judged: 0 pass, 1 stay rejected" in replayed.out) == (0, True)
+    assert (replayed.code, "1 row validated: 0 pass, 1 still rejected" in replayed.out) == (0, True)
     query = ("query", "--symbols", "AAA", "--start", "2016-12-14", "--end", "2016-12-14", "--format", "csv")
     assert len(odd(*query).out.splitlines()) == 1  # the names of the columns
 
@@ -101,7 +99,7 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     ("arguments", "why"),
     [
         (("quarantine", "show", "zzz"), "there is no row 'zzz'"),
-        (("quarantine", "replay"), "say which rows"),
+        (("quarantine", "replay"), "no rows were selected"),
         (("quarantine", "list", "--symbol", "???"), "is not a symbol"),
         (("quarantine", "accept", "zzz", "--reason", "x"), "there is no row 'zzz'"),
     ],
@@ -119,7 +117,7 @@ def test_an_empty_row_can_not_be_accepted(odd: Run) -> None:
 
 def test_symbols_without_replies_are_told(odd: Run) -> None:
     ran = odd("reprocess", "--symbols", "ZZZ")
-    assert (ran.code, "ZZZ of any source is left as it is: the raw zone has no reply about it" in ran.err) == (1, True)
+    assert (ran.code, "ZZZ of any source is unchanged: the raw zone has no reply about it" in ran.err) == (1, True)
 
 
 def test_who_curates_is_not_disturbed(odd: Run, odd_lake: dict[str, str]) -> None:

@@ -62,7 +62,7 @@ def test_lines_that_are_no_rows_are_kept_apart() -> None:
 
 @pytest.mark.parametrize("text", ["", "404 Not Found", "Date,Open,High,Low,Close,Adj Close,Volume\n", "<html>"])
 def test_a_file_without_rows_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no daily rows in a form that is known"):
+    with pytest.raises(ValueError, match="no daily rows in a known layout"):
         read_daily_file(text)
 
 
@@ -100,5 +100,5 @@ def test_without_dividends_an_adjusted_close_proves_something_where_it_steps_up(
         f"2024-01-{day:02},100,101,99,100,{100 * step if day < 5 else 100},1000\n" for day in (2, 3, 4, 5, 8, 9)
     )
     report = check_file("AAPL", read_daily_file("Date,Open,High,Low,Close,Adj Close,Volume\n" + rows))
-    days = report.found.filter(pl.col("rule") == "adjustment_agrees")["first_day"].to_list()
+    days = report.violations.filter(pl.col("rule") == "adjustment_agrees")["first_day"].to_list()
     assert days == ([date(2024, 1, 5)] if found else [])

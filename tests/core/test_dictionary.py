@@ -41,7 +41,7 @@ def with_column(name: str, dtype: type[pl.DataType], table: str = "bars_1d") -> 
         ),
         (with_column("dataset", pl.Float64), "the column dataset of bars_1d is a number; .* needs a unit"),
         (replace(BARS_1D, name="ticks"), "the table ticks has no entry in NULLABLE; add one to core/dictionary.py"),
-        (replace(BARS_1D, name="actions"), "NULLABLE of actions .* names reference_close, which is no column"),
+        (replace(BARS_1D, name="actions"), "NULLABLE of actions .* has reference_close, which is not a column"),
     ],
 )
 def test_what_is_missing_is_named_with_the_place_to_add_it(table: Table, said: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantx.core.symbol_history import Identity, Naming, ended_on, learn, trading
+from quantx.core.symbol_history import Naming, SymbolHistory, merge_history, symbols_on, with_end
 from quantx.errors import ConfigError
 
 FB = (
@@ -20,7 +20,7 @@ FB = (
     Naming("us.META.20210630", "METV", date(2022, 1, 31), None),
 )
 OLD_FB, FACEBOOK, OLD_META = "us.FB.19990929", "us.FB.20120518", "us.META.20210630"
-KNOWN = Identity(FB)
+KNOWN = SymbolHistory(FB)
 
 RESOLVED = [
     ("FB", "1999-09-28", None),
@@ -60,7 +60,7 @@ def test_who_is_meant_by_a_symbol(
     symbol: str, first: str | None, last: str | None, on: str | None, instrument: str | None
 ) -> None:
     first_day, last_day, on_day = (date.fromisoformat(d) if d else None for d in (first, last, on))
-    assert KNOWN.asked(symbol, first_day, last_day, on_day) == instrument
+    assert KNOWN.find_instrument(symbol, first_day, last_day, on_day) == instrument
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_who_is_meant_by_a_symbol(
 def test_several_securities_are_never_mixed_and_the_error_says_how_to_ask(
     symbol: str, first: str | None, last: str | None
 ) -> None:
-    with pytest.raises(ConfigError, match=r"us\.\w+\.\d+ \(.* from .* to .*\).* by on="):
-        KNOWN.asked(symbol, *(date.fromisoformat(d) if d else None for d in (first, last)))
+    with pytest.raises(ConfigError, match=r"us\.\w+\.\d+ \(.* from .* to .*\).* with on="):
+        KNOWN.find_instrument(symbol, *(date.fromisoformat(d) if d else None for d in (first, last)))
 
 
 @pytest.mark.parametrize(
@@ -85,45 +85,45 @@ def test_several_securities_are_never_mixed_and_the_error_says_how_to_ask(
 )
 def test_what_can_not_be_true_is_refused(namings: Sequence[Naming]) -> None:
     with pytest.raises(ConfigError, match=r"a \(X from"):
-        Identity(namings)
+        SymbolHistory(namings)
 
 
 def test_a_security_that_is_known_keeps_its_id_whatever_a_source_calls_it() -> None:
-    known = Identity([Naming("us.FB.20120518", "FB", date(2012, 5, 18), None)])
+    known = SymbolHistory([Naming("us.FB.20120518", "FB", date(2012, 5, 18), None)])
     told = [
         Naming("facebook", "FB", date(2012, 5, 18), date(2022, 6, 8)),
         Naming("facebook", "META", date(2022, 6, 9), None),
         Naming("another", "FB", date(1999, 9, 29), date(2003, 3, 28)),
     ]
-    after, names = learn(known, told)
+    after, names = merge_history(known, told)
     assert names == {"facebook": "us.FB.20120518", "another": "another"}
     assert [n.symbol for n in after.symbols_of("us.FB.20120518")] == ["FB", "META"]
-    assert learn(after, told)[0].namings == after.namings
+    assert merge_history(after, told)[0].namings == after.namings
 
 
 def test_a_source_that_takes_two_known_securities_for_one_is_refused() -> None:
     wrong = [Naming("x", "FB", date(2000, 1, 1), date(2015, 1, 1))]
-    with pytest.raises(ConfigError, match="several securities that are known"):
-        learn(KNOWN, wrong)
+    with pytest.raises(ConfigError, match="several known securities"):
+        merge_history(KNOWN, wrong)
     split = [Naming("x", "FB", date(2013, 1, 1), date(2014, 1, 1)), Naming("y", "FB", date(2016, 1, 1), None)]
-    with pytest.raises(ConfigError, match=r"one security, and the source tells of several.*: x, y"):
-        learn(KNOWN, split)
+    with pytest.raises(ConfigError, match=r"one security, but the source has several.*: x, y"):
+        merge_history(KNOWN, split)
 
 
 def test_who_is_delisted_has_a_last_day() -> None:
-    after, instrument = ended_on(KNOWN, "METV", date(2025, 3, 3), "new")
+    after, instrument = with_end(KNOWN, "METV", date(2025, 3, 3), "new")
     assert instrument == OLD_META
     assert after.symbols_of(OLD_META)[-1].last == date(2025, 3, 3)
-    fresh, instrument = ended_on(KNOWN, "LEH", date(2008, 9, 17), "new")
+    fresh, instrument = with_end(KNOWN, "LEH", date(2008, 9, 17), "new")
     assert (instrument, fresh.symbols_of("new")) == ("new", [Naming("new", "LEH", None, date(2008, 9, 17))])
     with pytest.raises(ConfigError, match="no security with the symbol FB can have ended"):
-        ended_on(KNOWN, "FB", date(2020, 1, 2), "new")  # it went on as META
+        with_end(KNOWN, "FB", date(2020, 1, 2), "new")  # it went on as META
 
 
 def test_renamed_securities_trade_under_the_new_symbol_and_ended_ones_not() -> None:
-    known, _ = ended_on(KNOWN, "METV", date(2025, 3, 3), "new")
-    assert trading(known, ["AAPL", "FB", "META", "METV"], date(2026, 11, 27)) == ["AAPL", "META"]
-    assert trading(known, ["FB", "METV"], date(2022, 2, 1)) == ["FB", "METV"]
+    known, _ = with_end(KNOWN, "METV", date(2025, 3, 3), "new")
+    assert symbols_on(known, ["AAPL", "FB", "META", "METV"], date(2026, 11, 27)) == ["AAPL", "META"]
+    assert symbols_on(known, ["FB", "METV"], date(2022, 2, 1)) == ["FB", "METV"]
 
 
 @st.composite
@@ -146,32 +146,32 @@ days = st.integers(-10, 6000).map(lambda n: date(2000, 1, 1) + timedelta(n))
 
 @given(histories(), days)
 def test_what_a_security_carries_on_a_day_resolves_to_it(namings: list[Naming], day: date) -> None:
-    known = Identity(namings)
+    known = SymbolHistory(namings)
     for instrument in {n.instrument for n in namings}:
         carried = known.symbols_of(instrument, day, day)
         assert len(carried) <= 1
         assert all(known.resolve(n.symbol, day) == instrument for n in carried)
     for symbol in "XYZ":
         found = known.resolve(symbol, day)
-        assert [n.instrument for n in known.bearers(symbol, day, day)] == ([found] if found else [])
+        assert [n.instrument for n in known.namings_of(symbol, day, day)] == ([found] if found else [])
 
 
 @given(histories())
 def test_learning_the_same_again_changes_nothing(namings: list[Naming]) -> None:
-    once, _ = learn(Identity(), namings)
-    twice, names = learn(once, [Naming(f"other {n.instrument}", n.symbol, n.first, n.last) for n in namings])
+    once, _ = merge_history(SymbolHistory(), namings)
+    twice, names = merge_history(once, [Naming(f"other {n.instrument}", n.symbol, n.first, n.last) for n in namings])
     assert twice.namings == once.namings
     assert names == {f"other {n.instrument}": n.instrument for n in namings}
 
 
 @given(histories(), days, days)
 def test_who_is_meant_carried_the_symbol_or_nobody_else_did(namings: list[Naming], a: date, b: date) -> None:
-    known, first, last = Identity(namings), min(a, b), max(a, b)
+    known, first, last = SymbolHistory(namings), min(a, b), max(a, b)
     for symbol in "XYZ":
-        within = {n.instrument for n in known.bearers(symbol, first, last)}
+        within = {n.instrument for n in known.namings_of(symbol, first, last)}
         try:
-            meant = known.asked(symbol, first, last)
+            meant = known.find_instrument(symbol, first, last)
         except ConfigError:
-            assert len({n.instrument for n in known.bearers(symbol)}) > 1
+            assert len({n.instrument for n in known.namings_of(symbol)}) > 1
         else:
             assert within <= {meant}

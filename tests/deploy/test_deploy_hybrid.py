@@ -111,7 +111,7 @@ def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
     checkout.let("failing job", "migrate")
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 1
-    assert "has the status Failed" in done.stderr
+    assert "ended with status Failed" in done.stderr
     assert "ContainerAppConsoleLogs" in done.stderr
     assert not checkout.has("package")
     (checkout.state / "failing job").unlink()
@@ -124,7 +124,7 @@ def test_a_list_that_is_refused_does_not_stop_a_deployment(checkout: Checkout) -
     checkout.let("failing job", "universes")
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 0, done.stderr
-    assert "a list of a universe was refused" in done.stderr
+    assert "a universe's list was refused" in done.stderr
     assert checkout.has("package")
 
 
@@ -241,7 +241,7 @@ def test_what_is_deployed_is_committed(checkout: Checkout) -> None:
     (checkout.folder / "src/new.py").write_text("")
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 2
-    assert "not committed" in done.stderr
+    assert "uncommitted changes" in done.stderr
     assert changes(checkout) == []
 
 

@@ -1,4 +1,4 @@
-"""The documentation tells what is there: references are in step, links lead somewhere, examples parse, figures exist."""
+"""The documentation is complete: references are in step, links and paths exist, examples parse, figures exist."""
 
 from __future__ import annotations
 

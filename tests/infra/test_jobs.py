@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import typer
-from pydantic import AliasChoices
 
 from quantx.cli.app import app
 from quantx.core.schedule import parse_schedule
-from quantx.settings import Settings
+from quantx.settings import setting_references
 
 from .bicep import Choice, Expression, read
 
@@ -100,10 +99,7 @@ def test_the_worker_knows_when_its_time_is_over() -> None:
 
 
 def test_every_setting_is_one_that_the_program_reads() -> None:
-    known: set[str] = set(NOT_OURS)
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        known |= {str(c) for c in alias.choices} if isinstance(alias, AliasChoices) else {f"QUANTX_{name.upper()}"}
+    known = {*NOT_OURS, *(name for setting in setting_references().values() for name in setting.variables)}
     for path in INFRA.rglob("*.bicep"):
         given = re.findall(r"\{ (?:name|setting): '([A-Z][A-Z0-9_]+)',", path.read_text("utf-8"))
         assert set(given) <= known, path.name

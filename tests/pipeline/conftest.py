@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
-import psycopg
 import pytest
 
 from quantx.core.calendars import calendar
@@ -35,6 +33,8 @@ from quantx.settings import load_settings
 from quantx.state.database import Database
 from quantx.state.postgres import PostgresState
 from quantx.state.tasks.port import Plan
+
+from ..databases import Databases
 
 Bar = tuple[float | None, ...]  # open, high, low, close, volume
 
@@ -83,7 +83,15 @@ class Tape:
         default_factory=lambda: defaultdict(list)
     )
     asked: list[tuple[str, Window]] = field(default_factory=list)
-    capabilities: ClassVar = Capabilities("tape", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+    capabilities: ClassVar = Capabilities(
+        source="tape",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+    )
 
     def trades(self, symbol: str, start: date, end: date) -> None:
         """Show a bar for each session between two days."""
@@ -278,18 +286,13 @@ def opens_desks() -> Callable[[Database, Path], Desk]:
 
 
 @pytest.fixture(scope="session")
-def new_database(database_url: str) -> Callable[[], AbstractContextManager[Database]]:
-    """Makes databases beside that of the test, for histories that are compared with it."""
+def new_database(databases: Databases) -> Callable[[], AbstractContextManager[Database]]:
+    """Opens databases beside that of the test, for histories that are compared with it."""
 
     @contextmanager
     def make() -> Iterator[Database]:
-        name = f"test_{uuid.uuid4().hex}"
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute(f"create database {name}")
-        with contextlib.closing(Database(database_url.replace("/postgres?", f"/{name}?"))) as opened:
+        with databases.migrated() as url, contextlib.closing(Database(url)) as opened:
             yield opened
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
 
     return make
 

@@ -202,7 +202,7 @@ def test_it_drains_a_queue_without_a_key(image: Image, clouds: Callable[..., Clo
         assert worker.wait() == 0, worker.said[-6000:]
         said = worker.said
     print(f"\ndrained {len(SYMBOLS)} tasks in {time.monotonic() - begun:.1f} s, start and imports included")
-    assert f"landed {len(SYMBOLS)} payloads" in said
+    assert f"fetched {len(SYMBOLS)} replies" in said
     assert cloud.states() == {"done": len(SYMBOLS)}
     rows = cloud.fleet.told("show-manifest")["series"]
     assert sum(row["rows"] for row in rows) == 252 * len(SYMBOLS) - 1  # one day of the invented market is impossible

@@ -14,6 +14,7 @@ from quantx.core.model import Payload, Window
 from quantx.providers.alpaca import Alpaca
 from quantx.providers.protocol import Provider
 
+from ..market_data import either
 from .alpaca_stub import StoppedClock, page, payload, recorded
 from .contract import ProviderContract
 
@@ -27,6 +28,30 @@ def no_session() -> Any:
     raise AssertionError("normalize must not connect")
 
 
+PAGES = either(
+    [
+        ("go_17_bars_META", "META"),
+        ("go_18_bars_META", "META"),
+        ("py_historical_stock_data_00", "AAPL"),
+        ("py_historical_stock_data_01", "TSLA"),
+        ("py_historical_stock_data_02", "AAPL,TSLA"),
+        ("go_51_corporate_actions_forward_splits_name_changes", "FBL,NVDL"),
+        ("py_corporate_actions_00", "FCF,MNTS,SRE"),
+        ("py_corporate_actions_01", "ZMTBY"),
+    ],
+    [
+        ("bars_QZM_1", "QZM"),
+        ("bars_QZM_2", "QZM"),
+        ("bars_QZA", "QZA"),
+        ("bars_QZN", "QZN"),
+        ("bars_QZA_QZN", "QZA,QZN"),
+        ("splits_and_names", "QZFIV,QZSIX"),
+        ("actions_of_every_kind", "QZPAY,QZREV,QZSPL"),
+        ("one_dividend", "QZADR"),
+    ],
+)
+
+
 class TestAlpaca(ProviderContract):
     @pytest.fixture
     def provider(self) -> Provider:
@@ -34,17 +59,7 @@ class TestAlpaca(ProviderContract):
 
     @pytest.fixture
     def recorded(self, market_data: Path) -> list[Payload]:
-        found = [
-            ("go_17_bars_META", "META"),
-            ("go_18_bars_META", "META"),
-            ("py_historical_stock_data_00", "AAPL"),
-            ("py_historical_stock_data_01", "TSLA"),
-            ("py_historical_stock_data_02", "AAPL,TSLA"),
-            ("go_51_corporate_actions_forward_splits_name_changes", "FBL,NVDL"),
-            ("py_corporate_actions_00", "FCF,MNTS,SRE"),
-            ("py_corporate_actions_01", "ZMTBY"),
-        ]
-        return [recorded(market_data, name, symbols) for name, symbols in found]
+        return [recorded(market_data, name, symbols) for name, symbols in PAGES]
 
     @pytest.fixture
     def empty(self) -> list[Payload]:
@@ -61,7 +76,7 @@ class TestAlpaca(ProviderContract):
                 body=body,
                 vendor_time=None,
             )
-            session = SimpleNamespace(bars=lambda *asked: reply, prepare=lambda: None)
+            session = SimpleNamespace(bars=lambda *asked, **options: reply, prepare=lambda: None)
             return Alpaca(lambda: session, StoppedClock())
 
         return provider

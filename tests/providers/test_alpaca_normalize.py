@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from quantx.core.model import Payload
 from quantx.errors import MalformedPayload
 from quantx.providers.alpaca import Alpaca, wire_symbol
-from quantx.providers.alpaca_frames import LeftOut
+from quantx.providers.alpaca_frames import UnreadAction
 from quantx.providers.alpaca_pages import BarsPage, read_page
 
+from ..market_data import either
 from .alpaca_stub import StoppedClock, bar, days, page, payload, recorded
 
 ALPACA = Alpaca(lambda: pytest.fail("normalize must not connect"), StoppedClock())
@@ -31,20 +32,19 @@ def bars_of(body: bytes, symbols: str = "AAPL") -> list[dict[str, Any]]:
 
 
 def test_a_recorded_page_is_read_to_the_cent(market_data: Path) -> None:
-    read = ALPACA.normalize(recorded(market_data, "go_17_bars_META", "META"))
+    name, symbol = either(("go_17_bars_META", "META"), ("bars_QZM_1", "QZM"))
+    read = ALPACA.normalize(recorded(market_data, name, symbol))
     assert read.currency == "USD"
+    prices = either((194.67, 202.03, 194.41, 196.64, 22211813.0), (189.42, 189.52, 189.26, 189.45, 251000.0))
+    at = either(datetime(2022, 6, 8, 4, tzinfo=UTC), datetime(2022, 2, 1, 5, tzinfo=UTC))
     assert read.bars.row(0, named=True) == {
-        "symbol": "META",
-        "time": datetime(2022, 6, 8, 4, tzinfo=UTC),
-        "date": date(2022, 6, 8),
-        "open": 194.67,
-        "high": 202.03,
-        "low": 194.41,
-        "close": 196.64,
-        "volume": 22211813.0,
+        "symbol": symbol,
+        "time": at,
+        "date": at.date(),
+        **dict(zip(("open", "high", "low", "close", "volume"), prices, strict=True)),
         "vendor_adj_close": None,
     }
-    assert read.bars["date"].to_list() == [date(2022, 6, 8), date(2022, 6, 9)]
+    assert read.bars["date"].to_list() == [at.date(), at.date() + timedelta(days=1)]
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_another_form_is_malformed(body: bytes) -> None:
 
 
 def test_latest_bars_of_the_recordings_are_no_pages(market_data: Path) -> None:
-    for name in ("go_00_bars_SPY", "go_24_bars_AAPL"):
+    for name in either(("go_00_bars_SPY", "go_24_bars_AAPL"), ("latest_bars_QZM", "latest_bars_QZN_in_pesos")):
         with pytest.raises(MalformedPayload):
-            ALPACA.normalize(recorded(market_data, name, "SPY,AAPL"))
+            ALPACA.normalize(recorded(market_data, name, "SPY,AAPL,QZM,QZN"))
 
 
 NUMBERS = st.none() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -172,19 +172,24 @@ def dividend(symbol: str = "A", rate: Any = 0.25, day: Any = "2024-03-05", **mor
     return {"symbol": symbol, "rate": rate, "ex_date": day, "process_date": "2024-03-20", **more}
 
 
+EVERY_KIND = either(("py_corporate_actions_00", "FCF,MNTS,SRE"), ("actions_of_every_kind", "QZPAY,QZREV,QZSPL"))
+
+
 def test_recorded_actions_are_splits_both_ways_and_dividends(market_data: Path) -> None:
-    read = ALPACA.normalize(recorded(market_data, "py_corporate_actions_00", "FCF,MNTS,SRE"))
+    paid, reverse, forward = EVERY_KIND[1].split(",")
+    amount, to_one, of_one = either((0.125, 0.02, 2.0), (0.375, 0.025, 3.0))
+    read = ALPACA.normalize(recorded(market_data, *EVERY_KIND))
     assert read.actions.rows() == [
-        ("FCF", date(2023, 5, 4), "dividend", 0.125, None),  # not the 19th, when it was paid
-        ("MNTS", date(2023, 8, 24), "split", 0.02, None),
-        ("SRE", date(2023, 8, 22), "split", 2.0, None),
+        (paid, date(2023, 5, 4), "dividend", amount, None),  # not the 19th, when it was paid
+        (reverse, date(2023, 8, 24), "split", to_one, None),
+        (forward, date(2023, 8, 22), "split", of_one, None),
     ]
     assert read.bars.is_empty()
 
 
 def test_what_is_no_split_and_no_cash_dividend_is_named_and_not_guessed(market_data: Path) -> None:
-    reply = recorded(market_data, "py_corporate_actions_00", "FCF,MNTS,SRE")
-    found = ALPACA.left_out(reply)
+    reply = recorded(market_data, *EVERY_KIND)
+    found = ALPACA.unread_actions(reply)
     assert {action.kind for action in found} == {
         "unit_splits",
         "stock_dividends",
@@ -197,16 +202,17 @@ def test_what_is_no_split_and_no_cash_dividend_is_named_and_not_guessed(market_d
         "worthless_removals",
         "rights_distributions",
     }
-    assert LeftOut("MSBC", "stock_dividends", date(2023, 5, 19)) in found
-    assert LeftOut("JUPW", "spin_offs", date(2023, 8, 15)) in found
-    assert LeftOut("LSI", "stock_mergers", date(2023, 7, 20)) in found
-    assert ALPACA.left_out(payload(page({}))) == ()
+    paid_in_shares, parent, acquired = either(("MSBC", "JUPW", "LSI"), ("QZSTK", "QZSPN", "QZSML"))
+    assert UnreadAction(paid_in_shares, "stock_dividends", date(2023, 5, 19)) in found
+    assert UnreadAction(parent, "spin_offs", date(2023, 8, 15)) in found
+    assert UnreadAction(acquired, "stock_mergers", date(2023, 7, 20)) in found
+    assert ALPACA.unread_actions(payload(page({}))) == ()
 
 
 def test_a_kind_that_is_new_is_left_out_too() -> None:
     reply = actions({"partial_calls": [{"symbol": "A", "process_date": "2024-03-05"}]})
     assert ALPACA.normalize(reply).actions.is_empty()
-    assert ALPACA.left_out(reply) == (LeftOut("A", "partial_calls", date(2024, 3, 5)),)
+    assert ALPACA.unread_actions(reply) == (UnreadAction("A", "partial_calls", date(2024, 3, 5)),)
 
 
 def test_dividends_of_one_day_are_added_and_what_comes_twice_counts_once() -> None:

@@ -232,7 +232,7 @@ def test_a_symbol_that_comes_again_after_it_was_complete_is_told(alpaca: Alpaca,
 
 def test_pages_that_go_round_end(alpaca: Alpaca, stub: StubAlpaca) -> None:
     stub.answer = lambda asked: Answer(page({"A": days(1)}, "A|D|1"))
-    with pytest.raises(MalformedPayload, match="circle"):
+    with pytest.raises(MalformedPayload, match="tokens repeat"):
         list(itertools.islice(alpaca.fetch(ask("A")), 10))
     assert len(stub.asked) == 2
 
@@ -284,7 +284,7 @@ class _Scripted:
     def prepare(self) -> None:
         pass
 
-    def bars(self, *asked: Any) -> Any:
+    def bars(self, *asked: Any, **options: Any) -> Any:
         return _Reply(next(self._bodies))
 
     actions = bars
@@ -305,7 +305,7 @@ class _Reply:
     [
         (Answer(message("forbidden."), 403), NotEntitled, "QUANTX_ALPACA_API_KEY"),
         (Answer(message("subscription does not permit querying recent SIP data"), 403), NotEntitled, "FEED"),
-        (Answer(HTML, 403), TransientProviderError, "gatekeeper"),
+        (Answer(HTML, 403), TransientProviderError, "a proxy in front"),
         (Answer(message("unauthorized."), 401), NotEntitled, "QUANTX_ALPACA_API_SECRET"),
         (Answer(b"", 401), NotEntitled, "401"),
         (Answer(message("invalid symbol: B"), 400), UnknownSymbol, "B"),

@@ -17,14 +17,15 @@ from quantx.errors import ConfigError, ProviderError
 from quantx.lake.raw import RawPage, read_pages, write_batch
 from quantx.lake.store import open_location
 from quantx.providers.http import file_name
+from quantx.providers.http_provider import HttpProvider
 from quantx.providers.protocol import Request
 from quantx.providers.registry import VENDORS, open_providers, quotas_of, why_absent
-from quantx.settings import Settings
+from quantx.settings import Settings, load_settings
 
 from .vendor_stub import KEY, Answer, StoppedClock, stub_vendor
 
 WINDOW = Window(date(2026, 1, 5), date(2026, 1, 12))
-OVER_HTTP = ("stooq", "alphavantage", "fmp")
+OVER_HTTP = tuple(source for source, vendor in VENDORS.items() if issubclass(vendor.adapter, HttpProvider))  # type: ignore[arg-type]
 QUOTED = f"We have detected your API key as {KEY} and our limit is 25 requests per day"
 ANSWERS = {
     "refused": Answer(json.dumps({"Information": QUOTED, "Error Message": QUOTED}).encode()),
@@ -38,7 +39,10 @@ ANSWERS = {
     "503": Answer(QUOTED.encode(), 503),
     "redirect": Answer(b"", 302, {"Location": f"https://127.0.0.1:1/?apikey={KEY}"}),
     "cut": Answer(b"abc", length=100),
-    "file": Answer(b"Date,Open,High,Low,Close,Volume\n2026-01-09,1,1,1,1,1\n", headers={"Content-Disposition": f"attachment; filename={KEY}"}),
+    "file": Answer(
+        b"Date,Open,High,Low,Close,Volume\n2026-01-09,1,1,1,1,1\n",
+        headers={"Content-Disposition": f"attachment; filename={KEY}"},
+    ),
 }  # fmt: skip
 
 
@@ -75,7 +79,7 @@ def test_the_key_is_sent_and_shown_nowhere(
         provider.prepare()
         with pytest.raises(ProviderError) as caught:
             list(provider.fetch(Request("bars", "1d", ("AAPL",), WINDOW)))
-        assert [asked.params["apikey"] for asked in vendor.asked] == [KEY]
+        assert [asked.params[provider.key_param] for asked in vendor.asked] == [KEY]
     for error in chain(caught.value):
         assert_hidden(f"{error!s} {error!r} {error.__dict__!r} {error.args!r}")
         kept = getattr(error, "payload", None)
@@ -114,7 +118,7 @@ def test_a_short_key_is_not_sought_in_replies() -> None:
 def test_every_vendors_quota_is_one() -> None:
     assert {source: quota for source, quota in quotas_of(Settings()).items() if quota is None} == {}
     with pytest.raises((ConfigError, ValueError)):
-        Settings(fmp_quota="many")
+        load_settings(fmp_quota="many")
 
 
 @pytest.mark.parametrize(

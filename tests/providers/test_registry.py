@@ -1,32 +1,36 @@
-"""Whoever is in the table of vendors has all that belongs to a provider."""
+"""Every entry of the registry has all that belongs to a provider."""
 
 from __future__ import annotations
 
+import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from quantx.providers.registry import VENDORS
+from quantx.providers.registry import VENDORS, Vendor
 from quantx.sandbox.app import WIRES
-from quantx.settings import Settings
+from quantx.settings import load_settings
+from quantx.settings.vendors import KeyedVendorSettings, VendorSettings
 
 from .test_keys import OVER_HTTP
+from .vendor_stub import StoppedClock
 
 HERE = Path(__file__).parent
-OWN_CLIENT = {"yahoo", "alpaca"}  # asked through packages of theirs; they look for their keys themselves
+OWN_CLIENT = {"yahoo", "alpaca"}  # fetched from through packages of theirs; their own tests search for the keys
 
 
 @pytest.mark.parametrize("source", VENDORS)
-def test_it_has_its_settings(source: str) -> None:
-    vendor, fields = VENDORS[source], Settings.model_fields
+def test_its_adapter_and_its_settings_agree(source: str) -> None:
+    vendor = VENDORS[source]
     assert vendor.capabilities.source == source
-    assert vendor.quota_setting in fields
-    assert re.sub(r"_quota$", "_base_url", vendor.quota_setting) in fields
+    assert vendor.capabilities.quota == vendor.settings_type.default_quota
     assert vendor.capabilities.needs_key == bool(vendor.keys)
-    for name in vendor.keys:
-        assert str(SecretStr.__name__) in str(fields[name].annotation)
+    for name in vendor.settings_type.keys:
+        assert SecretStr.__name__ in str(vendor.settings_type.model_fields[name].annotation)
 
 
 @pytest.mark.parametrize("source", VENDORS)
@@ -36,10 +40,46 @@ def test_it_keeps_the_contract(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", VENDORS)
-def test_the_sandbox_plays_it(source: str) -> None:
+def test_it_has_a_wire_in_the_sandbox(source: str) -> None:
     assert source in {wire.source for wire in WIRES}
 
 
 @pytest.mark.parametrize("source", VENDORS)
-def test_its_key_is_looked_for(source: str) -> None:
+def test_a_test_searches_for_its_key(source: str) -> None:
     assert source in OVER_HTTP or source in OWN_CLIENT
+
+
+@pytest.mark.parametrize("source", OVER_HTTP)
+def test_an_adapter_over_http_repeats_nothing_of_the_base(source: str) -> None:
+    own = {name for name, _ in inspect.getmembers(VENDORS[source].adapter) if name in vars(VENDORS[source].adapter)}
+    assert own.isdisjoint({"__init__", "open", "prepare", "fetch", "normalize"})
+
+
+def test_the_registry_imports_no_adapter_and_no_package_of_a_vendor() -> None:
+    code = (
+        "import sys, quantx.providers.registry;"
+        "print([m for m in sys.modules if m in ('yfinance', 'alpaca', 'pandas', 'httpx', 'requests')"
+        " or m.startswith('quantx.providers.') and m.split('.')[-1] in " + repr(tuple(VENDORS)) + "])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_settings_class_and_an_adapter_are_all_of_an_entry() -> None:
+    vendor = Vendor("fmp", _Example)
+    assert vendor.keys == ("fmp_api_key",)
+    assert vendor.missing_keys(load_settings()) == ("fmp_api_key",)
+    assert vendor.open(load_settings(), StoppedClock()).capabilities.source == "fmp"
+
+
+class _Example(KeyedVendorSettings):
+    title = "Example"
+    adapter = "quantx.providers.fmp:Fmp"
+    default_quota = "1/s"
+
+
+def test_a_settings_class_is_frozen_and_refuses_other_names() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        VendorSettings().quota = "1/s"  # type: ignore[misc]
+    with pytest.raises(ValueError, match="Extra inputs"):
+        VendorSettings(speed=1)  # type: ignore[call-arg]

@@ -18,6 +18,7 @@ from quantx.errors import MalformedPayload
 from quantx.providers.protocol import Provider
 from quantx.providers.yahoo import Yahoo
 
+from ..market_data import either
 from .conftest import StoppedClock, document, payload
 from .contract import ProviderContract, check_schema
 from .recordings import read_recordings
@@ -43,7 +44,10 @@ class TestYahoo(ProviderContract):
     @pytest.fixture
     def recorded(self, market_data: Path) -> list[Payload]:
         found = read_recordings(market_data / "wire_yahoo" / "v8_chart")
-        wanted = ("chart-AAPL-2020-08-31", "chart-OCDO.L", "chart-^VXAPL", "chart-SIX", "chart-GC=F", "chart-TSLA")
+        wanted = either(
+            ("chart-AAPL-2020-08-31", "chart-OCDO.L", "chart-^VXAPL", "chart-SIX", "chart-GC=F", "chart-TSLA"),
+            ("chart-QZSPL", "chart-QZPEN.L", "chart-^QZIX", "chart-QZONE", "chart-QZZ=F", "chart-QZHALF"),
+        )
         with_bars = [r for r in found if r.name.startswith(wanted) and "timestamp" in r.result]
         assert len(with_bars) == 5
         return [r.payload for r in with_bars]

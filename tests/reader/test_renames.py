@@ -10,7 +10,7 @@ import obstore
 import polars as pl
 import pytest
 
-from quantx.core.symbol_history import Identity, Naming, history_rows
+from quantx.core.symbol_history import Naming, SymbolHistory, history_rows
 from quantx.core.tables import ACTIONS, BARS_1D, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.protocol import CommitContext
@@ -68,7 +68,7 @@ def location(tmp_path: Path) -> LakeLocation:
 
 @pytest.fixture
 def lake(location: LakeLocation) -> Lake:
-    rows = history_rows(Identity(HISTORY), {}, NOW)
+    rows = history_rows(SymbolHistory(HISTORY), {}, NOW)
     open_tables(location, TABLES)["symbol_history"].commit(CommitContext(1), rows)
     return Lake(location)
 

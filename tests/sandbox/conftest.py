@@ -13,18 +13,19 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.sandbox import Dividend, Market, Split, load_market
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
+from quantx.sandbox.clock import SandboxClock
+from quantx.sandbox.columns import FIELDS
 from quantx.sandbox.hours import day_number
-from quantx.sandbox.market import FIELDS, history
+from quantx.sandbox.market import history
 from quantx.sandbox.synthetic import SyntheticMarket
-from quantx.sandbox.yahoo import YahooWire
+from quantx.sandbox.yahoo_wire import YahooWire
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def calendars() -> None:
-    """Load the calendars first: exchange_calendars 4.13 uses what pandas 3.1 deprecates, and here warnings are errors."""
+    """Load the calendars first: exchange_calendars 4.13 uses a deprecated part of pandas 3.1; warnings are errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for code in ("XNYS", "XHKG", "XTKS"):
@@ -33,7 +34,7 @@ def calendars() -> None:
 
 @pytest.fixture(scope="session")
 def small() -> Market:
-    """One company over June 2014: 2-for-1 on the 9th, a dividend of 0.60 before it (the 5th) and of 0.25 after (the 12th).
+    """One company over June 2014: 2-for-1 on the 9th, a dividend of 0.60 before (the 5th) and of 0.25 after (the 12th).
 
     As traded the closes run 100, 101 … and halve at the split; volumes run 1000, 1010 … and double.
     """
@@ -79,7 +80,7 @@ def ask() -> Ask:
 
     def chart(market: Market, now: str, symbol: str, **params: Any) -> tuple[int, dict[str, Any]]:
         texts = {name: str(value) for name, value in {"events": "div,splits", **params}.items()}
-        reply = YahooWire(Book(market, Clock(now)), None).chart(symbol, texts)
+        reply = YahooWire(Book(market, SandboxClock(now)), None).chart(symbol, texts)
         return reply.status, json.loads(reply.body)["chart"]
 
     return chart

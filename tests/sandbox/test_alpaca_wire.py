@@ -1,4 +1,4 @@
-"""Alpaca's wire as the sandbox plays it: pages, tokens, times, refusals, and actions by the day they are processed."""
+"""Alpaca's wire in the sandbox: pages, tokens, times, refusals, and actions by their day of processing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from quantx.sandbox.alpaca import AlpacaWire
+from quantx.sandbox.alpaca_wire import AlpacaWire
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
-from quantx.sandbox.wires import Asked
+from quantx.sandbox.clock import SandboxClock
+from quantx.sandbox.messages import WireRequest
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -22,7 +22,7 @@ Ask = Callable[..., tuple[int, dict[str, Any]]]
 def ask(small, synthetic) -> Ask:
     def question(path="/v2/stocks/bars", now="2014-06-20", market=small, **params):
         asked = {name: str(value) for name, value in {"feed": "iex", **params}.items()}
-        reply = AlpacaWire(Book(market, Clock(now)), None).answer(Asked(path, asked, {}))
+        reply = AlpacaWire(Book(market, SandboxClock(now)), None).answer(WireRequest(path, asked, {}))
         return reply.status, json.loads(reply.body)
 
     return question

@@ -9,8 +9,8 @@ import pytest
 
 from quantx.errors import ConfigError
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock, parse_now
-from quantx.sandbox.yahoo import YahooWire
+from quantx.sandbox.clock import SandboxClock, parse_now
+from quantx.sandbox.yahoo_wire import YahooWire
 
 TENTH = date(2014, 6, 10)
 
@@ -36,7 +36,7 @@ def test_what_is_no_time_is_refused(text):
 
 
 def test_without_a_setting_it_follows_the_system():
-    assert abs(Clock().now() - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(SandboxClock().now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 def test_on_a_bare_date_the_days_session_is_closed(small, rows):
@@ -77,7 +77,7 @@ def test_the_session_in_progress_is_chosen_by_its_opening(small, ask, at):
 
 
 def test_the_clock_moves_both_ways(small):
-    clock = Clock("2014-06-20")
+    clock = SandboxClock("2014-06-20")
     vendor = YahooWire(Book(small, clock), None)
     closes = []
     for now in ("2014-06-20", "2014-06-06", "2014-06-20"):

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from quantx.core.calendars import calendar
 from quantx.sandbox import load_market
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
+from quantx.sandbox.clock import SandboxClock
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.minutes import NO_MINUTES, invented_minutes
+
+from ..market_data import either
+from ..recorded_minutes import AAPL_MINUTES
 
 DAY = day_number(date(2024, 3, 4))
 OPEN = int(datetime(2024, 3, 4, 14, 30, tzinfo=UTC).timestamp())
@@ -90,7 +93,7 @@ def test_some_trade_before_and_after_the_session() -> None:
 
 
 def test_half_days_have_half_the_minutes(synthetic) -> None:
-    book = Book(synthetic, Clock("2024-12-31"))
+    book = Book(synthetic, SandboxClock("2024-12-31"))
     view = book.view("QXAC")
     assert view is not None
     row = int(np.searchsorted(view.history.days, day_number(date(2024, 11, 29))))  # the day after Thanksgiving
@@ -100,7 +103,7 @@ def test_half_days_have_half_the_minutes(synthetic) -> None:
 
 
 def test_a_revision_of_the_day_is_one_of_its_minutes(synthetic) -> None:
-    book = Book(synthetic, Clock("2024-12-31"))
+    book = Book(synthetic, SandboxClock("2024-12-31"))
     view = book.view("QXAC")
     assert view is not None
     before = book.minutes(view, len(view.history.days) - 10)
@@ -129,9 +132,9 @@ def alphavantage(market_data: Path):
 def test_quantconnects_minutes_are_starts_in_new_york_and_ten_thousandths(lean) -> None:
     assert lean.symbols == ["AAPL", "GOOG", "IBM", "SHY", "SPY"]
     first = lean.minutes["AAPL", day_number(date(2014, 6, 5))]
-    assert len(first.starts) == 686
+    assert len(first.starts) == AAPL_MINUTES["2014-06-05"]
     assert datetime.fromtimestamp(int(first.starts[0]), UTC) == datetime(2014, 6, 5, 8, 15, tzinfo=UTC)  # 15,300,000 ms
-    assert (first.columns["open"][0], first.columns["volume"][0]) == (644.80, 90)
+    assert (first.columns["open"][0], first.columns["volume"][0]) == either((644.80, 90), (419.93, 208))
     assert datetime.fromtimestamp(int(first.starts[-1]), UTC) == datetime(2014, 6, 5, 23, 59, tzinfo=UTC)
     opened = calendar("XNYS").open_of(date(2014, 6, 5)).timestamp()
     regular = (first.starts >= opened) & (first.starts < opened + 390 * 60)
@@ -155,11 +158,12 @@ def test_alpha_vantages_minutes_end_when_they_are_stamped(alphavantage) -> None:
     assert datetime.fromtimestamp(int(last.starts[-1]), UTC) == datetime(
         2019, 2, 15, 20, 59, tzinfo=UTC
     )  # 16:00, the end
-    assert (last.columns["close"][-1], last.columns["volume"][-1]) == (170.38, 427_888)
+    assert (last.columns["close"][-1], last.columns["volume"][-1]) == either((170.38, 427_888), (144.86, 7_340))
     assert int(last.starts[0]) == calendar("XNYS").open_of(date(2019, 2, 15)).timestamp()
 
 
 def test_daily_files_beside_minutes_are_the_days(alphavantage) -> None:
     frame = alphavantage.as_traded("AAPL")
-    assert len(frame) == 283
-    assert frame.filter(frame["date"] == date(2019, 2, 15)).row(0)[1:] == (171.25, 171.7, 169.75, 170.42, 24_626_814.0)
+    assert len(frame) == either(283, 51)
+    day = either((171.25, 171.7, 169.75, 170.42, 24_626_814.0), (144.4, 145.13, 143.82, 144.86, 3_074_280.0))
+    assert frame.filter(frame["date"] == date(2019, 2, 15)).row(0)[1:] == day

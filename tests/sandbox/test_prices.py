@@ -113,7 +113,7 @@ def test_a_ratio_of_one_or_none_is_no_split(ratio):
 
 
 def test_volumes_agree_with_quandls_own_adjustment(quandl, rows, market_data):
-    """Quandl's AdjVolume knows splits only, so it is an independent answer to what Yahoo would show at the file's end."""
+    """Quandl's AdjVolume contains splits only: an independent value for Yahoo's volume at the file's end."""
     folder = market_data / "daily_us_unadjusted_with_events_quandl_wiki"
     for symbol in ("AAPL", "AIG", "C", "MA", "NFLX"):
         known = pl.read_csv(lzma.decompress((folder / f"{symbol}.csv.xz").read_bytes()), try_parse_dates=True)

@@ -17,7 +17,7 @@ import pytest
 from quantx.errors import ConfigError
 from quantx.sandbox import Sandbox, running
 from quantx.sandbox.faults import KINDS, Faults
-from quantx.sandbox.quota import Quota
+from quantx.sandbox.quota import RequestQuota
 
 CHART = "/v8/finance/chart/ACME-B"
 
@@ -128,7 +128,7 @@ def test_beyond_the_quota_the_door_is_shut(client):
 
 def test_a_quota_slides():
     now = [0.0]
-    quota = Quota("2/s", lambda: now[0])
+    quota = RequestQuota("2/s", lambda: now[0])
     admitted = []
     for now[0] in (0.0, 0.6, 0.9, 1.0, 1.5, 1.6):
         admitted.append(quota.admits())
@@ -138,7 +138,7 @@ def test_a_quota_slides():
 @pytest.mark.parametrize("spec", ["5", "0/s", "-1/s", "5/day", "1.5/s", "s/5", ""])
 def test_a_quota_that_is_none_is_refused(spec):
     with pytest.raises(ConfigError, match="quota"):
-        Quota(spec)
+        RequestQuota(spec)
 
 
 @pytest.mark.parametrize(
@@ -290,9 +290,9 @@ def test_the_thread_ends_with_the_block(small):
 
 SERVE = """
 from quantx.sandbox import Market, Sandbox, serve
-from quantx.sandbox.recorded import Recording, Recordings
-from quantx.sandbox.wires import Reply
-recorded = Recordings([Recording("ACME", "1d", {}, Reply(200, b"recorded"))])
+from quantx.sandbox.recordings import Recording, Recordings
+from quantx.sandbox.messages import WireReply
+recorded = Recordings([Recording("ACME", "1d", {}, WireReply(200, b"recorded"))])
 serve(Sandbox(Market("recorded", recordings=recorded)), on_ready=lambda url: print(url, flush=True))
 print("ended")
 """

@@ -13,7 +13,7 @@ from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError
 from quantx.sandbox import Sandbox, load_market
 from quantx.sandbox.synthetic import dirt, script
-from quantx.sandbox.yahoo import YahooWire
+from quantx.sandbox.yahoo_wire import YahooWire
 
 TODAY = date(2024, 12, 31)
 

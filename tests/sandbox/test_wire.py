@@ -7,7 +7,10 @@ from datetime import date
 
 import pytest
 
-AAPL = "wire_yahoo/v8_chart/chart-AAPL-2020-08-31-to-2020-11-07.json"
+from ..market_data import either
+
+WITH_EVENTS = f"wire_yahoo/v8_chart/chart-{either('AAPL', 'QZSPL')}-2020-08-31-to-2020-11-07.json"
+WITHOUT_DATA = f"wire_yahoo/v8_chart_bodies/{either('scheb_noData', 'noData')}.json"
 
 
 def keys(value):
@@ -18,7 +21,7 @@ def keys(value):
 
 
 def test_a_chart_has_the_keys_of_a_recorded_one(small, ask, market_data):
-    recorded = json.loads((market_data / AAPL).read_text())["response"]["bodyJson"]["chart"]
+    recorded = json.loads((market_data / WITH_EVENTS).read_text())["response"]["bodyJson"]["chart"]
     _, ours = ask(small, "2014-06-20", "ACME-B", range="max")
     for chart in (recorded, ours):
         for kind, events in chart["result"][0]["events"].items():
@@ -145,7 +148,7 @@ def test_a_window_without_rows_is_a_200_without_timestamps(small, ask, at):
 
 
 def test_a_delisted_symbol_has_the_form_of_the_recorded_one(synthetic, ask, at, market_data):
-    recorded = json.loads((market_data / "wire_yahoo/v8_chart_bodies/scheb_noData.json").read_text())["chart"]
+    recorded = json.loads((market_data / WITHOUT_DATA).read_text())["chart"]
     window = {"period1": at("2024-12-20T00:00:00"), "period2": at("2024-12-31T00:00:00")}
     for params in (window, {"range": "1d"}):
         status, ours = ask(synthetic, "2024-12-31", "QXAB", **params)

@@ -27,7 +27,8 @@ from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
-from quantx.pipeline.runtime.platform import Platform, confirm_lake
+from quantx.pipeline.runtime.context import confirm_lake
+from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import curator_of, worker_of
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import Settings, load_settings
@@ -241,7 +242,8 @@ class Fleet:
 
     def _send(self, actor: Actor) -> None:
         """Do what any next trigger does first: a message that was sent may still be noted as waiting."""
-        send_outbox(self._platform(actor))
+        platform = self._platform(actor)
+        send_outbox(platform.state.tasks, platform.queue, platform.runtime)
 
     def _supervise(self) -> None:
         """Keep workers running while there is something to do; look after what seems to wait from time to time."""

@@ -18,7 +18,7 @@ from quantx.lake.store import LakeLocation
 from quantx.queues.memory import MemoryQueue
 from quantx.queues.protocol import Message, NotSent
 from quantx.state.memory import MemoryState
-from quantx.state.port import Hold
+from quantx.state.port import Hold, Role
 from quantx.state.tasks.port import RawObject
 
 _PARTS = {"rounds", "series", "quotas", "runs", "universes", "findings", "instruments", "gaps"}
@@ -83,7 +83,7 @@ class SimState:
         return found
 
     @contextmanager
-    def exclusive(self, role: str) -> Iterator[Hold | None]:
+    def exclusive(self, role: Role) -> Iterator[Hold | None]:
         self._world.operation(self._actor, "state", f"exclusive {role}", lambda: None, ((), {}), StateError)
         with self._state.exclusive(role) as hold:
             if hold is not None:

@@ -66,7 +66,15 @@ class SimVendor:
         answered: Callable[[], None],
         width: int = 1,
     ) -> None:
-        self.capabilities = Capabilities(SOURCE, ("1d",), ("us",), width, "as_traded", needs_key=True, quota="10/s")
+        self.capabilities = Capabilities(
+            source=SOURCE,
+            timeframes=("1d",),
+            markets=("us",),
+            symbols_per_request=width,
+            price_basis="as_traded",
+            needs_key=True,
+            quota="10/s",
+        )
         self._market = market
         self._now = now
         self._vendor_now = vendor_now

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from quantx.core.model import FetchTask, Quota, Series, StoredReply, Window
+from quantx.core.model import FetchTask, Quota, RunKind, Series, StoredReply, Window
 from quantx.state.memory import MemoryState
 from quantx.state.port import State
 from quantx.state.postgres import PostgresState, open_state
@@ -67,16 +67,16 @@ class Kit:
     runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     paths: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def new_run(self, kind: str = "daily", skipped: int = 0) -> NewRun:
+    def new_run(self, kind: RunKind = "daily", skipped: int = 0) -> NewRun:
         return NewRun(f"R{next(self.runs)}", kind, "yahoo", {"symbols": ["A"]}, skipped)
 
     def plan(
-        self, *symbols: str, kind: str = "daily", run: NewRun | None = None, window: Window = WEEK, skipped: int = 0
+        self, *symbols: str, kind: RunKind = "daily", run: NewRun | None = None, window: Window = WEEK, skipped: int = 0
     ) -> Plan:
         wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), window) for symbol in symbols]
         return self.state.tasks.plan(run or self.new_run(kind, skipped), wanted)
 
-    def task(self, symbol: str = "AAPL", kind: str = "daily") -> int:
+    def task(self, symbol: str = "AAPL", kind: RunKind = "daily") -> int:
         (task_id,) = self.plan(symbol, kind=kind).task_ids
         return task_id
 
@@ -233,7 +233,7 @@ def has_run_since(state: PostgresState, instant: str) -> None:
 
 
 def postgres_kit(request: pytest.FixtureRequest) -> Kit:
-    state = open_state(request.getfixturevalue("empty_database_url"))
+    state = open_state(request.getfixturevalue("migrated_database_url"))
     request.addfinalizer(state.close)
     has_run_since(state, "now() - interval '1 year'")
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from quantx.errors import ConfigError, StateError
 from quantx.state.database import Database, run
+
+
+@pytest.fixture
+def database(empty_database_url: str) -> Iterator[Database]:
+    """A new database, to which the schema has just been added."""
+    opened = Database(empty_database_url)
+    yield opened
+    opened.close()
 
 
 def tables(database: Database) -> set[str]:

@@ -138,19 +138,19 @@ def test_a_server_that_was_away_for_long_is_found_again_soon(folder: Path) -> No
     keeper = EmbeddedPostgres(folder)
     url = keeper.start()
     database = Database(url)  # as on another machine, where nobody can start it
-    assert database.rows("lake.now")
+    assert database.rows("lake_binding.now")
     (server,) = servers(folder)
     process = psutil.Process(server)
     process.send_signal(signal.SIGINT)
     process.wait(30)
     for _ in range(4):  # each waits for a connection for some seconds
         with pytest.raises(StateError):
-            database.rows("lake.now")
+            database.rows("lake_binding.now")
     again = EmbeddedPostgres(folder)
     keeper._presence.close()
     keeper._forget()
     assert again.start() == url
-    assert database.rows("lake.now")
+    assert database.rows("lake_binding.now")
     database.close()
     again.stop_if_unused()
 

@@ -16,7 +16,7 @@ import certifi
 import psycopg
 import pytest
 
-from quantx.azure_sign_in import Identity
+from quantx.azure_sign_in import AzureIdentity
 from quantx.errors import ConfigError, StateError
 from quantx.settings import load_settings
 from quantx.state.database import Database
@@ -63,8 +63,8 @@ def backend(database: Database) -> int:
 def test_a_token_is_the_password(address: str, server: TokenPostgres) -> None:
     with pytest.raises(StateError, match="password"):
         Database(address)  # nobody gets in without
-    with contextlib.closing(Database(address, identity=Identity())) as database:
-        assert database.rows("lake.now")
+    with contextlib.closing(Database(address, identity=AzureIdentity())) as database:
+        assert database.rows("lake_binding.now")
         assert database.shown_url == address
 
 
@@ -73,7 +73,7 @@ def test_connections_are_replaced_while_their_tokens_end(
 ) -> None:
     identity.lifetime = 2.0
     before, backends = len(server.tokens), set()
-    with contextlib.closing(Database(address, identity=Identity())) as database:
+    with contextlib.closing(Database(address, identity=AzureIdentity())) as database:
         first, until = server.tokens[before], time.monotonic() + 60
         while len(backends) < 3 and time.monotonic() < until:  # with an old token and a new connection it would fail
             backends.add(backend(database))
@@ -88,12 +88,12 @@ def test_a_role_is_held_beyond_the_end_of_its_token(
     address: str, server: TokenPostgres, identity: StandInIdentity
 ) -> None:
     identity.lifetime = 2.0
-    with contextlib.closing(Database(address, identity=Identity())) as database:
+    with contextlib.closing(Database(address, identity=AzureIdentity())) as database:
         with database.exclusive(42) as mine:
             time.sleep(4)
             assert mine is not None
             mine.confirm()
-            assert database.rows("lake.now")  # on another connection, with another token
+            assert database.rows("lake_binding.now")  # on another connection, with another token
         with database.exclusive(42) as again:
             assert again is not None
 
@@ -102,11 +102,11 @@ def test_no_token_is_told(
     address: str, server: TokenPostgres, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with contextlib.closing(Database(address, identity=Identity())) as database:
-        database.rows("lake.now")
+    with contextlib.closing(Database(address, identity=AzureIdentity())) as database:
+        database.rows("lake_binding.now")
         said = [repr(database), database.shown_url]
     with pytest.raises(StateError) as refusal:
-        Database(address.replace("/test_", "/no_"), identity=Identity())
+        Database(address.replace("/test_", "/no_"), identity=AzureIdentity())
     told = "\n".join([*said, str(refusal.value), repr(refusal.value), caplog.text, *capfd.readouterr()])
     assert "no_" in str(refusal.value)
     assert len(server.tokens) > 1
@@ -118,7 +118,7 @@ def test_that_there_is_no_token_is_told(address: str, monkeypatch: pytest.Monkey
     with pytest.raises(
         StateError, match=r"no token .* for https://ossrdbms-aad.database.windows.net: .*AZURE_CLIENT_ID"
     ):
-        Database(address, identity=Identity())
+        Database(address, identity=AzureIdentity())
 
 
 SIGNS_IN: dict[str, tuple[dict[str, Any], bool]] = {
@@ -140,7 +140,7 @@ def test_when_the_identity_signs_in(settings: dict[str, Any], wanted: bool) -> N
     assert (identity_of_state(load_settings(**settings)) is not None) is wanted
 
 
-class Known(Identity):
+class Known(AzureIdentity):
     """Gives one token without asking anybody."""
 
     @property

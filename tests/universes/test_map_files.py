@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quantx.core.symbol_history import Identity, Naming
+from quantx.core.symbol_history import Naming, SymbolHistory
 from quantx.errors import ConfigError
 from quantx.universes.map_files import parse_csv, parse_map_file, read_history
 from quantx.universes.protocol import Document
@@ -49,7 +49,7 @@ def map_files(market_data: Path) -> Path:
 
 def test_who_carried_a_symbol_on_a_day_is_what_the_map_files_say(map_files: Path) -> None:
     told = read_history(map_files, "lean")
-    known = Identity(naming for each in told for naming in each.namings)
+    known = SymbolHistory(naming for each in told for naming in each.namings)
     assert {(s, d): known.resolve(s, date.fromisoformat(d)) for s, d, _ in ANSWERS} == {
         (s, d): i for s, d, i in ANSWERS
     }

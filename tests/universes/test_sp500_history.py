@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quantx.core.symbol_history import Identity, Naming, chain
+from quantx.core.symbol_history import Naming, SymbolHistory, naming_chain
 from quantx.universes.declared import UniverseSpec
 from quantx.universes.forms import from_ishares
 from quantx.universes.protocol import Document
@@ -77,19 +77,19 @@ class Holdings:
         return len(met) / (len(held) + len(extra)), extra, [names for names in held if not names & listed]
 
 
-def renamed() -> Identity:
+def renamed() -> SymbolHistory:
     namings: list[Naming] = []
     for words in (part.split() for line in RENAMED.splitlines() for part in line.split("|") if part.strip()):
         days = [date.fromisoformat(day) for day in words[1::2]]
-        namings += chain(words[0], list(zip([*days, date.max], words[::2], strict=True)), None, None)
-    return Identity(namings)
+        namings += naming_chain(words[0], list(zip([*days, date.max], words[::2], strict=True)), None, None)
+    return SymbolHistory(namings)
 
 
 IDENTITY = renamed()
 
 
 def last_symbol(symbol: str) -> str:
-    bearers = IDENTITY.bearers(symbol)
+    bearers = IDENTITY.namings_of(symbol)
     return IDENTITY.symbols_of(bearers[-1].instrument)[-1].symbol if bearers else symbol
 
 

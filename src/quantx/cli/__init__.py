@@ -11,7 +11,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (the process's arguments by default) and return its exit code."""
     try:
-        from quantx.cli.app import run  # takes a while: Ctrl-C may come already now
+        from quantx.cli.app import run  # slow to import: Ctrl-C may arrive here already
 
         return run(argv)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What commands do after their work: look at the data of runs that have ended."""
+"""Inspection after the work of a command: check the data of ended runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from quantx.pipeline.runtime.platform import Platform
 
 
 def inspect(platform: Platform, until: float | None = None) -> None:
-    """Look at the data of runs that have ended, and tell of looks that have failed; the work is done all the same.
+    """Inspect the data of ended runs, and print which inspections failed; the exit code stays that of the work.
 
-    No look is begun when `until` (of the monotonic clock) is past, or the process is to stop.
+    No inspection starts after `until` (monotonic clock), or once the process is stopping.
     """
     from quantx.pipeline.inspecting.inspection import FAILED, inspect_ended_runs
 
@@ -19,4 +19,4 @@ def inspect(platform: Platform, until: float | None = None) -> None:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)
 
     if failed := inspect_ended_runs(platform, stopping=stopping):
-        err.print(f"the look at {', '.join(failed)} failed; `quantx findings list --rule {FAILED}` tells why")
+        err.print(f"inspection failed: {', '.join(failed)}; `quantx findings list --rule {FAILED}` shows the reasons")

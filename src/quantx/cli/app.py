@@ -34,7 +34,7 @@ from quantx.tracing import add_trace
 
 app = typer.Typer(
     name="quantx",
-    help="Market data that you own and can trust: collect, keep, curate and query it, locally or in your cloud account.",
+    help="Market data that you own and can trust: collect, store, curate and query, locally or in your cloud account.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -66,7 +66,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         code = _exit_code(argv)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
+    except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
@@ -75,7 +75,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _exit_code(argv: Sequence[str] | None) -> int:
     try:
         app(args=list(argv) if argv is not None else None, prog_name="quantx")
-    except SystemExit as ended:  # how Typer ends, with the code that the command set, or 2 for a wrong usage
+    except SystemExit as ended:  # Typer always exits so: with the command's code, or 2 for wrong usage
         return int(ended.code or 0)
     except ProviderError as error:
         err.print(Text(f"{type(error).__name__}:", "red"), str(error))
@@ -86,8 +86,8 @@ def _exit_code(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         out.print(f"quantx {__version__}")
         raise typer.Exit
 
@@ -102,7 +102,7 @@ def _options(
 
 
 def _configure_logging() -> None:
-    """Log events to stderr: for people on a terminal, as JSON elsewhere; the level comes with the settings."""
+    """Log events to stderr: for people on a terminal, as JSON elsewhere; the settings give the level."""
     renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
@@ -116,6 +116,6 @@ def _configure_logging() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=lambda *_: structlog.PrintLogger(
             sys.stderr
-        ),  # the stderr of now, which a caller may have replaced
+        ),  # the current stderr, which a caller may have replaced
     )
-    logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its lines repeat what our errors say
+    logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its lines repeat our errors

@@ -1,4 +1,4 @@
-"""The command that puts the tables' files in order."""
+"""The command that compacts the tables' files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quantx.cli.options import Json, UseLocal, exits, settings_for
-from quantx.cli.output import err, out, print_json, work_progress
+from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import Platform, open_platform
 
@@ -19,13 +19,13 @@ def register(app: typer.Typer) -> None:
 
 def compact(
     timeframe: Annotated[str | None, typer.Option(help="1d or 1m; both by default.")] = None,
-    month: Annotated[str | None, typer.Option(help="Only this month of minutes, as in 2024-10.")] = None,
+    month: Annotated[str | None, typer.Option(help="Only this month of minute bars, as in 2024-10.")] = None,
     use_local: UseLocal = False,
     json: Json = False,
 ) -> int:
-    """Put the files of the tables in order, so that reading is quick; no row changes, and a kill loses nothing.
+    """Compact the tables' files for fast reads. No row changes, and an interrupted compaction loses nothing.
 
-    Workers do this on their own where it is needed. Minutes of a month that has closed are put together by symbol.
+    Workers compact by themselves where it is needed. The minute bars of a closed month are merged and sorted by symbol.
 
     Example: quantx compact --timeframe 1m --month 2024-10
     """
@@ -34,7 +34,7 @@ def compact(
     if timeframe not in (None, "1d", "1m"):
         raise ConfigError(f"--timeframe {timeframe!r} must be 1d or 1m")
     if month is not None and timeframe == "1d":
-        raise ConfigError("--month is for minutes; leave --timeframe 1d away")
+        raise ConfigError("--month applies to minute bars; omit --timeframe 1d")
     number = None if month is None else parse_month(month)
     with open_platform(settings_for(use_local)) as platform, platform.state.exclusive("curator") as mine:
         if mine is None:
@@ -45,11 +45,11 @@ def compact(
         print_json(facts)
     else:
         for table, partitions in facts["folded"].items():
-            out.print(f"{table}: {partitions:,} partitions folded")
+            out.print(f"{table}: {counted(partitions, 'partition')} compacted")
         for name, files in facts["months"].items():
-            out.print(f"minutes of {name}: {files:,} files put in order")
+            out.print(f"minute bars of {name}: {counted(files, 'file')} compacted")
         if not facts["folded"] and not facts["months"]:
-            out.print("all files are in order")
+            out.print("nothing to compact")
     return 0
 
 
@@ -67,13 +67,13 @@ def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> 
         with work_progress() as display:
             bar = display.add_task("compacting", total=None, note="")
 
-            def show(month: int, done: int, of: int) -> None:
-                display.update(bar, completed=done, total=of, note=_written(month))
+            def show(month: int, done: int, total: int) -> None:
+                display.update(bar, completed=done, total=total, note=_label(month))
 
             now, bars = platform.clock.now(), platform.tables[BARS_1M.name]
             months = compact_minutes(bars, now, most_files=1, month=month, on_month=show)
-    return {"folded": folded, "months": {_written(m): files for m, files in months.items()}}
+    return {"folded": folded, "months": {_label(m): files for m, files in months.items()}}
 
 
-def _written(month: int) -> str:
+def _label(month: int) -> str:
     return f"{month // 100}-{month % 100:02d}"

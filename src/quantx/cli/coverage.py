@@ -1,4 +1,4 @@
-"""The command that shows how complete and how trustworthy the lake's data are."""
+"""The command that reports the completeness and quality of the lake's data."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ def register(app: typer.Typer) -> None:
 def coverage(
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Also write here: a folder, or a file ending in .html or .json."),
+        typer.Option(
+            "--output", "-o", help="Also write the report here: a folder, or a file ending in .html or .json."
+        ),
     ] = None,
     universe: Universe = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Show what is there of what should be, and write it as a page and as JSON into the lake's reports/coverage.
+    """Report completeness and quality, and write them as a page and as JSON to reports/coverage in the lake.
 
-    The page has completeness by universe and month, freshness, rejected rows, findings, proofs of adjustments and the
-    agreement of vendors; it is one file, and needs no network.
+    The page shows completeness by universe and month, freshness, rejected rows, findings, adjustment proofs and vendor
+    agreement. It is one self-contained file that needs no network.
 
     Example: quantx coverage --output .
     """
@@ -45,7 +47,17 @@ def coverage(
     if json:
         print_json(facts.as_json())
         return 0
-    columns = ["universe", "market", "members", "up_to_date", "behind", "delisted", "without_bars", "newest", "settled"]
+    columns = {
+        "universe": "universe",
+        "market": "market",
+        "members": "members",
+        "up_to_date": "up to date",
+        "behind": "stale",
+        "delisted": "delisted",
+        "without_bars": "no bars",
+        "newest": "newest bar",
+        "settled": "last settled session",
+    }
     print_table("current members", facts.freshness.to_dicts(), columns)
     for place in (address, *written):
         out.print(f"page {place}" if str(place).endswith(".html") else f"JSON {place}")
@@ -53,7 +65,7 @@ def coverage(
 
 
 def _write(output: Path, facts: CoverageFacts) -> list[Path]:
-    """Write the page, the JSON or, into a folder, both; return the files."""
+    """Write the page, the JSON or (into a folder) both; return the files."""
     forms = {".html": coverage_page, ".json": coverage_json}
     if output.suffix in forms and not output.is_dir():
         files = {output: forms[output.suffix]}

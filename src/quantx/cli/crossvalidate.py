@@ -1,4 +1,4 @@
-"""Commands about vendors beside each other: crossvalidate compare, matrix, reconcile."""
+"""Commands that compare vendors: crossvalidate compare, matrix, reconcile."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import polars as pl
 import typer
 
 from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, parse_day, settings_for, split_symbols
-from quantx.cli.output import out, print_json, print_table
+from quantx.cli.output import counted, out, print_json, print_table
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import Platform, open_platform
 
-crossvalidate = typer.Typer(help="Compare what vendors say about the same bars.", no_args_is_help=True)
+crossvalidate = typer.Typer(help="Compare the bars of different vendors.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def crossvalidate_compare(
-    symbols: Annotated[str, typer.Option(help="Symbols with commas between, as in AAPL,0700.HK.")],
+    symbols: Annotated[str, typer.Option(help="Comma-separated symbols, as in AAPL,0700.HK.")],
     sources: Annotated[
         str | None, typer.Option(help="Two vendors or more, as in alpaca,yahoo; all by default.")
     ] = None,
@@ -35,9 +35,9 @@ def crossvalidate_compare(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Compare vendors' daily bars as traded, symbol by symbol: how much agrees, which days do not, and who is wrong.
+    """Compare vendors' as-traded daily bars per symbol: share of agreement, differing days, and the vendor in error.
 
-    Nothing is written. Vendors that are not named in --sources still decide, where the lake has their bars.
+    Nothing is written. Vendors outside --sources still act as referees where the lake has their bars.
 
     Example: quantx crossvalidate compare --symbols AAPL,MSFT --sources alpaca,yahoo --start 2024-01-01
     """
@@ -47,16 +47,16 @@ def crossvalidate_compare(
     names = list(dict.fromkeys(map(parse_symbol, split_symbols(symbols))))
     first, last = parse_day(start, "--start") if start else None, parse_day(end, "--end") if end else None
     if first is not None and last is not None and first > last:
-        raise ConfigError(f"--start {first} lies after --end {last}")
+        raise ConfigError(f"--start {first} is after --end {last}")
     with open_platform(settings_for(use_local)) as platform:
-        wanted = _sources(platform, sources)
-        pairs = [p for p in compare_vendors(platform, names, first, last) if wanted is None or {p.a, p.b} <= wanted]
+        chosen = _sources(platform, sources)
+        pairs = [p for p in compare_vendors(platform, names, first, last) if chosen is None or {p.a, p.b} <= chosen]
         rows = [row for pair in pairs for row in symbols_of(platform, pair)]
     if not rows:
-        vendors = " and ".join(sorted(wanted)) if wanted else "two vendors"
+        vendors = " and ".join(sorted(chosen)) if chosen else "two vendors"
         raise ConfigError(
-            f"there is no session of {', '.join(names)} of which the lake has bars as traded of {vendors}; `quantx backfill"
-            " --source …` fetches those of another vendor, `quantx show-manifest` shows what is there"
+            f"no session of {', '.join(names)} has as-traded bars of {vendors}; `quantx backfill --source …` fetches"
+            " another vendor's bars, `quantx show-manifest` lists the lake's series"
         )
     if json:
         print_json(rows)
@@ -68,11 +68,11 @@ def crossvalidate_compare(
 def crossvalidate_matrix(
     universe: Universe = None,
     symbols: Symbols = None,
-    by_month: Annotated[bool, typer.Option("--by-month", help="Each vendor's score over time instead.")] = False,
+    by_month: Annotated[bool, typer.Option("--by-month", help="Show each vendor's score over time instead.")] = False,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Show how much of what vendors say about the same sessions agrees, per market, as the last reconciliation found it.
+    """Show the share of sessions on which vendors agree, per market, as of the last reconciliation.
 
     Example: quantx crossvalidate matrix --by-month
     """
@@ -91,7 +91,7 @@ def crossvalidate_matrix(
         agreements = platform.tables[AGREEMENTS.name].read(here)
     if agreements.is_empty():
         raise ConfigError(
-            "no vendors were compared there yet: it takes bars of two vendors, and `quantx crossvalidate reconcile`"
+            "no vendors were compared yet: fetch bars of two vendors, then run `quantx crossvalidate reconcile`"
         )
     rows = vendor_scores(agreements).to_dicts() if by_month else matrix_of(agreements)
     if json:
@@ -101,19 +101,19 @@ def crossvalidate_matrix(
     else:
         for market, square in squares_of(rows).items():
             print_table(f"share of sessions that agree, market {market}", square)
-        print_table("what it is a share of", rows)
+        print_table("sessions compared", rows)
     return 0
 
 
 def crossvalidate_reconcile(
     symbols: Symbols = None,
-    since: Annotated[str | None, typer.Option(help="From the month of this day on; all by default.")] = None,
+    since: Annotated[str | None, typer.Option(help="From the month of this day on; all months by default.")] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Compare all vendors with bars of the same symbols, and write agreements, verdicts and findings.
+    """Compare all vendors that have bars of the same symbols, and write agreements, verdicts and findings.
 
-    Doing it twice changes nothing. Readers see the outcome with `quantx query --source best`.
+    The command is idempotent. `quantx query --source best` uses the result.
 
     Example: quantx crossvalidate reconcile --since 2024-01-01
     """
@@ -129,25 +129,24 @@ def crossvalidate_reconcile(
         print_json(vars(done))
         return 0
     out.print(
-        f"{done.symbols:,} symbols: {done.agreed:,} of {done.sessions:,} sessions agree; {done.wrong:,} bars are wrong,"
-        f" {done.doubtful:,} doubtful; {done.findings:,} findings"
+        f"{counted(done.symbols, 'symbol')}: {done.agreed:,} of {counted(done.sessions, 'session')} agree;"
+        f" wrong bars: {done.wrong:,}, doubtful: {done.doubtful:,}; {counted(done.findings, 'finding')}"
     )
     return 0
 
 
 def _sources(platform: Platform, text: str | None) -> set[str] | None:
-    """Return the vendors that are named; ConfigError for one that has no bars in the lake, or for one alone."""
+    """Return the requested vendors; ConfigError for a vendor without bars in the lake, or for a single one."""
     from quantx.pipeline.inspecting.reconcile import vendors_of
 
     if text is None:
         return None
-    given, known = (
-        {s.strip() for s in text.split(",") if s.strip()},
-        {v for vs in vendors_of(platform).values() for v in vs},
-    )
-    if unknown := sorted(given - known):
+    given = {s.strip() for s in text.split(",") if s.strip()}
+    stored = {vendor for vendors in vendors_of(platform).values() for vendor in vendors}
+    if unknown := sorted(given - stored):
         raise ConfigError(
-            f"the lake has no daily bars of a source {unknown[0]!r}; it has those of {', '.join(sorted(known)) or 'none'}"
+            f"no daily bars of the source {unknown[0]!r} in the lake;"
+            f" its sources: {', '.join(sorted(stored)) or 'none'}"
         )
     if len(given) < 2:
         raise ConfigError("--sources needs two vendors or more, as in --sources alpaca,yahoo")
@@ -157,7 +156,7 @@ def _sources(platform: Platform, text: str | None) -> set[str] | None:
 def _members(platform: Platform, universe: str) -> Sequence[str]:
     members = platform.state.universes.symbols(universe, None)
     if not members:
-        raise ConfigError(f"there is no universe {universe!r} with members; run `quantx refresh-universe`")
+        raise ConfigError(f"no universe {universe!r} with members; run `quantx refresh-universe`")
     return members
 
 
@@ -166,11 +165,16 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
 
     shares = ("close", "open", "high", "low", "volume")
     columns = ["symbol", "source_a", "source_b", "sessions", *shares, "worst", "lacking_a", "lacking_b", "verdict"]
-    print_table("compared: the share of sessions that agree, by field", rows, columns)
+    heads = {name: name.replace("_", " ") for name in columns} | {
+        "worst": "largest difference",
+        "lacking_a": "missing in a",
+        "lacking_b": "missing in b",
+    }
+    print_table("share of sessions that agree, by field", rows, heads)
     causes = [
         {"symbol": row["symbol"], "vendors": f"{row['source_a']}, {row['source_b']}", **cause}
         for row in rows
         for cause in causes_of(row["days"])
     ]
     columns = ["symbol", "vendors", "rule", "field", "days", "first", "last", "factor", "wrong", "decided_by", "which"]
-    print_table("what is odd, by cause (--json has each day)", causes, columns)
+    print_table("discrepancies by cause (--json lists each day)", causes, columns)

@@ -27,25 +27,29 @@ from quantx.cli.options import (
     split_symbols,
     traced_settings,
 )
-from quantx.cli.output import err, out, print_json, print_table, work_progress
+from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
 from quantx.errors import ConfigError
 from quantx.pipeline.fetching.landing import Progress
-from quantx.pipeline.planning.triggers import plan_wish
-from quantx.pipeline.planning.update_request import Wish
+from quantx.pipeline.planning.triggers import plan_request
+from quantx.pipeline.planning.update_request import UpdateRequest
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.runtime.platform import Platform, open_platform
 from quantx.state.tasks.port import Plan
 from quantx.state.values import UNFINISHED
 from quantx.tracing import flush_traces
 
-Source = Annotated[str | None, typer.Option(help="Ask only this vendor; by default those of the setting `sources`.")]
+Source = Annotated[
+    str | None, typer.Option(help="Fetch from this vendor only; by default from those of the setting `sources`.")
+]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")]
-EnqueueOnly = Annotated[bool, typer.Option("--enqueue-only", help="Plan and enqueue; leave the work to `quantx work`.")]
+EnqueueOnly = Annotated[
+    bool, typer.Option("--enqueue-only", help="Plan and enqueue only; `quantx work` processes the tasks.")
+]
 
 
-_INSPECTING = 0.95  # of the time budget: until when a look at the data is begun
-_OPENING = 60.0  # seconds that a worker without a time budget waits for the state and the lake, as in the middle
+_INSPECTING = 0.95  # of the time budget: no inspection starts later
+_OPENING = 60.0  # seconds that a worker without a time budget waits for the state and the lake
 
 
 def register(app: typer.Typer) -> None:
@@ -60,14 +64,16 @@ def register(app: typer.Typer) -> None:
 def refresh_universe(
     phase: Phase = None,
     name: Annotated[str | None, typer.Option(help="Only this universe.")] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Take lists that are not believed; needs --reason.")] = False,
-    reason: Annotated[str | None, typer.Option(help="Why they are right; it is kept with the decision.")] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept lists that fail plausibility checks; requires --reason.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why the lists are right; stored with the decision.")] = None,
     use_local: UseLocal = False,
     json: Json = False,
 ) -> int:
-    """Read who belongs to the universes, and record it in the state, the lake and meta/universe_<phase>.csv.
+    """Read the constituents of universes, and record them in the state, the lake and meta/universe_<phase>.csv.
 
-    A list that can't be read or is not believed is refused: the last good one stays, and the exit code is 1.
+    A list that is unreadable or fails the plausibility checks is refused: the last good list stays, the exit code is 1.
 
     Example: quantx refresh-universe --phase phase_1
     """
@@ -97,12 +103,12 @@ def backfill(
     timeframe: Timeframe = "1d",
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
-    again: Annotated[bool, typer.Option("--again", help="Ask also for what was answered before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Fetch again what was fetched before.")] = False,
     enqueue_only: EnqueueOnly = False,
     use_local: UseLocal = False,
     json: Json = False,
 ) -> int:
-    """Fetch and curate the sessions that were never asked for; what is there is not asked for again.
+    """Fetch and curate the sessions that were never fetched. Backfills are incremental and resumable.
 
     Example: quantx backfill --start 2000-01-01 --end 2016-12-31 --symbols AAPL,MSFT
     """
@@ -111,15 +117,15 @@ def backfill(
     if given is not None:
         _check_order(first, given)  # before anything is opened
     with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
-        # UTC's day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
+        # The UTC day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
-        wish = Wish(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
+        request = UpdateRequest(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
+        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
-    lookback_days: Annotated[int | None, typer.Option(min=0, max=250, help="Known sessions to read again.")] = None,
+    lookback_days: Annotated[int | None, typer.Option(min=0, max=250, help="Stored sessions to fetch again.")] = None,
     universe: Universe = None,
     phase: Phase = None,
     symbols: Symbols = None,
@@ -131,28 +137,28 @@ def update_daily(
     use_local: UseLocal = False,
     json: Json = False,
 ) -> int:
-    """Fetch and curate every session since the last one, and notice what the vendor has corrected.
+    """Fetch and curate every session since the last one, and record the vendor's corrections as revisions.
 
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
     scope = _scope(universe, phase, symbols, required=False)
-    wish = Wish(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
+    request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
-        return _carry_out(platform, plan_wish(platform, wish), enqueue_only=enqueue_only, json=json)
+        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
 def work(
     until_empty: Annotated[
-        bool, typer.Option("--until-empty/--forever", help="End when nothing is left to do.")
+        bool, typer.Option("--until-empty/--forever", help="Exit when no task is left, or run forever.")
     ] = True,
     time_budget: Annotated[
-        float | None, typer.Option(min=1, help="Seconds; no new work after 80 % of them, no new look after 95 %.")
+        float | None, typer.Option(min=1, help="Seconds; no new task after 80 % of them, no new inspection after 95 %.")
     ] = None,
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
     use_local: UseLocal = False,
 ) -> int:
-    """Drain the queue: fetch, store and curate. Any number of these may run; this is what the container runs.
+    """Process queued tasks: fetch, store, curate. Any number of workers may run; this is the container's command.
 
     Example: quantx work --until-empty --time-budget 1440
     """
@@ -161,14 +167,14 @@ def work(
     with open_platform(settings, retry_seconds=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
         end = None if time_budget is None else begun + _INSPECTING * time_budget
-        done = _drain(platform, inspect_until=end, until_empty=until_empty, time_budget=left)
+        done = _process(platform, inspect_until=end, until_empty=until_empty, time_budget=left)
         stopped = platform.runtime.stopping
     out.print(
-        f"landed {done.landed:,} payloads, curated {done.rows:,} new or changed rows, failed {done.failed:,} tasks"
-        + ("; `quantx tasks list --dead` tells which" if done.failed else "")
+        f"fetched {counted(done.landed, 'reply', 'replies')}, wrote {counted(done.rows, 'new or changed row')},"
+        f" {counted(done.failed, 'task')} failed" + ("; `quantx tasks list --dead` lists them" if done.failed else "")
     )
     code = 1 if done.failed else 0
-    if stopped:  # a request that hangs must not keep the process from ending
+    if stopped:  # a hanging request must not keep the process alive
         sys.stdout.flush()
         flush_traces()
         os._exit(code)
@@ -176,7 +182,7 @@ def work(
 
 
 def curate(use_local: UseLocal = False) -> int:
-    """Curate what has landed, without fetching anything.
+    """Curate stored replies, without fetching anything.
 
     Example: quantx curate
     """
@@ -187,13 +193,13 @@ def curate(use_local: UseLocal = False) -> int:
         rows = curator_of(platform).curate(everything=True)
         report_ended_runs(platform)
         inspect(platform)
-    out.print(f"curated {rows:,} new or changed rows")
+    out.print(f"wrote {counted(rows, 'new or changed row')}")
     return 0
 
 
 def _check_order(first: date, last: date) -> None:
     if first > last:
-        raise ConfigError(f"--start {first} lies after --end {last}")
+        raise ConfigError(f"--start {first} is after --end {last}")
 
 
 def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> dict[str, Any]:
@@ -201,29 +207,30 @@ def _scope(universe: str | None, phase: str | None, symbols: str | None, *, requ
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
     if required and not given:
-        raise ConfigError("say what to fetch: --universe NAME, --phase PHASE or --symbols A,B")
+        raise ConfigError("nothing to fetch was given: use --universe NAME, --phase PHASE or --symbols A,B")
     return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
 def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:
-    """Work until the plan's tasks have ended, and print what came of them."""
+    """Process the plan's tasks, and print the results."""
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}
         print_json(facts) if json else out.print(
-            f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued, {plan.skipped:,} symbols up to date"
-            + (f"; {plan.shared:,} of them are tasks of earlier runs" if plan.shared else "")
+            f"run {plan.run_id}: {counted(len(plan.task_ids), 'task')} enqueued,"
+            f" {counted(plan.skipped, 'symbol')} up to date"
+            + (f"; {counted(plan.shared, 'task')} shared with earlier runs" if plan.shared else "")
         )
         return 0
-    _drain(platform, task_ids=plan.task_ids)
+    _process(platform, task_ids=plan.task_ids)
     return _summarize(platform, plan, json=json)
 
 
-def _drain(
+def _process(
     platform: Platform, *, task_ids: Sequence[int] | None = None, inspect_until: float | None = None, **how: Any
 ) -> Progress:
-    """Run a worker in this process, then look at the data of runs that have ended; return the worker's progress.
+    """Run a worker in this process, then inspect the data of ended runs; return the worker's progress.
 
-    No look is begun when `inspect_until` (of the monotonic clock) is past.
+    No inspection starts after `inspect_until` (monotonic clock).
     """
     from quantx.pipeline.wiring import worker_of
 
@@ -231,13 +238,13 @@ def _drain(
         bar = display.add_task("fetching", total=None if task_ids is None else len(task_ids), note="")
 
         def show(progress: Progress) -> None:
-            note = f"{progress.rows:,} rows" + (f" · {progress.last_error}" if progress.last_error else "")
+            note = counted(progress.rows, "row") + (f" · {progress.last_error}" if progress.last_error else "")
             display.update(bar, completed=progress.landed + progress.failed, note=note[:80])
 
         worker = worker_of(platform, on_progress=show)
         with _stops_on_signals(platform.runtime.stop):
             done = worker.run(task_ids=task_ids, **how)
-            display.update(bar, note="looking at what has come")
+            display.update(bar, note="running quality checks")
             inspect(platform, inspect_until)
     return done
 
@@ -245,7 +252,7 @@ def _drain(
 def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:
     totals = run_totals(platform, plan.run_id)
     failures = platform.state.runs.failures(plan.run_id)
-    # Tasks that an earlier run had planned are reported there; how they ended concerns this one all the same.
+    # Tasks that an earlier run planned are reported with that run; their outcome still decides this exit code.
     ended = platform.state.tasks.count(plan.task_ids)
     failed = ended.get("failed", 0) > 0
     unfinished = sum(ended.get(state, 0) for state in UNFINISHED)
@@ -255,24 +262,24 @@ def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:
     else:
         out.print(
             f"run {plan.run_id}: {totals['success']:,} done, {totals['failed']:,} failed, {plan.skipped:,} up to date;"
-            f" {totals['rows_new']:,} new rows, {totals['rows_changed']:,} revised, {totals['rows_rejected']:,} rejected;"
-            f" {totals['requests']:,} requests"
+            f" {counted(totals['rows_new'], 'new row')}, {totals['rows_changed']:,} revised,"
+            f" {totals['rows_rejected']:,} rejected; {counted(totals['requests'], 'request')}"
         )
         if plan.shared:
-            out.print(f"{plan.shared:,} tasks are reported with an earlier run that wanted the same")
+            out.print(f"{counted(plan.shared, 'shared task')}, reported with the earlier run that planned them")
         for failure in failures[:10]:
             err.print(f"  {failure['symbol']}: {failure['error_class']}: {failure['last_error']}")
         if len(failures) > 10:
-            err.print(f"  … and {len(failures) - 10} more; `quantx tasks list --state failed` shows all")
+            err.print(f"  … and {len(failures) - 10} more; `quantx tasks list --state failed` lists all")
         if report:
             out.print(f"report: {platform.location.url}/{report}", markup=False)
     if unfinished:
-        err.print("stopped before the end; the same command goes on where this one was stopped")
+        err.print("stopped before the end; run the same command again to resume")
     return 1 if failures or failed or unfinished else 0
 
 
 class _stops_on_signals:  # noqa: N801 — used as a verb
-    """Let SIGTERM and Ctrl-C end the work in good order: nothing new is begun, what is held is finished or given back."""
+    """Shut down gracefully on SIGTERM and Ctrl-C: start no new task, finish or release the claimed ones."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop = stop

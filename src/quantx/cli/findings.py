@@ -1,4 +1,4 @@
-"""Commands about findings: what was noticed, and who has settled it."""
+"""Commands about findings: list and acknowledge."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.options import Json, Most, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 
 findings = typer.Typer(
-    help="Look at what was noticed about the data and the system, and settle it.", no_args_is_help=True
+    help="List the quality findings about data and system, and acknowledge them.", no_args_is_help=True
 )
 
 Status = Literal["open", "acknowledged", "resolved"]
@@ -27,12 +27,15 @@ def register(app: typer.Typer) -> None:
 
 
 def findings_list(
-    status: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Only those of this rule.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only findings in this state.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Only findings of this rule.")] = None,
     subject: Annotated[
-        str | None, typer.Option(help="Only those about this symbol, universe, vendor or market.")
+        str | None, typer.Option(help="Only findings about this symbol, universe, vendor or market.")
     ] = None,
-    most: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the worst and newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Maximum number of findings, the worst and newest first.")
+    ] = 50,
+    most: Most = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
@@ -41,7 +44,7 @@ def findings_list(
     Example: quantx findings list --status open
     """
     with open_platform(settings_for(use_local)) as platform:
-        rows = platform.state.findings.listed(most, status=status, rule=rule, subject=subject)
+        rows = platform.state.findings.listed(most or limit, status=status, rule=rule, subject=subject)
     if json:
         print_json(rows)
     else:
@@ -52,20 +55,18 @@ def findings_list(
 
 def findings_acknowledge(
     finding: Annotated[int, typer.Argument(help="The finding's id, as `quantx findings list` shows it.")],
-    reason: Annotated[str, typer.Option(help="Why it need not be looked at again.")],
-    by: Annotated[str | None, typer.Option(help="Who says so; your login by default.")] = None,
+    reason: Annotated[str, typer.Option(help="Why the finding needs no action.")],
+    by: Annotated[str | None, typer.Option(help="Approver; your login by default.")] = None,
     use_local: UseLocal = False,
 ) -> int:
-    """Acknowledge a finding: it stays on record with your reason, and is not open any more.
+    """Acknowledge a finding: it is closed, and stays on record with your reason.
 
     Example: quantx findings acknowledge 17 --reason "the exchange was closed that day"
     """
     if not reason.strip():
-        raise ConfigError("--reason is empty; say why, for who reads it later")
+        raise ConfigError("--reason is empty; give the reason for the record")
     with open_platform(settings_for(use_local)) as platform:
         if not platform.state.findings.settle(finding, "acknowledged", by or getpass.getuser(), reason):
-            raise ConfigError(
-                f"there is no finding {finding}, or it is acknowledged already; `quantx findings list` shows them"
-            )
+            raise ConfigError(f"no finding {finding}, or it is already acknowledged; `quantx findings list` lists them")
     out.print(f"finding {finding} is acknowledged")
     return 0

@@ -1,4 +1,4 @@
-"""The command that looks for sessions that series lack: tasks heal."""
+"""The command that finds missing sessions and plans their retries: tasks heal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import polars as pl
 import typer
 
 from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
-from quantx.cli.output import err, out, print_json, print_table
+from quantx.cli.output import counted, err, out, print_json, print_table
 from quantx.cli.show import tasks
 from quantx.core.gap_schedule import Gap
-from quantx.core.quality.gaps import in_windows
+from quantx.core.quality.gaps import to_windows
 from quantx.core.symbols import parse_symbol
 from quantx.pipeline.runtime.platform import open_platform
 
@@ -20,20 +20,20 @@ _SHOWN = 40  # rows of the table
 
 
 def register(_: typer.Typer) -> None:
-    """Add the command of this module to those about tasks."""
+    """Add the command of this module to the group `tasks`."""
     tasks.command("heal")(exits(heal))
 
 
 def heal(
     symbols: Symbols = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look; record and plan nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report; record and plan nothing.")] = False,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Find the sessions that series lack between their first and last bar, and plan to ask for those that are due.
+    """Find sessions missing between a series' first and last bar, and plan the retries that are due.
 
-    A gap is asked for again after 1, 2, 4 and 8 days, also of a vendor that stands in, and then explained. `quantx work`
-    carries the tasks out.
+    A gap is fetched again after 1, 2, 4 and 8 days, also from the fallback vendors, and then explained. `quantx work`
+    processes the tasks.
 
     Example: quantx tasks heal --symbols AAPL,0700.HK --dry-run
     """
@@ -43,7 +43,7 @@ def heal(
     with open_platform(settings_for(use_local)) as platform:
         healed = heal_gaps(platform, named, dry_run=dry_run)
     if not healed.looked:
-        err.print("another process is looking for gaps; try again when it has ended")
+        err.print("another process is searching for gaps; try again when it has ended")
         return 1
     rows = _in_windows(healed.gaps)
     planned = {
@@ -56,15 +56,19 @@ def heal(
         return 0
     shown = [row for row in rows if row["status"] != "explained"] + [r for r in rows if r["status"] == "explained"]
     columns = ["source", "symbol", "first", "last", "sessions", "status", "asked", "due_at", "reason"]
-    print_table("missing sessions", shown[:_SHOWN], columns)
+    heads = {name: name for name in columns} | {"asked": "attempts", "due_at": "next retry"}
+    print_table("missing sessions", shown[:_SHOWN], heads)
     if len(shown) > _SHOWN:
-        out.print(f"… {len(shown) - _SHOWN:,} more; --json shows them")
+        out.print(f"… {len(shown) - _SHOWN:,} more; --json lists all")
     if healed.plan:
-        out.print(f"run {planned['run_id']}: {planned['tasks']:,} tasks ask for them; `quantx work` carries them out")
+        out.print(
+            f"run {planned['run_id']}: {counted(len(healed.plan.task_ids), 'task')} enqueued;"
+            " `quantx work` processes them"
+        )
     elif healed.wanted:
-        out.print(f"{len(healed.wanted):,} tasks are due")
+        out.print(f"{counted(len(healed.wanted), 'task')} due")
     else:
-        out.print("nothing is due to be asked for")
+        out.print("no gaps due for retry")
     return 0
 
 
@@ -80,7 +84,7 @@ _HOW: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def _in_windows(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
-    """Return gaps as rows, those of one series side by side with the same state as one."""
+    """Return gaps as rows; adjacent gaps of one series with the same state are one row."""
     rows = [{**vars(g.series), "date": g.session, **{how: getattr(g, how) for how in _HOW}} for g in gaps]
     frame = pl.DataFrame(rows, schema={**dict.fromkeys(_SERIES, pl.String), "date": pl.Date, **_HOW})
-    return in_windows(frame, (*_SERIES, *_HOW)).to_dicts()
+    return to_windows(frame, (*_SERIES, *_HOW)).to_dicts()

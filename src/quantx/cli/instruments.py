@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from quantx.cli.options import Json, UseLocal, exits, parse_day, settings_for
-from quantx.cli.output import out, print_json, print_table
+from quantx.cli.output import counted, out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 
 instruments = typer.Typer(
-    help="Look at securities and the symbols that they carried, learn them from files, and end them.",
+    help="Manage securities and their symbol history: list, import from files, delist.",
     no_args_is_help=True,
 )
 
@@ -40,34 +40,37 @@ def instruments_import(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Learn from files which security carried which symbol from when to when; ids that are known already stay.
+    """Import the symbol history of securities from files. Existing ids stay.
 
-    A file tells all about the securities that it names. Where it contradicts itself or what is known, nothing is taken.
+    A file holds the whole history of the securities that it names. A file that contradicts itself or the stored history
+    is refused as a whole.
 
     Example: quantx instruments import map_files --format lean
     """
     from quantx.pipeline.reference.instruments import import_history
     from quantx.universes.map_files import read_history
 
-    told = read_history(path, form)
+    history = read_history(path, form)
     with open_platform(settings_for(use_local)) as platform:
-        imported = import_history(platform, told)
+        imported = import_history(platform, history)
     if json:
         print_json(vars(imported))
     else:
         out.print(
-            f"{imported.instruments:,} securities with {imported.symbols:,} symbols, {imported.new:,} of them new,"
-            f" {imported.delisted:,} ended"
+            f"{counted(imported.instruments, 'security', 'securities')} with {counted(imported.symbols, 'symbol')};"
+            f" new: {imported.new:,}, delisted: {imported.delisted:,}"
         )
     return 0
 
 
 def instruments_list(
-    status: Annotated[Literal["listed", "delisted"] | None, typer.Option(help="Only those.")] = None,
+    status: Annotated[
+        Literal["listed", "delisted"] | None, typer.Option(help="Only securities with this status.")
+    ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """List the securities that are known, with their symbols.
+    """List the stored securities with their symbols.
 
     Example: quantx instruments list --status delisted
     """
@@ -80,12 +83,12 @@ def instruments_list(
 
 
 def instruments_show(
-    symbol: Annotated[str, typer.Argument(help="A symbol that it carries, or has carried.")],
-    on: Annotated[str | None, typer.Option(help="Only who carried it on this day.")] = None,
+    symbol: Annotated[str, typer.Argument(help="A current or former symbol.")],
+    on: Annotated[str | None, typer.Option(help="Only the security that had the symbol on this day.")] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Show the securities that carry a symbol, or have carried it.
+    """Show the securities that have or had a symbol.
 
     Example: quantx instruments show FB --on 2015-06-30
     """
@@ -95,7 +98,8 @@ def instruments_show(
         rows = described(platform, symbol, parse_day(on, "--on") if on else None)
     if not rows:
         raise ConfigError(
-            f"nothing is known of {symbol!r}{f' on {on}' if on else ''}; `quantx instruments import` learns it from a file"
+            f"no security has the symbol {symbol!r}{f' on {on}' if on else ''}; import its history with"
+            " `quantx instruments import FILE`"
         )
     _show(rows, json=json)
     return 0
@@ -104,11 +108,11 @@ def instruments_show(
 def instruments_delist(
     symbol: Annotated[str, typer.Argument(help="Its last symbol.")],
     on: Annotated[str, typer.Option(help="The last day of trading, as in 2018-06-15.")],
-    reason: Annotated[str, typer.Option(help="What has happened, and how you know.")],
-    by: Annotated[str | None, typer.Option(help="Who says so; your login by default.")] = None,
+    reason: Annotated[str, typer.Option(help="What happened, and the evidence for it.")],
+    by: Annotated[str | None, typer.Option(help="Approver; your login by default.")] = None,
     use_local: UseLocal = False,
 ) -> int:
-    """Record that a security is delisted: daily updates leave it out, backfills and what is stored keep it.
+    """Record a delisting: daily updates skip the security; backfills and stored data keep it.
 
     Example: quantx instruments delist TWX --on 2018-06-15 --reason "bought by AT&T, press release of that day"
     """
@@ -116,7 +120,7 @@ def instruments_delist(
 
     with open_platform(settings_for(use_local)) as platform:
         instrument = delist(platform, symbol, parse_day(on, "--on"), reason=reason, by=by or getpass.getuser())
-    out.print(f"{instrument} is delisted since {on}")
+    out.print(f"{instrument} is delisted as of {on}")
     return 0
 
 
@@ -124,8 +128,8 @@ def _show(rows: Sequence[Mapping[str, Any]], *, json: bool) -> None:
     if json:
         print_json(rows)
         return
-    print_table("instruments", [{**row, "symbols": _in_words(row["symbols"])} for row in rows], _COLUMNS)
+    print_table("instruments", [{**row, "symbols": _periods(row["symbols"])} for row in rows], _COLUMNS)
 
 
-def _in_words(symbols: Sequence[Mapping[str, Any]]) -> str:
+def _periods(symbols: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{s['symbol']} {s['from'] or '…'}–{s['to'] or '…'}" for s in symbols)

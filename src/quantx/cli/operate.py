@@ -1,4 +1,4 @@
-"""Commands for who runs an installation: migrate, cost."""
+"""Commands for operators: migrate, cost."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ def register(app: typer.Typer) -> None:
 def migrate(
     grant_to: Annotated[
         list[str] | None,
-        typer.Option("--grant", help="A role that may read and write, but change no table; may be repeated."),
+        typer.Option(
+            "--grant", help="Grant this role reading and writing of rows, without schema changes; may be repeated."
+        ),
     ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Bring the state's schema to this program's version, as its owner; where it is there already, nothing happens.
+    """Migrate the state's schema to this program's version. Run it as the owner of the schema; it is idempotent.
 
     Example: quantx migrate --grant quantx-functions
     """
@@ -56,30 +58,31 @@ def migrate(
 
 def cost(
     symbols: Annotated[
-        int | None, typer.Option(min=1, help="For so many; as many as past runs had by default.")
+        int | None, typer.Option(min=1, help="Number of symbols; that of the past runs by default.")
     ] = None,
     updates: Annotated[int, typer.Option(min=1, max=31, help="Daily updates in a month.")] = 21,
-    days: Annotated[int, typer.Option(min=1, max=366, help="How far back past runs are looked at.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days of past runs to use.")] = 30,
     reference: Annotated[
-        bool, typer.Option("--reference", help="Leave out the past runs: only the measured reference counts.")
+        bool, typer.Option("--reference", help="Ignore past runs; use the measured reference.")
     ] = False,
     server_hours: Annotated[
-        float | None, typer.Option(min=0, max=744, help="Hours a month that PostgreSQL runs; all of them by default.")
+        float | None, typer.Option(min=0, max=744, help="Hours per month that PostgreSQL runs; all by default.")
     ] = None,
     prices: Annotated[
         Path | None,
-        typer.Option(help="A table of prices; config/prices.yaml, or the one that was shipped, by default."),
+        typer.Option(help="A price table; config/prices.yaml, or the shipped one, by default."),
     ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Estimate what a month in Azure costs, from what the daily runs have used and a dated table of prices.
+    """Estimate the monthly cost in Azure from the usage of past daily runs and a dated price table.
 
     Example: quantx cost --symbols 500 --reference
     """
     table = read_prices(*_price_table(prices))
-    found = estimate(table, RunUsage() if reference else _past_runs(days, use_local), symbols, updates, server_hours)
-    print_json(as_facts(found)) if json else out.print(page(found), markup=False)
+    usage = RunUsage() if reference else _past_runs(days, use_local)
+    estimated = estimate(table, usage, symbols, updates, server_hours)
+    print_json(as_facts(estimated)) if json else out.print(page(estimated), markup=False)
     return 0
 
 
@@ -90,13 +93,12 @@ def _past_runs(days: int, use_local: bool) -> RunUsage:
 
 
 def _price_table(path: Path | None) -> tuple[str, str]:
-    """Return the text of the table of prices, and its name."""
-    found = path or Path("config/prices.yaml")
-    if path is None and not found.is_file():
-        return resources.files("quantx.cli").joinpath("templates", "prices.yaml").read_text(
-            "utf-8"
-        ), "the shipped table"
+    """Return the text of the price table, and its name."""
+    file = path or Path("config/prices.yaml")
+    if path is None and not file.is_file():
+        shipped = resources.files("quantx.cli").joinpath("templates", "prices.yaml")
+        return shipped.read_text("utf-8"), "the shipped table"
     try:
-        return found.read_text("utf-8"), str(found)
+        return file.read_text("utf-8"), str(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{found} can't be read: {error}") from error
+        raise ConfigError(f"cannot read {file}: {error}") from error

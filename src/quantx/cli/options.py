@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ from quantx.settings import Settings, load_settings
 from quantx.tracing import export_traces
 
 UseLocal = Annotated[
-    bool, typer.Option("--use-local", help="Use ./data and the embedded PostgreSQL, whatever the environment says.")
+    bool, typer.Option("--use-local", help="Use ./data and the embedded PostgreSQL, and ignore the environment.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Symbols = Annotated[str | None, typer.Option(help="Symbols with commas between, as in AAPL,BRK.B,0700.HK.")]
-Universe = Annotated[str | None, typer.Option(help="A universe that was refreshed before.")]
+Symbols = Annotated[str | None, typer.Option(help="Comma-separated symbols, as in AAPL,BRK.B,0700.HK.")]
+Universe = Annotated[str | None, typer.Option(help="All members of a refreshed universe.")]
 Phase = Annotated[str | None, typer.Option(help="All universes of a phase.")]
-MaxWorkers = Annotated[int | None, typer.Option(min=1, max=64, help="Concurrent requests of this process.")]
-ChunkSize = Annotated[int | None, typer.Option(min=1, max=32, help="Tasks taken and stored together.")]
+MaxWorkers = Annotated[
+    int | None, typer.Option(min=1, max=64, help="Maximum number of concurrent requests of this process.")
+]
+Most = Annotated[
+    int | None, typer.Option("--most", min=1, hidden=True, help="The earlier name of --limit; it wins over --limit.")
+]
+ChunkSize = Annotated[int | None, typer.Option(min=1, max=32, help="Number of tasks claimed and stored together.")]
 
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:
-    """Turn the exit code that a command returns into how Typer ends."""
+    """Turn the exit code that a command returns into Typer's exit."""
 
     @functools.wraps(command)
     def ending(*args: Any, **values: Any) -> None:
@@ -51,7 +56,7 @@ def settings_for(use_local: bool, **flags: Any) -> Settings:
 
 
 def traced_settings(use_local: bool, **flags: Any) -> Settings:
-    """Return the settings of a command that moves data, and send its traces where they say."""
+    """Return the settings of a command that moves data, and export its traces as they configure."""
     settings = settings_for(use_local, **flags)
     export_traces(settings)
     return settings
@@ -63,38 +68,38 @@ def split_symbols(text: str | None) -> tuple[str, ...]:
         return ()
     symbols = tuple(part for part in text.split(",") if part.strip())
     if not symbols:
-        raise ConfigError("--symbols names none; write them as in --symbols AAPL,MSFT")
+        raise ConfigError("--symbols is empty; write it as in --symbols AAPL,MSFT")
     return symbols
 
 
 def known_rule(rule: str | None) -> str | None:
-    """Return the id of a row rule, or say which there are."""
+    """Return the id of a row rule; ConfigError for an unknown one."""
     from quantx.core.quality import RULES
 
     if rule is not None and rule not in RULES:
-        raise ConfigError(f"--rule {rule!a} is no rule; docs/data-quality.md lists them")
+        raise ConfigError(f"--rule {rule!a} is not a rule; docs/data-quality.md lists all rules")
     return rule
 
 
 def known_source(source: str | None) -> str | None:
-    """Return the name of a vendor, or say which there are."""
+    """Return the name of a vendor; ConfigError for an unknown one."""
     from quantx.providers.registry import VENDORS
 
     if source is not None and source not in VENDORS:
-        raise ConfigError(f"--source {source!a} is no vendor; there is {', '.join(VENDORS)}")
+        raise ConfigError(f"--source {source!a} is not a vendor; the vendors are {', '.join(VENDORS)}")
     return source
 
 
 def parse_day(text: str, option: str) -> date:
-    """Return the date that an option gives."""
+    """Return the date of an option; ConfigError where it is not one."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"{option} {text!r} is no date; write it as in 2024-01-31") from None
+        raise ConfigError(f"{option} {text!r} is not a date; use YYYY-MM-DD") from None
 
 
 def existing_folder(path: Path | None, option: str) -> Path | None:
-    """Return the folder, or say that it is not there."""
+    """Return the folder; ConfigError where there is none."""
     if path is not None and not path.is_dir():
-        raise ConfigError(f"{option} {path} is no folder")
+        raise ConfigError(f"{option} {path} is not a folder")
     return path

@@ -1,4 +1,4 @@
-"""How the command talks: tables and JSON on stdout, progress and errors on stderr."""
+"""Output of the command: tables and JSON on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-_WIDE = 140  # the width of a table where stdout is no terminal
-_READABLE = 26  # characters: in less a long text is a strip; no rule, date or vendor is longer
-_COPIED = ("id", "run_id")  # people copy them: whole, without commas
+_WIDE = 140  # width of a table where stdout is not a terminal
+_READABLE = 26  # characters: a long text in fewer is a strip; no rule, date or vendor name is longer
+_COPIED = ("id", "run_id")  # values that people copy: shown whole, without commas
 _EDGE = 3  # characters between two columns
 
-# Where nobody looks, lines are not broken: scripts search them. Errors quote vendors, whose text is never markup.
+# Lines are not wrapped on a pipe: scripts search them. Errors quote vendors, whose text is never markup.
 out = Console(width=None if sys.stdout.isatty() else _WIDE, soft_wrap=not sys.stdout.isatty(), highlight=False)
 err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, markup=False)
 
@@ -28,36 +28,44 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun in the right form: 1 request, 2,000 requests."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> None:
-    """Print rows as a table, numbers to the right; where they are too wide for one, each as a paragraph of its own."""
+    """Print rows as a table, numbers to the right; rows too wide for a table become a paragraph each.
+
+    `columns` selects and orders the columns; a mapping also gives their heads.
+    """
     if not rows:
         out.print(f"{title}: none")
         return
-    names = list(columns) if columns is not None else list(rows[0])
-    least = {name: _least_width(name, rows) for name in names}
-    if sum(least.values()) + _EDGE * len(names) + 1 > out.width:
-        _print_paragraphs(title, rows, names)
+    heads = dict(columns) if isinstance(columns, Mapping) else {n: _head(n) for n in columns or rows[0]}
+    widths = {name: _min_width(name, head, rows) for name, head in heads.items()}
+    if sum(widths.values()) + _EDGE * len(heads) + 1 > out.width:
+        _print_paragraphs(title, rows, heads)
         return
     table = Table(title=title, title_justify="left", header_style="bold")
-    for name in names:
+    for name, head in heads.items():
         numeric = isinstance(next((r[name] for r in rows if r[name] is not None), None), (int, float))
-        table.add_column(_label(name), justify="right" if numeric else "left", overflow="fold", min_width=least[name])
+        table.add_column(head, justify="right" if numeric else "left", overflow="fold", min_width=widths[name])
     for row in rows:
-        table.add_row(*(Text(_cell(name, row)) for name in names))
+        table.add_row(*(Text(_cell(name, row)) for name in heads))
     out.print(table, soft_wrap=False)
 
 
-def _least_width(name: str, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Return with how many characters a column can be read: dates, symbols and rules are whole, long texts are wrapped."""
+def _min_width(name: str, head: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return the smallest readable width of a column: dates, symbols and rules are whole, long texts are wrapped."""
     longest = max(len(_cell(name, row)) for row in rows)
-    return max(*map(len, _label(name).split()), longest if name in _COPIED else min(longest, _READABLE))
+    return max(*map(len, head.split()), longest if name in _COPIED else min(longest, _READABLE))
 
 
-def _print_paragraphs(title: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+def _print_paragraphs(title: str, rows: Sequence[Mapping[str, Any]], heads: Mapping[str, str]) -> None:
     out.print(Text(title, style="italic"))
     for row in rows:
-        told = [name for name in names if row[name] is not None and row[name] != ""]
-        parts = [Text.assemble((f"{_label(name)}: ", "dim"), _cell(name, row)) for name in told]
+        filled = {name: head for name, head in heads.items() if row[name] is not None and row[name] != ""}
+        parts = [Text.assemble((f"{head}: ", "dim"), _cell(name, row)) for name, head in filled.items()]
         out.print(Text("• ") + Text("  ").join(parts))
 
 
@@ -66,12 +74,12 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
     return str(value) if name in _COPIED and value is not None else _text(value)
 
 
-def _label(name: str) -> str:
+def _head(name: str) -> str:
     return name.replace("_", " ")
 
 
 def work_progress(*, quiet: bool = False) -> Progress:
-    """Return a progress display on stderr, which shows nothing where stderr is no terminal."""
+    """Return a progress display on stderr; it shows nothing where stderr is not a terminal."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from quantx.cli.options import Json, Symbols, UseLocal, exits, known_rule, known_source, settings_for, split_symbols
-from quantx.cli.output import err, out, print_json, print_table, work_progress
+from quantx.cli.options import (
+    Json,
+    Most,
+    Symbols,
+    UseLocal,
+    exits,
+    known_rule,
+    known_source,
+    settings_for,
+    split_symbols,
+)
+from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
 from quantx.core.prices import PRICES
 from quantx.core.symbols import parse_symbol
 from quantx.errors import Busy, ConfigError
@@ -21,13 +31,14 @@ if TYPE_CHECKING:
     from quantx.pipeline.runtime.platform import Platform
 
 quarantine = typer.Typer(
-    help="Look at rows that were rejected, judge them again, and accept those that are right.", no_args_is_help=True
+    help="List rejected rows, validate them again, and accept the correct ones.", no_args_is_help=True
 )
 
-Rule = Annotated[str | None, typer.Option(help="Only rows that broke this rule.")]
+Rule = Annotated[str | None, typer.Option(help="Only rows that violate this rule.")]
 Symbol = Annotated[str | None, typer.Option(help="Only rows of this symbol.")]
 Source = Annotated[str | None, typer.Option(help="Only this vendor.")]
 _COLUMNS = ["id", "state", "symbol", "date", "source", "dataset", "rules", "policy", "row"]
+_HEADS = {name: name for name in _COLUMNS} | {"policy": "rules version"}
 
 
 def register(app: typer.Typer) -> None:
@@ -47,29 +58,31 @@ def quarantine_list(
     market: Annotated[Literal["us", "hk", "jp", "eu"] | None, typer.Option(help="Only this market.")] = None,
     state: Annotated[
         Literal["open", "replayed", "accepted"] | None,
-        typer.Option(help="open: rejected; replayed: passes by now; accepted: curated on somebody's word."),
+        typer.Option(help="open: rejected; replayed: passes the current rules; accepted: manual override."),
     ] = None,
-    most: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of rows, the newest first.")] = 50,
+    most: Most = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """List rejected rows, the newest first: what a row says, and the rules that it broke.
+    """List rejected rows with their values and the violated rules, the newest first.
 
     Example: quantx quarantine list --rule high_is_highest --state open
     """
     from quantx.pipeline.reprocessing.quarantine import Wanted, rejected_rows
 
-    wanted = Wanted((), known_rule(rule), symbol and parse_symbol(symbol), known_source(source), market, state)
+    chosen = Wanted((), known_rule(rule), symbol and parse_symbol(symbol), known_source(source), market, state)
     with open_platform(settings_for(use_local)) as platform:
-        rows = rejected_rows(platform.tables, wanted)
-    shown = rows.head(most)
+        rows = rejected_rows(platform.tables, chosen)
+    shown = rows.head(most or limit)
     if json:
         print_json(shown.to_dicts())
     elif rows.is_empty():
-        out.print("nothing was rejected")
+        out.print("no rejected rows")
     else:
-        more = "" if rows.height <= most else f", the newest {most:,}"
-        print_table(f"{rows.height:,} rejected rows{more}", [_in_short(row) for row in shown.to_dicts()], _COLUMNS)
+        more = "" if rows.height == shown.height else f", the newest {shown.height:,}"
+        title = f"{counted(rows.height, 'rejected row')}{more}"
+        print_table(title, [_in_short(row) for row in shown.to_dicts()], _HEADS)
     return 0
 
 
@@ -78,7 +91,7 @@ def quarantine_show(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Show a rejected row: what it says, the rules with their reasons, and what the vendor sent.
+    """Show a rejected row: its values, the violated rules with their reasons, and the vendor's reply.
 
     Example: quantx quarantine show 3f9a1c07d2
     """
@@ -94,7 +107,7 @@ def quarantine_show(
 
 
 def quarantine_replay(
-    rows: Annotated[list[str] | None, typer.Argument(help="Ids of rows; or choose them by the options.")] = None,
+    rows: Annotated[list[str] | None, typer.Argument(help="Ids of rows; or select rows by the options.")] = None,
     rule: Rule = None,
     symbol: Symbol = None,
     source: Source = None,
@@ -102,10 +115,10 @@ def quarantine_replay(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Judge rejected rows again under the rules of now, by reading the raw replies of their series again.
+    """Validate rejected rows again under the current rules, from the raw replies of their series.
 
-    What passes is curated, and what does not pass any more is rejected; doing it again changes nothing. Symbols that have
-    changed are inspected again.
+    Rows that pass are curated; rows that no longer pass are rejected. The command is idempotent. Changed symbols are
+    inspected again.
 
     Example: quantx quarantine replay --symbol 0700.HK
     """
@@ -113,11 +126,11 @@ def quarantine_replay(
     from quantx.pipeline.wiring import reprocessor_of
 
     if not (rows or rule or symbol or source or everything):
-        raise ConfigError("say which rows: ids, --rule, --symbol, --source, or --all")
-    wanted = Wanted(tuple(rows or ()), known_rule(rule), symbol and parse_symbol(symbol), known_source(source))
+        raise ConfigError("no rows were selected: use ids, --rule, --symbol, --source or --all")
+    chosen = Wanted(tuple(rows or ()), known_rule(rule), symbol and parse_symbol(symbol), known_source(source))
     try:
         with open_platform(settings_for(use_local)) as platform:
-            done = replay(reprocessor_of(platform), wanted)
+            done = replay(reprocessor_of(platform), chosen)
             failed = _inspect(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
@@ -126,7 +139,8 @@ def quarantine_replay(
     if json:
         print_json({"rows": judged, "reprocessed": [each.as_facts() for each in done.reprocessed]})
     else:
-        out.print(f"{done.rows.height:,} rows judged: {judged['replayed']:,} pass, {judged['open']:,} stay rejected")
+        rows_validated = counted(done.rows.height, "row")
+        out.print(f"{rows_validated} validated: {judged['replayed']:,} pass, {judged['open']:,} still rejected")
         _print_reprocessed(done.reprocessed)
     return _code(done.reprocessed, failed)
 
@@ -134,13 +148,13 @@ def quarantine_replay(
 def quarantine_accept(
     row: Annotated[str, typer.Argument(help="The row's id, or its beginning, as `quantx quarantine list` shows it.")],
     reason: Annotated[str, typer.Option(help="Why the row is right although a rule rejects it.")],
-    by: Annotated[str | None, typer.Option(help="Who says so; your login by default.")] = None,
+    by: Annotated[str | None, typer.Option(help="Approver; your login by default.")] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Take a rejected row into the curated table, on your word; the decision is recorded and holds from then on.
+    """Accept a rejected row into the curated table by manual override; the decision is recorded and permanent.
 
-    Readers with `as_of` before the decision do not see the row.
+    Reads with `as_of` before the decision do not return the row.
 
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
@@ -168,14 +182,14 @@ def quarantine_accept(
 def reprocess(
     symbols: Symbols = None,
     source: Source = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would change.")] = False,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Derive the curated tables again from the raw replies, after rules, adapters or decisions have changed.
+    """Derive the curated tables again from the raw replies, after a change of rules, adapters or decisions.
 
-    It says what changed; where nothing has, nothing is committed. Replaced rows are kept in the revisions. Symbols that
-    have changed are inspected again.
+    The command reports the changes, and commits nothing where there are none. Replaced rows stay in the revisions.
+    Changed symbols are inspected again.
 
     Example: quantx reprocess --symbols AAPL,0700.HK --dry-run
     """
@@ -189,7 +203,7 @@ def reprocess(
                 names,
                 known_source(source),
                 dry_run=dry_run,
-                on_batch=lambda batch, of: display.update(bar, completed=batch, total=of),
+                on_batch=lambda batch, total: display.update(bar, completed=batch, total=total),
             )
             failed = _inspect(platform, [done])
     except Busy as error:
@@ -200,7 +214,7 @@ def reprocess(
 
 
 def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
-    """Look at the symbols that readers see otherwise now, as after updates; return the looks that failed."""
+    """Inspect the changed symbols, as after updates; return the names of the failed inspections."""
     from quantx.pipeline.inspecting.inspection import inspect_symbols
 
     touched = sorted({symbol for each in done if not each.dry_run for _, symbol in each.touched})
@@ -209,18 +223,21 @@ def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
 
 def _code(done: Sequence[Reprocessed], failed: Sequence[str]) -> int:
     if failed:
-        err.print(f"these looks at what has changed failed: {', '.join(failed)}; `quantx validate run` looks again")
+        err.print(f"inspection failed: {', '.join(failed)}; `quantx validate run` repeats it")
     return 1 if failed or any(each.left for each in done) else 0
 
 
 def _print_reprocessed(done: Sequence[Reprocessed]) -> None:
     for each in done:
-        out.print(f"{each.symbols:,} symbols derived again from {each.replies:,} replies under policy {each.policy}")
+        out.print(
+            f"{counted(each.symbols, 'symbol')} derived again from {counted(each.replies, 'reply', 'replies')}"
+            f" under rules version {each.policy}"
+        )
         moved = {name: counts for name, counts in each.tables.items() if any(counts.values())}
         verb = "would be" if each.dry_run else "are"
         for name, counts in moved.items():
-            told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-            out.print(f"  {name}: rows that {verb} {told}")
+            changes = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+            out.print(f"  {name}: rows that {verb} {changes}")
         for rule, counts in each.rules.items():
             out.print(f"  rule {rule}: {counts['rejected']:,} newly rejected, {counts['passed']:,} pass")
         if not moved:
@@ -232,7 +249,7 @@ def _print_reprocessed(done: Sequence[Reprocessed]) -> None:
             ]
             print_table("examples", rows)
         for (source, symbol), why in each.left.items():
-            err.print(f"{symbol} of {source} is left as it is: {why}", markup=False)
+            err.print(f"{symbol} of {source} is unchanged: {why}", markup=False)
         for path, why in each.mute.items():
             err.print(f"{path} was not used: {why}", markup=False)
 
@@ -245,16 +262,16 @@ def _short(value: Any) -> Any:
 
 
 def _in_short(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a rejected row with the beginning of its id, and what it says in few words: open, high, low, close, volume."""
+    """Return a rejected row with a short id and its OHLCV values in one line."""
     from quantx.pipeline.reprocessing.quarantine import SHOWN
 
     row = row | {"id": row["id"][:SHOWN]}
     if row["date"] is None:
         return row
-    said = loads(row["row"])
-    minute = said.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
+    values = loads(row["row"])
+    minute = values.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
     return row | {
-        "row": minute + " ".join("–" if said.get(c) is None else f"{said[c]:.12g}" for c in (*PRICES, "volume"))
+        "row": minute + " ".join("–" if values.get(c) is None else f"{values[c]:.12g}" for c in (*PRICES, "volume"))
     }
 
 
@@ -263,14 +280,14 @@ def _print_row(facts: dict[str, Any]) -> None:
 
     day, payload, name = facts["date"] or "a whole reply", facts["payload"], facts["id"][:SHOWN]
     out.print(f"{name}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
-    policy = "before versions were kept" if facts["policy"] is None else f"under policy {facts['policy']}"
-    out.print(f"rejected {policy}, the vendor sent it at {facts['known_from']:%Y-%m-%d %H:%M:%S} UTC", markup=False)
+    version = "(version not recorded)" if facts["policy"] is None else f"version {facts['policy']}"
+    out.print(f"rejected by rules {version}; received at {facts['known_from']:%Y-%m-%d %H:%M:%S} UTC", markup=False)
     if facts["by"]:
         out.print(
             f"accepted by {facts['by']} at {facts['decided_at']:%Y-%m-%d %H:%M:%S} UTC: {facts['reason']}", markup=False
         )
     if facts["passed"] is not None:
-        out.print(f"passes under policy {facts['passed']}")
+        out.print(f"passes rules version {facts['passed']}")
     for rule in facts["rules"]:
         out.print(f"\n{rule['id']}: {rule['meaning']}\n  why: {rule['why']}\n  seen: {rule['reference']}", markup=False)
     out.print(f"\nas traded: {facts['row']}\nas sent:   {facts['sent'] or 'not kept'}", markup=False)
@@ -278,5 +295,7 @@ def _print_row(facts: dict[str, Any]) -> None:
     if payload["excerpt"] is None:
         out.print(f"  {payload['problem']}", markup=False)
     else:
-        out.print(f"  {payload['request']}, HTTP {payload['status']}, {payload['bytes']:,} bytes, in it:", markup=False)
+        out.print(
+            f"  {payload['request']}, HTTP {payload['status']}, {payload['bytes']:,} bytes, excerpt:", markup=False
+        )
         out.print(f"  …{payload['excerpt']}…", markup=False)

@@ -1,4 +1,4 @@
-"""Commands that set up: init, config, sandbox, demo."""
+"""Commands for set-up and try-out: init, config, sandbox, demo."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 
 from quantx.cli.demo.run import demo
 from quantx.cli.options import Json, UseLocal, existing_folder, exits, parse_day, settings_for
-from quantx.cli.output import out, print_json, print_table
+from quantx.cli.output import counted, out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
-from quantx.settings import Settings
+from quantx.settings import setting_references
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(use_local: UseLocal = False) -> int:
-    """Write config/universes.yaml and config/settings.yaml where they are missing, and create the lake and the state.
+    """Create config/universes.yaml and config/settings.yaml where missing, and create the lake and the state.
 
     Example: quantx init
     """
@@ -56,45 +56,47 @@ def config(json: Json = False, use_local: UseLocal = False) -> int:
     if json:
         print_json(shown)
     else:
-        fields = Settings.model_fields
-        rows = [{"setting": n, "value": v, "meaning": fields[n].description} for n, v in shown.items()]
+        references = setting_references()
+        rows = [{"setting": n, "value": v, "meaning": references[n].description} for n, v in shown.items()]
         print_table("settings", rows)
     return 0
 
 
 def sandbox(
     data: Annotated[
-        Path | None, typer.Option(help="A folder of daily files or recorded replies; a synthetic market without it.")
+        Path | None, typer.Option(help="A folder of daily files or recorded replies; by default a synthetic market.")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8765,
     now: Annotated[
-        str | None, typer.Option(help="The vendor's clock stands still here: a date (its end, UTC) or an instant.")
+        str | None, typer.Option(help="Freeze the vendors' clock here: a date (its end, UTC) or an instant.")
     ] = None,
-    latency: Annotated[float, typer.Option(min=0, help="Seconds before each reply.")] = 0.0,
+    latency: Annotated[float, typer.Option(min=0, help="Delay of each reply in seconds.")] = 0.0,
     quota: Annotated[
         list[str] | None,
-        typer.Option(help="429 beyond it: 2/s of each vendor, alpaca:200/min of one; may be repeated."),
+        typer.Option(help="Rate limit (429 beyond it): 2/s for each vendor, alpaca:200/min for one; may be repeated."),
     ] = None,
     fault: Annotated[
-        list[str] | None, typer.Option(help="kind=rate, as in 429=0.05 or alpaca:500=0.02; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Injected fault kind=rate, as in 429=0.05 or alpaca:500=0.02; may be repeated."),
     ] = None,
     revise: Annotated[
-        list[str] | None, typer.Option(help="As in AAPL:2016-12-28:close:116.5, as traded; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Revised value (as traded), as in AAPL:2016-12-28:close:116.5; may be repeated."),
     ] = None,
     key: Annotated[
-        list[str] | None, typer.Option(help="vendor=KEY: who brings another is refused; may be repeated.")
+        list[str] | None, typer.Option(help="Required API key vendor=KEY; other keys are refused; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the synthetic market and the faults.")] = 7,
+    seed: Annotated[int, typer.Option(help="Random seed of the synthetic market and the faults.")] = 7,
     until: Annotated[
-        str | None, typer.Option(help="Last day of the synthetic market's ten years; today without it.")
+        str | None, typer.Option(help="Last day of the synthetic market's ten years; today by default.")
     ] = None,
 ) -> int:
-    """Serve a stand-in of the vendors on 127.0.0.1, from files or a synthetic market, until it is stopped.
+    """Run a mock server of the vendors on 127.0.0.1, with data from files or a synthetic market, until stopped.
 
     Example: quantx sandbox --data FOLDER --port 8765 --now 2016-12-30
     """
-    from quantx.providers.registry import VENDORS
     from quantx.sandbox import Sandbox, load_market, serve
+    from quantx.settings.vendors import flat_name
 
     last = parse_day(until, "--until") if until else None
     market = load_market(existing_folder(data, "--data"), seed=seed, today=last)
@@ -110,9 +112,10 @@ def sandbox(
     )
 
     def ready(url: str) -> None:
-        out.print(f"{url} plays {', '.join(app.vendors)} for {len(market.symbols):,} symbols ({market.kind} market)")
+        symbols = counted(len(market.symbols), "symbol")
+        out.print(f"{url} serves {', '.join(app.vendors)} for {symbols} ({market.kind} market)")
         for vendor in app.vendors:
-            out.print(f"export QUANTX_{VENDORS[vendor].quota_setting.removesuffix('_quota').upper()}_BASE_URL={url}")
+            out.print(f"export QUANTX_{flat_name(vendor, 'base_url').upper()}={url}")
 
     serve(app, port=port, on_ready=ready)
     return 0

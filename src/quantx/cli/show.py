@@ -1,4 +1,4 @@
-"""Commands that look: status, show-manifest, tasks list, query."""
+"""Read-only commands (status, show-manifest, tasks list, query), and tasks retry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from quantx.cli.options import Json, UseLocal, exits, settings_for, split_symbols
-from quantx.cli.output import err, out, print_json, print_table
+from quantx.cli.options import Json, Most, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.output import counted, err, out, print_json, print_table
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
 from quantx.lake.store import open_location
@@ -22,7 +22,7 @@ from quantx.state.values import TaskState
 
 _SHOWN = 40  # rows of a table on the terminal
 
-tasks = typer.Typer(help="Look at the tasks, and retry those that were given up.", no_args_is_help=True)
+tasks = typer.Typer(help="List tasks, and retry those that failed permanently.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(json: Json = False, use_local: UseLocal = False) -> int:
-    """Show runs, tasks, the queue, vendors that are left alone for now, and how fresh the universes are.
+    """Show runs, tasks, the queue, vendors in back-off, and the freshness of universes.
 
     Example: quantx status --json
     """
@@ -63,7 +63,7 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     )
     print_table("tasks", [facts["tasks"]])
     print_table("queue", [facts["queue"]])
-    print_table("vendors that are left alone", facts["closed"])
+    print_table("vendors in back-off", facts["closed"])
     print_table("universes", facts["universes"])
     print_table("open findings", [facts["findings"]] if facts["findings"] else [])
     print_table("missing sessions", [facts["gaps"]] if any(facts["gaps"].values()) else [])
@@ -75,7 +75,7 @@ def show_manifest(
     all_series: Annotated[bool, typer.Option("--all", help=f"All series, not only the first {_SHOWN}.")] = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Show what the lake holds: tables with their versions and sizes, and each series with its sessions.
+    """Show the manifest of the lake: tables with versions and sizes, and each series with its sessions.
 
     Example: quantx show-manifest --json
     """
@@ -107,17 +107,18 @@ def show_manifest(
         ],
     )
     if len(shown) < len(series):
-        out.print(f"… {len(series) - len(shown):,} more series; --all shows them")
+        out.print(f"… {len(series) - len(shown):,} more series; --all lists them")
     return 0
 
 
 def tasks_list(
-    state: Annotated[TaskState | None, typer.Option(help="Only the tasks in this state.")] = None,
+    state: Annotated[TaskState | None, typer.Option(help="Only tasks in this state.")] = None,
     dead: Annotated[
-        bool, typer.Option("--dead", help="What was given up and not retried, and the poison queue's messages.")
+        bool, typer.Option("--dead", help="Tasks that failed permanently, and the messages of the poison queue.")
     ] = False,
-    run: Annotated[str | None, typer.Option(help="Only the tasks of this run.")] = None,
-    most: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest first.")] = 50,
+    run: Annotated[str | None, typer.Option(help="Only tasks of this run.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of tasks, the newest first.")] = 50,
+    most: Most = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
@@ -126,8 +127,8 @@ def tasks_list(
     Example: quantx tasks list --dead
     """
     with open_platform(settings_for(use_local)) as platform:
-        rows = platform.state.tasks.listed(state, run, most, dead=dead)
-        poison = [vars(p) for p in platform.queue.poisoned(min(most, 32))] if dead else []
+        rows = platform.state.tasks.listed(state, run, most or limit, dead=dead)
+        poison = [vars(p) for p in platform.queue.poisoned(min(most or limit, 32))] if dead else []
     columns = [
         "id",
         "kind",
@@ -155,11 +156,11 @@ def tasks_list(
 
 
 def tasks_retry(
-    ids: Annotated[list[int] | None, typer.Option("--id", help="Only this task; may be given several times.")] = None,
+    ids: Annotated[list[int] | None, typer.Option("--id", help="Only this task; may be repeated.")] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Ask again for what was given up: dead tasks get a run of their own, which `quantx work` carries out.
+    """Retry tasks that failed permanently: they get a run of their own, which `quantx work` processes.
 
     Example: quantx tasks retry --id 17
     """
@@ -167,42 +168,43 @@ def tasks_retry(
 
     with open_platform(settings_for(use_local)) as platform:
         dead = {row["id"] for row in platform.state.tasks.listed("failed", None, 1_000_000, dead=True)}
-        if strange := sorted(set(ids or ()) - dead):
-            raise ConfigError(f"there is no dead task {strange[0]}; `quantx tasks list --dead` shows them")
+        if unknown := sorted(set(ids or ()) - dead):
+            raise ConfigError(f"task {unknown[0]} is not a dead task; `quantx tasks list --dead` lists them")
         plan = plan_retry(platform, ids)
     facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids)}
     print_json(facts) if json else out.print(
-        f"run {plan.run_id}: {len(plan.task_ids):,} tasks enqueued again" if plan.task_ids else "no dead tasks"
+        f"run {plan.run_id}: {counted(len(plan.task_ids), 'task')} enqueued again" if plan.task_ids else "no dead tasks"
     )
     return 0
 
 
 def query(
-    symbols: Annotated[str, typer.Option(help="Symbols with commas between.")],
+    symbols: Annotated[str, typer.Option(help="Comma-separated symbols, as in AAPL,BRK.B,0700.HK.")],
     start: Annotated[str | None, typer.Option(help="First day.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
     adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
     as_of: Annotated[
-        str | None, typer.Option(help="What was believed then: a date, or an instant as in 2024-01-31T15:30:00Z.")
+        str | None,
+        typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="Only this vendor; best: of each session the bar that no vendor contradicts.")
+        str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
     ] = None,
-    timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minutes.")] = "1d",
+    timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")] = "1d",
     extended: Annotated[
-        bool, typer.Option("--extended", help="Minutes before and after the regular session, too.")
+        bool, typer.Option("--extended", help="Include minute bars outside the regular session.")
     ] = False,
     format: Annotated[str, typer.Option(help="table, csv or parquet.")] = "table",  # noqa: A002 — the option's name
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     use_local: UseLocal = False,
 ) -> int:
-    """Read bars from the lake; no database is needed.
+    """Read OHLCV bars from the lake. No database is needed.
 
     Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total --format csv -o bars.csv
     """
     settings = settings_for(use_local)
-    how = next((a for a in ADJUSTMENTS if a == adjust), None)
-    if how is None:
+    adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
+    if adjustment is None:
         raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
     if format not in ("table", "csv", "parquet"):
         raise ConfigError(f"--format {format!r} must be table, csv or parquet")
@@ -210,9 +212,11 @@ def query(
         raise ConfigError("--format parquet needs a file: -o bars.parquet")
     lake = Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
     names = split_symbols(symbols)
-    bars = lake.bars(names, start, end, timeframe=timeframe, adjust=how, as_of=as_of, source=source, extended=extended)
+    bars = lake.bars(
+        names, start, end, timeframe=timeframe, adjust=adjustment, as_of=as_of, source=source, extended=extended
+    )
     if bars.is_empty():
-        err.print(f"no bars of {', '.join(names)} there; `quantx show-manifest` shows what the lake holds")
+        err.print(f"no bars for {', '.join(names)}; `quantx show-manifest` lists the lake's series")
     _write(bars, format, output)
     return 0
 
@@ -225,7 +229,7 @@ def _write(bars: pl.DataFrame, format: str, output: Path | None) -> None:  # noq
             _print_bars(bars)
         return
     if format == "table":
-        raise ConfigError("--format table is for the screen; use --format csv or parquet with -o")
+        raise ConfigError("--format table is for the terminal; use --format csv or parquet with -o")
     try:
         if format == "csv":
             output.write_text(_csv(bars))
@@ -241,5 +245,5 @@ def _csv(bars: pl.DataFrame) -> str:
 
 def _print_bars(bars: pl.DataFrame) -> None:
     rows: list[dict[str, Any]] = bars.drop("known_from").tail(_SHOWN).to_dicts()
-    title = f"{bars.height:,} bars" + (f", the last {_SHOWN}" if bars.height > _SHOWN else "")
+    title = counted(bars.height, "bar") + (f", the last {_SHOWN}" if bars.height > _SHOWN else "")
     print_table(title, rows)

@@ -8,10 +8,10 @@ import typer
 
 from quantx.cli.after_work import inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
-from quantx.cli.output import out, print_json
+from quantx.cli.output import counted, out, print_json
 from quantx.pipeline.runtime.platform import open_platform
 
-_OPENING = 30.0  # seconds that it waits for the state and the lake
+_OPENING = 30.0  # seconds to wait for the state and the lake
 
 
 def register(app: typer.Typer) -> None:
@@ -20,10 +20,10 @@ def register(app: typer.Typer) -> None:
 
 
 def sweep(json: Json = False, use_local: UseLocal = False) -> int:
-    """Do what a timer or a worker that died has left: send what waits, plan what was missed, curate, report, inspect.
+    """Recover from a dead timer or worker: send waiting messages, plan missed updates, curate, report, inspect.
 
-    For a schedule of its own, every quarter of an hour. A session without a run after its deadline is a finding, and
-    its daily update is planned; doing all this twice changes nothing.
+    Run it on a schedule of its own, every 15 minutes. A session without a run after its deadline is a finding, and its
+    daily update is planned. The command is idempotent.
 
     Example: quantx sweep --json
     """
@@ -40,9 +40,11 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     if json:
         print_json({**asdict(swept), "curated_rows": rows})
         return 0
-    out.print(f"sent {swept.sent:,} messages, {swept.resent:,} of them again; curated {rows:,} new or changed rows")
+    out.print(
+        f"sent {counted(swept.sent, 'message')} ({swept.resent:,} again); wrote {counted(rows, 'new or changed row')}"
+    )
     for missed in swept.missed:
         out.print(missed.finding().message, markup=False)
     if swept.run_id:
-        out.print(f"run {swept.run_id} makes up for it")
+        out.print(f"run {swept.run_id} was planned for the missed sessions")
     return 0

@@ -1,4 +1,4 @@
-"""Commands about the quality of the data: run the rules, and see what they have found."""
+"""Commands for data quality: run the rules, report findings, check local files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from quantx.cli.options import Json, Symbols, UseLocal, exits, known_source, settings_for, split_symbols
-from quantx.cli.output import err, out, print_json, print_table
+from quantx.cli.output import counted, err, out, print_json, print_table
 from quantx.core.model import Finding
 from quantx.core.symbols import parse_symbol
 from quantx.pipeline.inspecting.local_files import JudgedFile, judge_files
@@ -20,7 +20,7 @@ from quantx.pipeline.runtime.platform import open_platform
 _SHOWN = 40  # findings on the terminal
 
 validate = typer.Typer(
-    help="Judge stored bars, or files of yours, by the quality rules, and see what was found.", no_args_is_help=True
+    help="Check stored bars or local files against the quality rules, and report findings.", no_args_is_help=True
 )
 
 
@@ -38,27 +38,27 @@ def validate_run(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Judge the stored daily bars as series, and bring the findings up to date; a run of updates ends with the same.
+    """Check the series of stored daily bars, and update the findings; each run of updates ends with this check.
 
     Example: quantx validate run --symbols AAPL,MSFT
     """
-    wanted = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
+    names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     with open_platform(settings_for(use_local)) as platform:
-        seen = validate_series(platform, wanted, source=known_source(source))
+        checked = validate_series(platform, names, source=known_source(source))
     if json:
-        facts = {"bars": seen.bars, "symbols": seen.symbols, "new": seen.new, "resolved": seen.resolved}
-        print_json({**facts, "findings": [_shown(finding) for finding in seen.findings]})
+        facts = {"bars": checked.bars, "symbols": checked.symbols, "new": checked.new, "resolved": checked.resolved}
+        print_json({**facts, "findings": [_shown(finding) for finding in checked.findings]})
         return 0
-    _print_findings(seen.findings)
+    _print_findings(checked.findings)
     out.print(
-        f"{seen.bars:,} bars of {seen.symbols:,} symbols: {len(seen.findings):,} findings, {seen.new:,} of them new;"
-        f" {seen.resolved:,} earlier ones are resolved"
+        f"{counted(checked.bars, 'bar')} of {counted(checked.symbols, 'symbol')}:"
+        f" {counted(len(checked.findings), 'finding')}, {checked.new:,} of them new; {checked.resolved:,} resolved"
     )
     return 0
 
 
 def validate_report(json: Json = False, use_local: UseLocal = False) -> int:
-    """Show how many findings there are by rule, and the worst that are open.
+    """Show the number of findings by rule, and the worst open ones.
 
     Example: quantx validate report
     """
@@ -77,18 +77,18 @@ def validate_report(json: Json = False, use_local: UseLocal = False) -> int:
     columns = ["id", "severity", "rule", "subject", "source", "first_day", "last_day", "message"]
     print_table("open findings, the worst first", still_open[:_SHOWN], columns)
     if len(still_open) > _SHOWN:
-        out.print(f"… {len(still_open) - _SHOWN:,} more; `quantx findings list --status open` shows them")
+        out.print(f"… {len(still_open) - _SHOWN:,} more; `quantx findings list --status open` lists them")
     return 0
 
 
 def validate_files(
-    paths: Annotated[list[Path], typer.Argument(help="Daily files, or folders with such files.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files of daily bars, or folders of such files.")],
     symbol: Annotated[
-        str | None, typer.Option(help="The security of a single file, where its name does not tell.")
+        str | None, typer.Option(help="The symbol of a single file, where its name is not a symbol.")
     ] = None,
     json: Json = False,
 ) -> int:
-    """Judge daily files (Yahoo, yfinance, Stooq, Quandl; also .gz and .xz) without a lake.
+    """Check files of daily bars (Yahoo, yfinance, Stooq, Quandl; also .gz and .xz) without a lake.
 
     Example: quantx validate files AAPL.csv --json
     """
@@ -113,7 +113,7 @@ def _line(file: JudgedFile) -> dict[str, Any]:
         "symbol": report.symbol,
         "rows": report.rows,
         "rejected": report.rejected.height,
-        "no rows": report.strange,
+        "unreadable lines": report.strange,
         "error": worst["error"],
         "warn": worst["warn"],
         "info": worst["info"],
@@ -152,4 +152,4 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     columns = ["severity", "rule", "symbol", "source", "seen"]
     print_table("findings", [_shown(finding) for finding in worst[:_SHOWN]], columns)
     if len(worst) > _SHOWN:
-        out.print(f"… {len(worst) - _SHOWN:,} more; --json shows all")
+        out.print(f"… {len(worst) - _SHOWN:,} more; --json lists all")

@@ -1,1 +1,1 @@
-"""Pure vocabulary and rules: no I/O, no clock, no environment."""
+"""Vocabulary and rules of the domain: pure, without I/O, clock or environment."""

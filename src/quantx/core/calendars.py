@@ -1,6 +1,6 @@
-"""Sessions of the exchanges, from exchange_calendars: which days trade, and when they open and close.
+"""Sessions of the exchanges from exchange_calendars: the trading days with their open and close.
 
-A session is a `date`; instants are aware and in UTC. The calendars hold ad-hoc closures and half days.
+A session is a `date`; instants are aware and in UTC. The calendars include ad-hoc closures and half days.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-# The earliest day that is asked of a calendar; a calendar that begins later is taken from its own beginning.
+# The first day of a calendar; a calendar that begins later starts at its own first day.
 _EARLIEST = date(1970, 1, 2)
 
-# Whole-day closures that exchange_calendars 4.13 has as sessions: no vendor has a bar of any security for them.
+# Whole-day closures that are sessions in exchange_calendars 4.13: no vendor has a bar of any security on them.
 _NOT_HELD = {
     "XHKG": {date(2023, 9, 1), date(2023, 9, 8)},  # typhoon Saola, and the black rainstorm a week later
 }
@@ -28,7 +28,7 @@ class Calendar:
     days: tuple[date, ...]
     opens: tuple[datetime, ...]
     closes: tuple[datetime, ...]
-    # Lunch, session by session: None where it is not interrupted; empty where the exchange has no lunch break at all.
+    # The lunch break of each session, None for a session without one; empty if the exchange has no lunch break.
     break_starts: tuple[datetime | None, ...] = ()
     break_ends: tuple[datetime | None, ...] = ()
 
@@ -37,20 +37,20 @@ class Calendar:
         return self.days[bisect_left(self.days, start) : bisect_right(self.days, end)]
 
     def is_session(self, day: date) -> bool:
-        """Tell whether the exchange trades on `day`."""
+        """Return whether the exchange trades on `day`."""
         i = bisect_left(self.days, day)
         return i < len(self.days) and self.days[i] == day
 
     def open_of(self, session: date) -> datetime:
-        """Return when `session` opens; KeyError where `session` is none."""
+        """Return the open of `session`; raise KeyError if it is not a session."""
         return self.opens[self._index(session)]
 
     def close_of(self, session: date) -> datetime:
-        """Return when `session` closes; KeyError where `session` is none."""
+        """Return the close of `session`; raise KeyError if it is not a session."""
         return self.closes[self._index(session)]
 
     def last_closed(self, now: datetime, grace: timedelta = timedelta(0)) -> date | None:
-        """Return the newest session that has been closed for at least `grace` at `now`, None before the first."""
+        """Return the newest session that closed at least `grace` before `now`; None before the first one."""
         i = bisect_right(self.closes, now - grace)
         return self.days[i - 1] if i else None
 
@@ -62,20 +62,20 @@ class Calendar:
     def _index(self, session: date) -> int:
         i = bisect_left(self.days, session)
         if i == len(self.days) or self.days[i] != session:
-            raise KeyError(f"{session} is no session of {self.code}")
+            raise KeyError(f"{session} is not a session of {self.code}")
         return i
 
 
 @lru_cache(maxsize=32)
 def calendar(code: str) -> Calendar:
     """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
-    import exchange_calendars  # pulls in pandas: only those who plan or curate pay for it
+    import exchange_calendars  # imports pandas: only planning and curating load it
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # exchange_calendars 4.13 uses what pandas 3.1 deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)  # exchange_calendars 4.13 uses deprecated pandas functions
         try:
             schedule = exchange_calendars.get_calendar(code, start=_EARLIEST.isoformat()).schedule
-        except ValueError:  # it begins later
+        except ValueError:  # the calendar begins later
             begin = exchange_calendars.get_calendar(code).bound_min()
             schedule = exchange_calendars.get_calendar(code, start=begin).schedule
     opens, closes = (
@@ -93,5 +93,5 @@ def calendar(code: str) -> Calendar:
 
 @lru_cache(maxsize=32)
 def held_sessions(code: str) -> tuple[date, ...]:
-    """Return the sessions of an exchange that were held: without closures that its calendar does not know of."""
+    """Return the sessions that an exchange held: without the closures that are missing in its calendar."""
     return tuple(day for day in calendar(code).days if day not in _NOT_HELD.get(code, ()))

@@ -78,8 +78,8 @@ def month_of(
 ) -> dict[str, float]:
     """Return what a month of updates uses, by the names of the prices.
 
-    `server_hours`: how long PostgreSQL runs, None for all of the month. The lake is that of the end of its first year, with
-    fifteen years of history.
+    `server_hours`: how long PostgreSQL runs, None for all of the month. The lake is that of the end of its first year,
+    with fifteen years of history.
     """
     seconds = updates * (update.seconds + installation["starting_seconds"])
     runs = installation["functions_runs_a_month"]

@@ -1,4 +1,4 @@
-"""What a reply proves about a series: which days were answered, and where the vendor has nothing."""
+"""Coverage of a reply: which days it answers, and on which of them the vendor has no data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from quantx.core.calendars import Calendar
 from quantx.core.model import SETTLED_AFTER, Window
 
-# Vendors publish the newest sessions late, or with empty rows at first (yfinance#2925): their absence proves nothing yet.
+# Vendors publish the newest sessions late, or first with empty rows (yfinance#2925). A missing one is not yet a gap.
 LATE = timedelta(days=5)
 
 
@@ -17,17 +17,17 @@ LATE = timedelta(days=5)
 class Coverage:
     """Windows of days, both ends inclusive."""
 
-    covered: Window | None  # asked and answered
-    asked_through: date | None  # last day of the window that had settled when the vendor was asked
-    nothing: tuple[Window, ...]  # within `covered`: the vendor has nothing there
+    covered: Window | None  # the answered days
+    asked_through: date | None  # last day of the window that had settled at the time of the request
+    nothing: tuple[Window, ...]  # within `covered`: days without data at the vendor
 
 
 def coverage_of(window: Window, as_of: datetime, answered: Sequence[date], calendar: Calendar) -> Coverage:
-    """Tell what a reply covers.
+    """Return the coverage of a reply with bars.
 
-    `answered` are sessions for which the reply had a bar (accepted or rejected), in order; the first and the last one
-    are enough. The part before the first bar is answered: the vendor's history begins there. The part after the last
-    bar is answered where that bar is so old that the vendor cannot be just late.
+    `answered` are the sessions with a bar in the reply (accepted or rejected), in order; the first and the last one are
+    enough. The part before the first bar is covered: the vendor's history begins there. The part after the last bar is
+    covered if that bar is so old that the vendor is not just late.
     """
     final = calendar.last_closed(as_of, SETTLED_AFTER)
     if final is None or final < window.start:
@@ -47,7 +47,7 @@ def coverage_of(window: Window, as_of: datetime, answered: Sequence[date], calen
 
 
 def all_of(window: Window, as_of: datetime, calendar: Calendar) -> Coverage:
-    """Tell what a reply without bars covers that was asked for events: each settled day of the window."""
+    """Return the coverage of a reply with corporate actions only: each settled day of the window."""
     final = calendar.last_closed(as_of, SETTLED_AFTER)
     if final is None or final < window.start:
         return Coverage(None, None, ())
@@ -56,7 +56,7 @@ def all_of(window: Window, as_of: datetime, calendar: Calendar) -> Coverage:
 
 
 def _gaps(start: date, end: date, inside: Sequence[date], calendar: Calendar) -> Iterator[Window]:
-    """Yield the parts before the first and after the last bar that hold a session."""
+    """Yield the parts before the first and after the last bar that contain a session."""
     first, last = (inside[0], inside[-1]) if inside else (end + timedelta(days=1), end)
     for a, b in ((start, first - timedelta(days=1)), (last + timedelta(days=1), end)):
         if calendar.sessions(a, b):
@@ -78,23 +78,23 @@ def months_of(window: Window) -> list[Window]:
 
 
 def missing_hull(gaps: Iterable[Window], calendar: Calendar) -> Window | None:
-    """Return the smallest window that holds all sessions in `gaps`, None where there is no session in them.
+    """Return the smallest window with all sessions in `gaps`; None if they have no session.
 
-    One request serves the hull, so a hole in its middle that is covered already costs nothing.
+    One request fetches the window, so days in its middle that are already covered cost nothing.
     """
     sessions = [s for gap in gaps for s in calendar.sessions(gap.start, gap.end)]
     return Window(min(sessions), max(sessions)) if sessions else None
 
 
 def daily_window(watermark: date | None, now: datetime, lookback: int, calendar: Calendar) -> Window | None:
-    """Return what a daily update asks for: the missing sessions and `lookback` known ones before them.
+    """Return the window of a daily update: the missing sessions and `lookback` known ones before them.
 
-    None where the series is up to date. A series without a watermark gets the last `lookback` sessions.
+    None if the series is up to date. A series without a watermark gets the last `lookback` sessions.
     """
     newest = calendar.last_closed(now, SETTLED_AFTER)
     if newest is None or (watermark is not None and watermark >= newest):
         return None
     if watermark is None:
         return Window(calendar.back(newest, max(0, lookback - 1)), newest)
-    # `back` counts from the first session on or after the watermark; the watermark itself is the first one read again.
+    # `back` counts from the first session on or after the watermark; the watermark itself is fetched again first.
     return Window(calendar.back(watermark, max(0, lookback - 1)) if lookback else watermark + timedelta(days=1), newest)

@@ -1,4 +1,4 @@
-"""Daily files as vendors and download jobs write them: each form is known by its header, and read as it stands."""
+"""Read daily files of vendors and download jobs; the header identifies the layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FRAME = {
     "date": pl.Date,
     **dict.fromkeys((*_FIELDS, "adj_close", "dividend", "split"), pl.Float64),
 }
-# How the columns are called, in small letters and without brackets; others are not read.
+# The names of the columns, in lower case and without brackets; other columns are ignored.
 _NAMES = {
     "time": ("date", "datetime", "timestamp", "data", "price"),  # yfinance writes `Price` over its dates
     "open": ("open", "otwarcie"),
@@ -36,12 +36,12 @@ _FIELD_OF = {name: field for field, names in _NAMES.items() for name in names}
 
 @dataclass(frozen=True)
 class Layout:
-    """One form of daily files, known by how its header begins."""
+    """A layout of daily files, identified by the beginning of its header."""
 
     name: str
     header: str
     basis: Basis  # of open, high, low and close
-    headers: int = 1  # lines of it
+    headers: int = 1  # number of header lines
 
 
 QUANDL = Layout("quandl", "Date,Open,High,Low,Close,Volume,ExDividend,SplitRatio", "as_traded")
@@ -54,7 +54,7 @@ ALPHAVANTAGE = Layout("alphavantage", "datetime,open,high,low,close,volume", "as
 STOOQ = Layout("stooq", "Date,Open,High,Low,Close,Volume", "fully_adjusted")
 STOOQ_POLISH = Layout("stooq_polish", "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", "fully_adjusted")
 STOOQ_BULK = Layout("stooq_bulk", "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>", "fully_adjusted")
-# Where one header begins like another, the longer one stands first.
+# Of two headers with the same beginning, the longer one comes first.
 LAYOUTS = (
     QUANDL,
     YAHOO_EVENTS,
@@ -71,42 +71,41 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class DailyFile:
-    """The rows of a file, in its order, and what in it is no row."""
+    """The rows of a file, in its order, and its other lines.
+
+    `rows` has time (as written), date, open, high, low, close, volume, adj_close, dividend, split; nulls stay.
+    """
 
     layout: Layout
-    rows: (
-        pl.DataFrame
-    )  # time (as written), date, open, high, low, close, volume, adj_close, dividend, split; nulls stay
+    rows: pl.DataFrame
     strange: tuple[str, ...]  # lines that are neither header nor row: error pages that a job wrote into its file
 
     @property
     def is_daily(self) -> bool:
-        """Tell whether the rows are of days, of which a few may be there twice, and not of hours or minutes."""
+        """Return whether the rows are daily (a few days may be there twice), not hours or minutes."""
         return self.rows.height < 1.5 * self.rows["date"].n_unique()
 
 
 def read_daily_file(text: str) -> DailyFile:
-    """Read the text of a daily file; ValueError where no line of it is a row in a form that is known."""
+    """Read the text of a daily file; raise ValueError if no line of it is a row in a known layout."""
     lines = [line for line in text.splitlines() if line.strip()]
     layout, at = _layout_of(lines)
     header = YAHOO.header if at is None else lines[at]
     names = [_FIELD_OF.get(name.strip("<>").lower(), "") for name in header.split(",")]
-    # Stooq leaves the volume out where there is none.
+    # Stooq omits the volume of a row where it is unknown.
     whole = (len(names) - 1, len(names) - 2) if layout.name.startswith("stooq") else (len(names) - 1,)
     is_row = [_ROW.match(line) is not None and line.count(",") in whole for line in lines]
     rows = [line for line, row in zip(lines, is_row, strict=True) if row]
     if not rows:
         begins = f"; it begins with {lines[0][:60]!r}" if lines else "; it is empty"
-        raise ValueError(
-            f"no daily rows in a form that is known ({', '.join(known.name for known in LAYOUTS)}){begins}"
-        )
+        raise ValueError(f"no daily rows in a known layout ({', '.join(known.name for known in LAYOUTS)}){begins}")
     headers = () if at is None else range(at, at + layout.headers)
     strange = tuple(lines[i] for i, row in enumerate(is_row) if not row and i not in headers)
     return DailyFile(layout, _parse(names, rows), strange)
 
 
 def _layout_of(lines: list[str]) -> tuple[Layout, int | None]:
-    """Return the form of a file, and the line on which its header begins."""
+    """Return the layout of a file, and the line on which its header begins."""
     for at, line in enumerate(lines):
         for layout in LAYOUTS:
             if line.startswith(layout.header):

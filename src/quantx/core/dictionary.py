@@ -1,6 +1,6 @@
-"""The data dictionary: for each column of the tables its unit, its zone, who fills it, and whether it may be null.
+"""The data dictionary: the unit, time zone, origin and nullability of each column.
 
-A new table or column needs an entry here beside its meaning in `core/tables.py`; `fields_of` says what is missing.
+A new table or column needs an entry here and a meaning in `core/tables.py`; `fields_of` reports a missing one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import polars as pl
 
 from quantx.core.tables import INSTANT, MEANINGS, Table
 
-# vendor: the reply, turned back to as traded where the vendor sells adjusted prices; request: what was asked for;
-# list: the source of a universe or of the symbols' history; settings: universes.yaml; person: somebody's word;
-# quantx: computed or stamped here.
+# vendor: the reply, converted to as traded where the vendor's prices are adjusted; request: the request;
+# list: the source of a universe or of the symbol history; settings: universes.yaml; person: a manual entry;
+# quantx: computed here.
 Origin = Literal["vendor", "request", "list", "settings", "person", "quantx"]
 
 _PRICE = "`currency` per share"
@@ -23,7 +23,7 @@ _PRICE = "`currency` per share"
 
 @dataclass(frozen=True)
 class Column:
-    """What is known of a column wherever it stands."""
+    """The origin and unit of a column, in every table."""
 
     origin: Origin
     unit: str = ""  # of numbers; empty for texts, dates and instants
@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Field:
-    """A column of one table, in full."""
+    """A column of one table with all its facts."""
 
     name: str
     dtype: pl.DataType
@@ -105,7 +105,7 @@ COLUMNS: Mapping[str, Column] = {
     "other_value": Column("vendor", f"{_PRICE}, or shares"),
 }
 
-# The columns that may be null, by table; what a null means, their meaning says. A table's revisions have the same.
+# The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
 NULLABLE: Mapping[str, frozenset[str]] = {
     "bars_1d": frozenset({"currency"}),
     "bars_1d_adjusted": frozenset({"currency"}),
@@ -123,12 +123,14 @@ NULLABLE: Mapping[str, frozenset[str]] = {
 
 
 def fields_of(table: Table) -> list[Field]:
-    """Return the columns of a table in their order; ValueError where one has no entry, which says where to add it."""
+    """Return the columns of a table in order; raise ValueError for a missing entry, with the place to add it."""
     base = table.name.removesuffix("_revisions")
     if base not in NULLABLE:
         raise ValueError(f"the table {base} has no entry in NULLABLE; add one to core/dictionary.py")
     if strange := sorted(NULLABLE[base] - set(table.schema)):
-        raise ValueError(f"NULLABLE of {base} in core/dictionary.py names {strange[0]}, which is no column of it")
+        raise ValueError(
+            f"NULLABLE of {base} in core/dictionary.py has {strange[0]}, which is not a column of the table"
+        )
     return [_field(table, name, dtype, name in NULLABLE[base]) for name, dtype in table.schema.items()]
 
 

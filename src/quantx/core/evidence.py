@@ -15,8 +15,8 @@ PROVEN, DISAGREES, NOTHING_TO_PROVE = "proven", "disagrees", "nothing to prove"
 def proofs_by_symbol(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
     """Return the verdict on each series with daily bars, by source and symbol.
 
-    `proofs` are rows of adjustment_proofs, `series` has the source and symbol of all series. A series with one step that
-    disagrees disagrees; one without any step, since it had no event, has nothing to prove.
+    `proofs` are rows of adjustment_proofs, `series` has the source and symbol of all series. A series with one step
+    that disagrees disagrees; one without any step, since it had no event, has nothing to prove.
 
     Columns: source, symbol, events, agree (how many of them), worst (the largest relative difference of the two steps),
     verdict (proven, disagrees, nothing to prove), first_disagreement (ex-date).

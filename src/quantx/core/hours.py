@@ -1,6 +1,6 @@
-"""Within which hours an exchange's minutes lie: the regular session, its lunch break, and what trades before and after.
+"""Trading hours of an exchange: the regular session, its lunch break, and extended hours.
 
-Facts that exchange_calendars does not hold are declared here, each with its source.
+Facts that exchange_calendars does not have are declared here, each with its source.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from quantx.core.tables import INSTANT
 
 @dataclass(frozen=True)
 class ExtendedHours:
-    """The exchange's local time from which and until which shares trade outside the regular session."""
+    """The first and last local time at which shares trade outside of the regular session."""
 
     timezone: str
     first: time
     end: time  # the first minute after it
 
 
-# New York: venues open at 04:00, and all have closed by 20:00, also on half days, whose late session is shorter
+# New York: venues open at 04:00, and all are closed by 20:00. On half days the late session is shorter
 # (nyse.com/markets/hours-calendars).
 EXTENDED = {"XNYS": ExtendedHours("America/New_York", time(4), time(20))}
 
-# Elsewhere nothing trades outside the session except its own closing auction. The longest: Hong Kong ends at random up to
-# 16:10 (hkex.com.hk, Closing Auction Session), Paris and Frankfurt at 17:35 plus half a minute.
+# Elsewhere only the closing auction trades outside of the session. The longest: Hong Kong ends at random up to 16:10
+# (hkex.com.hk, Closing Auction Session), Paris and Frankfurt at 17:35 plus half a minute.
 CLOSING_AUCTION = timedelta(minutes=15)
 
 HOURS: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -46,15 +46,15 @@ HOURS: dict[str, pl.DataType | type[pl.DataType]] = {
 @lru_cache(maxsize=32)
 def trading_hours(code: str) -> pl.DataFrame:
     """Return the sessions of an exchange with their hours, as a frame of HOURS."""
-    known = calendar(code)
-    nothing = [None] * len(known.days)
+    sessions = calendar(code)
+    nothing = [None] * len(sessions.days)
     frame = pl.DataFrame(
         {
-            "date": known.days,
-            "open_time": known.opens,
-            "close_time": known.closes,
-            "break_start": known.break_starts or nothing,
-            "break_end": known.break_ends or nothing,
+            "date": sessions.days,
+            "open_time": sessions.opens,
+            "close_time": sessions.closes,
+            "break_start": sessions.break_starts or nothing,
+            "break_end": sessions.break_ends or nothing,
         },
         schema={c: t for c, t in HOURS.items() if c not in ("first_time", "end_time")},
     )

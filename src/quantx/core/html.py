@@ -29,8 +29,9 @@ small, .soft { color: var(--soft); }
 caption { text-align: left; font-weight: 600; padding: 10px 0 4px; }
 th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td:last-child { white-space: normal; overflow-wrap: anywhere; min-width: 8em; }
-.number { text-align: right; padding-right: 18px; font-variant-numeric: tabular-nums; } td.number:last-child { min-width: 0; }
-@media print { :root { --ink: #000; --soft: #444; --line: #bbb; --back: #fff; --card: #fff; color-scheme: light; }
+.number { text-align: right; padding-right: 18px; font-variant-numeric: tabular-nums; } td.number:last-child {
+min-width: 0; } @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --back: #fff; --card: #fff;
+color-scheme: light; }
   body { max-width: none; padding: 0; } h2, h3, caption { break-after: avoid; } tr, li { break-inside: avoid; }
   .scroll { overflow: visible; } thead { display: table-header-group; } }
 """

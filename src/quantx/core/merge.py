@@ -1,4 +1,4 @@
-"""Merging what a vendor says now with what was believed before: nothing is lost, nothing is doubled."""
+"""Merge a vendor's rows with the stored ones: no row is lost or doubled, and previous values become revisions."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ STORED = "__stored"
 
 @dataclass(frozen=True)
 class Merge:
-    """What a batch changes in a table; all frames have the table's columns."""
+    """The changes of a batch to a table; all frames have the table's columns."""
 
-    new: pl.DataFrame  # rows whose key was not there
+    new: pl.DataFrame  # rows with a new key
     changed: pl.DataFrame  # rows that replace the current row of their key
-    superseded: pl.DataFrame  # rows that are not believed any more; the table's columns and `known_to`
-    same: int  # incoming rows that say what is known already
+    superseded: pl.DataFrame  # previous values; the table's columns and `known_to`
+    same: int  # number of incoming rows without a change
 
 
 def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
-    """Split `incoming` into new, changed and known rows of `table`, given the current rows `stored`.
+    """Split `incoming` into new, changed and unchanged rows of `table`, given the current rows `stored`.
 
-    Both have the columns of the table (`incoming` may have more, which are ignored, and a column `<value>_step`: a
-    difference up to it is no change). Keys are unique in each. A row that became known before the stored row of its
-    key and differs is an older belief: it goes to `superseded` and does not replace. A null in `incoming` says
-    nothing about a value and takes the stored one, unless the table says that null is a value.
+    Both have the columns of the table and unique keys. `incoming` may have other columns, which are ignored, and
+    columns `<value>_step`: a difference up to the step is not a change. A row that differs, but became known before the
+    stored row of its key, is a previous value: it goes to `superseded`. A null in `incoming` takes the stored value,
+    unless null is a value in the table.
 
     The law: merging the same rows again changes nothing.
     """
@@ -72,7 +72,7 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
 
 
 def differs(column: str, table: Table, available: list[str]) -> pl.Expr:
-    """Tell whether a value is another one than in the column `<value>__stored`, beyond the table's tolerance."""
+    """Return whether a value differs from the column `<value>__stored`, beyond the table's tolerance."""
     now, before = pl.col(column), pl.col(column + STORED)
     relative = table.relative_tolerance.get(column)
     if relative is None:

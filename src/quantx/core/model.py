@@ -1,4 +1,4 @@
-"""The nouns of the system as frozen values, and the clock as an argument."""
+"""The nouns of the system as frozen values, and the clock."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Literal, Protocol
 
-# A session counts as final this long after its close: vendors show delayed quotes and closing auctions until then.
+# A session is final this long after its close: until then vendors show delayed quotes and closing auctions.
 SETTLED_AFTER = timedelta(minutes=30)
 
 _DAY = 86400.0  # seconds
 
+RunKind = Literal["daily", "backfill", "manual", "heal"]  # what planned a run and its tasks
+
 
 class Clock(Protocol):
-    """Tells the time; the only way in which services learn it."""
+    """The only source of the current time for services."""
 
     def now(self) -> datetime:
         """Return the current instant, aware and in UTC."""
@@ -37,37 +39,38 @@ class Window:
 
 @dataclass(frozen=True)
 class Quota:
-    """So many requests in any stretch of so many seconds."""
+    """At most `count` requests in any period of `seconds`."""
 
     count: int
     seconds: float
 
     @property
     def tolerance(self) -> float:
-        """Return how late (seconds) a request may start after its time; who is later takes another turn."""
+        """Return how late (seconds) a request may start after its slot; a later one needs another slot."""
         return 0.015
 
     @property
     def pause(self) -> float:
         """Return the seconds from the start of a batch of `count` requests to the next batch.
 
-        Longer than the stretch: a request that starts late, or whose way to the vendor is longer than that of the next,
-        must not fall into one stretch with those of the next batch. What is added is lost: 4.5 % of a quota per second.
+        The pause is longer than the period. A request that starts late, or takes longer to reach the vendor than the
+        next one, must not fall into one period with the next batch. The extra time is lost: 4.5 % of a quota per
+        second.
         """
         return self.seconds + 3 * self.tolerance
 
     @property
     def gap(self) -> float:
-        """Return the seconds between two requests of a batch: a batch fills the first half of its stretch.
+        """Return the seconds between two requests of a batch: a batch fills the first half of its period.
 
-        Of a quota per day it is 15 seconds: those vendors bear some requests a minute as well.
+        For a quota per day it is 15 seconds: such vendors accept some requests a minute.
         """
         return self.seconds / self.count / 2 if self.seconds < _DAY else 15.0
 
 
 @dataclass(frozen=True)
 class Series:
-    """What has a watermark: one symbol of one dataset from one source."""
+    """One symbol of one dataset and timeframe from one source; it has a watermark."""
 
     source: str
     dataset: str
@@ -77,17 +80,17 @@ class Series:
 
 @dataclass(frozen=True)
 class FetchTask:
-    """One unit of fetching, as a worker holds it while its lease lasts."""
+    """One unit of fetching, held by a worker while its lease lasts."""
 
     id: int
     run_id: str
-    kind: str
+    kind: RunKind
     series: Series
     window: Window
-    attempts: int  # failures that counted so far
-    fence: int  # rises with each claim; a worker whose number is old has lost the lease
-    has_history: bool  # the series has bars already: an answer "unknown symbol" is then doubtful
-    fallback: tuple[str, ...] = ()  # vendors that may be asked in this one's place
+    attempts: int  # counted failures so far
+    fence: int  # fencing token: rises with each claim; a worker with an old one has lost the lease
+    has_history: bool  # the series has bars: a reply "unknown symbol" is then doubtful
+    fallback: tuple[str, ...] = ()  # fallback vendors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +113,8 @@ class StoredReply:
 class Payload:
     """A vendor's reply exactly as sent, with the request and the time."""
 
-    symbol: str  # canonical; of a reply about several, all of them with commas between
-    request: str  # URL without any secret
+    symbol: str  # canonical; comma-separated in a reply about several
+    request: str  # URL without secrets
     status: int
     fetched_at: datetime  # our clock, UTC
     content_type: str
@@ -125,9 +128,9 @@ class Payload:
 
     @property
     def as_of(self) -> datetime:
-        """Return the instant up to which the reply can be trusted to be final.
+        """Return the instant up to which the reply is final.
 
-        Our clock may be wrong, and so may the vendor's; the earlier of the two never admits a bar that is not final.
+        Our clock and the vendor's may be wrong; the earlier of the two never admits a bar that is not final.
         """
         return self.fetched_at if self.vendor_time is None else min(self.fetched_at, self.vendor_time)
 
@@ -138,19 +141,19 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warn", "info")  # the worst first
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was noticed about data or about the system's own work, for somebody to look at."""
+    """A quality observation about data, or about the system's own work, for an operator."""
 
-    rule: str  # id of the rule that noticed it
+    rule: str  # id of the broken rule
     severity: Severity
-    subject: str  # what it is about: a symbol, a universe, a vendor, a market
+    subject: str  # a symbol, a universe, a vendor or a market
     message: str  # the fact and the next step
-    source: str = ""  # the vendor, where it is about one vendor's data
+    source: str = ""  # the vendor, if the finding is about one vendor's data
     dataset: str = ""
-    first_day: date | None = None  # the days that it is about
+    first_day: date | None = None  # first and last day of the observation
     last_day: date | None = None
     facts: Mapping[str, object] = field(default_factory=dict)  # figures, for programs
 
     @property
     def key(self) -> tuple[str, str, str, str, date | None]:
-        """Return what makes two findings the same one, seen again."""
+        """Return the key that two observations of one finding share."""
         return (self.rule, self.subject, self.source, self.dataset, self.first_day)

@@ -1,8 +1,8 @@
-"""Prices as traded, and adjusted from them: pure functions on frames.
+"""Adjust prices: pure functions between as-traded, split-adjusted and fully adjusted frames.
 
 split factor(d)    = Π 1/ratio over splits with ex-date > d
 dividend factor(d) = Π (1 − D / close of the session before the ex-date) over ex-dates > d, D and close in the same
-                     shares (the rule that Yahoo documents for its adjusted close; CRSP's differs at spin-offs)
+                     shares (Yahoo's documented rule for its adjusted close; CRSP's differs at spin-offs)
 total              = split × dividend. Volume is divided by the split factor.
 """
 
@@ -20,7 +20,7 @@ PRICES = ("open", "high", "low", "close")
 def factors_after(actions: pl.DataFrame, factor: pl.Expr, *, key: str = "symbol") -> pl.DataFrame:
     """Return, per symbol and ex-date, the product of `factor` over that ex-date and all later ones.
 
-    `actions` has `key`, ex_date and what `factor` needs. The result has `key`, ex_date (increasing) and `factor`.
+    `actions` has `key`, ex_date and the columns of `factor`. The result has `key`, ex_date (increasing) and `factor`.
     """
     return (
         actions.select(key, "ex_date", factor.alias("factor"))
@@ -34,12 +34,12 @@ def factors_after(actions: pl.DataFrame, factor: pl.Expr, *, key: str = "symbol"
 def with_factor(
     frame: pl.DataFrame, steps: pl.DataFrame, name: str, *, on: str = "date", key: str = "symbol"
 ) -> pl.DataFrame:
-    """Add the column `name`: the product of all factors with an ex-date after `frame[on]`, 1.0 where there is none."""
+    """Add the column `name`: the product of all factors with an ex-date after `frame[on]`, else 1.0."""
     if steps.is_empty():
         return frame.with_columns(pl.lit(1.0).alias(name))
     order = "__order"
-    found = (
-        frame.select(key, on)  # only these are sorted there and back
+    factors = (
+        frame.select(key, on)  # only these columns are sorted, and sorted back
         .with_row_index(order)
         .sort(on)
         .join_asof(
@@ -49,11 +49,11 @@ def with_factor(
             by=key,
             strategy="forward",
             allow_exact_matches=False,
-            check_sortedness=False,  # both sides were sorted just now
+            check_sortedness=False,  # both sides are sorted above
         )
         .sort(order)
     )
-    return frame.with_columns(found[name].fill_null(1.0))
+    return frame.with_columns(factors[name].fill_null(1.0))
 
 
 def split_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
@@ -64,19 +64,19 @@ def split_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
 def dividend_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
     """Return the steps of the cumulated dividend factors.
 
-    A dividend without a close before it, or not below that close, has no meaningful factor and is left out.
+    A dividend without a close before it, or not below that close, has no factor and is left out.
     """
     usable = (pl.col("kind") == "dividend") & (pl.col("value") < pl.col("reference_close"))
     return factors_after(actions.filter(usable), 1 - pl.col("value") / pl.col("reference_close"), key=key)
 
 
 def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Turn split-adjusted bars and dividends back to as-traded ones, with the splits after each.
+    """Convert split-adjusted bars and dividends to as-traded ones, with the splits after each.
 
-    `bars` (key, date, open, high, low, close, volume as float) and `actions` (key, ex_date, kind, value) hold one
-    column `series` that tells the payloads apart, since a payload's basis is its own. `actions` must hold every split
-    between the earliest bar and the moment of the request. Returned bars have `volume_step` in addition: how many
-    traded shares one unit of the vendor's volume stands for; returned actions have `reference_close`.
+    `bars` (key, date, open, high, low, close, volume as float) and `actions` (key, ex_date, kind, value) have a column
+    `series` that identifies the payload, because each payload has its own basis. `actions` must have every split
+    between the earliest bar and the time of the request. The returned bars have `volume_step`: the traded shares per
+    unit of the vendor's volume. The returned actions have `reference_close`.
     """
     steps = split_steps(actions, key="series")
     traded = with_factor(bars, steps, "ratio", key="series").with_columns(
@@ -101,7 +101,7 @@ def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
             by="series",
             strategy="backward",
             allow_exact_matches=False,
-            check_sortedness=False,  # both sides were sorted just now
+            check_sortedness=False,  # both sides are sorted above
         )
         .sort("__order")
         .drop("__order", "date", strict=False)
@@ -117,8 +117,9 @@ def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
 def adjust_bars(bars: pl.DataFrame, actions: pl.DataFrame, how: Adjust) -> pl.DataFrame:
     """Adjust as-traded bars with `actions` and add `adj_close`, the split- and dividend-adjusted close.
 
-    Rows keep their order. "split" divides prices by the later splits and multiplies the volume; "total" also applies
-    the dividends to the prices. The base is the last action in `actions`: pass those up to a date to adjust to it.
+    Rows keep their order. "split" divides prices by the later splits and multiplies the volume. "total" also applies
+    the dividends to the prices. The base is the last action in `actions`: pass the actions up to a date to adjust to
+    it.
     """
     frame = with_factor(bars, split_steps(actions), "__split")
     frame = with_factor(frame, dividend_steps(actions), "__dividend")

@@ -1,7 +1,8 @@
-"""When a schedule fires: the six fields of a Functions timer (NCRONTAB), or the five of a Container Apps job, in UTC.
+"""Parse schedules: the six fields of a Functions timer (NCRONTAB), or the five of a Container Apps job, in UTC.
 
-The grammar of https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions, as far as
-both read it the same way.
+The grammar is the part of
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions that both services read
+in the same way.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ _FARTHEST = 8 * 366  # days: from one 29 February to the next there may be eight
 
 @dataclass(frozen=True)
 class Schedule:
-    """The moments at which a timer fires, in UTC."""
+    """The instants at which a timer fires, in UTC."""
 
     text: str
-    times: tuple[tuple[int, int, int], ...]  # hour, minute, second of a day on which it fires, in order
+    times: tuple[tuple[int, int, int], ...]  # hour, minute, second on each day of the schedule, in order
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]  # Sunday is 0
 
     def first_after(self, instant: datetime) -> datetime:
-        """Return when it fires next after `instant`."""
+        """Return the first firing after `instant`."""
         return self._search(instant.astimezone(UTC), 1)
 
     def last_until(self, instant: datetime) -> datetime:
-        """Return when it last fired, at `instant` or before."""
+        """Return the last firing at or before `instant`."""
         return self._search(instant.astimezone(UTC), -1)
 
     def _search(self, instant: datetime, step: int) -> datetime:
@@ -52,14 +53,14 @@ class Schedule:
                 moment = datetime(day.year, day.month, day.day, *time, tzinfo=UTC)
                 if moment > instant if step > 0 else moment <= instant:
                     return moment
-        raise AssertionError("a schedule that never fires is refused when it is read")
+        raise AssertionError("parse_schedule refuses a schedule that never fires")
 
     def _fires_on(self, day: date) -> bool:
         return day.day in self.days and day.month in self.months and day.isoweekday() % 7 in self.weekdays
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Read six fields, or five without the seconds; ValueError says what is wrong with them.
+    """Parse six fields, or five without the seconds; raise ValueError with the reason.
 
     >>> parse_schedule("0 0 6 * * 1-5").first_after(datetime(2024, 3, 8, 6, tzinfo=UTC)).isoformat()
     '2024-03-11T06:00:00+00:00'
@@ -69,26 +70,28 @@ def parse_schedule(text: str) -> Schedule:
         parts = ["0", *parts]
     if len(parts) != 6:
         raise ValueError(
-            f"{text!r} is no schedule; write second, minute, hour, day, month and day of the week, as in 0 0 6 * * 1-5"
+            f"{text!r} is not a schedule; write second, minute, hour, day, month, day of the week, as in 0 0 6 * * 1-5"
         )
     seconds, minutes, hours, days, months, weekdays = (
         _values(part, *field) for part, field in zip(parts, _FIELDS, strict=True)
     )
     if parts[3] != "*" and parts[5] != "*":
-        raise ValueError(f"{text!r} names days and days of the week; some take both for or, others for and: name one")
+        raise ValueError(
+            f"{text!r} sets days and days of the week; services combine them by 'or' or by 'and': set only one"
+        )
     if not any(day <= (29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31) for day in days for month in months):
-        raise ValueError(f"{text!r} names a day that no such month has")
+        raise ValueError(f"{text!r} has a day that does not exist in its months")
     times = tuple((h, m, s) for h in sorted(hours) for m in sorted(minutes) for s in sorted(seconds))
     return Schedule(text, times, days, months, weekdays)
 
 
 def _values(text: str, name: str, lowest: int, highest: int, names: tuple[str, ...]) -> frozenset[int]:
-    """Return the values that a field means: `*`, `5`, `1-5`, `mon-fri`, `*/15`, `5/20`, and lists of these."""
-    found: set[int] = set()
+    """Return the values of a field: `*`, `5`, `1-5`, `mon-fri`, `*/15`, `5/20`, and lists of these."""
+    values: set[int] = set()
     for part in text.split(","):
         match = _PART.fullmatch(part)
         if match is None:
-            raise ValueError(f"{part!r} is no {name}")
+            raise ValueError(f"invalid {name} {part!r}")
         first, last, step = lowest, highest, int(match["step"] or 1)
         if not match["all"]:
             first = _value(match["first"], name, lowest, highest, names)
@@ -96,9 +99,9 @@ def _values(text: str, name: str, lowest: int, highest: int, names: tuple[str, .
             if match["step"] and not match["last"]:
                 last = highest
         if step == 0 or first > last:
-            raise ValueError(f"{part!r} is no {name}")
-        found.update(range(first, last + 1, step))
-    return frozenset(found)
+            raise ValueError(f"invalid {name} {part!r}")
+        values.update(range(first, last + 1, step))
+    return frozenset(values)
 
 
 def _value(text: str, name: str, lowest: int, highest: int, names: tuple[str, ...]) -> int:
@@ -106,4 +109,4 @@ def _value(text: str, name: str, lowest: int, highest: int, names: tuple[str, ..
         return lowest + names.index(text.lower()[:3])
     if text.isascii() and text.isdigit() and lowest <= int(text) <= highest:
         return int(text)
-    raise ValueError(f"{text!r} is no {name}; it goes from {lowest} to {highest}")
+    raise ValueError(f"invalid {name} {text!r}; use {lowest} to {highest}")

@@ -1,7 +1,7 @@
-"""Who carried which symbol when: a security keeps its permanent id while its symbol changes, and symbols are reused.
+"""Symbol history: a security keeps its permanent id while its symbol changes, and symbols are reused.
 
-A `Naming` says that an instrument carried a symbol from its first to its last day. On one day a symbol belongs to one
-instrument at most, and an instrument has one symbol at most; an `Identity` holds namings for which that is true.
+A `Naming` is the period in which an instrument carried a symbol. On one day a symbol belongs to at most one instrument,
+and an instrument has at most one symbol. `SymbolHistory` holds namings that fulfil both rules.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Naming:
         return self.last or date.max
 
     def on(self, day: date) -> bool:
-        """Tell whether the symbol was carried on a day."""
+        """Return whether the instrument carried the symbol on a day."""
         return self.begins <= day <= self.ends
 
     def overlaps(self, first: date | None, last: date | None) -> bool:
-        """Tell whether the symbol was carried on some day from `first` to `last`."""
+        """Return whether the instrument carried the symbol on any day from `first` to `last`."""
         return self.begins <= (last or date.max) and self.ends >= (first or date.min)
 
     def describe(self) -> str:
-        """Return the naming for people.
+        """Return the naming as a text for messages.
 
         >>> Naming("us.FB.20120518", "FB", date(2012, 5, 18), date(2022, 6, 8)).describe()
         'us.FB.20120518 (FB from 2012-05-18 to 2022-06-08)'
@@ -55,21 +55,21 @@ class Naming:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a source tells about a security."""
+class SecurityHistory:
+    """The symbol history of one security, as a source gives it."""
 
     namings: tuple[Naming, ...]  # all of its symbols, in order
     market: str
-    evidence: str  # where that was learnt: a file and its SHA-256, a person
+    evidence: str  # the source: a file and its SHA-256, or a person
     name: str | None = None
     reason: str | None = None  # why it ended
 
 
-class Identity:
+class SymbolHistory:
     """Namings that do not contradict one another."""
 
     def __init__(self, namings: Iterable[Naming] = ()) -> None:
-        """Take the namings; ConfigError where two of them can't both be true."""
+        """Take the namings; raise ConfigError where two of them contradict each other."""
         self._by_symbol: dict[str, list[Naming]] = defaultdict(list)
         self._by_instrument: dict[str, list[Naming]] = defaultdict(list)
         for naming in sorted(set(namings), key=lambda n: (n.begins, n.instrument, n.symbol)):
@@ -77,8 +77,8 @@ class Identity:
                 raise ConfigError(f"{naming.describe()} ends before it begins")
             self._by_symbol[naming.symbol].append(naming)
             self._by_instrument[naming.instrument].append(naming)
-        _one_at_a_time(self._by_symbol.values(), "one symbol for two securities")
-        _one_at_a_time(self._by_instrument.values(), "two symbols for one security")
+        _check_overlaps(self._by_symbol.values(), "one symbol for two securities")
+        _check_overlaps(self._by_instrument.values(), "two symbols for one security")
 
     def __bool__(self) -> bool:
         return bool(self._by_instrument)
@@ -92,136 +92,139 @@ class Identity:
         """Return the instrument that carried a symbol on a day; None where none is known."""
         return next((n.instrument for n in self._by_symbol.get(symbol, ()) if n.on(on)), None)
 
-    def bearers(self, symbol: str, first: date | None = None, last: date | None = None) -> list[Naming]:
-        """Return who carried a symbol on some day from `first` to `last`, the earliest first."""
+    def namings_of(self, symbol: str, first: date | None = None, last: date | None = None) -> list[Naming]:
+        """Return the namings of a symbol on any day from `first` to `last`, the earliest first."""
         return [n for n in self._by_symbol.get(symbol, ()) if n.overlaps(first, last)]
 
     def symbols_of(self, instrument: str, first: date | None = None, last: date | None = None) -> list[Naming]:
-        """Return the symbols that an instrument carried on some day from `first` to `last`, the earliest first."""
+        """Return the namings of an instrument on any day from `first` to `last`, the earliest first."""
         return [n for n in self._by_instrument.get(instrument, ()) if n.overlaps(first, last)]
 
-    def asked(self, symbol: str, first: date | None, last: date | None, on: date | None = None) -> str | None:
-        """Return the instrument that somebody means by a symbol and the days from `first` to `last`.
+    def find_instrument(self, symbol: str, first: date | None, last: date | None, on: date | None = None) -> str | None:
+        """Return the instrument that a symbol means in a request for the days from `first` to `last`.
 
-        It is the one that carried the symbol `on` a day, where one is given. Otherwise it is who carries it now, if no
-        last day was asked for, or else the only one that carried it in that time. None: the symbol has no history.
-        ConfigError where several did: a guess would mix securities.
+        With `on`, it is the instrument that carried the symbol on that day. Without a last day, it is the one that
+        carries the symbol now. Otherwise it is the only one that carried it in that period. None: the symbol has no
+        history. ConfigError where several instruments carried it: a guess would mix securities.
         """
         if on is not None:
-            return self.resolve(symbol, on) or self._only_bearer(symbol)
-        within = self.bearers(symbol, first, last)
+            return self.resolve(symbol, on) or self._only_instrument(symbol)
+        within = self.namings_of(symbol, first, last)
         if last is None and within and within[-1].last is None:
             return within[-1].instrument
-        who = list(dict.fromkeys(n.instrument for n in within))
-        if len(who) > 1:
+        instruments = list(dict.fromkeys(n.instrument for n in within))
+        if len(instruments) > 1:
+            carried = ", ".join(n.describe() for n in within)
             raise ConfigError(
-                f"{symbol} was the symbol of several securities in that time: {', '.join(n.describe() for n in within)};"
-                f" ask for days of one of them, or say which by on='{within[-1].last or within[-1].first}'"
+                f"{symbol} was the symbol of several securities in that time: {carried};"
+                f" request days of one of them, or choose one with on='{within[-1].last or within[-1].first}'"
             )
-        # Who did not carry the symbol in that time may have done so before or after, as META in 2015.
-        return who[0] if who else self._only_bearer(symbol)
+        # Outside of that period an instrument may have carried the symbol before or after, as META in 2015.
+        return instruments[0] if instruments else self._only_instrument(symbol)
 
-    def _only_bearer(self, symbol: str) -> str | None:
-        who = {n.instrument for n in self._by_symbol.get(symbol, ())}
-        if len(who) > 1:
+    def _only_instrument(self, symbol: str) -> str | None:
+        instruments = {n.instrument for n in self._by_symbol.get(symbol, ())}
+        if len(instruments) > 1:
             raise ConfigError(
-                f"nobody carried {symbol} in that time, and several securities did at others:"
-                f" {', '.join(n.describe() for n in self._by_symbol[symbol])}; say which by on=, with a day"
+                f"no security carried {symbol} in that time, and several did at other times:"
+                f" {', '.join(n.describe() for n in self._by_symbol[symbol])}; choose one with on= and a day"
             )
-        return next(iter(who), None)
+        return next(iter(instruments), None)
 
     def latest_symbol(self, symbol: str, on: date) -> str:
-        """Return the last symbol of who carried `symbol` on a day; `symbol` itself where nobody is known."""
+        """Return the last symbol of the instrument that carried `symbol` on a day; `symbol` itself if none is known."""
         instrument = self.resolve(symbol, on)
         return symbol if instrument is None else self._by_instrument[instrument][-1].symbol
 
     def life(self, instrument: str) -> tuple[date, date]:
-        """Return the first and the last day on which an instrument carried a symbol."""
+        """Return the first and the last day of all namings of an instrument."""
         namings = self._by_instrument[instrument]
         return namings[0].begins, namings[-1].ends
 
 
-def identity_of(history: pl.DataFrame) -> Identity:
-    """Return what the rows of `symbol_history` say."""
+def history_of(rows: pl.DataFrame) -> SymbolHistory:
+    """Return the symbol history in the rows of the table `symbol_history`."""
     columns = ("instrument", "symbol", "symbol_from", "symbol_to")
-    return Identity(Naming(*row) for row in history.select(columns).iter_rows())
+    return SymbolHistory(Naming(*row) for row in rows.select(columns).iter_rows())
 
 
-def history_rows(identity: Identity, evidence: Mapping[str, str], known_from: datetime) -> pl.DataFrame:
-    """Return the rows of `symbol_history` that say it; `evidence` tells by instrument where it was learnt."""
-    rows = [(n.instrument, n.symbol, n.first, n.last, evidence.get(n.instrument), known_from) for n in identity.namings]
+def history_rows(history: SymbolHistory, evidence: Mapping[str, str], known_from: datetime) -> pl.DataFrame:
+    """Return a symbol history as rows of the table `symbol_history`; `evidence` is the source by instrument."""
+    rows = [(n.instrument, n.symbol, n.first, n.last, evidence.get(n.instrument), known_from) for n in history.namings]
     return pl.DataFrame(rows, schema=dict(SYMBOL_HISTORY.schema), orient="row")
 
 
-def learn(known: Identity, told: Iterable[Naming]) -> tuple[Identity, dict[str, str]]:
-    """Return what is known after a source has told all about some instruments, and what their ids are here.
+def merge_history(known: SymbolHistory, namings: Iterable[Naming]) -> tuple[SymbolHistory, dict[str, str]]:
+    """Return the history with all namings of some instruments from a source, and the permanent ids by source id.
 
-    An instrument that is known already keeps its permanent id, whatever the source calls it: it is the one that carries
-    one of the symbols on one of the days. ConfigError where the source and the record contradict each other.
+    A known instrument keeps its permanent id, whatever id the source uses: it is the one that carried one of the
+    symbols on one of the days. ConfigError where the source and the known history contradict each other.
     """
     chains: dict[str, list[Naming]] = defaultdict(list)
-    for naming in told:
+    for naming in namings:
         chains[naming.instrument].append(naming)
-    names = {instrument: _known_as(known, instrument, chain) for instrument, chain in chains.items()}
-    twice = next((i for i, count in Counter(names.values()).items() if count > 1), None)
+    ids = {instrument: _permanent_id(known, instrument, chain) for instrument, chain in chains.items()}
+    twice = next((i for i, count in Counter(ids.values()).items() if count > 1), None)
     if twice is not None:
-        both = ", ".join(name for name, i in names.items() if i == twice)
-        raise ConfigError(f"{twice} is one security, and the source tells of several that carried its symbols: {both}")
-    here = set(names.values())
-    kept = [n for n in known.namings if n.instrument not in here]
-    fresh = [replace(n, instrument=names[n.instrument]) for chain in chains.values() for n in chain]
-    return Identity([*kept, *fresh]), names
+        both = ", ".join(name for name, i in ids.items() if i == twice)
+        raise ConfigError(f"{twice} is one security, but the source has several with its symbols: {both}")
+    replaced = set(ids.values())
+    kept = [n for n in known.namings if n.instrument not in replaced]
+    fresh = [replace(n, instrument=ids[n.instrument]) for chain in chains.values() for n in chain]
+    return SymbolHistory([*kept, *fresh]), ids
 
 
-def _known_as(known: Identity, instrument: str, chain: Sequence[Naming]) -> str:
+def _permanent_id(known: SymbolHistory, instrument: str, chain: Sequence[Naming]) -> str:
     if known.symbols_of(instrument):
         return instrument
-    met = {b.instrument: b for n in chain for b in known.bearers(n.symbol, n.first, n.last)}
-    if len(met) > 1:
+    matches = {b.instrument: b for n in chain for b in known.namings_of(n.symbol, n.first, n.last)}
+    if len(matches) > 1:
         raise ConfigError(
-            f"{chain[-1].describe()} would be several securities that are known:"
-            f" {', '.join(b.describe() for b in met.values())}; correct the dates"
+            f"{chain[-1].describe()} matches several known securities:"
+            f" {', '.join(b.describe() for b in matches.values())}; correct the dates"
         )
-    return next(iter(met), instrument)
+    return next(iter(matches), instrument)
 
 
-def ended_on(known: Identity, symbol: str, last: date, new_id: str) -> tuple[Identity, str]:
-    """Return what is known once the security with this symbol had its last day, and its id (`new_id` for an unknown one).
+def with_end(known: SymbolHistory, symbol: str, last: date, new_id: str) -> tuple[SymbolHistory, str]:
+    """Return the history with the last day of the security of a symbol, and its id (`new_id` for an unknown one).
 
-    ConfigError where nobody had the symbol by then, or who had it went on under another one.
+    ConfigError where no security had the symbol by that day, or where it continued under another symbol.
     """
-    bearers = known.bearers(symbol)
-    if not bearers:
-        return Identity([*known.namings, Naming(new_id, symbol, None, last)]), new_id
-    begun = [n for n in bearers if n.begins <= last]
+    namings = known.namings_of(symbol)
+    if not namings:
+        return SymbolHistory([*known.namings, Naming(new_id, symbol, None, last)]), new_id
+    begun = [n for n in namings if n.begins <= last]
     if not begun or known.symbols_of(begun[-1].instrument)[-1] != begun[-1]:
-        carried = ", ".join(n.describe() for n in bearers)
-        raise ConfigError(f"on {last} no security with the symbol {symbol} can have ended: {carried}")
-    ended = replace(begun[-1], last=last)
-    return Identity([ended if n == begun[-1] else n for n in known.namings]), ended.instrument
+        carried = ", ".join(n.describe() for n in namings)
+        raise ConfigError(f"no security with the symbol {symbol} can have ended on {last}: {carried}")
+    final = replace(begun[-1], last=last)
+    return SymbolHistory([final if n == begun[-1] else n for n in known.namings]), final.instrument
 
 
-def trading(known: Identity, symbols: Iterable[str], on: date) -> list[str]:
-    """Return under which symbols the securities of `symbols` trade on a day: renamed ones under the new one, ended ones not.
+def symbols_on(known: SymbolHistory, symbols: Iterable[str], on: date) -> list[str]:
+    """Return the symbols under which the securities of `symbols` trade on a day.
 
-    What is not known trades as it is called.
+    A renamed security has its new symbol, an ended one has none. An unknown symbol stays.
     """
-    found: list[str] = []
+    current: list[str] = []
     for symbol in symbols:
-        bearers = known.bearers(symbol, None, on)
-        latest = known.symbols_of(bearers[-1].instrument, None, on)[-1] if bearers else None
+        namings = known.namings_of(symbol, None, on)
+        latest = known.symbols_of(namings[-1].instrument, None, on)[-1] if namings else None
         if latest is None or known.resolve(symbol, on) is not None:
-            found.append(symbol)
+            current.append(symbol)
         elif latest.on(on):
-            found.append(latest.symbol)
-    return list(dict.fromkeys(found))
+            current.append(latest.symbol)
+    return list(dict.fromkeys(current))
 
 
-def chain(instrument: str, changes: Sequence[tuple[date, str]], first: date | None, last: date | None) -> list[Naming]:
+def naming_chain(
+    instrument: str, changes: Sequence[tuple[date, str]], first: date | None, last: date | None
+) -> list[Naming]:
     """Return namings from (last day, symbol) pairs in order; the last pair's day is replaced by `last`.
 
     >>> days = [(date(2014, 4, 2), "GOOG"), (date(2050, 12, 31), "GOOGL")]
-    >>> [n.symbol for n in chain("us.GOOG.20040819", days, date(2004, 8, 19), None)]
+    >>> [n.symbol for n in naming_chain("us.GOOG.20040819", days, date(2004, 8, 19), None)]
     ['GOOG', 'GOOGL']
     """
     ends: list[date | None] = [day for day, _ in changes[:-1]]
@@ -232,8 +235,8 @@ def chain(instrument: str, changes: Sequence[tuple[date, str]], first: date | No
     ]
 
 
-def _one_at_a_time(groups: Iterable[Sequence[Naming]], wrong: str) -> None:
+def _check_overlaps(groups: Iterable[Sequence[Naming]], problem: str) -> None:
     for group in groups:
         for earlier, later in pairwise(group):
             if earlier.ends >= later.begins:
-                raise ConfigError(f"{wrong} at one time: {earlier.describe()}, {later.describe()}")
+                raise ConfigError(f"{problem} at one time: {earlier.describe()}, {later.describe()}")

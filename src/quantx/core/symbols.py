@@ -1,8 +1,8 @@
-"""Canonical symbols and the listing facts that follow from their form.
+"""Canonical symbols, and the facts of a listing that follow from its symbol.
 
 `AAPL`, `BRK.B`, `^GSPC` are American; a suffix names the exchange elsewhere: `0700.HK`, `7203.T`, `ASML.AS`.
-Only texts that match a market's form are accepted (an allow-list), so that a symbol can be part of a path, a message
-or a query without harm.
+Only texts that match a market's pattern are accepted (an allow-list). A symbol is therefore safe in a path, a message
+or a query.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from quantx.errors import InvalidSymbol
 
 @dataclass(frozen=True)
 class Venue:
-    """Where a symbol trades: facts that every listing with one suffix shares."""
+    """The venue of a symbol: facts that all listings with one suffix share."""
 
     market: str  # us, hk, jp or eu
     calendar: str  # ISO 10383 code of the exchange calendar
     timezone: str  # IANA zone of the exchange
-    currency: str  # the currency in which prices are usually quoted (GBX = pence)
+    currency: str  # the usual currency of quotes (GBX = pence)
 
 
 US = Venue("us", "XNYS", "America/New_York", "USD")
 
-# The suffixes are those that Yahoo and Refinitiv use.
+# The suffixes of Yahoo and Refinitiv.
 VENUES_BY_SUFFIX = {
     "HK": Venue("hk", "XHKG", "Asia/Hong_Kong", "HKD"),
     "T": Venue("jp", "XTKS", "Asia/Tokyo", "JPY"),
@@ -51,8 +51,8 @@ VENUES_BY_SUFFIX = {
 
 MARKET_OF_CALENDAR = {venue.calendar: venue.market for venue in (US, *VENUES_BY_SUFFIX.values())}
 
-# One pattern per market. American share classes and preferred series follow a dot (BRK.B, BAC.PRL); `T` and `L` after a
-# dot are Tokyo and London, except that Tokyo's codes are four characters that start with a digit.
+# One pattern per market. American share classes and preferred series follow a dot (BRK.B, BAC.PRL). `T` and `L` after a
+# dot are Tokyo and London; Tokyo's codes have four characters and start with a digit.
 _PATTERNS = {
     "us": re.compile(r"\^?[A-Z][A-Z0-9]{0,6}(\.[A-Z]{1,3})?"),
     "hk": re.compile(r"[0-9]{4,5}\.HK"),
@@ -66,20 +66,21 @@ _LONGEST = 16
 def parse_symbol(text: str) -> str:
     """Return the canonical form of `text`, or raise InvalidSymbol.
 
-    Letters are upper-cased and surrounding white space is dropped; nothing else is repaired.
+    Letters become upper case and surrounding white space is removed; nothing else is changed.
 
     >>> parse_symbol("brk.b"), parse_symbol("0700.HK")
     ('BRK.B', '0700.HK')
     """
     text = text.strip()
     symbol = text.upper()
-    # The text, not its capitals: those of some foreign letters are ASCII.
+    # Check the text itself: the upper case of some foreign letters is ASCII.
     if len(symbol) <= _LONGEST and text.isascii():
         venue = _venue_by_suffix(symbol)
         if venue is not None and _PATTERNS[venue.market].fullmatch(symbol):
             return symbol
     raise InvalidSymbol(
-        f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or ASML.AS"
+        f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or"
+        " ASML.AS"
     )
 
 
@@ -95,7 +96,7 @@ def venue_of(symbol: str) -> Venue:
 
 
 def market_of(symbol: str) -> str | None:
-    """Return the market of a symbol, None where it is of no market of ours."""
+    """Return the market of a symbol; None if it belongs to no supported market."""
     try:
         return venue_of(symbol).market
     except InvalidSymbol:
@@ -103,7 +104,7 @@ def market_of(symbol: str) -> str | None:
 
 
 def canonical_symbol(wire: str) -> str:
-    """Return the canonical form of a symbol as Yahoo or a file name writes it, or raise InvalidSymbol.
+    """Return the canonical form of a symbol in Yahoo's or a file name's spelling, or raise InvalidSymbol.
 
     >>> canonical_symbol("BRK-B"), canonical_symbol("BAC-PL"), canonical_symbol("NOVO-B.CO")
     ('BRK.B', 'BAC.PRL', 'NOVO-B.CO')

@@ -1,7 +1,7 @@
-"""The curated tables as declared data: columns, partitions, keys and what counts as the same value.
+"""The curated tables as declared data: columns, partitions, keys and the tolerance of equal values.
 
 Prices and amounts are in `currency` (GBX is pence), as traded on their day; dates are sessions of the exchange;
-instants are UTC. `known_from` is when the vendor told us; a replaced row moves to `<table>_revisions` with `known_to`.
+instants are UTC. `known_from` is the ingestion time; a replaced row moves to `<table>_revisions` with `known_to`.
 """
 
 from __future__ import annotations
@@ -13,79 +13,80 @@ import polars as pl
 
 INSTANT = pl.Datetime("us", "UTC")
 
-# Prices arrive as 32-bit floats (seven digits) and pass through a multiplication and a division: below this relative
-# difference two of them are one value.
+# Prices arrive as 32-bit floats (seven digits) and pass through a multiplication and a division. Below this relative
+# difference two prices are equal.
 PRICE_TOLERANCE = 1e-6
-# The step of an adjusted close is a quotient of four such figures, and the later dividends move all of them.
+# The step of an adjusted close is a quotient of four such figures, and later dividends change all of them.
 STEP_TOLERANCE = 1e-5
 
 
-# What each column means, wherever it stands.
+# The meaning of each column, in every table.
 MEANINGS = {
     "source": "the vendor",
-    "year": "year of the date; a folder, so that readers skip files",
-    "month": "year and month of the date, as in 202410; a folder, so that readers skip files",
+    "year": "year of the date; a partition, so that readers skip files",
+    "month": "year and month of the date, as in 202410; a partition, so that readers skip files",
     "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T",
     "date": "session of the exchange; in quarantine null where a whole payload was rejected",
     "time": "start of the minute (UTC)",
-    "regular": "whether the minute lies in the regular session; false before it and after it",
+    "regular": "whether the minute is in the regular session; false before and after it",
     "open": "first price of the session (of the minute), as traded, in `currency`",
     "high": "highest price, as traded",
     "low": "lowest price, as traded",
     "close": "last price, as traded",
     "volume": "shares, as traded",
     "currency": "unit of prices and amounts: ISO 4217, or GBX, ZAC, ILA for hundredths",
-    "raw": "raw object (ULID) in which the reply lies",
-    "known_from": "when the vendor told us (UTC)",
-    "known_to": "when another value took its place (UTC); equal to `known_from`: taken back by `quantx reprocess`, so that no"
-    " moment sees it",
+    "raw": "raw object (ULID) that holds the reply",
+    "known_from": "ingestion time: when the system learned the value (UTC)",
+    "known_to": "when another value replaced it (UTC); equal to `known_from`: withdrawn by `quantx reprocess`, so that"
+    " no `as_of` shows it",
     "ex_date": "first session without the dividend, or in new shares",
-    "kind": "split, dividend, or foreign_dividend: one in another currency, which is recorded and not applied to prices",
-    "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`; of a verdict: what"
-    " the vendor says in `field`",
+    "kind": "split, dividend, or foreign_dividend (in another currency; recorded, but not applied to prices)",
+    "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`; of a verdict: the"
+    " vendor's value of `field`",
     "reference_close": "dividend: close of the session before, in the shares of the ex-date",
-    "ours": "factor before / factor after the session by the vendor's splits and dividends, on the vendor's basis",
-    "vendors": "the same by the vendor's adjusted close",
-    "verdict": "of an action: agree, spin_off_as_cash (agree, too), or the likely cause: missing_dividend, missing_split,"
-    " wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong or both_doubtful;"
+    "ours": "factor before / factor after the session from the vendor's splits and dividends, on the vendor's basis",
+    "vendors": "the same from the vendor's adjusted close",
+    "verdict": "of an action: agree, spin_off_as_cash (agrees, too), or the likely cause: missing_dividend,"
+    " missing_split, wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong or both_doubtful;"
     " of a bar: wrong or doubtful",
-    "dataset": "the table for which the row was meant",
-    "rules": "ids of the broken rules, with commas between",
-    "row": "the rejected row as JSON, as traded; or why the payload was rejected",
+    "dataset": "the target table of the row",
+    "rules": "comma-separated ids of the broken rules",
+    "row": "the rejected row as JSON, as traded; or the reason for rejecting the whole payload",
     "payload_sha256": "SHA-256 of the reply's body",
-    "policy": "version of the rules that rejected the row; null: before versions were kept",
-    "sent": "the rejected row as the vendor sent it, as JSON: its prices on its own basis, its adjusted close, the currency",
-    "passed": "version of the rules under which the row was judged again and passed; null: it is rejected still",
-    "decision": "accept: the row is curated although a rule rejects it",
-    "by": "who has decided",
+    "policy": "version of the rules that rejected the row; null: rejected before rules had versions",
+    "sent": "the rejected row as the vendor sent it, as JSON: prices on its own basis, adjusted close, currency",
+    "passed": "version of the rules that accepted the row later; null: it is still rejected",
+    "decision": "accept: a manual override, the row is curated although a rule rejects it",
+    "by": "approver of the decision",
     "universe": "name of the universe",
-    "phase": "phase to which the universe belongs",
+    "phase": "phase of the universe",
     "market": "us, hk, jp or eu",
     "name": "the source's name for the security",
     "member_from": "first day of membership; null: since before the list began",
     "member_to": "last day of membership; null: still a member",
-    "instrument": "permanent id of a security; it stays when the symbol changes",
+    "instrument": "permanent id of a security; it does not change with the symbol",
     "status": "listed or delisted",
-    "listed_on": "first day that is known; null: since before the record began",
+    "listed_on": "first known day; null: since before the record began",
     "delisted_on": "last day of trading; null: still listed",
-    "reason": "why it ended, as the source or a person said",
-    "evidence": "where that was learnt: a file and its SHA-256, a list, a person",
+    "reason": "reason of the decision or of the delisting, from the source or a person",
+    "evidence": "source of the fact: a file and its SHA-256, a list, a person",
     "symbol_from": "first day on which the security carried the symbol; null: since before the record began",
-    "symbol_to": "last day on which it did; null: still",
+    "symbol_to": "last day on which it carried the symbol; null: still",
     "source_a": "one vendor of a pair, the first by name",
     "source_b": "the other vendor",
-    "sessions": "sessions compared: those on which both have a bar, or one has trades and the other lacks a bar",
-    "agreed": "of these, on how many the two agree in all fields, within the tolerance of the market",
-    "wrong_a": "bars of source_a that were judged wrong, and sessions that it lacks",
+    "sessions": "compared sessions: both vendors have a bar, or one has trades and the other no bar",
+    "agreed": "compared sessions on which the two agree in all fields, within the tolerance of the market",
+    "wrong_a": "wrong bars of source_a, and its missing sessions",
     "wrong_b": "the same of source_b",
-    "lacking_a": "of wrong_a, the sessions that it lacks and source_b has",
+    "lacking_a": "the missing sessions in wrong_a: source_b has them",
     "lacking_b": "the same of source_b",
     "worst": "largest difference of the two closes, relative to the smaller one",
-    "decided_by": "who decided: other vendors with commas between, calendar, or series (a vendor's own bars around); null: nobody",
-    "rule": "id of the rule that says what is the matter",
+    "decided_by": "comma-separated deciding vendors, calendar, or series (the vendor's own neighbouring bars); null: no"
+    " decision",
+    "rule": "id of the rule that names the cause",
     "against": "the other vendor",
-    "field": "the most important field in which the two differ; null where it is about the bar as a whole",
-    "other_value": "what the other vendor says",
+    "field": "the most important differing field; null: the bar as a whole",
+    "other_value": "the other vendor's value",
 }
 
 
@@ -95,17 +96,17 @@ class Table:
 
     name: str
     schema: Mapping[str, pl.DataType | type[pl.DataType]]  # in the order of the columns
-    partitions: tuple[str, ...]  # columns that become folders
-    key: tuple[str, ...]  # one current row each
+    partitions: tuple[str, ...]  # partition columns
+    key: tuple[str, ...]  # columns that identify a current row
     sort: tuple[str, ...]  # order of the rows within a file
     values: tuple[str, ...] = ()  # a difference in one of these is a revision
     relative_tolerance: Mapping[str, float] = field(default_factory=dict)
-    rows_per_file: int | None = None  # about; more rows of one partition become several files, apart by symbol
-    null_is_unknown: bool = True  # a null in an incoming row says nothing; where false, it is a value like others
+    rows_per_file: int | None = None  # target; more rows of one partition become several files, split by symbol
+    null_is_unknown: bool = True  # a null in an incoming row keeps the stored value; if false, null is a value
 
     @property
     def revisions(self) -> Table:
-        """Return the table that keeps the replaced rows of this one."""
+        """Return the table of the replaced rows of this table."""
         return Table(
             f"{self.name}_revisions",
             {**self.schema, "known_to": INSTANT},
@@ -115,7 +116,7 @@ class Table:
         )
 
     def empty(self) -> pl.DataFrame:
-        """Return a frame of this table without rows."""
+        """Return an empty frame with the columns of this table."""
         return pl.DataFrame(schema=dict(self.schema))
 
 
@@ -142,8 +143,8 @@ BARS_1D = Table(
     relative_tolerance=dict.fromkeys(("open", "high", "low", "close", "volume"), PRICE_TOLERANCE),
 )
 
-# What a vendor sells as adjusted for all dividends, and does not say for which: it can't be turned back to as-traded
-# prices, and serves for checks of returns only. The vendor's basis moves with each dividend, and the rows with it.
+# Prices that a vendor adjusts for dividends without listing them. They can't be converted to as-traded prices, and
+# serve only to check returns. The vendor's basis, and therefore the rows, change with each dividend.
 BARS_1D_ADJUSTED = Table(
     "bars_1d_adjusted",
     {**BARS_1D.schema, "volume": pl.Float64},
@@ -177,7 +178,7 @@ BARS_1M = Table(
     sort=("symbol", "time"),
     values=("open", "high", "low", "close", "volume", "currency"),
     relative_tolerance=dict.fromkeys(("open", "high", "low", "close", "volume"), PRICE_TOLERANCE),
-    rows_per_file=1_000_000,  # a session of 2,500 symbols, or a month of 120: what a correction reads and writes at most
+    rows_per_file=1_000_000,  # a session of 2,500 symbols, or a month of 120: the most that a correction rewrites
 )
 
 ACTIONS = Table(
@@ -200,7 +201,7 @@ ACTIONS = Table(
     relative_tolerance={"value": PRICE_TOLERANCE, "reference_close": PRICE_TOLERANCE},
 )
 
-# What the vendor's adjusted closes prove of its actions: see core/quality/adjustments.py.
+# Checks of the vendor's actions against its adjusted closes: see core/quality/adjustments.py.
 ADJUSTMENT_PROOFS = Table(
     "adjustment_proofs",
     {
@@ -226,14 +227,14 @@ QUARANTINE = Table(
         "source": pl.String,
         "dataset": pl.String,
         "symbol": pl.String,
-        "date": pl.Date,  # null where the whole payload was rejected
-        "rules": pl.String,  # comma-separated ids of the rules that the row broke
-        "row": pl.String,  # the row as JSON, or why the payload was rejected
+        "date": pl.Date,  # null: the whole payload was rejected
+        "rules": pl.String,  # comma-separated ids of the broken rules
+        "row": pl.String,  # the row as JSON, or the reason for rejecting the payload
         "payload_sha256": pl.String,
         "raw": pl.String,
         "known_from": INSTANT,
         "policy": pl.Int32,
-        "sent": pl.String,  # no part of the key: a vendor's adjusted close moves with each dividend
+        "sent": pl.String,  # not in the key: a vendor's adjusted close changes with each dividend
         "passed": pl.Int32,
     },
     partitions=("source",),
@@ -241,7 +242,7 @@ QUARANTINE = Table(
     sort=("symbol", "date"),
 )
 
-# What people have decided about rejected rows. A decision is about a row as it is quoted, whichever rules it breaks.
+# Manual decisions about rejected rows. A decision is about a row as quoted, whichever rules it breaks.
 DECISIONS = Table(
     "decisions",
     {
@@ -250,11 +251,11 @@ DECISIONS = Table(
         "symbol": pl.String,
         "date": pl.Date,
         "row": pl.String,
-        "rules": pl.String,  # those that had rejected it then
+        "rules": pl.String,  # the rules that rejected it at that time
         "decision": pl.String,  # accept
         "reason": pl.String,
         "by": pl.String,
-        "known_from": INSTANT,  # when it was decided
+        "known_from": INSTANT,  # time of the decision
     },
     partitions=(),
     key=("source", "dataset", "symbol", "date", "row"),
@@ -280,7 +281,7 @@ UNIVERSE_MEMBERS = Table(
     null_is_unknown=False,  # no end: still a member
 )
 
-# Securities, and the symbols that they carried: see core/identity.py.
+# Securities and their symbols: see core/symbol_history.py.
 INSTRUMENTS = Table(
     "instruments",
     {
@@ -318,7 +319,7 @@ SYMBOL_HISTORY = Table(
     null_is_unknown=False,
 )
 
-# What vendors say of one another: see core/quality/verdicts.py.
+# Comparisons of vendors: see core/quality/vendor_verdicts.py.
 AGREEMENTS = Table(
     "agreements",
     {

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
-from quantx.azure_sign_in import STORAGE, Identity
+from quantx.azure_sign_in import STORAGE, AzureIdentity
 from quantx.errors import ConfigError, DamagedObject, LakeError
 from quantx.settings import Settings, without_secrets
 
@@ -44,7 +44,7 @@ class LakeLocation:
     url: str  # absolute, without a trailing slash
     store: ObjectStore = field(repr=False)
     options: dict[str, str] = field(repr=False)  # what deltalake and Polars need to reach the same place
-    identity: Identity | None = field(default=None, repr=False)  # who signs in, where no key does
+    identity: AzureIdentity | None = field(default=None, repr=False)  # who signs in, where no key does
 
     @property
     def delta_options(self) -> dict[str, str]:
@@ -185,7 +185,7 @@ class _Account:
     name: str
     endpoint: str | None  # of its blobs; None: where all accounts have them
     key: str | None = field(repr=False)
-    identity: Identity | None = None  # where there is no key
+    identity: AzureIdentity | None = None  # where there is no key
 
     @property
     def address(self) -> str:
@@ -246,7 +246,7 @@ def _account(settings: Settings | None) -> _Account:
             f"AZURE_STORAGE_BLOB_ENDPOINT {endpoint!r} is not encrypted, so that only a key can be used, no identity; use"
             " https://, or set AZURE_STORAGE_CONNECTION_STRING"
         )
-    return _Account(settings.azure_storage_account, endpoint, None, Identity.of(settings))
+    return _Account(settings.azure_storage_account, endpoint, None, AzureIdentity.of(settings))
 
 
 def _azure_options(account: _Account) -> dict[str, str]:

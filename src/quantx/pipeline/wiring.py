@@ -8,8 +8,6 @@ from typing import Any
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
 from quantx.pipeline.fetching.worker import Worker
-from quantx.pipeline.planning.plan import send_outbox
-from quantx.pipeline.planning.vendor_order import events_window
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.runtime.context import confirm_lake
@@ -34,8 +32,6 @@ def worker_of(platform: Platform, *, curator: Curator | None = None, **options: 
         limits=platform.quotas,
         runtime=platform.runtime,
         curator=curator or curator_of(platform),
-        events_window=partial(events_window, platform),
-        send_outbox=partial(send_outbox, platform),
         report_ended_runs=partial(report_ended_runs, platform),
         **options,
     )

@@ -1,1 +1,1 @@
-"""The vendors: one module each, behind one protocol."""
+"""Adapters of vendors: one module each, behind one protocol."""

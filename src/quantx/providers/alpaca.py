@@ -1,7 +1,7 @@
 """Alpaca's market data: daily and minute bars as traded, for many symbols at once, and corporate actions apart.
 
-Both come in pages. Those of bars are sorted by symbol, then by time (`limit` counts the rows of all symbols together), so
-that a symbol is complete when a later one appears; those of actions are sorted by date, and complete together.
+Replies are pages. Pages of bars are sorted by symbol, then by time (`limit` counts the rows of all symbols together): a
+symbol is complete when a later one appears. Pages of actions are sorted by date: all symbols are complete at the end.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from zoneinfo import ZoneInfo
 
 from pydantic_core import from_json
@@ -18,35 +18,37 @@ from pydantic_core import from_json
 from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import US, parse_symbol
 from quantx.errors import ConfigError, MalformedPayload, NotEntitled, TransientProviderError, UnknownSymbol
-from quantx.providers.alpaca_frames import UNREADABLE, LeftOut, left_out, read_actions, read_bars, symbols_of
+from quantx.providers.alpaca_frames import UnreadAction, read_actions, read_bars, symbols_of, unread_actions
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage, read_page
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
+from quantx.providers.reply_values import FORM_ERRORS
+from quantx.settings.vendors import AlpacaSettings
 
 SOURCE = "alpaca"
 FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
 
 _ZONE = ZoneInfo(US.timezone)
-_DELAY = timedelta(minutes=16)  # younger prices of the consolidated tape are for those who pay (403)
-# Dividends are filed under the day of their payment, which may be half a year after the ex-date.
+_DELAY = timedelta(minutes=16)  # free plans get no newer prices of the consolidated tape (403)
+# Dividends are filed by the day of payment, up to half a year after the ex-date.
 _PAID_WITHIN = timedelta(days=270)
 _INVALID = re.compile(r"invalid symbols?: (.+)", re.IGNORECASE)
 
 
 class MarketData(Protocol):
-    """The way to Alpaca; `alpaca_session.AlpacaSession` is the real one."""
+    """The connection to Alpaca; `alpaca_session.AlpacaSession` is the real one."""
 
     def prepare(self) -> None:
         """Load what the first request needs; never raises."""
         ...
 
     def bars(
-        self, symbols: Sequence[str], timeframe: str, span: tuple[datetime, datetime], feed: str, token: str | None
+        self, symbols: Sequence[str], *, timeframe: str, span: tuple[datetime, datetime], feed: str, token: str | None
     ) -> Any:
         """Return a page: a reply with url, status, content_type, body and vendor_time."""
         ...
 
     def actions(self, symbols: Sequence[str], span: tuple[date, date], token: str | None) -> Any:
-        """Return a page, likewise."""
+        """Return a page of actions as such a reply."""
         ...
 
 
@@ -61,42 +63,55 @@ class Alpaca:
         minute_symbols_per_request=100,  # a session of them is four to ten pages
         price_basis="as_traded",
         needs_key=True,
-        quota="200/min",
+        quota=AlpacaSettings.default_quota,
         datasets=("bars", "actions"),
     )
 
     def __init__(self, session: Callable[[], MarketData], clock: Clock, feed: str = "iex") -> None:
         if feed not in FEEDS:
             raise ConfigError(f"QUANTX_ALPACA_FEED is {feed[:20]!a}; choose one of {', '.join(FEEDS)}")
-        self._open_session = session  # importing alpaca-py takes a second: only those who fetch pay for it
+        self._open_session = session  # called by the first fetch, as the import of alpaca-py takes a second
         self._session: MarketData | None = None
         self._opening = threading.Lock()
         self._clock = clock
         self._feed = feed
+
+    @classmethod
+    def open(cls, settings: AlpacaSettings, clock: Clock) -> Self:
+        """Return the provider; the first fetch imports alpaca-py, and needs both keys."""
+
+        def session() -> MarketData:
+            from quantx.providers.alpaca_session import AlpacaSession
+
+            assert settings.api_key is not None, "the registry opens only vendors with all keys to fetch"
+            assert settings.api_secret is not None, "the registry opens only vendors with all keys to fetch"
+            return AlpacaSession(settings.api_key, settings.api_secret, settings.base_url)
+
+        return cls(session, clock, settings.feed)
 
     def prepare(self) -> None:
         """Import alpaca-py."""
         self._opened().prepare()
 
     def fetch(self, request: Request) -> Iterator[Page]:
-        """Ask for the bars or the actions of up to 500 symbols, a page with each `next`.
+        """Fetch the bars or the actions of up to 500 symbols, a page with each `next`.
 
-        Bars of a window end with its last day. Actions are asked for by the day on which they are processed, up to nine
-        months after the window: only so all that went ex in the window are among them.
+        Bars end with the window's last day. Actions are requested by the day of processing, up to nine months after the
+        window, so that they contain every ex-date in the window.
         """
-        asked = tuple(sorted(request.symbols))
-        if strange := [symbol for symbol in asked if wire_symbol(symbol) is None]:
+        symbols = tuple(sorted(request.symbols))
+        if strange := [symbol for symbol in symbols if wire_symbol(symbol) is None]:
             raise UnknownSymbol(f"Alpaca has American shares and funds only, not {', '.join(strange)}", strange)
-        order = _Order(asked, sorted_by_symbol=request.dataset == "bars")
-        # Once for all pages: a token is good for the same question only.
+        order = _PageOrder(symbols, sorted_by_symbol=request.dataset == "bars")
+        # Once for all pages: a token is valid for the same request only.
         span = self._span(request.window, self._clock.now())
         token, seen = None, set[str]()
         while True:
-            payload = self._page(request, asked, span, token)
+            payload = self._page(request, symbols, span, token)
             page = _open_reply(payload)
             token = page.token or None
             if token in seen:
-                raise MalformedPayload("Alpaca's pages go round in a circle", payload)
+                raise MalformedPayload("Alpaca's page tokens repeat", payload)
             seen.add(token or "")
             yield order.page(payload, page, is_last=token is None)
             if token is None:
@@ -105,29 +120,29 @@ class Alpaca:
     def normalize(self, payload: Payload) -> VendorFrames:
         """Return the bars or the actions of a page; empty frames where Alpaca has nothing.
 
-        Of the actions only splits and cash dividends are read; `left_out` names the others.
+        Of the actions only splits and cash dividends are read; `unread_actions` returns the others.
         """
         page = _read_page(payload)
         return read_bars(payload, page) if isinstance(page, BarsPage) else read_actions(payload, page)
 
-    def left_out(self, payload: Payload) -> tuple[LeftOut, ...]:
-        """Return the actions of a page that are neither splits nor cash dividends: they change prices, and are not guessed.
+    def unread_actions(self, payload: Payload) -> tuple[UnreadAction, ...]:
+        """Return the actions of a page that are neither splits nor cash dividends: their effect on prices is unknown.
 
-        Stock dividends, unit splits, spin-offs, mergers, rights, redemptions, name changes, and what Alpaca may add.
+        Stock dividends, unit splits, spin-offs, mergers, rights, redemptions, name changes, and later kinds.
         """
         page = _read_page(payload)
-        return () if isinstance(page, BarsPage) else left_out(payload, page)
+        return () if isinstance(page, BarsPage) else unread_actions(payload, page)
 
     def _page(
-        self, request: Request, asked: tuple[str, ...], span: tuple[datetime, datetime], token: str | None
+        self, request: Request, symbols: tuple[str, ...], span: tuple[datetime, datetime], token: str | None
     ) -> Payload:
         session, now, window = self._opened(), self._clock.now(), request.window
         if request.dataset == "bars":
-            reply = session.bars(asked, request.timeframe, span, self._feed, token)
+            reply = session.bars(symbols, timeframe=request.timeframe, span=span, feed=self._feed, token=token)
         else:
-            reply = session.actions(asked, (window.start, window.end + _PAID_WITHIN), token)
+            reply = session.actions(symbols, (window.start, window.end + _PAID_WITHIN), token)
         return Payload(
-            ",".join(asked),
+            ",".join(symbols),
             reply.url,
             reply.status,
             now,
@@ -149,33 +164,35 @@ class Alpaca:
             return self._session
 
 
-class _Order:
-    """Follows the pages of an answer and tells which symbols they complete."""
+class _PageOrder:
+    """Follows the pages of a request, and marks the symbols that they complete."""
 
-    def __init__(self, asked: tuple[str, ...], *, sorted_by_symbol: bool) -> None:
-        self._open = set(asked)
+    def __init__(self, symbols: tuple[str, ...], *, sorted_by_symbol: bool) -> None:
+        self._open = set(symbols)
         self._sorted = sorted_by_symbol
         self._last = ""  # the newest symbol of the pages before; bars of it may follow
 
     def page(self, payload: Payload, page: BarsPage | ActionsPage, *, is_last: bool) -> Page:
-        """Return the page with the symbols that it shows and completes.
+        """Return the page with the symbols that it contains and completes.
 
-        Pages in another order than the documented one complete nothing before the last. MalformedPayload where a symbol
-        comes again that was complete.
+        Pages in another order than the documented one complete no symbol before the last page. MalformedPayload where a
+        completed symbol appears again.
         """
-        shown = page.symbols if isinstance(page, BarsPage) else symbols_of(page)
-        if strange := [symbol for symbol in shown if symbol not in self._open]:
-            why = "again after later ones" if strange[0] in payload.symbol.split(",") else "without being asked for it"
-            raise MalformedPayload(f"Alpaca sends something about {strange[0][:20]!a} {why}", payload)
+        symbols = page.symbols if isinstance(page, BarsPage) else symbols_of(page)
+        if strange := [symbol for symbol in symbols if symbol not in self._open]:
+            why = "again after later ones" if strange[0] in payload.symbol.split(",") else "which was not asked for"
+            raise MalformedPayload(f"Alpaca sends rows of {strange[0][:20]!a} {why}", payload)
         if is_last:
             complete = frozenset(self._open)
         else:
-            # Sorted texts within the page, and none before what the page before it ended with.
-            self._sorted = self._sorted and shown == sorted(shown) and (not shown or shown[0] >= self._last)
-            complete = frozenset(self._open & {self._last, *shown} - {shown[-1]} if self._sorted and shown else ())
-        self._last = shown[-1] if shown else self._last
+            # Sorted within the page, and not before the last symbol of the page before.
+            self._sorted = self._sorted and symbols == sorted(symbols) and (not symbols or symbols[0] >= self._last)
+            complete = frozenset(
+                self._open & {self._last, *symbols} - {symbols[-1]} if self._sorted and symbols else ()
+            )
+        self._last = symbols[-1] if symbols else self._last
         self._open -= complete
-        return Page(payload, frozenset(shown), complete)
+        return Page(payload, frozenset(symbols), complete)
 
 
 def wire_symbol(symbol: str) -> str | None:
@@ -189,7 +206,7 @@ def wire_symbol(symbol: str) -> str | None:
 
 
 def _open_reply(payload: Payload) -> BarsPage | ActionsPage:
-    """Return the page in a reply, or raise what a refusal says."""
+    """Return the page in a reply, or raise the error of a refusal."""
     if payload.status == 200:
         return _read_page(payload)
     try:
@@ -199,27 +216,29 @@ def _open_reply(payload: Payload) -> BarsPage | ActionsPage:
     match document:
         case {"message": str(message)}:
             pass
-        case _ if payload.status == 403:  # the vendor's gatekeeper, not the vendor
-            raise TransientProviderError("Alpaca answers 403 without a word of its own; its gatekeeper may block us")
+        case _ if payload.status == 403:  # a proxy in front of the vendor, not the vendor
+            raise TransientProviderError(
+                "Alpaca answers 403 without a message; a proxy in front of it may block this address"
+            )
         case _:
             raise MalformedPayload(f"Alpaca answers {payload.status} without a reason that can be read", payload)
-    said = message[:200]
+    text = message[:200]
     if payload.status == 403 and "subscription" in message:
-        raise NotEntitled(f"Alpaca: {said}; choose another QUANTX_ALPACA_FEED (iex is free) or another plan")
+        raise NotEntitled(f"Alpaca: {text}; choose another QUANTX_ALPACA_FEED (iex is free) or another plan")
     if payload.status == 403:
-        raise NotEntitled(f"Alpaca: {said}; check QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET")
+        raise NotEntitled(f"Alpaca: {text}; check QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET")
     if match := _INVALID.search(message):
         named = {name.strip().upper() for name in match[1].split(",")} & set(payload.symbol.split(","))
         if named:
             raise UnknownSymbol(f"Alpaca refuses {', '.join(sorted(named))} as no symbol", named)
-    raise MalformedPayload(f"Alpaca answers {payload.status}: {said}", payload)
+    raise MalformedPayload(f"Alpaca answers {payload.status}: {text}", payload)
 
 
 def _read_page(payload: Payload) -> BarsPage | ActionsPage:
-    """Return the page in a payload; MalformedPayload for all else."""
+    """Return the page in a payload; MalformedPayload where there is none."""
     try:
         return read_page(payload.body)
-    except UNREADABLE as error:
+    except FORM_ERRORS as error:
         raise MalformedPayload(
             f"Alpaca's reply for {payload.symbol[:60]} (HTTP {payload.status}, {len(payload.body)} bytes) is no page of"
             f" bars or of corporate actions: {repr(error)[:100]}",

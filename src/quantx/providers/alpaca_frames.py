@@ -1,4 +1,4 @@
-"""From a page of Alpaca's to frames: bars by column, splits and cash dividends by row. Pure."""
+"""The frames of Alpaca's pages: bars by column, splits and cash dividends by row. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from quantx.core.symbols import US
 from quantx.errors import MalformedPayload
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Note, VendorFrames
-
-UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, pl.exceptions.PolarsError)
+from quantx.providers.reply_values import FORM_ERRORS, nothing
 
 _NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
@@ -29,8 +28,8 @@ _DATES = ("ex_date", "effective_date", "process_date")
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """An action that happened and is in no frame."""
+class UnreadAction:
+    """A corporate action that no frame contains."""
 
     symbol: str  # as Alpaca writes it; empty where it names none
     kind: str  # Alpaca's name: stock_dividends, spin_offs, …
@@ -38,11 +37,11 @@ class LeftOut:
 
 
 def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
-    """Return the bars of a page in its order; MalformedPayload where something in it is no bar of what was asked for.
+    """Return the bars of a page in its order; MalformedPayload where a row is no bar of a requested symbol.
 
     Alpaca stamps a daily bar with the midnight of New York before it, a minute with its start.
     """
-    _asked_for(payload, page.symbols)
+    _check_symbols(payload, page.symbols)
     try:
         if page.currency != US.currency:
             raise ValueError(f"prices in {page.currency[:10]}")
@@ -57,68 +56,69 @@ def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
             *(pl.col(short).alias(name) for short, name in _NAMES.items()),
             pl.lit(None, pl.Float64).alias("vendor_adj_close"),
         )
-        return VendorFrames(frame, _nothing(VENDOR_ACTIONS), US.currency)
-    except UNREADABLE as error:
+        return VendorFrames(frame, nothing(VENDOR_ACTIONS), US.currency)
+    except FORM_ERRORS as error:
         raise _unreadable(payload, "bars", error) from error
 
 
 def read_actions(payload: Payload, page: ActionsPage) -> VendorFrames:
-    """Return the splits and cash dividends of a page; MalformedPayload where one of them has no sense.
+    """Return the splits and cash dividends of a page; MalformedPayload where one has an invalid value.
 
-    Several dividends of one day are one: what a holder gets for the ex-date.
+    Several dividends of one ex-date are added up: their sum is what a holder gets.
     """
     try:
         rows = [_split(row) for kind in _SPLITS for row in page.lists.get(kind) or ()]
         rows += [_dividend(row) for row in page.lists.get(_DIVIDENDS) or ()]
         kinds = {name: VENDOR_ACTIONS[name] for name in ("symbol", "ex_date", "kind", "value")}
         frame = pl.DataFrame(rows, schema={**kinds, "id": pl.String}, orient="row")
-    except UNREADABLE as error:
+    except FORM_ERRORS as error:
         raise _unreadable(payload, "corporate actions", error) from error
-    _asked_for(payload, set(frame["symbol"]))
+    _check_symbols(payload, set(frame["symbol"]))
     once = pl.col("id").is_null() | pl.col("id").is_first_distinct()
     splits, cash = (frame.filter(once & (pl.col("kind") == kind)) for kind in ("split", "dividend"))
     splits = splits.drop("id").unique().filter(pl.col("value") != 1)
     cash = cash.group_by("symbol", "ex_date", "kind").agg(pl.col("value").sum()).filter(pl.col("value") > 0)
     actions = pl.concat([splits, cash]).with_columns(pl.lit(None, pl.String).alias("paid_in"))
     actions = actions.select(*VENDOR_ACTIONS).sort("symbol", "ex_date", "kind", "value")
-    notes = tuple(_note(each) for each in left_out(payload, page))
-    return VendorFrames(_nothing(VENDOR_BARS), actions, US.currency, notes)
+    notes = tuple(_note(each) for each in unread_actions(payload, page))
+    return VendorFrames(nothing(VENDOR_BARS), actions, US.currency, notes)
 
 
-def left_out(payload: Payload, page: ActionsPage) -> tuple[LeftOut, ...]:
+def unread_actions(payload: Payload, page: ActionsPage) -> tuple[UnreadAction, ...]:
     """Return the actions of a page that `read_actions` does not read."""
     try:
-        return tuple(_left_out(page.lists))
-    except UNREADABLE as error:
+        return tuple(_unread(page.lists))
+    except FORM_ERRORS as error:
         raise _unreadable(payload, "corporate actions", error) from error
 
 
-def _note(left: LeftOut) -> Note:
-    said = left.kind.replace("_", " ").removesuffix("s")
+def _note(action: UnreadAction) -> Note:
+    kind = action.kind.replace("_", " ").removesuffix("s")
     return Note(
-        "action_not_applied",
-        "warn",
-        left.symbol or "alpaca",
-        f"Alpaca tells of a {said} of {left.symbol or 'nobody'} on {left.day or 'no day'}, which is neither a split nor a cash dividend: adjusted"
-        " prices do not know of it; compare them with another vendor's around that day",
-        left.day,
+        rule="action_not_applied",
+        severity="warn",
+        subject=action.symbol or "alpaca",
+        message=f"Alpaca sends a {kind} of {action.symbol or 'no symbol'} on {action.day or 'no day'}, which is neither"
+        " a split nor a cash dividend: adjusted prices do not contain it; compare them with another vendor's around that"
+        " day",
+        day=action.day,
     )
 
 
 def symbols_of(page: ActionsPage) -> list[str]:
-    """Return the symbols that the splits and cash dividends of a page are about."""
+    """Return the symbols of a page's splits and cash dividends."""
     lists = [page.lists.get(kind) for kind in (*_SPLITS, _DIVIDENDS)]
     rows = chain.from_iterable(rows for rows in lists if isinstance(rows, list))
     return sorted({row["symbol"] for row in rows if isinstance(row, dict) and isinstance(row.get("symbol"), str)})
 
 
-def _left_out(lists: Mapping[str, Any]) -> Iterator[LeftOut]:
+def _unread(lists: Mapping[str, Any]) -> Iterator[UnreadAction]:
     for kind, rows in lists.items():
         if kind not in (*_SPLITS, _DIVIDENDS):
             for row in rows:
                 symbol = next((row[name] for name in _SYMBOLS if row.get(name)), "")
                 day = next((date.fromisoformat(row[name]) for name in _DATES if row.get(name)), None)
-                yield LeftOut(symbol, kind, day)
+                yield UnreadAction(symbol, kind, day)
 
 
 def _split(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -133,7 +133,7 @@ def _dividend(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _text(symbol: object) -> str:
     if not isinstance(symbol, str):
-        raise TypeError("an action is about nobody")
+        raise TypeError("an action has no symbol")
     return symbol
 
 
@@ -143,14 +143,10 @@ def _positive(number: object) -> float:
     return float(number)  # type: ignore[arg-type]
 
 
-def _asked_for(payload: Payload, symbols: Collection[str]) -> None:
+def _check_symbols(payload: Payload, symbols: Collection[str]) -> None:
     strange = set(symbols) - set(payload.symbol.split(","))
     if strange:
         raise MalformedPayload(f"asked for {payload.symbol[:60]}, Alpaca answers about {min(strange)[:20]!a}", payload)
-
-
-def _nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict(schema))
 
 
 def _unreadable(payload: Payload, what: str, error: Exception) -> MalformedPayload:

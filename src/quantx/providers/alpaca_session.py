@@ -1,9 +1,10 @@
-"""How requests reach Alpaca: alpaca-py's clients, with our own session under them.
+"""The connection to Alpaca: alpaca-py's clients, with our own session under them.
 
-alpaca-py (0.44) brings the host, the paths, the names of the parameters and the headers with the keys. It waits for ever
-(alpaca-py#415), repeats a 429 or a 504 three times after three seconds each, holds all pages of an answer at once, and
-its errors can't be read where the body is a page of HTML. Its seam is the session: ours times out, caps the size, keeps
-the reply exactly as sent and turns refusals into errors; retries are off, and pages are asked for one by one.
+alpaca-py (0.44) brings the host, the paths, the names of the parameters and the headers with the keys. It has no
+time-out (alpaca-py#415), repeats a 429 or a 504 three times after three seconds each, holds all pages of a request at
+once, and its errors can't be read where the body is a page of HTML. All of it goes through its session. Ours times out,
+limits the size, returns the reply exactly as sent and turns refusals into errors. Retries are off, and pages are
+fetched singly.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ import urllib3
 from pydantic import SecretStr
 
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, TransientProviderError
-from quantx.providers.http import LARGEST_BODY, TIMEOUT, Reply, http_date, retry_after
+from quantx.providers.http import LARGEST_BODY, TIMEOUT, HttpReply, http_date, retry_after
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # its streams, which nobody uses here, import an old websockets
+    warnings.simplefilter("ignore", DeprecationWarning)  # its unused streams import an old websockets
     from alpaca.common.enums import BaseURL
     from alpaca.common.exceptions import APIError
     from alpaca.common.rest import RESTClient
@@ -38,14 +39,14 @@ with warnings.catch_warnings():
 MOST_BARS = 10_000  # of all symbols together, per page; Alpaca's largest
 MOST_ACTIONS = 1_000
 _TIMEFRAMES = {"1d": TimeFrame.Day, "1m": TimeFrame.Minute}
-_READS = 4  # a whole reply may take so many times the time of one read; a line that drips is dead
-_LONGEST_RESET = 3600.0  # seconds; a quota of requests a minute is never closed for longer
+_READS = 4  # the time-out of a whole reply, in time-outs of one read
+_LONGEST_RESET = 3600.0  # seconds; a quota of requests per minute is never exhausted for longer
 _CONNECTIONS = 64
 _CHUNK = 65_536
 
 
 class AlpacaSession:
-    """Asks Alpaca's market data, one HTTP request per call; safe for many threads."""
+    """Fetches Alpaca's market data, one HTTP request per call; safe for many threads."""
 
     def __init__(
         self, key: SecretStr, secret: SecretStr, base_url: str | None = None, *, timeout: tuple[float, float] = TIMEOUT
@@ -53,7 +54,7 @@ class AlpacaSession:
         base = (base_url or BaseURL.DATA.value).rstrip("/")
         parts = urlsplit(base)
         self._host = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        self._session = _Session(timeout)
+        self._session = _RequestsSession(timeout)
         pair = _header_text(key, "QUANTX_ALPACA_API_KEY"), _header_text(secret, "QUANTX_ALPACA_API_SECRET")
         self._bars = StockHistoricalDataClient(*pair, url_override=base, raw_data=True)
         self._actions = CorporateActionsClient(*pair, url_override=base, raw_data=True)
@@ -62,13 +63,13 @@ class AlpacaSession:
             client._retry = 0  # noqa: SLF001 — an argument of zero means the default, three
 
     def prepare(self) -> None:
-        """Everything is loaded with this module; a connection is opened by the first request."""
+        """Do nothing: the import of this module loads everything, and the first request connects."""
 
     def bars(
-        self, symbols: Sequence[str], timeframe: str, span: tuple[datetime, datetime], feed: str, token: str | None
-    ) -> Reply:
+        self, symbols: Sequence[str], *, timeframe: str, span: tuple[datetime, datetime], feed: str, token: str | None
+    ) -> HttpReply:
         """Return a page of bars as traded, from and to instants of `span` (both inclusive)."""
-        asked = StockBarsRequest(
+        query = StockBarsRequest(
             symbol_or_symbols=list(symbols),
             timeframe=_TIMEFRAMES[timeframe],
             start=span[0],
@@ -77,28 +78,28 @@ class AlpacaSession:
             adjustment=Adjustment.RAW,
             feed=DataFeed(feed),
         )
-        return self._ask(self._bars, "v2", "/stocks/bars", {**asked.to_request_fields(), "page_token": token})
+        return self._get(self._bars, "v2", "/stocks/bars", {**query.to_request_fields(), "page_token": token})
 
-    def actions(self, symbols: Sequence[str], span: tuple[date, date], token: str | None) -> Reply:
+    def actions(self, symbols: Sequence[str], span: tuple[date, date], token: str | None) -> HttpReply:
         """Return a page of corporate actions that were or will be processed on the days of `span` (both inclusive)."""
-        asked = CorporateActionsRequest(symbols=list(symbols), start=span[0], end=span[1], limit=MOST_ACTIONS)
-        fields = {**asked.to_request_fields(), "symbols": ",".join(symbols), "page_token": token}
-        return self._ask(self._actions, "v1", "/corporate-actions", fields)
+        query = CorporateActionsRequest(symbols=list(symbols), start=span[0], end=span[1], limit=MOST_ACTIONS)
+        fields = {**query.to_request_fields(), "symbols": ",".join(symbols), "page_token": token}
+        return self._get(self._actions, "v1", "/corporate-actions", fields)
 
-    def _ask(self, client: RESTClient, version: str, path: str, fields: Mapping[str, Any]) -> Reply:
-        """Return the reply of any status that is no refusal for everybody."""
+    def _get(self, client: RESTClient, version: str, path: str, fields: Mapping[str, Any]) -> HttpReply:
+        """Return the reply of any status that does not refuse the account as a whole."""
         texts = {k: str(v.value if isinstance(v, Enum) else v) for k, v in fields.items() if v is not None}
         query = urlencode(texts, safe=",:")  # 500 symbols with %2C between would be a third longer
         try:
             client.get(path, query)
         except APIError:
-            pass  # the reply itself says more, and can be read whatever it is
+            pass  # the reply itself has more, and can be read in any form
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise TransientProviderError(
                 f"Alpaca can't be reached at {self._host}: {type(error).__name__}"
-            ) from None  # the cause holds the request with its headers, and these the keys
+            ) from None  # the cause contains the request and its headers with the keys
         kept = self._session.take()
-        return Reply(
+        return HttpReply(
             url=f"{self._host}/{version}{path}?{query}",
             status=kept.status_code,
             content_type=kept.headers.get("Content-Type", ""),
@@ -107,8 +108,8 @@ class AlpacaSession:
         )
 
 
-class _Session(requests.Session):
-    """A session under alpaca-py: times out, caps the size, keeps the reply, and turns refusals into errors."""
+class _RequestsSession(requests.Session):
+    """A session under alpaca-py: times out, limits the size, keeps the reply, and turns refusals into errors."""
 
     def __init__(self, timeout: tuple[float, float]) -> None:
         super().__init__()
@@ -120,12 +121,12 @@ class _Session(requests.Session):
         self.mount("http://", adapter)
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send one request and keep its reply for `take`; alpaca-py gets it without a body, which is read elsewhere."""
+        """Send one request and keep its reply for `take`; alpaca-py gets it without its body."""
         options |= {"timeout": self._timeout, "stream": True, "allow_redirects": False}
         started = time.monotonic()
         body = bytearray()
         with super().request(method, url, *args, **options) as response:
-            # What has arrived, not a full buffer: a line that drips would never fill one.
+            # Reads received bytes, not a full buffer, which a slow trickle would never fill.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 body += chunk
                 if len(body) > LARGEST_BODY:
@@ -151,7 +152,7 @@ class _Session(requests.Session):
 
 
 def _refuse(response: requests.Response) -> None:
-    """Raise what a status means that says nothing about the symbols asked for."""
+    """Raise the error of a status that is not about the requested symbols."""
     status, headers = response.status_code, response.headers
     if status == 429:
         wait = _wait(headers)
@@ -160,7 +161,8 @@ def _refuse(response: requests.Response) -> None:
         raise TransientProviderError(f"Alpaca answers {status}; the outage may pass")
     if status == 401:
         raise NotEntitled(
-            "Alpaca answers 401 to the key; check QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET, which belong together"
+            "Alpaca answers 401 to the key; check QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET,"
+            " which belong together"
         )
     if 300 <= status < 400:
         where = urlsplit(headers.get("Location") or "").netloc
@@ -168,9 +170,9 @@ def _refuse(response: requests.Response) -> None:
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until the quota opens again, None where Alpaca does not say.
+    """Return the seconds until the quota is renewed, None where no header has them.
 
-    It names the second at which the running minute ends (X-RateLimit-Reset, Unix time), by its own clock.
+    X-RateLimit-Reset has the end of the current minute (Unix time), by Alpaca's clock.
     """
     now = http_date(headers.get("Date")) or datetime.now(UTC)
     wait = retry_after(headers.get("Retry-After"), now)
@@ -183,8 +185,8 @@ def _wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _header_text(secret: SecretStr, setting: str) -> str:
-    """Return a key that can stand in a header: what can't would be quoted in the HTTP library's error."""
+    """Return a key that is valid in a header; the HTTP library's error would quote an invalid one."""
     text = secret.get_secret_value().strip()
     if not text or not text.isascii() or not text.isprintable():
-        raise NotEntitled(f"{setting} is no key of Alpaca's: it is empty or has a character that no key has")
+        raise NotEntitled(f"{setting} is no key of Alpaca's: it is empty or contains an invalid character")
     return text

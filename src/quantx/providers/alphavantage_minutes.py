@@ -1,14 +1,14 @@
-"""Alpha Vantage's minute bars, and whether their stamps are the minutes' beginnings or their ends.
+"""Alpha Vantage's minute bars, with stamps that are the minutes' beginnings or their ends.
 
 Recordings of 2019 (1min: 09:31 to 16:00) and 2020 (with extended hours: 04:01 to 20:00) stamp the end, one of 2023
-(15min: 09:30 to 15:45) the beginning; no document says either. So each reply decides for itself:
+(15min: 09:30 to 15:45) the beginning; no document defines it. So the stamps of each reply decide:
 
 * regular hours only: a stamp at a session's open means beginnings, one at its close means ends;
 * with extended hours (04:00 to 20:00): a stamp at 04:00 means beginnings, one at 20:00 means ends;
-* both signs: the reply contradicts itself and is malformed;
-* neither (a few minutes in the midst of a day): beginnings, as the newest replies.
+* both: the reply contradicts itself and is malformed;
+* neither (a few minutes within a day): beginnings, as in the newest replies.
 
-Ends are shifted by a minute, and noted: it is not the habit of the newest replies.
+Ends are shifted by a minute, with a note, as the newest replies differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from quantx.core.calendars import calendar
 from quantx.core.symbols import US
 from quantx.core.tables import INSTANT
 from quantx.providers.protocol import VENDOR_BARS, Note
-from quantx.providers.reading import spelt_numbers, texts
+from quantx.providers.reply_values import spelt_numbers, texts
 
 Stamps = Literal["start", "end", "unknown"]
 
@@ -34,7 +34,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 def minute_bars(symbol: str, series: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
-    """Return VENDOR_BARS, newest first as sent; `time` is the minute's beginning, whatever the vendor stamped.
+    """Return VENDOR_BARS, newest first as sent; `time` is the minute's beginning, whatever the stamps mean.
 
     Raises ValueError, TypeError, KeyError or polars' errors where the form is another.
     """
@@ -49,20 +49,20 @@ def minute_bars(symbol: str, series: Mapping[str, Mapping[str, Any]]) -> pl.Data
 
 
 def stamps_of(series: Mapping[str, Any]) -> Stamps:
-    """Tell what the stamps of a reply that `minute_bars` reads mean, by the rules above."""
+    """Return the meaning of a reply's stamps by the rules above; the reply is one that `minute_bars` reads."""
     return _stamps(_local_times(series))
 
 
 def note_of(series: Mapping[str, Any]) -> Note | None:
-    """Return what somebody should know of the stamps of a reply that `minute_bars` reads; None where they are as usual."""
+    """Return a note where the stamps of a reply mean ends; None where they are as usual."""
     if stamps_of(series) != "end":
         return None
     return Note(
-        "minutes_stamped_at_end",
-        "warn",
-        "alphavantage",
-        "Alpha Vantage stamps minutes with their end again, which it has not done since 2023; they are shifted by a minute:"
-        " compare a session with another vendor's",
+        rule="minutes_stamped_at_end",
+        severity="warn",
+        subject="alphavantage",
+        message="Alpha Vantage stamps minutes with their end again, for the first time since 2023; they are shifted by"
+        " a minute: compare a session with another vendor's",
     )
 
 
@@ -70,10 +70,10 @@ def _local_times(series: Mapping[str, Any]) -> pl.Series:
     stamps = texts("time", list(series))
     if not (stamps.str.len_bytes() == len("2019-02-15 16:00:00")).all():
         raise ValueError("a stamp has another form")
-    found = stamps.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
-    if found.null_count() or not (found.dt.second() == 0).all():
+    times = stamps.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
+    if times.null_count() or not (times.dt.second() == 0).all():
         raise ValueError("a stamp is no whole minute")
-    return found
+    return times
 
 
 def _stamps(local: pl.Series) -> Stamps:

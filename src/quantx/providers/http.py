@@ -1,4 +1,4 @@
-"""HTTP as the vendors speak it: one request per call, time-outs, a cap on the size, and no secret in anything kept."""
+"""An HTTP session with a vendor: one request per call, time-outs, a size limit, and no key in what is stored."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, to read
-LONGEST_TRANSFER = 120.0  # seconds for a whole reply; one that trickles in never runs into a read time-out
+LONGEST_TRANSFER = 120.0  # seconds for a whole reply; a slow trickle never reaches the read time-out
 LARGEST_BODY = 16 * 2**20  # bytes, unpacked; sixty years of daily bars are 2 MB
-_LONGEST_WAIT = 1e9  # seconds; whoever waits sets the limit that matters
-_SHORTEST_KEY = 6  # characters; a shorter text may stand in a reply by chance
+_LONGEST_WAIT = 1e9  # seconds; the retry policy sets the limit that matters
+_SHORTEST_KEY = 6  # characters; a shorter text may be in a reply by chance
 _STARS = b"**********"
 
 
-@dataclass(frozen=True)
-class Reply:
-    """An HTTP reply as it arrived; the URL is without keys."""
+@dataclass(frozen=True, kw_only=True)
+class HttpReply:
+    """An HTTP reply as received; its URL contains no keys."""
 
     url: str
     status: int
@@ -42,16 +42,15 @@ class Reply:
     file_name: str | None = None  # of Content-Disposition
 
     def as_payload(self, symbol: str, fetched_at: datetime) -> Payload:
-        """Return what is kept of the reply to a question about `symbol`."""
+        """Return the payload to store for a request about `symbol`."""
         return Payload(symbol, self.url, self.status, fetched_at, self.content_type, self.body, self.vendor_time)
 
 
 class HttpSession:
-    """Asks one vendor; safe for many threads. Connects with the first request.
+    """Sends requests to one vendor; safe for many threads. The first request connects.
 
-    Keys go into the query or the headers of each request, and nowhere else: not into a reply's URL, not into an error. A
-    vendor that quotes a key of `secret_params` in its reply ("we have detected your API key as …", Alpha Vantage, 2026)
-    is kept with stars in its place.
+    Keys are only in the query or the headers of each request: not in a reply's URL, not in an error. A reply that
+    quotes a key of `secret_params` ("we have detected your API key as …", Alpha Vantage, 2026) gets stars in its place.
     """
 
     def __init__(
@@ -78,17 +77,17 @@ class HttpSession:
         """Load the client."""
         self._opened()
 
-    def get(self, path: str, params: Mapping[str, str]) -> Reply:
-        """Return the vendor's reply of any status below 500 but 429; a redirect is not followed.
+    def get(self, path: str, params: Mapping[str, str]) -> HttpReply:
+        """Return the vendor's reply of any status below 500 except 429; a redirect is not followed.
 
-        Raises RateLimited, TransientProviderError, or MalformedPayload where the reply is larger than a reply can be.
+        Raises RateLimited, TransientProviderError, or MalformedPayload where the reply exceeds the size limit.
         """
         import httpx
 
-        asked, body, lost = {**params, **self._secrets}, bytearray(), ""
+        query, body, failure = {**params, **self._secrets}, bytearray(), ""
         until = time.monotonic() + self._longest
         try:
-            with self._opened().stream("GET", self._base + path, params=asked) as response:
+            with self._opened().stream("GET", self._base + path, params=query) as response:
                 self._refuse(response)
                 for chunk in response.iter_bytes():
                     body += chunk
@@ -99,10 +98,10 @@ class HttpSession:
                             f"{self._vendor}'s reply was not whole after {self._longest:.0f} s"
                         )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            lost = type(error).__name__
-        if lost:  # raised here and not above: the error that it came of names the URL, with its key
-            raise TransientProviderError(f"{self._vendor} can't be reached at {self.host}: {lost}")
-        return Reply(
+            failure = type(error).__name__
+        if failure:  # raised here and not above: the caught error contains the URL with its key
+            raise TransientProviderError(f"{self._vendor} can't be reached at {self.host}: {failure}")
+        return HttpReply(
             url=f"{self.host}{path}?{urlencode(params)}" if params else f"{self.host}{path}",
             status=response.status_code,
             content_type=self._without_keys(response.headers.get("Content-Type", "").encode()).decode(),
@@ -113,14 +112,14 @@ class HttpSession:
 
     @property
     def host(self) -> str:
-        """Return the address without what may be a password."""
+        """The address without a user name and password."""
         return re.sub(r"//.*@", "//", self._base)
 
     def _opened(self) -> httpx.Client:
         import httpx
 
-        # At INFO it tells the URL of each request, and the key with it, to whoever logs everything (Azure Functions do).
-        # At DEBUG its transport tells the headers.
+        # At INFO httpx logs each request's URL with the key (Azure Functions collect that level). At DEBUG its
+        # transport logs the headers.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         if self._client is None:  # a second one, made at the same moment, does no harm
@@ -129,27 +128,27 @@ class HttpSession:
             weakref.finalize(self, self._client.close)  # its connections end with the session
         return self._client
 
-    def _without_keys(self, said: bytes) -> bytes:
+    def _without_keys(self, text: bytes) -> bytes:
         for key in self._secrets.values():
             forms = (key, quote(key, safe=""), key.replace("/", r"\/"))  # as it is, in a URL, in some JSON
             for form in forms if len(key) >= _SHORTEST_KEY else ():
-                said = said.replace(form.encode(), _STARS)
-        return said
+                text = text.replace(form.encode(), _STARS)
+        return text
 
     def _refuse(self, response: httpx.Response) -> None:
         if response.status_code == 429:
             now = http_date(response.headers.get("Date")) or datetime.now(UTC)
             wait = retry_after(response.headers.get("Retry-After"), now) or None
-            said = f" for {wait:.0f} s" if wait else ""
-            raise RateLimited(f"{self._vendor} answers 429 Too Many Requests{said}", wait)
+            duration = f" for {wait:.0f} s" if wait else ""
+            raise RateLimited(f"{self._vendor} answers 429 Too Many Requests{duration}", wait)
         if response.status_code >= 500:
             raise TransientProviderError(f"{self._vendor} answers {response.status_code}; the outage may pass")
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for (seconds or an HTTP date), None where it says nothing.
+    """Return the seconds in a Retry-After header (seconds or an HTTP date), None where it has neither.
 
-    A date counts from `now`, best the vendor's own clock: ours may be wrong.
+    A date counts from `now`: pass the vendor's own clock where possible, as ours may be wrong.
     """
     if header is None:
         return None

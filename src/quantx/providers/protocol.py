@@ -1,4 +1,4 @@
-"""What a vendor's adapter is: declared capabilities, `fetch` (I/O) and `normalize` (pure)."""
+"""The protocol of a vendor's adapter: declared capabilities, `fetch` (I/O) and `normalize` (pure)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Literal, Protocol, Self
 
 import polars as pl
 
-from quantx.core.model import Payload, Severity, Window
+from quantx.core.model import Clock, Payload, Severity, Window
 from quantx.core.tables import INSTANT
+from quantx.settings.vendors import VendorSettings
 
 Dataset = Literal["bars", "actions"]
 PriceBasis = Literal["as_traded", "split_adjusted", "fully_adjusted"]
 
-# Bars as the vendor sends them, in its order. `symbol` is canonical, `time` the vendor's stamp (of a minute: its start),
-# `date` the session in the exchange's zone; prices and volume are on the provider's price basis; nulls stay nulls.
+# Bars as the vendor sends them, in its order. `symbol` is canonical, `time` the vendor's stamp (of a minute: its
+# start), `date` the session in the exchange's zone; prices and volume are on the provider's price basis; nulls stay
+# nulls.
 VENDOR_BARS: dict[str, pl.DataType | type[pl.DataType]] = {
     "symbol": pl.String,
     "time": INSTANT,
@@ -39,9 +41,9 @@ VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a provider can do, declared once."""
+    """A provider's abilities and limits, declared once."""
 
     source: str  # the name in tables, tasks and settings
     timeframes: tuple[str, ...]  # of the dataset `bars`
@@ -49,19 +51,19 @@ class Capabilities:
     symbols_per_request: int
     price_basis: PriceBasis
     needs_key: bool
-    quota: str  # what the vendor bears, as in 2/s, 200/min, 25/day; a setting may say otherwise
-    datasets: tuple[Dataset, ...] = ("bars",)  # `actions`: they do not come with the bars and are asked for apart
-    minute_symbols_per_request: int | None = None  # where fewer are better for minute bars, of which there are so many
+    quota: str  # the vendor's limit, as in 2/s, 200/min, 25/day; a setting can replace it
+    datasets: tuple[Dataset, ...] = ("bars",)  # `actions`: they are not in the replies of bars and are fetched apart
+    minute_symbols_per_request: int | None = None  # fewer symbols where a request is for minute bars
 
     def symbols_at_once(self, timeframe: str) -> int:
-        """Return how many symbols to ask for in one request."""
+        """Return the number of symbols per request."""
         fewer = self.minute_symbols_per_request if timeframe == "1m" else None
         return fewer or self.symbols_per_request
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a vendor is asked for: one dataset of some symbols over one window."""
+    """A request to a provider: one dataset of some symbols over one window."""
 
     dataset: Dataset
     timeframe: str
@@ -71,21 +73,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Page:
-    """One reply to a request, and what it says about whom."""
+    """One reply to a request, with the symbols that it is about."""
 
     payload: Payload
-    symbols: frozenset[str]  # it has something about these
-    complete: frozenset[str]  # nothing more will come about these; who has nothing is complete on the last page
+    symbols: frozenset[str]  # the reply has rows of these
+    complete: frozenset[str]  # no later page has rows of these; the last page completes symbols without rows
 
     @classmethod
     def whole(cls, payload: Payload, symbols: Collection[str]) -> Self:
-        """Return the only page of an answer."""
+        """Return the only page of a complete reply."""
         return cls(payload, frozenset(symbols), frozenset(symbols))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Note:
-    """Something in a reply that no frame can hold and somebody should know: it becomes a finding."""
+    """A fact in a reply that has no column; it becomes a finding."""
 
     rule: str
     severity: Severity
@@ -96,39 +98,50 @@ class Note:
 
 @dataclass(frozen=True)
 class VendorFrames:
-    """One payload, read: frames of VENDOR_BARS and VENDOR_ACTIONS, and the unit of all prices."""
+    """The rows of one payload: frames of VENDOR_BARS and VENDOR_ACTIONS, and the unit of all prices."""
 
     bars: pl.DataFrame
     actions: pl.DataFrame
-    currency: str | None  # ISO 4217, or GBX, ZAC, ILA for hundredths; None where the vendor did not say
+    currency: str | None  # ISO 4217, or GBX, ZAC, ILA for hundredths; None where the reply does not name it
     notes: tuple[Note, ...] = ()
 
 
 class Provider(Protocol):
-    """One vendor. Implementations are thread-safe and keep no state that a result depends on."""
+    """One vendor. Implementations are thread-safe; results depend on no state of theirs."""
 
     capabilities: Capabilities
 
     def prepare(self) -> None:
-        """Load and connect what the first request needs, so that it is not late for its turn; never raises."""
+        """Load and connect what the first request needs, outside of its rate-limit slot; never raises."""
         ...
 
     def fetch(self, request: Request) -> Iterator[Page]:
-        """Ask the vendor for all of the request, page by page.
+        """Fetch all of the request, page by page.
 
-        Each `next` sends one request and no more, so that the caller can wait for its turn in between; the last page
-        completes the last symbol. Where the vendor's prices are adjusted, the answer reaches from the window's start to
-        now: it must name all that they are divided by.
+        Each `next` sends exactly one request, so that the caller can wait for a rate-limit slot in between. The last
+        page completes the last symbol. Where the vendor's prices are adjusted, the pages reach from the window's start
+        to now: they must contain every event that the prices are divided by.
 
         Raises RateLimited, TransientProviderError, UnknownSymbol, NotEntitled, or MalformedPayload (which carries the
-        reply as its `payload`). What was complete before stays good; an error that names `symbols` concerns only
-        those. "The vendor has nothing there" is a reply, not an error.
+        reply as its `payload`). Symbols completed before an error stay complete; an error that names `symbols`
+        concerns only those. A reply without rows is a page, not an error.
         """
         ...
 
     def normalize(self, payload: Payload) -> VendorFrames:
-        """Read a payload: a pure function. Raises MalformedPayload where it is not the vendor's form.
+        """Return the frames of a payload; a pure function.
 
-        Rows about symbols that were not asked for are malformed, too.
+        Raises MalformedPayload where it does not have the vendor's form, or has rows of symbols that were not
+        requested.
         """
+        ...
+
+
+class Adapter(Protocol):
+    """The class of a provider, as the registry opens it."""
+
+    capabilities: Capabilities
+
+    def open(self, settings: VendorSettings, clock: Clock) -> Provider:
+        """Return the provider; imports no vendor's package and connects nothing."""
         ...

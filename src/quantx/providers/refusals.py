@@ -1,35 +1,36 @@
-"""What vendors say in place of data, and what it means: each adapter declares a table of its vendor's words."""
+"""Texts that vendors send in place of data: each adapter declares a table of them with their meaning."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from quantx.errors import NotEntitled, ProviderError, RateLimited, UnknownSymbol
 
-_SEARCHED = 4000  # characters; a page of HTML says it early
+_SEARCHED = 4000  # characters; in an HTML page the text stands near the top
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Words of a vendor and what they mean.
+    """Words of a vendor, and the error that they mean.
 
-    The error speaks in words of our own: the vendor's may quote the key. A limit comes without a time to wait: also where a
-    day is used up no vendor tells when the next one begins, and a stray refusal must not cost an hour.
+    The error's text is our own, as the vendor's may contain the key. RateLimited carries no time to wait: no vendor
+    sends the start of its next day, and one stray refusal must not cost an hour.
     """
 
-    words: str  # in small letters; part of what the vendor says
+    words: str  # in lower case; a part of the vendor's text
     means: type[RateLimited] | type[NotEntitled] | type[UnknownSymbol]
-    text: str  # the fact and the next step, to stand behind the vendor's name
-    seen: str  # where and when the words were read
+    text: str  # the fact and the next step; follows the vendor's name in the message
+    seen: str  # where and when the words were seen
+    _: KW_ONLY
     of_symbol: bool = False  # it concerns this symbol alone
 
 
-def refusal_of(said: str, known: Sequence[Refusal], vendor: str, symbol: str) -> ProviderError | None:
-    """Return the error of the first refusal in `known` whose words are in `said`, None where there is none."""
-    small = said[:_SEARCHED].lower()
-    for refusal in known:
-        if refusal.words not in small:
+def refusal_of(reply: str, refusals: Sequence[Refusal], vendor: str, symbol: str) -> ProviderError | None:
+    """Return the error of the first of `refusals` whose words are in the reply, None where there is none."""
+    searched = reply[:_SEARCHED].lower()
+    for refusal in refusals:
+        if refusal.words not in searched:
             continue
         text = f"{vendor} {refusal.text} ({symbol})"
         if issubclass(refusal.means, RateLimited):

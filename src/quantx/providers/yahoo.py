@@ -1,7 +1,7 @@
 """Yahoo's chart endpoint through yfinance: daily bars with splits and dividends, split-adjusted as of the request.
 
-A request always runs to the present: Yahoo divides every bar by all later splits, also by those after the end of the
-window that we want, and only a reply that reaches the present names them all.
+A request always reaches the present: Yahoo divides every bar by all later splits, also by those after the end of the
+requested window. Only a reply that reaches the present contains them all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -23,25 +23,28 @@ from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
+from quantx.providers.reply_values import FORM_ERRORS, nothing
+from quantx.settings.vendors import YahooSettings
 
 SOURCE = "yahoo"
 
-# The close before the first dividend of a window is needed for its factor; suspensions of a week are bridged so.
+# The factor of a window's first dividend needs the close before it; ten days span a suspension of a week.
 _PADDING = timedelta(days=10)
 _FIRST_DAY = date(1900, 1, 1)  # older than any exchange's daily bars at Yahoo (its oldest are of 1927)
 _ERA = range(-2_208_988_800, 4_102_444_800)  # seconds, 1900 to 2100; a reply in milliseconds is outside
-# A bar at 22:00 or 23:00 is the next day's, stamped with yesterday's daylight saving (yfinance's fix_Yahoo_dst_issue).
+# A bar at 22:00 or 23:00 belongs to the next day: its stamp has the day before's daylight saving (yfinance's
+# fix_Yahoo_dst_issue).
 _LATE_HOUR = 22
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _HUNDREDTHS = {"GBp": "GBX", "ZAc": "ZAC", "ILA": "ILA"}
 _WHOLE = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
-# Yahoo writes adjusted closes that overflow as texts (yfinance's parse_quotes); JSON itself has no word for them.
-_SPOKEN = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+# Yahoo writes adjusted closes that overflow as texts (yfinance's parse_quotes), as JSON has no such numbers.
+_NUMBER_TEXTS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _NO_DATA = "Data doesn't exist for startDate"
 
 
 class ChartSession(Protocol):
-    """The way to Yahoo; `yahoo_session.YahooSession` is the real one."""
+    """The connection to Yahoo; `yahoo_session.YahooSession` is the real one."""
 
     def prepare(self) -> None:
         """Load and connect what the first request needs; never raises."""
@@ -62,22 +65,33 @@ class Yahoo:
         symbols_per_request=1,
         price_basis="split_adjusted",
         needs_key=False,
-        quota="2/s",
+        quota=YahooSettings.default_quota,
     )
 
     def __init__(self, session: Callable[[], ChartSession], clock: Clock) -> None:
-        self._open_session = session  # importing yfinance takes a second: only those who fetch pay for it
+        self._open_session = session  # called by the first fetch, as the import of yfinance takes a second
         self._session: ChartSession | None = None
         self._opening = threading.Lock()
         self._clock = clock
 
+    @classmethod
+    def open(cls, settings: YahooSettings, clock: Clock) -> Self:
+        """Return the provider; the first fetch imports yfinance."""
+
+        def session() -> ChartSession:
+            from quantx.providers.yahoo_session import YahooSession
+
+            return YahooSession(settings.base_url)
+
+        return cls(session, clock)
+
     def fetch(self, request: Request) -> Iterator[Page]:
-        """Ask once: a chart has all of a symbol's bars and actions."""
+        """Send one request: a chart has all of a symbol's bars and actions."""
         (symbol,) = request.symbols
         yield Page.whole(self.chart(symbol, request.window), [symbol])
 
     def chart(self, symbol: str, window: Window) -> Payload:
-        """Ask once for the bars from the window's start (and ten days before) to now, with splits and dividends."""
+        """Fetch the bars from the window's start (and ten days before) to now, with splits and dividends."""
         wire, zone = quote(wire_symbol(symbol)), ZoneInfo(venue_of(symbol).timezone)
         session = self._opened()
         now = self._clock.now()
@@ -95,11 +109,11 @@ class Yahoo:
         )
         chart = _read_chart(payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
-            raise MalformedPayload(f"Yahoo sends no bars of {symbol}, and names a trade in that time", payload)
+            raise MalformedPayload(f"Yahoo sends no bars of {symbol}, but the time of a trade in the window", payload)
         return payload
 
     def prepare(self) -> None:
-        """Import yfinance, and shake hands with Yahoo."""
+        """Import yfinance, and get Yahoo's cookie and crumb."""
         self._opened().prepare()
 
     def _opened(self) -> ChartSession:
@@ -116,21 +130,14 @@ class Yahoo:
         except ProviderError as refusal:
             raise MalformedPayload(f"not a chart but a refusal: {refusal}", payload) from refusal
         if chart is None:
-            return VendorFrames(_nothing(VENDOR_BARS), _nothing(VENDOR_ACTIONS), None)
+            return VendorFrames(nothing(VENDOR_BARS), nothing(VENDOR_ACTIONS), None)
         try:
             currency = _currency(chart["meta"].get("currency"))
             symbol = pl.lit(payload.symbol).alias("symbol")
             bars = _bars(chart).select(symbol, *list(VENDOR_BARS)[1:])
             actions = _actions(chart, currency).select(symbol, *list(VENDOR_ACTIONS)[1:])
             return VendorFrames(bars, actions, currency)
-        except (
-            LookupError,
-            TypeError,
-            ValueError,
-            ArithmeticError,
-            AttributeError,
-            pl.exceptions.PolarsError,
-        ) as error:
+        except FORM_ERRORS as error:
             why = repr(error)[:200]
             raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {why}", payload) from error
 
@@ -149,7 +156,7 @@ def wire_symbol(symbol: str) -> str:
 
 
 def _read_chart(payload: Payload) -> dict[str, Any] | None:
-    """Return the chart of a reply, None where Yahoo says that it has none in the window; raise what else it says."""
+    """Return the chart of a reply, None where Yahoo has none in the window; raise the error of a refusal."""
     results, error = _open_reply(payload)
     if error:
         code, description = (str(error.get(key))[:200] for key in ("code", "description"))
@@ -166,9 +173,9 @@ def _read_chart(payload: Payload) -> dict[str, Any] | None:
         case _:
             raise MalformedPayload(f"Yahoo's reply for {payload.symbol} has no result and no error", payload)
     url = urlsplit(payload.request)
-    asked = unquote(url.path.rpartition("/")[2])
-    if named != asked:
-        raise MalformedPayload(f"asked for {asked!a}, Yahoo answers about {named[:40]!a}", payload)
+    wire = unquote(url.path.rpartition("/")[2])
+    if named != wire:
+        raise MalformedPayload(f"asked for {wire!a}, Yahoo answers about {named[:40]!a}", payload)
     # For a long window Yahoo may answer with months or quarters (seen with range=max).
     intervals, granted = parse_qs(url.query).get("interval", []), meta.get("dataGranularity")
     if intervals and granted is not None and granted not in intervals:
@@ -177,17 +184,17 @@ def _read_chart(payload: Payload) -> dict[str, Any] | None:
 
 
 def _has_traded_since(period1: int, meta: Mapping[str, Any]) -> bool:
-    """Tell whether the meta data of a chart that reaches the present name trades after `period1`.
+    """Return whether the meta data of a chart that reaches the present have a trade after `period1`.
 
-    A reply of status 200 without bars may be the truth (not listed then, delisted before) or a failure; of those
-    symbols Yahoo names no first trade, or a last one before.
+    A reply of status 200 without bars is either correct (not listed yet, delisted before) or a failure. Where it is
+    correct, the meta data have no first trade, or a last trade before the window.
     """
     first, last = meta.get("firstTradeDate"), meta.get("regularMarketTime")
     return type(first) is int and type(last) is int and last >= period1
 
 
 def _open_reply(payload: Payload) -> tuple[Any, dict[str, Any] | None]:
-    """Return the result and the error in a chart reply; raise what a reply of any other form means."""
+    """Return the result and the error in a chart reply; raise the error that a reply of any other form means."""
     try:
         document = from_json(payload.body)
     except ValueError:
@@ -208,25 +215,21 @@ def _open_reply(payload: Payload) -> tuple[Any, dict[str, Any] | None]:
     )
 
 
-def _nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict(schema))
-
-
-def _currency(said: object) -> str | None:
-    if said is None:
+def _currency(code: object) -> str | None:
+    if code is None:
         return None
-    if not isinstance(said, str) or not _CURRENCY.fullmatch(said):
-        raise ValueError(f"{str(said)[:20]!a} is no currency")
-    return _HUNDREDTHS.get(said, said)
+    if not isinstance(code, str) or not _CURRENCY.fullmatch(code):
+        raise ValueError(f"{str(code)[:20]!a} is no currency")
+    return _HUNDREDTHS.get(code, code)
 
 
 def _bars(chart: Mapping[str, Any]) -> pl.DataFrame:
     """Return the bars in Yahoo's order; none where the key `timestamp` is missing.
 
-    HTTP 200 without timestamps is how Yahoo answers for what was delisted, or for a window without a trade.
+    Yahoo sends HTTP 200 without timestamps for a delisted symbol, or for a window without a trade.
     """
     if not chart.get("timestamp"):
-        return _nothing(VENDOR_BARS)
+        return nothing(VENDOR_BARS)
     times = _times(chart["timestamp"])
     quotes = chart["indicators"]["quote"][0]
     columns = {name: quotes[name] for name in ("open", "high", "low", "close", "volume")}
@@ -238,12 +241,12 @@ def _bars(chart: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
-    """Return splits and dividends by date. A number that is missing or senseless is an error: money is not guessed."""
+    """Return splits and dividends by date; ValueError or KeyError where a number is missing or out of range."""
     events = chart.get("events") or {}
     splits = list((events.get("splits") or {}).values())
     dividends = list((events.get("dividends") or {}).values())
     if not splits and not dividends:
-        return _nothing(VENDOR_ACTIONS)
+        return nothing(VENDOR_ACTIONS)
     rows = [
         *(("split", _positive(e["numerator"]) / _positive(e["denominator"]), None) for e in splits),
         *(("dividend", *_cash(e, currency)) for e in dividends),
@@ -254,18 +257,18 @@ def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
     )
     if not frame["value"].is_finite().all():
         raise ValueError("a split or dividend is beyond all numbers")
-    nothing = pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
+    without_effect = pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
     return (
-        frame.filter(pl.col("value") != nothing)
+        frame.filter(pl.col("value") != without_effect)
         .with_columns(_session_date("ex_date", _zone(chart)))
         .sort("ex_date", "kind", "value", "paid_in")
     )
 
 
 def _cash(dividend: Mapping[str, Any], currency: str | None) -> tuple[float, str | None]:
-    """Return the amount per share in the currency of the prices, or in another one that is named beside it.
+    """Return the amount per share in the currency of the prices, or in another currency, which is returned with it.
 
-    Hundredths and whole units are told apart; nothing is converted at a rate that nobody has given.
+    Hundredths are converted to whole units and back. No other currency is converted, as the reply has no rate.
     """
     amount = dividend["amount"]
     amount = 0.0 if amount == 0 and not isinstance(amount, bool) else _positive(amount)
@@ -288,7 +291,7 @@ def _positive(number: object) -> float:
 def _numbers(name: str, values: Any) -> pl.Series:
     kinds = set(map(type, values)) if isinstance(values, list) else {type(values)}
     if str in kinds:
-        values = [_SPOKEN[v] if isinstance(v, str) else v for v in values]
+        values = [_NUMBER_TEXTS[v] if isinstance(v, str) else v for v in values]
     if not isinstance(values, list) or not kinds <= {int, float, str, type(None)}:
         raise TypeError(f"{name} is no list of numbers")
     return pl.Series(name, values, dtype=pl.Float64)

@@ -1,10 +1,10 @@
-"""How requests reach Yahoo: yfinance's session layer, with our own session under it.
+"""The connection to Yahoo: yfinance's session layer, with our own session under it.
 
 yfinance's `YfData` brings the cookies, the crumb and the browser's TLS fingerprint. It has no setting for the host, no
 time-out on every path, caches error replies, repeats each refused request with another cookie (one failing symbol cost
-seven requests, measured with 1.7.0), and takes any text for a crumb. Its seam is the session: a subclass of curl_cffi's,
-given to it, sees every request first. Ours sends them elsewhere when told to, sets time-outs, keeps the reply up to a
-size, and raises our own errors before yfinance reacts to a refusal.
+seven requests, measured with 1.7.0), and accepts any text as a crumb. Every request goes through its session, a
+subclass of curl_cffi's that the caller can supply. Ours sends requests to another host where one is set, sets
+time-outs, reads the reply up to a size limit, and raises our own errors before yfinance reacts to a refusal.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from yfinance.data import YfData
 from yfinance.exceptions import YFException
 
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError
-from quantx.providers.http import LARGEST_BODY, TIMEOUT, Reply, http_date, retry_after
+from quantx.providers.http import LARGEST_BODY, TIMEOUT, HttpReply, http_date, retry_after
 
 _HOST = "https://query2.finance.yahoo.com"
 _CHART_PATH = "/v8/finance/chart/"
-_HANDSHAKE_TIMEOUT = (5.0, 10.0)  # all threads wait for it, and a chart comes without it too
+_HANDSHAKE_TIMEOUT = (5.0, 10.0)  # all threads wait for it, and a chart needs none
 _HANDSHAKE_PAUSE = 900.0  # seconds before a handshake that failed is tried again
-_RENEWAL_PAUSE = 60.0  # seconds before a handshake that was refused is thrown away once more
+_RENEWAL_PAUSE = 60.0  # seconds before a refused handshake is discarded again
 _DETOURS = 5
 _CRUMB = re.compile(r"[\w./+=~-]{4,64}", re.ASCII)
-_BLOCKED = 999  # Yahoo's own number for "too many requests"
+_BLOCKED = 999  # Yahoo's own status for "too many requests"
 
 
-class _Session(curl.Session[Any]):
-    """A session under yfinance: sends requests elsewhere, times out, caps the size, and turns refusals into errors."""
+class _CurlSession(curl.Session[Any]):
+    """A session under yfinance: replaces the host, times out, limits the size, and turns refusals into errors."""
 
     def __init__(self, base_url: str | None, timeout: tuple[float, float]) -> None:
         super().__init__(impersonate="chrome")
@@ -44,12 +44,12 @@ class _Session(curl.Session[Any]):
         self._timeouts = timeout, tuple(min(*pair) for pair in zip(timeout, _HANDSHAKE_TIMEOUT, strict=True))
 
     def request(self, method: str, url: str, **options: Any) -> Any:  # type: ignore[override]
-        """Send one request; a refused chart request becomes an error at once, so that yfinance does not repeat it."""
+        """Send one request; a refused chart request raises at once, so that yfinance does not repeat it."""
         is_chart = _CHART_PATH in url
         if self._base:
             parts = urlsplit(url)
             url = self._base + parts.path + (f"?{parts.query}" if parts.query else "")
-        # A chart from anywhere else is not Yahoo's; a cookie may come by a detour.
+        # A redirect of a chart leads away from Yahoo; a cookie may need some.
         options |= {"allow_redirects": False} if is_chart else {"max_redirects": _DETOURS}
         options["timeout"] = self._timeouts[0 if is_chart else 1]
         body = bytearray()
@@ -68,10 +68,10 @@ class _Session(curl.Session[Any]):
 
 
 def _refuse(response: Any) -> None:
-    """Raise what a reply to a chart request means unless it is one to be read."""
+    """Raise the error that a reply to a chart request means, unless it can be read."""
     status, headers = response.status_code, response.headers
     if status in (429, _BLOCKED):
-        # Against the vendor's clock where it shows one: ours may be wrong.
+        # By the vendor's clock where it sends one: ours may be wrong.
         now = http_date(headers.get("Date")) or datetime.now(UTC)
         wait = retry_after(headers.get("Retry-After"), now) or None
         raise RateLimited(f"Yahoo answers {status} Too Many Requests{f' for {wait:.0f} s' if wait else ''}", wait)
@@ -81,11 +81,11 @@ def _refuse(response: Any) -> None:
         where = urlsplit(headers.get("Location") or "").netloc
         raise _CookieRefused(f"{status}{f' and a redirect to {where[:80]}' if where else ''}")
     if status >= 400:
-        raise _Refused(response)
+        raise _ChartRefused(response)
 
 
-class _Refused(Exception):
-    """Carries a 4xx reply past yfinance, which would repeat the request."""
+class _ChartRefused(Exception):
+    """A 4xx reply, raised past yfinance, which would repeat the request."""
 
     def __init__(self, response: Any) -> None:
         super().__init__(f"refused with {response.status_code}")
@@ -104,18 +104,18 @@ class _Yahoo(YfData):  # type: ignore[misc]  # yfinance has no types
 
     _cookie: Any  # yfinance's: None, or something true
 
-    def __init__(self, session: _Session) -> None:
-        self._turn = threading.Lock()
+    def __init__(self, session: _CurlSession) -> None:
+        self._lock = threading.Lock()
         self._good_crumb: str | None = None
         self._handshake_due = -math.inf
         self._renewal_due = -math.inf
         super().__init__(session=session)
 
     def _get_cookie_and_crumb(self, timeout: float = 30) -> tuple[str | None, str]:
-        """Return the crumb and the cookie strategy; no crumb where Yahoo gives none, as a chart comes without it too."""
-        with self._turn:
+        """Return the crumb and the cookie strategy; no crumb where Yahoo sends none, as a chart needs none."""
+        with self._lock:
             if time.monotonic() >= self._handshake_due:
-                self._cookie = self._crumb = None  # yfinance keeps even an error's text as a crumb
+                self._cookie = self._crumb = None  # yfinance stores even an error's text as a crumb
                 try:
                     crumb, _ = super()._get_cookie_and_crumb(timeout)
                 except (OSError, YFException, ProviderError, LookupError, TypeError, ValueError, AttributeError):
@@ -125,8 +125,8 @@ class _Yahoo(YfData):  # type: ignore[misc]  # yfinance has no types
             return self._good_crumb, self._cookie_strategy
 
     def renew_handshake(self) -> None:
-        """Throw cookie and crumb away and have yfinance try its other way to get them, at most once a minute."""
-        with self._turn:
+        """Discard cookie and crumb and switch yfinance to its other way to get them, at most once a minute."""
+        with self._lock:
             if time.monotonic() >= self._renewal_due:
                 self._renewal_due = time.monotonic() + _RENEWAL_PAUSE
                 self._set_cookie_strategy("csrf" if self._cookie_strategy == "basic" else "basic")
@@ -136,16 +136,16 @@ class _Yahoo(YfData):  # type: ignore[misc]  # yfinance has no types
         return False
 
     def _save_cookie_curlCffi(self) -> bool:  # noqa: N802 — yfinance's name
-        self._cookie = True  # it is in the session's jar; yfinance would ask for it a second time otherwise
+        self._cookie = True  # it is in the session's jar; yfinance would request it a second time otherwise
         return True
 
 
 class YahooSession:
-    """Asks Yahoo's chart endpoint, one HTTP request per call; safe for many threads."""
+    """Fetches from Yahoo's chart endpoint, one HTTP request per call; safe for many threads."""
 
     def __init__(self, base_url: str | None = None, *, timeout: tuple[float, float] = TIMEOUT) -> None:
         yfinance.config.network.retries = 0
-        session = _Session(base_url, timeout)
+        session = _CurlSession(base_url, timeout)
         # YfData is one per process; a second provider in the process gets a session of its own all the same.
         self._yahoo = _Yahoo.__new__(_Yahoo)
         _Yahoo.__init__(self._yahoo, session)
@@ -153,25 +153,25 @@ class YahooSession:
         self._host = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     def prepare(self) -> None:
-        """Get the cookie and the crumb, where that has not been tried lately."""
+        """Get the cookie and the crumb, unless that was tried within the pause."""
         self._yahoo._get_cookie_and_crumb()  # noqa: SLF001 — yfinance has no other name for it
 
-    def chart(self, wire_symbol: str, params: dict[str, Any]) -> Reply:
+    def chart(self, wire_symbol: str, params: dict[str, Any]) -> HttpReply:
         """Return Yahoo's reply, good or refused (4xx); raise RateLimited or TransientProviderError otherwise.
 
-        Where Yahoo does not like the cookie, the request is repeated once with another; curl itself repeats one that it
-        sent on an idle connection which turns out to be dead. A reply that is too large to be
-        a chart is a MalformedPayload. The reply's URL is without the crumb, a kind of secret that tells nothing.
+        Where Yahoo refuses the cookie, the request is repeated once with another one. curl itself repeats a request
+        that it sent on an idle connection which the server has closed. A reply above the size limit is a
+        MalformedPayload. The reply's URL does not contain the crumb.
         """
         try:
-            response = self._ask(wire_symbol, params)
+            response = self._get(wire_symbol, params)
         except _CookieRefused:
             self._yahoo.renew_handshake()
             try:
-                response = self._ask(wire_symbol, params)
+                response = self._get(wire_symbol, params)
             except _CookieRefused as again:
                 raise TransientProviderError(f"Yahoo refuses two cookies in a row with {again}") from None
-        return Reply(
+        return HttpReply(
             url=f"{self._host}{_CHART_PATH}{wire_symbol}?{urlencode(params)}",
             status=response.status_code,
             content_type=response.headers.get("Content-Type", ""),
@@ -179,11 +179,11 @@ class YahooSession:
             vendor_time=http_date(response.headers.get("Date")),
         )
 
-    def _ask(self, wire_symbol: str, params: dict[str, Any]) -> Any:
+    def _get(self, wire_symbol: str, params: dict[str, Any]) -> Any:
         try:
             # Not `cache_get`: it keeps error replies for the life of the process.
             return self._yahoo.get(f"{_HOST}{_CHART_PATH}{wire_symbol}", params=params)
-        except _Refused as refused:
+        except _ChartRefused as refused:
             return refused.response
         except curl.exceptions.RequestException as error:
             raise TransientProviderError(f"Yahoo can't be reached at {self._host}: {error}") from error

@@ -1,8 +1,8 @@
-"""The queue in Azure Storage: for a fleet in the cloud, and what Functions and KEDA look at.
+"""The queue in Azure Storage: for a fleet in the cloud; KEDA scales on its length.
 
-The bodies are the base64 text of our messages, as Azure Functions expects it: the SDK must not encode it once more.
-Its retries are the SDK's own; here are shorter waits for them, and one question per message, since the service has no
-batches, asked by a few threads.
+The bodies are the base64 text of our messages, as Azure Functions expects it: the SDK must not encode it again. The SDK
+retries; only the waits between are shorter here. The service has no batches, so that each message takes a request: a
+few threads send them.
 """
 
 from __future__ import annotations
@@ -13,72 +13,77 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 from azure.storage.queue import ExponentialRetry, QueueClient
-from azure.storage.queue._generated import models as _answers
+from azure.storage.queue._generated import models as _responses
+from typing_extensions import override
 
+from quantx.azure_sign_in import AzureIdentity
 from quantx.errors import QueueError
 from quantx.queues.poison import poison_name, read_record, record_of
-from quantx.queues.protocol import MOST_MESSAGES, Depth, Message, NotSent, Poisoned, check_most
-
-if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
+from quantx.queues.protocol import MOST_MESSAGES, Depth, Message, NotSent, Poisoned, TaskQueue, check_most
 
 _THREADS = 8
 _NEVER = -1  # a message's time to live; without it the service forgets after seven days
 _LAPSED = ("PopReceiptMismatch", "MessageNotFound")
-_REFUSED_ALONE = (400, 413)  # what is wrong with one message says nothing about the others
+_REFUSED_ALONE = (400, 413)  # an error of one message, which the others need not have
+_ROLE = "role Storage Queue Data Contributor"
 _RETRIES = 3
 _CONNECT, _READ = 2, 15  # seconds
-_DELETED_TRIES = 5  # for a queue that is being deleted, a second apart
+_CREATE_ATTEMPTS = 5  # while a queue of that name is being deleted, a second apart
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def _prepare_answers() -> None:
-    """Let the SDK (12.18) complete the classes of its answers now, in one thread.
+def _complete_responses() -> None:
+    """Complete the SDK's (12.18) classes of responses now, in one thread.
 
-    It does so at the first answer of each kind, without a lock: a second thread that reads one at that moment gets
-    plain XML elements for messages, or "dictionary changed size during iteration".
+    The SDK does so at the first response of each kind, without a lock. A second thread that reads a response at that
+    moment gets plain XML elements for messages, or "dictionary changed size during iteration".
     """
-    for answer in vars(_answers).values():
-        if hasattr(answer, "_calculated"):
-            answer.__new__(answer)
+    for response in vars(_responses).values():
+        if hasattr(response, "_calculated"):
+            response.__new__(response)
 
 
-_prepare_answers()
+_complete_responses()
 
 
-class _Patience(ExponentialRetry):
-    """The SDK's retries with short waits: 0.2, 0.4 and 0.8 seconds, each from half of that to one and a half."""
+class _ShortRetry(ExponentialRetry):
+    """The SDK's retries with short waits: 0.2, 0.4 and 0.8 seconds, each times a random factor from 0.5 to 1.5."""
 
     def get_backoff_time(self, settings: dict[str, Any]) -> float:
         return float(0.1 * 2 ** settings["count"] * random.uniform(0.5, 1.5))
 
 
-class AzureQueue:
-    """A TaskQueue in Azure Storage, and its poison queue; both are created at the first use where they are missing.
+class AzureQueue(TaskQueue):
+    """A TaskQueue in Azure Storage, and its poison queue; both are created at their first use where they are missing.
 
-    Visibility is in whole seconds there and is rounded up.
+    The service takes visibility in whole seconds; it is rounded up.
     """
 
-    def __init__(self, account_url: str, name: str, credential: dict[str, str] | TokenCredential) -> None:
+    def __init__(self, account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> None:
         self._url = f"{account_url}/{name}"
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
-        self._queue = _client(account_url, name, credential)
-        self._poison = _client(account_url, poison_name(name), credential)
+        with ExitStack() as opened:
+            if isinstance(access, AzureIdentity):
+                opened.callback(access.close)
+            self._queue = opened.enter_context(closing(_client(account_url, name, access)))
+            self._poison = opened.enter_context(closing(_client(account_url, poison_name(name), access)))
+            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
+            opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._opened = opened.pop_all()
 
+    @override
     def close(self) -> None:
-        """End the threads and close the connections."""
-        self._pool.shutdown()
-        self._queue.close()
-        self._poison.close()
+        self._opened.close()
 
+    @override
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
         """Add messages that never expire, to be seen after `delay` seconds; NotSent tells which the queue has."""
 
@@ -92,18 +97,19 @@ class AzureQueue:
         if failures:
             raise NotSent(str(failures[0]), results) from failures[0]
 
+    @override
     def receive(self, most: int, visibility: float) -> list[Message]:
-        """Return up to `most` messages and hide them for `visibility` seconds."""
         check_most(most)
         hidden = max(1, math.ceil(visibility))
 
         def one_page() -> list[Message]:
             pages = self._queue.receive_messages(messages_per_page=most, visibility_timeout=hidden).by_page()
-            page = next(pages, iter(()))  # of an empty queue there is none
+            page = next(pages, iter(()))  # an empty queue gives no page
             return [Message(m.id, str(m.pop_receipt), m.content or "", m.dequeue_count or 1) for m in page]
 
         return self._ask(self._queue, one_page)
 
+    @override
     def extend(self, messages: Sequence[Message], visibility: float) -> list[Message | None]:
         """Hide messages for longer; None where this delivery has lapsed."""
 
@@ -121,6 +127,7 @@ class AzureQueue:
 
         return self._all(extend_one, messages)
 
+    @override
     def delete(self, messages: Sequence[Message]) -> list[bool]:
         """Remove messages for good; False where this delivery has lapsed."""
 
@@ -133,23 +140,25 @@ class AzureQueue:
 
         return self._all(delete_one, messages)
 
+    @override
     def poison(self, message: Message, reason: str) -> None:
-        """Put a record on the poison queue, then delete the message."""
         record = record_of(message.body, reason, datetime.now(UTC))
         self._ask(self._poison, lambda: self._poison.send_message(record, time_to_live=_NEVER))
         self.delete([message])
 
+    @override
     def poisoned(self, most: int) -> list[Poisoned]:
-        """Look at up to `most` records, roughly the oldest first."""
         check_most(most)
-        found = self._ask(self._poison, lambda: self._poison.peek_messages(max_messages=most))
-        return [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in found]
+        records = self._ask(self._poison, lambda: self._poison.peek_messages(max_messages=most))
+        return [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in records]
 
+    @override
     def depth(self) -> Depth:
-        """Return how much is waiting, as far as the service tells it, in three requests.
+        """Return the depth in three requests.
 
-        `total` and `poisoned` are its approximate counts. `visible` is exact below 32 and otherwise `total`, which is
-        never less. `oldest` is of the up to 32 messages at the head of the queue; None where none is visible.
+        `total` and `poisoned` are the service's approximate counts. `visible` is exact below 32; otherwise it is
+        `total`, which is never less. `oldest` is that of the up to 32 messages at the head of the queue; None where no
+        message is visible.
         """
         total = self._count(self._queue)
         seen = self._ask(self._queue, lambda: self._queue.peek_messages(max_messages=MOST_MESSAGES))
@@ -168,9 +177,9 @@ class AzureQueue:
         return [results[n] for n in range(len(items))]
 
     def _each(self, one: Callable[[T], R], items: Sequence[T]) -> tuple[dict[int, R], list[QueueError]]:
-        """Do something to each item, a few at a time; return the results by position, and what failed.
+        """Call `one` for each item, a few at a time; return the results by position, and the failures.
 
-        After a failure that others would meet, too, nothing more is begun: each would wait for its own retries.
+        After a failure that the other items would meet, too, no further call starts: each would wait for its retries.
         """
         results: dict[int, R] = {}
         failures: list[QueueError] = []
@@ -193,46 +202,46 @@ class AzureQueue:
             list(self._pool.map(attempt, range(len(items))))
         return results, failures
 
-    def _ask(self, client: QueueClient, question: Callable[[], R]) -> R:
-        """Ask the service, and again after creating the queue where it was missing; raise _Lapsed or QueueError."""
+    def _ask(self, client: QueueClient, request: Callable[[], R]) -> R:
+        """Return the service's response, after creating the queue where it was missing; raise _Lapsed or QueueError."""
         try:
             try:
-                return question()
+                return request()
             except HttpResponseError as error:
                 if _code(error) != "QueueNotFound":
                     raise
                 _create(client)
-                return question()
+                return request()
         except AzureError as error:
             if _code(error) in _LAPSED:
                 raise _Lapsed(_code(error)) from error
             raise QueueError(f"the queue {self._url}: {_reason(error)}") from error
 
 
-def _client(account_url: str, name: str, credential: dict[str, str] | TokenCredential) -> QueueClient:
+def _client(account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> QueueClient:
     return QueueClient(
         account_url,
         name,
-        credential=credential,
-        retry_policy=_Patience(retry_total=_RETRIES),
+        credential=access.credential if isinstance(access, AzureIdentity) else access,
+        retry_policy=_ShortRetry(retry_total=_RETRIES),
         connection_timeout=_CONNECT,
         read_timeout=_READ,
     )
 
 
 class _Lapsed(QueueError):
-    """The message was delivered to another, or is gone."""
+    """The message was delivered to another receiver, or is deleted."""
 
 
 def _create(client: QueueClient) -> None:
-    """Create a queue unless another does; wait a little where one of that name is being deleted."""
-    for tries_left in reversed(range(_DELETED_TRIES)):
+    """Create a queue unless it exists; wait a few seconds while one of that name is being deleted."""
+    for attempts_left in reversed(range(_CREATE_ATTEMPTS)):
         try:
             client.create_queue()
         except ResourceExistsError as error:
             if _code(error) != "QueueBeingDeleted":
                 return
-            if tries_left == 0:
+            if attempts_left == 0:
                 raise
             time.sleep(1)
         else:
@@ -245,12 +254,12 @@ def _code(error: AzureError) -> str:
 
 
 def _reason(error: AzureError) -> str:
-    """Return the fact and the next step in one line, without what the request was signed with."""
+    """Return the fact and the next step in one line, without the signature of the request."""
     lines = str(error.message).strip().splitlines()
     fact = " ".join(part for part in (_code(error), lines[0] if lines else type(error).__name__) if part)
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if status in (401, 403):
-        return f"{fact}; check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Queue Data Contributor"
+        return f"{fact}; check AZURE_STORAGE_CONNECTION_STRING, or give the identity the {_ROLE}"
     if status is None:
         return f"{fact}; check the address, and that the service or the identity can be reached"
     return fact

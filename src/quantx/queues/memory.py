@@ -1,4 +1,4 @@
-"""A real queue in memory, for tests and for trying things: same promises, time given by a clock."""
+"""A queue in memory, for tests and trials: the same guarantees, with the time of a given clock."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from typing_extensions import override
+
 from quantx.core.model import Clock
 from quantx.queues.poison import read_record, record_of
-from quantx.queues.protocol import Depth, Message, Poisoned, check_most
+from quantx.queues.protocol import Depth, Message, Poisoned, TaskQueue, check_most
 
 
 @dataclass
@@ -22,7 +24,7 @@ class _Stored:
     receipt: str = ""
 
 
-class MemoryQueue:
+class MemoryQueue(TaskQueue):
     """A TaskQueue that lives as long as the object."""
 
     def __init__(self, clock: Clock) -> None:
@@ -32,59 +34,60 @@ class MemoryQueue:
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
+    @override
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
-        """Add messages, to be seen after `delay` seconds."""
         now = self._clock.now()
         with self._lock:
             for body in bodies:
                 self._messages[str(next(self._ids))] = _Stored(body, now, now + timedelta(seconds=delay))
 
+    @override
     def receive(self, most: int, visibility: float) -> list[Message]:
-        """Return up to `most` messages and hide them for `visibility` seconds."""
         check_most(most)
         now = self._clock.now()
         with self._lock:
-            seen = [(key, m) for key, m in self._messages.items() if m.visible_at <= now][:most]
-            for _, m in seen:
+            visible = [(key, m) for key, m in self._messages.items() if m.visible_at <= now][:most]
+            for _, m in visible:
                 m.dequeue_count += 1
                 m.receipt = f"r{next(self._ids)}"
                 m.visible_at = now + timedelta(seconds=visibility)
-            return [Message(key, m.receipt, m.body, m.dequeue_count) for key, m in seen]
+            return [Message(key, m.receipt, m.body, m.dequeue_count) for key, m in visible]
 
+    @override
     def extend(self, messages: Sequence[Message], visibility: float) -> list[Message | None]:
-        """Hide messages for longer; None where this delivery has lapsed."""
         until = self._clock.now() + timedelta(seconds=visibility)
         with self._lock:
             return [self._extend(message, until) for message in messages]
 
+    @override
     def delete(self, messages: Sequence[Message]) -> list[bool]:
-        """Remove messages for good; False where this delivery has lapsed."""
         with self._lock:
             return [self._delete(message) for message in messages]
 
+    @override
     def poison(self, message: Message, reason: str) -> None:
-        """Move a message to the poison queue; nothing where this delivery has lapsed."""
         now = self._clock.now()
         with self._lock:
             if self._delete(message):
                 self._poison.append((record_of(message.body, reason, now), now))
 
+    @override
     def poisoned(self, most: int) -> list[Poisoned]:
-        """Look at up to `most` records, the oldest first."""
         check_most(most)
         with self._lock:
             return [read_record(record, put_at) for record, put_at in self._poison[:most]]
 
+    @override
     def depth(self) -> Depth:
-        """Return how much is waiting."""
         now = self._clock.now()
         with self._lock:
             visible = sum(m.visible_at <= now for m in self._messages.values())
             oldest = min((m.sent_at for m in self._messages.values()), default=None)
             return Depth(visible, len(self._messages), oldest, len(self._poison))
 
+    @override
     def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing: it holds no connection."""
 
     def _held(self, message: Message) -> _Stored | None:
         stored = self._messages.get(message.id)

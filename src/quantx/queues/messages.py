@@ -1,6 +1,6 @@
 """The one codec of messages: versioned JSON in base64, as Azure Functions expects it.
 
-A message names its task; PostgreSQL holds the truth about it. The other fields are for people and for other readers.
+A message names its task; PostgreSQL holds the truth about it. The other fields are for people and other programs.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from quantx.errors import QueueError
 
 VERSION = 1
 _LARGEST_ID = 2**63 - 1
-_LONGEST_BODY = 64 * 1024  # what Azure takes; the queue in PostgreSQL would carry more
-_MOST_QUOTED = 200  # characters of what a message brings, in the reason why it is refused
+_LONGEST_BODY = 64 * 1024  # Azure's limit; the queue in PostgreSQL takes more
+_MOST_QUOTED = 200  # characters of a message in the reason why it is refused
 
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """What a message says."""
+    """The content of a message."""
 
     task_id: int
     run_id: str
@@ -33,7 +33,7 @@ class TaskMessage:
 
 
 def encode(row: Mapping[str, Any]) -> str:
-    """Return the message for a task (a row with task_id, run_id, source, symbol, timeframe and the window)."""
+    """Return the body of a task's message, from a row with task_id, run_id, source, symbol, timeframe and window."""
     fields = {
         "v": VERSION,
         "task_id": row["task_id"],
@@ -48,7 +48,7 @@ def encode(row: Mapping[str, Any]) -> str:
 
 
 def decode(body: str) -> TaskMessage:
-    """Read a message; QueueError says what is wrong with one that is not ours.
+    """Return the content of a message; raise QueueError with the reason where it is not ours.
 
     >>> decode(
     ...     encode(
@@ -70,18 +70,18 @@ def decode(body: str) -> TaskMessage:
     try:
         fields = json.loads(base64.b64decode(body, validate=True))
     except (ValueError, RecursionError) as error:  # binascii.Error is a ValueError
-        raise QueueError(f"a message is no base64 JSON: {error}") from error
+        raise QueueError(f"a message is not base64 JSON: {error}") from error
     version = fields.pop("v", None) if isinstance(fields, dict) else None
     if type(version) is not int or version != VERSION:  # True and 1.0 are equal to 1
         raise QueueError(f"a message is not of version {VERSION}")
     try:
         message = TaskMessage(**fields)
     except TypeError as error:
-        named = str(error)[:_MOST_QUOTED].encode("ascii", "backslashreplace").decode()  # names may be half a character
-        raise QueueError(f"a message has other fields than a task's: {named}") from error
+        reason = str(error)[:_MOST_QUOTED].encode("ascii", "backslashreplace").decode()  # names may be half a character
+        raise QueueError(f"a message has other fields than a task's: {reason}") from error
     if type(message.task_id) is not int or not 0 < message.task_id <= _LARGEST_ID:
-        raise QueueError("a message's task_id is no id of a task")
+        raise QueueError("a message's task_id is not the id of a task")
     texts = (message.run_id, message.source, message.symbol, message.timeframe, message.start, message.end)
     if not all(isinstance(text, str) for text in texts):
-        raise QueueError("a message has a number or a structure where a text belongs")
+        raise QueueError("a message has a number or a structure in place of a text")
     return message

@@ -1,35 +1,35 @@
-"""Which queue QUANTX_QUEUE_URL means: the one in the state database, or one in Azure Storage."""
+"""Open the queue of QUANTX_QUEUE_URL: the one in the state database, or one in Azure Storage."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-from quantx.azure_sign_in import Identity
+from quantx.azure_sign_in import AzureIdentity
 from quantx.errors import ConfigError
 from quantx.queues.postgres import PostgresQueue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings, without_secrets
 from quantx.state.database import Database
 
-# https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata; shorter, as `-poison` comes behind it
+# https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata; shorter, to leave room for `-poison`
 _NAME = re.compile(r"(?=.{3,56}$)[a-z0-9]+(-[a-z0-9]+)*")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FORMS = "use postgresql, az://<name>, or https://<account>.queue.core.windows.net/<name>"
 
 
 def open_queue(settings: Settings, database: Database) -> TaskQueue:
-    """Return the queue that the settings name; ConfigError says what is wrong with them.
+    """Return the queue that the settings name; raise ConfigError with the reason where they are wrong.
 
-    A queue in Azure is not asked for yet: whether it can be reached, its first operation tells.
+    A queue in Azure is not contacted yet: its first operation fails where it can't be reached.
     """
     url = settings.queue_url
     if url == "postgresql":
         return PostgresQueue(database)
     if "?" in url or "#" in url or "@" in url:
         raise ConfigError(
-            f"QUANTX_QUEUE_URL {without_secrets(url)!r} has more than an address in it; signatures (SAS) are not used: give"
-            " AZURE_STORAGE_CONNECTION_STRING, or nothing for the managed identity"
+            f"QUANTX_QUEUE_URL {without_secrets(url)!r} has more than an address in it; signatures (SAS) are not used:"
+            " set AZURE_STORAGE_CONNECTION_STRING, or nothing for the managed identity"
         )
     scheme, separator, rest = url.rstrip("/").partition("://")
     if not separator:
@@ -72,8 +72,8 @@ def _of_the_url(url: str) -> tuple[str, str, str]:
 def _open_azure(address: str, account: str, name: str, settings: Settings) -> TaskQueue:
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"QUANTX_QUEUE_URL names the queue {name!r}; Azure wants 3 to 56 lower-case letters, digits and single hyphens"
-            f" between them; {_FORMS}"
+            f"QUANTX_QUEUE_URL names the queue {name!r}; Azure wants 3 to 56 lower-case letters, digits and single"
+            f" hyphens between them; {_FORMS}"
         )
     from quantx.queues.azure import AzureQueue
 
@@ -81,13 +81,13 @@ def _open_azure(address: str, account: str, name: str, settings: Settings) -> Ta
     if key is not None:
         if key.account != account:
             raise ConfigError(
-                f"QUANTX_QUEUE_URL is of the account {account}, AZURE_STORAGE_CONNECTION_STRING of {key.account}; name one"
-                " account, or set USE_MANAGED_IDENTITY=true"
+                f"QUANTX_QUEUE_URL is of the account {account}, AZURE_STORAGE_CONNECTION_STRING of {key.account};"
+                " name one account, or set USE_MANAGED_IDENTITY=true"
             )
         return AzureQueue(address, name, {"account_name": key.account, "account_key": key.key})
     if address.startswith("http://"):
         raise ConfigError(
-            f"QUANTX_QUEUE_URL {settings.queue_url!r} is not encrypted, so that only a key can be used, no identity; set"
-            " AZURE_STORAGE_CONNECTION_STRING"
+            f"QUANTX_QUEUE_URL {settings.queue_url!r} is not encrypted, so that only a key can be used, no identity;"
+            " set AZURE_STORAGE_CONNECTION_STRING"
         )
-    return AzureQueue(address, name, Identity.of(settings).credential)
+    return AzureQueue(address, name, AzureIdentity.of(settings))

@@ -1,7 +1,7 @@
-"""Records of messages that can't be worked on: base64 JSON, like the messages, on a queue of their own.
+"""Records of messages that can't be processed (dead letters): base64 JSON, like the messages, on a queue of their own.
 
-Azure Storage Queue has no dead letters of its own. Azure Functions puts what it gives up on `<queue>-poison`, as it was:
-that is why ours lie there too, and why what is no record of ours can be read.
+Azure Storage Queue has no dead-letter queue. Azure Functions moves a message that failed too often to `<queue>-poison`,
+unchanged. Our records are there, too; so a record that is not ours must be readable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from quantx.errors import QueueError
 from quantx.queues.protocol import Poisoned
 
 VERSION = 1
-_MOST_BYTES = 48 * 1024  # of JSON; base64 makes 64 KiB of them, which is all that an Azure message may hold
+_MOST_BYTES = 48 * 1024  # of JSON; in base64 they are 64 KiB, the limit of a message in Azure
 _MOST_REASON = 1000  # characters
 
 
@@ -24,7 +24,7 @@ def poison_name(queue: str) -> str:
 
 
 def record_of(body: str, reason: str, at: datetime) -> str:
-    """Return the record of a message; the body of a huge one is cut, and its end says so."""
+    """Return the record of a message; a huge body is cut, with a note at its end."""
     reason = reason[:_MOST_REASON]
     record = _packed(body, reason, at)
     kept = body[:_MOST_BYTES]
@@ -35,7 +35,7 @@ def record_of(body: str, reason: str, at: datetime) -> str:
 
 
 def read_record(record: str, put_at: datetime) -> Poisoned:
-    """Read what lies on a poison queue; what is no record of ours is shown as it is, with the time it was put there."""
+    """Return a record of a poison queue; one that is not ours is returned unchanged, with the time of its arrival."""
     try:
         fields = json.loads(base64.b64decode(record, validate=True))
         if fields["v"] != VERSION:
@@ -45,9 +45,9 @@ def read_record(record: str, put_at: datetime) -> Poisoned:
         return Poisoned(record, "another program put it here, without a reason", put_at)
 
 
-def _text(said: object) -> str:
-    """Return a text that can be shown: JSON may hold halves of characters, which no terminal and no file takes."""
-    return str(said).encode("utf-8", "backslashreplace").decode()
+def _text(value: object) -> str:
+    """Return a text that can be shown: JSON may hold lone surrogates, which no terminal and no file takes."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _packed(body: str, reason: str, at: datetime) -> bytes:

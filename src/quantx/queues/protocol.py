@@ -1,4 +1,4 @@
-"""What a task queue promises: at least once, in roughly the order of sending."""
+"""The port of a task queue: delivery at least once, roughly in the order of sending."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Protocol
 
 from quantx.errors import QueueError
 
-MOST_MESSAGES = 32  # Azure Storage Queue gives no more at a time
+MOST_MESSAGES = 32  # per call; the limit of Azure Storage Queue
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message as received; `receipt` is proof of this delivery and is void after the next one."""
+    """A message as received; `receipt` stands for this delivery and is void after the next one."""
 
     id: str
     receipt: str
@@ -24,27 +24,27 @@ class Message:
 
 @dataclass(frozen=True)
 class Poisoned:
-    """What was put aside because it can't be worked on."""
+    """A record of the poison queue: a message that can't be processed."""
 
-    body: str  # of the message; cut where it was huge, and then its end says so
+    body: str  # of the message; a huge one is cut, with a note at its end
     reason: str
     at: datetime
 
 
 @dataclass(frozen=True)
 class Depth:
-    """How much is waiting."""
+    """The number of waiting messages."""
 
     visible: int
-    total: int  # with those that are being worked on or delayed
+    total: int  # with those that are hidden or delayed
     oldest: datetime | None  # when the oldest message was sent
     poisoned: int = 0  # records on the poison queue
 
 
 class NotSent(QueueError):
-    """Some messages were not accepted, or it is not known of them.
+    """Some messages were not accepted, or their fate is unknown.
 
-    `sent` holds the positions of those that the queue has accepted; the others may be sent again.
+    `sent` holds the positions of the accepted ones; the others may be sent again.
     """
 
     def __init__(self, message: str, sent: Iterable[int] = ()) -> None:
@@ -55,13 +55,13 @@ class NotSent(QueueError):
 class TaskQueue(Protocol):
     """A queue with visibility time-outs.
 
-    A body is base64 text of at most 64 KiB (see `messages`): what every queue carries as it is.
-    Every operation raises QueueError where the service can't be reached or refuses. What is done to several messages
-    at once is done to each for itself: a failure may come after some of them.
+    A body is base64 text of at most 64 KiB (see `messages`), which every queue carries unchanged.
+    Every operation raises QueueError where the service can't be reached or refuses. An operation on several messages
+    handles each by itself: it may fail after some of them.
     """
 
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
-        """Add messages, to be seen after `delay` seconds; NotSent tells which of them the queue has."""
+        """Add messages, to be seen after `delay` seconds; NotSent has the positions of those that the queue accepted."""
         ...
 
     def receive(self, most: int, visibility: float) -> list[Message]:
@@ -69,14 +69,14 @@ class TaskQueue(Protocol):
         ...
 
     def extend(self, messages: Sequence[Message], visibility: float) -> list[Message | None]:
-        """Hide messages for `visibility` seconds from now (0: give them back at once).
+        """Hide messages for `visibility` seconds from now (0: release them at once).
 
-        Returns, in order, each with its newest receipt, or None where this delivery has lapsed.
+        Return, in order, each with its newest receipt, or None where this delivery has lapsed.
         """
         ...
 
     def delete(self, messages: Sequence[Message]) -> list[bool]:
-        """Remove messages for good; returns, in order, False where this delivery has lapsed."""
+        """Delete messages; return, in order, False where this delivery has lapsed."""
         ...
 
     def poison(self, message: Message, reason: str) -> None:
@@ -87,19 +87,19 @@ class TaskQueue(Protocol):
         ...
 
     def poisoned(self, most: int) -> list[Poisoned]:
-        """Look at up to `most` (≤ 32) records of the poison queue, without taking them."""
+        """Return up to `most` (≤ 32) records of the poison queue, roughly the oldest first, without removing them."""
         ...
 
     def depth(self) -> Depth:
-        """Return how much is waiting."""
+        """Return the number of waiting messages."""
         ...
 
     def close(self) -> None:
-        """Let go of the service."""
+        """Close the connections; the queue can't be used afterwards."""
         ...
 
 
 def check_most(most: int) -> None:
-    """Raise a ValueError where no queue gives so many messages at a time."""
+    """Raise ValueError where a call asks for more messages than a queue returns."""
     if not 1 <= most <= MOST_MESSAGES:
         raise ValueError(f"ask for 1 to {MOST_MESSAGES} messages, not {most}")

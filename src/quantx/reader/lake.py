@@ -21,14 +21,14 @@ from quantx.core.preference import (
     without_wrong_vendors,
 )
 from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
-from quantx.core.symbol_history import identity_of
+from quantx.core.symbol_history import history_of
 from quantx.core.symbols import parse_symbol
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS, VERDICTS, Table
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.reader.moments import Day, to_date, to_instant
-from quantx.reader.symbol_history import Asked, Whose
+from quantx.reader.symbol_history import SecurityRows, SymbolRequest
 from quantx.settings import load_settings
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
@@ -56,7 +56,7 @@ class Lake:
     def __init__(self, location: LakeLocation, sources_of: SourcesOf = lambda timeframe, market: ()) -> None:
         self._sources_of = sources_of
         self._tables = open_tables(location, TABLES)
-        self._identity: Whose | None = None
+        self._identity: SecurityRows | None = None
         self.url = location.url
 
     def bars(
@@ -218,10 +218,10 @@ class Lake:
         shown = history.select("instrument", "symbol", "symbol_from", "symbol_to")
         return shown.sort("instrument", "symbol_from", nulls_last=False)
 
-    def _whose(self) -> Whose:
+    def _whose(self) -> SecurityRows:
         """Return who carried which symbol, as this handle has read it once."""
         if self._identity is None:
-            self._identity = Whose(identity_of(self._tables[SYMBOL_HISTORY.name].read()))
+            self._identity = SecurityRows(history_of(self._tables[SYMBOL_HISTORY.name].read()))
         return self._identity
 
     def universe(self, name: str, on: Day | None = None) -> pl.DataFrame:
@@ -280,7 +280,7 @@ class Lake:
 
     def _actions(
         self,
-        asked: Sequence[Asked],
+        asked: Sequence[SymbolRequest],
         source: str | None,
         moment: datetime | None,
         base: date | None,

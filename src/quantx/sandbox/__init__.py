@@ -1,4 +1,4 @@
-"""Stand-ins of the vendors that speak their wire formats over HTTP: for trying, testing and showing without a network."""
+"""Mock servers of the vendors, in their wire formats over HTTP: for trials, tests and demonstrations offline."""
 
 from __future__ import annotations
 

@@ -1,196 +1,211 @@
-"""Alpaca's wire: rows of the book as pages of bars and of corporate actions, in the form of the vendor's recordings."""
+"""Alpaca in the sandbox: `/v2/stocks/bars` (1Day and 1Min, as traded) and `/v1/corporate-actions`.
+
+Pages are sorted by symbol and time, `limit` counts the rows of all symbols, and a token names the last row, as
+recorded. Texts of refusals are those that the vendor's users quote. An unknown symbol has no bars; only an invalid one
+is refused.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import ClassVar
 
-import numpy as np
-import polars as pl
-from pydantic_core import to_json
-
-from quantx.core.symbols import US
-from quantx.sandbox.asof import View, with_running
+from quantx.sandbox.alpaca_pages import (
+    DAY,
+    MINUTE,
+    BarRows,
+    actions_of,
+    actions_page,
+    bars_page,
+    daily_rows,
+    message,
+    minute_rows,
+    read_token,
+)
 from quantx.sandbox.book import Book
-from quantx.sandbox.hours import Floats, Ints, day_number, hours_of
-from quantx.sandbox.market import FIELDS, Dividend, Split
-from quantx.sandbox.wires import Reply
+from quantx.sandbox.messages import WireReply, WireRequest
 
-DAY, MINUTE = "D", "M"  # as in the vendor's tokens
-_JSON = "application/json; charset=utf-8"
-_STAMP = "%Y-%m-%dT%H:%M:%SZ"
-_PAID_AFTER = timedelta(days=15)  # a dividend is filed under the day of its payment
-_IDS = uuid.UUID("6f5d2c1e-3f5b-4b7e-9d52-0c8a3f6b1e11")
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Some bars of one symbol in the order of time; a daily bar is marked by its day, a minute by its second."""
-
-    symbol: str
-    marks: Ints
-    columns: Mapping[str, Floats]
-
-    def __len__(self) -> int:
-        return len(self.marks)
-
-    def first(self, count: int) -> Rows:
-        """Return the first few of them."""
-        return Rows(self.symbol, self.marks[:count], {name: column[:count] for name, column in self.columns.items()})
+_BARS, _ACTIONS = "/v2/stocks/bars", "/v1/corporate-actions"
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,6}(\.[A-Z]{1,3})?")
+_TIMEFRAMES = {"1Day": DAY, "1D": DAY, "1Min": MINUTE, "1T": MINUTE}
+_FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
+_MOST_BARS, _MOST_ACTIONS = 10_000, 1_000
+_DELAY = timedelta(minutes=15)  # free plans get no newer prices of the consolidated tape
+_HTML = "text/html"
+_PAGE = (
+    "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n<hr></body>\r\n</html>\r\n"
+)
 
 
-@dataclass(frozen=True)
-class Action:
-    """One corporate action as Alpaca files it."""
+class _BadRequest(Exception):
+    """A wrong request; `reply` has the reason."""
 
-    kind: str  # the list it is in
-    processed: date
-    fields: Mapping[str, Any]
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """What the pages are sorted by."""
-        return self.processed.isoformat(), self.fields["id"]
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.reply = message(status, text)
 
 
-def message(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """Return a refusal."""
-    return Reply(status, to_json({"message": text}), _JSON, headers=headers)
+class AlpacaWire:
+    """Alpaca's market data; a key (ID:SECRET) is required in the two headers where one is set."""
+
+    source: ClassVar[str] = "alpaca"
+
+    def __init__(self, book: Book, key: str | None) -> None:
+        self._book = book
+        self._key = key
+
+    def handles(self, path: str) -> bool:
+        """Return whether it is one of the two paths."""
+        return path in (_BARS, _ACTIONS)
+
+    def symbols(self, request: WireRequest) -> list[str]:
+        """Return the symbols of the query."""
+        return [symbol for symbol in request.params.get("symbols", "").upper().split(",") if symbol]
+
+    def answer(self, request: WireRequest) -> WireReply:
+        """Return a page, or the reason for a refusal."""
+        try:
+            self._admit(request)
+            return self._bars(request) if request.path == _BARS else self._actions(request)
+        except _BadRequest as error:
+            return error.reply
+
+    def empty(self, request: WireRequest) -> WireReply:
+        """Return a page without rows."""
+        return bars_page([], DAY, more=False) if request.path == _BARS else actions_page([], more=False)
+
+    def astray(self, request: WireRequest) -> WireReply:
+        """Return the page of an American symbol that was not requested."""
+        others = sorted(set(self._americans()) - set(self.symbols(request)))
+        return self.answer(replace(request, params={**request.params, "symbols": ",".join(others[:1])}))
+
+    def refusal(self, kind: str, request: WireRequest) -> WireReply:
+        """Return Alpaca's reply for the fault, or the page of the proxy in front of it."""
+        if kind == "429":
+            reset = str(int(self._book.clock.now().timestamp()) + 1)
+            headers = (("x-ratelimit-limit", "200"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", reset))
+            return message(429, "too many requests.", headers)
+        if kind in ("502", "html"):
+            status, title = (502, "502 Bad Gateway") if kind == "502" else (200, "Alpaca")
+            return WireReply(status, _PAGE.format(title).encode(), _HTML)
+        if kind == "delisted":
+            return message(400, f"invalid symbol: {next(iter(self.symbols(request)), '')}")
+        return message(int(kind), "unauthorized." if kind == "401" else "internal server error occurred")
+
+    def _admit(self, request: WireRequest) -> None:
+        shown = tuple(request.headers.get(name, "") for name in ("apca-api-key-id", "apca-api-secret-key"))
+        if self._key is not None and not any(shown):
+            raise _BadRequest(401, "unauthorized.")
+        if self._key is not None and ":".join(shown) != self._key:
+            raise _BadRequest(403, "forbidden.")
+        for symbol in request.params.get("symbols", "").split(","):
+            if symbol and not _SYMBOL.fullmatch(symbol):
+                raise _BadRequest(400, f"invalid symbol: {symbol[:40]}")
+
+    def _bars(self, request: WireRequest) -> WireReply:
+        params, now = request.params, self._book.clock.now()
+        timeframe, feed = _TIMEFRAMES.get(params.get("timeframe", "")), params.get("feed", "sip")
+        if timeframe is None:
+            raise _BadRequest(400, f"invalid timeframe: {params.get('timeframe', '')[:20]}")
+        if feed not in _FEEDS:
+            raise _BadRequest(400, f"invalid feed: {feed[:20]}")
+        if params.get("adjustment", "raw") != "raw":
+            raise _BadRequest(422, "the sandbox has no adjustment but raw")
+        start = _instant(params, "start", datetime.combine(now.date(), time.min, UTC))
+        end = _instant(params, "end", now - _DELAY if feed == "sip" else now)
+        if end < start:
+            raise _BadRequest(400, "end should not be before start")
+        if feed == "sip" and end > now - _DELAY:
+            raise _BadRequest(403, "subscription does not permit querying recent SIP data")
+        names = sorted(set(self.symbols(request)))
+        if not names:
+            raise _BadRequest(400, "symbols is required")
+        after = _token(params)
+        if after is not None and after[1] != timeframe:
+            raise _BadRequest(400, "invalid page_token")
+        rows = self._rows(names, timeframe, (int(start.timestamp()), int(end.timestamp())), after)
+        return _full_page(rows, timeframe, _limit(params, _MOST_BARS))
+
+    def _rows(
+        self, names: list[str], timeframe: str, span: tuple[int, int], after: tuple[str, str, str] | None
+    ) -> Iterator[BarRows]:
+        """Return the rows of the symbols in order, from the row after a token's."""
+        read = daily_rows if timeframe == DAY else minute_rows
+        reached = int(_instant({"page_token": after[2][:19]}, "page_token", None).timestamp()) if after else 0
+        for name in names:
+            if after is not None and name < after[0]:
+                continue
+            view = self._book.view(name)
+            if view is not None and view.history.venue.market == "us":
+                since = max(span[0], reached + 1) if after is not None and name == after[0] else span[0]
+                yield from read(self._book, view, since, span[1])
+
+    def _actions(self, request: WireRequest) -> WireReply:
+        params, today = request.params, self._book.clock.now().date()
+        start, end = (_day(params, name, today) for name in ("start", "end"))
+        types = {kind for kind in params.get("types", "").split(",") if kind}
+        views = [self._book.view(name) for name in self.symbols(request) or self._americans()]
+        actions = (action for view in views if view is not None for action in actions_of(view))
+        rows = [a for a in actions if start <= a.processed <= end and (not types or a.kind.removesuffix("s") in types)]
+        rows.sort(key=lambda row: row.place)
+        after, limit = _token(params), _limit(params, _MOST_ACTIONS)
+        if after is not None:
+            rows = [row for row in rows if row.place > after[1:]]
+        return actions_page(rows[:limit], more=len(rows) > limit)
+
+    def _americans(self) -> list[str]:
+        return [symbol for symbol, past in self._book.histories.items() if past.venue.market == "us"]
 
 
-def daily_rows(book: Book, view: View, since: int, until: int) -> Iterator[Rows]:
-    """Return the bars of the days whose midnight in New York lies between two instants, both inclusive."""
-    known, clock, zone = view.history, book.clock.now().timestamp(), hours_of(US).zone
-    seen = int(np.searchsorted(known.opens, clock, side="right"))
-    start, end = (datetime.fromtimestamp(t, zone) for t in (since, until))
-    begun = start.time() > datetime.min.time()
-    first = int(np.searchsorted(known.days[:seen], day_number(start.date()) + begun, side="left"))
-    last = int(np.searchsorted(known.days[:seen], day_number(end.date()), side="right"))
-    if first < last:
-        columns = with_running(known, view.traded, seen, clock)
-        rows = slice(first, last)
-        yield Rows(known.symbol, known.days[rows], {name: columns[name][rows] for name in FIELDS})
+def _full_page(rows: Iterator[BarRows], timeframe: str, limit: int) -> WireReply:
+    """Return a page of up to `limit` rows, with a token only where more rows follow."""
+    parts: list[BarRows] = []
+    room = limit
+    for part in rows:
+        if len(part) > room:
+            return bars_page([*parts, part.first(room)] if room else parts, timeframe, more=True)
+        parts.append(part)
+        room -= len(part)
+    return bars_page(parts, timeframe, more=False)
 
 
-def minute_rows(book: Book, view: View, since: int, until: int) -> Iterator[Rows]:
-    """Return the minutes that begin between two instants, both inclusive, and have ended; a day at a time."""
-    known, zone = view.history, hours_of(US).zone
-    start, end = (day_number(datetime.fromtimestamp(t, zone).date()) for t in (since, until))
-    first, last = int(np.searchsorted(known.days, start)), int(np.searchsorted(known.days, end, side="right"))
-    for row in range(first, last):
-        minutes = book.minutes(view, row)
-        within = slice(*(int(n) for n in np.searchsorted(minutes.starts, (since, until + 1))))
-        if within.start < within.stop:
-            kept = minutes.rows(within)
-            yield Rows(known.symbol, kept.starts, kept.columns)
+def _limit(params: Mapping[str, str], most: int) -> int:
+    text = params.get("limit", "1000")
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise _BadRequest(400, f"limit must be between 1 and {most}")
+    return int(text)
 
 
-def bars_page(parts: Sequence[Rows], timeframe: str, *, more: bool) -> Reply:
-    """Return a page of bars; with a token that names its last row where there are more."""
-    lines, stamps = _bar_lines(parts, timeframe)
-    by_symbol: dict[str, list[bytes]] = {}
-    at = 0
-    for part in parts:
-        by_symbol.setdefault(part.symbol, []).extend(lines[at : at + len(part)])
-        at += len(part)
-    listed = b",".join(b'"%s":[%s]' % (symbol.encode(), b",".join(rows)) for symbol, rows in by_symbol.items())
-    token = to_json(_sign(parts[-1].symbol, timeframe, f"{stamps[-1][:-1]}.000000000Z") if more else None)
-    return Reply(200, b'{"bars":{%s},"next_page_token":%s}' % (listed, token), _JSON)
+def _token(params: Mapping[str, str]) -> tuple[str, str, str] | None:
+    text = params.get("page_token", "")
+    token = read_token(text)
+    if text and token is None:
+        raise _BadRequest(400, "invalid page_token")
+    return token if text else None
 
 
-def _bar_lines(parts: Sequence[Rows], timeframe: str) -> tuple[list[bytes], list[str]]:
-    if not parts:
-        return [], []
-    marks = pl.Series("t", np.concatenate([part.marks for part in parts]))
-    if timeframe == DAY:
-        local = marks.cast(pl.Int32).cast(pl.Date).cast(pl.Datetime("us")).dt.replace_time_zone(US.timezone)
-        instants = local.dt.convert_time_zone("UTC")
-    else:
-        instants = (marks * 1_000_000).cast(pl.Datetime("us"))
-    values = {name: np.concatenate([part.columns[name] for part in parts]) for name in FIELDS}
-    volume = pl.Series("v", values["volume"])
-    shares = volume.fill_nan(None)
-    whole = bool((shares.drop_nulls() % 1 == 0).all())
-    frame = pl.DataFrame(
-        [
-            instants.dt.strftime(_STAMP),
-            *(pl.Series(name[0], values[name]) for name in FIELDS[:4]),
-            shares.cast(pl.Int64) if whole else shares,
-        ]
-    ).with_columns(
-        (pl.col("v") // 100).clip(1).cast(pl.Int64).alias("n"),
-        ((pl.col("h") + pl.col("l") + pl.col("c")) / 3).round(6).alias("vw"),
-    )
-    text: str = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).write_ndjson()
-    return text.encode().split(b"\n"), frame["t"].to_list()
-
-
-def actions_of(view: View) -> Iterator[Action]:
-    """Return the splits and dividends that are in effect."""
-    known = view.history
-    for split in known.splits[: len(view.splits)]:
-        yield _split(known.symbol, split)
-    for dividend in known.dividends[: len(view.dividends)]:
-        yield _dividend(known.symbol, dividend)
-
-
-def _split(symbol: str, split: Split) -> Action:
-    new, old = (int(n) if n == int(n) else n for n in (split.numerator, split.denominator))
-    kind = "forward_splits" if split.ratio > 1 else "reverse_splits"
-    cusip = {"cusip": _cusip(symbol)} if split.ratio > 1 else dict.fromkeys(("old_cusip", "new_cusip"), _cusip(symbol))
-    day = split.date.isoformat()
-    rates = {"symbol": symbol, "new_rate": new, "old_rate": old, "ex_date": day, "process_date": day}
-    return Action(kind, split.date, {"id": _id(symbol, kind, day), **cusip, **rates})
-
-
-def _dividend(symbol: str, dividend: Dividend) -> Action:
-    day, paid = dividend.date.isoformat(), dividend.date + _PAID_AFTER
-    fields = {
-        "id": _id(symbol, "cash_dividends", day),
-        "cusip": _cusip(symbol),
-        "symbol": symbol,
-        "rate": dividend.amount,
-        "special": False,
-        "foreign": False,
-        "ex_date": day,
-        "record_date": day,
-        "payable_date": paid.isoformat(),
-        "process_date": paid.isoformat(),
-    }
-    return Action("cash_dividends", paid, fields)
-
-
-def actions_page(rows: Sequence[Action], *, more: bool) -> Reply:
-    """Return a page of actions by kind; with a token that names its last one where there are more."""
-    by_kind: dict[str, list[Any]] = {}
-    for row in rows:
-        by_kind.setdefault(row.kind, []).append(row.fields)
-    token = _sign(_cusip(rows[-1].fields["symbol"]), *rows[-1].place) if more else None
-    return Reply(200, to_json({"corporate_actions": by_kind, "next_page_token": token}), _JSON)
-
-
-def read_token(text: str) -> tuple[str, str, str] | None:
-    """Return the three parts of a token, None where it is none."""
+def _instant(params: Mapping[str, str], name: str, default: datetime | None) -> datetime:
+    text = params.get(name, "")
+    if not text and default is not None:
+        return default
     try:
-        first, second, third = base64.b64decode(text, validate=True).decode().split("|")
-    except (binascii.Error, ValueError):
-        return None
-    return first, second, third
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise _BadRequest(
+            400, f"Invalid format for parameter {name}: {text[:40]} is neither RFC 3339 nor a day"
+        ) from None
+    return instant.replace(tzinfo=instant.tzinfo or UTC)
 
 
-def _sign(*parts: str) -> str:
-    return base64.b64encode("|".join(parts).encode()).decode()
+def _day(params: Mapping[str, str], name: str, default: date) -> date:
+    text = params.get(name, "")
+    try:
+        return date.fromisoformat(text) if text else default
+    except ValueError:
+        raise _BadRequest(400, f"Invalid format for parameter {name}: {text[:40]} is no day") from None
 
 
-def _id(*parts: str) -> str:
-    return str(uuid.uuid5(_IDS, "|".join(parts)))
-
-
-def _cusip(symbol: str) -> str:
-    """Nine letters that no real security has."""
-    return f"QX{uuid.uuid5(_IDS, symbol).hex[:7].upper()}"
+WIRE = AlpacaWire

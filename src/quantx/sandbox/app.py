@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application: the vendors' paths, the controls under `/_sandbox/`, and counters."""
+"""The sandbox as an ASGI application: the vendors' paths, the controls under `/_sandbox/`, and the counters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from email.utils import format_datetime
+from pkgutil import resolve_name
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,18 +17,15 @@ import structlog
 from pydantic_core import to_json
 
 from quantx.errors import ConfigError
-from quantx.sandbox.alpaca import AlpacaWire
-from quantx.sandbox.alphavantage_wire import AlphaVantageWire
 from quantx.sandbox.book import Book
-from quantx.sandbox.clock import Clock
+from quantx.sandbox.clock import SandboxClock
 from quantx.sandbox.faults import Faults
-from quantx.sandbox.fmp_wire import FmpWire
 from quantx.sandbox.market import Market
-from quantx.sandbox.quota import Quota
-from quantx.sandbox.stooq_wire import StooqWire
-from quantx.sandbox.wires import JSON, Asked, Reply, Wire
-from quantx.sandbox.yahoo import YahooWire
-from quantx.sandbox.yahoo_wire import not_found
+from quantx.sandbox.messages import JSON, WireReply, WireRequest
+from quantx.sandbox.quota import RequestQuota
+from quantx.sandbox.wires import Wire
+from quantx.sandbox.yahoo_chart import not_found
+from quantx.settings.vendors import VENDOR_SETTINGS
 
 log = structlog.get_logger()
 
@@ -35,8 +33,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# yfinance fetches a cookie (fc.yahoo.com) and a crumb before its first question, and asks for consent after an error.
-# The cookie names no domain: yfinance stores cookies of yahoo.com on disk, where this one has no business.
+# yfinance fetches a cookie (fc.yahoo.com) and a crumb before its first request, and the consent pages after an error.
+# The cookie has no domain, as yfinance stores cookies of yahoo.com on disk.
 _HANDSHAKE = {
     "/": (404, b"", [(b"set-cookie", b"A3=d=sandbox&S=sandbox; Max-Age=31557600; Path=/; HttpOnly")]),
     "/v1/test/getcrumb": (200, b"sandbox.crumb", []),
@@ -46,16 +44,16 @@ _HANDSHAKE = {
 }
 _CONTROLS = "/_sandbox/"
 _LARGEST_BODY = 65_536
-_LONGEST_SILENCE = 300.0  # seconds; any client has given up by then
+_LONGEST_SILENCE = 300.0  # seconds; longer than any client's time-out
 
 
-# All vendors that the sandbox plays.
-WIRES: tuple[type[Wire], ...] = (YahooWire, AlpacaWire, StooqWire, AlphaVantageWire, FmpWire)
+# The wires of all vendors: each is declared as WIRE in the module that has its source's name.
+WIRES: tuple[type[Wire], ...] = tuple(resolve_name(f"quantx.sandbox.{source}_wire:WIRE") for source in VENDOR_SETTINGS)
 
 
 @dataclass
 class _Counts:
-    """Requests to one vendor."""
+    """The counted requests to one vendor."""
 
     total: int = 0
     by_symbol: Counter[str] = field(default_factory=Counter)
@@ -63,7 +61,7 @@ class _Counts:
 
 
 class Sandbox:
-    """A stand-in of all vendors on their own paths; run it with `serve` or `running`.
+    """A mock server of all vendors on their own paths; run it with `serve` or `running`.
 
     `now` stops the clock (a date means the end of that day, UTC); without it the clock follows the system's.
     `latency` is in seconds. `quota` is written as 5/s or 200/min, of each vendor, or as alpaca:200/min of one;
@@ -86,7 +84,7 @@ class Sandbox:
         if not 0 <= latency <= 60:
             raise ConfigError(f"a latency of {latency:g} s is not between 0 and 60 seconds")
         self.market = market
-        self.clock = Clock(now)
+        self.clock = SandboxClock(now)
         self.book = Book(market, self.clock)
         self.vendors = tuple(wire.source for wire in WIRES)
         given = _per_vendor(keys, self.vendors, "=", "alpaca=KEY:SECRET")
@@ -103,7 +101,7 @@ class Sandbox:
             self.book.revise_from(spec)
 
     def stats(self) -> dict[str, Any]:
-        """Return the counts of vendor requests so far; a request that got no answer has the status "none"."""
+        """Return the counts of vendor requests so far; a request without a reply has the status "none"."""
         return {
             "total": sum(self._by_path.values()),
             "by_path": dict(self._by_path),
@@ -133,7 +131,7 @@ class Sandbox:
         elif path in _HANDSHAKE:
             self._handshakes += 1
             status, body, headers = _HANDSHAKE[path]
-            await self._send(send, Reply(status, body, "text/plain;charset=utf-8"), headers)
+            await self._send(send, WireReply(status, body, "text/plain;charset=utf-8"), headers)
         else:
             await self._vendor_request(scope, receive, send)
 
@@ -145,14 +143,14 @@ class Sandbox:
             self._by_status["404"] += 1
             await self._send(send, not_found())
             return
-        asked = Asked(
+        request = WireRequest(
             path,
             dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
             {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
         )
         counts = self._counts[wire.source]
         counts.total += 1
-        counts.by_symbol.update(wire.symbols(asked))
+        counts.by_symbol.update(wire.symbols(request))
         quota = self._quotas.get(wire.source)
         admitted = quota is None or quota.admits()
         kind = self.faults.draw(wire.source)
@@ -162,18 +160,18 @@ class Sandbox:
             status = "none"
             await (_hang_up(receive, send) if kind == "reset" else _stay_silent(receive))
         else:
-            reply = self._reply(wire, asked, kind if admitted else "429")
+            reply = self._reply(wire, request, kind if admitted else "429")
             status = str(reply.status)
         self._by_status[status] += 1
         counts.by_status[status] += 1
         if status != "none":
             await self._send(send, reply)
 
-    def _reply(self, wire: Wire, asked: Asked, kind: str | None) -> Reply:
-        """The vendor's reply, or what a fault makes of it."""
-        return wire.answer(asked) if kind is None else self.faults.reply(kind, wire, asked)
+    def _reply(self, wire: Wire, request: WireRequest, kind: str | None) -> WireReply:
+        """Return the vendor's reply, or the one that a fault makes of it."""
+        return wire.answer(request) if kind is None else self.faults.reply(kind, wire, request)
 
-    async def _control(self, method: str, path: str, receive: Receive) -> Reply:
+    async def _control(self, method: str, path: str, receive: Receive) -> WireReply:
         name = path.removeprefix(_CONTROLS)
         if method == "GET" and name == "stats":
             return _json(200, self.stats())
@@ -200,7 +198,7 @@ class Sandbox:
         log.info("sandbox.revised", symbol=symbol, date=day, field=field, value=body.get("value"))
         return {"revised": [symbol, day, field, body.get("value")]}
 
-    async def _send(self, send: Send, reply: Reply, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    async def _send(self, send: Send, reply: WireReply, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         start = [
             (b"content-type", reply.content_type.encode()),
             (b"content-length", str(len(reply.body)).encode()),
@@ -212,7 +210,7 @@ class Sandbox:
         await send({"type": "http.response.body", "body": reply.body})
 
     def _date(self) -> bytes:
-        """The sandbox's clock as an HTTP date; the vendor's time is evidence of which sessions have closed."""
+        """Return the sandbox's clock as an HTTP date, by which the curator decides which sessions have closed."""
         now = self.clock.now()
         second = int(now.timestamp())
         if self._dates[0] != second:
@@ -221,27 +219,27 @@ class Sandbox:
 
 
 def _per_vendor(specs: Iterable[str], vendors: tuple[str, ...], between: str, example: str) -> dict[str, str]:
-    """Read texts of the form vendor, mark, value."""
-    found = {}
+    """Return the values by vendor in texts of the form vendor, mark, value."""
+    values = {}
     for spec in specs:
         vendor, mark, value = spec.partition(between)
         if vendor not in vendors or not mark or not value:
-            raise ConfigError(f"write it as in {example}; the sandbox plays {', '.join(vendors)}")
-        found[vendor] = value
-    return found
+            raise ConfigError(f"write it as in {example}; the sandbox has {', '.join(vendors)}")
+        values[vendor] = value
+    return values
 
 
-def _quotas(specs: Iterable[str], vendors: tuple[str, ...]) -> dict[str, Quota]:
-    """One quota for each vendor that has one; what names no vendor is of all those that are not named."""
+def _quotas(specs: Iterable[str], vendors: tuple[str, ...]) -> dict[str, RequestQuota]:
+    """Return the quotas by vendor; a spec without a vendor applies to all that have none of their own."""
     given = list(specs)
     general = [spec for spec in given if ":" not in spec]
     rates = {vendor: spec for spec in general for vendor in vendors}
     rates |= _per_vendor([spec for spec in given if ":" in spec], vendors, ":", "alpaca:200/min")
-    return {vendor: Quota(rate) for vendor, rate in rates.items()}
+    return {vendor: RequestQuota(rate) for vendor, rate in rates.items()}
 
 
-def _json(status: int, value: object) -> Reply:
-    return Reply(status, to_json(value), JSON)
+def _json(status: int, value: object) -> WireReply:
+    return WireReply(status, to_json(value), JSON)
 
 
 def _text(body: dict[str, Any], key: str) -> str:
@@ -268,7 +266,7 @@ async def _read_object(receive: Receive) -> dict[str, Any]:
 
 
 async def _stay_silent(receive: Receive) -> None:
-    """Answer nothing until the client goes away."""
+    """Send nothing until the client disconnects."""
     try:
         async with asyncio.timeout(_LONGEST_SILENCE):
             while (await receive())["type"] != "http.disconnect":
@@ -278,7 +276,7 @@ async def _stay_silent(receive: Receive) -> None:
 
 
 async def _hang_up(receive: Receive, send: Send) -> None:
-    """Cut the connection without an answer. ASGI has no word for that, so uvicorn's transport is taken by its name."""
+    """Abort the connection without a reply. ASGI has no message for that, so uvicorn's transport is used by name."""
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is not None:
         transport.abort()

@@ -1,4 +1,4 @@
-"""The book that all wires read from: a market, the clock that decides what of it is visible, and later revisions."""
+"""The book that all wires read: a market, the clock that decides which part of it is visible, and revisions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from datetime import date
 
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
-from quantx.sandbox.asof import Stage, View, stage, view_at
-from quantx.sandbox.clock import Clock
-from quantx.sandbox.market import FIELDS, Market, SymbolHistory, with_revision
+from quantx.sandbox.clock import SandboxClock
+from quantx.sandbox.columns import FIELDS
+from quantx.sandbox.market import Market, SymbolHistory, with_revision
 from quantx.sandbox.minutes import Minutes, invented_minutes
+from quantx.sandbox.view import Stage, View, stage, view_at
 
 _KEPT = 1_000  # days of minutes, of about 20 kB each
 
 
 class Book:
-    """Knows each symbol's history as revised, and how it looks at the time of the clock."""
+    """Each symbol's history with its revisions, and its view at the clock's time."""
 
-    def __init__(self, market: Market, clock: Clock) -> None:
+    def __init__(self, market: Market, clock: SandboxClock) -> None:
         self.market = market
         self.clock = clock
         self.histories: dict[str, SymbolHistory] = dict(market.histories)  # by canonical symbol
@@ -26,46 +27,46 @@ class Book:
         self._minutes: dict[tuple[str, int], tuple[tuple[float, ...], Minutes]] = {}
 
     def view(self, symbol: str) -> View | None:
-        """Return a canonical symbol's history as it is shown now, None where no vendor knows it (yet, or any more).
+        """Return the view of a canonical symbol's history now, None where no vendor has it (yet, or any more).
 
-        A view is the same object until something in it changes.
+        The same object is returned until the view changes.
         """
-        known = self.histories.get(symbol)
-        if known is None:
+        past = self.histories.get(symbol)
+        if past is None:
             return None
         clock = int(self.clock.now().timestamp())
-        first, end = known.known_between
+        first, end = past.listed_between
         if not first <= clock < end:
             return None
-        at = stage(known, clock)
+        at = stage(past, clock)
         kept = self._views.get(symbol)
         if kept is None or kept[0] != at:
-            kept = self._views[symbol] = (at, view_at(known, at))
+            kept = self._views[symbol] = (at, view_at(past, at))
         return kept[1]
 
     def minutes(self, view: View, row: int) -> Minutes:
-        """Return the minute bars of a row's day that have ended, as traded: recorded ones, else ones that fit the row."""
-        known = view.history
-        day = int(known.days[row])
-        at = (known.symbol, day)
-        found = self.market.minutes.get(at)
-        if found is None:
+        """Return the ended minute bars of a row's day, as traded: recorded ones, else ones that add up to the row."""
+        past = view.history
+        day = int(past.days[row])
+        at = (past.symbol, day)
+        minutes = self.market.minutes.get(at)
+        if minutes is None:
             bar = tuple(float(view.traded[name][row]) for name in FIELDS)
             kept = self._minutes.get(at)
             if kept is None or kept[0] != bar:
-                hours = int(known.opens[row]), int(known.closes[row])
-                made = invented_minutes(known.symbol, day, hours, bar, extended=known.venue.market == "us")
+                hours = int(past.opens[row]), int(past.closes[row])
+                made = invented_minutes(past.symbol, day, hours, bar, extended=past.venue.market == "us")
                 if len(self._minutes) >= _KEPT:
                     self._minutes.clear()
                 kept = self._minutes[at] = (bar, made)
-            found = kept[1]
-        return found.until(self.clock.now().timestamp())
+            minutes = kept[1]
+        return minutes.until(self.clock.now().timestamp())
 
     def revise(self, symbol: str, day: str, field: str, value: object) -> None:
-        """Replace one as-traded value from now on, or raise ConfigError saying what is wrong with the request."""
+        """Replace one as-traded value from now on; ConfigError where the request is wrong."""
         symbol = parse_symbol(symbol)
-        known = self.histories.get(symbol)
-        if known is None:
+        past = self.histories.get(symbol)
+        if past is None:
             raise ConfigError(f"the sandbox has no bars of {symbol}, so none can be revised")
         try:
             on, number = date.fromisoformat(day), float(str(value))
@@ -73,7 +74,7 @@ class Book:
             number = math.nan
         if not math.isfinite(number):
             raise ConfigError(f"{day[:20]!a} and {str(value)[:20]!a} are not a date and a number")
-        self.histories[symbol] = with_revision(known, on, field, number)
+        self.histories[symbol] = with_revision(past, on, field, number)
         self._views.pop(symbol, None)
 
     def revise_from(self, spec: str) -> None:

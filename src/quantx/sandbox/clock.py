@@ -1,4 +1,4 @@
-"""The clock of the sandbox: it runs with the system's, or stands still at an instant that somebody set."""
+"""The clock of the sandbox: it follows the system's, or stands still at an instant that a user set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 
 from quantx.errors import ConfigError
 
-# Everything that closes on a day has closed by then, and the next day's first session (Tokyo, 00:00 UTC) has not opened.
+# By then all sessions of a day have closed, and the next day's first one (Tokyo, 00:00 UTC) has not opened.
 _END_OF_DAY = time(23, 59, 59, tzinfo=UTC)
 
 _YEARS = range(1970, 2200)
@@ -36,8 +36,8 @@ def parse_now(value: str | date | datetime) -> datetime:
         ) from None
 
 
-class Clock:
-    """Tells the sandbox's time; without a setting it follows the system clock."""
+class SandboxClock:
+    """The sandbox's time; without a setting it follows the system clock."""
 
     def __init__(self, now: str | date | datetime | None = None) -> None:
         self._fixed = None if now is None else parse_now(now)
@@ -47,6 +47,6 @@ class Clock:
         return self._fixed or datetime.now(UTC)
 
     def set(self, now: str | date | datetime) -> datetime:
-        """Stop the clock at `now` (earlier than before is allowed) and return the instant; ConfigError if it is none."""
+        """Stop the clock at `now`, earlier or later than before, and return it; ConfigError if it is no instant."""
         self._fixed = parse_now(now)
         return self._fixed

@@ -1,4 +1,4 @@
-"""What goes wrong at the vendors, by rate: error replies, wrong content, silence, a cut line."""
+"""Faults of the vendors, by rate: error replies, wrong content, silence, an aborted connection."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import random
 from collections.abc import Iterable
 
 from quantx.errors import ConfigError
-from quantx.sandbox.wires import JSON, Asked, Reply, Wire
+from quantx.sandbox.messages import JSON, WireReply, WireRequest
+from quantx.sandbox.wires import Wire
 
-# Kinds that each vendor has words of its own for: status codes, a page in place of an answer, and "unknown symbol".
+# Kinds for which each vendor has its own text: status codes, a page in place of data, and "unknown symbol".
 REFUSALS = ("429", "500", "502", "401", "html", "delisted")
-# Kinds whose reply is made of the one that would have been sent, or that are no reply at all.
+# Kinds that change the vendor's reply, or send none.
 _DERIVED = ("empty", "truncated", "garbage", "timeout", "reset", "othersymbol")
 KINDS = (*REFUSALS, *_DERIVED)
 
 
 class Faults:
-    """Decides for each request what, if anything, goes wrong; a seed makes that repeatable.
+    """Draws the fault of each request, repeatable by a seed.
 
-    A kind is of all vendors (`500`) or of one (`alpaca:500`); `vendors` are those that there are.
+    A kind applies to all `vendors` (`500`) or to one (`alpaca:500`).
     """
 
     def __init__(self, specs: Iterable[str] = (), seed: int = 0, vendors: Iterable[str] = ("yahoo",)) -> None:
@@ -57,7 +58,7 @@ class Faults:
         self._rates = {k: r for k, r in rates.items() if r > 0}
 
     def draw(self, vendor: str = "yahoo") -> str | None:
-        """Return the kind of fault that hits the next request to a vendor, None where all goes well."""
+        """Return the kind of fault of the next request to a vendor, None for no fault."""
         rates = _of(vendor, self._rates)
         if not rates:
             return None
@@ -68,20 +69,20 @@ class Faults:
                 return kind.rpartition(":")[2]
         return None
 
-    def reply(self, kind: str, wire: Wire, asked: Asked) -> Reply:
-        """Return what a kind makes of the vendor's reply; `timeout` and `reset` make none."""
+    def reply(self, kind: str, wire: Wire, request: WireRequest) -> WireReply:
+        """Return the reply of a fault; `timeout` and `reset` have none."""
         if kind in REFUSALS:
-            return wire.refusal(kind, asked)
+            return wire.refusal(kind, request)
         if kind == "empty":
-            return wire.empty(asked)
+            return wire.empty(request)
         if kind == "othersymbol":
-            return wire.astray(asked)
-        if kind == "garbage":  # it claims to be JSON
-            return Reply(200, self._random.randbytes(512), JSON)
-        good = wire.answer(asked)  # truncated: the content length is right, the JSON is not
-        return Reply(good.status, good.body[: len(good.body) // 2], good.content_type)
+            return wire.astray(request)
+        if kind == "garbage":  # declared as JSON
+            return WireReply(200, self._random.randbytes(512), JSON)
+        good = wire.answer(request)  # truncated: the content length is right, the JSON is not
+        return WireReply(good.status, good.body[: len(good.body) // 2], good.content_type)
 
 
 def _of(vendor: str, rates: dict[str, float]) -> dict[str, float]:
-    """The rates that concern a vendor."""
+    """Return the rates that apply to a vendor."""
     return {kind: rate for kind, rate in rates.items() if ":" not in kind or kind.startswith(f"{vendor}:")}

@@ -1,4 +1,4 @@
-"""Loads a folder of daily files: each is recognised by its header, read with polars, and becomes one history."""
+"""The market in a folder of files: each is recognised by its header, and becomes one history."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ import structlog
 from quantx.core.daily_files import ALPHAVANTAGE, QUANDL, TOKYO, YAHOO, YFINANCE, Layout, read_daily_file
 from quantx.core.symbols import canonical_symbol
 from quantx.errors import ConfigError, InvalidSymbol
+from quantx.sandbox.columns import FIELDS
+from quantx.sandbox.file_dividends import implied_dividends
 from quantx.sandbox.hours import day_of
-from quantx.sandbox.implied import implied_dividends
-from quantx.sandbox.market import FIELDS, Dividend, Market, SymbolHistory, history, split_of
+from quantx.sandbox.market import Dividend, Market, SymbolHistory, history, split_of
 from quantx.sandbox.minute_files import Days, by_symbol, daily_history, read_minutes
-from quantx.sandbox.recorded import Recordings, read_recording
+from quantx.sandbox.recordings import Recordings, read_recording
 
 log = structlog.get_logger()
 
@@ -44,9 +45,9 @@ _SERVED = (QUANDL, YAHOO, YFINANCE, TOKYO, ALPHAVANTAGE)
 
 
 def load_folder(folder: Path) -> Market:
-    """Return the market in a folder and its subfolders, or raise ConfigError where nothing in it can be served.
+    """Return the market in a folder and its subfolders, or raise ConfigError where no file can be served.
 
-    Files that cannot be read are skipped with a warning; of two files for one symbol the first by path is served.
+    Unreadable files are skipped with a warning; of two files for one symbol the first by path is served.
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}; name a folder of daily files or of recorded Yahoo replies")
@@ -58,11 +59,11 @@ def load_folder(folder: Path) -> Market:
             if path.name.endswith((".json", ".json.gz")):
                 recording = read_recording(path)
                 recordings += [recording] if recording is not None else []
-            elif found := read_minutes(path):
-                minutes |= found
+            elif recorded := read_minutes(path):
+                minutes |= recorded
             elif match := _NAME.fullmatch(path.name):
-                known = _read_history(path, match["symbol"])
-                if histories.setdefault(known.symbol, known) is not known:
+                past = _read_history(path, match["symbol"])
+                if histories.setdefault(past.symbol, past) is not past:
                     log.warning("sandbox.file_skipped", path=str(path), reason="another file has the symbol")
     for symbol, days in by_symbol(minutes.items()).items():
         if symbol not in histories:
@@ -92,7 +93,7 @@ def _read_history(path: Path, name: str) -> SymbolHistory:
 
 @contextlib.contextmanager
 def _skipping(path: Path) -> Iterator[None]:
-    """Leave a file out that can't be read, with a line in the log."""
+    """Skip a file that can't be read, with a line in the log."""
     try:
         yield
     except InvalidSymbol:
@@ -102,9 +103,9 @@ def _skipping(path: Path) -> Iterator[None]:
 
 
 def read_daily(symbol: str, text: str) -> SymbolHistory:
-    """Return the history in the text of a daily file, or raise ValueError where it has no row that can be read.
+    """Return the history in the text of a daily file, or raise ValueError where it has no readable row.
 
-    Lines that are no rows (error pages that a download job wrote into its files) are left out and counted in the log.
+    Lines that are no rows (error pages that a download job wrote into its files) are skipped and counted in the log.
     """
     read = read_daily_file(text)
     if read.layout not in _SERVED:

@@ -1,6 +1,6 @@
-"""Financial Modeling Prep as the sandbox plays it: splits, dividends, and bars divided by the splits, newest first.
+"""Financial Modeling Prep in the sandbox: splits, dividends, and bars divided by the splits, newest first.
 
-One deviation is deliberate, so that as-traded values can be recovered exactly: prices are not rounded after adjustment.
+Prices are not rounded after adjustment, unlike FMP's, so that as-traded values can be recovered exactly.
 """
 
 from __future__ import annotations
@@ -13,88 +13,88 @@ from typing import Any, ClassVar
 from pydantic_core import to_json
 
 from quantx.providers.fmp import BARS, DIVIDENDS, SPLITS, wire_symbol
-from quantx.sandbox.asof import View
 from quantx.sandbox.book import Book
-from quantx.sandbox.shown import ShownDay, by_wire_form, following, shown_days
-from quantx.sandbox.wires import JSON, Asked, Reply
+from quantx.sandbox.messages import JSON, WireReply, WireRequest
+from quantx.sandbox.vendor_days import VendorDay, by_wire_form, following, vendor_days
+from quantx.sandbox.view import View
 
 _HTML = "text/html"
 _PAGE = b"<html><head><title>Financial Modeling Prep</title></head><body>%s</body></html>"
 
 
-def _error(status: int, said: str) -> Reply:
-    return Reply(status, to_json({"Error Message": said}))
+def _error(status: int, text: str) -> WireReply:
+    return WireReply(status, to_json({"Error Message": text}))
 
 
-# Short equivalents of what users quoted in 2026.
+# Short equivalents of texts that users quoted in 2026.
 _NO_KEY = _error(401, "Invalid API KEY. Feel free to create a Free API Key or visit the FAQ for more information.")
 _LIMIT = _error(429, "Limit Reach . Please upgrade your plan or visit our documentation for more details")
 
 
 class FmpWire:
-    """Three paths under `/stable/`; with a key only for those who bring it, as a parameter or a header."""
+    """Three paths under `/stable/`; the key is required, as a parameter or a header, where one is set."""
 
     source: ClassVar[str] = "fmp"
 
     def __init__(self, book: Book, key: str | None) -> None:
         self._book = book
         self._key = key
-        self._known = by_wire_form(book.market.symbols, wire_symbol)
+        self._canonical = by_wire_form(book.market.symbols, wire_symbol)
 
     def handles(self, path: str) -> bool:
-        """Tell whether it is one of the three paths."""
+        """Return whether it is one of the three paths."""
         return path in (SPLITS, DIVIDENDS, BARS)
 
-    def symbols(self, asked: Asked) -> tuple[str, ...]:
+    def symbols(self, request: WireRequest) -> tuple[str, ...]:
         """Return the one symbol."""
-        return (asked.params.get("symbol", "").upper(),)
+        return (request.params.get("symbol", "").upper(),)
 
-    def answer(self, asked: Asked) -> Reply:
-        """Return the rows, none for who is not known."""
-        if self._key is not None and self._key not in (asked.params.get("apikey"), asked.headers.get("apikey")):
+    def answer(self, request: WireRequest) -> WireReply:
+        """Return the rows; none for an unknown symbol."""
+        if self._key is not None and self._key not in (request.params.get("apikey"), request.headers.get("apikey")):
             return _NO_KEY
-        (wire,) = self.symbols(asked)
-        view = self._book.view(self._known.get(wire, ""))
+        (wire,) = self.symbols(request)
+        view = self._book.view(self._canonical.get(wire, ""))
         if view is None:
             return _rows([])
-        rows = {SPLITS: _splits, DIVIDENDS: _dividends}.get(asked.path)
-        found = list(rows(view)) if rows else self._bars(view, asked)
-        return _rows([{"symbol": wire, **row} for row in reversed(found)])
+        events = {SPLITS: _splits, DIVIDENDS: _dividends}.get(request.path)
+        rows = list(events(view)) if events else self._bars(view, request)
+        return _rows([{"symbol": wire, **row} for row in reversed(rows)])
 
-    def _bars(self, view: View, asked: Asked) -> list[dict[str, Any]]:
+    def _bars(self, view: View, request: WireRequest) -> list[dict[str, Any]]:
         try:
-            since, until = (_day(asked.params.get(name)) for name in ("from", "to"))
+            since, until = (_day(request.params.get(name)) for name in ("from", "to"))
         except ValueError:
             return []
-        return [_bar(row) for row in shown_days(self._book, view, "split_adjusted", since, until)]
+        return [_bar(row) for row in vendor_days(self._book, view, "split_adjusted", since, until)]
 
-    def empty(self, asked: Asked) -> Reply:
+    def empty(self, request: WireRequest) -> WireReply:
         """Return no rows."""
         return _rows([])
 
-    def astray(self, asked: Asked) -> Reply:
-        """Return the rows of the symbol that follows."""
-        (wire,) = self.symbols(asked)
-        return self.answer(replace(asked, params={**asked.params, "symbol": following(wire, self._known)}))
+    def astray(self, request: WireRequest) -> WireReply:
+        """Return the rows of the next symbol."""
+        (wire,) = self.symbols(request)
+        return self.answer(replace(request, params={**request.params, "symbol": following(wire, self._canonical)}))
 
-    def refusal(self, kind: str, asked: Asked) -> Reply:
-        """Return FMP's words, or a page."""
+    def refusal(self, kind: str, request: WireRequest) -> WireReply:
+        """Return FMP's reply for the fault, or a page."""
         if kind in ("429", "401"):
             return _LIMIT if kind == "429" else _NO_KEY
         if kind == "delisted":
             return _rows([])
-        return Reply(200 if kind == "html" else int(kind), _PAGE % kind.encode(), _HTML)
+        return WireReply(200 if kind == "html" else int(kind), _PAGE % kind.encode(), _HTML)
 
 
-def _rows(rows: list[dict[str, Any]]) -> Reply:
-    return Reply(200, to_json(rows, inf_nan_mode="null"), JSON)
+def _rows(rows: list[dict[str, Any]]) -> WireReply:
+    return WireReply(200, to_json(rows, inf_nan_mode="null"), JSON)
 
 
 def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _bar(row: ShownDay) -> dict[str, Any]:
+def _bar(row: VendorDay) -> dict[str, Any]:
     volume = int(row.volume) if row.volume == row.volume and row.volume == int(row.volume) else row.volume
     change = round(row.close - row.open, 4)
     prices = {"open": row.open, "high": row.high, "low": row.low, "close": row.close}
@@ -112,3 +112,6 @@ def _dividends(view: View) -> Iterator[dict[str, Any]]:
     for dividend, (_, adjusted) in zip(view.history.dividends, view.dividends, strict=False):
         day = dividend.date.isoformat()
         yield {"date": day, "recordDate": day, "adjDividend": adjusted, "dividend": dividend.amount}
+
+
+WIRE = FmpWire

@@ -1,6 +1,6 @@
-"""Trading hours as numbers: when the session of a day opens and closes, in Unix seconds.
+"""Trading hours as numbers: the Unix seconds at which a day's session opens and closes.
 
-Days are counted from 1970-01-01 (as NumPy's datetime64[D] counts them), so that whole columns are looked up at once.
+Days are numbers from 1970-01-01 (as NumPy's datetime64[D]), so that whole columns are looked up at once.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
 from quantx.core.calendars import calendar
 from quantx.core.symbols import Venue
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from quantx.sandbox.columns import Ints
 
 _EPOCH = date(1970, 1, 1)
 

@@ -1,4 +1,4 @@
-"""Where the sandbox's market comes from."""
+"""The sandbox's market: from a folder, or a synthetic one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from quantx.sandbox.synthetic import synthetic_market
 def load_market(data: Path | None, *, seed: int = 7, today: date | None = None) -> Market:
     """Return the market in a folder, or without one a synthetic market that ends with the last closed session.
 
-    `today` (default: the real present) and `seed` concern the synthetic market only. ConfigError where the folder does
-    not exist or holds nothing that can be served.
+    `today` (default: the real present) and `seed` apply to the synthetic market only. ConfigError where the folder does
+    not exist or has no file that can be served.
     """
     if data is not None:
         return load_folder(Path(data))

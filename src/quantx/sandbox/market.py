@@ -1,4 +1,4 @@
-"""What the sandbox's vendor knows: for each symbol the bars as they were traded, its splits and its dividends."""
+"""The data of the sandbox's vendors: for each symbol its bars as traded, its splits and its dividends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,14 +15,12 @@ import polars as pl
 from quantx.core.symbols import Venue, parse_symbol, venue_of
 from quantx.errors import ConfigError
 from quantx.providers.yahoo import wire_symbol
-from quantx.sandbox.hours import Floats, Ints, day_number, day_of, hours_of
-
-if TYPE_CHECKING:
-    from quantx.sandbox.minutes import Minutes
-    from quantx.sandbox.recorded import Recordings
+from quantx.sandbox.columns import FIELDS, Floats, Ints
+from quantx.sandbox.hours import day_number, day_of, hours_of
+from quantx.sandbox.minutes import Minutes
+from quantx.sandbox.recordings import Recordings
 
 Day = date  # a field named `date` hides the type inside its class
-FIELDS = ("open", "high", "low", "close", "volume")
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,15 @@ class Split:
 
 @dataclass(frozen=True)
 class Dividend:
-    """An amount per share as it was paid, ex `date`."""
+    """An amount per share as paid, with the ex-date `date`."""
 
     date: date
     amount: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Correction:
-    """The vendor shows `wrong` in place of a value until the session of `visible_on` opens."""
+    """A vendor's mistake: replies have `wrong` in place of `right` until the session of `visible_on` opens."""
 
     symbol: str
     date: Day
@@ -59,9 +57,9 @@ class Correction:
     visible_on: Day
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SymbolHistory:
-    """Bars of one symbol as traded, oldest first; build it with `history`, which sorts and looks the hours up."""
+    """Bars of one symbol as traded, oldest first; build it with `history`, which sorts and adds the hours."""
 
     symbol: str
     name: str
@@ -72,45 +70,45 @@ class SymbolHistory:
     splits: tuple[Split, ...] = ()
     dividends: tuple[Dividend, ...] = ()
     corrections: tuple[Correction, ...] = ()
-    adjclose: Floats | None = None  # the file's, where no series of dividends explains it
-    since: date | None = None  # the vendor knows the symbol from this session on (a rename's new name)
-    until: date | None = None  # and no longer from this one on (its old name)
+    adjclose: Floats | None = None  # the file's, where no dividends reproduce it
+    since: date | None = None  # the first session of the symbol (the new name after a rename)
+    until: date | None = None  # the first session without the symbol (the old name)
     synthetic: bool = False
 
     @cached_property
     def venue(self) -> Venue:
-        """Where the symbol trades."""
+        """The exchange of the symbol."""
         return venue_of(self.symbol)
 
     @cached_property
     def split_times(self) -> list[int]:
-        """When each split takes effect, Unix seconds."""
+        """The Unix second at which each split takes effect."""
         return self.opening_of([split.date for split in self.splits])
 
     @cached_property
     def dividend_times(self) -> list[int]:
-        """When each dividend's ex-date opens, Unix seconds."""
+        """The Unix second at which each ex-date opens."""
         return self.opening_of([dividend.date for dividend in self.dividends])
 
     @cached_property
     def correction_times(self) -> list[int]:
-        """When each correction becomes visible, Unix seconds."""
+        """The Unix second at which each correction becomes visible."""
         return self.opening_of([correction.visible_on for correction in self.corrections])
 
     @cached_property
-    def known_between(self) -> tuple[float, float]:
-        """The instants between which the vendor knows the symbol at all."""
+    def listed_between(self) -> tuple[float, float]:
+        """The instants between which the vendors have the symbol."""
         first = self.opening_of([self.since])[0] if self.since else float(self.opens[0])
         return first, self.opening_of([self.until])[0] if self.until else float("inf")
 
     def opening_of(self, days: list[date]) -> list[int]:
-        """Return when the sessions of `days` open, Unix seconds."""
+        """Return the Unix seconds at which the sessions of `days` open."""
         opens, _ = hours_of(self.venue).of(np.array([day_number(day) for day in days], dtype=np.int64))
         return [int(t) for t in opens]
 
 
 def history(symbol: str, days: Ints, columns: Mapping[str, Floats], **facts: Any) -> SymbolHistory:
-    """Return a history with its rows in the order of time (equal days keep theirs) and events in order of date."""
+    """Return a history with its rows in order of time (stable for equal days) and its events in order of date."""
     symbol = parse_symbol(symbol)
     order = np.argsort(days, kind="stable")
     days = days[order]
@@ -121,26 +119,26 @@ def history(symbol: str, days: Ints, columns: Mapping[str, Floats], **facts: Any
         facts[kind] = tuple(sorted(facts.get(kind, ()), key=lambda event: event.date))
     facts.setdefault("name", symbol)
     ordered = {name: np.ascontiguousarray(columns[name][order], dtype=np.float64) for name in FIELDS}
-    return SymbolHistory(symbol, days=days, opens=opens, closes=closes, columns=ordered, **facts)
+    return SymbolHistory(symbol=symbol, days=days, opens=opens, closes=closes, columns=ordered, **facts)
 
 
-def with_revision(known: SymbolHistory, day: date, name: str, value: float) -> SymbolHistory:
+def with_revision(past: SymbolHistory, day: date, name: str, value: float) -> SymbolHistory:
     """Return the history with one as-traded value replaced; ConfigError where there is no such row or field."""
-    rows = np.flatnonzero(known.days == day_number(day))
+    rows = np.flatnonzero(past.days == day_number(day))
     if name not in FIELDS:
         raise ConfigError(f"{name[:20]!a} cannot be revised; name one of {', '.join(FIELDS)}")
     if not rows.size:
-        raise ConfigError(f"{known.symbol} has no row on {day}; name a day that the sandbox serves")
-    column = known.columns[name].copy()
+        raise ConfigError(f"{past.symbol} has no row on {day}; name a day that the sandbox serves")
+    column = past.columns[name].copy()
     column[rows] = value
-    kept = tuple(c for c in known.corrections if (c.date, c.field) != (day, name))
-    return replace(known, columns={**known.columns, name: column}, corrections=kept)
+    kept = tuple(c for c in past.corrections if (c.date, c.field) != (day, name))
+    return replace(past, columns={**past.columns, name: column}, corrections=kept)
 
 
 def split_of(day: date, ratio: str) -> Split | None:
-    """Return the split that a file writes as a decimal, None where the text says that there is none.
+    """Return the split that a file writes as a decimal, None where the text means no split.
 
-    A small fraction is taken if it explains the decimal to its last printed place, else the decimal itself.
+    The ratio is a small fraction where its decimal has the printed digits, else the decimal itself.
 
     >>> split_of(date(2000, 8, 28), "1.3333")
     Split(date=datetime.date(2000, 8, 28), numerator=4, denominator=3)
@@ -160,7 +158,7 @@ def split_of(day: date, ratio: str) -> Split | None:
 
 @dataclass(frozen=True, eq=False)
 class Market:
-    """All that the sandbox's vendor knows; `kind` is "files", "recorded" or "synthetic"."""
+    """All data of the sandbox's vendors; `kind` is "files", "recorded" or "synthetic"."""
 
     kind: str
     histories: Mapping[str, SymbolHistory] = field(default_factory=dict)  # by canonical symbol
@@ -178,40 +176,40 @@ class Market:
 
         Late corrections are applied. ConfigError for a symbol without bars.
         """
-        known = self._history(symbol)
-        dates = pl.Series("date", known.days, dtype=pl.Int64).cast(pl.Int32).cast(pl.Date)
-        frame = pl.DataFrame([dates, *(pl.Series(name, known.columns[name]) for name in FIELDS)])
+        past = self._history(symbol)
+        dates = pl.Series("date", past.days, dtype=pl.Int64).cast(pl.Int32).cast(pl.Date)
+        frame = pl.DataFrame([dates, *(pl.Series(name, past.columns[name]) for name in FIELDS)])
         return frame.with_columns(pl.col(FIELDS).fill_nan(None))
 
     def actions(self, symbol: str) -> pl.DataFrame:
         """Return date, kind (split or dividend), value (ratio, or amount as paid), numerator, denominator."""
-        known = self._history(symbol)
+        past = self._history(symbol)
         rows: list[tuple[date, str, float, float | None, float | None]] = [
-            (s.date, "split", s.ratio, float(s.numerator), float(s.denominator)) for s in known.splits
+            (s.date, "split", s.ratio, float(s.numerator), float(s.denominator)) for s in past.splits
         ]
-        rows += [(d.date, "dividend", d.amount, None, None) for d in known.dividends]
+        rows += [(d.date, "dividend", d.amount, None, None) for d in past.dividends]
         schema = {"date": pl.Date, "kind": pl.String, "value": pl.Float64, "numerator": pl.Float64}
         return pl.DataFrame(rows, {**schema, "denominator": pl.Float64}, orient="row").sort("date", "kind")
 
     def splits_between(self, start: date, end: date) -> list[tuple[str, Split]]:
         """Return (symbol, split) for all splits from `start` to `end`, both inclusive, in order of date."""
-        found = [(s, split) for s, known in self.histories.items() for split in known.splits]
+        pairs = [(s, split) for s, past in self.histories.items() for split in past.splits]
         return sorted(
-            ((s, split) for s, split in found if start <= split.date <= end), key=lambda pair: (pair[1].date, pair[0])
+            ((s, split) for s, split in pairs if start <= split.date <= end), key=lambda pair: (pair[1].date, pair[0])
         )
 
     @cached_property
     def by_wire_symbol(self) -> dict[str, str]:
-        """Canonical symbols by the form in which the vendor writes them."""
+        """Canonical symbols by their form at Yahoo."""
         return {wire_symbol(symbol): symbol for symbol in self.histories}
 
     @cached_property
     def last_day(self) -> date | None:
         """The newest day of any symbol, None without bars."""
-        return day_of(max(int(known.days[-1]) for known in self.histories.values())) if self.histories else None
+        return day_of(max(int(past.days[-1]) for past in self.histories.values())) if self.histories else None
 
     def _history(self, symbol: str) -> SymbolHistory:
-        known = self.histories.get(parse_symbol(symbol))
-        if known is None:
+        past = self.histories.get(parse_symbol(symbol))
+        if past is None:
             raise ConfigError(f"the sandbox has no bars of {symbol}; name one of its {len(self.histories)} symbols")
-        return known
+        return past

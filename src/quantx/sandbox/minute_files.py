@@ -1,4 +1,4 @@
-"""Reads recorded minutes: QuantConnect's zips (`aapl/20140605_trade.zip`) and Alpha Vantage's CSVs (`AAPL_1min.csv.gz`)."""
+"""Files of minutes: QuantConnect's zips (`aapl/20140605_trade.zip`) and Alpha Vantage's CSVs (`AAPL_1min.csv.gz`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 
 from quantx.core.symbols import US, canonical_symbol, venue_of
-from quantx.sandbox.hours import Floats, Ints, day_number, hours_of
-from quantx.sandbox.market import FIELDS, SymbolHistory, history
+from quantx.sandbox.columns import FIELDS, Floats, Ints
+from quantx.sandbox.hours import day_number, hours_of
+from quantx.sandbox.market import SymbolHistory, history
 from quantx.sandbox.minutes import Minutes
 
 Days = dict[tuple[str, int], Minutes]
@@ -28,7 +29,7 @@ _LEAN_PRICE = 10_000  # its prices are whole ten-thousandths of a dollar
 def read_minutes(path: Path) -> Days:
     """Return the minutes in a file by symbol and day, nothing where its name is not that of a file of minutes.
 
-    ValueError, OSError or a PolarsError where it can't be read; InvalidSymbol where its name holds none.
+    ValueError, OSError or a PolarsError where it can't be read; InvalidSymbol where its name contains none.
     """
     if match := _LEAN.fullmatch(path.name):
         symbol, day = canonical_symbol(path.parent.name), date.fromisoformat(match["day"])
@@ -40,7 +41,7 @@ def read_minutes(path: Path) -> Days:
 
 
 def daily_history(symbol: str, days: Mapping[int, Minutes]) -> SymbolHistory:
-    """Return the daily bars that the regular minutes of some days add up to."""
+    """Return the daily bars to which the regular minutes of some days add up."""
     numbers = np.array(sorted(days), dtype=np.int64)
     opens, closes = hours_of(venue_of(symbol)).of(numbers)
     rows = [_daily_bar(days[int(day)], int(opens[i]), int(closes[i])) for i, day in enumerate(numbers)]
@@ -49,10 +50,10 @@ def daily_history(symbol: str, days: Mapping[int, Minutes]) -> SymbolHistory:
 
 def by_symbol(minutes: Iterable[tuple[tuple[str, int], Minutes]]) -> dict[str, dict[int, Minutes]]:
     """Return minutes grouped by their symbol."""
-    found: dict[str, dict[int, Minutes]] = {}
+    groups: dict[str, dict[int, Minutes]] = {}
     for (symbol, day), bars in minutes:
-        found.setdefault(symbol, {})[day] = bars
-    return found
+        groups.setdefault(symbol, {})[day] = bars
+    return groups
 
 
 def _daily_bar(minutes: Minutes, opened: int, closed: int) -> tuple[float, ...]:
@@ -70,7 +71,7 @@ def _daily_bar(minutes: Minutes, opened: int, closed: int) -> tuple[float, ...]:
 
 
 def _read_lean(raw: bytes, day: date) -> Minutes:
-    """Milliseconds since midnight in New York (a minute's start), four prices, the volume."""
+    """Return the minutes in rows of milliseconds since midnight in New York (a minute's start), prices, volume."""
     with zipfile.ZipFile(BytesIO(raw)) as archive:
         text = archive.read(archive.namelist()[0])
     names = ["ms", *FIELDS]
@@ -83,7 +84,7 @@ def _read_lean(raw: bytes, day: date) -> Minutes:
 
 
 def _read_alphavantage(symbol: str, raw: bytes) -> Days:
-    """Newest first, stamped with the minute's end in New York (recordings of 2019)."""
+    """Return the minutes in rows that are newest first, stamped with the minute's end in New York (as in 2019)."""
     frame = pl.read_csv(raw, schema={"datetime": pl.String, **dict.fromkeys(FIELDS, pl.Float64)})
     local = pl.col("datetime").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us").dt.offset_by("-1m")
     frame = frame.with_columns(_seconds(local).alias("start"), local.dt.date().alias("day")).sort("start")

@@ -1,7 +1,7 @@
 """Minute bars: recorded ones of a market's folder, and invented ones that add up to the day's bar.
 
 Invented minutes are a function of the symbol, the day and its bar. Those of the regular session aggregate to that bar
-exactly (first open, highest high, lowest low, last close, sum of volumes); American ones have some before and after it.
+exactly (first open, highest high, lowest low, last close, sum of volumes). American symbols also have extended hours.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from zlib import crc32
 
 import numpy as np
 
-from quantx.sandbox.hours import Floats, Ints
-from quantx.sandbox.market import FIELDS
+from quantx.sandbox.columns import FIELDS, Floats, Ints
 
 _MINUTE = 60
 _PRE, _POST = 330, 240  # minutes from 04:00 to 09:30 and from 16:00 to 20:00
-_THIN = 40  # of those, at most so many have trades
+_THIN = 40  # at most this many minutes of each have trades
 _PLACES = 4
 
 
@@ -34,7 +33,7 @@ class Minutes:
         return self.rows(slice(0, ended))
 
     def rows(self, rows: slice) -> Minutes:
-        """Return a stretch of them."""
+        """Return a slice of the minutes."""
         if rows == slice(0, len(self.starts)):
             return self
         return Minutes(self.starts[rows], {name: column[rows] for name, column in self.columns.items()})
@@ -46,9 +45,9 @@ NO_MINUTES = Minutes(np.zeros(0, np.int64), {name: np.zeros(0) for name in FIELD
 def invented_minutes(
     symbol: str, day: int, hours: tuple[int, int], bar: tuple[float, ...], *, extended: bool
 ) -> Minutes:
-    """Return the minutes of a day from its opening to its closing instant; none for a day whose bar makes no sense.
+    """Return the minutes of a day from its opening to its closing instant; none for a day with an invalid bar.
 
-    A day with fewer shares than minutes has as many bars as shares: there is no bar without a trade.
+    A day with fewer shares than minutes has as many bars as shares, as no bar exists without a trade.
     """
     opened, high, low, close, volume = bar
     if not (0 < low <= min(opened, close) and max(opened, close) <= high < np.inf and 1 <= volume < np.inf):
@@ -72,7 +71,7 @@ def invented_minutes(
 
 
 def _prices(random: np.random.Generator, bar: tuple[float, ...], count: int) -> dict[str, Floats]:
-    """A walk from the day's open to its close, within its range, that touches both ends of the range."""
+    """Return a walk from the day's open to its close that stays within the range and reaches both ends of it."""
     opened, high, low, close, _ = bar
     steps = random.standard_normal(count)
     walk = np.cumsum(steps - steps.mean()) * ((high - low) / (2 * np.sqrt(count)))
@@ -88,7 +87,7 @@ def _prices(random: np.random.Generator, bar: tuple[float, ...], count: int) -> 
 
 
 def _volumes(random: np.random.Generator, part: Floats, volume: float) -> Floats:
-    """Whole shares, at least one in each minute, more near both ends of the day; the last minute takes the rest."""
+    """Return whole shares, at least one per minute, more near both ends of the day; the rest is in the last minute."""
     weights = (1 + 6 * (part - 0.5) ** 2) * random.uniform(0.5, 1.5, len(part))
     volumes: Floats = np.floor((volume - len(part)) * (weights / weights.sum())) + 1
     volumes[-1] += volume - volumes.sum()
@@ -98,7 +97,7 @@ def _volumes(random: np.random.Generator, part: Floats, volume: float) -> Floats
 def _around(
     random: np.random.Generator, start: int, count: int, price: float, span: tuple[float, float], volume: float
 ) -> Minutes:
-    """A few trades outside the regular session, at prices near its edge."""
+    """Return a few minutes outside the regular session, at prices near its first or last."""
     at = np.sort(random.permutation(count)[: random.integers(5, _THIN)])
     drift = random.standard_normal(len(at)) * (span[1] - span[0]) / 8
     closes = np.clip(np.round(price + drift, _PLACES), *span)

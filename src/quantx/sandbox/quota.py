@@ -1,4 +1,4 @@
-"""A sliding-window quota, as the vendor's front door counts requests."""
+"""A sliding-window quota, by which the sandbox's vendors count requests."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _SPEC = re.compile(r"([1-9][0-9]{0,6})/(s|min|h)")
 
 
-class Quota:
-    """Admits so many requests in any stretch of so many seconds; a refused request does not count."""
+class RequestQuota:
+    """A number of requests in any window of some seconds; a refused request does not count."""
 
     def __init__(self, spec: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         match = _SPEC.fullmatch(spec.strip())
@@ -25,7 +25,7 @@ class Quota:
         self._admitted: deque[float] = deque()
 
     def admits(self) -> bool:
-        """Tell whether one more request may pass now, and count it if so."""
+        """Return whether one more request may pass now, and count it if so."""
         now = self._monotonic()
         while self._admitted and self._admitted[0] <= now - self._seconds:
             self._admitted.popleft()

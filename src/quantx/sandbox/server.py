@@ -1,4 +1,4 @@
-"""Runs the sandbox on a port: in the foreground for the command line, in a thread for tests and the demo."""
+"""The sandbox on a port: in the foreground for the command line, in a thread for tests and the demo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from quantx.sandbox.app import Sandbox
 
 log = structlog.get_logger()
 
-_PATIENCE = 20.0  # seconds for a server thread to start or to stop
+_TIMEOUT = 20.0  # seconds for a server thread to start or to stop
 
 
 def serve(
@@ -26,7 +26,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return; `on_ready` gets the base URL once requests are answered.
 
-    Port 0 takes a free one. ConfigError where the port cannot be had.
+    Port 0 takes a free one. ConfigError where the port is not available.
     """
     listener = _listen(host, port)
     _Server(sandbox, listener, on_ready).run(sockets=[listener])
@@ -34,24 +34,24 @@ def serve(
 
 @contextlib.contextmanager
 def running(sandbox: Sandbox, port: int = 0) -> Iterator[str]:
-    """Serve in a daemon thread of this process for the length of a `with` block; yields the base URL."""
+    """Serve in a daemon thread of this process within a `with` block; yields the base URL."""
     listener = _listen("127.0.0.1", port)
     ready = threading.Event()
     server = _Server(sandbox, listener, lambda _: ready.set())
     thread = threading.Thread(target=server.run, args=([listener],), name="quantx-sandbox", daemon=True)
     thread.start()
     try:
-        if not ready.wait(_PATIENCE):
-            raise ConfigError("the sandbox did not start; see the log for what stopped it")
+        if not ready.wait(_TIMEOUT):
+            raise ConfigError("the sandbox did not start; see the log for the reason")
         yield server.url
     finally:
         server.should_exit = True
-        thread.join(_PATIENCE)
+        thread.join(_TIMEOUT)
         listener.close()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, told to end quietly on a signal and to say when it is ready."""
+    """A uvicorn server that ends quietly on a signal and reports when it is ready."""
 
     def __init__(self, sandbox: Sandbox, listener: socket.socket, on_ready: Callable[[str], None] | None) -> None:
         fast = importlib.util.find_spec("httptools") is not None
@@ -84,7 +84,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take a signal as the wish to end; uvicorn would raise it again afterwards, which kills the caller."""
+        """End on a signal; uvicorn would raise it again afterwards, which kills the caller."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -101,7 +101,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens already, so that a port in use is found before the server starts."""
+    """Return a listening socket, so that a port in use is an error before the server starts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

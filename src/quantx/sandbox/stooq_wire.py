@@ -1,4 +1,4 @@
-"""Stooq as the sandbox plays it: `/q/d/l/`, a CSV of fully adjusted bars, and texts with HTTP 200 for all that is wrong."""
+"""Stooq in the sandbox: `/q/d/l/`, a CSV of fully adjusted bars; refusals are texts with HTTP 200."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from quantx.providers.stooq import PATH, wire_symbol
 from quantx.sandbox.book import Book
-from quantx.sandbox.shown import ShownDay, by_wire_form, following, shown_days
-from quantx.sandbox.wires import Asked, Reply
+from quantx.sandbox.messages import WireReply, WireRequest
+from quantx.sandbox.vendor_days import VendorDay, by_wire_form, following, vendor_days
 
 _TEXT, _HTML = "text/plain", "text/html; charset=UTF-8"
 _ENGLISH = "Date,Open,High,Low,Close,Volume"
 _POLISH = "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen"
-_NOTHING = Reply(200, b"No data", _TEXT)
-_KEY_WANTED = Reply(
+_NOTHING = WireReply(200, b"No data", _TEXT)
+_KEY_WANTED = WireReply(
     200, b"Get your apikey:\n\n1. Open https://stooq.com/q/d/?s=spy.us&get_apikey\n2. Enter the captcha code.\n", _TEXT
 )
 _BROWSER_WANTED = (
@@ -27,60 +27,60 @@ _ERROR = b"<html><body><h1>%s</h1></body></html>"
 
 
 class StooqWire:
-    """`/q/d/l/`; with a key only for those who bring it."""
+    """`/q/d/l/`; the key is required where one is set."""
 
     source: ClassVar[str] = "stooq"
 
     def __init__(self, book: Book, key: str | None) -> None:
         self._book = book
         self._key = key
-        self._known = by_wire_form(book.market.symbols, wire_symbol)
+        self._canonical = by_wire_form(book.market.symbols, wire_symbol)
 
     def handles(self, path: str) -> bool:
-        """Tell whether it is the CSV."""
+        """Return whether it is the path of the CSV."""
         return path == PATH
 
-    def symbols(self, asked: Asked) -> tuple[str, ...]:
+    def symbols(self, request: WireRequest) -> tuple[str, ...]:
         """Return the one symbol."""
-        return (asked.params.get("s", "").upper(),)
+        return (request.params.get("s", "").upper(),)
 
-    def answer(self, asked: Asked) -> Reply:
-        """Return the CSV of the window, or that there is none."""
-        if self._key is not None and asked.params.get("apikey") != self._key:
+    def answer(self, request: WireRequest) -> WireReply:
+        """Return the CSV of the window, or the text of an empty result."""
+        if self._key is not None and request.params.get("apikey") != self._key:
             return _KEY_WANTED
-        wire = asked.params.get("s", "").lower()
-        view = self._book.view(self._known.get(wire, ""))
+        wire = request.params.get("s", "").lower()
+        view = self._book.view(self._canonical.get(wire, ""))
         try:
-            since, until = (_day(asked.params.get(name)) for name in ("d1", "d2"))
+            since, until = (_day(request.params.get(name)) for name in ("d1", "d2"))
         except ValueError:
             return _NOTHING
-        if view is None or asked.params.get("i") != "d":
+        if view is None or request.params.get("i") != "d":
             return _NOTHING
-        rows = [row for row in shown_days(self._book, view, "fully_adjusted", since, until) if row.close == row.close]
+        rows = [row for row in vendor_days(self._book, view, "fully_adjusted", since, until) if row.close == row.close]
         if not rows:
             return _NOTHING
-        head = _POLISH if asked.headers.get("accept-language", "").startswith("pl") else _ENGLISH
+        head = _POLISH if request.headers.get("accept-language", "").startswith("pl") else _ENGLISH
         lines = [head, *(_line(row) for row in rows), ""]
         name = f"attachment; filename={wire.replace('.', '_')}_d.csv"
-        return Reply(200, "\r\n".join(lines).encode(), "text/csv", headers=(("content-disposition", name),))
+        return WireReply(200, "\r\n".join(lines).encode(), "text/csv", headers=(("content-disposition", name),))
 
-    def empty(self, asked: Asked) -> Reply:
-        """Return that there is nothing."""
+    def empty(self, request: WireRequest) -> WireReply:
+        """Return the text of an empty result."""
         return _NOTHING
 
-    def astray(self, asked: Asked) -> Reply:
-        """Return the CSV of the symbol that follows."""
-        other = following(asked.params.get("s", "").lower(), self._known)
-        return self.answer(replace(asked, params={**asked.params, "s": other}))
+    def astray(self, request: WireRequest) -> WireReply:
+        """Return the CSV of the next symbol."""
+        other = following(request.params.get("s", "").lower(), self._canonical)
+        return self.answer(replace(request, params={**request.params, "s": other}))
 
-    def refusal(self, kind: str, asked: Asked) -> Reply:
-        """Return Stooq's words; there is no status but 200 where Stooq itself speaks."""
+    def refusal(self, kind: str, request: WireRequest) -> WireReply:
+        """Return Stooq's reply for the fault; Stooq itself sends no status but 200."""
         if kind in ("500", "502"):
-            return Reply(int(kind), _ERROR % kind.encode(), _HTML)
+            return WireReply(int(kind), _ERROR % kind.encode(), _HTML)
         if kind == "429":
-            return Reply(200, b"Exceeded the daily hits limit", _TEXT)
+            return WireReply(200, b"Exceeded the daily hits limit", _TEXT)
         if kind == "html":
-            return Reply(200, _BROWSER_WANTED, _HTML)
+            return WireReply(200, _BROWSER_WANTED, _HTML)
         return _KEY_WANTED if kind == "401" else _NOTHING
 
 
@@ -88,7 +88,10 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _line(row: ShownDay) -> str:
+def _line(row: VendorDay) -> str:
     prices = (f"{price:.7g}" if math.isfinite(price) else "" for price in (row.open, row.high, row.low, row.close))
     volume = [f"{row.volume:.14g}"] if math.isfinite(row.volume) else []  # a row without volume has no field for it
     return ",".join([row.date.isoformat(), *prices, *volume])
+
+
+WIRE = StooqWire

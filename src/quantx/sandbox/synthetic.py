@@ -1,13 +1,13 @@
-"""A small invented market for demonstrations: three exchanges, ten years, and everything that happens to real files.
+"""A small invented market for demonstrations: three exchanges, ten years, and the defects of real files.
 
-It is a function of the seed and of its last session. All names begin with "Synthetic", and no symbol is or can be a real
-one: American tickers begin with QX, Hong Kong has given no code from 99900 on, and Tokyo never uses the letter Q.
+It is a function of the seed and of its last session. All names begin with "Synthetic", and no symbol is or can be a
+real one: American tickers begin with QX, Hong Kong has no codes from 99900 on, and Tokyo never uses the letter Q.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -16,9 +16,10 @@ from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
-from quantx.sandbox.hours import Floats, day_number
+from quantx.sandbox.columns import Floats
+from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import Correction, Dividend, Market, Split, SymbolHistory, history
-from quantx.sandbox.synthetic_plan import LISTINGS, MISTAKES, RENAMED, SPOILED, Listing
+from quantx.sandbox.synthetic_plan import COMPANIES, MISTAKES, RENAMED, SPOILED, SyntheticCompany
 
 _YEARS = 10
 _SPREAD = {"us": 40_000.0, "hk": 400_000.0, "jp": 150_000.0}  # a usual day's volume
@@ -26,30 +27,31 @@ _SPREAD = {"us": 40_000.0, "hk": 400_000.0, "jp": 150_000.0}  # a usual day's vo
 
 @dataclass(frozen=True)
 class Dirt:
-    """A row that is wrong in the way of real vendors' files, and must never reach a user."""
+    """A row with a defect of real vendors' files, which must never reach a user."""
 
     symbol: str
     date: date
     kind: str  # null_row, saturday_row, zero_price, high_below_low, duplicate_date or negative_volume
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Script:
-    """What happens in New York's last three sessions, for a demonstration to tell."""
+    """The events of New York's last three sessions, for a demonstration."""
 
-    before: date  # the session before the story begins
+    before: date  # the session before the first event
     split_session: date
     split_symbol: str
     split: Split
     correction_session: date
     correction: Correction
-    outage_session: date  # nothing happens by itself; the demonstration switches a fault on
+    outage_session: date  # no event; the demonstration switches a fault on
 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticMarket(Market):
-    """An invented market with the list of what is wrong in it."""
+    """An invented market with the list of its defects."""
 
+    _: KW_ONLY
     seed: int = 7
     dirt: tuple[Dirt, ...] = ()
     corrections: tuple[Correction, ...] = ()
@@ -61,16 +63,16 @@ def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
     """Return ten years of about thirty invented symbols up to the last session that has closed at `now`."""
     sessions = {code: _sessions(code, now) for code in ("XNYS", "XHKG", "XTKS")}
     histories = {}
-    for number, listing in enumerate(LISTINGS):
-        days = sessions[venue_of(listing.symbol).calendar]
-        histories[listing.symbol] = _invent(listing, days, np.random.default_rng([seed, number]))
+    for number, company in enumerate(COMPANIES):
+        days = sessions[venue_of(company.symbol).calendar]
+        histories[company.symbol] = _invent(company, days, np.random.default_rng([seed, number]))
     corrections = []
     for symbol, back, name, visible in MISTAKES:
-        known = histories[symbol]
-        days = sessions[known.venue.calendar]
-        correction = _mistake(known, days[-back], name, days[-visible])
+        past = histories[symbol]
+        days = sessions[past.venue.calendar]
+        correction = _mistake(past, days[-back], name, days[-visible])
         corrections.append(correction)
-        histories[symbol] = replace(known, corrections=(*known.corrections, correction))
+        histories[symbol] = replace(past, corrections=(*past.corrections, correction))
     dirt = []
     for symbol, back, kind in SPOILED:
         day = sessions[histories[symbol].venue.calendar][-back]
@@ -91,17 +93,25 @@ def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
 
 
 def script(market: Market) -> Script:
-    """Return what happens in the last three sessions of New York; ConfigError for a market that is not synthetic."""
+    """Return the events of the last three sessions of New York; ConfigError for a market that is not synthetic."""
     if not isinstance(market, SyntheticMarket):
         raise ConfigError("only the synthetic market has a script; load the sandbox without a folder")
     before, first, second, third = market.sessions[-4:]
     [(symbol, split)] = market.splits_between(first, third)
     correction = next(c for c in market.corrections if c.visible_on == second)
-    return Script(before, first, symbol, split, second, correction, third)
+    return Script(
+        before=before,
+        split_session=first,
+        split_symbol=symbol,
+        split=split,
+        correction_session=second,
+        correction=correction,
+        outage_session=third,
+    )
 
 
 def dirt(market: Market) -> tuple[Dirt, ...]:
-    """Return the rows that must be quarantined; none for a market that is not synthetic (nobody knows them)."""
+    """Return the rows that must be quarantined; none for a market that is not synthetic."""
     return market.dirt if isinstance(market, SyntheticMarket) else ()
 
 
@@ -115,21 +125,21 @@ def _sessions(code: str, now: datetime) -> tuple[date, ...]:
     return trading.sessions(last - timedelta(days=round(365.25 * _YEARS)), last)
 
 
-def _invent(listing: Listing, sessions: Sequence[date], random: np.random.Generator) -> SymbolHistory:
+def _invent(company: SyntheticCompany, sessions: Sequence[date], random: np.random.Generator) -> SymbolHistory:
     """A random walk in the shares of the first session, then divided as the splits come."""
-    days = sessions[-listing.listed :] if listing.listed else sessions
-    days = days[: len(days) - listing.delisted + 1] if listing.delisted else days
-    count, market = len(days), venue_of(listing.symbol).market
-    splits = tuple(Split(sessions[-back], new, old) for back, new, old in listing.splits)
+    days = sessions[-company.listed :] if company.listed else sessions
+    days = days[: len(days) - company.delisted + 1] if company.delisted else days
+    count, market = len(days), venue_of(company.symbol).market
+    splits = tuple(Split(sessions[-back], new, old) for back, new, old in company.splits)
     shares = np.ones(count)
     for split in splits:
         shares[days.index(split.date) :] *= split.ratio
-    moves = random.normal(0.0002, listing.volatility, count)
-    close = listing.price * np.exp(np.cumsum(moves) - moves[0]) / shares
+    moves = random.normal(0.0002, company.volatility, count)
+    close = company.price * np.exp(np.cumsum(moves) - moves[0]) / shares
     # Each open lies a little off the close before it, in the shares of its own day.
     earlier = np.concatenate([[close[0]], close[:-1]]) * np.concatenate([[1.0], shares[:-1]]) / shares
-    opened = earlier * np.exp(random.normal(0, listing.volatility / 3, count))
-    reach = np.abs(random.normal(0, listing.volatility / 2, (2, count)))
+    opened = earlier * np.exp(random.normal(0, company.volatility / 3, count))
+    reach = np.abs(random.normal(0, company.volatility / 2, (2, count)))
     high = np.maximum(opened, close) * (1 + reach[0])
     low = np.minimum(opened, close) * (1 - np.minimum(reach[1], 0.5))
     volume = _SPREAD[market] * shares * random.lognormal(0, 0.4, count)
@@ -139,28 +149,28 @@ def _invent(listing: Listing, sessions: Sequence[date], random: np.random.Genera
     }
     columns["volume"] = np.floor(volume / 100) * 100
     return history(
-        listing.symbol,
+        company.symbol,
         np.array([day_number(day) for day in days], dtype=np.int64),
         columns,
-        name=f"Synthetic {listing.name}",
+        name=f"Synthetic {company.name}",
         splits=splits,
-        dividends=_dividends(listing, days, columns["close"]),
+        dividends=_dividends(company, days, columns["close"]),
         synthetic=True,
     )
 
 
-def _dividends(listing: Listing, days: Sequence[date], close: Floats) -> tuple[Dividend, ...]:
-    if not listing.dividend:
+def _dividends(company: SyntheticCompany, days: Sequence[date], close: Floats) -> tuple[Dividend, ...]:
+    if not company.dividend:
         return ()
-    places = 2 if venue_of(listing.symbol).market != "jp" else 0
-    # Quarters of 63 sessions; the last ex-date lies before the sessions in which the script happens.
-    rows = range(len(days) - 20 - len(listing.name), 62, -63)
-    paid = ((days[row], round(float(close[row - 1]) * listing.dividend / 4, places)) for row in rows)
+    places = 2 if venue_of(company.symbol).market != "jp" else 0
+    # Quarters of 63 sessions; the last ex-date lies before the sessions of the script.
+    rows = range(len(days) - 20 - len(company.name), 62, -63)
+    paid = ((days[row], round(float(close[row - 1]) * company.dividend / 4, places)) for row in rows)
     return tuple(Dividend(day, amount) for day, amount in paid if amount > 0)
 
 
 def _on_ticks(prices: Floats, market: str) -> Floats:
-    """Prices rounded to the exchange's steps (shortened tables of HKEX and JPX), never below one step."""
+    """Return the prices rounded to the exchange's steps (shortened tables of HKEX and JPX), at least one step."""
     bounds, steps = {
         "us": ([0.0], [0.01]),
         "hk": ([0.0, 10.0, 20.0, 100.0, 200.0], [0.01, 0.02, 0.05, 0.1, 0.2]),
@@ -170,21 +180,21 @@ def _on_ticks(prices: Floats, market: str) -> Floats:
     return np.asarray(np.round(np.maximum(np.round(prices / step), 1) * step, 2))
 
 
-def _mistake(known: SymbolHistory, day: date, name: str, visible_on: date) -> Correction:
-    """A wrong value that no rule can catch: a close within the day's range, a volume that was counted too early."""
-    row = int(np.searchsorted(known.days, day_number(day)))
-    right = float(known.columns[name][row])
+def _mistake(past: SymbolHistory, day: date, name: str, visible_on: date) -> Correction:
+    """Return a wrong value that no rule finds: a close within the day's range, a volume counted too early."""
+    row = int(np.searchsorted(past.days, day_number(day)))
+    right = float(past.columns[name][row])
     if name == "volume":
         wrong = float(np.floor(right * 0.6))
     else:
-        wrong = max((float(known.columns[edge][row]) for edge in ("high", "low")), key=lambda price: abs(price - right))
-    return Correction(known.symbol, day, name, wrong, right, visible_on)
+        wrong = max((float(past.columns[edge][row]) for edge in ("high", "low")), key=lambda price: abs(price - right))
+    return Correction(symbol=past.symbol, date=day, field=name, wrong=wrong, right=right, visible_on=visible_on)
 
 
-def _spoil(known: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, date]:
+def _spoil(past: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, date]:
     """Return the history with one row made wrong or added, and that row's date."""
-    row = int(np.searchsorted(known.days, day_number(day)))
-    columns = {name: column.copy() for name, column in known.columns.items()}
+    row = int(np.searchsorted(past.days, day_number(day)))
+    columns = {name: column.copy() for name, column in past.columns.items()}
     if kind == "null_row":
         for column in columns.values():
             column[row] = np.nan
@@ -195,37 +205,37 @@ def _spoil(known: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, d
     elif kind == "negative_volume":
         columns["volume"][row] *= -1
     else:
-        return _added(known, day, kind, row)
-    return replace(known, columns=columns), day
+        return _added(past, day, kind, row)
+    return replace(past, columns=columns), day
 
 
-def _added(known: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolHistory, date]:
-    """A Saturday that repeats the day before, or a day given twice: first as its session stood, then as it ended."""
-    columns = {name: np.insert(column, row, column[row]) for name, column in known.columns.items()}
+def _added(past: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolHistory, date]:
+    """Return a history with a Saturday that repeats the day before, or with a day twice: first partial, then final."""
+    columns = {name: np.insert(column, row, column[row]) for name, column in past.columns.items()}
     if kind == "duplicate_date":
         columns["close"][row] = columns["open"][row]
         columns["volume"][row] = np.floor(columns["volume"][row] * 0.4)
-        days = np.insert(known.days, row, known.days[row])
+        days = np.insert(past.days, row, past.days[row])
     else:
         day += timedelta(days=(5 - day.weekday()) % 7)
-        row = int(np.searchsorted(known.days, day_number(day)))
-        columns = {name: np.insert(column, row, column[row - 1]) for name, column in known.columns.items()}
-        days = np.insert(known.days, row, day_number(day))
-    facts = {"name": known.name, "splits": known.splits, "dividends": known.dividends, "synthetic": True}
-    return history(known.symbol, days, columns, corrections=known.corrections, **facts), day
+        row = int(np.searchsorted(past.days, day_number(day)))
+        columns = {name: np.insert(column, row, column[row - 1]) for name, column in past.columns.items()}
+        days = np.insert(past.days, row, day_number(day))
+    facts = {"name": past.name, "splits": past.splits, "dividends": past.dividends, "synthetic": True}
+    return history(past.symbol, days, columns, corrections=past.corrections, **facts), day
 
 
-def _rename(known: SymbolHistory, old: str, day: date) -> tuple[SymbolHistory, SymbolHistory]:
+def _rename(past: SymbolHistory, old: str, day: date) -> tuple[SymbolHistory, SymbolHistory]:
     """Return the histories under the old and the new symbol; the new one brings the whole past with it, as at Yahoo."""
-    kept = known.days < day_number(day)
+    kept = past.days < day_number(day)
     ended = history(
         old,
-        known.days[kept],
-        {name: column[kept] for name, column in known.columns.items()},
-        name=f"{known.name} (formerly)",
-        splits=tuple(split for split in known.splits if split.date < day),
-        dividends=tuple(dividend for dividend in known.dividends if dividend.date < day),
+        past.days[kept],
+        {name: column[kept] for name, column in past.columns.items()},
+        name=f"{past.name} (formerly)",
+        splits=tuple(split for split in past.splits if split.date < day),
+        dividends=tuple(dividend for dividend in past.dividends if dividend.date < day),
         until=day,
         synthetic=True,
     )
-    return ended, replace(known, since=day)
+    return ended, replace(past, since=day)

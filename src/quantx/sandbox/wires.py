@@ -1,68 +1,46 @@
-"""What a vendor's wire is to the sandbox: the paths it answers, in which form, and its words when something is wrong."""
+"""The protocol of a vendor's wire: the paths that it answers, its form of replies, and its texts of refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from quantx.sandbox.book import Book
-
-JSON = "application/json;charset=utf-8"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request of a client."""
-
-    path: str
-    params: Mapping[str, str]
-    headers: Mapping[str, str]  # names in small letters
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What goes over the wire."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    date: str | None = None  # the Date header of a recording; otherwise the clock's
-    headers: tuple[tuple[str, str], ...] = ()
+from quantx.sandbox.messages import WireReply, WireRequest
 
 
 class Wire(Protocol):
-    """One vendor's paths over the book of the market.
+    """One vendor's paths, answered from the book of the market.
 
-    It keeps nothing that an answer depends on but what it can work out of the book again.
+    A wire has no state of its own; what it caches can be computed from the book again.
     """
 
     source: ClassVar[str]  # the vendor's name: in faults, quotas, keys and counts
 
     def __init__(self, book: Book, key: str | None) -> None:
-        """Play the vendor; without a key everybody is admitted."""
+        """Serve the book; `key` is required of clients where it is given."""
         ...
 
     def handles(self, path: str) -> bool:
-        """Tell whether the path is one of this vendor's; only then it is asked anything else."""
+        """Return whether the path is one of this vendor's; the other methods get only such requests."""
         ...
 
-    def symbols(self, asked: Asked) -> Sequence[str]:
-        """Return the symbols asked for as the client wrote them, in capitals: for the counters."""
+    def symbols(self, request: WireRequest) -> Sequence[str]:
+        """Return the requested symbols in the client's spelling, in upper case: for the counters."""
         ...
 
-    def answer(self, asked: Asked) -> Reply:
-        """Return the vendor's reply at the time of the clock; a request that is no good gets the vendor's refusal."""
+    def answer(self, request: WireRequest) -> WireReply:
+        """Return the vendor's reply at the clock's time; a wrong request gets the vendor's refusal."""
         ...
 
-    def empty(self, asked: Asked) -> Reply:
-        """Return the vendor's reply of status 200 as if it had lost all of the bars asked for."""
+    def empty(self, request: WireRequest) -> WireReply:
+        """Return the vendor's reply of status 200 without any of the requested bars."""
         ...
 
-    def astray(self, asked: Asked) -> Reply:
-        """Return a good reply about other symbols than those asked for."""
+    def astray(self, request: WireRequest) -> WireReply:
+        """Return a valid reply about other symbols than the requested ones."""
         ...
 
-    def refusal(self, kind: str, asked: Asked) -> Reply:
-        """Return the vendor's body for a fault of `faults.REFUSALS`, as 429 (also said beyond the quota) or 500."""
+    def refusal(self, kind: str, request: WireRequest) -> WireReply:
+        """Return the vendor's reply for a fault of `faults.REFUSALS`, as 429 (also sent beyond the quota) or 500."""
         ...

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quantx.azure_sign_in import Identity
+from quantx.azure_sign_in import AzureIdentity
 from quantx.errors import ConfigError, RefusedStatement, StateError
 from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
@@ -43,7 +43,7 @@ class AdvisoryLock:
 class Database:
     """PostgreSQL with the schema `quantx` in its newest version; an `identity` signs in instead of a password."""
 
-    def __init__(self, url: str, *, connections: int = 4, identity: Identity | None = None) -> None:
+    def __init__(self, url: str, *, connections: int = 4, identity: AzureIdentity | None = None) -> None:
         self._embedded: EmbeddedPostgres | None = None
         self._given = url
         self.migrated_from = SCHEMA_VERSION  # the version that was found
@@ -73,7 +73,7 @@ class Database:
         try:
             self._say_if_unreachable()
             self._migrate()
-        except (StateError, ConfigError):
+        except BaseException:
             self.close()
             raise
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
-from quantx.azure_sign_in import DATABASE, Identity
+from quantx.azure_sign_in import DATABASE, AzureIdentity
 from quantx.errors import ConfigError, StateError
 from quantx.settings import Settings
 
@@ -21,7 +21,7 @@ _LONGEST = 45 * 60.0  # seconds that a connection is used; tokens last an hour o
 _SHARE = 0.75  # of a token's life
 
 
-def identity_of_state(settings: Settings) -> Identity | None:
+def identity_of_state(settings: Settings) -> AzureIdentity | None:
     """Return the identity that signs in to the state; None where a password does, or nothing has to."""
     url, wanted = settings.state_url, settings.state_identity
     if wanted is False or not url.startswith(("postgresql://", "postgres://")):
@@ -29,13 +29,13 @@ def identity_of_state(settings: Settings) -> Identity | None:
     parts = conninfo_to_dict(url)
     if wanted is None and (parts.get("password") or not str(parts.get("host") or "").endswith(_AZURE)):
         return None
-    return Identity.of(settings)
+    return AzureIdentity.of(settings)
 
 
 class SignIn:
     """What a new connection needs beside its URL."""
 
-    def __init__(self, url: str, identity: Identity) -> None:
+    def __init__(self, url: str, identity: AzureIdentity) -> None:
         parts = conninfo_to_dict(url)
         host = str(parts.get("host") or "")
         local = host in _HERE or host.startswith("/") or not host

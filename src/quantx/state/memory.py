@@ -16,7 +16,7 @@ from quantx.state.findings.memory import MemoryFindings
 from quantx.state.gaps.memory import MemoryGaps
 from quantx.state.instruments.memory import MemoryInstruments
 from quantx.state.memory_records import Records
-from quantx.state.port import Hold, State
+from quantx.state.port import Hold, Role, State
 from quantx.state.quotas.memory import MemoryQuotas
 from quantx.state.replies.memory import MemoryReplies
 from quantx.state.rounds.memory import MemoryRounds
@@ -44,7 +44,7 @@ class MemoryState(State):
         self.gaps = MemoryGaps(self.records)
         self.instruments = MemoryInstruments(self.records)
         self._actor = actor
-        self._holds: dict[str, _Held] = {}
+        self._holds: dict[Role, _Held] = {}
         self._lake: tuple[str, str] | None = None
 
     @override
@@ -64,7 +64,7 @@ class MemoryState(State):
 
     @override
     @contextmanager
-    def exclusive(self, role: str) -> Iterator[Hold | None]:
+    def exclusive(self, role: Role) -> Iterator[Hold | None]:
         mine = _Held(self, role, self._actor())
         with self.records.lock:
             got = self._holds.setdefault(role, mine) is mine
@@ -93,7 +93,7 @@ class MemoryState(State):
 @dataclass(frozen=True, eq=False)
 class _Held(Hold):
     state: MemoryState
-    role: str
+    role: Role
     actor: object
 
     @override

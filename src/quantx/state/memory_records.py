@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from quantx.core.model import Clock, Series, StoredReply, Window
+from quantx.core.model import Clock, RunKind, Series, StoredReply, Window
 from quantx.state.values import Named, NewRun, Row, TaskState, Universe
 
 Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
@@ -30,7 +30,7 @@ class TaskRecord:
 
     id: int
     run_id: str
-    kind: str
+    kind: RunKind
     series: Series
     window: Window
     created_at: datetime

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
@@ -21,6 +21,8 @@ from quantx.state.runs.port import Runs
 from quantx.state.series.port import SeriesBook
 from quantx.state.tasks.port import Tasks
 from quantx.state.universes.port import Universes
+
+Role = Literal["curator", "reporter", "universes", "instruments", "healer", "inspector", "reconciler"]
 
 
 class Hold(Protocol):
@@ -59,7 +61,7 @@ class State(Protocol):
         """Return the id of the lake that this state is bound to; None before the first binding."""
         ...
 
-    def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:
+    def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:
         """Hold a role while the block lasts; yield None if another process holds it. The death of a holder frees it."""
         ...
 

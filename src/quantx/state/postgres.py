@@ -1,4 +1,4 @@
-"""The state in PostgreSQL: one class per noun."""
+"""The state in PostgreSQL: one class per noun, with its named statements in the folder of the noun."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from quantx.azure_sign_in import Identity
+from quantx.azure_sign_in import AzureIdentity
 from quantx.state.database import Database
 from quantx.state.findings.postgres import PostgresFindings
 from quantx.state.gaps.postgres import PostgresGaps
 from quantx.state.instruments.postgres import PostgresInstruments
-from quantx.state.port import Hold, State
+from quantx.state.port import Hold, Role, State
 from quantx.state.quotas.postgres import PostgresQuotas
 from quantx.state.replies.postgres import PostgresReplies
 from quantx.state.rounds.postgres import PostgresRounds
@@ -21,8 +21,8 @@ from quantx.state.series.postgres import PostgresSeries
 from quantx.state.tasks.postgres import PostgresTasks
 from quantx.state.universes.postgres import PostgresUniverses
 
-# Advisory locks, by role.
-_LOCKS = {
+# The advisory lock of each role.
+_LOCKS: dict[Role, int] = {
     "curator": 7_013_002,
     "reporter": 7_013_003,
     "universes": 7_013_004,
@@ -68,7 +68,7 @@ class PostgresState(State):
         return rows[0]["id"], rows[0]["state_id"]
 
     @override
-    def exclusive(self, role: str) -> AbstractContextManager[Hold | None]:
+    def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:
         return self.database.exclusive(_LOCKS[role])
 
     @override
@@ -76,7 +76,7 @@ class PostgresState(State):
         self.database.close()
 
 
-def open_state(url: str, identity: Identity | None = None) -> PostgresState:
+def open_state(url: str, identity: AzureIdentity | None = None) -> PostgresState:
     """Open the state by its URL, or the embedded one in a folder; raise ConfigError or StateError where that fails.
 
     An `identity` signs in instead of a password.

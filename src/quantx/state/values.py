@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
+from quantx.core.model import RunKind
+
 Row = dict[str, Any]
 TaskState = Literal["pending", "leased", "landed", "done", "failed"]
 UNFINISHED: tuple[TaskState, ...] = ("pending", "leased", "landed")
@@ -15,10 +17,10 @@ Named = tuple[str, str, date | None, date | None]  # instrument, symbol, first a
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run as its trigger asks for it."""
+    """A run to record, as its trigger requests it."""
 
     id: str  # ULID
-    kind: str  # daily, backfill or manual
+    kind: RunKind
     source: str
     request: Mapping[str, object]  # what was asked, for people
     skipped: int = 0  # symbols for which nothing is missing

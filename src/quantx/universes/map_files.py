@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from quantx.core.symbol_history import Naming, Told, chain
+from quantx.core.symbol_history import Naming, SecurityHistory, naming_chain
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import InvalidSymbol, RefusedList
 from quantx.universes.forms import american
@@ -26,12 +26,12 @@ _COLUMNS = ("symbol", "from", "to", "instrument")
 Form = Literal["lean", "csv"]
 
 
-def read_history(path: Path, form: Form) -> list[Told]:
+def read_history(path: Path, form: Form) -> list[SecurityHistory]:
     """Return what a file tells, or all map files of a folder; RefusedList names the file and what is wrong in it."""
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not files:
         raise RefusedList(f"{path} holds no .csv file")
-    told: list[Told] = []
+    told: list[SecurityHistory] = []
     for file in files:
         try:
             document = Document(file.name, file.read_bytes())
@@ -41,7 +41,7 @@ def read_history(path: Path, form: Form) -> list[Told]:
     return told
 
 
-def parse_map_file(document: Document) -> Told:
+def parse_map_file(document: Document) -> SecurityHistory:
     """Return the security of a map file."""
     rows = [
         _map_row(row, document.origin)
@@ -60,9 +60,9 @@ def parse_map_file(document: Document) -> Told:
     (first, symbol), last = rows[0], days[-1]
     instrument = f"us.{symbol}.{first:%Y%m%d}"
     begins = None if first <= _RECORD_BEGINS else first
-    namings = chain(instrument, changes, begins, None if last >= _STILL else last)
+    namings = naming_chain(instrument, changes, begins, None if last >= _STILL else last)
     ended = None if last >= _STILL else "its map file ends"
-    return Told(tuple(namings), "us", _evidence(document), reason=ended)
+    return SecurityHistory(tuple(namings), "us", _evidence(document), reason=ended)
 
 
 def _map_row(row: Sequence[str], where: str) -> tuple[date, str]:
@@ -76,7 +76,7 @@ def _map_row(row: Sequence[str], where: str) -> tuple[date, str]:
     return day, symbol
 
 
-def parse_csv(document: Document) -> list[Told]:
+def parse_csv(document: Document) -> list[SecurityHistory]:
     """Return the securities of a CSV with the columns symbol, from, to, instrument; name and reason may follow."""
     namings: dict[str, list[Naming]] = {}
     notes: dict[str, dict[str, str]] = {}
@@ -96,11 +96,11 @@ def parse_csv(document: Document) -> list[Told]:
     return [_told(document, found, notes[instrument]) for instrument, found in namings.items()]
 
 
-def _told(document: Document, namings: Iterable[Naming], notes: dict[str, str]) -> Told:
+def _told(document: Document, namings: Iterable[Naming], notes: dict[str, str]) -> SecurityHistory:
     ordered = tuple(sorted(namings, key=lambda n: n.begins))
     market = venue_of(ordered[-1].symbol).market
     reason = notes.get("reason", "its symbol history ends") if ordered[-1].last is not None else None
-    return Told(ordered, market, _evidence(document), notes.get("name"), reason)
+    return SecurityHistory(ordered, market, _evidence(document), notes.get("name"), reason)
 
 
 def _evidence(document: Document) -> str:

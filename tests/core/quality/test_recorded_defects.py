@@ -1,4 +1,4 @@
-"""What the rules find in recorded files: the table docs/defects.csv, and next to nothing in clean files."""
+"""What the rules find in recorded files: the table docs/defects.csv (of the sample: tests/data/defects.csv), and clean files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from quantx.core.quality import RULES
 from quantx.core.quality.daily_file_checks import FileReport
 from quantx.pipeline.inspecting.local_files import JudgedFile, judge_files
 
-TABLE = Path(__file__).parents[3] / "docs" / "defects.csv"
+from ...market_data import SAMPLE, either
+
+RECORDED_TABLE = Path(__file__).parents[3] / "docs" / "defects.csv"
+TABLE = either(RECORDED_TABLE, SAMPLE / "defects.csv")
 DEFECTS = list(csv.DictReader(TABLE.read_text().splitlines()))
 YAHOO = "daily_us_yahoo_csv/sp500"
 # Files with defects of their own, by the table; the others of that folder are as good as clean.
@@ -35,7 +38,7 @@ def found_by(report: FileReport, rules: list[str]) -> tuple[int, date | None, da
         return report.strange, None, None
     hit = pl.any_horizontal(pl.col("rules").str.split(",").list.contains(rule) for rule in rules)
     rejected = report.rejected.filter(hit).select(first_day="date", last_day="date", rows=pl.lit(1, dtype=pl.UInt32))
-    found = report.found.filter(pl.col("rule").is_in(rules)).select("first_day", "last_day", "rows")
+    found = report.violations.filter(pl.col("rule").is_in(rules)).select("first_day", "last_day", "rows")
     every = pl.concat([rejected, found])
     return every["rows"].sum(), every["first_day"].min(), every["last_day"].max()  # type: ignore[return-value]
 
@@ -49,7 +52,8 @@ def test_a_known_defect_is_found(row: dict[str, str], market_data: Path) -> None
 
 
 def test_the_table_names_rules_that_exist() -> None:
-    assert {rule for row in DEFECTS for rule in row["rule"].split()} <= set(RULES)
+    rows = csv.DictReader(RECORDED_TABLE.read_text().splitlines())
+    assert {rule for row in rows for rule in row["rule"].split()} <= set(RULES)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +61,9 @@ def large_caps(market_data: Path) -> list[JudgedFile]:
     return list(judge_files([market_data / YAHOO]))
 
 
-def test_clean_files_give_less_than_one_alarm_in_a_thousand_years(large_caps: list[JudgedFile]) -> None:
+def test_clean_files_give_less_than_one_alarm_in_a_thousand_years(
+    recorded_market_data: Path, large_caps: list[JudgedFile]
+) -> None:
     clean = [file for file in large_caps if file.path.name not in DIRTY]
     years = sum(file.report.rows for file in clean if file.report) / 252
     alarms = [finding for file in clean for finding in file.findings if finding.severity in ("error", "warn")]
@@ -66,37 +72,41 @@ def test_clean_files_give_less_than_one_alarm_in_a_thousand_years(large_caps: li
     assert len(alarms) <= years / 1000, alarms
 
 
+CRASHES = either(
+    {
+        ("AAPL", "2000-09-29"),
+        ("AIG", "2008-09-15"),
+        ("APA", "2020-03-09"),
+        ("OXY", "2020-03-09"),
+        ("PCG", "2019-01-14"),
+        ("TRGP", "2020-03-09"),
+    },
+    {("QZBB", "2017-03-09")},
+)
+
+
 def test_no_real_crash_is_called_a_split_or_an_error(large_caps: list[JudgedFile]) -> None:
     """Every move of a half or more of 365 large companies in 10 to 24 years was real."""
     moves = defaultdict(set)
     for file in large_caps:
         assert file.report is not None, file.why
-        for rule, symbol, day in file.report.found.select("rule", "symbol", "first_day").iter_rows():
+        for rule, symbol, day in file.report.violations.select("rule", "symbol", "first_day").iter_rows():
             if rule in ("large_move", "unexplained_jump", "bad_tick", "forgotten_split", "unit_error"):
                 moves[rule].add((symbol, str(day)))
-    assert moves == {
-        "large_move": {
-            ("AAPL", "2000-09-29"),
-            ("AIG", "2008-09-15"),
-            ("APA", "2020-03-09"),
-            ("OXY", "2020-03-09"),
-            ("PCG", "2019-01-14"),
-            ("TRGP", "2020-03-09"),
-        }
-    }
+    assert moves == {"large_move": CRASHES}
 
 
 def test_as_traded_files_with_their_splits_have_no_jump_that_is_not_real(market_data: Path) -> None:
     """GGP went into bankruptcy in 2008 and came back: to be looked at; nothing is called an error."""
     files = list(judge_files([market_data / "daily_us_unadjusted_with_events_quandl_wiki"]))
-    assert len(files) == 39
+    assert len(files) == either(39, 6)
     errors = [finding for file in files for finding in file.findings if finding.severity == "error"]
     assert errors == []
     jumps = {f.subject for file in files for f in file.findings if f.rule == "unexplained_jump"}
-    assert jumps == {"GGP"}
+    assert jumps == either({"GGP"}, set())
 
 
-@pytest.mark.parametrize("name", ["CALM-1d", "EA-15m", "HSBK-IL-1d", "IBE-MC-1d", "KMR-L-1d"])
+@pytest.mark.parametrize("name", either(["CALM-1d", "EA-15m", "HSBK-IL-1d", "IBE-MC-1d", "KMR-L-1d"], ["QZGD-1d"]))
 def test_good_files_of_the_repair_tests_raise_nothing(name: str, market_data: Path) -> None:
     (path,) = (market_data / "known_answers/yfinance_price_repair").glob(f"{name}-no-bad-divs.csv*")
     root, _, suffix = name.rpartition("-")[0].partition("-")

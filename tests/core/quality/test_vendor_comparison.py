@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.quality.vendor_causes import LACKS, VENDOR_RULES, recognise
-from quantx.core.quality.vendor_comparison import Compared, compare
+from quantx.core.quality.vendor_causes import LACKS, VENDOR_RULES, add_causes
+from quantx.core.quality.vendor_comparison import Comparison, compare
 from quantx.core.quality.vendor_findings import vendor_findings
 from quantx.core.quality.vendor_verdicts import (
     Witness,
@@ -61,13 +61,13 @@ def but(frame: pl.DataFrame, days: Sequence[date], **factors: float) -> pl.DataF
 
 
 def found(a: pl.DataFrame, b: pl.DataFrame, market: str = "us", code: str = "XNYS") -> Odd:
-    odd = recognise(compare(a, b, market, calendar(code)).odd, calendar(code))
+    odd = add_causes(compare(a, b, market, calendar(code)).odd, calendar(code))
     return list(odd.select("date", "rule").iter_rows())
 
 
-def judged(a: pl.DataFrame, b: pl.DataFrame, *witnesses: Witness) -> tuple[Compared, pl.DataFrame]:
+def judged(a: pl.DataFrame, b: pl.DataFrame, *witnesses: Witness) -> tuple[Comparison, pl.DataFrame]:
     compared = compare(a, b, "us", NYSE)
-    return compared, decide(recognise(compared.odd, NYSE), witnesses, "us")
+    return compared, decide(add_causes(compared.odd, NYSE), witnesses, "us")
 
 
 def verdicts(a: pl.DataFrame, b: pl.DataFrame, *witnesses: Witness) -> list[tuple[date, str, str, str | None]]:
@@ -250,7 +250,7 @@ def test_bars_from_before_the_calendar_begins_are_compared_all_the_same() -> Non
         .otherwise("close")
         .alias("close")
     )
-    odd = recognise(compare(many, other.reverse(), "us", NYSE).odd, NYSE)
+    odd = add_causes(compare(many, other.reverse(), "us", NYSE).odd, NYSE)
     assert odd.select("symbol", "date", "rule").rows() == [("MMM", old[0], "vendors_disagree")]
     assert (
         compare(many, other, "us", NYSE).months.sort("symbol", "month")["month"].to_list()
@@ -332,14 +332,14 @@ def test_adjusted_prices_decide_through_returns() -> None:
     days = (DAYS[499], paid, DAYS[699], split)
     for wrong in "ab":
         pair = {"a": bars(), "b": bars()} | {wrong: but(bars(), days, close=1.005)}
-        odd = recognise(compare(pair["a"], pair["b"], "us", NYSE).odd, NYSE)
+        odd = add_causes(compare(pair["a"], pair["b"], "us", NYSE).odd, NYSE)
         witness = witness_of_returns("c", adjusted, pair["a"], odd, events)
         assert verdicts(pair["a"], pair["b"], witness) == [(day, wrong, "wrong", "c") for day in days]
 
 
 def test_adjusted_prices_tell_which_of_two_has_forgotten_a_split() -> None:
     forgotten = but(bars(), DAYS[:700], prices=0.5)
-    odd = recognise(compare(bars(), forgotten, "us", NYSE).odd, NYSE)
+    odd = add_causes(compare(bars(), forgotten, "us", NYSE).odd, NYSE)
     witness = witness_of_returns("c", bars(), bars(), odd, ACTIONS.empty())
     rows = verdicts(bars(), forgotten, witness)
     assert {row[1:] for row in rows} == {("b", "wrong", "c")}
@@ -386,7 +386,8 @@ def test_each_cause_becomes_a_finding_in_words() -> None:
     told = {finding.rule: finding for finding in vendor_findings(rows, AGREEMENTS.empty())}
     assert set(told) == set(causes)
     assert told["vendor_split"].message == (
-        "a and b are apart by the factor of a split on 2020-01-02: a is wrong, says c, and source=best shows another's bar"
+        "a and b are apart by the factor of a split on 2020-01-02: a is wrong according to c; source=best shows another"
+        " vendor's bar"
     )
     assert told["vendor_split"].facts["factor"] == 2
     assert {told["vendors_disagree"].severity, told["vendors_differ"].severity} == {"warn", "info"}
@@ -405,7 +406,7 @@ def test_nothing_compared_is_no_error() -> None:
 def test_where_no_vendor_decides_the_bars_around_do_if_they_blame_one(
     of_a: bool, of_b: bool, wrong: str | None
 ) -> None:
-    odd = recognise(compare(but(bars(), DAYS[500:501], prices=0.1), bars(), "us", NYSE).odd, NYSE)
+    odd = add_causes(compare(but(bars(), DAYS[500:501], prices=0.1), bars(), "us", NYSE).odd, NYSE)
     blamed, nobody = odd.select("symbol", "date"), odd.select("symbol", "date").clear()
     rows = decide(odd, [], "us", (blamed if of_a else nobody, blamed if of_b else nobody))
     outcome = None if wrong is None else f"{wrong}_wrong"
@@ -414,7 +415,7 @@ def test_where_no_vendor_decides_the_bars_around_do_if_they_blame_one(
 
 def test_a_witness_is_heard_before_the_bars_around() -> None:
     a, b = but(bars(), DAYS[500:501], prices=0.1), bars()
-    odd = recognise(compare(a, b, "us", NYSE).odd, NYSE)
+    odd = add_causes(compare(a, b, "us", NYSE).odd, NYSE)
     blamed = odd.select("symbol", "date")
     rows = decide(odd, [Witness("c", a)], "us", (blamed, blamed.clear()))
     assert rows.select("outcome", "decided_by").rows() == [("b_wrong", "c")]

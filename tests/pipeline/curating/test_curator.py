@@ -401,10 +401,10 @@ def test_status_and_manifest_tell_what_happened(desk: Any) -> None:
     assert series["BBB"]["last_error"] == "502"
 
 
-def test_a_state_belongs_to_its_lake(empty_database_url: str, tmp_path: Any) -> None:
+def test_a_state_belongs_to_its_lake(migrated_database_url: str, tmp_path: Any) -> None:
     from quantx.settings import load_settings
 
-    one, two = (load_settings(lake_url=str(tmp_path / n), state_url=empty_database_url) for n in ("one", "two"))
+    one, two = (load_settings(lake_url=str(tmp_path / n), state_url=migrated_database_url) for n in ("one", "two"))
     for _ in range(2):
         with open_platform(one):
             pass

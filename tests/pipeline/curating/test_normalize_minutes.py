@@ -18,7 +18,7 @@ from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import BARS_1M, DECISIONS, QUARANTINE
 from quantx.pipeline.curating.normalize_minutes import MinuteRows, normalize_minutes
 
-from ...recorded_minutes import Bar, alpha_vantage, facts_of, lean, vendor_frame
+from ...recorded_minutes import AAPL_MINUTES, Bar, alpha_vantage, facts_of, lean, vendor_frame
 
 MINUTE = timedelta(minutes=1)
 
@@ -49,7 +49,7 @@ def rules(rows: MinuteRows) -> Counter[str]:
 @pytest.mark.parametrize(
     ("symbol", "days", "bars", "regular"),
     [
-        ("AAPL", ["2014-06-05", "2014-06-06", "2014-06-09"], [686, 783, 834], [390, 390, 390]),
+        ("AAPL", list(AAPL_MINUTES), list(AAPL_MINUTES.values()), [390, 390, 390]),
         ("GOOG", ["2015-12-23", "2015-12-24", "2015-12-28"], None, [390, 210, 382]),
         ("IBM", ["2013-10-04", "2013-10-07", "2013-10-11"], None, [389, 390, 389]),
     ],

@@ -22,7 +22,7 @@ from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.wiring import curator_of, worker_of
 from quantx.providers.alpaca import Alpaca
-from quantx.providers.http import Reply
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.reader.lake import Lake
 from quantx.state.tasks.port import Plan
@@ -45,7 +45,14 @@ class Wide(Tape):
     refuses_all: ProviderError | None = None
     requests: list[tuple[str, ...]] = field(default_factory=list)
     capabilities: ClassVar = Capabilities(
-        "wide", ("1d",), ("us",), 100, "as_traded", needs_key=False, quota="10/s", datasets=("bars", "actions")
+        source="wide",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=100,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+        datasets=("bars", "actions"),
     )
 
     def fetch(self, request: Request) -> Iterator[Page]:
@@ -420,7 +427,13 @@ class Adjusted(Tape):
     """A vendor of bars that are adjusted for all dividends, and does not say for which."""
 
     capabilities: ClassVar = Capabilities(
-        "adjusted", ("1d",), ("us",), 1, "fully_adjusted", needs_key=False, quota="10/s"
+        source="adjusted",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="fully_adjusted",
+        needs_key=False,
+        quota="10/s",
     )
 
 
@@ -494,17 +507,23 @@ class AlpacasMarket:
     def prepare(self) -> None:
         """Nothing has to be loaded."""
 
-    def bars(self, *asked: Any) -> Reply:
+    def bars(self, *asked: Any, **options: Any) -> HttpReply:
         bar = {"o": 100.0, "h": 101.0, "l": 99.0, "c": 100.0, "v": 1000, "n": 1, "vw": 100.0}
         rows = [{**bar, "t": f"2024-01-{day:02}T05:00:00Z"} for day in (8, 9, 10, 11, 12)]
         return self._reply({"bars": {"AAPL": rows}, "next_page_token": None})
 
-    def actions(self, *asked: Any) -> Reply:
+    def actions(self, *asked: Any) -> HttpReply:
         paid = {"id": "1", "symbol": "AAPL", "rate": 1.0, "ex_date": "2024-01-10", "process_date": "2024-01-20"}
         return self._reply({"corporate_actions": {"cash_dividends": [paid]}, "next_page_token": None})
 
-    def _reply(self, said: dict[str, Any]) -> Reply:
-        return Reply("https://data.alpaca.markets/v2", 200, "application/json", json.dumps(said).encode(), None)
+    def _reply(self, said: dict[str, Any]) -> HttpReply:
+        return HttpReply(
+            url="https://data.alpaca.markets/v2",
+            status=200,
+            content_type="application/json",
+            body=json.dumps(said).encode(),
+            vendor_time=None,
+        )
 
 
 class NoRole(StateWith):

@@ -52,7 +52,15 @@ class RunningClock(StoppedClock):
 class Second(Tape):
     """A vendor that stands in."""
 
-    capabilities: ClassVar = Capabilities("second", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+    capabilities: ClassVar = Capabilities(
+        source="second",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+    )
 
 
 @dataclass
@@ -452,7 +460,15 @@ def test_another_vendor_is_looked_for_in_the_years_of_the_gaps_alone(ward: Ward)
 class WithMinutes(Tape):
     """A vendor that has minutes, too."""
 
-    capabilities: ClassVar = Capabilities("tape", ("1d", "1m"), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+    capabilities: ClassVar = Capabilities(
+        source="tape",
+        timeframes=("1d", "1m"),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+    )
 
 
 def test_a_session_without_minutes_is_a_gap_and_stays_one_when_it_is_old(ward: Ward) -> None:

@@ -157,4 +157,4 @@ def test_a_command_begins_no_look_when_its_time_is_over(ended: Any) -> None:
 
 def test_a_command_tells_of_looks_that_have_failed(ended: Any, capsys: pytest.CaptureFixture[str]) -> None:
     inspect(ended.with_(tables={**ended.platform.tables, "bars_1m": Broken()}))
-    assert "the look at minutes failed; `quantx findings list --rule inspection_failed`" in capsys.readouterr().err
+    assert "inspection failed: minutes; `quantx findings list --rule inspection_failed`" in capsys.readouterr().err

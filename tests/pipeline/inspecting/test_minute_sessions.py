@@ -28,7 +28,8 @@ from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState
 
-from ...recorded_minutes import alpha_vantage, facts_of, lean, vendor_frame
+from ...market_data import either
+from ...recorded_minutes import AMT_MINUTES, SLV_MINUTES, alpha_vantage, facts_of, lean, vendor_frame
 
 SPLIT = ("lean", "AAPL", date(2014, 6, 9), "split", 7.0, None, "USD", "01S", datetime(2014, 6, 9, tzinfo=UTC))
 NO_EVENTS = ACTIONS.empty()
@@ -90,14 +91,14 @@ def test_recorded_sessions_raise_no_alarm(recorded: Recorded) -> None:
 
 def test_recorded_sessions_have_the_minutes_that_the_manifest_names(recorded: Recorded) -> None:
     sessions = sessions_of(recorded.minutes, recorded.daily, recorded.actions)
-    assert sessions.height == 111
+    assert sessions.height == either(111, 56)
 
     def of(symbol: str, source: str = "alphavantage") -> list[tuple[int, ...]]:
         rows = sessions.filter(symbol=symbol, source=source)
         return rows.select("minutes", "expected", "minutes_off", "minutes_after").rows()
 
-    assert [m for m, *_ in of("SLV")] == [339, 333, 358, 370, 376]
-    assert [m for m, *_ in of("AMT")] == [363, 377, 353, 370, 373]
+    assert [m for m, *_ in of("SLV")] == SLV_MINUTES
+    assert [m for m, *_ in of("AMT")] == AMT_MINUTES
     assert of("GOOG", "lean") == [(390, 390, 0, 0), (210, 210, 180, 14), (382, 390, 0, 0)]
     assert [m for m, *_ in of("IBM", "lean")] == [389, 390, 390, 390, 390, 389]
     thin = set(sessions.filter(RULES["minutes_complete"].broken)["symbol"])
@@ -269,7 +270,10 @@ def test_thin_shares_are_one_finding_each_and_good_to_know(checked: Callable[...
     check_minutes(platform)
     assert list(open_findings(platform, "warn")) == []
     found = {subject: message for _, subject, _, message in open_findings(platform, "info")}
-    assert "since 2019-02-09 alphavantage has 333 to 376 minutes of SLV in 5 sessions" in found["SLV"]
+    assert (
+        f"since 2019-02-09 alphavantage has {min(SLV_MINUTES)} to {max(SLV_MINUTES)} minutes of SLV in 5 sessions"
+        in found["SLV"]
+    )
     assert "JPM" not in found
     assert not {"IBM", "GOOG"} & set(found)  # of years before
     assert check_minutes(platform) == len(found)
@@ -296,7 +300,8 @@ def test_each_rule_says_in_a_finding_what_is_wrong(checked: Callable[..., Platfo
     check_minutes(platform, since=date(2013, 1, 1))
     found = {rule: message for rule, _, _, message in open_findings(platform)}
     assert set(found) >= {"opening_near_close_before", "opening_jump_confirmed", "minutes_add_up_to_day"}
-    assert "AAPL opens at 92.69 on 2014-06-09, lean had closed it at 645.57" in found["opening_near_close_before"]
+    opened, closed = either(("92.69", "645.57"), ("59.34", "417.4"))
+    assert f"AAPL opens at {opened} on 2014-06-09, lean had closed it at {closed}" in found["opening_near_close_before"]
 
 
 def test_a_finding_about_an_afternoon_says_what_was_traded(
@@ -309,7 +314,7 @@ def test_a_finding_about_an_afternoon_says_what_was_traded(
     check_minutes(platform, since=date(2015, 12, 1))
     (message,) = (m for rule, _, _, m in open_findings(platform) if rule == "half_day_ends_early")
     assert "lean has 180 minutes of GOOG after the early close of 2015-12-24, with 0 shares" in message
-    assert "as against 1,364 in the session" in message
+    assert f"as against {either('1,364', '6,885')} in the session" in message
 
 
 def test_without_minutes_nothing_is_found(checked: Callable[..., Platform]) -> None:

@@ -34,18 +34,40 @@ ODD = (DAYS[5], DAYS[30])
 
 @dataclass
 class Other(Tape):
-    capabilities: ClassVar = Capabilities("other", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+    capabilities: ClassVar = Capabilities(
+        source="other",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+    )
 
 
 @dataclass
 class Third(Tape):
-    capabilities: ClassVar = Capabilities("third", ("1d",), ("us",), 1, "as_traded", needs_key=False, quota="10/s")
+    capabilities: ClassVar = Capabilities(
+        source="third",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="10/s",
+    )
 
 
 @dataclass
 class Adjusted(Tape):
     capabilities: ClassVar = Capabilities(
-        "adjusted", ("1d",), ("us",), 1, "fully_adjusted", needs_key=False, quota="1/s"
+        source="adjusted",
+        timeframes=("1d",),
+        markets=("us",),
+        symbols_per_request=1,
+        price_basis="fully_adjusted",
+        needs_key=False,
+        quota="1/s",
     )
 
 

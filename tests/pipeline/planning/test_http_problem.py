@@ -16,7 +16,7 @@ from quantx.errors import (
 )
 from quantx.pipeline.planning.http_problem import problem_of
 from quantx.pipeline.planning.triggers import UnknownRun
-from quantx.pipeline.planning.update_request import TooLarge, Wrong, WrongRequest
+from quantx.pipeline.planning.update_request import FieldError, InvalidRequest, RequestTooLarge
 from quantx.queues.protocol import NotSent
 
 OURS = "postgresql://ops@db.internal: the relation quantx.tasks of account devstore"
@@ -25,8 +25,8 @@ OURS = "postgresql://ops@db.internal: the relation quantx.tasks of account devst
 @pytest.mark.parametrize(
     ("error", "status", "retry"),
     [
-        (WrongRequest([Wrong("no", "#/phase")]), 400, False),
-        (TooLarge([Wrong("no")]), 413, False),
+        (InvalidRequest([FieldError("no", "#/phase")]), 400, False),
+        (RequestTooLarge([FieldError("no")]), 413, False),
         (UnknownRun("there is no run 'x'"), 404, False),
         (StateError(OURS), 503, True),
         (QueueError(OURS), 503, True),
@@ -49,8 +49,8 @@ def test_each_error_has_its_status(error: QuantxError, status: int, retry: bool)
 
 def test_one_error_is_the_detail_and_several_are_counted() -> None:
     one, two = (
-        problem_of(WrongRequest([Wrong("no")])),
-        problem_of(WrongRequest([Wrong("no"), Wrong("nor this", "#/end")])),
+        problem_of(InvalidRequest([FieldError("no")])),
+        problem_of(InvalidRequest([FieldError("no"), FieldError("nor this", "#/end")])),
     )
     assert (one.document["detail"], two.document["detail"]) == ("no", "2 errors")
     assert two.document["errors"] == [{"detail": "no", "pointer": "#"}, {"detail": "nor this", "pointer": "#/end"}]

@@ -13,9 +13,9 @@ from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.schedule import parse_schedule
 from quantx.lake.store import open_location
-from quantx.pipeline.planning.deadline import RULE, check_deadlines
+from quantx.pipeline.planning.deadline import RULE, MissedDeadline, check_deadlines
 from quantx.pipeline.planning.plan import Scope, plan_daily
-from quantx.pipeline.planning.sweep import Swept, sweep
+from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.runtime.context import Context
 from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
@@ -40,14 +40,22 @@ SOURCES = {"1d": {"any": ("tape",)}}
 class Vendor:
     """Declares what it can do; nobody asks it."""
 
-    capabilities = Capabilities("tape", ("1d",), ("us", "hk", "jp", "eu"), 1, "as_traded", needs_key=False, quota="1/s")
+    capabilities = Capabilities(
+        source="tape",
+        timeframes=("1d",),
+        markets=("us", "hk", "jp", "eu"),
+        symbols_per_request=1,
+        price_basis="as_traded",
+        needs_key=False,
+        quota="1/s",
+    )
 
 
 @dataclass
 class Installation:
-    """A planner whose universes were refreshed, and the moves that tests make."""
+    """An installation whose universes were refreshed, and the moves that tests make."""
 
-    planner: Context
+    context: Context
     clock: SetClock
 
     def is_at(self, text: str) -> Installation:
@@ -55,17 +63,20 @@ class Installation:
         return self
 
     def timer_fires(self) -> str:
-        return plan_daily(self.planner, Scope(), source="tape", lookback=5).run_id
+        return plan_daily(self.context, Scope(), source="tape", lookback=5).run_id
 
-    def sweeps(self) -> Swept:
-        return sweep(self.planner)
+    def missed(self) -> list[MissedDeadline]:
+        return check_deadlines(self.context.state, self.context.settings, self.clock.now())
+
+    def sweeps(self) -> SweepResult:
+        return sweep(self.context)
 
     def findings(self, status: str = "open") -> dict[str, date]:
-        listed = self.planner.state.findings.listed(99, status=status, rule=RULE)
+        listed = self.context.state.findings.listed(99, status=status, rule=RULE)
         return {row["subject"]: row["first_day"] for row in listed}
 
     def tasks(self) -> list[dict[str, Any]]:
-        return self.planner.state.tasks.listed(None, None, 10_000)
+        return self.context.state.tasks.listed(None, None, 10_000)
 
 
 @pytest.fixture
@@ -76,7 +87,7 @@ def installed() -> Callable[..., Installation]:
         for market in markets:
             members = [(symbol, market, None, None, None) for symbol in DECLARED[market]]
             state.universes.put(Universe(market, "phase_1", market, "static", clock.at, members))
-        planner = Context(
+        context = Context(
             settings=load_settings(
                 lake_url="memory://", universe_path="there-is-none.yaml", sources=SOURCES, **settings
             ),
@@ -86,7 +97,7 @@ def installed() -> Callable[..., Installation]:
             queue=MemoryQueue(clock),
             providers={"tape": Vendor()},  # type: ignore[dict-item]
         )
-        return Installation(planner, clock)
+        return Installation(context, clock)
 
     return install
 
@@ -104,7 +115,7 @@ def test_a_timer_that_fires_as_it_should_raises_nothing(installed: Callable[...,
             here.timer_fires()
             next_fire = fires.first_after(next_fire)
         here.clock.at = moment
-        assert check_deadlines(here.planner) == []
+        assert here.missed() == []
     assert here.findings() == here.findings("resolved") == {}
 
 
@@ -122,29 +133,29 @@ def test_a_timer_that_has_stopped_is_noticed_on_its_first_day(
     here = installed("us", "hk", "jp", "eu", now="2024-03-04T06:00:01")
     here.timer_fires()
     here.is_at(now)
-    assert {each.market: str(each.session) for each in check_deadlines(here.planner)} == missed
+    assert {each.market: str(each.session) for each in here.missed()} == missed
     assert {market: str(day) for market, day in here.findings().items()} == missed
 
 
 def test_a_fridays_session_is_due_on_monday(installed: Callable[..., Installation]) -> None:
     here = installed("us", now="2024-03-01T06:00:01")
     here.timer_fires()
-    assert check_deadlines(here.is_at("2024-03-03T23:00:00").planner) == []
-    assert check_deadlines(here.is_at("2024-03-04T08:01:00").planner)[0].session == date(2024, 3, 1)
+    assert here.is_at("2024-03-03T23:00:00").missed() == []
+    assert here.is_at("2024-03-04T08:01:00").missed()[0].session == date(2024, 3, 1)
 
 
 def test_no_session_no_deadline(installed: Callable[..., Installation]) -> None:
     """Good Friday and Easter Monday: Frankfurt and London are closed, New York trades on Monday."""
     here = installed("us", "eu", now="2024-03-29T06:00:01")
     here.timer_fires()
-    missed = check_deadlines(here.is_at("2024-04-02T08:01:00").planner)
+    missed = here.is_at("2024-04-02T08:01:00").missed()
     assert [(each.market, each.session) for each in missed] == [("us", date(2024, 4, 1))]
 
 
 def test_the_finding_says_who_must_look_where(installed: Callable[..., Installation]) -> None:
     here = installed("us", now="2024-03-05T12:00:00")
-    check_deadlines(here.planner)
-    (finding,) = here.planner.state.findings.listed(9)
+    here.missed()
+    (finding,) = here.context.state.findings.listed(9)
     assert finding["severity"] == "error"
     assert (
         "no daily run for the session 2024-03-04 of us by 2024-03-05 08:00 UTC (the last run: none yet)"
@@ -165,7 +176,7 @@ def test_the_sweep_plans_what_the_timer_missed_once(installed: Callable[..., Ins
     assert here.findings("resolved") == {"us": date(2024, 3, 4), "hk": date(2024, 3, 4)}
     daily = [task["symbol"] for task in here.tasks() if task["run_id"] == first.run_id]
     assert sorted(daily) == ["0700.HK", "AAPL", "BRK.B"]
-    assert here.planner.queue.depth().total == len(here.tasks())
+    assert here.context.queue.depth().total == len(here.tasks())
 
 
 def test_two_firings_within_a_second_plan_one_set_of_tasks(installed: Callable[..., Installation]) -> None:
@@ -173,16 +184,16 @@ def test_two_firings_within_a_second_plan_one_set_of_tasks(installed: Callable[.
     first = here.timer_fires()
     here.clock.at += timedelta(seconds=0.4)
     assert here.timer_fires() == first
-    assert len(here.tasks()) == here.planner.queue.depth().total == 3
+    assert len(here.tasks()) == here.context.queue.depth().total == 3
 
 
 def test_one_universe_that_was_planned_does_not_speak_for_its_market(installed: Callable[..., Installation]) -> None:
     here = installed("us", "hk", now="2024-03-05T06:00:00")
-    here.planner.state.universes.put(
+    here.context.state.universes.put(
         Universe("us_small", "phase_2", "us", "static", here.clock.at, [("IBM", "us", None, None, None)])
     )
-    plan_daily(here.planner, Scope(phase="phase_1"), source="tape", lookback=5)
-    (missed,) = check_deadlines(here.is_at("2024-03-05T08:01:00").planner)
+    plan_daily(here.context, Scope(phase="phase_1"), source="tape", lookback=5)
+    (missed,) = here.is_at("2024-03-05T08:01:00").missed()
     assert (missed.market, missed.universes) == ("us", ("us_small",))
 
 
@@ -191,22 +202,22 @@ def test_a_lost_message_is_sent_again_only_where_the_queue_has_none(installed: C
     here.timer_fires()
     here.clock.at += timedelta(hours=1)
     assert here.sweeps().resent == 0  # no worker has come yet, and the messages wait
-    here.planner.queue.delete(here.planner.queue.receive(32, 60))
+    here.context.queue.delete(here.context.queue.receive(32, 60))
     assert here.sweeps().resent == 2
-    assert here.planner.queue.depth().total == 2
+    assert here.context.queue.depth().total == 2
 
 
 def test_a_market_without_universes_has_nothing_to_miss_any_more(installed: Callable[..., Installation]) -> None:
     here = installed("us", "hk", now="2024-03-05T12:00:00")
-    check_deadlines(here.planner)
-    here.planner.state.universes.put(Universe("hk", "phase_1", "hk", "static", here.clock.at, []))
-    check_deadlines(here.planner)
+    here.missed()
+    here.context.state.universes.put(Universe("hk", "phase_1", "hk", "static", here.clock.at, []))
+    here.missed()
     assert set(here.findings()) == {"us"}
     assert set(here.findings("resolved")) == {"hk"}
 
 
 def test_without_universes_there_is_nothing_to_miss(installed: Callable[..., Installation]) -> None:
-    assert installed().sweeps() == Swept(0, 0, (), None)
+    assert installed().sweeps() == SweepResult(0, 0, (), None)
 
 
 @pytest.mark.parametrize("code", ["XNYS", "XHKG", "XTKS", "XLON", "XETR", "XAMS"])

@@ -1,4 +1,4 @@
-"""A wish over HTTP: all that is wrong is told at once, and nothing that was sent comes back as it is."""
+"""The request document: all errors are reported at once, and nothing that was sent comes back verbatim."""
 
 from __future__ import annotations
 
@@ -12,48 +12,55 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.model import Window
-from quantx.pipeline.planning.update_request import MOST_BYTES, MOST_SYMBOLS, TooLarge, Wish, WrongRequest, parse_wish
+from quantx.pipeline.planning.update_request import (
+    MOST_BYTES,
+    MOST_SYMBOLS,
+    InvalidRequest,
+    RequestTooLarge,
+    UpdateRequest,
+    parse_request,
+)
 
 TODAY = date(2024, 1, 12)
 
 
-def read(document: Any) -> Wish:
-    return parse_wish(document if isinstance(document, bytes) else json.dumps(document).encode(), TODAY)
+def read(document: Any) -> UpdateRequest:
+    return parse_request(document if isinstance(document, bytes) else json.dumps(document).encode(), TODAY)
 
 
 def pointers(document: Any) -> list[str]:
-    with pytest.raises(WrongRequest) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         read(document)
-    told = json.dumps([vars(error) for error in refused.value.errors])
-    assert told.isascii()
-    assert len(told) < 20_000
+    reported = json.dumps([vars(error) for error in refused.value.errors])
+    assert reported.isascii()
+    assert len(reported) < 20_000
     return [error.pointer for error in refused.value.errors]
 
 
 @pytest.mark.parametrize(
-    ("document", "wish"),
+    ("document", "expected"),
     [
-        (b"", Wish()),
-        ({}, Wish()),
-        ({"phase": "phase_1"}, Wish(phase="phase_1")),
-        ({"universe": "us", "lookback_days": 0}, Wish(universe="us", lookback_days=0)),
-        ({"symbols": ["aapl", "0700.HK", "AAPL"]}, Wish(symbols=("AAPL", "0700.HK"))),
+        (b"", UpdateRequest()),
+        ({}, UpdateRequest()),
+        ({"phase": "phase_1"}, UpdateRequest(phase="phase_1")),
+        ({"universe": "us", "lookback_days": 0}, UpdateRequest(universe="us", lookback_days=0)),
+        ({"symbols": ["aapl", "0700.HK", "AAPL"]}, UpdateRequest(symbols=("AAPL", "0700.HK"))),
         (
             {"symbols": ["A"], "start": "2015-01-01", "end": "2016-12-31", "again": True, "source": "yahoo"},
-            Wish(("A",), window=Window(date(2015, 1, 1), date(2016, 12, 31)), again=True, source="yahoo"),
+            UpdateRequest(("A",), window=Window(date(2015, 1, 1), date(2016, 12, 31)), again=True, source="yahoo"),
         ),
-        ({"phase": "p", "start": "2024-01-12"}, Wish(phase="p", window=Window(TODAY, TODAY))),
-        ({"universe": "Große Werte 😀"}, Wish(universe="Große Werte 😀")),
-        ({"timeframe": "1m", "symbols": ["A"]}, Wish(("A",), timeframe="1m")),
+        ({"phase": "p", "start": "2024-01-12"}, UpdateRequest(phase="p", window=Window(TODAY, TODAY))),
+        ({"universe": "Große Werte 😀"}, UpdateRequest(universe="Große Werte 😀")),
+        ({"timeframe": "1m", "symbols": ["A"]}, UpdateRequest(("A",), timeframe="1m")),
     ],
     ids=str,
 )
-def test_what_is_right_is_understood(document: Any, wish: Wish) -> None:
-    assert read(document) == wish
+def test_a_valid_document_becomes_a_request(document: Any, expected: UpdateRequest) -> None:
+    assert read(document) == expected
 
 
 @pytest.mark.parametrize(
-    ("document", "wrong"),
+    ("document", "places"),
     [
         (b"{", ["#"]),
         (b"\xff\xfe{}", ["#"]),
@@ -70,6 +77,9 @@ def test_what_is_right_is_understood(document: Any, wish: Wish) -> None:
         (b'{"x": {"y": 1, "y": 2}}', ["#/y"]),
         ({"symbol": "AAPL"}, ["#/symbol"]),
         ({"a/b~c": 1}, ["#/a~1b~0c"]),
+        (b'{"\\ud800": 1, "phase": 7}', ["#/phase", "#/\\\\ud800"]),
+        ({"phase": None}, ["#/phase"]),
+        ({"symbols": None, "lookback_days": None, "timeframe": None}, ["#/symbols", "#/lookback_days", "#/timeframe"]),
         ({"phase": "a", "universe": "b"}, ["#/universe"]),
         ({"symbols": "AAPL,MSFT"}, ["#/symbols"]),
         ({"symbols": []}, ["#/symbols"]),
@@ -107,11 +117,11 @@ def test_what_is_right_is_understood(document: Any, wish: Wish) -> None:
     ],
     ids=lambda value: ascii(value)[:60],
 )  # fmt: skip
-def test_what_is_wrong_is_refused_with_its_place(document: Any, wrong: list[str]) -> None:
-    assert pointers(document) == wrong
+def test_an_invalid_document_is_refused_with_the_places_of_its_errors(document: Any, places: list[str]) -> None:
+    assert pointers(document) == places
 
 
-def test_all_errors_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     document = {
         "phase": 1, "symbols": ["x y", "AAPL"], "start": "soon", "end": "2999-01-01", "lookback_days": -1, "sauce": "yahoo",
     }  # fmt: skip
@@ -121,7 +131,7 @@ def test_all_errors_are_told_at_once() -> None:
 
 
 def test_a_flood_of_errors_is_cut_and_counted() -> None:
-    with pytest.raises(WrongRequest) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         read({f"field {n}": n for n in range(5000)})
     assert len(refused.value.errors) == 51
     assert "4,950 more" in refused.value.errors[-1].detail
@@ -129,16 +139,16 @@ def test_a_flood_of_errors_is_cut_and_counted() -> None:
 
 def test_a_huge_document_is_not_even_read() -> None:
     for size in (MOST_BYTES + 1, 10_000_000):
-        with pytest.raises(TooLarge):
+        with pytest.raises(RequestTooLarge):
             read(b"[" * size)
-    with pytest.raises(TooLarge):
+    with pytest.raises(RequestTooLarge):
         read({"symbols": [f"S{n}" for n in range(100_000)]})
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_understood_or_refused(body: bytes) -> None:
-    with contextlib.suppress(WrongRequest):
-        assert isinstance(parse_wish(body, TODAY), Wish)
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    with contextlib.suppress(InvalidRequest):
+        assert isinstance(parse_request(body, TODAY), UpdateRequest)
 
 
 _JSON = st.recursive(
@@ -150,11 +160,11 @@ _FIELDS = ("phase", "universe", "symbols", "start", "end", "lookback_days", "sou
 
 
 @given(st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=5))
-def test_what_is_admitted_is_safe_to_be_part_of_a_statement(document: dict[str, Any]) -> None:
+def test_an_admitted_value_is_safe_in_a_statement(document: dict[str, Any]) -> None:
     try:
-        wish = read(document)
-    except WrongRequest:
+        request = read(document)
+    except InvalidRequest:
         return
-    for name in (wish.universe, wish.phase, wish.source):
+    for name in (request.universe, request.phase, request.source):
         assert name is None or (name.isprintable() and name.encode())
-    assert all(symbol.isascii() for symbol in wish.symbols)
+    assert all(symbol.isascii() for symbol in request.symbols)

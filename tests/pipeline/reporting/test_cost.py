@@ -117,10 +117,10 @@ def test_a_price_that_is_missing_is_told(table: PriceTable) -> None:
 
 
 def test_the_command_reads_the_state(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # no config/prices.yaml here: the shipped table is taken
-    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
+    monkeypatch.setenv("QUANTX_STATE_URL", migrated_database_url)
     assert main(["cost"]) == 2
     assert "--symbols 500" in capsys.readouterr().err
     assert main(["cost", "--symbols", "500", "--json"]) == 0

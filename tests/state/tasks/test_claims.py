@@ -199,9 +199,9 @@ class TestHolding:
         assert kit.one(task).fence == held.fence + 1
 
 
-def test_after_a_restart_of_the_server_holders_get_a_lease_to_come_back(empty_database_url: str) -> None:
+def test_after_a_restart_of_the_server_holders_get_a_lease_to_come_back(migrated_database_url: str) -> None:
     """They could not extend their leases while it was away, and may hold what they have fetched."""
-    state = open_state(empty_database_url)
+    state = open_state(migrated_database_url)
     try:
         (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), [NewTask(series("AAPL"), WEEK)]).task_ids
         state.tasks.claim([task], "holder", 1.0, 32)
@@ -214,9 +214,9 @@ def test_after_a_restart_of_the_server_holders_get_a_lease_to_come_back(empty_da
         state.close()
 
 
-def test_a_claim_looks_again_at_a_task_that_lands_while_it_waits(empty_database_url: str) -> None:
+def test_a_claim_looks_again_at_a_task_that_lands_while_it_waits(migrated_database_url: str) -> None:
     """Its lease has run out, and its holder lands it all the same: the claim waits for the row and then leaves it."""
-    state = open_state(empty_database_url)
+    state = open_state(migrated_database_url)
     try:
         has_run_since(state, "now() - interval '1 year'")
         (task,) = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), [NewTask(series("AAPL"), WEEK)]).task_ids

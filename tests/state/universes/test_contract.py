@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
+from quantx.core.model import RunKind
 from quantx.state.runs.port import LastDaily
 from quantx.state.values import NewRun, Universe
 
@@ -75,7 +76,7 @@ class TestUniverses:
             "refreshed_at": ASKED,
         }
 
-    def plan_about(self, kit: Kit, kind: str = "daily", **request: object) -> datetime:
+    def plan_about(self, kit: Kit, kind: RunKind = "daily", **request: object) -> datetime:
         """Plan a run in which nothing is missing, and return when."""
         kit.let_pass(60)
         new = NewRun(f"R{next(kit.runs)}", kind, "yahoo", request, skipped=2)

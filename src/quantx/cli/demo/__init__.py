@@ -1,1 +1,1 @@
-"""`quantx demo`: the whole path on one machine, as a story that can be read."""
+"""`quantx demo`: the whole pipeline on one machine, as a readable story."""

@@ -1,4 +1,4 @@
-"""Runs the story: sandbox, embedded default, backfill, three daily updates, and what can be seen afterwards."""
+"""Run the story: sandbox, embedded PostgreSQL, backfill, three daily updates, and the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 from quantx.cli.demo.page import Chapter, Findings, write_page
 from quantx.cli.demo.script import Story, story_of
 from quantx.cli.options import existing_folder, settings_for
-from quantx.cli.output import out, print_table
+from quantx.cli.output import counted, out, print_table
 from quantx.core.model import Window
 from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
@@ -40,17 +40,17 @@ _FAILURES_SHOWN = 2
 
 
 def demo(
-    data: Annotated[Path | None, typer.Option(help="A folder of daily files; a synthetic market without it.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of daily files; by default a synthetic market.")] = None,
     folder: Annotated[
-        Path, typer.Option(help="Where lake, state and report go; emptied if an earlier demo made it.")
+        Path, typer.Option(help="Folder of lake, state and report; emptied if an earlier demo made it.")
     ] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of the synthetic market.")] = 7,
+    seed: Annotated[int, typer.Option(help="Random seed of the synthetic market.")] = 7,
 ) -> int:
-    """Show the whole path in a minute: a vendor's stand-in, a backfill, three daily updates, and a report with charts.
+    """Run the whole pipeline in a minute: a mock vendor, a backfill, three daily updates, and a report with charts.
 
     Example: quantx demo --data FOLDER
     """
-    began = time.monotonic()
+    started = time.monotonic()
     market = load_market(existing_folder(data, "--data"), seed=seed)
     story = story_of(market)
     _prepare(folder, market)
@@ -64,20 +64,19 @@ def demo(
             yfinance_base_url=url,
             yfinance_quota="unlimited",
             max_attempts=2,
-            log_level="ERROR",  # the story tells what fails
+            log_level="ERROR",  # the story reports the failures
         )
         with open_platform(settings) as platform:
-            kind = "an invented market (every name says so)" if market.kind == "synthetic" else f"files of {data}"
-            out.print(f"[bold]A stand-in of Yahoo[/bold] serves {len(market.symbols)} symbols from {kind} at {url}")
-            if not any(known.splits for known in market.histories.values()):
-                out.print(
-                    "These files name no splits: their prices stand for the traded ones, as adjusted as they are."
-                )
+            kind = "a synthetic market" if market.kind == "synthetic" else f"files of {data}"
+            symbols = counted(len(market.symbols), "symbol")
+            out.print(f"[bold]A mock Yahoo server[/bold] serves {symbols} from {kind} at {url}")
+            if not any(history.splits for history in market.histories.values()):
+                out.print("These files hold no splits: their (adjusted) prices are used as the traded ones.")
             chapters = _tell(platform, market, story, url)
             findings = _find(platform, market, story, chapters)
             _show(platform, findings)
             page = write_page(folder / "report.html", findings)
-    out.print(f"\n[bold]Where everything lies[/bold] (made in {time.monotonic() - began:.0f} s)")
+    out.print(f"\n[bold]Results[/bold] (made in {time.monotonic() - started:.0f} s)")
     out.print(f"  report   {page.absolute()}  (open it in a browser)")
     out.print(f"  lake     {folder / 'lake'}  (raw replies, Delta tables, run reports)")
     out.print(f"  state    {folder / 'state'}  (PostgreSQL)")
@@ -89,19 +88,19 @@ def demo(
 
 
 def _prepare(folder: Path, market: Market) -> None:
-    """Make an empty folder with a universe per market of the vendor."""
+    """Create an empty folder with a universe per market of the vendor."""
     if folder.exists():
         if not (folder / _MARK).exists() and any(folder.iterdir()):
-            raise ConfigError(f"{folder} holds files that no demo made; choose another with --folder")
+            raise ConfigError(f"{folder} holds other files than a demo's; choose another folder with --folder")
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True)
         (folder / _MARK).touch()
     except OSError as error:
-        raise ConfigError(f"cannot make {folder}: {error.strerror}") from error
+        raise ConfigError(f"cannot create {folder}: {error.strerror}") from error
     members: dict[str, list[str]] = defaultdict(list)
-    for symbol, known in market.histories.items():
-        if known.until is None:  # a symbol that was renamed is unknown to the vendor by now
+    for symbol, history in market.histories.items():
+        if history.until is None:  # the vendor no longer knows a renamed symbol
             members[venue_of(symbol).market].append(symbol)
     universes = {
         f"demo_{name}": {"market": name, "type": "static", "symbols": symbols}
@@ -111,7 +110,7 @@ def _prepare(folder: Path, market: Market) -> None:
 
 
 def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Chapter]:
-    """Run the backfill and the three updates, and return what each did."""
+    """Run the backfill and the three updates, and return a chapter for each."""
     with httpx.Client(base_url=url) as control:
 
         def command(name: str, **body: object) -> None:
@@ -132,18 +131,19 @@ def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Ch
         ]
 
         command("now", now=str(story.split_session))
-        told = (
+        text = (
             f"{story.split_symbol} splits: one new action, no bar rewritten"
             if story.split_symbol
-            else "a quiet session"
+            else "a session without events"
         )
-        chapters.append(_update(platform, scope, story.split_session, told))
+        chapters.append(_update(platform, scope, story.split_session, text))
 
         command("now", now=str(story.correction_session))
         if not revision.scripted:
             command("revise", **where, value=revision.right)
-        told = f"the vendor corrects {revision.field} of {revision.symbol} on {revision.date}: the old value stays findable"
-        chapters.append(_update(platform, scope, story.correction_session, told))
+        corrected = f"{revision.field} of {revision.symbol} on {revision.date}"
+        text = f"the vendor corrects {corrected}: the previous value stays as a revision"
+        chapters.append(_update(platform, scope, story.correction_session, text))
 
         command("now", now=str(story.outage_session))
         command("fault", kind="502", rate=1.0)
@@ -152,7 +152,7 @@ def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Ch
                 platform,
                 scope,
                 story.outage_session,
-                "the vendor shows an outage page: nothing is lost, nothing is stored",
+                "the vendor returns an outage page: nothing is lost, nothing is stored",
             )
         )
         command("fault", kind="502", rate=0.0)
@@ -162,38 +162,39 @@ def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Ch
     return chapters
 
 
-def _update(platform: Platform, scope: Scope, session: date, told: str) -> Chapter:
+def _update(platform: Platform, scope: Scope, session: date, text: str) -> Chapter:
     plan = plan_daily(platform, scope, source="yahoo", lookback=platform.settings.lookback_days)
-    return _carry_out(platform, plan, f"Daily update of {session}", told)
+    return _carry_out(platform, plan, f"Daily update of {session}", text)
 
 
-def _carry_out(platform: Platform, plan: Plan, title: str, told: str) -> Chapter:
-    began = time.monotonic()
+def _carry_out(platform: Platform, plan: Plan, title: str, text: str) -> Chapter:
+    started = time.monotonic()
     worker_of(platform).run(task_ids=plan.task_ids)
-    chapter = Chapter(title, told, round(time.monotonic() - began, 1), run_totals(platform, plan.run_id))
+    chapter = Chapter(title, text, round(time.monotonic() - started, 1), run_totals(platform, plan.run_id))
     t = chapter.totals
     failures = platform.state.runs.failures(plan.run_id)
-    out.print(f"[bold]{title}[/bold] — {told}")
+    out.print(f"[bold]{title}[/bold] — {text}")
     out.print(
-        f"  {t['requests']} requests, {t['success']} symbols done, {t['failed']} failed;"
-        f" {t['rows_new']:,} new rows, {t['rows_changed']} revised, {t['rows_rejected']} rejected; {chapter.seconds} s"
+        f"  {counted(t['requests'], 'request')}, {counted(t['success'], 'symbol')} done, {t['failed']} failed;"
+        f" {counted(t['rows_new'], 'new row')}, {t['rows_changed']} revised, {t['rows_rejected']} rejected;"
+        f" {chapter.seconds} s"
     )
     for failure in failures[:_FAILURES_SHOWN]:
-        text = f"  not served: {failure['symbol']}: {failure['error_class']}: {failure['last_error']}"
+        text = f"  failed: {failure['symbol']}: {failure['error_class']}: {failure['last_error']}"
         out.print(text, markup=False)
     if len(failures) > _FAILURES_SHOWN:
-        out.print(f"  … and {len(failures) - _FAILURES_SHOWN} more; the run's report names all")
+        out.print(f"  … and {len(failures) - _FAILURES_SHOWN} more; the run's report lists all")
     out.print()
     return chapter
 
 
 def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapter]) -> Findings:
-    """Read the lake as any user would."""
+    """Read the results from the lake, as a user does."""
     lake = Lake(platform.location)
     symbol = story.split_symbol or next(iter(market.histories))
     quarantine = platform.tables[QUARANTINE.name].read().sort("symbol", "date")
     return Findings(
-        source="an invented market" if market.kind == "synthetic" else "recorded files",
+        source="a synthetic market" if market.kind == "synthetic" else "recorded files",
         chapters=chapters,
         symbol=symbol,
         as_traded=lake.bars(symbol),
@@ -218,11 +219,11 @@ def _show(platform: Platform, found: Findings) -> None:
     print_table(f"Series (the first {min(_SHOWN, len(series))} of {len(series)})", series[:_SHOWN], columns)
     rejected = found.quarantine.head(_SHOWN).select("symbol", "date", "rules", "row").to_dicts()
     for row in rejected:
-        row["broken_rule"] = "; ".join(RULES[rule].meaning for rule in row["rules"].split(","))
+        row["violated_rule"] = "; ".join(RULES[rule].meaning for rule in row["rules"].split(","))
     print_table(
-        f"Quarantined ({found.quarantine.height}): kept with the rule and the payload, never shown as data",
+        f"Quarantined ({found.quarantine.height}): kept with the rule and the reply, never returned as data",
         rejected,
-        ["symbol", "date", "broken_rule"],
+        ["symbol", "date", "violated_rule"],
     )
     shown = [
         {
@@ -230,12 +231,12 @@ def _show(platform: Platform, found: Findings) -> None:
             "date": r["date"],
             "close": r["close"],
             "volume": r["volume"],
-            "believed_from": r["known_from"].isoformat(" ", "milliseconds"),
-            "until": r["known_to"].isoformat(" ", "milliseconds"),
+            "known_from": r["known_from"].isoformat(" ", "milliseconds"),
+            "known_to": r["known_to"].isoformat(" ", "milliseconds"),
         }
         for r in found.revisions.to_dicts()
     ]
-    print_table("Revised: what was believed before", shown)
+    print_table("Revisions: previous values", shown)
     around = found.actions.filter(pl.col("kind") == "split").tail(1)
     if around.height:
         day = around["ex_date"][0]

@@ -1,4 +1,4 @@
-"""What the demonstration tells: which session has a split, which a correction, which an outage."""
+"""The script of the demonstration: the sessions with a split, a correction and an outage."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from quantx.sandbox.synthetic import SyntheticMarket, script
 
 @dataclass(frozen=True)
 class Revision:
-    """A value that the vendor shows wrong at first and right later, as traded."""
+    """A value that the vendor serves wrong at first and corrects later, as traded."""
 
     symbol: str
     date: date
     field: str
     wrong: float
     right: float
-    scripted: bool  # the market does it by itself; otherwise the demonstration tells the sandbox
+    scripted: bool  # the synthetic market does it; otherwise the demonstration commands the sandbox
 
 
 @dataclass(frozen=True)
 class Story:
-    """Four moments of the vendor's clock and what happens in them."""
+    """Four moments of the vendor's clock and their events."""
 
-    first: date  # where the history begins
-    before: date  # the backfill ends here
+    first: date  # start of the history
+    before: date  # last session of the backfill
     split_session: date
-    split_symbol: str | None  # None: no split among the files' sessions
+    split_symbol: str | None  # None: the files hold no split
     correction_session: date
     revision: Revision
     outage_session: date
@@ -42,26 +42,26 @@ class Story:
 def story_of(market: Market) -> Story:
     """Return the story of a market; ConfigError for one that has no daily files."""
     if isinstance(market, SyntheticMarket):
-        told = script(market)
-        c = told.correction
+        events = script(market)
+        c = events.correction
         return Story(
             min(market.sessions),
-            told.before,
-            told.split_session,
-            told.split_symbol,
-            told.correction_session,
+            events.before,
+            events.split_session,
+            events.split_symbol,
+            events.correction_session,
             Revision(c.symbol, c.date, c.field, c.wrong, c.right, scripted=True),
-            told.outage_session,
+            events.outage_session,
         )
     if not market.histories:
         raise ConfigError(
-            "the demonstration needs daily files; recorded replies stand still. Try `quantx sandbox --data`"
+            "the demonstration needs daily files; recorded replies have no moving clock. Try `quantx sandbox --data`"
         )
     return _story_of_files(market)
 
 
 def _story_of_files(market: Market) -> Story:
-    """Choose the last split that two more sessions follow, and a value that is shown wrong for one session."""
+    """Choose the last split with two more sessions after it, and a value that is wrong for one session."""
     bars = {s: market.as_traded(s).drop_nulls() for s in market.histories}
     last = max(frame["date"].max() for frame in bars.values() if frame.height)  # type: ignore[type-var]
     first = min(frame["date"].min() for frame in bars.values() if frame.height)  # type: ignore[type-var]
@@ -70,21 +70,21 @@ def _story_of_files(market: Market) -> Story:
     splits = [(s, x.date) for s, x in market.splits_between(first, last) if _sessions_after(s, x.date, last) >= 3]
     symbol, day = max(splits, key=lambda pair: pair[1]) if splits else (None, None)
     code = venue_of(symbol or next(iter(bars))).calendar
-    known = calendar(code).sessions(first, last)
-    if len(known) < 10:
+    sessions = calendar(code).sessions(first, last)
+    if len(sessions) < 10:
         raise ConfigError("the demonstration needs files of at least ten sessions")
-    at = known.index(day) if day is not None else len(known) - 3
-    before, one, two, three = known[at - 1 : at + 3]
+    at = sessions.index(day) if day is not None else len(sessions) - 3
+    before, one, two, three = sessions[at - 1 : at + 3]
     return Story(first, before, one, symbol, two, _mistake(bars, symbol, one), three)
 
 
 def _sessions_after(symbol: str, day: date, last: date) -> int:
-    known = calendar(venue_of(symbol).calendar)
-    return len(known.sessions(day, last)) if known.is_session(day) else 0
+    exchange = calendar(venue_of(symbol).calendar)
+    return len(exchange.sessions(day, last)) if exchange.is_session(day) else 0
 
 
 def _mistake(bars: dict[str, pl.DataFrame], other_than: str | None, day: date) -> Revision:
-    """Take a symbol's close on that day and show it at the middle of the day's range first."""
+    """Choose a symbol's close on that day, and serve the middle of the day's range first."""
     for symbol, frame in bars.items():
         row = frame.filter(pl.col("date") == day)
         if symbol != other_than and row.height:

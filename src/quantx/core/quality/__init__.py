@@ -1,8 +1,8 @@
-"""What data must fulfil to be trusted, as declared data: a new rule is one entry in one of these modules.
+"""The quality rules, as declared data: a new rule is one entry in one of these modules.
 
-`bars` and `minutes` judge single rows before they are curated; `series` judges a bar by its neighbours afterwards;
-`dividends` and `adjustments` judge corporate actions; `causes` judges two vendors by each other. All rules, with what they
-mean, are in `RULES`.
+`daily_rules` and `minute_rules` check single rows before they are curated. `series_rules` and `minute_session_rules`
+check curated bars against their neighbours. `dividend_rules` and `adjustments` check corporate actions. `vendor_causes`
+compares two vendors. `RULES` holds all rules by id.
 """
 
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES

@@ -1,16 +1,16 @@
-"""The vendor's adjusted close as a witness of splits and dividends: the step that it makes at a session, against ours.
+"""Compare the steps of the vendor's adjusted close with the splits and dividends of the actions table.
 
 A vendor's factor is adjusted close / close. From one session to the next it steps by
 
     vendors = (adjusted close / close of the session before) / (adjusted close / close)
 
-and the actions say by how much it should. With D the cash per share and r the new shares per old one it is
+and the actions give the expected step. With D the cash per share and r the new shares per old one it is
 
     previous_close  (1 − D / close before) / r    Yahoo's rule (help.yahoo.com, "What is the adjusted close?")
     ex_close        1 / (r · (1 + D / close))     Quandl WIKI's
 
-where r is 1 if the close is divided by splits already, and close before stands in the shares of the ex-date. The steps are compared
-reply by reply, on the vendor's own basis; two of them agree within what the rounding of the published figures allows.
+where r is 1 if the close is already divided by splits, and close before is in the shares of the ex-date. The steps are
+compared reply by reply, on the vendor's own basis. Two steps agree within the rounding of the published figures.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ Verdict = Literal[
 ]
 AGREEING = ("agree", "spin_off_as_cash")  # both sides make the same step
 
-# Half a unit of the last of six decimals: the most that a vendor publishes, and what Yahoo's files are cut to.
+# Half a unit of the sixth decimal: vendors publish at most six decimals, and Yahoo's files have six.
 _HALF_UNIT = 5e-7
-# Yahoo multiplies its factors in single precision (24 bits): they wander by up to 6e-7 of themselves over 365 files.
+# Yahoo multiplies its factors in single precision (24 bits): a relative error of up to 6e-7 in 365 files.
 _SINGLE_PRECISION = 2**-20
-# FINRA rule 11140(b)(2) treats a distribution of a quarter of the price or more apart from ordinary dividends.
+# FINRA rule 11140(b)(2) separates a distribution of a quarter of the price or more from ordinary dividends.
 _LARGE = 0.25
-# Less is a spin-off, too, where the company pays no dividends: nothing else for a year before and after.
+# A smaller one is a spin-off where the company pays no dividend for a year before and after.
 _LARGE_ALONE, _ALONE = 0.10, 365
-# A step without an action so near to an event (days) and of the same size but for the closes is that event's.
+# A step without an action belongs to an event within so many days, if its cash is the same up to this share.
 _BESIDE, _SAME_CASH = 7, 0.05
 
 ADJUSTMENT_RULES = (
@@ -50,8 +50,8 @@ ADJUSTMENT_RULES = (
         "adjustment_agrees",
         "warn",
         "adjustment_proofs",
-        "the vendor's adjusted close steps at a session as its splits and dividends say",
-        "one of them is wrong, and returns over that day are wrong by the difference",
+        "the vendor's adjusted close steps at a session by another factor than its splits and dividends give",
+        "one of the two is wrong, and returns over that day are wrong by the difference",
         "Quandl WIKI BAC 2018-03-01: 0.12 applied twice; Yahoo REL.L 2024-08-01: a dividend that is not applied",
         pl.col("verdict").is_in(AGREEING).not_(),
     ),
@@ -59,8 +59,8 @@ ADJUSTMENT_RULES = (
         "spin_off_as_cash",
         "info",
         "adjustment_proofs",
-        "a distribution is below a quarter of the price (of companies that pay no dividends: a tenth)",
-        "shares of another company are booked as cash: the factor is right for returns, the dividend yield is not",
+        "a distribution is a quarter of the price or more (of companies that pay no dividends: a tenth)",
+        "shares of another company are booked as cash: returns are right, the dividend yield is not",
         "Quandl WIKI ABT 2013-01-02: AbbVie as a dividend of 34.65; FINRA rule 11140(b)(2)",
         pl.col("verdict") == "spin_off_as_cash",
     ),
@@ -68,8 +68,8 @@ ADJUSTMENT_RULES = (
         "adjusted_close_positive",
         "warn",
         "bars_1d",
-        "the vendor's adjusted close of a positive close is positive and finite",
-        "a dividend that is larger than the price turns the sign of everything before it",
+        "the vendor's adjusted close of a positive close is not positive or not finite",
+        "a dividend above the price changes the sign of every adjusted close before it",
         "Yahoo VATE: negative on 2,729 rows from 2009-07-13 to 2020-05-13; SSNLF: minus infinity in 2001",
         (pl.col("close") > 0) & ((pl.col("vendor_adj_close") > 0) & pl.col("vendor_adj_close").is_finite()).not_(),
     ),
@@ -87,9 +87,9 @@ def prove(
 ) -> pl.DataFrame:
     """Return one row per session at which the vendor's factor steps or an action takes effect.
 
-    `bars` has `key`, date, close and vendor_adj_close as the vendor sends them; `actions` has `key`, ex_date, kind
-    (split, dividend; a session with any other kind can't be judged and is left out) and value, on the basis of the close,
-    which is divided by later splits where `split_in_close`. The first session of each key has nothing before it and proves nothing.
+    `bars` has `key`, date, close and vendor_adj_close as the vendor sends them. `actions` has `key`, ex_date, kind and
+    value, on the basis of the close; with `split_in_close` the close is divided by later splits. Kinds are split and
+    dividend; a session with any other kind is left out. The first session of each key has no step.
 
     The result has `key`, ex_date, ours, vendors (steps: factor before / factor after) and verdict (`Verdict`).
     """
@@ -102,36 +102,36 @@ def prove(
         share = pl.col("paid") / (pl.col("close") + pl.col("paid"))
     ratio_in_factor = pl.lit(1.0) if split_in_close else pl.col("ratio")
     rows = rows.with_columns(
-        pl.when(share < 1).then(share).otherwise(0.0).alias("share"),  # a larger one has no factor: none is applied
+        pl.when(share < 1).then(share).otherwise(0.0).alias("share"),  # a dividend above the price has no factor
         (pl.col("tolerance") + (pl.col("paid") > 0) * _HALF_UNIT / pl.col("close_before")).alias("tolerance"),
         (1 / ratio_in_factor).alias("split_step"),
     ).with_columns((pl.col("split_step") * (1 - pl.col("share"))).alias("ours"))
     rows = rows.with_columns(_verdict().alias("verdict"))
-    return rows.select(key, "ex_date", "ours", "vendors", _of_neighbours(key).alias("verdict"))
+    return rows.select(key, "ex_date", "ours", "vendors", _verdict_with_neighbours(key).alias("verdict"))
 
 
 def unusable_adjusted(bars: pl.DataFrame, key: str = "series") -> pl.DataFrame:
-    """Return per key the first and last date and the count (`rows`) of adjusted closes that break `adjusted_close_positive`."""
-    known = bars.filter(pl.col("vendor_adj_close").is_not_null() & pl.col("vendor_adj_close").is_not_nan())
+    """Return per key the first date, last date and count (`rows`) of violations of `adjusted_close_positive`."""
+    present = bars.filter(pl.col("vendor_adj_close").is_not_null() & pl.col("vendor_adj_close").is_not_nan())
     return (
-        known.filter(ADJUSTED_CLOSE_POSITIVE.broken)
+        present.filter(ADJUSTED_CLOSE_POSITIVE.broken)
         .group_by(key, maintain_order=True)
         .agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"), pl.len().alias("rows"))
     )
 
 
 def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Return the vendor's step at each session after the first, and the largest relative error of it by rounding."""
+    """Return the vendor's step at each session after the first, and its largest relative rounding error."""
     adjusted, close = pl.col("vendor_adj_close"), pl.col("close")
     usable = close.is_finite() & (close > 0) & adjusted.is_finite() & (adjusted != 0)
     rows = (
         bars.filter(usable)
         .select(key, "date", "close", "vendor_adj_close")
         .sort(key, "date", maintain_order=True)
-        .filter(pl.struct(key, "date").ne_missing(pl.struct(key, "date").shift(-1)))  # of two rows the last
+        .filter(pl.struct(key, "date").ne_missing(pl.struct(key, "date").shift(-1)))  # the last of two rows
     )
     rows = rows.join(_half_unit(rows, key), on=key, how="left", maintain_order="left")
-    # What was rounded by h to x was at least x - h: the quotient of the two is off by h / (x - h) of itself at most.
+    # A figure x rounded by h was at least x - h: the relative error of x is at most h / (x - h).
     error = _relative(pl.col("half_unit"), adjusted.abs()) + _relative(pl.lit(_HALF_UNIT), close) + _SINGLE_PRECISION
     rows = rows.select(key, "date", "close", (adjusted / close).alias("factor"), error.alias("error"))
     before = pl.col("date", "close", "factor", "error").shift(1).name.suffix("_before")
@@ -153,24 +153,24 @@ def _relative(half_unit: pl.Expr, figure: pl.Expr) -> pl.Expr:
 def _half_unit(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return per key half a unit of the last decimal of the vendor's adjusted closes, from two decimals to six.
 
-    Only those that differ from the close tell: the others are prices as quoted.
+    Only adjusted closes that differ from the close count; the others are prices as quoted.
     """
     moved = rows.filter(pl.col("vendor_adj_close") != pl.col("close"))
     places = {k: pl.col("vendor_adj_close").abs() * 10**k for k in range(2, 6)}
     whole = [((x - x.round()).abs() < 1e-3).all().alias(str(k)) for k, x in places.items()]
     coarse = pl.coalesce(*(pl.when(pl.col(str(k))).then(0.5 * 10.0**-k) for k in places), pl.lit(_HALF_UNIT))
-    told = moved.group_by(key).agg(whole).select(key, coarse.alias("half_unit"))
+    units = moved.group_by(key).agg(whole).select(key, coarse.alias("half_unit"))
     return (
         rows.select(pl.col(key).unique())
-        .join(told, on=key, how="left")
+        .join(units, on=key, how="left")
         .with_columns(pl.col("half_unit").fill_null(_HALF_UNIT))
     )
 
 
 def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Return the sessions with a step of the vendor's or an action, and of these `paid`, `ratio`, `alone` and the `ex_date`.
+    """Return the sessions with a step of the vendor or an action, with `paid`, `ratio`, `alone` and `ex_date`.
 
-    An action on a day without a usable bar takes effect at the next one, but not before the first step.
+    An action on a day without a usable bar takes effect at the next bar, but not before the first step.
     """
     is_split, is_dividend = pl.col("kind") == "split", pl.col("kind") == "dividend"
     days = actions.group_by(key, "ex_date").agg(
@@ -215,10 +215,10 @@ def _near(step: pl.Expr, other: pl.Expr | float) -> pl.Expr:
 
 
 def _verdict() -> pl.Expr:
-    """Return the likeliest cause of what the two steps show; the first that fits counts."""
+    """Return the likeliest cause of the difference between the two steps: the first that fits."""
     ours, vendors, ratio = pl.col("ours"), pl.col("vendors"), pl.col("ratio")
     is_paid, is_split = pl.col("paid") > 0, pl.col("ratio") != 1
-    # The price must have lost at least half of it: else it was never given, or in another unit.
+    # The price fell by at least half of the distribution. Otherwise it was not paid, or is in another unit.
     fell = pl.col("close") / pl.col("close_before") / pl.col("split_step") <= 1 - pl.col("share") / 2
     size = pl.col("paid") / pl.col("close_before") / pl.col("split_step")
     spun_off = (size >= _LARGE) | ((size >= _LARGE_ALONE) & pl.col("alone"))
@@ -245,15 +245,15 @@ def _verdict() -> pl.Expr:
     )
 
 
-def _of_neighbours(key: str) -> pl.Expr:
-    """Return the verdict, better where a step without an action is that of the event next to it: again, or taken back."""
-    beside = []
-    for way in (1, -1):
-        other, day = (pl.col(c).shift(way).over(key) for c in ("ours", "ex_date"))
+def _verdict_with_neighbours(key: str) -> pl.Expr:
+    """Return the verdict; a step without an action may repeat, or take back, the event next to it."""
+    neighbours = []
+    for offset in (1, -1):
+        other, day = (pl.col(c).shift(offset).over(key) for c in ("ours", "ex_date"))
         near = (pl.col("ex_date") - day).dt.total_days().abs() <= _BESIDE
-        beside.append(pl.when(near & (other < 1)).then(1 - other))
+        neighbours.append(pl.when(near & (other < 1)).then(1 - other))
     again, taken_back = (
-        pl.any_horizontal((((1 - step) / cash - 1).abs() <= _SAME_CASH).fill_null(False) for cash in beside)
+        pl.any_horizontal((((1 - step) / cash - 1).abs() <= _SAME_CASH).fill_null(False) for cash in neighbours)
         for step in (pl.col("vendors"), 1 / pl.col("vendors"))
     )
     return (
@@ -266,7 +266,7 @@ def _of_neighbours(key: str) -> pl.Expr:
 
 
 def _is_simple_ratio(step: pl.Expr) -> pl.Expr:
-    """Tell whether a step is a ratio of whole numbers as splits have it: n for 1, or m for n with n up to 10."""
-    size = pl.max_horizontal(step, 1 / step)  # a reverse split is a split upside down
+    """Return whether a step is a usual split ratio of whole numbers: n for 1, or m for n with n up to 10."""
+    size = pl.max_horizontal(step, 1 / step)  # a reverse split has the inverse ratio
     whole = [((size * n - (size * n).round()).abs() <= pl.col("tolerance") * size * n) for n in range(1, 11)]
     return (size >= 1.25) & pl.any_horizontal(whole)

@@ -1,4 +1,4 @@
-"""The rules applied to a daily file that somebody has: what the lake would reject, and what series and actions show."""
+"""Apply the rules to a local daily file: the row rules, the series rules and the rules of corporate actions."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ import polars as pl
 
 from quantx.core.daily_files import QUANDL, DailyFile
 from quantx.core.quality.adjustments import ADJUSTED_CLOSE_POSITIVE, ADJUSTMENT_RULES, Formula, prove, unusable_adjusted
-from quantx.core.quality.daily_rules import check_daily_bars, tell_doubles
+from quantx.core.quality.daily_rules import check_daily_bars, mark_last_of_session
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import Rule
 from quantx.core.quality.series_features import is_session
-from quantx.core.quality.series_rules import FOUND, check_series
+from quantx.core.quality.series_rules import VIOLATIONS, check_series
 from quantx.core.symbols import market_of, venue_of
 from quantx.errors import InvalidSymbol
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was found in a file."""
+    """The rejected rows and the violations of one file."""
 
     symbol: str
     rows: int
     rejected: pl.DataFrame  # time (as written), date, open, high, low, close, volume, rules
-    found: pl.DataFrame  # FOUND
-    strange: int  # lines that are no rows
+    violations: pl.DataFrame  # VIOLATIONS
+    strange: int  # lines that are not rows
 
 
 def check_file(symbol: str, file: DailyFile) -> FileReport:
-    """Judge the rows of a file by the row rules, and what is left of it as a series.
+    """Check the rows of a file by the row rules, and the accepted rows by the series rules.
 
-    A file of bars within the day (its rows have a time) is judged row by row alone: the series rules are about sessions.
+    A file of intraday bars (its rows have a time) is checked by the row rules only: the series rules are about
+    sessions.
     """
     rows = file.rows.with_columns(symbol=pl.lit(symbol))
-    rows = tell_doubles(rows.unique(maintain_order=True), ["date" if file.is_daily else "time"])
+    rows = mark_last_of_session(rows.unique(maintain_order=True), ["date" if file.is_daily else "time"])
     rows = rows.with_columns(
         in_calendar=is_session(rows), in_past=pl.lit(True), market=pl.lit(market_of(symbol) or "eu")
     )
@@ -43,23 +44,23 @@ def check_file(symbol: str, file: DailyFile) -> FileReport:
     bars, events = checked.accepted if file.is_daily else checked.accepted.clear(), events_of(rows)
     rejected = checked.rejected.select("symbol", "date").unique()
     series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded")
-    found = pl.concat([series, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
-    return FileReport(symbol, rows.height, checked.rejected.select(shown), found, len(file.strange))
+    violations = pl.concat([series, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
+    return FileReport(symbol, rows.height, checked.rejected.select(shown), violations, len(file.strange))
 
 
 def events_of(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the splits and dividends that stand in a file's rows: symbol, ex_date, kind, value."""
+    """Return the splits and dividends in the rows of a file: symbol, ex_date, kind, value."""
     kinds = {"split": (pl.col("split") > 0) & (pl.col("split") != 1), "dividend": pl.col("dividend") > 0}
     return pl.concat(
-        rows.filter(there).select("symbol", ex_date="date", kind=pl.lit(kind), value=kind)
-        for kind, there in kinds.items()
+        rows.filter(is_event).select("symbol", ex_date="date", kind=pl.lit(kind), value=kind)
+        for kind, is_event in kinds.items()
     )
 
 
 def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbol: str) -> list[pl.DataFrame]:
-    """Return what the adjusted closes and the dividends of a file show, as frames of FOUND.
+    """Return the violations in the adjusted closes and the dividends of a file, as frames of VIOLATIONS.
 
-    Without dividends beside the prices, a step of the adjusted close proves something only where it can't be one: upwards.
+    Without dividends in the file, a step of the adjusted close may be a dividend; only an upward step is a violation.
     """
     prices = bars.select("symbol", "date", "close", "volume", vendor_adj_close="adj_close")
     adjusted = prices.drop_nulls("vendor_adj_close")
@@ -68,13 +69,13 @@ def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbo
     proofs = prove(adjusted, events, split_in_close=in_close, formula=formula, key="symbol")
     if file.rows["dividend"].null_count() == file.rows.height:
         proofs = proofs.filter((pl.col("verdict") == "unexplained") | (pl.col("vendors") > 1))
-    found = [
-        _as_found(proofs.filter(rule.broken), rule, pl.col("vendors") / pl.col("ours"))
+    violations = [
+        _as_violations(proofs.filter(rule.broken), rule, pl.col("vendors") / pl.col("ours"))
         for rule in ADJUSTMENT_RULES
         if rule is not ADJUSTED_CLOSE_POSITIVE
     ]
     unusable = unusable_adjusted(adjusted, "symbol").rename({"first": "first_day", "last": "last_day"})
-    found.append(_as_found(unusable, ADJUSTED_CLOSE_POSITIVE, pl.lit(None)))
+    violations.append(_as_violations(unusable, ADJUSTED_CLOSE_POSITIVE, pl.lit(None)))
     splits = events.filter(pl.col("kind") == "split").select("symbol", "ex_date", ratio="value")
     ratio = pl.lit(1.0) if in_close else pl.col("ratio").fill_null(1.0)
     before = prices.sort("date").select("symbol", ex_date="date", before=pl.col("close").shift(1))
@@ -82,14 +83,14 @@ def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbo
     paid = paid.with_columns(reference_close=pl.col("before") / ratio, currency=pl.lit(_currency_of(symbol)))
     doubtful = doubtful_dividends(prices, paid)
     share = pl.col("value") / pl.col("reference_close")
-    found += [_as_found(doubtful.filter(pl.col("rule") == rule.id), rule, share) for rule in DIVIDEND_RULES]
-    return found
+    violations += [_as_violations(doubtful.filter(pl.col("rule") == rule.id), rule, share) for rule in DIVIDEND_RULES]
+    return violations
 
 
-def _as_found(hits: pl.DataFrame, rule: Rule, size: pl.Expr) -> pl.DataFrame:
-    if "ex_date" in hits.columns:
-        hits = hits.with_columns(first_day="ex_date", last_day="ex_date", rows=pl.lit(1))
-    return hits.with_columns(rule=pl.lit(rule.id), size=size).select(pl.col(c).cast(t) for c, t in FOUND.items())
+def _as_violations(rows: pl.DataFrame, rule: Rule, size: pl.Expr) -> pl.DataFrame:
+    if "ex_date" in rows.columns:
+        rows = rows.with_columns(first_day="ex_date", last_day="ex_date", rows=pl.lit(1))
+    return rows.with_columns(rule=pl.lit(rule.id), size=size).select(pl.col(c).cast(t) for c, t in VIOLATIONS.items())
 
 
 def _currency_of(symbol: str) -> str:

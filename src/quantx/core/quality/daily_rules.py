@@ -1,7 +1,7 @@
 """The row rules of daily bars; a row that breaks one goes to quarantine before it is curated.
 
-They ask for open, high, low, close, volume (as traded) and three facts that the caller has found: `in_calendar` (the
-exchange traded on the row's date), `in_past` (the date lies before the reply) and `last_of_session`.
+They use open, high, low, close, volume (as traded) and three columns that the caller adds: `in_calendar` (the exchange
+traded on the row's date), `in_past` (the date lies before the reply) and `last_of_session`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ROW_RULES = (
         "prices_present",
         "reject",
         _BARS,
-        "open, high, low and close are there and finite",
+        "open, high, low or close is missing or not finite",
         "vendors send rows without prices for days on which nothing traded; a gap must not look like a price",
         "Yahoo EAI: 3,163 empty rows; every file of a daily append job: `2022-01-27,null,null,…`",
         _any([_missing(c) for c in PRICES]),
@@ -56,7 +56,7 @@ ROW_RULES = (
         "prices_positive",
         "reject",
         _BARS,
-        "prices are above zero",
+        "a price is zero or negative",
         "a price of zero makes a return of minus 100 % and then an infinite one",
         "Yahoo USAS: open = 0 on 1,073 rows; PRTA 2012-12-18: all prices 0",
         _any([(_price(c) <= 0).fill_null(False) for c in PRICES]),
@@ -65,8 +65,8 @@ ROW_RULES = (
         "high_is_highest",
         "reject",
         _BARS,
-        "high is at least close and low",
-        "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
+        "high is below close or low",
+        "a bar that contradicts itself has at least one wrong price, and nothing shows which",
         "Yahoo 0700.HK 2009-12-31 and 0512.HK: close outside high and low",
         (_price("high") + _slack("high") < pl.max_horizontal(*map(_price, ("close", "low")))).fill_null(False),
     ),
@@ -74,8 +74,8 @@ ROW_RULES = (
         "low_is_lowest",
         "reject",
         _BARS,
-        "low is at most close and high",
-        "a bar that contradicts itself is wrong in at least one price, and nobody knows in which",
+        "low is above close or high",
+        "a bar that contradicts itself has at least one wrong price, and nothing shows which",
         "Yahoo 0005.HK 2010-01-15 and 2011-04-04: close below low",
         (_price("low") - _slack("low") > pl.min_horizontal(*map(_price, ("close", "high")))).fill_null(False),
     ),
@@ -83,8 +83,8 @@ ROW_RULES = (
         "open_in_range",
         "reject",
         _BARS,
-        "open lies between low and high",
-        "the open, the high or the low is of another moment, or of another security",
+        "open is outside of the range from low to high",
+        "the open, the high or the low belongs to another moment or another security",
         "Yahoo EMP 2000-01-03: open 107.5, low 110; Quandl WIKI ADBE 2016-11-30",
         _open_outside,
         markets=("us", "hk", "jp"),
@@ -93,8 +93,8 @@ ROW_RULES = (
         "one_unit",
         "reject",
         _BARS,
-        "no price of a bar is a hundred times another one",
-        "one price in pounds among three in pence passes each other rule, and is a crash of 99 % within a day",
+        "a price of the bar is a hundred times another one",
+        "one price in pounds among three in pence passes every other rule, and shows a crash of 99 % within a day",
         "Yahoo ASAI.L 2024-10-25: low and close 0.60, open 58.50",
         (pl.max_horizontal(map(_price, PRICES)) / pl.min_horizontal(map(_price, PRICES))).is_between(80, 125)
         & (_price("low") > 0),
@@ -103,8 +103,8 @@ ROW_RULES = (
         "volume_valid",
         "reject",
         _BARS,
-        "volume is there, finite, not negative and below 2^53",
-        "a volume that can't be makes turnover, liquidity filters and VWAP wrong without a sign",
+        "volume is missing, not finite, negative, or 2^53 or more",
+        "an impossible volume makes turnover, liquidity filters and VWAP wrong without a warning",
         "a 64-bit float holds whole numbers up to 2^53",
         pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME, closed="left").fill_null(False).not_(),
     ),
@@ -112,17 +112,17 @@ ROW_RULES = (
         "session_of_calendar",
         "reject",
         _BARS,
-        "the exchange traded on that date",
-        "phantom rows repeat the day before and make a return of zero that nobody could trade",
-        "Yahoo 0700.HK: Saturdays 2011-12-24 and 12-31, the typhoon days 2013-08-14 and 2016-10-21; exchange_calendars",
+        "not a trading session of the exchange",
+        "phantom rows repeat the day before and add a return of zero that was not tradable",
+        "Yahoo 0700.HK: Saturdays 2011-12-24, 12-31, typhoon days 2013-08-14, 2016-10-21; exchange_calendars",
         pl.col("in_calendar").not_(),
     ),
     Rule(
         "not_in_future",
         "reject",
         _BARS,
-        "the session (of a minute: its start) lies before the moment of the reply",
-        "what has not happened can't be known: the vendor's clock or form has changed",
+        "the session (of a minute: its start) lies after the time of the reply",
+        "a bar of the future is impossible: the vendor's clock or format has changed",
         "the reply's Date header and our clock, whichever is earlier",
         pl.col("in_past").not_(),
     ),
@@ -134,9 +134,9 @@ DAILY_RULES = (
         "one_row_per_session",
         "reject",
         "bars_1d,bars_1d_adjusted",
-        "the payload has one row for the session (the last is kept: an earlier one is of the running session)",
-        "a day that counts twice spoils every average, and one of its rows is of the running session",
-        "a daily append job with Yahoo's replies: 39 to 45 dates twice in 2022; Tokyo: five dates at 09:00 and 15:30",
+        "an earlier one of two rows for the session (the last one is kept)",
+        "a day that counts twice spoils every average, and one of its rows belongs to the open session",
+        "a daily append job with Yahoo's replies: 39 to 45 dates twice in 2022; Tokyo: five dates, 09:00 and 15:30",
         pl.col("last_of_session").not_(),
     ),
 )
@@ -146,27 +146,27 @@ PAYLOAD_RULES = (
         "payload_readable",
         "reject",
         f"{_BARS},actions",
-        "the reply is in the vendor's form and about the symbol that was asked for",
-        "error pages come with status 200, and a wrong symbol's rows look as good as the right ones",
+        "the reply is not in the vendor's format, or is about another symbol than the requested one",
+        "error pages come with status 200, and rows of a wrong symbol look valid",
         "Yahoo: an HTML page and `Invalid cookie` inside CSV files; Stooq: a proof-of-work page with status 200",
-        pl.lit(False),  # judged when the reply is read, not row by row
+        pl.lit(False),  # checked when the reply is read, not row by row
     ),
     Rule(
         "raw_object_readable",
         "reject",
         f"{_BARS},actions",
-        "the stored reply is the one that was stored",
-        "rows must never be made of damaged bytes; the vendor is asked again",
-        "SHA-256 of the body, kept with it",
+        "the stored reply is damaged: its hash differs",
+        "rows of damaged bytes are invented data; the reply is fetched again",
+        "SHA-256 of the body, stored with it",
         pl.lit(False),
     ),
     Rule(
         "session_settled",
         "info",
         _BARS,
-        "the session has been over for half an hour; a bar of the running session is left out, and asked for again",
-        "the bar of a running session has a close that is none, and a volume that grows",
-        "a daily append job that wrote bars of running sessions: 39 to 45 dates twice",
+        "the session closed less than half an hour before the reply: the bar is left out and fetched again",
+        "the bar of an open session has no final close, and its volume still grows",
+        "a daily append job that wrote bars of open sessions: 39 to 45 dates twice",
         pl.lit(False),
     ),
 )
@@ -177,7 +177,7 @@ def check_daily_bars(bars: pl.DataFrame) -> Checked:
     return split_by(bars, DAILY_RULES)
 
 
-def tell_doubles(bars: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+def mark_last_of_session(bars: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """Add `last_of_session`: true for the last row with prices of each `key`."""
     bars, place = bars.with_row_index("place"), pl.col("place")
     last_with_prices = pl.when(pl.col("close").is_not_null()).then(place).max().over(key)

@@ -1,6 +1,6 @@
 """The row rules of minute bars; a row that breaks one goes to quarantine before it is curated.
 
-Beside those of any bar they ask for `aligned`, `in_hours` and `last_of_minute`, which the caller has found.
+They use the columns of the daily row rules, and `aligned`, `in_hours` and `last_of_minute`, which the caller adds.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ MINUTE_RULES = (
         "on_the_minute",
         "reject",
         "bars_1m",
-        "the stamp of a minute is its start, without seconds",
-        "a stamp with seconds is a quote of the running minute, not a bar",
+        "the stamp is not the start of a minute: it has seconds",
+        "a stamp with seconds is a quote of the current minute, not a bar",
         "Yahoo's last row of a running session",
         pl.col("aligned").not_(),
     ),
@@ -25,9 +25,9 @@ MINUTE_RULES = (
         "within_hours",
         "reject",
         "bars_1m",
-        "the minute lies in its session's hours: New York 04:00 to 20:00, elsewhere from the opening to 15 minutes after"
-        " the close, and not in the lunch break",
-        "prints outside the hours are corrections or another zone's stamps, and no one could trade at them",
+        "the minute is outside of its session's hours: New York 04:00 to 20:00, elsewhere from the opening to 15"
+        " minutes after the close, without the lunch break",
+        "prints outside of the hours are corrections or stamps of another time zone; no order could trade at them",
         "exchange_calendars; QuantConnect GOOG 2015-12-24, a half day with prints until 16:11",
         pl.col("in_hours").not_(),
     ),
@@ -35,7 +35,7 @@ MINUTE_RULES = (
         "one_row_per_minute",
         "reject",
         "bars_1m",
-        "the payload has one row for the minute (the last one with prices is kept)",
+        "an earlier one of two rows for the minute (the last one with prices is kept)",
         "a minute that counts twice doubles its volume",
         "pages of a reply that overlap",
         pl.col("last_of_minute").not_(),

@@ -1,6 +1,6 @@
-"""Rules over whole sessions of minutes: are they all there, and do they fit the day before, the day's bar and the calendar?
+"""Rules over sessions of minutes: completeness, and agreement with the day before, the daily bar, the calendar.
 
-They ask for the columns of `sessions_of`, which makes one row of each session of a series. Pure, and vectorised.
+They use the columns of `sessions_of`, which makes one row of each session of a series.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from quantx.core.hours import trading_hours
 from quantx.core.quality.gaps import exchange_of
 from quantx.core.quality.rule import Rule
 
-HOLE = 15  # minutes without a bar that an otherwise dense series does not have
-_DENSE = 0.95  # of a session's minutes, in the middle of the other sessions
+LONGEST_GAP = 15  # minutes in a row without a bar in a dense series
+_DENSE = 0.95  # of a session's minutes: the median of the other sessions
 _JUMP = 0.05  # of the close before
-_FIT = 0.01  # of the day's bar
-_AS_TRADED = 0.25  # of the volume of a regular minute: after hours, even funds on an index have a few hundredths
+_FIT = 0.01  # of the daily bar
+_AS_TRADED = 0.25  # of the volume of a regular minute: after hours, even index funds have a few hundredths
 _PRICES = ("open", "high", "low", "close")
 
 _complete = pl.col("minutes") == pl.col("expected")
 _dense = pl.col("usual") >= _DENSE
-_traded = pl.col("volume") > 0  # not an index: its day is longer than the session of its exchange
+_traded = pl.col("volume") > 0  # not an index, whose day is longer than the session of its exchange
 _jumps = _traded & ((pl.col("open") / pl.col("close_before") - 1).abs() > _JUMP).fill_null(False)
 _confirmed = ((pl.col("open") / pl.col("daily_open") - 1).abs() <= _FIT).fill_null(False)
 _after_hours = (pl.col("volume_after") > 0) & (pl.col("volume_after") < _AS_TRADED * pl.col("volume_usual"))
@@ -30,8 +30,8 @@ SESSION_RULES = (
         "minutes_complete",
         "info",
         "bars_1m",
-        "the regular session has a bar for each of its minutes (New York 390, a half day 210, Hong Kong 330)",
-        "a minute without a trade has no bar, and who counts bars in place of minutes is wrong about thin shares",
+        "a minute of the regular session has no bar (New York has 390, on a half day 210, Hong Kong 330)",
+        "a minute without a trade has no bar; a count of bars is not a count of minutes for thin shares",
         "Alpha Vantage 2019-02: SLV 333 to 376 of 390; exchange_calendars",
         ~_complete,
     ),
@@ -39,29 +39,29 @@ SESSION_RULES = (
         "minutes_without_hole",
         "warn",
         "bars_1m",
-        f"a series that has {_DENSE:.0%} of its minutes on other days lacks less than {HOLE} in a row",
+        f"{LONGEST_GAP} minutes in a row or more are missing in a series that has {_DENSE:.0%} of them on other days",
         "an outage of the vendor looks like a quiet quarter of an hour",
         "a trading pause of New York (limit up, limit down) lasts five minutes, seldom ten",
-        _dense & (pl.col("hole") >= HOLE),
+        _dense & (pl.col("hole") >= LONGEST_GAP),
     ),
     Rule(
         "half_day_ends_early",
         "warn",
         "bars_1m",
-        "on a half day less than half of the minutes from the early close to the usual one have bars, or these have"
-        f" trades of less than {_AS_TRADED:.0%} of the volume of the session's minutes (medians): trading after hours",
-        "a vendor or a calendar that does not know of the half day makes an afternoon that was none: one with the volume"
-        " of a session, or of bars without any",
-        "QuantConnect GOOG 2015-12-24: every minute until 13:00, few prints until 16:11; New York trades after hours until"
-        " 17:00 on half days",
+        "on a half day half of the minutes or more from the early close to the usual one have bars, and their volume is"
+        f" zero or {_AS_TRADED:.0%} or more of the session's (medians): not after-hours trading",
+        "a vendor or a calendar without the half day shows an afternoon that did not happen, with the volume of a"
+        " session or without any",
+        "QuantConnect GOOG 2015-12-24: every minute until 13:00, few prints until 16:11; on half days New York trades"
+        " after hours until 17:00",
         (pl.col("minutes_after") * 2 >= pl.col("minutes_off").clip(lower_bound=1)) & ~_after_hours,
     ),
     Rule(
         "opening_near_close_before",
         "warn",
         "bars_1m",
-        f"the first minute opens within {_JUMP:.0%} of the close before, less what splits and dividends explain",
-        "a jump that neither an event nor the day's bar knows is a wrong scale or a bad print",
+        f"the first minute opens more than {_JUMP:.0%} away from the close before, net of splits and dividends",
+        "a jump that neither an event nor the daily bar confirms is a wrong scale or a bad print",
         "AAPL 2014-06-09, 7:1: 645.57 and then 92.70",
         _jumps & ~_confirmed,
     ),
@@ -69,8 +69,8 @@ SESSION_RULES = (
         "opening_jump_confirmed",
         "info",
         "bars_1m",
-        f"where the first minute opens more than {_JUMP:.0%} away from the close before, the day's bar does, too",
-        "news come overnight, and who looks at such days should know that they are real",
+        f"the first minute opens more than {_JUMP:.0%} away from the close before, and the daily bar confirms it",
+        "news comes overnight; the jump is real",
         "earnings reports after the close",
         _jumps & _confirmed,
     ),
@@ -78,9 +78,9 @@ SESSION_RULES = (
         "minutes_add_up_to_day",
         "warn",
         "bars_1m",
-        f"the regular minutes make the day's open, high, low and close within {_FIT:.0%}, and no more than its volume",
-        "two series of one vendor that contradict each other can't both be used",
-        "Alpha Vantage 2019-02: 17 shares within 0.8 % and with 63 to 99 % of the volume; VIX, without one, is up to 8.7 % off",
+        f"the regular minutes differ from the daily prices by more than {_FIT:.0%}, or exceed the daily volume",
+        "two series of one vendor that contradict each other can't both be right",
+        "Alpha Vantage 2019-02: 17 shares within 0.8 %, 63 to 99 % of the volume; VIX, without volume, up to 8.7 % off",
         _traded
         & pl.any_horizontal(
             *((pl.col(p) / pl.col(f"daily_{p}") - 1).abs() > _FIT for p in _PRICES),
@@ -91,20 +91,23 @@ SESSION_RULES = (
 
 
 def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per session with a regular minute: what it holds, what it should hold, and what is beside it.
+    """Return one row per session with a regular minute: its minutes, the expected ones, and the bars to compare with.
 
-    `minutes` are rows of bars_1m, `daily` of bars_1d, both as traded; `actions` of the actions table. Columns: source,
-    symbol, date, calendar; `minutes`, `expected` (both regular), `hole` (the most that lack in a row), `usual` (the
-    median of the share of the other sessions), `minutes_off` (from an early close to the usual one) and `minutes_after`
-    (of those, with a bar); `volume_usual` and `volume_after`, the median volume of a regular minute and of one of those
-    after (0 where there is none); open, high, low, close, volume of the regular minutes and daily_open … daily_volume of the
-    day's bar, null where there is none; `close_before`, in the shares of the session and less its dividend.
+    `minutes` are rows of bars_1m, `daily` of bars_1d, both as traded; `actions` of the actions table. Columns:
+
+    - source, symbol, date, calendar;
+    - `minutes` and `expected` (both regular), `hole` (the most missing minutes in a row), `usual` (the median share of
+      minutes in the other sessions);
+    - `minutes_off` (from an early close to the usual one) and `minutes_after` (of those, with a bar);
+    - `volume_usual` and `volume_after`: the median volume of a regular minute and of one after it, 0 without one;
+    - open, high, low, close, volume of the regular minutes; daily_open … daily_volume of the daily bar, or null;
+    - `close_before`, in the shares of the session and net of its dividend.
     """
     placed = _placed(minutes)
     regular = placed.filter(pl.col("regular"))
     key = ["source", "symbol", "date"]
     place = pl.col("place")
-    found = regular.group_by(key).agg(
+    sessions = regular.group_by(key).agg(
         pl.col("calendar", "expected", "minutes_off").first(),
         pl.len().cast(pl.Int64).alias("minutes"),
         pl.max_horizontal(
@@ -119,16 +122,16 @@ def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFram
     )
     off = placed.filter(pl.col("time").is_between("close_time", "usual_close", closed="left"))
     after = off.group_by(key).agg(pl.len().alias("minutes_after"), pl.col("volume").median().alias("volume_after"))
-    found = found.join(after, on=key, how="left").with_columns(
+    sessions = sessions.join(after, on=key, how="left").with_columns(
         pl.col("minutes_after").fill_null(0).cast(pl.Int64), pl.col("volume_usual", "volume_after").fill_null(0.0)
     )
     bars = daily.select(*key, *(pl.col(c).alias(f"daily_{c}") for c in (*_PRICES, "volume")))
-    found = found.join(bars, on=key, how="left").sort(key)
-    return _with_close_before(_with_usual(found), daily, actions)
+    sessions = sessions.join(bars, on=key, how="left").sort(key)
+    return _with_close_before(_with_usual(sessions), daily, actions)
 
 
 def _placed(minutes: pl.DataFrame) -> pl.DataFrame:
-    """Add each minute's exchange, session hours and `place`, the number of regular minutes before it."""
+    """Add each minute's exchange, its session hours and `place`: the number of regular minutes before it."""
     codes = exchange_of(minutes["symbol"])
     hours = [_hours(code) for code in codes["calendar"].unique().sort()]
     placed = minutes.join(codes, on="symbol").join(pl.concat(hours), on=["calendar", "date"])
@@ -137,7 +140,7 @@ def _placed(minutes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _hours(code: str) -> pl.DataFrame:
-    """Return the sessions of an exchange (calendar, date) with their minutes, and the usual close of that time.
+    """Return the sessions of an exchange (calendar, date) with their minutes, and the usual close of the period.
 
     The usual session is the longest of the ten before and after: hours change, as Tokyo's on 2024-11-05.
     """
@@ -158,7 +161,7 @@ def _hours(code: str) -> pl.DataFrame:
 
 
 def _with_usual(sessions: pl.DataFrame) -> pl.DataFrame:
-    """Add the median share of minutes in the other sessions of each series, null where there is no other one."""
+    """Add the median share of minutes in the other sessions of each series, null where there is none."""
     key = ["source", "symbol"]
     share = sessions.select(*key, "date", share=pl.col("minutes") / pl.col("expected"))
     others = (
@@ -171,7 +174,7 @@ def _with_usual(sessions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_close_before(sessions: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Add the close of the session before as the day's bar tells it, else as its last minute does."""
+    """Add the close of the session before: from the daily bar, else from the last minute."""
     key = ["source", "symbol"]
     days = [
         trading_hours(code).select(pl.lit(code).alias("calendar"), "date", before=pl.col("date").shift())
@@ -180,16 +183,15 @@ def _with_close_before(sessions: pl.DataFrame, daily: pl.DataFrame, actions: pl.
     if not days:
         return sessions.with_columns(close_before=pl.lit(None, pl.Float64))
     closes = [f.select(*key, pl.col("date").alias("before"), pl.col("close").alias("known")) for f in (daily, sessions)]
-    known = pl.concat(closes).unique([*key, "before"], keep="first", maintain_order=True)
-    found = sessions.join(pl.concat(days), on=["calendar", "date"], how="left").join(
-        known, on=[*key, "before"], how="left"
-    )
+    closes_before = pl.concat(closes).unique([*key, "before"], keep="first", maintain_order=True)
+    dated = sessions.join(pl.concat(days), on=["calendar", "date"], how="left")
+    joined = dated.join(closes_before, on=[*key, "before"], how="left")
     events = actions.unique(["symbol", "ex_date", "kind"], keep="first", maintain_order=True)
     value = pl.col("value")
     events = events.group_by("symbol", pl.col("ex_date").alias("date")).agg(
         value.filter(pl.col("kind") == "split").product().alias("ratio"),
         value.filter(pl.col("kind") == "dividend").sum().alias("paid"),
     )
-    found = found.join(events, on=["symbol", "date"], how="left")
+    joined = joined.join(events, on=["symbol", "date"], how="left")
     before = pl.col("known") / pl.col("ratio").fill_null(1.0) - pl.col("paid").fill_null(0.0)
-    return found.with_columns(close_before=before).drop("before", "known", "ratio", "paid").sort(*key, "date")
+    return joined.with_columns(close_before=before).drop("before", "known", "ratio", "paid").sort(*key, "date")

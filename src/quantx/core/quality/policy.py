@@ -1,4 +1,4 @@
-"""Which rules judge rows, and under which number."""
+"""The row rules in force, and their version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantx.core.quality.rule import POLICY_VERSION, Rule
 
 @dataclass(frozen=True)
 class Policy:
-    """The row rules of daily bars and of minutes; those of this program, where nothing else is said."""
+    """The row rules of daily and of minute bars. The defaults are the rules of this program."""
 
     version: int = POLICY_VERSION
     daily: Sequence[Rule] = DAILY_RULES

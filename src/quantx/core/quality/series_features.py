@@ -1,7 +1,7 @@
-"""What the series rules look at: each bar with its neighbours, its jumps with their surroundings, runs without trading.
+"""The features that the series rules use: bars with their neighbours, gaps, runs without trading, and jumps.
 
-Everything is found in a few passes over whole columns. Only bars that jump get what is expensive: medians of the sessions
-before them. Steps are logarithms of close over close before, with splits and dividends of the day taken out.
+A few passes over whole columns compute them. Only bars that jump get the expensive features: medians of the sessions
+before them. A step is the logarithm of close over the close before, without the splits and dividends of the day.
 """
 
 from __future__ import annotations
@@ -17,43 +17,48 @@ from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol
 
 JUMP = math.log(1.25)  # a smaller step is never a jump
-_BEFORE = 63  # sessions before a jump that tell what is usual: a quarter
-_LATELY = 10  # of these
-_BACK = 10  # a jump that comes back does so within so many bars
+_BEFORE = 63  # sessions before a jump (a quarter) that define the usual values
+_LATELY = 10  # the last of these sessions
+_BACK = 10  # a jump that comes back does so within this number of bars
 _NO_ACTIONS = {"symbol": pl.String, "ex_date": pl.Date, "kind": pl.String, "value": pl.Float64}
 
 
 @dataclass(frozen=True)
-class Study:
-    """Three views of the bars of one source, for the rules to judge."""
+class SeriesFeatures:
+    """Four views of the bars of one source, for the series rules."""
 
-    bars: pl.DataFrame  # every bar, with what is known about the one before it
-    gaps: pl.DataFrame  # sessions without a bar between two that have one
-    runs: pl.DataFrame  # stretches of bars in which nothing traded or nothing moved
-    jumps: pl.DataFrame  # bars that jump, with what was usual before and what came after
+    bars: pl.DataFrame  # every bar, with columns about the bar before it
+    gaps: pl.DataFrame  # stretches of sessions without a bar, between two bars
+    runs: pl.DataFrame  # stretches of bars without a trade or without a move
+    jumps: pl.DataFrame  # bars that jump, with the usual values before and the return after
 
 
-def study(
+def series_features(
     bars: pl.DataFrame, actions: pl.DataFrame, *, rejected: pl.DataFrame | None = None, adjusted: bool = False
-) -> Study:
-    """Look at `bars` (symbol, date, open, high, low, close, volume, currency if known; one row per symbol and date).
+) -> SeriesFeatures:
+    """Compute the features of `bars`, one row per symbol and date.
 
-    `actions` are those of the same source (symbol, ex_date, kind, value); with `adjusted`, the bars (and the dividends)
-    are divided by the splits already. `rejected` (symbol, date) are bars that a row rule has taken out: not missing.
+    Columns: symbol, date, open, high, low, close, volume, and optionally currency. `actions` (symbol, ex_date, kind,
+    value) are of the same source; with `adjusted`, the bars and the dividends are already divided by the splits.
+    `rejected` (symbol, date) are bars that a row rule removed: they are not missing.
     """
     applied = actions.filter(pl.col("kind") != "split") if adjusted else actions
-    known = _with_neighbours(bars.sort("symbol", "date"), applied)
-    return Study(known, _gaps(known, rejected), _runs(known), _jumps(known, actions))
+    rows = _with_neighbours(bars.sort("symbol", "date"), applied)
+    return SeriesFeatures(rows, _gaps(rows, rejected), _runs(rows), _jumps(rows, actions))
 
 
 def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Add, from the bar before: `before` (close), `currency_before`, `step`, `missed` (sessions between), `split` and `paid` since then."""
+    """Add columns about the bar before.
+
+    `before` is its close, `currency_before` its currency; `missed` counts the sessions between, `split` and `paid` are
+    the events since, `step` is the move.
+    """
     if "currency" not in bars.columns:
         bars = bars.with_columns(currency=pl.lit(None, dtype=pl.String))
     bars = bars.with_row_index("row").with_columns(follows=pl.col("symbol") == pl.col("symbol").shift(1))
     bars = bars.with_columns(
-        _of_events(bars, actions, "split", pl.col("value").product(), 1.0).alias("split"),
-        _of_events(bars, actions, "dividend", pl.col("value").sum(), 0.0).alias("paid"),
+        _event_values(bars, actions, "split", pl.col("value").product(), 1.0).alias("split"),
+        _event_values(bars, actions, "dividend", pl.col("value").sum(), 0.0).alias("paid"),
         _sessions_so_far(bars).alias("session"),
     )
     before, currency = (pl.when("follows").then(pl.col(c).shift(1)) for c in ("close", "currency"))
@@ -70,8 +75,8 @@ def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of_events(bars: pl.DataFrame, actions: pl.DataFrame, kind: str, together: pl.Expr, none: float) -> pl.Series:
-    """Return a value per bar: those of its symbol's events since the bar before it, taken `together`."""
+def _event_values(bars: pl.DataFrame, actions: pl.DataFrame, kind: str, combined: pl.Expr, none: float) -> pl.Series:
+    """Return a value per bar: the `combined` values of its symbol's events since the bar before it."""
     column = pl.repeat(none, bars.height, dtype=pl.Float64, eager=True)
     events = actions.filter(pl.col("kind") == kind, pl.col("value") > 0)
     if events.is_empty() or bars.is_empty():
@@ -81,15 +86,15 @@ def _of_events(bars: pl.DataFrame, actions: pl.DataFrame, kind: str, together: p
     places = bars.select(
         number=(~pl.col("follows").fill_null(False)).cum_sum().cast(pl.Int64) - 1, day=pl.col("date")
     ).select(day=day)["day"]
-    found = events.join(firsts, on="symbol").with_columns(day=pl.col("ex_date")).with_columns(day=day)
-    found = found.with_columns(row=places.search_sorted(found["day"]))
-    found = found.filter(pl.col("row") < bars.height)
-    found = found.filter(bars["symbol"].gather(found["row"]) == found["symbol"]).group_by("row").agg(together)
-    return column.scatter(found["row"], found["value"])
+    placed = events.join(firsts, on="symbol").with_columns(day=pl.col("ex_date")).with_columns(day=day)
+    placed = placed.with_columns(row=places.search_sorted(placed["day"]))
+    placed = placed.filter(pl.col("row") < bars.height)
+    values = placed.filter(bars["symbol"].gather(placed["row"]) == placed["symbol"]).group_by("row").agg(combined)
+    return column.scatter(values["row"], values["value"])
 
 
 def _calendars(symbols: pl.Series) -> pl.DataFrame:
-    """Return the calendar's code of each symbol, null where no market of ours has such a symbol."""
+    """Return the calendar's code of each symbol; null where no known market has such a symbol."""
     codes: list[str | None] = []
     for symbol in symbols:
         try:
@@ -100,33 +105,34 @@ def _calendars(symbols: pl.Series) -> pl.DataFrame:
 
 
 def is_session(bars: pl.DataFrame) -> pl.Series:
-    """Tell for each bar (symbol, date) whether its exchange traded; true where no market of ours has the symbol."""
+    """Return for each bar (symbol, date) whether its exchange traded; true where no known market has the symbol."""
     codes = _calendars(bars["symbol"].unique())
     days = bars["date"].unique()
     traded = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "traded": pl.Boolean})]
     for code in codes["calendar"].drop_nulls().unique():
         sessions = pl.Series(held_sessions(code), dtype=pl.Date)
         traded.append(pl.DataFrame({"calendar": code, "date": days, "traded": days.is_in(sessions.implode())}))
-    known = bars.select("symbol", "date").join(codes, on="symbol", how="left", maintain_order="left")
-    known = known.join(pl.concat(traded), on=["calendar", "date"], how="left", maintain_order="left")
-    return known["traded"].fill_null(True)
+    days_of_bars = bars.select("symbol", "date").join(codes, on="symbol", how="left", maintain_order="left")
+    marked = days_of_bars.join(pl.concat(traded), on=["calendar", "date"], how="left", maintain_order="left")
+    return marked["traded"].fill_null(True)
 
 
 def _sessions_so_far(bars: pl.DataFrame) -> pl.Series:
-    """Return each bar's place among the sessions of its exchange; a day without session has that of the next one.
+    """Return each bar's place among the sessions of its exchange; other days have the place of the next session.
 
-    The days of one calendar after those of another make one list, in which each bar's place is looked up.
+    The days of all calendars, one calendar after the other, make one list; each bar's place is an index into it.
     """
     if bars.is_empty():
         return pl.Series(dtype=pl.Int64)
     begins = ~bars["follows"].fill_null(False)
     codes = _calendars(bars["symbol"].filter(begins))["calendar"]
-    known = codes.drop_nulls().unique(maintain_order=True)
+    calendars = codes.drop_nulls().unique(maintain_order=True)
     first, last = bars.select(first=pl.col("date").min(), last=pl.col("date").max()).row(0)
     days = pl.select(pl.date_range(first, last)).to_series()
-    places = [pl.Series(held_sessions(code), dtype=pl.Date).search_sorted(days).cast(pl.Int64) for code in known]
+    places = [pl.Series(held_sessions(code), dtype=pl.Date).search_sorted(days).cast(pl.Int64) for code in calendars]
     nowhere = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(days))
-    which = codes.replace_strict(known, range(len(known)), default=len(known), return_dtype=pl.Int64)
+    count = len(calendars)
+    which = codes.replace_strict(calendars, range(count), default=count, return_dtype=pl.Int64)
     day = (bars["date"] - first).dt.total_days()
     return pl.concat([*places, nowhere]).gather(which.gather(begins.cum_sum() - 1) * len(days) + day)
 
@@ -138,11 +144,11 @@ def _gaps(bars: pl.DataFrame, rejected: pl.DataFrame | None) -> pl.DataFrame:
         session=pl.int_ranges(pl.col("session") - pl.col("missed"), pl.col("session"))
     ).explode("session", empty_as_null=False)
     missing = missing.join(_calendars(missing["symbol"].unique()), on="symbol")
-    found = [pl.DataFrame(schema={"symbol": pl.String, "session": pl.Int64, "date": pl.Date})]
+    dated = [pl.DataFrame(schema={"symbol": pl.String, "session": pl.Int64, "date": pl.Date})]
     for (code,), part in missing.group_by("calendar"):
         days = pl.Series(held_sessions(str(code)), dtype=pl.Date)
-        found.append(part.select("symbol", "session", date=days.gather(part["session"])))
-    gaps = pl.concat(found)
+        dated.append(part.select("symbol", "session", date=days.gather(part["session"])))
+    gaps = pl.concat(dated)
     if rejected is not None:
         gaps = gaps.join(rejected, on=["symbol", "date"], how="anti")
     gaps = gaps.sort("symbol", "session")
@@ -151,7 +157,7 @@ def _gaps(bars: pl.DataFrame, rejected: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def stretches(rows: pl.DataFrame) -> pl.DataFrame:
-    """Make one row of those from each that `begins` to the next: symbol, first_day, last_day, rows."""
+    """Return one row per stretch, from a row that `begins` to the next one: symbol, first_day, last_day, rows."""
     return (
         rows.with_columns(stretch=pl.col("begins").fill_null(True).cum_sum())
         .group_by("stretch", maintain_order=True)
@@ -165,19 +171,19 @@ def stretches(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def follow_each_other(rows: pl.DataFrame) -> pl.DataFrame:
-    """Make one row of bars of a symbol that stand side by side: symbol, first_day, last_day, rows."""
+def consecutive_bars(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per stretch of consecutive bars of a symbol: symbol, first_day, last_day, rows."""
     begins = (pl.col("row") != pl.col("row").shift(1) + 1) | (pl.col("symbol") != pl.col("symbol").shift(1))
     return stretches(rows.with_columns(begins=begins))
 
 
 def _runs(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return stretches of bars in which nothing traded, or whose prices are those of the bar before."""
-    return follow_each_other(bars.filter(pl.col("idle").fill_null(False)))
+    """Return stretches of bars without a trade, or with the prices of the bar before."""
+    return consecutive_bars(bars.filter(pl.col("idle").fill_null(False)))
 
 
 def _jumps(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Return the bars that jump; see the columns that each part adds."""
+    """Return the bars that jump; each part below documents the columns that it adds."""
     logs = bars.select(
         "row",
         "symbol",
@@ -199,7 +205,7 @@ def _jumps(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_usual(jumps: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
-    """Add medians of the traded sessions before a jump: of steps, ranges, and close × volume (`last_worth`: of ten)."""
+    """Add medians of the traded sessions before a jump: steps, ranges, close × volume (`last_worth`: the last ten)."""
     rows = jumps.select("number", jump="row").with_columns(
         row=pl.int_ranges(pl.max_horizontal(pl.col("jump").cast(pl.Int64) - _BEFORE, 0), pl.col("jump"))
     )
@@ -223,16 +229,16 @@ def _with_usual(jumps: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_returns(jumps: pl.DataFrame) -> pl.DataFrame:
-    """Add `back_on` and `back_rows`: where a jump the other way leads back to the level before, within a few bars."""
+    """Add `back_on` and `back_rows`: the jump that leads back to the level before, within a few bars."""
     before = pl.col("level") - pl.col("step")
-    found = []
+    candidates = []
     for n in (1, 2, 3):
         near = (pl.col("number").shift(-n) == pl.col("number")) & (pl.col("row").shift(-n) - pl.col("row") <= _BACK)
         opposite = pl.col("step").shift(-n) * pl.col("step") < 0
         whole = pl.col("step").shift(-n).abs() >= 0.7 * pl.col("step").abs()
         level = (pl.col("level").shift(-n) - before).abs() <= 0.2 * pl.col("step").abs()
-        found.append(pl.when(near & opposite & whole & level).then(pl.int_range(pl.len()) + n))
-    jumps = jumps.with_columns(back=pl.coalesce(found))
+        candidates.append(pl.when(near & opposite & whole & level).then(pl.int_range(pl.len()) + n))
+    jumps = jumps.with_columns(back=pl.coalesce(candidates))
     ends = jumps["back"]
     return jumps.with_columns(
         back_on=jumps["date"].gather(ends),
@@ -242,7 +248,7 @@ def _with_returns(jumps: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_own_splits(jumps: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Add `own_split`: the logarithm of one of the symbol's splits, near that day, that is as large as the jump."""
+    """Add `own_split`: the logarithm of a split of the symbol near that day that is as large as the jump."""
     splits = actions.filter(pl.col("kind") == "split", pl.col("value") > 0).select(
         "symbol", "ex_date", size=pl.col("value").log()
     )

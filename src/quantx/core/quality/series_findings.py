@@ -1,4 +1,4 @@
-"""From what the series rules find to findings for people: few, with the fact and the next step."""
+"""Turn violations of series rules into few findings, each with the fact and the next step."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import polars as pl
 from quantx.core.model import Finding
 from quantx.core.quality.rule import FINDING_SEVERITY, Rule
 
-_APART = 3  # stretches of one rule and symbol that are told one by one; more become one finding
-_LISTED = 50  # of its stretches are named in `facts`
+_SEPARATE = 3  # violations of one rule and symbol that become a finding each; more become one finding
+_LISTED = 50  # of its violations are listed in `facts`
 _NEXT = {
-    "reject": "it is not to be trusted: compare it with another vendor (`quantx crossvalidate compare --symbols {symbol}`)",
-    "warn": "look at it, and acknowledge it with your reason if it is as it should be",
-    "info": "good to know; nothing need be done",
+    "reject": "do not trust it; compare with another vendor (`quantx crossvalidate compare --symbols {symbol}`)",
+    "warn": "check it, and acknowledge it with a reason if it is correct",
+    "info": "informational",
 }
 
 
 def findings_of(
-    found: pl.DataFrame, rules: Mapping[str, Rule], source: str = "", dataset: str = "bars_1d"
+    violations: pl.DataFrame, rules: Mapping[str, Rule], source: str = "", dataset: str = "bars_1d"
 ) -> list[Finding]:
-    """Return findings of what was found (a frame of FOUND), those of each rule and symbol together where they are many."""
-    together = found.group_by("rule", "symbol", maintain_order=True).agg(
+    """Return the findings of a frame of VIOLATIONS; many of one rule and symbol become one finding."""
+    groups = violations.group_by("rule", "symbol", maintain_order=True).agg(
         pl.struct("first_day", "last_day", "rows", "size").alias("stretches")
     )
     return [
         finding
-        for row in together.iter_rows(named=True)
+        for row in groups.iter_rows(named=True)
         for finding in _findings(rules[row["rule"]], row["symbol"], row["stretches"], source, dataset)
     ]
 
@@ -37,24 +37,24 @@ def findings_of(
 def _findings(
     rule: Rule, symbol: str, stretches: Sequence[dict[str, Any]], source: str, dataset: str
 ) -> Iterator[Finding]:
-    groups = [stretches] if len(stretches) > _APART else [[stretch] for stretch in stretches]
+    groups = [stretches] if len(stretches) > _SEPARATE else [[stretch] for stretch in stretches]
     for group in groups:
         rows, last = sum(s["rows"] for s in group), max(s["last_day"] for s in group)
-        seen = _seen(group, rows, last)
+        days = _days(group, rows, last)
         yield Finding(
             rule.id,
             FINDING_SEVERITY[rule.severity],
             symbol,
-            f"expected: {rule.meaning}; found: {seen}; {_NEXT[rule.severity].format(symbol=symbol)}",
+            f"{rule.meaning}: {days}; {_NEXT[rule.severity].format(symbol=symbol)}",
             source,
             dataset,
             group[0]["first_day"],
             last,
-            {"times": len(group), "seen": seen, "rows": rows, "stretches": [_listed(s) for s in group[:_LISTED]]},
+            {"times": len(group), "seen": days, "rows": rows, "stretches": [_listed(s) for s in group[:_LISTED]]},
         )
 
 
-def _seen(group: Sequence[dict[str, Any]], rows: int, last: date) -> str:
+def _days(group: Sequence[dict[str, Any]], rows: int, last: date) -> str:
     first, size = group[0]["first_day"], group[0]["size"]
     days = f"{first}" if first == last else f"{first} to {last}"
     times = f", × {size:.4g}" if size is not None and len(group) == 1 else ""

@@ -1,11 +1,11 @@
-"""The rules about series: what a bar can't tell alone, but its neighbours can.
+"""The series rules: they check a bar against its neighbours.
 
-They remove nothing. What breaks one becomes a finding. Where two vendors differ and no third one decides, a bar that is
-wrong beyond doubt (`reject`) loses, so that `source="best"` passes it over. `study.py` says which columns the expressions
-may ask for.
+They remove no row. A violation becomes a finding. Where two vendors differ and no third one decides, a bar that is
+wrong beyond doubt (`reject`) loses, and `source="best"` skips it. `series_features` lists the columns that the
+expressions use.
 
-A crash is no error: it trades through its prices and on many times the usual turnover. A split that nobody told of does
-neither: the bar opens at a simple fraction of the close before, its range is as usual, and so is its turnover.
+A crash is not an error: it trades through its prices, on many times the usual turnover. An unreported split does
+neither: the bar opens at a simple fraction of the close before, with the usual range and the usual turnover.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from operator import or_
 import polars as pl
 
 from quantx.core.quality.rule import MARKETS, Rule
-from quantx.core.quality.series_features import follow_each_other, study
+from quantx.core.quality.series_features import consecutive_bars, series_features
 from quantx.core.symbols import market_of
 
 _BARS = "bars_1d,bars_1d_adjusted"
@@ -26,23 +26,23 @@ _size = pl.col("step").abs()
 _opens_there = (pl.col("gap") * pl.col("step") > 0) & (pl.col("gap").abs() >= 0.7 * _size)
 _calm = pl.col("range") <= _size / 3
 _usual_range = pl.col("range") <= 2 * pl.col("usual_range").clip(lower_bound=0.01)
-# A move of a third happens, and is traded; one of a half or more with hardly more turnover than usual is none.
+# A move of a third is traded. A move of a half or more on about the usual turnover is not a trade.
 _usual_turnover = (pl.col("worth") / pl.col("usual_worth")).is_between(
     0.2, pl.when(_size < math.log(1.9)).then(1.5).when(_size < math.log(4)).then(2.0).otherwise(3.0)
 )
 _busy = (pl.col("worth") >= 2 * pl.col("usual_worth")) & (pl.col("range") >= 1.8 * pl.col("usual_range"))
 _returns = pl.col("back").is_not_null() | pl.col("returns")
 
-# Pounds and pence are a hundred apart; other slips of the decimal point are a power of ten as well. The shares traded
-# stay the same, so that the turnover seems to change with the price; with a split it does not.
+# Pounds and pence are a factor of 100 apart; other decimal-point errors are a power of ten as well. The number of
+# shares stays the same, so the turnover changes with the price; with a split it does not.
 _powers = pl.max_horizontal((_size / math.log(10)).round(), 2)
 _same_turnover = (pl.col("worth") / pl.col("last_worth")).is_between(0.1, 10).fill_null(False)
 _other_unit = ((_size - _powers * math.log(10)).abs() <= 0.12) & ~_same_turnover
 
-# New shares for old ones that companies choose: n for 1, some n for 2 or 3; and 1 for n.
+# Usual split ratios: n for 1, some n for 2 or 3; and 1 for n.
 _SPLITS = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 100, 3 / 2, 5 / 2, 5 / 3, 7 / 2)
-# How far a day's own move may lie from the fraction: what is usual for the symbol, at least 2 %, and at most
-# a twelfth of the move: a third is next to a half.
+# How far a day's own move may lie from the ratio: the usual step of the symbol, at least 2 %, and at most a twelfth of
+# the move, because a third is next to a half.
 _noise = pl.min_horizontal((6 * pl.col("usual_step")).clip(0.02, 0.06), 0.08 * _size)
 _simple = reduce(or_, [(_size - math.log(n)).abs() <= _noise for n in _SPLITS])
 _at_a_split = _simple & ((pl.col("gap").abs() - _size).abs() <= _noise)
@@ -52,8 +52,8 @@ BAR_RULES = (
         "volume_missing",
         "warn",
         _BARS,
-        "a bar whose price has moved has a volume",
-        "a day without volume looks as if nobody could have traded, and passes for a halt",
+        "the price has moved, but the volume is zero",
+        "a day without volume looks like a halt",
         "Yahoo 0700.HK: half days 2020-12-24 to 2025-01-28; HWM 2016-11-14 to 12-22",
         (pl.col("volume") == 0) & ((pl.col("high") > pl.col("low")) | (pl.col("step").abs() > 1e-6).fill_null(False)),
     ),
@@ -61,8 +61,8 @@ BAR_RULES = (
         "currency_changes",
         "warn",
         _BARS,
-        "all bars of a series are in one currency and unit",
-        "a vendor that goes over from pence to pounds divides the price by a hundred, and says so in one word",
+        "the currency or unit changes within a series",
+        "a change from pence to pounds divides the price by a hundred, and only the currency column shows it",
         "Yahoo: GBp for OCDO.L, GBP in other replies; London, Johannesburg, Tel Aviv",
         pl.col("currency") != pl.col("currency_before"),
     ),
@@ -70,8 +70,8 @@ BAR_RULES = (
         "open_of_auction",
         "info",
         _BARS,
-        "open lies between low and high also in Europe, where a bar is kept that breaks this",
-        "for shares that trade in auctions vendors take the open from a quote: of every third bar it lies outside",
+        "open is outside of the range from low to high (in Europe such a bar is kept)",
+        "for shares traded in auctions vendors take the open from a quote: it is outside in every third bar",
         "Yahoo ELCO.L: 309 of 665 bars, NVT.L: 248 of 725",
         (pl.col("open") > pl.col("high") * (1 + 1e-6)) | (pl.col("open") < pl.col("low") * (1 - 1e-6)),
         markets=("eu",),
@@ -80,8 +80,8 @@ BAR_RULES = (
         "price_spike",
         "warn",
         _BARS,
-        "high and low lie within a factor of three of open and close",
-        "one print far off makes a range, a stop and a drawdown that nobody traded",
+        "high or low is more than a factor of three away from open and close",
+        "one stray print shows a range, a stop and a drawdown that did not happen",
         "trades of the flash crash of 2010-05-06 at a cent; a low in pounds among pence",
         (pl.col("high") > 3 * pl.max_horizontal("open", "close"))
         | (pl.col("low") < pl.min_horizontal("open", "close") / 3),
@@ -93,7 +93,7 @@ GAP_RULES = (
         "missing_sessions",
         "warn",
         _BARS,
-        "there is a bar for each session of the exchange between the first bar and the last",
+        "no bar for a session of the exchange between the first bar and the last",
         "a missing session makes a return of two days look like one of a day",
         "Quandl WIKI 2017-08-07: AAPL, ADBE, AMZN, CELG, INTC; exchange_calendars",
         pl.col("rows") > 0,
@@ -105,8 +105,8 @@ RUN_RULES = (
         "stale_run",
         "warn",
         _BARS,
-        "prices and volume do not stand still for ten sessions or more",
-        "a suspended or unlisted security has a price that cannot be had, and a volatility of zero",
+        "prices and volume are unchanged for ten sessions or more",
+        "a suspended or unlisted security has a price at which it can't be traded, and a volatility of zero",
         "Yahoo 2799.HK: 203 sessions of suspension; AMCR before its listing in New York; AULT: 3,564 rows",
         pl.col("rows") >= 10,
     ),
@@ -114,21 +114,21 @@ RUN_RULES = (
         "no_trade",
         "info",
         _BARS,
-        "something is traded in each session",
-        "the close of a session without trades is that of an earlier one",
+        "no trade in the session",
+        "the close of a session without trades is copied from an earlier one",
         "Yahoo: single rows without volume in VRT, PFG, AMD, BKR and others",
         pl.col("rows") < 10,
     ),
 )
 
-# The first that fits is what a jump is called.
+# A jump is named by the first rule that it breaks.
 JUMP_RULES = (
     Rule(
         "symbol_reused",
         "warn",
         _BARS,
-        "after a month without bars a symbol still means the same security",
-        "symbols are given to others; the histories of two companies in one series are nobody's",
+        "after a month without bars the symbol may belong to another security",
+        "exchanges reuse symbols; one series with the histories of two companies is the history of neither",
         "META before 2022-06-09 was another company; Yahoo USAS: months without bars, then double the price",
         (pl.col("missed") >= 20) & (_size >= math.log(1.9)),
     ),
@@ -136,8 +136,8 @@ JUMP_RULES = (
         "split_misapplied",
         "reject",
         _BARS,
-        "a split divides all prices before its ex-date, once, and none after it",
-        "half of the history in old shares makes a return of minus 80 % that nobody had",
+        "a split is applied twice, not at all, or to the wrong side of its ex-date",
+        "half of the history in old shares shows a return of minus 80 % that did not happen",
         "Yahoo 4063.T 2023-03-30 5:1, DEX.AX 2023-05-30, LA.V 2020-08-26 (yfinance's repair tests)",
         pl.col("own_split").is_not_null() & _calm,
     ),
@@ -145,8 +145,8 @@ JUMP_RULES = (
         "unit_error",
         "reject",
         _BARS,
-        "prices stay in one unit: pounds or pence, dollars or cents",
-        "a price a hundred times too large is a fortune in any backtest",
+        "prices change their unit: pounds and pence, dollars and cents",
+        "a price that is a hundred times too large is a fortune in any backtest",
         "Yahoo AET.L 2022-05: 0.1455 for 14.55; London, Johannesburg and Tel Aviv are quoted in hundredths",
         _other_unit & _calm,
     ),
@@ -154,8 +154,8 @@ JUMP_RULES = (
         "bad_tick",
         "reject",
         _BARS,
-        "a price does not leave its level and come back in one step each",
-        "another security's bar, or an error, makes two large returns that never were",
+        "a price leaves its level and comes back, in one step each",
+        "a bar of another security, or an error, shows two large returns that did not happen",
         "Yahoo ES 2023-07-18: 7.64 between 72.18 and 72.15; EMP at the ends of 2002 and 2003",
         _returns & _opens_there & _calm & ((_size >= 0.4) | _usual_range),
     ),
@@ -163,7 +163,7 @@ JUMP_RULES = (
         "forgotten_split",
         "reject",
         _BARS,
-        "prices fall to a fraction, or rise to a multiple, with a split that the vendor tells",
+        "prices fall to a fraction, or rise to a multiple, as with a split, and the vendor reports none",
         "without the split each adjusted price before it is wrong by its ratio",
         "an append job's files: AMZN 2022-06-06 20:1, NVDA 2024-06-10 10:1, MNST 2023-03-27 2:1",
         _at_a_split & _calm & _usual_range & _usual_turnover & ~_returns & (pl.col("seen") >= 10),
@@ -172,8 +172,8 @@ JUMP_RULES = (
         "large_move",
         "info",
         _BARS,
-        "prices move less than by half, or to less than double, within a session",
-        "a crash that traded through its prices on much turnover is real, and good to know of",
+        "the price halves or doubles, or more, within a session",
+        "a crash that traded through its prices on high turnover is real; the finding is informational",
         "AAPL 2000-09-29, AIG 2008-09-15, OXY 2020-03-09",
         (_size >= math.log(1.9)) & _busy,
     ),
@@ -181,8 +181,8 @@ JUMP_RULES = (
         "unexplained_jump",
         "warn",
         _BARS,
-        "a jump has a cause: an action, or much trading",
-        "a change of level that nothing explains is a spin-off, a split or a merger that is missing, or a true collapse",
+        "a jump without a cause: no corporate action and no high turnover",
+        "an unexplained change of level is a missing spin-off, split or merger, or a true collapse",
         "FRC 2023-05-03; a stock that comes back from a suspension",
         _size >= math.log(1.9),
     ),
@@ -193,8 +193,8 @@ _ERRATIC = Rule(
     "erratic_series",
     "warn",
     _BARS,
-    "a series has fewer than six jumps within a year",
-    "prices of two securities that take turns, or of one that hardly trades, are of no use",
+    "six jumps or more within a year",
+    "mixed prices of two securities, or of one that hardly trades, are of no use",
     "Yahoo EMP: 580 jumps, two bonds mixed; NXPL, CODA, WKSP: jumps of a tick that is as large as the price",
     pl.col("densest") <= _YEAR,
 )
@@ -203,7 +203,7 @@ SYMBOL_RULES = (_ERRATIC,)
 SERIES_RULES = (*BAR_RULES, *GAP_RULES, *RUN_RULES, *JUMP_RULES, *SYMBOL_RULES)
 
 # One row per stretch of bars that breaks a rule; `size` is the factor of a jump.
-FOUND = {
+VIOLATIONS = {
     "rule": pl.String,
     "symbol": pl.String,
     "first_day": pl.Date,
@@ -216,42 +216,43 @@ FOUND = {
 def check_series(
     bars: pl.DataFrame, actions: pl.DataFrame, *, rejected: pl.DataFrame | None = None, adjusted: bool = False
 ) -> pl.DataFrame:
-    """Return what breaks a series rule: a frame of FOUND, sorted by symbol and day.
+    """Return the violations of series rules: a frame of VIOLATIONS, sorted by symbol and day.
 
-    `bars` (symbol, date, open, high, low, close, volume) are of one source and have obeyed the row rules; `rejected`
-    (symbol, date) have not. `actions` (symbol, ex_date, kind, value) are that source's. `adjusted`: the bars are divided
-    by these splits already.
+    `bars` (symbol, date, open, high, low, close, volume) are of one source and passed the row rules; `rejected`
+    (symbol, date) did not. `actions` (symbol, ex_date, kind, value) are of the same source. `adjusted`: the bars are
+    already divided by these splits.
     """
-    seen = study(bars, actions, rejected=rejected, adjusted=adjusted)
-    jumps, erratic = _named(seen.jumps)
-    found = [_found(follow_each_other(seen.bars.filter(r.broken.fill_null(False))), r) for r in BAR_RULES]
-    found += [_found(seen.gaps.filter(rule.broken), rule) for rule in GAP_RULES]
-    found += [_found(seen.runs.filter(rule.broken), rule) for rule in RUN_RULES]
-    found += [_found(_wrong_side(jumps.filter(pl.col("rule") == rule.id), seen.bars), rule) for rule in JUMP_RULES]
-    found += [_found(erratic, rule) for rule in SYMBOL_RULES]
-    return pl.concat(found).sort("symbol", "first_day", "rule")
+    features = series_features(bars, actions, rejected=rejected, adjusted=adjusted)
+    jumps, erratic = _name_jumps(features.jumps)
+    parts = [_violations(consecutive_bars(features.bars.filter(r.broken.fill_null(False))), r) for r in BAR_RULES]
+    parts += [_violations(features.gaps.filter(rule.broken), rule) for rule in GAP_RULES]
+    parts += [_violations(features.runs.filter(rule.broken), rule) for rule in RUN_RULES]
+    for rule in JUMP_RULES:
+        parts.append(_violations(_wrong_stretches(jumps.filter(pl.col("rule") == rule.id), features.bars), rule))
+    parts += [_violations(erratic, rule) for rule in SYMBOL_RULES]
+    return pl.concat(parts).sort("symbol", "first_day", "rule")
 
 
-def bars_in_error(found: pl.DataFrame) -> pl.DataFrame:
-    """Return the days (symbol, date) on which a frame of FOUND says that the bar itself is wrong beyond doubt."""
-    wrong = found.filter(pl.col("rule").is_in([rule.id for rule in JUMP_RULES if rule.severity == "reject"]))
-    wrong = wrong.filter(pl.col("rule") != "forgotten_split")  # the bars are right; it is the split that is missing
+def bars_in_error(violations: pl.DataFrame) -> pl.DataFrame:
+    """Return the days (symbol, date) on which the bar itself is wrong beyond doubt, from a frame of VIOLATIONS."""
+    wrong = violations.filter(pl.col("rule").is_in([rule.id for rule in JUMP_RULES if rule.severity == "reject"]))
+    wrong = wrong.filter(pl.col("rule") != "forgotten_split")  # the bars are right; the split is missing
     days = wrong.select("symbol", date=pl.date_ranges("first_day", "last_day"))
     return days.explode("date", empty_as_null=False).unique(maintain_order=True)
 
 
-def _named(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the jumps with the `rule` that each breaks first, and the symbols that jump all the time.
+def _name_jumps(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the jumps with the first `rule` that each breaks, and the symbols that jump all the time.
 
-    Of such a symbol nothing is certain: what would be a bad tick, a split or a wrong unit elsewhere is a jump without explanation.
+    For such a symbol no cause is certain: a bad tick, a split or a wrong unit becomes an unexplained jump.
     """
     rule = pl.coalesce(pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.id)) for rule in JUMP_RULES)
     jumps = jumps.with_columns(rule=rule)
-    # The way back from another unit is seen against the turnover in it, and would look like a split.
+    # The turnover before the return from another unit is in that unit; the return would look like a split.
     ends = jumps.filter(pl.col("rule") == "unit_error")["back"].drop_nulls()
     in_unit = pl.int_range(pl.len()).is_in(ends.implode())
     jumps = jumps.with_columns(rule=pl.when(in_unit).then(pl.lit("unit_error")).otherwise("rule"))
-    # A tick counts once, though it jumps there and back.
+    # A bad tick jumps twice, there and back, and counts once.
     back_only = (pl.col("rule") == "bad_tick") & pl.col("returns") & pl.col("back").is_null()
     restless = jumps.filter(pl.col("rule").is_in(["bad_tick", "unexplained_jump", "forgotten_split"]), ~back_only)
     by_symbol = restless.group_by("symbol").agg(
@@ -262,25 +263,26 @@ def _named(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     erratic = by_symbol.filter(_ERRATIC.broken.fill_null(False))
     certain = ~pl.col("symbol").is_in(erratic["symbol"].implode()) | (pl.col("rule") == "large_move")
-    told = pl.when(certain | pl.col("rule").is_null()).then("rule").otherwise(pl.lit("unexplained_jump"))
-    return jumps.with_columns(rule=told), erratic
+    cause = pl.when(certain | pl.col("rule").is_null()).then("rule").otherwise(pl.lit("unexplained_jump"))
+    return jumps.with_columns(rule=cause), erratic
 
 
-def _found(hits: pl.DataFrame, rule: Rule) -> pl.DataFrame:
-    """Return stretches (symbol, first_day, last_day, rows, of jumps: step) of a rule's markets as rows of FOUND."""
+def _violations(stretches: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+    """Return stretches (symbol, first_day, last_day, rows; step for jumps) in the rule's markets as VIOLATIONS."""
     if rule.markets != MARKETS:
-        known = {symbol: market_of(symbol) for symbol in hits["symbol"].unique()}
-        theirs = [symbol for symbol, market in known.items() if market is None or market in rule.markets]
-        hits = hits.filter(pl.col("symbol").is_in(theirs))
-    size = pl.col("step").exp() if "step" in hits.columns else pl.lit(None)
-    return hits.with_columns(rule=pl.lit(rule.id), size=size).select(pl.col(c).cast(t) for c, t in FOUND.items())
+        markets = {symbol: market_of(symbol) for symbol in stretches["symbol"].unique()}
+        symbols = [symbol for symbol, market in markets.items() if market is None or market in rule.markets]
+        stretches = stretches.filter(pl.col("symbol").is_in(symbols))
+    size = pl.col("step").exp() if "step" in stretches.columns else pl.lit(None)
+    rows = stretches.with_columns(rule=pl.lit(rule.id), size=size)
+    return rows.select(pl.col(c).cast(t) for c, t in VIOLATIONS.items())
 
 
-def _wrong_side(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-    """Add the stretch of bars that is wrong where a jump is; jumps that end such a stretch are left out.
+def _wrong_stretches(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Add the wrong stretch of bars of each jump; drop the jumps that end such a stretch.
 
-    What comes back is wrong in between. A split that was not applied is wrong before the jump. Of two units, the one in
-    which less was traded is wrong. Of all other jumps the bar itself is shown.
+    Where the price comes back, the bars in between are wrong. Where a split was not applied, the bars before it are
+    wrong. Of two units, the one with fewer traded bars is wrong. For all other jumps the stretch is the bar itself.
     """
     if jumps.is_empty():
         return jumps.with_columns(first_day="date", last_day="date", rows=pl.lit(1))
@@ -305,7 +307,10 @@ def _wrong_side(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _in_lesser_unit(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-    """Return the stretches in the units (powers of ten apart) in which fewer bars of the symbol are traded (or, if as many, fewer lie)."""
+    """Return the stretches in the wrong unit of two units that are powers of ten apart.
+
+    The wrong unit is the one with fewer traded bars of the symbol; with as many, the one with fewer bars.
+    """
     turns = jumps.select("row", turn=(pl.col("step") / math.log(10)).round())
     levels = (
         bars.filter(pl.col("symbol").is_in(jumps["symbol"].unique().implode()))

@@ -1,7 +1,7 @@
-"""Why two vendors differ: causes that explain a stretch of rows at once, as rules; a new cause is one entry.
+"""The causes of differences between two vendors, as rules: a cause explains a stretch of rows at once.
 
-The rules ask for the columns of `vendors.Compared.odd` and for what `_features` adds; the first one that is broken names
-the row.
+A new cause is one entry. The rules use the columns of `vendor_comparison.Comparison.odd` and those that `_features`
+adds. The first broken rule is the cause of a row.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from quantx.core.prices import PRICES
 from quantx.core.quality.rule import Rule
 from quantx.core.quality.vendor_comparison import LOTS, OTHER, about
 
-STRAY = "session_of_calendar"  # the rule of single rows that a bar of a day without a session breaks
+STRAY = "session_of_calendar"  # the row rule that a bar on a day without a session breaks
 LACKS = "vendor_lacks_sessions"
 DROPPED = "rows_dropped"
-_STRETCH = 5  # sessions in a row with one ratio: no error of a day
-_RUN = 4  # sessions in a row that are another day's
+_STRETCH = 5  # sessions in a row with one ratio: not an error of a single day
+_RUN = 4  # sessions in a row with the bar of another day
 _SAME_RATIO = 0.003
 _OF_SPLIT = 0.0005
-_SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2.5, *range(2, 51))  # also two of them together: 28 is 7 and 4
+_SPLITS = (1.05, 1.1, 1.2, 1.25, 4 / 3, 1.5, 2.5, *range(2, 51))  # also products of two splits: 28 is 7 times 4
 _BARS = "bars_1d"
 
 VENDOR_RULES = (
@@ -28,8 +28,8 @@ VENDOR_RULES = (
         LACKS,
         "warn",
         _BARS,
-        "a vendor has a bar of every session on which another one has trades",
-        "a return over a hole is the return of two days, and a signal of the day between is lost",
+        "a vendor has no bar of a session on which another one has trades",
+        "a return over a gap is the return of two days, and a signal of the day between is lost",
         "Quandl WIKI lacks 2017-08-07 for AAPL, ADBE, AMZN, CELG and INTC, 2017-11-06 for ABT, 2018-02-14 for MA",
         pl.col("lacks").is_not_null(),
     ),
@@ -37,8 +37,8 @@ VENDOR_RULES = (
         "vendor_currency",
         "warn",
         _BARS,
-        "vendors give the prices of a listing in one currency",
-        "prices of another currency, or of another listing, are no prices of this one",
+        "two vendors give the prices of a listing in different currencies",
+        "prices in another currency, or of another listing, are not the prices of this one",
         "dual listings: a vendor answers with the line in dollars",
         pl.col("differs_currency"),
     ),
@@ -46,7 +46,7 @@ VENDOR_RULES = (
         "vendor_hundredfold",
         "warn",
         _BARS,
-        "no vendor's prices are a hundred times the other's",
+        "a vendor's prices are a hundred times the other's",
         "pence taken for pounds make a return of 9,900 %, and a portfolio of one share",
         "Yahoo, London and Johannesburg: yfinance's `100x-error` and `bad-unit` series",
         pl.col("differs_close") & about(pl.col("ratio"), 100, 0.02),
@@ -55,8 +55,8 @@ VENDOR_RULES = (
         "vendor_shifted",
         "warn",
         _BARS,
-        "both vendors date their bars alike",
-        "bars that are a day late let a backtest see tomorrow",
+        "a vendor's bars are dated a session earlier or later than the other's",
+        "bars with the date of the session before give a backtest look-ahead",
         f"{_RUN} sessions in a row whose bars are the other vendor's of the session before or after",
         pl.col("shifted"),
     ),
@@ -64,8 +64,8 @@ VENDOR_RULES = (
         "vendor_split",
         "warn",
         _BARS,
-        "both vendors' prices are in the shares of the day",
-        "a split that one vendor has forgotten, or applied twice, halves every price before it",
+        "a vendor's prices are not in the shares of the day: they differ by the factor of a split",
+        "a split that one vendor left out, or applied twice, halves every price before it",
         f"one ratio over {_STRETCH} sessions or more, as of a usual split; GOOGL 2014-04-03 at Quandl and Yahoo",
         pl.col("differs_close")
         & (pl.col("stretch") >= _STRETCH)
@@ -75,7 +75,7 @@ VENDOR_RULES = (
         "vendor_scale",
         "warn",
         _BARS,
-        "no vendor's prices are a constant multiple of the other's",
+        "a vendor's prices are a constant multiple of the other's",
         "one of them is adjusted for something: a spin-off taken for a split, a dividend, another unit",
         f"one ratio over {_STRETCH} sessions or more: PFE and T at Yahoo, divided for spin-offs (1.054, 1.324)",
         pl.col("differs_close") & (pl.col("stretch") >= _STRETCH),
@@ -84,8 +84,8 @@ VENDOR_RULES = (
         "vendor_lots",
         "warn",
         _BARS,
-        "both vendors count shares",
-        "a volume in lots of a hundred makes a liquid share look like one that can't be traded",
+        "a vendor counts lots of a hundred shares",
+        "a volume in lots of a hundred makes a liquid share look untradable",
         f"volumes of a hundredth over {_STRETCH} sessions or more, at the same prices",
         pl.col("differs_volume")
         & ~pl.any_horizontal(f"differs_{field}" for field in PRICES)
@@ -95,8 +95,8 @@ VENDOR_RULES = (
         "vendors_disagree",
         "warn",
         _BARS,
-        "the closes of two vendors are the same up to 0.1 % or a tick",
-        "one of the two is wrong, and a price that nobody checked is shown",
+        "the closes of two vendors differ by more than 0.1 % and a tick",
+        "one of the two is wrong, and queries show an unchecked price",
         "Yahoo and Quandl WIKI: 0.27 % of 84,272 closes; INTC and XOM 2003-01-29, 3.8 and 3.5 %",
         pl.col("differs_close"),
     ),
@@ -104,7 +104,7 @@ VENDOR_RULES = (
         "vendors_differ",
         "info",
         _BARS,
-        "opens are the same up to 1 %, highs and lows up to 0.3 %, volumes up to a tenth to a half by market",
+        "opens differ by more than 1 %, highs or lows by 0.3 %, or volumes by a tenth to a half, by market",
         "strategies that trade at the open or at a limit would have traded at another price",
         "Yahoo and Quandl WIKI: 0.8 % of 84,272 opens, 0.2 % of highs and lows, 0.3 % of volumes",
         pl.lit(True),
@@ -116,23 +116,23 @@ DROPPED_RULES = (
         DROPPED,
         "warn",
         "bars_1d,bars_1d_adjusted",
-        "a vendor's answer has the sessions that it had before",
-        "a vendor that loses old rows must not take them from us; what it has taken back for a reason is looked at",
-        "an error from 21 sessions or 5 % of what it had sent for the window; milder where no other vendor has them",
-        pl.lit(False),  # judged when a reply is curated: pipeline/dropped.py
+        "a vendor's reply lacks sessions that it had before",
+        "a vendor that loses old rows must not remove ours; rows that it withdrew for a reason need a check",
+        "an error from 21 sessions or 5 % of its earlier rows of the window; milder where no other vendor has them",
+        pl.lit(False),  # checked when a reply is curated: pipeline/curating/withdrawn_bars.py
     ),
 )
 
 
-def recognise(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
-    """Add `rule`: what is the matter with each row of `odd`."""
-    named = [pl.when(rule.broken).then(pl.lit(rule.id)) for rule in VENDOR_RULES]
-    rule = pl.when(pl.col("stray").is_not_null()).then(pl.lit(STRAY)).otherwise(pl.coalesce(named))
+def add_causes(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    """Add `rule` to each row of `odd`: the cause of the discrepancy."""
+    causes = [pl.when(rule.broken).then(pl.lit(rule.id)) for rule in VENDOR_RULES]
+    rule = pl.when(pl.col("stray").is_not_null()).then(pl.lit(STRAY)).otherwise(pl.coalesce(causes))
     return _features(odd, calendar).select(*odd.columns, rule.alias("rule"))
 
 
 def _features(odd: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
-    """Add the ratio of the closes, how many sessions in a row have it, the same of volumes, and whether bars are shifted."""
+    """Add the ratios of closes and of volumes, the sessions in a row with each ratio, and whether bars are shifted."""
     ordinals = pl.DataFrame({"date": calendar.days}, schema={"date": pl.Date}).with_row_index("ordinal")
     rows = odd.join(ordinals, on="date", how="left", maintain_order="left").with_columns(
         (pl.col("close") / pl.col("close" + OTHER)).alias("ratio"),
@@ -169,12 +169,12 @@ def _same(ratio: pl.Expr) -> pl.Expr:
 
 
 def _run(goes_on: pl.Expr) -> pl.Expr:
-    """Number the runs of rows of which each goes on from the one before."""
+    """Number the runs of consecutive rows."""
     return (~goes_on.fill_null(False)).cum_sum()
 
 
 def _moved(by: int) -> pl.Expr:
-    """Tell whether a bar is the other vendor's of the session before (1) or after (-1), which is odd, too."""
+    """Return whether a bar is the other vendor's bar of the session before (1) or after (-1), itself an odd row."""
     beside = pl.col("follows") if by > 0 else pl.col("follows").shift(-1, fill_value=False)
     same = [(pl.col(f) / pl.col(f + OTHER).shift(by) - 1).abs() <= 1e-4 for f in ("open", "close")]
     return (beside & pl.all_horizontal(same)).fill_null(False)

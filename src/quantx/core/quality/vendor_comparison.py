@@ -1,9 +1,9 @@
-"""Two vendors' as-traded bars, side by side: where they differ beyond what vendors differ by, and where one has no bar.
+"""Compare two vendors' as-traded bars: differences beyond the usual tolerance, and bars that only one vendor has.
 
-Vendors count other prints. Of 84,272 bars that Yahoo and Quandl WIKI both have (31 American shares, 2000 to 2018), half
-of all values are the same to the last digit; 0.27 % of the closes differ by more than 0.1 %, 0.2 % of the highs and of
-the lows by more than 0.3 %, 0.8 % of the opens by more than 1 % (the first print, or the opening auction) and 0.3 % of
-the volumes by more than 20 %. `TOLERANCES` holds these limits; below a tick no difference counts.
+Vendors count different prints. Of 84,272 bars that Yahoo and Quandl WIKI both have (31 American shares, 2000 to 2018),
+half of all values are equal to the last digit; 0.27 % of the closes differ by more than 0.1 %, 0.2 % of the highs and
+of the lows by more than 0.3 %, 0.8 % of the opens by more than 1 % (the first print, or the opening auction) and 0.3 %
+of the volumes by more than 20 %. `TOLERANCES` holds these limits; a difference below a tick does not count.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ import polars as pl
 from quantx.core.calendars import Calendar
 from quantx.core.prices import PRICES
 
-FIELDS = ("close", "open", "high", "low", "volume")  # what is compared, the most important first
+FIELDS = ("close", "open", "high", "low", "volume")  # the compared fields, the most important first
 KEY = ["symbol", "date"]
 OTHER = "_b"  # the suffix of the second vendor's columns; those of the first have none
 _HUNDREDTHS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 _FEW_SHARES = 100
-_DAYS, _BEFORE_1970 = 2**20, 2**19  # more days than any record has
-# A vendor of one exchange's prints (Alpaca's IEX feed) never has the market's volume. Where so much of the days differ,
-# the volumes are no measure of each other.
+_DAYS, _BEFORE_1970 = 2**20, 2**19  # more days than any history has
+# A vendor of one exchange's prints (Alpaca's IEX feed) never has the market's volume. Above this share of differing
+# days the two volumes are not compared.
 _OTHER_VOLUME = 0.5
-LOTS = 0.05  # how far a ratio of volumes may be from a hundred to be one of lots
+LOTS = 0.05  # relative distance from a hundred up to which a ratio of volumes is one of lots
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What vendors of one market may differ by: relative, by field; and the tick, by the price from which it holds."""
+    """The tolerated difference in one market: relative, by field; and the tick, by the price from which it applies."""
 
     relative: Mapping[str, float]
     ticks: tuple[tuple[float, float], ...]
 
     def allowed(self, field: str, one: pl.Expr, other: pl.Expr) -> pl.Expr:
-        """Return by how much two values of a field may differ: relative to the smaller one."""
+        """Return the tolerated difference of two values of a field, relative to the smaller one."""
         return pl.min_horizontal(one, other) * self.relative[field]
 
     def least(self, field: str, one: pl.Expr, other: pl.Expr) -> pl.Expr:
-        """Return below which difference of two values there is none: a tick and a rounding, or a few shares."""
+        """Return the smallest difference that counts: a tick and its rounding, or a few shares."""
         if field == "volume":
             return pl.lit(float(_FEW_SHARES))
         price = pl.max_horizontal(one, other)
@@ -50,8 +50,8 @@ class Tolerance:
 
 
 _PRICE_LIMITS = {"close": 0.001, "high": 0.003, "low": 0.003, "open": 0.01}
-# Ticks: SEC rule 612; HKEX spread table A; TSE's finest table; MiFID II's finest liquidity band. Volumes in Europe: vendors
-# count the first exchange, or all venues.
+# Ticks: SEC rule 612; HKEX spread table A; TSE's finest table; MiFID II's finest liquidity band. Volumes in Europe:
+# vendors count either the first exchange or all venues.
 TOLERANCES: Mapping[str, Tolerance] = {
     "us": Tolerance({**_PRICE_LIMITS, "volume": 0.2}, ((0, 0.0001), (1, 0.01))),
     "hk": Tolerance(
@@ -64,24 +64,24 @@ TOLERANCES: Mapping[str, Tolerance] = {
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """Two vendors over the sessions of one market.
 
-    `months` has symbol, month (as in 202410), `both` (sessions of which both have a bar) and `worst` (the largest
-    relative difference of the close). `odd` has a row per symbol and date that is not as it should be: both vendors'
-    values, `differs_<field>` (beyond the tolerance), `differs_currency`, and in `lacks` or `stray` "a" or "b": who has no
-    bar of the session, or who has one of a day without a session.
+    `months` has symbol, month (as in 202410), `both` (sessions with a bar of both) and `worst` (the largest relative
+    difference of the close). `odd` has a row per symbol and date with a discrepancy: both vendors' values,
+    `differs_<field>` (beyond the tolerance), `differs_currency`, and "a" or "b" in `lacks` (the vendor without a bar of
+    the session) or in `stray` (the vendor with a bar on a day without a session).
     """
 
     months: pl.DataFrame
     odd: pl.DataFrame
 
 
-def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -> Compared:
+def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -> Comparison:
     """Compare as-traded bars of one calendar's symbols.
 
-    Both frames have symbol, date, open, high, low, close, volume and currency, and one row per symbol and date; prices
-    are above zero, and a row without a close counts as none. Prices in hundredths (GBX) are compared in whole units.
+    Both frames have symbol, date, open, high, low, close, volume and currency, and one row per symbol and date. Prices
+    are above zero; a row without a close is ignored. Prices in hundredths (GBX) are compared in whole units.
     """
     symbols = pl.concat([frame["symbol"].unique() for frame in (a, b)]).unique().sort()
     joined = _joined(comparable(a), comparable(b), symbols)
@@ -112,17 +112,17 @@ def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -
     suspects = marked.filter(~pl.col("both") | pl.any_horizontal(flags))
     differ = _beyond_ticks(suspects.filter("both"), market)
     differ = _without_other_volumes(differ, months).with_columns(_side(None).alias("lacks"), _side(None).alias("stray"))
-    odd = [differ, _lacking(suspects.filter("session", ~pl.col("both")), months), *_strays(suspects)]
+    odd = [differ, _missing_bars(suspects.filter("session", ~pl.col("both")), months), *_strays(suspects)]
     columns = [*joined.columns, "month", *flags, "lacks", "stray"]
     rows = pl.concat([part.select(columns) for part in odd]).sort(KEY)  # the numbers are in the order of the symbols
     months, rows = (frame.with_columns(symbols.gather(frame["symbol"])) for frame in (months, rows))
-    return Compared(months.select("symbol", "month", "both", "worst"), rows)
+    return Comparison(months.select("symbol", "month", "both", "worst"), rows)
 
 
 def _joined(a: pl.DataFrame, b: pl.DataFrame, symbols: pl.Series) -> pl.DataFrame:
-    """Put bars of one symbol and date side by side, with the symbol's number in place of its name.
+    """Join the bars of both vendors by symbol and date; the symbol's number replaces its name.
 
-    They are joined by one number in place of two columns, which takes half the time.
+    The join uses one number in place of two columns, which takes half the time.
     """
     day = pl.col("date").cast(pl.Int32) + _BEFORE_1970
     number = pl.col("symbol").cast(pl.Enum(symbols)).to_physical().cast(pl.Int64) * _DAYS + day
@@ -133,7 +133,7 @@ def _joined(a: pl.DataFrame, b: pl.DataFrame, symbols: pl.Series) -> pl.DataFram
 
 
 def comparable(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the bars with a close, with what is compared as numbers and prices in whole units of the currency."""
+    """Return the bars that have a close, with numeric fields and prices in whole units of the currency."""
     rows = frame.select(*KEY, *FIELDS, pl.col("currency").cast(pl.Categorical)).drop_nulls("close")
     rows = rows.with_columns(pl.col(*FIELDS).cast(pl.Float64))
     hundredths = pl.col("currency").is_in(list(_HUNDREDTHS))
@@ -159,7 +159,7 @@ def _beyond(field: str, market: str) -> pl.Expr:
 
 
 def _beyond_ticks(rows: pl.DataFrame, market: str) -> pl.DataFrame:
-    """Take back what lies within a tick; few rows are left, so that looking for the tick costs nothing."""
+    """Clear the flags of differences within a tick; few rows are left, so the search for the tick is cheap."""
     pairs = {f: (pl.col(f), pl.col(f + OTHER)) for f in FIELDS}
     exact = rows.with_columns(
         pl.col(f"differs_{f}") & ((one - other).abs() > TOLERANCES[market].least(f, one, other))
@@ -169,25 +169,25 @@ def _beyond_ticks(rows: pl.DataFrame, market: str) -> pl.DataFrame:
 
 
 def _without_other_volumes(rows: pl.DataFrame, months: pl.DataFrame) -> pl.DataFrame:
-    """Leave volumes out where one vendor counts another volume altogether; hundredths and lots are told apart later."""
+    """Ignore volumes where one vendor counts another volume throughout; hundredths and lots are classified later."""
     sessions = months.group_by("symbol").agg(pl.col("both").sum())
     ratio = pl.col("volume") / pl.col("volume" + OTHER)
     other = pl.col("differs_volume") & ~about(ratio, 100, LOTS)
     counted = rows.group_by("symbol").agg(other.sum().alias("others")).join(sessions, on="symbol")
-    of_other = counted.filter(pl.col("others") > _OTHER_VOLUME * pl.col("both"))["symbol"]
+    incomparable = counted.filter(pl.col("others") > _OTHER_VOLUME * pl.col("both"))["symbol"]
     prices = pl.any_horizontal(f"differs_{f}" for f in (*PRICES, "currency"))
-    ignored = pl.col("symbol").is_in(of_other.implode()) & ~about(ratio, 100, LOTS)
+    ignored = pl.col("symbol").is_in(incomparable.implode()) & ~about(ratio, 100, LOTS)
     kept = rows.with_columns((pl.col("differs_volume") & ~ignored).alias("differs_volume"))
     return kept.filter(prices | pl.col("differs_volume"))
 
 
 def about(ratio: pl.Expr, number: float, relative: float) -> pl.Expr:
-    """Tell whether a ratio, or its inverse, is a number; false where there is none."""
+    """Return whether a ratio or its inverse is near a number; false where there is no ratio."""
     return (((ratio / number - 1).abs() <= relative) | ((ratio * number - 1).abs() <= relative)).fill_null(False)
 
 
-def _lacking(single: pl.DataFrame, months: pl.DataFrame) -> pl.DataFrame:
-    """Return the sessions between the first and the last common one on which one has trades and the other no bar."""
+def _missing_bars(single: pl.DataFrame, months: pl.DataFrame) -> pl.DataFrame:
+    """Return the sessions, within the common span, on which one vendor has trades and the other no bar."""
     spans = months.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
     traded = pl.coalesce("volume", "volume" + OTHER, pl.lit(1.0)) > 0
     lacks = pl.when(pl.col("close").is_null()).then(_side("a")).otherwise(_side("b"))
@@ -196,7 +196,7 @@ def _lacking(single: pl.DataFrame, months: pl.DataFrame) -> pl.DataFrame:
 
 
 def _strays(suspects: pl.DataFrame) -> list[pl.DataFrame]:
-    """Return the bars of days without a session, a row for each vendor's."""
+    """Return the bars on days without a session, one row per vendor."""
     rows = suspects.filter(~pl.col("session")).with_columns(_side(None).alias("lacks"))
     return [
         rows.filter(pl.col(close).is_not_null()).with_columns(_side(side).alias("stray"))

@@ -1,4 +1,4 @@
-"""What the rows of `verdicts` and `agreements` say to people: one finding per symbol, cause and vendor."""
+"""Turn the rows of `verdicts` and `agreements` into findings: one per symbol, cause and vendor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from quantx.core.quality.vendor_causes import LACKS, VENDOR_RULES
 from quantx.core.tables import BARS_1D
 
 _RULES = by_id(VENDOR_RULES)
-_SHOWN = 10  # days that a finding names one by one
+_SHOWN = 10  # days that a finding lists
 _NEXT = "`quantx crossvalidate compare` shows more"
-_SAYS = {
+_DIFFERENCES = {
     "vendor_currency": "in different currencies",
     "vendor_hundredfold": "apart by a factor of a hundred",
     "vendor_shifted": "the same, dated a session apart",
@@ -28,11 +28,11 @@ _SAYS = {
 
 
 def vendor_findings(verdicts: pl.DataFrame, agreements: pl.DataFrame) -> list[Finding]:
-    """Return what is to be noted; both frames hold all that is stored of their symbols.
+    """Return the findings of all stored verdicts and agreements of some symbols.
 
-    A wrong bar's finding is about its vendor; where nobody decides, it is about no vendor and names them all.
+    The finding of a wrong bar is about its vendor. Without a decision it is about no vendor, and lists all of them.
     """
-    causes = verdicts.filter(pl.col("rule").is_in(list(_SAYS)))
+    causes = verdicts.filter(pl.col("rule").is_in(list(_DIFFERENCES)))
     wrong = pl.when(pl.col("verdict") == "wrong").then("source").otherwise(pl.lit("")).alias("blamed")
     value, other = pl.col("value"), pl.col("other_value")
     groups = causes.group_by("symbol", "rule", wrong).agg(
@@ -41,24 +41,25 @@ def vendor_findings(verdicts: pl.DataFrame, agreements: pl.DataFrame) -> list[Fi
         pl.col("decided_by").drop_nulls().unique().sort().alias("decided_by"),
         pl.max_horizontal(value / other, other / value).median().alias("factor"),
     )
-    found = [_of_bars(row) for row in groups.sort("symbol", "rule", "blamed").iter_rows(named=True)]
-    return [*found, *map(_of_holes, _holes(agreements).iter_rows(named=True))]
+    findings = [_of_bars(row) for row in groups.sort("symbol", "rule", "blamed").iter_rows(named=True)]
+    return [*findings, *map(_of_missing_sessions, _missing_sessions(agreements).iter_rows(named=True))]
 
 
 def _of_bars(row: Mapping[str, Any]) -> Finding:
     rule, days, vendors = _RULES[row["rule"]], row["days"], row["vendors"]
     when = f"on {len(days)} days, {days[0]} to {days[-1]}" if len(days) > _SHOWN else f"on {', '.join(map(str, days))}"
     if row["blamed"]:
-        judged = (
-            f"{row['blamed']} is wrong, says {' and '.join(row['decided_by'])}, and source=best shows another's bar"
+        decision = (
+            f"{row['blamed']} is wrong according to {' and '.join(row['decided_by'])}; source=best shows another"
+            " vendor's bar"
         )
     else:
-        judged = f"nobody else decides who is wrong; {_NEXT}"
+        decision = f"no other vendor decides which is wrong; {_NEXT}"
     return Finding(
         rule.id,
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
-        f"{' and '.join(vendors)} are {_SAYS[rule.id]} {when}: {judged}",
+        f"{' and '.join(vendors)} are {_DIFFERENCES[rule.id]} {when}: {decision}",
         row["blamed"],
         BARS_1D.name,
         days[0],
@@ -73,8 +74,8 @@ def _of_bars(row: Mapping[str, Any]) -> Finding:
     )
 
 
-def _holes(agreements: pl.DataFrame) -> pl.DataFrame:
-    """Return what each vendor lacks: symbol, source, the most sessions that another vendor has, who, and the months."""
+def _missing_sessions(agreements: pl.DataFrame) -> pl.DataFrame:
+    """Return the missing sessions of each vendor: symbol, source, number of sessions, other vendors, months."""
     sides = [
         agreements.filter(pl.col(f"lacking_{side}") > 0).select(
             "symbol",
@@ -93,15 +94,15 @@ def _holes(agreements: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of_holes(row: Mapping[str, Any]) -> Finding:
+def _of_missing_sessions(row: Mapping[str, Any]) -> Finding:
     rule, months = _RULES[LACKS], row["month"]
     named = ", ".join(f"{m // 100}-{m % 100:02d}" for m in months[:_SHOWN])
     return Finding(
         LACKS,
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
-        f"{row['source']} lacks {row['lacking']} sessions that {' and '.join(row['against'])} has, in {named}"
-        f"{' and later' if len(months) > _SHOWN else ''}; {_NEXT}, and `quantx backfill --again` asks again",
+        f"{row['source']} has no bar of {row['lacking']} sessions that {' and '.join(row['against'])} has, in {named}"
+        f"{' and later' if len(months) > _SHOWN else ''}; {_NEXT}, and `quantx backfill --again` fetches them again",
         row["source"],
         BARS_1D.name,
         facts={"times": row["lacking"], "sessions": row["lacking"], "months": months, "against": row["against"]},

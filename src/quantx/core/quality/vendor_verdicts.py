@@ -1,7 +1,7 @@
-"""Who is right where two vendors differ: a third vendor or the calendar decides; else nobody does.
+"""Decide between two vendors that differ: a third vendor, the calendar or the series rules decide; else no one does.
 
-From the decisions follow the rows of `agreements` (a pair's month) and of `verdicts` (a bar that is not to be trusted),
-and a score for each vendor.
+The decisions give the rows of `agreements` (a pair's month) and of `verdicts` (an untrusted bar), and each vendor's
+score.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from operator import add
 import polars as pl
 
 from quantx.core.prices import PRICES, dividend_steps, split_steps, with_factor
-from quantx.core.quality.vendor_comparison import FIELDS, KEY, OTHER, TOLERANCES, Compared
+from quantx.core.quality.vendor_comparison import FIELDS, KEY, OTHER, TOLERANCES, Comparison
 from quantx.core.tables import AGREEMENTS, INSTANT, VERDICTS
 
-# In `decided_by`: no vendor, but the exchange's calendar; or the vendor's own bars around, by the rules of series.
+# Values of `decided_by` that are not a vendor: the exchange's calendar, or the series rules on the vendor's own bars.
 CALENDAR, SERIES = "calendar", "series"
-# A vendor's adjusted prices are rounded, and tell returns only: 0.23 % of Stooq's returns differ from Yahoo's by more than
-# 0.3 % (61,926 of 15 shares).
+# A vendor's adjusted prices are rounded, and give returns only: 0.23 % of Stooq's returns differ from Yahoo's by more
+# than 0.3 % (61,926 returns of 15 shares).
 RETURNS = 3.0
 _NEARER = 3
-_SAID = "__said"
+_THIRD = "__third"
 
 
 @dataclass(frozen=True)
 class Witness:
-    """A vendor that is asked about two others: its bars in their units, and how many times the tolerance it may be off."""
+    """A third vendor that decides between two others: its bars in their units, and a multiple of the tolerance."""
 
     name: str
-    bars: pl.DataFrame  # symbol, date, open, high, low, close, volume: null where it has nothing to say
+    bars: pl.DataFrame  # symbol, date, open, high, low, close, volume; null where unknown
     slack: float = 1.0
 
 
 def witness_of_returns(
     name: str, adjusted: pl.DataFrame, bars: pl.DataFrame, odd: pl.DataFrame, actions: pl.DataFrame
 ) -> Witness:
-    """Make a witness of a vendor that sells adjusted prices only: they tell returns, and the shape of a day.
+    """Return a witness from a vendor with adjusted prices only: they give returns, and the range of a day.
 
-    Its prices are scaled to `bars`, as traded, of which both vendors have the session: to the last one before each odd row
-    that is not odd itself, with the splits and dividends of `actions` between.
+    Its prices are scaled to `bars` (as traded, sessions of both vendors): to the last bar before each odd row that is
+    not odd itself, with the splits and dividends of `actions` in between.
     """
     concerned = pl.col("symbol").is_in(odd["symbol"].unique().implode())
     sure = bars.filter(concerned).join(odd, on=KEY, how="anti").select(*KEY, pl.col("close").alias("__sure"))
@@ -51,8 +51,8 @@ def witness_of_returns(
     rows = with_factor(rows, dividend_steps(actions), "__dividend")
     total = pl.col("__dividend") / pl.col("__split")
     scale = pl.col("__sure") * total / pl.col("close")
-    known = scale.forward_fill().backward_fill().over("symbol")
-    traded = rows.with_columns(known.alias("__scale")).with_columns(pl.col(*PRICES) * pl.col("__scale") / total)
+    filled = scale.forward_fill().backward_fill().over("symbol")
+    traded = rows.with_columns(filled.alias("__scale")).with_columns(pl.col(*PRICES) * pl.col("__scale") / total)
     return Witness(name, traded.select(*KEY, *PRICES, pl.lit(None, dtype=pl.Float64).alias("volume")), RETURNS)
 
 
@@ -62,54 +62,55 @@ def decide(
     market: str,
     in_error: tuple[pl.DataFrame, pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
-    """Add `outcome` (a_wrong, b_wrong, or null where nobody decides) and `decided_by`.
+    """Add `outcome` (a_wrong, b_wrong, or null without a decision) and `decided_by`.
 
-    A witness speaks for one of two vendors where it is within the tolerance of it in all fields in which they differ, and
-    at least three times nearer to it than they are to each other. It speaks for a bar that only one has by having one. More
-    witnesses decide; where none speaks about a bar that only one has, the calendar does. Where no witness decides between
-    two bars, the rules of series do, if they call just one of them wrong: `in_error` has those (symbol, date) of a and b.
+    A witness votes for one of two vendors if it is within the tolerance of it in all fields in which they differ, and
+    at least three times nearer to it than they are to each other. It votes for a bar that only one vendor has if it has
+    a bar, too. The majority decides. Without a vote about a bar that only one vendor has, the calendar decides. Without
+    a majority between two bars, the series rules decide if exactly one of the bars is wrong by them: `in_error` has
+    those bars (symbol, date) of a and of b.
     """
     names = [witness.name for witness in witnesses]
-    heard = reduce(lambda rows, witness: _hear(rows, witness, market), witnesses, _with_errors(odd, in_error))
+    votes = reduce(lambda rows, witness: _add_votes(rows, witness, market), witnesses, _with_errors(odd, in_error))
     for_a, for_b = (reduce(add, [pl.col(f"{n}:{s}").cast(pl.Int32) for n in names], pl.lit(0)) for s in "ab")
     voted = pl.when(for_a > for_b).then(pl.lit("b")).when(for_b > for_a).then(pl.lit("a"))
-    lacks, unheard = pl.col("lacks"), (for_a == 0) & (for_b == 0)
-    # That other vendors lack a bar, too, does not make it wrong: the calendar speaks for it.
+    lacks, no_votes = pl.col("lacks"), (for_a == 0) & (for_b == 0)
+    # A bar that other vendors lack, too, is not wrong: the session is in the calendar.
     wrong = pl.coalesce(
         "stray",
         pl.when(lacks.is_null() | (voted == lacks)).then(voted),
-        pl.when(lacks.is_not_null() & unheard).then(lacks),
+        pl.when(lacks.is_not_null() & no_votes).then(lacks),
         pl.when(lacks.is_null()).then("__in_error"),
     )
     by_series = pl.col("stray").is_null() & lacks.is_null() & voted.is_null()
-    by_calendar = pl.col("stray").is_not_null() | (lacks.is_not_null() & unheard)
+    by_calendar = pl.col("stray").is_not_null() | (lacks.is_not_null() & no_votes)
     decided_by = (
         pl.when(by_calendar)
         .then(pl.lit(CALENDAR))
         .when(by_series & pl.col("__wrong").is_not_null())
         .then(pl.lit(SERIES))
         .when(pl.col("__wrong") == "b")
-        .then(_speakers(names, "a"))
+        .then(_voters(names, "a"))
         .when(pl.col("__wrong") == "a")
-        .then(_speakers(names, "b"))
+        .then(_voters(names, "b"))
     )
-    judged = heard.with_columns(wrong.alias("__wrong")).with_columns(decided_by.alias("decided_by"))
+    judged = votes.with_columns(wrong.alias("__wrong")).with_columns(decided_by.alias("decided_by"))
     return judged.select(*odd.columns, (pl.col("__wrong") + "_wrong").alias("outcome"), "decided_by")
 
 
 def _with_errors(odd: pl.DataFrame, in_error: tuple[pl.DataFrame, pl.DataFrame] | None) -> pl.DataFrame:
-    """Add `__in_error`: the side whose bar alone is wrong by the rules of series."""
+    """Add `__in_error`: the only side whose bar is wrong by the series rules."""
     if in_error is None:
         return odd.with_columns(pl.lit(None, dtype=pl.String).alias("__in_error"))
     for side, days in zip("ab", in_error, strict=True):
-        told = days.with_columns(pl.lit(True).alias(f"__{side}"))
-        odd = odd.join(told, on=KEY, how="left", maintain_order="left")
+        flags = days.with_columns(pl.lit(True).alias(f"__{side}"))
+        odd = odd.join(flags, on=KEY, how="left", maintain_order="left")
     a, b = (pl.col(f"__{side}").fill_null(False) for side in "ab")
     alone = pl.when(a & ~b).then(pl.lit("a")).when(b & ~a).then(pl.lit("b"))
     return odd.with_columns(alone.alias("__in_error")).drop("__a", "__b")
 
 
-def _speakers(names: Sequence[str], side: str) -> pl.Expr:
+def _voters(names: Sequence[str], side: str) -> pl.Expr:
     if not names:
         return pl.lit(None, dtype=pl.String)
     return pl.concat_str(
@@ -117,32 +118,34 @@ def _speakers(names: Sequence[str], side: str) -> pl.Expr:
     )
 
 
-def _hear(odd: pl.DataFrame, witness: Witness, market: str) -> pl.DataFrame:
-    """Add `<name>:a` and `<name>:b`: for which of the two vendors a witness speaks."""
+def _add_votes(odd: pl.DataFrame, witness: Witness, market: str) -> pl.DataFrame:
+    """Add `<name>:a` and `<name>:b`: the witness's votes for the two vendors."""
     bars, day = witness.bars.drop_nulls("close").select(*KEY, *FIELDS), pl.col("date")
     spans = bars.group_by("symbol").agg(day.min().alias("__from"), day.max().alias("__to"))
-    rows = odd.join(bars, on=KEY, how="left", suffix=_SAID, maintain_order="left")
+    rows = odd.join(bars, on=KEY, how="left", suffix=_THIRD, maintain_order="left")
     rows = rows.join(spans, on="symbol", how="left", maintain_order="left")
-    has, lacks = pl.col("close" + _SAID).is_not_null(), pl.col("lacks")
-    about = [pl.col(f"differs_{f}") & pl.col(f + _SAID).is_not_null() for f in FIELDS]
+    has, lacks = pl.col("close" + _THIRD).is_not_null(), pl.col("lacks")
+    about = [pl.col(f"differs_{f}") & pl.col(f + _THIRD).is_not_null() for f in FIELDS]
     for side, own in (("a", ""), ("b", OTHER)):
-        near = [~asked | _near(f, own, witness.slack, market) for asked, f in zip(about, FIELDS, strict=True)]
+        near = [~differs | _near(f, own, witness.slack, market) for differs, f in zip(about, FIELDS, strict=True)]
         of_bar = pl.when(lacks == side).then(~has & day.is_between("__from", "__to")).otherwise(has)
         of_values = pl.any_horizontal(about) & pl.all_horizontal(near)
-        speaks = pl.when(lacks.is_not_null()).then(of_bar).otherwise(of_values).fill_null(False)
-        rows = rows.with_columns(speaks.alias(f"{witness.name}:{side}"))
-    return rows.drop("__from", "__to", *(f + _SAID for f in FIELDS))
+        vote = pl.when(lacks.is_not_null()).then(of_bar).otherwise(of_values).fill_null(False)
+        rows = rows.with_columns(vote.alias(f"{witness.name}:{side}"))
+    return rows.drop("__from", "__to", *(f + _THIRD for f in FIELDS))
 
 
 def _near(field: str, own: str, slack: float, market: str) -> pl.Expr:
-    """Tell whether what the witness said of a field is what one vendor says, and not the other."""
-    said, one, tolerance = pl.col(field + _SAID), pl.col(field + own), TOLERANCES[market]
-    gap, apart = (said - one).abs(), (pl.col(field) - pl.col(field + OTHER)).abs()
-    allowed = pl.max_horizontal(tolerance.allowed(field, said, one) * slack, tolerance.least(field, said, one))
+    """Return whether the witness's value of a field agrees with one vendor, and not with the other."""
+    third, one, tolerance = pl.col(field + _THIRD), pl.col(field + own), TOLERANCES[market]
+    gap, apart = (third - one).abs(), (pl.col(field) - pl.col(field + OTHER)).abs()
+    allowed = pl.max_horizontal(tolerance.allowed(field, third, one) * slack, tolerance.least(field, third, one))
     return (gap <= allowed) & (gap * _NEARER <= apart)
 
 
-def agreements_of(compared: Compared, judged: pl.DataFrame, a: str, b: str, market: str, now: datetime) -> pl.DataFrame:
+def agreements_of(
+    comparison: Comparison, judged: pl.DataFrame, a: str, b: str, market: str, now: datetime
+) -> pl.DataFrame:
     """Return the rows of `agreements`: a pair's months, given its odd rows with `outcome` and `decided_by`."""
     outcome, lacks, here = pl.col("outcome"), pl.col("lacks"), pl.col("stray").is_null()
     bad = judged.group_by("symbol", "month").agg(
@@ -154,7 +157,7 @@ def agreements_of(compared: Compared, judged: pl.DataFrame, a: str, b: str, mark
         pl.col("decided_by").drop_nulls().str.split(",").explode().unique().sort().str.join(",").alias("decided_by"),
     )
     counts = ("both", "differ", "lacking", "odd", "wrong_a", "wrong_b", "lacking_a", "lacking_b")
-    months = compared.months.join(bad, on=["symbol", "month"], how="full", coalesce=True).with_columns(
+    months = comparison.months.join(bad, on=["symbol", "month"], how="full", coalesce=True).with_columns(
         pl.col(*counts).fill_null(0).cast(pl.Int32)
     )
     return months.with_columns(
@@ -170,7 +173,7 @@ def agreements_of(compared: Compared, judged: pl.DataFrame, a: str, b: str, mark
 
 
 def verdict_of_counts() -> pl.Expr:
-    """Return agree, a_wrong, b_wrong or both_doubtful: one vendor is wrong where it is in all `odd` rows (wrong_a, wrong_b)."""
+    """Return agree, a_wrong, b_wrong or both_doubtful; a vendor is wrong if it is wrong in all `odd` rows."""
     odd = pl.col("odd")
     return (
         pl.when(odd == 0)
@@ -184,16 +187,16 @@ def verdict_of_counts() -> pl.Expr:
 
 
 def verdicts_of(judged: pl.DataFrame, a: str, b: str, now: datetime) -> pl.DataFrame:
-    """Return the rows of `verdicts`: the bars of a pair that are not to be trusted.
+    """Return the rows of `verdicts`: the untrusted bars of a pair.
 
-    Where nobody decides, both bars are doubtful; so is a bar that only one vendor has, where others lack it, too.
+    Without a decision both bars are doubtful. So is a bar that only one vendor has where others lack it, too.
     """
     sides = (("a", "b", a, b, "", OTHER), ("b", "a", b, a, OTHER, ""))
-    parts = [_bars_not_trusted(judged, *side) for side in sides]
+    parts = [_untrusted_bars(judged, *side) for side in sides]
     return pl.concat(parts).with_columns(pl.lit(now).cast(INSTANT).alias("known_from")).select(list(VERDICTS.schema))
 
 
-def _bars_not_trusted(
+def _untrusted_bars(
     judged: pl.DataFrame, side: str, other: str, name: str, against: str, own: str, beside: str
 ) -> pl.DataFrame:
     outcome, lacks, stray = pl.col("outcome"), pl.col("lacks"), pl.col("stray")
@@ -221,18 +224,18 @@ def _bars_not_trusted(
 
 
 def one_per_bar(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Keep one row of those that several pairs have about a bar: `wrong` before `doubtful`, then by name."""
+    """Keep one row per bar of those of several pairs: `wrong` before `doubtful`, then by name."""
     return verdicts.sort("verdict", "against", descending=[True, False]).unique(
         list(VERDICTS.key), keep="first", maintain_order=True
     )
 
 
 def vendor_scores(agreements: pl.DataFrame) -> pl.DataFrame:
-    """Return how far each vendor can be trusted, by source, market and month.
+    """Return each vendor's score by source, market and month.
 
-    Columns: source, market, month, compared (sessions, once for each other vendor), agreed, wrong (sessions on which it
-    was judged wrong, or lacked a bar), score: 1 less the share of sessions on which it was wrong, and half of the share of
-    those that nobody could decide.
+    Columns: source, market, month, compared (sessions, once for each other vendor), agreed, wrong (sessions with a
+    wrong or missing bar) and score. The score is 1 less the share of wrong sessions and half of the share of undecided
+    ones.
     """
     sides = []
     for side, other in ("ab", "ba"):

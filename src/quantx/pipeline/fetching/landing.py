@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 
 import structlog
 from ulid import ULID
 
 from quantx.core.calendars import calendar
-from quantx.core.model import SETTLED_AFTER, Clock, FetchTask, Finding, Quota, Series, StoredReply, Window
+from quantx.core.model import SETTLED_AFTER, Clock, FetchTask, Finding, Quota, StoredReply
 from quantx.core.quality.operational_rules import EVENTS_MISSING
 from quantx.core.symbols import venue_of
 from quantx.errors import (
@@ -28,7 +27,9 @@ from quantx.lake.raw import RawPage, raw_path, write_batch
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.task_groups import FetchOutcome
+from quantx.pipeline.planning.vendor_order import events_window
 from quantx.pipeline.runtime.retry import Retry
+from quantx.providers.protocol import Provider
 from quantx.queues.protocol import Message, TaskQueue
 from quantx.settings import Settings
 from quantx.state.findings.port import Findings
@@ -37,9 +38,6 @@ from quantx.state.tasks.port import RawObject, Tasks
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()
-
-# For which days the events are fetched beside a series' bars of a window, given the newest session; None: with the bars.
-EventsWindow = Callable[[Series, Window, date], Window | None]
 
 _SHORTEST_BACK_OFF, _LONGEST_BACK_OFF = 1.0, 3600.0  # bounds of a vendor's Retry-After
 # A refusal without a Retry-After costs the time of some slots first, and more with each one that follows.
@@ -87,7 +85,7 @@ class Landing:
     quotas: Quotas
     findings: Findings
     limits: Mapping[str, Quota | None]  # by source; None: unlimited
-    events_window: EventsWindow
+    providers: Mapping[str, Provider]
 
     def land(self, outcomes: Sequence[FetchOutcome], *, stopping: bool) -> None:
         """Store the replies, and land, release, pass on or fail each task.
@@ -184,7 +182,7 @@ class Landing:
         if task.fallback and task.series.dataset == "bars":
             sessions = calendar(venue_of(task.series.symbol).calendar)
             newest = sessions.last_closed(self.clock.now(), SETTLED_AFTER) or task.window.end
-            events = self.events_window(replace(task.series, source=task.fallback[0]), task.window, newest)
+            events = events_window(self.providers, replace(task.series, source=task.fallback[0]), task.window, newest)
         messages = self.leases.release([task]) if task.fallback else []
         requests = outcome.requests if outcome.error is not None else 0
         if not self.retry.call(lambda: self.tasks.pass_on(task, error_class, error, requests=requests, events=events)):
@@ -198,7 +196,7 @@ class Landing:
 
     def _resolve_missing_events(self, task: FetchTask) -> None:
         """Resolve the finding about events that had failed before their bars: the fallback brings its own events."""
-        window = self.events_window(task.series, task.window, task.window.end)
+        window = events_window(self.providers, task.series, task.window, task.window.end)
         if window is None:
             return
         rows = self.findings.listed(100, status="open", rule=EVENTS_MISSING, subject=task.series.symbol)

@@ -27,10 +27,11 @@ from quantx.errors import (
 )
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.curator import Curator
-from quantx.pipeline.fetching.landing import EventsWindow, Landing, Progress, close_vendor
+from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
 from quantx.pipeline.fetching.task_groups import FetchOutcome, GroupReply, TaskGroup, group_tasks
+from quantx.pipeline.planning.plan import send_outbox
 from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime
 from quantx.providers.protocol import Page, Provider
@@ -73,8 +74,6 @@ class Worker:
     limits: Mapping[str, Quota | None]  # by source; None: unlimited
     runtime: Runtime
     curator: Curator
-    events_window: EventsWindow
-    send_outbox: Callable[[], object]  # hands tasks that wait in the state to the queue, as far as it has room
     report_ended_runs: Callable[[], object]
     on_progress: Callable[[Progress], None] = lambda progress: None
     progress: Progress = field(default_factory=Progress)
@@ -135,7 +134,10 @@ class Worker:
         now = self.runtime.monotonic()
         if now >= self._topped_up_at + _TOP_UP_SECONDS:
             self._topped_up_at = now
-            self._retry.call(self.send_outbox)
+            self._retry.call(self._send_outbox)
+
+    def _send_outbox(self) -> None:
+        send_outbox(self.tasks, self.queue, self.runtime)
 
     def _one_batch(self, at_once: int) -> bool:
         """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""
@@ -188,7 +190,7 @@ class Worker:
             quotas=self.quotas,
             findings=self.findings,
             limits=self.limits,
-            events_window=self.events_window,
+            providers=self.providers,
         )
 
     def _read(self, received: Sequence[Message]) -> dict[int, Message]:
@@ -335,4 +337,4 @@ class Worker:
     def _resend_lost(self) -> None:
         """Send lost messages again, and what the outbox still holds."""
         self.tasks.resend_lost(self.settings.lease_seconds * 2)
-        self.send_outbox()
+        self._send_outbox()

@@ -10,7 +10,7 @@ import polars as pl
 
 from quantx.core.gap_schedule import Gap
 from quantx.core.model import Finding, Series
-from quantx.core.quality.gaps import MARKET_MISSING, MISSING, in_windows
+from quantx.core.quality.gaps import MARKET_MISSING, MISSING, to_windows
 from quantx.pipeline.inspecting.missing_sessions import Holes
 from quantx.pipeline.runtime.platform import Platform
 
@@ -78,7 +78,7 @@ def _market_findings(holes: Holes, asked_for: Sequence[tuple[str, date]]) -> lis
     witnessed = pl.DataFrame(asked_for, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
     shared = shared.join(witnessed, on=["symbol", "date"], how="semi").unique(["calendar", "date"], keep="first")
     found = []
-    for row in in_windows(shared, ("calendar",)).iter_rows(named=True):
+    for row in to_windows(shared, ("calendar",)).iter_rows(named=True):
         most = shared.filter(pl.col("calendar") == row["calendar"], pl.col("date") == row["first"]).row(0, named=True)
         found.append(
             Finding(
@@ -109,7 +109,7 @@ def _why_settled(gaps: Sequence[Gap]) -> str:
 def _windows(gaps: Sequence[Gap]) -> list[dict[str, date]]:
     rows = [(g.series.symbol, g.session) for g in gaps]
     frame = pl.DataFrame(rows, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
-    return in_windows(frame).select("first", "last", "sessions").to_dicts()
+    return to_windows(frame).select("first", "last", "sessions").to_dicts()
 
 
 def _named(first: date, last: date) -> str:

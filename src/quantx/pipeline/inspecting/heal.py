@@ -21,7 +21,7 @@ from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, Table
 from quantx.pipeline.inspecting.gap_findings import note_gaps
 from quantx.pipeline.inspecting.missing_sessions import Holes, find_holes, timeframe_of, witnesses
 from quantx.pipeline.planning.plan import plan_heal
-from quantx.pipeline.planning.vendor_order import able_sources, events_window
+from quantx.pipeline.planning.vendor_order import available_vendors, events_window
 from quantx.pipeline.runtime.platform import Platform
 from quantx.state.tasks.port import NewTask, Plan
 
@@ -121,8 +121,8 @@ class _Healing:
         """Return the vendors whose bars would be shown in place of the missing one."""
         if table is BARS_1D_ADJUSTED:
             return []
-        providers = self._platform.providers
-        able = able_sources(self._platform, venue_of(series.symbol).market, series.timeframe)
+        settings, providers = self._platform.settings, self._platform.providers
+        able = available_vendors(settings, providers, venue_of(series.symbol).market, series.timeframe)
         shown = [s for s in able if providers[s].capabilities.price_basis != "fully_adjusted"]
         return [s for s in shown if s != series.source]
 
@@ -153,7 +153,7 @@ class _Healing:
         for bars in [task for task in tasks if task.series in self._standing_in]:
             sessions = calendar(venue_of(bars.series.symbol).calendar)
             newest = sessions.last_closed(self._now, SETTLED_AFTER) or bars.window.end
-            events = events_window(self._platform, bars.series, bars.window, newest)
+            events = events_window(self._platform.providers, bars.series, bars.window, newest)
             if events is not None:
                 tasks.append(NewTask(replace(bars.series, dataset="actions"), events))
         return tuple(tasks)

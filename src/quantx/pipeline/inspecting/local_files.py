@@ -46,7 +46,7 @@ def judge_files(paths: Sequence[Path], symbol: str | None = None) -> Iterator[Ju
         except (InvalidSymbol, ValueError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             yield JudgedFile(path, None, (), str(error))
         else:
-            yield JudgedFile(path, report, [*_strange(path, report), *findings_of(report.found, RULES, path.name)])
+            yield JudgedFile(path, report, [*_strange(path, report), *findings_of(report.violations, RULES, path.name)])
 
 
 def _strange(path: Path, report: FileReport) -> Iterator[Finding]:

@@ -9,7 +9,14 @@ from datetime import timedelta
 import polars as pl
 
 from quantx.core.model import Series, Window
-from quantx.core.quality.gaps import exchange_of, market_wide, missing_sessions, only_sessions, spans_of, with_holes
+from quantx.core.quality.gaps import (
+    exchange_of,
+    market_wide_gaps,
+    missing_sessions,
+    only_sessions,
+    spans_of,
+    symbols_with_gaps,
+)
 from quantx.core.tables import BARS_1M, QUARANTINE, Table
 from quantx.pipeline.runtime.platform import Platform
 
@@ -48,12 +55,12 @@ def find_holes(
     own = own.select("symbol", "date")
     own = own.unique() if table is BARS_1M else own
     spans = stored.collect(spans_of(own))
-    suspects = with_holes(spans)
+    suspects = symbols_with_gaps(spans)
     missing = missing_sessions(stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE)
     missing = _answered(platform, table, source, missing, spans)
     older = known.join(missing, on=["symbol", "date"], how="anti")
     missing = pl.concat([missing, _still_missing(platform, table, source, older)])
-    shared = market_wide(missing, spans)
+    shared = market_wide_gaps(missing, spans)
     found = missing.join(exchange_of(missing["symbol"]), on="symbol", how="left")
     for evidence in (_quarantined(platform, table, source, missing), _elsewhere(platform, table, source, missing)):
         found = found.join(evidence, on=["symbol", "date"], how="left")

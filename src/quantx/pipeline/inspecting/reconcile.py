@@ -18,8 +18,8 @@ import structlog
 from quantx.core.calendars import calendar
 from quantx.core.preference import of_one_source
 from quantx.core.quality.series_rules import bars_in_error, check_series
-from quantx.core.quality.vendor_causes import VENDOR_RULES, recognise
-from quantx.core.quality.vendor_comparison import Compared, comparable, compare
+from quantx.core.quality.vendor_causes import VENDOR_RULES, add_causes
+from quantx.core.quality.vendor_comparison import Comparison, comparable, compare
 from quantx.core.quality.vendor_findings import vendor_findings
 from quantx.core.quality.vendor_verdicts import (
     Witness,
@@ -62,7 +62,7 @@ class Pair:
     a: str
     b: str
     market: str
-    compared: Compared
+    compared: Comparison
     judged: pl.DataFrame
 
 
@@ -126,7 +126,7 @@ def _reconcile(platform: Platform, role: Hold, symbols: Sequence[str], since: da
     agreed, doubted = [AGREEMENTS.empty()], [VERDICTS.empty()]
     for pair in compare_vendors(platform, symbols, start):
         judged = pair.judged.filter(months)
-        compared = Compared(pair.compared.months.filter(months), judged)
+        compared = Comparison(pair.compared.months.filter(months), judged)
         agreed.append(agreements_of(compared, judged, pair.a, pair.b, pair.market, now))
         doubted.append(verdicts_of(judged, pair.a, pair.b, now))
     agreements, verdicts = pl.concat(agreed), one_per_bar(pl.concat(doubted))
@@ -172,7 +172,7 @@ def _pair(
     actions: pl.DataFrame,
 ) -> Pair:
     compared = compare(traded[a], traded[b], market, calendar(code))
-    odd = recognise(compared.odd, calendar(code))
+    odd = add_causes(compared.odd, calendar(code))
     if odd.is_empty():
         return Pair(a, b, market, compared, decide(odd, [], market))
     witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]

@@ -1,18 +1,20 @@
-"""Under which symbols securities trade today, as the state knows it from the lake: planning reads no tables."""
+"""The current symbols of securities, from the symbol history in the state: planning reads no tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
-from quantx.pipeline.runtime.context import Context
+from quantx.state.instruments.port import Instruments
 
 
-def trading_symbols(context: Context, symbols: Sequence[str]) -> tuple[str, ...]:
-    """Return the symbols that these securities carry today; what is delisted is left out, what is unknown stays."""
-    namings = context.state.instruments.namings()
+def current_symbols(instruments: Instruments, symbols: Sequence[str], today: date) -> tuple[str, ...]:
+    """Return the symbols under which these securities trade today, without delisted ones; unknown symbols stay."""
+    namings = instruments.namings()
     if not namings:
         return tuple(symbols)
-    from quantx.core.symbol_history import Identity, Naming, trading  # reads frames, too: not for who has no history
+    # Imported only where there is a history: it loads a library for frames.
+    from quantx.core.symbol_history import Naming, SymbolHistory, symbols_on
 
-    known = Identity(Naming(*naming) for naming in namings)
-    return tuple(trading(known, symbols, context.clock.now().date()))
+    history = SymbolHistory(Naming(*naming) for naming in namings)
+    return tuple(symbols_on(history, symbols, today))

@@ -1,7 +1,7 @@
-"""What a caller over HTTP is told about an error: application/problem+json (RFC 9457).
+"""Errors as a caller over HTTP sees them: application/problem+json (RFC 9457).
 
-Who sent a wrong document learns all that is wrong with it. What is wrong on our side stands in the log and nowhere else:
-an address, an account or a statement is nobody's business who only holds a function's key.
+The sender of an invalid document gets all of its errors. An error on our side is described in the log and nowhere else:
+the holder of a function's key must not learn an address, an account or a statement.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import structlog
 
 from quantx.errors import LakeError, QuantxError, QueueError, RefusedStatement, StateError
 from quantx.pipeline.planning.triggers import UnknownRun
-from quantx.pipeline.planning.update_request import TooLarge, WrongRequest
+from quantx.pipeline.planning.update_request import InvalidRequest, RequestTooLarge
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = 60  # seconds
-_OURS = 500  # a status from here on is no fault of the caller
-_AWAY: dict[type[QuantxError], str] = {
-    StateError: "the state's database can't be reached; ask again, which does no harm",
-    QueueError: "the queue can't be reached; what was planned is kept and sent later, and asking again finds it",
-    LakeError: "the lake can't be reached; ask again, which does no harm",
+_SERVER_ERROR = 500  # a status from here on is not the caller's fault
+_UNREACHABLE: dict[type[QuantxError], str] = {
+    StateError: "the state's database can't be reached; send the request again, which does no harm",
+    QueueError: "the queue can't be reached; what was planned is kept and sent later, and the same request finds it",
+    LakeError: "the lake can't be reached; send the request again, which does no harm",
 }
 
 
@@ -37,26 +37,27 @@ class Problem:
 
 
 def problem_of(error: QuantxError) -> Problem:
-    """Return what to tell about an error, and log all of it."""
-    problem = _told(error)
-    logged = log.error if problem.status >= _OURS else log.info
-    logged("http.refused", status=problem.status, error_class=type(error).__name__, error=str(error))
+    """Return the problem document of an error, and log the whole error."""
+    problem = _problem_of(error)
+    write = log.error if problem.status >= _SERVER_ERROR else log.info
+    write("http.refused", status=problem.status, error_class=type(error).__name__, error=str(error))
     return problem
 
 
-def _told(error: QuantxError) -> Problem:
-    if isinstance(error, WrongRequest):
-        status, title = (413, "The document is too large") if isinstance(error, TooLarge) else (400, "Wrong request")
+def _problem_of(error: QuantxError) -> Problem:
+    if isinstance(error, InvalidRequest):
+        too_large = isinstance(error, RequestTooLarge)
+        status, title = (413, "The document is too large") if too_large else (400, "Wrong request")
         first, *more = (each.detail for each in error.errors)
         detail = f"{len(error.errors)} errors" if more else first
         return _problem(status, title, detail, errors=[vars(each) for each in error.errors])
     if isinstance(error, UnknownRun):
         return _problem(404, "No such run", str(error))
-    for away, detail in _AWAY.items():
-        if isinstance(error, away) and not isinstance(error, RefusedStatement):
-            problem = _problem(503, "A service is away", detail)
+    for unreachable, detail in _UNREACHABLE.items():
+        if isinstance(error, unreachable) and not isinstance(error, RefusedStatement):
+            problem = _problem(503, "A service can't be reached", detail)
             return Problem(503, problem.document, {"Retry-After": str(_RETRY_AFTER)})
-    return _problem(500, "The app is not set up as it must be", "its log says what is wrong")
+    return _problem(500, "The app is not configured correctly", "its log has the reason")
 
 
 def _problem(status: int, title: str, detail: str, **more: Any) -> Problem:

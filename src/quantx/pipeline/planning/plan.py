@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from functools import partial
+from pathlib import Path
 
 import structlog
 from ulid import ULID
@@ -14,16 +15,26 @@ from ulid import ULID
 from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull, months_of
 from quantx.core.gap_schedule import HEAL
-from quantx.core.model import SETTLED_AFTER, Series, Window
+from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
-from quantx.pipeline.planning.current_symbols import trading_symbols
-from quantx.pipeline.planning.vendor_order import awake, events_window, orders_of, progress_of, take_overs
+from quantx.pipeline.planning.current_symbols import current_symbols
+from quantx.pipeline.planning.vendor_order import (
+    Providers,
+    active_vendors,
+    events_window,
+    progress_by_vendor,
+    takeover_findings,
+    vendor_orders,
+)
 from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.runtime.retry import Retry
+from quantx.pipeline.runtime.threads import Runtime
 from quantx.queues import messages
-from quantx.queues.protocol import NotSent
-from quantx.state.tasks.port import NewTask, Plan, Ticket
+from quantx.queues.protocol import NotSent, TaskQueue
+from quantx.state.series.port import SeriesBook
+from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket
+from quantx.state.universes.port import Universes
 from quantx.state.values import NewRun
 from quantx.tracing import run_span
 from quantx.universes.declared import enabled_universes
@@ -32,24 +43,24 @@ log = structlog.get_logger()
 
 DATASET = "bars"
 _SEND_AT_ONCE = 500
-_FULL = 1000  # messages in the queue
-_SENDER_PATIENCE = 30.0  # seconds after which another sender takes what this one has not sent
-_PATIENCE = 10.0  # seconds that a trigger waits for the state or the queue
-_LATE_PATIENCE = 3600.0  # seconds before a backfill asks again for sessions that the vendor was late with
+_FULL_QUEUE = 1000  # messages
+_SENDER_SECONDS = 30.0  # after which another sender takes over what this one has not sent
+_RETRY_SECONDS = 10.0  # for which a trigger retries the state or the queue
+_LATE_SECONDS = 3600.0  # before a backfill asks again for sessions that the vendor published late
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which symbols a run is about: some symbols, a universe or a phase."""
+    """The symbols of a run: some symbols, a universe, a phase, or all that is enabled."""
 
     symbols: tuple[str, ...] = ()
     universe: str | None = None
     phase: str | None = None
 
     def describe(self) -> dict[str, object]:
-        """Return the scope as it is kept with the run."""
-        named = {"universe": self.universe, "phase": self.phase, "symbols": list(self.symbols)}
-        return {k: v for k, v in named.items() if v}
+        """Return the scope as the run records it."""
+        parts = {"universe": self.universe, "phase": self.phase, "symbols": list(self.symbols)}
+        return {name: value for name, value in parts.items() if value}
 
 
 def plan_backfill(
@@ -61,103 +72,103 @@ def plan_backfill(
     timeframe: str = "1d",
     again: bool = False,
 ) -> Plan:
-    """Plan the sessions of `window` that were never answered (`again`: all of them).
+    """Plan the sessions of `window` that no vendor has answered yet (`again`: all of them).
 
-    Of a universe also those who have left it since the window's first day. Without a `source`, the vendors that the
-    settings declare are asked, one in place of the other.
+    A universe includes the symbols that left it on the window's first day or later. Without a `source`, the vendors that
+    the settings declare are used: the preferred one, then its fallbacks.
     """
-    symbols = resolve_symbols(context, scope, since=window.start)
-    orders = orders_of(context, symbols, timeframe, source)
-    known, now = progress_of(context, orders, timeframe), context.clock.now()
-    wanted = []
+    symbols = resolve_symbols(context.state.universes, context.settings.universe_path, scope, since=window.start)
+    orders = vendor_orders(context.settings, context.providers, symbols, timeframe, source)
+    progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
+    tasks: list[NewTask] = []
     for symbol in symbols:
-        order = awake(orders[symbol], symbol, known, now) if source is None else orders[symbol]
-        final = calendar(venue_of(symbol).calendar).last_closed(now, SETTLED_AFTER)
-        if final is not None and final >= window.start:
-            first, *rest = order or orders[symbol]
-            wanted += _tasks(
-                context, symbol, (first, *rest), timeframe, Window(window.start, min(window.end, final)), final
-            )
+        order = orders[symbol]
+        if source is None:
+            order = active_vendors(order, symbol, progress, now) or order
+        newest = calendar(venue_of(symbol).calendar).last_closed(now, SETTLED_AFTER)
+        if newest is not None and newest >= window.start:
+            settled = Window(window.start, min(window.end, newest))
+            tasks += _symbol_tasks(context.providers, symbol, order, timeframe, settled, newest)
     if not again:
-        wanted = _unanswered(context, wanted)
+        tasks = _unanswered(context.state.series, tasks, now)
     request = {**scope.describe(), "start": str(window.start), "end": str(window.end), "again": again}
-    return _add_run(context, "backfill", source, symbols, _in_months(wanted), request)
+    return _add_run(context, "backfill", symbols, _by_month(tasks), request, source)
 
 
 def plan_daily(
     context: Context, scope: Scope, *, lookback: int, source: str | None = None, timeframe: str = "1d"
 ) -> Plan:
-    """Plan every session since each watermark, and `lookback` known ones before so that corrections are seen.
+    """Plan every session since each watermark, and `lookback` earlier ones, so that corrections are noticed.
 
-    Of minutes at most one known session is read again.
+    Of minutes at most one earlier session is read again.
     """
-    symbols = trading_symbols(context, resolve_symbols(context, scope))
-    orders = orders_of(context, symbols, timeframe, source)
-    known, now = progress_of(context, orders, timeframe), context.clock.now()
-    orders = {symbol: awake(order, symbol, known, now) for symbol, order in orders.items()}
-    wanted = []
+    symbols = resolve_symbols(context.state.universes, context.settings.universe_path, scope)
+    symbols = current_symbols(context.state.instruments, symbols, context.clock.now().date())
+    orders = vendor_orders(context.settings, context.providers, symbols, timeframe, source)
+    progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
+    orders = {symbol: active_vendors(order, symbol, progress, now) for symbol, order in orders.items()}
+    tasks: list[NewTask] = []
     for symbol, order in orders.items():
         if order:
-            progress, sessions = known[order[0]].get(symbol), calendar(venue_of(symbol).calendar)
+            series, sessions = progress[order[0]].get(symbol), calendar(venue_of(symbol).calendar)
             back = lookback if timeframe == "1d" else min(lookback, 1)
-            missing = daily_window(progress.watermark if progress else None, now, back, sessions)
+            missing = daily_window(series.watermark if series else None, now, back, sessions)
             if missing is not None:
-                wanted += _tasks(context, symbol, order, timeframe, missing, missing.end)
-    context.state.findings.note(take_overs(orders, known))
-    return _add_run(context, "daily", source, symbols, _in_months(wanted), {**scope.describe(), "lookback": lookback})
+                tasks += _symbol_tasks(context.providers, symbol, order, timeframe, missing, missing.end)
+    context.state.findings.note(takeover_findings(orders, progress))
+    return _add_run(context, "daily", symbols, _by_month(tasks), {**scope.describe(), "lookback": lookback}, source)
 
 
-def _tasks(
-    context: Context, symbol: str, order: tuple[str, ...], timeframe: str, window: Window, newest: date
+def _symbol_tasks(
+    providers: Providers, symbol: str, order: tuple[str, ...], timeframe: str, window: Window, newest: date
 ) -> list[NewTask]:
-    """Return what is asked for a window of bars, and for the events since where they do not come with the bars."""
-    source, *others = order
-    known = calendar(venue_of(symbol).calendar)
-    sessions = missing_hull([window], known)
+    """Return the task for a window of bars, and one for the later events where they do not come with the bars."""
+    source, *fallbacks = order
+    sessions = missing_hull([window], calendar(venue_of(symbol).calendar))
     if sessions is None:
         return []
     bars = Series(source, DATASET, timeframe, symbol)
-    tasks = [NewTask(bars, sessions, tuple(others))]
-    events = events_window(context, bars, sessions, newest)
+    tasks = [NewTask(bars, sessions, tuple(fallbacks))]
+    events = events_window(providers, bars, sessions, newest)
     if events is not None:
-        also = tuple(s for s in others if "actions" in context.providers[s].capabilities.datasets)
-        tasks.append(NewTask(Series(source, "actions", timeframe, symbol), events, also))
+        capable = tuple(other for other in fallbacks if "actions" in providers[other].capabilities.datasets)
+        tasks.append(NewTask(Series(source, "actions", timeframe, symbol), events, capable))
     return tasks
 
 
-def _unanswered(context: Context, wanted: Sequence[NewTask]) -> list[NewTask]:
-    """Return for each task the smallest window within its own that holds all sessions which were never answered."""
-    alike: dict[tuple[str, str, str], list[NewTask]] = defaultdict(list)
-    for task in wanted:
-        alike[task.series.source, task.series.dataset, task.series.timeframe].append(task)
-    left = []
-    for tasks in alike.values():
-        asked = [(task.series, task.window) for task in tasks]
-        gaps = context.state.series.uncovered(asked, context.clock.now(), _LATE_PATIENCE)
-        for task in tasks:
-            hull = missing_hull(gaps.get(task.series.symbol, []), calendar(venue_of(task.series.symbol).calendar))
+def _unanswered(book: SeriesBook, tasks: Sequence[NewTask], now: datetime) -> list[NewTask]:
+    """Return each task with the smallest window that holds all of its unanswered sessions, without empty ones."""
+    by_kind: dict[tuple[str, str, str], list[NewTask]] = defaultdict(list)
+    for task in tasks:
+        by_kind[task.series.source, task.series.dataset, task.series.timeframe].append(task)
+    unanswered = []
+    for alike in by_kind.values():
+        gaps = book.uncovered([(task.series, task.window) for task in alike], now, _LATE_SECONDS)
+        for task in alike:
+            symbol = task.series.symbol
+            hull = missing_hull(gaps.get(symbol, []), calendar(venue_of(symbol).calendar))
             if hull is not None:
-                left.append(replace(task, window=hull))
-    return left
+                unanswered.append(replace(task, window=hull))
+    return unanswered
 
 
-def _in_months(wanted: Sequence[NewTask]) -> list[NewTask]:
-    """Cut windows of minutes at the ends of months: one month of a symbol is 8,000 bars."""
+def _by_month(tasks: Sequence[NewTask]) -> list[NewTask]:
+    """Split windows of minutes at the ends of months: one month of a symbol is 8,000 bars."""
     return [
         replace(task, window=window)
-        for task in wanted
+        for task in tasks
         for window in (months_of(task.window) if task.series.timeframe == "1m" else [task.window])
     ]
 
 
-def plan_heal(context: Context, wanted: Sequence[NewTask]) -> Plan:
-    """Plan requests for sessions that series lack, after all daily work."""
-    symbols = sorted({task.series.symbol for task in wanted})
-    return _add_run(context, HEAL, None, symbols, _in_months(wanted), {"symbols": symbols})
+def plan_heal(context: Context, tasks: Sequence[NewTask]) -> Plan:
+    """Plan requests for missing sessions of series, to be worked on after all daily work."""
+    symbols = sorted({task.series.symbol for task in tasks})
+    return _add_run(context, HEAL, symbols, _by_month(tasks), {"symbols": symbols})
 
 
 def plan_retry(context: Context, task_ids: Sequence[int] | None) -> Plan:
-    """Plan dead tasks (those of `task_ids`, or all) once more, as a run of their own."""
+    """Plan permanently failed tasks (those of `task_ids`, or all) once more, as a run of their own."""
     request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}
     run = NewRun(str(ULID()), "manual", "any", request)
     with run_span("plan", run.id, kind=run.kind, source=run.source) as span:
@@ -167,16 +178,18 @@ def plan_retry(context: Context, task_ids: Sequence[int] | None) -> Plan:
     return plan
 
 
-def resolve_symbols(context: Context, scope: Scope, *, since: date | None = None) -> tuple[str, ...]:
-    """Return the canonical symbols of a scope; everything that is enabled where it names nothing.
+def resolve_symbols(
+    universes: Universes, declaration: Path, scope: Scope, *, since: date | None = None
+) -> tuple[str, ...]:
+    """Return the canonical symbols of a scope; those of all enabled universes where it names nothing.
 
-    `since`: also who has left a universe on that day or later. A universe that is not declared any more, or not enabled,
-    counts only where it is named.
+    `since` adds the symbols that left a universe on that day or later. A universe that is not in the file `declaration`
+    any more, or not enabled there, counts only where the scope names it.
     """
     if scope.symbols:
-        return tuple(dict.fromkeys(parse_symbol(s) for s in scope.symbols))
-    among = None if scope.universe else enabled_universes(context.settings.universe_path)
-    symbols = context.state.universes.symbols(scope.universe, scope.phase, since=since, among=among)
+        return tuple(dict.fromkeys(parse_symbol(symbol) for symbol in scope.symbols))
+    among = None if scope.universe else enabled_universes(declaration)
+    symbols = universes.symbols(scope.universe, scope.phase, since=since, among=among)
     if not symbols:
         wanted = (
             f"universe {scope.universe!r}"
@@ -185,41 +198,41 @@ def resolve_symbols(context: Context, scope: Scope, *, since: date | None = None
             if scope.phase
             else "enabled universe"
         )
-        known = ", ".join(row["name"] for row in context.state.universes.listed()) or "none yet"
-        raise ConfigError(f"no {wanted} with members (known: {known}); run `quantx refresh-universe` or give --symbols")
+        names = ", ".join(row["name"] for row in universes.listed()) or "none yet"
+        raise ConfigError(f"no {wanted} with members (known: {names}); run `quantx refresh-universe` or give --symbols")
     return tuple(symbols)
 
 
-def send_outbox(context: Context) -> int:
-    """Hand planned tasks to the queue until it is full or has them all; return how many.
+def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:
+    """Send planned tasks to the queue until it is full or has them all; return their number.
 
-    A short queue is quicker and cheaper, and what is urgent need not wait behind much else: the rest stays in the state,
-    and the workers send it when there is room. A crash in between sends some twice, and loses none.
+    A short queue is quicker and cheaper, and an urgent task does not wait behind many others. The rest stays in the
+    state, and workers send it when there is room. A crash in between sends some messages twice, and loses none.
     """
-    tasks, sent = context.state.tasks, 0
-    while tasks.unsent() and (room := _FULL - context.queue.depth().total) > 0:
-        tickets = tasks.to_send(min(room, _SEND_AT_ONCE), _SENDER_PATIENCE)
-        left = {ticket.task_id: _message(ticket) for ticket in tickets}
-        Retry(context.runtime, _PATIENCE).call(partial(_send_messages, context, left))
+    sent = 0
+    while tasks.unsent() and (room := _FULL_QUEUE - queue.depth().total) > 0:
+        tickets = tasks.to_send(min(room, _SEND_AT_ONCE), _SENDER_SECONDS)
+        unsent = {ticket.task_id: _message(ticket) for ticket in tickets}
+        Retry(runtime, _RETRY_SECONDS).call(partial(_send_messages, tasks, queue, unsent))
         sent += len(tickets)
     return sent
 
 
-def _send_messages(context: Context, left: dict[int, str]) -> None:
-    """Send the messages, and drop from `left` what the queue has accepted, also where it has not accepted all."""
-    ids = list(left)
+def _send_messages(tasks: Tasks, queue: TaskQueue, unsent: dict[int, str]) -> None:
+    """Send the messages; drop from `unsent` what the queue has accepted, also where it has not accepted all."""
+    ids = list(unsent)
     try:
-        context.queue.send(list(left.values()))
+        queue.send(list(unsent.values()))
     except NotSent as error:
-        _forget(context, left, [ids[k] for k in error.sent])
+        _record_sent(tasks, unsent, [ids[position] for position in error.sent])
         raise
-    _forget(context, left, ids)
+    _record_sent(tasks, unsent, ids)
 
 
-def _forget(context: Context, left: dict[int, str], sent: Sequence[int]) -> None:
-    context.state.tasks.sent(sent)
+def _record_sent(tasks: Tasks, unsent: dict[int, str], sent: Sequence[int]) -> None:
+    tasks.sent(sent)
     for task_id in sent:
-        del left[task_id]
+        del unsent[task_id]
 
 
 def _message(ticket: Ticket) -> str:
@@ -239,19 +252,19 @@ def _message(ticket: Ticket) -> str:
 
 def _add_run(
     context: Context,
-    kind: str,
-    source: str | None,
+    kind: RunKind,
     symbols: Sequence[str],
-    wanted: Sequence[NewTask],
+    tasks: Sequence[NewTask],
     request: dict[str, object],
+    source: str | None = None,
 ) -> Plan:
     """Record the run, its tasks and their outbox rows in one transaction, then send."""
-    asked = {task.series.symbol for task in wanted}
-    sources = source or ",".join(sorted({task.series.source for task in wanted})) or "any"
-    run = NewRun(str(ULID()), kind, sources, request, skipped=len(symbols) - len(asked))
-    retry = Retry(context.runtime, _PATIENCE)
+    planned = {task.series.symbol for task in tasks}
+    sources = source or ",".join(sorted({task.series.source for task in tasks})) or "any"
+    run = NewRun(str(ULID()), kind, sources, request, skipped=len(symbols) - len(planned))
+    retry = Retry(context.runtime, _RETRY_SECONDS)
     with run_span("plan", run.id, kind=kind, source=sources) as span:
-        plan = retry.call(lambda: context.state.tasks.plan(run, wanted))
+        plan = retry.call(lambda: context.state.tasks.plan(run, tasks))
         span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids), "shared": plan.shared})
         log.info("run.planned", run_id=plan.run_id, kind=kind, tasks=len(plan.task_ids), shared=plan.shared)
         _send(context, plan)
@@ -260,7 +273,7 @@ def _add_run(
 
 def _send(context: Context, plan: Plan) -> None:
     try:
-        send_outbox(context)
+        send_outbox(context.state.tasks, context.queue, context.runtime)
     except QueueError as error:
         raise QueueError(
             f"the tasks of run {plan.run_id} are planned, but the queue does not take them: {error}; nothing is lost: the"

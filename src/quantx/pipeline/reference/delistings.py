@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from quantx.core.model import Finding
-from quantx.pipeline.planning.current_symbols import trading_symbols
+from quantx.pipeline.planning.current_symbols import current_symbols
 from quantx.pipeline.runtime.platform import Platform
 
 SUSPECTED = "delisting_suspected"
@@ -36,7 +36,10 @@ def suspect_delistings(
         return
     closed_then = pl.col("member_to").is_not_null() & (pl.col("known_from").dt.date() == previous.date())
     left = [row for row in stored.filter(closed_then).iter_rows(named=True) if row["symbol"] not in current]
-    still = set(trading_symbols(platform, [row["symbol"] for row in left]))  # nobody has said that it is delisted
+    today = platform.clock.now().date()
+    still = set(
+        current_symbols(platform.state.instruments, [row["symbol"] for row in left], today)
+    )  # nobody has said that it is delisted
     missing = [row for row in left if row["symbol"] in still]
     refusing = _refusing(platform, [row["symbol"] for row in missing])
     platform.state.findings.note(

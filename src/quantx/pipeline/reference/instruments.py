@@ -10,7 +10,7 @@ from datetime import date
 import polars as pl
 import structlog
 
-from quantx.core.symbol_history import Identity, Told, ended_on, history_rows, identity_of, learn
+from quantx.core.symbol_history import SecurityHistory, SymbolHistory, history_of, history_rows, merge_history, with_end
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, StateError
@@ -33,9 +33,9 @@ class Imported:
     delisted: int
 
 
-def known_identity(platform: Platform) -> Identity:
+def known_identity(platform: Platform) -> SymbolHistory:
     """Return who carried which symbol when, as far as the lake knows."""
-    return identity_of(platform.tables[SYMBOL_HISTORY.name].read())
+    return history_of(platform.tables[SYMBOL_HISTORY.name].read())
 
 
 def remember_namings(platform: Platform) -> None:
@@ -44,14 +44,14 @@ def remember_namings(platform: Platform) -> None:
     platform.state.instruments.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
 
 
-def import_history(platform: Platform, told: Sequence[Told]) -> Imported:
+def import_history(platform: Platform, told: Sequence[SecurityHistory]) -> Imported:
     """Record what files tell about securities: all symbols of each; ids that are known already stay.
 
     ConfigError where they contradict one another or what is known; then nothing is recorded.
     """
     with _alone(platform):
         known = known_identity(platform)
-        after, ids = learn(known, [naming for each in told for naming in each.namings])
+        after, ids = merge_history(known, [naming for each in told for naming in each.namings])
         by_id = {ids[each.namings[0].instrument]: each for each in told}
         after, by_id = _heed_words(platform, after, by_id)
         new = sum(not known.symbols_of(instrument) for instrument in by_id)
@@ -69,10 +69,10 @@ def delist(platform: Platform, symbol: str, on: date, *, reason: str, by: str) -
         raise ConfigError("the reason is empty; say why, for who reads it later")
     with _alone(platform):
         market = venue_of(symbol).market
-        after, instrument = ended_on(known_identity(platform), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
+        after, instrument = with_end(known_identity(platform), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
         stored = platform.tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
         name = stored["name"][0] if stored.height else None
-        told = Told(tuple(after.symbols_of(instrument)), market, f"{_WORD} {by}", name, reason)
+        told = SecurityHistory(tuple(after.symbols_of(instrument)), market, f"{_WORD} {by}", name, reason)
         _record(platform, after, {instrument: _facts(instrument, after, told)})
     platform.state.findings.resolve(_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
     log.info("instrument.delisted", instrument=instrument, symbol=symbol, on=str(on))
@@ -87,19 +87,21 @@ def _alone(platform: Platform) -> Iterator[None]:
         yield
 
 
-def _heed_words(platform: Platform, after: Identity, told: Mapping[str, Told]) -> tuple[Identity, dict[str, Told]]:
+def _heed_words(
+    platform: Platform, after: SymbolHistory, told: Mapping[str, SecurityHistory]
+) -> tuple[SymbolHistory, dict[str, SecurityHistory]]:
     """Let what a person has said to be delisted stay so, where a file does not know of it."""
     heeded = dict(told)
     said = pl.col("evidence").str.starts_with(_WORD) & pl.col("delisted_on").is_not_null()
     for row in platform.tables[INSTRUMENTS.name].read(said).iter_rows(named=True):
         instrument, last = row["instrument"], row["delisted_on"]
         if instrument in told and (final := after.symbols_of(instrument)[-1]).last is None and final.begins <= last:
-            after, _ = ended_on(after, final.symbol, last, instrument)
+            after, _ = with_end(after, final.symbol, last, instrument)
             heeded[instrument] = replace(told[instrument], evidence=row["evidence"], reason=row["reason"])
     return after, heeded
 
 
-def _facts(instrument: str, known: Identity, told: Told) -> dict[str, object]:
+def _facts(instrument: str, known: SymbolHistory, told: SecurityHistory) -> dict[str, object]:
     namings = known.symbols_of(instrument)
     ended = namings[-1].last
     return {
@@ -114,7 +116,7 @@ def _facts(instrument: str, known: Identity, told: Told) -> dict[str, object]:
     }
 
 
-def _record(platform: Platform, known: Identity, told: Mapping[str, Mapping[str, object]]) -> None:
+def _record(platform: Platform, known: SymbolHistory, told: Mapping[str, Mapping[str, object]]) -> None:
     """Bring both tables to what is known; rows about instruments of which nothing was told stay as they are."""
     now = platform.clock.now()
     evidence = {instrument: str(facts["evidence"]) for instrument, facts in told.items()}
@@ -138,7 +140,7 @@ def described(platform: Platform, symbol: str | None, on: date | None) -> list[d
     rows = {row["instrument"]: row for row in platform.tables[INSTRUMENTS.name].read().iter_rows(named=True)}
     wanted = set(rows)
     if symbol is not None:
-        wanted = {n.instrument for n in known.bearers(parse_symbol(symbol), on, on)}
+        wanted = {n.instrument for n in known.namings_of(parse_symbol(symbol), on, on)}
     return [
         {
             **{c: rows[i][c] for c in INSTRUMENTS.schema if c != "known_from"},

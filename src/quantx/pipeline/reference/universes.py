@@ -17,7 +17,7 @@ import polars as pl
 import structlog
 
 from quantx.core.model import Finding
-from quantx.core.symbol_history import identity_of
+from quantx.core.symbol_history import history_of
 from quantx.core.tables import SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, RefusedList, StateError
 from quantx.pipeline.curating.restate import restate
@@ -73,7 +73,7 @@ def refresh_universes(
         enabled = declared.enabled()
         platform.state.universes.enable(enabled)
         remember_namings(platform)  # a new state learns here what the lake knows
-        latest = identity_of(platform.tables[SYMBOL_HISTORY.name].read()).latest_symbol
+        latest = history_of(platform.tables[SYMBOL_HISTORY.name].read()).latest_symbol
         source = _Reading(declared.path.parent, Web.of(platform.settings), latest)
         results = [_refresh(_Case(platform, p, spec, source, spec.name in enabled, accept)) for p, spec in selected]
         for each in {p for p, _ in selected}:

@@ -43,7 +43,7 @@ def rejects_section(facts: CoverageFacts) -> str:
                 "rows": "rows",
                 "first": "first month",
                 "last": "last month",
-                "meaning": "what must hold",
+                "meaning": "violation",
             },
         )
     ]

@@ -12,7 +12,7 @@ import polars as pl
 from quantx.core.completeness import Completeness, completeness, held_days, month_of, without_bars
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
 from quantx.core.quality import POLICY_VERSION
-from quantx.core.quality.quarantine_states import once_each, with_states
+from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.quality.vendor_verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
@@ -85,7 +85,7 @@ def coverage_facts(platform: Platform, universe: str | None = None) -> CoverageF
         found = replace(found, spans=found.spans.filter(pl.col("universe") == universe))
         subjects = {universe, *members["symbol"]}
     quarantined = with_states(_about(_read(platform, QUARANTINE.name), subjects), _read(platform, DECISIONS.name))
-    rejected = once_each(quarantined.filter(pl.col("state") == "open"))
+    rejected = newest_of_each(quarantined.filter(pl.col("state") == "open"))
     proofs, agreements = (_checked(platform, name, subjects) for name in ("adjustment_proofs", "agreements"))
     by_symbol = None if proofs is None else proofs_by_symbol(proofs, _about(held, subjects))
     return CoverageFacts(

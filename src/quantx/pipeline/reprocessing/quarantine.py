@@ -19,7 +19,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
-from quantx.core.quality.quarantine_states import once_each, with_states
+from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
@@ -70,7 +70,7 @@ def rejected_rows(tables: Tables, wanted: Wanted = Wanted()) -> pl.DataFrame:
         rows = rows.filter(pl.col("symbol").is_in(symbols))
     if wanted.ids:
         rows = pl.concat([_named(rows, each) for each in wanted.ids])
-    return once_each(rows).select("id", "state", pl.exclude("id", "state"))
+    return newest_of_each(rows).select("id", "state", pl.exclude("id", "state"))
 
 
 def _ids(rows: pl.DataFrame) -> pl.Series:

@@ -6,11 +6,11 @@ It is light: no tables are opened, and nothing that reads or writes frames is im
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ulid import ULID
 
@@ -22,12 +22,18 @@ from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
 from quantx.settings import Settings
+from quantx.state.database import Database
 from quantx.state.entra import identity_of_state
 from quantx.state.port import State
-from quantx.state.postgres import open_state
+from quantx.state.postgres import PostgresState, open_state
 
 if TYPE_CHECKING:
+    from quantx.azure_sign_in import AzureIdentity
     from quantx.providers.protocol import Provider
+
+StateOpener = Callable[[str, "AzureIdentity | None"], PostgresState]
+QueueOpener = Callable[[Settings, Database], TaskQueue]
+ProviderOpener = Callable[[Settings, Clock], Mapping[str, "Provider"]]
 
 _LAKE_ID = "meta/lake_id"
 _STATE_ID = "meta/state_id"  # the state that may write
@@ -49,6 +55,15 @@ class StateClock:
         return self._at + timedelta(seconds=time.monotonic() - self._then)
 
 
+@runtime_checkable
+class Closeable(Protocol):
+    """A part that holds connections of its own."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What services need that plan, send and report, but neither fetch nor curate."""
@@ -64,36 +79,62 @@ class Context:
 
 @contextmanager
 def open_context(settings: Settings, *, retry_seconds: float = 0) -> Iterator[Context]:
-    """Open what planning needs, and close it at the end; where it can't be reached, try for `retry_seconds`."""
+    """Open what planning needs, and close it at the end; during an outage, retry for `retry_seconds`."""
     runtime = Threads()
-    context = Retry(runtime, retry_seconds).call(lambda: _open(settings, runtime))
-    try:
+    opened, context = Retry(runtime, retry_seconds).call(lambda: _open(settings, runtime))
+    with opened:
         yield context
-    finally:
-        context.queue.close()
-        context.state.close()
 
 
-def _open(settings: Settings, runtime: Runtime) -> Context:
-    from quantx.providers.registry import open_providers  # reads vendors' frames, too: not for who only reads a run
+def _open(settings: Settings, runtime: Runtime) -> tuple[ExitStack, Context]:
+    with ExitStack() as opened:
+        context = open_parts(opened, settings, runtime)
+        return opened.pop_all(), context
+    raise AssertionError("the block returns or raises")
 
-    state = open_state(settings.state_url, identity_of_state(settings))
-    try:
-        location = open_location(settings.lake_url, settings)
-        confirm_lake(location, state)
-        clock = StateClock(state)
-        return Context(
-            settings=settings,
-            clock=clock,
-            location=location,
-            state=state,
-            queue=open_queue(settings, state.database),
-            providers=open_providers(settings, clock),
-            runtime=runtime,
-        )
-    except BaseException:
-        state.close()
-        raise
+
+def _registered_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
+    # Imported late: it loads libraries for frames, which reading a run does not need.
+    from quantx.providers.registry import open_providers
+
+    return open_providers(settings, clock)
+
+
+def open_parts(
+    opened: ExitStack,
+    settings: Settings,
+    runtime: Runtime,
+    *,
+    state_opener: StateOpener = open_state,
+    queue_opener: QueueOpener = open_queue,
+    provider_opener: ProviderOpener = _registered_providers,
+) -> Context:
+    """Return the opened parts of a context; each part is closed with `opened`, also where a later one fails to open."""
+    location = open_location(settings.lake_url, settings)
+    if location.identity is not None:
+        opened.callback(location.identity.close)
+    identity = identity_of_state(settings)
+    if identity is not None:
+        opened.callback(identity.close)
+    state = state_opener(settings.state_url, identity)
+    opened.callback(state.close)
+    confirm_lake(location, state)
+    queue = queue_opener(settings, state.database)
+    opened.callback(queue.close)
+    clock = StateClock(state)
+    providers = provider_opener(settings, clock)
+    for provider in providers.values():
+        if isinstance(provider, Closeable):
+            opened.callback(provider.close)
+    return Context(
+        settings=settings,
+        clock=clock,
+        location=location,
+        state=state,
+        queue=queue,
+        providers=providers,
+        runtime=runtime,
+    )
 
 
 def confirm_lake(location: LakeLocation, state: State) -> None:

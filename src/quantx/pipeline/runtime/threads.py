@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from typing import Protocol, TypeVar
 
+from typing_extensions import override
+
 T = TypeVar("T")
 
 _TICK = 0.1
@@ -52,31 +54,31 @@ class Runtime(Protocol):
         ...
 
 
-class Threads:
+class Threads(Runtime):
     """The real one. Its threads never keep a process from ending."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
 
+    @override
     @property
     def stopping(self) -> bool:
-        """Tell whether the worker is to stop."""
         return self._stopping.is_set()
 
+    @override
     def stop(self) -> None:
-        """Have the worker stop."""
         self._stopping.set()
 
+    @override
     def monotonic(self) -> float:
-        """Return seconds that only grow."""
         return time.monotonic()
 
+    @override
     def wait(self, seconds: float) -> bool:
-        """Wait, or shorter where the worker is to stop; return whether it is."""
         return self._stopping.wait(max(0.0, seconds))
 
+    @override
     def together(self, calls: Sequence[Callable[[], T]], at_once: int, grace: float) -> list[T | None]:
-        """Make all calls and return what they return, in order; None for those left behind."""
         todo: queue.SimpleQueue[tuple[int, Callable[[], T]]] = queue.SimpleQueue()
         done: queue.SimpleQueue[tuple[int, T | None, BaseException | None]] = queue.SimpleQueue()
         for pair in enumerate(calls):
@@ -109,9 +111,9 @@ class Threads:
             left -= 1
         return results
 
+    @override
     @contextmanager
     def repeating(self, seconds: float, call: Callable[[], None]) -> Iterator[None]:
-        """Make a call every so many seconds beside the block."""
         over, errors = threading.Event(), []
 
         def repeat() -> None:

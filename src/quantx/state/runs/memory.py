@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
+from typing_extensions import override
+
+from quantx.core.model import RunKind
 from quantx.state.memory_records import Records, RunRecord, sums
-from quantx.state.runs.port import EndedRun, LastDaily, RunTotals, RunUsage
+from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage
 from quantx.state.universes.memory import current_members
 from quantx.state.values import UNFINISHED, Row, Universe
 
 
-class MemoryRuns:
+class MemoryRuns(Runs):
     """The state's runs."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def ended(self) -> list[EndedRun]:
-        """Return the runs whose last task has ended and that have no report."""
         with self._records.lock:
             return [
                 EndedRun(r.asked.id, r.asked.kind, r.asked.source, r.asked.request, r.created_at, r.asked.skipped)
@@ -27,8 +30,8 @@ class MemoryRuns:
                 and not any(task.state in UNFINISHED for task in self._records.tasks_of(r.asked.id))
             ]
 
+    @override
     def totals(self, run_id: str) -> RunTotals:
-        """Return the counts of a run."""
         with self._records.lock:
             tasks = self._records.tasks_of(run_id)
             states = [task.state for task in tasks if not task.passed_on]
@@ -43,8 +46,8 @@ class MemoryRuns:
                 *counts, landed_at=max(landed, default=None), passed_on=len(tasks) - len(states), symbols=symbols
             )
 
+    @override
     def failures(self, run_id: str) -> list[Row]:
-        """Return a run's failed tasks."""
         with self._records.lock:
             tasks = self._records.tasks_of(run_id)
             failed = [task for task in tasks if task.state == "failed" and not task.passed_on]
@@ -59,39 +62,39 @@ class MemoryRuns:
                 for task in sorted(failed, key=lambda t: (t.series.symbol, t.series.source))
             ]
 
+    @override
     def finish(self, run_id: str, report: str) -> None:
-        """Record the path of a run's report; the first one stays."""
         with self._records.lock:
             run = self._records.runs.get(run_id)
             if run is not None and run.finished_at is None:
                 run.finished_at, run.report = self._records.clock.now(), report
 
+    @override
     def report_of(self, run_id: str) -> str | None:
-        """Return the path of a run's report."""
         with self._records.lock:
             run = self._records.runs.get(run_id)
             return run.report if run else None
 
+    @override
     def uninspected(self) -> dict[str, list[str]]:
-        """Return the reported runs whose data nobody has inspected since, each with the symbols of its tasks."""
         with self._records.lock:
             waiting = sorted(id_ for id_, r in self._records.runs.items() if r.finished_at and not r.inspected_at)
             return {id_: sorted({t.series.symbol for t in self._records.tasks_of(id_)}) for id_ in waiting}
 
+    @override
     def inspected(self, run_ids: Collection[str]) -> None:
-        """Record that the data of these runs was inspected."""
         with self._records.lock:
             for run in (self._records.runs[id_] for id_ in run_ids):
                 run.inspected_at = run.inspected_at or self._records.clock.now()
 
+    @override
     def recent(self, most: int) -> list[Row]:
-        """Return the newest runs."""
         with self._records.lock:
             newest = sorted(self._records.runs.values(), key=lambda r: r.created_at, reverse=True)
             return [self._shown(run) for run in newest[:most]]
 
+    @override
     def find(self, run_id: str) -> Row | None:
-        """Return a run, with what was asked and the number of its unfinished tasks."""
         with self._records.lock:
             run = self._records.runs.get(run_id)
             if run is None:
@@ -99,8 +102,8 @@ class MemoryRuns:
             unfinished = sum(task.state in UNFINISHED for task in self._records.tasks_of(run_id))
             return self._shown(run) | {"request": dict(run.asked.request), "unfinished": unfinished}
 
+    @override
     def last_daily(self) -> list[LastDaily]:
-        """Return when each enabled universe with members was last planned for."""
         with self._records.lock:
             runs = [run for run in self._records.runs.values() if run.asked.kind == "daily"]
             universes = sorted(self._records.universes.values(), key=lambda u: (u.phase, u.name))
@@ -110,8 +113,8 @@ class MemoryRuns:
                 if current_members(u) and u.enabled
             ]
 
-    def usage(self, kind: str, days: int) -> RunUsage:
-        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+    @override
+    def usage(self, kind: RunKind, days: int) -> RunUsage:
         with self._records.lock:
             since = self._records.clock.now() - timedelta(days=days)
             runs = [r for r in self._records.runs.values() if r.asked.kind == kind and r.created_at > since]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from quantx.core.model import RunKind
 from quantx.state.values import Row
 
 
@@ -15,7 +16,7 @@ class EndedRun:
     """A run whose last task has ended and that has no report yet."""
 
     id: str
-    kind: str
+    kind: RunKind
     source: str
     request: Mapping[str, object]
     created_at: datetime
@@ -100,6 +101,6 @@ class Runs(Protocol):
         """Return when each enabled universe with members was last planned for: by its name, by its phase, or with all."""
         ...
 
-    def usage(self, kind: str, days: int) -> RunUsage:
+    def usage(self, kind: RunKind, days: int) -> RunUsage:
         """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
         ...

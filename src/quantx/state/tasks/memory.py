@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from typing_extensions import override
 
-from quantx.core.model import FetchTask, Series, StoredReply, Window
+from quantx.core.model import FetchTask, RunKind, Series, StoredReply, Window
 from quantx.state.memory_records import Records, ReplyRecord, RunRecord, TaskRecord
 from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Ticket
 from quantx.state.values import UNFINISHED, NewRun, Row, TaskState
@@ -287,7 +287,7 @@ class MemoryTasks(Tasks):
                     left -= 1
         return mates
 
-    def _add_or_join(self, run: NewRun, wanted: Mapping[tuple[str, Series, Window], tuple[str, ...]]) -> Plan:
+    def _add_or_join(self, run: NewRun, wanted: Mapping[tuple[RunKind, Series, Window], tuple[str, ...]]) -> Plan:
         """Add a run with its tasks, or find the one run that has them all."""
         equal = [self._unfinished_equal(*key) for key in wanted]
         owners = {task.run_id for task in equal if task is not None}
@@ -299,21 +299,21 @@ class MemoryTasks(Tasks):
         shared = sum(task.run_id != run.id for task in tasks.values())
         return Plan(run.id, tuple(task.id for task in tasks.values()), run.skipped, shared)
 
-    def _planned_before(self, run: NewRun, wanted: Sequence[tuple[str, Series, Window]]) -> Plan:
+    def _planned_before(self, run: NewRun, wanted: Sequence[tuple[RunKind, Series, Window]]) -> Plan:
         """Return what an earlier call with the same run has planned."""
         own = [task.id for task in self._records.tasks_of(run.id)]
         equal = [self._unfinished_equal(*key) for key in wanted]
         shared = [task.id for task in equal if task is not None and task.run_id != run.id]
         return Plan(run.id, (*own, *shared), self._records.runs[run.id].asked.skipped, len(shared))
 
-    def _unfinished_equal(self, kind: str, series: Series, window: Window) -> TaskRecord | None:
+    def _unfinished_equal(self, kind: RunKind, series: Series, window: Window) -> TaskRecord | None:
         for task in self._records.tasks.values():
             if task.state in UNFINISHED and task.key == (kind, series, window):
                 return task
         return None
 
     def _add(
-        self, run_id: str, kind: str, series: Series, window: Window, fallback: tuple[str, ...] = ()
+        self, run_id: str, kind: RunKind, series: Series, window: Window, fallback: tuple[str, ...] = ()
     ) -> TaskRecord:
         now, number = self._records.clock.now(), len(self._records.tasks) + 1
         task = self._records.tasks[number] = TaskRecord(

@@ -1,0 +1,130 @@
+"""Strict reading of values in replies: what is no number or no date is an error, never a guess."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from pydantic_core import from_json
+
+from quantx.core.model import Payload
+from quantx.core.symbols import venue_of
+from quantx.core.tables import INSTANT
+from quantx.errors import MalformedPayload
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS
+
+# The errors that reading a reply of an unexpected form can raise.
+FORM_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, pl.exceptions.PolarsError)
+
+_FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2100, 1, 1)
+# Listings of these markets are always quoted in one currency; elsewhere only the reply can name it.
+_CURRENCIES = {"us": "USD", "jp": "JPY"}
+
+
+def read_json(payload: Payload, vendor: str) -> Any:
+    """Return the document of a reply, or raise MalformedPayload."""
+    try:
+        return from_json(payload.body)
+    except ValueError:
+        raise MalformedPayload(
+            f"{vendor}'s reply for {payload.symbol} (HTTP {payload.status}, {len(payload.body)} bytes) is no JSON",
+            payload,
+        ) from None
+
+
+def nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Return a frame without rows."""
+    return pl.DataFrame(schema=dict(schema))
+
+
+def numbers(name: str, values: Sequence[Any]) -> pl.Series:
+    """Return a column of numbers in which None stays null; TypeError where anything else is in it."""
+    if not set(map(type, values)) <= {int, float, type(None)}:
+        raise TypeError(f"{name} is no list of numbers")
+    return pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
+
+
+def texts(name: str, values: Sequence[Any]) -> pl.Series:
+    """Return a column of texts; TypeError where anything else is in it."""
+    if not set(map(type, values)) <= {str}:
+        raise TypeError(f"{name} is no list of texts")
+    return pl.Series(name, values, dtype=pl.String)
+
+
+def spelt_numbers(spelt: pl.Series) -> pl.Series:
+    """Return the numbers that texts spell, null for null; polars' error where a text is no number."""
+    return spelt.cast(pl.Float64).fill_nan(None)
+
+
+def days(spelt: pl.Series) -> pl.Series:
+    """Return the dates of texts as in 2024-02-29; ValueError or polars' error where one is none."""
+    dates = spelt.str.to_date("%Y-%m-%d")
+    if not (spelt.str.len_bytes() == len("2024-02-29")).all():  # 2024-2-29 may be a damaged 2024-2-2
+        raise ValueError(f"{spelt.name} has a day in another form")
+    if dates.null_count() or not dates.is_between(_FIRST_DAY, _LAST_DAY).all():
+        raise ValueError(f"{spelt.name} is no day of a market")
+    return dates
+
+
+def positive(number: object) -> float:
+    """Return a number or a number's text that is above zero and finite, or raise ValueError."""
+    value = float(number) if isinstance(number, str) else number
+    if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]
+        raise ValueError(f"{str(number)[:20]!a} is not a positive number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def cash(number: object) -> float:
+    """Return an amount of zero or more, or raise ValueError; `action_rows` drops dividends of zero."""
+    value = float(number) if isinstance(number, str) else number
+    return 0.0 if type(value) in (int, float) and value == 0 else positive(value)
+
+
+def daily_bars(symbol: str, columns: Sequence[pl.Series]) -> pl.DataFrame:
+    """Return VENDOR_BARS of a symbol's sessions: `columns` has `date` and the vendor's other columns.
+
+    `time` is midnight at the exchange, as the vendor names a session by its date.
+    """
+    midnight = pl.col("date").cast(pl.Datetime("us")).dt.replace_time_zone(venue_of(symbol).timezone)
+    frame = pl.DataFrame(columns).with_columns(pl.lit(symbol).alias("symbol"), midnight.cast(INSTANT).alias("time"))
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in VENDOR_BARS.items() if name not in frame.columns]
+    return frame.with_columns(missing).select(list(VENDOR_BARS))
+
+
+def action_rows(payload: Payload, kind: str, rows: Iterable[tuple[str, float]]) -> pl.DataFrame:
+    """Return VENDOR_ACTIONS of one kind from (ex-date, value).
+
+    Actions without effect are left out. So are actions with a later ex-date: the prices do not contain them yet, and
+    they may still change.
+    """
+    pairs = list(rows)
+    frame = pl.DataFrame(
+        [days(texts("ex_date", [day for day, _ in pairs])), numbers("value", [value for _, value in pairs])]
+    ).with_columns(
+        pl.lit(payload.symbol).alias("symbol"),
+        pl.lit(kind).alias("kind"),
+        pl.lit(None, dtype=pl.String).alias("paid_in"),
+    )
+    if not frame["value"].is_finite().all():
+        raise ValueError(f"a {kind} is beyond all numbers")
+    effect = pl.col("value") != (1.0 if kind == "split" else 0.0)
+    return (
+        frame.filter(effect, pl.col("ex_date") <= today_of(payload))
+        .sort("ex_date", "value")
+        .select([pl.col(name).cast(dtype) for name, dtype in VENDOR_ACTIONS.items()])
+    )
+
+
+def today_of(payload: Payload) -> date:
+    """Return the date at the exchange at the time of the reply."""
+    moment: datetime = payload.as_of
+    return moment.astimezone(ZoneInfo(venue_of(payload.symbol).timezone)).date()
+
+
+def quoted_in(symbol: str) -> str | None:
+    """Return the currency of a listing where its market has a single one, else None."""
+    return _CURRENCIES.get(venue_of(symbol).market)

@@ -1,0 +1,243 @@
+"""The settings of one installation as a frozen object, and how it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from quantx.core.schedule import parse_schedule
+from quantx.errors import ConfigError
+from quantx.settings.azure_storage import StorageKey, parse_connection_string
+from quantx.settings.redaction import without_secrets
+from quantx.settings.sources import FileSource, VariableSource
+from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, flat_name, nested
+
+TIMEFRAMES, MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu", "any")
+
+
+def _names(field: str, *earlier: str) -> AliasChoices:
+    """Return the variable of a field and its earlier names; the first one that is set wins."""
+    return AliasChoices(f"QUANTX_{field.upper()}", *earlier)
+
+
+class Settings(Vendors, BaseSettings):
+    """The configuration of one installation; read it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUANTX_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
+    )
+
+    lake_url: str = Field("./data/lake", description="the URL of the lake: file:///…, az://container/prefix, s3://…")
+    state_url: str = Field(
+        "./data/state", description="postgresql://…, or a folder for the embedded PostgreSQL (the default)"
+    )
+    queue_url: str = Field(
+        "postgresql",
+        description="postgresql (the queue in the state database), az://name or"
+        " https://account.queue.core.windows.net/name (an Azure Storage queue)",
+    )
+    universe_path: Path = Field(
+        Path("config/universes.yaml"),
+        validation_alias=_names("universe_path", "UNIVERSE_PATH"),
+        description="the file that declares the universes",
+    )
+    max_workers: int = Field(
+        8,
+        ge=1,
+        le=64,
+        validation_alias=_names("max_workers", "MAX_WORKERS"),
+        description="concurrent requests per worker",
+    )
+    chunk_size: int = Field(32, ge=1, le=32, description="tasks that a worker claims and stores together")
+    lookback_days: int = Field(
+        5,
+        ge=0,
+        le=250,
+        validation_alias=_names("lookback_days", "LOOKBACK_DAYS"),
+        description="sessions that a daily update fetches again, for late corrections",
+    )
+    lease_seconds: float = Field(
+        15, gt=1, le=3600, description="seconds without a sign of a worker after which its tasks are released"
+    )
+    max_attempts: int = Field(4, ge=1, description="failures after which a task has failed permanently")
+    daily_schedule: str = Field(
+        "0 0 6 * * 1-5",
+        validation_alias=_names("daily_schedule", "DAILY_SCHEDULE"),
+        description="when the daily update is planned, in UTC: second, minute, hour, day, month, day of the week (the"
+        " timer's own setting; `quantx sweep` checks that it has fired)",
+    )
+    deadline_hours: float = Field(
+        2, gt=0, le=72, description="hours after that time in which a session must have its run; later it is a finding"
+    )
+    inspect: bool = Field(
+        True,
+        description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
+    )
+    log_level: str = Field(
+        "WARNING",
+        validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),
+        description="DEBUG, INFO, WARNING or ERROR",
+    )
+    sources: dict[str, dict[str, tuple[str, ...]]] = Field(
+        {"1d": {"any": ("yahoo",)}, "1m": {"us": ("alpaca",)}},
+        description="the vendors to fetch from, in order of preference, by timeframe and market (any: all others);"
+        " the next one is the fallback for symbols that one can't serve",
+    )
+    fallback_after: float = Field(
+        300, ge=0, description="seconds that a vendor's circuit may be open before its tasks go to the next vendor"
+    )
+    contact: str | None = Field(
+        None, description="an e-mail address or a URL that is sent to the sources of universes; the SEC requires one"
+    )
+    universe_base_url: str | None = Field(
+        None, description="another host that serves the lists of universes under the same paths (tests, a mirror)"
+    )
+    universe_timeout: float = Field(60, gt=0, le=600, description="seconds within which a whole list must be read")
+    azure_storage_connection_string: SecretStr | None = Field(
+        None,
+        validation_alias=_names("azure_storage_connection_string", "AZURE_STORAGE_CONNECTION_STRING"),
+        description="account key or Azurite; without it the managed identity is used",
+    )
+    azure_storage_account: str | None = Field(
+        None,
+        validation_alias=_names("azure_storage_account", "AZURE_STORAGE_ACCOUNT", "FETCHER_AZURE_STORAGE_ACCOUNT"),
+        description="the storage account of an az:// lake or queue where no connection string is given",
+    )
+    azure_storage_blob_endpoint: str | None = Field(
+        None,
+        validation_alias=_names("azure_storage_blob_endpoint", "AZURE_STORAGE_BLOB_ENDPOINT"),
+        description="the account's blob endpoint, if not https://account.blob.core.windows.net",
+    )
+    azure_container_name: str | None = Field(
+        None,
+        validation_alias=_names("azure_container_name", "AZURE_CONTAINER_NAME", "FETCHER_AZURE_CONTAINER_NAME"),
+        description="the container of the lake: means lake_url az://<container> where lake_url is not set",
+    )
+    use_managed_identity: bool = Field(
+        False,
+        validation_alias=_names("use_managed_identity", "USE_MANAGED_IDENTITY"),
+        description="sign in to Azure with the managed identity even where a connection string is given",
+    )
+    azure_client_id: str | None = Field(
+        None,
+        validation_alias=_names("azure_client_id", "AZURE_CLIENT_ID"),
+        description="the client id of the user-assigned managed identity that signs in, where there are several",
+    )
+    state_identity: bool | None = Field(
+        None,
+        description="sign in to PostgreSQL with a token of the identity instead of a password; by default where"
+        " state_url has no password and its host is in Azure (*.postgres.database.azure.com)",
+    )
+
+    applicationinsights_connection_string: SecretStr | None = Field(
+        None,
+        validation_alias=_names("applicationinsights_connection_string", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        description="where traces are sent (Application Insights); needs the extra `azure`. With"
+        " APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD the identity signs in",
+    )
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: dict[str, dict[str, tuple[str, ...]]]) -> dict[str, Any]:
+        for timeframe, by_market in value.items():
+            if timeframe not in TIMEFRAMES or not by_market.keys() <= set(MARKETS) or not all(by_market.values()):
+                raise ValueError(
+                    f"write it as in {{1d: {{us: [alpaca, yahoo], any: [yahoo]}}}}, with timeframes"
+                    f" {', '.join(TIMEFRAMES)} and markets {', '.join(MARKETS)}"
+                )
+        return value
+
+    def sources_of(self, timeframe: str, market: str) -> tuple[str, ...]:
+        """Return the vendors of a market's bars in order of preference; none where none is declared."""
+        by_market = self.sources.get(timeframe, {})
+        return by_market.get(market, by_market.get("any", ()))
+
+    @field_validator("daily_schedule")
+    @classmethod
+    def _check_schedule(cls, value: str) -> str:
+        parse_schedule(value)
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, value: str) -> str:
+        if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("use DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @model_validator(mode="after")
+    def _lake_of_container(self) -> Self:
+        if self.azure_container_name is not None and "lake_url" not in self.model_fields_set:
+            object.__setattr__(
+                self, "lake_url", f"az://{self.azure_container_name}"
+            )  # frozen, but still under construction
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let arguments win over the environment, and the environment over the settings file."""
+        arguments = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        return (
+            InitSettingsSource(settings_cls, nested(arguments)),
+            VariableSource(settings_cls),
+            FileSource(settings_cls),
+        )
+
+    if not TYPE_CHECKING:  # typed code uses the sub-models
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a vendor's setting by its flat name, as in `settings.alpaca_feed`."""
+            if name not in FLAT_NAMES:
+                return super().__getattr__(name)
+            source, field = FLAT_NAMES[name]
+            return getattr(getattr(self, source), field)
+
+    def storage_key(self) -> StorageKey | None:
+        """Return the account of the connection string; None without one, or where the managed identity is wanted."""
+        if self.azure_storage_connection_string is None or self.use_managed_identity:
+            return None
+        return parse_connection_string(self.azure_storage_connection_string.get_secret_value())
+
+    def redacted(self) -> dict[str, str | None]:
+        """Return all settings by their flat names as texts, with secrets and passwords hidden."""
+        values = {name: value for name, value in self if name not in VENDOR_SETTINGS}
+        for name, (source, field) in FLAT_NAMES.items():
+            values[name] = getattr(getattr(self, source), field)
+        return {name: None if value is None else without_secrets(str(value)) for name, value in values.items()}
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Return the settings with `flags` above all else (None means: not given); ConfigError names the wrong values."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except SettingsError as error:  # a variable that should hold JSON
+        raise ConfigError(
+            f'wrong settings: {error}; write it as JSON, as in \'{{"1d": {{"any": ["yahoo"]}}}}\''
+        ) from None
+    except ValidationError as error:
+        wrong = "; ".join(f"{_name_of(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
+        raise ConfigError(f"wrong settings: {wrong}") from None
+
+
+def _name_of(place: tuple[int | str, ...]) -> str:
+    """Return the name of the setting in which an error lies: the flat one of a vendor's."""
+    parts = [str(part) for part in place]
+    if len(parts) > 1 and parts[0] in VENDOR_SETTINGS:
+        parts[:2] = [flat_name(*parts[:2])]
+    return ".".join(parts)
