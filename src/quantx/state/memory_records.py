@@ -1,4 +1,4 @@
-"""What the state in memory remembers, and its one lock."""
+"""The records of the state in memory, and its one lock."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ class TaskRecord:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Return what two unfinished tasks must not have in common."""
+        """Return the unique key of an unfinished task."""
         return (self.kind, self.series, self.window)
 
     def leased_at(self, now: datetime) -> bool:
-        """Tell whether somebody holds the task."""
+        """Return whether a lease of the task is in force."""
         return self.state == "leased" and self.lease_until is not None and self.lease_until >= now
 
     def becomes(self, state: TaskState, now: datetime) -> None:
-        """Change the state of a task that nobody holds any more."""
+        """Change the state of a task, and end its lease."""
         self.state, self.updated_at = state, now
         self.lease_owner = self.lease_until = None
 
@@ -85,7 +85,7 @@ class RoundRecord:
 
 @dataclass
 class SeriesRecord:
-    """What is known of a series."""
+    """The coverage and the failures of a series."""
 
     covered: Days = field(default_factory=set)
     nothing: Days = field(default_factory=set)
@@ -100,7 +100,7 @@ class SeriesRecord:
 
 @dataclass
 class QuotaRecord:
-    """The last requests of a vendor's quota that were given out, and until when the vendor is left alone."""
+    """The last reserved slots of a vendor's quota, and the end of its back-off."""
 
     slots: list[datetime] = field(default_factory=list)
     closed_until: datetime | None = None
@@ -151,13 +151,13 @@ def days_of(windows: Iterable[Window]) -> Days:
 
 def windows_of(days: Days) -> list[Window]:
     """Return the fewest windows that hold these days, in order."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for day in sorted(days):
-        if found and found[-1][1] == day - 1:
-            found[-1] = (found[-1][0], day)
+        if spans and spans[-1][1] == day - 1:
+            spans[-1] = (spans[-1][0], day)
         else:
-            found.append((day, day))
-    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in found]
+            spans.append((day, day))
+    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in spans]
 
 
 def multirange(days: Days) -> str:
@@ -166,7 +166,7 @@ def multirange(days: Days) -> str:
 
 
 def newest(*values: date | None) -> date | None:
-    """Return the greatest of the dates that are known."""
+    """Return the greatest of the dates that are not None."""
     return max((v for v in values if v is not None), default=None)
 
 

@@ -67,7 +67,7 @@ def test_a_disagreement_is_a_finding_with_its_day_and_cause(desk: Any) -> None:
     assert proofs(desk) == [("AAA", D05, "missing_dividend"), ("AAA", D10, "wrong_factor")]
     assert findings(desk) == [("warn", "adjustment_agrees", "AAA", day) for day in (D05, D10)]
     messages = {r["first_day"]: r["message"] for r in desk.platform.state.findings.listed(9)}
-    assert "its actions lack a dividend of 2.00% of the price" in messages[D05]
+    assert "its actions miss a dividend of 2.00% of the price" in messages[D05]
     assert "it takes 0.01 of the dividend, as if pence were pounds" in messages[D10]
 
 

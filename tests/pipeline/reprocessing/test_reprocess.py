@@ -368,7 +368,7 @@ def test_a_symbol_whose_reply_is_lost_is_left_as_it_is(damage: bytes | None, old
     before = contents(old)
     done = reprocess(replace(old.platform, policy=STRICT))
     assert {symbol for _, symbol in done.left} == symbols
-    assert "is missing, damaged or does not say" in done.left["tape", "CCC"]
+    assert "is missing, damaged or does not list" in done.left["tape", "CCC"]
     after = contents(old)
     for symbol in symbols:
         assert [r for r in after["bars_1d"] if symbol in r] == [r for r in before["bars_1d"] if symbol in r]

@@ -20,7 +20,7 @@ _RULES = [rule.id for rule in ADJUSTMENT_RULES]
 def with_withdrawn(table: CuratedTable, proved: Sequence[Proved]) -> list[pl.DataFrame]:
     """Return the incoming proofs, and rows without a step in place of the disagreements that are withdrawn.
 
-    `table` is the stored ADJUSTMENT_PROOFS. A stored disagreement is withdrawn where the replies do not show it any more.
+    `table` holds the stored ADJUSTMENT_PROOFS. A disagreement is withdrawn where the replies do not show it any more.
     """
     rows = [part.rows for part in proved]
     spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proved)])

@@ -34,7 +34,7 @@ def last_closed_month(now: datetime) -> int:
 def fold_tables(tables: Mapping[str, CuratedTable], most_files: int = MOST_FILES) -> dict[str, int]:
     """Fold the partitions of all tables but that of minutes; return the number of partitions by table.
 
-    A table that another process changes meanwhile is left for the next run.
+    The next run folds a table that another process changes meanwhile.
     """
     done = {}
     daily = (BARS_1D, BARS_1D_ADJUSTED)
@@ -63,8 +63,8 @@ def compact_minutes(
     """Compact the months of minute bars, or one month; return the number of replaced files by month.
 
     A closed month is sorted by symbol; in an open one, the files of a session become one. Compaction ends after the
-    month in which `stopping` turns true. `on_month` gets each month, the number of months done, and their total. A month
-    that another process changes meanwhile is left for the next run.
+    month in which `stopping` turns true. `on_month` gets each month, the number of months done, and their total. The
+    next run compacts a month that another process changes meanwhile.
     """
     closed = last_closed_month(now)
     done: dict[int, int] = {}

@@ -12,7 +12,7 @@ from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.protocol import CuratedTable
 from quantx.pipeline.curating.normalize import ReaderOf
 
-_LONGEST_PAUSE = timedelta(days=10)  # suspensions of a week are bridged; an older close says nothing about a dividend
+_LONGEST_PAUSE = timedelta(days=10)  # it bridges suspensions of a week; an older close is no reference
 _KEY = ["source", "symbol"]
 
 

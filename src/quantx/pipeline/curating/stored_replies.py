@@ -16,7 +16,7 @@ from quantx.lake.store import LakeLocation
 
 log = structlog.get_logger()
 
-Lost = tuple[StoredReply, str]  # a reply whose pages are missing or damaged in the raw zone, and why
+Lost = tuple[StoredReply, str]  # a reply whose pages are missing or damaged in the raw zone, and the reason
 
 
 @dataclass(frozen=True)

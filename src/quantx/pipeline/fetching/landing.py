@@ -115,8 +115,8 @@ class Landing:
     def _store(self, source: str, dataset: str, outcomes: Sequence[FetchOutcome]) -> set[int]:
         """Store replies as one raw object and record them; return the tasks that have landed.
 
-        A task whose lease has passed to another worker does not land: its fencing number has risen. A page about several
-        symbols is stored once.
+        A task whose lease has passed to another worker does not land: its fencing number has risen. A page about
+        several symbols is stored once.
         """
         path = raw_path(source, dataset, self.clock.now().date().isoformat(), str(ULID()))
         pages, rows = _distinct_pages(outcomes)
@@ -273,8 +273,8 @@ def _events_missing(task: FetchTask, error: str) -> Finding:
         EVENTS_MISSING,
         "error",
         series.symbol,
-        f"{series.source} does not deliver the splits and dividends of {series.symbol} ({error}): its bars are there, and"
-        " adjusted prices may miss an event; `quantx tasks retry` fetches them again",
+        f"{series.source} does not deliver the splits and dividends of {series.symbol} ({error}): its bars are there,"
+        " and adjusted prices may miss an event; `quantx tasks retry` fetches them again",
         series.source,
         series.dataset,
         window.start,

@@ -93,10 +93,10 @@ class Worker:
     ) -> Progress:
         """Work until all of `task_ids` have ended, or else until no task is unfinished; return the counts.
 
-        The worker stops claiming at 80 % of `time_budget` (seconds), or when it is to stop. Then it finishes what it
-        holds, and curates what has landed. During an outage of the state, the queue or the lake, calls are retried up to
-        95 % of the budget, or for a minute without a budget; then the error is raised. Fetched pages stay in memory
-        meanwhile.
+        The worker stops claiming at 80 % of `time_budget` (seconds), or when it is to stop. Then it finishes the tasks
+        that it holds, and curates what has landed. During an outage of the state, the queue or the lake, calls are
+        retried up to 95 % of the budget, or for a minute without a budget; then the error is raised. Fetched pages stay
+        in memory meanwhile.
         """
         end, last = (
             None if time_budget is None else self.runtime.monotonic() + share * time_budget

@@ -41,7 +41,7 @@ def take_inventory(
             unlisted[path] = str(error)
             continue
         if stored is None:
-            unlisted[path] = "it was stored by an earlier program, and the state that knew what it answers is gone"
+            unlisted[path] = "it was stored by an earlier program, and the state with the list of its replies is gone"
             continue
         for reply in stored:
             if (symbols is None or reply.series.symbol in symbols) and not has_run(reply.run_id):

@@ -121,7 +121,7 @@ def _excerpt(body: bytes, row: dict[str, Any]) -> str:
     if row["date"] is not None:
         at = datetime.fromisoformat(json.loads(row["row"])["time"] or str(row["date"]))
         needles = [f"{at:%Y-%m-%dT%H:%M}", f"{at:%Y-%m-%d %H:%M}", str(int(at.timestamp())), str(row["date"])]
-    place = next((found for needle in needles if (found := text.find(needle)) >= 0), 0)
+    place = next((p for needle in needles if (p := text.find(needle)) >= 0), 0)
     return text[max(0, place - _AROUND) : place + _AROUND]
 
 
@@ -134,7 +134,10 @@ class Replayed:
 
 
 def replay(reprocessor: Reprocessor, wanted: Wanted) -> Replayed:
-    """Derive the series of the wanted open rows again from the raw replies; raises Busy where another process curates."""
+    """Derive the series of the wanted open rows again from the raw replies; return the rows with their new states.
+
+    Raises Busy where another process curates.
+    """
     tables = reprocessor.curator.tables
     with reprocessor.curator.role() as hold:
         role = reprocessor.begin(hold)

@@ -173,7 +173,7 @@ class Reprocessor:
             for t in (*CURATED, *(t.revisions for t in CURATED))
         ).unique("symbol", maintain_order=True)
         for symbol, raw in strange.rows():
-            reason = f"its raw object {raw} is missing, damaged or does not say what it answers"
+            reason = f"its raw object {raw} is missing, damaged or does not list its replies"
             done.left[rederived.source, symbol] = reason
         both = [
             {name: rows.join(strange, on="symbol", how="anti") for name, rows in frames.items()}

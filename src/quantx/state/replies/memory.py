@@ -22,14 +22,14 @@ class MemoryReplies(Replies):
 
     @override
     def holdings(self, source: str | None, symbols: Collection[str] | None) -> list[Holding]:
-        found: dict[tuple[str, str], Holding] = {}
+        holdings: dict[tuple[str, str], Holding] = {}
         with self._records.lock:
             for reply in (record.reply for record in self._curated()):
                 key = reply.series.source, reply.series.symbol
                 if key[0] == (source or key[0]) and (symbols is None or key[1] in symbols):
-                    before = found.get(key, Holding(*key, 0, 0))
-                    found[key] = Holding(*key, before.replies + 1, before.size + reply.size)
-        return list(found.values())
+                    before = holdings.get(key, Holding(*key, 0, 0))
+                    holdings[key] = Holding(*key, before.replies + 1, before.size + reply.size)
+        return list(holdings.values())
 
     @override
     def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
@@ -57,8 +57,8 @@ class MemoryReplies(Replies):
                 cover(self._records, fact)
             for series, (first, last) in sessions.items():
                 if series in self._records.series:
-                    known = self._records.series[series]
-                    known.first_session, known.watermark = first, last
+                    record = self._records.series[series]
+                    record.first_session, record.watermark = first, last
             hot = self._records.hot_bars
             for key in [key for key in hot if key[0] == source and key[1] in recent]:
                 del hot[key]

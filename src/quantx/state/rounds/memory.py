@@ -1,4 +1,4 @@
-"""Landed replies and the curator's rounds in memory."""
+"""The curator's rounds in memory."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class MemoryRounds(Rounds):
     @override
     def unfinished(self) -> int | None:
         with self._records.lock:
-            begun = [r.id for r in self._records.rounds.values() if not r.finished]
-            return min(begun, default=None)
+            unfinished = [r.id for r in self._records.rounds.values() if not r.finished]
+            return min(unfinished, default=None)
 
     @override
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
@@ -112,15 +112,15 @@ class MemoryRounds(Rounds):
 
 
 def cover(records: Records, fact: SeriesFacts) -> None:
-    """Remember what was asked and answered."""
-    known = records.series_of(fact.series)
+    """Record the coverage of a series."""
+    series = records.series_of(fact.series)
     covered = days_of([fact.covered] if fact.covered else [])
     nothing = days_of(fact.nothing)
-    known.nothing = (known.nothing - (covered - nothing)) | nothing
-    known.covered = known.covered | covered
-    firsts = [d for d in (known.first_session, fact.first_session) if d is not None]
-    known.first_session = min(firsts, default=None)
-    known.watermark = newest(known.watermark, fact.watermark)
-    known.asked_through = newest(known.asked_through, fact.asked_through)
-    known.last_asked_at = max(known.last_asked_at or fact.asked_at, fact.asked_at)
-    known.failures, known.last_error, known.refused = 0, None, False
+    series.nothing = (series.nothing - (covered - nothing)) | nothing
+    series.covered = series.covered | covered
+    firsts = [d for d in (series.first_session, fact.first_session) if d is not None]
+    series.first_session = min(firsts, default=None)
+    series.watermark = newest(series.watermark, fact.watermark)
+    series.asked_through = newest(series.asked_through, fact.asked_through)
+    series.last_asked_at = max(series.last_asked_at or fact.asked_at, fact.asked_at)
+    series.failures, series.last_error, series.refused = 0, None, False

@@ -1,4 +1,4 @@
-"""What the state promises of rounds, and the values that it takes and gives."""
+"""The port of rounds, and its values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantx.state.series.port import SeriesFacts
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How the curation of a task's reply ended."""
+    """The result of curating a task's reply."""
 
     task_id: int
     state: Literal["done", "failed", "pending"]  # pending: the stored reply is lost, and is fetched again
@@ -26,20 +26,20 @@ class TaskResult:
 
 
 class Rounds(Protocol):
-    """Landed replies, and the curator's rounds over them. Called by who holds the curator's role."""
+    """The curator's rounds over stored replies. The caller holds the curator's role."""
 
     def waiting(self) -> tuple[int, int]:
-        """Return how many landed replies no finished round has, and their bytes."""
+        """Return the number of stored replies that no finished round has, and their bytes."""
         ...
 
     def unfinished(self) -> int | None:
-        """Return the round that was begun and not finished."""
+        """Return the round that was started and not finished; None where there is none."""
         ...
 
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        """Begin a round with the oldest waiting reply of each series, up to `most_bytes`, but at least one.
+        """Start a round with the oldest waiting reply of each series, up to `most_bytes`, but at least one.
 
-        Its number is above all rounds of this state and above `above`, the last one that the lake has seen.
+        Return its number: above all rounds of this state, and above `above`, the last round that the lake has.
         """
         ...
 
@@ -48,5 +48,5 @@ class Rounds(Protocol):
         ...
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
-        """Record what a round has done. Watermarks never go back; `hot_bars` are recent rows as JSON."""
+        """Record the results of a round. Watermarks never go back; `hot_bars` are recent rows as JSON."""
         ...

@@ -1,4 +1,4 @@
-"""Landed replies and the curator's rounds in PostgreSQL."""
+"""The curator's rounds in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HOT_DAYS = 45
 
 
 class PostgresRounds(Rounds):
-    """Rounds: which replies are curated together, and what came of them."""
+    """Rounds: the replies that are curated together, and their results."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,9 +34,9 @@ class PostgresRounds(Rounds):
     @override
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
         with self._database.transaction() as connection:
-            begun = run(connection, "rounds.unfinished_round", {})
-            if begun:  # a second one beside it might be committed before it
-                return int(begun[0]["id"])
+            unfinished = run(connection, "rounds.unfinished_round", {})
+            if unfinished:  # a second one beside it might be committed before it
+                return int(unfinished[0]["id"])
             round_id: int = run(connection, "rounds.start_round", {"above": above})[0]["id"]
             run(
                 connection,

@@ -15,14 +15,14 @@ from quantx.state.database import Database, run
 from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Ticket
 from quantx.state.values import NewRun, Row, TaskState
 
-_DEADLY = 10  # leases of one task that may run out before it is given up
+_DEADLY = 10  # leases of one task that may run out before it fails
 _SETTLED = ("landed", "done", "failed")
 _GROUP = ("source", "dataset", "timeframe", "window_start", "window_end")  # what one request has in common
-_LASTING = ("UnknownSymbol", "NotEntitled")  # errors that asking again the next day does not change
+_LASTING = ("UnknownSymbol", "NotEntitled")  # errors that the next day does not change
 
 
 class PostgresTasks(Tasks):
-    """Tasks, the outbox of their messages, and what has landed for them."""
+    """Tasks, the outbox of their messages, and their stored replies."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -45,10 +45,10 @@ class PostgresTasks(Tasks):
             return _finish_plan(connection, new, rows)
 
     @override
-    def to_send(self, most: int, patience: float) -> list[Ticket]:
+    def to_send(self, most: int, seconds: float) -> list[Ticket]:
         with self._database.transaction() as connection:
-            run(connection, "tasks.drop_settled_tickets", {})  # a message came although its sender got an error
-            rows = run(connection, "tasks.take_outbox", {"most": most, "patience": patience})
+            run(connection, "tasks.drop_settled_tickets", {})  # a message arrived although its sender got an error
+            rows = run(connection, "tasks.take_outbox", {"most": most, "seconds": seconds})
         rows.sort(key=lambda row: (row["kind"] != "daily", row["id"]))
         return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
 
@@ -155,9 +155,9 @@ class PostgresTasks(Tasks):
         return rows[0]["state"] == "failed" if rows else None
 
     @override
-    def resend_lost(self, patience: float) -> int:
+    def resend_lost(self, seconds: float) -> int:
         with self._database.transaction() as connection:
-            lost = run(connection, "tasks.lost_tasks", {"patience": patience})
+            lost = run(connection, "tasks.lost_tasks", {"seconds": seconds})
             run(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in lost]})
         return len(lost)
 
@@ -180,7 +180,7 @@ class PostgresTasks(Tasks):
 
 
 def _add_run(connection: psycopg.Connection[DictRow], new: NewRun) -> bool:
-    """Record a run; False where it is there: an earlier try of the same call has happened."""
+    """Record a run; False where it exists: an earlier try of the same call has happened."""
     facts = {"id": new.id, "kind": new.kind, "source": new.source, "skipped": new.skipped}
     return bool(run(connection, "tasks.add_run", {**facts, "request": Jsonb(dict(new.request))}))
 
@@ -191,7 +191,7 @@ def _plan_of(connection: psycopg.Connection[DictRow], new: NewRun) -> Plan:
 
 
 def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Sequence[Row]) -> Plan:
-    """Have the new tasks sent; where all tasks are those of one earlier run, drop the new one."""
+    """Queue the new tasks to be sent; where all tasks are those of one earlier run, drop the new run."""
     created = [row["id"] for row in rows if row["created"]]
     run(connection, "tasks.add_to_outbox", {"ids": created})
     if not rows and new.kind == "manual":  # nothing to retry is no run
@@ -207,17 +207,17 @@ def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Seq
 def _claim_mates(
     connection: psycopg.Connection[DictRow], claimed: Sequence[Row], widths: Mapping[str, int], holder: Row
 ) -> list[Row]:
-    """Claim what the requests for claimed tasks can serve as well."""
+    """Claim tasks that the requests for claimed tasks can serve, too."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for row in claimed:
         if widths.get(row["source"], 1) > 1:
             groups.setdefault(tuple(row[name] for name in _GROUP), []).append(row["id"])
     mates: list[Row] = []
     for group, ids in groups.items():
-        asked = dict(zip(_GROUP, group, strict=True))
-        most = widths[asked["source"]] - len(ids)
+        request = dict(zip(_GROUP, group, strict=True))
+        most = widths[request["source"]] - len(ids)
         if most > 0:
-            mates += run(connection, "tasks.claim_mates", {**asked, **holder, "held": ids, "most": most})
+            mates += run(connection, "tasks.claim_mates", {**request, **holder, "held": ids, "most": most})
     return mates
 
 
