@@ -1,4 +1,4 @@
-"""The raw zone: every reply comes back exactly as it was sent, or the damage is told."""
+"""The raw zone: every reply comes back exactly as it was sent, or the damage is an error."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ WHOLE = stored(BATCH)
 
 
 @pytest.mark.parametrize("percent", range(0, 100, 10))
-def test_a_half_written_object_is_told(location: LakeLocation, percent: int) -> None:
+def test_a_half_written_object_is_an_error(location: LakeLocation, percent: int) -> None:
     location.put(PATH, WHOLE[: len(WHOLE) * percent // 100])
     with pytest.raises(LakeError, match="is damaged"):
         list(read_pages(location, PATH))
@@ -131,7 +131,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("body", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_object_is_told(location: LakeLocation, body: bytes) -> None:
+def test_a_damaged_object_is_an_error(location: LakeLocation, body: bytes) -> None:
     location.put(PATH, body)
     with pytest.raises(LakeError, match="is damaged"):
         list(read_pages(location, PATH))
@@ -164,13 +164,13 @@ def changed(column: str, value: Any, kind: pa.DataType) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_body_that_does_not_match_its_digest_is_told(location: LakeLocation) -> None:
+def test_a_body_that_does_not_match_its_digest_is_an_error(location: LakeLocation) -> None:
     location.put(PATH, changed("body", b"another reply", pa.large_binary()))
     with pytest.raises(LakeError, match=r"row 0 of the raw object .* does not match its SHA-256"):
         list(read_pages(location, PATH))
 
 
-def test_an_object_with_other_columns_is_told(location: LakeLocation) -> None:
+def test_an_object_with_other_columns_is_an_error(location: LakeLocation) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"symbol": ["AAPL"]}), buffer)
     for body in (buffer.getvalue(), changed("status", "200", pa.string())):
@@ -179,13 +179,13 @@ def test_an_object_with_other_columns_is_told(location: LakeLocation) -> None:
             list(read_pages(location, PATH))
 
 
-def test_a_reply_that_the_object_does_not_have_is_told(location: LakeLocation) -> None:
+def test_a_reply_that_the_object_does_not_have_is_an_error(location: LakeLocation) -> None:
     write_batch(location, PATH, BATCH)
     with pytest.raises(LakeError, match=r"it has 5 replies, not 6"):
         list(read_pages(location, PATH, [0, 5]))
 
 
-def test_a_missing_object_is_told(location: LakeLocation) -> None:
+def test_a_missing_object_is_an_error(location: LakeLocation) -> None:
     with pytest.raises(LakeError, match="cannot read"):
         list(read_pages(location, PATH))
 

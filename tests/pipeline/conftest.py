@@ -1,4 +1,4 @@
-"""A vendor in memory that does what a test tells it, and a platform around it: a real PostgreSQL, a real lake."""
+"""A vendor in memory that a test controls, and a platform around it: a real PostgreSQL, a real lake."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class StoppedClock:
 
 @dataclass
 class Tape:
-    """A vendor of as-traded bars: `shows` is what it has, `answers` what it says next about a symbol instead."""
+    """A vendor of as-traded bars: `shows` are its bars, `answers` replace its next replies about a symbol."""
 
     clock: StoppedClock
     shows: dict[str, dict[date, Bar]] = field(default_factory=dict)

@@ -163,7 +163,7 @@ class Fleet:
                 life(actor)
             except (StateError, QueueError, LakeError) as error:
                 self.scheduler.say(f"ends with {type(error).__name__}: {error}")
-            except Exception as error:  # noqa: BLE001 — told at the end of the seed
+            except Exception as error:  # noqa: BLE001 — raised at the end of the seed
                 self._broken = Broken(f"{actor.name} ended with {error!r}")
                 self._broken.__cause__ = error
             finally:
@@ -310,8 +310,8 @@ class Fleet:
             if world.happens(kind):
                 trouble = kind
         if trouble == "limited":
-            said = self.rng.choice(("", "", "0", "2", "15", "1e9"))
-            trouble = f"limited:{said}" if said else trouble
+            seconds = self.rng.choice(("", "", "0", "2", "15", "1e9"))
+            trouble = f"limited:{seconds}" if seconds else trouble
         self.scheduler.say(
             f"asks the vendor for {','.join(symbols)} {window.start}..{window.end}: {trouble or 'answer'}"
         )
@@ -328,7 +328,7 @@ class Fleet:
         return int((BEGIN.timestamp() + seconds) * 1000)
 
     def _ulid_randomness(self, timestamp: int) -> bytes:
-        """Draw; who is about to store what it has fetched may draw what another has drawn for that."""
+        """Draw; a fiber that is about to store a batch may draw the same as another one before it."""
         fiber = self.scheduler.current
         stores = fiber is not None and fiber in self.ledger.fetched
         if stores and self.world.happens("same_ulid"):

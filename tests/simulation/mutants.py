@@ -61,8 +61,8 @@ def overlapping(state: MemoryState) -> None:
     state.rounds = OverlappingRounds(state.records)
 
 
-# And the rule that each breaks. Those of the curator show only where one has lost its role and goes on: they have a weather
-# of their own.
+# And the rule that each breaks. Mutants of the curator show only where a curator goes on after it has lost its role:
+# they have a weather of their own.
 MUTANTS = {
     "unfenced": (Parts(state=unfenced), "fence"),
     "unshared": (Parts(state=unshared), "planned-once"),

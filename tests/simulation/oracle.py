@@ -19,7 +19,7 @@ Key = tuple[str, date]
 
 @dataclass(frozen=True)
 class Believed:
-    """A row: what was believed, since when, and from which raw object."""
+    """A row: its values, since when they are known, and their raw object."""
 
     bar: Bar
     known_from: datetime
@@ -90,7 +90,7 @@ def rebuild(records: Records, landed: Mapping[int, ReadReply]) -> Expected:
 
 
 def newest_answers(landed: Mapping[int, ReadReply]) -> dict[Key, Bar]:
-    """Return what the newest reply that has the session says about it, whatever the order of the rounds was."""
+    """Return the bar of each session in the newest reply that has it, whatever the order of the rounds was."""
     newest: dict[Key, tuple[datetime, Bar]] = {}
     for item in sorted(landed.values(), key=lambda x: x.payload.fetched_at):
         for day, bar in accepted_bars(item):

@@ -1,4 +1,4 @@
-"""The ports as one simulated worker sees them: each operation is a point at which others may go on and things go wrong."""
+"""The ports of one simulated worker: at each operation, other workers may go on, and faults happen."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PROCESSES = 2
 
 
 def simulate(*arguments: str) -> subprocess.Popen[str]:
-    """Start the simulator in a process of its own: seeds want an order of sets and a number of threads from the start."""
+    """Start the simulator in a process of its own: a seed needs a fixed order of sets and a fixed number of threads."""
     environment = os.environ | {"PYTHONHASHSEED": "0", "POLARS_MAX_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.simulation", *arguments],

@@ -85,7 +85,7 @@ class SimVendor:
         pass
 
     def fetch(self, request: Request) -> Iterator[Page]:
-        """Ask the vendor, two symbols a page; `asked` says what goes wrong."""
+        """Fetch from the vendor, two symbols a page; `asked` returns the fault of a request."""
         symbols = sorted(request.symbols)
         for i in range(0, len(symbols), _PER_PAGE):
             page = symbols[i : i + _PER_PAGE]
@@ -97,8 +97,8 @@ class SimVendor:
         body = json.dumps({"bars": {s: self._bars(s, window, at) for s in symbols}}).encode()
         self._answered()
         if trouble is not None and trouble.startswith("limited"):
-            said = trouble.partition(":")[2]
-            raise RateLimited("the vendor wants to be left alone", float(said) if said else None)
+            seconds = trouble.partition(":")[2]
+            raise RateLimited("the vendor demands a back-off", float(seconds) if seconds else None)
         if trouble == "server_error":
             raise TransientProviderError("the vendor answers 500")
         if trouble == "broken_adapter":
@@ -117,7 +117,7 @@ class SimVendor:
         return payload
 
     def normalize(self, payload: Payload) -> VendorFrames:
-        """Never called: `cheap_rows` stands for all of it."""
+        """Never called: `cheap_rows` replaces it."""
         raise AssertionError
 
     def _bars(self, symbol: str, window: Window, at: datetime) -> list[list[Any]]:
@@ -141,7 +141,7 @@ def read_bars(item: ReadReply) -> tuple[list[tuple[date, Bar]], list[tuple[date,
 
 
 def cheap_rows(source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy) -> Rows:
-    """Stand for `normalize_round`: bars as traded, one rule, no actions, no decisions."""
+    """Normalize as `normalize_round` does, cheaply: bars as traded, one rule, no actions, no decisions."""
     bars: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
     coverage, sessions, malformed = {}, {}, {}

@@ -248,7 +248,8 @@ def postgres_kit(request: pytest.FixtureRequest) -> Kit:
     def kill() -> None:
         with state.database.transaction() as connection:
             connection.execute(
-                "select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
+                "select pg_terminate_backend(pid, 5000) from pg_locks"
+                " where locktype = 'advisory' and pid <> pg_backend_pid()"
                 " and database = (select oid from pg_database where datname = current_database())"
             )
 

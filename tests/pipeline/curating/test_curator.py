@@ -183,7 +183,7 @@ def test_two_curators_at_once_make_the_same_tables(desk: Any) -> None:
     assert not desk.rows().select("symbol", "date").is_duplicated().any()
 
 
-# --------------------------------------------------------------------------------------------- what is final, and when
+# ---------------------------------------------------------------------------------------------- what is final, and when
 
 
 def test_a_running_session_is_held_back_until_it_has_settled(desk: Any) -> None:
@@ -200,7 +200,7 @@ def test_a_running_session_is_held_back_until_it_has_settled(desk: Any) -> None:
 
 
 def test_a_bar_of_a_running_session_in_the_reply_is_neither_stored_nor_rejected(desk: Any) -> None:
-    """The plan was made after the close by our clock; the reply's time says otherwise."""
+    """The plan was made after the close by our clock; the reply's time is earlier."""
     plan = desk.backfill("AAA")
     desk.clock.at = datetime(2024, 1, 12, 20, 0, tzinfo=UTC)
     desk.work(plan)
@@ -454,7 +454,7 @@ def test_a_damaged_table_is_a_clear_error(desk: Any) -> None:
 def test_evidence_and_the_good_reply_of_one_task_in_one_round_are_told_apart(desk: Any) -> None:
     desk.tape.answers["AAA"] = [b"<html>not today</html>"]
     desk.backfill("AAA")
-    with desk.platform.state.exclusive("curator") as mine:  # nobody curates before both replies have landed
+    with desk.platform.state.exclusive("curator") as mine:  # no curator runs before both replies have landed
         assert mine is not None
         worker_of(desk.platform).run(time_budget=4)
     assert [row["n"] for row in desk.sql("select count(*) as n from landings")] == [2]

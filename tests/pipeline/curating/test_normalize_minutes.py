@@ -43,7 +43,7 @@ def rules(rows: MinuteRows) -> Counter[str]:
     return Counter(rows.rejected["rules"])
 
 
-# ------------------------------------------------------------------------------------------------------ recorded files
+# ------------------------------------------------------------------------------------------------------- recorded files
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_stamps_of_the_minutes_end_would_show_as_minutes_after_the_close(market_
     assert ends.filter(~pl.col("regular"))["date"].n_unique() == ends.filter(~pl.col("regular")).height == 5
 
 
-# ---------------------------------------------------------------------------------------------------------- the hours
+# ------------------------------------------------------------------------------------------------------------ the hours
 
 
 @pytest.mark.parametrize("day", ["2024-03-08", "2024-03-11", "2024-11-01", "2024-11-04"])
@@ -187,7 +187,7 @@ def test_what_was_not_asked_for_is_left_out() -> None:
     assert rows.rejected.is_empty()
 
 
-# --------------------------------------------------------------------------------------------- broken and doubled rows
+# ---------------------------------------------------------------------------------------------- broken and doubled rows
 
 
 def test_a_broken_minute_is_quoted_in_quarantine() -> None:
@@ -214,8 +214,8 @@ def test_a_broken_minute_is_quoted_in_quarantine() -> None:
 def test_an_accepted_minute_is_curated_and_stays_in_quarantine() -> None:
     bars: list[Bar] = [(at(f"2024-10-02T10:0{n}"), 100.0, 99.0, 90.0, 100.0, 10.0) for n in (0, 1)]
     rejected = run("AAPL", bars).rejected
-    said = {"decision": pl.lit("accept"), "reason": pl.lit("it is right"), "by": pl.lit("anna")}
-    policy = RowPolicy(decisions=rejected[:1].with_columns(**said).select(list(DECISIONS.schema)))
+    decision = {"decision": pl.lit("accept"), "reason": pl.lit("it is right"), "by": pl.lit("anna")}
+    policy = RowPolicy(decisions=rejected[:1].with_columns(**decision).select(list(DECISIONS.schema)))
     rows = normalize_minutes("vendor", vendor_frame("AAPL", bars), facts_of("AAPL"), policy)
     assert rows.bars.select("time", "high").rows() == [(bars[0][0], 99.0)]
     assert rows.rejected.equals(rejected)
@@ -306,7 +306,7 @@ def test_volumes_are_whole_shares_and_months_are_the_sessions() -> None:
     assert rows.bars.select("month", "date", "volume").rows() == [(202410, date(2024, 10, 31), 10)]
 
 
-# ---------------------------------------------------------------------------------------------------------------- laws
+# ----------------------------------------------------------------------------------------------------------------- laws
 
 MOMENTS = st.builds(
     lambda day, minute, seconds: at(f"2024-10-{day:02d}T00:00") + timedelta(minutes=minute, seconds=seconds),

@@ -1,4 +1,4 @@
-"""Many workers on one queue: who goes first, who waits, what is given up, and what is asked again."""
+"""Many workers on one queue: priority, waiting, failed tasks, retries, outages and quotas."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def later(seconds: float, call: Any) -> threading.Timer:
     return timer
 
 
-# --------------------------------------------------------------------------------------------------------- who goes first
+# ------------------------------------------------------------------------------------------------------------- priority
 
 
 def test_daily_work_goes_before_a_backfill_that_was_planned_earlier(desk: Any) -> None:
@@ -91,7 +91,7 @@ def test_a_daily_and_a_backfill_task_of_one_symbol_are_never_worked_on_together(
     assert desk.rows().height == SESSIONS
 
 
-# -------------------------------------------------------------------------------------------------- what is planned twice
+# --------------------------------------------------------------------------------------------------------- shared tasks
 
 
 def test_two_triggers_with_the_same_wish_are_one_run(desk: Any) -> None:
@@ -126,7 +126,7 @@ def test_what_a_vendor_refuses_for_good_is_not_asked_every_day(error: Exception,
     assert len(desk.daily("AAA").task_ids) == 1
 
 
-# ---------------------------------------------------------------------------------------------------------- given up, again
+# --------------------------------------------------------------------------------------------------------- failed tasks
 
 
 def test_what_is_given_up_is_dead_with_its_reason_and_can_be_retried(desk: Any) -> None:
@@ -189,7 +189,7 @@ def test_a_task_that_kills_its_workers_is_given_up_at_last(desk: Any) -> None:
     assert [symbol for symbol, _ in desk.tape.asked] == ["BBB"]
 
 
-# ---------------------------------------------------------------------------------------------------------------- outages
+# -------------------------------------------------------------------------------------------------------------- outages
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_an_outage_without_end_ends_the_worker_with_its_budget_and_loses_nothing
     assert desk.rows().height == SESSIONS
 
 
-# ----------------------------------------------------------------------------------------------------------------- quotas
+# --------------------------------------------------------------------------------------------------------------- quotas
 
 
 def test_no_request_is_made_while_a_vendor_is_closed_whoever_was_refused(desk: Any) -> None:
@@ -252,17 +252,17 @@ def test_no_request_is_made_while_a_vendor_is_closed_whoever_was_refused(desk: A
     assert desk.rows()["symbol"].n_unique() == 2
 
 
-@pytest.mark.parametrize(("said", "believed"), [(600.0, 600), (1e9, 3600), (None, 1), (0.0, 1), (-5.0, 1)])
+@pytest.mark.parametrize(("retry_after", "closed_for"), [(600.0, 600), (1e9, 3600), (None, 1), (0.0, 1), (-5.0, 1)])
 def test_what_a_vendor_says_about_waiting_is_believed_within_reason(
-    said: float | None, believed: float, desk: Any
+    retry_after: float | None, closed_for: float, desk: Any
 ) -> None:
-    desk.tape.answers["AAA"] = [RateLimited("slow down", said)]
+    desk.tape.answers["AAA"] = [RateLimited("slow down", retry_after)]
     desk.backfill("AAA")
     worker_of(desk.platform).run(time_budget=0.6)
     (closed,) = desk.platform.state.quotas.closed() or [{"closed_until": desk.platform.state.now()}]
-    assert believed - 3 < (closed["closed_until"] - desk.platform.state.now()).total_seconds() <= believed
+    assert closed_for - 3 < (closed["closed_until"] - desk.platform.state.now()).total_seconds() <= closed_for
     assert desk.task("AAA")["attempts"] == 0
-    if believed > 3:
+    if closed_for > 3:
         assert [c["source"] for c in status_of(desk.platform)["closed"]] == ["tape"]
 
 
@@ -295,7 +295,7 @@ def test_a_worker_that_misses_a_vendors_key_says_which_setting_to_set(desk: Any)
     assert "set QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET" in desk.task("AAA")["last_error"]
 
 
-# ---------------------------------------------------------------------------------------------------------------- reports
+# -------------------------------------------------------------------------------------------------------------- reports
 
 
 def test_the_report_says_what_was_asked_for_and_what_came(desk: Any) -> None:

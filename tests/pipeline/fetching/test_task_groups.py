@@ -92,16 +92,16 @@ class Wide(Tape):
         if unknown := self.strange & set(request.symbols):
             raise UnknownSymbol(f"{min(unknown)} is no symbol", [min(unknown)])
 
-    def _payload(self, request: Request, said: dict[str, Any]) -> Payload:
-        body = json.dumps(said).encode()
+    def _payload(self, request: Request, document: dict[str, Any]) -> Payload:
+        body = json.dumps(document).encode()
         return Payload(",".join(request.symbols), "wide:bars", 200, self.clock.now(), "application/json", body)
 
     def normalize(self, payload: Payload) -> VendorFrames:
-        said = json.loads(payload.body)
+        document = json.loads(payload.body)
         parts = []
         for symbol in payload.symbol.split(","):
-            bars = [row[1:] for row in said.get("bars", []) if row[0] == symbol]
-            events = [row[1:] for row in said.get("actions", []) if row[0] == symbol]
+            bars = [row[1:] for row in document.get("bars", []) if row[0] == symbol]
+            events = [row[1:] for row in document.get("actions", []) if row[0] == symbol]
             body = json.dumps({"bars": bars, "actions": events}).encode()
             parts.append(super().normalize(replace(payload, symbol=symbol, body=body)))
         return VendorFrames(pl.concat([p.bars for p in parts]), pl.concat([p.actions for p in parts]), "USD")
@@ -247,7 +247,7 @@ def test_events_that_the_one_who_stands_in_does_not_give_are_a_failure(desk: Des
 
 @pytest.mark.parametrize("error", [NotEntitled("not in your plan"), RateLimited("blocked", 3000.0)])
 def test_events_follow_their_bars_to_the_vendor_that_stands_in(desk: Desk, wide: Wide, error: ProviderError) -> None:
-    """The other's bars bring its own: nobody waits for those of the first, or misses them."""
+    """The fallback's bars bring its own events: those of the first vendor are neither waited for nor missed."""
     wide.refuses_all = error
     platform = platform_of(desk, wide, desk.tape, orders=("wide", "tape"), fallback_after=60.0)
     plan = backfill(platform, "AAA", "BBB")
@@ -299,13 +299,14 @@ def test_who_has_no_turn_before_tomorrow_is_hidden_until_then(desk: Desk) -> Non
     depth = platform.queue.depth()
     assert (depth.visible, depth.total) == (0, 1)
     (task,) = desk.sql(
-        "select attempts, not_before > clock_timestamp() + interval '23 hours' as tomorrow from tasks where state = 'pending'"
+        "select attempts, not_before > clock_timestamp() + interval '23 hours' as tomorrow"
+        " from tasks where state = 'pending'"
     )
     assert (task["attempts"], task["tomorrow"]) == (0, True)
 
 
 def test_a_vendor_that_only_ever_says_in_a_moment_is_not_waited_for(desk: Desk, wide: Wide) -> None:
-    """Each closure is short; that it answers nobody for longer than `fallback_after` is as good as a long one."""
+    """Each back-off is short; without an answer for longer than `fallback_after` they count as a long one."""
     desk.tape.answers["AAA"] = [RateLimited("slow down", 1.0)] * 100
     wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=2.5)
@@ -516,12 +517,12 @@ class AlpacasMarket:
         paid = {"id": "1", "symbol": "AAPL", "rate": 1.0, "ex_date": "2024-01-10", "process_date": "2024-01-20"}
         return self._reply({"corporate_actions": {"cash_dividends": [paid]}, "next_page_token": None})
 
-    def _reply(self, said: dict[str, Any]) -> HttpReply:
+    def _reply(self, document: dict[str, Any]) -> HttpReply:
         return HttpReply(
             url="https://data.alpaca.markets/v2",
             status=200,
             content_type="application/json",
-            body=json.dumps(said).encode(),
+            body=json.dumps(document).encode(),
             vendor_time=None,
         )
 

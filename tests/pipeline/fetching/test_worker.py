@@ -56,7 +56,7 @@ class Failing:
         return failing
 
 
-# ------------------------------------------------------------------------------------------------------------ planning
+# ------------------------------------------------------------------------------------------------------------- planning
 
 
 def test_a_backfill_asks_once_for_each_symbol_and_the_same_again_for_nothing(desk: Any) -> None:
@@ -274,7 +274,7 @@ def _lake(desk: Any) -> Any:
     return Path(desk.platform.location.url.removeprefix("file://"))
 
 
-# -------------------------------------------------------------------------------------------------------------- failures
+# ------------------------------------------------------------------------------------------------------------- failures
 
 
 def test_transient_errors_are_tried_again(desk: Any) -> None:
@@ -369,7 +369,7 @@ def test_malformed_to_the_end_fails_with_all_replies_kept(desk: Any) -> None:
     assert desk.sql("select count(*) as n from landings where malformed is not null")[0]["n"] == 2
 
 
-# --------------------------------------------------------------------------------------------------------------- reports
+# -------------------------------------------------------------------------------------------------------------- reports
 
 
 def test_a_report_is_written_once_when_the_last_task_has_ended(desk: Any) -> None:
@@ -411,7 +411,7 @@ def test_the_totals_of_a_run(desk: Any) -> None:
     }
 
 
-# -------------------------------------------------------------------------------------------------- PostgreSQL in trouble
+# ------------------------------------------------------------------------------------------------ PostgreSQL in trouble
 
 
 def test_a_state_that_fails_in_the_middle_is_no_lost_task(desk: Any) -> None:

@@ -1,4 +1,4 @@
-"""Looking at rejected rows, judging them again, and taking one into the table on somebody's word."""
+"""Quarantine: list rejected rows, replay them, and accept one by a manual decision."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def bar(desk: Any, symbol: str, day: date) -> list[tuple[Any, ...]]:
     return rows
 
 
-# ----------------------------------------------------------------------------------------------------------- what there is
+# -------------------------------------------------------------------------------------------------------------- listing
 
 
 def test_rows_are_found_by_rule_symbol_source_market_and_state(old: Any) -> None:
@@ -188,7 +188,7 @@ def test_show_tells_that_a_reply_is_gone(old: Any) -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------ replay
+# --------------------------------------------------------------------------------------------------------------- replay
 
 
 def test_replay_moves_what_passes_and_nothing_else(old: Any) -> None:
@@ -240,11 +240,11 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
     assert old.rows("quarantine").filter(symbol="CCC")["passed"].to_list() == [old.platform.policy.version]
 
 
-# ------------------------------------------------------------------------------------------------------------------ accept
+# --------------------------------------------------------------------------------------------------------------- accept
 
 
 def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fresh_database: Database) -> None:
-    row, told = id_of(old, "AAA", D9), old.clock.at
+    row, before = id_of(old, "AAA", D9), old.clock.at
     old.clock.goes_to(date(2024, 1, 15))
     done = accept(reprocessor_of(old.platform), row, "the exchange says so", "ops")
     assert done.rows.select("state", "by", "reason").rows() == [("accepted", "ops", "the exchange says so")]
@@ -252,8 +252,8 @@ def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fr
     (known,) = old.rows().filter(symbol="AAA", date=D9)["known_from"]
     assert known == old.clock.at  # when it was decided: nobody could see it before
     reader = Lake(old.platform.location)
-    seen = {at: reader.bars(["AAA"], start=D9, end=D9, as_of=at).height for at in (told, known)}
-    assert seen == {told: 0, known: 1}
+    seen = {at: reader.bars(["AAA"], start=D9, end=D9, as_of=at).height for at in (before, known)}
+    assert seen == {before: 0, known: 1}
     hot = old.sql("select high from hot_bars where symbol = 'AAA' and date = %s", D9)
     assert hot == [{"high": 105.75}]
     (decision,) = old.rows("decisions").to_dicts()
@@ -298,7 +298,7 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
 
 
 def test_at_no_moment_are_there_two_rows_of_a_session(desk: Any) -> None:
-    """The vendor had 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; the odd one is accepted on the 18th."""
+    """The vendor sent 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; a decision accepts it on the 18th."""
     good, moments = desk.tape.shows["AAA"][D10], [desk.clock.at]
     desk.work(desk.backfill("AAA"))
     for day, shown in ((16, ODD), (17, (104.0, 106.0, 103.0, 105.75, 10.0))):

@@ -1,4 +1,4 @@
-"""Deriving the tables again from raw: the same rows where nothing has changed, and exactly the right ones where it has."""
+"""Reprocessing from raw: the same rows where nothing has changed, and exactly the right ones where a rule has."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def grown(
     new_database: Callable[[], AbstractContextManager[Database]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[Policy | None], Any]]:
-    """Lakes that grew under given rules from the start; nobody changes them."""
+    """Lakes that grew under given rules from the start; tests do not change them."""
     made: dict[int, Any] = {}
     contexts: list[AbstractContextManager[Database]] = []
 
@@ -169,7 +169,7 @@ def test_a_part_is_derived_alone(old: Any) -> None:
     assert reprocess(old.platform, ["ZZZ"]).left == {("any source", "ZZZ"): "the raw zone has no reply about it"}
 
 
-# ------------------------------------------------------------------------------------------------------ rules have changed
+# --------------------------------------------------------------------------------------------------- rules have changed
 
 
 @pytest.mark.parametrize("policy", [LENIENT, STRICT, OTHER], ids=["one rule less", "one more", "one less and one more"])
@@ -201,11 +201,11 @@ def test_it_says_what_has_changed(old: Any) -> None:
 def test_a_dry_run_says_the_same_and_changes_nothing(old: Any) -> None:
     before, versions = contents(old), old.versions()
     platform = replace(old.platform, policy=OTHER)
-    said = reprocess(platform, dry_run=True)
+    dry = reprocess(platform, dry_run=True)
     assert (old.versions(), contents(old)) == (versions, before)
     done = reprocess(platform)
-    assert (said.tables, said.rules, said.examples) == (done.tables, done.rules, done.examples)
-    assert (said.commits, done.commits > 0) == (0, True)
+    assert (dry.tables, dry.rules, dry.examples) == (done.tables, done.rules, done.examples)
+    assert (dry.commits, done.commits > 0) == (0, True)
 
 
 def test_at_each_moment_readers_see_what_todays_rules_would_have_let_them_see(old: Any) -> None:
@@ -279,7 +279,7 @@ def test_a_row_that_passes_stays_in_quarantine_with_the_policy_that_let_it(old: 
     assert rows.select("policy", "passed").rows() == [(POLICY_VERSION, None)]
 
 
-# ------------------------------------------------------------------------------------------------- kills, and who else works
+# ---------------------------------------------------------------------------------------------- kills and other workers
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -329,7 +329,7 @@ def test_what_has_landed_since_is_left_for_the_curator(old: Any) -> None:
     assert reprocess(old.platform).commits == 0
 
 
-# ----------------------------------------------------------------------------------------------- raw objects that tell less
+# ----------------------------------------------------------------------------------------- raw objects without a footer
 
 
 def test_a_reply_that_never_landed_is_not_used(old: Any) -> None:
