@@ -1,4 +1,4 @@
-"""All faults at once: a bad vendor, outages, repeated messages, killed workers. The tables equal those of a calm run."""
+"""All faults at once: a bad vendor, outages, repeated messages, kills. The tables equal those of a calm run."""
 
 from __future__ import annotations
 

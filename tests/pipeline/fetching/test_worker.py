@@ -24,7 +24,7 @@ from quantx.errors import (
 )
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.reporting.run_report import report_ended_runs, run_totals
-from quantx.pipeline.runtime.platform import confirm_lake
+from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
 from quantx.state.database import Database

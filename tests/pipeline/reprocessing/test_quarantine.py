@@ -298,7 +298,7 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
 
 
 def test_at_no_moment_are_there_two_rows_of_a_session(desk: Any) -> None:
-    """The vendor sent 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; a decision accepts it on the 18th."""
+    """The vendor sent 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; accepted on the 18th."""
     good, moments = desk.tape.shows["AAA"][D10], [desk.clock.at]
     desk.work(desk.backfill("AAA"))
     for day, shown in ((16, ODD), (17, (104.0, 106.0, 103.0, 105.75, 10.0))):
