@@ -47,17 +47,19 @@ BENCHMARKS = {
 
 
 def main(argv: Sequence[str] | None = None) -> list[Outcome]:
-    """Run what `argv` names and return what was measured and counted."""
+    """Run the benchmarks that `argv` names and return their outcomes."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"which of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the size: proves that they work, measures little"
+        "--quick", action="store_true", help="a tenth of the size: a check that they run, not a measurement"
     )
-    parser.add_argument("--folder", type=Path, help="where the temporary lake and state go (default: the system's)")
+    parser.add_argument(
+        "--folder", type=Path, help="the folder of the temporary lake and state (default: the system's)"
+    )
     parser.add_argument("--write", action="store_true", help="put the results into docs/benchmarks.md")
     options = parser.parse_args(argv)
     if options.write and options.quick:
-        parser.error("what --quick measures is not worth writing")
+        parser.error("results of --quick are not written")
     unknown = sorted(set(options.names) - set(BENCHMARKS))
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")

@@ -1,4 +1,4 @@
-"""Alpaca's full pages of 10,000 rows: how fast the sandbox writes them, and how fast the adapter reads them."""
+"""Alpaca's full pages of 10,000 rows: the rates at which the sandbox writes and the adapter reads them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS = 10_000
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Write pages of minutes and of days once, and read each of them many times over."""
+    """Write pages of minutes and of days once, and read each of them many times."""
     repeats = 5 if quick else 60
     minutes, days = (
         apart("benchmarks.alpaca_pages:read", timeframe=timeframe, count=count, repeats=repeats)
@@ -46,7 +46,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
 
 
 def read(timeframe: str, count: int, repeats: int) -> dict[str, Any]:
-    """Return the seconds for writing a question's pages once, and for reading and for parsing them `repeats` times."""
+    """Return the seconds for writing a request's pages once, and for reading and for parsing them `repeats` times."""
     names = symbols(count)
     wire = AlpacaWire(Book(invented_market(count, date(2024, 1, 2)), SandboxClock(NOW)), None)
     since = LAST if timeframe == "1Min" else calendar("XNYS").back(LAST, 19)

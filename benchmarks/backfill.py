@@ -28,7 +28,8 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     floor = apart("benchmarks.backfill:read_and_write", folder=folder)
     rows, seconds = curated["rows"], curated["seconds"]
     return Outcome(
-        f"B2 backfill: {count} symbols × 20 years, {landed['payloads']} payloads ({landed['raw_bytes'] / 1e6:.0f} MB raw)",
+        f"B2 backfill: {count} symbols × 20 years, {landed['payloads']} payloads"
+        f" ({landed['raw_bytes'] / 1e6:.0f} MB raw)",
         (
             Line("raw → curated, rows/s", rows / seconds, rows / floor["seconds"], "≥ 500,000", digits=0, rate=True),
             Line("seconds", seconds, floor["seconds"]),
@@ -44,11 +45,11 @@ _COUNTS = ("payloads", "raw_objects", "rows", "actions", "rejected", "commits", 
 
 
 def curate(folder: str) -> dict[str, Any]:
-    """Curate what has landed; only this is timed."""
+    """Curate the landed payloads; only this is timed."""
     with open_platform(settings_in(folder)) as platform:
         with stretch() as measured:
             rows = curator_of(platform).curate(everything=True)
-        facts = {name: found for name, table in platform.tables.items() if (found := table.facts())}
+        facts = {name: stored for name, table in platform.tables.items() if (stored := table.facts())}
     bars = facts["bars_1d"]
     return {
         **vars(measured),
@@ -62,7 +63,7 @@ def curate(folder: str) -> dict[str, Any]:
 
 
 def rows_as_parquet(folder: str) -> dict[str, Any]:
-    """Put the curated rows into one Parquet file, for the floor to read."""
+    """Write the curated rows to one Parquet file, which the floor reads."""
     rows = LakeTable(open_location(settings_in(folder).lake_url), BARS_1D).scan().sort("symbol", "date").collect()
     path = Path(folder) / "floor.parquet"
     rows.write_parquet(path, compression="zstd", compression_level=3)
@@ -70,7 +71,7 @@ def rows_as_parquet(folder: str) -> dict[str, Any]:
 
 
 def read_and_write(folder: str) -> dict[str, Any]:
-    """The floor: the same rows, from Parquet to Parquet."""
+    """Measure the floor: the same rows, from Parquet to Parquet."""
     with stretch() as measured:
         rows = pl.read_parquet(Path(folder) / "floor.parquet")
         rows.write_parquet(Path(folder) / "written.parquet", compression="zstd", compression_level=3)

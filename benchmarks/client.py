@@ -1,4 +1,4 @@
-"""A keep-alive client, and the plainest server that it can ask; without our own code, so that they start at once."""
+"""A keep-alive client and a minimal server for it; they import none of our own code, so that they start at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST = datetime(2016, 1, 1, tzinfo=UTC)
 
 
 def serve_constant(size: int) -> None:
-    """The floor: the same HTTP server with one reply."""
+    """Serve the floor: the same HTTP server with a constant reply."""
     body = b"x" * size
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -37,8 +37,8 @@ def serve_constant(size: int) -> None:
     asyncio.run(main())
 
 
-def ask(url: str, count: int, names: list[str]) -> dict[str, Any]:
-    """Ask for `count` windows all over the market, one after the other."""
+def request_windows(url: str, count: int, names: list[str]) -> dict[str, Any]:
+    """Request `count` windows from the whole market, one after the other."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     size = good = 0
     paths = []

@@ -1,4 +1,4 @@
-"""What a fleet in the cloud stands on, on this machine: Azurite for queue and lake, a PostgreSQL server for the state."""
+"""The services of a fleet in the cloud, on this machine: Azurite for queue and lake, PostgreSQL for the state."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.azurite import PID_FILE, Azurite, why_missing
 
 from quantx.state.embedded import EmbeddedPostgres
 
-__all__ = ["QUEUE", "Cloud", "Postgres", "Storage", "cloud", "storage", "told_by", "why_missing"]
+__all__ = ["QUEUE", "Cloud", "Postgres", "Storage", "cloud", "row_of", "storage", "why_missing"]
 
 CONTAINER, QUEUE = "lake", "tasks"
 
 
 @dataclass
 class Storage:
-    """A running Azurite, and the settings with which its lake and its queue are found."""
+    """A running Azurite, and the settings of its lake and its queue."""
 
     azurite: Azurite
     settings: dict[str, Any]
 
     def cpu_seconds(self) -> float:
-        """Return the CPU seconds that Azurite has used so far; 0 where the system does not tell."""
+        """Return the CPU seconds that Azurite has used so far; 0 where the system has no such figure."""
         stat = Path("/proc") / (self.azurite.folder / PID_FILE).read_text() / "stat"
         if not stat.exists():
             return 0.0
@@ -45,7 +45,7 @@ class Cloud(Storage):
 
 
 class Postgres:
-    """The embedded server as one that nobody owns: workers get its address alone."""
+    """The embedded server without an owning process: workers get only its address."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,13 +53,13 @@ class Postgres:
         self.url = self._embedded.start()
 
     def restart(self) -> None:
-        """Cut all connections, and come back on the same socket."""
+        """Restart: abort all connections, then accept them on the same socket."""
         self._control("restart", "fast")
 
     def stop(self) -> None:
         """End the server."""
         self._embedded.stop_if_unused()
-        if (self._folder / "postmaster.pid").exists():  # it does not know that it was restarted
+        if (self._folder / "postmaster.pid").exists():  # after a restart the object has an old process id
             self._control("stop", "immediate")
 
     def _control(self, command: str, mode: str) -> None:
@@ -74,7 +74,7 @@ class Postgres:
 
 @contextmanager
 def storage(folder: Path) -> Iterator[Storage]:
-    """Run Azurite with its data in `folder`, and with the container of a lake, while the block lasts."""
+    """Run Azurite with its data in `folder`, and with the container of a lake, within the `with` block."""
     azurite = Azurite(folder / "azurite")
     azurite.start()
     try:
@@ -88,18 +88,18 @@ def storage(folder: Path) -> Iterator[Storage]:
 
 @contextmanager
 def cloud(folder: Path, **settings: Any) -> Iterator[Cloud]:
-    """Run Azurite and PostgreSQL while the block lasts; `settings` are given to workers as they are."""
+    """Run Azurite and PostgreSQL within the `with` block; workers get `settings` unchanged."""
     with storage(folder) as stored:
         postgres = Postgres(folder / "postgres")
-        found = {**stored.settings, "queue_url": f"az://{QUEUE}", "state_url": postgres.url, **settings}
+        combined = {**stored.settings, "queue_url": f"az://{QUEUE}", "state_url": postgres.url, **settings}
         try:
-            yield Cloud(stored.azurite, found, postgres)
+            yield Cloud(stored.azurite, combined, postgres)
         finally:
             postgres.stop()
 
 
-def told_by(url: str, question: str) -> tuple[Any, ...]:
-    """Return the one row with which a state answers a question."""
+def row_of(url: str, question: str) -> tuple[Any, ...]:
+    """Return the one row of a query to a state."""
     with psycopg.connect(url, options="-c search_path=quantx") as connection:
         row = connection.execute(question).fetchone()
     assert row is not None
@@ -107,7 +107,7 @@ def told_by(url: str, question: str) -> tuple[Any, ...]:
 
 
 def _make_container(connection_string: str) -> None:
-    """Make the container of the lake, as the infrastructure does in Azure."""
+    """Create the container of the lake, as the infrastructure does in Azure."""
     from azure.storage.blob import ContainerClient
 
     with ContainerClient.from_connection_string(connection_string, CONTAINER) as container:

@@ -28,7 +28,7 @@ from quantx.state.memory import MemoryState
 _FIRST_YEAR = 2011
 _UNIVERSES = 10
 _FINDINGS = 2000
-_LACKS = 500  # a bar in so many is missing
+_MISSING = 500  # one bar in this many is missing
 _STAMP = pl.lit(NOW).cast(INSTANT)
 
 
@@ -69,12 +69,12 @@ def build(lake: str, count: int) -> dict[str, Any]:
 
 
 def _bars(names: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
-    """Return the bars of some sessions; one in `_LACKS` is missing. All prices are one: they are not read."""
+    """Return the bars of some sessions; one in `_MISSING` is missing. All prices are one, as none is read."""
     grid = pl.DataFrame({"symbol": names}).join(pl.DataFrame({"date": days}), how="cross")
     price = [pl.lit(1.0).alias(c) for c in ("open", "high", "low", "close")]
     return (
         grid.with_row_index("n")
-        .filter(pl.col("n") % _LACKS != 7)
+        .filter(pl.col("n") % _MISSING != 7)
         .with_columns(
             *price,
             pl.lit("yahoo").alias("source"),
@@ -126,7 +126,9 @@ def write(lake: str) -> dict[str, Any]:
 
 def _platform(lake: str) -> Platform:
     state = MemoryState(_Clock())
-    state.findings.note([Finding("gap", "warn", s, f"{s} lacks sessions; ask again") for s in symbols(_FINDINGS)])
+    state.findings.note(
+        [Finding("gap", "warn", s, f"{s} misses sessions; fetch them again") for s in symbols(_FINDINGS)]
+    )
     location = open_location(lake)
     return Platform(
         settings=load_settings(lake_url=lake),

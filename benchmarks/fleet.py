@@ -1,4 +1,4 @@
-"""Workers in processes of their own: they load and connect, wait for the word, then drain the queue."""
+"""Workers in processes of their own: they load and connect, wait for the start signal, then drain the queue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READY = "ready"
 
 
 class WorkerProcess:
-    """A worker that has been started; `go` lets it work."""
+    """A started worker; `go` sends its start signal."""
 
     def __init__(self, function: str = "benchmarks.fleet:work", **values: Any) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed when the worker has ended
@@ -37,24 +37,24 @@ class WorkerProcess:
         )
 
     def wait_until_ready(self) -> None:
-        """Return when it has loaded and connected everything."""
+        """Wait until it has loaded and connected everything."""
         assert self._process.stdout is not None
         if self._process.stdout.readline().strip() != _READY:
             raise RuntimeError("a worker ended before it began")
 
     @property
     def alive(self) -> bool:
-        """Tell whether it has not ended."""
+        """Return whether it is still running."""
         return self._process.poll() is None
 
     def go(self) -> None:
-        """Let it work."""
+        """Send the start signal."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
 
     def peak_megabytes(self) -> float:
-        """Return the largest memory that it has had resident so far."""
+        """Return its peak resident memory so far."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text()
         except OSError:
@@ -62,30 +62,30 @@ class WorkerProcess:
         return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
     def kill(self) -> None:
-        """End it as an out-of-memory killer does."""
+        """Kill it, as an out-of-memory killer does."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
 
     def result(self) -> dict[str, Any]:
-        """Wait for its end; return what it counted, with `peak_mb`."""
+        """Wait for its end; return its counts, with `peak_mb`."""
         output, _ = self._process.communicate()
         with self._errors as errors:
             errors.seek(0)
-            said = errors.read()[-2000:]
+            text = errors.read()[-2000:]
         if self._process.returncode:
-            raise RuntimeError(f"a worker ended with {self._process.returncode}: {said}")
+            raise RuntimeError(f"a worker ended with {self._process.returncode}: {text}")
         return dict(json.loads(output.splitlines()[-1]))
 
 
 def wait_for_the_word() -> None:
-    """Say that all is ready, and wait until the benchmark says go."""
+    """Report that all is loaded, and wait for the start signal."""
     print(_READY, flush=True)
     sys.stdin.readline()
 
 
 def work(settings: Mapping[str, Any], market: Mapping[str, Any] | None = None, *, waits: bool = True) -> dict[str, Any]:
-    """Drain the queue; ask the vendor of the settings, or an invented `market` (count, first) in this process.
+    """Drain the queue; fetch from the settings' vendor, or from an invented `market` (count, first) in this process.
 
     `waits=False` is for one that replaces another: it begins at once, and bears with servers that are being restarted.
     """
@@ -110,7 +110,7 @@ def work(settings: Mapping[str, Any], market: Mapping[str, Any] | None = None, *
 
 
 def start_workers(count: int, function: str = "benchmarks.fleet:work", **values: Any) -> list[WorkerProcess]:
-    """Start workers and return when all of them wait for the word."""
+    """Start workers and return them when all wait for the start signal."""
     workers = [WorkerProcess(function, **values) for _ in range(count)]
     for worker in workers:
         worker.wait_until_ready()
@@ -118,7 +118,7 @@ def start_workers(count: int, function: str = "benchmarks.fleet:work", **values:
 
 
 def let_go(workers: Sequence[WorkerProcess]) -> list[dict[str, Any]]:
-    """Let workers work, and return what each has counted at its end."""
+    """Send all start signals, and return each worker's counts at its end."""
     for worker in workers:
         worker.go()
     return [worker.result() for worker in workers]

@@ -1,4 +1,4 @@
-"""Brings payloads to where the curator finds them, through the real plan, claim and landing."""
+"""Stores replies for the curator, through the real plan, claim and landing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settings_in(folder: str | Path) -> Settings:
 
 
 def land(folder: str, count: int, history: str, start: str, end: str) -> dict[str, int]:
-    """Land one payload for each of `count` symbols whose bars begin at `history`, asking for `start` to `end`."""
+    """Store one reply for each of `count` symbols with bars from `history`, for the window `start` to `end`."""
     market = invented_market(count, date.fromisoformat(history))
     with open_platform(settings_in(folder), providers_of(market)) as platform:
         window = Window(date.fromisoformat(start), date.fromisoformat(end))

@@ -1,4 +1,4 @@
-"""A large invented market, and a way to Yahoo's wire that leads into it without HTTP."""
+"""A large invented market, and a session of Yahoo's provider that reads it without HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 5, 23, tzinfo=UTC)
 
 
 def symbols(count: int) -> list[str]:
-    """Return `count` tickers that nobody has."""
+    """Return `count` tickers that no company has."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return [f"Q{letters[i // 676]}{letters[i // 26 % 26]}{letters[i % 26]}" for i in range(count)]
 
@@ -47,7 +47,7 @@ def invented_market(count: int, first: date) -> Market:
             "close": close,
             "volume": np.floor(random.lognormal(14, 0.5, days.size)),
         }
-        # Never within the last sessions: a daily update then changes no history.
+        # Not within the last sessions, so that a daily update changes no history.
         splits = (
             [Split(sessions[days.size // 3], 2, 1), Split(sessions[days.size // 2], 3, 2)] if number % 10 == 0 else []
         )
@@ -57,13 +57,13 @@ def invented_market(count: int, first: date) -> Market:
 
 
 class InProcess:
-    """The sandbox's vendor as a session of the provider: the same bytes, without a server."""
+    """The sandbox's wire as a session of the provider: the same bytes, without a server."""
 
     def __init__(self, market: Market) -> None:
         self._vendor = YahooWire(Book(market, SandboxClock(NOW)), None)
 
     def prepare(self) -> None:
-        """Nothing has to be loaded."""
+        """Do nothing."""
 
     def chart(self, wire_symbol: str, params: Mapping[str, Any]) -> Any:
         texts = {name: str(value) for name, value in params.items()}
@@ -83,7 +83,7 @@ class _Reply:
 
 
 def providers_of(market: Market) -> Any:
-    """Return what `open_platform` takes as `providers`: Yahoo over the market."""
+    """Return the argument `providers` of `open_platform`: Yahoo over the market."""
 
     def providers(_: Settings, clock: Clock) -> Mapping[str, Provider]:
         return {"yahoo": Yahoo(lambda: InProcess(market), clock)}

@@ -1,4 +1,4 @@
-"""Measures a function in a process of its own: its time, its CPU time and its peak memory, without the preparation.
+"""Measures a function in a process of its own: time, CPU time and peak memory, without the preparation.
 
 `python -m benchmarks.measure MODULE:FUNCTION JSON` calls the function with the JSON's values as keywords.
 """
@@ -24,7 +24,7 @@ _ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Stretch:
-    """A stretch of work in this process."""
+    """The cost of a block of work in this process."""
 
     seconds: float = 0.0
     cpu: float = 0.0  # seconds of all threads, the system's included
@@ -39,18 +39,18 @@ def stretch() -> Iterator[Stretch]:
     measured.seconds, measured.cpu = time.perf_counter() - start, _cpu() - cpu
 
 
-inside = False  # call functions in this process instead: quicker to begin, and no measure of memory
+inside = False  # call functions in this process instead: a quicker start, and no measure of memory
 
 
 def apart(function: str, **values: Any) -> dict[str, Any]:
-    """Call `module:function` in a new process and return what it returns (a dict), `peak_mb` and the `events` it logged."""
+    """Call `module:function` in a new process and return its dict, with `peak_mb` and the logged `events`."""
     if inside:
         return {**_call(function, json.dumps(values, default=str)), "events": {}, "peak_mb": peak_megabytes()}
     return alone(function, **values)
 
 
 def alone(function: str, **values: Any) -> dict[str, Any]:
-    """Do the same in a new process in any case: for what leaves traces in its process, as yfinance's cache does."""
+    """Do the same, always in a new process: for code that leaves traces in its process, as yfinance's cache."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measure", function, json.dumps(values, default=str)],
         cwd=_ROOT,
@@ -63,7 +63,7 @@ def alone(function: str, **values: Any) -> dict[str, Any]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child: without the settings of whoever runs the benchmark.
+    """Return the environment of a child: without the settings of the caller.
 
     Python may keep its compiled modules; without them a start of the command takes twice as long.
     """
@@ -72,9 +72,9 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def peak_megabytes() -> float:
-    """Return the largest memory that this process has had resident."""
+    """Return the peak resident memory of this process."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage counts the parent's memory before exec, too
+    if status.exists():  # getrusage includes the parent's memory before exec
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: bytes
@@ -91,7 +91,7 @@ def _call(function: str, values: str) -> dict[str, Any]:
 
 
 def _count_events() -> Counter[str]:
-    """Have the log count its events instead of printing them: nobody reads the pipe while the work goes on."""
+    """Make the log count its events instead of printing them, as no process reads the pipe during the work."""
     import structlog
 
     seen: Counter[str] = Counter()

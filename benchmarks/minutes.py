@@ -16,7 +16,7 @@ from benchmarks.market import symbols
 from benchmarks.measure import apart, stretch
 from benchmarks.servers import server
 from benchmarks.table import Line, Outcome
-from benchmarks.upsert import asked_before
+from benchmarks.upsert import requests_since
 from benchmarks.upsert_azure import DELAY, kinds
 from quantx.core.calendars import calendar
 from quantx.core.hours import trading_hours
@@ -32,43 +32,43 @@ from quantx.settings import load_settings
 
 MINUTES = 390
 SESSIONS = 3
-_BROKEN = 9999  # one row in so many breaks a rule
+_BROKEN = 9999  # one row in this many breaks a rule
 _MONTH = 202510
 
 
 def throughput(folder: Path, *, quick: bool) -> Outcome:
-    """M1: normalise, check and commit sessions, beside writing the same rows."""
+    """M1: normalize, check and commit sessions, beside writing the same rows."""
     count = 500 if quick else 5000
-    found = apart("benchmarks.minutes:normalized_and_committed", lake={"lake_url": f"{folder}/lake"}, count=count)
+    results = apart("benchmarks.minutes:normalized_and_committed", lake={"lake_url": f"{folder}/lake"}, count=count)
     floor = apart("benchmarks.minutes:written", folder=folder, count=count)
     rows = count * MINUTES
-    parts = ", ".join(f"{name} {median(found[name]):.3f}" for name in ("normalizing", "committing"))
+    parts = ", ".join(f"{name} {median(results[name]):.3f}" for name in ("normalizing", "committing"))
     return Outcome(
         f"M1 minute bars: {SESSIONS} sessions of {count:,} symbols × {MINUTES} minutes",
         (
-            _rate(f"normalize, rules, commit, rows/s, best of {SESSIONS}", rows, found, floor, min),
-            _rate(f"the same, median (s: {parts})", rows, found, floor, median),
-            Line("CPU seconds of a session, least", min(found["cpu"]), min(floor["cpu"])),
-            Line("peak memory, MB", found["peak_mb"], floor["peak_mb"], digits=0),
+            _rate(f"normalize, rules, commit, rows/s, best of {SESSIONS}", rows, results, floor, min),
+            _rate(f"the same, median (s: {parts})", rows, results, floor, median),
+            Line("CPU seconds of a session, least", min(results["cpu"]), min(floor["cpu"])),
+            Line("peak memory, MB", results["peak_mb"], floor["peak_mb"], digits=0),
         ),
         {
             "rows": SESSIONS * rows,
-            "stored": found["stored"],
-            "rejected": found["rejected"],
-            "files": found["files"],
+            "stored": results["stored"],
+            "rejected": results["rejected"],
+            "files": results["files"],
         },
     )
 
 
 def _rate(
-    what: str, rows: int, found: Mapping[str, Any], floor: Mapping[str, Any], best: Callable[[Sequence[float]], float]
+    what: str, rows: int, results: Mapping[str, Any], floor: Mapping[str, Any], best: Callable[[Sequence[float]], float]
 ) -> Line:
-    measured, least = rows / best(found["seconds"]), rows / best(floor["seconds"])
+    measured, least = rows / best(results["seconds"]), rows / best(floor["seconds"])
     return Line(what, measured, least, "≥ 1,000,000", digits=0, rate=True)
 
 
 def session(folder: Path, *, quick: bool) -> Outcome:
-    """M2: a session into a table that has others, on this disk and on Azurite, and the same session once more."""
+    """M2: commit a session to a table that has others, on this disk and on Azurite, and then the same session again."""
     count = 500 if quick else 5000
     local = _delivered({"lake_url": f"{folder}/lake"}, count)
     lines, counts = list(_lines("local disk", local)), {"rows": local["rows"], "same": local["same"]}
@@ -81,9 +81,9 @@ def session(folder: Path, *, quick: bool) -> Outcome:
                 text = stored.azurite.connection_string.replace(endpoint, f"{proxy}/{ACCOUNT}")
                 cloud = _delivered(stored.settings | {"azure_storage_connection_string": text}, count, proxy)
         lines += _lines("Azurite", cloud)
-        requests = [len(asked) for asked in cloud["asked"]]
+        requests = [len(recorded) for recorded in cloud["recorded"]]
         lines.append(Line("Azurite: requests of a new session, most", max(requests), aim="≤ 30", digits=0))
-        counts |= {"rows_on_azurite": cloud["rows"], "same_on_azurite": cloud["same"], **kinds(cloud["asked"])}
+        counts |= {"rows_on_azurite": cloud["rows"], "same_on_azurite": cloud["same"], **kinds(cloud["recorded"])}
     return Outcome(f"M2 a session of {count:,} symbols × {MINUTES} minutes", tuple(lines), counts)
 
 
@@ -91,12 +91,12 @@ def _delivered(lake: Mapping[str, Any], count: int, proxy: str | None = None) ->
     return apart("benchmarks.minutes:merged", lake=lake, count=count, proxy=proxy)
 
 
-def _lines(where: str, found: Mapping[str, Any]) -> tuple[Line, ...]:
-    parts = ", ".join(f"{name} {median(found[name]):.3f}" for name in ("looking", "merging", "committing"))
+def _lines(where: str, results: Mapping[str, Any]) -> tuple[Line, ...]:
+    parts = ", ".join(f"{name} {median(results[name]):.3f}" for name in ("looking", "merging", "committing"))
     return (
-        Line(f"{where}: a new session, best of {SESSIONS}, s", min(found["seconds"]), aim="≤ 5", digits=3),
-        Line(f"{where}: median, s ({parts})", median(found["seconds"]), aim="≤ 5", digits=3),
-        Line(f"{where}: the same session again, s", found["again"], aim="≤ 5", digits=3),
+        Line(f"{where}: a new session, best of {SESSIONS}, s", min(results["seconds"]), aim="≤ 5", digits=3),
+        Line(f"{where}: median, s ({parts})", median(results["seconds"]), aim="≤ 5", digits=3),
+        Line(f"{where}: the same session again, s", results["again"], aim="≤ 5", digits=3),
     )
 
 
@@ -104,34 +104,34 @@ def month(folder: Path, *, quick: bool) -> Outcome:
     """M3: compact a month of sessions."""
     count, lake = 200 if quick else 5000, {"lake_url": f"{folder}/lake"}
     built = apart("benchmarks.minutes:filled_month", lake=lake, count=count)
-    found = apart("benchmarks.minutes:compacted_month", lake=lake)
+    results = apart("benchmarks.minutes:compacted_month", lake=lake)
     read = apart("benchmarks.minutes:one_symbol", lake=lake, symbol=symbols(count)[count // 2])
     floor = apart("benchmarks.minutes:copied_month", lake=lake, folder=folder)
     return Outcome(
         f"M3 a month of {count:,} symbols: {built['rows']:,} rows in {built['files']} files",
         (
-            Line("compaction, s", found["seconds"], floor["seconds"]),
-            Line("CPU seconds", found["cpu"], floor["cpu"]),
-            Line("peak memory, MB", found["peak_mb"], floor["peak_mb"], "< 1,000", digits=0),
-            Line("megabytes", found["megabytes"], built["megabytes"], digits=1),
+            Line("compaction, s", results["seconds"], floor["seconds"]),
+            Line("CPU seconds", results["cpu"], floor["cpu"]),
+            Line("peak memory, MB", results["peak_mb"], floor["peak_mb"], "< 1,000", digits=0),
+            Line("megabytes", results["megabytes"], built["megabytes"], digits=1),
             Line("one symbol's month, read, s (before the compaction)", read["seconds"], built["one_symbol"], digits=3),
         ),
         {
             "rows": built["rows"],
             "files_before": built["files"],
-            "rows_after": found["rows"],
-            "files_after": found["files"],
-            "left_to_do": found["left"],
+            "rows_after": results["rows"],
+            "files_after": results["files"],
+            "left_to_do": results["left"],
         },
     )
 
 
 def normalized_and_committed(lake: Mapping[str, str], count: int) -> dict[str, Any]:
-    """Bring sessions from the vendor's rows into the table."""
+    """Commit sessions from the vendor's rows to the table."""
     table, _ = _tables(lake)
-    trading_hours("XNYS")  # what a process loads once
+    trading_hours("XNYS")  # loaded once per process
     names = ("seconds", "normalizing", "committing")
-    found: dict[str, list[float]] = {name: [] for name in (*names, "cpu")}
+    results: dict[str, list[float]] = {name: [] for name in (*names, "cpu")}
     rejected = 0
     for number, day in enumerate(_days()[:SESSIONS]):
         bars, facts = vendor_bars(count, day)
@@ -142,15 +142,15 @@ def normalized_and_committed(lake: Mapping[str, str], count: int) -> dict[str, A
                 table.commit(CommitContext(number + 1), rows.bars)
         rejected += rows.rejected.height
         for name, measured in zip(names, (whole, normalizing, committing), strict=True):
-            found[name].append(measured.seconds)
-        found["cpu"].append(whole.cpu)
+            results[name].append(measured.seconds)
+        results["cpu"].append(whole.cpu)
     facts_now = table.facts()
     assert facts_now is not None
-    return {**found, "rejected": rejected, "stored": int(facts_now["rows"]), "files": int(facts_now["files"])}
+    return {**results, "rejected": rejected, "stored": int(facts_now["rows"]), "files": int(facts_now["files"])}
 
 
 def written(folder: str, count: int) -> dict[str, Any]:
-    """The floor: Polars writes rows of the same form to a file."""
+    """Measure the floor: Polars writes rows of the same form to a file."""
     seconds, cpu = [], []
     for day in _days()[:SESSIONS]:
         bars, facts = vendor_bars(count, day)
@@ -163,27 +163,27 @@ def written(folder: str, count: int) -> dict[str, Any]:
 
 
 def merged(lake: Mapping[str, str], count: int, proxy: str | None) -> dict[str, Any]:
-    """Bring sessions as the curator does: look for existing rows, compare, commit; the last one twice."""
+    """Commit sessions as the curator does: read existing rows, compare, commit; the last one twice."""
     table, revisions = _tables(lake)
     names = ("seconds", "looking", "merging", "committing")
-    found: dict[str, Any] = {name: [] for name in (*names, "asked")}
+    results: dict[str, Any] = {name: [] for name in (*names, "recorded")}
     first, *days = _days()[: SESSIONS + 1]
     _deliver(table, revisions, _rows(count, first), 1)  # creates the table
-    asked_before(proxy)
+    requests_since(proxy)
     for number, day in enumerate([*days, days[-1]], 2):
         incoming = _rows(count, day)
-        table.facts()  # the curator has its handles open
-        asked_before(proxy)
+        table.facts()  # opens the handles, as in the curator
+        requests_since(proxy)
         seconds, same = _deliver(table, revisions, incoming, number)
         if number == len(days) + 2:
-            found["again"], found["same"] = seconds[0], same
+            results["again"], results["same"] = seconds[0], same
             break
-        found["asked"].append(asked_before(proxy))
+        results["recorded"].append(requests_since(proxy))
         for name, value in zip(names, seconds, strict=True):
-            found[name].append(value)
+            results[name].append(value)
     facts = table.facts()
     assert facts is not None
-    return {**found, "rows": int(facts["rows"])}
+    return {**results, "rows": int(facts["rows"])}
 
 
 def _deliver(table: LakeTable, revisions: LakeTable, incoming: pl.DataFrame, number: int) -> tuple[list[float], int]:
@@ -210,7 +210,7 @@ def filled_month(lake: Mapping[str, str], count: int) -> dict[str, Any]:
 
 
 def compacted_month(lake: Mapping[str, str]) -> dict[str, Any]:
-    """Put the month together by symbol."""
+    """Compact the month by symbol."""
     table, _ = _tables(lake)
     with stretch() as measured:
         table.compact(CommitContext(0), _MONTH, _MONTH, 1)
@@ -220,7 +220,7 @@ def compacted_month(lake: Mapping[str, str]) -> dict[str, Any]:
 
 
 def copied_month(lake: Mapping[str, str], folder: str) -> dict[str, Any]:
-    """The floor: Polars reads the table's files one by one and writes their rows, as they are."""
+    """Measure the floor: Polars reads the table's files one by one and writes their rows unchanged."""
     table, _ = _tables(lake)
     delta = table.refresh()
     assert delta is not None
@@ -265,9 +265,9 @@ def vendor_bars(count: int, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
             "series": np.repeat(np.arange(count), MINUTES),
         }
     )
-    told = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
-    known = ("XNYS", day, day, told, told.date(), "USD", f"{day:%Y%m%d}{0:018d}", "0" * 64, told)
-    facts = pl.DataFrame([(i, s, *known) for i, s in enumerate(symbols(count))], schema=FACTS, orient="row")
+    received = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
+    common = ("XNYS", day, day, received, received.date(), "USD", f"{day:%Y%m%d}{0:018d}", "0" * 64, received)
+    facts = pl.DataFrame([(i, s, *common) for i, s in enumerate(symbols(count))], schema=FACTS, orient="row")
     return bars, facts
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md: a section per benchmark, and above them what all of them aim at."""
+"""Writes docs/benchmarks.md: a section per benchmark, and above them the aims of all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _INTRODUCTION = """<!-- written by `make bench`; do not edit -->
 
 # Benchmarks
 
-`make bench` runs them all and writes this page; `python -m benchmarks b1 b3` prints some (`--quick`: a tenth of the size, which
-proves that they work and measures little). Nothing here was copied by hand.
+`make bench` runs them all and writes this page; `python -m benchmarks b1 b3` prints some (`--quick`: a tenth of the
+size, a check that they run, not a measurement). Nothing here was copied by hand.
 
-A figure alone says little on a machine that others use as well. So each benchmark measures, in the same run, a floor (the
-least that any program would have to do) or a peer (what people use instead), and the column *ratio* compares the times of the
-two: 2 means twice as long. Aims that are missed stay here as missed.
+A single figure means little on a shared machine. So each benchmark measures, in the same run, a floor (the least work
+of any program) or a peer (a common alternative), and the column *ratio* compares the times of the two: 2 means twice as
+long. Missed aims stay on this page as missed.
 
 ## All aims
 """
@@ -28,9 +28,10 @@ two: 2 means twice as long. Aims that are missed stay here as missed.
 ABOUT = {
     "b1": (
         "B1 · fetch within the quota",
-        "A vendor's quota is the natural limit of a backfill: 500 symbols at 50 requests a second can't take less than ten"
-        " seconds. Measured is planning, fetching and curating a year of each symbol in one process, after what it"
-        " loads and connects once. The peer is `yfinance.download` with its defaults, on a sandbox with the same quota.",
+        "A vendor's quota is the limit of a backfill: 500 symbols at 50 requests a second can't take less than ten"
+        " seconds. The measurement covers planning, fetching and curating a year of each symbol in one process, after"
+        " it has loaded and connected. The peer is `yfinance.download` with its defaults, on a sandbox with the same"
+        " quota.",
     ),
     "b2": (
         "B2 · curator",
@@ -39,77 +40,77 @@ ABOUT = {
     ),
     "b3": (
         "B3 · daily upsert",
-        "A day's bars of 5,000 symbols, each with the four sessions before it, some of them revised, go into a table of 15"
-        " years on a local disk. The floor reads and writes one Parquet file of as many rows.",
+        "A day's bars of 5,000 symbols, each with the four sessions before it, some of them revised, are committed to a"
+        " table of 15 years on a local disk. The floor reads and writes one Parquet file of as many rows.",
     ),
     "b3-azure": (
         "B3 · daily upsert on Azurite",
-        "The same in a lake on Azurite, behind a proxy that delays each request by 15 ms, as a region's storage would, and"
-        " writes down what was asked; the counts below are of all upserts together. The floor reads one object of as many"
-        " bytes as an upsert writes, decodes and encodes it, and puts it back: two requests.",
+        "The same in a lake on Azurite, behind a proxy that delays each request by 15 ms, as a region's storage would,"
+        " and records it; the counts below are of all upserts together. The floor reads one object of an upsert's size,"
+        " decodes and encodes it, and puts it back: two requests.",
     ),
     "b5": (
         "B5 · queue throughput",
         "Ten thousand small tasks are planned, then four worker processes drain them and curate: queue and lake on"
-        " Azurite, the state in PostgreSQL, the vendor in the worker's own process and without a quota. Beside it the same"
-        " number of messages is sent, received in pages of 32 and deleted by the same client, with a blob for each page,"
-        " and nothing else: Azurite's share. (Azurite, not Azure, looks through all messages at each operation: with"
-        " 10,000 of them a delete takes it 35 ms. Both keep the queue at 1,000.) Then the same with the queue in PostgreSQL.",
+        " Azurite, the state in PostgreSQL, the vendor in the worker's own process and without a quota. Beside it the"
+        " same client sends the same number of messages, receives them in pages of 32 and deletes them, with a blob for"
+        " each page: Azurite's share. (Azurite, unlike Azure, reads all messages at each operation: with 10,000 of them"
+        " a delete takes 35 ms. Both keep the queue at 1,000.) Then the same with the queue in PostgreSQL.",
     ),
     "b6-vendors": (
         "B6 · between vendors",
-        "Two vendors' bars of 15 years, as traded: compared field by field within the tolerances, causes named, a third vendor"
-        " heard, months and verdicts made. One close in 300 is off, one session in a thousand missing, a symbol in cents and"
-        " one without its split. The floor joins the two frames and does nothing else.",
+        "Two vendors' bars of 15 years, as traded: compared field by field within the tolerances, with causes, a third"
+        " vendor's bars, months and verdicts. One close in 300 is off, one session in a thousand missing, a symbol in"
+        " cents and one without its split. The floor only joins the two frames.",
     ),
     "b8": (
         "B8 · the faulty world",
-        "The backfill of B1 by four workers on Azurite and PostgreSQL, first as it should be, then with a vendor that"
+        "The backfill of B1 by four workers on Azurite and PostgreSQL, first without faults, then with a vendor that"
         " answers 5 % of the requests with 429, 2 % with 500 and 1 % with garbage, while two workers are killed (and"
         " replaced) and PostgreSQL and Azurite are restarted. 8 % of faults alone make 8.7 % more requests.",
     ),
     "m1": (
         "M1 · minute bars",
-        "Sessions of 5,000 symbols go from the vendor's rows into the table: window, hours, rules, one commit; one row in"
-        " 9,999 is broken. The floor writes the same rows to one Parquet file with Polars.",
+        "Sessions of 5,000 symbols are committed from the vendor's rows: window, hours, rules, one commit; one row in"
+        " 9,999 breaks a rule. The floor writes the same rows to one Parquet file with Polars.",
     ),
     "m2": (
         "M2 · a session of minute bars",
-        "A session of 5,000 symbols goes into a table that has others, as the curator does it: look for existing rows,"
-        " compare, commit. Then the same session comes once more, and nothing changes. On this disk, and on Azurite behind"
-        " a proxy that delays each request by 15 ms and writes down what was asked.",
+        "A session of 5,000 symbols is committed to a table that has others, as by the curator: read existing rows,"
+        " compare, commit. Then the same session is committed again, and no row changes. On this disk, and on Azurite"
+        " behind a proxy that delays each request by 15 ms and records it.",
     ),
     "m3": (
         "M3 · compaction of a month",
-        "The sessions of a closed month are put together by symbol, stretch by stretch, so that the memory does not grow"
-        " with the month. The floor reads the files one by one and writes their rows as they are.",
+        "The sessions of a closed month are sorted by symbol, part by part, so that the memory does not grow with the"
+        " month. The floor reads the files one by one and writes their rows unchanged.",
     ),
     "coverage": (
         "Coverage page",
-        "How complete 15 years of 5,000 symbols in ten universes are: read from the lake, compared with the exchange's"
-        " calendar, written as a page and as JSON, with 2,000 findings. One bar in 500 is missing. The floor only reads the"
-        " columns source, symbol and date of all rows.",
+        "The completeness of 15 years of 5,000 symbols in ten universes: read from the lake, compared with the"
+        " exchange's calendar, written as a page and as JSON, with 2,000 findings. One bar in 500 is missing. The floor"
+        " only reads the columns source, symbol and date of all rows.",
     ),
     "alpaca": (
         "Alpaca's pages",
-        "Full pages as the vendor sends them, 10,000 rows of JSON in a megabyte, become frames: parsed, checked against what was"
-        " asked for, stamped with their sessions. The floor parses the JSON with pydantic and does nothing else.",
+        "Full pages in the vendor's form, 10,000 rows of JSON in a megabyte, become frames: parsed, compared with the"
+        " request, stamped with their sessions. The floor only parses the JSON with pydantic.",
     ),
     "sandbox": (
         "Sandbox",
-        "How many requests the stand-in of the vendor answers: it must not be what the other benchmarks measure. The floor is"
-        " the same HTTP server with a constant reply.",
+        "The rate of requests that the sandbox answers, which must not limit the other benchmarks. The floor is the"
+        " same HTTP server with a constant reply.",
     ),
     "real": (
         "Recorded files",
-        "171,000 rows of 39 recorded files through the real command, with its start: HTTP, queue, worker, raw zone, curator."
-        " The floor makes the same requests over one connection and writes the same rows with Polars.",
+        "171,000 rows of 39 recorded files through the real command, with its start: HTTP, queue, worker, raw zone,"
+        " curator. The floor makes the same requests over one connection and writes the same rows with Polars.",
     ),
 }
 
 
 def write(name: str, outcome: Outcome, where: str, command: str, page: Path = PAGE) -> None:
-    """Put what was measured (`where`: machine and load before it) into the page; other sections stay as they are."""
+    """Write an outcome (`where`: machine and load before it) to the page; other sections stay unchanged."""
     if outcome.skipped:
         return
     sections = _sections(page.read_text("utf-8")) if page.exists() else {}
@@ -129,8 +130,8 @@ def _begin(name: str) -> str:
 
 
 def _sections(text: str) -> dict[str, str]:
-    found = re.findall(rf"<!-- measured: ([\w-]+) -->\n(.*?)\n{_END}", text, re.DOTALL)
-    return dict(found)
+    pairs = re.findall(rf"<!-- measured: ([\w-]+) -->\n(.*?)\n{_END}", text, re.DOTALL)
+    return dict(pairs)
 
 
 def _section(outcome: Outcome, facts: str) -> str:

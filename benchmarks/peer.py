@@ -1,4 +1,4 @@
-"""What most people use instead: `yfinance.download`, as it comes, pointed at a sandbox."""
+"""The peer: `yfinance.download` with its defaults, fetching from a sandbox."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def download(folder: str, host: str, names: list[str], start: str, end: str) -> 
             parts = urlsplit(url)
             return super().request(method, f"{host}{parts.path}?{parts.query}", **options)
 
-    for name in ("yfinance", "bs4"):  # what it tells on the way: each failure, and that a page of consent can't be read
+    for name in ("yfinance", "bs4"):  # they log each failure, and that a consent page can't be read
         logging.getLogger(name).setLevel(logging.CRITICAL)
     yfinance.set_tz_cache_location(f"{folder}/yfinance")
     session = Elsewhere(impersonate="chrome")
     raised = 0
     with stretch() as measured, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pandas, about how yfinance uses it
+        warnings.simplefilter("ignore")  # pandas warns of yfinance's calls
         try:
             frame = yfinance.download(
                 names, start=start, end=end, auto_adjust=False, actions=True, progress=False, session=session
             )
-        except Exception:  # noqa: BLE001 — what it raises is its answer
+        except Exception:  # noqa: BLE001 — any error is a result of the peer
             raised = len(names)
     closes = frame["Close"] if not raised else None
     filled = 0 if closes is None else int(closes.notna().any().sum())

@@ -1,4 +1,4 @@
-"""A proxy that delays each request and writes down what was asked: a storage service that is not on this machine."""
+"""A proxy that delays and records each request, like a storage service on another machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class _Head:
-    """The first line and the headers of a message, as they came."""
+    """The first line and the headers of a message, as received."""
 
     raw: bytes
 
@@ -33,10 +33,10 @@ class _Proxy:
     def __init__(self, target: str, delay: float) -> None:
         parts = urlsplit(target)
         self._host, self._port, self._delay = parts.hostname or "", parts.port or 80, delay
-        self._asked: list[tuple[str, str, int]] = []  # method, target, status
+        self._requests: list[tuple[str, str, int]] = []  # method, target, status
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hand on the requests of one connection, one after the other."""
+        """Forward the requests of one connection, one after the other."""
         up: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         try:
             while head := await _head(reader):
@@ -53,7 +53,7 @@ class _Proxy:
                 if reply is None:
                     return
                 status = int(reply.first[1])
-                self._asked.append((method, target, status))
+                self._requests.append((method, target, status))
                 empty = method == "HEAD" or status in (204, 304)
                 writer.write(reply.raw + (b"" if empty else await _body(reply, up[0])))
                 await writer.drain()
@@ -64,8 +64,8 @@ class _Proxy:
                 end.close()
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
-        """Answer with what was asked since the last time."""
-        body, self._asked = json.dumps(self._asked).encode(), []
+        """Return the requests since the last call."""
+        body, self._requests = json.dumps(self._requests).encode(), []
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
 
@@ -78,7 +78,7 @@ async def _head(reader: asyncio.StreamReader) -> _Head | None:
 
 
 async def _body(head: _Head, reader: asyncio.StreamReader) -> bytes:
-    """Return the body of a message as it came, the marks of its chunks included."""
+    """Return the body of a message as received, with the marks of its chunks."""
     if (head.get("transfer-encoding") or "").lower() != "chunked":
         return await reader.readexactly(int(head.get("content-length") or 0))
     parts = []

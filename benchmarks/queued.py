@@ -11,7 +11,7 @@ from typing import Any
 import obstore
 from ulid import ULID
 
-from benchmarks.cloud import QUEUE, Cloud, Storage, cloud, storage, told_by, why_missing
+from benchmarks.cloud import QUEUE, Cloud, Storage, cloud, row_of, storage, why_missing
 from benchmarks.fleet import let_go, start_workers, wait_for_the_word
 from benchmarks.market import LAST, symbols
 from benchmarks.measure import apart, stretch
@@ -25,13 +25,13 @@ from quantx.queues import messages
 from quantx.queues.azure import AzureQueue
 from quantx.settings import load_settings
 
-PAGE, FULL = 32, 1000  # messages: of a page, and that a planner leaves in the queue at most
+PAGE, FULL = 32, 1000  # messages: of a page, and the planner's limit of the queue
 _HISTORY = date(2025, 10, 1)
 _WINDOW = calendar("XNYS").sessions(date(2025, 12, 1), LAST)[-5:]
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Plan, drain and curate; then do Azurite's share of it alone, against a new Azurite."""
+    """Plan, drain and curate; then send only Azurite's share of the requests, to a new Azurite."""
     title = "B5 queue throughput"
     if missing := why_missing():
         return Outcome(title, (), skipped=missing)
@@ -78,17 +78,17 @@ def run(folder: Path, *, quick: bool) -> Outcome:
 
 
 def drain(servers: Cloud, count: int, at_once: int) -> dict[str, Any]:
-    """Plan and send while the workers wait, let them go, and read from the state when what had happened."""
+    """Plan and send while the workers wait, start them, and read the times of the events from the state."""
     settings, market = servers.settings, {"count": count, "first": str(_HISTORY)}
     workers = start_workers(at_once, settings=settings, market=market)
     before = servers.cpu_seconds()
     planned = apart("benchmarks.queued:plan", settings=settings, count=count)
-    begun = told_by(settings["state_url"], "select clock_timestamp()")[0]
+    begun = row_of(settings["state_url"], "select clock_timestamp()")[0]
     results = let_go(workers)
-    done, rows, landed_at, curated_at, objects, size = told_by(
+    done, rows, landed_at, curated_at, objects, size = row_of(
         settings["state_url"],
-        "select (select count(*) from tasks where state = 'done'), (select sum(rows_new) from tasks), max(landed_at), (select max(finished_at) from rounds),"
-        " count(*), sum(bytes) from raw_objects",
+        "select (select count(*) from tasks where state = 'done'), (select sum(rows_new) from tasks), max(landed_at),"
+        " (select max(finished_at) from rounds), count(*), sum(bytes) from raw_objects",
     )
     return {
         "planned": planned["seconds"],
@@ -107,25 +107,25 @@ def drain(servers: Cloud, count: int, at_once: int) -> dict[str, Any]:
 
 
 def seconds_of(run: Mapping[str, Any]) -> float:
-    """Return how long a run took from planning to all curated."""
+    """Return the seconds of a run from its plan to the last commit."""
     return float(run["planned"] + run["fetched"] + run["curated"])
 
 
 def plan(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Plan one task per symbol and hand them all to the queue."""
+    """Plan one task per symbol and send them all to the queue."""
     with open_platform(load_settings(**settings)) as platform, stretch() as measured:
         plan_backfill(platform, Scope(tuple(symbols(count))), Window(_WINDOW[0], _WINDOW[-1]), source="yahoo")
     return vars(measured)
 
 
 def left(settings: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many messages are still on the queue."""
+    """Return the number of messages on the queue."""
     with open_platform(load_settings(**settings)) as platform:
         return {"total": platform.queue.depth().total}
 
 
 def azurite_alone(servers: Storage, count: int, at_once: int, size: int) -> dict[str, Any]:
-    """Send as many messages, receive and delete them and put as many blobs, with as many processes.
+    """Send the same number of messages, receive and delete them and put as many blobs, with as many processes.
 
     The queue is kept as short as ours: the time that Azurite takes for an operation grows with it.
     """
@@ -155,7 +155,7 @@ def send(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def receive(settings: Mapping[str, Any], size: int, more: int) -> dict[str, Any]:
-    """Receive a page, put a blob of `size` bytes, and delete the page, until the queue is empty; send `more` meanwhile."""
+    """Receive a page, put a blob of `size` bytes, delete the page, until the queue is empty; send `more` meanwhile."""
     queue, store = _queue(settings), open_location(settings["lake_url"], load_settings(**settings)).store
     body, deleted, bodies = os.urandom(size), 0, [_body(i) for i in range(more)]
     queue.depth()

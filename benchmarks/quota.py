@@ -27,22 +27,22 @@ TIMES = 3
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Backfill, each time into a lake of its own, then have yfinance download the same from a sandbox like ours."""
+    """Backfill, each time into a lake of its own, then download the same with yfinance from another sandbox."""
     count, times = (50, 1) if quick else (500, TIMES)
     market = {"count": count, "quota": f"{PER_SECOND}/s"}
-    runs, all_asked = [], []
+    runs, all_sent = [], []
     for number in range(times):
         with vendor(**market) as url:
             with stretch() as whole:
                 ours = apart("benchmarks.quota:backfill", folder=folder / str(number), url=url, count=count)
-            all_asked.append(stats(url))
+            all_sent.append(stats(url))
         runs.append({**ours, "start": whole.seconds - ours["seconds"]})
     with vendor(**market) as url:
         peer = alone("benchmarks.peer:download", folder=folder, host=url, names=symbols(count), start=START, end=_AFTER)
-        peer_asked = stats(url)
+        peer_sent = stats(url)
     quota_seconds = count / PER_SECOND
     best, middle = min(runs, key=_seconds), sorted(runs, key=_seconds)[times // 2]
-    asked, denied = max(a["total"] for a in all_asked), max(refused(a) for a in all_asked)
+    sent, denied = max(a["total"] for a in all_sent), max(refused(a) for a in all_sent)
     return Outcome(
         f"B1 fetch within the quota: {count} symbols × one year at {PER_SECOND}/s, beside yfinance.download",
         (
@@ -51,14 +51,16 @@ def run(folder: Path, *, quick: bool) -> Outcome:
             Line("wall of fetch and curate, median, s", middle["seconds"], peer["seconds"]),
             Line("of that until all is fetched, s", middle["fetched"]),
             Line("start of the process (imports, PostgreSQL, lake, handshake), s", middle["start"]),
-            Line("requests, most", asked, peer_asked["total"], f"= {count}", digits=0),
-            Line("of them refused with 429, most", denied, refused(peer_asked), "= 0", digits=0),
-            Line("symbols without data, told by no exception", count - middle["done"], peer["silent"], "= 0", digits=0),
+            Line("requests, most", sent, peer_sent["total"], f"= {count}", digits=0),
+            Line("of them refused with 429, most", denied, refused(peer_sent), "= 0", digits=0),
+            Line(
+                "symbols without data and without an exception", count - middle["done"], peer["silent"], "= 0", digits=0
+            ),
             Line("rows", middle["rows"], peer["rows"], digits=0),
             Line("CPU seconds", middle["cpu"], peer["cpu"]),
             Line("peak memory, MB", max(r["peak_mb"] for r in runs), peer["peak_mb"], digits=0),
         ),
-        {"symbols": count, "requests": asked, "refused": denied, "rows": middle["rows"]},
+        {"symbols": count, "requests": sent, "refused": denied, "rows": middle["rows"]},
     )
 
 
@@ -66,14 +68,14 @@ def _seconds(run: dict[str, Any]) -> float:
     return float(run["seconds"])
 
 
-def refused(asked: dict[str, Any]) -> int:
-    """Return how many requests a sandbox has answered with 429."""
-    return int(asked["by_status"].get("429", 0))
+def refused(sent: dict[str, Any]) -> int:
+    """Return the number of requests that a sandbox refused with 429."""
+    return int(sent["by_status"].get("429", 0))
 
 
 @contextmanager
 def vendor(**market: Any) -> Iterator[str]:
-    """Serve an invented market while the block lasts, in a process of its own where it is measured."""
+    """Serve an invented market within the `with` block, in a process of its own where it is measured."""
     if measure.inside:
         with running(_sandbox(**market)) as url:
             yield url
@@ -88,12 +90,12 @@ def serve_market(**market: Any) -> None:
 
 
 def _sandbox(count: int, quota: str | None = None, faults: Sequence[str] = ()) -> Sandbox:
-    """Return a market whose vendor refuses what exceeds the quota."""
+    """Return a sandbox that refuses requests beyond the quota."""
     return Sandbox(invented_market(count, date.fromisoformat(START)), now=NOW, quota=quota, faults=faults, seed=1)
 
 
 def backfill(folder: str, url: str, count: int) -> dict[str, Any]:
-    """Plan, fetch and curate in this process; what it must load and connect once is not timed."""
+    """Plan, fetch and curate in this process; loading and connecting once is not timed."""
     settings = load_settings(
         lake_url=f"{folder}/lake",
         state_url=f"{folder}/state",

@@ -26,7 +26,7 @@ _QUANTX = "import sys; from quantx.cli import main; sys.exit(main())"
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Backfill with the real command, then ask again: there is nothing left to fetch."""
+    """Backfill with the real command, then again: no session is left to fetch."""
     title = "Backfill of 39 recorded files through HTTP"
     data = Path(os.environ.get("QUANTX_MARKET_DATA") or Path(__file__).parents[2] / "shared" / "market-data") / _FOLDER
     if not data.is_dir():
@@ -68,7 +68,7 @@ def _quantx(folder: Path, url: str, names: list[str]) -> dict[str, Any]:
 
 
 def fetch_and_write(folder: str, url: str, names: list[str]) -> dict[str, Any]:
-    """The floor: the same requests over one connection, and the same rows from Parquet to Parquet."""
+    """Measure the floor: the same requests over one connection, and the same rows from Parquet to Parquet."""
     source, target = Path(folder) / "rows.parquet", Path(folder) / "written.parquet"
     LakeTable(open_location(f"{folder}/lake"), BARS_1D).scan().sink_parquet(
         source, compression="zstd", compression_level=3

@@ -1,4 +1,4 @@
-"""B6, the rules: all rules of daily bars over 2.5 million rows with planted faults, beside reading the same columns once."""
+"""B6, the rules: all rules of daily bars over 2.5 million rows with planted faults, beside one read of the columns."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from quantx.core.quality.daily_rules import check_daily_bars
 from quantx.core.quality.series_rules import check_series
 
 _TRIES = 3
-_EACH = 20  # one symbol in so many has each of the planted faults
+_EACH = 20  # one symbol in this many has each of the planted faults
 _NO_ACTIONS = pl.DataFrame(schema={"symbol": pl.String, "ex_date": pl.Date, "kind": pl.String, "value": pl.Float64})
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Judge rows and series; the faults that were planted are counted."""
+    """Apply the rules to rows and series; count the planted faults."""
     symbols = 80 if quick else 660
-    found = apart("benchmarks.rules:judged", symbols=symbols)
+    results = apart("benchmarks.rules:judged", symbols=symbols)
     floor = apart("benchmarks.rules:looked_at", symbols=symbols)
-    parts = ", ".join(f"{name} {median(found[name]):.2f}" for name in ("row_rules", "series_rules"))
+    parts = ", ".join(f"{name} {median(results[name]):.2f}" for name in ("row_rules", "series_rules"))
     return Outcome(
-        f"B6 all rules over {found['rows']:,} daily bars of {symbols} symbols",
+        f"B6 all rules over {results['rows']:,} daily bars of {symbols} symbols",
         (
-            Line(f"row and series rules, s, best of {_TRIES}", min(found["seconds"]), min(floor["seconds"]), "≤ 2"),
-            Line(f"the same, median (s: {parts})", median(found["seconds"]), median(floor["seconds"]), "≤ 2"),
-            Line("peak memory, MB", found["peak_mb"], floor["peak_mb"], "< 2,000", digits=0),
+            Line(f"row and series rules, s, best of {_TRIES}", min(results["seconds"]), min(floor["seconds"]), "≤ 2"),
+            Line(f"the same, median (s: {parts})", median(results["seconds"]), median(floor["seconds"]), "≤ 2"),
+            Line("peak memory, MB", results["peak_mb"], floor["peak_mb"], "< 2,000", digits=0),
         ),
-        {"rows": found["rows"], "rejected": found["rejected"], **found["findings"]},
+        {"rows": results["rows"], "rejected": results["rejected"], **results["findings"]},
     )
 
 
@@ -62,7 +62,7 @@ def market(symbols: int) -> pl.DataFrame:
     faulty = number % _EACH == 0
     factor = (
         pl.when(faulty & (day == 500)).then(0.1)  # a bad tick
-        .when(faulty & (day >= 1000)).then(0.25)  # a split that nobody told
+        .when(faulty & (day >= 1000)).then(0.25)  # a split without an event
         .otherwise(1.0)
     )  # fmt: skip
     return bars.with_columns(
@@ -82,16 +82,16 @@ def judged(symbols: int) -> dict[str, Any]:
         with stretch() as rows:
             checked = check_daily_bars(bars)
         with stretch() as series:
-            found = check_series(checked.accepted, _NO_ACTIONS, rejected=checked.rejected)
+            results = check_series(checked.accepted, _NO_ACTIONS, rejected=checked.rejected)
         for name, took in (("row_rules", rows.seconds), ("series_rules", series.seconds)):
             times[name].append(took)
         times["seconds"].append(rows.seconds + series.seconds)
-    by_rule = dict(Counter(found["rule"].to_list()))
+    by_rule = dict(Counter(results["rule"].to_list()))
     return {**times, "rows": bars.height, "rejected": checked.rejected.height, "findings": by_rule}
 
 
 def looked_at(symbols: int) -> dict[str, Any]:
-    """The floor: each price and volume is compared with the one before it, and nothing more."""
+    """Measure the floor: compare each price and volume with the one before it."""
     bars, times = market(symbols), []
     for _ in range(_TRIES):
         with stretch() as measured:

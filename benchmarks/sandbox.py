@@ -1,4 +1,4 @@
-"""How many five-session windows a second the sandbox answers to a keep-alive client in another process."""
+"""The sandbox's rate of five-session windows for a keep-alive client in another process."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _HISTORY = date(2016, 1, 1)
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Ask the sandbox, then a server that does nothing but send a reply of the same size."""
+    """Send requests to the sandbox, then to a server with a constant reply of the same size."""
     count, names = 300 if quick else 3000, symbols(SYMBOLS)
     with server("benchmarks.sandbox:serve_market") as url:
-        asked = apart("benchmarks.client:ask", url=url, count=count, names=names)
-    with server("benchmarks.client:serve_constant", size=asked["bytes"] // count) as url:
-        floor = apart("benchmarks.client:ask", url=url, count=count, names=names)
+        served = apart("benchmarks.client:request_windows", url=url, count=count, names=names)
+    with server("benchmarks.client:serve_constant", size=served["bytes"] // count) as url:
+        floor = apart("benchmarks.client:request_windows", url=url, count=count, names=names)
     return Outcome(
-        f"Sandbox: {count:,} windows of five sessions, {asked['bytes'] // count:,} bytes each, one keep-alive connection",
+        f"Sandbox: {count:,} windows of five sessions, {served['bytes'] // count:,} bytes each,"
+        " one keep-alive connection",
         (
-            Line("requests/s", count / asked["seconds"], count / floor["seconds"], "≥ 1,000", digits=0, rate=True),
-            Line("peak memory of the client, MB", asked["peak_mb"], floor["peak_mb"], digits=0),
+            Line("requests/s", count / served["seconds"], count / floor["seconds"], "≥ 1,000", digits=0, rate=True),
+            Line("peak memory of the client, MB", served["peak_mb"], floor["peak_mb"], digits=0),
         ),
-        {"requests": count, "good": asked["good"]},
+        {"requests": count, "good": served["good"]},
     )
 
 

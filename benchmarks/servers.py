@@ -1,4 +1,4 @@
-"""Servers in processes of their own, and what a sandbox among them has counted."""
+"""Servers in processes of their own, and the counts of a sandbox among them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.measure import environment
 
 @contextmanager
 def server(function: str, **values: Any) -> Iterator[str]:
-    """Run a function that serves in a process of its own and prints its URL; ends it afterwards."""
+    """Run a function that serves and prints its URL in a process of its own; end it after the `with` block."""
     code = "import sys, json, importlib; m, _, f = sys.argv[1].partition(':');"
     code += "getattr(importlib.import_module(m), f)(**json.loads(sys.argv[2]))"
     command = [sys.executable, "-c", code, function, json.dumps(values)]
@@ -35,13 +35,13 @@ def server(function: str, **values: Any) -> Iterator[str]:
             process.terminate()
 
 
-def ask(url: str, path: str) -> Any:
-    """Return the JSON that a server has at `path`."""
+def get_json(url: str, path: str) -> Any:
+    """Return the JSON of a server at `path`."""
     with closing(http.client.HTTPConnection(urlsplit(url).netloc)) as connection:
         connection.request("GET", path)
         return json.loads(connection.getresponse().read())
 
 
 def stats(url: str) -> dict[str, Any]:
-    """Return what a sandbox has counted: total, handshake, by_status, by_symbol."""
-    return dict(ask(url, "/_sandbox/stats"))
+    """Return the counts of a sandbox: total, handshake, by_status, by_symbol."""
+    return dict(get_json(url, "/_sandbox/stats"))

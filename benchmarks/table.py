@@ -1,4 +1,4 @@
-"""What a benchmark returns, and how it is printed."""
+"""The outcome of a benchmark, and its printed form."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ HEADINGS = ("what", "measured", "floor or peer", "ratio", "aim", "")
 
 @dataclass(frozen=True)
 class Line:
-    """One measured thing, and the floor or the peer of the same run."""
+    """One measured value, and the floor or the peer of the same run."""
 
     what: str
     measured: float
     floor: float | None = None
     aim: str = ""  # a sign and a number, as in "≤ 0.2" or "≥ 1,000"
     digits: int = 2
-    rate: bool = False  # more is better: the ratio, which is of times, is upside down
+    rate: bool = False  # more is better: the ratio of times is inverted
 
     @property
     def met(self) -> bool | None:
-        """Tell whether the aim is met, None where there is none."""
+        """Return whether the aim is met, None where there is none."""
         if not self.aim:
             return None
         sign, _, number = self.aim.partition(" ")
         return bool(_SIGNS[sign](self.measured, float(number.replace(",", ""))))
 
     def cells(self) -> tuple[str, ...]:
-        """Return what stands under the headings."""
+        """Return the cells under the headings."""
         ratio = ""
         if self.floor and self.measured:
             ratio = f"{self.floor / self.measured if self.rate else self.measured / self.floor:.2f}"
@@ -54,11 +54,11 @@ class Outcome:
     title: str
     lines: tuple[Line, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
-    skipped: str | None = None  # why nothing was measured
+    skipped: str | None = None  # the reason where it was not measured
 
 
 def machine() -> str:
-    """Return the facts without which no figure means anything."""
+    """Return the facts of the machine that every figure depends on."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     return (
@@ -94,5 +94,5 @@ def print_outcome(outcome: Outcome) -> None:
 
 
 def counts_of(outcome: Outcome) -> str:
-    """Return the counts in words."""
+    """Return the counts as a text."""
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in outcome.counts.items())

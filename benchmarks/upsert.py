@@ -14,7 +14,7 @@ import polars as pl
 from benchmarks.market import LAST, symbols
 from benchmarks.measure import apart, stretch
 from benchmarks.proxy import LOG
-from benchmarks.servers import ask
+from benchmarks.servers import get_json
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.merge import merge
@@ -26,7 +26,7 @@ from quantx.pipeline.curating.derive import current_rows
 from quantx.settings import load_settings
 
 DAYS = 5  # upserts that are measured, before and after the fold
-KNOWN = 4  # sessions that an upsert brings again
+KNOWN = 4  # stored sessions in each upsert
 REVISED = 0.001
 _FIRST_YEAR = 2011
 _TAIL = 10
@@ -73,7 +73,7 @@ def _lines(when: str, measured: dict[str, Any], floor: dict[str, Any]) -> tuple[
 
 
 def build(lake: Mapping[str, str], count: int) -> dict[str, Any]:
-    """Commit the years one by one; the last year as the fold leaves it, without the sessions that upserts will bring."""
+    """Commit the years one by one; the last year in folded form, without the sessions of the upserts."""
     table = open_table(lake)
     days = _days()
     tail_from = len(days) - 2 * DAYS - _TAIL
@@ -89,22 +89,22 @@ def build(lake: Mapping[str, str], count: int) -> dict[str, Any]:
 def upserts(
     lake: Mapping[str, str], count: int, first_day: int, fold: bool, proxy: str | None = None
 ) -> dict[str, Any]:
-    """Bring one session after the other, each with the known ones before it, as the curator does.
+    """Commit one session after the other, each with the stored ones before it, as the curator does.
 
-    `proxy` is the address of the one that stands before the lake and writes down what it is asked for.
+    `proxy` is the address of the recording proxy in front of the lake.
     """
     bars, revisions = open_table(lake), open_table(lake, revisions=True)
-    bars.facts()  # the curator has its handles open
+    bars.facts()  # opens the handles, as in the curator
     if fold:
         bars.fold(CommitContext(0), 2, tail=_TAIL)
     start = len(_days()) - 2 * DAYS + first_day
-    names = ("seconds", "read", "merging", "committing", "bytes", "asked", "incoming", "new", "changed")
-    found: dict[str, list[Any]] = {name: [] for name in names}
+    names = ("seconds", "read", "merging", "committing", "bytes", "recorded", "incoming", "new", "changed")
+    results: dict[str, list[Any]] = {name: [] for name in names}
     versions = _versions(bars, revisions)
     for day in range(start, start + DAYS):
         incoming = _revised(_bars(count, range(day - KNOWN, day + 1)), day)
         context, before = CommitContext(LAST.year + 2 + day), _files(lake)
-        asked_before(proxy)
+        requests_since(proxy)
         with stretch() as whole:
             with stretch() as reading:
                 stored = current_rows(bars, incoming)
@@ -113,30 +113,30 @@ def upserts(
             with stretch() as committing:
                 revisions.commit(context, merged.superseded)
                 bars.commit(context, merged.new, merged.changed)
-        asked, after = asked_before(proxy), _files(lake)
+        recorded, after = requests_since(proxy), _files(lake)
         values = (whole.seconds, reading.seconds, merging.seconds, committing.seconds)
         values += (
             sum(after[p] for p in after.keys() - before.keys()),
-            asked,
+            recorded,
             incoming.height,
             merged.new.height,
             merged.changed.height,
         )
-        for name, value in zip(found, values, strict=True):
-            found[name].append(value)
+        for name, value in zip(results, values, strict=True):
+            results[name].append(value)
     facts = bars.facts()
     assert facts is not None
-    totals = {name: sum(found.pop(name)) for name in ("incoming", "new", "changed")}
-    return {**found, **totals, "commits": _versions(bars, revisions) - versions, "files": int(facts["files"])}
+    totals = {name: sum(results.pop(name)) for name in ("incoming", "new", "changed")}
+    return {**results, **totals, "commits": _versions(bars, revisions) - versions, "files": int(facts["files"])}
 
 
-def asked_before(proxy: str | None) -> list[list[Any]]:
-    """Return what the proxy was asked for since the last time: method, target and status."""
-    return list(ask(proxy, LOG)) if proxy else []
+def requests_since(proxy: str | None) -> list[list[Any]]:
+    """Return the proxy's requests since the last call: method, target and status."""
+    return list(get_json(proxy, LOG)) if proxy else []
 
 
 def read_and_write(lake: Mapping[str, str], folder: str) -> dict[str, Any]:
-    """The floor: read the sessions that an upsert compares with, and write as many rows as it brings."""
+    """Measure the floor: read the sessions that an upsert compares with, and write as many rows as it has."""
     bars = open_table(lake)
     days = _days()[-KNOWN - 1 :]
     source, target = Path(folder) / "tail.parquet", Path(folder) / "written.parquet"
@@ -151,7 +151,7 @@ def read_and_write(lake: Mapping[str, str], folder: str) -> dict[str, Any]:
 
 
 def open_table(lake: Mapping[str, str], *, revisions: bool = False) -> LakeTable:
-    """Return the table of bars, or of their revisions, in a lake that is given by its settings."""
+    """Return the table of bars, or of their revisions, of a lake by its settings."""
     return LakeTable(_location(lake), BARS_1D.revisions if revisions else BARS_1D)
 
 
@@ -194,7 +194,7 @@ def _bars(count: int, numbers: Sequence[int]) -> pl.DataFrame:
 
 
 def _revised(rows: pl.DataFrame, day: int) -> pl.DataFrame:
-    """Return the rows as the vendor tells them after session `day`: each session since revises one value in a thousand."""
+    """Return the vendor's rows after session `day`: each session since revises one value in a thousand."""
     parts = []
     for number in range(day - KNOWN, day + 1):
         part = rows.filter(pl.col("date") == _days()[number])
@@ -208,7 +208,7 @@ def _revised(rows: pl.DataFrame, day: int) -> pl.DataFrame:
 
 
 def _versions(*tables: LakeTable) -> int:
-    """Return the commits so far, without those that created a table."""
+    """Return the number of commits so far, without those that created a table."""
     return sum(table.version() or 0 for table in tables)
 
 

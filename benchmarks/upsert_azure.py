@@ -55,14 +55,14 @@ def run(folder: Path, *, quick: bool) -> Outcome:
             "incoming": daily["incoming"] + folded["incoming"],
             "new": daily["new"] + folded["new"],
             "commits": daily["commits"] + folded["commits"],
-            **kinds([*daily["asked"], *folded["asked"]]),
+            **kinds([*daily["recorded"], *folded["recorded"]]),
         },
     )
 
 
 def _lines(when: str, measured: Mapping[str, Any], floor: Mapping[str, Any]) -> tuple[Line, ...]:
     parts = ", ".join(f"{name} {median(measured[name]):.3f}" for name in ("read", "merging", "committing"))
-    requests = [len(asked) for asked in measured["asked"]]
+    requests = [len(recorded) for recorded in measured["recorded"]]
     return (
         Line(f"{when}: best of {DAYS}, s", min(measured["seconds"]), min(floor["seconds"]), "≤ 1", digits=3),
         Line(f"{when}: median, s ({parts})", median(measured["seconds"]), median(floor["seconds"]), "≤ 1", digits=3),
@@ -72,13 +72,13 @@ def _lines(when: str, measured: Mapping[str, Any], floor: Mapping[str, Any]) -> 
 
 
 def kinds(upserts: Sequence[Sequence[Sequence[Any]]]) -> dict[str, int]:
-    """Return how many requests of each kind the upserts have made, all together."""
-    counted = Counter(kind(*request) for asked in upserts for request in asked)
+    """Return the number of the upserts' requests by kind."""
+    counted = Counter(kind(*request) for recorded in upserts for request in recorded)
     return dict(sorted(counted.items()))
 
 
 def kind(method: str, target: str, status: int) -> str:
-    """Return what a request is about.
+    """Return the kind of a request.
 
     >>> kind("GET", "/devstoreaccount1/lake/curated/bars_1d/_delta_log/00000000000000000017.json", 404)
     'GET log entry (404)'
@@ -96,7 +96,7 @@ def kind(method: str, target: str, status: int) -> str:
 
 
 def one_object(lake: Mapping[str, str], size: int) -> dict[str, Any]:
-    """The floor: read one object of as many bytes as an upsert writes, decode it, encode it and put it back."""
+    """Measure the floor: read one object of an upsert's size, decode it, encode it and put it back."""
     settings = load_settings(**lake)
     store = open_location(settings.lake_url, settings).store
     rows = pl.DataFrame({"value": pl.int_range(size // 8, eager=True).shuffle(seed=1)})

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.usage 500 5000`: what one daily update uses, for the estimate of cost in config/prices.yaml.
+"""`python -m benchmarks.usage 500 5000`: the usage of one daily update, for the cost estimate in config/prices.yaml.
 
-A worker with its lake and its queue in Azurite, each behind a proxy that writes down what it is asked; the vendor is in
+A worker with its lake and its queue in Azurite, each behind a recording proxy; the vendor is in
 the process and answers at once. A year is there already; each update brings one new session and repeats five.
 """
 
@@ -16,11 +16,11 @@ from typing import Any
 
 from tests.azurite import ACCOUNT
 
-from benchmarks.cloud import cloud, told_by, why_missing
+from benchmarks.cloud import cloud, row_of, why_missing
 from benchmarks.market import invented_market, providers_of, symbols
 from benchmarks.measure import apart, stretch
 from benchmarks.proxy import LOG
-from benchmarks.servers import ask, server
+from benchmarks.servers import get_json, server
 from quantx.core.model import Window
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.runtime.platform import open_platform
@@ -32,7 +32,7 @@ UPDATES = (("2025-12-22", "2025-12-30"), ("2025-12-23", "2025-12-31"))
 
 
 def update(settings: Mapping[str, Any], count: int, start: str, end: str) -> dict[str, Any]:
-    """Plan and carry out one run; the time is that from the opening of the platform to its end."""
+    """Plan and complete one run; the time counts from the opening of the platform to the run's end."""
     providers = providers_of(invented_market(count, date.fromisoformat(FIRST)))
     with stretch() as measured, open_platform(load_settings(**settings), providers) as platform:
         window = Window(date.fromisoformat(start), date.fromisoformat(end))
@@ -41,10 +41,10 @@ def update(settings: Mapping[str, Any], count: int, start: str, end: str) -> dic
     return {"seconds": measured.seconds, "cpu": measured.cpu, "rows": done.rows, "requests": done.requests}
 
 
-def of_blobs(asked: Sequence[Sequence[Any]]) -> Counter[str]:
-    """Return how many requests of each class were made: what changes or lists costs ten times what reads does."""
+def of_blobs(recorded: Sequence[Sequence[Any]]) -> Counter[str]:
+    """Return the number of requests by price class: writes and lists cost ten times as much as reads."""
     counted: Counter[str] = Counter()
-    for method, target, _ in asked:
+    for method, target, _ in recorded:
         counted[
             "deletes" if method == "DELETE" else "writes" if method == "PUT" or "comp=list" in target else "reads"
         ] += 1
@@ -52,7 +52,7 @@ def of_blobs(asked: Sequence[Sequence[Any]]) -> Counter[str]:
 
 
 def measure(folder: Path, count: int) -> None:
-    """Print what the updates of so many symbols have used."""
+    """Print the usage of the updates of `count` symbols."""
     with cloud(folder, yfinance_quota="unlimited") as servers:
         text = servers.settings["azure_storage_connection_string"]
         ends = (servers.azurite.blob_endpoint, servers.azurite.queue_endpoint)
@@ -66,21 +66,21 @@ def measure(folder: Path, count: int) -> None:
             built = apart("benchmarks.usage:update", settings=settings, count=count, start=FIRST, end="2025-12-29")
             print(f"{count} symbols: {built['rows']:,} rows before", flush=True)
             for start, end in UPDATES:
-                ask(blobs, LOG), ask(queue, LOG)
+                get_json(blobs, LOG), get_json(queue, LOG)
                 before = _raw(servers.postgres.url)
                 done = apart("benchmarks.usage:update", settings=settings, count=count, start=start, end=end)
-                asked, queued = of_blobs(ask(blobs, LOG)), len(ask(queue, LOG))
+                recorded, queued = of_blobs(get_json(blobs, LOG)), len(get_json(queue, LOG))
                 objects, size = (after - b for after, b in zip(_raw(servers.postgres.url), before, strict=True))
                 print(
                     f"  {end}: {done['rows']:,} rows, {done['requests']:,} vendor requests, {done['seconds']:.1f} s"
-                    f" ({done['cpu']:.1f} s CPU), {dict(asked)} blob requests, {queued:,} queue requests,"
+                    f" ({done['cpu']:.1f} s CPU), {dict(recorded)} blob requests, {queued:,} queue requests,"
                     f" {objects} raw objects of {size / 1e6:.2f} MB, peak {done['peak_mb']:.0f} MB",
                     flush=True,
                 )
 
 
 def _raw(url: str) -> tuple[int, int]:
-    objects, size = told_by(url, "select count(*), coalesce(sum(bytes), 0)::bigint from raw_objects")
+    objects, size = row_of(url, "select count(*), coalesce(sum(bytes), 0)::bigint from raw_objects")
     return int(objects), int(size)
 
 

@@ -1,4 +1,4 @@
-"""B6, between vendors: two sources of 2.5 million bars are compared, judged, and summed up by month."""
+"""B6, between vendors: two sources of 2.5 million bars are compared, judged, and summarized by month."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS = 2_500_000
 TRIES = 5
 _FIRST = date(2011, 1, 3)
 _NOW = datetime(2026, 1, 5, 23, tzinfo=UTC)
-_OFF = 0.003  # of the closes; as many sessions are missing in a thousand
+_OFF = 0.003  # the share of wrong closes; a third of it is the share of missing sessions
 _CENTS = 100
 
 
@@ -51,11 +51,11 @@ def run(folder: Path, *, quick: bool) -> Outcome:
 
 
 def reconciled(count: int) -> dict[str, Any]:
-    """Compare, find causes, judge, and make the rows of both tables, several times."""
+    """Compare, find causes, judge, and return the rows of both tables, several times."""
     a, b = _source(count), _with_errors(_source(count), count)
     witness = Witness("c", _source(count // 10))
     names = ("seconds", "cpu", "comparing", "judging")
-    found: dict[str, Any] = {name: [] for name in names}
+    results: dict[str, Any] = {name: [] for name in names}
     for _ in range(TRIES):
         with stretch() as whole:
             with stretch() as comparing:
@@ -65,9 +65,9 @@ def reconciled(count: int) -> dict[str, Any]:
                 months = agreements_of(compared, judged, "a", "b", "us", _NOW)
                 verdicts = verdicts_of(judged, "a", "b", _NOW)
         for name, value in zip(names, (whole.seconds, whole.cpu, comparing.seconds, judging.seconds), strict=True):
-            found[name].append(value)
+            results[name].append(value)
     counts = months.select(pl.col("sessions", "agreed", "lacking_b").sum()).row(0, named=True)
-    return found | {
+    return results | {
         "rows": a.height,
         "sessions": counts["sessions"],
         "agreed": counts["agreed"],
@@ -79,15 +79,15 @@ def reconciled(count: int) -> dict[str, Any]:
 
 
 def joined(count: int) -> dict[str, Any]:
-    """Join the same frames and do nothing else."""
+    """Measure the floor: join the same frames."""
     a, b = _source(count), _with_errors(_source(count), count)
-    found: dict[str, Any] = {"seconds": [], "cpu": []}
+    results: dict[str, Any] = {"seconds": [], "cpu": []}
     for _ in range(TRIES):
         with stretch() as whole:
             a.join(b, on=KEY, how="full", coalesce=True, suffix="_b")
-        found["seconds"].append(whole.seconds)
-        found["cpu"].append(whole.cpu)
-    return found
+        results["seconds"].append(whole.seconds)
+        results["cpu"].append(whole.cpu)
+    return results
 
 
 def _days() -> tuple[date, ...]:
@@ -114,7 +114,7 @@ def _source(count: int) -> pl.DataFrame:
 
 
 def _with_errors(bars: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Return another vendor's bars: some closes off, some sessions missing, a symbol in cents, one without its split."""
+    """Return another vendor's bars: wrong closes, missing sessions, a symbol in cents, one without its split."""
     names, lot = symbols(count), np.random.default_rng(7).random(bars.height)
     half = bars["date"].dt.year() < 2018
     factor = (

@@ -1,6 +1,6 @@
-"""The worker's entry: the same command as `quantx`, for an image that starts a file as its first process.
+"""The entry point of the worker's image: the `quantx` command as the first process of a container.
 
-To the first process of a container SIGTERM is nothing unless it is handled, also before the command handles it.
+The kernel drops SIGTERM for a container's first process unless it has a handler. So one is set before the imports.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # Nothing has begun yet: that is a good end. `quantx work` puts its own handler in this one's place.
+    # No work has begun: exit 0. `quantx work` replaces this handler with its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     from quantx.cli import main

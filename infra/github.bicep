@@ -5,7 +5,7 @@ targetScope = 'resourceGroup'
 @description('owner/name, as GitHub spells it.')
 param repository string
 
-@description('The environment in GitHub, whose protection rules decide who may deploy.')
+@description('The environment in GitHub; its protection rules restrict deployments.')
 @allowed([
   'dev'
   'prod'

@@ -2,7 +2,7 @@
 // Everything signs in by identity. Deploy it with deploy/deploy_hybrid.sh; read README.md beside this file first.
 targetScope = 'resourceGroup'
 
-@description('Part of every name, so that dev and prod can be told apart in one directory.')
+@description('Part of every name, to distinguish dev and prod in one directory.')
 @allowed([
   'dev'
   'prod'
@@ -42,7 +42,7 @@ param databaseStop string = '15 0-4,9-23 * * *'
 @description('When the daily update is planned (NCRONTAB with seconds, UTC).')
 param dailySchedule string = '0 0 6 * * 1-5'
 
-@description('When the lists of who belongs to a universe are read (cron, UTC): with database = window after its start, and before the daily update.')
+@description('Schedule of the universes\' refresh (cron, UTC): with database = window after its start, and before the daily update.')
 param universesSchedule string = '50 5 * * *'
 
 @description('When the app looks for what was left behind (NCRONTAB, UTC). Empty: every quarter of an hour, within the hours of the database.')
@@ -75,10 +75,10 @@ param extraSettings array = []
 @description('Keep lake, vault and database off the internet. It can\'t be changed for a database that exists.')
 param privateNetwork bool = false
 
-@description('Addresses (CIDR) that may call the app and, with a private network, reach lake and vault. Empty: anybody may call the app, who still needs its key.')
+@description('Addresses (CIDR) that may call the app and, with a private network, reach lake and vault. Empty: any address may call the app, with its key.')
 param allowedAddresses array = []
 
-@description('A person or group that administers the database, sets secrets and reads the lake: object id, name, kind. Empty: nobody but the identities below.')
+@description('A person or group that administers the database, sets secrets and reads the lake: object id, name, kind. Empty: only the identities below.')
 param adminPrincipalId string = ''
 param adminPrincipalName string = ''
 @allowed([
@@ -88,10 +88,10 @@ param adminPrincipalName string = ''
 ])
 param adminPrincipalType string = 'User'
 
-@description('Who gets the alerts besides the owners of the subscription.')
+@description('Recipient of the alerts besides the owners of the subscription.')
 param alertEmail string = ''
 
-@description('Euros or dollars a month, whatever the subscription is billed in; told at 80 %, and when it is going to be exceeded.')
+@description('Euros or dollars a month, in the billing currency of the subscription; alerts at 80 %, and when a forecast exceeds it.')
 @minValue(1)
 param monthlyBudget int = 15
 
@@ -99,7 +99,7 @@ param monthlyBudget int = 15
 param budgetStart string = ''
 param thisMonth string = utcNow('yyyy-MM-01')
 
-@description('Make the role that may start and stop the database. False where who deploys may not make roles and it exists (see github.bicep).')
+@description('Create the role that may start and stop the database. False where it exists and the deployer may not create roles (see github.bicep).')
 param makeCustomRole bool = true
 
 var prefix = 'quantx-${environmentName}'

@@ -1,4 +1,4 @@
-"""A real HTTP server of lists, which can also be slow, endless, packed, or lead in circles."""
+"""A real HTTP server of lists, which can also be slow, endless, compressed, or redirect in circles."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Behaviour = Callable[["_Handler"], None]
 
 @dataclass
 class Lists:
-    """Serves `pages` by path: bytes as they are, or a behaviour; `asked` are the paths and headers of the requests."""
+    """Serves `pages` by path: bytes, or a behaviour; `requests` are the paths and headers of the requests."""
 
     url: str = ""
     pages: dict[str, bytes | Behaviour] = field(default_factory=dict)
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
 
 class _Handler(BaseHTTPRequestHandler):
     lists: Lists
 
     def do_GET(self) -> None:
-        self.lists.asked.append((self.path, dict(self.headers)))
+        self.lists.requests.append((self.path, dict(self.headers)))
         page = self.lists.pages.get(self.path)
         try:
             if page is None:
@@ -50,36 +50,36 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def endless(handler: _Handler) -> None:
-    """Zeros for ever, as fast as they are taken."""
+    """Send zeros for ever, as fast as the client reads them."""
     handler.send_response(200)
     handler.end_headers()
-    while not handler.lists.over.is_set():
+    while not handler.lists.stopped.is_set():
         handler.wfile.write(bytes(1 << 16))
 
 
 def dripping(handler: _Handler) -> None:
-    """A byte now and then, for ever."""
+    """Send a byte from time to time, for ever."""
     handler.send_response(200)
     handler.end_headers()
-    while not handler.lists.over.wait(0.05):
+    while not handler.lists.stopped.wait(0.05):
         handler.wfile.write(b"x")
         handler.wfile.flush()
 
 
 def dripping_headers(handler: _Handler) -> None:
-    """A header line now and then, and never a body."""
+    """Send a header line from time to time, and never a body."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
-    while not handler.lists.over.wait(0.05):
+    while not handler.lists.stopped.wait(0.05):
         handler.wfile.write(b"X-More: x\r\n")
         handler.wfile.flush()
 
 
 def silent(handler: _Handler) -> None:
-    """No answer at all."""
-    handler.lists.over.wait(60)
+    """Send no answer."""
+    handler.lists.stopped.wait(60)
 
 
-def packed(body: bytes, encoding: str = "gzip") -> Behaviour:
+def compressed(body: bytes, encoding: str = "gzip") -> Behaviour:
     return lambda handler: handler.reply(body, Content_Encoding=encoding)
 
 
@@ -88,7 +88,7 @@ def leading_to(address: str) -> Behaviour:
 
 
 def cut_off(handler: _Handler) -> None:
-    """Fewer bytes than promised."""
+    """Send fewer bytes than the header states."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -107,8 +107,8 @@ def serving() -> Iterator[Lists]:
     try:
         yield lists
     finally:
-        lists.over.set()
+        lists.stopped.set()
         server.shutdown()
         server.server_close()
         thread.join(10)
-        time.sleep(0.1)  # the handlers see that it is over
+        time.sleep(0.1)  # the handlers see the event

@@ -1,4 +1,4 @@
-"""Recorded minute bars as a vendor's adapter would hand them over: frames of VENDOR_BARS with `series`, and their facts."""
+"""Recorded minute bars in the form of a vendor's adapter: frames of VENDOR_BARS with `series`, and their facts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Bar = tuple[datetime, float | None, float | None, float | None, float | None, fl
 
 
 def lean(folder: Path, symbol: str, days: Iterable[str]) -> list[Bar]:
-    """LEAN's files: milliseconds since midnight in New York, prices times 10,000."""
+    """Read LEAN's files, return bars: the files have milliseconds of New York's day and prices times 10,000."""
     bars: list[Bar] = []
     for day in days:
         path = folder / "minute_us_lean" / symbol.lower() / f"{day.replace('-', '')}_trade.zip"
@@ -45,7 +45,7 @@ def lean(folder: Path, symbol: str, days: Iterable[str]) -> list[Bar]:
 
 
 def alpha_vantage(folder: Path, symbol: str) -> list[Bar]:
-    """Alpha Vantage's: naive stamps of New York, of a minute's end, the newest first."""
+    """Read a file of Alpha Vantage, return bars: it has naive stamps of New York at each minute's end, newest first."""
     path = folder / "minute_us_alphavantage_2019-02" / f"{symbol}_1min.csv.gz"
     bars: list[Bar] = []
     for row in csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())):
@@ -56,7 +56,7 @@ def alpha_vantage(folder: Path, symbol: str) -> list[Bar]:
 
 
 def vendor_frame(symbol: str, bars: Sequence[Bar], series: int = 0) -> pl.DataFrame:
-    """Return bars as an adapter hands them over."""
+    """Return bars as an adapter returns them."""
     zone = ZoneInfo(venue_of(symbol).timezone)
     rows = [(symbol, at, at.astimezone(zone).date() if at else None, *values, None, series) for at, *values in bars]
     return pl.DataFrame(rows, schema={**VENDOR_BARS, "series": pl.Int64}, orient="row")
@@ -72,7 +72,7 @@ def facts_of(
     raw: str = "01RAW",
     currency: str | None = "USD",
 ) -> pl.DataFrame:
-    """Return what is known about a series."""
+    """Return the facts of a series: its exchange, window and currency, and the stored reply."""
     venue = venue_of(symbol)
     today = as_of.astimezone(ZoneInfo(venue.timezone)).date()
     window = (date.fromisoformat(start), date.fromisoformat(end))

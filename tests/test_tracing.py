@@ -148,7 +148,7 @@ def test_what_is_done_for_two_runs_is_linked_to_both(traced: Callable[..., Trace
         assert [trace_of(span) for span in mine] == [int(ULID.from_str(run_id))] * 3
 
 
-def test_log_lines_tell_the_run_and_the_trace(traced: Callable[..., Traced]) -> None:
+def test_log_lines_name_the_run_and_the_trace(traced: Callable[..., Traced]) -> None:
     done = traced(SYMBOLS[:2])
     by_event = {line["event"]: line for line in done.lines}
     assert {"batch.landed", "round.curated", "run.ended"} <= by_event.keys()
@@ -205,7 +205,7 @@ def test_without_a_target_no_sdk_is_loaded(tmp_path: Path, migrated_database_url
     assert out.splitlines()[-1] == "0 []"
 
 
-def test_a_target_without_the_exporter_is_told_and_the_work_goes_on(tmp_path: Path, migrated_database_url: str) -> None:
+def test_a_target_without_the_exporter_is_logged_and_work_continues(tmp_path: Path, migrated_database_url: str) -> None:
     target = "InstrumentationKey=00000000-0000-0000-0000-00000c4n4ry0;IngestionEndpoint=https://127.0.0.1:1/"
     out, err = work_elsewhere(tmp_path, migrated_database_url, APPLICATIONINSIGHTS_CONNECTION_STRING=target)
     assert out.splitlines()[-1].startswith("0 ")

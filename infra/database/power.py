@@ -37,7 +37,7 @@ def main(verb: str) -> None:
         done = state == NEEDS[verb] and not waiting
         if done:
             web.post(f"{server}/{verb}", params=API, headers=manager).raise_for_status()
-        print(f"database {state}, {waiting} tasks wait: {verb if done else 'left alone'}", flush=True)  # noqa: T201
+        print(f"database {state}, {waiting} tasks queued: {verb if done else 'unchanged'}", flush=True)  # noqa: T201
 
 
 main(sys.argv[1])

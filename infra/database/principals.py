@@ -15,7 +15,7 @@ SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 with ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"]) as identity:
     token = identity.get_token(SCOPE).token
-# The authorities of Azure's certificates: a token must not reach who only says to be the server.
+# The authorities of Azure's certificates: a token must reach the real server only.
 with psycopg.connect(password=token, sslrootcert=certifi.where(), connect_timeout=30) as database:
     for principal in os.environ["PRINCIPALS"].split():
         name, object_id = principal.split("=")

@@ -1,4 +1,4 @@
-// What wakes somebody. The queries look for events that the code logs (docs/operations.md); they ask every 15 minutes or
+// The alerts. The queries search for events in the log (docs/operations.md); they are evaluated every 15 minutes or
 // more seldom, because the price of a rule goes by that.
 param location string
 param prefix string
@@ -23,7 +23,7 @@ var rules = [
   }
   {
     name: 'nobody-sweeps'
-    why: 'For a day nobody looked for what was left behind: both ways in are dead, so that no other alert can be trusted.'
+    why: 'No sweep has run for a day: both triggers are dead, so no other alert can be trusted.'
     severity: 1
     query: '${lines} | where Line has "sweep.done"'
     operator: 'LessThan'

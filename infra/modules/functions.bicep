@@ -9,7 +9,7 @@ param packages string
 param vaultUri string
 @description('Empty: the network that Azure provides.')
 param subnetId string
-@description('Who may call the app (CIDR). Empty: anybody, who still needs the app\'s key.')
+@description('Addresses that may call the app (CIDR). Empty: any address, with the app\'s key.')
 param allowedAddresses array
 @description('Settings whose value is a secret in the vault: [{ setting, secret }].')
 param secrets array
@@ -97,7 +97,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       }
       scaleAndConcurrency: {
         instanceMemoryMB: 512
-        maximumInstanceCount: 40 // the least that may be asked for; timers never need a second one
+        maximumInstanceCount: 40 // the minimum that Azure accepts; timers never need a second instance
       }
     }
   }

@@ -2,7 +2,7 @@
 // host wants to own everything in its account, and because it can't live in a hierarchical namespace.
 param location string
 param accountName string
-@description('Who may reach it. Both empty: anybody with the right role.')
+@description('Allowed networks and addresses. Both empty: any address, with the right role.')
 param subnetIds array
 param allowedAddresses array
 

@@ -164,7 +164,7 @@ resource sweeper 'Microsoft.App/jobs@2026-01-01' = {
   }
 }
 
-// Reads who belongs to the universes, before the daily update plans for them. Who starts it by hand can see what it refuses.
+// Reads the constituents of the universes before the daily update. A manual start shows refused lists.
 resource universes 'Microsoft.App/jobs@2026-01-01' = {
   name: '${prefix}-universes'
   location: location

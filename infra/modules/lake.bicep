@@ -6,7 +6,7 @@
 // can be had back for `softDeleteDays`.
 param location string
 param accountName string
-@description('Who may reach it. Both empty: anybody with the right role.')
+@description('Allowed networks and addresses. Both empty: any address, with the right role.')
 param subnetIds array
 param allowedAddresses array
 param softDeleteDays int = 30

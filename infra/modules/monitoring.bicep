@@ -3,7 +3,7 @@ param location string
 param prefix string
 param alertEmail string
 
-var owner = '8e3af657-a8ff-443c-a75c-2fe8c4bcb635' // the role whose holders are told
+var owner = '8e3af657-a8ff-443c-a75c-2fe8c4bcb635' // holders of this role get the alerts
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: '${prefix}-logs'
@@ -60,6 +60,6 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
 
 output workspaceId string = workspace.id
 output insightsName string = insights.name
-// Says where to send; with DisableLocalAuth its key opens nothing.
+// The connection string gives the endpoint; with DisableLocalAuth its key has no effect.
 output insightsConnection string = insights.properties.ConnectionString
 output actionGroupId string = people.id

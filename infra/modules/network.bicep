@@ -18,7 +18,7 @@ var toEnvironments = [
   }
 ]
 
-// Without rules of its own a group lets nobody in from outside the network; nothing listens in there anyway.
+// Without rules of its own a security group denies all inbound traffic from outside the network; nothing listens there anyway.
 resource nobodyIn 'Microsoft.Network/networkSecurityGroups@2025-09-01' = if (enabled) {
   name: '${prefix}-nobody-in'
   location: location

@@ -1,7 +1,7 @@
 // The right to start and stop one database, and no other: no built-in role is as small.
 param serverName string
 param powerId string
-@description('False where the role exists, since who deploys may not make roles.')
+@description('False where the role exists already, because the deployer may not create roles.')
 param makeRole bool
 
 var roleName = guid(resourceGroup().id, 'database-power')

@@ -1,4 +1,4 @@
-// Where the image lies: no admin user, nothing without signing in. (Basic has no firewall; who may pull: roles.bicep.)
+// The registry of the image: no admin user, no anonymous access. (Basic has no firewall; pull rights: roles.bicep.)
 param location string
 param registryName string
 

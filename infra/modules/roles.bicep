@@ -32,7 +32,7 @@ var role = {
 }
 var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions'
 
-// Raw objects are evidence: who may write the lake may still not delete below raw/, nor move from there.
+// Raw objects are evidence: writers of the lake may neither delete nor move objects below raw/.
 var notRaw = '''
 ((
   !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'})
@@ -110,7 +110,7 @@ resource workerTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: workerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.queueContributor}'
-    description: 'Receives, hides, deletes and sends tasks; lets KEDA see how many wait.'
+    description: 'Receives, hides, deletes and sends tasks; KEDA reads the queue length.'
   }
 }
 
@@ -121,7 +121,7 @@ resource workerPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: workerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.queueContributor}'
-    description: 'Sets aside what is no task of ours.'
+    description: 'Moves messages that are not tasks to the poison queue.'
   }
 }
 
@@ -143,7 +143,7 @@ resource workerSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: workerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.secretsUser}'
-    description: 'Reads the keys of vendors.'
+    description: 'Reads the API keys of vendors.'
   }
 }
 
@@ -154,7 +154,7 @@ resource workerTraces 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: workerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.metricsPublisher}'
-    description: 'Sends traces; nobody can with a key.'
+    description: 'Sends traces; sign-in by key is disabled.'
   }
 }
 
@@ -165,7 +165,7 @@ resource functionsLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.blobReader}'
-    description: 'Asks whether the lake is the one that the state knows; writes nothing.'
+    description: 'Checks that the lake belongs to the state; writes nothing.'
   }
 }
 
@@ -187,7 +187,7 @@ resource functionsTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.queueReader}'
-    description: 'Counts what waits.'
+    description: 'Reads the queue length.'
   }
 }
 
@@ -198,7 +198,7 @@ resource functionsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.queueReader}'
-    description: 'Counts what was set aside.'
+    description: 'Reads the length of the poison queue.'
   }
 }
 
@@ -209,7 +209,7 @@ resource functionsHostBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01'
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.blobOwner}'
-    description: 'The host keeps its timers\' leases and its own keys there, and the package.'
+    description: 'The host stores its timers\' leases, its own keys and the package there.'
   }
 }
 
@@ -220,7 +220,7 @@ resource functionsHostQueues 'Microsoft.Authorization/roleAssignments@2022-04-01
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.queueContributor}'
-    description: 'The host keeps its own notes there.'
+    description: 'The host stores its own messages there.'
   }
 }
 
@@ -231,7 +231,7 @@ resource functionsHostTables 'Microsoft.Authorization/roleAssignments@2022-04-01
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.tableContributor}'
-    description: 'The host keeps what it diagnosed there.'
+    description: 'The host stores its diagnostics there.'
   }
 }
 
@@ -242,7 +242,7 @@ resource functionsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' =
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.secretsUser}'
-    description: 'Reads the keys of vendors, and the state\'s address where that is a secret.'
+    description: 'Reads the API keys of vendors, and the state\'s address where that is a secret.'
   }
 }
 
@@ -253,7 +253,7 @@ resource functionsTraces 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
     principalId: functionsId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.metricsPublisher}'
-    description: 'Sends traces; nobody can with a key.'
+    description: 'Sends traces; sign-in by key is disabled.'
   }
 }
 
@@ -297,7 +297,7 @@ resource powerTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: powerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${role.queueReader}'
-    description: 'Stops no database for which tasks wait.'
+    description: 'Stops no database while tasks are queued.'
   }
 }
 
@@ -308,7 +308,7 @@ resource adminSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if 
     principalId: adminPrincipalId
     principalType: adminPrincipalType
     roleDefinitionId: '${definitions}/${role.secretsOfficer}'
-    description: 'Sets the keys of vendors.'
+    description: 'Sets the API keys of vendors.'
   }
 }
 
@@ -319,6 +319,6 @@ resource adminLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!e
     principalId: adminPrincipalId
     principalType: adminPrincipalType
     roleDefinitionId: '${definitions}/${role.blobReader}'
-    description: 'Queries the lake from a desk.'
+    description: 'Queries the lake from outside Azure.'
   }
 }

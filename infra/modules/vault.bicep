@@ -1,7 +1,7 @@
 // Vendor keys, and the address of a database of yours. Rights come from roles.bicep, there are no access policies.
 param location string
 param vaultName string
-@description('Who may reach it. Both empty: anybody with the right role.')
+@description('Allowed networks and addresses. Both empty: any address, with the right role.')
 param subnetIds array
 param allowedAddresses array
 

@@ -1,7 +1,7 @@
-"""Who the program is in Azure: one identity for blobs, queues and PostgreSQL, instead of keys and passwords.
+"""The Azure sign-in: one identity for blobs, queues and PostgreSQL, instead of keys and passwords.
 
-Microsoft's library finds it (the managed identity of a Function or a job, a workload's, or who is signed in with the Azure
-CLI), remembers its tokens and asks for a new one five minutes before one ends. It is imported with the first question.
+Microsoft's library finds the identity: the managed identity of a Function or a job, a workload identity, or the account
+of the Azure CLI. It caches tokens and renews each five minutes before its end. It is imported with the first request.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ DATABASE = "https://ossrdbms-aad.database.windows.net/.default"
 
 @dataclass(frozen=True)
 class Token:
-    """Proof of the identity for one service, for a while."""
+    """A token of the identity for one service, with its end."""
 
     text: str = field(repr=False)
     ends: datetime
 
 
 class AzureIdentity:
-    """The identity that the settings mean; threads may share it."""
+    """The identity of the settings; safe for several threads."""
 
     def __init__(self, client_id: str | None = None) -> None:
-        self._client_id = client_id  # of a user-assigned identity; None: the one that there is
+        self._client_id = client_id  # of a user-assigned identity; None: the default one
         self._lock = threading.Lock()
-        self._credential: _Steady | None = None
+        self._credential: _AzureErrorsOnly | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> AzureIdentity:
-        """Return the identity that the settings mean; nothing is asked yet."""
+        """Return the identity of the settings; no token is requested yet."""
         return cls(settings.azure_client_id)
 
     @property
     def credential(self) -> TokenCredential:
-        """Return what clients of Azure's SDK take; they ask it for a token whenever they need one."""
+        """Return the credential for clients of Azure's SDK, which request tokens from it."""
         with self._lock:
             if self._credential is None:
                 from azure.identity import DefaultAzureCredential
 
                 named = {"managed_identity_client_id": self._client_id} if self._client_id else {}
-                self._credential = _Steady(DefaultAzureCredential(**named))
+                self._credential = _AzureErrorsOnly(DefaultAzureCredential(**named))
             return self._credential
 
     def close(self) -> None:
@@ -62,29 +62,30 @@ class AzureIdentity:
             credential.close()
 
     def token(self, scope: str, failure: type[QuantxError]) -> Token:
-        """Return a token that has not ended; raise `failure` with the reason where there is none to be had."""
+        """Return a valid token; raise `failure` with the reason where no token is available."""
         from azure.core.exceptions import AzureError
 
         try:
-            given = self.credential.get_token(scope)
+            issued = self.credential.get_token(scope)
         except AzureError as error:
             lines = str(error).strip().splitlines()
+            reason = lines[0] if lines else type(error).__name__
             raise failure(
-                f"no token of the identity for {scope.removesuffix('/.default')}: {lines[0] if lines else type(error).__name__};"
+                f"no token of the identity for {scope.removesuffix('/.default')}: {reason};"
                 " check AZURE_CLIENT_ID and that this machine has the identity, or sign in with the Azure CLI"
             ) from error
-        return Token(given.token, datetime.fromtimestamp(given.expires_on, UTC))
+        return Token(issued.token, datetime.fromtimestamp(issued.expires_on, UTC))
 
 
-class _Steady:
-    """A credential whose failures are all Azure's: an endpoint that answers with no JSON makes the library raise ValueError."""
+class _AzureErrorsOnly:
+    """A credential that raises Azure's errors only; the library raises ValueError where an endpoint sends no JSON."""
 
     def __init__(self, inner: TokenCredential) -> None:
         self._inner: Any = inner
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        given: AccessToken = self._ask(lambda: self._inner.get_token(*scopes, **options))
-        return given
+        issued: AccessToken = self._ask(lambda: self._inner.get_token(*scopes, **options))
+        return issued
 
     def get_token_info(self, *scopes: str, options: Any = None) -> Any:
         return self._ask(lambda: self._inner.get_token_info(*scopes, options=options))
@@ -92,10 +93,12 @@ class _Steady:
     def close(self) -> None:
         self._inner.close()
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def _ask(self, request: Callable[[], Any]) -> Any:
         from azure.core.exceptions import ClientAuthenticationError
 
         try:
-            return question()
+            return request()
         except (ValueError, KeyError) as error:
-            raise ClientAuthenticationError(message=f"the identity's answer is none ({error})") from error
+            raise ClientAuthenticationError(
+                message=f"the identity's endpoint sent no valid response ({error})"
+            ) from error

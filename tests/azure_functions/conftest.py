@@ -1,4 +1,4 @@
-"""The Functions app as it is published: packed, unpacked, and run by Microsoft's execution engine with nothing else in sight."""
+"""The Functions app as it is published: packed, unpacked, and run alone by Microsoft's execution engine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def package(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The zip that would be published, made by its script; or that of QUANTX_FUNCTIONS_PACKAGE, where it was made before."""
+    """The zip to publish, built by its script; or an earlier one, which QUANTX_FUNCTIONS_PACKAGE names."""
     if ready := os.environ.get("QUANTX_FUNCTIONS_PACKAGE"):
         return Path(ready)
     output = tmp_path_factory.mktemp("package") / "functions.zip"
@@ -108,7 +108,7 @@ class Host:
     loaded: dict[str, Any] = field(default_factory=dict)
 
     def invoke(self, *asked: dict[str, Any]) -> list[dict[str, Any]]:
-        """Have functions invoked at the same time; return what the engine says of each."""
+        """Invoke functions at the same time; return the engine's answer for each."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
@@ -122,12 +122,12 @@ class Host:
         return json.loads(line)
 
     def fires(self, timer: str, times: int = 1) -> list[dict[str, Any]]:
-        """Have a timer fire, several times at once if wanted."""
+        """Fire a timer, `times` times at once."""
         at = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False}
         return self.invoke(*[{"function": timer, "inputs": {"timer": at}}] * times)
 
     def post(self, body: Any) -> Reply:
-        """Ask for an update; `body` as it is where it is bytes, else as JSON."""
+        """Request an update; a `body` of bytes is sent unchanged, another one as JSON."""
         return self._ask("trigger_update", "POST", "trigger-update", body if isinstance(body, bytes) else _json(body))
 
     def get(self, path: str) -> Reply:
@@ -144,12 +144,13 @@ class Host:
             "params": params or {},
         }
         asked["body"] = base64.b64encode(body).decode()
-        (told,) = self.invoke({"function": function, "inputs": {"req": asked}})
-        assert told["ok"], told
-        document = json.loads(told["body"])
-        return Reply(told["status"], told["headers"], document, json.dumps(told["headers"]) + told["body"])
+        (answer,) = self.invoke({"function": function, "inputs": {"req": asked}})
+        assert answer["ok"], answer
+        document = json.loads(answer["body"])
+        text = json.dumps(answer["headers"]) + answer["body"]
+        return Reply(answer["status"], answer["headers"], document, text)
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self.log.read_text()
 
 

@@ -1,7 +1,7 @@
 """Load a Functions app in this process, as the host does, and describe it; run as a script, speaks JSON.
 
-The host reads a process's app once (`get_functions` refuses a second call), and what the app imports can only be seen in
-a process that has imported nothing else: so each test file starts this once.
+The host reads a process's app once (`get_functions` refuses a second call), and only a process without other imports
+shows the app's own ones. So each test file starts this script once.
 
     drive_app.py APP_DIR < [{"function": …, "method": …, "body": …}, …]
 

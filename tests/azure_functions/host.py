@@ -1,4 +1,4 @@
-"""Runs a Functions app under Microsoft's own execution engine (azure-functions-runtime), as the host does, without the host.
+"""Run a Functions app under Microsoft's execution engine (azure-functions-runtime) as the host does, without the host.
 
     host.py APP_DIR PATH... < a JSON object per line > a JSON object per line
 
@@ -28,7 +28,8 @@ _TYPED = (
 )
 _PLAIN = (
     "WorkerInitResponse FunctionMetadataResponse FunctionLoadResponse InvocationResponse RpcFunctionMetadata"
-    " FunctionEnvironmentReloadResponse RpcRetryOptions RpcException RpcHttp RpcHttpCookie ParameterBinding WorkerMetadata"
+    " FunctionEnvironmentReloadResponse RpcRetryOptions RpcException RpcHttp RpcHttpCookie ParameterBinding"
+    " WorkerMetadata"
     " NullableString NullableBool NullableDouble NullableTimestamp"
 )
 

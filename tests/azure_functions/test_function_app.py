@@ -89,7 +89,7 @@ def test_a_refused_request_loads_no_library_for_frames(driven: dict[str, Any]) -
     assert driven["frames"] == []
 
 
-def test_health_says_nothing_but_that_the_app_is_there(driven: dict[str, Any]) -> None:
+def test_health_reports_only_that_the_app_is_loaded(driven: dict[str, Any]) -> None:
     assert driven["replies"][0] == {"status": 200, "type": "application/json", "body": {"status": "ok"}}
 
 

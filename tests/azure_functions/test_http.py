@@ -1,4 +1,4 @@
-"""What a caller over HTTP gets: a run and where it is shown, all that is wrong with a body, and never what is ours alone."""
+"""The HTTP interface: a run and its address, all errors of a body, and no internal detail."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def assert_problem(reply: Reply, status: int) -> None:
         assert ours not in reply.text
 
 
-def test_a_wish_becomes_a_run_and_an_address(host: Host, fleet: Fleet) -> None:
+def test_a_request_becomes_a_run_and_an_address(host: Host, fleet: Fleet) -> None:
     reply = host.post({"universe": "american", "start": "2024-01-02", "end": "2024-03-28"})
     assert reply.status == 202
     run_id = reply.document["run_id"]
@@ -97,7 +97,7 @@ def test_a_daily_update_of_everything_needs_no_body(host: Host) -> None:
     assert again.document["run_id"] == first.document["run_id"], "asked twice, planned once"
 
 
-def test_what_failed_is_told_with_its_reason(host: Host, fleet: Fleet) -> None:
+def test_a_failed_task_is_reported_with_its_reason(host: Host, fleet: Fleet) -> None:
     run_id = host.post({"symbols": ["QXAQ", "NOSUCH"], "lookback_days": 3}).document["run_id"]
     fleet.ends(fleet.start("work"), 1)
     shown = host.get(f"runs/{run_id}").document
@@ -124,12 +124,12 @@ def test_a_hostile_body_is_refused_and_changes_nothing(host: Host, fleet: Fleet,
     assert after == before
 
 
-def test_all_errors_come_at_once(host: Host) -> None:
+def test_all_errors_are_reported_at_once(host: Host) -> None:
     reply = host.post(
         {"phase": 1, "symbols": ["x y", "AAPL", "../x"], "start": "soon", "lookback_days": -1, "sauce": "y"}
     )
-    told = {error["pointer"] for error in reply.document["errors"]}
-    assert told >= {"#/phase", "#/symbols/0", "#/symbols/2", "#/start", "#/lookback_days", "#/sauce"}
+    pointers = {error["pointer"] for error in reply.document["errors"]}
+    assert pointers >= {"#/phase", "#/symbols/0", "#/symbols/2", "#/start", "#/lookback_days", "#/sauce"}
     names = host.post({"universe": "atlantis", "source": "bloomberg"}).document["errors"]
     assert [error["pointer"] for error in names] == ["#/universe", "#/source"]
     assert "american, banks, chinese" in names[0]["detail"]
@@ -153,7 +153,7 @@ def test_a_run_that_is_none_is_not_found(host: Host, run_id: str) -> None:
     assert_problem(host.get(f"runs/{run_id}"), 404)
 
 
-def test_health_is_for_everybody_and_tells_nothing(host: Host) -> None:
+def test_health_needs_no_key_and_reports_nothing(host: Host) -> None:
     reply = host.get("health")
     assert (reply.status, reply.document) == (200, {"status": "ok"})
     levels = {name: bindings[0].get("authLevel") for name, bindings in host.loaded["functions"].items()}
@@ -162,13 +162,15 @@ def test_health_is_for_everybody_and_tells_nothing(host: Host) -> None:
 
 
 @pytest.mark.parametrize("away", ["state", "lake", "settings"])
-def test_an_outage_is_told_without_a_secret(fleet: Fleet, hosts: Hosts, away: str) -> None:
+def test_an_outage_is_reported_without_a_secret(fleet: Fleet, hosts: Hosts, away: str) -> None:
     account = fleet.settings["AZURE_STORAGE_CONNECTION_STRING"]
+    no_state = {"QUANTX_STATE_URL": f"postgresql://ops:{CANARY}@127.0.0.1:1/quantx"}
+    no_blobs = re.sub(r"BlobEndpoint=http://[^/]*", "BlobEndpoint=http://127.0.0.1:1", account)
     instead, status = {
-        "state": ({"QUANTX_STATE_URL": f"postgresql://ops:{CANARY}@127.0.0.1:1/quantx"}, 503),
-        "lake": ({"AZURE_STORAGE_CONNECTION_STRING": re.sub(r"BlobEndpoint=http://[^/]*", "BlobEndpoint=http://127.0.0.1:1", account)}, 503),
-        "settings": ({"QUANTX_MAX_WORKERS": CANARY, "QUANTX_STATE_URL": f"postgresql://ops:{CANARY}@127.0.0.1:1/quantx"}, 500),
-    }[away]  # fmt: skip
+        "state": (no_state, 503),
+        "lake": ({"AZURE_STORAGE_CONNECTION_STRING": no_blobs}, 503),
+        "settings": ({"QUANTX_MAX_WORKERS": CANARY, **no_state}, 500),
+    }[away]
     key = re.search(r"AccountKey=([^;]+)", account)
     assert key is not None
     with hosts(**{**fleet.settings, **instead}) as cut_off:
@@ -177,7 +179,7 @@ def test_an_outage_is_told_without_a_secret(fleet: Fleet, hosts: Hosts, away: st
         assert ("Retry-After" in reply.headers) is (status == 503)
         (fired,) = cut_off.fires("daily_update")
         assert not fired["ok"], "the host tries again, and counts the failure"
-        for text in (reply.text, cut_off.said(), json.dumps(fired)):
+        for text in (reply.text, cut_off.log_text(), json.dumps(fired)):
             assert CANARY not in text
             assert key[1] not in text
         assert cut_off.get("health").status == 200

@@ -48,7 +48,7 @@ def runs(fleet: Fleet) -> list[dict[str, Any]]:
 def test_a_timer_that_was_missed_for_three_days_and_then_fires_four_times_at_once(
     fleet: Fleet, host: Host, hosts: Hosts, at_once: ThreadPoolExecutor
 ) -> None:
-    """It plans the three sessions once, also from two instances; a worker brings them into the lake; the run tells of it."""
+    """It plans the three sessions once, also from two instances; a worker stores them; the run shows it."""
     sessions = {code: newest(code) for code in ("XNYS", "XHKG")}
     before = {code: calendar(code).back(day, 3) for code, day in sessions.items()}
     for names, code in ((AMERICAN, "XNYS"), (CHINESE, "XHKG")):
@@ -88,20 +88,20 @@ def test_a_timer_that_was_missed_for_three_days_and_then_fires_four_times_at_onc
 
     host.fires("daily_update")
     assert depth_of(fleet) == 0, "nothing is missing any more"
-    assert "Traceback" not in host.said()
+    assert "Traceback" not in host.log_text()
 
 
 def test_a_sweep_notices_a_dead_timer_and_does_its_work(fleet: Fleet, host: Host) -> None:
     assert host.fires("sweep", times=2) == [{"ok": True}] * 2
     found = fleet.told("findings", "list", "--status", "open", "--rule", "no_run_by_deadline")
     assert sorted(row["subject"] for row in found) == ["hk", "us"]
-    assert host.said().count("deadline.missed") >= 2
+    assert host.log_text().count("deadline.missed") >= 2
     (run,) = runs(fleet)
     tasks = fleet.rows("select symbol from tasks")
     assert sorted(task["symbol"] for task in tasks) == sorted(AMERICAN + CHINESE)
     assert depth_of(fleet) == len(tasks)
-    assert re.search(r'"poisoned": 0, "event": "sweep.done"', host.said()), "alerts look for it"
-    assert "Request URL" not in host.said(), "each line costs money"
+    assert re.search(r'"poisoned": 0, "event": "sweep.done"', host.log_text()), "alerts look for it"
+    assert "Request URL" not in host.log_text(), "each line costs money"
     assert not [entry for page in fleet.location.store.list("reports") for entry in page], (
         "the app writes nothing there"
     )
@@ -113,7 +113,7 @@ def test_a_sweep_notices_a_dead_timer_and_does_its_work(fleet: Fleet, host: Host
     assert [row["id"] for row in runs(fleet)] == [run["id"]]
 
 
-def test_the_command_says_what_it_found(fleet: Fleet) -> None:
+def test_the_command_reports_missed_deadlines(fleet: Fleet) -> None:
     said = fleet.here("sweep")
     assert "no daily run for the session" in said
     assert "was planned for the missed sessions" in said
@@ -121,7 +121,7 @@ def test_the_command_says_what_it_found(fleet: Fleet) -> None:
 
 
 def test_the_command_curates_what_a_dead_worker_left(fleet: Fleet) -> None:
-    """It has stored its replies and died before anybody curated them; no message is left that would start another one."""
+    """It has stored its replies and died before they were curated; no message is left to start another worker."""
     fleet.here("update-daily", "--enqueue-only")
     worker = fleet.start_dying("landed in the state")
     go(worker)

@@ -58,7 +58,7 @@ def test_each_session_is_planned_after_it_has_settled_in_winter_and_in_summer() 
 
 
 def test_what_six_oclock_means_for_each_market() -> None:
-    """New York's and Europe's evening is there the next morning; Hong Kong's and Tokyo's session of that day is not yet."""
+    """Sessions of New York and Europe are planned the next morning; those of Hong Kong and Tokyo are not."""
     longest: dict[str, timedelta] = {}
     for code, session, wait in waits_of(DAILY):
         if session.weekday() < 4:  # a Friday's waits for Monday

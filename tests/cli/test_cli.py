@@ -54,12 +54,12 @@ def test_every_command_has_help_with_an_example_of_itself(command: tuple[str, ..
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_option_says_what_it_is(command: tuple[str, ...]) -> None:
+def test_every_option_has_help(command: tuple[str, ...]) -> None:
     for parameter in COMMANDS[command].params:
         assert getattr(parameter, "help", None), f"{command} {parameter.name}"
 
 
-def test_every_command_says_in_its_first_line_what_it_does() -> None:
+def test_the_first_line_of_help_is_a_sentence() -> None:
     for command in COMMANDS.values():
         first = inspect.cleandoc(command.help).splitlines()[0]
         assert first.endswith("."), first
@@ -139,12 +139,12 @@ def test_tables_on_a_pipe_are_whole(quantx: Run) -> None:
     assert "2016-12-30" in quantx("show-manifest").out
 
 
-def test_a_long_table_says_that_it_is_only_the_end(quantx: Run) -> None:
+def test_a_shortened_table_states_the_total(quantx: Run) -> None:
     shown = quantx("query", "--symbols", "AAA").out
     assert "252 bars, the last 40" in shown
 
 
-def test_no_bars_are_said_on_stderr(quantx: Run) -> None:
+def test_an_empty_result_is_reported_on_stderr(quantx: Run) -> None:
     ran = quantx("query", "--symbols", "ZZZ", "--format", "csv")
     assert ran.code == 0
     assert ran.out.splitlines() == ["symbol,date,open,high,low,close,volume,adj_close,source,known_from"]
@@ -268,7 +268,7 @@ class _Rude(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_what_a_vendor_says_is_printed_as_it_is(quantx: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vendors_text_is_printed_without_markup(quantx: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Rude) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("QUANTX_YFINANCE_BASE_URL", f"http://127.0.0.1:{server.server_port}")

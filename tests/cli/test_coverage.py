@@ -46,7 +46,7 @@ def test_one_universe_one_file_and_json_for_scripts(quantx: Run, refreshed: None
         (("--output", "/dev/null/x"), "cannot write /dev/null/x"),
     ],
 )
-def test_what_can_not_be_is_refused(quantx: Run, refreshed: None, arguments: tuple[str, ...], said: str) -> None:
+def test_impossible_arguments_are_refused(quantx: Run, refreshed: None, arguments: tuple[str, ...], said: str) -> None:
     ran = quantx("coverage", *arguments)
     assert ran.code == 2
     assert said in ran.err

@@ -1,4 +1,4 @@
-"""Vendors beside each other, as a user sees it: three vendors are asked, one of them is wrong on three days."""
+"""The comparison of vendors from the command line: three vendors, one of them wrong on three days."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_two_vendors_then_a_third(quantx: Callable[..., Ran]) -> None:
     (finding,) = json.loads(quantx("findings", "list", "--status", "open", "--json").out)
     assert (finding["rule"], finding["severity"], finding["source"]) == ("vendors_disagree", "warn", "")
     assert all(day in finding["message"] for day in WRONG_DAYS)
-    assert {source for _, source, _ in _best(quantx)} == {"alpaca"}  # nobody decides: the first one stays
+    assert {source for _, source, _ in _best(quantx)} == {"alpaca"}  # without a decision the first vendor stays
 
     assert quantx(*BACKFILL, "--source", "fmp").code == 0
     done = json.loads(quantx("crossvalidate", "reconcile", "--json").out)
@@ -155,7 +155,7 @@ def _best(quantx: Callable[..., Ran]) -> list[tuple[str, str, float]]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_usage_says_what_to_do(quantx: Callable[..., Ran], arguments: list[str], says: str) -> None:
+def test_wrong_usage_names_the_next_step(quantx: Callable[..., Ran], arguments: list[str], says: str) -> None:
     ran = quantx("crossvalidate", *arguments)
     assert ran.code == 2
     assert says in ran.err

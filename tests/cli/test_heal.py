@@ -66,7 +66,7 @@ def quantx(
     return run
 
 
-def test_a_gap_is_shown_asked_for_and_counted(quantx: Run) -> None:
+def test_a_gap_is_listed_retried_and_counted(quantx: Run) -> None:
     looked = json.loads(quantx("tasks", "heal", "--dry-run", "--json").out)
     ((gap,), (due,)) = looked["gaps"], looked["due"]
     assert (gap["symbol"], gap["first"], gap["last"], gap["status"], gap["asked"]) == (
@@ -92,7 +92,7 @@ def test_a_gap_is_shown_asked_for_and_counted(quantx: Run) -> None:
     assert {s["symbol"]: s["gaps_open"] for s in series if s["dataset"] == "bars"} == {"AAA": 1, "BBB": 0}
 
 
-def test_the_table_says_that_nothing_is_missing(quantx: Run) -> None:
+def test_the_table_reports_that_nothing_is_missing(quantx: Run) -> None:
     ran = quantx("tasks", "heal", "--symbols", "bbb")
     assert (ran.code, ran.out) == (0, "missing sessions: none\nno gaps due for retry\n")
 

@@ -39,12 +39,12 @@ def test_symbol_histories_are_imported_shown_and_ended(quantx: Run, tmp_path: Pa
         (("delist", "AAA", "--on", "2016-06-30", "--reason", " "), "the reason is empty"),
     ],
 )
-def test_what_is_wrong_is_said(quantx: Run, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_input_is_reported(quantx: Run, arguments: tuple[str, ...], said: str) -> None:
     ran = quantx("instruments", *arguments)
     assert (ran.code, said in ran.err) == (2, True)
 
 
-def test_a_refused_list_is_said_and_the_exit_code_is_1(
+def test_a_refused_list_is_reported_with_exit_code_1(
     quantx: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "u.yaml").write_text(
@@ -55,7 +55,7 @@ def test_a_refused_list_is_said_and_the_exit_code_is_1(
     monkeypatch.setenv("QUANTX_UNIVERSE_PATH", str(tmp_path / "u.yaml"))
     assert quantx("refresh-universe", "--phase", "cli").code == 0
     refused = quantx("refresh-universe", "--name", "page")
-    assert (refused.code, "page of HTML (Sorry); the last good list stays" in refused.err) == (1, True)
+    assert (refused.code, "HTML page (Sorry); the last good list stays" in refused.err) == (1, True)
     (row,) = json.loads(quantx("refresh-universe", "--name", "page", "--json").out)
     assert (row["decision"], row["members"]) == ("refused", 0)
     shown = json.loads(quantx("findings", "list", "--rule", "universe_refused", "--status", "open", "--json").out)

@@ -26,7 +26,7 @@ def test_it_can_be_repeated(
     empty_database_url: str, role: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)
-    monkeypatch.setenv("QUANTX_LAKE_URL", "az://there-is-none")  # the lake is not asked
+    monkeypatch.setenv("QUANTX_LAKE_URL", "az://there-is-none")  # the lake is not opened
     for was in (0, SCHEMA_VERSION):
         assert main(["migrate", "--grant", role, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == {"version": SCHEMA_VERSION, "was": was, "granted": [role]}

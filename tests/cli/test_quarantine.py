@@ -69,7 +69,7 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     )
 
     shown = odd("quarantine", "show", row)
-    assert "a bar that contradicts itself is wrong" in shown.out
+    assert "a bar that contradicts itself has at least one wrong price" in shown.out
     assert "/v8/finance/chart/AAA" in shown.out
     assert json.loads(odd("quarantine", "show", row[:6], "--json").out)["payload"]["status"] == 200
 
@@ -115,7 +115,7 @@ def test_an_empty_row_can_not_be_accepted(odd: Run) -> None:
     assert (ran.code, "it can't be a bar" in ran.err) == (2, True)
 
 
-def test_symbols_without_replies_are_told(odd: Run) -> None:
+def test_symbols_without_replies_are_reported(odd: Run) -> None:
     ran = odd("reprocess", "--symbols", "ZZZ")
     assert (ran.code, "ZZZ of any source is unchanged: the raw zone has no reply about it" in ran.err) == (1, True)
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from quantx.core.prices import ADJUSTMENTS, PRICES, adjust_bars, to_as_traded
 
+from ..market_data import either
+
 FIRST = date(2020, 1, 6)
 ACTION_SCHEMA = {
     "symbol": pl.String,
@@ -251,7 +253,8 @@ def test_two_payloads_are_turned_back_by_their_own_splits() -> None:
 
 
 def test_the_step_of_a_volume_is_how_many_traded_shares_one_unit_stands_for() -> None:
-    # After a 1-for-10 reverse split the vendor counts in tens: its unit is 10 traded shares. A 2-for-1 split loses nothing.
+    # After a 1-for-10 reverse split the vendor counts in tens: its unit is 10 traded shares. A 2-for-1 split loses
+    # nothing.
     reverse, _ = to_as_traded(*History([1.0, 10.0], [1234, 100], {1: 0.1}, {}).vendor())
     forward, _ = to_as_traded(*History([100.0, 50.0], [1234, 100], {1: 2.0}, {}).vendor())
     assert reverse["volume_step"].to_list() == pytest.approx([10.0, 1.0])
@@ -272,7 +275,7 @@ def quandl(folder: Path) -> list[Path]:
 
 def test_recorded_as_traded_prices_split_adjust_as_a_naive_loop_does(market_data: Path) -> None:
     files = quandl(market_data)
-    assert len(files) == 39
+    assert len(files) == either(39, 6)
     frames, actions, naive_close, naive_volume = [], [], [], []
     for path in files:
         rows = list(csv.DictReader(io.StringIO(lzma.decompress(path.read_bytes()).decode())))[::-1]
@@ -294,16 +297,16 @@ def test_recorded_as_traded_prices_split_adjust_as_a_naive_loop_does(market_data
         naive_volume += volumes[::-1]
     adjusted = adjust_bars(pl.concat(frames), pl.DataFrame(actions, schema=ACTION_SCHEMA, orient="row"), "split")
     naive = pl.DataFrame({"close": naive_close, "volume": naive_volume})
-    assert adjusted.height == 170_984 == naive.height
+    assert adjusted.height == either(170_984, 6 * 377 - 1) == naive.height
     assert ((adjusted["close"] - naive["close"]).abs() / naive["close"]).max() < 1e-12
     assert (adjusted["volume"] - naive["volume"]).abs().max() <= 0.5000001
-    assert adjusted["symbol"].n_unique() == 39
-    assert len(actions) > 40
+    assert adjusted["symbol"].n_unique() == len(files)
+    assert len(actions) >= either(41, 4)
 
 
 def test_recorded_total_returns_agree_with_the_vendors_adjusted_close(market_data: Path) -> None:
     """Quandl's adjusted close follows another rule at splits with a dividend only; here it is the same number."""
-    for name in ("AAPL", "KO", "XOM"):
+    for name in either(("AAPL", "KO", "XOM"), ("QZAA", "QZCC")):
         path = market_data / "daily_us_unadjusted_with_events_quandl_wiki" / f"{name}.csv.xz"
         if not path.is_file():
             continue

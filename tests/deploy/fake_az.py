@@ -42,7 +42,7 @@ TEMPLATE = {
 
 @dataclass
 class Checkout:
-    """Where a script runs, and what it asked `az` for."""
+    """The folder in which a script runs, and the calls of `az` that it made."""
 
     folder: Path
 
@@ -178,7 +178,7 @@ def answer(arguments: list[str], state: Path) -> int:
         ):
             pass
         case _:
-            print(f"the stand-in does not know: az {command}", file=sys.stderr)
+            print(f"the fake does not know: az {command}", file=sys.stderr)
             return 2
     return 0
 

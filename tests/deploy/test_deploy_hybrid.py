@@ -1,4 +1,4 @@
-"""The scripts of deploy/ from end to end, against an `az` that remembers what it was asked and what that made."""
+"""The scripts of deploy/ from end to end, against a fake `az` that records its calls and their effects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .stand_in import REPOSITORY, Checkout, make_checkout
+from .fake_az import REPOSITORY, Checkout, make_checkout
 
 CHANGES = {
     "provider register",
@@ -32,7 +32,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def commands(checkout: Checkout) -> list[str]:
-    """What was asked for, without the options."""
+    """Return the recorded commands without their options."""
     return [re.split(r" -", " ".join(call))[0] for call in checkout.calls()]
 
 
@@ -206,10 +206,10 @@ def test_who_may_not_register_goes_on(checkout: Checkout) -> None:
         ([], {"FUNCTION_APP_NAME": "my_app"}, "FUNCTION_APP_NAME must be"),
         ([], {"QUANTX_ENVIRONMENT": "test"}, "QUANTX_ENVIRONMENT must be dev or prod"),
         ([], {"QUANTX_DATABASE": "sqlite"}, "QUANTX_DATABASE must be"),
-        ([], {"RESOURCE_GROUP": "a' or '1"}, "RESOURCE_GROUP is no name"),
+        ([], {"RESOURCE_GROUP": "a' or '1"}, "RESOURCE_GROUP is not a valid name"),
     ],
 )
-def test_what_is_wrong_is_said_and_changes_nothing(
+def test_wrong_input_is_reported_and_changes_nothing(
     checkout: Checkout, arguments: list[str], environment: dict[str, str], reason: str
 ) -> None:
     done = checkout.run("deploy_hybrid.sh", "--apply", *arguments, **environment)
@@ -218,7 +218,7 @@ def test_what_is_wrong_is_said_and_changes_nothing(
     assert changes(checkout) == []
 
 
-def test_who_is_not_signed_in_is_told_so(checkout: Checkout) -> None:
+def test_a_missing_sign_in_is_reported(checkout: Checkout) -> None:
     checkout.let("signed out")
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 2
@@ -278,7 +278,7 @@ def test_a_backfill_of_nothing_starts_nothing(checkout: Checkout) -> None:
     assert checkout.calls() == []
 
 
-def test_a_teardown_says_what_is_kept_and_needs_a_yes(checkout: Checkout) -> None:
+def test_a_teardown_lists_recoverable_parts_and_needs_yes(checkout: Checkout) -> None:
     checkout.let("group")
     done = checkout.run("teardown.sh")
     assert done.returncode == 2

@@ -34,22 +34,22 @@ def test_what_is_written_from_the_program_is_in_step_with_it(name: str) -> None:
     assert (ROOT / "docs" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
 
 
-def test_every_rule_is_told_once_and_whole() -> None:
+def test_every_rule_is_documented_once_and_completely() -> None:
     page = (ROOT / "docs" / "data-quality.md").read_text("utf-8")
     for rule in RULES.values():
         assert page.count(f"\n### `{rule.id}`\n") == 1
-        for said in (rule.meaning, rule.why, rule.reference):
-            assert said in page
+        for text in (rule.meaning, rule.why, rule.reference):
+            assert text in page
 
 
-def test_a_table_of_defects_is_told_where_there_is_one(tmp_path: Path) -> None:
+def test_recorded_defects_become_a_table(tmp_path: Path) -> None:
     generate = _generator()
     assert generate._defects(tmp_path / "defects.csv") == ""
     (tmp_path / "defects.csv").write_text(
         "file,defect,rule,rows,first,last\nEAI,a|b,prices_present,3163,2007-12-18,2024-03-07\n"
     )
-    told = generate._defects(tmp_path / "defects.csv")
-    assert told.endswith("| EAI | a/b | prices_present | 3163 | 2007-12-18 | 2024-03-07 |\n")
+    table = generate._defects(tmp_path / "defects.csv")
+    assert table.endswith("| EAI | a/b | prices_present | 3163 | 2007-12-18 | 2024-03-07 |\n")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -109,3 +109,18 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_what_is_shipped_is_the_configuration_here() -> None:
     for name in ("universes.yaml", "settings.yaml", "prices.yaml"):
         assert (ROOT / "config" / name).read_text() == (ROOT / "src/quantx/cli/templates" / name).read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_paths_of_modules_in_the_text_exist(page: Path) -> None:
+    paths = re.findall(r"`([\w./-]+/[\w.-]*\.(?:py|sql|yaml|sh|bicep))`", page.read_text("utf-8"))
+    bases = (ROOT, ROOT / "src" / "quantx", ROOT / "infra")
+    assert [p for p in paths if not any((base / p).exists() for base in bases)] == []
+
+
+def test_classes_on_the_way_of_a_bar_exist() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    names = re.findall(r"`([A-Z][a-z]+[A-Za-z]*)(?:\.[a-z]+)?`", page)
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    assert names
+    assert [name for name in names if f"\nclass {name}" not in source] == []

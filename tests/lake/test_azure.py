@@ -168,7 +168,7 @@ def test_an_account_that_takes_no_key(
 
 
 def test_who_comes_with_a_key_to_an_account_without_is_told_the_way() -> None:
-    message = r"\(KeyBasedAuthenticationNotPermitted\); the account takes no keys: set USE_MANAGED_IDENTITY=true"
+    message = r"\(KeyBasedAuthenticationNotPermitted\); the account accepts no keys: set USE_MANAGED_IDENTITY=true"
     with Service((403, "KeyBasedAuthenticationNotPermitted")) as settings, pytest.raises(LakeError, match=message):
         open_location("az://box", settings)
 
@@ -312,7 +312,7 @@ def test_an_account_that_does_not_answer_is_told_soon() -> None:
 
 
 def test_a_name_that_no_container_may_have_is_the_users_to_mend(with_key: Settings) -> None:
-    with pytest.raises(ConfigError, match="the container 'Bad_Name'; Azure wants 3 to 63 lower-case letters"):
+    with pytest.raises(ConfigError, match="the invalid container name 'Bad_Name'; use 3 to 63 lower-case letters"):
         open_location("az://Bad_Name/lake", with_key)
 
 

@@ -256,7 +256,7 @@ def test_a_month_that_somebody_else_corrects_meanwhile_stays_as_it_is(month: Lak
                 self.rival.pop().commit(ctx(7), BARS_1M.empty(), minutes("A", [1], count=1, close=1.0))
 
     busy = Busy(location.url, location.store, location.options, rival=[LakeTable(location, SMALL)])
-    with pytest.raises(LakeError, match="somebody else"):
+    with pytest.raises(LakeError, match="another process"):
         LakeTable(busy, SMALL).compact(ctx(0), OCTOBER, OCTOBER, 1)
     assert month.read().height == 540
     assert month.read(pl.col("close") == 1.0).height == 1

@@ -153,14 +153,14 @@ def azure(**flags: str) -> Settings:
 BAD = {
     "an unknown scheme": ("ftp://host/lake", None, r"starts with ftp://; use file://, az://"),
     "http": ("https://account.blob.core.windows.net/lake", None, r"starts with https://"),
-    "a host in a file URL": ("file://server/lake", None, r"names a host; a local path has three slashes"),
+    "a host in a file URL": ("file://server/lake", None, r"has a host; a local path has three slashes"),
     "Azure without an account": ("az://lake", None, r"needs AZURE_STORAGE_CONNECTION_STRING"),
     "Azure without an account in the settings": ("az://lake", azure(), r"needs AZURE_STORAGE_CONNECTION_STRING"),
     "no container": ("az://", azure(azure_storage_account="acc"), r"must have the form az://container/prefix"),
     "an identity without encryption": (
         "az://lake",
         azure(azure_storage_account="acc", azure_storage_blob_endpoint="http://127.0.0.1:10000/acc"),
-        r"is not encrypted, so that only a key can be used",
+        r"is not encrypted, and an identity needs encryption",
     ),
     "a connection string that is none": (
         "az://lake",

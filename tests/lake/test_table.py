@@ -1,4 +1,4 @@
-"""Curated tables: one commit per round, corrections that rewrite little, and readers that never see half of anything."""
+"""Curated tables: one commit per round, corrections that rewrite little, and readers that never see half a commit."""
 
 from __future__ import annotations
 

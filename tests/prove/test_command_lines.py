@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..deploy.stand_in import Checkout, make_checkout
+from ..deploy.fake_az import Checkout, make_checkout
 
 AZURE_CLI = Path(__file__).parents[2] / ".venv" / "azure-cli" / "bin" / "python"
 Complaints = Callable[[list[list[str]]], dict[str, str]]

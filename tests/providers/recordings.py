@@ -1,4 +1,4 @@
-"""The replies of Yahoo that were recorded: what was asked, what came back."""
+"""Recorded replies of Yahoo, each with its request."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Recording:
 
     @property
     def result(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.document["chart"]["result"][0]
-        return found
+        result: dict[str, Any] = self.document["chart"]["result"][0]
+        return result
 
 
 def read_recordings(folder: Path, pattern: str = "*") -> list[Recording]:
-    """The files of a folder: envelopes of request and response, or bare bodies (whose request is not known)."""
+    """Read the files of a folder: envelopes of request and response, or bare bodies, whose request is unknown."""
     return [_read(path) for path in sorted(folder.glob(pattern))]
 
 

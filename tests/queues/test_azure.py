@@ -134,7 +134,7 @@ def test_a_message_that_azure_refuses_holds_up_no_other(queue: AzureQueue) -> No
     assert queue.depth().total == 21
 
 
-def test_a_queue_that_somebody_deleted_is_made_again(queue: AzureQueue, name: str, raw: Any) -> None:
+def test_a_deleted_queue_is_created_again(queue: AzureQueue, name: str, raw: Any) -> None:
     queue.send(["a"])
     (message,) = queue.receive(1, 60)
     raw(name).delete_queue()
@@ -199,7 +199,7 @@ LAPSED = [(400, "PopReceiptMismatch"), (404, "MessageNotFound")]
 
 
 @pytest.mark.parametrize("answer", LAPSED, ids=[code for _, code in LAPSED])
-def test_a_lost_delivery_is_told_and_is_no_error(answer: tuple[int, str]) -> None:
+def test_a_lost_delivery_is_reported_without_an_error(answer: tuple[int, str]) -> None:
     with played(lambda method, n: answer) as (queue, _):
         assert queue.delete([MESSAGE, MESSAGE]) == [False, False]
         assert queue.extend([MESSAGE], 60) == [None]
@@ -211,7 +211,7 @@ def test_a_service_that_is_busy_for_a_moment_is_asked_again() -> None:
         assert len(asked) == 3
 
 
-def test_an_outage_while_sending_tells_what_has_arrived_and_asks_no_more() -> None:
+def test_an_outage_while_sending_reports_the_accepted_messages_and_stops() -> None:
     with played(lambda method, n: (201, "") if n <= 16 else (503, "ServerBusy")) as (queue, asked):
         started = time.monotonic()
         with pytest.raises(NotSent, match="ServerBusy") as failure:
@@ -228,7 +228,7 @@ def test_a_queue_that_is_being_deleted_is_waited_for() -> None:
         assert [line.split()[0] for line in asked] == ["GET", "PUT", "PUT", "GET"]
 
 
-def test_what_is_forbidden_is_told_with_the_next_step() -> None:
+def test_a_forbidden_request_names_the_next_step() -> None:
     with (
         played(lambda method, n: (403, "AuthorizationPermissionMismatch")) as (queue, asked),
         pytest.raises(QueueError, match="role Storage Queue Data Contributor"),
@@ -237,7 +237,7 @@ def test_what_is_forbidden_is_told_with_the_next_step() -> None:
     assert len(asked) == 1
 
 
-def test_a_service_that_cannot_be_reached_is_told_within_seconds() -> None:
+def test_an_unreachable_service_fails_within_seconds() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     queue = AzureQueue(f"http://127.0.0.1:{port}/{ACCOUNT}", "tasks", NAMED_KEY)
@@ -288,7 +288,7 @@ def test_an_account_key_may_use_it_too(secure: SecureAzurite, form: str, name: s
     round_trip(open_queue(settings, database))
 
 
-def test_an_identity_that_gets_no_token_is_told(
+def test_an_identity_without_a_token_is_an_error(
     secure: SecureAzurite, name: str, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IDENTITY_HEADER", "another")

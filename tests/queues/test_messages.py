@@ -30,8 +30,16 @@ def packed(value: Any) -> str:
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
-def test_a_message_says_what_was_put_in() -> None:
-    assert decode(encode(ROW)) == TaskMessage(7, "01HKZ", "yahoo", "BRK.B", "1d", "2024-01-02", "2024-01-05")
+def test_a_message_is_read_as_it_was_written() -> None:
+    assert decode(encode(ROW)) == TaskMessage(
+        task_id=7,
+        run_id="01HKZ",
+        source="yahoo",
+        symbol="BRK.B",
+        timeframe="1d",
+        start="2024-01-02",
+        end="2024-01-05",
+    )
 
 
 def test_a_message_is_base64_of_versioned_json_as_azure_functions_expects() -> None:
@@ -52,11 +60,12 @@ def test_columns_that_a_message_does_not_carry_are_left_out() -> None:
 
 
 @given(st.integers(1, 2**63 - 1), st.text(), st.text(max_size=20), st.dates())
-def test_every_message_survives_the_journey(task_id: int, run_id: str, symbol: str, day: date) -> None:
+def test_every_message_is_read_as_it_was_written(task_id: int, run_id: str, symbol: str, day: date) -> None:
     row = ROW | {"task_id": task_id, "run_id": run_id, "symbol": symbol, "window_start": day, "window_end": day}
     body = encode(row)
     assert body.isascii()
-    assert decode(body) == TaskMessage(task_id, run_id, "yahoo", symbol, "1d", str(day), str(day))
+    written = {"task_id": task_id, "run_id": run_id, "symbol": symbol, "start": str(day), "end": str(day)}
+    assert decode(body) == TaskMessage(source="yahoo", timeframe="1d", **written)
 
 
 POISON = {

@@ -1,4 +1,4 @@
-"""Which queue an address means, and what is said about a wrong one."""
+"""The queue of an address, and the errors of a wrong one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def settings(url: str, connection: str | None = None, **more: Any) -> Settings:
     return Settings(queue_url=url, azure_storage_connection_string=connection, **more)
 
 
-def test_without_a_word_the_queue_is_in_the_state_database(database: Database) -> None:
+def test_by_default_the_queue_is_in_the_state_database(database: Database) -> None:
     assert isinstance(open_queue(Settings(), database), PostgresQueue)
 
 
@@ -93,12 +93,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG.values(), ids=WRONG)
-def test_a_wrong_address_is_the_users_to_mend(given: Settings, message: str) -> None:
+def test_a_wrong_address_is_refused_with_the_next_step(given: Settings, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as refusal:
         open_queue(given, NO_DATABASE)
     assert CANARY not in str(refusal.value)
 
 
-def test_who_uses_no_azure_does_not_wait_for_its_library() -> None:
+def test_without_azure_its_library_is_not_imported() -> None:
     code = "import sys, quantx.queues.open, quantx.pipeline.runtime.platform; print('azure' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

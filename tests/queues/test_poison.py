@@ -23,7 +23,7 @@ def test_a_record_is_base64_of_versioned_json() -> None:
 
 
 @given(st.text(), st.text(max_size=1000))
-def test_a_record_says_what_was_put_in(body: str, reason: str) -> None:
+def test_a_record_is_read_as_it_was_written(body: str, reason: str) -> None:
     assert read_record(record_of(body, reason, AT), LATER) == Poisoned(body, reason, AT)
 
 
@@ -31,7 +31,7 @@ HUGE = {"letters": "x" * 65_536, "rockets": "\N{ROCKET}" * 16_384, "control char
 
 
 @pytest.mark.parametrize("body", HUGE.values(), ids=HUGE)
-def test_a_huge_message_is_cut_and_the_record_says_so(body: str) -> None:
+def test_a_huge_message_is_cut_with_a_note(body: str) -> None:
     record = record_of(body, body, AT)
     assert 50_000 < len(record) <= 65_536
     read = read_record(record, LATER)
@@ -48,10 +48,10 @@ FOREIGN = ["", "no base64", packed({"v": 2}), packed([]), packed({"v": 1}), pack
 
 
 @pytest.mark.parametrize("record", FOREIGN)
-def test_what_another_program_put_aside_is_shown_as_it_is(record: str) -> None:
+def test_a_record_of_another_program_is_shown_unchanged(record: str) -> None:
     assert read_record(record, LATER) == Poisoned(record, "another program put it here, without a reason", LATER)
 
 
-def test_halves_of_characters_can_be_shown() -> None:
+def test_lone_surrogates_can_be_shown() -> None:
     record = packed({"v": 1, "reason": "no \ud800", "at": AT.isoformat(), "body": "\udfff"})
     assert read_record(record, LATER) == Poisoned("\\udfff", "no \\ud800", AT)

@@ -147,7 +147,7 @@ class TestQueue:
         kit.let_pass(61)
         assert bodies(kit.queue.receive(10, kit.minute)) == [second.body]
 
-    def test_deleting_twice_is_told(self, kit: Kit) -> None:
+    def test_a_second_deletion_is_reported(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, 60)
         assert [kit.queue.delete([message]), kit.queue.delete([message])] == [[True], [False]]
@@ -162,7 +162,7 @@ class TestQueue:
         assert kit.queue.extend([mine], kit.minute) == [None]
         assert kit.queue.delete([theirs]) == [True]
 
-    def test_who_was_late_but_not_overtaken_may_still_delete(self, kit: Kit) -> None:
+    def test_a_late_receiver_may_delete_before_the_next_delivery(self, kit: Kit) -> None:
         kit.queue.send(["a"])
         (message,) = kit.queue.receive(1, kit.minute)
         kit.let_pass(61)
@@ -202,7 +202,7 @@ class TestQueue:
         kit.queue.delete([message])
         assert kit.queue.extend([message], 60) == [None]
 
-    def test_many_are_extended_and_deleted_at_once_and_each_is_told(self, kit: Kit) -> None:
+    def test_many_are_extended_and_deleted_at_once_and_each_is_reported(self, kit: Kit) -> None:
         kit.queue.send([str(n) for n in range(12)])
         messages = kit.queue.receive(MOST_MESSAGES, 60)
         assert len(messages) == 12
@@ -231,7 +231,7 @@ class TestQueue:
         assert kit.queue.depth().total == 1
         assert len(kit.queue.poisoned(5)) == 1  # looking takes nothing
 
-    def test_depth_tells_what_waits_and_what_is_hidden(self, kit: Kit) -> None:
+    def test_depth_counts_waiting_and_hidden_messages(self, kit: Kit) -> None:
         empty = kit.queue.depth()
         assert (empty.visible, empty.total, empty.oldest) == (0, 0, None)
         kit.queue.send(["a", "b", "c"])

@@ -1,4 +1,4 @@
-"""Minutes through the lake's Python interface: recorded files read back exactly, adjusted, and as they were believed."""
+"""Minutes through the Python interface of the lake: recorded files read back exactly, adjusted, and as of a moment."""
 
 from __future__ import annotations
 
@@ -228,9 +228,9 @@ def test_a_panel_of_minutes_has_a_row_per_minute(lake: Lake) -> None:
 
 def test_other_timeframes_are_refused_by_name(lake: Lake) -> None:
     for ask in (lambda: lake.bars("AAA", timeframe="5m"), lambda: lake.revisions("AAA", timeframe="5m")):
-        with pytest.raises(ConfigError, match="'5m'; there is 1d, 1m"):
+        with pytest.raises(ConfigError, match="unknown timeframe '5m'; use 1d or 1m"):
             ask()
-    with pytest.raises(ConfigError, match="no column 'regular'"):
+    with pytest.raises(ConfigError, match="unknown column 'regular'"):
         lake.bars("AAA", columns=["regular"])
 
 

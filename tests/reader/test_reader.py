@@ -251,7 +251,7 @@ def test_each_market_has_an_order_of_vendors_of_its_own(tmp_path: Path) -> None:
     assert nobody["source"].to_list() == ["another", "another"]  # by name
 
 
-# ---------------------------------------------------------------------------------------------------- panel and universe
+# ------------------------------------------------------------------------------------------------- panel and universe
 
 
 def test_a_panel_has_a_row_per_session_and_a_column_per_symbol(lake: Lake) -> None:

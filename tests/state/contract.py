@@ -68,7 +68,7 @@ class Kit:
     paths: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def new_run(self, kind: RunKind = "daily", skipped: int = 0) -> NewRun:
-        return NewRun(f"R{next(self.runs)}", kind, "yahoo", {"symbols": ["A"]}, skipped)
+        return NewRun(f"R{next(self.runs)}", kind, "yahoo", {"symbols": ["A"]}, skipped=skipped)
 
     def plan(
         self, *symbols: str, kind: RunKind = "daily", run: NewRun | None = None, window: Window = WEEK, skipped: int = 0

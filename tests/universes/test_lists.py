@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 
 from quantx.errors import ConfigError, RefusedList
 from quantx.providers.yahoo import wire_symbol
-from quantx.universes.changes import Change, Current, membership
-from quantx.universes.declared import UniverseSpec
+from quantx.universes.changes import CurrentMember, MembershipChange, membership
+from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american, from_ishares, hong_kong
 from quantx.universes.protocol import Document
-from quantx.universes.sources import as_it_is, parse_members, read_document
+from quantx.universes.sources import parse_members, read_document, same_symbol
 from quantx.universes.web import Web
 
 from ..lists import Lists
+from ..market_data import either
 
 
 def spec(kind: str, **declared: object) -> UniverseSpec:
@@ -35,7 +36,7 @@ def parse(kind: str, body: str | bytes, **declared: object) -> pl.DataFrame:
     return parse_members(spec(kind, **declared), document)[0]
 
 
-# ------------------------------------------------------------------------------------------------- one security, many forms
+# --------------------------------------------------------------------------------------------- one security, many forms
 
 # Canonical, and what Yahoo, the SEC, NASDAQ's lists, Wikipedia, iShares and HKEX write.
 FORMS = [
@@ -67,16 +68,16 @@ def test_what_has_no_american_symbol_has_none(text: str) -> None:
     assert american(text) is None
 
 
-# ------------------------------------------------------------------------------------------------------------ NASDAQ Trader
+# -------------------------------------------------------------------------------------------------------- NASDAQ Trader
 
 HEADER = "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round Lot Size|ETF|NextShares"
 FOOTER = "File Creation Time: 0721202521:31|||||||"
 AAPL = "AAPL|Apple Inc. - Common Stock|Q|N|N|100|N|N"
 NASDAQ = [
-    ("2016-08-15_nasdaqlisted.txt.gz", 3136, 2883),
-    ("2016-08-15_otherlisted.txt.gz", 5204, 3711),
-    ("2025-07-21_nasdaqlisted.txt.gz", 4965, 4051),
-    ("2025-07-21_otherlisted.txt.gz", 6578, 3148),
+    ("2016-08-15_nasdaqlisted.txt.gz", *either((3136, 2883), (40, 34))),
+    ("2016-08-15_otherlisted.txt.gz", *either((5204, 3711), (30, 28))),
+    ("2025-07-21_nasdaqlisted.txt.gz", *either((4965, 4051), (40, 34))),
+    ("2025-07-21_otherlisted.txt.gz", *either((6578, 3148), (30, 28))),
 ]
 
 
@@ -118,12 +119,12 @@ BAD_NASDAQ = {
         "has no column 'ETF'",
     ),
     "a lost field": (f"{HEADER}\n{AAPL}\nMSFT|Microsoft|Q|N|N|100|N\n{FOOTER}", "has 7 fields in line 3, not 8"),
-    "a symbol twice": (f"{HEADER}\n{AAPL}\n{AAPL}\n{FOOTER}", "names AAPL twice"),
+    "a symbol twice": (f"{HEADER}\n{AAPL}\n{AAPL}\n{FOOTER}", "has AAPL twice"),
     "a symbol twice with two names": (
         f"{HEADER}\n{AAPL}\n{AAPL.replace('Apple', 'Pear')}\n{FOOTER}",
-        "names AAPL twice",
+        "has AAPL twice",
     ),
-    "a page with the footer": (f"<html>\n{FOOTER}", "is a page of HTML"),
+    "a page with the footer": (f"<html>\n{FOOTER}", "is an HTML page"),
 }
 
 
@@ -135,22 +136,22 @@ def test_a_list_that_is_not_whole_is_refused(text: str, message: str) -> None:
 
 def test_the_page_that_a_mirror_stored_as_the_list_is_refused(market_data: Path) -> None:
     body = (market_data / "symbols_nasdaqtrader" / "soft_error_page_saved_as_nasdaqlisted.txt").read_bytes()
-    with pytest.raises(RefusedList, match=r"page of HTML \(Page Not Available\)"):
+    with pytest.raises(RefusedList, match=r"HTML page \(Page Not Available\)"):
         parse("nasdaq_trader", body)
 
 
-# ------------------------------------------------------------------------------------------------------------------ the SEC
+# -------------------------------------------------------------------------------------------------------------- the SEC
 
 
 def test_the_sec_lists_companies_with_a_ticker(market_data: Path, lists: Lists, tmp_path: Path) -> None:
     body = gzip.decompress((market_data / "wire_sec_edgar" / "company_tickers.edgartools.json.gz").read_bytes())
     lists.pages["/files/company_tickers.json"] = body
     declared = spec("sec_tickers")
-    with pytest.raises(RefusedList, match="wants to know who asks; set QUANTX_CONTACT"):
+    with pytest.raises(RefusedList, match="requires a contact; set QUANTX_CONTACT"):
         read_document(declared, tmp_path, Web(base_url=lists.url))
     members, listing = parse_members(declared, read_document(declared, tmp_path, Web("me@here", lists.url)))
-    assert members.height + listing.left_out == len(json.loads(body)) == 9610
-    assert members.height > 9300
+    assert members.height + listing.left_out == len(json.loads(body)) == either(9610, 35)
+    assert members.height > either(9300, 32)
     assert {"BRK.B", "BAC.PRL", "AAPL"} <= set(members["symbol"])
 
 
@@ -158,12 +159,12 @@ def test_the_sec_lists_companies_with_a_ticker(market_data: Path, lists: Lists, 
     ("text", "message"),
     [
         ("{}", "it is empty|has no column"),
-        ("[1]", "no JSON list of objects"),
+        ("[1]", "not a JSON list of objects"),
         ('{"0": {"cik_str": 1, "ticker": "A"}}', "no column 'title'"),
-        ('{"0": {"cik_str": "x", "ticker": "A", "title": "a"}}', "no number"),
+        ('{"0": {"cik_str": "x", "ticker": "A", "title": "a"}}', "not a number"),
         ('{"0": {"cik_str": 1, "ticker": "A", "title": "a"}', "can't read"),
         ("[" * 100_000, "can't read"),
-        ("<html>", "page of HTML"),
+        ("<html>", "HTML page"),
     ],
 )
 def test_what_is_not_the_secs_form_is_refused(text: str, message: str) -> None:
@@ -171,20 +172,20 @@ def test_what_is_not_the_secs_form_is_refused(text: str, message: str) -> None:
         parse("sec_tickers", text)
 
 
-# ----------------------------------------------------------------------------------------------------------- other markets
+# -------------------------------------------------------------------------------------------------------- other markets
 
 
 def test_the_nikkei_and_the_stoxx_are_lists_with_declared_columns(market_data: Path) -> None:
     folder = market_data / "constituents"
     nikkei = parse(
         "csv", (folder / "nikkei225_2026-07.csv").read_bytes(), market="jp", path="n.csv",
-        symbol_column="labels", symbol_pattern=r"^([0-9A-Z]{4})\|", symbol_suffix=".T", at_least=225,
+        symbol_column="labels", symbol_pattern=r"^([0-9A-Z]{4})\|", symbol_suffix=".T", at_least=either(225, 30),
     )  # fmt: skip
-    assert nikkei.height == 225
+    assert nikkei.height == either(225, 30)
     assert {"7203.T", "543A.T", "285A.T"} <= set(nikkei["symbol"])
     body = gzip.decompress((folder / "stoxx600_2026-05_yahoo_symbols.json.gz").read_bytes())
     stoxx = parse("json", body, market="eu", path="s.json", name_column="name")
-    assert stoxx.height == 596
+    assert stoxx.height == either(596, 42)
     assert set(stoxx["market"]) == {"eu"}
 
 
@@ -205,7 +206,7 @@ def test_the_file_of_the_fund_may_have_lines_about_it_before_and_notes_after() -
     assert parse("ishares", text)["symbol"].to_list() == ["AAPL", "BRK.B"]
 
 
-# ---------------------------------------------------------------------------------------------------------------- Wikipedia
+# ------------------------------------------------------------------------------------------------------------ Wikipedia
 
 
 def wikipage(constituents: str, changes: str) -> str:
@@ -246,8 +247,8 @@ BAD_PAGES = {
     "a lost column": (wikipage(rows("Symbol|Security", tag="th") + rows("A|a"), CHANGES), "no column 'Date added'"),
     "a lost cell": (wikipage(TOP + MEMBERS + rows("MSFT|Microsoft"), CHANGES), r"MSFT \| Microsoft has 2 cells, not 3"),
     "no members": (wikipage(TOP, CHANGES), "has no members"),
-    "a member twice": (wikipage(TOP + MEMBERS + rows("AAPL|Pear|2000-01-01"), CHANGES), "names AAPL twice"),
-    "a member twice alike": (wikipage(TOP + MEMBERS + MEMBERS, CHANGES), "names AAPL twice"),
+    "a member twice": (wikipage(TOP + MEMBERS + rows("AAPL|Pear|2000-01-01"), CHANGES), "has AAPL twice"),
+    "a member twice alike": (wikipage(TOP + MEMBERS + MEMBERS, CHANGES), "has AAPL twice"),
     "no symbol": (wikipage(TOP + rows("–|x|2000-01-01"), CHANGES), "has the member"),
     "changes without a column": (
         wikipage(TOP + MEMBERS, rows("Date|Added|Reason", "Date|Ticker|Reason", tag="th") + rows("May 7, 2026|A|x")),
@@ -286,69 +287,69 @@ def test_entities_of_a_page_are_not_followed(tmp_path: Path) -> None:
     ],
 )
 def test_what_would_fill_the_memory_is_refused_before_it_is_taken_apart(kind: str, text: str) -> None:
-    with pytest.raises(RefusedList, match="that is no list of symbols"):
+    with pytest.raises(RefusedList, match="a list of symbols is smaller"):
         parse(kind, text, **({"path": "x"} if kind in ("csv", "json") else {}))
 
 
-# ---------------------------------------------------------------------------------------------------- changes, walked back
+# ------------------------------------------------------------------------------------------------- changes, walked back
 
 D1, D2, D3 = date(2010, 1, 4), date(2015, 1, 5), date(2020, 1, 6)
 BEFORE: Callable[[date], date] = lambda day: date.fromordinal(day.toordinal() - 1)  # noqa: E731
 
 
 def walked(
-    current: list[Current], changes: list[Change]
+    current: list[CurrentMember], changes: list[MembershipChange]
 ) -> tuple[list[tuple[str, date | None, date | None]], list[str]]:
-    members, contradictions = membership(current, changes, as_it_is)
+    members, contradictions = membership(current, changes, same_symbol)
     found = [(s, first, last) for s, _, _, first, last in members]
     return sorted(found, key=lambda m: (m[0], -(m[1] or date.min).toordinal())), contradictions
 
 
-def now(*symbols: str, since: date | None = None) -> list[Current]:
-    return [Current(symbol, symbol, since) for symbol in symbols]
+def now(*symbols: str, since: date | None = None) -> list[CurrentMember]:
+    return [CurrentMember(symbol, symbol, since) for symbol in symbols]
 
 
 def test_a_swap_gives_two_intervals() -> None:
-    assert walked(now("A", "B"), [Change(D2, "B", "", "C", "")]) == (
+    assert walked(now("A", "B"), [MembershipChange(D2, "B", "", "C", "")]) == (
         [("A", None, None), ("B", D2, None), ("C", None, BEFORE(D2))],
         [],
     )
 
 
 def test_who_came_back_has_two_intervals() -> None:
-    changes = [Change(D1, None, "", "A", ""), Change(D3, "A", "", None, "")]
+    changes = [MembershipChange(D1, None, "", "A", ""), MembershipChange(D3, "A", "", None, "")]
     assert walked(now("A"), changes) == ([("A", D3, None), ("A", None, BEFORE(D1))], [])
 
 
 def test_who_took_the_symbol_of_who_left_on_that_day_is_another_one() -> None:
-    assert walked(now("A"), [Change(D2, "A", "the new one", "A", "the old one")]) == (
+    assert walked(now("A"), [MembershipChange(D2, "A", "the new one", "A", "the old one")]) == (
         [("A", D2, None), ("A", None, BEFORE(D2))],
         [],
     )
 
 
 def test_a_return_that_no_change_tells_is_seen_by_the_members_own_date() -> None:
-    assert walked(now("A", since=D3), [Change(D1, "B", "", "A", "")])[0] == [
+    assert walked(now("A", since=D3), [MembershipChange(D1, "B", "", "A", "")])[0] == [
         ("A", D3, None),
         ("A", None, BEFORE(D1)),
     ]
 
 
 def test_an_addition_that_nobody_else_explains_is_the_member_of_that_date() -> None:
-    assert walked(now("NEW", since=D2), [Change(D2, "OLD", "", None, "")]) == ([("NEW", D2, None)], [])
+    assert walked(now("NEW", since=D2), [MembershipChange(D2, "OLD", "", None, "")]) == ([("NEW", D2, None)], [])
     several = [*now("N1", since=D2), *now("N2", since=D2)]
-    assert walked(several, [Change(D2, "OLD", "", None, "")])[1] == [
-        "OLD () joined on 2015-01-05, and is no member after that day"
+    assert walked(several, [MembershipChange(D2, "OLD", "", None, "")])[1] == [
+        "OLD () joined on 2015-01-05, but is not a member after that day"
     ]
 
 
 def test_contradictions_are_told_and_todays_list_stays() -> None:
-    changes = [Change(D2, None, "", "A", "Aleph"), Change(D3, "Z", "Zed", None, "")]
+    changes = [MembershipChange(D2, None, "", "A", "Aleph"), MembershipChange(D3, "Z", "Zed", None, "")]
     assert walked(now("A", "B"), changes) == (
         [("A", None, None), ("B", None, None)],
         [
-            "Z (Zed) joined on 2020-01-06, and is no member after that day",
-            "A (Aleph) left on 2015-01-05, and is a member after that day",
+            "Z (Zed) joined on 2020-01-06, but is not a member after that day",
+            "A (Aleph) left on 2015-01-05, but is a member after that day",
         ],
     )
 
@@ -356,16 +357,17 @@ def test_contradictions_are_told_and_todays_list_stays() -> None:
 symbols = st.one_of(st.none(), st.sampled_from("ABCDE"))
 days = st.integers(0, 40).map(lambda n: date.fromordinal(D1.toordinal() + n))
 listed_changes = st.lists(
-    st.builds(lambda day, added, removed: Change(day, added, "", removed, ""), days, symbols, symbols), max_size=12
+    st.builds(lambda day, added, removed: MembershipChange(day, added, "", removed, ""), days, symbols, symbols),
+    max_size=12,
 )
 listed_members = st.dictionaries(st.sampled_from("ABCDE"), st.one_of(st.none(), days), min_size=1)
 
 
 @given(listed_members, listed_changes)
 def test_whatever_the_changes_say_todays_members_are_those_listed_and_no_interval_overlaps(
-    current: dict[str, date | None], changes: list[Change]
+    current: dict[str, date | None], changes: list[MembershipChange]
 ) -> None:
-    members, _ = membership([Current(s, s, since) for s, since in current.items()], changes, as_it_is)
+    members, _ = membership([CurrentMember(s, s, since) for s, since in current.items()], changes, same_symbol)
     assert {symbol for symbol, _, _, _, last in members if last is None} == set(current)
     for symbol in {m[0] for m in members}:
         spans = sorted((first or date.min, last or date.max) for s, _, _, first, last in members if s == symbol)
@@ -383,10 +385,10 @@ def test_a_history_that_is_told_whole_is_found_again(
         joins = added if added not in members else None
         leaves = removed if removed in members and removed != joins else None
         if joins or leaves:
-            changes.append(Change(day, joins, "", leaves, ""))
+            changes.append(MembershipChange(day, joins, "", leaves, ""))
         members = (members | ({joins} if joins else set())) - {leaves}
         by_day[day] = set(members)
-    found, contradictions = membership([Current(s, s, None) for s in members], changes[::-1], as_it_is)
+    found, contradictions = membership([CurrentMember(s, s, None) for s in members], changes[::-1], same_symbol)
     assert contradictions == []
     for day, then in by_day.items():
         assert {s for s, _, _, first, last in found if (first or date.min) <= day <= (last or date.max)} == then

@@ -12,8 +12,10 @@ from quantx.errors import ConfigError
 from quantx.universes.map_files import parse_csv, parse_map_file, read_history
 from quantx.universes.protocol import Document
 
+from ..market_data import either
+
 # (symbol, day) → which file's security carried it, from reading the map files by eye.
-ANSWERS = [
+RECORDED_ANSWERS = [
     ("GOOG", "2010-01-04", "us.GOOG.20040819"),  # googl.csv: class A was GOOG until class C came
     ("GOOG", "2014-04-02", "us.GOOG.20040819"),
     ("GOOG", "2014-04-03", "us.GOOCV.20140327"),
@@ -40,6 +42,36 @@ ANSWERS = [
     ("AAA", "2021-01-04", "us.AAA.20200909"),
     ("IBM", "1990-01-02", "us.IBM.19980102"),  # the record begins in 1998, the security does not
 ]
+SAMPLE_ANSWERS = [
+    ("QZG", "2010-01-04", "us.QZG.20040819"),
+    ("QZG", "2014-04-02", "us.QZG.20040819"),
+    ("QZG", "2014-04-03", "us.QZGV.20140327"),
+    ("QZGL", "2014-04-02", None),
+    ("QZGL", "2014-04-03", "us.QZG.20040819"),
+    ("QZGV", "2014-03-28", "us.QZGV.20140327"),
+    ("QZTW", "2000-06-30", "us.QZTW.19980102"),
+    ("QZTW", "2002-06-28", None),
+    ("QZOL", "2003-10-15", "us.QZOL.19980102"),
+    ("QZTW", "2003-10-16", "us.QZOL.19980102"),
+    ("QZTW", "2018-06-15", "us.QZOL.19980102"),
+    ("QZTW", "2018-06-18", None),
+    ("QZQ", "2004-11-30", "us.QZQ.19990310"),
+    ("QZQQ", "2005-01-03", "us.QZQ.19990310"),
+    ("QZQ", "2005-01-03", None),
+    ("QZQ", "2026-01-02", "us.QZQ.19990310"),
+    ("QZI", "1990-01-02", "us.QZI.19980102"),
+]
+ANSWERS = either(RECORDED_ANSWERS, SAMPLE_ANSWERS)
+ENDED = either(
+    {
+        "us.AAA.20020522": "2007-05-18",
+        "us.FB.19990929": "2003-03-28",
+        "us.GOOAV.20140327": "2014-04-02",
+        "us.TWX.19980102": "2001-01-11",
+        "us.AOL.19980102": "2018-06-15",
+    },
+    {"us.QZTW.19980102": "2001-01-11", "us.QZOL.19980102": "2018-06-15"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +86,7 @@ def test_who_carried_a_symbol_on_a_day_is_what_the_map_files_say(map_files: Path
         (s, d): i for s, d, i in ANSWERS
     }
     ended = {each.namings[0].instrument: str(each.namings[-1].last) for each in told if each.reason}
-    assert ended == {
-        "us.AAA.20020522": "2007-05-18",
-        "us.FB.19990929": "2003-03-28",
-        "us.GOOAV.20140327": "2014-04-02",
-        "us.TWX.19980102": "2001-01-11",
-        "us.AOL.19980102": "2018-06-15",
-    }
+    assert ended == ENDED
     assert len(told) == len(list(map_files.glob("*.csv")))
 
 
@@ -85,10 +111,10 @@ BAD_MAPS = {
     "nothing": ("", "needs a row with the first day"),
     "one row": ("20120518,fb,Q\n", "needs a row with the first day"),
     "a header": ("date,ticker\n20120518,fb\n20501231,fb\n", "has no day and symbol"),
-    "a page": ("<html><title>404</title>\n", "page of HTML"),
-    "days that fall": ("20120518,fb\n20501231,fb\n20220608,meta\n", "days must rise"),
+    "a page": ("<html><title>404</title>\n", "HTML page"),
+    "days that fall": ("20120518,fb\n20501231,fb\n20220608,meta\n", "days must increase"),
     "a day that does not exist": ("20120518,fb\n20220632,fb\n", "has no day and symbol"),
-    "a symbol of elsewhere": ("20120518,0700.hk\n20501231,0700.hk\n", "no American one"),
+    "a symbol of elsewhere": ("20120518,0700.hk\n20501231,0700.hk\n", "not American"),
     "no symbol": ("20120518\n20501231\n", "has no day and symbol"),
 }
 
@@ -114,7 +140,7 @@ def test_a_csv_that_is_wrong_is_refused(text: str, message: str) -> None:
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"holds no \.csv"):
+    with pytest.raises(ConfigError, match=r"has no \.csv"):
         read_history(tmp_path, "lean")
     with pytest.raises(ConfigError, match="can't be read"):
         read_history(tmp_path / "none.csv", "csv")

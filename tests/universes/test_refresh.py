@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quantx.core.tables import UNIVERSE_MEMBERS
 from quantx.universes.protocol import MEMBERS
-from quantx.universes.refresh import as_table, keep_vanished, next_members
+from quantx.universes.refresh import as_table, keep_missing_members, next_members
 
 MONDAY = date(2024, 1, 8)
 Interval = tuple[str, date | None, date | None]
@@ -86,9 +86,9 @@ def test_who_vanishes_from_a_list_of_changes_has_left_unless_it_is_renamed() -> 
     listed = pl.DataFrame([("META", "us", None, day, None)], schema=schema, orient="row")
     today = date(2024, 3, 1)
     kept = [("GONE", date(1990, 1, 2), date(2024, 2, 29)), ("META", day, None), ("OLD", None, MONDAY)]
-    once = keep_vanished(stored, listed, today)
+    once = keep_missing_members(stored, listed, today)
     assert intervals(once) == kept
-    assert intervals(keep_vanished(once, listed, date(2024, 3, 2))) == kept
+    assert intervals(keep_missing_members(once, listed, date(2024, 3, 2))) == kept
 
 
 readings = st.lists(st.sets(st.sampled_from("ABCD"), min_size=1).map(sorted), min_size=1, max_size=6)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from quantx.errors import ConfigError
-from quantx.universes.declared import UniverseSpec, read_declared
+from quantx.universes.declaration import UniverseSpec, read_declaration
 from quantx.universes.protocol import MEMBERS
 from quantx.universes.sources import read_members
 
@@ -93,13 +93,13 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "only a header": ("symbol\n", {}, r"has no members; the last good list stays"),
     "a missing column": ("ticker,name\nAAPL,Apple\n", {}, r"has no column 'symbol'; it has ticker, name"),
     "a missing date column": ("symbol\nAAPL\n", {"from_column": "since"}, r"has no column 'since'"),
-    "a path as a symbol": ("symbol\n../../x\n", {}, r"wrong member: '../../x' is not a symbol"),
+    "a path as a symbol": ("symbol\n../../x\n", {}, r"invalid member: '../../x' is not a symbol"),
     "a formula": ("symbol\n=cmd()\n", {}, r"'=cmd\(\)' is not a symbol"),
     "an empty symbol": ('symbol,name\nAAPL,a\n"",b\n', {}, r"'' is not a symbol"),
-    "a page instead of a list": ("<html>\n<body>Page Not Available</body>\n", {}, r"is a page of HTML"),
-    "a date in words": ("symbol,from,to\nAAPL,yesterday,\n", DATES, r"'from' holds 'yesterday', which is no date"),
-    "an American date": ("symbol,from,to\nAAPL,01/31/2024,\n", DATES, r"which is no date as in 2024-01-31"),
-    "a day that does not exist": ("symbol,from,to\nAAPL,,2023-02-29\n", DATES, r"'to' holds '2023-02-29'"),
+    "a page instead of a list": ("<html>\n<body>Page Not Available</body>\n", {}, r"is an HTML page"),
+    "a date in words": ("symbol,from,to\nAAPL,yesterday,\n", DATES, r"'from' has 'yesterday', which is not a date"),
+    "an American date": ("symbol,from,to\nAAPL,01/31/2024,\n", DATES, r"which is not a date, use YYYY-MM-DD"),
+    "a day that does not exist": ("symbol,from,to\nAAPL,,2023-02-29\n", DATES, r"'to' has '2023-02-29'"),
     "an end before the beginning": (
         "symbol,from,to\nAAPL,2024-01-31,2023-01-31\n",
         DATES,
@@ -108,7 +108,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "two facts for one symbol": (
         "symbol,name\nAAPL,Apple\nAAPL,Ananas\n",
         {"name_column": "name"},
-        r"names AAPL twice",
+        r"has AAPL twice",
     ),
     "another encoding": ("symbol,name\nA,Société\n".encode("latin-1"), {"name_column": "name"}, r"can't read"),
     "a row with too many cells": ("symbol\nAAPL,MSFT\n", {}, r"can't read"),
@@ -143,6 +143,6 @@ def test_a_wrong_static_symbol_is_refused(tmp_path: Path) -> None:
 
 def test_every_universe_that_is_shipped_can_be_read() -> None:
     path = Path(__file__).parents[2] / "config" / "universes.yaml"
-    for _, spec in read_declared(path).select(None, None):
+    for _, spec in read_declaration(path).select(None, None):
         members = read_members(spec, path.parent)
         assert set(members["market"]) == {spec.market}

@@ -10,14 +10,14 @@ import pytest
 from quantx.errors import ConfigError, RefusedList
 from quantx.universes.web import Web
 
-from ..lists import Lists, cut_off, dripping, dripping_headers, endless, leading_to, packed, silent
+from ..lists import Lists, compressed, cut_off, dripping, dripping_headers, endless, leading_to, silent
 
 
 def test_a_document_is_read_as_it_is_and_the_source_knows_who_asks(lists: Lists) -> None:
     lists.pages["/list.txt"] = b"symbol\nAAPL\n"
     document = Web("me@example.org").fetch(f"{lists.url}/list.txt")
     assert (document.body, document.origin) == (b"symbol\nAAPL\n", f"{lists.url}/list.txt")
-    ((_, headers),) = lists.asked
+    ((_, headers),) = lists.requests
     assert headers["User-Agent"].startswith("quantx-data-builder/")
     assert "(me@example.org)" in headers["User-Agent"]
 
@@ -29,7 +29,7 @@ def test_another_host_may_serve_all_lists(lists: Lists) -> None:
 
 
 def test_what_is_packed_is_unpacked_and_few_redirections_are_followed(lists: Lists) -> None:
-    lists.pages |= {"/a": leading_to("/b"), "/b": leading_to("/c"), "/c": packed(gzip.compress(b"AAPL"))}
+    lists.pages |= {"/a": leading_to("/b"), "/b": leading_to("/c"), "/c": compressed(gzip.compress(b"AAPL"))}
     assert Web().fetch(f"{lists.url}/a").body == b"AAPL"
 
 
@@ -37,16 +37,16 @@ BOMB = gzip.compress(bytes(50_000_000))
 REFUSED = {
     "an error": (None, "HTTP 404"),
     "endless": (endless, "more than 20 MB"),
-    "dripping": (dripping, r"not given its document within 0\.7 s"),
+    "dripping": (dripping, r"did not send its document within 0\.7 s"),
     "dripping headers": (dripping_headers, r"within 0\.7 s"),
     "silent": (silent, r"within 0\.7 s|ReadTimeout"),
     "too large": (bytes(20_000_001), "more than 20 MB"),
-    "a bomb": (packed(BOMB), "more than 20 MB"),
-    "a bomb in a bomb's clothes": (packed(BOMB, "br"), "packed as br, which was not asked for"),
-    "half a pack": (packed(gzip.compress(b"AAPL" * 99)[:-9]), "ends in the middle"),
-    "no pack": (packed(b"AAPL"), "incorrect header check"),
+    "a bomb": (compressed(BOMB), "more than 20 MB"),
+    "a bomb in a bomb's clothes": (compressed(BOMB, "br"), "has the encoding br, which was not requested"),
+    "half a pack": (compressed(gzip.compress(b"AAPL" * 99)[:-9]), "is truncated"),
+    "no pack": (compressed(b"AAPL"), "incorrect header check"),
     "cut off": (cut_off, "RemoteProtocolError"),
-    "a circle": (leading_to("/list"), "more than 5 other addresses"),
+    "a circle": (leading_to("/list"), "more than 5 redirects"),
     "a file": (leading_to("file:///etc/passwd"), "UnsupportedProtocol"),
     "another protocol": (leading_to("ftp://127.0.0.1/list"), "UnsupportedProtocol"),
 }

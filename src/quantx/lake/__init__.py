@@ -1,1 +1,1 @@
-"""The lake: an object store with immutable payloads and curated Delta tables."""
+"""The lake: an object store with immutable raw payloads and curated Delta tables."""

@@ -1,8 +1,8 @@
-"""Compaction of a table with a folder per month: which files belong together, and their rows in a new order.
+"""Compaction of a table with a partition per month: the groups of files to merge, and their rows in a new order.
 
-Until its month has closed, a session has files of its own: what a day brings is one sorted file, and a correction
-rewrites that day. Then the month's rows are put together by symbol, so that one symbol's month is one read. Both are done
-in stretches of symbols of about `rows_per_file` rows, so that the memory does not grow with the month.
+In an open month each session has its own files: a day's update is one sorted file, and a correction rewrites that day.
+After the month the rows are merged by symbol, so that one symbol's month is one read. Both work on ranges of symbols of
+about `rows_per_file` rows, so that the memory does not grow with the month.
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ from quantx.core.tables import Table
 from quantx.errors import LakeError
 from quantx.lake.store import LakeLocation
 
-_FOOTER = 65_536  # bytes from the end of a file, in which its footer lies: 100 row groups of a dozen columns
+_FOOTER = 65_536  # bytes at the end of a file that include its footer: 100 row groups of a dozen columns
 
 
 @dataclass(frozen=True)
-class MonthsWork:
-    """What is to be rewritten in one partition."""
+class MonthRewrite:
+    """The files to rewrite in one partition."""
 
     partition: tuple[Any, ...]
     month: int
-    groups: tuple[pl.DataFrame, ...]  # lines of Delta's add actions; the rows of a group are put together by symbol
+    groups: tuple[pl.DataFrame, ...]  # rows of Delta's add actions; the files of a group are merged by symbol
 
     @property
     def files(self) -> list[Mapping[str, Any]]:
-        """Return the lines of all files that will be replaced."""
+        """Return the add actions of all files to replace."""
         return [row for group in self.groups for row in group.iter_rows(named=True)]
 
 
-def plan_compaction(files: pl.DataFrame, table: Table, closed_through: int, most_files: int) -> list[MonthsWork]:
-    """Return what is to be done with the files (Delta's add actions) of a table, the oldest month first.
+def plan_compaction(files: pl.DataFrame, table: Table, closed_through: int, most_files: int) -> list[MonthRewrite]:
+    """Return the rewrites for the files (Delta's add actions) of a table, the oldest month first.
 
-    `closed_through` is the last month (as in 202410) whose files are put together by symbol; in later ones only the files
-    of one session. With `most_files` above one, what has hardly more files than it needs is left alone for now.
+    `closed_through` is the last month (as in 202410) whose files are merged by symbol; in later months only the files
+    of one session are merged. With `most_files` above one, partitions with about as few files as possible stay as they
+    are.
     """
     if files.is_empty():
         return []
@@ -51,70 +52,70 @@ def plan_compaction(files: pl.DataFrame, table: Table, closed_through: int, most
         month = int(str(key[table.partitions.index("month")]))
         session = pl.lit(None, pl.Date) if month <= closed_through else pl.when(one_day).then("min.date")
         groups: list[pl.DataFrame] = []
-        for _, together in part.group_by(session.alias("__session")):
-            groups += _groups(together, table.rows_per_file or 1, most_files)
+        for _, same_session in part.group_by(session.alias("__session")):
+            groups += _groups(same_session, table.rows_per_file or 1, most_files)
         if groups:
-            work.append(MonthsWork(key, month, tuple(groups)))
+            work.append(MonthRewrite(key, month, tuple(groups)))
     return sorted(work, key=lambda w: (w.month, [str(value) for value in w.partition]))
 
 
-def _groups(files: pl.DataFrame, wanted: int, most_files: int) -> list[pl.DataFrame]:
-    """Return the files that share symbols, or are small neighbours, where there are enough of them.
+def _groups(files: pl.DataFrame, target: int, most_files: int) -> list[pl.DataFrame]:
+    """Return groups of files that share symbols, or are small neighbours, if there are enough of them.
 
-    Each rewriting leaves fewer files or fewer shared symbols, so that it comes to an end: in the end no two files share
-    a symbol, and two neighbours are too large to be one.
+    Each rewrite leaves fewer files or fewer shared symbols, so the process ends: then no two files share a symbol, and
+    two neighbours are too large for one file.
     """
     files = files.sort("min.symbol", "max.symbol", "path")
-    found: list[tuple[int, int]] = []  # slices
+    slices: list[tuple[int, int]] = []  # offset, length
     start, rows, last, depth, deepest = 0, 0, "", 0, 0
     for i, (first, end, count) in enumerate(files.select("min.symbol", "max.symbol", "num_records").iter_rows()):
-        if i > start and first > last and rows + count > wanted:
-            found.append((start, i - start))
+        if i > start and first > last and rows + count > target:
+            slices.append((start, i - start))
             start, rows, last = i, 0, ""
         depth = depth + 1 if i > start and first <= last else 1
         rows, last, deepest = rows + count, max(last, end), max(deepest, depth)
-    found.append((start, files.height - start))
-    needed = sum(files["num_records"]) / wanted
+    slices.append((start, files.height - start))
+    needed = sum(files["num_records"]) / target
     if most_files > 1 and deepest <= most_files and files.height <= 2 * needed + most_files:
         return []
-    return [files.slice(at, length) for at, length in found if length > 1]
+    return [files.slice(at, length) for at, length in slices if length > 1]
 
 
 class MonthFiles:
-    """Reads the files of a table at `path` in stretches of symbols."""
+    """Read the files of a table at `path` in ranges of symbols."""
 
     def __init__(self, location: LakeLocation, path: str, table: Table) -> None:
         self._location = location
         self._path = path
         self._table = table
 
-    def stretches(self, files: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Return the rows of the files, without the columns of the partition, stretch by stretch of symbols, sorted.
+    def ranges(self, files: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Yield the sorted rows of the files, without the partition columns, by ranges of symbols.
 
-        All but the last have about as many rows as the table wants in a file, or more.
+        All ranges but the last have about `rows_per_file` rows, or more.
         """
         opened = [self._open(row) for row in files.iter_rows(named=True)]
         waiting: list[pl.DataFrame] = []
-        after, wanted = "", self._table.rows_per_file or 1
-        for upto in self._cuts(opened, wanted):
+        after, target = "", self._table.rows_per_file or 1
+        for upto in self._cuts(opened, target):
             waiting.append(self._sorted(opened, after, upto))
             after = upto
-            if sum(rows.height for rows in waiting) >= wanted * 2 // 3:
+            if sum(rows.height for rows in waiting) >= target * 2 // 3:
                 yield pl.concat([waiting.pop(0) for _ in range(len(waiting))])
         if waiting:
             yield pl.concat(waiting)
 
-    def _cuts(self, files: Sequence[_SortedFile], wanted: int) -> Iterator[str]:
-        """Return the last symbol of each stretch.
+    def _cuts(self, files: Sequence[_SortedFile], target: int) -> Iterator[str]:
+        """Yield the last symbol of each range.
 
-        The statistics of the row groups tell where to cut, unless these are so wide that too much would have to be read
-        at once: then the symbols are counted.
+        The statistics of the row groups give the ranges. Where the groups are so wide that a range would be too large,
+        the symbols are counted.
         """
         after = ""
-        for upto in _cuts([group for file in files for group in file.row_groups], wanted):
-            if sum(g.rows for file in files for g in file.groups(after, upto).values()) > 2 * wanted:
+        for upto in _cuts([group for file in files for group in file.row_groups], target):
+            if sum(g.rows for file in files for g in file.groups(after, upto).values()) > 2 * target:
                 symbols = pl.concat([file.symbols(after, upto) for file in files]).value_counts().sort("symbol")
-                yield from _cuts([_RowGroup(symbol, symbol, count) for symbol, count in symbols.iter_rows()], wanted)
+                yield from _cuts([_RowGroup(symbol, symbol, count) for symbol, count in symbols.iter_rows()], target)
             else:
                 yield upto
             after = upto
@@ -148,56 +149,56 @@ class _SortedFile:
         self._schema = schema
         self._object = _Object(location, path, size)
         self._file = pq.ParquetFile(self._object)
-        facts = self._facts = self._file.metadata
+        metadata = self._metadata = self._file.metadata
         place = self._file.schema_arrow.get_field_index("symbol")
         self.row_groups = []
-        for i in range(facts.num_row_groups):
-            group = facts.row_group(i)
+        for i in range(metadata.num_row_groups):
+            group = metadata.row_group(i)
             statistics = group.column(place).statistics
             self.row_groups.append(_RowGroup(statistics.min, statistics.max, group.num_rows))
 
     def groups(self, after: str, upto: str) -> dict[int, _RowGroup]:
-        """Return the row groups, by number, that may have symbols behind `after` up to `upto`."""
+        """Return the row groups, by number, that may have symbols after `after`, up to `upto`."""
         return {i: g for i, g in enumerate(self.row_groups) if g.last > after and g.first <= upto}
 
     def symbols(self, after: str, upto: str) -> pl.Series:
-        """Return the symbol of each row of the symbols behind `after` up to `upto`."""
+        """Return the symbol of each row with a symbol after `after`, up to `upto`."""
         return self._read(after, upto, ["symbol"])["symbol"]
 
     def rows(self, after: str, upto: str) -> pl.DataFrame:
-        """Return the rows of the symbols behind `after` up to `upto`."""
+        """Return the rows with a symbol after `after`, up to `upto`."""
         return self._read(after, upto, list(self._schema))
 
     def _read(self, after: str, upto: str, columns: list[str]) -> pl.DataFrame:
-        wanted = list(self.groups(after, upto))
-        if not wanted:
+        numbers = list(self.groups(after, upto))
+        if not numbers:
             return pl.DataFrame(schema={c: self._schema[c] for c in columns})
         try:
-            self._object.fetch(self._start(wanted[0]), self._start(wanted[-1] + 1))
-            read = self._file.read_row_groups(wanted, columns=columns)
+            self._object.fetch(self._start(numbers[0]), self._start(numbers[-1] + 1))
+            rows = self._file.read_row_groups(numbers, columns=columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise LakeError(f"the file {self._path} is damaged: {error}") from error
         finally:
             self._object.forget()
-        frame = pl.DataFrame(read).select(pl.col(c).cast(self._schema[c]) for c in columns)
+        frame = pl.DataFrame(rows).select(pl.col(c).cast(self._schema[c]) for c in columns)
         return frame.filter(pl.col("symbol") > after, pl.col("symbol") <= upto)
 
     def _start(self, number: int) -> int:
-        """Return where a row group begins (of one after the last: where the last ends)."""
-        if number == self._facts.num_row_groups:
-            column = self._facts.row_group(number - 1).column(self._facts.num_columns - 1)
+        """Return the offset of a row group; for one after the last, the end of the last."""
+        if number == self._metadata.num_row_groups:
+            column = self._metadata.row_group(number - 1).column(self._metadata.num_columns - 1)
             return _offset(column) + int(column.total_compressed_size)
-        return _offset(self._facts.row_group(number).column(0))
+        return _offset(self._metadata.row_group(number).column(0))
 
 
 def _offset(column: Any) -> int:
     return int(column.dictionary_page_offset or column.data_page_offset)
 
 
-def _cuts(row_groups: Sequence[_RowGroup], wanted: int) -> list[str]:
-    """Return the last symbols of stretches of about `wanted` rows.
+def _cuts(row_groups: Sequence[_RowGroup], target: int) -> list[str]:
+    """Return the last symbols of ranges of about `target` rows.
 
-    Files of one layout have row groups that end with the same symbol: these come together.
+    Files of one layout have row groups that end with the same symbol; these belong to one range.
     """
     ends: dict[str, int] = {}
     for group in sorted(row_groups, key=lambda g: g.last):
@@ -205,7 +206,7 @@ def _cuts(row_groups: Sequence[_RowGroup], wanted: int) -> list[str]:
     cuts: list[str] = []
     rows, before = 0, ""
     for last, count in ends.items():
-        if rows and rows + count > wanted and rows + count - wanted > wanted - rows:  # the one before is nearer
+        if rows and rows + count > target and rows + count - target > target - rows:  # the one before is nearer
             cuts.append(before)
             rows = 0
         rows, before = rows + count, last
@@ -213,7 +214,7 @@ def _cuts(row_groups: Sequence[_RowGroup], wanted: int) -> list[str]:
 
 
 class _Object(io.RawIOBase):
-    """A stored object as a file that is read by ranges: its end, where the footer lies, and what was fetched last."""
+    """A stored object as a file that is read by ranges; it keeps the end with the footer, and the last range."""
 
     def __init__(self, location: LakeLocation, path: str, size: int) -> None:
         self._location = location
@@ -225,11 +226,11 @@ class _Object(io.RawIOBase):
         self._fetched = (0, b"")
 
     def fetch(self, start: int, end: int) -> None:
-        """Fetch a stretch in one request, for the reads to come."""
+        """Fetch a range in one request, for the following reads."""
         self._fetched = (start, self._location.get_range(self._path, start, end))
 
     def forget(self) -> None:
-        """Give back the memory of what was fetched."""
+        """Free the memory of the fetched range."""
         self._fetched = (0, b"")
 
     def readable(self) -> bool:

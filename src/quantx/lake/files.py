@@ -1,4 +1,4 @@
-"""The Parquet files of one Delta table: written sorted, with exact statistics, in the encodings measured best."""
+"""The Parquet files of one Delta table: sorted, with exact statistics, in the encodings that measured best."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from quantx.errors import LakeError
 from quantx.lake.store import LakeLocation
 
 _ROW_GROUP = 32_768
-_AT_ONCE = 2
+_THREADS = 2
 
 
 class TableFiles:
-    """Writes, reads and removes the files of the table at `path`; a commit makes the changes visible."""
+    """Write, read and remove the files of the table at `path`; a commit makes the changes visible."""
 
     def __init__(self, location: LakeLocation, path: str, table: Table) -> None:
         self._location = location
@@ -35,32 +35,33 @@ class TableFiles:
         self.table = table
 
     def read(self, row: Mapping[str, Any]) -> pl.DataFrame:
-        """Return the rows of a file, given its line of Delta's add actions; LakeError where it is missing or damaged."""
+        """Return the rows of a file, given its row of Delta's add actions; LakeError if it is missing or damaged."""
         body = self._location.get(f"{self._path}/{row['path']}")
         try:
             frame = pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
         except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
             raise LakeError(f"the file {self._path}/{row['path']} is damaged: {error}") from error
-        there = {p: row[f"partition.{p}"] for p in self.table.partitions}
-        there |= {c: None for c in self.table.schema if c not in frame.columns and c not in there}  # declared later
+        constants = {p: row[f"partition.{p}"] for p in self.table.partitions}
+        # Columns that were declared after the file was written are null.
+        constants |= {c: None for c in self.table.schema if c not in frame.columns and c not in constants}
         return frame.with_columns(
-            pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in there.items()
+            pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in constants.items()
         ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
 
     def remove(self, row: Mapping[str, Any]) -> RemoveAction:
-        """Return what removes a file from the table."""
+        """Return the action that removes a file from the table."""
         values = {p: str(row[f"partition.{p}"]) for p in self.table.partitions}
         return RemoveAction(row["path"], True, int(time.time() * 1000), row["size_bytes"], dict(values))
 
     def write(self, rows: pl.DataFrame) -> list[AddAction]:
-        """Write `rows` as sorted files, one per partition unless the table wants smaller ones; return what adds them."""
+        """Write `rows` as sorted files, one per partition or several of `rows_per_file`; return the add actions."""
         parts = [(key, piece) for key, part in self._partitioned(rows) for piece in self._pieces(part)]
-        # Two at a time: encoding leaves Python free, and the store is waited for.
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        # Two threads: encoding releases the GIL, and the store is slow.
+        with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(lambda pair: self._write_one(*pair), parts))
 
     def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddAction]:
-        """Write sorted rows of one partition, whose values are `key`, without its columns; return what adds them."""
+        """Write sorted rows of the partition `key`, without its columns; return the add actions."""
         return [self._write_one(key, piece) for piece in self._pieces(part)]
 
     def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddAction:
@@ -72,35 +73,35 @@ class TableFiles:
         return AddAction(path, len(body), values, int(time.time() * 1000), True, _statistics(part))
 
     def _partitioned(self, rows: pl.DataFrame) -> list[tuple[tuple[Any, ...], pl.DataFrame]]:
-        """Return the rows of each partition, sorted and without its columns."""
+        """Return the rows of each partition, sorted and without the partition columns."""
         partitions, sort = list(self.table.partitions), list(self.table.sort)
         groups: Iterable[tuple[tuple[Any, ...], pl.DataFrame]]
         if rows.is_empty():
             groups = []
-        elif all(rows[p].min() == rows[p].max() for p in partitions):  # as most batches: nothing is copied
+        elif all(rows[p].min() == rows[p].max() for p in partitions):  # one partition, as in most batches: no copy
             groups = [(tuple(rows[p][0] for p in partitions), rows)]
         else:
             groups = rows.group_by(partitions)
         return [(key, _sorted(part.drop(partitions), sort)) for key, part in groups]
 
     def _pieces(self, part: pl.DataFrame) -> list[pl.DataFrame]:
-        """Cut sorted rows into files of about as many as the table wants, never within a symbol."""
-        wanted = self.table.rows_per_file
-        if wanted is None or part.height <= wanted * 1.5:
+        """Split sorted rows into files of about `rows_per_file` rows, never within a symbol."""
+        target = self.table.rows_per_file
+        if target is None or part.height <= target * 1.5:
             return [part]
         lengths = part.group_by("symbol", maintain_order=True).len()["len"]
-        count = round(part.height / wanted)
+        count = round(part.height / target)
         cuts = [0, *(int(end) for end in _cuts(lengths.cum_sum().to_list(), part.height, count)), part.height]
         return [part[a:b] for a, b in pairwise(cuts) if b > a]
 
 
 def _cuts(ends: Sequence[int], height: int, count: int) -> list[int]:
-    """Return the ends that come nearest after each of `count` equal parts."""
+    """Return the first ends after each of `count` equal parts."""
     return [ends[bisect_left(ends, height * n // count)] for n in range(1, count)]
 
 
 def _sorted(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Sort, unless the rows are in order already: vendors send most of them so, and looking is ten times cheaper."""
+    """Sort, unless the rows are sorted: most rows of vendors are, and the check is ten times cheaper."""
     in_order = pl.lit(True)
     for name in reversed(by):
         now, before = pl.col(name), pl.col(name).shift()
@@ -111,7 +112,7 @@ def _sorted(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:
-    """Encode as measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
+    """Encode with the settings that measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
     texts = [c for c, t in rows.schema.items() if t == pl.String]
     integers = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t == pl.Int64}
     dates = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t in (pl.Date, INSTANT)}
@@ -130,7 +131,7 @@ def _parquet(rows: pl.DataFrame) -> bytes:
 
 
 def _statistics(rows: pl.DataFrame) -> str:
-    """Return Delta's file statistics, by which readers skip files; Delta has none of booleans."""
+    """Return Delta's file statistics, by which readers skip files; Delta has none for booleans."""
     columns = [
         c for c, t in rows.schema.items() if t != pl.Boolean and c not in ("row", "sent", "raw", "payload_sha256")
     ]

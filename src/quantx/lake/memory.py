@@ -1,4 +1,4 @@
-"""A real curated table in memory, for tests and for the fleet's simulator: the same promises, all versions kept."""
+"""A curated table in memory, for tests and the simulator: the same contract; it keeps all versions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ATTEMPTS = 5
 
 
 class MemoryTable:
-    """A CuratedTable that lives as long as the object. It has no files, so that there is nothing to fold."""
+    """A CuratedTable that lives as long as the object. It has no files, and therefore nothing to fold."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.url = f"memory://{table.name}"
         self.versions: list[pl.DataFrame] = []
         self._empty = table.empty()
-        self._rounds = [0]  # those that were committed, in order
+        self._rounds = [0]  # the committed rounds, in order
         self._lock = threading.Lock()
 
     def version(self) -> int | None:
@@ -84,10 +84,10 @@ class MemoryTable:
                 return False
             if self._replace(before, self._merged(rows, new, changed, gone), context.round_id):
                 return True
-        raise LakeError(f"the table {self.url} is being changed by somebody else")
+        raise LakeError(f"another process is changing the table {self.url}")
 
     def forget_versions(self) -> None:
-        """Keep the newest version alone: what nobody reads at an older one need not remember them."""
+        """Keep only the newest version, to save memory where older ones are not read."""
         with self._lock:
             self.versions = self.versions[-1:]
 
@@ -111,7 +111,7 @@ class MemoryTable:
         return pl.concat([rows, new, changed])
 
     def _replace(self, before: int, rows: pl.DataFrame, round_id: int) -> bool:
-        """Make `rows` the next version, unless somebody else has made one since there were `before`."""
+        """Make `rows` the next version, unless another commit was made since there were `before` versions."""
         with self._lock:
             if len(self.versions) != before:
                 return False

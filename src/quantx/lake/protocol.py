@@ -1,4 +1,4 @@
-"""What a curated table promises, wherever it lies."""
+"""The port of a curated table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quantx.core.tables import Table
 
 @dataclass(frozen=True)
 class CommitContext:
-    """Why a commit is made: it is done once per `round_id`, and its origin is kept in the log."""
+    """The origin of a commit, recorded in the log. A `round_id` is committed once."""
 
     round_id: int
     run_ids: Sequence[str] = ()
@@ -21,14 +21,14 @@ class CommitContext:
 
 
 class CuratedTable(Protocol):
-    """A table with versions: each commit makes a new one as a whole, and readers of an older one see its rows still.
+    """A table with versions: each commit creates one atomically, and readers of an older version keep its rows.
 
-    Every method raises LakeError where the store can't be reached; then a commit may have been made or not.
+    Every method raises LakeError if the store can't be reached. The outcome of a commit is then unknown.
     """
 
     @property
     def table(self) -> Table:
-        """Return what the table is declared to be."""
+        """Return the declaration of the table."""
         ...
 
     @property
@@ -37,11 +37,11 @@ class CuratedTable(Protocol):
         ...
 
     def version(self) -> int | None:
-        """Return the newest version, None while the table does not exist."""
+        """Return the newest version; None if the table does not exist."""
         ...
 
     def committed_round(self) -> int:
-        """Return the last round that was committed, 0 before the first."""
+        """Return the last committed round, 0 before the first."""
         ...
 
     def scan(self) -> pl.LazyFrame:
@@ -53,14 +53,14 @@ class CuratedTable(Protocol):
         ...
 
     def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
-        """Run what was made of `scan`.
+        """Run a query on `scan` and return its result.
 
-        With `in_pieces` not all that is read is in memory at once: for a result that is much smaller; its order is open.
+        `in_pieces` limits the memory: use it for a result that is much smaller than the input. Its order is undefined.
         """
         ...
 
     def facts(self) -> dict[str, str | int | float] | None:
-        """Return version, rows, files and megabytes; None while the table does not exist."""
+        """Return version, rows, files and megabytes; None if the table does not exist."""
         ...
 
     def commit(
@@ -72,21 +72,23 @@ class CuratedTable(Protocol):
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
 
-        Return False, without a commit, where there is nothing to do or the round (or a later one) was committed before.
+        Return False, without a commit, if there is nothing to change or the round (or a later one) is already
+        committed.
         """
         ...
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
-        """Make few files of many; the rows stay the same. Return how many partitions were rewritten."""
+        """Rewrite partitions with many files as few files, with the same rows; return the number of partitions."""
         ...
 
     def untidy_months(self, closed_through: int, most_files: int) -> list[int]:
-        """Return the months (as in 202410) of a table with a folder per month that `compact` would rewrite."""
+        """Return the months (as in 202410) that `compact` would rewrite, for a table with a partition per month."""
         ...
 
     def compact(self, context: CommitContext, month: int, closed_through: int, most_files: int) -> int:
-        """Put a month's files in order: by symbol if it is not after `closed_through`, else the files of each session.
+        """Compact a month's files: by symbol up to the month `closed_through`, in later months per session.
 
-        The rows stay the same. Return how many files were replaced; with `most_files` above one, what has few is left.
+        The rows stay the same. Return the number of replaced files. Partitions with up to `most_files` files stay as
+        they are.
         """
         ...

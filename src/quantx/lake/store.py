@@ -1,4 +1,4 @@
-"""Where the lake lies: one URL gives the object store and what Delta needs to open tables in it."""
+"""Open the lake: one URL gives the object store and the options with which Delta opens tables in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.Permissi
 _ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Blob Data Contributor"
 _EMULATOR = "azure_storage_use_emulator"
 _NO_KEYS = "KeyBasedAuthenticationNotPermitted"
-# Opening a lake tells soon that it can't be reached; the callers know how long they want to insist.
+# Opening an unreachable lake fails soon; the callers decide how long to retry.
 _RETRIES = 3
 _CONNECT, _READ = 2, 15  # seconds
 _PROBE_RETRIES: RetryConfig = {
@@ -39,22 +39,22 @@ _PROBE_CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=_CONNECT), "
 
 @dataclass(frozen=True)
 class LakeLocation:
-    """An opened place for a lake."""
+    """The opened location of a lake."""
 
     url: str  # absolute, without a trailing slash
     store: ObjectStore = field(repr=False)
-    options: dict[str, str] = field(repr=False)  # what deltalake and Polars need to reach the same place
-    identity: AzureIdentity | None = field(default=None, repr=False)  # who signs in, where no key does
+    options: dict[str, str] = field(repr=False)  # storage options of deltalake and Polars
+    identity: AzureIdentity | None = field(default=None, repr=False)  # signs in if there is no key
 
     @property
     def delta_options(self) -> dict[str, str]:
-        """Return what Delta and Polars need to reach this place now: with an identity, a token that will end."""
+        """Return the current storage options of Delta and Polars; with an identity they have a token that expires."""
         if self.identity is None:
             return self.options
         return {**self.options, "azure_storage_token": self.identity.token(STORAGE, LakeError).text}
 
     def table_url(self, path: str) -> str:
-        """Return the address of the table at `path`, as Delta readers take it."""
+        """Return the address of the table at `path` for Delta readers."""
         if self.url.startswith("file://"):
             return str(_local_path(self.url) / path)
         return f"{self.url}/{path}"
@@ -62,8 +62,8 @@ class LakeLocation:
     def put_new(self, path: str, body: bytes) -> None:
         """Create an object; a reader sees all bytes or nothing.
 
-        An object that is there already with the same bytes is a success (an earlier try was stored although its
-        answer was lost); with other bytes it is a LakeError.
+        An existing object with the same bytes is a success: an earlier try stored it and its reply was lost. With other
+        bytes it is a LakeError.
         """
         try:
             obstore.put(self.store, path, body, mode="create")
@@ -74,9 +74,9 @@ class LakeLocation:
             raise self._failure("write", path, error) from error
 
     def has(self, path: str) -> bool:
-        """Tell whether there is such an object; LakeError where its container is missing or can't be reached."""
+        """Return whether an object exists; LakeError if its container is missing or can't be reached."""
         try:
-            obstore.get(self.store, path)  # its body is not fetched; the answer to a HEAD does not say what is missing
+            obstore.get(self.store, path)  # without its body; the reply to a HEAD has no error code
         except (obstore.exceptions.BaseError, OSError) as error:
             failure = self._failure("read", path, error)
             if isinstance(failure, DamagedObject):
@@ -85,9 +85,9 @@ class LakeLocation:
         return True
 
     def get_or_put(self, path: str, body: bytes) -> bytes:
-        """Return the bytes of an object, after creating it with `body` where it was missing."""
+        """Return the bytes of an object; create it with `body` if it is missing."""
         try:
-            return self.get(path)  # nearly always; and who may only read never tries to write
+            return self.get(path)  # the usual case; a read-only role never tries to write
         except DamagedObject:
             pass
         try:
@@ -97,35 +97,35 @@ class LakeLocation:
         return body
 
     def put(self, path: str, body: bytes) -> None:
-        """Create or replace an object that is not part of the truth: a listing or a report."""
+        """Create or replace an object that can be made again: a listing or a report."""
         try:
             obstore.put(self.store, path, body)
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
 
     def get(self, path: str) -> bytes:
-        """Return the bytes of an object; DamagedObject where it is missing, LakeError where the store is."""
+        """Return the bytes of an object; DamagedObject if it is missing, LakeError if the store can't be reached."""
         try:
             return bytes(obstore.get(self.store, path).bytes())
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
     def get_range(self, path: str, start: int, end: int) -> bytes:
-        """Return the bytes of an object from `start` up to, without, `end`; raises as `get`."""
+        """Return the bytes of an object from `start` to `end` (exclusive); raises as `get`."""
         try:
             return bytes(obstore.get_range(self.store, path, start=start, end=end))
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
     def paths(self, prefix: str) -> list[str]:
-        """Return the paths of all objects under a folder, in no order; LakeError where the store can't be reached."""
+        """Return the paths of all objects in a folder, unordered; LakeError if the store can't be reached."""
         try:
             return [entry["path"] for page in obstore.list(self.store, prefix) for entry in page]
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
 
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
-        """Return what to raise: of one lost object it is another class than of all that can't be reached."""
+        """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""
         what = f"cannot {verb} {self.url}/{path}"
         if _code(error) == _NO_CONTAINER:
             return LakeError(f"{what}: there is no container {urlsplit(self.url).netloc}")
@@ -135,9 +135,9 @@ class LakeLocation:
 
 
 def open_location(url: str, settings: Settings | None = None, *, create: bool = True) -> LakeLocation:
-    """Open a lake by its URL or local path; ConfigError or LakeError say what is wrong.
+    """Open a lake by its URL or local path; raise ConfigError or LakeError with the reason of a failure.
 
-    A local folder or a container in Azure is created where it is missing, or with `create=False` must be there.
+    A missing local folder or Azure container is created; with `create=False` it must exist.
     """
     scheme = urlsplit(url).scheme if "://" in url else "file"
     if scheme == "file":
@@ -153,12 +153,12 @@ def open_location(url: str, settings: Settings | None = None, *, create: bool = 
 
 def _open_local(url: str, *, create: bool) -> LakeLocation:
     if "://" in url and urlsplit(url).netloc not in ("", "localhost"):
-        raise ConfigError(f"the lake's URL {url!r} names a host; a local path has three slashes: file:///…")
+        raise ConfigError(f"the lake's URL {url!r} has a host; a local path has three slashes: file:///…")
     folder = (_local_path(url) if "://" in url else Path(url)).expanduser().absolute()
     if not create:
         if not folder.is_dir():
             raise ConfigError(
-                f"there is no lake in {folder}; `quantx backfill` makes one, QUANTX_LAKE_URL names another"
+                f"there is no lake in {folder}; `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
             )
         return LakeLocation(folder.as_uri(), LocalStore(folder), {})
     try:
@@ -174,37 +174,37 @@ def _open_local(url: str, *, create: bool) -> LakeLocation:
 
 
 def _local_path(url: str) -> Path:
-    """Return the path of a file:// URL, in which some characters are written as %20."""
+    """Return the path of a file:// URL; decode %20 and the like."""
     return Path(unquote(url.removeprefix("file://").removeprefix("localhost")))
 
 
 @dataclass(frozen=True)
 class _Account:
-    """A storage account, and how to sign in to it."""
+    """A storage account with its credentials."""
 
     name: str
-    endpoint: str | None  # of its blobs; None: where all accounts have them
+    endpoint: str | None  # of its blobs; None: the default
     key: str | None = field(repr=False)
-    identity: AzureIdentity | None = None  # where there is no key
+    identity: AzureIdentity | None = None  # used without a key
 
     @property
     def address(self) -> str:
         return self.endpoint or f"https://{self.name}.blob.core.windows.net"
 
     @property
-    def is_stand_in(self) -> bool:
+    def is_emulator(self) -> bool:
         return urlsplit(self.address).hostname in _LOOPBACK
 
     def store(self, container: str, prefix: str, **how: Any) -> AzureStore:
-        """Return the objects of a container below a prefix."""
+        """Return the object store of a container below a prefix."""
         config = _azure_options(self)
         if self.identity is not None:
-            config.pop(_EMULATOR, None)  # with it no tokens are asked for
+            config.pop(_EMULATOR, None)  # the emulator switch would disable tokens
             how["credential_provider"] = self._provide
         return AzureStore(container, prefix=prefix or None, config=cast("AzureConfig", config), **how)
 
     def _provide(self) -> AzureCredential:
-        """Give obstore a token; it asks whenever the last one is about to end."""
+        """Return a token for obstore, which calls this whenever the last one is about to expire."""
         assert self.identity is not None
         token = self.identity.token(STORAGE, LakeError)
         return {"token": token.text, "expires_at": token.ends}
@@ -226,7 +226,7 @@ def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLoc
         if not create:
             raise ConfigError(
                 f"there is no lake in {location.url}: the account {account.name} has no container {container};"
-                " `quantx backfill` makes one, QUANTX_LAKE_URL names another"
+                " `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
             )
         _create_container(account, container)
     return location
@@ -243,20 +243,20 @@ def _account(settings: Settings | None) -> _Account:
     endpoint = (settings.azure_storage_blob_endpoint or "").rstrip("/") or None
     if endpoint and not endpoint.startswith("https://"):
         raise ConfigError(
-            f"AZURE_STORAGE_BLOB_ENDPOINT {endpoint!r} is not encrypted, so that only a key can be used, no identity; use"
-            " https://, or set AZURE_STORAGE_CONNECTION_STRING"
+            f"AZURE_STORAGE_BLOB_ENDPOINT {endpoint!r} is not encrypted, and an identity needs encryption; use https://,"
+            " or set AZURE_STORAGE_CONNECTION_STRING"
         )
     return _Account(settings.azure_storage_account, endpoint, None, AzureIdentity.of(settings))
 
 
 def _azure_options(account: _Account) -> dict[str, str]:
-    """Return how Delta and Polars reach the account; where an identity signs in, its token comes later, anew each time."""
+    """Return the storage options of Delta and Polars, without the token of an identity."""
     options = {"azure_storage_account_name": account.name}
     if account.key:
         options["azure_storage_account_key"] = account.key
-    if account.is_stand_in:
-        # Azurite does not know `startFrom`, with which Delta lists its log (Azurite#2619). The emulator switch of
-        # object_store does without, and takes its address from the environment alone.
+    if account.is_emulator:
+        # Azurite lacks `startFrom`, with which Delta lists its log (Azurite#2619). The emulator switch of object_store
+        # does not use it, and takes its address only from the environment.
         origin = urlsplit(account.address)
         os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
         options[_EMULATOR] = "true"
@@ -266,32 +266,32 @@ def _azure_options(account: _Account) -> dict[str, str]:
 
 
 def _has_container(account: _Account, container: str, prefix: str) -> bool:
-    """Ask for some object with one request: the answer tells about the container, and needs no right beyond reading.
+    """Return whether the container exists, by one request for an object: it needs only the right to read.
 
-    LakeError where the account can't be reached or refuses.
+    LakeError if the account can't be reached or refuses.
     """
     if account.identity is not None:
-        account.identity.token(STORAGE, LakeError)  # says why there is none, which the store would not
+        account.identity.token(STORAGE, LakeError)  # raises with the reason, which the store would hide
     probe = account.store(container, prefix, client_options=_PROBE_CLIENT, retry_config=_PROBE_RETRIES)
     try:
-        obstore.get(probe, "meta/lake_id")  # most lakes have it, so that their logs do not fill with refusals
+        obstore.get(probe, "meta/lake_id")  # most lakes have it, so that their logs show few failures
     except FileNotFoundError as error:
         return _code(error) != _NO_CONTAINER
     except (obstore.exceptions.BaseError, OSError) as error:
         if _code(error) == "InvalidResourceName":
             raise ConfigError(
-                f"the lake's URL names the container {container!r}; Azure wants 3 to 63 lower-case letters, digits and"
-                " single hyphens between them"
+                f"the lake's URL has the invalid container name {container!r}; use 3 to 63 lower-case letters, digits"
+                " and single hyphens between them"
             ) from error
-        step = _ROLE if isinstance(error, _REFUSED) else "check the address, and that it can be reached"
+        step = _ROLE if isinstance(error, _REFUSED) else "check the address and the network"
         if _code(error) == _NO_KEYS:
-            step = "the account takes no keys: set USE_MANAGED_IDENTITY=true and AZURE_STORAGE_ACCOUNT"
+            step = "the account accepts no keys: set USE_MANAGED_IDENTITY=true and AZURE_STORAGE_ACCOUNT"
         raise LakeError(f"the lake's container {account.address}/{container}: {_reason(error)}; {step}") from error
     return True
 
 
 def _create_container(account: _Account, container: str) -> None:
-    """Create a container unless another process does; ConfigError where it is for the user to do."""
+    """Create a container unless another process does; ConfigError if the user must create it."""
     from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
     from azure.storage.blob import ContainerClient, LinearRetry
 
@@ -320,16 +320,16 @@ def _create_container(account: _Account, container: str) -> None:
 
 
 def _code(error: BaseException) -> str:
-    """Return what Azure calls the failure; obstore has it in the text of the answer alone."""
+    """Return Azure's error code; obstore has it only in the text of the reply."""
     code = getattr(error, "error_code", None)
     if code:
         return str(getattr(code, "value", code))
-    found = re.search(r"<Code>(\w+)</Code>", str(error))
-    return found[1] if found else ""
+    match = re.search(r"<Code>(\w+)</Code>", str(error))
+    return match[1] if match else ""
 
 
 def _reason(error: BaseException) -> str:
-    """Return a failure in one line, with Azure's name for it."""
+    """Return the reason of a failure in one line, with Azure's error code."""
     code, lines = _code(error), str(error).strip().splitlines()
     fact = lines[0].partition("<?xml")[0].rstrip(" :.\ufeff") if lines else type(error).__name__
     return f"{fact} ({code})" if code else fact

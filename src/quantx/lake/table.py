@@ -1,9 +1,9 @@
 """One curated Delta table: read it, and commit new and changed rows in one transaction.
 
-Files are written and replaced by ourselves and committed through delta-rs in one log entry with adds and removes, for
-three reasons that its `write_deltalake` does not serve at once: new rows and replaced rows belong to one commit; a
-correction must rewrite only the files that hold the corrected rows; files must be sorted, with exact statistics.
-There is one committer per table (the curator's lock); a second one is refused by Delta's conflict check.
+This module writes and replaces files itself, and commits them through delta-rs in one log entry with adds and removes.
+The `write_deltalake` of delta-rs does not meet three requirements at once: new and replaced rows belong to one commit;
+a correction rewrites only the files with the corrected rows; files are sorted, with exact statistics. One process
+commits to a table (the curator's lock); Delta's conflict check refuses a second one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 from quantx.tracing import shared_span
 
-_APP = "quantx.curator"  # the application whose rounds are the versions of Delta's application transaction
+_APP = "quantx.curator"  # the application id of Delta's application transactions; their versions are rounds
 _ATTEMPTS = 5
 _LOG_ENTRIES = 20  # since the last checkpoint
 _CONFIGURATION = {
-    "delta.checkpointInterval": "1000",  # `fold` writes them: not in the middle of an update
+    "delta.checkpointInterval": "1000",  # `fold` writes checkpoints, not an update
     "delta.logRetentionDuration": "interval 30 days",
-    # Longer than the longest reader: replaced files stay for those who read an older version.
+    # Longer than the longest reader: replaced files stay for readers of an older version.
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
 
@@ -44,16 +44,16 @@ class LakeTable:
         self._path = f"{'quarantine' if table.name == 'quarantine' else f'curated/{table.name}'}"
         self._parts = TableFiles(location, self._path, table)
         self._delta: DeltaTable | None = None
-        self._opened_with: dict[str, str] = {}  # the handle keeps its token, which ends
+        self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
         self._round: tuple[int, int] | None = None  # the last round, as of a version
 
     @property
     def url(self) -> str:
-        """Return the address by which any Delta reader opens the table."""
+        """Return the address of the table for any Delta reader."""
         return self._location.table_url(self._path)
 
     def refresh(self) -> DeltaTable | None:
-        """Bring the handle to the newest version; None while the table does not exist."""
+        """Update the handle to the newest version; return None if the table does not exist."""
         options = self._location.delta_options
         try:
             if self._delta is None or options != self._opened_with:
@@ -67,17 +67,17 @@ class LakeTable:
         return self._delta
 
     def version(self) -> int | None:
-        """Return the newest version, None while the table does not exist."""
+        """Return the newest version; None if the table does not exist."""
         delta = self.refresh()
         return None if delta is None else delta.version()
 
     def committed_round(self) -> int:
-        """Return the last round that was committed, 0 before the first."""
+        """Return the last committed round, 0 before the first."""
         delta = self.refresh()
         return 0 if delta is None else self._round_of(delta)
 
     def _round_of(self, delta: DeltaTable) -> int:
-        """Return the last round of the handle's version; delta-rs reads the whole log for it, so it is remembered."""
+        """Return the last round of the handle's version, cached: delta-rs reads the whole log for it."""
         if self._round is None or self._round[0] != delta.version():
             try:
                 self._round = delta.version(), delta.transaction_version(_APP) or 0
@@ -88,7 +88,7 @@ class LakeTable:
     def scan(self) -> pl.LazyFrame:
         """Return the current rows, lazily; filters on partitions, symbol and date skip files.
 
-        To be collected soon: where an identity signs in, its token of now goes with the frame.
+        Collect it soon: with an Azure identity the frame holds a token that expires.
         """
         delta = self.refresh()
         if delta is None:
@@ -97,16 +97,16 @@ class LakeTable:
             rows = pl.scan_delta(delta, storage_options=self._location.delta_options or None)
         except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
             raise LakeError(f"cannot read the table {self.url}: {error}") from error
-        # A table that was made before a column was declared: that column is null.
-        lacking = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._lacking(delta)]
-        return rows.with_columns(lacking).select(list(self.table.schema))
+        # Columns that were declared after the table was created are null.
+        missing = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._missing_columns(delta)]
+        return rows.with_columns(missing).select(list(self.table.schema))
 
     def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
-        """Return the current rows (those of `where`); LakeError where a file is missing or damaged."""
+        """Return the current rows (those of `where`); LakeError if a file is missing or damaged."""
         return self.collect(self.scan() if where is None else self.scan().filter(where))
 
     def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
-        """Run what was made of `scan`; LakeError where a file is missing or damaged."""
+        """Run a query on `scan` and return its result; LakeError if a file is missing or damaged."""
         try:
             return rows.collect(engine="streaming" if in_pieces else "in-memory")
         except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
@@ -116,7 +116,7 @@ class LakeTable:
             ) from error
 
     def facts(self) -> dict[str, str | int | float] | None:
-        """Return version, rows, files and megabytes; None while the table does not exist."""
+        """Return version, rows, files and megabytes; None if the table does not exist."""
         delta = self.refresh()
         if delta is None:
             return None
@@ -140,7 +140,7 @@ class LakeTable:
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
 
-        Return False, without a commit, where there is nothing to do or the round was committed before.
+        Return False, without a commit, if there is nothing to change or the round is already committed.
         """
         changed = self.table.empty() if changed is None else changed
         gone = self.table.empty() if gone is None else gone
@@ -162,11 +162,10 @@ class LakeTable:
         raise AssertionError("the last attempt returns or raises")
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
-        """Rewrite each partition of more than `most_files` files as one sorted file; return how many were rewritten.
+        """Rewrite each partition of more than `most_files` files as one sorted file; return the number of partitions.
 
-        The rows stay the same. The newest `tail` dates go to a file of their own, so that the corrections which the
-        next updates bring rewrite little. Files that were replaced longer ago than the table's retention are deleted, and
-        the log gets a checkpoint now and then.
+        The rows stay the same. The newest `tail` dates go to a separate file, so that corrections by the next updates
+        rewrite little. Replaced files older than the table's retention are deleted, and a long log gets a checkpoint.
         """
         delta = self.refresh()
         if delta is None:
@@ -182,8 +181,8 @@ class LakeTable:
             folded += 1
             rows = pl.concat([self._parts.read(row) for row in group.iter_rows(named=True)])
             old, recent = _split_tail(rows, tail) if "date" in self.table.schema else (rows, rows.clear())
-            # Declared as a change of data although it is none: delta-rs 1.6.6 lets another commit that removes the same
-            # files pass beside one that is not, and both copies of their rows would stay.
+            # The data does not change, but the commit says so: delta-rs 1.6.6 lets two commits remove the same files if
+            # one of them changes no data, and both copies of their rows would stay.
             actions += [*self._parts.write(old), *self._parts.write(recent)]
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:
@@ -197,30 +196,30 @@ class LakeTable:
         delta = self.refresh()
         if delta is None:
             return []
-        found = plan_compaction(self._files(delta), self.table, closed_through, most_files)
-        return sorted({work.month for work in found})
+        rewrites = plan_compaction(self._files(delta), self.table, closed_through, most_files)
+        return sorted({rewrite.month for rewrite in rewrites})
 
     def compact(self, context: CommitContext, month: int, closed_through: int, most_files: int) -> int:
-        """Put the files of a month in order, by symbol or by session; return how many were replaced.
+        """Compact the files of a month, by symbol or by session; return the number of replaced files.
 
-        The rows stay the same. Files are written first, then one log entry per partition, so that a kill leaves the month
-        as it was. Raises LakeError where somebody else replaces the same files.
+        The rows stay the same. Files are written first, then one log entry per partition, so that a kill leaves the
+        month unchanged. Raises LakeError if another process replaces the same files.
         """
         delta, replaced = self.refresh(), 0
         if delta is None:
             return 0
         months = MonthFiles(self._location, self._path, self.table)
-        for work in plan_compaction(self._files(delta), self.table, closed_through, most_files):
-            if work.month != month:
+        for rewrite in plan_compaction(self._files(delta), self.table, closed_through, most_files):
+            if rewrite.month != month:
                 continue
             actions: list[AddAction | RemoveAction] = []
-            for group in work.groups:
-                for rows in months.stretches(group):
-                    actions += self._parts.write_pieces(work.partition, rows)
-                    del rows  # before the next ones are read
-            actions += [self._parts.remove(row) for row in work.files]
+            for group in rewrite.groups:
+                for rows in months.ranges(group):
+                    actions += self._parts.write_pieces(rewrite.partition, rows)
+                    del rows  # free the memory before the next range
+            actions += [self._parts.remove(row) for row in rewrite.files]
             self._try_commit(delta, actions, context, last=True, once=False)
-            replaced += len(work.files)
+            replaced += len(rewrite.files)
             delta = self.refresh() or delta
         if replaced:
             self._delete_old(delta)
@@ -228,7 +227,7 @@ class LakeTable:
         return replaced
 
     def _delete_old(self, delta: DeltaTable) -> None:
-        """Delete the files that were replaced longer ago than the table's retention."""
+        """Delete replaced files that are older than the table's retention."""
         try:
             delta.update_incremental()
             delta.vacuum(dry_run=False)
@@ -236,10 +235,10 @@ class LakeTable:
             raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
 
     def _checkpoint(self, delta: DeltaTable) -> None:
-        """Write a checkpoint where the log has grown long since the last one: a handle that is opened reads less."""
+        """Write a checkpoint if the log is long since the last one, so that opening the table reads less."""
         try:
             last = int(json.loads(self._location.get(f"{self._path}/_delta_log/_last_checkpoint"))["version"])
-        except DamagedObject:  # there is none yet
+        except DamagedObject:  # no checkpoint yet
             last = 0
         if delta.version() - last < _LOG_ENTRIES:
             return
@@ -261,24 +260,24 @@ class LakeTable:
             )
             self._opened_with = options
         except (DeltaError, OSError) as error:
-            created = self.refresh()  # by somebody who was faster?
+            created = self.refresh()  # by another process at the same time
             if created is None:
                 raise LakeError(f"cannot create the table {self.url}: {error}") from error
             return created
         return self._delta
 
-    def _lacking(self, delta: DeltaTable) -> list[str]:
-        """Return the columns that were declared after the table was made."""
-        there = {field.name for field in delta.schema().fields}
-        return [c for c in self.table.schema if c not in there]
+    def _missing_columns(self, delta: DeltaTable) -> list[str]:
+        """Return the columns that were declared after the table was created."""
+        present = {field.name for field in delta.schema().fields}
+        return [c for c in self.table.schema if c not in present]
 
     def _with_all_columns(self, delta: DeltaTable) -> DeltaTable:
-        """Add the columns that the table lacks; files that were written before have nulls in them."""
-        lacking = self._lacking(delta)
-        if lacking:
-            wanted = self.table.empty().select(lacking).to_arrow().schema
+        """Add the missing columns to the table; they are null in earlier files."""
+        missing = self._missing_columns(delta)
+        if missing:
+            columns = self.table.empty().select(missing).to_arrow().schema
             try:
-                delta.alter.add_columns(list(Schema.from_arrow(wanted).fields))
+                delta.alter.add_columns(list(Schema.from_arrow(columns).fields))
                 delta.update_incremental()
             except (DeltaError, OSError) as error:
                 raise LakeError(f"cannot add columns to the table {self.url}: {error}") from error
@@ -308,16 +307,16 @@ class LakeTable:
             )
         except CommitFailedError as error:
             if last:
-                raise LakeError(f"the table {self.url} is being changed by somebody else: {error}") from error
+                raise LakeError(f"another process is changing the table {self.url}: {error}") from error
             return False
         except (DeltaError, OSError) as error:
             raise LakeError(f"cannot commit to the table {self.url}: {error}") from error
-        # If that is the next version that is seen, it is this commit; otherwise the log is read.
+        # If the next version is this one, it is this commit; otherwise the log is read again.
         self._round = before + 1, context.round_id if once else last_round
         return True
 
     def _check_schema(self, frame: pl.DataFrame) -> None:
-        if dict(frame.schema) != dict(self.table.schema):  # delta-rs would cast a numeric string in silence
+        if dict(frame.schema) != dict(self.table.schema):  # delta-rs would cast a numeric string silently
             raise LakeError(f"rows for {self.table.name} have the columns {frame.schema}, not {self.table.schema}")
 
     def _files(self, delta: DeltaTable) -> pl.DataFrame:
@@ -327,10 +326,10 @@ class LakeTable:
     def _rewrite(
         self, delta: DeltaTable, changed: pl.DataFrame, gone: pl.DataFrame
     ) -> tuple[list[AddAction | RemoveAction], pl.DataFrame]:
-        """Write each file that holds keys of `changed` or `gone` anew, with the former and without the latter.
+        """Rewrite each file with keys of `changed` or `gone`, with the rows of `changed` and without those of `gone`.
 
-        Return what replaces the files, and the rows of `changed` that no file holds. One file becomes one file: small
-        ones stay small, so that the next correction rewrites as little.
+        Return the actions, and the rows of `changed` that are in no file. One file becomes one file: small files stay
+        small, so that the next correction rewrites as little.
         """
         actions: list[AddAction | RemoveAction] = []
         key = list(self.table.key)
@@ -342,20 +341,20 @@ class LakeTable:
                 inside &= pl.col(p) == row[f"partition.{p}"]
             for c in bounded:
                 between = pl.col(c).is_between(pl.lit(row[f"min.{c}"]), pl.lit(row[f"max.{c}"]))
-                inside &= between | pl.col(c).is_null()  # of nulls the statistics say nothing
+                inside &= between | pl.col(c).is_null()  # the statistics do not cover nulls
             if touched.filter(inside).is_empty():
                 continue
             rows = self._parts.read(row)
             rest = rows.join(touched, on=key, how="anti", nulls_equal=True)
             if rest.height < rows.height:
-                here = changed.join(rows, on=key, how="semi", nulls_equal=True)
-                changed = changed.join(here, on=key, how="anti", nulls_equal=True)
-                actions += [self._parts.remove(row), *self._parts.write(pl.concat([rest, here]))]
+                corrected = changed.join(rows, on=key, how="semi", nulls_equal=True)
+                changed = changed.join(corrected, on=key, how="anti", nulls_equal=True)
+                actions += [self._parts.remove(row), *self._parts.write(pl.concat([rest, corrected]))]
         return actions, changed
 
 
 def open_tables(location: LakeLocation, tables: Mapping[str, Table]) -> dict[str, LakeTable]:
-    """Return a handle per table; nothing is read yet."""
+    """Return a handle per table, without reading anything."""
     return {name: LakeTable(location, table) for name, table in tables.items()}
 
 

@@ -41,6 +41,10 @@ class MarketData(Protocol):
         """Load what the first request needs; never raises."""
         ...
 
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
     def bars(
         self, symbols: Sequence[str], *, timeframe: str, span: tuple[datetime, datetime], feed: str, token: str | None
     ) -> Any:
@@ -92,6 +96,13 @@ class Alpaca:
     def prepare(self) -> None:
         """Import alpaca-py."""
         self._opened().prepare()
+
+    def close(self) -> None:
+        """Close Alpaca's connections, if any were opened."""
+        with self._opening:
+            session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     def fetch(self, request: Request) -> Iterator[Page]:
         """Fetch the bars or the actions of up to 500 symbols, a page with each `next`.

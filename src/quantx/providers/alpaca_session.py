@@ -65,6 +65,10 @@ class AlpacaSession:
     def prepare(self) -> None:
         """Do nothing: the import of this module loads everything, and the first request connects."""
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
     def bars(
         self, symbols: Sequence[str], *, timeframe: str, span: tuple[datetime, datetime], feed: str, token: str | None
     ) -> HttpReply:

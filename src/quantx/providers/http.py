@@ -77,6 +77,12 @@ class HttpSession:
         """Load the client."""
         self._opened()
 
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
     def get(self, path: str, params: Mapping[str, str]) -> HttpReply:
         """Return the vendor's reply of any status below 500 except 429; a redirect is not followed.
 

@@ -74,6 +74,10 @@ class HttpProvider(ABC, Generic[Content]):
         """Load the HTTP client."""
         self._session.prepare()
 
+    def close(self) -> None:
+        """Close the vendor's connections."""
+        self._session.close()
+
     def fetch(self, request: Request) -> Iterator[Page]:
         """Send one query with each `next`."""
         (symbol,) = request.symbols

@@ -85,7 +85,7 @@ class AzureQueue(TaskQueue):
 
     @override
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
-        """Add messages that never expire, to be seen after `delay` seconds; NotSent tells which the queue has."""
+        """Add messages that never expire, to be seen after `delay` seconds."""
 
         def send_one(body: str) -> None:
             self._ask(

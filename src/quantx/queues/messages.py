@@ -19,7 +19,7 @@ _LONGEST_BODY = 64 * 1024  # Azure's limit; the queue in PostgreSQL takes more
 _MOST_QUOTED = 200  # characters of a message in the reason why it is refused
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskMessage:
     """The content of a message."""
 

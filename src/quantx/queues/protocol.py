@@ -61,7 +61,7 @@ class TaskQueue(Protocol):
     """
 
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
-        """Add messages, to be seen after `delay` seconds; NotSent has the positions of those that the queue accepted."""
+        """Add messages, to be seen after `delay` seconds; NotSent has the positions of the accepted ones."""
         ...
 
     def receive(self, most: int, visibility: float) -> list[Message]:

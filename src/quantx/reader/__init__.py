@@ -1,4 +1,4 @@
-"""What users query: frames from the lake, adjusted and as known at any moment. No database is needed."""
+"""The query interface: frames from the lake, adjusted, and as known at any time. It needs no database."""
 
 from quantx.reader.lake import Lake, open_lake
 

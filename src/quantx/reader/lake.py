@@ -37,11 +37,11 @@ BARS = {"1d": BARS_1D, "1m": BARS_1M}
 Symbols = str | Sequence[str]
 On = Day | Mapping[str, Day | None]  # a day, or a day for each symbol
 SymbolsAs = Literal["asked", "of_day"]
-SourcesOf = Callable[[str, str], Sequence[str]]  # the vendors of a timeframe and a market, the first one first
+SourcesOf = Callable[[str, str], Sequence[str]]  # the vendors of a timeframe and a market, in order of preference
 
 
 def open_lake(url: str | None = None) -> Lake:
-    """Open a lake by its URL or path, or the one that the settings name (`QUANTX_LAKE_URL`)."""
+    """Open a lake by its URL or path, or the one of the settings (`QUANTX_LAKE_URL`)."""
     settings = load_settings(lake_url=url)
     return Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
 
@@ -49,14 +49,14 @@ def open_lake(url: str | None = None) -> Lake:
 class Lake:
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
-    Of two vendors with a bar for the same session, the one that stands first for the timeframe and the market is shown:
-    `sources_of` says so, as the setting `sources` does; those that it does not name come last.
+    Of two vendors with a bar for the same session, queries show the preferred one of the timeframe and the market.
+    `sources_of` gives the order of preference, as the setting `sources` does; other vendors come last.
     """
 
     def __init__(self, location: LakeLocation, sources_of: SourcesOf = lambda timeframe, market: ()) -> None:
         self._sources_of = sources_of
         self._tables = open_tables(location, TABLES)
-        self._identity: SecurityRows | None = None
+        self._security_rows: SecurityRows | None = None
         self.url = location.url
 
     def bars(
@@ -77,26 +77,27 @@ class Lake:
     ) -> pl.DataFrame:
         """Return bars, sorted by symbol and date (1m: and time); start and end are sessions, both inclusive.
 
-        A symbol means a security with all its history, also from the time under another symbol, if the lake knows of
-        it: META gives the bars of FB, too. It is the one that carried the symbol `on` a day (or a day for each symbol);
-        without it, the one that carries it now or, with an end, carried it between start and end. The frame has the
-        symbol as it was asked for, or with `symbols_as="of_day"` the one of each day.
+        A symbol means a security with its whole history, including earlier symbols that the lake knows: META includes
+        the bars of FB. With `on` (a day, or a day per symbol) it is the security that carried the symbol on that day.
+        Without it, it is the one that carries the symbol now or, with an end, carried it between start and end. The
+        frame has the requested symbol, or with `symbols_as="of_day"` the symbol of each day.
 
         Columns: symbol, date (session of the exchange), open, high, low, close, volume, adj_close, source, known_from
         (UTC), or those in `columns` (also `currency`, the unit of the prices, and `raw`, the raw object's id).
 
-        `timeframe`: "1d", or "1m" for minutes. These have `time` as well, the start of the minute (UTC), and `regular`
-        may be asked for. Minutes before and after the regular session come with `extended` alone. All minutes of one
-        session are of one source.
+        `timeframe`: "1d", or "1m" for minutes. Minutes also have `time`, the start of the minute (UTC), and `columns`
+        may include `regular`. Minutes outside of the regular session need `extended`. All minutes of one session are of
+        one source.
 
-        `source`: a vendor's name, or "best": of each session the bar of the first vendor that no other vendor contradicts,
-        by what `quantx crossvalidate reconcile` has found (a doubtful bar only where there is no other, a wrong one last).
+        `source`: a vendor's name, or "best": per session the bar of the first vendor that no other vendor contradicts,
+        by the verdicts of `quantx crossvalidate reconcile` (a doubtful bar only if there is no other, a wrong one
+        last).
 
         `adjust`: "none" gives prices and volume as traded, "split" applies later splits, "total" also dividends by
         Yahoo's rule. `adj_close` is the total-adjusted close in every case. `base` adjusts to that day instead of to
-        the last known action. `as_of` gives what was believed at that moment, for bars and for actions.
+        the last known action. `as_of` gives bars and actions as known at that time.
 
-        Raises ConfigError for a symbol, date or name that can't be, and where several securities carried a symbol.
+        Raises ConfigError for an invalid symbol, date or name, and if several securities carried a symbol.
         """
         table = _bars_table(timeframe)
         if symbols_as not in ("asked", "of_day"):
@@ -111,30 +112,31 @@ class Lake:
             raise ConfigError(f"the start {first} lies after the end {last}")
         best = source == BEST
         if best and minutes:
-            raise ConfigError("source='best' goes by what vendors say of daily bars; ask for timeframe='1d'")
-        asked = self._whose().asked(names, first, last, _days(names, on))
-        here = _where(self._whose().stored_under(asked), source)
-        wanted = here & _within(table, first, last)
+            raise ConfigError("source='best' needs verdicts, which exist only for daily bars; use timeframe='1d'")
+        securities = self._securities()
+        requests = securities.requests(names, first, last, _days(names, on))
+        stored_rows = _where(securities.stored_symbols(requests), source)
+        wanted = stored_rows & _within(table, first, last)
         if minutes and not extended:
             wanted &= pl.col("regular")
         moment = to_instant(as_of)
-        stored = self._believed(table, wanted, moment)
+        stored = self._known_at(table, wanted, moment)
         if best:
-            stored = with_doubts(stored, self._believed(VERDICTS, here, moment))
-        rows = self._whose().rows(stored, asked, "date", ("time",) if minutes else ("date",))
+            stored = with_doubts(stored, self._known_at(VERDICTS, stored_rows, moment))
+        rows = securities.rows(stored, requests, "date", ("time",) if minutes else ("date",))
         if best:
             rows = least_doubted(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
         elif minutes:
             rows = of_one_source(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
         else:
             rows = preferred(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
-        # Events come with daily bars: a vendor that is asked for minutes only has none.
+        # Events come with daily bars: a vendor of minutes only has none.
         actions = self._actions(
-            asked, None if minutes else source, moment, to_date(base), first=None if best else source
+            requests, None if minutes else source, moment, to_date(base), first=None if best else source
         )
         frame = adjust_bars(rows, actions, adjust)
         if symbols_as == "of_day":
-            frame = self._whose().of_day(frame, asked, "date")
+            frame = securities.of_day(frame, requests, "date")
         return frame.sort(table.sort).select(shown)
 
     def panel(
@@ -152,9 +154,10 @@ class Lake:
         extended: bool = False,
         on: On | None = None,
     ) -> pl.DataFrame:
-        """Return one row per session and one column per symbol, filled with `field`; null where there is no bar.
+        """Return one row per session and one column per symbol, filled with `field`; null without a bar.
 
-        With `timeframe="1m"` it is a row per minute (`time`, UTC) in which one of them has a bar. The symbols are those given, or all that were members of `universe` at some time between start and end.
+        With `timeframe="1m"` it has a row per minute (`time`, UTC) with a bar of any symbol. The symbols are `symbols`,
+        or all that were members of `universe` on any day between start and end.
         """
         if (universe is None) == (symbols is None):
             raise ConfigError("a panel needs either a universe or symbols")
@@ -189,25 +192,25 @@ class Lake:
         in `currency`), reference_close (the close before, in the shares of the ex-date), currency, source, known_from.
         """
         names = _names(symbols)
-        asked = self._whose().asked(names, None, None, _days(names, on))
-        frame = self._actions(asked, source, to_instant(as_of), None)
+        requests = self._securities().requests(names, None, None, _days(names, on))
+        frame = self._actions(requests, source, to_instant(as_of), None)
         order = [c for c in ACTIONS.schema if c not in ("source", "raw", "known_from")]
         return frame.select(*order, "source", "known_from")
 
     def revisions(
         self, symbols: Symbols | None = None, *, timeframe: str = "1d", source: str | None = None
     ) -> pl.DataFrame:
-        """Return the bars that a vendor changed later: what was believed from `known_from` until `known_to`.
+        """Return the bars that a vendor changed later: the values known from `known_from` until `known_to`.
 
-        Where these are equal, `quantx reprocess` has taken the bar back: no moment sees it.
+        If the two are equal, `quantx reprocess` withdrew the bar: no `as_of` shows it.
         """
         table = _bars_table(timeframe)
         wanted = _where(_names(symbols) if symbols is not None else None, source)
         frame = self._tables[table.revisions.name].read(wanted)
-        return frame.drop(_folder(table)).sort(*table.sort, "known_from")
+        return frame.drop(_period_column(table)).sort(*table.sort, "known_from")
 
     def symbol_history(self, symbols: Symbols | None = None) -> pl.DataFrame:
-        """Return which security carried which symbol from when to when: all, or those that ever carried `symbols`.
+        """Return the symbol history of all securities, or of those that ever carried one of `symbols`.
 
         Columns: instrument, symbol, symbol_from (null: since before the record began), symbol_to (null: still).
         """
@@ -218,14 +221,14 @@ class Lake:
         shown = history.select("instrument", "symbol", "symbol_from", "symbol_to")
         return shown.sort("instrument", "symbol_from", nulls_last=False)
 
-    def _whose(self) -> SecurityRows:
-        """Return who carried which symbol, as this handle has read it once."""
-        if self._identity is None:
-            self._identity = SecurityRows(history_of(self._tables[SYMBOL_HISTORY.name].read()))
-        return self._identity
+    def _securities(self) -> SecurityRows:
+        """Return the selection of rows by security; this handle reads the symbol history once."""
+        if self._security_rows is None:
+            self._security_rows = SecurityRows(history_of(self._tables[SYMBOL_HISTORY.name].read()))
+        return self._security_rows
 
     def universe(self, name: str, on: Day | None = None) -> pl.DataFrame:
-        """Return the members of a universe on a day (now, where none is given): symbol, market, name, member_from, member_to."""
+        """Return the members of a universe on a day (default: now): symbol, market, name, member_from, member_to."""
         members = self._universe(name)
         day = to_date(on)
         if day is None:
@@ -238,12 +241,12 @@ class Lake:
     def coverage(
         self, universe: str | None = None, *, by: Literal["month", "symbol"] = "month", until: Day | None = None
     ) -> pl.DataFrame:
-        """Return how many of the expected daily sessions are there, from whichever vendor: of all universes, or of one.
+        """Return the expected and the present daily sessions of any vendor, for all universes or for one.
 
         Columns: universe (null: symbols in no universe), market, month (as in 202410), expected, present and share; by
-        symbol: universe, market, symbol, expected, present, share, and the first and last month that lacks a session.
-        Expected are the sessions of the exchange from a symbol's first bar or its joining, whichever is later, to the
-        last session that has settled by now (or by `until`), its leaving or its end, whichever is earlier.
+        symbol: universe, market, symbol, expected, present, share, and the first and last month with a missing session.
+        The expected sessions of a symbol start at its first bar or its joining, whichever is later. They end at the
+        last session that has settled by now (or by `until`), at its leaving or at its delisting, whichever is first.
         """
         if by not in ("month", "symbol"):
             raise ConfigError(f"by={by!r} must be month or symbol")
@@ -251,8 +254,8 @@ class Lake:
         bars = self._tables[BARS_1D.name]
         held = bars.collect(held_days(bars.scan()), in_pieces=True)
         moment = to_instant(until) or datetime.now(UTC)
-        found = completeness(held, members, self._tables[SYMBOL_HISTORY.name].read(), moment)
-        rows = found.by_month() if by == "month" else found.by_symbol()
+        counts = completeness(held, members, self._tables[SYMBOL_HISTORY.name].read(), moment)
+        rows = counts.by_month() if by == "month" else counts.by_symbol()
         return rows if universe is None else rows.filter(pl.col("universe") == universe)
 
     def _universe(self, name: str) -> pl.DataFrame:
@@ -264,7 +267,7 @@ class Lake:
         return members
 
     def _members_between(self, name: str, start: date | None, end: date | None) -> dict[str, Day | None]:
-        """Return who was a member between two days, and the last day of it; a security once, by its last symbol."""
+        """Return the members between two days with their last day; each security once, by its last symbol."""
         members = self._universe(name)
         if end is not None:
             members = members.filter(pl.col("member_from").is_null() | (pl.col("member_from") <= end))
@@ -275,36 +278,37 @@ class Lake:
         )
         by_last = lasts.sort("last", "symbol", nulls_last=True).iter_rows()
         days: dict[str, date | None] = {symbol: last or date.max for symbol, last in by_last}
-        asked = self._whose().asked(list(days), start, end, days)
-        return {each.symbol: days[each.symbol] for each in self._whose().once(asked)}
+        requests = self._securities().requests(list(days), start, end, days)
+        return {each.symbol: days[each.symbol] for each in self._securities().unique(requests)}
 
     def _actions(
         self,
-        asked: Sequence[SymbolRequest],
+        requests: Sequence[SymbolRequest],
         source: str | None,
         moment: datetime | None,
         base: date | None,
         *,
         first: str | None = None,
     ) -> pl.DataFrame:
-        wanted = _where(self._whose().stored_under(asked), source)
+        securities = self._securities()
+        wanted = _where(securities.stored_symbols(requests), source)
         if base is not None:
             wanted &= pl.col("ex_date") <= base
-        stored, here = self._believed(ACTIONS, wanted, moment), _where(self._whose().stored_under(asked), None)
-        verdicts = self._believed(VERDICTS, here, moment) if source == BEST else VERDICTS.empty()
-        # Of a vendor that is wrong by a factor it is the split that is wrong: dividends are in the units of their close.
+        stored, any_source = self._known_at(ACTIONS, wanted, moment), _where(securities.stored_symbols(requests), None)
+        verdicts = self._known_at(VERDICTS, any_source, moment) if source == BEST else VERDICTS.empty()
+        # If a vendor is wrong by a factor, its splits are wrong; its dividends are in the units of their close.
         split = pl.col("kind") == "split"
-        told = pl.concat([without_wrong_vendors(stored.filter(split), verdicts, "ex_date"), stored.filter(~split)])
-        rows = self._whose().rows(told, asked, "ex_date", ("ex_date", "kind"))
+        usable = pl.concat([without_wrong_vendors(stored.filter(split), verdicts, "ex_date"), stored.filter(~split)])
+        rows = securities.rows(usable, requests, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:
-            days = here & pl.col("date").is_in(rows["ex_date"].unique().to_list())
-            shown = without_wrong_vendors(self._believed(BARS_1D, days, moment), verdicts, "date")
-            bars = self._whose().rows(shown, asked, "date", ("date",))
+            days = any_source & pl.col("date").is_in(rows["ex_date"].unique().to_list())
+            shown = without_wrong_vendors(self._known_at(BARS_1D, days, moment), verdicts, "date")
+            bars = securities.rows(shown, requests, "date", ("date",))
             rows = events_of_shown_bars(rows, bars, with_first(first, partial(self._sources_of, "1d")))
         return rows.sort("symbol", "ex_date", "kind")
 
-    def _believed(self, table: Table, wanted: pl.Expr, moment: datetime | None) -> pl.DataFrame:
-        """Return the rows that are believed now, or that were believed at `moment`."""
+    def _known_at(self, table: Table, wanted: pl.Expr, moment: datetime | None) -> pl.DataFrame:
+        """Return the current rows, or the rows as known at `moment`."""
         if moment is None:
             return self._tables[table.name].read(wanted)
         known = wanted & (pl.col("known_from") <= moment)
@@ -317,14 +321,14 @@ def _names(symbols: object) -> list[str]:
     names = []
     for symbol in given:
         if not isinstance(symbol, str):
-            raise ConfigError(f"{symbol!r} is no symbol; give a text, or several in a list")
+            raise ConfigError(f"{symbol!r} is not a symbol; use a text, or a list of texts")
         names.append(parse_symbol(symbol))
     return list(dict.fromkeys(names))
 
 
 def _bars_table(timeframe: str) -> Table:
     if timeframe not in BARS:
-        raise ConfigError(f"there are no bars of the timeframe {timeframe!r}; there is {', '.join(BARS)}")
+        raise ConfigError(f"unknown timeframe {timeframe!r}; use {' or '.join(BARS)}")
     return BARS[timeframe]
 
 
@@ -333,34 +337,34 @@ def _shown(columns: Sequence[str] | None, *, minutes: bool) -> list[str]:
     shown = list(columns) if columns is not None else list(usual)
     allowed = [*usual, "currency", "raw", *(["regular"] if minutes else [])]
     if len(set(shown)) < len(shown):
-        raise ConfigError(f"columns names one of {', '.join(shown)} twice")
+        raise ConfigError(f"columns has a duplicate: {', '.join(shown)}")
     unknown = [c for c in shown if c not in allowed]
     if unknown:
-        raise ConfigError(f"no column {unknown[0]!r}; there is {', '.join(allowed)}")
+        raise ConfigError(f"unknown column {unknown[0]!r}; use {', '.join(allowed)}")
     return shown
 
 
-def _folder(table: Table) -> str:
-    """Return the column that is a table's folder of a stretch of time."""
+def _period_column(table: Table) -> str:
+    """Return the partition column of a table's periods."""
     return "month" if "month" in table.schema else "year"
 
 
 def _within(table: Table, first: date | None, last: date | None) -> pl.Expr:
-    """Return the filter of the sessions from `first` to `last`, and of the folders in which they lie."""
-    wanted, folder = pl.lit(True), _folder(table)
+    """Return the filter of the sessions from `first` to `last`, with a filter of their partitions."""
+    wanted, period = pl.lit(True), _period_column(table)
     if first is not None:
-        number = first.year if folder == "year" else first.year * 100 + first.month
-        wanted &= (pl.col("date") >= first) & (pl.col(folder) >= number)
+        number = first.year if period == "year" else first.year * 100 + first.month
+        wanted &= (pl.col("date") >= first) & (pl.col(period) >= number)
     if last is not None:
-        number = last.year if folder == "year" else last.year * 100 + last.month
-        wanted &= (pl.col("date") <= last) & (pl.col(folder) <= number)
+        number = last.year if period == "year" else last.year * 100 + last.month
+        wanted &= (pl.col("date") <= last) & (pl.col(period) <= number)
     return wanted
 
 
 def _days(names: Sequence[str], on: On | None) -> dict[str, date | None]:
     if isinstance(on, Mapping):
-        given = {parse_symbol(symbol): to_date(day) for symbol, day in on.items()}
-        return {name: given.get(name) for name in names}
+        days = {parse_symbol(symbol): to_date(day) for symbol, day in on.items()}
+        return {name: days.get(name) for name in names}
     return dict.fromkeys(names, to_date(on))
 
 

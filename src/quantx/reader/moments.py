@@ -1,4 +1,4 @@
-"""Dates and instants as users write them."""
+"""Parse the dates and instants of users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Day = str | date | datetime
 
 
 def to_date(value: Day | None) -> date | None:
-    """Return the date that a text, a date or a datetime means; ConfigError for anything else."""
+    """Return a date from a text, a date or a datetime; raise ConfigError for anything else."""
     if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
         return value
     if isinstance(value, datetime):
@@ -18,11 +18,11 @@ def to_date(value: Day | None) -> date | None:
     try:
         return datetime.fromisoformat(value).date()
     except (TypeError, ValueError):
-        raise ConfigError(f"{value!r} is no date; write it as in 2024-01-31") from None
+        raise ConfigError(f"{value!r} is not a date, use YYYY-MM-DD") from None
 
 
 def to_instant(value: Day | None) -> datetime | None:
-    """Return an aware instant in UTC: a bare date means the end of that day, a naive time is taken as UTC."""
+    """Return an aware instant in UTC: a date is the end of that day, a naive time is in UTC."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -32,10 +32,10 @@ def to_instant(value: Day | None) -> datetime | None:
             )
         except ValueError:
             raise ConfigError(
-                f"{value!r} is no moment; write it as in 2024-01-31 or 2024-01-31T15:30:00+00:00"
+                f"{value!r} is not a time, use YYYY-MM-DD or ISO 8601, as in 2024-01-31T15:30:00+00:00"
             ) from None
     if not isinstance(value, date):
-        raise ConfigError(f"{value!r} is no moment; give a text, a date or a datetime")
+        raise ConfigError(f"{value!r} is not a time; use a text, a date or a datetime")
     if not isinstance(value, datetime):
         return datetime.combine(value, time.max, UTC)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

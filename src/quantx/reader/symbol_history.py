@@ -1,8 +1,9 @@
-"""SecurityRows rows are these? Stored rows carry the symbol under which a vendor was asked; securities change symbols.
+"""Map stored rows to securities. A stored row has the requested symbol; securities change symbols.
 
-A vendor's series of a symbol is the whole history of who carries the symbol when it is asked, also from the time under
-another one. So a row belongs to who carried its symbol when the row became known, if that security lived on the row's
-day; otherwise to who carried the symbol on the row's day; otherwise to the last one who carried it before.
+A vendor's series of a symbol is the whole history of the security that carries the symbol at the time of the request,
+also under its earlier symbols. A row therefore belongs to the security that carried its symbol when the row became known,
+if that security was listed on the row's day. Otherwise it belongs to the one that carried the symbol on the row's day, or
+to the last one that carried it before.
 """
 
 from __future__ import annotations
@@ -18,97 +19,99 @@ from quantx.core.symbol_history import Naming, SymbolHistory
 
 @dataclass(frozen=True)
 class SymbolRequest:
-    """A symbol as somebody asks for it, and the security that is meant; None: nothing is known of the symbol."""
+    """A requested symbol and its security; None: the symbol is always this one security's, or unknown."""
 
     symbol: str
     instrument: str | None
 
 
 class SecurityRows:
-    """Finds the rows of securities among those stored under symbols."""
+    """Select the rows of securities among the rows stored by symbol."""
 
     def __init__(self, history: SymbolHistory) -> None:
         self._history = history
 
-    def asked(
+    def requests(
         self, symbols: Sequence[str], first: date | None, last: date | None, on: Mapping[str, date | None]
     ) -> list[SymbolRequest]:
-        """Return which securities are meant; ConfigError where a symbol means several of them in that time."""
-        return [SymbolRequest(symbol, self._meant(symbol, first, last, on.get(symbol))) for symbol in symbols]
+        """Return the security of each symbol; ConfigError if a symbol means several of them in that time."""
+        return [SymbolRequest(symbol, self._instrument(symbol, first, last, on.get(symbol))) for symbol in symbols]
 
-    def once(self, asked: Sequence[SymbolRequest]) -> list[SymbolRequest]:
-        """Return each security once, by the symbol that stands last."""
-        last = {each.instrument: each for each in asked if each.instrument is not None}
-        return [each for each in asked if each.instrument is None or last[each.instrument] is each]
+    def unique(self, requests: Sequence[SymbolRequest]) -> list[SymbolRequest]:
+        """Return each security once, by its last request."""
+        last = {each.instrument: each for each in requests if each.instrument is not None}
+        return [each for each in requests if each.instrument is None or last[each.instrument] is each]
 
-    def _meant(self, symbol: str, first: date | None, last: date | None, on: date | None) -> str | None:
+    def _instrument(self, symbol: str, first: date | None, last: date | None, on: date | None) -> str | None:
         instrument = self._history.find_instrument(symbol, first, last, on)
         if instrument is None:
             return None
-        # One symbol, and nobody else ever had it: there is nothing to tell apart.
+        # One symbol that no other security ever had: no rows need to be separated.
         plain = len(self._history.symbols_of(instrument)) == len(self._history.namings_of(symbol)) == 1
         return None if plain else instrument
 
-    def stored_under(self, asked: Sequence[SymbolRequest]) -> list[str]:
+    def stored_symbols(self, requests: Sequence[SymbolRequest]) -> list[str]:
         """Return all symbols under which rows of these securities may be stored."""
-        symbols = [s for each in asked for s in (each.symbol, *self._symbols(each))]
+        symbols = [s for each in requests for s in (each.symbol, *self._symbols(each))]
         return list(dict.fromkeys(symbols))
 
-    def rows(self, stored: pl.DataFrame, asked: Sequence[SymbolRequest], day: str, key: Sequence[str]) -> pl.DataFrame:
-        """Return the rows of the asked securities, with the symbol as asked; one row per source, symbol and `key`.
+    def rows(
+        self, stored: pl.DataFrame, requests: Sequence[SymbolRequest], day: str, key: Sequence[str]
+    ) -> pl.DataFrame:
+        """Return the rows of the requested securities by requested symbol; one row per source, symbol and `key`.
 
-        Of several rows for one day, under the old and the new symbol, the one under the symbol of its day is taken.
+        Of two rows for one day, under the old and the new symbol, the result has the one under the symbol of that day.
         """
-        if all(each.instrument is None for each in asked):
+        if all(each.instrument is None for each in requests):
             return stored
-        plain = [each.symbol for each in asked if each.instrument is None]
+        plain = [each.symbol for each in requests if each.instrument is None]
         parts = [stored.filter(pl.col("symbol").is_in(plain))]
-        parts += [self._part(stored, each, day, key) for each in asked if each.instrument is not None]
+        parts += [self._part(stored, each, day, key) for each in requests if each.instrument is not None]
         return pl.concat(parts)
 
-    def of_day(self, rows: pl.DataFrame, asked: Sequence[SymbolRequest], day: str) -> pl.DataFrame:
+    def of_day(self, rows: pl.DataFrame, requests: Sequence[SymbolRequest], day: str) -> pl.DataFrame:
         """Return the rows with the symbol that each security carried on the row's day."""
-        for each in asked:
+        for each in requests:
             if each.instrument is not None:
-                named = [
+                symbols = [
                     pl.when(_on(n, pl.col(day))).then(pl.lit(n.symbol))
                     for n in self._history.symbols_of(each.instrument)
                 ]
-                here = pl.col("symbol") == each.symbol
+                own = pl.col("symbol") == each.symbol
                 rows = rows.with_columns(
-                    pl.when(here).then(pl.coalesce(*named, "symbol")).otherwise("symbol").alias("symbol")
+                    pl.when(own).then(pl.coalesce(*symbols, "symbol")).otherwise("symbol").alias("symbol")
                 )
         return rows
 
-    def _symbols(self, asked: SymbolRequest) -> list[str]:
-        return [n.symbol for n in self._history.symbols_of(asked.instrument)] if asked.instrument else []
+    def _symbols(self, request: SymbolRequest) -> list[str]:
+        return [n.symbol for n in self._history.symbols_of(request.instrument)] if request.instrument else []
 
-    def _part(self, stored: pl.DataFrame, asked: SymbolRequest, day: str, key: Sequence[str]) -> pl.DataFrame:
-        own = self._history.symbols_of(asked.instrument or "")
+    def _part(self, stored: pl.DataFrame, request: SymbolRequest, day: str, key: Sequence[str]) -> pl.DataFrame:
+        own = self._history.symbols_of(request.instrument or "")
         symbols = list(dict.fromkeys(n.symbol for n in own))
         rows = pl.concat(
-            [stored.filter((pl.col("symbol") == s) & (self._owner(s, day) == asked.instrument)) for s in symbols]
+            [stored.filter((pl.col("symbol") == s) & (self._owner(s, day) == request.instrument)) for s in symbols]
         )
         rank = pl.any_horizontal((pl.col("symbol") == n.symbol) & _on(n, pl.col(day)) for n in own)
         one = rows.with_columns(rank.alias("__of_day")).sort("__of_day", "known_from", descending=True)
         return (
             one.unique(["source", *key], keep="first", maintain_order=True)
-            .with_columns(pl.lit(asked.symbol).alias("symbol"))
+            .with_columns(pl.lit(request.symbol).alias("symbol"))
             .drop("__of_day")
         )
 
     def _owner(self, symbol: str, day: str) -> pl.Expr:
         """Return the instrument to which a row stored under `symbol` belongs."""
         namings = self._history.namings_of(symbol)
-        then, here = pl.col("known_from").dt.date(), pl.col(day)
-        told = [pl.when(_on(n, then) & self._lives(n, here)).then(pl.lit(n.instrument)) for n in namings]
-        carried = [pl.when(_on(n, here)).then(pl.lit(n.instrument)) for n in namings]
+        known, on = pl.col("known_from").dt.date(), pl.col(day)
+        at_request = [pl.when(_on(n, known) & self._listed(n, on)).then(pl.lit(n.instrument)) for n in namings]
+        on_day = [pl.when(_on(n, on)).then(pl.lit(n.instrument)) for n in namings]
         before = [
-            pl.when((then >= n.begins) & self._lives(n, here)).then(pl.lit(n.instrument)) for n in reversed(namings)
+            pl.when((known >= n.begins) & self._listed(n, on)).then(pl.lit(n.instrument)) for n in reversed(namings)
         ]
-        return pl.coalesce(*told, *carried, *before)
+        return pl.coalesce(*at_request, *on_day, *before)
 
-    def _lives(self, naming: Naming, day: pl.Expr) -> pl.Expr:
+    def _listed(self, naming: Naming, day: pl.Expr) -> pl.Expr:
         first, last = self._history.life(naming.instrument)
         return day.is_between(pl.lit(first), pl.lit(last))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ class NewRun:
     kind: RunKind
     source: str
     request: Mapping[str, object]  # what was asked, for people
-    skipped: int = 0  # symbols for which nothing is missing
+    skipped: int = field(default=0, kw_only=True)  # symbols for which nothing is missing
 
 
 @dataclass(frozen=True)

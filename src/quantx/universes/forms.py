@@ -1,4 +1,4 @@
-"""Symbols as lists write them → canonical ones; None where a text is no symbol that we can ask a vendor for."""
+"""Convert the symbols of lists to canonical ones; None for a text that no vendor knows as a symbol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quantx.errors import InvalidSymbol
 # ABR$D at the exchanges, ABR-PD at the SEC and Yahoo, ABRpD at the consolidated tape: the preferred series D.
 _PREFERRED = re.compile(r"([A-Z]{1,6})(?:\$|-P|\.PR)([A-Z]?)")
 _CLASS = re.compile(r"([A-Z]{1,6})[-/ .]([A-Z])")
-# What iShares writes without a dot: the names of classes that have no symbol of their own form.
+# Share classes that iShares writes without a dot.
 _UNDOTTED = {"BRKB": "BRK.B", "BRKA": "BRK.A", "BFB": "BF.B", "BFA": "BF.A", "HEIA": "HEI.A", "LENB": "LEN.B"}
 _ISHARES_MARKS = re.compile(r"(\*|\.[0-9]*)$")  # WFC* (Mexico's listing), GAS.2 (a reused ticker), MIL. (a dead one)
 
@@ -22,10 +22,10 @@ def american(text: str) -> str | None:
     ('BRK.B', 'BRK.B', 'ABR.PRD', 'BAC.PRL', None)
     """
     text = text.strip().upper()
-    if found := _PREFERRED.fullmatch(text):
-        text = f"{found[1]}.PR{found[2]}"
-    elif found := _CLASS.fullmatch(text):
-        text = f"{found[1]}.{found[2]}"
+    if match := _PREFERRED.fullmatch(text):
+        text = f"{match[1]}.PR{match[2]}"
+    elif match := _CLASS.fullmatch(text):
+        text = f"{match[1]}.{match[2]}"
     try:
         symbol = parse_symbol(text)
     except InvalidSymbol:
@@ -34,7 +34,7 @@ def american(text: str) -> str | None:
 
 
 def from_ishares(text: str) -> str | None:
-    """Return the canonical form of a ticker in a list of holdings of iShares.
+    """Return the canonical form of a ticker in iShares' holdings.
 
     >>> [from_ishares(t) for t in ("BRKB", "GAS.2", "MIL.", "WFC*", "SGAFT", "-")]
     ['BRK.B', 'GAS', 'MIL', 'WFC', 'SGAFT', None]

@@ -1,8 +1,9 @@
-"""Symbol histories from files: map files as LEAN has them, or a CSV with symbol, from, to and instrument.
+"""Symbol histories from files: LEAN's map files, or a CSV with symbol, from, to and instrument.
 
-LEAN's map file of a security (https://github.com/QuantConnect/Lean, Data/equity/usa/map_files, November 2026) has a first
-row with its first day, and then a row per symbol with the symbol's last day; 2050-12-31 means: still. Its record begins on
-1998-01-02, so that a security with that first day is as old or older. `fb.1.csv` is who carried FB before `fb.csv`.
+LEAN's map file of a security (https://github.com/QuantConnect/Lean, Data/equity/usa/map_files, November 2026) has a
+first row with its first day, and then a row per symbol with the symbol's last day; 2050-12-31 means: still listed. The
+record begins on 1998-01-02: a security with that first day may be older. `fb.1.csv` is the security with the symbol FB
+before the one of `fb.csv`.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ Form = Literal["lean", "csv"]
 
 
 def read_history(path: Path, form: Form) -> list[SecurityHistory]:
-    """Return what a file tells, or all map files of a folder; RefusedList names the file and what is wrong in it."""
+    """Return the histories in a file, or in all map files of a folder; RefusedList has the file and its problem."""
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not files:
-        raise RefusedList(f"{path} holds no .csv file")
-    told: list[SecurityHistory] = []
+        raise RefusedList(f"{path} has no .csv file")
+    histories: list[SecurityHistory] = []
     for file in files:
         try:
             document = Document(file.name, file.read_bytes())
         except OSError as error:
             raise RefusedList(f"{file} can't be read: {error.strerror}") from error
-        told += [parse_map_file(document)] if form == "lean" else parse_csv(document)
-    return told
+        histories += [parse_map_file(document)] if form == "lean" else parse_csv(document)
+    return histories
 
 
 def parse_map_file(document: Document) -> SecurityHistory:
@@ -50,13 +51,13 @@ def parse_map_file(document: Document) -> SecurityHistory:
     ]
     if len(rows) < 2:
         raise RefusedList(
-            f"{document.origin} is no map file: it needs a row with the first day, and one for each symbol"
+            f"{document.origin} is not a map file: it needs a row with the first day, and one for each symbol"
         )
-    # On the first day the security has a symbol of its own, or has the first one already.
+    # The symbol of the first day is a separate one, or already the first of the rows.
     changes = rows[1:] if rows[0][1] == rows[1][1] else rows
     days = [day for day, _ in changes]
     if rows[0][0] > rows[1][0] or any(later <= earlier for earlier, later in pairwise(days)):
-        raise RefusedList(f"{document.origin} is no map file: its days must rise")
+        raise RefusedList(f"{document.origin} is not a map file: its days must increase")
     (first, symbol), last = rows[0], days[-1]
     instrument = f"us.{symbol}.{first:%Y%m%d}"
     begins = None if first <= _RECORD_BEGINS else first
@@ -70,14 +71,14 @@ def _map_row(row: Sequence[str], where: str) -> tuple[date, str]:
         day = datetime.strptime(row[0].strip(), "%Y%m%d").date()  # noqa: DTZ007 — a day
         symbol = american(row[1])
     except (ValueError, IndexError) as error:
-        raise RefusedList(f"{where} is no map file: the row {','.join(row)[:60]!a} has no day and symbol") from error
+        raise RefusedList(f"{where} is not a map file: the row {','.join(row)[:60]!a} has no day and symbol") from error
     if symbol is None:
-        raise RefusedList(f"{where} has the symbol {row[1][:20]!a}, which is no American one")
+        raise RefusedList(f"{where} has the symbol {row[1][:20]!a}, which is not American")
     return day, symbol
 
 
 def parse_csv(document: Document) -> list[SecurityHistory]:
-    """Return the securities of a CSV with the columns symbol, from, to, instrument; name and reason may follow."""
+    """Return the securities of a CSV with the columns symbol, from, to, instrument, and optionally name and reason."""
     namings: dict[str, list[Naming]] = {}
     notes: dict[str, dict[str, str]] = {}
     for row in under_header(csv_rows(decode(document), ",", document.origin), _COLUMNS, document.origin):
@@ -93,10 +94,10 @@ def parse_csv(document: Document) -> list[SecurityHistory]:
             raise RefusedList(f"{document.origin}: {error}") from error
         namings.setdefault(instrument, []).append(Naming(instrument, symbol, first, last))
         notes.setdefault(instrument, {}).update({c: t for c in ("name", "reason") if (t := row.get(c, "").strip())})
-    return [_told(document, found, notes[instrument]) for instrument, found in namings.items()]
+    return [_history(document, group, notes[instrument]) for instrument, group in namings.items()]
 
 
-def _told(document: Document, namings: Iterable[Naming], notes: dict[str, str]) -> SecurityHistory:
+def _history(document: Document, namings: Iterable[Naming], notes: dict[str, str]) -> SecurityHistory:
     ordered = tuple(sorted(namings, key=lambda n: n.begins))
     market = venue_of(ordered[-1].symbol).market
     reason = notes.get("reason", "its symbol history ends") if ordered[-1].last is not None else None

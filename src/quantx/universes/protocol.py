@@ -1,4 +1,4 @@
-"""What a source of members is: a document comes in, members come out, and nothing else happens."""
+"""The port of a source of members: a pure function from a document to members."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from quantx.universes.declared import UniverseSpec
+    from quantx.universes.declaration import UniverseSpec
 
-# Members as a source gives them: one row per interval of membership.
+# The members of a source: one row per membership interval.
 MEMBERS = {
     "symbol": pl.String,
     "market": pl.String,
@@ -26,7 +26,7 @@ Member = tuple[str, str, str | None, date | None, date | None]
 
 @dataclass(frozen=True)
 class Document:
-    """What a source gave, byte for byte."""
+    """A document of a source, byte for byte."""
 
     origin: str  # the address or the path
     body: bytes = field(repr=False)
@@ -39,15 +39,15 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a document says."""
+class MemberList:
+    """The members in a document."""
 
     members: Sequence[Member]
-    remarks: Sequence[str] = ()  # what does not fit together in it, for people
-    left_out: int = 0  # rows of other things than members: test issues, warrants
+    remarks: Sequence[str] = ()  # contradictions in the document, for people
+    left_out: int = 0  # excluded rows: test issues, warrants
 
 
-# A symbol as it was on a day → the last symbol of who carried it then; the same symbol where nothing is known.
+# A symbol on a day → the last symbol of its security; the same symbol if its history is unknown.
 LatestSymbol = Callable[[str, date], str]
 
 
@@ -55,10 +55,10 @@ LatestSymbol = Callable[[str, date], str]
 class Source:
     """One type of source."""
 
-    parse: Callable[[UniverseSpec, Document, LatestSymbol], Listing]  # pure; raises RefusedList
-    suffix: str  # of the kept document
-    url: str | None = None  # where the document lies, unless the declaration says otherwise
-    takes_document: bool = True  # False: the members stand in the declaration
-    is_exchange: bool = False  # who is missing there may be delisted
+    parse: Callable[[UniverseSpec, Document, LatestSymbol], MemberList]  # pure; raises RefusedList
+    suffix: str  # of the stored document
+    url: str | None = None  # default address of the document
+    needs_document: bool = True  # False: the members are in the declaration
+    is_exchange: bool = False  # a missing security may be delisted
     needs_contact: bool = False
-    tells_past_by_changes: bool = False  # who leaves without a change that says so is not told any more at all
+    history_from_changes: bool = False  # past members come from changes: without a change a leaving member disappears

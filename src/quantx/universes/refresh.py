@@ -1,4 +1,4 @@
-"""Refreshing universes: read the source, compare with the last list, keep the intervals."""
+"""Derive the new membership intervals of a universe from its last ones and a new list."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from quantx.universes.protocol import MEMBERS
 
 
 def next_members(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.DataFrame:
-    """Return the membership intervals after a list was read on `today`; both frames have the columns of MEMBERS.
+    """Return the membership intervals with the list read on `today`; both frames have the columns of MEMBERS.
 
-    A list with intervals of its own (any date in it) is taken as it is. A plain list tells only who is a member now:
-    who is new becomes a member from today, who is missing was one until yesterday, and on the first reading everyone
-    has been a member since before the list began.
+    A list with any date in it already has intervals and is used unchanged. A plain list has only the current members: a
+    new symbol is a member from today, a missing one was a member until yesterday. On the first reading all are members
+    since before the list began.
     """
     dated = listed["member_from"].is_not_null().any() or listed["member_to"].is_not_null().any()
     if dated or stored.is_empty():
         return listed
     open_now = stored.filter(pl.col("member_to").is_null())
     kept = open_now.join(listed, on="symbol", how="semi")
-    # Who came only today and is missing again never was a member.
+    # A symbol that joined only today and is missing again never was a member.
     gone = open_now.join(listed, on="symbol", how="anti").filter(pl.col("member_from").ne_missing(today))
-    came = listed.join(open_now, on="symbol", how="anti")
+    joined = listed.join(open_now, on="symbol", how="anti")
     return pl.concat(
         [
             stored.filter(pl.col("member_to").is_not_null()),
             kept.update(listed.select("symbol", "market", "name"), on="symbol"),
             gone.with_columns(pl.lit(today - timedelta(days=1)).alias("member_to")),
-            came.with_columns(pl.lit(today).alias("member_from")),
+            joined.with_columns(pl.lit(today).alias("member_from")),
         ]
     ).select(list(MEMBERS))
 
 
-def keep_vanished(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.DataFrame:
-    """Return `listed` with those members of `stored` who are in no interval of it: they have left by yesterday.
+def keep_missing_members(stored: pl.DataFrame, listed: pl.DataFrame, today: date) -> pl.DataFrame:
+    """Return `listed` with the members of `stored` that are in no interval of it: they left by yesterday.
 
-    A source that tells the past by changes may take a member off today's list before, or without, telling the change;
-    then its past would be lost. Who is gone because of a new symbol goes: somebody new is a member since the same day.
+    A source whose history comes from changes may drop a member from today's list before, or without, a change; its past
+    would be lost. A member that is gone because of a new symbol is dropped: a new member has the same joining day.
     """
     gone = stored.join(listed, on="symbol", how="anti")
     renamed = listed.join(stored, on="symbol", how="anti").filter(pl.col("member_to").is_null())

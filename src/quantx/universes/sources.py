@@ -1,4 +1,4 @@
-"""All source types by name, and the way from a declaration to its members. A new type is one module and one line here."""
+"""All source types by name, and reading a universe by its declaration. A new type is one module and one line here."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import polars as pl
 
 from quantx.errors import RefusedList
 from quantx.universes import hkex, ishares, nasdaq_trader, sec_tickers, static, tables, wikipedia
-from quantx.universes.declared import UniverseSpec
-from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, Listing, Source
+from quantx.universes.declaration import UniverseSpec
+from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, MemberList, Source
 from quantx.universes.web import LARGEST, Web
 
 SOURCES: Mapping[str, Source] = {
@@ -30,57 +30,55 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
-    """Return the document that a declaration names; RefusedList where it can't be had."""
+    """Return the document of a declaration; raise RefusedList if it can't be read."""
     source = SOURCES[spec.type]
-    if not source.takes_document:
+    if not source.needs_document:
         return Document("the declaration", "\n".join(spec.symbols).encode(), "text/plain")
     if spec.path is not None:
         return _read_file(spec, folder / spec.path)
     url = spec.url or source.url
-    assert url is not None, "checked where the declaration is read"
+    assert url is not None, "the declaration requires it"
     if source.needs_contact and web.contact is None:
-        raise RefusedList(
-            f"the universe {spec.name}: {spec.type} wants to know who asks; set QUANTX_CONTACT to an e-mail"
-        )
+        raise RefusedList(f"the universe {spec.name}: {spec.type} requires a contact; set QUANTX_CONTACT to an e-mail")
     return web.fetch(url)
 
 
 def _read_file(spec: UniverseSpec, path: Path) -> Document:
     try:
-        with path.open("rb") as file:  # the size that a device or a pipe states says nothing
+        with path.open("rb") as file:  # bounded: a device or a pipe states no true size
             body = file.read(LARGEST + 1)
     except OSError as error:
         raise RefusedList(f"the universe {spec.name} can't read {path}: {error.strerror}") from error
     if len(body) > LARGEST:
-        raise RefusedList(f"{path} has more than {LARGEST // 1_000_000} MB; that is no list of symbols")
+        raise RefusedList(f"{path} has more than {LARGEST // 1_000_000} MB; a list of symbols is smaller")
     if body.startswith(_GZIP):
-        raise RefusedList(f"{path} is packed with gzip; unpack it first")
+        raise RefusedList(f"{path} is compressed with gzip; decompress it first")
     return Document(str(path), body)
 
 
-def as_it_is(symbol: str, day: date) -> str:
-    """Return the symbol itself: nothing is known of renames."""
+def same_symbol(symbol: str, day: date) -> str:
+    """Return the symbol itself: its history is unknown."""
     return symbol
 
 
 def parse_members(
-    spec: UniverseSpec, document: Document, latest: LatestSymbol = as_it_is
-) -> tuple[pl.DataFrame, Listing]:
-    """Return the members in a document as a frame of MEMBERS, sorted; RefusedList says what is wrong with it."""
+    spec: UniverseSpec, document: Document, latest: LatestSymbol = same_symbol
+) -> tuple[pl.DataFrame, MemberList]:
+    """Return the members in a document as a sorted frame of MEMBERS; raise RefusedList with its problem."""
     listing = SOURCES[spec.type].parse(spec, document, latest)
     frame = pl.DataFrame(listing.members, schema=MEMBERS, orient="row")
     if frame.is_empty():
         raise RefusedList(f"the universe {spec.name} has no members; the last good list stays")
-    once = frame.unique(maintain_order=True)
-    if once.height < frame.height and spec.type not in ("static", "csv"):
+    unique = frame.unique(maintain_order=True)
+    if unique.height < frame.height and spec.type not in ("static", "csv"):
         twice = frame.filter(frame.is_duplicated())["symbol"][0]
-        raise RefusedList(f"the universe {spec.name} names {twice} twice")
-    differing = once.group_by("symbol", "member_from").len().filter(pl.col("len") > 1).sort("symbol")
+        raise RefusedList(f"the universe {spec.name} has {twice} twice")
+    differing = unique.group_by("symbol", "member_from").len().filter(pl.col("len") > 1).sort("symbol")
     if differing.height:
-        raise RefusedList(f"the universe {spec.name} names {differing['symbol'][0]} twice with different facts")
-    return once.sort("symbol", "member_from", nulls_last=False), listing
+        raise RefusedList(f"the universe {spec.name} has {differing['symbol'][0]} twice with different facts")
+    return unique.sort("symbol", "member_from", nulls_last=False), listing
 
 
 def read_members(spec: UniverseSpec, folder: Path, web: Web | None = None) -> pl.DataFrame:
-    """Return the members of a universe; RefusedList says what is wrong with its source."""
+    """Return the members of a universe; raise RefusedList with the problem of its source."""
     return parse_members(spec, read_document(spec, folder, web or Web()))[0]

@@ -1,4 +1,4 @@
-"""Rows of texts under a header, however they came: CSV, a workbook, JSON, an HTML table."""
+"""Rows of texts under a header from CSV, a workbook, JSON or an HTML table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PREAMBLE = 40  # rows before the header: titles, dates, notes
 
 
 def decode(document: Document, encoding: str = "utf-8-sig") -> str:
-    """Return the document's text; RefusedList where it is none, or a page of HTML that came in place of a list."""
+    """Return the document's text; raise RefusedList if it is not a text, or an HTML page instead of a list."""
     try:
         text = document.body.decode(encoding)
     except (UnicodeDecodeError, LookupError) as error:
@@ -29,12 +29,12 @@ def decode(document: Document, encoding: str = "utf-8-sig") -> str:
     start = text[:2000].lstrip().lower()
     if start.startswith(("<!doctype html", "<html")):
         title = text[:20_000].partition("<title>")[2].partition("</title>")[0].strip()[:80]
-        raise RefusedList(f"can't read {document.origin}: it is a page of HTML{f' ({title})' if title else ''}")
+        raise RefusedList(f"can't read {document.origin}: it is an HTML page{f' ({title})' if title else ''}")
     return text
 
 
 def csv_rows(text: str, separator: str, where: str) -> list[list[str]]:
-    """Return the rows of a CSV; RefusedList where a quote is open at its end, or it has far too many or too long ones."""
+    """Return the rows of a CSV; raise RefusedList for an open quote, or too many or too long rows."""
     check_lines(text, where)
     rows: list[list[str]] = []
     try:
@@ -46,26 +46,26 @@ def csv_rows(text: str, separator: str, where: str) -> list[list[str]]:
 
 
 def check_lines(text: str, where: str) -> list[str]:
-    """Return the lines of a text; RefusedList where they are far too many or too long to be a list of symbols."""
+    """Return the lines of a text; raise RefusedList if they are too many or too long for a list of symbols."""
     lines = text.splitlines()
     if len(lines) > _MOST_ROWS:
-        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
+        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; a list of symbols is smaller")
     if max(map(len, lines), default=0) > _LONGEST_LINE:
-        raise RefusedList(f"{where} has a line of more than {_LONGEST_LINE:,} characters; that is no list of symbols")
+        raise RefusedList(f"{where} has a line of more than {_LONGEST_LINE:,} characters; a list of symbols is smaller")
     return lines
 
 
 def json_rows(text: str, where: str) -> list[list[str]]:
     """Return a JSON list of objects, or an object of them, as rows under a header of all their names."""
     if text.count("{") + text.count("[") > _MOST_ROWS:
-        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; that is no list of symbols")
+        raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; a list of symbols is smaller")
     try:
         document: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RefusedList(f"can't read {where}: {error}") from error
     records = list(document.values()) if isinstance(document, dict) else document
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise RefusedList(f"{where} is no JSON list of objects")
+        raise RefusedList(f"{where} is not a JSON list of objects")
     header = list(dict.fromkeys(name for record in records for name in record))
     return [header, *([_cell(record.get(name)) for name in header] for record in records)]
 
@@ -77,7 +77,7 @@ def _cell(value: object) -> str:
 def html_tables(document: Document, ids: Sequence[str]) -> list[list[list[str]]]:
     """Return the tables with these ids, as rows of texts; cells that span several columns or rows are repeated."""
     if document.body.count(b"<") > _MOST_TAGS:
-        raise RefusedList(f"{document.origin} has more than {_MOST_TAGS:,} tags; that is no list of symbols")
+        raise RefusedList(f"{document.origin} has more than {_MOST_TAGS:,} tags; a list of symbols is smaller")
     parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8")
     try:
         page = lxml.html.document_fromstring(document.body, parser=parser)
@@ -85,16 +85,16 @@ def html_tables(document: Document, ids: Sequence[str]) -> list[list[list[str]]]
         raise RefusedList(f"can't read {document.origin}: {error}") from error
     tables = []
     for wanted in ids:
-        found = page.xpath("//table[@id=$id]", id=wanted)
-        if len(found) != 1:
+        matches = page.xpath("//table[@id=$id]", id=wanted)
+        if len(matches) != 1:
             title = (page.findtext(".//title") or "").strip()[:80]
-            raise RefusedList(f"{document.origin} ({title}) has {len(found)} tables with the id {wanted!r}, not one")
-        tables.append(list(_table_rows(found[0], document.origin)))
+            raise RefusedList(f"{document.origin} ({title}) has {len(matches)} tables with the id {wanted!r}, not one")
+        tables.append(list(_table_rows(matches[0], document.origin)))
     return tables
 
 
 def _table_rows(table: Any, where: str) -> Iterator[list[str]]:
-    below: dict[int, tuple[int, str]] = {}  # column → how many rows more its cell reaches, and its text
+    below: dict[int, tuple[int, str]] = {}  # column → number of further rows of its cell, and its text
     for count, row in enumerate(table.xpath(".//tr")):
         if count > _MOST_ROWS:
             raise RefusedList(f"{where} has a table of more than {_MOST_ROWS:,} rows")
@@ -112,7 +112,7 @@ def _table_rows(table: Any, where: str) -> Iterator[list[str]]:
 
 
 def _continue(cells: list[str], below: dict[int, tuple[int, str]]) -> None:
-    """Add the cells that reach down from the rows above."""
+    """Add the cells that span from the rows above."""
     while len(cells) in below:
         left, text = below.pop(len(cells))
         if left > 1:
@@ -127,7 +127,7 @@ def _span(text: str | None) -> int:
 def under_header(rows: Sequence[Sequence[str]], columns: Sequence[str], where: str) -> Iterator[dict[str, str]]:
     """Yield each row below the header as column → text; the header is the first row that has all of `columns`.
 
-    Rows without any text are passed over. RefusedList where there is no such header, or a row is longer than it.
+    Rows without text are skipped. RefusedList if there is no such header, or a row is longer than the header.
     """
     places = [i for i, row in enumerate(rows[:_PREAMBLE]) if {c.strip() for c in row}.issuperset(columns)]
     if not places:
@@ -138,9 +138,9 @@ def under_header(rows: Sequence[Sequence[str]], columns: Sequence[str], where: s
             raise RefusedList(f"can't read {where}: it is empty")
         raise RefusedList(f"{where} has no column {missing!r}; it has {', '.join(likely)[:300]}")
     header = [c.strip() for c in rows[places[0]]]
-    twice = [c for c in columns if header.count(c) > 1]
-    if twice:
-        raise RefusedList(f"{where} has the column {twice[0]!r} twice")
+    duplicates = [c for c in columns if header.count(c) > 1]
+    if duplicates:
+        raise RefusedList(f"{where} has the column {duplicates[0]!r} twice")
     for number, row in enumerate(rows[places[0] + 1 :], places[0] + 2):
         if not any(cell.strip() for cell in row):
             continue

@@ -1,4 +1,4 @@
-"""Reading a document from an address that nobody vouches for: bounded in bytes, in time, and in where it may lead."""
+"""Read a document from an untrusted address, with limits of size, time and redirects."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from quantx.errors import ConfigError, RefusedList
 from quantx.settings import Settings, without_secrets
 from quantx.universes.protocol import Document
 
-LARGEST = 20_000_000  # bytes; the longest real list has a twentieth of it
+LARGEST = 20_000_000  # bytes; the largest real list has a twentieth of it
 _REDIRECTS = 5
 
 
 @dataclass(frozen=True)
 class Web:
-    """How documents are asked for."""
+    """The settings of requests for documents."""
 
     contact: str | None = None
-    base_url: str | None = None  # takes the place of every address's host
-    seconds: float = 60.0  # for all of it, from the name's look-up to the last byte
+    base_url: str | None = None  # replaces the host of every address
+    seconds: float = 60.0  # in total, from the DNS query to the last byte
 
     @classmethod
     def of(cls, settings: Settings) -> Web:
-        """Return what the settings say."""
+        """Return the values of the settings."""
         return cls(settings.contact, settings.universe_base_url, settings.universe_timeout)
 
     def fetch(self, url: str) -> Document:
-        """Return what an address gives; RefusedList where it is not a whole document of a sensible size in time."""
+        """Return the document of an address; raise RefusedList if it is incomplete, too large or too slow."""
         address = self._address(url)
         shown = without_secrets(address)
         try:
             return asyncio.run(self._within_time(address, shown))
         except TimeoutError:
-            raise RefusedList(f"{shown} has not given its document within {self.seconds:g} s") from None
+            raise RefusedList(f"{shown} did not send its document within {self.seconds:g} s") from None
         except httpx.TooManyRedirects:
-            raise RefusedList(f"{shown} leads to more than {_REDIRECTS} other addresses in a row") from None
+            raise RefusedList(f"{shown} has more than {_REDIRECTS} redirects") from None
         except (httpx.HTTPError, httpx.InvalidURL, zlib.error) as error:
             raise RefusedList(f"{shown} can't be read: {type(error).__name__}: {error}") from error
 
     def _address(self, url: str) -> str:
-        given = urlsplit(url)
-        if given.scheme not in ("http", "https") or not given.hostname:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"a list's url {without_secrets(url)!r} must start with https:// or http://")
         if self.base_url is None:
             return url
         base = urlsplit(self.base_url)
-        return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + given.path, given.query, ""))
+        return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + parts.path, parts.query, ""))
 
     async def _within_time(self, address: str, shown: str) -> Document:
         async with asyncio.timeout(self.seconds):
@@ -67,7 +67,7 @@ class Web:
             client.stream("GET", address) as reply,
         ):
             if address.startswith("https:") and reply.url.scheme != "https":
-                raise RefusedList(f"{shown} leads to the unencrypted {without_secrets(str(reply.url))}")
+                raise RefusedList(f"{shown} redirects to the unencrypted {without_secrets(str(reply.url))}")
             if reply.status_code != httpx.codes.OK:
                 raise RefusedList(f"{shown} answers HTTP {reply.status_code}")
             body = await _body(reply, shown)
@@ -75,16 +75,16 @@ class Web:
 
 
 async def _body(reply: httpx.Response, shown: str) -> bytes:
-    """Return the body, unpacked by ourselves: what is packed small may be endless."""
+    """Return the body; decompress it with a limit, because a small compressed body may be endless."""
     encoding = reply.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
-        raise RefusedList(f"{shown} is packed as {encoding}, which was not asked for")
+        raise RefusedList(f"{shown} has the encoding {encoding}, which was not requested")
     unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     body = bytearray()
     async for part in reply.aiter_raw(65_536):
         body += unpack.decompress(part, LARGEST + 1 - len(body)) if unpack else part
         if len(body) > LARGEST:
-            raise RefusedList(f"{shown} has more than {LARGEST // 1_000_000} MB; that is no list of symbols")
+            raise RefusedList(f"{shown} has more than {LARGEST // 1_000_000} MB; a list of symbols is smaller")
     if unpack is not None and not unpack.eof:
-        raise RefusedList(f"{shown} ends in the middle")
+        raise RefusedList(f"{shown} is truncated")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""An index's page in Wikipedia: the table of today's members, and the table of changes, which gives the past ones.
+"""An index's page in Wikipedia: the table of today's members, and the table of changes with the past ones.
 
 https://en.wikipedia.org/wiki/List_of_S%26P_500_companies (November 2026): tables with the ids `constituents` and
 `changes`, the latter under a header of two rows.
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from quantx.errors import RefusedList
-from quantx.universes.changes import Change, Current, membership
-from quantx.universes.declared import UniverseSpec
+from quantx.universes.changes import CurrentMember, MembershipChange, membership
+from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american
-from quantx.universes.protocol import Document, LatestSymbol, Listing, Source
+from quantx.universes.protocol import Document, LatestSymbol, MemberList, Source
 from quantx.universes.texts import html_tables, under_header
 
 # Earlier revisions of the page had other headings.
@@ -24,56 +24,56 @@ _NOTE = re.compile(r"\[[^\]]*\]")
 _MOST_UNREADABLE = 0.05  # of the changes
 
 
-def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Listing:
-    """Return the members with the intervals that the changes tell."""
-    now, changed = html_tables(document, ("constituents", "changes"))
-    current = _current(now, document.origin)
-    changes, remarks = _changes(changed, document.origin)
+def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
+    """Return the members with the intervals from the changes."""
+    constituents, changes_table = html_tables(document, ("constituents", "changes"))
+    current = _current(constituents, document.origin)
+    changes, remarks = _changes(changes_table, document.origin)
     members, contradictions = membership(current, changes, latest)
-    return Listing(members, [*remarks, *contradictions])
+    return MemberList(members, [*remarks, *contradictions])
 
 
-def _current(rows: Sequence[Sequence[str]], where: str) -> list[Current]:
+def _current(rows: Sequence[Sequence[str]], where: str) -> list[CurrentMember]:
     header = [cell.strip() for cell in rows[0]] if rows else []
     symbol, name, since = (_heading(header, names, where) for names in (_SYMBOL, _NAME, _SINCE))
     short = next((row for row in rows if row and len(row) != len(header)), None)
     if short is not None:
         raise RefusedList(f"{where}: the row {' | '.join(short)[:80]} has {len(short)} cells, not {len(header)}")
-    found: list[Current] = []
+    members: list[CurrentMember] = []
     for row in under_header(rows, (symbol, name, since), where):
         ticker = american(_NOTE.sub("", row[symbol]))
         if ticker is None:
-            raise RefusedList(f"{where} has the member {row[symbol][:40]!a}, which is no American symbol")
-        if any(ticker == c.symbol for c in found):
-            raise RefusedList(f"the list {where} names {ticker} twice")
+            raise RefusedList(f"{where} has the member {row[symbol][:40]!a}, which is not an American symbol")
+        if any(ticker == c.symbol for c in members):
+            raise RefusedList(f"the list {where} has {ticker} twice")
         day = _DAY.match(row[since].strip())
-        found.append(Current(ticker, _NOTE.sub("", row[name]).strip(), _iso(day[0]) if day else None))
-    return found
+        members.append(CurrentMember(ticker, _NOTE.sub("", row[name]).strip(), _iso(day[0]) if day else None))
+    return members
 
 
-def _changes(rows: Sequence[Sequence[str]], where: str) -> tuple[list[Change], list[str]]:
+def _changes(rows: Sequence[Sequence[str]], where: str) -> tuple[list[MembershipChange], list[str]]:
     if len(rows) < 2 or not rows[0] or not rows[0][0].endswith("ate"):
         raise RefusedList(f"{where}: the table of changes does not begin with a date")
     header = [f"{top} {below}".strip() for top, below in zip(rows[0], rows[1], strict=False)]
-    wanted = ("Added Ticker", "Added Security", "Removed Ticker", "Removed Security")
-    missing = next((c for c in wanted if c not in header), None)
+    columns = ("Added Ticker", "Added Security", "Removed Ticker", "Removed Security")
+    missing = next((c for c in columns if c not in header), None)
     if missing is not None:
         raise RefusedList(f"{where}: the table of changes has no column {missing!r}; it has {', '.join(header)}")
-    places = [header.index(c) for c in wanted]
-    found: list[Change] = []
+    places = [header.index(c) for c in columns]
+    changes: list[MembershipChange] = []
     remarks: list[str] = []
     for row in rows[2:]:
         change = _change(row, places) if len(row) == len(header) else None
         if change is None:
             remarks.append(f"the change {' | '.join(row)[:80]} can't be read")
         else:
-            found.append(change)
+            changes.append(change)
     if len(remarks) > _MOST_UNREADABLE * len(rows):
         raise RefusedList(f"{where}: {len(remarks)} of {len(rows) - 2} changes can't be read; {remarks[0]}")
-    return found, remarks
+    return changes, remarks
 
 
-def _change(row: Sequence[str], places: Sequence[int]) -> Change | None:
+def _change(row: Sequence[str], places: Sequence[int]) -> MembershipChange | None:
     try:
         day = datetime.strptime(_NOTE.sub("", row[0]).strip(), "%B %d, %Y").date()  # noqa: DTZ007 — a day
     except ValueError:
@@ -82,14 +82,14 @@ def _change(row: Sequence[str], places: Sequence[int]) -> Change | None:
     symbols = [american(text) if text else "" for text in (added, removed)]
     if None in symbols or not any(symbols):
         return None
-    return Change(day, symbols[0] or None, added_name, symbols[1] or None, removed_name)
+    return MembershipChange(day, symbols[0] or None, added_name, symbols[1] or None, removed_name)
 
 
 def _heading(header: Sequence[str], names: Sequence[str], where: str) -> str:
-    found = next((name for name in names if name in header), None)
-    if found is None:
+    heading = next((name for name in names if name in header), None)
+    if heading is None:
         raise RefusedList(f"{where} has no column {names[0]!r}; it has {', '.join(header)}")
-    return found
+    return heading
 
 
 def _iso(text: str) -> date | None:
@@ -99,4 +99,4 @@ def _iso(text: str) -> date | None:
         return None
 
 
-SOURCE = Source(parse, ".html", "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies", tells_past_by_changes=True)
+SOURCE = Source(parse, ".html", "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies", history_from_changes=True)

@@ -1,4 +1,4 @@
-"""Workbooks (.xlsx) as rows of texts, opened only after a look at what unpacking them would cost."""
+"""Read workbooks (.xlsx) as rows of texts, after a check of their decompressed size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import fastexcel
 
 from quantx.errors import RefusedList
 
-_LARGEST = 150_000_000  # bytes of all parts together, unpacked; HKEX's list has 17 million
+_LARGEST = 150_000_000  # bytes of all parts, decompressed; HKEX's list has 17 million
 _PARTS = 1000
 _ROWS, _COLUMNS, _CELLS = 200_000, 256, 5_000_000
 _CELL = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 
 
 def read_workbook(body: bytes, sheet: str | int, where: str) -> list[list[str]]:
-    """Return the rows of a sheet, every cell as text and an empty one as ''; RefusedList says what is wrong."""
+    """Return the rows of a sheet, every cell as text and an empty one as ''; raise RefusedList with the problem."""
     _inspect(body, where)
     try:
         book = fastexcel.read_excel(body)
@@ -31,12 +31,12 @@ def read_workbook(body: bytes, sheet: str | int, where: str) -> list[list[str]]:
 
 
 def _inspect(body: bytes, where: str) -> None:
-    """Refuse what is no workbook, or is one that would fill the memory: the reader lays a sheet out in full."""
+    """Refuse a file that is not a workbook, or one that would fill the memory: the reader loads a sheet as a whole."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as book:
             parts = book.infolist()
             if "xl/workbook.xml" not in {part.filename for part in parts}:
-                raise RefusedList(f"{where} is no workbook (.xlsx)")
+                raise RefusedList(f"{where} is not a workbook (.xlsx)")
             if len(parts) > _PARTS:
                 raise RefusedList(f"{where} has {len(parts):,} parts; a workbook has some dozen")
             left = _LARGEST
@@ -47,14 +47,14 @@ def _inspect(body: bytes, where: str) -> None:
 
 
 def _inspect_part(book: zipfile.ZipFile, part: zipfile.ZipInfo, most: int, where: str) -> int:
-    """Unpack a part piece by piece, whatever size it says it has, and count its rows and cells; return its bytes."""
+    """Decompress a part in pieces, whatever size it states, count its rows and cells, and return its bytes."""
     size, sheet = 0, _Extent(where)
     with book.open(part) as stream:
         while piece := stream.read(_CHUNK):
             size += len(piece)
             if size > most:
                 raise RefusedList(
-                    f"{where} unpacks to more than {_LARGEST // 1_000_000} MB; that is no list of symbols"
+                    f"{where} has more than {_LARGEST // 1_000_000} MB decompressed; a list of symbols is smaller"
                 )
             if part.filename.endswith((".xml", ".rels")):
                 sheet.feed(piece)
@@ -62,7 +62,7 @@ def _inspect_part(book: zipfile.ZipFile, part: zipfile.ZipInfo, most: int, where
 
 
 class _Extent:
-    """How far the cells of a sheet reach."""
+    """The number of rows and columns of a sheet."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -72,14 +72,14 @@ class _Extent:
         self._parser.StartDoctypeDeclHandler = self._doctype
 
     def feed(self, piece: bytes) -> None:
-        """Read on."""
+        """Parse the next piece."""
         try:
             self._parser.Parse(piece, False)
         except expat.ExpatError as error:
             raise RefusedList(f"{self._where} is damaged: {error}") from error
 
     def _doctype(self, *_: object) -> None:
-        raise RefusedList(f"{self._where} declares XML entities, which no workbook does")
+        raise RefusedList(f"{self._where} declares XML entities, which a workbook never does")
 
     def _element(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(":")[2]
@@ -99,5 +99,6 @@ class _Extent:
         self._rows, self._columns = max(self._rows, row), max(self._columns, column)
         if self._rows > _ROWS or self._columns > _COLUMNS or self._rows * self._columns > _CELLS:
             raise RefusedList(
-                f"{self._where} has a sheet of {self._rows:,} rows and {self._columns:,} columns; that is no list of symbols"
+                f"{self._where} has a sheet of {self._rows:,} rows and {self._columns:,} columns; a list of symbols is"
+                " smaller"
             )

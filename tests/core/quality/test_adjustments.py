@@ -334,7 +334,7 @@ def test_recorded_adjusted_closes_are_the_product_of_the_steps(market_data: Path
 
 
 def test_recorded_clean_files_step_only_as_dividends_do(market_data: Path) -> None:
-    """Of the recordings 993,396 rows, 3,940 symbol-years: Yahoo's files name no dividends, and no step of theirs is any other thing."""
+    """Yahoo's files (993,396 recorded rows, 3,940 symbol-years) name no dividends, and each of their steps is one."""
     bars = yahoo_files(market_data)
     assert bars.height == either(993_396, 6 * 482)
     proofs = prove(bars, pl.DataFrame(schema=ACTIONS), split_in_close=True, key="symbol")
@@ -345,7 +345,7 @@ def test_recorded_clean_files_step_only_as_dividends_do(market_data: Path) -> No
 
 
 def test_recorded_factor_files_of_another_engine_make_the_same_steps(market_data: Path) -> None:
-    """LEAN's price and split factors of AAPL hold up to a day, with seven decimals; ours are steps at the session after it."""
+    """LEAN's price and split factors hold up to a day, with seven decimals; ours are steps at the session after it."""
     symbol = either("AAPL", "QZAA")
     path = market_data / "known_answers" / "lean_factor_files" / f"{symbol.lower()}.csv"
     lean = pl.read_csv(path, has_header=False, new_columns=["day", "price", "split", "close"]).with_columns(

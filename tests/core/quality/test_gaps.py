@@ -146,7 +146,7 @@ def test_the_holes_of_recorded_series_are_found(files: Files) -> None:
 
 
 def test_closures_that_the_calendar_lacks_are_no_holes(files: Files) -> None:
-    """The typhoon Saola and the black rain of September 2023; what is left is a Monday that Yahoo lacks for everybody."""
+    """The typhoon Saola and the black rain of September 2023 are closures; one Monday is missing in every file."""
     bars = files("daily_hk_yfinance_download_csv/{}.csv.xz")
     missing = missing_sessions(bars)
     shared = market_wide_gaps(missing, spans(bars))

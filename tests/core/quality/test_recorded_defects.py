@@ -1,4 +1,4 @@
-"""What the rules find in recorded files: the table docs/defects.csv (of the sample: tests/data/defects.csv), and clean files."""
+"""The rules find the defects of docs/defects.csv (sample: tests/data/defects.csv), and clean files raise nothing."""
 
 from __future__ import annotations
 

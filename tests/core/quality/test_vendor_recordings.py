@@ -165,7 +165,7 @@ def test_who_lacks_a_session_is_wrong_by_the_calendar_or_a_third_vendor(judged: 
 
 
 def test_spin_offs_that_one_books_as_cash_and_the_other_as_a_factor_are_one_cause_each(compared: Comparison) -> None:
-    """DIS 2007 (ABC Radio), EBAY 2015 (PayPal), HPQ 2015 (HPE), and later ones; JPM 2001 is one dividend that differs."""
+    """DIS 2007 (ABC Radio), EBAY 2015 (PayPal), HPQ 2015 (HPE), and later ones; JPM 2001: one dividend differs."""
     causes = compared.odd.filter(
         pl.col("rule").is_in(["vendors_disagree", "vendors_differ", "vendor_lacks_sessions"]).not_()
     )

@@ -1,4 +1,4 @@
-"""Makes the sample of market data in tests/data: invented numbers from seeds, in the forms and with the traps of vendors.
+"""Make the sample of market data in tests/data: invented numbers from seeds, in the forms of vendors, with traps.
 
 `python -m tests.data.generate` writes the files; `tests/data/test_sample.py` checks that they are what this makes.
 """
@@ -11,7 +11,7 @@ import lzma
 import zipfile
 from pathlib import Path
 
-from . import daily_dirty, daily_us, minutes, repairs, vendor_wires, yahoo_wire
+from . import calendars, daily_dirty, daily_us, lists, members, minutes, repairs, vendor_wires, yahoo_wire
 
 FOLDER = Path(__file__).parents[1]
 
@@ -32,6 +32,13 @@ def sample() -> dict[str, bytes]:
         "daily_jp_yfinance": daily_dirty.tokyo(),
         "daily_us_stooq_bulk_txt": daily_us.stooq(),
         "known_answers/yfinance_price_repair": repairs.files(),
+        "known_answers/exchange_calendars": calendars.files(),
+        "known_answers/lean_map_files": lists.map_files(),
+        "symbols_nasdaqtrader": lists.nasdaq_trader(),
+        "symbols_hkex": lists.hkex(),
+        "wire_sec_edgar": lists.sec(),
+        "constituents": {**lists.indices(), **members.page()},
+        "constituents/ishares_ivv_holdings": members.holdings(),
         "known_answers/lean_factor_files": daily_us.lean_factors(),
         "minute_us_lean": minutes.lean(),
         "minute_us_alphavantage_2019-02": minutes.alpha_vantage(),
@@ -45,16 +52,52 @@ def packed(path: str, content: bytes) -> bytes:
         return lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)
     if path.endswith(".gz"):
         return gzip.compress(content, mtime=0)
+    if path.endswith(".xlsx"):
+        return _workbook(content)
     if path.endswith(".zip"):
-        return _zipped(f"{Path(path).stem}.csv", content)
+        return _zipped({f"{Path(path).stem}.csv": content})
     return content
 
 
-def _zipped(name: str, content: bytes) -> bytes:
+def _zipped(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
     return buffer.getvalue()
+
+
+_OFFICE = "http://schemas.openxmlformats.org"
+_PARTS = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+
+
+def _workbook(sheet: bytes) -> bytes:
+    """Return a workbook of one sheet; the sheet is its last part."""
+    kind = f"{_OFFICE}/officeDocument/2006/relationships"
+
+    def relation(name: str, target: str) -> bytes:
+        one = f'<Relationship Id="rId1" Type="{kind}/{name}" Target="{target}"/>'
+        return f'<Relationships xmlns="{_OFFICE}/package/2006/relationships">{one}</Relationships>'.encode()
+
+    types = (
+        f'<Types xmlns="{_OFFICE}/package/2006/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{_PARTS}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_PARTS}.worksheet+xml"/></Types>'
+    )
+    book = (
+        f'<workbook xmlns="{_OFFICE}/spreadsheetml/2006/main" xmlns:r="{kind}">'
+        '<sheets><sheet name="ListOfSecurities" sheetId="1" r:id="rId1"/></sheets></workbook>'
+    )
+    return _zipped(
+        {
+            "[Content_Types].xml": types.encode(),
+            "_rels/.rels": relation("officeDocument", "xl/workbook.xml"),
+            "xl/workbook.xml": book.encode(),
+            "xl/_rels/workbook.xml.rels": relation("worksheet", "worksheets/sheet1.xml"),
+            "xl/worksheets/sheet1.xml": sheet,
+        }
+    )
 
 
 def unpacked(path: Path) -> bytes:
@@ -64,9 +107,9 @@ def unpacked(path: Path) -> bytes:
         return lzma.decompress(raw)
     if path.suffix == ".gz":
         return gzip.decompress(raw)
-    if path.suffix == ".zip":
+    if path.suffix in (".zip", ".xlsx"):
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            return archive.read(archive.namelist()[0])
+            return archive.read(archive.namelist()[-1])
     return raw
 
 

@@ -94,8 +94,8 @@ def _hong_kong(code: str) -> bytes:
     bars = {bar.day: bar for bar in walk(code, days, 40.0)}
     before = bars[_D("2023-07-14")]
     bars[_D("2023-07-17")] = without_trades(replace(before, day=_D("2023-07-17")), before.close)  # a typhoon
-    for day in _HALF_DAYS:
-        bars[_D(day)] = replace(bars[_D(day)], volume=0)
+    for day in map(_D, _HALF_DAYS):
+        bars[day] = replace(bars[day], volume=0)
     if code == _CODES[0]:
         bar = bars[_D("2023-08-15")]
         bars[bar.day] = replace(bar, close=round(bar.high * 1.01, 2))

@@ -1,4 +1,4 @@
-"""Daily files of the United States: the same invented shares as Quandl, Yahoo and Stooq would show them, with defects."""
+"""Daily files of the United States: the same invented shares in the forms of Quandl, Yahoo and Stooq, with defects."""
 
 from __future__ import annotations
 

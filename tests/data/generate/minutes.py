@@ -59,8 +59,8 @@ def _lean_days() -> dict[tuple[str, str], list[Minute]]:
     add("goog", "2015-12-28", _some("goog", regular, 382), price)
 
     price = 120.0
-    for day, count in zip((4, 7, 8, 9, 10, 11), (389, 390, 390, 390, 390, 389), strict=True):
-        price = add("ibm", f"2013-10-{day:02d}", _some(f"ibm {day}", regular, count), price)
+    for n, count in zip((4, 7, 8, 9, 10, 11), (389, 390, 390, 390, 390, 389), strict=True):
+        price = add("ibm", f"2013-10-{n:02d}", _some(f"ibm {n}", regular, count), price)
 
     price = 90.0
     for day in ("2013-10-09", "2013-10-10"):  # a fund on an index: it trades after hours, too

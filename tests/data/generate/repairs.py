@@ -1,4 +1,4 @@
-"""Pairs of defective and repaired series, in the form of yfinance's own tests: events beside prices divided by splits."""
+"""Pairs of defective and repaired series in the form of yfinance's tests: events beside prices divided by splits."""
 
 from __future__ import annotations
 

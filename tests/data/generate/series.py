@@ -28,8 +28,8 @@ class Bar:
 
     def times(self, factor: float, digits: int) -> Bar:
         """Return the bar with other prices: of another share, or of another unit."""
-        prices = (round(price * factor, digits) for price in (self.open, self.high, self.low, self.close))
-        return Bar(self.day, *prices, self.volume)
+        prices = [round(price * factor, digits) for price in (self.open, self.high, self.low, self.close)]
+        return Bar(self.day, prices[0], prices[1], prices[2], prices[3], self.volume)
 
 
 def sessions(first: str, last: str, exchange: str = "XNYS") -> Sequence[date]:
@@ -47,7 +47,8 @@ def walk(seed: str, days: Iterable[date], price: float = 50.0, *, step: float = 
         high = max(opened, price) * (1 + step * chance.random() / 4)
         low = min(opened, price) * (1 - step * chance.random() / 4)
         volume = max(10_000, volume + 1_000 * chance.randint(-9, 9))
-        bars.append(Bar(day, *(round(value, digits) for value in (opened, high, low, price)), volume))
+        prices = [round(value, digits) for value in (opened, high, low, price)]
+        bars.append(Bar(day, prices[0], prices[1], prices[2], prices[3], volume))
     return bars
 
 

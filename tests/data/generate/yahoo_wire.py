@@ -218,20 +218,22 @@ _OUTAGE = b"""<!DOCTYPE html>
 
 
 def _errors() -> dict[str, bytes]:
-    none = {"chart": {"result": None, "error": {"code": "Bad Request", "description": ""}}}
-    none["chart"]["error"]["description"] = "Data doesn't exist for startDate = 1577836800, endDate = 1578009600"
+    never = "Data doesn't exist for startDate = 1577836800, endDate = 1578009600"
+    none: Document = {"chart": {"result": None, "error": {"code": "Bad Request", "description": never}}}
     unknown = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
     asked = _asked("2020-01-01", "2020-01-03")
     cookie = {"finance": {"error": {"code": "Unauthorized", "description": "Invalid cookie"}}}
     text = json.dumps({"chart": {"result": None, "error": unknown}})
+    window = "2020-01-01-to-2020-01-03.json"
+    another = _OUTAGE.replace(b"Will be right back...", b"Oops! Something went wrong")
     return {
-        "errors_400/chart-QZNEW-2020-01-01-to-2020-01-03.json": _envelope("QZNEW", asked, none, 400),
+        f"errors_400/chart-QZNEW-{window}": _envelope("QZNEW", asked, none, 400),
         "errors_401/v7_download_invalid_cookie.body.json": json.dumps(cookie, indent=4).encode(),
         "errors_404/v7_download_404.body.txt": b"404 Not Found: No data found, symbol may be delisted",
-        "errors_404/historical-via-chart-QZOLD-2020-01-01-to-2020-01-03.json": _envelope("QZOLD", asked, {}, 404, body=text),
-        "errors_502/v7_download_502.body.html": _OUTAGE.replace(b"Will be right back...", b"Oops! Something went wrong"),
+        f"errors_404/historical-via-chart-QZOLD-{window}": _envelope("QZOLD", asked, {}, 404, body=text),
+        "errors_502/v7_download_502.body.html": another,
         "errors_502/outage_will_be_right_back.body.html": _OUTAGE,
-    }  # fmt: skip
+    }
 
 
 def files() -> dict[str, bytes]:

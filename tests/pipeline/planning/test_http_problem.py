@@ -1,4 +1,4 @@
-"""Which error of ours is whose: the status that a caller gets, and what he is told."""
+"""The status and the problem document of each error."""
 
 from __future__ import annotations
 

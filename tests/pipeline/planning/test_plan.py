@@ -1,5 +1,5 @@
-"""Which universes and securities take part: in daily updates those that are declared, enabled and trade; in backfills also
-those that died."""
+"""The universes and securities of a run: a daily update has those that are declared, enabled and trade; a backfill also
+has the dead ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Declare = Callable[[str], Platform]
 
 @pytest.fixture
 def declare(desk: Any, tmp_path: Path) -> Declare:
-    """Writes the declaration and returns the platform that goes by it."""
+    """Write the declaration and return a platform that uses it."""
 
     def write(universes: str) -> Platform:
         (tmp_path / "u.yaml").write_text(f"phases: {{p: {{{universes}}}}}")
@@ -52,7 +52,7 @@ def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Decla
     assert resolved(declare(f"{ONE}, {TWO}"), Scope()) == ("AAA", "BBB", "CCC")
     after = declare(ONE)
     assert resolved(after, Scope()) == resolved(after, Scope(phase="p")) == ("AAA", "BBB")
-    assert resolved(after, Scope(universe="two")) == ("CCC",)  # who names it means it
+    assert resolved(after, Scope(universe="two")) == ("CCC",)  # named, it counts
     assert daily(after) == {"AAA", "BBB"}
 
 
@@ -77,7 +77,7 @@ def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alo
         resolved(platform, Scope())
 
 
-def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: Any) -> None:
+def test_a_backfill_includes_symbols_that_left_the_universe_since(declare: Declare, desk: Any) -> None:
     refresh_universes(declare(ONE), phase=None, name=None)
     desk.clock.at = datetime(2024, 2, 1, 23, tzinfo=UTC)
     platform = declare("one: {market: us, type: static, symbols: [AAA]}")
@@ -89,25 +89,25 @@ def test_a_backfill_asks_also_for_those_who_left_since(declare: Declare, desk: A
     assert len(plan.task_ids) == 2
 
 
-def test_what_is_delisted_leaves_daily_updates_and_stays_in_backfills(desk: Any) -> None:
+def test_a_delisted_security_leaves_daily_updates_and_stays_in_backfills(desk: Any) -> None:
     delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me")
     assert daily(desk.platform, symbols=("AAA", "BBB")) == {"AAA"}
     assert len(desk.backfill("AAA", "BBB").task_ids) == 2
 
 
-def test_what_is_renamed_is_asked_for_by_its_new_symbol(desk: Any) -> None:
-    told = SecurityHistory(
+def test_a_renamed_security_is_fetched_by_its_new_symbol(desk: Any) -> None:
+    history = SecurityHistory(
         (Naming("x", "OLD", None, date(2024, 1, 5)), Naming("x", "CCC", date(2024, 1, 6), None)), "us", "a file"
     )
-    import_history(desk.platform, [told])
+    import_history(desk.platform, [history])
     assert daily(desk.platform, symbols=("AAA", "OLD", "CCC")) == {"AAA", "CCC"}
 
 
-def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> None:
-    told = SecurityHistory((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
-    assert import_history(desk.platform, [told]).new == 1
+def test_a_manual_override_outlives_a_file_without_it(desk: Any) -> None:
+    history = SecurityHistory((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
+    assert import_history(desk.platform, [history]).new == 1
     assert delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
-    assert import_history(desk.platform, [told]).new == 0
+    assert import_history(desk.platform, [history]).new == 0
     (row,) = desk.rows("instruments").to_dicts()
     assert (row["status"], row["delisted_on"], row["reason"]) == ("delisted", date(2024, 1, 8), "bought")
     assert (row["evidence"], row["name"]) == ("the word of me", "Bee")
@@ -116,10 +116,10 @@ def test_a_persons_word_outlives_a_file_that_does_not_know_of_it(desk: Any) -> N
 
 
 def test_the_same_import_again_commits_nothing(desk: Any) -> None:
-    told = [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")]
-    import_history(desk.platform, told)
+    history = [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")]
+    import_history(desk.platform, history)
     before = desk.versions()
-    import_history(desk.platform, told)
+    import_history(desk.platform, history)
     assert desk.versions() == before
 
 

@@ -38,7 +38,7 @@ SOURCES = {"1d": {"any": ("tape",)}}
 
 
 class Vendor:
-    """Declares what it can do; nobody asks it."""
+    """Declares its capabilities; no request is sent."""
 
     capabilities = Capabilities(
         source="tape",
@@ -152,7 +152,7 @@ def test_no_session_no_deadline(installed: Callable[..., Installation]) -> None:
     assert [(each.market, each.session) for each in missed] == [("us", date(2024, 4, 1))]
 
 
-def test_the_finding_says_who_must_look_where(installed: Callable[..., Installation]) -> None:
+def test_the_finding_names_the_session_and_the_next_step(installed: Callable[..., Installation]) -> None:
     here = installed("us", now="2024-03-05T12:00:00")
     here.missed()
     (finding,) = here.context.state.findings.listed(9)
@@ -187,7 +187,7 @@ def test_two_firings_within_a_second_plan_one_set_of_tasks(installed: Callable[.
     assert len(here.tasks()) == here.context.queue.depth().total == 3
 
 
-def test_one_universe_that_was_planned_does_not_speak_for_its_market(installed: Callable[..., Installation]) -> None:
+def test_one_planned_universe_does_not_cover_its_market(installed: Callable[..., Installation]) -> None:
     here = installed("us", "hk", now="2024-03-05T06:00:00")
     here.context.state.universes.put(
         Universe("us_small", "phase_2", "us", "static", here.clock.at, [("IBM", "us", None, None, None)])

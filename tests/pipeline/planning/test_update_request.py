@@ -47,11 +47,13 @@ def pointers(document: Any) -> list[str]:
         ({"symbols": ["aapl", "0700.HK", "AAPL"]}, UpdateRequest(symbols=("AAPL", "0700.HK"))),
         (
             {"symbols": ["A"], "start": "2015-01-01", "end": "2016-12-31", "again": True, "source": "yahoo"},
-            UpdateRequest(("A",), window=Window(date(2015, 1, 1), date(2016, 12, 31)), again=True, source="yahoo"),
+            UpdateRequest(
+                symbols=("A",), window=Window(date(2015, 1, 1), date(2016, 12, 31)), again=True, source="yahoo"
+            ),
         ),
         ({"phase": "p", "start": "2024-01-12"}, UpdateRequest(phase="p", window=Window(TODAY, TODAY))),
         ({"universe": "Große Werte 😀"}, UpdateRequest(universe="Große Werte 😀")),
-        ({"timeframe": "1m", "symbols": ["A"]}, UpdateRequest(("A",), timeframe="1m")),
+        ({"timeframe": "1m", "symbols": ["A"]}, UpdateRequest(symbols=("A",), timeframe="1m")),
     ],
     ids=str,
 )
@@ -123,7 +125,7 @@ def test_an_invalid_document_is_refused_with_the_places_of_its_errors(document: 
 
 def test_all_errors_are_reported_at_once() -> None:
     document = {
-        "phase": 1, "symbols": ["x y", "AAPL"], "start": "soon", "end": "2999-01-01", "lookback_days": -1, "sauce": "yahoo",
+        "phase": 1, "symbols": ["x y", "AAPL"], "start": "soon", "end": "2999-01-01", "lookback_days": -1, "sauce": "y",
     }  # fmt: skip
     assert sorted(pointers(document)) == [
         "#/end", "#/lookback_days", "#/lookback_days", "#/phase", "#/sauce", "#/start", "#/symbols", "#/symbols/0",

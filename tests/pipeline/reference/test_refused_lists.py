@@ -85,8 +85,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "no rows": ("symbol\n", "has no members"),
     "nothing": ("", "it is empty"),
     "a renamed header": (GOOD.replace("symbol", "ticker"), "has no column 'symbol'; it has ticker"),
-    "a page in place of the list": (PAGE, r"page of HTML \(Sorry\)"),
-    "a path": (GOOD + "../../etc\n", "wrong member"),
+    "a page in place of the list": (PAGE, r"HTML page \(Sorry\)"),
+    "a path": (GOOD + "../../etc\n", "invalid member"),
     "thrice as many": (
         "symbol\n" + "\n".join([*TWELVE, *(f"X{a}{b}" for a in "ABCDE" for b in "ABCDE")]),
         "25 joined 12",
@@ -164,9 +164,9 @@ def test_each_document_is_kept_once_under_its_sha256_with_every_decision(library
 
 def test_a_first_list_has_to_have_its_declared_size(library: Library) -> None:
     library.extra = ", at_least: 13"
-    assert "12 members, and there should be at least 13" in str(library.refresh()["web"].why)
+    assert "12 members, expected at least 13" in str(library.refresh()["web"].why)
     library.extra = ", at_most: 11"
-    assert "12 members, and there should be at most 11" in str(library.refresh()["web"].why)
+    assert "12 members, expected at most 11" in str(library.refresh()["web"].why)
 
 
 def test_limits_are_declared(library: Library) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from quantx.errors import ConfigError, QueueError, StateError
-from quantx.pipeline.runtime.context import open_context, open_parts
+from quantx.pipeline.runtime.context import Closeable, open_context, open_parts
 from quantx.pipeline.runtime.platform import open_platform
 from quantx.pipeline.runtime.threads import Threads
+from quantx.providers.http import HttpSession
+from quantx.providers.registry import open_providers
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import Settings, load_settings
 from quantx.state.memory import MemoryState
@@ -101,6 +103,20 @@ def test_a_part_that_fails_to_close_does_not_keep_the_others_open() -> None:
     with pytest.raises(QueueError, match="queue can't be closed"), ExitStack() as stack:
         open_fakes(stack, parts)
     assert parts.closed == ["wire", "tape", "queue", "state"]
+
+
+def test_vendors_with_connections_of_their_own_close_them() -> None:
+    keys = {f"{vendor}_api_key": "key-4-tests" for vendor in ("alpaca", "stooq", "alphavantage", "fmp")}
+    providers = open_providers(load_settings(alpaca_api_secret="secret", **keys), SetClock())
+    closeable = {source for source, provider in providers.items() if isinstance(provider, Closeable)}
+    assert closeable == {"alpaca", "stooq", "alphavantage", "fmp"}  # Yahoo's belong to the threads that fetch
+    session = HttpSession("a vendor", "http://127.0.0.1:1")
+    session.prepare()
+    client = session._client
+    assert client is not None
+    session.close()
+    session.close()
+    assert client.is_closed
 
 
 def threads_of_queues() -> list[threading.Thread]:

@@ -1,9 +1,9 @@
 """The dead-man's switch: markets with a session for which no daily run was planned in time.
 
-A session is due with the first firing of the daily timer after it has settled. Within `deadline_hours` of that firing it
-must have a run. At 06:00 UTC, Monday to Friday, that is the same morning for New York (which settles at 20:30 or 21:30
-UTC) and for Europe, and the next morning for Hong Kong (08:30 UTC). A Friday's session is due on Monday. So a schedule
-that works as intended raises no alert, and a timer that has stopped is noticed on its first day.
+A session is due with the first firing of the daily timer after it has settled. It must have a run within
+`deadline_hours` of that firing. At 06:00 UTC, Monday to Friday, that is the same morning for New York (which settles at
+20:30 or 21:30 UTC) and for Europe, and the next morning for Hong Kong (08:30 UTC). A Friday's session is due on Monday.
+So a schedule that works as intended raises no alert, and a timer that has stopped is noticed on its first day.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from quantx.state.universes.port import Universes
 RULE = "no_run_by_deadline"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MissedDeadline:
     """A market whose newest overdue session has no run."""
 
@@ -76,11 +76,11 @@ def _missed_deadlines(
                 by_market.setdefault(last.market, []).append((session, last))
     return [
         MissedDeadline(
-            market,
-            max(session for session, _ in overdue),
-            due_at,
-            tuple(last.universe for _, last in overdue),
-            _earliest([last.planned_at for _, last in overdue]),
+            market=market,
+            session=max(session for session, _ in overdue),
+            due_at=due_at,
+            universes=tuple(last.universe for _, last in overdue),
+            planned_at=_earliest([last.planned_at for _, last in overdue]),
         )
         for market, overdue in by_market.items()
     ]
@@ -93,7 +93,7 @@ def _earliest(moments: Sequence[datetime | None]) -> datetime | None:
 
 
 def _newest_unplanned(universes: Universes, last: LastDaily, fired_at: datetime) -> date | None:
-    """Return the newest session of a universe that had settled when the timer should have fired and has no later run."""
+    """Return the newest session of a universe that had settled when the timer was due, and has no later run."""
     codes = {venue_of(symbol).calendar for symbol in universes.symbols(last.universe, None)}
     sessions = []
     for exchange in map(calendar, sorted(codes)):

@@ -37,7 +37,7 @@ from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket
 from quantx.state.universes.port import Universes
 from quantx.state.values import NewRun
 from quantx.tracing import run_span
-from quantx.universes.declared import enabled_universes
+from quantx.universes.declaration import enabled_universes
 
 log = structlog.get_logger()
 
@@ -74,8 +74,8 @@ def plan_backfill(
 ) -> Plan:
     """Plan the sessions of `window` that no vendor has answered yet (`again`: all of them).
 
-    A universe includes the symbols that left it on the window's first day or later. Without a `source`, the vendors that
-    the settings declare are used: the preferred one, then its fallbacks.
+    A universe includes the symbols that left it on the window's first day or later. Without a `source`, the declared
+    vendors are used: the preferred one, then its fallbacks.
     """
     symbols = resolve_symbols(context.state.universes, context.settings.universe_path, scope, since=window.start)
     orders = vendor_orders(context.settings, context.providers, symbols, timeframe, source)
@@ -276,6 +276,6 @@ def _send(context: Context, plan: Plan) -> None:
         send_outbox(context.state.tasks, context.queue, context.runtime)
     except QueueError as error:
         raise QueueError(
-            f"the tasks of run {plan.run_id} are planned, but the queue does not take them: {error}; nothing is lost: the"
-            " next trigger or any worker sends them"
+            f"the tasks of run {plan.run_id} are planned, but the queue does not take them: {error}; nothing is lost:"
+            " the next trigger or any worker sends them"
         ) from error

@@ -63,7 +63,7 @@ class RequestTooLarge(InvalidRequest):
     """A document of more than MOST_BYTES; it is not parsed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UpdateRequest:
     """The update to plan: a backfill where there is a window, else a daily update."""
 
@@ -71,7 +71,7 @@ class UpdateRequest:
     universe: str | None = None
     phase: str | None = None
     window: Window | None = None
-    lookback_days: int | None = None  # None: as the settings say
+    lookback_days: int | None = None  # None: the setting
     source: str | None = None  # None: the vendors that the settings declare
     timeframe: str = "1d"
     again: bool = False  # a backfill's: fetch also what was answered before

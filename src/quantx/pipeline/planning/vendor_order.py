@@ -114,7 +114,7 @@ def active_vendors(order: Sequence[str], symbol: str, progress: ProgressByVendor
 
 
 def _is_resting(progress: SeriesProgress, now: datetime) -> bool:
-    """Tell whether a daily request is useless: the vendor had no bar for a month, or does not know the symbol."""
+    """Return whether a daily request is useless: the vendor had no bar for a month, or refused the symbol."""
     if progress.asked_at is None or progress.asked_at <= now - _RETRY_RESTING_AFTER:
         return False
     if progress.refused:
@@ -143,8 +143,8 @@ def _takeover(symbol: str, preferred: str, fallback: str, sessions: Window) -> F
         "source_taken_over",
         "info",
         symbol,
-        f"{preferred} is fetched for the sessions from {sessions.start} to {sessions.end}, which {fallback} has delivered;"
-        f" readers get {preferred}'s values once they are stored, and {fallback}'s with --source {fallback}",
+        f"{preferred} is fetched for the sessions from {sessions.start} to {sessions.end}, which {fallback} has"
+        f" delivered; readers get {preferred}'s values once they are stored, and {fallback}'s with --source {fallback}",
         source=preferred,
         dataset="bars",
         first_day=sessions.start,

@@ -26,10 +26,10 @@ from quantx.pipeline.reference.instruments import remember_namings
 from quantx.pipeline.reference.snapshots import keep_decision, keep_document
 from quantx.pipeline.runtime.platform import Platform
 from quantx.state.values import Universe
-from quantx.universes.declared import UniverseSpec, read_declared
-from quantx.universes.plausible import doubts
-from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, Listing
-from quantx.universes.refresh import as_table, keep_vanished, next_members
+from quantx.universes.declaration import UniverseSpec, read_declaration
+from quantx.universes.plausibility import check_plausibility
+from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, MemberList
+from quantx.universes.refresh import as_table, keep_missing_members, next_members
 from quantx.universes.sources import SOURCES, parse_members, read_document
 from quantx.universes.web import Web
 
@@ -65,7 +65,7 @@ def refresh_universes(
     """
     if accept is not None and not accept.strip():
         raise ConfigError("the reason to accept is empty; say why, for who reads it later")
-    declared = read_declared(platform.settings.universe_path)
+    declared = read_declaration(platform.settings.universe_path)
     selected = declared.select(phase, name)
     with platform.state.exclusive("universes") as mine:
         if mine is None:
@@ -102,7 +102,7 @@ class _Case:
     accept: str | None
     document: Document | None = None
     snapshot: str | None = None
-    listing: Listing = field(default_factory=lambda: Listing(()))
+    listing: MemberList = field(default_factory=lambda: MemberList(()))
 
     def read(self) -> pl.DataFrame:
         """Return the members that the source gives, and keep its document; RefusedList where they can't be read."""
@@ -121,12 +121,12 @@ def _refresh(case: _Case) -> Refreshed:
         listed = case.read()
     except RefusedList as error:
         return _refuse(case, before, [str(error)], now, "look at the source, or declare another one")
-    against = doubts(case.spec, before, listed)
+    against = check_plausibility(case.spec, before, listed)
     if against and case.accept is None:
         command = f"quantx refresh-universe --name {case.spec.name} --accept --reason …"
         return _refuse(case, before, against, now, f"look at the source, or take the list with {command}")
-    if SOURCES[case.spec.type].tells_past_by_changes:
-        listed = keep_vanished(before, listed, now.date())
+    if SOURCES[case.spec.type].history_from_changes:
+        listed = keep_missing_members(before, listed, now.date())
     after = next_members(before, listed, now.date())
     previous = {row["name"]: row["refreshed_at"] for row in case.platform.state.universes.listed()}
     rows = as_table(after, case.spec.name, case.phase, now)

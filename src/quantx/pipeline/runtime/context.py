@@ -1,6 +1,6 @@
-"""What planning needs, opened: the state, the queue, the place of the lake, and what the vendors can do.
+"""The opened parts of a planning process: the state, the queue, the lake's location and the vendors' capabilities.
 
-It is light: no tables are opened, and nothing that reads or writes frames is imported, so that a trigger starts soon.
+It is light, so that a trigger starts quickly: it opens no tables, and imports no library for frames before it must.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ _STATE_ID = "meta/state_id"  # the state that may write
 
 
 class StateClock:
-    """The state's clock: one for all workers, whatever their machines' clocks say or jump to."""
+    """The state's clock: the same for all workers, also where a machine's clock is wrong or jumps."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self.synchronize()
 
     def synchronize(self) -> None:
-        """Ask the state for the time; in between, seconds are counted."""
-        self._at, self._then = self._state.now(), time.monotonic()
+        """Read the state's time; until the next call, elapsed seconds are added to it."""
+        self._at, self._read_at = self._state.now(), time.monotonic()
 
     def now(self) -> datetime:
         """Return the current instant, aware and in UTC."""
-        return self._at + timedelta(seconds=time.monotonic() - self._then)
+        return self._at + timedelta(seconds=time.monotonic() - self._read_at)
 
 
 @runtime_checkable
@@ -66,14 +66,14 @@ class Closeable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What services need that plan, send and report, but neither fetch nor curate."""
+    """The parts that services use to plan, send and report; fetching and curating need a platform."""
 
     settings: Settings
     clock: Clock
     location: LakeLocation
     state: State
     queue: TaskQueue
-    providers: Mapping[str, Provider]  # for what they declare
+    providers: Mapping[str, Provider]  # for their capabilities
     runtime: Runtime = field(default_factory=Threads)
 
 
@@ -138,28 +138,28 @@ def open_parts(
 
 
 def confirm_lake(location: LakeLocation, state: State) -> None:
-    """Refuse to go on where this state and this lake do not belong together; ConfigError says what to do.
+    """Raise ConfigError with the next step where this state and this lake do not belong together.
 
-    A state that speaks about another lake would call sessions covered that are not stored there. Of two states on one
-    lake each would take the other's rounds for its own: the newest one has the lake, an older one is refused.
+    A state of another lake would call sessions covered that are not stored there. Two states on one lake would take
+    each other's rounds for their own: the newest state owns the lake, an older one is refused.
     """
     fresh = state.bound_lake() is None
     if not fresh and not location.has(_LAKE_ID):
         raise ConfigError(
-            f"there is no lake in {location.url}, and the state in {state.shown_url} remembers one; bring it back, or"
-            " remove that state as well: then all is asked for again"
+            f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
+            " lake, or remove that state as well: then everything is fetched again"
         )
     lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
     bound_to, state_id = state.bind_lake(lake_id, str(ULID()))
     if bound_to != lake_id:
         raise ConfigError(
             f"the state in {state.shown_url} belongs to another lake than {location.url};"
-            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which learns this lake by asking again"
+            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which fetches everything again"
         )
     if fresh:
         location.put(_STATE_ID, state_id.encode())
     elif location.get_or_put(_STATE_ID, state_id.encode()).decode() != state_id:
         raise ConfigError(
-            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not know what it"
-            " did; use the newer state, or remove this one: an empty state takes the lake over again"
+            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not have"
+            " its records; use the newer state, or remove this one: an empty state takes the lake over again"
         )

@@ -1,4 +1,4 @@
-"""Events of the services where a host collects the lines of Python's own logging, as Functions does."""
+"""Log events through Python's own logging, where a host collects its lines, as Azure Functions does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = "quantx"
 
 
 def log_to_host(level: str) -> None:
-    """Hand events to Python's logging as one line of JSON each, from `level` on."""
+    """Write events of `level` and above to Python's logging, one line of JSON each."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -22,4 +22,4 @@ def log_to_host(level: str) -> None:
         logger_factory=lambda *_: logging.getLogger(NAME),
     )
     logging.getLogger(NAME).setLevel(level)
-    logging.getLogger("azure").setLevel(logging.WARNING)  # its libraries tell of each request, and lines cost money
+    logging.getLogger("azure").setLevel(logging.WARNING)  # its libraries log each request, and lines cost money

@@ -1,4 +1,4 @@
-"""What to do while the state, the queue or the lake can't be reached: wait and ask again, for a while."""
+"""The retry policy of calls to the state, the queue and the lake during an outage."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0  # seconds; doubles, with jitter
 
 
 class Retry:
-    """Repeats calls that an outage has stopped, each for up to `seconds` and none beyond `until`.
+    """Repeats a call during an outage, for up to `seconds` or, where it is given, until the moment `until`.
 
-    Only calls that may be repeated although they have happened: the ports say so of theirs.
+    Only for calls that may be repeated although they have happened: the ports state which.
     """
 
     def __init__(self, runtime: Runtime, seconds: float, until: float | None = None) -> None:
@@ -29,7 +29,7 @@ class Retry:
         self._until = until
 
     def call(self, call: Callable[[], T]) -> T:
-        """Return what the call returns; raise its last error where patience ends or the worker is to stop."""
+        """Return the call's result; raise its last error when the time is over or the worker must stop."""
         begun = self._runtime.monotonic()
         end = begun + self._seconds if self._until is None else self._until
         pause = _FIRST_PAUSE

@@ -1,4 +1,4 @@
-"""How a worker waits and does things at the same time: threads here, a scheduler with a seed in the simulator."""
+"""Time, waiting and concurrency of a worker: threads here, a scheduler with a seed in the simulator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing_extensions import override
 T = TypeVar("T")
 
 _TICK = 0.1
-_LAST_CALL = 2.0  # seconds
+_LAST_CALL = 2.0  # seconds for a repeated call under way
 
 
 class Runtime(Protocol):
@@ -23,39 +23,39 @@ class Runtime(Protocol):
 
     @property
     def stopping(self) -> bool:
-        """Tell whether the worker is to stop."""
+        """Return whether the worker must stop."""
         ...
 
     def stop(self) -> None:
-        """Have the worker stop: waits end at once. May be called from a signal's handler."""
+        """Stop the worker: waits end at once. A signal handler may call this."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that only grow."""
+        """Return the seconds of a clock that only moves forwards."""
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Wait, or shorter where the worker is to stop; return whether it is."""
+        """Wait until the time is over or the worker must stop; return whether it must stop."""
         ...
 
     def together(self, calls: Sequence[Callable[[], T]], at_once: int, grace: float) -> list[T | None]:
-        """Make all calls, up to `at_once` at a time, and return what they return, in order.
+        """Make all calls, up to `at_once` at a time, and return their results in order.
 
-        When the worker is told to stop, calls that do not end within `grace` seconds are left behind: None.
+        When the worker must stop, a call that does not end within `grace` seconds is abandoned; its result is None.
         """
         ...
 
     def repeating(self, seconds: float, call: Callable[[], None]) -> AbstractContextManager[None]:
-        """Make a call every so many seconds beside the block; the block's end waits for the call under way.
+        """Make a call every `seconds` beside the block; the end of the block waits for the call under way.
 
-        It waits a short time only where the worker is to stop. An error of the call ends the repetition and is raised
-        at the end of the block.
+        Where the worker must stop, that wait is short. An error of the call ends the repetition and is raised at the
+        end of the block.
         """
         ...
 
 
 class Threads(Runtime):
-    """The real one. Its threads never keep a process from ending."""
+    """The runtime of real threads, which never keep a process alive."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
@@ -96,15 +96,15 @@ class Threads(Runtime):
                     done.put((place, None, error))
 
         for _ in range(min(at_once, len(calls))):
-            # What the caller has bound to its log lines and traces holds for its calls, too.
+            # The context of the caller (log lines, traces) applies to its calls, too.
             threading.Thread(target=copy_context().run, args=(work,), name="call", daemon=True).start()
         results: list[T | None] = [None] * len(calls)
-        left, patience = len(calls), grace
-        while left and patience > 0:
+        left, grace_left = len(calls), grace
+        while left and grace_left > 0:
             try:
                 place, results[place], error = done.get(timeout=_TICK)
             except queue.Empty:
-                patience -= _TICK if self.stopping else 0
+                grace_left -= _TICK if self.stopping else 0
                 continue
             if error is not None:
                 raise error

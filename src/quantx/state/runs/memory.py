@@ -24,7 +24,14 @@ class MemoryRuns(Runs):
     def ended(self) -> list[EndedRun]:
         with self._records.lock:
             return [
-                EndedRun(r.asked.id, r.asked.kind, r.asked.source, r.asked.request, r.created_at, r.asked.skipped)
+                EndedRun(
+                    id=r.asked.id,
+                    kind=r.asked.kind,
+                    source=r.asked.source,
+                    request=r.asked.request,
+                    created_at=r.created_at,
+                    skipped=r.asked.skipped,
+                )
                 for r in self._records.runs.values()
                 if r.finished_at is None
                 and not any(task.state in UNFINISHED for task in self._records.tasks_of(r.asked.id))
@@ -36,14 +43,19 @@ class MemoryRuns(Runs):
             tasks = self._records.tasks_of(run_id)
             states = [task.state for task in tasks if not task.passed_on]
             symbols = len({task.series.symbol for task in tasks if not task.passed_on})
-            requests, rows = sum(task.requests for task in tasks), sums(task.rows for task in tasks)
             ids = {task.id for task in tasks}
             landed = [
                 x.landed_at for x in self._records.replies if x.reply.task_id in ids and x.reply.malformed is None
             ]
-            counts = (len(states), states.count("done"), states.count("failed"), requests, rows)
             return RunTotals(
-                *counts, landed_at=max(landed, default=None), passed_on=len(tasks) - len(states), symbols=symbols
+                tasks=len(states),
+                success=states.count("done"),
+                failed=states.count("failed"),
+                requests=sum(task.requests for task in tasks),
+                rows=sums(task.rows for task in tasks),
+                landed_at=max(landed, default=None),
+                passed_on=len(tasks) - len(states),
+                symbols=symbols,
             )
 
     @override

@@ -1,4 +1,4 @@
-"""What the state promises of runs, and the values that it takes and gives."""
+"""The port of runs in the state, and its values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quantx.core.model import RunKind
 from quantx.state.values import Row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EndedRun:
     """A run whose last task has ended and that has no report yet."""
 
@@ -23,7 +23,7 @@ class EndedRun:
     skipped: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunTotals:
     """The counts of a run."""
 
@@ -33,22 +33,22 @@ class RunTotals:
     requests: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)  # new, changed, same, rejected
     landed_at: datetime | None = None  # when the last reply was stored
-    passed_on: int = 0  # to another vendor; those are counted there
+    passed_on: int = 0  # to another vendor, where they are counted
     symbols: int = 0  # one may have several tasks: bars, events, months of minutes
 
 
 @dataclass(frozen=True)
 class LastDaily:
-    """When the last daily run was planned that was about all of a universe; None: never."""
+    """When the last daily run for a whole universe was planned; None: never."""
 
     universe: str
     market: str
     planned_at: datetime | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunUsage:
-    """What some runs have used, all together."""
+    """The usage of several runs together."""
 
     runs: int = 0
     tasks: int = 0
@@ -82,25 +82,25 @@ class Runs(Protocol):
         ...
 
     def uninspected(self) -> dict[str, list[str]]:
-        """Return the reported runs whose data nobody has inspected since, each with the symbols of its tasks, sorted."""
+        """Return the reported runs without an inspection since, each with the sorted symbols of its tasks."""
         ...
 
     def inspected(self, run_ids: Collection[str]) -> None:
-        """Record that the data of these runs was inspected."""
+        """Record the inspection of these runs."""
         ...
 
     def recent(self, most: int) -> list[Row]:
-        """Return the newest runs, for people."""
+        """Return the newest runs, for display."""
         ...
 
     def find(self, run_id: str) -> Row | None:
-        """Return a run as `recent` does, with what was asked and the number of its unfinished tasks."""
+        """Return a run as `recent` does, with its request and the number of its unfinished tasks."""
         ...
 
     def last_daily(self) -> list[LastDaily]:
-        """Return when each enabled universe with members was last planned for: by its name, by its phase, or with all."""
+        """Return the last daily run of each enabled universe with members: by its name, by its phase, or of all."""
         ...
 
     def usage(self, kind: RunKind, days: int) -> RunUsage:
-        """Return what the runs of a kind have used that were planned within the last `days` and have a report."""
+        """Return the usage of the reported runs of a kind that were planned within the last `days`."""
         ...

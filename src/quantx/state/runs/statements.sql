@@ -1,11 +1,11 @@
 -- name: ended_runs
--- Runs whose last task has ended and which nobody has reported yet.
+-- Runs whose last task has ended and that have no report.
 select id, kind, source, request, created_at, skipped from runs r
 where r.finished_at is null
   and not exists (select 1 from tasks t where t.run_id = r.id and t.state in ('pending', 'leased', 'landed'));
 
 -- name: totals
--- A task that was passed on to another vendor is counted there; its requests were made all the same.
+-- A task that was passed on to another vendor is counted there; its requests count here.
 select count(*) filter (where not passed_on) as tasks, count(*) filter (where state = 'done') as success,
     count(*) filter (where state = 'failed' and not passed_on) as failed,
     count(*) filter (where passed_on) as passed_on,
@@ -27,7 +27,7 @@ select report from runs where id = %(run_id)s;
 update runs set finished_at = clock_timestamp(), report = %(report)s where id = %(run_id)s and finished_at is null;
 
 -- name: uninspected
--- Reported runs at whose data nobody has looked since, and the symbols of their tasks.
+-- Reported runs without an inspection since, and the symbols of their tasks.
 select r.id, coalesce(array_agg(distinct t.symbol) filter (where t.symbol is not null), '{}') as symbols
 from runs r left join tasks t on t.run_id = r.id
 where r.finished_at is not null and r.inspected_at is null group by r.id order by r.id;
@@ -53,7 +53,7 @@ select r.id, r.kind, r.source, r.request, r.created_at, r.finished_at, r.skipped
 from runs r left join tasks t on t.run_id = r.id where r.id = %(run_id)s group by r.id;
 
 -- name: last_daily
--- When a daily run was last planned that was about all of an enabled universe, whether or not anything was missing then.
+-- The last daily run of each whole enabled universe, also where it planned no task.
 select u.name as universe, u.market, max(r.created_at) as planned_at
 from universes u
 left join runs r on r.kind = 'daily' and not r.request ? 'symbols'
@@ -62,11 +62,11 @@ where u.members > 0 and u.enabled
 group by u.name order by u.phase, u.name;
 
 -- name: usage
--- What the reported runs of a kind have used: the measured part of an estimate of cost.
+-- The usage of the reported runs of a kind: the measured part of a cost estimate.
 with chosen as (
     select id, extract(epoch from finished_at - created_at)::double precision as seconds from runs
     where kind = %(kind)s and finished_at is not null and created_at > clock_timestamp() - make_interval(days => %(days)s)
-), asked as (
+), fetched as (
     select count(*) as tasks, coalesce(sum(t.requests), 0)::bigint as requests
     from tasks t join chosen c on c.id = t.run_id
 ), kept as (
@@ -74,5 +74,5 @@ with chosen as (
     from landings l join tasks t on t.id = l.task_id join chosen c on c.id = t.run_id
 )
 select (select count(*) from chosen) as runs, (select coalesce(sum(seconds), 0) from chosen) as seconds,
-    asked.tasks, asked.requests, kept.batches, kept.size
-from asked, kept;
+    fetched.tasks, fetched.requests, kept.batches, kept.size
+from fetched, kept;

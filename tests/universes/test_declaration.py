@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quantx.errors import ConfigError
-from quantx.universes.declared import Declared, UniverseSpec, read_declared
+from quantx.universes.declaration import Declaration, UniverseSpec, read_declaration
 
 GOOD = """
 phases:
@@ -19,10 +19,10 @@ phases:
 """
 
 
-def declared(tmp_path: Path, text: str) -> Declared:
+def declared(tmp_path: Path, text: str) -> Declaration:
     path = tmp_path / "universes.yaml"
     path.write_text(text, "utf-8")
-    return read_declared(path)
+    return read_declaration(path)
 
 
 def test_universes_are_read_by_phase(tmp_path: Path) -> None:
@@ -107,16 +107,16 @@ def test_a_wrong_declaration_is_refused_with_file_and_reason(tmp_path: Path, tex
 
 def test_a_missing_file_is_refused_with_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`quantx init` writes one"):
-        read_declared(tmp_path / "universes.yaml")
+        read_declaration(tmp_path / "universes.yaml")
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "universes.yaml"
     path.write_bytes(b"\xff\xfe\x00phases")
     with pytest.raises(ConfigError, match="can't be read"):
-        read_declared(path)
+        read_declaration(path)
 
 
 def test_the_declaration_that_is_shipped_is_good() -> None:
     path = Path(__file__).parents[2] / "config" / "universes.yaml"
-    assert read_declared(path).select("phase_1", None)
+    assert read_declaration(path).select("phase_1", None)

@@ -1,4 +1,4 @@
-"""What `config/universes.yaml` declares: phases, and in each phase universes with the source of their members."""
+"""The declaration `config/universes.yaml`: phases, and the universes of each phase with their sources."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _READS_A_TABLE = ("csv", "json", "excel")
 
 
 class UniverseSpec(BaseModel):
-    """One universe as declared."""
+    """The declaration of one universe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")  # it is part of paths
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")  # part of paths
     market: Literal["us", "hk", "jp", "eu"]
     type: SourceType
-    enabled: bool = True  # False: not refreshed with its phase, and not part of daily updates
+    enabled: bool = True  # False: not refreshed with its phase, not in daily updates
     description: str = ""
     symbols: tuple[str, ...] = ()  # static: the members
-    # Where the document lies: a file, relative to the YAML file, or an address. Most types know an address.
+    # The location of the document: a file, relative to the YAML file, or an address. Most types have a default address.
     path: Path | None = None
     url: str | None = None
-    # csv, json, excel: how the table is read
+    # csv, json, excel: the layout of the table
     symbol_column: str = "symbol"
     name_column: str | None = None
     from_column: str | None = None
@@ -38,15 +38,15 @@ class UniverseSpec(BaseModel):
     separator: str = Field(",", min_length=1, max_length=1)
     encoding: str = "utf-8-sig"
     sheet: str | int = 0
-    symbol_pattern: str | None = None  # the part of the cell that is the symbol: a regular expression
-    symbol_suffix: str = ""  # what makes a symbol of an exchange's code, as .T in Tokyo
-    only: dict[str, tuple[str, ...]] = {}  # column: the values of the rows that are wanted
-    etfs: bool = True  # nasdaq_trader: funds are members, too
-    # What a list must look like to be believed
+    symbol_pattern: str | None = None  # regular expression of the symbol within the cell
+    symbol_suffix: str = ""  # appended to an exchange's code, as .T in Tokyo
+    only: dict[str, tuple[str, ...]] = {}  # column: the values of the selected rows
+    etfs: bool = True  # nasdaq_trader: include funds
+    # The plausibility checks of a list
     at_least: int = Field(1, ge=1)
     at_most: int | None = None
-    most_left: float = Field(0.3, gt=0, le=1)  # the part of the members that may leave at once
-    most_joined: float = Field(1.0, gt=0)  # as many as this part of the members may join at once
+    most_left: float = Field(0.3, gt=0, le=1)  # the share of the members that may leave at once
+    most_joined: float = Field(1.0, gt=0)  # the number that may join at once, as a share of the members
 
     @model_validator(mode="after")
     def _source_is_complete(self) -> Self:
@@ -62,56 +62,56 @@ class UniverseSpec(BaseModel):
             try:
                 re.compile(self.symbol_pattern)
             except re.error as error:
-                raise ValueError(f"`symbol_pattern` is no regular expression: {error}") from error
+                raise ValueError(f"`symbol_pattern` is not a regular expression: {error}") from error
         return self
 
 
 @dataclass(frozen=True)
-class Declared:
+class Declaration:
     """All universes, by phase."""
 
     path: Path
     phases: dict[str, tuple[UniverseSpec, ...]]
 
     def select(self, phase: str | None, name: str | None) -> list[tuple[str, UniverseSpec]]:
-        """Return (phase, universe) pairs for a phase, a name or both; ConfigError where there is none.
+        """Return (phase, universe) pairs for a phase, a name or both; raise ConfigError if there are none.
 
-        A universe that is not enabled is selected by its name alone.
+        A disabled universe is selected only by its name.
         """
         if phase is not None and phase not in self.phases:
             raise ConfigError(f"{self.path} has no phase {phase!r}; it has {', '.join(self.phases) or 'none'}")
-        found = [
+        matches = [
             (p, spec)
             for p, specs in self.phases.items()
             for spec in specs
             if phase in (None, p) and name in (None, spec.name)
         ]
-        if not found:
+        if not matches:
             names = ", ".join(spec.name for specs in self.phases.values() for spec in specs)
             raise ConfigError(f"{self.path} has no universe {name!r}{f' in {phase}' if phase else ''}; it has {names}")
-        chosen = [(p, spec) for p, spec in found if spec.enabled or name is not None]
+        chosen = [(p, spec) for p, spec in matches if spec.enabled or name is not None]
         if not chosen:
-            names = ", ".join(spec.name for _, spec in found)
+            names = ", ".join(spec.name for _, spec in matches)
             raise ConfigError(f"no universe of {phase or self.path} is enabled; `--name` refreshes one of {names}")
         return chosen
 
     def enabled(self) -> frozenset[str]:
-        """Return the names of the universes that take part in daily updates."""
+        """Return the names of the universes in daily updates."""
         return frozenset(spec.name for specs in self.phases.values() for spec in specs if spec.enabled)
 
 
 def enabled_universes(path: Path) -> frozenset[str] | None:
-    """Return the names of the universes that take part in daily updates; None where there is no declaration here."""
-    return read_declared(path).enabled() if path.is_file() else None
+    """Return the names of the universes in daily updates; None if there is no declaration."""
+    return read_declaration(path).enabled() if path.is_file() else None
 
 
-def read_declared(path: Path) -> Declared:
-    """Read the declaration; ConfigError names the file and what is wrong in it."""
+def read_declaration(path: Path) -> Declaration:
+    """Read the declaration; raise ConfigError with the file and its problem."""
     try:
         document: Any = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no universe file {path}; `quantx init` writes one, QUANTX_UNIVERSE_PATH names another"
+            f"there is no universe file {path}; `quantx init` writes one, QUANTX_UNIVERSE_PATH sets another"
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from error
@@ -130,4 +130,4 @@ def read_declared(path: Path) -> Declared:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{path} declares the universe {twice[0]} in two phases; give one of them another name")
-    return Declared(path, phases)
+    return Declaration(path, phases)
