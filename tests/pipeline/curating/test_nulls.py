@@ -1,4 +1,4 @@
-"""What the data dictionary says of nulls is true of a lake with all that can happen to it."""
+"""The data dictionary's nulls hold in a lake with every kind of row."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from quantx.errors import StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.inspecting.heal import Healed, heal_gaps
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
+from quantx.pipeline.wiring import worker_of
 from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
@@ -77,7 +77,7 @@ class Ward:
         self.tape.asked.clear()
 
     def work(self, ids: Sequence[int]) -> None:
-        Worker(replace(self.platform, runtime=Threads())).run(task_ids=ids)
+        worker_of(replace(self.platform, runtime=Threads())).run(task_ids=ids)
 
     def heals(self, on: date = FIRST, hour: int = 12, **how: Any) -> Healed:
         """Look for gaps on a day, and do the work."""
@@ -378,7 +378,7 @@ def test_a_crash_costs_no_request(ward: Ward, dies_at: str) -> None:
     assert ward.platform.state.tasks.count() == {"done": 1, "pending": 1}
     assert ward.heals(hour=13).plan is None
     ward.work([])
-    Worker(replace(ward.platform, runtime=Threads())).run()
+    worker_of(replace(ward.platform, runtime=Threads())).run()
     assert ward.heals(FIRST + timedelta(0), hour=15).gaps[0].asked == 1
     assert len(ward.tape.asked) == 1
     assert len(ward.findings()) == 1

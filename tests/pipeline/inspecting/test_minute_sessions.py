@@ -15,7 +15,7 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.quality.minute_session_rules import SESSION_RULES, sessions_of
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, TABLES
 from quantx.lake.memory import MemoryTable
@@ -57,7 +57,7 @@ class Recorded:
 
 
 def curated(source: str, symbol: str, bars: list[Any]) -> pl.DataFrame:
-    return normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol), Judge()).bars
+    return normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol), RowPolicy()).bars
 
 
 def daily_bars(source: str, symbol: str, rows: pl.DataFrame) -> pl.DataFrame:

@@ -19,17 +19,16 @@ from quantx.core.quality.rule import Rule
 from quantx.core.quality.vendor_verdicts import agreements_of
 from quantx.core.tables import TABLES
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.inspecting.comparison import symbols_of
 from quantx.pipeline.inspecting.reconcile import Reconciled, compare_vendors, reconcile
 from quantx.pipeline.planning.plan import Scope, plan_backfill
-from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
+from quantx.pipeline.wiring import worker_of
 from quantx.providers.protocol import Capabilities
 from quantx.settings import load_settings
 
-from ..conftest import Desk, Tape
+from ..conftest import Desk, Tape, reprocess
 
 QUARTER = Window(date(2023, 10, 2), date(2024, 1, 12))
 DAYS = calendar("XNYS").sessions(QUARTER.start, QUARTER.end)
@@ -96,7 +95,7 @@ class Market:
         for source in sources:
             platform = replace(self.platform, runtime=Threads())
             plan = plan_backfill(platform, Scope(symbols), window, source=source, again=True)
-            Worker(platform).run(task_ids=plan.task_ids)
+            worker_of(platform).run(task_ids=plan.task_ids)
 
     def rows(self, table: str = "verdicts") -> pl.DataFrame:
         rows = self.desk.rows(table)

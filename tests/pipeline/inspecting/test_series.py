@@ -12,10 +12,9 @@ from quantx.core.calendars import calendar
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
 from quantx.pipeline.inspecting.series import Validated, validate_series
-from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.pipeline.runtime.platform import Platform
 
-from ..conftest import Reads
+from ..conftest import Reads, reprocess
 
 START, END = date(2024, 1, 2), date(2024, 3, 22)
 DAY = date(2024, 2, 14)

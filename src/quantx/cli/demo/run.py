@@ -23,12 +23,12 @@ from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
 from quantx.core.tables import QUARANTINE
 from quantx.errors import ConfigError
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.pipeline.wiring import worker_of
 from quantx.reader.lake import Lake
 from quantx.sandbox import Market, Sandbox, load_market, running
 from quantx.state.tasks.port import Plan
@@ -169,7 +169,7 @@ def _update(platform: Platform, scope: Scope, session: date, text: str) -> Chapt
 
 def _carry_out(platform: Platform, plan: Plan, title: str, text: str) -> Chapter:
     started = time.monotonic()
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     chapter = Chapter(title, text, round(time.monotonic() - started, 1), run_totals(platform.state.runs, plan.run_id))
     t = chapter.totals
     failures = platform.state.runs.failures(plan.run_id)
