@@ -1,4 +1,4 @@
-"""Messages that can't be worked on and tasks that fail to the end: they are put aside with a reason, shown and healed."""
+"""Poison messages and tasks that fail finally: each is put aside with a reason, listed, and repaired."""
 
 from __future__ import annotations
 

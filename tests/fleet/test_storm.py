@@ -1,4 +1,4 @@
-"""Everything at once: a bad vendor, outages, messages sent twice, killed workers. The tables are those of a calm run."""
+"""All faults at once: a bad vendor, outages, repeated messages, kills. The tables equal those of a calm run."""
 
 from __future__ import annotations
 

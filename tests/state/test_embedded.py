@@ -198,5 +198,5 @@ def test_many_processes_may_open_the_same_new_folder_and_leave_together(new_fold
 
 def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"can't be made.*QUANTX_STATE_URL"):
+    with pytest.raises(ConfigError, match=r"can't be created.*QUANTX_STATE_URL"):
         Database(str(tmp_path / "file" / "state"))

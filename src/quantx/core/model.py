@@ -93,6 +93,22 @@ class FetchTask:
     fallback: tuple[str, ...] = ()  # fallback vendors
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredReply:
+    """One task's reply in the raw zone: where its pages lie, what they answer, and whether they can be read."""
+
+    task_id: int
+    run_id: str
+    series: Series
+    window: Window
+    path: str  # the raw object
+    row: int  # the first page in the raw object
+    rows: int = 1  # pages, one after the other
+    fetched_at: datetime  # of the last page, UTC
+    size: int  # bytes of the pages; of a page that several replies share, its share
+    malformed: str | None = None  # why the reply can't be read: it is kept as evidence, and its task goes on
+
+
 @dataclass(frozen=True)
 class Payload:
     """A vendor's reply exactly as sent, with the request and the time."""

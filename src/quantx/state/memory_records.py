@@ -1,4 +1,4 @@
-"""What the state in memory remembers, and its one lock."""
+"""The records of the state in memory, and its one lock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from quantx.core.model import Clock, RunKind, Series, Window
+from quantx.core.model import Clock, RunKind, Series, StoredReply, Window
 from quantx.state.values import Named, NewRun, Row, TaskState, Universe
 
 Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
@@ -52,33 +52,26 @@ class TaskRecord:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Return what two unfinished tasks must not have in common."""
+        """Return the unique key of an unfinished task."""
         return (self.kind, self.series, self.window)
 
     def leased_at(self, now: datetime) -> bool:
-        """Tell whether somebody holds the task."""
+        """Return whether a lease of the task is in force."""
         return self.state == "leased" and self.lease_until is not None and self.lease_until >= now
 
     def becomes(self, state: TaskState, now: datetime) -> None:
-        """Change the state of a task that nobody holds any more."""
+        """Change the state of a task, and end its lease."""
         self.state, self.updated_at = state, now
         self.lease_owner = self.lease_until = None
 
 
 @dataclass
-class LandingRecord:
-    """A stored reply."""
+class ReplyRecord:
+    """A stored reply, when it landed, and the round that has it."""
 
     id: int
-    path: str
-    row: int
-    task_id: int
-    series: Series
-    fetched_at: datetime
-    size: int
-    malformed: str | None
+    reply: StoredReply
     landed_at: datetime
-    rows: int = 1
     round_id: int | None = None
 
 
@@ -92,7 +85,7 @@ class RoundRecord:
 
 @dataclass
 class SeriesRecord:
-    """What is known of a series."""
+    """The coverage and the failures of a series."""
 
     covered: Days = field(default_factory=set)
     nothing: Days = field(default_factory=set)
@@ -107,17 +100,17 @@ class SeriesRecord:
 
 @dataclass
 class QuotaRecord:
-    """The last requests of a vendor's quota that were given out, and until when the vendor is left alone."""
+    """The last reserved slots of a vendor's quota, and the end of its back-off."""
 
     slots: list[datetime] = field(default_factory=list)
     closed_until: datetime | None = None
-    refusals: int = 0  # in a row, without a time to wait
+    refusals: int = 0  # consecutive, without a waiting time
     refused_since: datetime | None = None  # the first refusal after the last answer
     reason: str | None = None
 
 
 class Records:
-    """All records behind one lock; every method of the state's parts holds it from beginning to end."""
+    """All records behind one lock; every method of the state's parts holds it from its start to its end."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -126,7 +119,7 @@ class Records:
         self.tasks: dict[int, TaskRecord] = {}
         self.outbox: dict[int, datetime | None] = {}  # taken until, by task
         self.raw: dict[str, set[int]] = {}  # what has landed, by path
-        self.landings: list[LandingRecord] = []
+        self.replies: list[ReplyRecord] = []
         self.rounds: dict[int, RoundRecord] = {}
         self.series: dict[Series, SeriesRecord] = {}
         self.quotas: dict[str, QuotaRecord] = {}
@@ -135,20 +128,20 @@ class Records:
         self.hot_bars: dict[tuple[str, str, str], Row] = {}
 
     def in_(self, seconds: float) -> datetime:
-        """Return the instant in so many seconds."""
+        """Return the instant in `seconds` from now."""
         return self.clock.now() + timedelta(seconds=seconds)
 
     def series_of(self, series: Series) -> SeriesRecord:
-        """Return the record of a series, a new one where there is none."""
+        """Return the record of a series; create a missing one."""
         return self.series.setdefault(series, SeriesRecord())
 
     def tasks_of(self, run_id: str) -> list[TaskRecord]:
         """Return the tasks of a run."""
         return [task for task in self.tasks.values() if task.run_id == run_id]
 
-    def waiting(self) -> Iterator[LandingRecord]:
-        """Yield the landings that no finished round has."""
-        return (x for x in self.landings if x.round_id is None or not self.rounds[x.round_id].finished)
+    def waiting(self) -> Iterator[ReplyRecord]:
+        """Yield the stored replies that no finished round has."""
+        return (x for x in self.replies if x.round_id is None or not self.rounds[x.round_id].finished)
 
 
 def days_of(windows: Iterable[Window]) -> Days:
@@ -158,13 +151,13 @@ def days_of(windows: Iterable[Window]) -> Days:
 
 def windows_of(days: Days) -> list[Window]:
     """Return the fewest windows that hold these days, in order."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for day in sorted(days):
-        if found and found[-1][1] == day - 1:
-            found[-1] = (found[-1][0], day)
+        if spans and spans[-1][1] == day - 1:
+            spans[-1] = (spans[-1][0], day)
         else:
-            found.append((day, day))
-    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in found]
+            spans.append((day, day))
+    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in spans]
 
 
 def multirange(days: Days) -> str:
@@ -173,7 +166,7 @@ def multirange(days: Days) -> str:
 
 
 def newest(*values: date | None) -> date | None:
-    """Return the greatest of the dates that are known."""
+    """Return the greatest of the dates that are not None."""
     return max((v for v in values if v is not None), default=None)
 
 
