@@ -8,7 +8,11 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from .conftest import PYTHON, REPOSITORY, SCHEDULES, SITE, VERSION, Hosts
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
 
 LOADING = """
 import json, sys, time

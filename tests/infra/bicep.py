@@ -1,7 +1,7 @@
-"""Reads Bicep without its compiler: tree-sitter for the syntax, Azure's own schemas for types, our modules for their parameters.
+"""Read Bicep without its compiler: syntax by tree-sitter, types by Azure's schemas, parameters by our modules.
 
-It finds syntax errors, unknown, read-only and missing properties, wrong literals, unknown types and versions, undeclared symbols,
-and module calls that do not fit the module. It is a linter, not a compiler: expressions are not evaluated.
+It finds syntax errors, unknown, read-only and missing properties, wrong literals, unknown types and versions,
+undeclared symbols, and module calls that do not fit the module. It is a linter, not a compiler: expressions are not evaluated.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ _DECLARATIONS = {
 # Functions and words that need no declaration; only those that our templates use, so that a typo is found.
 _KNOWN = frozenset(
     """
-    allowed array az bool concat contains description empty environment format guid int join json loadTextContent maxLength
-    maxValue minLength minValue null object resourceGroup resourceId secure string subscription true false uniqueString utcNow
+    allowed array az bool concat contains description empty environment format guid int join json loadTextContent
+    maxLength maxValue minLength minValue null object resourceGroup resourceId secure string subscription true false
+    uniqueString utcNow
     """.split()  # noqa: SIM905 - a list of words is read more easily
 )
 
@@ -265,7 +266,7 @@ class Checker:
         self._found += [f"{where}: {name} is missing" for name in sorted(required - given.keys())]
 
     def _alternatives(self, given: dict[str, Any], schema: dict[str, Any]) -> tuple[dict[str, Any], set[str], Any]:
-        """Return properties, required ones and what else may come, of the alternative that the discriminator chooses."""
+        """Return properties, required ones and additional ones of the alternative that the discriminator selects."""
         properties, required = dict(schema.get("properties", {})), set(schema.get("required", []))
         others = schema.get("additionalProperties", {})
         if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""The templates, as far as they can be judged without Azure: every type is right, and the checker that says so finds faults."""
+"""The templates, checked offline: every type is right, and the checker itself finds faults."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_seeded_fault_is_found(tmp_path: Path, file: str, right: str, wrong: s
 
 
 def given_in(path: Path) -> dict[str, str]:
-    """What a .bicepparam file assigns; the grammar does not know that form, a line per parameter is all that ours use."""
+    """Return the assignments of a .bicepparam file: a line per parameter, since the grammar has no such form."""
     source = path.read_text("utf-8")
     given = dict(re.findall(r"^param (\w+) = (.+)$", source, re.MULTILINE))
     rest = [line for line in source.splitlines() if line and not line.startswith(("//", "param "))]

@@ -1,4 +1,4 @@
-"""What the migrator and the power identity run in the image: against a stand-in of Azure's management, and a real PostgreSQL."""
+"""The scripts of migrator and power in the image, against a fake of Azure's management and a real PostgreSQL."""
 
 from __future__ import annotations
 

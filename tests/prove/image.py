@@ -1,6 +1,6 @@
 """The worker's image, built by buildah on a stand-in of python:slim, and run as a container would be.
 
-There is no Docker here, so that the last step is taken apart: the image's root, its environment, its user and its command
+There is no Docker here, so the last step is taken apart: the image's root, its environment, its user and its command
 in a process namespace of their own, where the command is process 1.
 """
 
@@ -36,7 +36,7 @@ def why_missing() -> str | None:
 
 
 def stand_in() -> str:
-    """Return the name of the stand-in, which is made where it is missing: a Debian with Python, as python:slim is one."""
+    """Return the name of the substitute of python:slim, a Debian with Python; build it where it is missing."""
     if (
         subprocess.run(["buildah", "inspect", "--type", "image", STAND_IN], capture_output=True, check=False).returncode
         == 0

@@ -1,6 +1,6 @@
-"""Run in the environment of azure-cli: parses the command lines on standard input (JSON, one list a line) and nothing else.
+"""Parse the command lines on standard input (JSON, one list per line), in the environment of azure-cli.
 
-Prints one JSON line each: null, or what the real parser says against it. Nobody is signed in and nothing is asked over the network.
+Prints one JSON line each: null, or the real parser's error. Needs no sign-in and no network.
 """
 
 from __future__ import annotations

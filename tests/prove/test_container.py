@@ -113,7 +113,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 @dataclass
 class Cloud:
-    """What a container finds in Azure: storage without keys, PostgreSQL without passwords, a place for traces, a vendor."""
+    """The services of a container in Azure: storage without keys, PostgreSQL without passwords, traces, a vendor."""
 
     secure: SecureAzurite
     postgres: TokenPostgres

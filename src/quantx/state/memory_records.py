@@ -1,4 +1,4 @@
-"""What the state in memory remembers, and its one lock."""
+"""The records of the state in memory, behind one lock."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ class TaskRecord:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Return what two unfinished tasks must not have in common."""
+        """Return the unique key of an unfinished task."""
         return (self.kind, self.series, self.window)
 
     def leased_at(self, now: datetime) -> bool:
-        """Tell whether somebody holds the task."""
+        """Return whether a worker holds the task."""
         return self.state == "leased" and self.lease_until is not None and self.lease_until >= now
 
     def becomes(self, state: TaskState, now: datetime) -> None:
-        """Change the state of a task that nobody holds any more."""
+        """Change the state of a task and end its lease."""
         self.state, self.updated_at = state, now
         self.lease_owner = self.lease_until = None
 
@@ -92,7 +92,7 @@ class RoundRecord:
 
 @dataclass
 class SeriesRecord:
-    """What is known of a series."""
+    """Coverage and watermark of a series."""
 
     covered: Days = field(default_factory=set)
     nothing: Days = field(default_factory=set)
@@ -107,17 +107,17 @@ class SeriesRecord:
 
 @dataclass
 class QuotaRecord:
-    """The last requests of a vendor's quota that were given out, and until when the vendor is left alone."""
+    """The last reserved slots of a vendor's quota, and the end of its back-off."""
 
     slots: list[datetime] = field(default_factory=list)
     closed_until: datetime | None = None
-    refusals: int = 0  # in a row, without a time to wait
+    refusals: int = 0  # consecutive, without a waiting time
     refused_since: datetime | None = None  # the first refusal after the last answer
     reason: str | None = None
 
 
 class Records:
-    """All records behind one lock; every method of the state's parts holds it from beginning to end."""
+    """All records behind one lock; every method of the state's parts holds it from its start to its end."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -125,7 +125,7 @@ class Records:
         self.runs: dict[str, RunRecord] = {}
         self.tasks: dict[int, TaskRecord] = {}
         self.outbox: dict[int, datetime | None] = {}  # taken until, by task
-        self.raw: dict[str, set[int]] = {}  # what has landed, by path
+        self.raw: dict[str, set[int]] = {}  # the landed tasks, by path
         self.landings: list[LandingRecord] = []
         self.rounds: dict[int, RoundRecord] = {}
         self.series: dict[Series, SeriesRecord] = {}
@@ -135,11 +135,11 @@ class Records:
         self.hot_bars: dict[tuple[str, str, str], Row] = {}
 
     def in_(self, seconds: float) -> datetime:
-        """Return the instant in so many seconds."""
+        """Return the instant in `seconds` from now."""
         return self.clock.now() + timedelta(seconds=seconds)
 
     def series_of(self, series: Series) -> SeriesRecord:
-        """Return the record of a series, a new one where there is none."""
+        """Return the record of a series; create a missing one."""
         return self.series.setdefault(series, SeriesRecord())
 
     def tasks_of(self, run_id: str) -> list[TaskRecord]:
@@ -147,7 +147,7 @@ class Records:
         return [task for task in self.tasks.values() if task.run_id == run_id]
 
     def waiting(self) -> Iterator[LandingRecord]:
-        """Yield the landings that no finished round has."""
+        """Yield the landings that are in no finished round."""
         return (x for x in self.landings if x.round_id is None or not self.rounds[x.round_id].finished)
 
 
@@ -157,14 +157,14 @@ def days_of(windows: Iterable[Window]) -> Days:
 
 
 def windows_of(days: Days) -> list[Window]:
-    """Return the fewest windows that hold these days, in order."""
-    found: list[tuple[int, int]] = []
+    """Return the fewest windows with exactly these days, in order."""
+    ranges: list[tuple[int, int]] = []
     for day in sorted(days):
-        if found and found[-1][1] == day - 1:
-            found[-1] = (found[-1][0], day)
+        if ranges and ranges[-1][1] == day - 1:
+            ranges[-1] = (ranges[-1][0], day)
         else:
-            found.append((day, day))
-    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in found]
+            ranges.append((day, day))
+    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in ranges]
 
 
 def multirange(days: Days) -> str:
@@ -173,7 +173,7 @@ def multirange(days: Days) -> str:
 
 
 def newest(*values: date | None) -> date | None:
-    """Return the greatest of the dates that are known."""
+    """Return the latest of the known dates; None if all are unknown."""
     return max((v for v in values if v is not None), default=None)
 
 
