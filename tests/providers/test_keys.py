@@ -1,4 +1,4 @@
-"""No key of a vendor that is asked over plain HTTP reaches a payload, the raw zone, an error or a log."""
+"""No key of a vendor over plain HTTP reaches a payload, the raw zone, an error or a log."""
 
 from __future__ import annotations
 

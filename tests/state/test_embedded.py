@@ -17,6 +17,8 @@ from quantx.errors import ConfigError, StateError
 from quantx.state.database import Database
 from quantx.state.embedded import EmbeddedPostgres
 
+pytestmark = pytest.mark.slow
+
 CHILD = """
 import sys
 from quantx.state.database import Database
@@ -196,5 +198,5 @@ def test_many_processes_may_open_the_same_new_folder_and_leave_together(new_fold
 
 def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"can't be made.*QUANTX_STATE_URL"):
+    with pytest.raises(ConfigError, match=r"can't be created.*QUANTX_STATE_URL"):
         Database(str(tmp_path / "file" / "state"))

@@ -171,12 +171,12 @@ def test_a_token_travels_encrypted_and_to_whom_it_is_meant_for(url: str, more: d
 
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])
 def test_a_token_never_travels_unencrypted(mode: str) -> None:
-    with pytest.raises(ConfigError, match=f"sslmode={mode}, and a token must not travel unencrypted"):
+    with pytest.raises(ConfigError, match=f"sslmode={mode}, but a token needs encryption"):
         SignIn(f"{AZURE}?sslmode={mode}", Known())
 
 
 def test_an_identity_needs_its_name_in_the_url() -> None:
-    with pytest.raises(ConfigError, match="names no user"):
+    with pytest.raises(ConfigError, match="has no user"):
         SignIn(AZURE.replace("quantx-worker@", ""), Known())
 
 

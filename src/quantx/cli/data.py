@@ -82,7 +82,7 @@ def refresh_universe(
     if accept != (reason is not None):
         raise ConfigError('--accept and --reason "…" belong together')
     with open_platform(settings_for(use_local)) as platform:
-        results = refresh_universes(platform, phase=phase, name=name, accept=reason)
+        results = refresh_universes(platform, platform.tables, phase=phase, name=name, accept=reason)
     rows = [vars(r) for r in results]
     if json:
         print_json(rows)
@@ -191,7 +191,7 @@ def curate(use_local: UseLocal = False) -> int:
 
     with open_platform(traced_settings(use_local)) as platform:
         rows = curator_of(platform).curate(everything=True)
-        report_ended_runs(platform)
+        report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
     out.print(f"wrote {counted(rows, 'new or changed row')}")
     return 0
@@ -250,7 +250,7 @@ def _process(
 
 
 def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:
-    totals = run_totals(platform, plan.run_id)
+    totals = run_totals(platform.state.runs, plan.run_id)
     failures = platform.state.runs.failures(plan.run_id)
     # Tasks that an earlier run planned are reported with that run; their outcome still decides this exit code.
     ended = platform.state.tasks.count(plan.task_ids)

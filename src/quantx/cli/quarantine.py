@@ -218,7 +218,7 @@ def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
     from quantx.pipeline.inspecting.inspection import inspect_symbols
 
     touched = sorted({symbol for each in done if not each.dry_run for _, symbol in each.touched})
-    return inspect_symbols(platform, touched) if touched and platform.settings.inspect else []
+    return inspect_symbols(platform, platform.tables, touched) if touched and platform.settings.inspect else []
 
 
 def _code(done: Sequence[Reprocessed], failed: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     with open_platform(settings_for(use_local), retry_seconds=_OPENING) as platform:
         swept = sweep_once(platform)
         rows = curate_left(curator_of(platform), platform.state.tasks)
-        report_ended_runs(platform)
+        report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
     if json:
         print_json({**asdict(swept), "curated_rows": rows})

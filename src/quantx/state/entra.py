@@ -1,6 +1,6 @@
-"""Signing in to PostgreSQL with a token of the identity instead of a password, anew for each connection.
+"""Sign in to PostgreSQL with a token of the Azure identity instead of a password; each connection gets a new token.
 
-A server in Azure asks for the token when a connection begins and never again: it does not end with the token.
+A server in Azure checks the token only when a connection begins: the connection does not end with the token.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from quantx.settings import Settings
 
 _AZURE = ".postgres.database.azure.com"
 _HERE = ("localhost", "127.0.0.1", "::1")
-_UNENCRYPTED = ("disable", "allow", "prefer")  # would do without encryption
-_LONGEST = 45 * 60.0  # seconds that a connection is used; tokens last an hour or longer
+_UNENCRYPTED = ("disable", "allow", "prefer")  # sslmodes that allow an unencrypted connection
+_LONGEST = 45 * 60.0  # seconds of use of a connection; tokens last an hour or longer
 _SHARE = 0.75  # of a token's life
 
 
 def identity_of_state(settings: Settings) -> AzureIdentity | None:
-    """Return the identity that signs in to the state; None where a password does, or nothing has to."""
-    url, wanted = settings.state_url, settings.state_identity
-    if wanted is False or not url.startswith(("postgresql://", "postgres://")):
+    """Return the identity that signs in to the state; None if a password or nothing does."""
+    url, setting = settings.state_url, settings.state_identity
+    if setting is False or not url.startswith(("postgresql://", "postgres://")):
         return None
     parts = conninfo_to_dict(url)
-    if wanted is None and (parts.get("password") or not str(parts.get("host") or "").endswith(_AZURE)):
+    if setting is None and (parts.get("password") or not str(parts.get("host") or "").endswith(_AZURE)):
         return None
     return AzureIdentity.of(settings)
 
 
 class SignIn:
-    """What a new connection needs beside its URL."""
+    """The credentials and the encryption of a new connection."""
 
     def __init__(self, url: str, identity: AzureIdentity) -> None:
         parts = conninfo_to_dict(url)
@@ -41,28 +41,28 @@ class SignIn:
         local = host in _HERE or host.startswith("/") or not host
         if not parts.get("user"):
             raise ConfigError(
-                "the state's URL names no user; where an identity signs in, write its name: postgresql://NAME@HOST/DATABASE"
+                "the state's URL has no user; an identity needs its name in the URL: postgresql://NAME@HOST/DATABASE"
             )
         if not local and str(parts.get("sslmode") or "require") in _UNENCRYPTED:
             raise ConfigError(
-                f"the state's URL has sslmode={parts['sslmode']}, and a token must not travel unencrypted; leave it out, or"
-                " use sslmode=verify-full"
+                f"the state's URL has sslmode={parts['sslmode']}, but a token needs encryption; remove it, or use"
+                " sslmode=verify-full"
             )
         self._identity = identity
         self._encryption = {} if local or parts.get("sslmode") else _verified()
 
     def __call__(self) -> dict[str, Any]:
-        """Return the arguments of the next connection; StateError where there is no token to be had."""
+        """Return the arguments of the next connection; raise StateError if there is no token."""
         return {"password": self._identity.token(DATABASE, StateError).text, **self._encryption}
 
     def longest_use(self) -> float:
-        """Return for how many seconds a connection is kept, so that it is replaced before its token ends."""
+        """Return the longest use of a connection in seconds, so that it is replaced before its token expires."""
         left = (self._identity.token(DATABASE, StateError).ends - datetime.now(UTC)).total_seconds()
         return max(1.0, min(_LONGEST, _SHARE * left))
 
 
 def _verified() -> dict[str, str]:
-    """Return how the server is known: the authorities of Azure's certificates are in the list that Azure's SDK brings."""
+    """Return the verification of the server: the SDK's list of authorities includes those of Azure."""
     import certifi
 
     return {"sslmode": "verify-full", "sslrootcert": certifi.where()}

@@ -104,13 +104,13 @@ class QuotaRecord:
 
     slots: list[datetime] = field(default_factory=list)
     closed_until: datetime | None = None
-    refusals: int = 0  # in a row, without a time to wait
+    refusals: int = 0  # consecutive, without a waiting time
     refused_since: datetime | None = None  # the first refusal after the last answer
     reason: str | None = None
 
 
 class Records:
-    """All records behind one lock; every method of the state's parts holds it from beginning to end."""
+    """All records behind one lock; every method of the state's parts holds it from its start to its end."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -128,11 +128,11 @@ class Records:
         self.hot_bars: dict[tuple[str, str, str], Row] = {}
 
     def in_(self, seconds: float) -> datetime:
-        """Return the instant in so many seconds."""
+        """Return the instant in `seconds` from now."""
         return self.clock.now() + timedelta(seconds=seconds)
 
     def series_of(self, series: Series) -> SeriesRecord:
-        """Return the record of a series, a new one where there is none."""
+        """Return the record of a series; create a missing one."""
         return self.series.setdefault(series, SeriesRecord())
 
     def tasks_of(self, run_id: str) -> list[TaskRecord]:

@@ -1,4 +1,4 @@
-"""Values that several nouns share."""
+"""Values that several parts of the state share."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class NewRun:
     id: str  # ULID
     kind: RunKind
     source: str
-    request: Mapping[str, object]  # what was asked, for people
-    skipped: int = field(default=0, kw_only=True)  # symbols for which nothing is missing
+    request: Mapping[str, object]  # the request, for people
+    skipped: int = field(default=0, kw_only=True)  # symbols without a missing session
 
 
 @dataclass(frozen=True)
@@ -36,4 +36,4 @@ class Universe:
     source_type: str
     refreshed_at: datetime
     members: Sequence[tuple[str, str, str | None, date | None, date | None]]
-    enabled: bool = True  # takes part in daily updates
+    enabled: bool = True  # part of daily updates

@@ -167,21 +167,21 @@ def test_doubtful_dividends_of_the_lake_are_findings_until_they_are_gone(desk: A
     desk.tape.pays["AAA"] = [(D10, "dividend", 150.0, None)]
     desk.tape.pays["BBB"] = [(D10, "dividend", 0.5, None)]
     desk.work(desk.backfill("AAA", "BBB"))
-    assert [(f.rule, f.subject, f.first_day) for f in check_dividends(desk.platform)] == [
-        ("dividend_below_price", "AAA", D10)
-    ]
+    assert [
+        (f.rule, f.subject, f.first_day) for f in check_dividends(desk.platform.tables, desk.platform.state.findings)
+    ] == [("dividend_below_price", "AAA", D10)]
     assert findings(desk) == [("warn", "dividend_below_price", "AAA", D10)]
-    assert check_dividends(desk.platform, ["BBB"]) == []
+    assert check_dividends(desk.platform.tables, desk.platform.state.findings, ["BBB"]) == []
     assert findings(desk) == [("warn", "dividend_below_price", "AAA", D10)]
     desk.clock.goes_to(date(2024, 1, 16))
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.5, None)]
     desk.work(desk.daily("AAA"))
     later = desk.clock.now() + timedelta(days=30)
-    assert check_dividends(desk.platform, since=later) == []
+    assert check_dividends(desk.platform.tables, desk.platform.state.findings, since=later) == []
     assert findings(desk) == [
         ("warn", "dividend_below_price", "AAA", D10)
     ]  # nothing was known since, so none was judged
-    assert check_dividends(desk.platform, since=desk.clock.now()) == []
+    assert check_dividends(desk.platform.tables, desk.platform.state.findings, since=desk.clock.now()) == []
     assert findings(desk, "resolved") == [("warn", "dividend_below_price", "AAA", D10)]
 
 
@@ -205,7 +205,7 @@ def test_proofs_are_the_same_however_the_replies_are_spread_over_rounds(another_
     ("amount", "fall", "said"),
     [
         (40.0, 0.0, "36.53% of the price, which fell by 0.00%: a hundredth, 0.4, fits better"),
-        (0.0005, 0.05, "0.00% of the price, which fell by 5.00%: the hundredfold, 0.05, fits better"),
+        (0.0005, 0.05, "0.00% of the price, which fell by 5.00%: a hundred times as much, 0.05, fits better"),
     ],
 )
 def test_an_amount_in_another_unit_names_the_one_that_fits(desk: Any, amount: float, fall: float, said: str) -> None:
@@ -218,6 +218,6 @@ def test_an_amount_in_another_unit_names_the_one_that_fits(desk: Any, amount: fl
     shows[D09] = (CLOSE_BEFORE,) * 4 + (1000.0,)
     desk.tape.pays["AAA"] = [(D10, "dividend", amount, None), (date(2024, 3, 1), "dividend", 0.05, None)]
     desk.work(desk.backfill("AAA", end="2024-03-28"))
-    (finding,) = check_dividends(desk.platform)
+    (finding,) = check_dividends(desk.platform.tables, desk.platform.state.findings)
     assert (finding.rule, finding.first_day) == ("dividend_in_unit_of_price", D10)
     assert said in finding.message

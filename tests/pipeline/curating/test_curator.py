@@ -392,11 +392,13 @@ def test_files_stay_few(desk: Any) -> None:
 def test_status_and_manifest_tell_what_happened(desk: Any) -> None:
     desk.tape.answers["BBB"] = [TransientProviderError("502")] * 2
     desk.work(desk.backfill("AAA", "BBB"))
-    status = status_of(desk.platform)
+    platform = desk.platform
+    status = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
     assert status["tasks"] == {"pending": 0, "leased": 0, "landed": 0, "done": 1, "failed": 1, "dead": 1}
     assert status["queue"]["total"] == 0
     assert status["runs"][0]["failed"] == 1
-    series = {s["symbol"]: s for s in manifest_of(desk.platform)["series"]}
+    manifest = manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url)
+    series = {s["symbol"]: s for s in manifest["series"]}
     assert (series["AAA"]["first"], series["AAA"]["last"], series["AAA"]["rows"]) == (date(2024, 1, 2), D12, 9)
     assert series["BBB"]["last_error"] == "502"
 

@@ -23,10 +23,15 @@ from quantx.errors import (
 from quantx.pipeline.planning.plan import plan_retry
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.reporting.status import status_of
+from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
 
 SESSIONS = 9  # 2024-01-02 … 2024-01-12
+
+
+def status(platform: Platform) -> dict[str, Any]:
+    return status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
 
 
 class Failing:
@@ -105,7 +110,7 @@ def test_a_wish_that_goes_further_shares_what_is_planned_and_reports_the_rest(de
     first, second = desk.backfill("AAA"), desk.backfill("AAA", "BBB")
     assert (second.shared, len(second.task_ids)) == (1, 2)
     desk.work(second)
-    assert [run_totals(desk.platform, plan.run_id)["success"] for plan in (first, second)] == [1, 1]
+    assert [run_totals(desk.platform.state.runs, plan.run_id)["success"] for plan in (first, second)] == [1, 1]
     assert len(desk.sql("select report from runs where report is not null")) == 2
 
 
@@ -136,10 +141,10 @@ def test_what_is_given_up_is_dead_with_its_reason_and_can_be_retried(desk: Any) 
     assert (dead["symbol"], dead["error_class"], dead["last_error"]) == ("AAA", "TransientProviderError", "502")
     (poison,) = desk.platform.queue.poisoned(10)
     assert poison.reason == "TransientProviderError: 502"
-    assert status_of(desk.platform)["tasks"]["dead"] == 1
+    assert status(desk.platform)["tasks"]["dead"] == 1
     retried = plan_retry(desk.platform, None)
     desk.work(retried)
-    assert run_totals(desk.platform, retried.run_id)["success"] == 1
+    assert run_totals(desk.platform.state.runs, retried.run_id)["success"] == 1
     assert desk.rows()["symbol"].n_unique() == 2
     assert desk.platform.state.tasks.listed(None, None, 10, dead=True) == []
     assert plan_retry(desk.platform, None).task_ids == ()
@@ -165,7 +170,7 @@ def test_poison_is_put_aside_with_a_reason_after_one_delivery(body: str, desk: A
     assert body.startswith(poison.body) or poison.body.startswith(body[:1000])
     assert desk.rows().height == SESSIONS
     assert desk.platform.queue.depth().total == 0
-    assert status_of(desk.platform)["queue"]["poisoned"] == 1
+    assert status(desk.platform)["queue"]["poisoned"] == 1
 
 
 def test_a_message_of_a_task_that_never_was_is_poison(desk: Any) -> None:
@@ -263,7 +268,7 @@ def test_what_a_vendor_says_about_waiting_is_believed_within_reason(
     assert closed_for - 3 < (closed["closed_until"] - desk.platform.state.now()).total_seconds() <= closed_for
     assert desk.task("AAA")["attempts"] == 0
     if closed_for > 3:
-        assert [c["source"] for c in status_of(desk.platform)["closed"]] == ["tape"]
+        assert [c["source"] for c in status(desk.platform)["closed"]] == ["tape"]
 
 
 def test_a_stray_refusal_is_waited_out_and_the_batch_goes_on(desk: Any) -> None:

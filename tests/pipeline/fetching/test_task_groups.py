@@ -458,7 +458,7 @@ def test_what_can_not_be_turned_back_to_traded_prices_is_kept_apart(desk: Desk) 
     vendor.shows["AAA"] = {d: tuple((v or 0.0) * 0.99 for v in bar) for d, bar in vendor.shows["AAA"].items()}
     worker_of(platform).run(task_ids=plan_daily(platform, Scope(("AAA",)), lookback=5).task_ids)
     assert desk.rows("bars_1d_adjusted_revisions").height == 5  # a dividend has moved the basis
-    (known,) = manifest_of(platform)["series"]
+    (known,) = manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url)["series"]
     assert (known["symbol"], known["rows"], known["revised"]) == ("AAA", SESSIONS + 1, 5)
 
 

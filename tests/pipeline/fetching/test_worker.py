@@ -375,7 +375,7 @@ def test_malformed_to_the_end_fails_with_all_replies_kept(desk: Any) -> None:
 def test_a_report_is_written_once_when_the_last_task_has_ended(desk: Any) -> None:
     desk.tape.answers["BBB"] = [UnknownSymbol("no such symbol")]
     plan = desk.backfill("AAA", "BBB")
-    report_ended_runs(desk.platform)
+    report_ended_runs(desk.platform.state, desk.platform.location, desk.platform.clock)
     assert not list(_lake(desk).glob("reports/**/*.json"))
     threads = [threading.Thread(target=desk.work) for _ in range(3)]
     for thread in threads:
@@ -384,7 +384,7 @@ def test_a_report_is_written_once_when_the_last_task_has_ended(desk: Any) -> Non
         thread.join(30)
     (path,) = _lake(desk).glob("reports/**/*.json")
     written = path.stat().st_mtime_ns
-    report_ended_runs(desk.platform)
+    report_ended_runs(desk.platform.state, desk.platform.location, desk.platform.clock)
     desk.work()
     assert path.stat().st_mtime_ns == written
     report = json.loads(path.read_text())
@@ -398,7 +398,7 @@ def test_a_report_is_written_once_when_the_last_task_has_ended(desk: Any) -> Non
 def test_the_totals_of_a_run(desk: Any) -> None:
     plan = desk.backfill("AAA", "BBB")
     desk.work(plan)
-    totals = run_totals(desk.platform, plan.run_id)
+    totals = run_totals(desk.platform.state.runs, plan.run_id)
     assert totals == {
         "tasks": 2,
         "success": 2,

@@ -17,9 +17,8 @@ from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED
 from quantx.lake.protocol import CuratedTable
 from quantx.pipeline.curating.normalize import Rows
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.state.findings.port import Findings
+from quantx.state.findings.port import Findings, OpenFinding
 from quantx.state.series.port import SeriesBook
-from quantx.state.values import Row
 
 _DAILY = (BARS_1D.name, BARS_1D_ADJUSTED.name)
 _KEY = ["symbol", "date"]
@@ -38,7 +37,7 @@ class _Drop:
     days: Sequence[date]
     had: int  # sessions that it had sent
     span: Window  # over which other vendors are compared
-    joined: Sequence[Row] = ()  # the open findings about a part of the days
+    joined: Sequence[OpenFinding] = ()  # the open findings about a part of the days
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +83,9 @@ class WithdrawnBars:
         self, source: str, table: str, windows: Mapping[str, Window], had: pl.DataFrame, dropped: pl.DataFrame
     ) -> list[Finding]:
         """Return a finding for each symbol. Earlier findings about the same days become a part of it."""
-        earlier = defaultdict[str, list[Row]](list)
-        for row in self.findings.listed(1_000_000, status="open", rule=DROPPED):
-            if (row["source"], row["dataset"]) == (source, table):
-                earlier[row["subject"]].append(row)
+        earlier = defaultdict[str, list[OpenFinding]](list)
+        for finding in self.findings.open(DROPPED, source, table):
+            earlier[finding.subject].append(finding)
         counts = dict(had.group_by("symbol").len().iter_rows())
         groups = dropped.sort(_KEY).group_by("symbol", maintain_order=True).agg("date")
         drops = [
@@ -96,10 +94,10 @@ class WithdrawnBars:
         ]
         others = self._others(source, {drop.symbol: drop.span for drop in drops})
         for drop in drops:
-            for row in drop.joined:
-                if row["first_day"] != drop.days[0]:
+            for finding in drop.joined:
+                if finding.first_day != drop.days[0]:
                     reason = f"it is a part of what is missing from {drop.days[0]} on"
-                    self.findings.settle(row["id"], "resolved", "quantx", reason)
+                    self.findings.settle(finding.id, "resolved", "quantx", reason)
         return [_finding(source, table, drop, others) for drop in drops]
 
     def _others(self, source: str, windows: Mapping[str, Window]) -> pl.DataFrame:
@@ -122,7 +120,7 @@ class WithdrawnBars:
         return inside.drop("from", "to")
 
 
-def _join(drop: _Drop, earlier: Sequence[Row]) -> _Drop:
+def _join(drop: _Drop, earlier: Sequence[OpenFinding]) -> _Drop:
     """Return a drop with the earlier findings that overlap with it, or end or begin at the session next to it.
 
     Which days of the replies' window are missing depends on the replies alone.
@@ -130,19 +128,21 @@ def _join(drop: _Drop, earlier: Sequence[Row]) -> _Drop:
     sessions, window = calendar(venue_of(drop.symbol).calendar), drop.span
     first, last = drop.days[0], drop.days[-1]
     joined = [
-        row
-        for row in earlier
-        if not sessions.sessions(min(last, row["last_day"]) + _DAY, max(first, row["first_day"]) - _DAY)
+        finding
+        for finding in earlier
+        if finding.first_day
+        and finding.last_day
+        and not sessions.sessions(min(last, finding.last_day) + _DAY, max(first, finding.first_day) - _DAY)
     ]
     before = {
         day
-        for row in joined
-        for start, end in (map(date.fromisoformat, stretch) for stretch in row["facts"]["stretches"])
+        for each in joined
+        for start, end in (map(date.fromisoformat, stretch) for stretch in each.facts["stretches"])
         for day in (start, *sessions.sessions(start, end), end)
         if not window.start <= day <= window.end
     }
     days = sorted(before | set(drop.days))
-    had = max([drop.had + len(before), *(row["facts"]["had"] for row in joined)])
+    had = max([drop.had + len(before), *(each.facts["had"] for each in joined)])
     span = Window(min(window.start, days[0]), max(window.end, days[-1]))
     return _Drop(drop.symbol, days, had, span, joined)
 

@@ -199,10 +199,10 @@ class Landing:
         window = events_window(self.providers, task.series, task.window, task.window.end)
         if window is None:
             return
-        rows = self.findings.listed(100, status="open", rule=EVENTS_MISSING, subject=task.series.symbol)
-        for row in rows:
-            if (row["source"], row["first_day"]) == (task.series.source, window.start):
-                self.findings.settle(row["id"], "resolved", "quantx", "the fallback vendor brings its own events")
+        series = task.series
+        for finding in self.findings.open(EVENTS_MISSING, series.source, subjects=[series.symbol]):
+            if finding.first_day == window.start:
+                self.findings.settle(finding.id, "resolved", "quantx", "a fallback vendor brings its own events")
 
     def _count_failure(self, outcome: FetchOutcome, error: ProviderError) -> bool:
         """Record a failed attempt: the task is retried later, passed on or failed. Return whether it has failed."""

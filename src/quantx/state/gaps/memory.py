@@ -1,4 +1,4 @@
-"""Sessions that series lack, in memory."""
+"""Gaps in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from quantx.state.values import Row, TaskState
 
 
 class MemoryGaps(Gaps):
-    """Gaps, and the tasks that have asked for them."""
+    """Gaps, and the requests for them by tasks."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -26,9 +26,9 @@ class MemoryGaps(Gaps):
     @override
     def known(self, symbols: Collection[str] | None = None) -> list[Gap]:
         with self._records.lock:
-            found = [g for g in self._gaps.values() if g.status != "filled"]
-        found = [g for g in found if symbols is None or g.series.symbol in symbols]
-        return sorted(found, key=lambda g: (_place(g.series), g.session))
+            gaps = [g for g in self._gaps.values() if g.status != "filled"]
+        gaps = [g for g in gaps if symbols is None or g.series.symbol in symbols]
+        return sorted(gaps, key=lambda g: (_place(g.series), g.session))
 
     @override
     def asks(self, symbols: Collection[str]) -> list[Ask]:
@@ -38,8 +38,8 @@ class MemoryGaps(Gaps):
 
     @override
     def due(self, sources: Collection[str], now: datetime) -> list[str]:
-        waiting = [g for g in self.known() if g.status == "open" and g.due_at is not None and g.due_at <= now]
-        return sorted({g.series.symbol for g in waiting if g.series.source in sources})
+        due = [g for g in self.known() if g.status == "open" and g.due_at is not None and g.due_at <= now]
+        return sorted({g.series.symbol for g in due if g.series.source in sources})
 
     @override
     def put(self, gaps: Sequence[Gap]) -> None:

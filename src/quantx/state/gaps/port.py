@@ -1,4 +1,4 @@
-"""What the state promises of gaps, and the values that it takes and gives."""
+"""The port of gaps, and its values."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from quantx.state.values import Row
 
 
 class Gaps(Protocol):
-    """Sessions that series lack, until they are filled or explained. Who was asked for them is what the tasks say."""
+    """Missing sessions of series, until they are filled or explained. Tasks record the requests for them."""
 
     def known(self, symbols: Collection[str] | None = None) -> list[Gap]:
-        """Return the gaps of these symbols, or all, that are open or explained; those that were filled are left out."""
+        """Return the open and explained gaps of these symbols, or of all; filled ones are left out."""
         ...
 
     def asks(self, symbols: Collection[str]) -> list[Ask]:
-        """Return what tasks of the kind `heal` have asked for about these symbols, in the order of planning."""
+        """Return the requests by tasks of the kind `heal` for these symbols, in the order of planning."""
         ...
 
     def due(self, sources: Collection[str], now: datetime) -> list[str]:
-        """Return the symbols of which an open gap of one of these vendors is to be asked for by `now`."""
+        """Return the symbols with an open gap of one of these vendors whose next request is due at `now`."""
         ...
 
     def put(self, gaps: Sequence[Gap]) -> None:
-        """Record gaps as they are now, each in place of what was recorded of it before."""
+        """Record gaps; each replaces its earlier record."""
         ...
 
     def count(self) -> list[Row]:
-        """Return source, dataset, timeframe, symbol, open and explained: how many; series without any are absent."""
+        """Return source, dataset, timeframe, symbol, and the numbers of open and explained gaps."""
         ...

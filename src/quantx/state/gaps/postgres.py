@@ -1,4 +1,4 @@
-"""Sessions that series lack, in PostgreSQL."""
+"""Gaps in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from quantx.state.values import Row
 
 
 class PostgresGaps(Gaps):
-    """Gaps, and the tasks that have asked for them."""
+    """Gaps, and the requests for them by tasks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,1 +1,1 @@
-"""Instruments: which symbol each carried, and when."""
+"""Instruments: the symbol history, for planning."""

@@ -13,7 +13,7 @@ from quantx.state.values import Named
 
 
 class MemoryInstruments(Instruments):
-    """The state's copy of what the lake knows of symbols."""
+    """The state's copy of the symbol history."""
 
     def __init__(self, records: Records) -> None:
         self._records = records

@@ -1,4 +1,4 @@
-"""What the state promises of instruments, and the values that it takes and gives."""
+"""The port of instruments, and its values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from quantx.state.values import Named
 
 
 class Instruments(Protocol):
-    """Who carried which symbol when: a copy of what the lake knows, for planning, which reads no tables."""
+    """A copy of the lake's symbol history, for planning, which reads no tables."""
 
     def put(self, namings: Sequence[Named]) -> None:
-        """Record all namings, in place of what was recorded before."""
+        """Replace all recorded namings."""
         ...
 
     def namings(self) -> list[Named]:

@@ -1,4 +1,4 @@
-"""Who carried which symbol when, in PostgreSQL."""
+"""The symbol history in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantx.state.values import Named
 
 
 class PostgresInstruments(Instruments):
-    """A copy of what the lake knows."""
+    """A copy of the lake's symbol history."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -5,7 +5,7 @@ select clock_timestamp() as now;
 select id from lake;
 
 -- name: bind_lake
--- Remember the lake on first use; returns the one that is remembered.
+-- Record the lake on first use; return the recorded one.
 with bound as (
     insert into lake (id, state_id) select %(id)s, %(state_id)s where not exists (select 1 from lake)
     on conflict do nothing returning id, state_id

@@ -3,7 +3,7 @@ insert into queue_messages (queue, body, visible_at)
 select %(queue)s, unnest(%(bodies)s::text[]), clock_timestamp() + make_interval(secs => %(delay)s);
 
 -- name: receive
--- Take visible messages and hide them; another receiver skips them.
+-- Take visible messages and hide them from other receivers.
 update queue_messages set dequeue_count = dequeue_count + 1, receipt = gen_random_uuid(),
     visible_at = clock_timestamp() + make_interval(secs => %(visibility)s)
 where id in (
@@ -13,7 +13,7 @@ where id in (
 returning id, body, dequeue_count, receipt::text, inserted_at;
 
 -- name: extend
--- Locked in one order, so that a worker's two threads (one extends, one deletes) never wait for each other.
+-- Lock rows in one order, so that a worker's two threads (one extends, one deletes) never deadlock.
 with held as (
     select id from queue_messages join unnest(%(ids)s::bigint[], %(receipts)s::uuid[]) as d (id, receipt)
         using (id, receipt)
@@ -31,14 +31,14 @@ with held as (
 delete from queue_messages where id in (select id from held) returning id;
 
 -- name: poison
--- Remove a message and record it on the poison queue, both or none.
+-- Move a message to the poison queue, in one statement.
 with gone as (
     delete from queue_messages where id = any(%(ids)s::bigint[]) and receipt = any(%(receipts)s::uuid[]) returning id
 )
 insert into queue_messages (queue, body) select %(queue)s, %(record)s::text from gone;
 
 -- name: look
--- Look at messages without taking them.
+-- Read messages without taking them.
 select body, inserted_at from queue_messages where queue = %(queue)s order by id limit %(most)s;
 
 -- name: depth

@@ -1,1 +1,1 @@
-"""Quotas: requests to a vendor, shared by all workers."""
+"""Quotas: the rate limit and the back-off of each vendor."""

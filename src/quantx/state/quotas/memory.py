@@ -11,11 +11,11 @@ from quantx.state.memory_records import QuotaRecord, Records
 from quantx.state.quotas.port import Quotas, Slots
 from quantx.state.values import Row
 
-_FORGOTTEN = timedelta(minutes=15)  # after the end of a closure the next refusal is the first one
+_FORGOTTEN = timedelta(minutes=15)  # after the end of a back-off the next refusal is a first one
 
 
 class MemoryQuotas(Quotas):
-    """The state's quotas."""
+    """Rate limits and back-offs."""
 
     def __init__(self, records: Records) -> None:
         self._records = records

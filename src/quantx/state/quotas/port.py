@@ -1,4 +1,4 @@
-"""What the state promises of quotas, and the values that it takes and gives."""
+"""The port of quotas, and its values."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from quantx.state.values import Row
 
 @dataclass(frozen=True)
 class Slots:
-    """Reserved requests: when each may start, by the state's clock."""
+    """Reserved slots of the rate limit: the start of each request, by the state's clock."""
 
     starts: tuple[datetime, ...]
-    reserved_at: datetime  # the state's time when it was asked
+    reserved_at: datetime  # the state's time of the reservation
 
 
 class Quotas(Protocol):
-    """Requests to a vendor, shared by all workers."""
+    """The rate limit and the back-off of each vendor, shared by all workers."""
 
     def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
-        """Reserve up to `count` requests, those that may start within `patience` seconds; None where there is none.
+        """Reserve up to `count` slots that start within `patience` seconds; return None if there is none.
 
-        A request starts a `quota.gap` after the one before it and a `quota.pause` after the one `quota.count` before
-        it: in any stretch of the quota's length no more start than it allows, by all workers together, if each starts
-        at its time or up to `quota.tolerance` seconds later; or `doubt` seconds more, by which the worker is unsure of
-        the state's time.
+        A slot starts `quota.gap` after the one before it, and `quota.pause` after the one `quota.count` before it. In
+        any period of the quota, all workers together start no more requests than it allows, if each request starts at
+        its slot or up to `quota.tolerance` seconds later. `doubt` extends that tolerance: the seconds by which the
+        worker is unsure of the state's time.
         """
         ...
 
     def close(self, source: str, seconds: float, reason: str) -> None:
-        """Leave a vendor alone for so long; a longer closure that is in force stays."""
+        """Put a vendor in back-off for `seconds`; a longer back-off in force stays."""
         ...
 
     def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
-        """Leave a vendor alone that has refused without saying for how long.
+        """Put a vendor in back-off that refused a request without a waiting time.
 
-        It is `first` seconds, and twice as long after each further refusal, up to `longest`, until it answers again.
-        Where the vendor is left alone already, nothing changes: the request was under way when it was closed.
+        The back-off is `first` seconds, and doubles with each further refusal, up to `longest`, until the vendor
+        answers. During a back-off nothing changes: the refused request started before it.
         """
         ...
 
     def accept(self, source: str) -> bool:
-        """Note that a vendor has answered: its refusals are not in a row any more. False while it is left alone."""
+        """Record an answer of a vendor, which ends its consecutive refusals. Return False during a back-off."""
         ...
 
     def closed_for(self, source: str) -> float:
-        """Return for how many more seconds the vendor is left alone, 0 where it is not."""
+        """Return the remaining seconds of a vendor's back-off, else 0."""
         ...
 
     def opens_in(self, source: str, quota: Quota | None) -> float:
-        """Return after how many seconds a request may start, 0 where one may now; reserves nothing.
+        """Return the seconds until the next free slot, 0 if there is one now; reserve nothing.
 
-        Longer than `closed_for` where the quota is used up: with 25 requests a day it may be hours.
+        It is longer than `closed_for` if the quota is used up: with 25 requests a day it may be hours.
         """
         ...
 
     def refused_for(self, source: str) -> float:
-        """Return for how many seconds the vendor has refused without an answer in between, 0 where it answers.
+        """Return the seconds since the first of a vendor's consecutive refusals, 0 after an answer.
 
-        A refusal a quarter of an hour after the end of the last closure is the first one.
+        A refusal a quarter of an hour after the end of the last back-off is a first one.
         """
         ...
 
     def closed(self) -> list[Row]:
-        """Return the vendors that are left alone: source, closed_until, reason."""
+        """Return the vendors in back-off: source, closed_until, reason."""
         ...

@@ -1,4 +1,4 @@
-"""The fleet's quotas in PostgreSQL."""
+"""Quotas in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from quantx.state.values import Row
 
 
 class PostgresQuotas(Quotas):
-    """One row per vendor: the last requests that were given out, and until when the vendor is left alone."""
+    """One row per vendor: the last reserved slots, and the end of the back-off."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: set[str] = set()
+        self._sources: set[str] = set()  # with a row
 
     @override
     def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
         if quota is None:
             rows = self._database.rows("quotas.open_from", source=source, patience=patience)
             return Slots((rows[0]["at"],) * count, rows[0]["reserved_at"]) if rows else None
-        if source not in self._known:
+        if source not in self._sources:
             self._database.rows("quotas.add_source", source=source)
-            self._known.add(source)
+            self._sources.add(source)
         rows = self._database.rows(
             "quotas.reserve",
             source=source,

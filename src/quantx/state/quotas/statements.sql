@@ -9,7 +9,7 @@ select starts, reserved_at from reserve_slots(
 );
 
 -- name: close
--- The vendor wants to be left alone: nobody asks until then.
+-- Put a vendor in back-off.
 insert into quota as q (source, closed_until, reason, refused_since)
 values (%(source)s, clock_timestamp() + make_interval(secs => %(seconds)s), %(reason)s, clock_timestamp())
 on conflict (source) do update set
@@ -18,7 +18,7 @@ on conflict (source) do update set
     reason = case when excluded.closed_until > q.closed_until then excluded.reason else q.reason end;
 
 -- name: refused_since_now
--- The first refusal after the last answer; one of long ago says nothing about today.
+-- Record the first refusal after the last answer.
 update quota set refused_since = clock_timestamp() where source = %(source)s and refused_since is null;
 
 -- name: refuse
@@ -42,14 +42,14 @@ select extract(epoch from clock_timestamp() - refused_since)::float8 as seconds 
 where source = %(source)s and refused_since is not null;
 
 -- name: opens_in
--- For how many seconds no request may start: the vendor is left alone, or its quota is used up.
+-- Seconds without a free slot: the vendor is in back-off, or its quota is used up.
 select extract(epoch from greatest(
     closed_until, slots[cardinality(slots)] + make_interval(secs => %(gap)s),
     slots[cardinality(slots) - %(limit)s + 1] + make_interval(secs => %(pause)s)
 ) - clock_timestamp())::float8 as seconds from quota where source = %(source)s;
 
 -- name: open_from
--- Where there is no quota: from when on the vendor may be asked.
+-- Without a quota: the end of the back-off.
 with known as (select clock_timestamp() as now, max(closed_until) as closed_until from quota where source = %(source)s)
 select now as reserved_at, greatest(now, closed_until) as at from known
 where greatest(now, closed_until) <= now + make_interval(secs => %(patience)s);

@@ -1,1 +1,1 @@
-"""The schema's versions, each one file, and the rights on it."""
+"""The versions of the schema, one file each, and the rights on it."""

@@ -1,4 +1,4 @@
-"""The schema's versions, and the rights of those who only work with it."""
+"""The versions of the schema, and the rights of roles that only use it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LOCK = 7_013_001  # advisory lock: one process migrates
 
 
 def found_version(connection: psycopg.Connection[DictRow]) -> int:
-    """Return the version of the schema, 0 where there is none; needs no right to change anything."""
-    there = connection.execute("select to_regclass('quantx.schema_version') is not null as there").fetchone()
-    if not there or not there["there"]:
+    """Return the version of the schema, 0 without a schema; it needs only the right to read."""
+    table = connection.execute("select to_regclass('quantx.schema_version') is not null as present").fetchone()
+    if not table or not table["present"]:
         return 0
-    found = connection.execute("select coalesce(max(version), 0) as version from quantx.schema_version").fetchone()
-    version = int(found["version"]) if found else 0
+    row = connection.execute("select coalesce(max(version), 0) as version from quantx.schema_version").fetchone()
+    version = int(row["version"]) if row else 0
     if version > SCHEMA_VERSION:
         raise ConfigError(
             f"the database has schema version {version}, this program knows {SCHEMA_VERSION}; update the program"
@@ -29,7 +29,7 @@ def found_version(connection: psycopg.Connection[DictRow]) -> int:
 
 
 def migrate(connection: psycopg.Connection[DictRow]) -> int:
-    """Bring the schema to the newest version, in the transaction of `connection`; return the version that was found."""
+    """Migrate the schema to the newest version, in the transaction of `connection`; return the version before."""
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
     connection.execute("create schema if not exists quantx")
     connection.execute(
@@ -44,10 +44,10 @@ def migrate(connection: psycopg.Connection[DictRow]) -> int:
 
 
 def grant(connection: psycopg.Connection[DictRow], role: str) -> None:
-    """Let a role plan, work and report, also with the tables of later versions; it can make, change or drop none."""
+    """Grant a role the rights to plan, work and report, also on later tables, but not to change the schema."""
     connection.execute(sql.SQL(read_sql("schema", "grants.sql")).format(role=sql.Identifier(role)))
 
 
 def read_sql(folder: str, name: str) -> str:
-    """Return a file of SQL from a folder of the state."""
+    """Return an SQL file from a folder of the state."""
     return resources.files("quantx.state").joinpath(folder, name).read_text("utf-8")

@@ -1,1 +1,1 @@
-"""Series: what was answered of each, and its watermark."""
+"""Series: the coverage of each, and its watermark."""

@@ -1,4 +1,4 @@
-"""What the state promises of series, and the values that it takes and gives."""
+"""The port of series, and its values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Protocol
 from quantx.core.model import Series, Window
 from quantx.state.values import Row
 
-Sessions = tuple[date | None, date | None]  # the first and the last one that is curated
+Sessions = tuple[date | None, date | None]  # the first and the last curated session
 
 
 @dataclass(frozen=True)
 class SeriesFacts:
-    """What a reply has proved about its series."""
+    """The facts about a series from one reply."""
 
     series: Series
     covered: Window | None
@@ -28,30 +28,30 @@ class SeriesFacts:
 
 @dataclass(frozen=True)
 class SeriesProgress:
-    """How far a series is."""
+    """The progress of a series."""
 
     watermark: date | None
     asked_through: date | None
     asked_at: datetime | None
-    refused: bool  # the last answer was one that asking again does not change: unknown, not entitled
+    refused: bool  # the last reply was final: unknown symbol, not entitled
 
 
 class SeriesBook(Protocol):
-    """What is known of each series."""
+    """Coverage and watermark of each series."""
 
     def uncovered(
         self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
     ) -> dict[str, list[Window]]:
-        """Return the parts of the windows that were never answered, by symbol.
+        """Return the uncovered parts of the windows, by symbol.
 
-        What the vendor was late with when it was asked less than `patience` seconds before `now` is left out.
+        Days for which the vendor was late are left out if it was asked less than `patience` seconds before `now`.
         """
         ...
 
     def progress(self, source: str, dataset: str, timeframe: str, symbols: Sequence[str]) -> dict[str, SeriesProgress]:
-        """Return how far the series are; what was never asked is absent."""
+        """Return the progress of the series; a series without a request is absent."""
         ...
 
     def manifest(self) -> list[Row]:
-        """Return what is known of every series, for people."""
+        """Return the coverage of every series, for people."""
         ...

@@ -1,4 +1,4 @@
-"""What is known of each series, in PostgreSQL."""
+"""Series in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from quantx.state.values import Row
 
 
 class PostgresSeries(SeriesBook):
-    """Coverage and watermarks."""
+    """Coverage and watermark of each series."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,6 +1,6 @@
 -- name: uncovered
--- The parts of the window that were never answered, per symbol. What the vendor was late with (days after all that it
--- has answered) when it was asked less than %(patience)s seconds ago is left alone for now.
+-- The uncovered parts of the windows, per symbol. Days after all covered ones are left out if the vendor was late with
+-- them, and was asked less than %(patience)s seconds ago.
 select w.symbol, lower(gap) as gap_start, upper(gap) - 1 as gap_end
 from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as w (symbol, window_start, window_end)
 left join series s on s.symbol = w.symbol and s.source = %(source)s and s.dataset = %(dataset)s
@@ -18,7 +18,7 @@ where source = %(source)s and dataset = %(dataset)s and timeframe = %(timeframe)
   and symbol = any(%(symbols)s::text[]);
 
 -- name: manifest
--- One line per series: what is there, and what is known to be missing.
+-- One row per series: its coverage, and its failures.
 select s.source, s.dataset, s.timeframe, s.symbol, s.first_session, s.watermark, s.covered::text as covered,
     s.nothing::text as nothing, s.failures, s.last_error, s.last_asked_at
 from series s order by s.source, s.dataset, s.timeframe, s.symbol;

@@ -15,7 +15,7 @@ from quantx.state.values import Row, Universe
 
 
 class MemoryUniverses(Universes):
-    """The state's universes."""
+    """Named lists of symbols."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -28,8 +28,8 @@ class MemoryUniverses(Universes):
     @override
     def enable(self, names: Collection[str]) -> None:
         with self._records.lock:
-            known = self._records.universes
-            self._records.universes = {n: replace(u, enabled=n in names) for n, u in known.items()}
+            universes = self._records.universes
+            self._records.universes = {n: replace(u, enabled=n in names) for n, u in universes.items()}
 
     @override
     def symbols(
@@ -41,14 +41,14 @@ class MemoryUniverses(Universes):
         among: Collection[str] | None = None,
     ) -> list[str]:
         with self._records.lock:
-            chosen = [
+            selected = [
                 u
                 for u in self._records.universes.values()
                 if (u.enabled if universe is None else u.name == universe)
                 and (phase is None or u.phase == phase)
                 and (among is None or u.name in among)
             ]
-            return sorted({symbol for u in chosen for symbol in _members(u, since)})
+            return sorted({symbol for u in selected for symbol in _members(u, since)})
 
     @override
     def listed(self) -> list[Row]:
@@ -68,13 +68,13 @@ class MemoryUniverses(Universes):
     @override
     def freshness(self) -> list[Row]:
         with self._records.lock:
-            return [self._fresh(u) for u in self._in_order() if u.enabled and current_members(u)]
+            return [self._freshness(u) for u in self._in_order() if u.enabled and current_members(u)]
 
-    def _fresh(self, universe: Universe) -> Row:
+    def _freshness(self, universe: Universe) -> Row:
         members, newest = set(current_members(universe)), dict[str, date]()
-        for series, known in self._records.series.items():
-            if _is_daily(series) and series.symbol in members and known.watermark is not None:
-                newest[series.symbol] = max(known.watermark, newest.get(series.symbol, known.watermark))
+        for series, record in self._records.series.items():
+            if _is_daily(series) and series.symbol in members and record.watermark is not None:
+                newest[series.symbol] = max(record.watermark, newest.get(series.symbol, record.watermark))
         marks = newest.values()
         return {
             "name": universe.name,
@@ -91,12 +91,12 @@ class MemoryUniverses(Universes):
 
 
 def current_members(universe: Universe) -> list[str]:
-    """Return the symbols that are members today, sorted."""
+    """Return the current members of a universe."""
     return _members(universe, None)
 
 
 def _members(universe: Universe, since: date | None) -> list[str]:
-    """Return who is a member, or was one on or after a day."""
+    """Return the current members, and those that left on or after a day."""
     return [s for s, _, _, _, until in universe.members if until is None or (since is not None and until >= since)]
 
 

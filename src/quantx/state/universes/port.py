@@ -1,4 +1,4 @@
-"""What the state promises of universes, and the values that it takes and gives."""
+"""The port of universes, and its values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Universes(Protocol):
     """Named lists of symbols."""
 
     def put(self, universe: Universe) -> None:
-        """Record a universe with all of its members, in place of what was recorded before."""
+        """Record a universe with all its members; it replaces the earlier record."""
         ...
 
     def enable(self, names: Collection[str]) -> None:
-        """Let these universes take part in daily updates, and no others."""
+        """Enable these universes for daily updates, and disable all others."""
         ...
 
     def symbols(
@@ -30,7 +30,7 @@ class Universes(Protocol):
     ) -> list[str]:
         """Return the members of a universe, of a phase's enabled universes, or of all that are enabled.
 
-        `since`: also those who have left on that day or later; `among`: of these universes alone.
+        `since`: also members that left on that day or later; `among`: only of these universes.
         """
         ...
 
@@ -39,5 +39,5 @@ class Universes(Protocol):
         ...
 
     def freshness(self) -> list[Row]:
-        """Return how far the members of each enabled universe are."""
+        """Return the progress of the members of each enabled universe."""
         ...

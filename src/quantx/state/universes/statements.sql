@@ -5,7 +5,7 @@ on conflict (name) do update set phase = excluded.phase, market = excluded.marke
     members = excluded.members, refreshed_at = excluded.refreshed_at, enabled = excluded.enabled;
 
 -- name: enable
--- Those of these names take part in daily updates, all others do not.
+-- Enable the named universes for daily updates, and disable all others.
 update universes set enabled = name = any(%(names)s::text[]) where enabled <> (name = any(%(names)s::text[]));
 
 -- name: remove_members
@@ -17,7 +17,7 @@ select %(universe)s, m.* from unnest(%(symbols)s::text[], %(markets)s::text[], %
     %(tos)s::date[]) as m (symbol, market, name, member_from, member_to);
 
 -- name: symbols
--- Who is a member, or was one on or after `since`; a universe that is not enabled counts only where it is named.
+-- The members, and those that left on or after `since`; a disabled universe counts only if it is named.
 select distinct m.symbol from universe_members m join universes u on u.name = m.universe
 where (m.member_to is null or m.member_to >= %(since)s::date)
   and case when %(universe)s::text is null then u.enabled else u.name = %(universe)s end
@@ -28,7 +28,7 @@ where (m.member_to is null or m.member_to >= %(since)s::date)
 select name, phase, market, source_type, members, refreshed_at from universes order by phase, name;
 
 -- name: freshness
--- How far each enabled universe is behind: members by their last curated session, from whichever source has the newest.
+-- The progress of each enabled universe: members by their last curated session, from the source with the newest one.
 select u.name, u.phase, u.market, count(*) as members, count(m.watermark) as with_data, min(m.watermark) as oldest,
     max(m.watermark) as newest
 from universes u join (
