@@ -78,7 +78,7 @@ class Series:
     symbol: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FetchTask:
     """One unit of fetching, held by a worker while its lease lasts."""
 

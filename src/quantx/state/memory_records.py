@@ -24,7 +24,7 @@ class RunRecord:
     inspected_at: datetime | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TaskRecord:
     """A task."""
 
