@@ -310,41 +310,53 @@ def now(*symbols: str, since: date | None = None) -> list[CurrentMember]:
 
 
 def test_a_swap_gives_two_intervals() -> None:
-    assert walked(now("A", "B"), [MembershipChange(D2, "B", "", "C", "")]) == (
+    assert walked(now("A", "B"), [MembershipChange(D2, added="B", added_name="", removed="C", removed_name="")]) == (
         [("A", None, None), ("B", D2, None), ("C", None, BEFORE(D2))],
         [],
     )
 
 
 def test_who_came_back_has_two_intervals() -> None:
-    changes = [MembershipChange(D1, None, "", "A", ""), MembershipChange(D3, "A", "", None, "")]
+    changes = [
+        MembershipChange(D1, added=None, added_name="", removed="A", removed_name=""),
+        MembershipChange(D3, added="A", added_name="", removed=None, removed_name=""),
+    ]
     assert walked(now("A"), changes) == ([("A", D3, None), ("A", None, BEFORE(D1))], [])
 
 
 def test_who_took_the_symbol_of_who_left_on_that_day_is_another_one() -> None:
-    assert walked(now("A"), [MembershipChange(D2, "A", "the new one", "A", "the old one")]) == (
+    assert walked(
+        now("A"), [MembershipChange(D2, added="A", added_name="the new one", removed="A", removed_name="the old one")]
+    ) == (
         [("A", D2, None), ("A", None, BEFORE(D2))],
         [],
     )
 
 
 def test_a_return_that_no_change_tells_is_seen_by_the_members_own_date() -> None:
-    assert walked(now("A", since=D3), [MembershipChange(D1, "B", "", "A", "")])[0] == [
+    assert walked(now("A", since=D3), [MembershipChange(D1, added="B", added_name="", removed="A", removed_name="")])[
+        0
+    ] == [
         ("A", D3, None),
         ("A", None, BEFORE(D1)),
     ]
 
 
 def test_an_addition_that_nobody_else_explains_is_the_member_of_that_date() -> None:
-    assert walked(now("NEW", since=D2), [MembershipChange(D2, "OLD", "", None, "")]) == ([("NEW", D2, None)], [])
+    assert walked(
+        now("NEW", since=D2), [MembershipChange(D2, added="OLD", added_name="", removed=None, removed_name="")]
+    ) == ([("NEW", D2, None)], [])
     several = [*now("N1", since=D2), *now("N2", since=D2)]
-    assert walked(several, [MembershipChange(D2, "OLD", "", None, "")])[1] == [
+    assert walked(several, [MembershipChange(D2, added="OLD", added_name="", removed=None, removed_name="")])[1] == [
         "OLD () joined on 2015-01-05, but is not a member after that day"
     ]
 
 
 def test_contradictions_are_told_and_todays_list_stays() -> None:
-    changes = [MembershipChange(D2, None, "", "A", "Aleph"), MembershipChange(D3, "Z", "Zed", None, "")]
+    changes = [
+        MembershipChange(D2, added=None, added_name="", removed="A", removed_name="Aleph"),
+        MembershipChange(D3, added="Z", added_name="Zed", removed=None, removed_name=""),
+    ]
     assert walked(now("A", "B"), changes) == (
         [("A", None, None), ("B", None, None)],
         [
@@ -357,7 +369,12 @@ def test_contradictions_are_told_and_todays_list_stays() -> None:
 symbols = st.one_of(st.none(), st.sampled_from("ABCDE"))
 days = st.integers(0, 40).map(lambda n: date.fromordinal(D1.toordinal() + n))
 listed_changes = st.lists(
-    st.builds(lambda day, added, removed: MembershipChange(day, added, "", removed, ""), days, symbols, symbols),
+    st.builds(
+        lambda day, added, removed: MembershipChange(day, added=added, added_name="", removed=removed, removed_name=""),
+        days,
+        symbols,
+        symbols,
+    ),
     max_size=12,
 )
 listed_members = st.dictionaries(st.sampled_from("ABCDE"), st.one_of(st.none(), days), min_size=1)
@@ -385,7 +402,7 @@ def test_a_history_that_is_told_whole_is_found_again(
         joins = added if added not in members else None
         leaves = removed if removed in members and removed != joins else None
         if joins or leaves:
-            changes.append(MembershipChange(day, joins, "", leaves, ""))
+            changes.append(MembershipChange(day, added=joins, added_name="", removed=leaves, removed_name=""))
         members = (members | ({joins} if joins else set())) - {leaves}
         by_day[day] = set(members)
     found, contradictions = membership([CurrentMember(s, s, None) for s in members], changes[::-1], same_symbol)

@@ -95,7 +95,9 @@ class Wide(Tape):
 
     def _payload(self, request: Request, said: dict[str, Any]) -> Payload:
         body = json.dumps(said).encode()
-        return Payload(",".join(request.symbols), "wide:bars", 200, self.clock.now(), "application/json", body)
+        return Payload(
+            ",".join(request.symbols), "wide:bars", 200, self.clock.now(), content_type="application/json", body=body
+        )
 
     def normalize(self, payload: Payload) -> VendorFrames:
         said = json.loads(payload.body)

@@ -96,7 +96,7 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
 
     bars = [["2024-01-09", 53.0, 52.875, 52.0, 52.75, 20.0]]
     body = json.dumps({"bars": bars, "actions": [["2024-01-10", "split", 2.0, None]]}).encode()
-    payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), "application/json", body)
+    payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), content_type="application/json", body=body)
     item = Landed(1, "01RUN", "tape", "bars", "1d", "AAA", Window(D5, D11), "01RAW", (payload,))
     rows = normalize_round("tape", [item], Adjusting(desk.clock), Judge()).quarantine
     (row,) = rows.to_dicts()
@@ -362,7 +362,7 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
     rows = old.rows("quarantine")
     path = Path(old.platform.settings.lake_url) / "quarantine"
     shutil.rmtree(path)
-    earlier = Table("quarantine", columns, QUARANTINE.partitions, QUARANTINE.key, QUARANTINE.sort)
+    earlier = Table("quarantine", columns, partitions=QUARANTINE.partitions, key=QUARANTINE.key, sort=QUARANTINE.sort)
     LakeTable(old.platform.location, earlier).commit(CommitContext(1), rows.select(list(columns)))
     import deltalake
 

@@ -277,10 +277,10 @@ def _events_missing(task: FetchTask, why: str) -> Finding:
         series.symbol,
         f"{series.source} does not give the splits and dividends of {series.symbol} ({why}): its bars are there, and"
         " adjusted prices may lack an event; `quantx tasks retry` asks again",
-        series.source,
-        series.dataset,
-        window.start,
-        window.end,
+        source=series.source,
+        dataset=series.dataset,
+        first_day=window.start,
+        last_day=window.end,
     )
 
 

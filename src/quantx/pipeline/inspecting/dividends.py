@@ -66,11 +66,11 @@ def _finding(row: dict[str, Any]) -> Finding:
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
         f"{said}, {_why(row)}; compare with another vendor before adjusted prices of earlier days are used",
-        row["source"],
-        ACTIONS.name,
-        day,
-        day,
-        {name: row[name] for name in ("value", "reference_close", "fall")},
+        source=row["source"],
+        dataset=ACTIONS.name,
+        first_day=day,
+        last_day=day,
+        facts={name: row[name] for name in ("value", "reference_close", "fall")},
     )
 
 

@@ -62,8 +62,8 @@ def _finding(series: Series, gaps: Sequence[Gap]) -> Finding:
         "warn",
         series.symbol,
         f"{series.source} has no {what} of {series.symbol} for {named}{more}; {_next(due)}",
-        series.source,
-        _dataset(series),
+        source=series.source,
+        dataset=_dataset(series),
         facts={"times": len(gaps), "sessions": len(gaps), "gaps": windows},
     )
 
@@ -88,11 +88,11 @@ def _market_findings(holes: Holes, asked_for: Sequence[tuple[str, date]]) -> lis
                 f"{holes.source} lacks {_named(row['first'], row['last'])} for {most['missing']:,} of {most['expected']:,}"
                 f" symbols of {row['calendar']}: it was out of order, or the exchange was closed and the calendar does not"
                 " know; a few symbols are asked for again, and the others when these have the session",
-                holes.source,
-                f"bars_{holes.timeframe}",
-                row["first"],
-                row["last"],
-                {"missing": most["missing"], "expected": most["expected"]},
+                source=holes.source,
+                dataset=f"bars_{holes.timeframe}",
+                first_day=row["first"],
+                last_day=row["last"],
+                facts={"missing": most["missing"], "expected": most["expected"]},
             )
         )
     return found

@@ -53,7 +53,9 @@ def _strange(path: Path, report: FileReport) -> Iterator[Finding]:
     if report.strange:
         text = f"{report.strange} lines of {path.name} are no rows: error pages, or another form; look at them"
         facts = {"seen": f"{report.strange} lines that are no rows", "rows": report.strange}
-        yield Finding("payload_readable", "error", report.symbol, text, path.name, "bars_1d", facts=facts)
+        yield Finding(
+            "payload_readable", "error", report.symbol, text, source=path.name, dataset="bars_1d", facts=facts
+        )
 
 
 def _files_at(path: Path) -> list[Path]:

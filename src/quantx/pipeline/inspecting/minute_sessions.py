@@ -85,10 +85,10 @@ def _of_sessions(rule: Rule, broken: pl.DataFrame) -> list[Finding]:
             FINDING_SEVERITY[rule.severity],
             row["symbol"],
             _MESSAGES[rule.id].format(**row),
-            row["source"],
-            BARS_1M.name,
-            row["date"],
-            row["date"],
+            source=row["source"],
+            dataset=BARS_1M.name,
+            first_day=row["date"],
+            last_day=row["date"],
         )
         for row in broken.iter_rows(named=True)
     ]
@@ -108,8 +108,8 @@ def _thin(rule: Rule, sessions: pl.DataFrame, since: date) -> list[Finding]:
             symbol,
             f"since {since} {source} has {fewest} to {most} minutes of {symbol} in {sessions} sessions, and not all of them:"
             " as of a share that is not traded each minute",
-            source,
-            BARS_1M.name,
+            source=source,
+            dataset=BARS_1M.name,
             facts={"sessions": sessions, "fewest": fewest, "most": most},
         )
         for source, symbol, sessions, fewest, most in counted.iter_rows()

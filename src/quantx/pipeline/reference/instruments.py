@@ -72,7 +72,7 @@ def delist(platform: Platform, symbol: str, on: date, *, reason: str, by: str) -
         after, instrument = with_end(known_identity(platform), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
         stored = platform.tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
         name = stored["name"][0] if stored.height else None
-        told = SecurityHistory(tuple(after.symbols_of(instrument)), market, f"{_WORD} {by}", name, reason)
+        told = SecurityHistory(tuple(after.symbols_of(instrument)), market, f"{_WORD} {by}", name=name, reason=reason)
         _record(platform, after, {instrument: _facts(instrument, after, told)})
     platform.state.findings.resolve(_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
     log.info("instrument.delisted", instrument=instrument, symbol=symbol, on=str(on))

@@ -370,8 +370,17 @@ class MemoryTasks:
     def _as_held(self, task: TaskRecord) -> FetchTask:
         series = self._records.series.get(task.series)
         known = series is not None and series.watermark is not None
-        place = (task.id, task.run_id, task.kind, task.series, task.window)
-        return FetchTask(*place, attempts=task.attempts, fence=task.fence, has_history=known, fallback=task.fallback)
+        return FetchTask(
+            task.id,
+            task.run_id,
+            task.kind,
+            task.series,
+            window=task.window,
+            attempts=task.attempts,
+            fence=task.fence,
+            has_history=known,
+            fallback=task.fallback,
+        )
 
     def _held(self, task: FetchTask) -> TaskRecord | None:
         """Return the record of a task if it is still held under this fencing number."""
