@@ -50,7 +50,7 @@ def test_a_finding_says_the_fact_and_the_next_step(desk: Any) -> None:
     validate_series(desk.platform)
     (row,) = desk.platform.state.findings.listed(10, rule="bad_tick")
     assert (row["severity"], row["source"], row["dataset"], row["last_day"]) == ("error", "tape", "bars_1d", DAY)
-    assert "found: 2024-02-14, × 0.1009 (1 session)" in row["message"]
+    assert "in one step each: 2024-02-14, × 0.1009 (1 session)" in row["message"]
     assert "quantx crossvalidate compare --symbols AAA" in row["message"]
     assert row["facts"]["stretches"][0][:3] == [str(DAY), str(DAY), 1]
 
