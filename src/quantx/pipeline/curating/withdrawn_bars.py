@@ -188,11 +188,11 @@ def _finding(source: str, table: str, drop: _Drop, others: pl.DataFrame) -> Find
         symbol,
         f"{source} has no bar any more of {len(days)} of the {had} sessions that it had sent, {days[0]} to {days[-1]};"
         f" {comparison}. The rows stay; acknowledge this when you know why",
-        source,
-        table,
-        days[0],
-        days[-1],
-        {
+        source=source,
+        dataset=table,
+        first_day=days[0],
+        last_day=days[-1],
+        facts={
             "dropped": len(days),
             "had": had,
             "confirmed": confirmed["date"].n_unique(),

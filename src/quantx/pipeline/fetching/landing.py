@@ -275,10 +275,10 @@ def _events_missing(task: FetchTask, error: str) -> Finding:
         series.symbol,
         f"{series.source} does not deliver the splits and dividends of {series.symbol} ({error}): its bars are there,"
         " and adjusted prices may miss an event; `quantx tasks retry` fetches them again",
-        series.source,
-        series.dataset,
-        window.start,
-        window.end,
+        source=series.source,
+        dataset=series.dataset,
+        first_day=window.start,
+        last_day=window.end,
     )
 
 
