@@ -1,7 +1,7 @@
-"""Azurite, Microsoft's emulator of Azure Storage, and a stand-in for the managed identity.
+"""Azurite, Microsoft's emulator of Azure Storage, and a fake of the managed identity.
 
-The emulator is the one that `make test` puts into .venv/azurite; where it could not be had, tests that need it are
-skipped. Its data lies in a folder, so that it can be stopped and started again.
+`make test` installs the emulator in .venv/azurite. Tests that need it are skipped where it can't be installed. Its data
+lies in a folder, so that it can be stopped and started again.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
 
 ACCOUNT = "devstoreaccount1"
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # known to all
+KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # published by Microsoft
+)
 AUTHORITY = "authority.pem"
 PID_FILE = "azurite.pid"  # the janitor ends what it names
 _MAIN = (
     Path(os.environ.get("QUANTX_AZURITE") or Path(sys.prefix) / "azurite") / "node_modules/azurite/dist/src/azurite.js"
 )
 _START_FROM = Path(__file__).with_name("azurite_start_from.js")
-_PATIENCE = 30  # seconds
+_TIMEOUT = 30  # seconds
 
 
 def find_node() -> str | None:
@@ -55,7 +57,7 @@ def find_node() -> str | None:
 
 
 def why_missing() -> str | None:
-    """Say why there is no Azurite, None where there is one."""
+    """Return the reason why there is no Azurite, None where there is one."""
     if not _MAIN.is_file():
         return "no Azurite in .venv/azurite; `make test` puts it there where npm's registry can be reached"
     return None if find_node() else "Azurite needs Node.js 20 or newer"
@@ -68,7 +70,7 @@ class Azurite:
     folder: Path
     certificate: tuple[Path, Path] | None = None  # certificate and key: HTTPS, with tokens as well as keys
     start_from: bool = False  # list blobs as Azure does, which Azurite itself does not (Azurite#2619)
-    key: str = KEY  # another one, which nobody is told, stands for an account whose keys are disabled
+    key: str = KEY  # a random one acts as an account whose keys are disabled
     _ports: list[int] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -94,7 +96,7 @@ class Azurite:
         return name
 
     def blobs(self) -> BlobServiceClient:
-        """Return a client of our own, which signs in with the key."""
+        """Return a client that signs in with the key."""
         from azure.storage.blob import BlobServiceClient
 
         trust = {"connection_verify": str(self.certificate[0].with_name(AUTHORITY))} if self.certificate else {}
@@ -116,7 +118,7 @@ class Azurite:
             environment = {**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         (self.folder / PID_FILE).write_text(str(self._process.pid))
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         while not all(_answers(port) for port in self._ports):
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"Azurite did not start: {(self.folder / 'log').read_text()[-1000:]}")
@@ -127,7 +129,7 @@ class Azurite:
         if self._process is None:
             return
         (self._process.kill if kill else self._process.terminate)()
-        self._process.wait(_PATIENCE)
+        self._process.wait(_TIMEOUT)
         (self.folder / PID_FILE).unlink(missing_ok=True)
         self._process = None
 
@@ -135,24 +137,22 @@ class Azurite:
         return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self._ports[service]}/{ACCOUNT}"
 
 
-class StandInIdentity:
-    """Speaks the protocol of a managed identity in Azure, and issues tokens that Azurite accepts."""
+class FakeIdentity:
+    """Issues tokens that Azurite accepts, with the protocol of a managed identity in Functions and Container Apps."""
 
     SECRET = "the header that only this environment knows"
 
     def __init__(self) -> None:
-        self.issued: list[str] = []  # the resources of the tokens that were given
+        self.issued: list[str] = []  # the resources of the tokens
         self.lifetime = 3600.0
-        self.clients: set[str | None] = set()  # the identities that were asked for
+        self.clients: set[str | None] = set()  # the requested identities
         self.on_issue: Callable[[str, str, float], None] = lambda resource, token, ends: None
         identity = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked = parse_qs(urlsplit(self.path).query)
-                if self.headers["x-identity-header"] != StandInIdentity.SECRET or asked["api-version"] != [
-                    "2019-08-01"
-                ]:
+                if self.headers["x-identity-header"] != FakeIdentity.SECRET or asked["api-version"] != ["2019-08-01"]:
                     self.send_error(403)
                     return
                 identity.clients.add(asked.get("client_id", [None])[0])
@@ -195,21 +195,21 @@ class SecureAzurite:
     """Azurite on HTTPS, an identity that may use it, and the environment in which a process finds both."""
 
     azurite: Azurite
-    identity: StandInIdentity
+    identity: FakeIdentity
     environment: dict[str, str]
 
 
 def start_secure(folder: Path, *, start_from: bool = False, keyless: bool = False) -> SecureAzurite:
-    """Start Azurite with its own certificate, and the identity; `keyless`: only the identity may use it."""
+    """Start Azurite with a certificate, and an identity beside it; `keyless`: only that identity has access."""
     folder.mkdir(parents=True)
     authority, certificate, key = make_certificate(folder)
     secret = base64.b64encode(os.urandom(64)).decode() if keyless else KEY
     azurite = Azurite(folder, (certificate, key), start_from, secret)
     azurite.start()
-    identity = StandInIdentity()
+    identity = FakeIdentity()
     environment = {
         "IDENTITY_ENDPOINT": identity.endpoint,
-        "IDENTITY_HEADER": StandInIdentity.SECRET,
+        "IDENTITY_HEADER": FakeIdentity.SECRET,
         "AZURE_STORAGE_ACCOUNT": ACCOUNT,
         "AZURE_STORAGE_BLOB_ENDPOINT": azurite.blob_endpoint,
         "USE_MANAGED_IDENTITY": "true",

@@ -23,12 +23,12 @@ from .azurite import Azurite, SecureAzurite, start_secure, why_missing
 from .databases import Databases
 from .market_data import FOLDER, RECORDED
 
-# A slow machine is no failure; what was found once is tried again first.
+# A slow machine is no failure, so there is no deadline.
 hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("quantx")
 
-# Waits for the end of the test session, however it comes about (a kill closes the pipe, too), then ends every server
-# below the folder and removes the folder.
+# Waits for the end of the test session (a kill closes the pipe, too), then ends every server below the folder and
+# removes the folder.
 _JANITOR = """
 import os, pathlib, shutil, signal, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -57,9 +57,9 @@ _ALIVE = "alive"  # locked while its session lives
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what takes minutes and tools that few machines have, where it is not asked for: `make prove`."""
-    asked = any("prove" in Path(argument).parts for argument in config.args)
-    return True if collection_path.name == "prove" and not asked else None
+    """Skip tests/prove unless it is named: `make prove` installs its tools and needs minutes."""
+    named = any("prove" in Path(argument).parts for argument in config.args)
+    return True if collection_path.name == "prove" and not named else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -117,9 +117,9 @@ def sweep() -> None:
 
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Callable[[], Path]]:
-    """Gives new folders for embedded servers; when the session ends, so do the servers in them.
+    """Return new folders for embedded servers, which end with the session.
 
-    The embedded server opens the folders above its own for everybody, so that these lie apart from pytest's.
+    The embedded server makes the folders above its own readable for all users, so they lie apart from pytest's.
     """
     sweep()
     root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
@@ -185,7 +185,7 @@ def azurite(server_folder: Callable[[], Path]) -> Iterator[Azurite]:
 
 @pytest.fixture(scope="session")
 def azurite_https(server_folder: Callable[[], Path]) -> Iterator[SecureAzurite]:
-    """Azure Storage on HTTPS, which takes tokens, and a managed identity that gives them."""
+    """Azure Storage on HTTPS, which accepts tokens, and a managed identity that issues them."""
     if missing := why_missing():
         pytest.skip(missing)
     secure = start_secure(server_folder())

@@ -13,34 +13,33 @@ from quantx.state.database import Database
 
 _TERMINATE = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = %s"
 
-# Everything that a test could change besides rows. `truncate` changes neither of these values.
+# Everything that a test could change besides rows. `truncate` changes none of these values.
 _SHAPE = """
 with ours as (select * from pg_class where relnamespace = 'quantx'::regnamespace)
 select
     (select array_agg((relname, relkind, relowner, relacl)::text order by relname) from ours),
-    (select array_agg((attrelid::regclass, attnum, attname, atttypid, attnotnull, attacl)::text
-      order by attrelid, attnum)
+    (select array_agg((attrelid, attnum, attname, atttypid, attnotnull, attacl)::text order by attrelid, attnum)
         from pg_attribute where attrelid in (select oid from ours) and attnum > 0),
-    (select array_agg((conrelid::regclass, conname, pg_get_constraintdef(oid))::text order by conrelid, conname)
+    (select array_agg((conrelid, conname, pg_get_constraintdef(oid))::text order by conrelid, conname)
         from pg_constraint where connamespace = 'quantx'::regnamespace),
     (select array_agg((pg_get_functiondef(oid), proacl)::text order by oid)
         from pg_proc where pronamespace = 'quantx'::regnamespace),
-    (select array_agg((tgrelid::regclass, tgname)::text order by oid) from pg_trigger where not tgisinternal),
+    (select array_agg((tgrelid, tgname)::text order by oid) from pg_trigger where not tgisinternal),
     (select array_agg((nspname, nspacl)::text order by nspname) from pg_namespace where nspname !~ '^pg_'),
-    (select array_agg(s::text) from pg_db_role_setting s),
+    (select array_agg(s::text) from pg_db_role_setting s
+        where setdatabase = (select oid from pg_database where datname = current_database())),
     (select array_agg(d::text) from pg_default_acl d),
     (select array_agg(version order by version) from quantx.schema_version)
 """
 _FUNCTIONS = "select pg_get_functiondef(oid) from pg_proc where pronamespace = 'quantx'::regnamespace"
 # A table that was written since the last `truncate` has a size, also where its rows were deleted or rolled back.
 _WRITTEN = """
-select relname from pg_class
-where relnamespace = 'quantx'::regnamespace and relkind = 'r' and relname <> 'schema_version'
-  and pg_relation_size(oid) > 0
+select relname from pg_class where relnamespace = 'quantx'::regnamespace and relkind = 'r'
+    and relname <> 'schema_version' and pg_relation_size(oid) > 0
 """
-_SEQUENCES = (
-    "select setval(oid::regclass, 1, false) from pg_class where relnamespace = 'quantx'::regnamespace and relkind = 'S'"
-)
+_SEQUENCES = """
+select setval(oid::regclass, 1, false) from pg_class where relnamespace = 'quantx'::regnamespace and relkind = 'S'
+"""
 
 
 class Databases:
@@ -98,9 +97,8 @@ class Databases:
 
     def _create(self, template: str = "template1") -> str:
         name = f"test_{uuid.uuid4().hex}"
-        self._run(
-            sql.SQL("create database {} template {} strategy file_copy").format(*map(sql.Identifier, (name, template)))
-        )
+        create = sql.SQL("create database {} template {} strategy file_copy")
+        self._run(create.format(sql.Identifier(name), sql.Identifier(template)))
         return name
 
     def _rename(self, name: str) -> str:

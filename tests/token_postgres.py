@@ -1,4 +1,4 @@
-"""A PostgreSQL that takes tokens for passwords, as in Azure: the newest issued token, until it expires."""
+"""A PostgreSQL that accepts tokens as passwords, as a server in Azure does: the newest one, until it expires."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from psycopg import sql
 
 from quantx.state.embedded import EmbeddedPostgres
 
-from .azurite import StandInIdentity
+from .azurite import FakeIdentity
 
 RESOURCE = "https://ossrdbms-aad.database.windows.net"
 ROLES = ("owner", "worker")
@@ -57,7 +57,7 @@ class TokenPostgres:
 
 
 @contextmanager
-def token_postgres(folder: Path, identity: StandInIdentity) -> Iterator[TokenPostgres]:
+def token_postgres(folder: Path, identity: FakeIdentity) -> Iterator[TokenPostgres]:
     """Start a server whose roles `owner` and `worker` sign in with tokens of `identity`."""
     server = EmbeddedPostgres(folder)
     admin = server.start()

@@ -35,7 +35,7 @@ COMMAND = (
 
 
 class Backfilled:
-    """A dozen symbols over 2000–2016, asked of Alpaca."""
+    """A dozen symbols over 2000–2016, fetched from Alpaca."""
 
     def __init__(self, vendor: Any, installation: Any, rows: dict[str, list[Any]]) -> None:
         self.vendor, self.installation, self.rows = vendor, installation, rows
@@ -146,7 +146,7 @@ def test_recorded_minutes_arrive_to_the_last_digit(
 
 
 def _lean_rows(path: Path) -> list[tuple[Any, ...]]:
-    """Read milliseconds since New York's midnight, prices in ten-thousandths and volume, with the standard library."""
+    """Milliseconds since New York's midnight, prices in ten-thousandths, volume: read by the standard library alone."""
     midnight = datetime.strptime(path.name[:8], "%Y%m%d").replace(tzinfo=ZoneInfo("America/New_York"))
     with zipfile.ZipFile(path) as archive:
         lines = archive.read(archive.namelist()[0]).decode().splitlines()

@@ -1,4 +1,4 @@
-"""What users and networks do wrong: a clear message, the right exit code, and nothing lost."""
+"""Mistakes of users and networks: a clear message, the right exit code, and no loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def vendor(vendors: Callable[..., Any], invented_files: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def used(vendor: Any, installations: Callable[..., Any]) -> Any:
-    """An installation with something to lose."""
+    """An installation that has data."""
     installation = installations(vendor.url, QUANTX_MAX_ATTEMPTS="2", QUANTX_LEASE_SECONDS="2")
     installation.here("backfill", *WINDOW, "--symbols", "AAA").ends_with(0)
     return installation
@@ -27,7 +27,7 @@ def used(vendor: Any, installations: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def untouched(used: Any, vendor: Any) -> Any:
-    """The installation; afterwards its tables are what they were, and the vendor was not asked."""
+    """The installation. Afterwards its tables are unchanged, and the vendor has had no request."""
     versions, asked, bars = used.versions(), vendor.requests(), used.table("bars_1d")
     files = sorted(p for p in used.lake.parent.rglob("*") if "reports" not in p.parts)
     yield used

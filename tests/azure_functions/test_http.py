@@ -59,7 +59,7 @@ def host(fleet: Fleet, hosts: Hosts) -> Iterator[Host]:
 
 
 def assert_problem(reply: Reply, status: int) -> None:
-    """RFC 9457: a document of its own type, which repeats the status and says what is the matter."""
+    """RFC 9457: a document of its own type, which repeats the status and has the reason."""
     assert reply.status == status, reply.text
     assert reply.headers["content-type"] == "application/problem+json"
     assert reply.document["status"] == status

@@ -106,7 +106,7 @@ def clean(market: Market, server: Server, tmp_path_factory: pytest.TempPathFacto
 
 
 def revise(vendor: Vendor) -> None:
-    """Have the vendor correct bars that it has told before."""
+    """Have the vendor correct bars that it has sent before."""
     for symbol, day, volume in REVISED:
         vendor.tell("revise", symbol=symbol, date=day, field="volume", value=volume)
 

@@ -1,4 +1,4 @@
-"""One quota for the whole fleet: six processes at once, and the vendor refuses nobody."""
+"""One quota for the whole fleet: six processes at once, and the vendor refuses no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that are told to stop, whose time is over, or that have nothing to do: they leave nothing behind."""
+"""Workers that receive SIGTERM, whose time budget ends, or that have no work: they leave no lease behind."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ..azurite import StandInIdentity
+from ..azurite import FakeIdentity
 
 DATABASE = Path(__file__).parents[2] / "infra" / "database"
 SERVER = "/subscriptions/s/resourceGroups/g/providers/Microsoft.DBforPostgreSQL/flexibleServers/p"
@@ -68,15 +68,13 @@ class Management:
 
 
 @pytest.fixture
-def identity() -> Iterator[StandInIdentity]:
-    stand_in = StandInIdentity()
+def identity() -> Iterator[FakeIdentity]:
+    stand_in = FakeIdentity()
     yield stand_in
     stand_in.stop()
 
 
-def run(
-    script: str, identity: StandInIdentity, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run(script: str, identity: FakeIdentity, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script as the container does: its text after `python -c`."""
     signed_in = {
         "IDENTITY_ENDPOINT": identity.endpoint,
@@ -106,7 +104,7 @@ def run(
     ],
 )
 def test_the_database_is_started_and_stopped_once(
-    identity: StandInIdentity, verb: str, state: str, waiting: int, done: bool
+    identity: FakeIdentity, verb: str, state: str, waiting: int, done: bool
 ) -> None:
     azure = Management(state, waiting)
     try:
@@ -121,7 +119,7 @@ def test_the_database_is_started_and_stopped_once(
     assert azure.signed == {True}
 
 
-def test_principals_are_made_known_once(identity: StandInIdentity, empty_database_url: str) -> None:
+def test_principals_are_made_known_once(identity: FakeIdentity, empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as database:
         # Azure's own function, as far as its effect can be seen without Azure: a role that may sign in.
         database.execute("""

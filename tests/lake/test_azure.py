@@ -27,7 +27,7 @@ from quantx.lake.table import CommitContext, LakeTable
 from quantx.queues.open import open_queue
 from quantx.settings import Settings, load_settings
 
-from ..azurite import ACCOUNT, KEY, Azurite, SecureAzurite, StandInIdentity, start_secure, why_missing
+from ..azurite import ACCOUNT, KEY, Azurite, FakeIdentity, SecureAzurite, start_secure, why_missing
 
 NOT_USED: Any = None  # the state's database, where the queue lies in Azure
 
@@ -322,7 +322,7 @@ def test_who_gets_no_token_is_told_so(
 ) -> None:
     settings: Settings = request.getfixturevalue(way)
     monkeypatch.setenv("IDENTITY_HEADER", "another")
-    assert StandInIdentity.SECRET != "another"
+    assert FakeIdentity.SECRET != "another"
     message = "no token of the identity for https://storage.azure.com: .*; check AZURE_CLIENT_ID"
     with pytest.raises(LakeError, match=message) as refusal:
         open_location("az://box", settings)

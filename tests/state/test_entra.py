@@ -22,30 +22,30 @@ from quantx.settings import load_settings
 from quantx.state.database import Database
 from quantx.state.entra import SignIn, identity_of_state
 
-from ..azurite import StandInIdentity
+from ..azurite import FakeIdentity
 from ..token_postgres import TokenPostgres, token_postgres
 
 AZURE = "postgresql://quantx-worker@db.postgres.database.azure.com/quantx"
 
 
 @pytest.fixture(scope="module")
-def identity() -> Iterator[StandInIdentity]:
-    started = StandInIdentity()
+def identity() -> Iterator[FakeIdentity]:
+    started = FakeIdentity()
     yield started
     started.stop()
 
 
 @pytest.fixture(scope="module")
-def server(server_folder: Callable[[], Path], identity: StandInIdentity) -> Iterator[TokenPostgres]:
+def server(server_folder: Callable[[], Path], identity: FakeIdentity) -> Iterator[TokenPostgres]:
     with token_postgres(server_folder(), identity) as started:
         yield started
 
 
 @pytest.fixture
-def address(server: TokenPostgres, identity: StandInIdentity, monkeypatch: pytest.MonkeyPatch) -> str:
+def address(server: TokenPostgres, identity: FakeIdentity, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a new database for its owner, and the environment that has the identity."""
     monkeypatch.setenv("IDENTITY_ENDPOINT", identity.endpoint)
-    monkeypatch.setenv("IDENTITY_HEADER", StandInIdentity.SECRET)
+    monkeypatch.setenv("IDENTITY_HEADER", FakeIdentity.SECRET)
     monkeypatch.delenv("AZURE_CLIENT_ID", raising=False)
     identity.lifetime = 3600.0
     name = f"test_{uuid.uuid4().hex}"
@@ -69,7 +69,7 @@ def test_a_token_is_the_password(address: str, server: TokenPostgres) -> None:
 
 
 def test_connections_are_replaced_while_their_tokens_end(
-    address: str, server: TokenPostgres, identity: StandInIdentity
+    address: str, server: TokenPostgres, identity: FakeIdentity
 ) -> None:
     identity.lifetime = 2.0
     before, backends = len(server.tokens), set()
@@ -85,7 +85,7 @@ def test_connections_are_replaced_while_their_tokens_end(
 
 
 def test_a_role_is_held_beyond_the_end_of_its_token(
-    address: str, server: TokenPostgres, identity: StandInIdentity
+    address: str, server: TokenPostgres, identity: FakeIdentity
 ) -> None:
     identity.lifetime = 2.0
     with contextlib.closing(Database(address, identity=AzureIdentity())) as database:

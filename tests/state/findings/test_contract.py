@@ -42,9 +42,17 @@ class TestFindings:
 
     def test_open_findings_of_a_rule_are_all_returned_as_values(self, kit: Kit) -> None:
         findings = kit.state.findings
-        many = [Finding("gap", "warn", f"S{i:03}", "words", "yahoo", "bars_1d", WEEK.start) for i in range(120)]
+        daily: Any = {"source": "yahoo", "dataset": "bars_1d", "first_day": WEEK.start}
+        many = [Finding("gap", "warn", f"S{i:03}", "words", **daily) for i in range(120)]
         other = Finding(
-            "gap", "error", "S000", "words", "stooq", "bars_1m", None, WEEK.end, {"times": 2, "days": ["x"]}
+            "gap",
+            "error",
+            "S000",
+            "words",
+            source="stooq",
+            dataset="bars_1m",
+            last_day=WEEK.end,
+            facts={"times": 2, "days": ["x"]},
         )
         findings.note([*many, other, Finding("late", "warn", "S000", "words")])
         found = findings.open("gap")
