@@ -24,7 +24,7 @@ def worker_of(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     most_bytes: int = MOST_BYTES,
 ) -> Worker:
-    """Return a worker, with its own curator by default. `most_bytes`: of a request's pages in memory before they land."""
+    """Return a worker, with its own curator by default; `most_bytes` of a request's pages stay in memory."""
     state = platform.state
     return Worker(
         settings=platform.settings,
