@@ -136,7 +136,7 @@ class Azurite:
 
 
 class StandInIdentity:
-    """Speaks the protocol of a managed identity in Functions and Container Apps, and gives tokens that Azurite takes."""
+    """Speaks the protocol of a managed identity in Azure, and issues tokens that Azurite accepts."""
 
     SECRET = "the header that only this environment knows"
 
@@ -200,7 +200,7 @@ class SecureAzurite:
 
 
 def start_secure(folder: Path, *, start_from: bool = False, keyless: bool = False) -> SecureAzurite:
-    """Start Azurite with a certificate of its own and the identity beside it; `keyless`: only the identity may use it."""
+    """Start Azurite with its own certificate, and the identity; `keyless`: only the identity may use it."""
     folder.mkdir(parents=True)
     authority, certificate, key = make_certificate(folder)
     secret = base64.b64encode(os.urandom(64)).decode() if keyless else KEY

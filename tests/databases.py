@@ -18,7 +18,8 @@ _SHAPE = """
 with ours as (select * from pg_class where relnamespace = 'quantx'::regnamespace)
 select
     (select array_agg((relname, relkind, relowner, relacl)::text order by relname) from ours),
-    (select array_agg((attrelid::regclass, attnum, attname, atttypid, attnotnull, attacl)::text order by attrelid, attnum)
+    (select array_agg((attrelid::regclass, attnum, attname, atttypid, attnotnull, attacl)::text
+      order by attrelid, attnum)
         from pg_attribute where attrelid in (select oid from ours) and attnum > 0),
     (select array_agg((conrelid::regclass, conname, pg_get_constraintdef(oid))::text order by conrelid, conname)
         from pg_constraint where connamespace = 'quantx'::regnamespace),
@@ -34,7 +35,8 @@ _FUNCTIONS = "select pg_get_functiondef(oid) from pg_proc where pronamespace = '
 # A table that was written since the last `truncate` has a size, also where its rows were deleted or rolled back.
 _WRITTEN = """
 select relname from pg_class
-where relnamespace = 'quantx'::regnamespace and relkind = 'r' and relname <> 'schema_version' and pg_relation_size(oid) > 0
+where relnamespace = 'quantx'::regnamespace and relkind = 'r' and relname <> 'schema_version'
+  and pg_relation_size(oid) > 0
 """
 _SEQUENCES = (
     "select setval(oid::regclass, 1, false) from pg_class where relnamespace = 'quantx'::regnamespace and relkind = 'S'"

@@ -1,4 +1,4 @@
-"""A PostgreSQL that takes tokens for passwords, as a server in Azure does: the newest that was issued, until it ends."""
+"""A PostgreSQL that takes tokens for passwords, as in Azure: the newest issued token, until it expires."""
 
 from __future__ import annotations
 

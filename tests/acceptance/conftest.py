@@ -339,7 +339,7 @@ def vendors(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
 def installations(
     tmp_path_factory: pytest.TempPathFactory, server_folder: Callable[[], Path], database_url: str
 ) -> Iterator[Callable[..., Installation]]:
-    """Makes installations, with a database on the tests' server or (`embedded=True`) an embedded server of their own."""
+    """Make installations on the tests' server, or (`embedded=True`) on an embedded server of their own."""
     servers: list[Path] = []
     databases: list[str] = []
 

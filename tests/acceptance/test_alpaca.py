@@ -146,7 +146,7 @@ def test_recorded_minutes_arrive_to_the_last_digit(
 
 
 def _lean_rows(path: Path) -> list[tuple[Any, ...]]:
-    """Milliseconds since New York's midnight, prices in ten-thousandths, volume: read with nothing but the standard library."""
+    """Read milliseconds since New York's midnight, prices in ten-thousandths and volume, with the standard library."""
     midnight = datetime.strptime(path.name[:8], "%Y%m%d").replace(tzinfo=ZoneInfo("America/New_York"))
     with zipfile.ZipFile(path) as archive:
         lines = archive.read(archive.namelist()[0]).decode().splitlines()

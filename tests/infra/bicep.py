@@ -1,7 +1,8 @@
 """Read Bicep without its compiler: syntax by tree-sitter, types by Azure's schemas, parameters by our modules.
 
 It finds syntax errors, unknown, read-only and missing properties, wrong literals, unknown types and versions,
-undeclared symbols, and module calls that do not fit the module. It is a linter, not a compiler: expressions are not evaluated.
+undeclared symbols, and module calls that do not fit the module. It is a linter, not a compiler: it evaluates no
+expressions.
 """
 
 from __future__ import annotations

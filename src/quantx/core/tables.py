@@ -47,7 +47,8 @@ MEANINGS = {
     "ours": "factor before / factor after the session from the vendor's splits and dividends, on the vendor's basis",
     "vendors": "the same from the vendor's adjusted close",
     "verdict": "of an action: agree, spin_off_as_cash (agrees, too), or the likely cause: missing_dividend,"
-    " missing_split, wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong or both_doubtful;"
+    " missing_split, wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong or"
+    " both_doubtful;"
     " of a bar: wrong or doubtful",
     "dataset": "the target table of the row",
     "rules": "comma-separated ids of the broken rules",

@@ -24,7 +24,7 @@ def worker_of(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     most_bytes: int = MOST_BYTES,
 ) -> Worker:
-    """Return a worker, with its own curator by default; `most_bytes` of a request's pages stay in memory."""
+    """Return a worker, by default with a new curator; `most_bytes` limits a request's pages in memory."""
     state = platform.state
     return Worker(
         settings=platform.settings,
