@@ -13,8 +13,8 @@ from benchmarks.table import Line, Outcome
 from quantx.core.tables import BARS_1D
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable
-from quantx.pipeline.curating.curator import curate_landed
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.pipeline.wiring import curator_of
 
 START, END = "2006-01-01", "2025-12-31"
 
@@ -48,7 +48,7 @@ def curate(folder: str) -> dict[str, Any]:
     """Curate the landed payloads; only this is timed."""
     with open_platform(settings_in(folder)) as platform:
         with stretch() as measured:
-            rows = curate_landed(platform, everything=True)
+            rows = curator_of(platform).curate(everything=True)
         facts = {name: stored for name, table in platform.tables.items() if (stored := table.facts())}
     bars = facts["bars_1d"]
     return {

@@ -107,7 +107,7 @@ def write(lake: str) -> dict[str, Any]:
     for _ in range(3):
         with stretch() as whole:
             platform = _platform(lake)
-            path = write_coverage(platform)
+            path = write_coverage(platform.location, platform.tables, platform.state, platform.clock.now())
         seconds.append(whole.seconds)
         cpu.append(whole.cpu)
     body = platform.location.get(path.replace(".html", ".json"))

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.market import invented_market, providers_of
 from benchmarks.measure import environment, stretch
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.pipeline.wiring import worker_of
 from quantx.providers.registry import open_providers
 from quantx.settings import load_settings
 
@@ -99,7 +99,7 @@ def work(settings: Mapping[str, Any], market: Mapping[str, Any] | None = None, *
         if waits:
             wait_for_the_word()
         with stretch() as measured:
-            done = Worker(platform).run()
+            done = worker_of(platform).run()
     return {
         **vars(measured),
         "landed": done.landed,

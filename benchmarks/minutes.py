@@ -21,7 +21,7 @@ from benchmarks.upsert_azure import DELAY, kinds
 from quantx.core.calendars import calendar
 from quantx.core.hours import trading_hours
 from quantx.core.merge import merge
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import BARS_1M, INSTANT
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
@@ -137,7 +137,7 @@ def normalized_and_committed(lake: Mapping[str, str], count: int) -> dict[str, A
         bars, facts = vendor_bars(count, day)
         with stretch() as whole:
             with stretch() as normalizing:
-                rows = normalize_minutes("alpaca", bars, facts, Judge())
+                rows = normalize_minutes("alpaca", bars, facts, RowPolicy())
             with stretch() as committing:
                 table.commit(CommitContext(number + 1), rows.bars)
         rejected += rows.rejected.height
@@ -154,7 +154,7 @@ def written(folder: str, count: int) -> dict[str, Any]:
     seconds, cpu = [], []
     for day in _days()[:SESSIONS]:
         bars, facts = vendor_bars(count, day)
-        rows = normalize_minutes("alpaca", bars, facts, Judge()).bars
+        rows = normalize_minutes("alpaca", bars, facts, RowPolicy()).bars
         with stretch() as measured:
             rows.write_parquet(Path(folder) / f"{day}.parquet", compression="zstd", compression_level=3)
         seconds.append(measured.seconds)
@@ -272,7 +272,7 @@ def vendor_bars(count: int, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _rows(count: int, day: date) -> pl.DataFrame:
-    return normalize_minutes("alpaca", *vendor_bars(count, day), Judge()).bars
+    return normalize_minutes("alpaca", *vendor_bars(count, day), RowPolicy()).bars
 
 
 def _days() -> list[date]:

@@ -14,9 +14,9 @@ from benchmarks.measure import alone, apart, stretch
 from benchmarks.servers import server, stats
 from benchmarks.table import Line, Outcome
 from quantx.core.model import Window
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.pipeline.wiring import worker_of
 from quantx.sandbox import Sandbox, running, serve
 from quantx.settings import load_settings
 
@@ -108,7 +108,7 @@ def backfill(folder: str, url: str, count: int) -> dict[str, Any]:
         with stretch() as measured:
             window = Window(date.fromisoformat(START), date.fromisoformat(END))
             plan = plan_backfill(platform, Scope(tuple(symbols(count))), window, source="yahoo")
-            done = Worker(platform).run(task_ids=plan.task_ids)
+            done = worker_of(platform).run(task_ids=plan.task_ids)
         totals = platform.state.runs.totals(plan.run_id)
     assert totals.landed_at is not None
     fetched = (totals.landed_at - begun).total_seconds()

@@ -22,9 +22,9 @@ from benchmarks.measure import apart, stretch
 from benchmarks.proxy import LOG
 from benchmarks.servers import get_json, server
 from quantx.core.model import Window
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.pipeline.wiring import worker_of
 from quantx.settings import load_settings
 
 FIRST = "2024-12-02"
@@ -37,7 +37,7 @@ def update(settings: Mapping[str, Any], count: int, start: str, end: str) -> dic
     with stretch() as measured, open_platform(load_settings(**settings), providers) as platform:
         window = Window(date.fromisoformat(start), date.fromisoformat(end))
         plan = plan_backfill(platform, Scope(tuple(symbols(count))), window, source="yahoo", again=True)
-        done = Worker(platform).run(task_ids=plan.task_ids)
+        done = worker_of(platform).run(task_ids=plan.task_ids)
     return {"seconds": measured.seconds, "cpu": measured.cpu, "rows": done.rows, "requests": done.requests}
 
 

@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import typer
@@ -14,6 +15,7 @@ import typer
 from quantx.cli.app import app
 from quantx.core.dictionary import fields_of
 from quantx.core.quality import POLICY_VERSION, RULES
+from quantx.core.quality import operational_rules as operational
 from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
 from quantx.providers.refusals import Refusal
@@ -85,10 +87,17 @@ def data_quality() -> str:
         groups[_module_of(rule)].append(rule)
     parts = [NOTE, intro]
     for module, rules in groups.items():
-        about = (sys.modules[module].__doc__ or "").split("\n\n")[0]
-        parts.append(f"\n## {' '.join(about.split()).rstrip('.')}\n")
+        parts.append(_heading(sys.modules[module]))
         parts += [_rule(rule) for rule in rules]
+    parts.append(_heading(operational))
+    parts += [_operational_rule(rule) for rule in operational.OPERATIONAL_RULES]
     return "".join([*parts, _defects(FOLDER / "defects.csv")])
+
+
+def _heading(module: ModuleType) -> str:
+    """Return a heading from the first paragraph of a module's docstring."""
+    about = (module.__doc__ or "").split("\n\n")[0]
+    return f"\n## {' '.join(about.split()).rstrip('.')}\n"
 
 
 def _module_of(rule: Rule) -> str:
@@ -111,6 +120,13 @@ def _rule(rule: Rule) -> str:
     return (
         f"\n### `{rule.id}`\n\n**{rule.severity}** · {tables_} · {markets}\n\nViolation: {rule.meaning}.\n"
         f"\nWhy: {rule.why}.\n\nSeen or defined: {rule.reference}.\n"
+    )
+
+
+def _operational_rule(rule: operational.OperationalRule) -> str:
+    return (
+        f"\n### `{rule.id}`\n\n**{rule.severity}** · about: {rule.subject}\n\nViolation: {rule.meaning}.\n"
+        f"\nWhy: {rule.why}.\n\nDetected by: {rule.reference}.\n"
     )
 
 

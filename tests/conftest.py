@@ -71,9 +71,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start a process for each core that this one may use; each has a PostgreSQL, so that eight are enough."""
+    """Start one process more than there are cores: many tests wait. Each has a PostgreSQL, so that eight are enough."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8)
+    return min(cores + 1, 8)
 
 
 @pytest.hookimpl(optionalhook=True)

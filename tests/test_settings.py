@@ -116,7 +116,7 @@ def test_the_connection_string_comes_by_its_usual_name(monkeypatch: pytest.Monke
     assert secret.get_secret_value() == f"AccountName=a;AccountKey={CANARY}"
 
 
-def test_where_traces_go_comes_by_its_usual_name_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_string_of_traces_has_its_usual_name_and_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", f"InstrumentationKey={CANARY}")
     settings = load_settings()
     assert settings.applicationinsights_connection_string is not None
@@ -343,7 +343,7 @@ def test_the_emulator_has_a_short_connection_string() -> None:
     assert (key.account, key.queue_endpoint) == ("devstoreaccount1", "http://127.0.0.1:10001/devstoreaccount1")
 
 
-def test_where_the_identity_is_wanted_the_key_is_left_alone() -> None:
+def test_with_the_identity_the_key_is_not_used() -> None:
     text = f"AccountName=a;AccountKey={CANARY}"
     assert load_settings().storage_key() is None
     assert load_settings(azure_storage_connection_string=text, use_managed_identity=True).storage_key() is None

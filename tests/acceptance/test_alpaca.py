@@ -15,6 +15,8 @@ import pytest
 
 from ..recorded_minutes import AAPL_MINUTES
 
+pytestmark = pytest.mark.slow
+
 PRICES = ("open", "high", "low", "close")
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD", "EEE", "BRK.B", "GGG", "HHH", "III", "JJJ", "KKK", "LLL"]
 END = date(2016, 12, 30)

@@ -17,6 +17,8 @@ from quantx.reader.lake import Lake, open_lake
 from quantx.sandbox import load_market
 from quantx.sandbox.synthetic import SyntheticMarket, dirt
 
+pytestmark = pytest.mark.slow
+
 PRICES = ("open", "high", "low", "close")
 
 

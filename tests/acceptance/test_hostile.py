@@ -37,24 +37,17 @@ def untouched(used: Any, vendor: Any) -> Any:
     assert sorted(p for p in used.lake.parent.rglob("*") if "reports" not in p.parts) == files
 
 
+# One of each kind that needs care on the way through a command line; tests/core/test_symbols.py has them all.
 HOSTILE = [
     "../../x",
-    "..\\x",
     "%2e%2e/",
-    "a/b",
     "'; drop table tasks; --",
-    "=cmd()",
-    "🚀",
     "\u202eAAPL",
     "AA\0PL",
-    "X" * 300,
     "-AAPL",
     "AAPL\nMSFT",
-    "ＡＡＰＬ",
     "",
     "*",
-    "AAPL OR 1=1",
-    "0700.XX",
 ]
 
 
@@ -90,7 +83,7 @@ def test_one_hostile_symbol_among_good_ones_stops_the_command_before_it_begins(u
         (("update-daily", "--symbols", "AAA", "--lookback-days", "-1"), "lookback-days"),
         (("query", "--symbols", "AAA", "--start", "2016-02-01", "--end", "2016-01-01"), "lies after"),
         (("query", "--symbols", "AAA", "--adjust", "some"), "'some'"),
-        (("query", "--symbols", "AAA", "--as-of", "lately"), "no moment"),
+        (("query", "--symbols", "AAA", "--as-of", "lately"), "not a time"),
         (("query", "--symbols", "AAA", "--format", "xls"), "'xls'"),
         (("query", "--symbols", "AAA", "--format", "csv", "-o", "/no/such/folder/x.csv"), "/no/such/folder"),
         (("query", "--symbols", "AAA", "--format", "parquet", "-o", "/no/such/folder/x.parquet"), "/no/such/folder"),

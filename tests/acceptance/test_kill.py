@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD", "EEE", "BRK.B", "GGG", "HHH", "III", "JJJ", "KKK", "LLL", "MMM", "NNN"]
 COMMAND = ("backfill", "--start", "2005-01-01", "--end", "2016-12-30", "--symbols", ",".join(SYMBOLS))
 MORE = {"QUANTX_LEASE_SECONDS": "1.5", "QUANTX_CHUNK_SIZE": "2", "QUANTX_MAX_WORKERS": "2"}

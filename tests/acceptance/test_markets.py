@@ -17,6 +17,8 @@ import pytest
 from quantx.core.quality import RULES
 from quantx.sandbox import Sandbox, load_market, running
 
+pytestmark = pytest.mark.slow
+
 START = date(1997, 1, 2)
 FOLDERS = {
     "daily_us_yahoo_csv/anomalous_small_caps": ("2024-03-07", "XNYS"),

@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+pytestmark = pytest.mark.slow
+
 PRICES = ("open", "high", "low", "close")
 INVENTED = ["AAA", "BBB", "CCC", "DDD", "EEE", "BRK.B", "GGG", "HHH", "III", "JJJ", "KKK", "LLL"]
 RECORDED = ["AAPL", "ABT", "AIG", "BAC", "C", "GE", "GGP", "HPQ", "MSFT", "NFLX", "NKE", "V"]

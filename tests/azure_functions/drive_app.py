@@ -15,7 +15,7 @@ import importlib
 import json
 import sys
 
-FRAMES = ("deltalake", "duckdb", "numpy", "pandas", "polars", "pyarrow", "yfinance")
+FRAMES = ("deltalake", "duckdb", "jinja2", "numpy", "pandas", "polars", "pyarrow", "yfinance")
 HEAVY = (*FRAMES, "obstore", "psycopg", "pydantic", "quantx.errors", "structlog")
 
 

@@ -21,7 +21,7 @@ import uuid
 from types import SimpleNamespace
 from typing import Any
 
-HEAVY = ("alpaca", "curl_cffi", "deltalake", "duckdb", "numpy", "pandas", "polars", "pyarrow", "yfinance")
+HEAVY = ("alpaca", "curl_cffi", "deltalake", "duckdb", "jinja2", "numpy", "pandas", "polars", "pyarrow", "yfinance")
 _TYPED = (
     "string json bytes stream http int double collection_bytes collection_string collection_double collection_sint64"
     " model_binding_data collection_model_binding_data"

@@ -13,6 +13,8 @@ import pytest
 from ..fleet.fleet import Fleet, depth_of
 from .conftest import ADDRESS, KEY, Host, Hosts, Reply
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
+
 ULID = r"[0-9A-HJKMNP-TV-Z]{26}"
 CANARY = "canary-7f3a"
 HOSTILE: dict[str, Any] = {

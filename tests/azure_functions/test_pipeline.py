@@ -19,6 +19,8 @@ from quantx.core.model import SETTLED_AFTER
 from ..fleet.fleet import Fleet, assert_at_rest, depth_of, go
 from .conftest import Host, Hosts
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
+
 Installations = Callable[[], contextlib.AbstractContextManager[Fleet]]
 AMERICAN, CHINESE = ("QXAA", "QXAC", "QXAF", "QXAR"), ("99902.HK", "99903.HK")
 

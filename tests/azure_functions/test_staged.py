@@ -8,7 +8,11 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from .conftest import PYTHON, REPOSITORY, SCHEDULES, SITE, VERSION, Hosts
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
 
 LOADING = """
 import json, sys, time
@@ -33,7 +37,7 @@ import azure.identity, azure.storage.blob, azure.storage.queue, psycopg, psycopg
 assert psycopg.pq.__impl__ == "binary"
 assert calendar("XNYS").is_session(__import__("datetime").date(2024, 1, 12))
 assert "yahoo" in open_providers(load_settings(), None)
-for heavy in ("deltalake", "pyarrow", "duckdb", "yfinance", "curl_cffi"):
+for heavy in ("jinja2", "deltalake", "pyarrow", "duckdb", "yfinance", "curl_cffi"):
     assert heavy not in sys.modules, heavy
 print(quantx.__file__)
 """
@@ -50,7 +54,9 @@ def alone(app_dir: Path, code: str) -> str:
 def test_loading_it_is_light(app_dir: Path) -> None:
     alone(app_dir, LOADING)  # compiles
     loaded = json.loads(alone(app_dir, LOADING))
-    assert {"pandas", "polars", "pyarrow", "yfinance", "numpy", "deltalake", "psycopg"}.isdisjoint(loaded["modules"])
+    assert {"pandas", "polars", "pyarrow", "yfinance", "numpy", "deltalake", "psycopg", "jinja2"}.isdisjoint(
+        loaded["modules"]
+    )
     assert "quantx" not in loaded["modules"], "the services are imported by the first call"
     assert loaded["megabytes"] < 120
     assert loaded["seconds"] < 1, "what the issue promises; of the processor's time, of which others take none"

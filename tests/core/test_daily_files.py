@@ -87,7 +87,7 @@ def test_the_command_asks_for_a_symbol_that_the_name_does_not_tell(
     strange = tmp_path / "my prices.csv"
     strange.write_text(FORMS["quandl"])
     assert run(["validate", "files", str(strange)]) == 1
-    assert "give --symbol" in capfd.readouterr().err
+    assert "use --symbol" in capfd.readouterr().err
     assert run(["validate", "files", str(strange), "--symbol", "AAPL"]) == 0
     assert run(["validate", "files", str(tmp_path), str(strange), "--symbol", "AAPL"]) == 2
     assert run(["validate", "files", str(tmp_path / "none.csv")]) == 2

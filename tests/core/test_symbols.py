@@ -84,6 +84,11 @@ HOSTILE = {
     "Yahoo's form of a currency": "EURUSD=X",
     "two symbols": "AAPL,MSFT",
     "a number": "1234",
+    "an option": "-AAPL",
+    "any symbol": "*",
+    "a condition": "AAPL OR 1=1",
+    "a line break between two": "AAPL\nMSFT",
+    "Hong Kong with another suffix": "0700.XX",
 }
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from .fake_az import REPOSITORY, Checkout, make_checkout
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {
     "provider register",
     "group create",

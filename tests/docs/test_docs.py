@@ -14,7 +14,7 @@ import typer
 
 from quantx.cli import main
 from quantx.cli.app import app
-from quantx.core.quality import RULES
+from quantx.core.quality import FINDING_RULES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -36,7 +36,7 @@ def test_what_is_written_from_the_program_is_in_step_with_it(name: str) -> None:
 
 def test_every_rule_is_documented_once_and_completely() -> None:
     page = (ROOT / "docs" / "data-quality.md").read_text("utf-8")
-    for rule in RULES.values():
+    for rule in FINDING_RULES.values():
         assert page.count(f"\n### `{rule.id}`\n") == 1
         for text in (rule.meaning, rule.why, rule.reference):
             assert text in page

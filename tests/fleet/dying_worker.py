@@ -39,7 +39,7 @@ MARKS = {
     "landed in the state": Mark("state.tasks", "land"),
     "before the messages' delete": Mark("queue", "delete", after=False),
     "in a heartbeat": Mark("state.tasks", "extend", counts=lambda args, result: bool(result), slow=1.0),
-    "normalized": Mark("", "normalize"),
+    "normalized": Mark("", "normalize_round"),
     "revisions committed": Mark("tables.bars_1d_revisions", "commit"),
     "bars committed": Mark("tables.bars_1d", "commit"),
     "round recorded": Mark("state.rounds", "finish"),
@@ -109,8 +109,6 @@ def marked(platform: Any, mark: Mark) -> Any:
     port, _, part = mark.port.partition(".")
     if mark.slow or mark.method == "fetch":
         platform = replace(platform, providers={n: Slow(p, mark.slow) for n, p in platform.providers.items()})
-    if not port:
-        return replace(platform, **{mark.method: getattr(Deadly(platform, mark), mark.method)})
     real = getattr(platform, port)
     if not part:
         return replace(platform, **{port: Deadly(real, mark)})
@@ -123,13 +121,19 @@ def main(name: str) -> None:
     """Work, and die at the mark."""
     import quantx.providers.yahoo_session
     import quantx.queues.azure  # noqa: F401 — what is imported now is not waited for later
-    from quantx.pipeline.fetching.worker import Worker
+    from quantx.pipeline.curating import normalize
     from quantx.pipeline.runtime.platform import open_platform
+    from quantx.pipeline.wiring import curator_of, worker_of
     from quantx.settings import load_settings
 
     sys.stdin.readline()
     with open_platform(load_settings()) as platform:
-        Worker(marked(platform, MARKS[name])).run()
+        mark = MARKS[name]
+        if mark.port:
+            worker_of(marked(platform, mark)).run()
+        else:
+            deadly = getattr(Deadly(normalize, mark), mark.method)
+            worker_of(platform, curator=curator_of(platform, normalize=deadly)).run()
 
 
 if __name__ == "__main__":

@@ -242,7 +242,7 @@ def assert_counted(fleet: Fleet, tables: dict[str, pl.DataFrame]) -> None:
 
 
 def assert_same(tables: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame], *, payloads: bool = True) -> None:
-    """Compare the tables row for row; without `payloads`, whatever replies rejected rows were in, or were themselves."""
+    """Compare the tables row for row; without `payloads`, ignore the replies of rejected rows, and rejected replies."""
     for name in COMPARED:
         found, wanted = tables[name], expected[name]
         if name == "quarantine" and not payloads:

@@ -16,6 +16,8 @@ from .conftest import _database
 from .fleet import Fleet, Server, Vendor, clean_environment, killed_at_the_end
 from .market import SYMBOLS
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+
 
 def test_a_backfill_and_a_query_without_a_key(
     azurite_https: SecureAzurite, server: Server, vendors: Callable[..., Vendor], tmp_path: Path

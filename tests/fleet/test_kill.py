@@ -6,10 +6,13 @@ import signal
 from collections.abc import Callable
 
 import polars as pl
+import pytest
 
 from .conftest import FIRST_RUN, SECOND_RUN, revise
 from .dying_worker import MARKS
 from .fleet import Fleet, Vendor, assert_at_rest, assert_counted, assert_same, go
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
 
 IN_THE_FETCH = [
     "received",

@@ -1,4 +1,4 @@
-"""Messages that can't be worked on and tasks that fail to the end: they are put aside with a reason, shown and healed."""
+"""Poison messages and tasks that fail finally: each is put aside with a reason, listed, and repaired."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import base64
 import json
 from collections.abc import Callable
 
+import pytest
 from azure.storage.queue import QueueClient
 
 from .conftest import FIRST_RUN
 from .fleet import Fleet, Vendor, assert_at_rest, depth_of
 from .market import SYMBOLS
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
 
 GOOD = {"v": 1, "task_id": 1, "run_id": "r", "source": "yahoo", "symbol": "FLAA", "timeframe": "1d"}
 GOOD |= {"start": "2014-01-02", "end": "2014-01-31"}

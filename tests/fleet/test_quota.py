@@ -7,9 +7,13 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import NAMES
 from .fleet import Fleet, Vendor
 from .market import LAST, SYMBOLS
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
 
 QUOTA = 10  # requests per second
 

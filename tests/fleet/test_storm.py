@@ -1,4 +1,4 @@
-"""Everything at once: a bad vendor, outages, messages sent twice, killed workers. The tables are those of a calm run."""
+"""All faults at once: a bad vendor, outages, repeated messages, kills. The tables equal those of a calm run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import polars as pl
 import psycopg
+import pytest
 
 from quantx.queues import messages
 
@@ -18,6 +19,8 @@ from ..azurite import Azurite
 from .conftest import FIRST_RUN, SECOND_RUN, revise
 from .fleet import Fleet, Server, Vendor, assert_at_rest, assert_same
 from .market import SYMBOLS
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
 
 SMALL = {"QUANTX_CHUNK_SIZE": "3", "QUANTX_MAX_WORKERS": "2"}
 LEASE = 6  # seconds: what a busy machine may hold a process up, and no more than an outage

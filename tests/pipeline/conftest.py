@@ -1,4 +1,4 @@
-"""A vendor in memory that does what a test tells it, and a platform around it: a real PostgreSQL, a real lake."""
+"""A vendor in memory that a test controls, and a platform around it: a real PostgreSQL, a real lake."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from quantx.core.tables import TABLES
 from quantx.errors import MalformedPayload
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.pipeline.fetching.outcomes import Progress
-from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.reprocessing.summary import Reprocessed
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
+from quantx.pipeline.wiring import reprocessor_of, worker_of
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.queues.postgres import PostgresQueue
 from quantx.settings import load_settings
@@ -72,7 +73,7 @@ class StoppedClock:
 
 @dataclass
 class Tape:
-    """A vendor of as-traded bars: `shows` is what it has, `answers` what it says next about a symbol instead."""
+    """A vendor of as-traded bars: `shows` are its bars, `answers` replace its next replies about a symbol."""
 
     clock: StoppedClock
     shows: dict[str, dict[date, Bar]] = field(default_factory=dict)
@@ -187,7 +188,7 @@ class Desk:
         return plan_daily(self.platform, Scope(symbols), source="tape", lookback=lookback)
 
     def work(self, plan: Plan | None = None, platform: Platform | None = None) -> Progress:
-        return Worker(platform or self.platform).run(task_ids=plan.task_ids if plan else None)
+        return worker_of(platform or self.platform).run(task_ids=plan.task_ids if plan else None)
 
     def with_(self, **parts: Any) -> Platform:
         """The platform of another worker, with some of its parts replaced."""
@@ -215,6 +216,10 @@ class Desk:
 
     def versions(self) -> dict[str, int | None]:
         return {name: table.version() for name, table in self.platform.tables.items()}
+
+
+def reprocess(platform: Platform, *choice: Any, **options: Any) -> Reprocessed:
+    return reprocessor_of(platform).reprocess(*choice, **options)
 
 
 @pytest.fixture(scope="session", autouse=True)

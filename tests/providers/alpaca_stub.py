@@ -44,7 +44,7 @@ class Answer:
     delay: float = 0.0
     cut: bool = False  # the connection is reset instead
     drip: float = 0.0  # seconds between bytes
-    short: int = 0  # bytes that the head promises and the body lacks
+    short: int = 0  # bytes by which the body is shorter than the head declares
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Asked:
 
 
 class StubAlpaca:
-    """Answers with `answer(asked)` and keeps what was asked."""
+    """Replies with `answer(request)` and keeps the requests."""
 
     def __init__(self) -> None:
         self.answer: Callable[[Asked], Answer] = lambda asked: Answer(page({}))
@@ -101,7 +101,7 @@ def running_stub() -> Iterator[StubAlpaca]:
 
 
 def connected(url: str, *, feed: str = "iex", timeout: tuple[float, float] = (10.0, 10.0)) -> Alpaca:
-    """The provider with the canary keys; it asks `url`."""
+    """The provider with the canary keys; it fetches from `url`."""
     return Alpaca(
         lambda: AlpacaSession(SecretStr(KEY), SecretStr(SECRET), url, timeout=timeout), StoppedClock(), feed=feed
     )

@@ -1,4 +1,4 @@
-"""What every vendor's adapter must do. A new vendor subclasses `ProviderContract` and supplies fixtures only."""
+"""The contract of every vendor's adapter. A new vendor subclasses `ProviderContract` and supplies fixtures only."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ SHAPES = [
 class ProviderContract:
     """The contract. Fixtures to supply: `provider`, `recorded`, `empty`, `replying`, `window`."""
 
-    # Those of SHAPES with which the vendor says that it has nothing there.
-    said_for_nothing: tuple[bytes, ...] = ()
+    # Those of SHAPES that mean "no rows" at this vendor.
+    empty_bodies: tuple[bytes, ...] = ()
 
     @pytest.fixture
     def provider(self) -> Provider:
@@ -53,17 +53,17 @@ class ProviderContract:
 
     @pytest.fixture
     def empty(self) -> list[Payload]:
-        """Replies that say: nothing there. At least one."""
+        """Replies without rows. At least one."""
         raise NotImplementedError
 
     @pytest.fixture
     def replying(self) -> Callable[[bytes], Provider]:
-        """Makes a provider whose vendor answers everything with these bytes and HTTP 200."""
+        """Returns a provider whose vendor replies to every request with these bytes and HTTP 200."""
         raise NotImplementedError
 
     @pytest.fixture
     def window(self) -> Window:
-        """Any window that a recorded symbol may be asked for."""
+        """Any window of a recorded symbol."""
         raise NotImplementedError
 
     def test_its_capabilities_are_sensible(self, provider: Provider) -> None:
@@ -86,7 +86,7 @@ class ProviderContract:
         for read in frames:
             check_schema(read)
         assert any(len(read.bars) for read in frames)
-        # Who adjusts for everything tells of nothing.
+        # A vendor of fully adjusted prices sends no actions.
         assert any(len(read.actions) for read in frames) == (provider.capabilities.price_basis != "fully_adjusted")
 
     def test_sessions_and_stamps_are_never_missing(self, provider: Provider, recorded: list[Payload]) -> None:
@@ -124,7 +124,7 @@ class ProviderContract:
 
     @pytest.mark.parametrize("body", SHAPES, ids=lambda body: repr(body[:12]))
     def test_another_form_is_malformed(self, provider: Provider, recorded: list[Payload], body: bytes) -> None:
-        if body in self.said_for_nothing:
+        if body in self.empty_bodies:
             assert provider.normalize(replace(recorded[0], body=body)).bars.is_empty()
             return
         self._is_malformed(provider, replace(recorded[0], body=body))
@@ -165,7 +165,7 @@ class ProviderContract:
         provider, symbol = replying(body), parse_symbol(recorded[0].symbol.partition(",")[0])
         can = provider.capabilities
         request = Request(can.datasets[0], can.timeframes[0], (symbol,), window)
-        if body in self.said_for_nothing:
+        if body in self.empty_bodies:
             assert [*provider.fetch(request)][-1].complete == {symbol}
             return
         with pytest.raises(ProviderError) as caught:

@@ -1,4 +1,4 @@
-"""How Alpaca is asked, over real HTTP: how often, with what, page by page, and what each refusal means."""
+"""Requests to Alpaca over real HTTP: their number and parameters, the pages, and the error of each refusal."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def message(text: str) -> bytes:
     return json.dumps({"message": text}).encode()
 
 
-# ------------------------------------------------------------------------------------------------------- what is asked
+# ------------------------------------------------------------------------------------------------------- the requests
 
 
 def test_one_request_asks_for_all_symbols_as_traded_in_the_exchanges_days(alpaca: Alpaca, stub: StubAlpaca) -> None:
@@ -125,7 +125,7 @@ def test_minutes_are_asked_for_by_the_days_of_new_york_in_summer_too(alpaca: Alp
 @pytest.mark.parametrize(
     ("feed", "end"),
     [
-        ("sip", "2024-03-08T21:44:00+00:00"),  # sixteen minutes ago: younger prices are refused to who does not pay
+        ("sip", "2024-03-08T21:44:00+00:00"),  # sixteen minutes ago: free plans get no newer prices
         ("delayed_sip", "2024-03-09T04:59:59+00:00"),
     ],
 )
@@ -370,7 +370,7 @@ def test_too_many_requests_say_when_to_come_back(
 )
 def test_a_vendor_that_does_not_answer_is_left(stub: StubAlpaca, slow: Answer) -> None:
     stub.answer = lambda asked: slow
-    with pytest.raises(TransientProviderError):  # who waited would get a page, or one that is broken
+    with pytest.raises(TransientProviderError):  # without a time-out it would get a page, or a broken one
         list(connected(stub.url, timeout=(0.4, 0.5)).fetch(ask("A")))
 
 

@@ -324,7 +324,7 @@ def test_money_is_not_guessed(function: str, row: dict[str, str]) -> None:
 
 
 def recorded_minutes(market_data: Path, symbol: str) -> Payload:
-    """The recorded CSV in the form of JSON, which is what is asked for."""
+    """The recorded CSV in the form of JSON, which is the requested one."""
     path = market_data / "minute_us_alphavantage_2019-02" / f"{symbol}_1min.csv.gz"
     rows = list(csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())))
     fields = ("open", "high", "low", "close", "volume")

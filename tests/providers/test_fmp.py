@@ -68,7 +68,7 @@ def read(document: object, path: str = BARS) -> VendorFrames:
 
 
 class TestFmp(ProviderContract):
-    said_for_nothing = (b"[]",)
+    empty_bodies = (b"[]",)
 
     @pytest.fixture
     def provider(self) -> Provider:

@@ -1,4 +1,4 @@
-"""How vendors are asked over plain HTTP: what a reply is, and what becomes of replies that are none."""
+"""Requests over plain HTTP: complete replies, and the errors of all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No key of a vendor that is asked over plain HTTP reaches a payload, the raw zone, an error or a log."""
+"""No key of a vendor over plain HTTP reaches a payload, the raw zone, an error or a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from quantx.core.model import Payload, Window
 from quantx.errors import ConfigError, ProviderError
-from quantx.lake.raw import Landing, read_batch, write_batch
+from quantx.lake.raw import RawPage, read_pages, write_batch
 from quantx.lake.store import open_location
 from quantx.providers.http import file_name
 from quantx.providers.http_provider import HttpProvider
@@ -86,8 +86,8 @@ def test_the_key_is_sent_and_shown_nowhere(
         if isinstance(kept, Payload):
             assert_hidden(f"{kept!r} {kept.request} {kept.body!r} {kept.content_type}")
             location = open_location("memory://")
-            write_batch(location, "raw/x.parquet", [Landing(1, kept)])
-            assert [assert_hidden(repr(row)) for row in read_batch(location, "raw/x.parquet")]
+            write_batch(location, "raw/x.parquet", [RawPage(1, kept)])
+            assert [assert_hidden(repr(row)) for row in read_pages(location, "raw/x.parquet")]
     printed = capsys.readouterr()
     assert_hidden(caplog.text + printed.out + printed.err)
 

@@ -71,7 +71,7 @@ class TestStooq(ProviderContract):
 
     @pytest.mark.parametrize("tenths", range(10))
     def test_a_truncated_reply_is_malformed(self, provider: Provider, recorded: list[Payload], tenths: int) -> None:
-        """A CSV that ends with a row is whole for all that it says: then the transfer's length is the only witness."""
+        """A CSV that ends with a row looks complete: only the transfer's length shows that it is not."""
         for reply in recorded:
             for cut in (reply.body[: len(reply.body) * tenths // 10], reply.body.rstrip()[:-1]):
                 if not cut.endswith(b"\n"):

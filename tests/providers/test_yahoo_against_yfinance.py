@@ -40,7 +40,7 @@ COLUMNS = {
     "Adj Close": "vendor_adj_close",
     "Volume": "volume",
 }
-# HTTP 200 without timestamps: yfinance says "no price data found", we say "nothing there".
+# HTTP 200 without timestamps: yfinance reports "no price data found", we return no rows.
 WITHOUT_DATA = either(
     {
         "chart-AAPL-2025-02-01-to-2025-02-02-includePrePost-false-interval-1m.json",
@@ -118,7 +118,7 @@ def recordings(market_data: Path) -> list[Recording]:
 def as_yfinance_shows(recording: Recording) -> pl.DataFrame:
     """Our bars after the changes that yfinance makes on purpose."""
     bars = Yahoo(no_session, StoppedClock()).normalize(recording.payload).bars
-    # Without an adjusted close (minute bars) it repeats the close; we claim nothing that the vendor has not said.
+    # Without an adjusted close (minute bars) it repeats the close; we return only values that the vendor sent.
     if "adjclose" not in recording.result["indicators"]:
         assert bars["vendor_adj_close"].null_count() == len(bars)
         bars = bars.with_columns(vendor_adj_close="close")
@@ -130,7 +130,7 @@ def as_yfinance_shows(recording: Recording) -> pl.DataFrame:
         periods = [p for day in recording.result["meta"]["tradingPeriods"] for p in day]
         seconds = pl.col("time").dt.epoch("s")
         bars = bars.filter(pl.any_horizontal([(seconds >= p["start"]) & (seconds < p["end"]) for p in periods]))
-    # It drops rows in which nothing is said.
+    # It drops rows without values.
     something = [pl.col(c).is_not_null() & (pl.col(c) != 0) for c in (*PRICES, "volume")]
     return bars.filter(pl.any_horizontal(something))
 

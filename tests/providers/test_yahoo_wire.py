@@ -1,4 +1,4 @@
-"""How Yahoo is asked, over real HTTP: how often, with what, and what each refusal means."""
+"""Requests to Yahoo over real HTTP: their number and parameters, and the error of each refusal."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_what_a_refusal_means(stub: StubYahoo, yahoo: Yahoo, hasty: Yahoo, kind:
         (hasty if kind == "silence" else yahoo).chart("AAPL", WINDOW)
     assert type(caught.value) is error
     # A refusal is not repeated here; that is the queue's business. Only where an idle connection turns out to be dead
-    # before anything came does curl itself ask once more on a new one.
+    # before any byte came does curl itself send it once more on a new one.
     assert len(stub.charts) == (2 if kind == "reset" else 1)
     assert "crumb" not in str(caught.value)
     if isinstance(caught.value, MalformedPayload):

@@ -1,4 +1,4 @@
-"""A vendor on 127.0.0.1 that sends exactly what a test wants, for the adapters that speak plain HTTP."""
+"""A vendor on 127.0.0.1 that sends exactly the test's replies, for the adapters over plain HTTP."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Answer:
     body: bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    length: int | None = None  # of the body, as the head tells it
+    length: int | None = None  # of the body, as declared in the head
     trickle: float = 0.0  # seconds before each byte
 
 
 class StubVendor:
-    """Answers with `answer(question)` and keeps the questions."""
+    """Replies with `answer(question)` and keeps the questions."""
 
     def __init__(self, answer: Callable[[Question], Answer]) -> None:
         self.answer = answer
@@ -99,7 +99,7 @@ def stub_vendor(answer: Callable[[Question], Answer] | bytes) -> Iterator[StubVe
 def replying_with(
     opened: Callable[[HttpSession, Clock], Provider],
 ) -> Iterator[Callable[[bytes], Provider]]:
-    """Give the contract's `replying`: providers whose vendor answers everything with some bytes."""
+    """Return the contract's `replying`: providers whose vendor replies to every request with some bytes."""
     with ExitStack() as stack:
         yield lambda body: opened(stack.enter_context(stub_vendor(body)).session(), StoppedClock())
 

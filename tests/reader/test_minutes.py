@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ACTIONS, BARS_1M, INSTANT, TABLES
 from quantx.errors import ConfigError
 from quantx.lake.protocol import CommitContext
@@ -44,7 +44,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, market_data: Path) -> Lak
         symbol = path.name.split("_")[0]
         batches.append(("alphavantage", symbol, alpha_vantage(market_data, symbol)))
     for number, (source, symbol, bars) in enumerate(batches, 1):
-        rows = normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol), Judge())
+        rows = normalize_minutes(source, vendor_frame(symbol, bars), facts_of(symbol), RowPolicy())
         assert (rows.bars.height, rows.rejected.height) == (len(bars), 0), symbol
         tables["bars_1m"].commit(CommitContext(number), rows.bars)
     for month in tables["bars_1m"].untidy_months(202501, 1):

@@ -94,7 +94,7 @@ def test_a_page_that_is_just_full_is_the_last(ask):
     assert (len(bars(document)), document["next_page_token"] is None) == (14, False)
 
 
-def test_who_is_not_known_has_no_bars_and_is_not_refused(ask, synthetic):
+def test_an_unknown_symbol_has_no_bars_and_is_not_refused(ask, synthetic):
     status, document = ask(symbols="NONE,ACME.B", timeframe="1Day", start="2014-06-19T04:00:00Z")
     assert status == 200
     assert list(document["bars"]) == ["ACME.B"]
@@ -149,7 +149,7 @@ def test_minutes_of_the_regular_session_add_up_to_the_day(ask):
         ({"feed": "sip", "end": "2014-06-20T23:55:00Z"}, 403, "subscription does not permit querying recent SIP data"),
     ],
 )
-def test_a_question_that_is_no_good_is_refused_in_the_vendors_words(ask, params, status, says):
+def test_a_wrong_request_gets_the_vendors_refusal(ask, params, status, says):
     got, document = ask(**{"symbols": "ACME.B", "timeframe": "1Day", "start": "2014-06-02", **params})
     assert got == status
     assert document["message"].startswith(says)
@@ -176,7 +176,7 @@ def test_actions_are_filed_under_the_day_they_are_processed(ask):
     assert list(document["corporate_actions"]) == ["cash_dividends"]
 
 
-def test_what_has_not_happened_is_not_known(ask):
+def test_a_later_event_is_not_served(ask):
     _, document = ask(ACTIONS, symbols="ACME.B", start="2014-06-01", end="2014-12-31", now="2014-06-06")
     assert list(document["corporate_actions"]) == ["cash_dividends"]
     assert ask(ACTIONS, symbols="ACME.B", now="2014-06-19")[1] == {

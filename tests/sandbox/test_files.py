@@ -1,4 +1,4 @@
-"""Folders of daily files and of recorded replies: what is recognised, what is left out, what the wire then says."""
+"""Folders of daily files and of recorded replies: recognised and skipped files, and the replies made of them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def yahoo_file(path: Path, close: np.ndarray, adjclose: np.ndarray, dates: list[
 
 
 def test_dividends_are_implied_by_yahoos_rule(tmp_path):
-    """A file made by the rule gives its dividends back, to what six decimals can tell."""
+    """A file made by the rule gives its dividends back, to the precision of six decimals."""
     dates = list(calendar("XNYS").sessions(date(2020, 1, 2), date(2021, 12, 31)))
     close = np.round(40 + 10 * np.sin(np.arange(len(dates)) / 20), 6)
     paid = {60: 0.31, 124: 0.31, 187: 0.05, 300: 2.5, 430: 0.32}

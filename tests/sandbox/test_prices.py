@@ -17,7 +17,7 @@ from ..market_data import either
 
 BEFORE, SPLIT = date(2014, 6, 6), date(2014, 6, 9)
 SYMBOL = either("AAPL", "QZAA")
-END = date(2017, 11, 1)  # Quandl's files lack some dividends after it
+END = date(2017, 11, 1)  # Quandl's files miss some dividends after it
 
 
 def test_before_a_split_the_past_is_as_traded(small, rows):

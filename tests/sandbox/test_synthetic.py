@@ -43,7 +43,7 @@ def test_it_ends_with_the_last_session_that_has_closed():
     assert max(saturday.as_traded("QXAC")["date"]) == date(2024, 12, 27)
 
 
-def test_every_reply_says_that_it_is_synthetic(synthetic, ask):
+def test_every_reply_is_marked_as_synthetic(synthetic, ask):
     assert synthetic.kind == "synthetic"
     for symbol in synthetic.by_wire_symbol:
         if symbol == synthetic.renamed[0]:

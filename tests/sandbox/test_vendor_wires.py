@@ -165,7 +165,7 @@ def test_minutes_are_those_of_the_session_and_stamped_with_their_beginnings(synt
         assert (day["open"][0], day["high"].max(), day["low"].min(), day["close"][-1]) == whole.select(PRICES).row(0)
 
 
-def test_a_running_session_is_told(small: Market) -> None:
+def test_a_running_session_has_a_partial_bar(small: Market) -> None:
     """At noon Stooq and FMP send a partial bar (which the curator leaves out), Alpha Vantage marks it."""
     with vendors(small, "2014-06-18T16:00:00") as (opened, _, _url):
         newest = {source: answer(opened(source), "ACME.B")[0]["date"].max() for source in PAGES_OF_BARS}
@@ -251,7 +251,7 @@ def test_lost_bars_are_an_empty_answer(source: str, small: Market) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_beyond_the_quota_the_vendor_says_so(source: str, small: Market) -> None:
+def test_a_request_beyond_the_quota_is_refused(source: str, small: Market) -> None:
     with vendors(small, "2014-06-20", quota=[f"{source}:3/h"]) as (opened, _, _url):
         asked = (answer(opened(source), "ACME.B") for _ in range(4))
         with pytest.raises(RateLimited):
@@ -259,7 +259,7 @@ def test_beyond_the_quota_the_vendor_says_so(source: str, small: Market) -> None
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_only_who_brings_the_key_is_served(source: str, small: Market) -> None:
+def test_only_requests_with_the_key_are_served(source: str, small: Market) -> None:
     with vendors(small, "2014-06-20", keys=[f"{source}={KEY}"]) as (opened, _, _url):
         assert len(answer(opened(source), "ACME.B")[0]) == 15
     with vendors(small, "2014-06-20", keys=[f"{source}=another"]) as (opened, _, _url), pytest.raises(NotEntitled):

@@ -1,4 +1,4 @@
-"""Several vendors in one sandbox: who answers which path, and faults, quotas, keys and counts of one of them."""
+"""Several vendors in one sandbox: the wire of each path, and faults, quotas, keys and counts of one of them."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_a_chart_has_the_keys_of_a_recorded_one(small, ask, market_data):
     assert keys(ours) == keys(recorded)
 
 
-def test_meta_tells_zone_currency_and_the_last_trade(small, ask, at):
+def test_meta_has_zone_currency_and_the_last_trade(small, ask, at):
     _, chart = ask(small, "2014-06-20", "ACME-B", range="5d")
     meta = chart["result"][0]["meta"]
     told = {

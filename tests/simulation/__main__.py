@@ -51,4 +51,4 @@ def main() -> int:
 
 code = main()
 sys.stdout.flush()
-os._exit(code)  # a library's threads may abort the process at its usual end, after all is said
+os._exit(code)  # a library's threads may abort the process at its usual end, after all output

@@ -25,11 +25,11 @@ from quantx.core.tables import TABLES
 from quantx.errors import LakeError, QueueError, StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
-from quantx.pipeline.curating.normalize import Landed
-from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
 from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.wiring import curator_of, worker_of
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import Settings, load_settings
 from quantx.state.memory import MemoryState
@@ -135,7 +135,7 @@ class Fleet:
             raise Broken(f"it does not end: {left}")
 
     @cached_property
-    def landed(self) -> dict[int, Landed]:
+    def landed(self) -> dict[int, ReadReply]:
         """Return all replies that have landed, by landing."""
         return self.raw_zone.landed()
 
@@ -163,7 +163,7 @@ class Fleet:
                 life(actor)
             except (StateError, QueueError, LakeError) as error:
                 self.scheduler.say(f"ends with {type(error).__name__}: {error}")
-            except Exception as error:  # noqa: BLE001 — told at the end of the seed
+            except Exception as error:  # noqa: BLE001 — raised at the end of the seed
                 self._broken = Broken(f"{actor.name} ended with {error!r}")
                 self._broken.__cause__ = error
             finally:
@@ -211,7 +211,6 @@ class Fleet:
             providers={SOURCE: vendor},
             quotas={SOURCE: self.quota},
             runtime=runtime,
-            normalize=cheap_rows,
         )
 
     def _trigger(self, actor: Actor, at: float, kind: str) -> None:
@@ -237,7 +236,9 @@ class Fleet:
     def _work(self, actor: Actor) -> None:
         platform = self._platform(actor)
         confirm_lake(platform.location, platform.state)
-        Worker(platform).run(time_budget=self.rng.choice((6.0, 20.0)))
+        worker_of(platform, curator=curator_of(platform, normalize=cheap_rows)).run(
+            time_budget=self.rng.choice((6.0, 20.0))
+        )
 
     def _send(self, actor: Actor) -> None:
         """Do what any next trigger does first: a message that was sent may still be noted as waiting."""
@@ -309,8 +310,8 @@ class Fleet:
             if world.happens(kind):
                 trouble = kind
         if trouble == "limited":
-            said = self.rng.choice(("", "", "0", "2", "15", "1e9"))
-            trouble = f"limited:{said}" if said else trouble
+            seconds = self.rng.choice(("", "", "0", "2", "15", "1e9"))
+            trouble = f"limited:{seconds}" if seconds else trouble
         self.scheduler.say(
             f"asks the vendor for {','.join(symbols)} {window.start}..{window.end}: {trouble or 'answer'}"
         )
@@ -327,7 +328,7 @@ class Fleet:
         return int((BEGIN.timestamp() + seconds) * 1000)
 
     def _ulid_randomness(self, timestamp: int) -> bytes:
-        """Draw; who is about to store what it has fetched may draw what another has drawn for that."""
+        """Draw; a fiber that is about to store a batch may draw the same as another one before it."""
         fiber = self.scheduler.current
         stores = fiber is not None and fiber in self.ledger.fetched
         if stores and self.world.happens("same_ulid"):

@@ -1,19 +1,19 @@
 """The rules that hold after every history, each with how it is checked.
 
 I1 the digest of each raw object at its creation is that of the object at the end
-I2 the current rows are those of a naive rebuild from the raw objects in the order of the rounds; and, whatever that order
-   was, each current value is what the newest reply says
+I2 the current rows are those of a naive rebuild from the raw objects in the order of the rounds; in whatever order,
+   each current value is that of the newest reply
 I3 no two current rows have the same symbol and date
 I4 the revisions are those of the rebuild: old value, since when and until when
 I5 at each end of a round and at the end of all: the rows of each done task's reply are current rows or revisions
 I6 each task is done, or failed with a reason; each run has one report, whose counts are right; nothing is left in the
-   queue, the outbox, the landings or a round; what is no message of ours lies on the poison queue
+   queue, the outbox, the stored replies or a round; a message of another form lies on the poison queue
 I7 no stretch of the quota's length has more requests than it allows; none starts while the vendor is known to be closed
 I8 each version of the bars has at the end the rows that it had when it was committed
 I9 a secret of the settings is in no message, raw object, report or record of the state
-And, at the moment (see the ledger): planned-once (no two unfinished tasks are the same), asked-once (a landed task is not
-claimed, and a claim is good for one request), one-per-series, fence (one holder per number, and no other lands or fails),
-watermark (it never goes back).
+And, during the history (see the ledger): planned-once (no two unfinished tasks are the same), asked-once (a landed task
+is not claimed, and a claim is good for one request), one-per-series, fence (one holder per number, and no other lands
+or fails), watermark (it never goes back).
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def rebuilding_gives_the_same(fleet: Fleet) -> Iterator[str]:
         if current.get(key) != wanted.get(key):
             yield f"{key[0]} {key[1]} is {current.get(key)}, rebuilt: {wanted.get(key)}"
             return
-    if fleet.weather.jump:  # whose clock was wrong has told a wrong order
+    if fleet.weather.jump:  # replies of a wrong clock have a wrong order
         return
-    newest = newest_answers({k: v for k, v in fleet.landed.items() if v.task_id in fleet.done()})
+    newest = newest_answers({k: v for k, v in fleet.landed.items() if v.stored.task_id in fleet.done()})
     for key, bar in newest.items():
         if key in current and current[key][0] != bar:
-            yield f"{key[0]} {key[1]} is {current[key][0]}, the newest reply says {bar}"
+            yield f"{key[0]} {key[1]} is {current[key][0]}, the newest reply has {bar}"
             return
 
 
@@ -138,7 +138,8 @@ def quota_is_kept(fleet: Fleet) -> Iterator[str]:
     for request in requests:
         closed = any(since + _KNOWN_AFTER <= request.at < until for since, until in fleet.ledger.closures)
         if closed:
-            yield f"{request.actor.name} asked for {','.join(request.symbols)} at {request.at:.4f} s, when the vendor was closed"
+            names = ",".join(request.symbols)
+            yield f"{request.actor.name} fetched {names} at {request.at:.4f} s, during the vendor's back-off"
             return
 
 
@@ -153,7 +154,7 @@ def no_secret_leaks(fleet: Fleet) -> Iterator[str]:
     records, canary = fleet.state.records, fleet.canary
     places = {
         "a message": "".join(fleet.decoded_messages()),
-        "the state": repr((records.runs, records.tasks, records.landings, records.series, records.quotas)),
+        "the state": repr((records.runs, records.tasks, records.replies, records.series, records.quotas)),
         "a report": repr(fleet.ledger.reports),
         "a raw object": repr([fleet.location.get(path) for path in fleet.ledger.raw]),
     }

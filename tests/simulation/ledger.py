@@ -14,12 +14,12 @@ from tests.simulation.oracle import RawZone, accepted_bars
 from tests.simulation.scheduler import Actor, Fiber
 from tests.simulation.world import Watch, World
 
-from quantx.core.model import FetchTask, Series, Window
+from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.errors import LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.state.memory import MemoryState
 from quantx.state.rounds.port import TaskResult
-from quantx.state.tasks.port import Claim, LandedReply, Plan, RawObject
+from quantx.state.tasks.port import Claim, Plan, RawObject
 from quantx.state.values import UNFINISHED, NewRun
 
 
@@ -98,19 +98,27 @@ class Ledger(Watch):
         if len(set(series)) < len(series):
             self.violate("one-per-series", f"{actor.name} holds two tasks of a series")
 
-    def tasks_land(self, actor: Actor, result: set[int], raw: RawObject, replies: Sequence[LandedReply]) -> None:
-        for reply in replies:
-            self.refused += reply.malformed is None and reply.task.id not in result
-            if reply.malformed is None and reply.task.id in result:
-                if reply.task.fence != self.fences[reply.task.id]:
-                    self.violate("fence", f"{actor.name} landed task {reply.task.id} after its lease had passed on")
-                self.landed.add(reply.task.id)
+    def tasks_land(
+        self,
+        actor: Actor,
+        result: set[int],
+        raw: RawObject,
+        replies: Sequence[StoredReply],
+        tasks: Sequence[FetchTask],
+        requests: Sequence[int],
+    ) -> None:
+        for reply, task in zip(replies, tasks, strict=True):
+            self.refused += reply.malformed is None and task.id not in result
+            if reply.malformed is None and task.id in result:
+                if task.fence != self.fences[task.id]:
+                    self.violate("fence", f"{actor.name} landed task {task.id} after its lease had passed on")
+                self.landed.add(task.id)
 
     def tasks_fail(self, actor: Actor, result: bool | None, task: FetchTask, *given: object, **how: object) -> None:
         if result is not None and task.fence != self.fences[task.id]:
             self.violate("fence", f"{actor.name} failed task {task.id} after its lease had passed on")
 
-    def rounds_landings(self, actor: Actor, result: object, round_id: int) -> None:
+    def rounds_replies(self, actor: Actor, result: object, round_id: int) -> None:
         self.rounds_begun += 1
 
     def rounds_finish(
@@ -129,19 +137,21 @@ class Ledger(Watch):
         """I5: what a task that is done has brought is readable, as current rows or as revisions."""
         records = self.state.records
         done = {i for i in done if records.tasks[i].state == "done"}
-        landings = [x for x in records.landings if x.task_id in done and x.malformed is None]
+        kept = [x for x in records.replies if x.reply.task_id in done and x.reply.malformed is None]
         current, revisions = self.rows("bars_1d"), self.rows("bars_1d_revisions")
         known = {(symbol, day, close) for symbol, day, close, _ in (*current, *revisions)}
         try:
-            bodies = self.raw_zone.landed(landings)
+            bodies = self.raw_zone.landed(kept)
         except (LakeError, IndexError) as error:
             self.violate("I1", f"a raw object does not hold what has landed: {error}")
             return
-        for landing in landings:
-            item = bodies[landing.id]
+        for record in kept:
+            item = bodies[record.id]
             for day, bar in accepted_bars(item):
                 if (item.symbol, day, bar[3]) not in known:
-                    self.violate("I5", f"task {item.task_id} is done, but {item.symbol} {day} is not readable ({when})")
+                    self.violate(
+                        "I5", f"task {item.stored.task_id} is done, but {item.symbol} {day} is not readable ({when})"
+                    )
                     return
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:

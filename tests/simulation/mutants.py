@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.simulation.fleet import Parts
 from tests.simulation.ports import OverwritingLocation
 from tests.simulation.weather import CURATORS
@@ -61,13 +63,16 @@ def overlapping(state: MemoryState) -> None:
     state.rounds = OverlappingRounds(state.records)
 
 
-# And the rule that each breaks. Those of the curator show only where one has lost its role and goes on: they have a weather
-# of their own.
+# Two rounds overlap only where two curators are late at once, and that shows only in rows that were revised meanwhile.
+LATE_CURATORS = replace(CURATORS, freeze=0.08, stall=0.08, revised=0.9)
+
+# And the rule that each breaks. Those of the curator show only where one has lost its role and goes on: they have a
+# weather of their own.
 MUTANTS = {
     "unfenced": (Parts(state=unfenced), "fence"),
     "unshared": (Parts(state=unshared), "planned-once"),
     "overwriting": (Parts(location=OverwritingLocation), "I1"),
-    "overlapping": (Parts(state=overlapping, weather=CURATORS), "I5"),
+    "overlapping": (Parts(state=overlapping, weather=LATE_CURATORS), "I2"),
     "curators": (Parts(weather=CURATORS), ""),  # no mutant: only another weather
     "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I3"),
 }

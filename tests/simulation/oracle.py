@@ -6,20 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from tests.simulation.vendor import SOURCE, Bar, read_bars
+from tests.simulation.vendor import Bar, read_bars
 
 from quantx.core.model import Payload
-from quantx.lake.raw import read_batch
+from quantx.lake.raw import read_pages
 from quantx.lake.store import LakeLocation
-from quantx.pipeline.curating.normalize import Landed
-from quantx.state.memory_records import LandingRecord, Records
+from quantx.pipeline.curating.stored_replies import ReadReply
+from quantx.state.memory_records import Records, ReplyRecord
 
 Key = tuple[str, date]
 
 
 @dataclass(frozen=True)
 class Believed:
-    """A row: what was believed, since when, and from which raw object."""
+    """A row: its values, since when they are known, and their raw object."""
 
     bar: Bar
     known_from: datetime
@@ -54,32 +54,20 @@ class RawZone:
         self._records = records
         self._read: dict[str, list[Payload]] = {}
 
-    def landed(self, landings: Iterable[LandingRecord] | None = None) -> dict[int, Landed]:
-        """Return the replies that have landed (or those of some landings), by landing."""
-        found = {}
-        for landing in self._records.landings if landings is None else landings:
-            if landing.path not in self._read:
-                self._read[landing.path] = [reply.payload for reply in read_batch(self._location, landing.path)]
-            task, payload = self._records.tasks[landing.task_id], self._read[landing.path][landing.row]
-            raw = landing.path.rpartition("/")[2].removesuffix(".parquet")
-            found[landing.id] = Landed(
-                task.id,
-                task.run_id,
-                SOURCE,
-                "bars",
-                "1d",
-                task.series.symbol,
-                task.window,
-                raw,
-                (payload,),
-                landing.malformed,
-            )
-        return found
+    def landed(self, records: Iterable[ReplyRecord] | None = None) -> dict[int, ReadReply]:
+        """Return the replies that have landed (or some of them), by the number of their record."""
+        replies = {}
+        for record in self._records.replies if records is None else records:
+            stored = record.reply
+            if stored.path not in self._read:
+                self._read[stored.path] = [page.payload for page in read_pages(self._location, stored.path)]
+            replies[record.id] = ReadReply(stored, (self._read[stored.path][stored.row],))
+        return replies
 
 
-def accepted_bars(item: Landed) -> Sequence[tuple[date, Bar]]:
+def accepted_bars(item: ReadReply) -> Sequence[tuple[date, Bar]]:
     """Return the bars of a reply that must be curated; none where it can't be read."""
-    if item.malformed is not None:
+    if item.stored.malformed is not None:
         return ()
     try:
         return read_bars(item)[0]
@@ -87,22 +75,22 @@ def accepted_bars(item: Landed) -> Sequence[tuple[date, Bar]]:
         return ()
 
 
-def rebuild(records: Records, landed: Mapping[int, Landed]) -> Expected:
+def rebuild(records: Records, landed: Mapping[int, ReadReply]) -> Expected:
     """Curate all replies again, one row at a time, in the order of the rounds."""
     expected = Expected()
     in_order = sorted(
-        (x for x in records.landings if x.round_id is not None),
-        key=lambda x: (x.round_id or 0, x.series.symbol, x.fetched_at, x.id),
+        (x for x in records.replies if x.round_id is not None),
+        key=lambda x: (x.round_id or 0, x.reply.series.symbol, x.reply.fetched_at, x.id),
     )
-    for landing in in_order:
-        item = landed[landing.id]
+    for record in in_order:
+        item = landed[record.id]
         for day, bar in accepted_bars(item):
             expected.learn((item.symbol, day), Believed(bar, item.payload.fetched_at, item.raw))
     return expected
 
 
-def newest_answers(landed: Mapping[int, Landed]) -> dict[Key, Bar]:
-    """Return what the newest reply that has the session says about it, whatever the order of the rounds was."""
+def newest_answers(landed: Mapping[int, ReadReply]) -> dict[Key, Bar]:
+    """Return the bar of each session in the newest reply that has it, whatever the order of the rounds was."""
     newest: dict[Key, tuple[datetime, Bar]] = {}
     for item in sorted(landed.values(), key=lambda x: x.payload.fetched_at):
         for day, bar in accepted_bars(item):

@@ -1,4 +1,4 @@
-"""The ports as one simulated worker sees them: each operation is a point at which others may go on and things go wrong."""
+"""The ports of one simulated worker: at each operation, other workers may go on, and faults happen."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import obstore
 from tests.simulation.scheduler import Actor
 from tests.simulation.world import World
 
+from quantx.core.model import FetchTask, StoredReply
 from quantx.errors import LakeError, QuantxError, QueueError, StateError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import LakeLocation
@@ -18,7 +19,7 @@ from quantx.queues.memory import MemoryQueue
 from quantx.queues.protocol import Message, NotSent
 from quantx.state.memory import MemoryState
 from quantx.state.port import Hold, Role
-from quantx.state.tasks.port import LandedReply, RawObject
+from quantx.state.tasks.port import RawObject
 
 _PARTS = {"rounds", "series", "quotas", "runs", "universes", "findings", "instruments", "gaps"}
 
@@ -55,8 +56,11 @@ class SimTasks:
     def __getattr__(self, method: str) -> Callable[..., Any]:
         return getattr(self._port, method)  # type: ignore[no-any-return]
 
-    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
-        landed: set[int] = self._port.land(raw, [replace(r, size=r.size * self._world.scale) for r in replies])
+    def land(
+        self, raw: RawObject, replies: Sequence[StoredReply], tasks: Sequence[FetchTask], requests: Sequence[int]
+    ) -> set[int]:
+        larger = [replace(reply, size=reply.size * self._world.scale) for reply in replies]
+        landed: set[int] = self._port.land(raw, larger, tasks, requests)
         return landed
 
 

@@ -10,10 +10,10 @@ from tests.simulation.scheduler import Actor, Fiber, Scheduler
 
 T = TypeVar("T")
 
-_EVER = 1e9  # seconds: somebody wakes whoever sleeps so long
+_EVER = 1e9  # seconds: another fiber ends such a sleep
 _SPINS = 3  # waits without an operation after which each further one takes twice as long: a loop that only polls
 _LONGEST_SPIN = 1.0
-_SLOWEST = 1.0  # seconds: who idles or repeats something more often costs steps and shows nothing
+_SLOWEST = 1.0  # seconds: a fiber that idles or repeats calls more often costs steps and shows nothing
 
 
 class SimRuntime:

@@ -1,4 +1,4 @@
-"""One thread that runs everything: which actor goes on next, when time passes and who dies is drawn from a seed.
+"""One thread that runs all actors. A seed draws which actor goes on next, when time passes and which actor dies.
 
 An actor is a process; its fibers (greenlets) are its threads. A fiber runs until it comes to a point: before and after
 each operation on a port, and where it waits. Nothing else can come between, so that a seed gives one history.
@@ -46,7 +46,7 @@ class Fiber:
     actor: Actor
     name: str
     greenlet: greenlet
-    parent: Fiber | None  # who started it
+    parent: Fiber | None  # the fiber that started it
     ended: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -73,14 +73,14 @@ class Scheduler:
 
     @property
     def traced(self) -> bool:
-        """Tell whether somebody reads the trace."""
+        """Return whether the trace is read."""
         return self._trace is not None
 
     def say(self, text: str) -> None:
         """Add a line to the trace."""
         if self._trace is not None:
-            who = f"{self.current.actor.name}/{self.current.name}" if self.current else "-"
-            self._trace(f"{self.now:12.4f} {who:24} {text}")
+            name = f"{self.current.actor.name}/{self.current.name}" if self.current else "-"
+            self._trace(f"{self.now:12.4f} {name:24} {text}")
 
     def spawn(self, actor: Actor, name: str, call: Callable[[], Any]) -> Fiber:
         """Start a fiber."""
@@ -107,7 +107,7 @@ class Scheduler:
         self._leave(fiber)
 
     def sleep(self, seconds: float, *, deep: bool = False) -> None:
-        """Let time pass; shorter where somebody wakes the fiber, unless its sleep is deep."""
+        """Let time pass; shorter where another fiber wakes this one, unless its sleep is deep."""
         fiber = self._me()
         fiber.asleep = not deep
         self._set_alarm(fiber, self.now + max(0.0, seconds))

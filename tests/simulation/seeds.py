@@ -25,7 +25,7 @@ class Outcome:
 
 
 def silence() -> None:
-    """Have the pipeline log nothing (a seed's trace tells more), and small files be read by one thread."""
+    """Switch the pipeline's log off (a seed's trace has more), and read small files with one thread."""
     pyarrow.set_cpu_count(1)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 

@@ -13,7 +13,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.coverage import coverage_of
 from quantx.core.model import SETTLED_AFTER, Payload, Window
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import (
     MalformedPayload,
@@ -21,7 +21,8 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.curating.normalize import Landed, Rows
+from quantx.pipeline.curating.normalize import Rows
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import Capabilities, Page, Provider, Request, VendorFrames
 
 Bar = tuple[float, float, float, float, int]
@@ -84,7 +85,7 @@ class SimVendor:
         pass
 
     def fetch(self, request: Request) -> Iterator[Page]:
-        """Ask the vendor, two symbols a page; `asked` says what goes wrong."""
+        """Fetch from the vendor, two symbols a page; `asked` returns the fault of a request."""
         symbols = sorted(request.symbols)
         for i in range(0, len(symbols), _PER_PAGE):
             page = symbols[i : i + _PER_PAGE]
@@ -96,8 +97,8 @@ class SimVendor:
         body = json.dumps({"bars": {s: self._bars(s, window, at) for s in symbols}}).encode()
         self._answered()
         if trouble is not None and trouble.startswith("limited"):
-            said = trouble.partition(":")[2]
-            raise RateLimited("the vendor wants to be left alone", float(said) if said else None)
+            seconds = trouble.partition(":")[2]
+            raise RateLimited("the vendor demands a back-off", float(seconds) if seconds else None)
         if trouble == "server_error":
             raise TransientProviderError("the vendor answers 500")
         if trouble == "broken_adapter":
@@ -118,7 +119,7 @@ class SimVendor:
         return payload
 
     def normalize(self, payload: Payload) -> VendorFrames:
-        """Never called: `cheap_rows` stands for all of it."""
+        """Never called: `cheap_rows` replaces it."""
         raise AssertionError
 
     def _bars(self, symbol: str, window: Window, at: datetime) -> list[list[Any]]:
@@ -127,13 +128,13 @@ class SimVendor:
         return [[str(d), *b] for d, b in sorted(self._market.bars[symbol].items()) if window.start <= d <= today]
 
 
-def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Bar]]]:
+def read_bars(item: ReadReply) -> tuple[list[tuple[date, Bar]], list[tuple[date, Bar]]]:
     """Return the accepted and the rejected bars of a reply; ValueError where it is not the vendor's form."""
     accepted, rejected = [], []
     sessions = calendar("XNYS")
     for day, *values in json.loads(item.payload.body)["bars"].get(item.symbol, []):
         session = date.fromisoformat(day)
-        if not item.window.start <= session <= item.window.end:
+        if not item.stored.window.start <= session <= item.stored.window.end:
             continue
         if sessions.close_of(session) + SETTLED_AFTER > item.payload.as_of:
             continue
@@ -141,21 +142,21 @@ def read_bars(item: Landed) -> tuple[list[tuple[date, Bar]], list[tuple[date, Ba
     return accepted, rejected
 
 
-def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge: Judge) -> Rows:
-    """Stand for `normalize_round`: bars as traded, one rule, no actions, no decisions."""
+def cheap_rows(source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy) -> Rows:
+    """Normalize as `normalize_round` does, cheaply: bars as traded, one rule, no actions, no decisions."""
     bars: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
     coverage, sessions, malformed = {}, {}, {}
     for item in landed:
         known = item.payload.fetched_at
         digest = item.payload.sha256
-        if item.malformed is not None:
-            rejected.append(_rejected_payload(source, item, item.malformed))
+        if item.stored.malformed is not None:
+            rejected.append(_rejected_payload(source, item, item.stored.malformed))
             continue
         try:
             good, bad = read_bars(item)
         except ValueError as error:
-            malformed[item.task_id] = str(error)
+            malformed[item.stored.task_id] = str(error)
             rejected.append(_rejected_payload(source, item, str(error)))
             continue
         bars += [(source, d.year, item.symbol, d, *b, "USD", item.raw, known, 0.0) for d, b in good]
@@ -177,7 +178,7 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge:
             for d, b in bad
         ]
         answers = sorted(d for d, _ in (*good, *bad))
-        coverage[item.symbol] = coverage_of(item.window, item.payload.as_of, answers, calendar("XNYS"))
+        coverage[item.symbol] = coverage_of(item.stored.window, item.payload.as_of, answers, calendar("XNYS"))
         if good:
             sessions[item.symbol] = (good[0][0], good[-1][0])
     return Rows(
@@ -190,7 +191,7 @@ def cheap_rows(source: str, landed: Sequence[Landed], provider: Provider, judge:
     )
 
 
-def _rejected_payload(source: str, item: Landed, why: str) -> tuple[Any, ...]:
+def _rejected_payload(source: str, item: ReadReply, why: str) -> tuple[Any, ...]:
     digest = item.payload.sha256
     return (
         source,

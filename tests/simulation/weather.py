@@ -15,7 +15,7 @@ class Weather:
     unknown: float = 0.0  # the operation has happened and its answer is lost
     stall: float = 0.0  # the answer comes late
     freeze: float = 0.0  # the whole worker is suspended
-    stop: float = 0.0  # the worker is told to stop
+    stop: float = 0.0  # the worker gets a signal to stop
     outage: float = 0.0  # a port can't be reached for a while
     role_lost: float = 0.0  # the connection that holds a role breaks
     jump: float = 0.0  # the worker's clock jumps

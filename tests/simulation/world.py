@@ -17,8 +17,8 @@ from quantx.errors import QuantxError, StateError
 
 BEGIN = datetime(2024, 1, 12, 22, 0, tzinfo=UTC)  # a Friday, after New York's close
 
-# How often others go on between an operation and what its caller makes of the answer. Between two operations they always
-# do, so that this matters only where two threads of a worker share what is in its memory.
+# How often others go on between an operation and its caller's next step. Between two operations they always do: this
+# matters only where two threads of a worker share memory.
 _LATE = 0.3
 _CONNECTION = 3.0  # seconds of silence after which the database drops a connection
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from quantx.core.model import FetchTask, Quota, RunKind, Series, Window
+from quantx.core.model import FetchTask, Quota, RunKind, Series, StoredReply, Window
 from quantx.state.memory import MemoryState
 from quantx.state.port import State
 from quantx.state.postgres import PostgresState, open_state
 from quantx.state.quotas.port import Slots
 from quantx.state.rounds.port import TaskResult
 from quantx.state.series.port import SeriesFacts
-from quantx.state.tasks.port import LandedReply, NewTask, Plan, RawObject
+from quantx.state.tasks.port import NewTask, Plan, RawObject
 from quantx.state.values import NewRun
 
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 5))
@@ -35,6 +35,17 @@ INSTANTS = {
     "runs": ("created_at", "finished_at"),
     "series": ("last_asked_at",),
 }
+
+
+def reply_to(task: FetchTask, **differences: Any) -> StoredReply:
+    """A stored reply to a claimed task."""
+    place = {"path": "raw/x.parquet", "row": 0, "fetched_at": ASKED, "size": REPLY} | differences
+    return StoredReply(task_id=task.id, run_id=task.run_id, series=task.series, window=task.window, **place)
+
+
+def raw_object(path: str, payloads: int = 1) -> RawObject:
+    """A stored batch of replies."""
+    return RawObject(path=path, source="yahoo", dataset="bars", payloads=payloads, size=REPLY)
 
 
 @dataclass
@@ -85,8 +96,9 @@ class Kit:
         self, *tasks: FetchTask, path: str | None = None, malformed: str | None = None, fetched_at: datetime = ASKED
     ) -> set[int]:
         path = path or f"raw/{next(self.paths)}.parquet"
-        replies = [LandedReply(task, row, fetched_at, REPLY, malformed) for row, task in enumerate(tasks)]
-        return self.state.tasks.land(RawObject(path, "yahoo", "bars", len(tasks), REPLY), replies)
+        how = {"path": path, "fetched_at": fetched_at, "malformed": malformed}
+        replies = [reply_to(task, row=row, **how) for row, task in enumerate(tasks)]
+        return self.state.tasks.land(raw_object(path, payloads=len(tasks)), replies, tasks)
 
     def fail(
         self, task: FetchTask, *, final: bool = False, most: int = 3, error_class: str = "Transient"
@@ -241,7 +253,8 @@ def postgres_kit(request: pytest.FixtureRequest) -> Kit:
     def kill() -> None:
         with state.database.transaction() as connection:
             connection.execute(
-                "select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
+                "select pg_terminate_backend(pid, 5000) from pg_locks"
+                " where locktype = 'advisory' and pid <> pg_backend_pid()"
                 " and database = (select oid from pg_database where datname = current_database())"
             )
 

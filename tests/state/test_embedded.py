@@ -17,6 +17,8 @@ from quantx.errors import ConfigError, StateError
 from quantx.state.database import Database
 from quantx.state.embedded import EmbeddedPostgres
 
+pytestmark = pytest.mark.slow
+
 CHILD = """
 import sys
 from quantx.state.database import Database

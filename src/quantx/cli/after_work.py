@@ -13,10 +13,12 @@ def inspect(platform: Platform, until: float | None = None) -> None:
 
     No inspection starts after `until` (monotonic clock), or once the process is stopping.
     """
-    from quantx.pipeline.inspecting.inspection import FAILED, inspect_ended_runs
+    from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 
     def stopping() -> bool:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)
 
-    if failed := inspect_ended_runs(platform, stopping=stopping):
-        err.print(f"inspection failed: {', '.join(failed)}; `quantx findings list --rule {FAILED}` shows the reasons")
+    if failed := inspect_ended_runs(platform, platform.tables, stopping=stopping):
+        err.print(
+            f"inspection failed: {', '.join(failed)}; `quantx findings list --rule inspection_failed` shows the reasons"
+        )

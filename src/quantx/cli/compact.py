@@ -54,6 +54,7 @@ def compact(
 
 
 def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> dict[str, dict[str, int]]:
+    from quantx.core.tables import BARS_1M
     from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
     from quantx.pipeline.runtime.context import confirm_lake
 
@@ -61,7 +62,7 @@ def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> 
     folded: dict[str, int] = {}
     months: dict[int, int] = {}
     if timeframe != "1m" and month is None:
-        folded = fold_tables(platform, most_files=2)  # the newest sessions have a file of their own
+        folded = fold_tables(platform.tables, most_files=2)  # the newest sessions have a file of their own
     if timeframe != "1d":
         with work_progress() as display:
             bar = display.add_task("compacting", total=None, note="")
@@ -69,7 +70,8 @@ def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> 
             def show(month: int, done: int, total: int) -> None:
                 display.update(bar, completed=done, total=total, note=_label(month))
 
-            months = compact_minutes(platform, most_files=1, month=month, on_month=show)
+            now, bars = platform.clock.now(), platform.tables[BARS_1M.name]
+            months = compact_minutes(bars, now, most_files=1, month=month, on_month=show)
     return {"folded": folded, "months": {_label(m): files for m, files in months.items()}}
 
 

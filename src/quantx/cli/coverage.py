@@ -40,9 +40,9 @@ def coverage(
     Example: quantx coverage --output .
     """
     with open_platform(settings_for(use_local)) as platform:
-        facts = coverage_facts(platform, universe)
-        path = store_coverage(platform, facts)
-        address = f"{platform.location.url}/{path}"
+        location, now = platform.location, platform.clock.now()
+        facts = coverage_facts(platform.tables, platform.state, location.url, now, universe)
+        address = f"{location.url}/{store_coverage(location, facts)}"
     written = _write(output, facts) if output is not None else []
     if json:
         print_json(facts.as_json())

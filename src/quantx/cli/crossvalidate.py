@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import polars as pl
@@ -50,8 +51,10 @@ def crossvalidate_compare(
         raise ConfigError(f"--start {first} is after --end {last}")
     with open_platform(settings_for(use_local)) as platform:
         chosen = _sources(platform, sources)
-        pairs = [p for p in compare_vendors(platform, names, first, last) if chosen is None or {p.a, p.b} <= chosen]
-        rows = [row for pair in pairs for row in symbols_of(platform, pair)]
+        order = partial(platform.settings.sources_of, "1d")
+        pairs = compare_vendors(platform.tables, order, names, first, last)
+        compared = [pair for pair in pairs if chosen is None or {pair.a, pair.b} <= chosen]
+        rows = [row for pair in compared for row in symbols_of(pair, platform.clock.now())]
     if not rows:
         vendors = " and ".join(sorted(chosen)) if chosen else "two vendors"
         raise ConfigError(
@@ -122,7 +125,8 @@ def crossvalidate_reconcile(
     names = [parse_symbol(s) for s in split_symbols(symbols)] if symbols is not None else None
     first = parse_day(since, "--since") if since else None
     with open_platform(settings_for(use_local)) as platform:
-        done = reconcile(platform, names, first)
+        order = partial(platform.settings.sources_of, "1d")
+        done = reconcile(platform.tables, platform.state, platform.clock, order, symbols=names, since=first)
     if done is None:
         raise ConfigError("another process is comparing vendors; try again when it has ended")
     if json:
@@ -142,7 +146,7 @@ def _sources(platform: Platform, text: str | None) -> set[str] | None:
     if text is None:
         return None
     given = {s.strip() for s in text.split(",") if s.strip()}
-    stored = {vendor for vendors in vendors_of(platform).values() for vendor in vendors}
+    stored = {vendor for vendors in vendors_of(platform.state.series).values() for vendor in vendors}
     if unknown := sorted(given - stored):
         raise ConfigError(
             f"no daily bars of the source {unknown[0]!r} in the lake;"

@@ -30,7 +30,7 @@ from quantx.cli.options import (
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.fetching.outcomes import Progress
+from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.planning.triggers import plan_request
 from quantx.pipeline.planning.update_request import UpdateRequest
 from quantx.pipeline.reporting.run_report import run_totals
@@ -82,7 +82,7 @@ def refresh_universe(
     if accept != (reason is not None):
         raise ConfigError('--accept and --reason "…" belong together')
     with open_platform(settings_for(use_local)) as platform:
-        results = refresh_universes(platform, phase=phase, name=name, accept=reason)
+        results = refresh_universes(platform, platform.tables, phase=phase, name=name, accept=reason)
     rows = [vars(r) for r in results]
     if json:
         print_json(rows)
@@ -186,12 +186,12 @@ def curate(use_local: UseLocal = False) -> int:
 
     Example: quantx curate
     """
-    from quantx.pipeline.curating.curator import curate_landed
     from quantx.pipeline.reporting.run_report import report_ended_runs
+    from quantx.pipeline.wiring import curator_of
 
     with open_platform(traced_settings(use_local)) as platform:
-        rows = curate_landed(platform, everything=True)
-        report_ended_runs(platform)
+        rows = curator_of(platform).curate(everything=True)
+        report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
     out.print(f"wrote {counted(rows, 'new or changed row')}")
     return 0
@@ -232,7 +232,7 @@ def _process(
 
     No inspection starts after `inspect_until` (monotonic clock).
     """
-    from quantx.pipeline.fetching.worker import Worker
+    from quantx.pipeline.wiring import worker_of
 
     with work_progress() as display:
         bar = display.add_task("fetching", total=None if task_ids is None else len(task_ids), note="")
@@ -241,7 +241,7 @@ def _process(
             note = counted(progress.rows, "row") + (f" · {progress.last_error}" if progress.last_error else "")
             display.update(bar, completed=progress.landed + progress.failed, note=note[:80])
 
-        worker = Worker(platform, on_progress=show)
+        worker = worker_of(platform, on_progress=show)
         with _stops_on_signals(platform.runtime.stop):
             done = worker.run(task_ids=task_ids, **how)
             display.update(bar, note="running quality checks")
@@ -250,7 +250,7 @@ def _process(
 
 
 def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:
-    totals = run_totals(platform, plan.run_id)
+    totals = run_totals(platform.state.runs, plan.run_id)
     failures = platform.state.runs.failures(plan.run_id)
     # Tasks that an earlier run planned are reported with that run; their outcome still decides this exit code.
     ended = platform.state.tasks.count(plan.task_ids)

@@ -41,15 +41,15 @@ def heal(
 
     named = tuple(parse_symbol(s) for s in split_symbols(symbols)) or None
     with open_platform(settings_for(use_local)) as platform:
-        healed = heal_gaps(platform, named, dry_run=dry_run)
-    if not healed.looked:
+        healed = heal_gaps(platform, platform.tables, named, dry_run=dry_run)
+    if not healed.started:
         err.print("another process is searching for gaps; try again when it has ended")
         return 1
     rows = _in_windows(healed.gaps)
     planned = {
         "run_id": healed.plan.run_id if healed.plan else None,
         "tasks": len(healed.plan.task_ids) if healed.plan else 0,
-        "due": [{**vars(t.series), "first": t.window.start, "last": t.window.end} for t in healed.wanted],
+        "due": [{**vars(t.series), "first": t.window.start, "last": t.window.end} for t in healed.tasks],
     }
     if json:
         print_json({"gaps": rows, **planned})
@@ -65,8 +65,8 @@ def heal(
             f"run {planned['run_id']}: {counted(len(healed.plan.task_ids), 'task')} enqueued;"
             " `quantx work` processes them"
         )
-    elif healed.wanted:
-        out.print(f"{counted(len(healed.wanted), 'task')} due")
+    elif healed.tasks:
+        out.print(f"{counted(len(healed.tasks), 'task')} due")
     else:
         out.print("no gaps due for retry")
     return 0

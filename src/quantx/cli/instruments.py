@@ -52,7 +52,7 @@ def instruments_import(
 
     history = read_history(path, form)
     with open_platform(settings_for(use_local)) as platform:
-        imported = import_history(platform, history)
+        imported = import_history(platform.tables, platform.state, platform.clock, history)
     if json:
         print_json(vars(imported))
     else:
@@ -74,10 +74,10 @@ def instruments_list(
 
     Example: quantx instruments list --status delisted
     """
-    from quantx.pipeline.reference.instruments import described
+    from quantx.pipeline.reference.instruments import instrument_rows
 
     with open_platform(settings_for(use_local)) as platform:
-        rows = [row for row in described(platform, None, None) if status in (None, row["status"])]
+        rows = [row for row in instrument_rows(platform.tables, None, None) if status in (None, row["status"])]
     _show(rows, json=json)
     return 0
 
@@ -92,10 +92,10 @@ def instruments_show(
 
     Example: quantx instruments show FB --on 2015-06-30
     """
-    from quantx.pipeline.reference.instruments import described
+    from quantx.pipeline.reference.instruments import instrument_rows
 
     with open_platform(settings_for(use_local)) as platform:
-        rows = described(platform, symbol, parse_day(on, "--on") if on else None)
+        rows = instrument_rows(platform.tables, symbol, parse_day(on, "--on") if on else None)
     if not rows:
         raise ConfigError(
             f"no security has the symbol {symbol!r}{f' on {on}' if on else ''}; import its history with"
@@ -119,7 +119,8 @@ def instruments_delist(
     from quantx.pipeline.reference.instruments import delist
 
     with open_platform(settings_for(use_local)) as platform:
-        instrument = delist(platform, symbol, parse_day(on, "--on"), reason=reason, by=by or getpass.getuser())
+        parts, day = (platform.tables, platform.state, platform.clock), parse_day(on, "--on")
+        instrument = delist(*parts, symbol, day, reason=reason, by=by or getpass.getuser())
     out.print(f"{instrument} is delisted as of {on}")
     return 0
 

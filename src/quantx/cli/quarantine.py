@@ -73,7 +73,7 @@ def quarantine_list(
 
     chosen = Wanted((), known_rule(rule), symbol and parse_symbol(symbol), known_source(source), market, state)
     with open_platform(settings_for(use_local)) as platform:
-        rows = rejected_rows(platform, chosen)
+        rows = rejected_rows(platform.tables, chosen)
     shown = rows.head(most or limit)
     if json:
         print_json(shown.to_dicts())
@@ -98,7 +98,7 @@ def quarantine_show(
     from quantx.pipeline.reprocessing.quarantine import show
 
     with open_platform(settings_for(use_local)) as platform:
-        facts = show(platform, row)
+        facts = show(platform.tables, platform.location, row)
     if json:
         print_json(facts)
     else:
@@ -123,13 +123,14 @@ def quarantine_replay(
     Example: quantx quarantine replay --symbol 0700.HK
     """
     from quantx.pipeline.reprocessing.quarantine import Wanted, replay
+    from quantx.pipeline.wiring import reprocessor_of
 
     if not (rows or rule or symbol or source or everything):
         raise ConfigError("no rows were selected: use ids, --rule, --symbol, --source or --all")
     chosen = Wanted(tuple(rows or ()), known_rule(rule), symbol and parse_symbol(symbol), known_source(source))
     try:
         with open_platform(settings_for(use_local)) as platform:
-            done = replay(platform, chosen)
+            done = replay(reprocessor_of(platform), chosen)
             failed = _inspect(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
@@ -158,10 +159,11 @@ def quarantine_accept(
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
     from quantx.pipeline.reprocessing.quarantine import SHOWN, accept
+    from quantx.pipeline.wiring import reprocessor_of
 
     try:
         with open_platform(settings_for(use_local)) as platform:
-            done = accept(platform, row, reason, by or getpass.getuser())
+            done = accept(reprocessor_of(platform), row, reason, by or getpass.getuser())
             failed = _inspect(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
@@ -191,14 +193,13 @@ def reprocess(
 
     Example: quantx reprocess --symbols AAPL,0700.HK --dry-run
     """
-    from quantx.pipeline.reprocessing.reprocess import reprocess as carry_out
+    from quantx.pipeline.wiring import reprocessor_of
 
     names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     try:
         with open_platform(settings_for(use_local)) as platform, work_progress() as display:
             bar = display.add_task("reprocessing", total=None, note="")
-            done = carry_out(
-                platform,
+            done = reprocessor_of(platform).reprocess(
                 names,
                 known_source(source),
                 dry_run=dry_run,
@@ -217,7 +218,7 @@ def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
     from quantx.pipeline.inspecting.inspection import inspect_symbols
 
     touched = sorted({symbol for each in done if not each.dry_run for _, symbol in each.touched})
-    return inspect_symbols(platform, touched) if touched and platform.settings.inspect else []
+    return inspect_symbols(platform, platform.tables, touched) if touched and platform.settings.inspect else []
 
 
 def _code(done: Sequence[Reprocessed], failed: Sequence[str]) -> int:

@@ -41,7 +41,7 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     Example: quantx status --json
     """
     with open_platform(settings_for(use_local)) as platform:
-        facts = status_of(platform)
+        facts = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
     if json:
         print_json(facts)
         return 0
@@ -80,7 +80,7 @@ def show_manifest(
     Example: quantx show-manifest --json
     """
     with open_platform(settings_for(use_local)) as platform:
-        facts = manifest_of(platform)
+        facts = manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url)
     if json:
         print_json(facts)
         return 0

@@ -30,11 +30,12 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     from quantx.pipeline.curating.curator import curate_left
     from quantx.pipeline.planning.sweep import sweep as sweep_once
     from quantx.pipeline.reporting.run_report import report_ended_runs
+    from quantx.pipeline.wiring import curator_of
 
     with open_platform(settings_for(use_local), retry_seconds=_OPENING) as platform:
         swept = sweep_once(platform)
-        rows = curate_left(platform)
-        report_ended_runs(platform)
+        rows = curate_left(curator_of(platform), platform.state.tasks)
+        report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
     if json:
         print_json({**asdict(swept), "curated_rows": rows})

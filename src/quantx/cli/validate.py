@@ -44,7 +44,7 @@ def validate_run(
     """
     names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     with open_platform(settings_for(use_local)) as platform:
-        checked = validate_series(platform, names, source=known_source(source))
+        checked = validate_series(platform.tables, platform.state.findings, names, source=known_source(source))
     if json:
         facts = {"bars": checked.bars, "symbols": checked.symbols, "new": checked.new, "resolved": checked.resolved}
         print_json({**facts, "findings": [_shown(finding) for finding in checked.findings]})
@@ -63,7 +63,7 @@ def validate_report(json: Json = False, use_local: UseLocal = False) -> int:
     Example: quantx validate report
     """
     with open_platform(settings_for(use_local)) as platform:
-        rows = platform.state.findings.listed(1_000_000)
+        rows = platform.state.findings.listed(None)
     counted = Counter((row["severity"], row["rule"], row["source"], row["status"]) for row in rows)
     totals = [
         {"severity": severity, "rule": rule, "source": source, "status": status, "findings": count}

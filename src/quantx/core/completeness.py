@@ -1,4 +1,4 @@
-"""How complete daily bars are: which sessions were expected of each member of a universe, and which of them are there.
+"""Completeness of daily bars: the expected sessions of each member of a universe, and those with a bar.
 
 Months are numbers as in 202410. The days of a month are the bits of one number (bit 15: the 15th), so that bars of
 several vendors, or of a security's old and new symbol, count once, and a month is compared in one operation.
@@ -29,7 +29,7 @@ _ALL_TIME = date(1970, 1, 1), date(2199, 12, 31)  # no calendar is older
 
 @dataclass(frozen=True)
 class Completeness:
-    """What was expected, and what is there; rows of one `span` belong together.
+    """Expected and present sessions; rows of one `span` belong together.
 
     `spans`: span, universe (null: the symbol is in none), market, symbol, calendar, member (still one), newest (the
     newest bar; null: there is none), first and last (the days between which sessions are expected; first is null
@@ -41,12 +41,12 @@ class Completeness:
     months: pl.DataFrame
 
     def by_month(self) -> pl.DataFrame:
-        """Return universe, market, month, expected, present and share (of the expected ones that are there)."""
+        """Return universe, market, month, expected, present and share (present of expected)."""
         named = self.months.join(self.spans.select("span", "universe", "market"), on="span")
         return _shares(named, ["universe", "market", "month"])
 
     def by_symbol(self) -> pl.DataFrame:
-        """Return universe, market, symbol, expected, present, share, and the first and last month that lacks one."""
+        """Return universe, market, symbol, expected, present, share, and the first and last month with a gap."""
         gaps = pl.col("month").filter(pl.col("present") < pl.col("expected"))
         named = self.months.join(self.spans.select("span", "universe", "market", "symbol"), on="span")
         whole = named.group_by("universe", "market", "symbol").agg(
@@ -62,15 +62,15 @@ def month_of(day: pl.Expr) -> pl.Expr:
 
 
 def held_days(bars: pl.LazyFrame) -> pl.LazyFrame:
-    """Return source, symbol, month, days (bits), first and last (dates) of daily bars; three of their columns are read."""
+    """Return source, symbol, month, days (bits), first and last (dates) of daily bars; it reads three columns."""
     day = pl.col("date")
-    known = pl.select(day=pl.date_range(*_ALL_TIME)).select(
+    days = pl.select(day=pl.date_range(*_ALL_TIME)).select(
         month_of(pl.col("day")).alias("month"), bit=_bit(pl.col("day"))
     )
     # Looked up by the number of days since 1970, which costs half of computing it for each of millions of rows.
     number = day.to_physical()
     looked_up = bars.filter(day.is_between(*_ALL_TIME)).with_columns(
-        month=pl.lit(known["month"]).gather(number), bit=pl.lit(known["bit"]).gather(number)
+        month=pl.lit(days["month"]).gather(number), bit=pl.lit(days["bit"]).gather(number)
     )
     return looked_up.group_by("source", "symbol", "month").agg(
         pl.col("bit").bitwise_or().alias("days"), day.min().alias("first"), day.max().alias("last")
@@ -78,11 +78,11 @@ def held_days(bars: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def completeness(held: pl.DataFrame, members: pl.DataFrame, history: pl.DataFrame, now: datetime) -> Completeness:
-    """Compare what is there (`held`, from `held_days`) with what the calendars let expect.
+    """Compare the stored days (`held`, from `held_days`) with the sessions of the calendars.
 
-    `members` are rows of universe_members, `history` those of symbol_history. Expected of a member are the sessions
-    from its first bar or its joining, whichever is later, to the last settled session, its leaving or the security's
-    end, whichever is earlier. A symbol in no universe is expected from its first bar on.
+    `members` are rows of universe_members, `history` those of symbol_history. The expected sessions of
+    a member begin with its first bar or its joining, whichever is later, and end with the last settled session, its
+    leaving or the security's end, whichever is earlier. Those of a symbol in no universe begin with its first bar.
     """
     listed = members.select(list(_LISTED)).with_row_index("span")
     lives = _lives(listed, history)
@@ -95,35 +95,35 @@ def completeness(held: pl.DataFrame, members: pl.DataFrame, history: pl.DataFram
 
 
 def without_bars(sessions: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of `sessions` (symbol, date, …) of which no vendor has a bar (`held`, from `held_days`)."""
+    """Return the rows of `sessions` (symbol, date, …) without a bar of any vendor (`held`, from `held_days`)."""
     of_any = held.group_by("symbol", "month").agg(pl.col("days").bitwise_or())
-    looked_up = sessions.with_columns(month_of(pl.col("date")).alias("month")).join(
+    with_days = sessions.with_columns(month_of(pl.col("date")).alias("month")).join(
         of_any, on=["symbol", "month"], how="left", maintain_order="left"
     )
-    is_there = (pl.col("days").fill_null(0) & _bit(pl.col("date"))) > 0
-    return looked_up.filter(~is_there).select(sessions.columns)
+    has_bar = (pl.col("days").fill_null(0) & _bit(pl.col("date"))) > 0
+    return with_days.filter(~has_bar).select(sessions.columns)
 
 
 def _alone(held: pl.DataFrame, stored: pl.DataFrame, offset: int) -> pl.DataFrame:
-    """Return the symbols with bars that are not a member's, as rows without a universe."""
-    found = held.select("symbol").unique().join(stored, on="symbol", how="anti")["symbol"].sort()
-    rows = [(None, venue_of(symbol).market, symbol, None, None) for symbol in found]
+    """Return the symbols with bars that are in no universe, as rows without a universe."""
+    symbols = held.select("symbol").unique().join(stored, on="symbol", how="anti")["symbol"].sort()
+    rows = [(None, venue_of(symbol).market, symbol, None, None) for symbol in symbols]
     return pl.DataFrame(rows, schema=_LISTED, orient="row").with_row_index("span", offset)
 
 
 def _lives(listed: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
     """Return span, born, died (dates; null: not known) and stored (all its symbols) of securities with a history.
 
-    Of several that carried the symbol in the time of the membership, it is the last one.
+    Of several securities with the symbol during the membership, it is the last one.
     """
     begins, ends = pl.col("symbol_from").fill_null(date.min), pl.col("symbol_to").fill_null(date.max)
     of_instrument = history.group_by("instrument").agg(
         begins.min().alias("born"), ends.max().alias("died"), pl.col("symbol").unique().alias("stored")
     )
     within = (begins <= pl.col("member_to").fill_null(date.max)) & (ends >= pl.col("member_from").fill_null(date.min))
-    carried = listed.join(history, on="symbol").filter(within).sort(begins)
+    securities = listed.join(history, on="symbol").filter(within).sort(begins)
     return (
-        carried.unique("span", keep="last")
+        securities.unique("span", keep="last")
         .join(of_instrument, on="instrument")
         .select("span", "born", "died", "stored")
     )
@@ -178,10 +178,10 @@ def _months(spans: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame) -> pl
         .join(_open_days(spans["calendar"].unique()).lazy(), on=["calendar", "month"])
         .select("span", "month", (pl.col("open") & begins.cast(pl.UInt64) & ends.cast(pl.UInt64)).alias("expected"))
     )
-    there = stored.lazy().join(held.lazy(), on="symbol").group_by("span", "month").agg(pl.col("days").bitwise_or())
+    present = stored.lazy().join(held.lazy(), on="symbol").group_by("span", "month").agg(pl.col("days").bitwise_or())
     count = (pl.col("expected") & pl.col("days").fill_null(0)).bitwise_count_ones()
     return (
-        expected.join(there, on=["span", "month"], how="left")
+        expected.join(present, on=["span", "month"], how="left")
         .select("span", "month", pl.col("expected").bitwise_count_ones(), count.alias("present"))
         .filter(pl.col("expected") > 0)
         .cast({"expected": pl.Int64, "present": pl.Int64})

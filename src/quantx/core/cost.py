@@ -1,42 +1,42 @@
-"""What a month costs: quantities times prices, after what is free; and the quantities that follow from an update."""
+"""The cost of a month: quantities times prices beyond the free quota, and the quantities of an update."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_HOURS, _DAYS = 730, 30.4  # in a month, as Azure reckons
+_HOURS, _DAYS = 730, 30.4  # in a month, by Azure's convention
 _YEAR = 252  # updates
 
 
 @dataclass(frozen=True)
 class Price:
-    """What one unit costs, and how many of them are free each month."""
+    """The price of a unit, and the free units per month."""
 
     what: str
     unit: str
     usd: float
-    checked: str  # official, or quoted by others
+    checked: str  # official, or quoted by third parties
     free: float = 0
 
     @property
     def size(self) -> int:
-        """Return how many things are a unit: some prices are for 10,000 or for a million of them."""
+        """Return the number of things in a unit: some prices are for 10,000 or for a million."""
         return {"million": 1_000_000, "10,000": 10_000}.get(self.unit, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Update:
-    """What one daily update uses."""
+    """The usage of one daily update."""
 
     tasks: float
     requests: float
     seconds: float  # from its plan to its report
     batches: float  # raw objects
-    stored: float  # bytes of replies, as they are kept
+    stored: float  # bytes of stored replies
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One item of the bill."""
 
@@ -48,11 +48,11 @@ class Line:
     price: float
     usd: float
     usd_without_free: float
-    quoted: bool  # the price was not read at Microsoft's
+    quoted: bool  # the price is not official
 
 
 def expected_update(symbols: int, reference: Mapping[str, float]) -> Update:
-    """Return what an update of so many symbols uses by the measured reference."""
+    """Return the usage of an update of this number of symbols, from the measured reference."""
     requests = symbols * reference["requests_per_task"]
     return Update(
         tasks=symbols,
@@ -64,9 +64,9 @@ def expected_update(symbols: int, reference: Mapping[str, float]) -> Update:
 
 
 def scaled(update: Update, symbols: int) -> Update:
-    """Return what the update would use for so many symbols: all of it grows with the tasks."""
+    """Return the usage scaled to this number of symbols: all of it grows with the tasks."""
     factor = symbols / update.tasks
-    return Update(*(value * factor for value in vars(update).values()))
+    return Update(**{name: value * factor for name, value in vars(update).items()})
 
 
 def month_of(
@@ -76,9 +76,9 @@ def month_of(
     reference: Mapping[str, float],
     installation: Mapping[str, float],
 ) -> dict[str, float]:
-    """Return what a month of updates uses, by the names of the prices.
+    """Return the usage of a month of updates, by the names of the prices.
 
-    `server_hours`: how long PostgreSQL runs, None for all of the month. The lake is that of the end of its first year,
+    `server_hours`: the hours that PostgreSQL runs, None: the whole month. The lake is at the end of its first year,
     with fifteen years of history.
     """
     seconds = updates * (update.seconds + installation["starting_seconds"])
@@ -118,12 +118,12 @@ def bill(used: Mapping[str, float], prices: Mapping[str, Price]) -> list[Line]:
         paid = max(0.0, quantity - price.free)
         lines.append(
             Line(
-                name,
-                price.what,
-                quantity,
-                price.unit,
-                price.free,
-                price.usd,
+                name=name,
+                what=price.what,
+                quantity=quantity,
+                unit=price.unit,
+                free=price.free,
+                price=price.usd,
                 usd=paid * price.usd,
                 usd_without_free=quantity * price.usd,
                 quoted=price.checked != "official",
@@ -133,5 +133,5 @@ def bill(used: Mapping[str, float], prices: Mapping[str, Price]) -> list[Line]:
 
 
 def total(lines: Sequence[Line], *, free: bool = True) -> float:
-    """Return the sum of a bill, or what it would be if nothing were free any more."""
+    """Return the total of a bill, with or without the free quotas."""
     return sum(line.usd if free else line.usd_without_free for line in lines)

@@ -1,4 +1,4 @@
-"""What the proofs of adjustments, and the comparisons between vendors, come to in sum."""
+"""Summaries of adjustment proofs and of vendor comparisons."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def proofs_by_symbol(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame
     """Return the verdict on each series with daily bars, by source and symbol.
 
     `proofs` are rows of adjustment_proofs, `series` has the source and symbol of all series. A series with one step
-    that disagrees disagrees; one without any step, since it had no event, has nothing to prove.
+    that disagrees has the verdict `disagrees`; a series without steps, because it has no events, has nothing to prove.
 
     Columns: source, symbol, events, agree (how many of them), worst (the largest relative difference of the two steps),
     verdict (proven, disagrees, nothing to prove), first_disagreement (ex-date).
     """
     agrees = pl.col("verdict").is_in(AGREEING)
-    # Where both sides agree that there is no step there is no event, as where a vendor has taken one back.
+    # Two factors of 1 are no event: the vendor withdrew it.
     no_event = agrees & (pl.col("ours") == 1) & (pl.col("vendors") == 1)
-    found = (
+    counts = (
         proofs.filter(~no_event)
         .group_by("source", "symbol")
         .agg(
@@ -34,7 +34,7 @@ def proofs_by_symbol(proofs: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame
             pl.col("ex_date").filter(~agrees).min().alias("first_disagreement"),
         )
     )
-    joined = series.select("source", "symbol").unique().join(found, on=["source", "symbol"], how="left")
+    joined = series.select("source", "symbol").unique().join(counts, on=["source", "symbol"], how="left")
     verdict = (
         pl.when(pl.col("events") == 0)
         .then(pl.lit(NOTHING_TO_PROVE))
@@ -64,10 +64,10 @@ def proofs_by_source(by_symbol: pl.DataFrame) -> pl.DataFrame:
 
 
 def disagreements(proofs: pl.DataFrame) -> pl.DataFrame:
-    """Return source, symbol, ex_date, ours, vendors and verdict of the steps that disagree, the newest first."""
-    found = proofs.filter(~pl.col("verdict").is_in(AGREEING))
+    """Return source, symbol, ex_date, ours, vendors and verdict of the steps that disagree, the latest first."""
+    steps = proofs.filter(~pl.col("verdict").is_in(AGREEING))
     order = ("ex_date", "symbol", "source")
-    return found.select("source", "symbol", "ex_date", "ours", "vendors", "verdict").sort(
+    return steps.select("source", "symbol", "ex_date", "ours", "vendors", "verdict").sort(
         order, descending=[True, False, False]
     )
 

@@ -78,7 +78,7 @@ class Series:
     symbol: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FetchTask:
     """One unit of fetching, held by a worker while its lease lasts."""
 
@@ -92,6 +92,22 @@ class FetchTask:
     fence: int  # fencing token: rises with each claim; a worker with an old one has lost the lease
     has_history: bool  # the series has bars: a reply "unknown symbol" is then doubtful
     fallback: tuple[str, ...] = ()  # fallback vendors
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredReply:
+    """One task's reply in the raw zone: where its pages lie, what they answer, and whether they can be read."""
+
+    task_id: int
+    run_id: str
+    series: Series
+    window: Window
+    path: str  # the raw object
+    row: int  # the first page in the raw object
+    rows: int = 1  # pages, one after the other
+    fetched_at: datetime  # of the last page, UTC
+    size: int  # bytes of the pages; of a page that several replies share, its share
+    malformed: str | None = None  # why the reply can't be read: it is kept as evidence, and its task goes on
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,3 +92,6 @@ class CuratedTable(Protocol):
         they are.
         """
         ...
+
+
+Tables = Mapping[str, CuratedTable]  # by name

@@ -1,6 +1,6 @@
 """The raw zone: one immutable Parquet object per worker batch, holding every reply exactly as sent.
 
-The footer tells which tasks the replies answer, so that the raw zone alone is enough to derive all tables again.
+The footer lists the replies and the tasks that they answer: the raw zone alone is enough to derive all tables again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quantx.core.model import Payload, Window
+from quantx.core.model import Payload, Series, StoredReply, Window
 from quantx.errors import DamagedObject
 from quantx.lake.store import LakeLocation
 
@@ -38,27 +38,11 @@ _REPLIES, _DIGEST = b"quantx.replies", b"quantx.replies.sha256"
 
 
 @dataclass(frozen=True)
-class Landing:
-    """One reply and the task that asked for it."""
+class RawPage:
+    """One row of a raw object: a page of a reply, and the first task that it answers."""
 
     task_id: int
     payload: Payload
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A task and the pages of a raw object that answer it."""
-
-    task_id: int
-    run_id: str
-    timeframe: str
-    symbol: str
-    window: Window
-    row: int  # the first page
-    rows: int  # pages, one after the other
-    fetched_at: datetime
-    size: int  # bytes of the pages; of one that others share, its share
-    malformed: str | None = None  # why it can't be read: then it is evidence only
 
 
 def raw_path(source: str, dataset: str, ingest_date: str, ulid: str) -> str:
@@ -76,49 +60,62 @@ def parse_raw_path(path: str) -> tuple[str, str, str]:
     return source.removeprefix("source="), dataset.removeprefix("dataset="), name.removesuffix(".parquet")
 
 
-def write_batch(location: LakeLocation, path: str, batch: Sequence[Landing], answered: Sequence[Answered] = ()) -> int:
-    """Store a batch as one new object and return its size in bytes; row i is `batch[i]`."""
+def write_batch(
+    location: LakeLocation, path: str, pages: Sequence[RawPage], replies: Sequence[StoredReply] = ()
+) -> int:
+    """Store pages and the list of their replies as one new object; return its size in bytes. Row i is `pages[i]`."""
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
-    for landing in batch:
-        p = landing.payload
+    for page in pages:
+        p = page.payload
         values = (p.symbol, p.request, p.status, p.fetched_at, p.vendor_time, p.sha256, p.content_type, p.body)
-        for name, value in zip(SCHEMA.names, (*values, landing.task_id), strict=True):
+        for name, value in zip(SCHEMA.names, (*values, page.task_id), strict=True):
             columns[name].append(value)
     buffer = io.BytesIO()
     pq.write_table(
-        pa.table(columns, schema=SCHEMA.with_metadata(_told(answered))),
+        pa.table(columns, schema=SCHEMA.with_metadata(_footer(replies))),
         buffer,
         compression="zstd",
         compression_level=3,
         use_dictionary=False,
-        write_page_checksum=True,  # a SHA-256 covers the body; this covers what is said about it
+        write_page_checksum=True,  # a SHA-256 covers the body; this covers the other columns
     )
     location.put_new(path, buffer.getvalue())
     return buffer.tell()
 
 
-def _told(answered: Sequence[Answered]) -> dict[bytes, bytes]:
-    """Return what the footer says; the pages' checksums do not cover it, so that it has one of its own."""
-    text = json.dumps([asdict(each) for each in answered], default=lambda day: day.isoformat()).encode()
+def _footer(replies: Sequence[StoredReply]) -> dict[bytes, bytes]:
+    """Return the footer's entries; the pages' checksums do not cover them, so that they have a digest of their own."""
+    text = json.dumps([_to_json(reply) for reply in replies], default=lambda day: day.isoformat()).encode()
     return {_REPLIES: text, _DIGEST: hashlib.sha256(text).hexdigest().encode()}
 
 
-def read_answered(location: LakeLocation, path: str) -> list[Answered] | None:
-    """Return which tasks a raw object answers, None where it was stored before that was told; DamagedObject."""
+def _to_json(reply: StoredReply) -> dict[str, Any]:
+    """Return a reply as the footer has it: without what the object's path says."""
+    fields = asdict(reply)
+    series = fields.pop("series")
+    del fields["path"]
+    return fields | {"timeframe": series["timeframe"], "symbol": series["symbol"]}
+
+
+def _from_json(path: str, fields: dict[str, Any]) -> StoredReply:
+    source, dataset, _ = parse_raw_path(path)
+    fields["series"] = Series(source, dataset, fields.pop("timeframe"), fields.pop("symbol"))
+    fields["window"] = Window(*(date.fromisoformat(fields["window"][end]) for end in ("start", "end")))
+    fields["fetched_at"] = datetime.fromisoformat(fields["fetched_at"])
+    return StoredReply(path=path, **fields)
+
+
+def read_footer(location: LakeLocation, path: str) -> list[StoredReply] | None:
+    """Return the replies of a raw object; None where a program without footers wrote it. Raises DamagedObject."""
     try:
-        told = pq.read_schema(io.BytesIO(location.get(path))).metadata or {}
+        metadata = pq.read_schema(io.BytesIO(location.get(path))).metadata or {}
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedObject(f"the raw object {path} is damaged: {error}") from error
-    if _REPLIES not in told:
+    if _REPLIES not in metadata:
         return None
-    if hashlib.sha256(told[_REPLIES]).hexdigest().encode() != told.get(_DIGEST):
+    if hashlib.sha256(metadata[_REPLIES]).hexdigest().encode() != metadata.get(_DIGEST):
         raise DamagedObject(f"the footer of the raw object {path} does not match its SHA-256")
-    return [_answered(each) for each in json.loads(told[_REPLIES])]
-
-
-def _answered(told: dict[str, Any]) -> Answered:
-    window = Window(*(date.fromisoformat(told["window"][end]) for end in ("start", "end")))
-    return Answered(**told | {"window": window, "fetched_at": datetime.fromisoformat(told["fetched_at"])})
+    return [_from_json(path, fields) for fields in json.loads(metadata[_REPLIES])]
 
 
 def list_raw(location: LakeLocation, source: str | None = None) -> list[str]:
@@ -128,11 +125,14 @@ def list_raw(location: LakeLocation, source: str | None = None) -> list[str]:
     )
 
 
-def read_batch(location: LakeLocation, path: str, rows: Sequence[int] | None = None) -> Iterator[Landing]:
-    """Yield the replies of a raw object in order (or those at `rows`); DamagedObject where one is not as it was stored."""
+def read_pages(location: LakeLocation, path: str, rows: Sequence[int] | None = None) -> Iterator[RawPage]:
+    """Yield the pages of a raw object in order, or those at `rows`.
+
+    Raises DamagedObject where a page differs from what was stored.
+    """
     try:
         table = pq.ParquetFile(io.BytesIO(location.get(path)), page_checksum_verification=True).read(use_threads=False)
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are not text
         raise DamagedObject(f"the raw object {path} is damaged: {error}") from error
     if table.schema != SCHEMA:
         raise DamagedObject(f"the raw object {path} has other columns than a batch of replies")
@@ -154,4 +154,4 @@ def read_batch(location: LakeLocation, path: str, rows: Sequence[int] | None = N
         )
         if payload.sha256 != row["sha256"]:
             raise DamagedObject(f"row {i} of the raw object {path} does not match its SHA-256")
-        yield Landing(row["task_id"], payload)
+        yield RawPage(row["task_id"], payload)

@@ -99,8 +99,8 @@ def _note(action: UnreadAction) -> Note:
         severity="warn",
         subject=action.symbol or "alpaca",
         message=f"Alpaca sends a {kind} of {action.symbol or 'no symbol'} on {action.day or 'no day'}, which is neither"
-        " a split nor a cash dividend: adjusted prices do not contain it; compare them with another vendor's around that"
-        " day",
+        " a split nor a cash dividend: adjusted prices do not contain it; compare them with another vendor's around"
+        " that day",
         day=action.day,
     )
 

@@ -9,7 +9,7 @@ from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.sandbox.clock import SandboxClock
 from quantx.sandbox.columns import FIELDS
-from quantx.sandbox.market import Market, SymbolHistory, with_revision
+from quantx.sandbox.market import Market, PriceHistory, with_revision
 from quantx.sandbox.minutes import Minutes, invented_minutes
 from quantx.sandbox.view import Stage, View, stage, view_at
 
@@ -22,7 +22,7 @@ class Book:
     def __init__(self, market: Market, clock: SandboxClock) -> None:
         self.market = market
         self.clock = clock
-        self.histories: dict[str, SymbolHistory] = dict(market.histories)  # by canonical symbol
+        self.histories: dict[str, PriceHistory] = dict(market.histories)  # by canonical symbol
         self._views: dict[str, tuple[Stage, View]] = {}
         self._minutes: dict[tuple[str, int], tuple[tuple[float, ...], Minutes]] = {}
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from quantx.sandbox.chart_meta import VALID_RANGES
 from quantx.sandbox.hours import hours_of
-from quantx.sandbox.market import SymbolHistory
+from quantx.sandbox.market import PriceHistory
 
 _INTERVALS = ("1m", "2m", "5m", "15m", "30m", "60m", "90m", "1h", "4h", "1d", "5d", "1wk", "1mo", "3mo")
 _SESSIONS = {"1d": 1, "5d": 5}
@@ -45,7 +45,7 @@ class ChartRequest:
         """Whether the request is for the newest sessions, however old these are."""
         return self.period1 is None and self.period2 is None and (self.range or "1d") in _SESSIONS
 
-    def window(self, past: SymbolHistory, seen: int, now: datetime) -> ChartWindow | str:
+    def window(self, past: PriceHistory, seen: int, now: datetime) -> ChartWindow | str:
         """Return the requested window (`seen` rows have begun at `now`), or the text of Yahoo's refusal."""
         clock = int(now.timestamp()) + 1
         if self.period1 is None and self.period2 is None:
@@ -56,7 +56,7 @@ class ChartRequest:
             return f"Invalid input - start date cannot be after end date. startDate = {start}, endDate = {end}"
         return ChartWindow(start, end)
 
-    def _start_of_range(self, past: SymbolHistory, seen: int, now: datetime) -> int:
+    def _start_of_range(self, past: PriceHistory, seen: int, now: datetime) -> int:
         name = self.range or "1d"
         if name == "max":
             return int(past.opens[0])

@@ -22,7 +22,7 @@ from quantx.errors import ConfigError, InvalidSymbol
 from quantx.sandbox.columns import FIELDS
 from quantx.sandbox.file_dividends import implied_dividends
 from quantx.sandbox.hours import day_of
-from quantx.sandbox.market import Dividend, Market, SymbolHistory, history, split_of
+from quantx.sandbox.market import Dividend, Market, PriceHistory, history, split_of
 from quantx.sandbox.minute_files import Days, by_symbol, daily_history, read_minutes
 from quantx.sandbox.recordings import Recordings, read_recording
 
@@ -51,7 +51,7 @@ def load_folder(folder: Path) -> Market:
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}; name a folder of daily files or of recorded Yahoo replies")
-    histories: dict[str, SymbolHistory] = {}
+    histories: dict[str, PriceHistory] = {}
     recordings = []
     minutes: Days = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -85,7 +85,7 @@ def load_folder(folder: Path) -> Market:
     return Market(kind, histories, Recordings(recordings) if recordings else None, minutes)
 
 
-def _read_history(path: Path, name: str) -> SymbolHistory:
+def _read_history(path: Path, name: str) -> PriceHistory:
     symbol = canonical_symbol(name)
     raw = _OPENERS.get(path.suffix, bytes)(path.read_bytes())
     return read_daily(symbol, raw.decode("utf-8", errors="replace"))
@@ -102,7 +102,7 @@ def _skipping(path: Path) -> Iterator[None]:
         log.warning("sandbox.file_skipped", path=str(path), reason=str(error)[:200])
 
 
-def read_daily(symbol: str, text: str) -> SymbolHistory:
+def read_daily(symbol: str, text: str) -> PriceHistory:
     """Return the history in the text of a daily file, or raise ValueError where it has no readable row.
 
     Lines that are no rows (error pages that a download job wrote into its files) are skipped and counted in the log.
@@ -115,7 +115,7 @@ def read_daily(symbol: str, text: str) -> SymbolHistory:
     return _history(symbol, read.layout, read.rows)
 
 
-def _history(symbol: str, layout: Layout, frame: pl.DataFrame) -> SymbolHistory:
+def _history(symbol: str, layout: Layout, frame: pl.DataFrame) -> PriceHistory:
     frame = frame.sort("date", maintain_order=True)
     days = frame["date"].to_physical().cast(pl.Int64).to_numpy()
     columns = {name: _floats(frame, name) for name in FIELDS}

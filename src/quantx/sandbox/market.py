@@ -58,7 +58,7 @@ class Correction:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SymbolHistory:
+class PriceHistory:
     """Bars of one symbol as traded, oldest first; build it with `history`, which sorts and adds the hours."""
 
     symbol: str
@@ -107,7 +107,7 @@ class SymbolHistory:
         return [int(t) for t in opens]
 
 
-def history(symbol: str, days: Ints, columns: Mapping[str, Floats], **facts: Any) -> SymbolHistory:
+def history(symbol: str, days: Ints, columns: Mapping[str, Floats], **facts: Any) -> PriceHistory:
     """Return a history with its rows in order of time (stable for equal days) and its events in order of date."""
     symbol = parse_symbol(symbol)
     order = np.argsort(days, kind="stable")
@@ -119,10 +119,10 @@ def history(symbol: str, days: Ints, columns: Mapping[str, Floats], **facts: Any
         facts[kind] = tuple(sorted(facts.get(kind, ()), key=lambda event: event.date))
     facts.setdefault("name", symbol)
     ordered = {name: np.ascontiguousarray(columns[name][order], dtype=np.float64) for name in FIELDS}
-    return SymbolHistory(symbol=symbol, days=days, opens=opens, closes=closes, columns=ordered, **facts)
+    return PriceHistory(symbol=symbol, days=days, opens=opens, closes=closes, columns=ordered, **facts)
 
 
-def with_revision(past: SymbolHistory, day: date, name: str, value: float) -> SymbolHistory:
+def with_revision(past: PriceHistory, day: date, name: str, value: float) -> PriceHistory:
     """Return the history with one as-traded value replaced; ConfigError where there is no such row or field."""
     rows = np.flatnonzero(past.days == day_number(day))
     if name not in FIELDS:
@@ -161,7 +161,7 @@ class Market:
     """All data of the sandbox's vendors; `kind` is "files", "recorded" or "synthetic"."""
 
     kind: str
-    histories: Mapping[str, SymbolHistory] = field(default_factory=dict)  # by canonical symbol
+    histories: Mapping[str, PriceHistory] = field(default_factory=dict)  # by canonical symbol
     recordings: Recordings | None = None
     minutes: Mapping[tuple[str, int], Minutes] = field(default_factory=dict)  # recorded ones, by symbol and day
 
@@ -208,7 +208,7 @@ class Market:
         """The newest day of any symbol, None without bars."""
         return day_of(max(int(past.days[-1]) for past in self.histories.values())) if self.histories else None
 
-    def _history(self, symbol: str) -> SymbolHistory:
+    def _history(self, symbol: str) -> PriceHistory:
         past = self.histories.get(parse_symbol(symbol))
         if past is None:
             raise ConfigError(f"the sandbox has no bars of {symbol}; name one of its {len(self.histories)} symbols")

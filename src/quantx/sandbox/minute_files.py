@@ -16,7 +16,7 @@ import polars as pl
 from quantx.core.symbols import US, canonical_symbol, venue_of
 from quantx.sandbox.columns import FIELDS, Floats, Ints
 from quantx.sandbox.hours import day_number, hours_of
-from quantx.sandbox.market import SymbolHistory, history
+from quantx.sandbox.market import PriceHistory, history
 from quantx.sandbox.minutes import Minutes
 
 Days = dict[tuple[str, int], Minutes]
@@ -40,7 +40,7 @@ def read_minutes(path: Path) -> Days:
     return {}
 
 
-def daily_history(symbol: str, days: Mapping[int, Minutes]) -> SymbolHistory:
+def daily_history(symbol: str, days: Mapping[int, Minutes]) -> PriceHistory:
     """Return the daily bars to which the regular minutes of some days add up."""
     numbers = np.array(sorted(days), dtype=np.int64)
     opens, closes = hours_of(venue_of(symbol)).of(numbers)

@@ -18,7 +18,7 @@ from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
 from quantx.sandbox.columns import Floats
 from quantx.sandbox.hours import day_number
-from quantx.sandbox.market import Correction, Dividend, Market, Split, SymbolHistory, history
+from quantx.sandbox.market import Correction, Dividend, Market, PriceHistory, Split, history
 from quantx.sandbox.synthetic_plan import COMPANIES, MISTAKES, RENAMED, SPOILED, SyntheticCompany
 
 _YEARS = 10
@@ -125,7 +125,7 @@ def _sessions(code: str, now: datetime) -> tuple[date, ...]:
     return trading.sessions(last - timedelta(days=round(365.25 * _YEARS)), last)
 
 
-def _invent(company: SyntheticCompany, sessions: Sequence[date], random: np.random.Generator) -> SymbolHistory:
+def _invent(company: SyntheticCompany, sessions: Sequence[date], random: np.random.Generator) -> PriceHistory:
     """A random walk in the shares of the first session, then divided as the splits come."""
     days = sessions[-company.listed :] if company.listed else sessions
     days = days[: len(days) - company.delisted + 1] if company.delisted else days
@@ -180,7 +180,7 @@ def _on_ticks(prices: Floats, market: str) -> Floats:
     return np.asarray(np.round(np.maximum(np.round(prices / step), 1) * step, 2))
 
 
-def _mistake(past: SymbolHistory, day: date, name: str, visible_on: date) -> Correction:
+def _mistake(past: PriceHistory, day: date, name: str, visible_on: date) -> Correction:
     """Return a wrong value that no rule finds: a close within the day's range, a volume counted too early."""
     row = int(np.searchsorted(past.days, day_number(day)))
     right = float(past.columns[name][row])
@@ -191,7 +191,7 @@ def _mistake(past: SymbolHistory, day: date, name: str, visible_on: date) -> Cor
     return Correction(symbol=past.symbol, date=day, field=name, wrong=wrong, right=right, visible_on=visible_on)
 
 
-def _spoil(past: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, date]:
+def _spoil(past: PriceHistory, day: date, kind: str) -> tuple[PriceHistory, date]:
     """Return the history with one row made wrong or added, and that row's date."""
     row = int(np.searchsorted(past.days, day_number(day)))
     columns = {name: column.copy() for name, column in past.columns.items()}
@@ -209,7 +209,7 @@ def _spoil(past: SymbolHistory, day: date, kind: str) -> tuple[SymbolHistory, da
     return replace(past, columns=columns), day
 
 
-def _added(past: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolHistory, date]:
+def _added(past: PriceHistory, day: date, kind: str, row: int) -> tuple[PriceHistory, date]:
     """Return a history with a Saturday that repeats the day before, or with a day twice: first partial, then final."""
     columns = {name: np.insert(column, row, column[row]) for name, column in past.columns.items()}
     if kind == "duplicate_date":
@@ -225,7 +225,7 @@ def _added(past: SymbolHistory, day: date, kind: str, row: int) -> tuple[SymbolH
     return history(past.symbol, days, columns, corrections=past.corrections, **facts), day
 
 
-def _rename(past: SymbolHistory, old: str, day: date) -> tuple[SymbolHistory, SymbolHistory]:
+def _rename(past: PriceHistory, old: str, day: date) -> tuple[PriceHistory, PriceHistory]:
     """Return the histories under the old and the new symbol; the new one brings the whole past with it, as at Yahoo."""
     kept = past.days < day_number(day)
     ended = history(

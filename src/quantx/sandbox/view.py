@@ -13,7 +13,7 @@ import numpy as np
 
 from quantx.sandbox.columns import FIELDS, Floats
 from quantx.sandbox.hours import day_number
-from quantx.sandbox.market import Dividend, Split, SymbolHistory
+from quantx.sandbox.market import Dividend, PriceHistory, Split
 
 Stage = tuple[int, int, tuple[bool, ...], bool]
 
@@ -22,7 +22,7 @@ Stage = tuple[int, int, tuple[bool, ...], bool]
 class View:
     """Columns as traded and split-adjusted (not rounded), adjclose, and the events in effect with their instants."""
 
-    history: SymbolHistory
+    history: PriceHistory
     traded: dict[str, Floats]  # as traded, with the vendor's mistakes until they are corrected
     columns: dict[str, Floats]
     adjclose: Floats
@@ -30,7 +30,7 @@ class View:
     dividends: list[tuple[int, float]]  # amounts split-adjusted, as Yahoo sends them
 
 
-def stage(past: SymbolHistory, now: int) -> Stage:
+def stage(past: PriceHistory, now: int) -> Stage:
     """Return the events in effect at `now` (Unix seconds); equal stages have equal views.
 
     An event takes effect when the session of its ex-date opens, so that prices and events on the wire always agree.
@@ -40,7 +40,7 @@ def stage(past: SymbolHistory, now: int) -> Stage:
     return bisect_right(past.split_times, now), bisect_right(past.dividend_times, now), shown, bool(whole)
 
 
-def view_at(past: SymbolHistory, at: Stage) -> View:
+def view_at(past: PriceHistory, at: Stage) -> View:
     """Return the view of the history in a stage."""
     split_count, dividend_count, shown, verbatim = at
     splits = past.splits[:split_count]
@@ -63,7 +63,7 @@ def view_at(past: SymbolHistory, at: Stage) -> View:
     )
 
 
-def _with_errors(past: SymbolHistory, shown: tuple[bool, ...]) -> dict[str, Floats]:
+def _with_errors(past: PriceHistory, shown: tuple[bool, ...]) -> dict[str, Floats]:
     columns = dict(past.columns)
     for correction, visible in zip(past.corrections, shown, strict=True):
         if not visible:
@@ -73,7 +73,7 @@ def _with_errors(past: SymbolHistory, shown: tuple[bool, ...]) -> dict[str, Floa
     return columns
 
 
-def _cumulated(past: SymbolHistory, splits: tuple[Split, ...]) -> tuple[Floats, Floats]:
+def _cumulated(past: PriceHistory, splits: tuple[Split, ...]) -> tuple[Floats, Floats]:
     """Return the products of numerators and of denominators of the splits after each row, apart, so both are exact."""
     numerators, denominators = np.ones(len(past.days)), np.ones(len(past.days))
     for split in splits:
@@ -91,7 +91,7 @@ def _in_todays_shares(dividend: Dividend, splits: tuple[Split, ...]) -> float:
     return amount
 
 
-def _dividend_factors(past: SymbolHistory, close: Floats, dividends: list[tuple[Dividend, float]]) -> Floats:
+def _dividend_factors(past: PriceHistory, close: Floats, dividends: list[tuple[Dividend, float]]) -> Floats:
     """Return the factors by Yahoo's rule: 1 - D / the close of the session before, for each later ex-date.
 
     Checked on AAPL's files of Yahoo: 2014-02-06 gives 0.99404983, the file 0.99404943 (six decimals of a small price).
@@ -105,7 +105,7 @@ def _dividend_factors(past: SymbolHistory, close: Floats, dividends: list[tuple[
     return factors
 
 
-def with_running(past: SymbolHistory, columns: dict[str, Floats], seen: int, clock: float) -> dict[str, Floats]:
+def with_running(past: PriceHistory, columns: dict[str, Floats], seen: int, clock: float) -> dict[str, Floats]:
     """Return the columns with partial bars of the sessions open at `clock`; `seen` rows have opened."""
     for row in range(seen - 1, -1, -1):
         opened, closed = int(past.opens[row]), int(past.closes[row])

@@ -1,4 +1,4 @@
-"""The records of the state in memory, behind one lock."""
+"""The records of the state in memory, and its one lock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime, timedelta
 
-from quantx.core.model import Clock, RunKind, Series, Window
+from quantx.core.model import Clock, RunKind, Series, StoredReply, Window
 from quantx.state.values import Named, NewRun, Row, TaskState, Universe
 
 Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
@@ -25,7 +25,7 @@ class RunRecord:
     inspected_at: datetime | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TaskRecord:
     """A task."""
 
@@ -57,29 +57,22 @@ class TaskRecord:
         return (self.kind, self.series, self.window)
 
     def leased_at(self, now: datetime) -> bool:
-        """Return whether a worker holds the task."""
+        """Return whether a lease of the task is in force."""
         return self.state == "leased" and self.lease_until is not None and self.lease_until >= now
 
     def becomes(self, state: TaskState, now: datetime) -> None:
-        """Change the state of a task and end its lease."""
+        """Change the state of a task, and end its lease."""
         self.state, self.updated_at = state, now
         self.lease_owner = self.lease_until = None
 
 
 @dataclass
-class LandingRecord:
-    """A stored reply."""
+class ReplyRecord:
+    """A stored reply, when it landed, and the round that has it."""
 
     id: int
-    path: str
-    row: int
-    task_id: int
-    series: Series
-    fetched_at: datetime
-    size: int
-    malformed: str | None
+    reply: StoredReply
     landed_at: datetime
-    rows: int = 1
     round_id: int | None = None
 
 
@@ -93,7 +86,7 @@ class RoundRecord:
 
 @dataclass
 class SeriesRecord:
-    """Coverage and watermark of a series."""
+    """The coverage and the failures of a series."""
 
     covered: Days = field(default_factory=set)
     nothing: Days = field(default_factory=set)
@@ -126,8 +119,8 @@ class Records:
         self.runs: dict[str, RunRecord] = {}
         self.tasks: dict[int, TaskRecord] = {}
         self.outbox: dict[int, datetime | None] = {}  # taken until, by task
-        self.raw: dict[str, set[int]] = {}  # the landed tasks, by path
-        self.landings: list[LandingRecord] = []
+        self.raw: dict[str, set[int]] = {}  # what has landed, by path
+        self.replies: list[ReplyRecord] = []
         self.rounds: dict[int, RoundRecord] = {}
         self.series: dict[Series, SeriesRecord] = {}
         self.quotas: dict[str, QuotaRecord] = {}
@@ -147,9 +140,9 @@ class Records:
         """Return the tasks of a run."""
         return [task for task in self.tasks.values() if task.run_id == run_id]
 
-    def waiting(self) -> Iterator[LandingRecord]:
-        """Yield the landings that are in no finished round."""
-        return (x for x in self.landings if x.round_id is None or not self.rounds[x.round_id].finished)
+    def waiting(self) -> Iterator[ReplyRecord]:
+        """Yield the stored replies that no finished round has."""
+        return (x for x in self.replies if x.round_id is None or not self.rounds[x.round_id].finished)
 
 
 def days_of(windows: Iterable[Window]) -> Days:
@@ -158,14 +151,14 @@ def days_of(windows: Iterable[Window]) -> Days:
 
 
 def windows_of(days: Days) -> list[Window]:
-    """Return the fewest windows with exactly these days, in order."""
-    ranges: list[tuple[int, int]] = []
+    """Return the fewest windows that hold these days, in order."""
+    spans: list[tuple[int, int]] = []
     for day in sorted(days):
-        if ranges and ranges[-1][1] == day - 1:
-            ranges[-1] = (ranges[-1][0], day)
+        if spans and spans[-1][1] == day - 1:
+            spans[-1] = (spans[-1][0], day)
         else:
-            ranges.append((day, day))
-    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in ranges]
+            spans.append((day, day))
+    return [Window(date.fromordinal(a), date.fromordinal(b)) for a, b in spans]
 
 
 def multirange(days: Days) -> str:
@@ -174,7 +167,7 @@ def multirange(days: Days) -> str:
 
 
 def newest(*values: date | None) -> date | None:
-    """Return the latest of the known dates; None if all are unknown."""
+    """Return the greatest of the dates that are not None."""
     return max((v for v in values if v is not None), default=None)
 
 

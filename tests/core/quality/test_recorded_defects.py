@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from datetime import date
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -25,7 +25,7 @@ YAHOO = "daily_us_yahoo_csv/sp500"
 DIRTY = {Path(row["file"]).name for row in DEFECTS if row["file"].startswith(YAHOO) and row["rule"] != "large_move"}
 
 
-@lru_cache(maxsize=8)
+@cache
 def judged(path: Path, symbol: str | None) -> FileReport:
     (file,) = judge_files([path], symbol)
     assert file.report is not None, file.why
@@ -61,6 +61,7 @@ def large_caps(market_data: Path) -> list[JudgedFile]:
     return list(judge_files([market_data / YAHOO]))
 
 
+@pytest.mark.slow
 def test_clean_files_give_less_than_one_alarm_in_a_thousand_years(
     recorded_market_data: Path, large_caps: list[JudgedFile]
 ) -> None:
@@ -85,6 +86,7 @@ CRASHES = either(
 )
 
 
+@pytest.mark.slow
 def test_no_real_crash_is_called_a_split_or_an_error(large_caps: list[JudgedFile]) -> None:
     """Every move of a half or more of 365 large companies in 10 to 24 years was real."""
     moves = defaultdict(set)

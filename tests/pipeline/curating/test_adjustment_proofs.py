@@ -1,4 +1,4 @@
-"""Actions that prove themselves: what replies prove is kept, told as findings, and withdrawn with the vendor's error."""
+"""Adjustment proofs: they are kept, become findings, and are withdrawn when the vendor corrects its error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from quantx.core.evidence import proofs_by_symbol
 from quantx.pipeline.inspecting.dividends import check_dividends
-from quantx.pipeline.reprocessing.reprocess import reprocess
+
+from ..conftest import reprocess
 
 D04, D05, D09, D10 = (date(2024, 1, day) for day in (4, 5, 9, 10))
 CLOSE_BEFORE = 109.5  # of D10: the tape's closes are 100 + day + 0.5
@@ -66,7 +67,7 @@ def test_a_disagreement_is_a_finding_with_its_day_and_cause(desk: Any) -> None:
     assert proofs(desk) == [("AAA", D05, "missing_dividend"), ("AAA", D10, "wrong_factor")]
     assert findings(desk) == [("warn", "adjustment_agrees", "AAA", day) for day in (D05, D10)]
     messages = {r["first_day"]: r["message"] for r in desk.platform.state.findings.listed(9)}
-    assert "its actions lack a dividend of 2.00% of the price" in messages[D05]
+    assert "its actions miss a dividend of 2.00% of the price" in messages[D05]
     assert "it takes 0.01 of the dividend, as if pence were pounds" in messages[D10]
 
 
@@ -166,26 +167,26 @@ def test_doubtful_dividends_of_the_lake_are_findings_until_they_are_gone(desk: A
     desk.tape.pays["AAA"] = [(D10, "dividend", 150.0, None)]
     desk.tape.pays["BBB"] = [(D10, "dividend", 0.5, None)]
     desk.work(desk.backfill("AAA", "BBB"))
-    assert [(f.rule, f.subject, f.first_day) for f in check_dividends(desk.platform)] == [
-        ("dividend_below_price", "AAA", D10)
-    ]
+    assert [
+        (f.rule, f.subject, f.first_day) for f in check_dividends(desk.platform.tables, desk.platform.state.findings)
+    ] == [("dividend_below_price", "AAA", D10)]
     assert findings(desk) == [("warn", "dividend_below_price", "AAA", D10)]
-    assert check_dividends(desk.platform, ["BBB"]) == []
+    assert check_dividends(desk.platform.tables, desk.platform.state.findings, ["BBB"]) == []
     assert findings(desk) == [("warn", "dividend_below_price", "AAA", D10)]
     desk.clock.goes_to(date(2024, 1, 16))
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.5, None)]
     desk.work(desk.daily("AAA"))
     later = desk.clock.now() + timedelta(days=30)
-    assert check_dividends(desk.platform, since=later) == []
+    assert check_dividends(desk.platform.tables, desk.platform.state.findings, since=later) == []
     assert findings(desk) == [
         ("warn", "dividend_below_price", "AAA", D10)
     ]  # nothing was known since, so none was judged
-    assert check_dividends(desk.platform, since=desk.clock.now()) == []
+    assert check_dividends(desk.platform.tables, desk.platform.state.findings, since=desk.clock.now()) == []
     assert findings(desk, "resolved") == [("warn", "dividend_below_price", "AAA", D10)]
 
 
 def test_proofs_are_the_same_however_the_replies_are_spread_over_rounds(another_desk: Any, new_database: Any) -> None:
-    def told(desk: Any, groups: list[list[str]]) -> list[Any]:
+    def findings_after(desk: Any, groups: list[list[str]]) -> list[Any]:
         for symbol in ("AAA", "BBB"):
             desk.tape.pays[symbol] = [(D10, "dividend", 1.0, None)]
             adjusts(desk, symbol, {D10: 1 - 1.0 / CLOSE_BEFORE, D05: 0.98})
@@ -195,8 +196,8 @@ def test_proofs_are_the_same_however_the_replies_are_spread_over_rounds(another_
         return rows.rows()
 
     with new_database() as one, new_database() as other:
-        together = told(another_desk(one, "one"), [["AAA", "BBB"]])
-        assert told(another_desk(other, "other"), [["BBB"], ["AAA"]]) == together
+        together = findings_after(another_desk(one, "one"), [["AAA", "BBB"]])
+        assert findings_after(another_desk(other, "other"), [["BBB"], ["AAA"]]) == together
     assert len(together) == 4
 
 
@@ -204,11 +205,11 @@ def test_proofs_are_the_same_however_the_replies_are_spread_over_rounds(another_
     ("amount", "fall", "said"),
     [
         (40.0, 0.0, "36.53% of the price, which fell by 0.00%: a hundredth, 0.4, fits better"),
-        (0.0005, 0.05, "0.00% of the price, which fell by 5.00%: the hundredfold, 0.05, fits better"),
+        (0.0005, 0.05, "0.00% of the price, which fell by 5.00%: a hundred times as much, 0.05, fits better"),
     ],
 )
 def test_an_amount_in_another_unit_names_the_one_that_fits(desk: Any, amount: float, fall: float, said: str) -> None:
-    """Over 50 sessions, for prices are no witness before they have moved a while; the other dividend is the hundredfold."""
+    """Over 50 sessions: prices prove nothing before they have moved a while. The other dividend is the hundredfold."""
     shows = desk.tape.shows["AAA"]
     desk.clock.goes_to(date(2024, 3, 28))
     for i, (day, bar) in enumerate(shows.items()):
@@ -217,6 +218,6 @@ def test_an_amount_in_another_unit_names_the_one_that_fits(desk: Any, amount: fl
     shows[D09] = (CLOSE_BEFORE,) * 4 + (1000.0,)
     desk.tape.pays["AAA"] = [(D10, "dividend", amount, None), (date(2024, 3, 1), "dividend", 0.05, None)]
     desk.work(desk.backfill("AAA", end="2024-03-28"))
-    (finding,) = check_dividends(desk.platform)
+    (finding,) = check_dividends(desk.platform.tables, desk.platform.state.findings)
     assert (finding.rule, finding.first_day) == ("dividend_in_unit_of_price", D10)
     assert said in finding.message

@@ -16,12 +16,11 @@ from quantx.core.model import Window
 from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, LakeError, TransientProviderError
 from quantx.lake.store import open_location
-from quantx.pipeline.curating.curator import curate_landed
 from quantx.pipeline.curating.derive import current_rows
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.status import status_of
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.pipeline.wiring import curator_of, worker_of
 
 from ..conftest import Dies, DyingTable
 
@@ -165,7 +164,7 @@ def test_one_process_at_a_time_has_the_role(desk: Any) -> None:
             break
         time.sleep(0.05)
     time.sleep(0.5)
-    assert curate_landed(desk.platform, everything=True) == 0
+    assert curator_of(desk.platform).curate(everything=True) == 0
     assert desk.task("AAA")["state"] == "landed"
     free.set()
     waiting.join(30)
@@ -184,7 +183,7 @@ def test_two_curators_at_once_make_the_same_tables(desk: Any) -> None:
     assert not desk.rows().select("symbol", "date").is_duplicated().any()
 
 
-# --------------------------------------------------------------------------------------------- what is final, and when
+# ---------------------------------------------------------------------------------------------- what is final, and when
 
 
 def test_a_running_session_is_held_back_until_it_has_settled(desk: Any) -> None:
@@ -201,7 +200,7 @@ def test_a_running_session_is_held_back_until_it_has_settled(desk: Any) -> None:
 
 
 def test_a_bar_of_a_running_session_in_the_reply_is_neither_stored_nor_rejected(desk: Any) -> None:
-    """The plan was made after the close by our clock; the reply's time says otherwise."""
+    """The plan was made after the close by our clock; the reply's time is earlier."""
     plan = desk.backfill("AAA")
     desk.clock.at = datetime(2024, 1, 12, 20, 0, tzinfo=UTC)
     desk.work(plan)
@@ -365,7 +364,7 @@ def test_a_damaged_or_missing_raw_object_is_quarantined_and_asked_for_again(left
         raw.unlink()
     else:
         raw.write_bytes(raw.read_bytes()[: raw.stat().st_size * left // 100])
-    curate_landed(desk.platform, everything=True)
+    curator_of(desk.platform).curate(everything=True)
     assert desk.rows().is_empty()
     assert (desk.task("AAA")["state"], desk.task("AAA")["attempts"]) == ("pending", 1)
     (rejected,) = desk.rows("quarantine").iter_rows(named=True)
@@ -393,11 +392,13 @@ def test_files_stay_few(desk: Any) -> None:
 def test_status_and_manifest_tell_what_happened(desk: Any) -> None:
     desk.tape.answers["BBB"] = [TransientProviderError("502")] * 2
     desk.work(desk.backfill("AAA", "BBB"))
-    status = status_of(desk.platform)
+    platform = desk.platform
+    status = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
     assert status["tasks"] == {"pending": 0, "leased": 0, "landed": 0, "done": 1, "failed": 1, "dead": 1}
     assert status["queue"]["total"] == 0
     assert status["runs"][0]["failed"] == 1
-    series = {s["symbol"]: s for s in manifest_of(desk.platform)["series"]}
+    manifest = manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url)
+    series = {s["symbol"]: s for s in manifest["series"]}
     assert (series["AAA"]["first"], series["AAA"]["last"], series["AAA"]["rows"]) == (date(2024, 1, 2), D12, 9)
     assert series["BBB"]["last_error"] == "502"
 
@@ -455,9 +456,9 @@ def test_a_damaged_table_is_a_clear_error(desk: Any) -> None:
 def test_evidence_and_the_good_reply_of_one_task_in_one_round_are_told_apart(desk: Any) -> None:
     desk.tape.answers["AAA"] = [b"<html>not today</html>"]
     desk.backfill("AAA")
-    with desk.platform.state.exclusive("curator") as mine:  # nobody curates before both replies have landed
+    with desk.platform.state.exclusive("curator") as mine:  # no curator runs before both replies have landed
         assert mine is not None
-        Worker(desk.platform).run(time_budget=4)
+        worker_of(desk.platform).run(time_budget=4)
     assert [row["n"] for row in desk.sql("select count(*) as n from landings")] == [2]
     desk.work()
     assert (desk.task("AAA")["state"], desk.task("AAA")["error_class"]) == ("done", None)

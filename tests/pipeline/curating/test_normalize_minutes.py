@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.quality import POLICY_VERSION
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import BARS_1M, DECISIONS, QUARANTINE
 from quantx.pipeline.curating.normalize_minutes import MinuteRows, normalize_minutes
 
@@ -32,7 +32,7 @@ def bar(moment: datetime, close: float | None = 100.0, volume: float | None = 10
 
 
 def run(symbol: str, bars: list[Bar], **facts: Any) -> MinuteRows:
-    return normalize_minutes("vendor", vendor_frame(symbol, bars), facts_of(symbol, **facts), Judge())
+    return normalize_minutes("vendor", vendor_frame(symbol, bars), facts_of(symbol, **facts), RowPolicy())
 
 
 def times(rows: MinuteRows) -> list[datetime]:
@@ -43,7 +43,7 @@ def rules(rows: MinuteRows) -> Counter[str]:
     return Counter(rows.rejected["rules"])
 
 
-# ------------------------------------------------------------------------------------------------------ recorded files
+# ------------------------------------------------------------------------------------------------------- recorded files
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_stamps_of_the_minutes_end_would_show_as_minutes_after_the_close(market_
     assert ends.filter(~pl.col("regular"))["date"].n_unique() == ends.filter(~pl.col("regular")).height == 5
 
 
-# ---------------------------------------------------------------------------------------------------------- the hours
+# ------------------------------------------------------------------------------------------------------------ the hours
 
 
 @pytest.mark.parametrize("day", ["2024-03-08", "2024-03-11", "2024-11-01", "2024-11-04"])
@@ -150,7 +150,7 @@ def test_a_day_without_a_session_has_no_minutes(day: str) -> None:
 
 def test_a_wrong_session_date_is_outside_its_hours() -> None:
     frame = vendor_frame("AAPL", [bar(at("2024-10-02T10:00"))]).with_columns(pl.lit(date(2024, 10, 3)).alias("date"))
-    rows = normalize_minutes("vendor", frame, facts_of("AAPL"), Judge())
+    rows = normalize_minutes("vendor", frame, facts_of("AAPL"), RowPolicy())
     assert rules(rows) == {"within_hours": 1}
 
 
@@ -187,7 +187,7 @@ def test_what_was_not_asked_for_is_left_out() -> None:
     assert rows.rejected.is_empty()
 
 
-# --------------------------------------------------------------------------------------------- broken and doubled rows
+# ---------------------------------------------------------------------------------------------- broken and doubled rows
 
 
 def test_a_broken_minute_is_quoted_in_quarantine() -> None:
@@ -214,9 +214,9 @@ def test_a_broken_minute_is_quoted_in_quarantine() -> None:
 def test_an_accepted_minute_is_curated_and_stays_in_quarantine() -> None:
     bars: list[Bar] = [(at(f"2024-10-02T10:0{n}"), 100.0, 99.0, 90.0, 100.0, 10.0) for n in (0, 1)]
     rejected = run("AAPL", bars).rejected
-    said = {"decision": pl.lit("accept"), "reason": pl.lit("it is right"), "by": pl.lit("anna")}
-    judge = Judge(decisions=rejected[:1].with_columns(**said).select(list(DECISIONS.schema)))
-    rows = normalize_minutes("vendor", vendor_frame("AAPL", bars), facts_of("AAPL"), judge)
+    decision = {"decision": pl.lit("accept"), "reason": pl.lit("it is right"), "by": pl.lit("anna")}
+    policy = RowPolicy(decisions=rejected[:1].with_columns(**decision).select(list(DECISIONS.schema)))
+    rows = normalize_minutes("vendor", vendor_frame("AAPL", bars), facts_of("AAPL"), policy)
     assert rows.bars.select("time", "high").rows() == [(bars[0][0], 99.0)]
     assert rows.rejected.equals(rejected)
     assert rows.sessions == {"AAPL": (date(2024, 10, 2), date(2024, 10, 2))}
@@ -238,7 +238,7 @@ def test_a_stamp_with_seconds_is_rejected_and_does_not_hide_the_minute() -> None
 def test_a_row_without_a_stamp_is_rejected() -> None:
     frame = vendor_frame("AAPL", [bar(at("2024-10-02T10:00"))])
     frame = pl.concat([frame, frame.with_columns(pl.lit(None, dtype=frame.schema["time"]).alias("time"))])
-    rows = normalize_minutes("vendor", frame, facts_of("AAPL"), Judge())
+    rows = normalize_minutes("vendor", frame, facts_of("AAPL"), RowPolicy())
     assert rows.bars.height == 1
     assert rules(rows) == {"not_in_future,on_the_minute": 1}
 
@@ -267,7 +267,7 @@ def test_two_replies_about_one_symbol_give_one_row_per_minute() -> None:
         ]
     )
     facts = pl.concat([facts_of(s, series=i, raw=f"01R{i}") for i, s in enumerate(("AAPL", "AAPL", "MSFT"))])
-    rows = normalize_minutes("vendor", bars, facts, Judge())
+    rows = normalize_minutes("vendor", bars, facts, RowPolicy())
     assert rows.bars.select(BARS_1M.key).is_unique().all()
     assert rows.bars.select("symbol", "raw").rows() == [
         ("AAPL", "01R0"),
@@ -289,7 +289,7 @@ def test_several_markets_in_one_batch_have_their_own_hours() -> None:
     facts = pl.concat(
         [facts_of("0700.HK", series=3, currency="HKD"), facts_of("7203.T", series=5), facts_of("AAPL", series=7)]
     )
-    rows = normalize_minutes("vendor", bars, facts, Judge())
+    rows = normalize_minutes("vendor", bars, facts, RowPolicy())
     assert rows.bars.select("symbol", "currency", "regular").rows() == [("AAPL", "USD", True), ("0700.HK", "HKD", True)]
     assert rows.rejected.select("symbol", "rules").rows() == [("7203.T", "within_hours")]
 
@@ -306,7 +306,7 @@ def test_volumes_are_whole_shares_and_months_are_the_sessions() -> None:
     assert rows.bars.select("month", "date", "volume").rows() == [(202410, date(2024, 10, 31), 10)]
 
 
-# ---------------------------------------------------------------------------------------------------------------- laws
+# ----------------------------------------------------------------------------------------------------------------- laws
 
 MOMENTS = st.builds(
     lambda day, minute, seconds: at(f"2024-10-{day:02d}T00:00") + timedelta(minutes=minute, seconds=seconds),

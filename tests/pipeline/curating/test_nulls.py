@@ -1,4 +1,4 @@
-"""What the data dictionary says of nulls is true of a lake with all that can happen to it."""
+"""The data dictionary's nulls hold in a lake with every kind of row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rich(desk: Any, tmp_path: Path) -> Any:
     desk.platform.settings.universe_path.write_text(
         "phases:\n  phase_1:\n    mine: {market: us, type: static, symbols: [AAA, BBB]}\n"
     )
-    refresh_universes(desk.platform, phase=None, name=None)
+    refresh_universes(desk.platform, desk.platform.tables, phase=None, name=None)
     desk.tape.pays["AAA"] = [(date(2024, 1, 2), "dividend", 1.0, None), (D10, "dividend", 1.0, "EUR")]
     desk.tape.shows["BBB"][D10] = (5.0, 1.0, 9.0, 5.0, 1.0)
     desk.tape.answers["CCC"] = [b"<html>out of order</html>"] * 2
@@ -30,7 +30,15 @@ def rich(desk: Any, tmp_path: Path) -> Any:
     desk.tape.shows["AAA"][D11] = (50.0, 51.0, 49.0, 50.5, 2000.0)
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.25, "EUR"), (D16, "split", 2.0, None)]
     desk.work(desk.daily("AAA", "BBB"))
-    delist(desk.platform, "BBB", date(2024, 1, 12), reason="bought", by="ops")
+    delist(
+        desk.platform.tables,
+        desk.platform.state,
+        desk.platform.clock,
+        "BBB",
+        date(2024, 1, 12),
+        reason="bought",
+        by="ops",
+    )
     return desk
 
 

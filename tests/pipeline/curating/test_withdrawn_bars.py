@@ -1,4 +1,4 @@
-"""A vendor that loses rows that it had sent: they stay, and what a second vendor says is noted."""
+"""Withdrawn bars: the rows stay, and a finding compares them with a second vendor."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_sessions_that_a_vendor_is_late_with_are_not_dropped(known: Desk) -> Non
     assert findings(known) == []
 
 
-def told(desk: Desk, status: str = "open") -> list[tuple[Any, ...]]:
+def noted(desk: Desk, status: str = "open") -> list[tuple[Any, ...]]:
     return [
         (f["severity"], f["first_day"], f["last_day"], f["facts"]["dropped"], f["facts"]["had"])
         for f in findings(desk, status)
@@ -158,14 +158,14 @@ def told(desk: Desk, status: str = "open") -> list[tuple[Any, ...]]:
 
 
 def test_windows_that_move_on_tell_of_one_drop(known: Desk) -> None:
-    """Four days are lost, and asked for in windows of which each begins a session later, as of daily updates."""
+    """Four days are lost, and fetched in windows that begin a session later each, as those of daily updates do."""
     lost = SESSIONS[100:104]
     for day in lost:
         del known.tape.shows["AAA"][day]
     for late in range(3):
         fetch(known, Window(lost[late], SESSIONS[106 + late]))
-    assert told(known) == [("warn", lost[0], lost[-1], 4, 9)]
-    assert told(known, "resolved") == []
+    assert noted(known) == [("warn", lost[0], lost[-1], 4, 9)]
+    assert noted(known, "resolved") == []
 
 
 def test_drops_side_by_side_become_one_whichever_comes_first(known: Desk) -> None:
@@ -173,7 +173,7 @@ def test_drops_side_by_side_become_one_whichever_comes_first(known: Desk) -> Non
         for day in SESSIONS[first : last + 1]:
             del known.tape.shows["AAA"][day]
         fetch(known, Window(SESSIONS[first], SESSIONS[last]))
-    assert told(known) == [("error", SESSIONS[90], SESSIONS[119], 30, 30)]
+    assert noted(known) == [("error", SESSIONS[90], SESSIONS[119], 30, 30)]
     (joined,) = findings(known, "resolved")
     assert joined["reason"] == f"it is a part of what is missing from {SESSIONS[90]} on"
 
@@ -200,4 +200,4 @@ def test_a_large_part_of_a_short_window_is_no_error(known: Desk) -> None:
     for day in SESSIONS[100:104]:
         del known.tape.shows["AAA"][day]
     fetch(known, Window(SESSIONS[99], SESSIONS[105]))
-    assert told(known) == [("warn", SESSIONS[100], SESSIONS[103], 4, 7)]
+    assert noted(known) == [("warn", SESSIONS[100], SESSIONS[103], 4, 7)]

@@ -1,4 +1,4 @@
-"""Many workers on one queue: who goes first, who waits, what is given up, and what is asked again."""
+"""Many workers on one queue: priority, waiting, failed tasks, retries, outages and quotas."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import plan_retry
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.reporting.status import status_of
+from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
 
 SESSIONS = 9  # 2024-01-02 … 2024-01-12
+
+
+def status(platform: Platform) -> dict[str, Any]:
+    return status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
 
 
 class Failing:
@@ -55,14 +60,14 @@ def later(seconds: float, call: Any) -> threading.Timer:
     return timer
 
 
-# --------------------------------------------------------------------------------------------------------- who goes first
+# ------------------------------------------------------------------------------------------------------------- priority
 
 
 def test_daily_work_goes_before_a_backfill_that_was_planned_earlier(desk: Any) -> None:
     settings = desk.platform.settings.model_copy(update={"chunk_size": 1, "max_workers": 1})
     desk.backfill("AAA", "BBB", "CCC")
     desk.daily("DDD")
-    Worker(desk.with_(settings=settings)).run()
+    worker_of(desk.with_(settings=settings)).run()
     assert desk.tape.asked[0][0] == "DDD"
     assert len(desk.tape.asked) == 4
     assert desk.platform.queue.depth().total == 0
@@ -81,7 +86,7 @@ def test_a_daily_and_a_backfill_task_of_one_symbol_are_never_worked_on_together(
         inside.release()
 
     desk.tape.answers["AAA"] = [alone, alone]
-    threads = [threading.Thread(target=Worker(desk.with_()).run) for _ in range(3)]
+    threads = [threading.Thread(target=worker_of(desk.with_()).run) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -91,7 +96,7 @@ def test_a_daily_and_a_backfill_task_of_one_symbol_are_never_worked_on_together(
     assert desk.rows().height == SESSIONS
 
 
-# -------------------------------------------------------------------------------------------------- what is planned twice
+# --------------------------------------------------------------------------------------------------------- shared tasks
 
 
 def test_two_triggers_with_the_same_wish_are_one_run(desk: Any) -> None:
@@ -105,7 +110,7 @@ def test_a_wish_that_goes_further_shares_what_is_planned_and_reports_the_rest(de
     first, second = desk.backfill("AAA"), desk.backfill("AAA", "BBB")
     assert (second.shared, len(second.task_ids)) == (1, 2)
     desk.work(second)
-    assert [run_totals(desk.platform, plan.run_id)["success"] for plan in (first, second)] == [1, 1]
+    assert [run_totals(desk.platform.state.runs, plan.run_id)["success"] for plan in (first, second)] == [1, 1]
     assert len(desk.sql("select report from runs where report is not null")) == 2
 
 
@@ -126,7 +131,7 @@ def test_what_a_vendor_refuses_for_good_is_not_asked_every_day(error: Exception,
     assert len(desk.daily("AAA").task_ids) == 1
 
 
-# ---------------------------------------------------------------------------------------------------------- given up, again
+# --------------------------------------------------------------------------------------------------------- failed tasks
 
 
 def test_what_is_given_up_is_dead_with_its_reason_and_can_be_retried(desk: Any) -> None:
@@ -136,10 +141,10 @@ def test_what_is_given_up_is_dead_with_its_reason_and_can_be_retried(desk: Any) 
     assert (dead["symbol"], dead["error_class"], dead["last_error"]) == ("AAA", "TransientProviderError", "502")
     (poison,) = desk.platform.queue.poisoned(10)
     assert poison.reason == "TransientProviderError: 502"
-    assert status_of(desk.platform)["tasks"]["dead"] == 1
+    assert status(desk.platform)["tasks"]["dead"] == 1
     retried = plan_retry(desk.platform, None)
     desk.work(retried)
-    assert run_totals(desk.platform, retried.run_id)["success"] == 1
+    assert run_totals(desk.platform.state.runs, retried.run_id)["success"] == 1
     assert desk.rows()["symbol"].n_unique() == 2
     assert desk.platform.state.tasks.listed(None, None, 10, dead=True) == []
     assert plan_retry(desk.platform, None).task_ids == ()
@@ -165,7 +170,7 @@ def test_poison_is_put_aside_with_a_reason_after_one_delivery(body: str, desk: A
     assert body.startswith(poison.body) or poison.body.startswith(body[:1000])
     assert desk.rows().height == SESSIONS
     assert desk.platform.queue.depth().total == 0
-    assert status_of(desk.platform)["queue"]["poisoned"] == 1
+    assert status(desk.platform)["queue"]["poisoned"] == 1
 
 
 def test_a_message_of_a_task_that_never_was_is_poison(desk: Any) -> None:
@@ -189,7 +194,7 @@ def test_a_task_that_kills_its_workers_is_given_up_at_last(desk: Any) -> None:
     assert [symbol for symbol, _ in desk.tape.asked] == ["BBB"]
 
 
-# ---------------------------------------------------------------------------------------------------------------- outages
+# -------------------------------------------------------------------------------------------------------------- outages
 
 
 @pytest.mark.parametrize(
@@ -222,13 +227,13 @@ def test_an_outage_without_end_ends_the_worker_with_its_budget_and_loses_nothing
     broken = desk.with_(queue=Failing(desk.platform.queue, "receive", QueueError("connection refused")))
     began = time.monotonic()
     with pytest.raises(QueueError, match="connection refused"):
-        Worker(broken).run(time_budget=2)
+        worker_of(broken).run(time_budget=2)
     assert time.monotonic() - began > 1
     desk.work()
     assert desk.rows().height == SESSIONS
 
 
-# ----------------------------------------------------------------------------------------------------------------- quotas
+# --------------------------------------------------------------------------------------------------------------- quotas
 
 
 def test_no_request_is_made_while_a_vendor_is_closed_whoever_was_refused(desk: Any) -> None:
@@ -241,7 +246,7 @@ def test_no_request_is_made_while_a_vendor_is_closed_whoever_was_refused(desk: A
     asked: list[tuple[str, float]] = []
     real = desk.tape.fetch
     desk.tape.fetch = lambda request: (asked.append((request.symbols[0], time.monotonic())), real(request))[1]
-    threads = [threading.Thread(target=Worker(desk.with_(**slow)).run) for _ in range(2)]
+    threads = [threading.Thread(target=worker_of(desk.with_(**slow)).run) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -252,18 +257,18 @@ def test_no_request_is_made_while_a_vendor_is_closed_whoever_was_refused(desk: A
     assert desk.rows()["symbol"].n_unique() == 2
 
 
-@pytest.mark.parametrize(("said", "believed"), [(600.0, 600), (1e9, 3600), (None, 1), (0.0, 1), (-5.0, 1)])
+@pytest.mark.parametrize(("retry_after", "closed_for"), [(600.0, 600), (1e9, 3600), (None, 1), (0.0, 1), (-5.0, 1)])
 def test_what_a_vendor_says_about_waiting_is_believed_within_reason(
-    said: float | None, believed: float, desk: Any
+    retry_after: float | None, closed_for: float, desk: Any
 ) -> None:
-    desk.tape.answers["AAA"] = [RateLimited("slow down", said)]
+    desk.tape.answers["AAA"] = [RateLimited("slow down", retry_after)]
     desk.backfill("AAA")
-    Worker(desk.platform).run(time_budget=0.6)
+    worker_of(desk.platform).run(time_budget=0.6)
     (closed,) = desk.platform.state.quotas.closed() or [{"closed_until": desk.platform.state.now()}]
-    assert believed - 3 < (closed["closed_until"] - desk.platform.state.now()).total_seconds() <= believed
+    assert closed_for - 3 < (closed["closed_until"] - desk.platform.state.now()).total_seconds() <= closed_for
     assert desk.task("AAA")["attempts"] == 0
-    if believed > 3:
-        assert [c["source"] for c in status_of(desk.platform)["closed"]] == ["tape"]
+    if closed_for > 3:
+        assert [c["source"] for c in status(desk.platform)["closed"]] == ["tape"]
 
 
 def test_a_stray_refusal_is_waited_out_and_the_batch_goes_on(desk: Any) -> None:
@@ -273,7 +278,7 @@ def test_a_stray_refusal_is_waited_out_and_the_batch_goes_on(desk: Any) -> None:
     settings = desk.platform.settings.model_copy(update={"lease_seconds": 60.0, "max_workers": 1})
     desk.backfill(*symbols)
     worker = desk.with_(quotas={"tape": Quota(20, 1.0)}, settings=settings)
-    assert Worker(worker).run(time_budget=10).landed == len(symbols)
+    assert worker_of(worker).run(time_budget=10).landed == len(symbols)
     assert [symbol for symbol, _ in desk.tape.asked] == [*symbols, "AAA"]
     assert desk.task("AAA")["attempts"] == 0
 
@@ -295,7 +300,7 @@ def test_a_worker_that_misses_a_vendors_key_says_which_setting_to_set(desk: Any)
     assert "set QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET" in desk.task("AAA")["last_error"]
 
 
-# ---------------------------------------------------------------------------------------------------------------- reports
+# -------------------------------------------------------------------------------------------------------------- reports
 
 
 def test_the_report_says_what_was_asked_for_and_what_came(desk: Any) -> None:

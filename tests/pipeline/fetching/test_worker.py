@@ -22,10 +22,10 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.reporting.run_report import report_ended_runs, run_totals
 from quantx.pipeline.runtime.context import confirm_lake
+from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
 from quantx.state.database import Database
 
@@ -56,7 +56,7 @@ class Failing:
         return failing
 
 
-# ------------------------------------------------------------------------------------------------------------ planning
+# ------------------------------------------------------------------------------------------------------------- planning
 
 
 def test_a_backfill_asks_once_for_each_symbol_and_the_same_again_for_nothing(desk: Any) -> None:
@@ -237,7 +237,7 @@ def test_a_lost_message_is_sent_again(desk: Any) -> None:
 
 def test_a_worker_that_is_told_to_stop_gives_its_tasks_back(desk: Any) -> None:
     desk.backfill("AAA", "BBB", "CCC", "DDD")
-    worker = Worker(desk.with_(quotas={"tape": Quota(2, 1.0)}))
+    worker = worker_of(desk.with_(quotas={"tape": Quota(2, 1.0)}))
     threading.Timer(0.7, worker.runtime.stop).start()
     began = time.monotonic()
     worker.run()
@@ -258,7 +258,7 @@ def test_the_quota_is_shared_by_all_workers(desk: Any) -> None:
         desk.tape.answers[symbol] = [lambda: times.append(time.monotonic())]
     settings = desk.platform.settings.model_copy(update={"chunk_size": 1})
     platform = desk.with_(quotas={"tape": Quota(2, 0.5)}, settings=settings)
-    threads = [threading.Thread(target=lambda: Worker(platform).run()) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: worker_of(platform).run()) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -274,7 +274,7 @@ def _lake(desk: Any) -> Any:
     return Path(desk.platform.location.url.removeprefix("file://"))
 
 
-# -------------------------------------------------------------------------------------------------------------- failures
+# ------------------------------------------------------------------------------------------------------------- failures
 
 
 def test_transient_errors_are_tried_again(desk: Any) -> None:
@@ -313,7 +313,7 @@ def test_a_limit_closes_the_vendor_for_everybody(desk: Any) -> None:
     settings = desk.platform.settings.model_copy(update={"chunk_size": 1})
     desk.backfill("AAA", "BBB")
     began = time.monotonic()
-    Worker(desk.with_(settings=settings)).run()
+    worker_of(desk.with_(settings=settings)).run()
     asked = [symbol for symbol, _ in desk.tape.asked]
     assert sorted(asked) == ["AAA", "AAA", "BBB"]
     assert time.monotonic() - began > 1.4
@@ -369,13 +369,13 @@ def test_malformed_to_the_end_fails_with_all_replies_kept(desk: Any) -> None:
     assert desk.sql("select count(*) as n from landings where malformed is not null")[0]["n"] == 2
 
 
-# --------------------------------------------------------------------------------------------------------------- reports
+# -------------------------------------------------------------------------------------------------------------- reports
 
 
 def test_a_report_is_written_once_when_the_last_task_has_ended(desk: Any) -> None:
     desk.tape.answers["BBB"] = [UnknownSymbol("no such symbol")]
     plan = desk.backfill("AAA", "BBB")
-    report_ended_runs(desk.platform)
+    report_ended_runs(desk.platform.state, desk.platform.location, desk.platform.clock)
     assert not list(_lake(desk).glob("reports/**/*.json"))
     threads = [threading.Thread(target=desk.work) for _ in range(3)]
     for thread in threads:
@@ -384,7 +384,7 @@ def test_a_report_is_written_once_when_the_last_task_has_ended(desk: Any) -> Non
         thread.join(30)
     (path,) = _lake(desk).glob("reports/**/*.json")
     written = path.stat().st_mtime_ns
-    report_ended_runs(desk.platform)
+    report_ended_runs(desk.platform.state, desk.platform.location, desk.platform.clock)
     desk.work()
     assert path.stat().st_mtime_ns == written
     report = json.loads(path.read_text())
@@ -398,7 +398,7 @@ def test_a_report_is_written_once_when_the_last_task_has_ended(desk: Any) -> Non
 def test_the_totals_of_a_run(desk: Any) -> None:
     plan = desk.backfill("AAA", "BBB")
     desk.work(plan)
-    totals = run_totals(desk.platform, plan.run_id)
+    totals = run_totals(desk.platform.state.runs, plan.run_id)
     assert totals == {
         "tasks": 2,
         "success": 2,
@@ -411,7 +411,7 @@ def test_the_totals_of_a_run(desk: Any) -> None:
     }
 
 
-# -------------------------------------------------------------------------------------------------- PostgreSQL in trouble
+# ------------------------------------------------------------------------------------------------ PostgreSQL in trouble
 
 
 def test_a_state_that_fails_in_the_middle_is_no_lost_task(desk: Any) -> None:

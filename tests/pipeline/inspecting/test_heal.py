@@ -20,11 +20,11 @@ from quantx.errors import StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.inspecting.heal import Healed, heal_gaps
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
+from quantx.pipeline.wiring import worker_of
 from quantx.providers.protocol import Capabilities
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
@@ -77,12 +77,12 @@ class Ward:
         self.tape.asked.clear()
 
     def work(self, ids: Sequence[int]) -> None:
-        Worker(replace(self.platform, runtime=Threads())).run(task_ids=ids)
+        worker_of(replace(self.platform, runtime=Threads())).run(task_ids=ids)
 
     def heals(self, on: date = FIRST, hour: int = 12, **how: Any) -> Healed:
         """Look for gaps on a day, and do the work."""
         self.clock.at, self.clock.since = datetime.combine(on, time(hour), UTC), seconds.monotonic()
-        healed = heal_gaps(self.platform, **how)
+        healed = heal_gaps(self.platform, self.platform.tables, **how)
         if healed.plan is not None:
             self.work(healed.plan.task_ids)
         return healed
@@ -161,7 +161,7 @@ def test_a_session_that_the_vendor_has_later_is_asked_for_until_it_comes(ward: W
     assert ward.tape.asked == [("AAA", Window(HOLE, HOLE))] * 2
     (finding,) = ward.findings()
     assert (finding["severity"], finding["subject"], finding["source"]) == ("warn", "AAA", "tape")
-    assert "tape has no bar of AAA for 2024-01-10; it is asked for it again on 2024-02-04" in finding["message"]
+    assert "tape has no bar of AAA for 2024-01-10; the next request is due on 2024-02-04" in finding["message"]
     ward.tape.shows["AAA"] |= lacked
     ward.heals(FIRST + timedelta(3), hour=14)
     assert len(ward.tape.asked) == 3
@@ -280,7 +280,7 @@ def test_a_vendor_that_stands_in_is_asked_for_its_events_too(two_vendors: Ward) 
     ward.backfill("AAA")
     ward.heals_daily(3)
     healed = ward.heals(FIRST + timedelta(3))
-    asked = [(t.series.source, t.series.dataset, t.window) for t in healed.wanted]
+    asked = [(t.series.source, t.series.dataset, t.window) for t in healed.tasks]
     events = Window(HOLE - timedelta(60), date(2024, 2, 2))  # to the newest session
     assert asked == [("second", "bars", Window(HOLE, HOLE)), ("second", "actions", events)]
     (gap,) = ward.heals(FIRST + timedelta(4)).gaps
@@ -348,11 +348,11 @@ def test_nobody_plans_twice_what_is_under_way(ward: Ward) -> None:
     without(ward, "AAA", HOLE)
     ward.backfill("AAA")
     ward.clock.at, ward.clock.since = datetime(2024, 2, 1, 13, tzinfo=UTC), seconds.monotonic()
-    first, second = heal_gaps(ward.platform), heal_gaps(ward.platform)
+    first, second = heal_gaps(ward.platform, ward.platform.tables), heal_gaps(ward.platform, ward.platform.tables)
     assert first.plan is not None
     assert second.plan is None
     assert [g.due_at for g in second.gaps] == [None]
-    assert "a task waits that asks for it" in ward.findings()[0]["message"]
+    assert "a task is waiting to fetch it" in ward.findings()[0]["message"]
     ward.work(first.plan.task_ids)
     assert len(ward.tape.asked) == 1
 
@@ -374,11 +374,11 @@ def test_a_crash_costs_no_request(ward: Ward, dies_at: str) -> None:
 
     dying = replace(ward.platform, state=StateWith(ward.platform.state, {"gaps": Dying()}))
     with pytest.raises(StateError, match="killed"):
-        heal_gaps(dying)
+        heal_gaps(dying, dying.tables)
     assert ward.platform.state.tasks.count() == {"done": 1, "pending": 1}
     assert ward.heals(hour=13).plan is None
     ward.work([])
-    Worker(replace(ward.platform, runtime=Threads())).run()
+    worker_of(replace(ward.platform, runtime=Threads())).run()
     assert ward.heals(FIRST + timedelta(0), hour=15).gaps[0].asked == 1
     assert len(ward.tape.asked) == 1
     assert len(ward.findings()) == 1
@@ -388,7 +388,7 @@ def test_a_look_without_consequences(ward: Ward) -> None:
     without(ward, "AAA", HOLE)
     ward.backfill("AAA")
     healed = ward.heals(dry_run=True)
-    assert [(t.series.symbol, t.window) for t in healed.wanted] == [("AAA", Window(HOLE, HOLE))]
+    assert [(t.series.symbol, t.window) for t in healed.tasks] == [("AAA", Window(HOLE, HOLE))]
     assert ward.tape.asked == ward.gaps() == ward.findings() == []
 
 
@@ -413,7 +413,7 @@ def test_a_session_that_a_whole_market_lacks_is_one_finding_and_few_requests(war
     ward.heals()
     (finding,) = ward.findings(rule="market_sessions_missing")
     assert (finding["subject"], finding["first_day"], finding["last_day"]) == ("XNYS", HOLE, date(2024, 1, 11))
-    assert "tape lacks 2024-01-10 to 2024-01-11 for 40 of 40 symbols of XNYS" in finding["message"]
+    assert "tape has no bars on 2024-01-10 to 2024-01-11 for 40 of 40 symbols of XNYS" in finding["message"]
     assert ward.findings() == []
     assert [symbol for symbol, _ in ward.tape.asked] == list(MANY[:5])
     ward.heals_daily(20)
@@ -440,7 +440,7 @@ def test_the_tasks_are_of_a_kind_of_their_own_and_come_after_daily_work(ward: Wa
     without(ward, "AAA", HOLE)
     ward.backfill("AAA", "BBB")
     ward.clock.at = datetime(2024, 2, 2, 12, tzinfo=UTC)
-    healed = heal_gaps(ward.platform)
+    healed = heal_gaps(ward.platform, ward.platform.tables)
     daily = plan_daily(ward.platform, Scope(("BBB",)), source="tape", lookback=1)
     assert healed.plan is not None
     held = ward.platform.state.tasks.claim(healed.plan.task_ids, "me", 60, 1).held
@@ -452,7 +452,7 @@ def test_another_vendor_is_looked_for_in_the_years_of_the_gaps_alone(ward: Ward)
     without(ward, "AAA", HOLE)
     ward.backfill("AAA")
     reads = Reads(ward.platform.tables["bars_1d"])
-    heal_gaps(replace(ward.platform, tables={**ward.platform.tables, "bars_1d": reads}))  # type: ignore[dict-item]
+    heal_gaps(ward.platform, {**ward.platform.tables, "bars_1d": reads})  # type: ignore[dict-item]
     (others,) = (plan for plan in reads.plans if '"elsewhere"' in plan)
     assert 'col("year")' in others
 
@@ -477,14 +477,14 @@ def test_a_session_without_minutes_is_a_gap_and_stays_one_when_it_is_old(ward: W
     platform.tables["bars_1m"].commit(CommitContext(1), minutes([d for d in days if d != hole]))
     series, covered = Series("tape", "bars", "1m", "AAA"), {d.toordinal() for d in days}
     platform.state.records.series[series] = SeriesRecord(covered=covered)  # type: ignore[attr-defined]
-    (task,) = heal_gaps(platform).wanted
+    (task,) = heal_gaps(platform, platform.tables).tasks
     assert task == NewTask(series, Window(hole, hole))
     (finding,) = ward.findings()
     assert (finding["dataset"], "tape has no minutes of AAA for 2024-01-24" in finding["message"]) == ("bars_1m", True)
     ward.clock.at += timedelta(100)  # so old are minutes not looked through any more
-    assert [(g.session, g.status) for g in heal_gaps(platform).gaps] == [(hole, "open")]
+    assert [(g.session, g.status) for g in heal_gaps(platform, platform.tables).gaps] == [(hole, "open")]
     platform.tables["bars_1m"].commit(CommitContext(2), minutes([hole]))
-    assert [(g.session, g.status) for g in heal_gaps(platform).gaps] == [(hole, "filled")]
+    assert [(g.session, g.status) for g in heal_gaps(platform, platform.tables).gaps] == [(hole, "filled")]
     assert ward.findings() == []
 
 

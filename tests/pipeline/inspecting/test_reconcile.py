@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Any, ClassVar
 
 import polars as pl
@@ -11,22 +13,22 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
+from quantx.core.preference import Order
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
 from quantx.core.quality.vendor_verdicts import agreements_of
 from quantx.core.tables import TABLES
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.inspecting.comparison import symbols_of
 from quantx.pipeline.inspecting.reconcile import Reconciled, compare_vendors, reconcile
 from quantx.pipeline.planning.plan import Scope, plan_backfill
-from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
+from quantx.pipeline.wiring import worker_of
 from quantx.providers.protocol import Capabilities
 from quantx.settings import load_settings
 
-from ..conftest import Desk, Tape
+from ..conftest import Desk, Tape, reprocess
 
 QUARTER = Window(date(2023, 10, 2), date(2024, 1, 12))
 DAYS = calendar("XNYS").sessions(QUARTER.start, QUARTER.end)
@@ -93,7 +95,7 @@ class Market:
         for source in sources:
             platform = replace(self.platform, runtime=Threads())
             plan = plan_backfill(platform, Scope(symbols), window, source=source, again=True)
-            Worker(platform).run(task_ids=plan.task_ids)
+            worker_of(platform).run(task_ids=plan.task_ids)
 
     def rows(self, table: str = "verdicts") -> pl.DataFrame:
         rows = self.desk.rows(table)
@@ -107,6 +109,17 @@ class Market:
         return sorted((r["rule"], r["subject"], r["source"], r["first_day"], r["last_day"]) for r in rows)
 
 
+def order_of(platform: Platform) -> Order:
+    return partial(platform.settings.sources_of, "1d")
+
+
+def reconciled(
+    platform: Platform, *, symbols: Collection[str] | None = None, since: date | None = None
+) -> Reconciled | None:
+    order = order_of(platform)
+    return reconcile(platform.tables, platform.state, platform.clock, order, symbols=symbols, since=since)
+
+
 @pytest.fixture
 def market(desk: Desk) -> Market:
     """The tape and another vendor, whose close of AAA is four thousandths off on two days."""
@@ -118,7 +131,7 @@ def market(desk: Desk) -> Market:
 
 
 def test_all_pairs_become_agreements_verdicts_and_one_finding(market: Market) -> None:
-    done = reconcile(market.platform)
+    done = reconciled(market.platform)
     assert done == Reconciled(symbols=2, sessions=2 * len(DAYS), agreed=2 * len(DAYS) - 2, doubtful=4, findings=1)
     assert market.verdicts() == [("AAA", day, source, "doubtful", None) for day in ODD for source in ("other", "tape")]
     months = market.rows("agreements")
@@ -136,19 +149,19 @@ DOUBTFUL = {("AAA", 202310), ("AAA", 202311)}
 
 
 def test_the_second_time_nothing_changes(market: Market) -> None:
-    reconcile(market.platform)
+    reconciled(market.platform)
     before = market.desk.versions()
     market.desk.clock.goes_to(date(2024, 1, 13))
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert market.desk.versions() == before
     assert len(market.findings()) == 1
 
 
 def test_a_third_vendor_decides_and_the_old_verdict_is_kept(market: Market) -> None:
-    reconcile(market.platform)
+    reconciled(market.platform)
     market.fetch("third")
     market.desk.clock.goes_to(date(2024, 1, 13))
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert market.verdicts() == [("AAA", day, "other", "wrong", "third") for day in ODD]
     assert market.rows()["against"].to_list() == ["tape", "tape"]
     replaced = market.rows("verdicts_revisions")
@@ -163,17 +176,17 @@ def test_adjusted_bars_are_a_witness_and_no_party(market: Market) -> None:
         for symbol, bars in vendor.shows.items():
             vendor.shows[symbol] = {day: (*(p * 0.37 for p in prices), v) for day, (*prices, v) in bars.items()}  # type: ignore[operator]
     market.fetch("adjusted")
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert market.verdicts() == [("AAA", day, "other", "wrong", "adjusted") for day in ODD]
     assert set(market.rows("agreements")["source_b"]) == {"tape"}
 
 
 def test_what_a_vendor_corrects_goes_and_its_finding_is_resolved(market: Market) -> None:
-    reconcile(market.platform)
+    reconciled(market.platform)
     market.vendors["other"].trades("AAA", QUARTER.start, QUARTER.end)
     market.desk.clock.goes_to(date(2024, 1, 14))
     market.fetch("other")
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert market.verdicts() == []
     assert market.rows("verdicts_revisions").height == 4
     assert set(market.rows("agreements")["verdict"]) == {"agree"}
@@ -181,19 +194,19 @@ def test_what_a_vendor_corrects_goes_and_its_finding_is_resolved(market: Market)
 
 
 def test_an_acknowledged_finding_stays_so(market: Market) -> None:
-    reconcile(market.platform)
+    reconciled(market.platform)
     (row,) = market.platform.state.findings.listed(10)
     market.platform.state.findings.settle(row["id"], "acknowledged", "me", "two prints of the auction")
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert market.findings() == []
     assert len(market.findings("acknowledged")) == 1
 
 
 def test_since_leaves_what_lies_before_as_it_is_and_finds_the_same(market: Market) -> None:
-    reconcile(market.platform)
+    reconciled(market.platform)
     whole = {name: market.rows(name) for name in ("verdicts", "agreements")}
     market.desk.clock.goes_to(date(2024, 1, 13))
-    assert reconcile(market.platform, since=date(2023, 11, 20)) == Reconciled(
+    assert reconciled(market.platform, since=date(2023, 11, 20)) == Reconciled(
         symbols=2,
         sessions=2 * sum(day >= date(2023, 11, 1) for day in DAYS),
         agreed=2 * sum(day >= date(2023, 11, 1) for day in DAYS) - 1,
@@ -208,11 +221,11 @@ def test_since_leaves_what_lies_before_as_it_is_and_finds_the_same(market: Marke
 def test_symbols_that_are_not_named_stay(market: Market) -> None:
     market.is_off("other", ODD[0], symbol="BBB")
     market.fetch("other")
-    reconcile(market.platform)
+    reconciled(market.platform)
     market.vendors["other"].trades("AAA", QUARTER.start, QUARTER.end)
     market.vendors["other"].trades("BBB", QUARTER.start, QUARTER.end)
     market.fetch("other")
-    reconcile(market.platform, ["AAA", "ZZZ"])
+    reconciled(market.platform, symbols=["AAA", "ZZZ"])
     assert {row[0] for row in market.verdicts()} == {"BBB"}
     assert market.findings() == [("vendors_disagree", "BBB", "", ODD[0], ODD[0])]
 
@@ -220,7 +233,7 @@ def test_symbols_that_are_not_named_stay(market: Market) -> None:
 def test_a_session_that_one_lacks_is_its_finding_until_it_comes(market: Market) -> None:
     lost = market.vendors["third"].shows["BBB"].pop(DAYS[20])
     market.fetch("third")
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert ("vendor_lacks_sessions", "BBB", "third", None, None) in market.findings()
     (row,) = market.platform.state.findings.listed(10, rule="vendor_lacks_sessions")
     assert "2023-10" in row["message"]
@@ -229,7 +242,7 @@ def test_a_session_that_one_lacks_is_its_finding_until_it_comes(market: Market) 
     market.vendors["third"].shows["BBB"][DAYS[20]] = lost
     market.vendors["third"].shows["BBB"] = dict(sorted(market.vendors["third"].shows["BBB"].items()))
     market.fetch("third")
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert [finding[0] for finding in market.findings()] == ["vendors_disagree"]
 
 
@@ -237,25 +250,25 @@ def test_with_one_vendor_no_bars_are_read(desk: Desk) -> None:
     market = Market(desk)
     market.fetch("tape")
     said = {name: market.platform.tables[name] for name in ("verdicts", "agreements")}
-    assert reconcile(replace(market.platform, tables=said)) == Reconciled()
+    assert reconciled(replace(market.platform, tables=said)) == Reconciled()
 
 
 def test_what_was_said_of_a_vendor_goes_with_its_bars(market: Market) -> None:
-    reconcile(market.platform)
+    reconciled(market.platform)
     nothing = Rule("nothing", "reject", "bars_1d", meaning="m", why="w", reference="r", broken=pl.col("close") > 0)
     reprocess(replace(market.platform, policy=Policy(9, (nothing,))), source="other")
     assert set(market.desk.rows()["source"]) == {"tape"}
-    reconcile(market.platform, ["AAA"])
+    reconciled(market.platform, symbols=["AAA"])
     assert market.verdicts() == market.findings() == []
     assert set(market.rows("agreements")["symbol"]) == {"BBB"}
-    reconcile(market.platform)
+    reconciled(market.platform)
     assert market.rows("agreements").is_empty()
 
 
 def test_where_another_process_is_at_it_nothing_is_done(market: Market) -> None:
     with market.platform.state.exclusive("reconciler") as mine:
         assert mine is not None
-        assert reconcile(market.platform) is None
+        assert reconciled(market.platform) is None
     assert market.verdicts() == []
 
 
@@ -275,10 +288,10 @@ def test_a_look_and_the_agreements_give_the_same_verdict(desk: Desk) -> None:
     days, saturday = DAYS[:9], date(2023, 10, 7)
     ours = [traded("a", day, 100.0) for day in (*days, saturday)]
     put(desk, "bars_1d", [*ours, *(traded("b", day, 101.0 if day == days[3] else 100.0) for day in days)])
-    (pair,) = compare_vendors(desk.platform, ["AAA"])
+    (pair,) = compare_vendors(desk.platform.tables, order_of(desk.platform), ["AAA"])
     months = agreements_of(pair.compared, pair.judged, "a", "b", "us", desk.clock.at)
     assert months.select("sessions", "agreed", "wrong_a", "verdict").rows() == [(9, 8, 1, "both_doubtful")]
-    assert [row["verdict"] for row in symbols_of(desk.platform, pair)] == ["doubtful"]
+    assert [row["verdict"] for row in symbols_of(pair, desk.clock.now())] == ["doubtful"]
 
 
 def test_returns_are_read_with_the_events_of_the_first_declared_vendor_alone(desk: Desk) -> None:
@@ -298,7 +311,7 @@ def test_returns_are_read_with_the_events_of_the_first_declared_vendor_alone(des
             ("b", "AAA", ex, "dividend", 5.0, 100.0, "USD"),
         ],
     )
-    (pair,) = compare_vendors(platform, ["AAA"])
+    (pair,) = compare_vendors(platform.tables, order_of(platform), ["AAA"])
     assert pair.judged.select("date", "outcome", "decided_by").rows() == [(ex, "b_wrong", "c")]
 
 
@@ -316,7 +329,7 @@ def test_each_market_is_compared_by_its_own_calendar(desk: Desk) -> None:
     )
     found = {
         (symbol, day): (pair.market, rule)
-        for pair in compare_vendors(desk.platform, symbols)
+        for pair in compare_vendors(desk.platform.tables, order_of(desk.platform), symbols)
         for symbol, day, rule in pair.judged.select("symbol", "date", "rule").iter_rows()
     }
     assert found == {

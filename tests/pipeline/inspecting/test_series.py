@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,10 +11,10 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
-from quantx.pipeline.inspecting.series import validate_series
-from quantx.pipeline.reprocessing.reprocess import reprocess
+from quantx.pipeline.inspecting.series import Validated, validate_series
+from quantx.pipeline.runtime.platform import Platform
 
-from ..conftest import Reads
+from ..conftest import Reads, reprocess
 
 START, END = date(2024, 1, 2), date(2024, 3, 22)
 DAY = date(2024, 2, 14)
@@ -22,6 +23,10 @@ DAY = date(2024, 2, 14)
 def findings(desk: Any) -> dict[tuple[str, str, str], str]:
     rows = desk.platform.state.findings.listed(100)
     return {(row["rule"], row["subject"], str(row["first_day"])): row["status"] for row in rows}
+
+
+def validate(platform: Platform, symbols: Collection[str] | None = None, *, source: str | None = None) -> Validated:
+    return validate_series(platform.tables, platform.state.findings, symbols, source=source)
 
 
 def filled(desk: Any) -> None:
@@ -36,28 +41,28 @@ def filled(desk: Any) -> None:
 
 def test_what_the_series_show_becomes_findings_once(desk: Any) -> None:
     filled(desk)
-    seen = validate_series(desk.platform)
+    seen = validate(desk.platform)
     assert (seen.symbols, seen.new, seen.resolved) == (3, 2, 0)
     assert seen.bars == 3 * len(calendar("XNYS").sessions(START, END))
     found = {("bad_tick", "AAA", str(DAY)): "open", ("forgotten_split", "BBB", str(DAY)): "open"}
     assert findings(desk) == found
-    again = validate_series(desk.platform)
+    again = validate(desk.platform)
     assert (again.new, again.resolved, findings(desk)) == (0, 0, found)
 
 
 def test_a_finding_says_the_fact_and_the_next_step(desk: Any) -> None:
     filled(desk)
-    validate_series(desk.platform)
+    validate(desk.platform)
     (row,) = desk.platform.state.findings.listed(10, rule="bad_tick")
     assert (row["severity"], row["source"], row["dataset"], row["last_day"]) == ("error", "tape", "bars_1d", DAY)
-    assert "in one step each: 2024-02-14, × 0.1009 (1 session)" in row["message"]
+    assert ": 2024-02-14, × 0.1009 (1 session)" in row["message"]
     assert "quantx crossvalidate compare --symbols AAA" in row["message"]
     assert row["facts"]["stretches"][0][:3] == [str(DAY), str(DAY), 1]
 
 
 def test_what_the_vendor_mends_is_resolved_and_what_a_person_has_settled_stays(desk: Any) -> None:
     filled(desk)
-    validate_series(desk.platform)
+    validate(desk.platform)
     (split,) = desk.platform.state.findings.listed(10, rule="forgotten_split")
     assert desk.platform.state.findings.settle(split["id"], "acknowledged", "ops", "it was a spin-off")
     desk.tape.trades("AAA", DAY, DAY)
@@ -66,7 +71,7 @@ def test_what_the_vendor_mends_is_resolved_and_what_a_person_has_settled_stays(d
     desk.clock.goes_to(END + timedelta(days=3))
     desk.work(desk.daily("AAA", lookback=40))
     assert desk.rows().filter(symbol="AAA", date=DAY)["close"].to_list() == [114.5]
-    seen = validate_series(desk.platform)
+    seen = validate(desk.platform)
     assert (seen.new, seen.resolved) == (0, 1)
     assert findings(desk) == {
         ("bad_tick", "AAA", str(DAY)): "resolved",
@@ -76,36 +81,36 @@ def test_what_the_vendor_mends_is_resolved_and_what_a_person_has_settled_stays(d
 
 def test_only_what_is_asked_for_is_judged_and_resolved(desk: Any) -> None:
     filled(desk)
-    assert validate_series(desk.platform, ["CCC"]).symbols == 1
+    assert validate(desk.platform, ["CCC"]).symbols == 1
     assert findings(desk) == {}
-    validate_series(desk.platform)
-    assert validate_series(desk.platform, ["CCC"]).resolved == 0
-    assert validate_series(desk.platform, source="other").symbols == 0
+    validate(desk.platform)
+    assert validate(desk.platform, ["CCC"]).resolved == 0
+    assert validate(desk.platform, source="other").symbols == 0
     assert set(findings(desk).values()) == {"open"}
 
 
 def test_of_a_few_symbols_the_lake_is_not_read_whole(desk: Any) -> None:
     filled(desk)
     reads = Reads(desk.platform.tables["bars_1d"])
-    validate_series(desk.with_(tables={**desk.platform.tables, "bars_1d": reads}), ["CCC"], source="tape")
+    validate(desk.with_(tables={**desk.platform.tables, "bars_1d": reads}), ["CCC"], source="tape")
     assert reads.plans
     assert all("CCC" in plan and "tape" in plan for plan in reads.plans)
 
 
 def test_what_was_found_in_bars_that_are_gone_is_resolved(desk: Any) -> None:
     filled(desk)
-    validate_series(desk.platform)
+    validate(desk.platform)
     nothing = Rule("nothing", "reject", "bars_1d", meaning="m", why="w", reference="r", broken=pl.col("close") > 0)
     reprocess(desk.with_(policy=Policy(9, (nothing,))))
     assert desk.rows().is_empty()
-    assert validate_series(desk.platform, ["CCC"]).resolved == 0
-    assert validate_series(desk.platform, ["AAA"]).resolved == 1
+    assert validate(desk.platform, ["CCC"]).resolved == 0
+    assert validate(desk.platform, ["AAA"]).resolved == 1
     assert findings(desk)["bad_tick", "AAA", str(DAY)] == "resolved"
-    assert validate_series(desk.platform, source="other").resolved == 0
-    assert validate_series(desk.platform).resolved == 1
+    assert validate(desk.platform, source="other").resolved == 0
+    assert validate(desk.platform).resolved == 1
     assert set(findings(desk).values()) == {"resolved"}
 
 
 def test_an_empty_lake_has_nothing_to_judge(desk: Any) -> None:
-    seen = validate_series(desk.platform)
+    seen = validate(desk.platform)
     assert (seen.bars, seen.symbols, seen.findings) == (0, 0, [])

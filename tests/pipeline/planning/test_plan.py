@@ -3,7 +3,7 @@ has the dead ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from quantx.core.model import Window
 from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
-from quantx.pipeline.reference.instruments import delist, import_history
+from quantx.pipeline.reference.instruments import Imported, delist, import_history
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.runtime.platform import Platform
 
@@ -38,6 +38,19 @@ ONE = "one: {market: us, type: static, symbols: [AAA, BBB]}"
 TWO = "two: {market: us, type: static, symbols: [CCC]}"
 
 
+def refresh(platform: Platform) -> None:
+    refresh_universes(platform, platform.tables, phase=None, name=None)
+
+
+def import_into(desk: Any, history: Sequence[SecurityHistory]) -> Imported:
+    return import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, history)
+
+
+def record_delisting(desk: Any, symbol: str, on: date, *, reason: str, by: str) -> str:
+    parts = desk.platform.tables, desk.platform.state, desk.platform.clock
+    return delist(*parts, symbol, on, reason=reason, by=by)
+
+
 def daily(platform: Platform, **scope: Any) -> set[str]:
     plan = plan_daily(platform, Scope(**scope), source="tape", lookback=5)
     return {row["symbol"] for row in platform.state.tasks.listed(None, None, 100) if row["id"] in plan.task_ids}
@@ -48,7 +61,7 @@ def resolved(platform: Platform, scope: Scope, **since: date) -> tuple[str, ...]
 
 
 def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Declare) -> None:
-    refresh_universes(declare(f"{ONE}, {TWO}"), phase=None, name=None)
+    refresh(declare(f"{ONE}, {TWO}"))
     assert resolved(declare(f"{ONE}, {TWO}"), Scope()) == ("AAA", "BBB", "CCC")
     after = declare(ONE)
     assert resolved(after, Scope()) == resolved(after, Scope(phase="p")) == ("AAA", "BBB")
@@ -57,31 +70,31 @@ def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Decla
 
 
 def test_where_no_declaration_is_at_hand_the_last_refresh_decides(declare: Declare, tmp_path: Path) -> None:
-    refresh_universes(declare(f"{ONE}, {TWO}"), phase=None, name=None)
+    refresh(declare(f"{ONE}, {TWO}"))
     platform = declare(ONE)
-    refresh_universes(platform, phase=None, name="one")
+    refresh_universes(platform, platform.tables, phase=None, name="one")
     (tmp_path / "u.yaml").unlink()
     assert resolved(platform, Scope()) == ("AAA", "BBB")
 
 
 def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alone(declare: Declare) -> None:
     platform = declare(f"{ONE}, {TWO.replace('{', '{enabled: false, ')}")
-    assert [r.universe for r in refresh_universes(platform, phase="p", name=None)] == ["one"]
-    assert [r.universe for r in refresh_universes(platform, phase=None, name="two")] == ["two"]
+    assert [r.universe for r in refresh_universes(platform, platform.tables, phase="p", name=None)] == ["one"]
+    assert [r.universe for r in refresh_universes(platform, platform.tables, phase=None, name="two")] == ["two"]
     assert resolved(platform, Scope()) == ("AAA", "BBB")
     assert resolved(platform, Scope(universe="two")) == ("CCC",)
     platform = declare(TWO.replace("{", "{enabled: false, "))
     with pytest.raises(ConfigError, match="no universe of p is enabled; `--name` refreshes one of two"):
-        refresh_universes(platform, phase="p", name=None)
+        refresh_universes(platform, platform.tables, phase="p", name=None)
     with pytest.raises(ConfigError, match="no enabled universe with members"):
         resolved(platform, Scope())
 
 
 def test_a_backfill_includes_symbols_that_left_the_universe_since(declare: Declare, desk: Any) -> None:
-    refresh_universes(declare(ONE), phase=None, name=None)
+    refresh(declare(ONE))
     desk.clock.at = datetime(2024, 2, 1, 23, tzinfo=UTC)
     platform = declare("one: {market: us, type: static, symbols: [AAA]}")
-    refresh_universes(platform, phase=None, name=None)
+    refresh_universes(platform, platform.tables, phase=None, name=None)
     assert daily(platform, universe="one") == {"AAA"}
     for start, expected in (("2024-01-02", ("AAA", "BBB")), ("2024-02-01", ("AAA",))):
         assert resolved(platform, Scope(universe="one"), since=date.fromisoformat(start)) == expected
@@ -90,7 +103,7 @@ def test_a_backfill_includes_symbols_that_left_the_universe_since(declare: Decla
 
 
 def test_a_delisted_security_leaves_daily_updates_and_stays_in_backfills(desk: Any) -> None:
-    delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me")
+    record_delisting(desk, "BBB", date(2024, 1, 8), reason="bought", by="me")
     assert daily(desk.platform, symbols=("AAA", "BBB")) == {"AAA"}
     assert len(desk.backfill("AAA", "BBB").task_ids) == 2
 
@@ -99,7 +112,7 @@ def test_a_renamed_security_is_fetched_by_its_new_symbol(desk: Any) -> None:
     history = SecurityHistory(
         (Naming("x", "OLD", None, date(2024, 1, 5)), Naming("x", "CCC", date(2024, 1, 6), None)), "us", "a file"
     )
-    import_history(desk.platform, [history])
+    import_into(desk, [history])
     assert daily(desk.platform, symbols=("AAA", "OLD", "CCC")) == {"AAA", "CCC"}
 
 
@@ -107,9 +120,9 @@ def test_a_manual_override_outlives_a_file_without_it(desk: Any) -> None:
     history = SecurityHistory(
         (Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", name="Bee"
     )
-    assert import_history(desk.platform, [history]).new == 1
-    assert delist(desk.platform, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
-    assert import_history(desk.platform, [history]).new == 0
+    assert import_into(desk, [history]).new == 1
+    assert record_delisting(desk, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
+    assert import_into(desk, [history]).new == 0
     (row,) = desk.rows("instruments").to_dicts()
     assert (row["status"], row["delisted_on"], row["reason"]) == ("delisted", date(2024, 1, 8), "bought")
     assert (row["evidence"], row["name"]) == ("the word of me", "Bee")
@@ -119,14 +132,14 @@ def test_a_manual_override_outlives_a_file_without_it(desk: Any) -> None:
 
 def test_the_same_import_again_commits_nothing(desk: Any) -> None:
     history = [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")]
-    import_history(desk.platform, history)
+    import_into(desk, history)
     before = desk.versions()
-    import_history(desk.platform, history)
+    import_into(desk, history)
     assert desk.versions() == before
 
 
 def test_a_contradiction_is_refused_whole(desk: Any) -> None:
-    import_history(desk.platform, [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")])
+    import_into(desk, [SecurityHistory((Naming("x", "AAA", None, None),), "us", "a file")])
     before = desk.versions()
     wrong = [
         SecurityHistory((Naming("new", "ZZZ", None, None),), "us", "b"),
@@ -137,7 +150,7 @@ def test_a_contradiction_is_refused_whole(desk: Any) -> None:
         ),
     ]
     with pytest.raises(ConfigError):
-        import_history(desk.platform, wrong)
+        import_into(desk, wrong)
     with pytest.raises(ConfigError, match="the reason is empty"):
-        delist(desk.platform, "AAA", date(2024, 1, 8), reason=" ", by="me")
+        record_delisting(desk, "AAA", date(2024, 1, 8), reason=" ", by="me")
     assert desk.versions() == before

@@ -1,4 +1,4 @@
-"""Lists that are not believed: the last good one stays, a finding tells why, a person may overrule, the others go on."""
+"""Refused lists: the last good one stays, a finding has the reason, a person may override, the other lists go on."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Library:
         )
         platform = replace(self.desk.platform, settings=settings)
         self.desk.clock.at += timedelta(seconds=1)
-        return {r.universe: r for r in refresh_universes(platform, phase=None, name=name, accept=accept)}
+        results = refresh_universes(platform, platform.tables, phase=None, name=name, accept=accept)
+        return {r.universe: r for r in results}
 
     def members(self) -> list[str]:
         return Lake(self.desk.platform.location).universe("web")["symbol"].to_list()
@@ -123,7 +124,7 @@ def test_a_good_list_settles_the_finding(library: Library) -> None:
     assert library.refresh()["web"].decision == "taken"
     assert library.findings() == []
     (settled,) = library.findings(status="resolved")
-    assert settled["reason"] == "a list was taken"
+    assert settled["reason"] == "a list was accepted"
 
 
 def test_a_person_may_take_a_list_that_is_not_believed_and_the_reason_is_kept(library: Library) -> None:
@@ -187,7 +188,10 @@ def test_the_past_of_a_list_with_dates_is_not_lost_at_once(library: Library) -> 
     assert "4 of 5 past memberships are gone" in str(library.refresh()["web"].why)
 
 
-NASDAQ = "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round Lot Size|ETF|NextShares\n{}File Creation Time: 1||\n"
+NASDAQ = (
+    "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round Lot Size|ETF|NextShares\n"
+    "{}File Creation Time: 1||\n"
+)
 
 
 def listing(*symbols: str) -> str:
@@ -203,7 +207,9 @@ def test_who_is_missing_on_an_exchanges_list_twice_is_suspected_and_no_more(libr
         (library.folder / "n.txt").write_text(listing(*symbols))
         (library.folder / "u.yaml").write_text("phases: {p: {n: {market: us, type: nasdaq_trader, path: n.txt}}}")
         settings = desk.platform.settings.model_copy(update={"universe_path": library.folder / "u.yaml"})
-        (result,) = refresh_universes(replace(desk.platform, settings=settings), phase=None, name=None)
+        (result,) = refresh_universes(
+            replace(desk.platform, settings=settings), desk.platform.tables, phase=None, name=None
+        )
         assert result.decision == "taken"
         return [f["subject"] for f in library.findings("delisting_suspected")]
 

@@ -27,7 +27,7 @@ def refresh(desk: Any, tmp_path: Path) -> Any:
         (folder / "u.yaml").write_text(f"phases: {{p: {{mine: {source}}}}}")
         (folder / "mine.csv").write_text(listing)
         settings = desk.platform.settings.model_copy(update={"universe_path": folder / "u.yaml"})
-        refresh_universes(replace(desk.platform, settings=settings), phase=None, name=None)
+        refresh_universes(replace(desk.platform, settings=settings), desk.platform.tables, phase=None, name=None)
         rows = desk.sql("select symbol from universe_members where member_to is null order by symbol")
         csv = pl.read_csv(desk.platform.location.get("meta/universe_p.csv"))["symbol"].to_list()
         lake = Lake(desk.platform.location).universe("mine")["symbol"].to_list()
@@ -84,10 +84,10 @@ def test_the_sp500_of_a_past_day_is_read_from_the_lake(desk: Any, tmp_path: Path
         lists.pages["/wiki/List_of_S%26P_500_companies"] = page
         changed = {"universe_path": tmp_path / "u.yaml", "universe_base_url": lists.url}
         platform = replace(desk.platform, settings=desk.platform.settings.model_copy(update=changed))
-        (taken,) = refresh_universes(platform, phase=None, name=None)
-        (again,) = refresh_universes(platform, phase=None, name=None)
+        (taken,) = refresh_universes(platform, platform.tables, phase=None, name=None)
+        (again,) = refresh_universes(platform, platform.tables, phase=None, name=None)
         lists.pages["/wiki/List_of_S%26P_500_companies"] = page.replace(b"Date added", b"Date of entry")
-        (refused,) = refresh_universes(platform, phase=None, name=None)
+        (refused,) = refresh_universes(platform, platform.tables, phase=None, name=None)
     assert (taken.decision, taken.members) == ("taken", members)
     assert (again.decision, again.joined, again.left, again.snapshot) == ("taken", 0, 0, taken.snapshot)
     assert (refused.decision, refused.members) == ("refused", members)

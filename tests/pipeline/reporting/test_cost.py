@@ -1,4 +1,4 @@
-"""What a month costs: by past runs where there are some, by the reference where there are none; never more exact than it is."""
+"""The cost of a month: from past runs, or from the reference if there are none."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_past_runs_can_be_scaled_to_more_symbols(table: PriceTable) -> None:
 
 
 def test_without_past_runs_somebody_must_say_for_how_many(table: PriceTable) -> None:
-    with pytest.raises(ConfigError, match=r"no daily run has been reported yet.*--symbols 500"):
+    with pytest.raises(ConfigError, match=r"no daily run to estimate from yet.*--symbols 500"):
         estimate(table, RunUsage(), None, 21)
 
 
@@ -98,9 +98,9 @@ def test_what_is_not_verified_is_marked(table: PriceTable) -> None:
 
 
 BAD = {
-    "no YAML": ("prices: [", "no table of prices"),
-    "no prices": ("reference: {}", "it has no 'prices'"),
-    "an unknown fact": ("prices: {logs: {what: a, unit: b}}", "no table of prices"),
+    "no YAML": ("prices: [", "not a valid table of prices"),
+    "no prices": ("reference: {}", "'prices' is missing"),
+    "an unknown fact": ("prices: {logs: {what: a, unit: b}}", "not a valid table of prices"),
 }
 
 
@@ -112,7 +112,7 @@ def test_a_table_that_is_none_is_the_users_to_mend(text: str, message: str) -> N
 
 def test_a_price_that_is_missing_is_told(table: PriceTable) -> None:
     text = SHIPPED.read_text().replace("  logs:", "  lumber:")
-    with pytest.raises(ConfigError, match="it has no 'lumber'"):
+    with pytest.raises(ConfigError, match="'lumber' is missing"):
         read_prices(text, "prices.yaml")
 
 

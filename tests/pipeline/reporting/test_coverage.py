@@ -1,4 +1,4 @@
-"""The coverage page: its facts, that it is whole in itself, that nothing in it can do harm, and that a browser shows it."""
+"""The coverage page: its facts; it is self-contained, harmless, and readable in a browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from quantx.core.quality.vendor_verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.memory import MemoryTable
-from quantx.lake.protocol import CommitContext
+from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import open_location
 from quantx.pipeline.reporting.coverage import write_coverage
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
@@ -37,6 +37,15 @@ from quantx.state.values import Universe
 NOW = datetime(2024, 1, 12, 23, tzinfo=UTC)
 SESSIONS = calendar("XNYS").sessions(date(2023, 11, 1), date(2024, 1, 12))
 HOSTILE = "<script>alert('x')</script>\"&'"
+
+
+def facts_of(platform: Platform, universe: str | None = None, *, tables: Tables | None = None) -> CoverageFacts:
+    stored = platform.tables if tables is None else tables
+    return coverage_facts(stored, platform.state, platform.location.url, platform.clock.now(), universe)
+
+
+def write(platform: Platform, universe: str | None = None) -> str:
+    return write_coverage(platform.location, platform.tables, platform.state, platform.clock.now(), universe)
 
 
 class At:
@@ -91,7 +100,7 @@ def platform(clock: At) -> Platform:
 
 
 def test_completeness_and_freshness_are_of_each_universe(platform: Platform) -> None:
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     summed = (
         facts.months.group_by("universe").agg(pl.col("expected", "present").sum()).sort("universe", nulls_last=True)
     )
@@ -108,7 +117,7 @@ def test_a_member_that_is_delisted_is_not_behind(platform: Platform) -> None:
     platform.tables["symbol_history"].commit(
         CommitContext(1), pl.DataFrame([naming], schema=dict(SYMBOL_HISTORY.schema), orient="row")
     )
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     columns = ["members", "up_to_date", "behind", "delisted", "without_bars"]
     assert facts.freshness.filter(universe="mine").select(columns).rows() == [(3, 1, 0, 1, 1)]
     assert facts.behind.is_empty()
@@ -119,13 +128,13 @@ def test_a_member_that_is_delisted_is_not_behind(platform: Platform) -> None:
 
 
 def test_the_symbols_that_lack_most_come_first_with_what_was_rejected(platform: Platform) -> None:
-    first = coverage_facts(platform).symbols.row(0, named=True)
+    first = facts_of(platform).symbols.row(0, named=True)
     assert (first["symbol"], first["expected"] - first["present"], first["rejected"]) == ("BBB", 3, 2)
     assert (first["lacks_from"], first["lacks_to"], first["newest"]) == (202311, 202401, SESSIONS[-2])
 
 
 def test_missing_sessions_that_are_explained_stand_apart(platform: Platform) -> None:
-    """BBB lacks the sixth, the seventh and the last session; another vendor's word about a bar that is there does not count."""
+    """BBB misses the sixth, the seventh and the last session; an explanation of a present bar does not count."""
 
     def gap(source: str, session: date, explanation: Explanation) -> Gap:
         return Gap(
@@ -141,15 +150,15 @@ def test_missing_sessions_that_are_explained_stand_apart(platform: Platform) -> 
             Gap(Series("yahoo", "bars", "1d", "BBB"), SESSIONS[-1]),
         ]
     )
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     assert facts.symbols.select("symbol", "explained", "explanation").row(0) == ("BBB", 2, "rejected")
     assert facts.symbols["explained"].sum() == 2
     page = Read(coverage_page(facts)).text
-    assert "Missing sessions, and of how many it is explained why" in page
+    assert "Missing sessions, and how many of them are explained" in page
 
 
 def test_rejected_rows_are_counted_by_rule_vendor_and_month(platform: Platform) -> None:
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     assert facts.rejected_rows == 3
     assert facts.rejects.rows() == [
         ("payload_readable", "yahoo", 202401, 1, 1),  # of a whole reply: when it came
@@ -166,7 +175,7 @@ def test_an_accepted_row_is_not_rejected_and_one_quoted_under_two_policies_count
     again = platform.tables["quarantine"].read(pl.col("date") == SESSIONS[5])
     newer = again.with_columns(pl.lit("volume_valid").alias("rules"), policy=pl.lit(9, pl.Int32))
     platform.tables["quarantine"].commit(CommitContext(2), newer.with_columns(known_from=NOW + timedelta(days=1)))
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     assert facts.rejected_rows == 2
     assert [row[0] for row in facts.rejects.rows()] == ["payload_readable", "volume_valid"]
     assert facts.symbols.row(0, named=True)["rejected"] == 1
@@ -180,7 +189,7 @@ def test_findings_have_an_age_and_the_acknowledged_ones_stand_apart(platform: Pl
     clock.at = NOW
     (jump,) = platform.state.findings.listed(1, rule="jump")
     platform.state.findings.settle(jump["id"], "acknowledged", "ops", HOSTILE)
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     assert [(row["rule"], row["age_days"]) for row in facts.findings] == [("gap", 9)]
     assert [(row["rule"], row["reason"]) for row in facts.acknowledged] == [("jump", HOSTILE)]
     page = coverage_page(facts)
@@ -188,14 +197,14 @@ def test_findings_have_an_age_and_the_acknowledged_ones_stand_apart(platform: Pl
 
 
 def test_what_was_not_checked_says_so(platform: Platform) -> None:
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     assert (facts.proofs, facts.agreement) == (None, None)
     assert coverage_page(facts).count("Not checked yet") == 2
 
 
 def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: Platform) -> None:
     tables = {**platform.tables, "adjustment_proofs": Filled(PROOFS), "agreements": Filled(AGREEMENTS)}
-    facts = coverage_facts(replace(platform, tables=tables))
+    facts = facts_of(platform, tables=tables)
     assert facts.proofs is not None
     assert facts.proofs.rows() == [("yahoo", 3, 1, 1, 1)]
     verdicts = [(row["symbol"], row["verdict"]) for row in facts.as_json()["proofs_by_symbol"]]
@@ -207,21 +216,21 @@ def test_proofs_and_agreement_are_read_where_checks_have_filled_them(platform: P
     series = page[page.index("Series that disagree") : page.index("Steps that disagree")]
     assert "<td>BBB</td>" in series
     assert "<td>AAA</td>" not in series
-    assert "19 of 20 sessions agree, worst close 0.50% apart" in page
+    assert "19 of 20 sessions agree, largest close difference 0.50%" in page
     assert "close, open, high, low and volume all agree" in page
 
 
 def test_one_universe_alone_has_a_page_of_its_own(platform: Platform) -> None:
-    assert write_coverage(platform, "old") == "reports/coverage/universes/old.html"
-    facts = coverage_facts(platform, "old")
+    assert write(platform, "old") == "reports/coverage/universes/old.html"
+    facts = facts_of(platform, "old")
     assert facts.months["universe"].unique().to_list() == ["old"]
     assert facts.rejected_rows == 0
     with pytest.raises(ConfigError, match="no universe 'none'; it has mine, old"):
-        coverage_facts(platform, "none")
+        facts_of(platform, "none")
 
 
 def test_page_and_json_lie_in_the_lake_and_say_the_same(platform: Platform) -> None:
-    assert write_coverage(platform) == "reports/coverage/coverage.html"
+    assert write(platform) == "reports/coverage/coverage.html"
     document = json.loads(platform.location.get("reports/coverage/coverage.json"))
     assert document["made_at"] == NOW.isoformat()
     assert document["proofs"] is None
@@ -231,12 +240,12 @@ def test_page_and_json_lie_in_the_lake_and_say_the_same(platform: Platform) -> N
 
 def test_an_empty_lake_has_a_page(platform: Platform) -> None:
     empty = replace(platform, tables={name: MemoryTable(table) for name, table in TABLES.items()})
-    page = Read(coverage_page(coverage_facts(empty)))
+    page = Read(coverage_page(facts_of(empty)))
     assert page.problems == []
     assert "none" in page.text
 
 
-# -------------------------------------------------------------------------------------------------------------- the page
+# ------------------------------------------------------------------------------------------------------------- the page
 
 
 class Filled(MemoryTable):
@@ -271,7 +280,7 @@ _VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 class Read(HTMLParser):
-    """A page as a strict reader sees it; `problems` are what a screen reader or a locked-down browser would stumble over."""
+    """A page as a strict parser reads it; `problems` are those of a screen reader or a locked-down browser."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -329,7 +338,7 @@ def hostile(platform: Platform) -> CoverageFacts:
     platform.state.findings.note([finding, replace(finding, subject="AAA")])
     (row,) = platform.state.findings.listed(1, subject="AAA")
     platform.state.findings.settle(row["id"], "acknowledged", HOSTILE, HOSTILE)
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     text = pl.lit(HOSTILE)
     proofs = PROOFS.with_columns(text.alias("symbol"), text.alias("source"), text.alias("verdict"))
     by_symbol = proofs_by_symbol(proofs, proofs)
@@ -353,7 +362,7 @@ def hostile(platform: Platform) -> CoverageFacts:
 
 
 def test_the_page_is_whole_ordered_and_loads_nothing(platform: Platform) -> None:
-    page = coverage_page(coverage_facts(platform))
+    page = coverage_page(facts_of(platform))
     read = Read(page)
     assert read.problems == []
     assert "default-src 'none'" in page
@@ -371,7 +380,7 @@ def test_what_vendors_send_stays_text(platform: Platform) -> None:
 
 
 def test_five_thousand_symbols_make_no_large_page(platform: Platform) -> None:
-    facts = coverage_facts(platform)
+    facts = facts_of(platform)
     months = [
         (f"u{u}", "us", y * 100 + m, 105_000, 104_990, 0.9999)
         for u in range(12)
@@ -403,7 +412,7 @@ def test_five_thousand_symbols_make_no_large_page(platform: Platform) -> None:
     assert "Series that disagree: the first 1,000 of 15,000" in page
 
 
-# ------------------------------------------------------------------------------------------------------------ in a browser
+# --------------------------------------------------------------------------------------------------------- in a browser
 
 
 def browser() -> str:
@@ -427,7 +436,8 @@ def show(folder: Path, page: str, *how: str) -> str:
 _RULER = """<!doctype html><title>?</title><iframe id=f style="width:390px;height:844px;border:0"></iframe><script>
 const f = document.getElementById('f'), errors = [];
 f.onload = () => { const d = f.contentDocument, e = d.documentElement;
-  const wide = [...d.querySelectorAll('body *')].filter(x => x.getBoundingClientRect().right > 391 && !x.closest('.scroll'));
+  const wide = [...d.querySelectorAll('body *')]
+    .filter(x => x.getBoundingClientRect().right > 391 && !x.closest('.scroll'));
   document.title = JSON.stringify({ width: e.scrollWidth, outside: wide.length, alerts: window.alerts || 0,
     months: d.querySelectorAll('.months td[title]').length, sections: d.querySelectorAll('main > section').length }); };
 window.alert = () => { window.alerts = (window.alerts || 0) + 1; };
@@ -450,5 +460,5 @@ def test_a_phone_shows_it_without_scrolling_sideways_and_nothing_runs(platform: 
 
 def test_it_prints(platform: Platform, tmp_path: Path) -> None:
     paper = tmp_path / "coverage.pdf"
-    show(tmp_path, coverage_page(coverage_facts(platform)), f"--print-to-pdf={paper}")
+    show(tmp_path, coverage_page(facts_of(platform)), f"--print-to-pdf={paper}")
     assert paper.read_bytes().startswith(b"%PDF")

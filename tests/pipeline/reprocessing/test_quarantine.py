@@ -1,4 +1,4 @@
-"""Looking at rejected rows, judging them again, and taking one into the table on somebody's word."""
+"""Quarantine: list rejected rows, replay them, and accept one by a manual decision."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.model import Payload, Window
+from quantx.core.model import Payload, Series, StoredReply, Window
 from quantx.core.quality.daily_rules import DAILY_RULES
 from quantx.core.quality.policy import Policy
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import DECISIONS, QUARANTINE, Table
 from quantx.errors import Busy, ConfigError
 from quantx.lake.protocol import CommitContext
+from quantx.lake.raw import raw_path
 from quantx.lake.table import LakeTable
-from quantx.pipeline.curating.normalize import Landed, normalize_round
+from quantx.pipeline.curating.normalize import normalize_round
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.pipeline.reprocessing.quarantine import Wanted, accept, rejected_rows, replay, show
-from quantx.pipeline.reprocessing.reprocess import reprocess
+from quantx.pipeline.wiring import reprocessor_of
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
-from ..conftest import Dies
+from ..conftest import Dies, reprocess
 
 D5, D9, D10, D11 = (date(2024, 1, day) for day in (5, 9, 10, 11))
 LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "open_in_range"])
@@ -47,12 +49,16 @@ def old(desk: Any) -> Any:
 
 
 def state_of(desk: Any, symbol: str, day: date | None) -> str:
-    (row,) = rejected_rows(desk.platform).filter(pl.col("symbol") == symbol, pl.col("date").eq_missing(day)).to_dicts()
+    (row,) = (
+        rejected_rows(desk.platform.tables)
+        .filter(pl.col("symbol") == symbol, pl.col("date").eq_missing(day))
+        .to_dicts()
+    )
     return str(row["state"])
 
 
 def id_of(desk: Any, symbol: str, day: date | None) -> str:
-    rows = rejected_rows(desk.platform).filter(pl.col("symbol") == symbol, pl.col("date").eq_missing(day))
+    rows = rejected_rows(desk.platform.tables).filter(pl.col("symbol") == symbol, pl.col("date").eq_missing(day))
     return str(rows["id"].item())
 
 
@@ -63,12 +69,12 @@ def bar(desk: Any, symbol: str, day: date) -> list[tuple[Any, ...]]:
     return rows
 
 
-# ----------------------------------------------------------------------------------------------------------- what there is
+# -------------------------------------------------------------------------------------------------------------- listing
 
 
 def test_rows_are_found_by_rule_symbol_source_market_and_state(old: Any) -> None:
     def found(**wanted: Any) -> list[tuple[str, date | None]]:
-        return sorted(rejected_rows(old.platform, Wanted(**wanted)).select("symbol", "date").rows(), key=repr)
+        return sorted(rejected_rows(old.platform.tables, Wanted(**wanted)).select("symbol", "date").rows(), key=repr)
 
     assert found(rule="open_in_range") == [("AAA", D9), ("BBB", D5)]
     assert found(rule="high") == []
@@ -78,7 +84,7 @@ def test_rows_are_found_by_rule_symbol_source_market_and_state(old: Any) -> None
 
 
 def test_a_row_says_all_that_the_vendor_sent(old: Any) -> None:
-    (row,) = rejected_rows(old.platform, Wanted(symbol="AAA")).to_dicts()
+    (row,) = rejected_rows(old.platform.tables, Wanted(symbol="AAA")).to_dicts()
     assert row["policy"] == old.platform.policy.version
     assert json.loads(row["sent"]) == {
         **dict(zip(("open", "high", "low", "close", "volume"), ODD, strict=True)),
@@ -97,8 +103,18 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
     bars = [["2024-01-09", 53.0, 52.875, 52.0, 52.75, 20.0]]
     body = json.dumps({"bars": bars, "actions": [["2024-01-10", "split", 2.0, None]]}).encode()
     payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), content_type="application/json", body=body)
-    item = Landed(1, "01RUN", "tape", "bars", "1d", "AAA", Window(D5, D11), "01RAW", (payload,))
-    rows = normalize_round("tape", [item], Adjusting(desk.clock), Judge()).quarantine
+    stored = StoredReply(
+        task_id=1,
+        run_id="01RUN",
+        series=Series("tape", "bars", "1d", "AAA"),
+        window=Window(D5, D11),
+        path=raw_path("tape", "bars", "2024-01-12", "01RAW"),
+        row=0,
+        fetched_at=payload.fetched_at,
+        size=len(body),
+    )
+    item = ReadReply(stored, (payload,))
+    rows = normalize_round("tape", [item], Adjusting(desk.clock), RowPolicy()).quarantine
     (row,) = rows.to_dicts()
     assert json.loads(row["row"]) | {"time": None} == {
         "time": None,
@@ -109,30 +125,30 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
         "volume": 10.0,
     }
     assert [json.loads(row["sent"])[c] for c in ("open", "high", "volume")] == [53.0, 52.875, 20.0]
-    judge = Judge(
+    policy = RowPolicy(
         decisions=rows.with_columns(pl.lit("accept").alias("decision"), by=pl.lit("a"), reason=pl.lit("b")).select(
             list(DECISIONS.schema)
         )
     )
-    accepted = normalize_round("tape", [item], Adjusting(desk.clock), judge)
+    accepted = normalize_round("tape", [item], Adjusting(desk.clock), policy)
     assert accepted.tables["bars_1d"].select("high", "volume").rows() == [(105.75, 10)]
     assert accepted.quarantine.height == 1
 
 
 def test_ids_are_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_database: Database) -> None:
-    ids = rejected_rows(old.platform)["id"]
+    ids = rejected_rows(old.platform.tables)["id"]
     assert ids.n_unique() == 5
     assert set(ids.str.len_chars()) == {64}
     desk = another_desk(fresh_database, "scratch")
     raw = Path(old.platform.settings.lake_url) / "raw"
     shutil.copytree(raw, Path(desk.platform.settings.lake_url) / "raw")
     reprocess(replace(desk.platform, policy=Policy(7)))
-    assert sorted(rejected_rows(desk.platform)["id"]) == sorted(ids)
-    assert rejected_rows(old.platform, Wanted(ids=(ids[0][:6],)))["id"].to_list() == [ids[0]]
+    assert sorted(rejected_rows(desk.platform.tables)["id"]) == sorted(ids)
+    assert rejected_rows(old.platform.tables, Wanted(ids=(ids[0][:6],)))["id"].to_list() == [ids[0]]
     with pytest.raises(ConfigError, match="there is no row 'zzz'"):
-        show(old.platform, "zzz")
+        show(old.platform.tables, old.platform.location, "zzz")
     with pytest.raises(ConfigError, match="there is no row ''"):
-        show(old.platform, "")
+        show(old.platform.tables, old.platform.location, "")
 
 
 def test_rows_whose_ids_begin_alike_are_all_there_and_told_apart(desk: Any) -> None:
@@ -140,60 +156,63 @@ def test_rows_whose_ids_begin_alike_are_all_there_and_told_apart(desk: Any) -> N
     days = desk.tape.shows["AAA"] = dict.fromkeys(list(desk.tape.shows["AAA"])[:17], ODD)
     desk.clock.goes_to(max(days) + timedelta(days=1))
     desk.work(desk.backfill("AAA", end="2024-02-02"))
-    ids = rejected_rows(desk.platform)["id"]
+    ids = rejected_rows(desk.platform.tables)["id"]
     assert ids.n_unique() == 17
     first = ids.str.head(1)
     twice = ids.filter(first.is_duplicated())[0]
     with pytest.raises(ConfigError, match="begins the ids of several rows"):
-        show(desk.platform, twice[:1])
-    assert show(desk.platform, twice)["id"] == twice
+        show(desk.platform.tables, desk.platform.location, twice[:1])
+    assert show(desk.platform.tables, desk.platform.location, twice)["id"] == twice
 
 
 def test_show_tells_the_rules_and_what_was_sent(old: Any) -> None:
-    facts = show(old.platform, id_of(old, "AAA", D9))
+    facts = show(old.platform.tables, old.platform.location, id_of(old, "AAA", D9))
     assert [rule["id"] for rule in facts["rules"]] == ["open_in_range"]
-    assert "of another moment" in facts["rules"][0]["why"]
+    assert "belongs to another moment" in facts["rules"][0]["why"]
     payload = facts["payload"]
     assert (payload["request"], payload["status"]) == ("tape:AAA", 200)
     assert payload["path"].endswith(f"/{facts['raw']}.parquet")
     assert '["2024-01-09", 106.0, 105.75' in payload["excerpt"]
-    whole = show(old.platform, id_of(old, "CCC", None))
+    whole = show(old.platform.tables, old.platform.location, id_of(old, "CCC", None))
     assert (whole["payload"]["excerpt"], whole["sent"]) == ("no JSON", None)
 
 
 def test_show_tells_that_a_reply_is_gone(old: Any) -> None:
     for file in (Path(old.platform.settings.lake_url) / "raw").rglob("*.parquet"):
         file.write_bytes(b"")
-    assert "is damaged" in show(old.platform, id_of(old, "AAA", D9))["payload"]["problem"]
+    assert "is damaged" in show(old.platform.tables, old.platform.location, id_of(old, "AAA", D9))["payload"]["problem"]
     shutil.rmtree(Path(old.platform.settings.lake_url) / "raw")
-    assert "does not have this reply" in show(old.platform, id_of(old, "AAA", D9))["payload"]["problem"]
+    assert (
+        "does not have this reply"
+        in show(old.platform.tables, old.platform.location, id_of(old, "AAA", D9))["payload"]["problem"]
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------------ replay
+# --------------------------------------------------------------------------------------------------------------- replay
 
 
 def test_replay_moves_what_passes_and_nothing_else(old: Any) -> None:
     lenient = replace(old.platform, policy=LENIENT)
-    assert replay(old.platform, Wanted()).rows["state"].to_list() == ["open"] * 5
-    done = replay(lenient, Wanted(symbol="AAA"))
+    assert replay(reprocessor_of(old.platform), Wanted()).rows["state"].to_list() == ["open"] * 5
+    done = replay(reprocessor_of(lenient), Wanted(symbol="AAA"))
     assert done.rows.select("symbol", "date", "state").rows() == [("AAA", D9, "replayed")]
     assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
-    done = replay(lenient, Wanted(rule="open_in_range"))
+    done = replay(reprocessor_of(lenient), Wanted(rule="open_in_range"))
     assert dict(done.rows.select("symbol", "state").rows()) == {"AAA": "replayed", "BBB": "replayed"}
     assert (bar(old, "BBB", D5), bar(old, "BBB", D10)) == ([ODD[:4]], [])
     assert state_of(old, "BBB", D10) == "open"
     versions = old.versions()
-    assert [each.commits for each in replay(lenient, Wanted()).reprocessed] == [0]
+    assert [each.commits for each in replay(reprocessor_of(lenient), Wanted()).reprocessed] == [0]
     assert old.versions() == versions
 
 
 def test_replay_by_id(old: Any) -> None:
     row = id_of(old, "AAA", D9)
-    done = replay(replace(old.platform, policy=LENIENT), Wanted(ids=(row,)))
+    done = replay(reprocessor_of(replace(old.platform, policy=LENIENT)), Wanted(ids=(row,)))
     assert done.rows["state"].to_list() == ["replayed"]
     assert (state_of(old, "AAA", D9), state_of(old, "BBB", D5)) == ("replayed", "open")
     with pytest.raises(ConfigError, match="there is no row"):
-        replay(old.platform, Wanted(ids=("zzz",)))
+        replay(reprocessor_of(old.platform), Wanted(ids=("zzz",)))
 
 
 def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
@@ -212,7 +231,7 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
 
     assert old.sql("select * from series where symbol = 'CCC'") == []
     platform = old.with_(providers={"tape": Mended(old.tape)})
-    done = replay(platform, Wanted(symbol="CCC"))
+    done = replay(reprocessor_of(platform), Wanted(symbol="CCC"))
     assert done.rows["state"].to_list() == ["replayed"]
     assert bar(old, "CCC", date(2024, 1, 8)) == [(5.0, 6.0, 4.0, 5.0)]
     series = old.series("CCC")
@@ -221,31 +240,31 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
     assert old.rows("quarantine").filter(symbol="CCC")["passed"].to_list() == [old.platform.policy.version]
 
 
-# ------------------------------------------------------------------------------------------------------------------ accept
+# --------------------------------------------------------------------------------------------------------------- accept
 
 
 def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fresh_database: Database) -> None:
-    row, told = id_of(old, "AAA", D9), old.clock.at
+    row, before = id_of(old, "AAA", D9), old.clock.at
     old.clock.goes_to(date(2024, 1, 15))
-    done = accept(old.platform, row, "the exchange says so", "ops")
+    done = accept(reprocessor_of(old.platform), row, "the exchange says so", "ops")
     assert done.rows.select("state", "by", "reason").rows() == [("accepted", "ops", "the exchange says so")]
     assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
     (known,) = old.rows().filter(symbol="AAA", date=D9)["known_from"]
     assert known == old.clock.at  # when it was decided: nobody could see it before
     reader = Lake(old.platform.location)
-    seen = {at: reader.bars(["AAA"], start=D9, end=D9, as_of=at).height for at in (told, known)}
-    assert seen == {told: 0, known: 1}
+    seen = {at: reader.bars(["AAA"], start=D9, end=D9, as_of=at).height for at in (before, known)}
+    assert seen == {before: 0, known: 1}
     hot = old.sql("select high from hot_bars where symbol = 'AAA' and date = %s", D9)
     assert hot == [{"high": 105.75}]
     (decision,) = old.rows("decisions").to_dicts()
     assert (decision["decision"], decision["rules"], decision["by"]) == ("accept", "open_in_range", "ops")
 
     versions = old.versions()
-    again = accept(old.platform, row, "once more", "bob")
+    again = accept(reprocessor_of(old.platform), row, "once more", "bob")
     assert again.rows["by"].to_list() == ["ops"]
     assert [each.commits for each in again.reprocessed] == [0]
     assert reprocess(old.platform).commits == 0
-    assert replay(old.platform, Wanted()).rows.filter(symbol="AAA")["state"].to_list() == ["accepted"]
+    assert replay(reprocessor_of(old.platform), Wanted()).rows.filter(symbol="AAA")["state"].to_list() == ["accepted"]
     assert old.versions() == versions
 
     old.clock.goes_to(date(2024, 1, 16))
@@ -271,7 +290,7 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
     desk.tape.answers["AAA"] = [json.dumps({"bars": bars, "actions": []}).encode()]
     desk.work(desk.backfill("AAA"))
     assert bar(desk, "AAA", D10) == [(110.0, 112.0, 109.0, 111.0)]
-    accept(desk.platform, id_of(desk, "AAA", D10), "the first one was final", "ops")
+    accept(reprocessor_of(desk.platform), id_of(desk, "AAA", D10), "the first one was final", "ops")
     assert bar(desk, "AAA", D10) == [(110.0, 111.0, 109.0, 110.5)]
     assert desk.rows("bars_1d_revisions").select("close", "known_from", "known_to").rows() == [
         (111.0, desk.clock.at, desk.clock.at)
@@ -279,7 +298,7 @@ def test_an_accepted_row_takes_the_place_of_another_one_of_its_session(desk: Any
 
 
 def test_at_no_moment_are_there_two_rows_of_a_session(desk: Any) -> None:
-    """The vendor had 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; the odd one is accepted on the 18th."""
+    """The vendor sent 110.5 on the 12th, an odd bar on the 16th, 105.5 on the 17th; accepted on the 18th."""
     good, moments = desk.tape.shows["AAA"][D10], [desk.clock.at]
     desk.work(desk.backfill("AAA"))
     for day, shown in ((16, ODD), (17, (104.0, 106.0, 103.0, 105.75, 10.0))):
@@ -289,7 +308,7 @@ def test_at_no_moment_are_there_two_rows_of_a_session(desk: Any) -> None:
         desk.work(desk.daily("AAA", lookback=9))
     desk.clock.goes_to(date(2024, 1, 18))
     moments.append(desk.clock.at)
-    accept(desk.platform, id_of(desk, "AAA", D10), "the exchange says so", "ops")
+    accept(reprocessor_of(desk.platform), id_of(desk, "AAA", D10), "the exchange says so", "ops")
     reader = Lake(desk.platform.location)
     closes = [reader.bars(["AAA"], start=D10, end=D10, as_of=at)["close"].to_list() for at in moments]
     assert closes == [[good[3]], [good[3]], [105.75], [105.5]]
@@ -305,7 +324,7 @@ def test_at_no_moment_are_there_two_rows_of_a_session(desk: Any) -> None:
 )
 def test_what_can_be_no_bar_is_refused(symbol: str, day: date | None, why: str, old: Any) -> None:
     with pytest.raises(ConfigError, match=why):
-        accept(old.platform, id_of(old, symbol, day), "why not", "ops")
+        accept(reprocessor_of(old.platform), id_of(old, symbol, day), "why not", "ops")
     assert old.rows("decisions").is_empty()
 
 
@@ -314,21 +333,24 @@ def test_a_bar_of_the_future_is_refused(desk: Any) -> None:
     desk.clock.goes_to(D10)  # the vendor's clock is two days ahead
     desk.tape.answers["AAA"] = [json.dumps({"bars": [["2024-01-11", 1.0, 1.0, 1.0, 1.0, 1.0]], "actions": []}).encode()]
     desk.work(plan)
-    with pytest.raises(ConfigError, match="was not over when the vendor was asked"):
-        accept(desk.platform, id_of(desk, "AAA", D11), "why not", "ops")
+    with pytest.raises(ConfigError, match="had not ended when the reply was fetched"):
+        accept(reprocessor_of(desk.platform), id_of(desk, "AAA", D11), "why not", "ops")
 
 
 @pytest.mark.parametrize(("reason", "by"), [(" ", "ops"), ("why", "")])
 def test_a_decision_needs_a_reason_and_a_name(reason: str, by: str, old: Any) -> None:
-    with pytest.raises(ConfigError, match="say why and who"):
-        accept(old.platform, id_of(old, "AAA", D9), reason, by)
+    with pytest.raises(ConfigError, match="must not be empty"):
+        accept(reprocessor_of(old.platform), id_of(old, "AAA", D9), reason, by)
 
 
 def test_who_curates_is_not_disturbed(old: Any) -> None:
     row = id_of(old, "AAA", D9)
     with old.platform.state.exclusive("curator") as mine:
         assert mine is not None
-        for act in (lambda: accept(old.platform, row, "why", "ops"), lambda: replay(old.platform, Wanted())):
+        for act in (
+            lambda: accept(reprocessor_of(old.platform), row, "why", "ops"),
+            lambda: replay(reprocessor_of(old.platform), Wanted()),
+        ):
             with pytest.raises(Busy, match="another process is curating"):
                 act()
     assert old.rows("decisions").is_empty()
@@ -348,8 +370,8 @@ def test_accepting_is_repeated_after_a_kill(table: str, after: bool, old: Any) -
 
     row = id_of(old, "AAA", D9)
     with pytest.raises(Dies):
-        accept(old.with_(tables={**old.platform.tables, table: Dying()}), row, "why", "ops")
-    accept(old.platform, row, "why", "ops")
+        accept(reprocessor_of(old.with_(tables={**old.platform.tables, table: Dying()})), row, "why", "ops")
+    accept(reprocessor_of(old.platform), row, "why", "ops")
     assert (bar(old, "AAA", D9), state_of(old, "AAA", D9)) == ([ODD[:4]], "accepted")
     assert old.rows("decisions").height == 1
 
@@ -371,8 +393,8 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
     fresh = replace(
         old.platform, tables={**old.platform.tables, "quarantine": LakeTable(old.platform.location, QUARANTINE)}
     )
-    assert set(rejected_rows(fresh)["policy"]) == {None}
-    assert show(fresh, rejected_rows(fresh)["id"][0])["sent"] is None
+    assert set(rejected_rows(fresh.tables)["policy"]) == {None}
+    assert show(fresh.tables, fresh.location, rejected_rows(fresh.tables)["id"][0])["sent"] is None
     assert reprocess(fresh).commits == 0  # what is known is not told again
     old.clock.goes_to(date(2024, 1, 16))
     old.tape.shows["AAA"][D11] = ODD
@@ -382,12 +404,12 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
         (D9, None, None),
         (D11, old.platform.policy.version, None),
     ]
-    replay(replace(fresh, policy=LENIENT), Wanted(symbol="AAA"))
+    replay(reprocessor_of(replace(fresh, policy=LENIENT)), Wanted(symbol="AAA"))
     found = fresh.tables["quarantine"].read().filter(symbol="AAA").sort("date")
     assert found["passed"].to_list() == [3, 3]
 
 
 def test_decisions_hold_no_more_than_they_say(old: Any) -> None:
-    accept(old.platform, id_of(old, "AAA", D9), "why", "ops")
+    accept(reprocessor_of(old.platform), id_of(old, "AAA", D9), "why", "ops")
     assert old.rows("decisions").columns == list(DECISIONS.schema)
-    assert old.rows("decisions")["row"].item() == rejected_rows(old.platform, Wanted(symbol="AAA"))["row"].item()
+    assert old.rows("decisions")["row"].item() == rejected_rows(old.platform.tables, Wanted(symbol="AAA"))["row"].item()

@@ -1,4 +1,4 @@
-"""Deriving the tables again from raw: the same rows where nothing has changed, and exactly the right ones where it has."""
+"""Reprocessing from raw: the same rows where nothing has changed, and exactly the right ones where a rule has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.model import Payload
+from quantx.core.model import Payload, Series, StoredReply, Window
 from quantx.core.prices import PRICES
 from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.daily_rules import DAILY_RULES
@@ -23,13 +23,12 @@ from quantx.core.quality.rule import Rule
 from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import Busy
 from quantx.lake.protocol import CommitContext
-from quantx.lake.raw import Answered, Landing, list_raw, raw_path, read_batch, write_batch
+from quantx.lake.raw import RawPage, list_raw, raw_path, read_pages, write_batch
 from quantx.pipeline.curating.derive import DERIVED
-from quantx.pipeline.reprocessing.reprocess import reprocess
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
-from ..conftest import Dies, DyingTable
+from ..conftest import Dies, DyingTable, reprocess
 
 D = {day: date(2024, 1, day) for day in range(2, 32)}
 CHEAP = Rule(
@@ -105,7 +104,7 @@ def grown(
     new_database: Callable[[], AbstractContextManager[Database]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[Policy | None], Any]]:
-    """Lakes that grew under given rules from the start; nobody changes them."""
+    """Lakes that grew under given rules from the start; tests do not change them."""
     made: dict[int, Any] = {}
     contexts: list[AbstractContextManager[Database]] = []
 
@@ -170,7 +169,7 @@ def test_a_part_is_derived_alone(old: Any) -> None:
     assert reprocess(old.platform, ["ZZZ"]).left == {("any source", "ZZZ"): "the raw zone has no reply about it"}
 
 
-# ------------------------------------------------------------------------------------------------------ rules have changed
+# --------------------------------------------------------------------------------------------------- rules have changed
 
 
 @pytest.mark.parametrize("policy", [LENIENT, STRICT, OTHER], ids=["one rule less", "one more", "one less and one more"])
@@ -202,11 +201,11 @@ def test_it_says_what_has_changed(old: Any) -> None:
 def test_a_dry_run_says_the_same_and_changes_nothing(old: Any) -> None:
     before, versions = contents(old), old.versions()
     platform = replace(old.platform, policy=OTHER)
-    said = reprocess(platform, dry_run=True)
+    dry = reprocess(platform, dry_run=True)
     assert (old.versions(), contents(old)) == (versions, before)
     done = reprocess(platform)
-    assert (said.tables, said.rules, said.examples) == (done.tables, done.rules, done.examples)
-    assert (said.commits, done.commits > 0) == (0, True)
+    assert (dry.tables, dry.rules, dry.examples) == (done.tables, done.rules, done.examples)
+    assert (dry.commits, done.commits > 0) == (0, True)
 
 
 def test_at_each_moment_readers_see_what_todays_rules_would_have_let_them_see(old: Any) -> None:
@@ -280,7 +279,7 @@ def test_a_row_that_passes_stays_in_quarantine_with_the_policy_that_let_it(old: 
     assert rows.select("policy", "passed").rows() == [(POLICY_VERSION, None)]
 
 
-# ------------------------------------------------------------------------------------------------- kills, and who else works
+# ---------------------------------------------------------------------------------------------- kills and other workers
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -319,10 +318,10 @@ def test_what_has_landed_since_is_left_for_the_curator(old: Any) -> None:
     old.clock.goes_to(D[18])
     with old.platform.state.exclusive("curator") as mine:
         assert mine is not None
-        from quantx.pipeline.fetching.worker import Worker
+        from quantx.pipeline.wiring import worker_of
 
         old.daily("AAA")
-        Worker(old.platform).run(time_budget=3)
+        worker_of(old.platform).run(time_budget=3)
     assert old.task("AAA")["state"] == "landed"
     assert reprocess(old.platform).commits == 0
     old.work()
@@ -330,7 +329,7 @@ def test_what_has_landed_since_is_left_for_the_curator(old: Any) -> None:
     assert reprocess(old.platform).commits == 0
 
 
-# ----------------------------------------------------------------------------------------------- raw objects that tell less
+# ----------------------------------------------------------------------------------------- raw objects without a footer
 
 
 def test_a_reply_that_never_landed_is_not_used(old: Any) -> None:
@@ -338,20 +337,23 @@ def test_a_reply_that_never_landed_is_not_used(old: Any) -> None:
     (run,) = old.sql("select run_id from tasks order by id limit 1")
     body = json.dumps({"bars": [["2024-01-08", 1.0, 1.0, 1.0, 1.0, 1.0]], "actions": []}).encode()
     payload = Payload("AAA", "tape:AAA", 200, old.clock.now(), content_type="application/json", body=body)
-    told = Answered(1, run["run_id"], "1d", "AAA", _week(), 0, 1, payload.fetched_at, len(body))
     path = raw_path("tape", "bars", "2024-01-17", NEXT)
-    write_batch(old.platform.location, path, [Landing(1, payload)], [told])
+    stored = StoredReply(
+        task_id=1,
+        run_id=run["run_id"],
+        series=Series("tape", "bars", "1d", "AAA"),
+        window=Window(D[8], D[12]),
+        path=path,
+        row=0,
+        fetched_at=payload.fetched_at,
+        size=len(body),
+    )
+    write_batch(old.platform.location, path, [RawPage(1, payload)], [stored])
     assert reprocess(old.platform).commits == 0
-    foreign = replace(told, run_id="01HXX")  # of a state that is gone
     path = raw_path("tape", "bars", "2024-01-17", NEXT[:-1] + "Y")
-    write_batch(old.platform.location, path, [Landing(1, payload)], [foreign])
+    foreign = replace(stored, path=path, run_id="01HXX")  # of a state that is gone
+    write_batch(old.platform.location, path, [RawPage(1, payload)], [foreign])
     assert reprocess(old.platform).tables["bars_1d"] == {"new": 0, "changed": 1, "gone": 0}
-
-
-def _week() -> Any:
-    from quantx.core.model import Window
-
-    return Window(D[8], D[12])
 
 
 @pytest.mark.parametrize("damage", [b"", None], ids=["damaged", "missing"])
@@ -359,14 +361,14 @@ def test_a_symbol_whose_reply_is_lost_is_left_as_it_is(damage: bytes | None, old
     lake = Path(old.platform.settings.lake_url)
     (raw,) = old.rows().filter(symbol="CCC", date=D[8])["raw"]
     (path,) = [p for p in list_raw(old.platform.location) if raw in p]
-    symbols = {reply.payload.symbol for reply in read_batch(old.platform.location, path)}
+    symbols = {reply.payload.symbol for reply in read_pages(old.platform.location, path)}
     (lake / path).unlink()
     if damage is not None:
         (lake / path).write_bytes(damage)
     before = contents(old)
     done = reprocess(replace(old.platform, policy=STRICT))
     assert {symbol for _, symbol in done.left} == symbols
-    assert "is missing, damaged or does not say" in done.left["tape", "CCC"]
+    assert "is missing, damaged or does not list" in done.left["tape", "CCC"]
     after = contents(old)
     for symbol in symbols:
         assert [r for r in after["bars_1d"] if symbol in r] == [r for r in before["bars_1d"] if symbol in r]
@@ -377,7 +379,7 @@ def test_an_object_of_an_earlier_program_is_used_as_long_as_the_state_knows_it(
 ) -> None:
     lake = Path(old.platform.settings.lake_url)
     for path in list_raw(old.platform.location):
-        batch = list(read_batch(old.platform.location, path))
+        batch = list(read_pages(old.platform.location, path))
         (lake / path).unlink()
         _write_as_earlier(old.platform.location, path, batch)
     done = reprocess(old.platform)
@@ -388,7 +390,7 @@ def test_an_object_of_an_earlier_program_is_used_as_long_as_the_state_knows_it(
     assert (done.symbols, set(done.mute)) == (0, set(list_raw(desk.platform.location)))
 
 
-def _write_as_earlier(location: Any, path: str, batch: list[Landing]) -> None:
+def _write_as_earlier(location: Any, path: str, batch: list[RawPage]) -> None:
     import io
 
     import pyarrow.parquet as pq

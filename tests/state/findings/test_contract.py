@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from quantx.core.model import Finding
+from quantx.state.findings.port import OpenFinding
 
 from ..contract import WEEK, Kit
 
@@ -38,6 +39,38 @@ class TestFindings:
         assert {row["rule"]: row["status"] for row in findings.listed(10)} == {"gap": "acknowledged", "late": "open"}
         assert [row["reason"] for row in findings.listed(10, status="acknowledged")] == ["the exchange was closed"]
         assert findings.listed(10, rule="gap", subject="MSFT") == []
+
+    def test_open_findings_of_a_rule_are_all_returned_as_values(self, kit: Kit) -> None:
+        findings = kit.state.findings
+        many = [
+            Finding("gap", "warn", f"S{i:03}", "words", source="yahoo", dataset="bars_1d", first_day=WEEK.start)
+            for i in range(120)
+        ]
+        other = Finding(
+            "gap",
+            "error",
+            "S000",
+            "words",
+            source="stooq",
+            dataset="bars_1m",
+            first_day=None,
+            last_day=WEEK.end,
+            facts={"times": 2, "days": ["x"]},
+        )
+        findings.note([*many, other, Finding("late", "warn", "S000", "words")])
+        found = findings.open("gap")
+        assert [f.key for f in found] == [f.key for f in (other, *many)]
+        assert found[0] == OpenFinding(**vars(other), id=found[0].id)
+        assert findings.open("gap", "stooq") == found[:1]
+        assert findings.open("gap", None, "bars_1m") == findings.open("gap", "stooq", "bars_1m") == found[:1]
+        assert findings.open("gap", "stooq", "bars_1d") == []
+        assert findings.open("gap", subjects=["S000", "S119"]) == [found[0], found[1], found[120]]
+        assert findings.open("gap", subjects=[]) == []
+        assert findings.settle(found[1].id, "acknowledged", "ops", "the exchange was closed")
+        findings.resolve("gap", ["S001"], "it is there")
+        assert [f.subject for f in findings.open("gap", "yahoo")] == [f.subject for f in many[2:]]
+        assert len(findings.listed(None)) == 122
+        assert len(findings.listed(3)) == 3
 
     def test_an_acknowledged_finding_that_happens_again_is_open_again_with_its_reason(self, kit: Kit) -> None:
         findings = kit.state.findings

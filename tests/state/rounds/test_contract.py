@@ -17,7 +17,7 @@ class TestRounds:
         tasks = kit.landed("A", "B")
         round_id = kit.start()
         assert kit.state.rounds.unfinished() == round_id
-        found = kit.state.rounds.landings(round_id)
+        found = kit.state.rounds.replies(round_id)
         assert [(x.series.symbol, x.task_id, x.row, x.window, x.run_id) for x in found] == [
             (symbol, task, 0, WEEK, "R1") for symbol, task in zip("AB", tasks, strict=True)
         ]
@@ -37,12 +37,12 @@ class TestRounds:
         kit.landed("A", "B")
         first = kit.start(replies=1)
         assert kit.start() == first
-        assert len(kit.state.rounds.landings(first)) == 1
+        assert len(kit.state.rounds.replies(first)) == 1
 
     def test_a_round_has_no_more_replies_than_asked(self, kit: Kit) -> None:
         kit.landed("A", "B", "C")
         round_id = kit.state.rounds.start(0, 10**9, 2)
-        assert len(kit.state.rounds.landings(round_id)) == 2
+        assert len(kit.state.rounds.replies(round_id)) == 2
 
     def test_a_series_gets_one_reply_per_round_in_the_order_of_fetching(self, kit: Kit) -> None:
         daily, backfill = kit.task("A"), kit.task("A", "backfill")
@@ -51,7 +51,7 @@ class TestRounds:
         found = []
         for _ in range(2):
             round_id = kit.start()
-            found.append([x.task_id for x in kit.state.rounds.landings(round_id)])
+            found.append([x.task_id for x in kit.state.rounds.replies(round_id)])
             kit.finish(round_id)
         assert found == [[backfill], [daily]]
 
@@ -59,16 +59,16 @@ class TestRounds:
         held = kit.one(kit.task("A"))
         kit.land(held, malformed="no JSON", fetched_at=ASKED)
         kit.land(held, fetched_at=ASKED + timedelta(seconds=1))
-        assert [x.malformed for x in kit.state.rounds.landings(kit.start())] == ["no JSON", None]
+        assert [x.malformed for x in kit.state.rounds.replies(kit.start())] == ["no JSON", None]
 
     @pytest.mark.parametrize("replies", [1, 2])
     def test_a_round_is_no_larger_than_asked(self, kit: Kit, replies: int) -> None:
         kit.landed("A", "B", "C")
-        assert len(kit.state.rounds.landings(kit.start(replies=replies))) == replies
+        assert len(kit.state.rounds.replies(kit.start(replies=replies))) == replies
 
     def test_a_reply_that_is_larger_than_a_round_has_one_of_its_own(self, kit: Kit) -> None:
         kit.landed("A", "B")
-        assert len(kit.state.rounds.landings(kit.state.rounds.start(0, 1, 1000))) == 1
+        assert len(kit.state.rounds.replies(kit.state.rounds.start(0, 1, 1000))) == 1
 
     def test_a_finished_round_ends_its_tasks_and_counts_their_rows(self, kit: Kit) -> None:
         good, bad = kit.landed("A", "B")
@@ -104,6 +104,17 @@ class TestRounds:
         assert (row["state"], row["attempts"], row["last_error"]) == ("pending", 1, "the raw object is damaged")
         assert [t.task_id for t in kit.state.tasks.to_send(10, 60)] == [task]
         assert kit.one(task).attempts == 1
+
+    def test_a_task_whose_reply_is_lost_fails_after_its_last_attempt(self, kit: Kit) -> None:
+        lost = TaskResult(kit.landed("A")[0], "pending", "DamagedObject", "damaged", max_attempts=2)
+        kit.curate(lost)
+        assert (kit.state_of(lost.task_id), kit.listed(lost.task_id)["attempts"]) == ("pending", 1)
+        kit.land(kit.one(lost.task_id))
+        kit.state.tasks.sent([lost.task_id])
+        kit.curate(lost)
+        row = kit.listed(lost.task_id)
+        assert (row["state"], row["attempts"], row["last_error"]) == ("failed", 1, "damaged")
+        assert kit.state.tasks.to_send(10, 60) == []
 
     def test_finishing_a_round_again_changes_nothing(self, kit: Kit) -> None:
         """A curator that was taken for dead wakes up; meanwhile the lost reply has landed anew."""

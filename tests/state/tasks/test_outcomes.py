@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quantx.state.tasks.port import LandedReply, RawObject
-
-from ..contract import ASKED, REPLY, WEEK, Kit
+from ..contract import REPLY, WEEK, Kit, raw_object, reply_to
 
 
 class TestLandingAndFailing:
@@ -42,7 +40,7 @@ class TestLandingAndFailing:
         held = kit.one(task)
         assert kit.land(held, malformed="no JSON") == set()
         assert kit.state_of(task) == "leased"
-        (landing,) = kit.state.rounds.landings(kit.start())
+        (landing,) = kit.state.rounds.replies(kit.start())
         assert (landing.task_id, landing.malformed) == (task, "no JSON")
         assert kit.fail(held, most=3) is False
 
@@ -79,13 +77,10 @@ class TestLandingAndFailing:
     def test_pages_that_tasks_share_are_one_request(self, kit: Kit) -> None:
         plan = kit.plan("A", "B")
         a, b = kit.claim(*plan.task_ids)
-        replies = [
-            LandedReply(a, 0, ASKED, REPLY, rows=2, requests=2),
-            LandedReply(b, 1, ASKED, REPLY, rows=1, requests=0),
-        ]
-        assert kit.state.tasks.land(RawObject("raw/p.parquet", "yahoo", "bars", 2, REPLY), replies) == {a.id, b.id}
-        landings = kit.state.rounds.landings(kit.start())
-        assert [(x.series.symbol, x.row, x.rows) for x in landings] == [("A", 0, 2), ("B", 1, 1)]
+        raw = raw_object("raw/p.parquet", payloads=2)
+        replies = [reply_to(a, path=raw.path, rows=2), reply_to(b, path=raw.path, row=1)]
+        assert kit.state.tasks.land(raw, replies, [a, b], [2, 0]) == {a.id, b.id}
+        assert kit.state.rounds.replies(kit.start()) == replies
         assert kit.state.runs.totals(plan.run_id).requests == 2
 
 

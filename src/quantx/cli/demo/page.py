@@ -1,24 +1,22 @@
-"""The demonstration's report: one HTML file without any request, readable on a phone and in print."""
+"""The report of the demonstration: one self-contained HTML file, for phones and print."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import polars as pl
 
 from quantx import __version__
-from quantx.cli.demo.charts import coverage_chart, line_chart
+from quantx.cli.demo.charts import GridChart, LineChart, coverage_chart, line_chart
 from quantx.core.calendars import calendar
-from quantx.core.html import POLICY, STYLE, table
 from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
+from quantx.pages.render import render_page
+from quantx.pages.views import table_of
 
 _MOST_ROWS = 60
 _LAST_ACTIONS = 8
@@ -29,14 +27,14 @@ class Chapter:
     """One run of the story."""
 
     title: str
-    told: str
+    text: str
     seconds: float
     totals: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What the lake holds at the end of the story."""
+@dataclass(frozen=True, kw_only=True)
+class DemoResults:
+    """The contents of the lake at the end of the story."""
 
     source: str
     chapters: Sequence[Chapter]
@@ -51,75 +49,64 @@ class Findings:
     manifest: Mapping[str, Any]
 
 
-def write_page(path: Path, found: Findings) -> Path:
+def write_page(path: Path, results: DemoResults) -> Path:
     """Write the report and return its path."""
-    template = Template(resources.files("quantx.cli").joinpath("templates", "demo.html").read_text("utf-8"))
-    page = template.substitute(
-        policy=POLICY,
-        style=STYLE,
-        version=__version__,
-        source=escape(found.source),
-        symbols=len(found.manifest["series"]),
-        rows=f"{sum(s['rows'] for s in found.manifest['series']):,}",
-        chapters="".join(_chapter(c) for c in found.chapters),
-        symbol=escape(found.symbol),
-        prices=_prices(found),
-        actions=table(
-            found.actions.tail(_LAST_ACTIONS)
-            .select("ex_date", "kind", "value", "reference_close", "currency")
-            .to_dicts()
-        ),
-        coverage=_coverage(found),
-        shown=min(_MOST_ROWS, len(found.manifest["series"])),
-        rejected=found.quarantine.height,
-        quarantine=table(_reasons(found.quarantine)),
-        revisions=table(_revised(found)),
-        tables=table(
-            [{k: t[k] for k in ("table", "version", "rows", "files", "megabytes")} for t in found.manifest["tables"]]
-        ),
-    )
-    path.write_text(page, "utf-8")
+    path.write_text(demo_page(results), "utf-8")
     return path
 
 
-def _chapter(chapter: Chapter) -> str:
-    t = chapter.totals
-    facts = (
-        f"{t['requests']} requests · {t['success']} done · {t['failed']} failed · {t['rows_new']:,} new rows ·"
-        f" {t['rows_changed']} revised · {t['rows_rejected']} rejected · {chapter.seconds} s"
+def demo_page(results: DemoResults) -> str:
+    """Return the report as HTML."""
+    series, tables = results.manifest["series"], results.manifest["tables"]
+    actions = results.actions.tail(_LAST_ACTIONS)
+    return render_page(
+        "quantx.cli",
+        "demo.html",
+        version=__version__,
+        source=results.source,
+        symbols=len(series),
+        rows=f"{sum(s['rows'] for s in series):,}",
+        chapters=results.chapters,
+        symbol=results.symbol,
+        prices=_prices(results),
+        actions=table_of(actions.select("ex_date", "kind", "value", "reference_close", "currency").to_dicts()),
+        coverage=_coverage(results),
+        shown=min(_MOST_ROWS, len(series)),
+        rejected=results.quarantine.height,
+        quarantine=table_of(_reasons(results.quarantine)),
+        revisions=table_of(_revised(results.revisions)),
+        tables=table_of([{k: t[k] for k in ("table", "version", "rows", "files", "megabytes")} for t in tables]),
     )
-    css = "bad" if t["failed"] else ""
-    return f'<li class="{css}"><b>{escape(chapter.title)}</b><br>{escape(chapter.told)}<br><small>{facts}</small></li>'
 
 
-def _prices(found: Findings) -> str:
-    if found.as_traded.is_empty():
-        return "<p>no bars</p>"
+def _prices(results: DemoResults) -> LineChart | None:
+    if results.as_traded.is_empty():
+        return None
     lines = [
-        ("as traded", "traded", found.as_traded["close"].to_list()),
-        ("split-adjusted", "split", found.split_adjusted["close"].to_list()),
-        ("adjusted for splits and dividends", "total", found.total_adjusted["close"].to_list()),
+        ("as traded", "traded", results.as_traded["close"].to_list()),
+        ("split-adjusted", "split", results.split_adjusted["close"].to_list()),
+        ("adjusted for splits and dividends", "total", results.total_adjusted["close"].to_list()),
     ]
-    splits = found.actions.filter(pl.col("kind") == "split")
+    splits = results.actions.filter(pl.col("kind") == "split")
     marks = [(row["ex_date"], f"split {row['value']:g}:1") for row in splits.iter_rows(named=True)]
-    return line_chart(found.as_traded["date"].to_list(), lines, marks)
+    return line_chart(results.as_traded["date"].to_list(), lines, marks)
 
 
-def _coverage(found: Findings) -> str:
-    """Return the grid of the last weeks: curated, rejected, closed, or missing."""
-    recent = found.recent
-    symbols = sorted(s["symbol"] for s in found.manifest["series"])
+def _coverage(results: DemoResults) -> GridChart:
+    """Return the grid of the last weeks: curated, revised, rejected, closed, or missing."""
+    recent = results.recent
+    symbols = sorted(s["symbol"] for s in results.manifest["series"])
     days = recent["date"].unique().sort().to_list()
-    cells: dict[tuple[str, date], str] = {}
+    levels: dict[tuple[str, date], str] = {}
     for symbol in symbols:
         open_days = set(calendar(venue_of(symbol).calendar).sessions(days[0], days[-1])) if days else set()
-        cells |= {(symbol, day): "closed" for day in days if day not in open_days}
-    rejected = found.quarantine.filter(pl.col("date").is_not_null())
-    cells |= dict.fromkeys(zip(rejected["symbol"], rejected["date"], strict=True), "rejected")
-    cells |= dict.fromkeys(zip(recent["symbol"], recent["date"], strict=True), "curated")
-    revised = zip(found.revisions["symbol"], found.revisions["date"], strict=True)
-    cells |= dict.fromkeys(revised, "revised")
-    return coverage_chart(symbols[:_MOST_ROWS], days, cells)
+        levels |= {(symbol, day): "closed" for day in days if day not in open_days}
+    rejected = results.quarantine.filter(pl.col("date").is_not_null())
+    levels |= dict.fromkeys(zip(rejected["symbol"], rejected["date"], strict=True), "rejected")
+    levels |= dict.fromkeys(zip(recent["symbol"], recent["date"], strict=True), "curated")
+    revised = zip(results.revisions["symbol"], results.revisions["date"], strict=True)
+    levels |= dict.fromkeys(revised, "revised")
+    return coverage_chart(symbols[:_MOST_ROWS], days, levels)
 
 
 def _reasons(quarantine: pl.DataFrame) -> list[dict[str, Any]]:
@@ -127,13 +114,13 @@ def _reasons(quarantine: pl.DataFrame) -> list[dict[str, Any]]:
         {
             "symbol": r["symbol"],
             "date": r["date"],
-            "broken_rule": "; ".join(RULES[x].meaning for x in r["rules"].split(",")),
+            "violated_rule": "; ".join(RULES[x].meaning for x in r["rules"].split(",")),
             "row": r["row"],
         }
         for r in quarantine.head(_MOST_ROWS).iter_rows(named=True)
     ]
 
 
-def _revised(found: Findings) -> list[dict[str, Any]]:
+def _revised(revisions: pl.DataFrame) -> list[dict[str, Any]]:
     columns = ("symbol", "date", "open", "high", "low", "close", "volume", "known_from", "known_to")
-    return [{c: r[c] for c in columns} for r in found.revisions.head(_MOST_ROWS).iter_rows(named=True)]
+    return [{c: r[c] for c in columns} for r in revisions.head(_MOST_ROWS).iter_rows(named=True)]

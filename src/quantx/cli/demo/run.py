@@ -14,7 +14,7 @@ import polars as pl
 import typer
 import yaml
 
-from quantx.cli.demo.page import Chapter, Findings, write_page
+from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.script import Story, story_of
 from quantx.cli.options import existing_folder, settings_for
 from quantx.cli.output import counted, out, print_table
@@ -23,12 +23,12 @@ from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
 from quantx.core.tables import QUARANTINE
 from quantx.errors import ConfigError
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.pipeline.wiring import worker_of
 from quantx.reader.lake import Lake
 from quantx.sandbox import Market, Sandbox, load_market, running
 from quantx.state.tasks.port import Plan
@@ -120,7 +120,7 @@ def _tell(platform: Platform, market: Market, story: Story, url: str) -> list[Ch
         if not revision.scripted:
             where = {"symbol": revision.symbol, "date": str(revision.date), "field": revision.field}
             command("revise", **where, value=revision.wrong)
-        refreshed = refresh_universes(platform, phase=_PHASE, name=None)
+        refreshed = refresh_universes(platform, platform.tables, phase=_PHASE, name=None)
         out.print(f"[bold]Universes[/bold] refreshed: {', '.join(f'{r.universe} ({r.members})' for r in refreshed)}\n")
         scope = Scope(phase=_PHASE)
         plan = plan_backfill(platform, scope, Window(story.first, story.before), source="yahoo")
@@ -169,8 +169,8 @@ def _update(platform: Platform, scope: Scope, session: date, text: str) -> Chapt
 
 def _carry_out(platform: Platform, plan: Plan, title: str, text: str) -> Chapter:
     started = time.monotonic()
-    Worker(platform).run(task_ids=plan.task_ids)
-    chapter = Chapter(title, text, round(time.monotonic() - started, 1), run_totals(platform, plan.run_id))
+    worker_of(platform).run(task_ids=plan.task_ids)
+    chapter = Chapter(title, text, round(time.monotonic() - started, 1), run_totals(platform.state.runs, plan.run_id))
     t = chapter.totals
     failures = platform.state.runs.failures(plan.run_id)
     out.print(f"[bold]{title}[/bold] — {text}")
@@ -188,12 +188,12 @@ def _carry_out(platform: Platform, plan: Plan, title: str, text: str) -> Chapter
     return chapter
 
 
-def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapter]) -> Findings:
+def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapter]) -> DemoResults:
     """Read the results from the lake, as a user does."""
     lake = Lake(platform.location)
     symbol = story.split_symbol or next(iter(market.histories))
     quarantine = platform.tables[QUARANTINE.name].read().sort("symbol", "date")
-    return Findings(
+    return DemoResults(
         source="a synthetic market" if market.kind == "synthetic" else "recorded files",
         chapters=chapters,
         symbol=symbol,
@@ -204,7 +204,7 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
         revisions=lake.revisions(),
         quarantine=quarantine,
         recent=lake.bars(list(market.histories), start=_weeks_before(story.outage_session)),
-        manifest=manifest_of(platform),
+        manifest=manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url),
     )
 
 
@@ -212,7 +212,7 @@ def _weeks_before(day: date) -> date:
     return date.fromordinal(day.toordinal() - 12 * 7)
 
 
-def _show(platform: Platform, found: Findings) -> None:
+def _show(platform: Platform, found: DemoResults) -> None:
     print_table("The lake", found.manifest["tables"], ["table", "version", "rows", "files", "megabytes"])
     series: list[dict[str, Any]] = found.manifest["series"]
     columns = ["symbol", "first", "last", "rows", "revised", "rejected", "vendor_has_nothing"]

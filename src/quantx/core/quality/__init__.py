@@ -2,7 +2,8 @@
 
 `daily_rules` and `minute_rules` check single rows before they are curated. `series_rules` and `minute_session_rules`
 check curated bars against their neighbours. `dividend_rules` and `adjustments` check corporate actions. `vendor_causes`
-compares two vendors. `RULES` holds all rules by id.
+compares two vendors. `operational_rules` are about the system's own work. `RULES` has the rules with a row expression,
+`FINDING_RULES` every rule that a finding can name.
 """
 
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
@@ -11,11 +12,12 @@ from quantx.core.quality.dividend_rules import DIVIDEND_RULES
 from quantx.core.quality.gaps import MARKET_RULES
 from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES
+from quantx.core.quality.operational_rules import OPERATIONAL_RULES, OperationalRule
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
 from quantx.core.quality.series_rules import SERIES_RULES
 from quantx.core.quality.vendor_causes import DROPPED_RULES, VENDOR_RULES
 
-__all__ = ["POLICY_VERSION", "RULES", "Rule"]
+__all__ = ["FINDING_RULES", "POLICY_VERSION", "RULES", "OperationalRule", "Rule"]
 
 RULES: dict[str, Rule] = by_id(
     PAYLOAD_RULES,
@@ -29,3 +31,5 @@ RULES: dict[str, Rule] = by_id(
     SESSION_RULES,
     MARKET_RULES,
 )
+
+FINDING_RULES: dict[str, Rule | OperationalRule] = {**RULES, **{rule.id: rule for rule in OPERATIONAL_RULES}}

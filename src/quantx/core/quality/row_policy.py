@@ -1,4 +1,4 @@
-"""What decides whether a row becomes data: the rules, and what people have decided about rows that rules reject."""
+"""The row policy: the rules, and the manual decisions about rows that the rules reject."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from quantx.core.tables import DECISIONS, INSTANT
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Curated rows are a function of the raw replies and of this."""
+class RowPolicy:
+    """Decides which rows are accepted: curated rows are a function of the raw replies and of this policy."""
 
-    policy: Policy = field(default_factory=Policy)
+    rules: Policy = field(default_factory=Policy)
     decisions: pl.DataFrame = field(default_factory=DECISIONS.empty)  # DECISIONS
 
-    def overrule(self, checked: Checked, quoted: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-        """Return the accepted rows, with those rejected ones that somebody has accepted.
+    def accepted_rows(self, checked: Checked, quoted: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+        """Return the rows that the rules accept, and the rejected rows that a manual decision accepts.
 
-        `quoted` are the rejected rows as quarantine has them, in the same order. An accepted row takes the place of
-        another one with the same `key`; the column `decided` says since when it counts, and is null where no decision
-        was needed.
+        `quoted` are the rejected rows as quarantine has them, in the same order. A row that a decision accepts replaces
+        another one with the same `key`. The column `decided` is the time of the decision, null where none was needed.
         """
         accepted = checked.accepted.with_columns(pl.lit(None, INSTANT).alias("decided"))
         if self.decisions.is_empty() or quoted.is_empty():
             return accepted
-        named = self.decisions.select(*DECISIONS.key, decided="known_from")
-        found = quoted.join(named, on=list(DECISIONS.key), how="left", nulls_equal=True, maintain_order="left")
-        let = checked.rejected.drop("rules").with_columns(found["decided"]).filter(pl.col("decided").is_not_null())
-        let = let.unique(key, keep="last", maintain_order=True)
-        return pl.concat([accepted.join(let, on=list(key), how="anti", maintain_order="left"), let])
+        decisions = self.decisions.select(*DECISIONS.key, decided="known_from")
+        decided = quoted.join(decisions, on=list(DECISIONS.key), how="left", nulls_equal=True, maintain_order="left")
+        manual = checked.rejected.drop("rules").with_columns(decided["decided"]).filter(pl.col("decided").is_not_null())
+        manual = manual.unique(key, keep="last", maintain_order=True)
+        return pl.concat([accepted.join(manual, on=list(key), how="anti", maintain_order="left"), manual])
 
 
 def known_from() -> pl.Expr:
-    """Return when a row became known: with its reply, or with the decision that let it in, whichever came later."""
+    """Return when a row became known: with its reply, or with the decision that accepted it, whichever came later."""
     return pl.max_horizontal("known_from", "decided").alias("known_from")

@@ -1,4 +1,4 @@
-"""What the replies of a round prove: each one's adjusted closes against its own splits and dividends. Pure."""
+"""Adjustment proofs: the adjusted closes of each reply against its own splits and dividends. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, INSTANT
 
 _HUNDRED = 0.2  # a share of a dividend is about a hundredth or a hundredfold within this part of it
 
-# The days from the first to the last over which replies let the actions of a symbol be proved.
+# The first and the last day over which replies prove the actions of a symbol.
 SPANS: dict[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String,
     "symbol": pl.String,
@@ -29,7 +29,7 @@ SPANS: dict[str, pl.DataType | type[pl.DataType]] = {
 
 @dataclass(frozen=True)
 class Proved:
-    """What replies prove: rows of ADJUSTMENT_PROOFS, the spans over which they do, and what was noticed beside steps."""
+    """The proofs of replies: rows of ADJUSTMENT_PROOFS, the days that they cover, and findings beside the steps."""
 
     rows: pl.DataFrame
     spans: pl.DataFrame
@@ -37,7 +37,7 @@ class Proved:
 
     @classmethod
     def nothing(cls) -> Proved:
-        """Return what replies without adjusted closes prove."""
+        """Return the proofs of replies without adjusted closes: none."""
         return cls(ADJUSTMENT_PROOFS.empty(), pl.DataFrame(schema=SPANS))
 
 
@@ -47,7 +47,7 @@ def prove_replies(
     """Compare the steps of the vendor's adjusted closes with those of its actions, reply by reply.
 
     `bars` and `actions` are VENDOR_BARS and VENDOR_ACTIONS with the reply's number in `series`; `facts` has series,
-    symbol, raw and known_from. A day with a dividend in another currency than the prices' can't be judged.
+    symbol, raw and known_from. A day with a dividend in another currency than the prices' can't be compared.
     """
     bars = bars.filter(pl.col("vendor_adj_close").is_not_null())
     if bars.is_empty():
@@ -65,7 +65,7 @@ def prove_replies(
 
 
 def disagreements(proofs: pl.DataFrame) -> list[Finding]:
-    """Return a finding for each row of ADJUSTMENT_PROOFS that somebody should know of."""
+    """Return a finding for each row of ADJUSTMENT_PROOFS that breaks a rule."""
     return [
         Finding(
             rule.id,
@@ -92,8 +92,8 @@ def _message(row: dict[str, Any]) -> str:
     if any(abs(share * n - 1) < _HUNDRED for n in (100, 0.01)):
         wrong += ", as if pence were pounds"
     cause = {
-        "missing_dividend": f"its actions lack a dividend of {taken:.2%} of the price",
-        "missing_split": f"its actions lack a split of {1 / row['vendors']:.6g} for 1",
+        "missing_dividend": f"its actions miss a dividend of {taken:.2%} of the price",
+        "missing_split": f"its actions miss a split of {1 / row['vendors']:.6g} for 1",
         "wrong_factor": wrong,
         "applied_twice": "an action is in it twice",
         "not_applied": "an action is not in it",
@@ -103,8 +103,9 @@ def _message(row: dict[str, Any]) -> str:
     if row["verdict"] == "spin_off_as_cash":
         return f"{cause}: probably shares of another company; leave it out of dividend yields"
     return (
-        f"{row['source']}'s adjusted close steps by {row['vendors']:.6f} on {row['ex_date']}, and by its actions it should"
-        f" by {row['ours']:.6f}: {cause}; compare with another vendor before adjusted prices of earlier days are used"
+        f"{row['source']}'s adjusted close steps by {row['vendors']:.6f} on {row['ex_date']}, and by its actions it"
+        f" should by {row['ours']:.6f}: {cause}; compare with another vendor before adjusted prices of earlier days are"
+        " used"
     )
 
 
@@ -113,8 +114,8 @@ def _not_positive(source: str, row: dict[str, Any]) -> Finding:
         ADJUSTED_CLOSE_POSITIVE.id,
         FINDING_SEVERITY[ADJUSTED_CLOSE_POSITIVE.severity],
         row["symbol"],
-        f"{source}'s adjusted close is not positive on {row['rows']:,} days from {row['first']} to {row['last']}: a dividend"
-        " that is larger than the price, or in another unit; ours leaves such a dividend out",
+        f"{source}'s adjusted close is not positive on {row['rows']:,} days from {row['first']} to {row['last']}: a"
+        " dividend that is larger than the price, or in another unit; ours leaves such a dividend out",
         source=source,
         dataset=BARS_1D.name,
         first_day=row["first"],

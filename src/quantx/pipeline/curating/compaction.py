@@ -1,8 +1,8 @@
-"""Keeping the tables' files few and sorted, without changing a row."""
+"""Compaction: keep the tables' files few and sorted. No row changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,8 +10,7 @@ import structlog
 from quantx.core.coverage import LATE
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.errors import ConfigError, LakeError
-from quantx.lake.protocol import CommitContext
-from quantx.pipeline.runtime.platform import Platform
+from quantx.lake.protocol import CommitContext, CuratedTable
 
 log = structlog.get_logger()
 
@@ -21,7 +20,7 @@ _TAIL_SESSIONS = 10
 
 
 def last_closed_month(now: datetime) -> int:
-    """Return the last month (as in 202410) for which vendors hardly bring rows any more.
+    """Return the last month (as in 202410) for which vendors rarely deliver rows any more.
 
     >>> from datetime import UTC
     >>> last_closed_month(datetime(2024, 11, 5, tzinfo=UTC)), last_closed_month(datetime(2024, 11, 6, tzinfo=UTC))
@@ -32,19 +31,17 @@ def last_closed_month(now: datetime) -> int:
     return before.year * 100 + before.month
 
 
-def fold_tables(platform: Platform, most_files: int = MOST_FILES) -> dict[str, int]:
-    """Fold the partitions of the tables that are no minutes; return how many, by table.
+def fold_tables(tables: Mapping[str, CuratedTable], most_files: int = MOST_FILES) -> dict[str, int]:
+    """Fold the partitions of all tables but that of minutes; return the number of partitions by table.
 
-    Where somebody else changes a table meanwhile, the next time does it.
+    The next run folds a table that another process changes meanwhile.
     """
     done = {}
     daily = (BARS_1D, BARS_1D_ADJUSTED)
     events = (ACTIONS, ADJUSTMENT_PROOFS)
     for table in (*daily, *events, *(t.revisions for t in (*daily, BARS_1M, *events)), QUARANTINE):
         try:
-            folded = platform.tables[table.name].fold(
-                CommitContext(0), most_files, tail=_TAIL_SESSIONS if table in daily else 0
-            )
+            folded = tables[table.name].fold(CommitContext(0), most_files, tail=_TAIL_SESSIONS if table in daily else 0)
         except LakeError as error:
             log.warning("table.not_folded", table=table.name, error=str(error))
             continue
@@ -55,20 +52,21 @@ def fold_tables(platform: Platform, most_files: int = MOST_FILES) -> dict[str, i
 
 
 def compact_minutes(
-    platform: Platform,
-    most_files: int = MOST_MINUTE_FILES,
+    table: CuratedTable,
+    now: datetime,
     *,
+    most_files: int = MOST_MINUTE_FILES,
     month: int | None = None,
     stopping: Callable[[], bool] = lambda: False,
     on_month: Callable[[int, int, int], None] = lambda month, done, of: None,
 ) -> dict[int, int]:
-    """Put the months of minute bars (or one) in order; return how many files were replaced, by month.
+    """Compact the months of minute bars, or one month; return the number of replaced files by month.
 
-    A month that has closed is put together by symbol; before, the files of a session become one. Ends after the month in
-    which `stopping` turns true; `on_month` is told each month, and how many are done of how many. Where somebody else
-    changes a month meanwhile, the next time does it.
+    A closed month is sorted by symbol; in an open one, the files of a session become one. Compaction ends after the
+    month in which `stopping` turns true. `on_month` gets each month, the number of months done, and their total. The
+    next run compacts a month that another process changes meanwhile.
     """
-    table, closed = platform.tables[BARS_1M.name], last_closed_month(platform.clock.now())
+    closed = last_closed_month(now)
     done: dict[int, int] = {}
     try:
         months = [m for m in table.untidy_months(closed, most_files) if month in (None, m)]
@@ -89,7 +87,7 @@ def compact_minutes(
 
 
 def parse_month(text: str) -> int:
-    """Return a month as tables have it; ConfigError where the text is none.
+    """Return a month as the tables have it; raises ConfigError where the text is not a month.
 
     >>> parse_month("2024-10")
     202410
@@ -97,5 +95,5 @@ def parse_month(text: str) -> int:
     try:
         day = datetime.strptime(text, "%Y-%m")  # noqa: DTZ007 — a month has no zone
     except ValueError:
-        raise ConfigError(f"{text!r} is no month; write it as in 2024-10") from None
+        raise ConfigError(f"{text!r} is not a month; write it as in 2024-10") from None
     return day.year * 100 + day.month

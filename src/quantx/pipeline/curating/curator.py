@@ -1,30 +1,38 @@
-"""The curator: landed payloads → rows → one commit per table → coverage, watermarks, hot bars.
+"""The curator: stored replies → rows → one commit per table → coverage, watermarks, hot bars.
 
-One process at a time holds the role (a lock that the state frees when its holder dies). Work is done in rounds: a
-round's payloads are fixed in the state before it begins and its number is Delta's transaction version, so a
-round that was interrupted is repeated with the same input, and a table that has it already is left alone.
+One process at a time holds the role: a lock that the state frees when its holder dies. The curator works in rounds. The
+state fixes a round's replies before it begins, and its number is Delta's transaction version: an interrupted round is
+repeated with the same input, and a table that has it already stays unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import polars as pl
 import structlog
 
 from quantx.core.merge import Merge
+from quantx.core.model import Clock, StoredReply
 from quantx.core.quality.operational_rules import EVENTS_MISSING
-from quantx.core.tables import ACTIONS, BARS_1D
-from quantx.lake.protocol import CommitContext
+from quantx.core.quality.policy import Policy
+from quantx.core.quality.row_policy import RowPolicy
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, DECISIONS
+from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.store import LakeLocation
+from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
-from quantx.pipeline.curating.derive import BARS, DERIVED, derive, recent_bars, series_facts
-from quantx.pipeline.curating.normalize import Landed, Rows
-from quantx.pipeline.curating.proof_findings import tell
-from quantx.pipeline.curating.stored_replies import read_replies
-from quantx.pipeline.curating.withdrawn_bars import note_dropped
-from quantx.pipeline.runtime.context import confirm_lake
-from quantx.pipeline.runtime.platform import Platform
-from quantx.state.rounds.port import Landing, TaskResult
+from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
+from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
+from quantx.pipeline.curating.stored_replies import Lost, ReadReply, read_replies
+from quantx.pipeline.curating.withdrawn_bars import WithdrawnBars
+from quantx.state.findings.port import Findings
+from quantx.state.port import Hold
+from quantx.state.rounds.port import Rounds, TaskResult
+from quantx.state.series.port import SeriesBook
+from quantx.state.tasks.port import Tasks
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()
@@ -35,119 +43,153 @@ _ROUND_REPLIES = 1500
 _WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
 
 
-def curate_landed(platform: Platform, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
-    """Curate what has landed and return how many rows are new or changed.
+@dataclass(frozen=True, kw_only=True)
+class Curator:
+    """Turns stored replies into rows of the curated tables, under the curator's role."""
 
-    Does nothing where another process has the role, or where too little has landed and `everything` is false. Ends
-    after the round in which `stopping` turns true.
-    """
-    if stopping() or not _is_worth_it(platform, everything):
-        return 0
-    rows = 0
-    with platform.state.exclusive("curator") as mine:
-        if mine is None:
+    clock: Clock
+    location: LakeLocation
+    tables: Mapping[str, CuratedTable]
+    role: Callable[[], AbstractContextManager[Hold | None]]  # None: another process has it
+    confirm_lake: Callable[[], None]  # raises ConfigError where the state belongs to another lake
+    rounds: Rounds
+    series: SeriesBook
+    findings: Findings
+    policy: Policy
+    reader_of: ReaderOf
+    max_attempts: int  # of a task whose stored reply is lost
+    normalize: Normalize = normalize_round
+
+    def curate(self, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Curate the stored replies; return how many rows are new or changed.
+
+        Does nothing where another process has the role, or where too little has landed and `everything` is false. Ends
+        after the round in which `stopping` turns true.
+        """
+        if stopping() or not self._is_worth_it(everything):
             return 0
-        confirm_lake(platform.location, platform.state)
-        above: int | None = None
-        while _is_worth_it(platform, everything):
-            above = _last_round(platform) if above is None else above
-            round_id = _next_round(platform, above)
-            if round_id is None:
-                break
-            landings = platform.state.rounds.landings(round_id)
-            with shared_span("round", [landing.run_id for landing in landings], round=round_id, replies=len(landings)):
-                rows += _curate_round(platform, round_id, landings)
-            if stopping():
-                break
-            mine.confirm()
-        if everything and not stopping():
-            fold_tables(platform)
-            compact_minutes(platform, stopping=stopping)
-    return rows
+        rows = 0
+        with self.role() as hold:
+            if hold is None:
+                return 0
+            self.confirm_lake()
+            above: int | None = None
+            while self._is_worth_it(everything):
+                above = self._last_round() if above is None else above
+                round_id = self._next_round(above)
+                if round_id is None:
+                    break
+                replies = self.rounds.replies(round_id)
+                with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
+                    rows += self._curate_round(round_id, replies)
+                if stopping():
+                    break
+                hold.confirm()
+            if everything and not stopping():
+                fold_tables(self.tables)
+                compact_minutes(self.tables[BARS_1M.name], self.clock.now(), stopping=stopping)
+        return rows
+
+    def finish_interrupted_round(self) -> None:
+        """Finish the round that was interrupted, if there is one, before the role is used for other commits.
+
+        Other commits would take the table's numbers, and the round would look like a repetition.
+        """
+        round_id = self.rounds.unfinished()
+        if round_id is not None:
+            self._curate_round(round_id, self.rounds.replies(round_id))
+
+    def row_policy(self) -> RowPolicy:
+        """Return the rules, with the manual decisions as they are now."""
+        return RowPolicy(self.policy, self.tables[DECISIONS.name].read())
+
+    def _is_worth_it(self, everything: bool) -> bool:
+        replies, size = self.rounds.waiting()
+        return replies > 0 and (everything or size >= _WORTH_BYTES)
+
+    def _last_round(self) -> int:
+        """Return the last round that one of the curator's tables has; a lake may be older than its state."""
+        return max(self.tables[table.name].committed_round() for table in DERIVED)
+
+    def _next_round(self, above: int) -> int | None:
+        """Return the interrupted round, or a new one with the oldest replies; None where no reply waits."""
+        unfinished = self.rounds.unfinished()
+        if unfinished is not None:
+            return unfinished
+        if self.rounds.waiting()[0] == 0:
+            return None
+        return self.rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
+
+    def _curate_round(self, round_id: int, replies: Sequence[StoredReply]) -> int:
+        read, lost = read_replies(self.location, replies)
+        derived = derive(
+            self.tables,
+            read,
+            lost,
+            self.row_policy(),
+            context=CommitContext(round_id, sorted({x.run_id for x in replies}), sorted({x.path for x in replies})),
+            reader_of=self.reader_of,
+            normalize=self.normalize,
+        )
+        results = [*_results(derived), *self._lost_results(lost)]
+        facts = [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
+        self._note_findings(derived)
+        daily = derived.merged[BARS_1D.name]
+        self.rounds.finish(round_id, results, facts, recent_bars(pl.concat([daily.new, daily.changed])))
+        return _logged(round_id, len(replies), derived)
+
+    def _lost_results(self, lost: Sequence[Lost]) -> list[TaskResult]:
+        return [
+            TaskResult(reply.task_id, "pending", "DamagedObject", reason, max_attempts=self.max_attempts)
+            for reply, reason in lost
+            if reply.malformed is None
+        ]
+
+    def _note_findings(self, derived: Derived) -> None:
+        self.findings.note([finding for _, rows in derived.parts for finding in rows.findings])
+        note_disagreements(self.findings, [rows.proved for _, rows in derived.parts])
+        WithdrawnBars(tables=self.tables, series=self.series, findings=self.findings).note(derived.parts)
+        events = [(item, rows) for items, rows in derived.parts if rows.table == ACTIONS.name for item in items]
+        if came := [item.symbol for item, rows in events if item.symbol in rows.coverage]:
+            self.findings.resolve(EVENTS_MISSING, came, "the events have come")
 
 
-def finish_begun(platform: Platform) -> None:
-    """Finish the round that was interrupted, if there is one: before its holder's role is used for anything else.
-
-    Other commits would take the table's numbers, and the round would be taken for a repetition.
-    """
-    round_id = platform.state.rounds.unfinished()
-    if round_id is not None:
-        _curate_round(platform, round_id, platform.state.rounds.landings(round_id))
-
-
-def curate_left(platform: Platform) -> int:
-    """Curate what has landed where no worker is left that would; return how many rows are new or changed."""
-    counts = platform.state.tasks.count()
+def curate_left(curator: Curator, tasks: Tasks) -> int:
+    """Curate what has landed where no worker is left to do it; return how many rows are new or changed."""
+    counts = tasks.count()
     if counts.get("leased", 0) or not counts.get("landed", 0):
         return 0
-    return curate_landed(platform, everything=True)
+    return curator.curate(everything=True)
 
 
-def _is_worth_it(platform: Platform, everything: bool) -> bool:
-    landings, size = platform.state.rounds.waiting()
-    return landings > 0 and (everything or size >= _WORTH_BYTES)
-
-
-def _last_round(platform: Platform) -> int:
-    """Return the last round that one of the curator's tables has seen; a lake may be older than its state."""
-    return max(platform.tables[table.name].committed_round() for table in DERIVED)
-
-
-def _next_round(platform: Platform, above: int) -> int | None:
-    """Return the round that was interrupted, or a new one with the oldest landings; None where nothing is left."""
-    rounds = platform.state.rounds
-    unfinished = rounds.unfinished()
-    if unfinished is not None:
-        return unfinished
-    if rounds.waiting()[0] == 0:
-        return None
-    return rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
-
-
-def _curate_round(platform: Platform, round_id: int, landings: Sequence[Landing]) -> int:
-    read, lost = read_replies(platform, landings)
-    context = CommitContext(
-        round_id, sorted({landing.run_id for landing in landings}), sorted({landing.path for landing in landings})
-    )
-    derived = derive(platform, context, read, lost, platform.judge())
-    parts, merged, rejected = derived.parts, derived.merged, derived.rejected
-    results = [r for items, rows in parts for r in _task_results(items, rows, merged[rows.table], rejected)]
-    for landing, why in lost:
-        if landing.malformed is None:
-            again = landing.attempts + 1 < platform.settings.max_attempts
-            results.append(TaskResult(landing.task_id, "pending" if again else "failed", "DamagedObject", why))
-    facts = [f for items, rows in parts for f in series_facts(items, rows)]
-    platform.state.findings.note([finding for _, rows in parts for finding in rows.findings])
-    tell(platform, [rows.proved for _, rows in parts])
-    note_dropped(platform, parts)
-    asked = [(item, rows) for items, rows in parts if rows.table == ACTIONS.name for item in items]
-    if came := [item.symbol for item, rows in asked if item.symbol in rows.coverage]:
-        platform.state.findings.resolve(EVENTS_MISSING, came, "the events have come")
-    platform.state.rounds.finish(
-        round_id, results, facts, recent_bars(pl.concat([merged[BARS_1D.name].new, merged[BARS_1D.name].changed]))
-    )
-    bars = [merged[table.name] for table in BARS]
-    new, changed, same = (
-        sum(m.new.height for m in bars),
-        sum(m.changed.height for m in bars),
-        sum(m.same for m in bars),
-    )
+def _logged(round_id: int, replies: int, derived: Derived) -> int:
+    """Log a round; return how many bars are new or changed."""
+    bars = [derived.merged[table.name] for table in BARS]
+    new, changed = sum(m.new.height for m in bars), sum(m.changed.height for m in bars)
     log.info(
         "round.curated",
         round=round_id,
-        payloads=len(landings),
+        payloads=replies,
         new=new,
         changed=changed,
-        same=same,
-        rejected=rejected.height,
+        same=sum(m.same for m in bars),
+        rejected=derived.rejected.height,
     )
     return new + changed
 
 
-def _task_results(items: Sequence[Landed], rows: Rows, merged: Merge, rejected: pl.DataFrame) -> list[TaskResult]:
-    """Tell how each task ended; `merged` and `rejected` may hold rows of other vendors, too."""
-    source = items[0].source
+def _results(derived: Derived) -> list[TaskResult]:
+    """Return how each task of the read replies ended."""
+    return [
+        result
+        for items, rows in derived.parts
+        for result in _task_results(items, rows, derived.merged[rows.table], derived.rejected)
+    ]
+
+
+def _task_results(items: Sequence[ReadReply], rows: Rows, merged: Merge, rejected: pl.DataFrame) -> list[TaskResult]:
+    """Return the results of one source's tasks; `merged` and `rejected` may hold rows of other vendors, too."""
+    source = items[0].stored.series.source
 
     def count(frame: pl.DataFrame) -> dict[str, int]:
         counted = frame.filter(pl.col("source") == source).group_by("symbol").len()
@@ -157,18 +199,19 @@ def _task_results(items: Sequence[Landed], rows: Rows, merged: Merge, rejected: 
     bad = count(rejected.filter(pl.col("dataset") == rows.table))
     results = []
     for item in items:
-        if item.malformed is not None:  # evidence: its task goes on
+        if item.stored.malformed is not None:  # evidence: its task goes on
             continue
-        why, fresh, revised = rows.malformed.get(item.task_id), new.get(item.symbol, 0), changed.get(item.symbol, 0)
+        error = rows.malformed.get(item.stored.task_id)
+        fresh, revised = new.get(item.symbol, 0), changed.get(item.symbol, 0)
         results.append(
             TaskResult(
-                item.task_id,
-                "done" if why is None else "failed",
-                None if why is None else "MalformedPayload",
-                why,
+                item.stored.task_id,
+                "done" if error is None else "failed",
+                None if error is None else "MalformedPayload",
+                error,
                 new=fresh,
                 changed=revised,
-                same=max(0, total.get(item.symbol, 0) - fresh - revised),  # an event of before may have got its close
+                same=max(0, total.get(item.symbol, 0) - fresh - revised),  # an earlier event may have got its close
                 rejected=bad.get(item.symbol, 0),
             )
         )

@@ -1,80 +1,89 @@
 """From replies to rows in the tables: the one path of the curator and of `quantx reprocess`.
 
-What is derived depends on the replies, their order, and what the judge decides; on no clock and on nothing in the state.
+The rows depend on the replies, their order and the row policy. They depend on no clock and on nothing in the state.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import polars as pl
 
 from quantx.core.merge import Merge, merge
-from quantx.core.model import Series
 from quantx.core.prices import PRICES
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
+from quantx.pipeline.curating.adjustment_findings import with_withdrawn
 from quantx.pipeline.curating.dividend_references import with_references
-from quantx.pipeline.curating.normalize import Landed, Rows, normalize_round, table_of
-from quantx.pipeline.curating.proof_findings import with_withdrawn
+from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round, table_of
 from quantx.pipeline.curating.quarantine_rows import rejected_replies
-from quantx.pipeline.curating.stored_replies import Lost
-from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.state.series.port import SeriesFacts
 
-# What replies become rows of; replaced rows are kept in the revisions of each.
+# The tables of the rows; replaced rows are kept in the revisions of each.
 BARS = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M)
 CURATED = (*BARS, ACTIONS, ADJUSTMENT_PROOFS)
 _HOT_DAYS = 45
 DERIVED = (*CURATED, *(table.revisions for table in CURATED), QUARANTINE)
 
+Tables = Mapping[str, CuratedTable]  # by name
+
 
 @dataclass(frozen=True)
 class Derived:
-    """What became of some replies."""
+    """The rows of some replies."""
 
-    parts: Sequence[tuple[Sequence[Landed], Rows]]  # those of one source, dataset and timeframe together
-    merged: dict[str, Merge]  # what has changed, by table
-    rejected: pl.DataFrame  # QUARANTINE, also what was there already
+    parts: Sequence[tuple[Sequence[ReadReply], Rows]]  # by source, dataset and timeframe
+    merged: dict[str, Merge]  # the changes, by table
+    rejected: pl.DataFrame  # QUARANTINE, also rows that it had already
 
 
 def derive(
-    platform: Platform, context: CommitContext, read: Sequence[Landed], lost: Sequence[Lost], judge: Judge
+    tables: Tables,
+    read: Sequence[ReadReply],
+    lost: Sequence[Lost],
+    policy: RowPolicy,
+    *,
+    context: CommitContext,
+    reader_of: ReaderOf,
+    normalize: Normalize = normalize_round,
 ) -> Derived:
-    """Commit to the platform's tables what replies say: at most one good reply of each series.
+    """Commit the rows of replies to the tables; return the rows. There is at most one good reply of each series.
 
-    A table that has the round already is left alone; what it got then is told as if it were now.
+    A table that has the round already stays unchanged; the changes of that first commit are returned as those of now.
     """
-    parts = _normalize(platform, read, judge)
+    parts = _normalize(read, policy, reader_of, normalize)
     incoming = {
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in CURATED
     }
-    incoming[ACTIONS.name] = with_references(platform, incoming[ACTIONS.name], incoming[BARS_1D.name])
-    incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(platform, [rows.proved for _, rows in parts])
-    merged = {table.name: _merge(platform, table, incoming[table.name]) for table in CURATED}
+    incoming[ACTIONS.name] = with_references(tables, reader_of, incoming[ACTIONS.name], incoming[BARS_1D.name])
+    incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(
+        tables[ADJUSTMENT_PROOFS.name], [rows.proved for _, rows in parts]
+    )
+    merged = {table.name: _merge(tables, table, incoming[table.name]) for table in CURATED}
     for table in CURATED:
         if not any(part.height for part in incoming[table.name]):
             continue
-        if _commit(platform, table, context, merged[table.name]) or table not in BARS:
+        if _commit(tables, table, context, merged[table.name]) or table not in BARS:
             continue
-        if platform.tables[table.name].committed_round() >= context.round_id:
-            merged[table.name] = _first_try(platform, table, incoming[table.name], {item.raw for item in read})
-    rejected = [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(platform, lost, judge)]
-    _quarantine(platform, context, pl.concat(rejected))
+        if tables[table.name].committed_round() >= context.round_id:
+            merged[table.name] = _first_try(tables, table, incoming[table.name], {item.raw for item in read})
+    rejected = [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost, policy, reader_of)]
+    _quarantine(tables[QUARANTINE.name], context, pl.concat(rejected))
     return Derived(parts, merged, pl.concat(rejected))
 
 
-def series_facts(items: Sequence[Landed], rows: Rows) -> list[SeriesFacts]:
-    """Return what replies of one source, dataset and timeframe have proved."""
-    asked = {item.symbol: item for item in items if item.symbol in rows.coverage}
+def series_facts(items: Sequence[ReadReply], rows: Rows) -> list[SeriesFacts]:
+    """Return the coverage that replies of one source, dataset and timeframe prove, by series."""
+    answered = {item.symbol: item for item in items if item.symbol in rows.coverage}
     return [
         SeriesFacts(
-            Series(item.source, item.dataset, item.timeframe, symbol),
+            item.stored.series,
             covered=rows.coverage[symbol].covered,
             nothing=rows.coverage[symbol].nothing,
             first_session=rows.sessions.get(symbol, (None, None))[0],
@@ -82,7 +91,7 @@ def series_facts(items: Sequence[Landed], rows: Rows) -> list[SeriesFacts]:
             asked_through=rows.coverage[symbol].asked_through,
             asked_at=item.payload.fetched_at,
         )
-        for symbol, item in asked.items()
+        for symbol, item in answered.items()
     ]
 
 
@@ -92,68 +101,11 @@ def recent_bars(bars: pl.DataFrame) -> str:
     return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
 
 
-def _normalize(platform: Platform, read: Sequence[Landed], judge: Judge) -> list[tuple[list[Landed], Rows]]:
-    """Turn replies into rows, those of one source, dataset and timeframe together."""
-    alike: dict[tuple[str, str, str], list[Landed]] = defaultdict(list)
-    for item in read:
-        alike[item.source, item.dataset, item.timeframe].append(item)
-    parts = []
-    for (source, _, _), items in alike.items():
-        parts.append((items, (platform.normalize or normalize_round)(source, items, platform.reader_of(source), judge)))
-    return parts
-
-
-def _commit(platform: Platform, table: Table, context: CommitContext, merged: Merge) -> bool:
-    """Commit what a round changes in a table; False where there is nothing, or it was committed before.
-
-    Replaced rows first: a crash after that repeats the round, and nothing that was believed is ever without a record.
-    """
-    platform.tables[table.revisions.name].commit(context, merged.superseded)
-    return platform.tables[table.name].commit(context, merged.new, merged.changed)
-
-
-def _lost_replies(platform: Platform, lost: Sequence[Lost], judge: Judge) -> pl.DataFrame:
-    """Return the quarantine rows of replies that are not in the raw zone as they were stored."""
-    told = [
-        {
-            "source": x.series.source,
-            "dataset": table_of(x.series.dataset, x.series.timeframe, platform.reader_of(x.series.source)).name,
-            "symbol": x.series.symbol,
-            "rules": "raw_object_readable",
-            "row": why,
-            "raw": parse_raw_path(x.path)[2],
-            "known_from": x.fetched_at,
-        }
-        for x, why in lost
-    ]
-    return rejected_replies(told, judge)
-
-
-def _merge(platform: Platform, table: Table, parts: Sequence[pl.DataFrame]) -> Merge:
-    """Compare what came with the current rows of its keys."""
-    incoming = pl.concat([table.empty(), *parts], how="diagonal")
-    if incoming.is_empty():
-        return Merge(table.empty(), table.empty(), table.revisions.empty(), same=0)
-    return merge(current_rows(platform.tables[table.name], incoming), incoming, table)
-
-
-def _first_try(platform: Platform, table: Table, parts: Sequence[pl.DataFrame], raws: Iterable[str]) -> Merge:
-    """Return what an interrupted try of a round has committed to a table; by now these rows look like known ones."""
-    incoming, key = pl.concat([table.empty(), *parts], how="diagonal"), list(table.key)
-    stored = current_rows(platform.tables[table.name], incoming).filter(pl.col("raw").is_in(list(raws)))
-    came = stored.join(incoming, on=key, how="semi")
-    replaced = current_rows(platform.tables[table.revisions.name], incoming).join(
-        came, left_on=[*key, "known_to"], right_on=[*key, "known_from"], how="semi"
-    )
-    new, changed = (came.join(replaced, on=key, how=how) for how in ("anti", "semi"))
-    return Merge(new, changed, replaced, same=incoming.height - came.height)
-
-
 def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
-    """Read the rows of a table that `incoming` may be about: each symbol between its first and its last day.
+    """Return the rows of a table that `incoming` may be about: each symbol between its first and its last day.
 
-    Symbols of the same years (of minutes: months) are read together, so that one with old bars does not open the whole
-    table.
+    Symbols of the same years (of minutes: months) are read together, so that one symbol with old bars does not open the
+    whole table.
     """
     schema = stored.table.schema
     day = "date" if "date" in schema else "ex_date"
@@ -161,28 +113,85 @@ def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     stretch = [
         pl.col(c).dt.year() * 100 + (pl.col(c).dt.month() if "month" in schema else 0) for c in ("first", "last")
     ]
-    found = [pl.DataFrame(schema=dict(schema))]
+    rows = [pl.DataFrame(schema=dict(schema))]
     for (first, last), group in spans.group_by(stretch[0].alias("from"), stretch[1].alias("to")):
-        wanted = pl.col("symbol").is_in(group["symbol"].to_list())
-        wanted &= pl.col(day).is_between(group["first"].min(), group["last"].max())
+        where = pl.col("symbol").is_in(group["symbol"].to_list())
+        where &= pl.col(day).is_between(group["first"].min(), group["last"].max())
         if "year" in schema:
-            wanted &= pl.col("year").is_between(pl.lit(first // 100), pl.lit(last // 100))
+            where &= pl.col("year").is_between(pl.lit(first // 100), pl.lit(last // 100))
         if "month" in schema:
-            wanted &= pl.col("month").is_between(pl.lit(first), pl.lit(last))
-        found.append(stored.read(wanted))
-    return pl.concat(found)
+            where &= pl.col("month").is_between(pl.lit(first), pl.lit(last))
+        rows.append(stored.read(where))
+    return pl.concat(rows)
 
 
-def _quarantine(platform: Platform, context: CommitContext, rejected: pl.DataFrame) -> None:
-    """Put rejected rows into quarantine, except those that a vendor repeats each day and that are there already.
+def _normalize(
+    read: Sequence[ReadReply], policy: RowPolicy, reader_of: ReaderOf, normalize: Normalize
+) -> list[tuple[list[ReadReply], Rows]]:
+    """Return the replies with their rows, by source, dataset and timeframe."""
+    alike: dict[tuple[str, str, str], list[ReadReply]] = defaultdict(list)
+    for item in read:
+        series = item.stored.series
+        alike[series.source, series.dataset, series.timeframe].append(item)
+    return [(items, normalize(source, items, reader_of(source), policy)) for (source, _, _), items in alike.items()]
 
-    One that had passed since, under other rules, is rejected again.
+
+def _commit(tables: Tables, table: Table, context: CommitContext, merged: Merge) -> bool:
+    """Commit the changes of a round to a table; False where there are none, or the table has the round already.
+
+    Replaced rows first: a crash after that repeats the round, and every previous value has its record at all times.
+    """
+    tables[table.revisions.name].commit(context, merged.superseded)
+    return tables[table.name].commit(context, merged.new, merged.changed)
+
+
+def _lost_replies(lost: Sequence[Lost], policy: RowPolicy, reader_of: ReaderOf) -> pl.DataFrame:
+    """Return the quarantine rows of replies whose pages are missing or damaged."""
+    rows = [
+        {
+            "source": x.series.source,
+            "dataset": table_of(x.series.dataset, x.series.timeframe, reader_of(x.series.source)).name,
+            "symbol": x.series.symbol,
+            "rules": "raw_object_readable",
+            "row": reason,
+            "raw": parse_raw_path(x.path)[2],
+            "known_from": x.fetched_at,
+        }
+        for x, reason in lost
+    ]
+    return rejected_replies(rows, policy)
+
+
+def _merge(tables: Tables, table: Table, parts: Sequence[pl.DataFrame]) -> Merge:
+    """Compare incoming rows with the current rows of their keys."""
+    incoming = pl.concat([table.empty(), *parts], how="diagonal")
+    if incoming.is_empty():
+        return Merge(table.empty(), table.empty(), table.revisions.empty(), same=0)
+    return merge(current_rows(tables[table.name], incoming), incoming, table)
+
+
+def _first_try(tables: Tables, table: Table, parts: Sequence[pl.DataFrame], raws: Iterable[str]) -> Merge:
+    """Return the changes that an interrupted try of a round has committed to a table: now these rows are current."""
+    incoming, key = pl.concat([table.empty(), *parts], how="diagonal"), list(table.key)
+    stored = current_rows(tables[table.name], incoming).filter(pl.col("raw").is_in(list(raws)))
+    came = stored.join(incoming, on=key, how="semi")
+    replaced = current_rows(tables[table.revisions.name], incoming).join(
+        came, left_on=[*key, "known_to"], right_on=[*key, "known_from"], how="semi"
+    )
+    new, changed = (came.join(replaced, on=key, how=how) for how in ("anti", "semi"))
+    return Merge(new, changed, replaced, same=incoming.height - came.height)
+
+
+def _quarantine(table: CuratedTable, context: CommitContext, rejected: pl.DataFrame) -> None:
+    """Put rejected rows into quarantine, except those that are there already: a vendor repeats them each day.
+
+    A row that has passed since, under other rules, is rejected again.
     """
     if rejected.is_empty():
         return
-    table, key = platform.tables[QUARANTINE.name], list(QUARANTINE.key)
-    known = table.read(pl.col("symbol").is_in(rejected["symbol"].unique().to_list()))
+    key = list(QUARANTINE.key)
+    stored = table.read(pl.col("symbol").is_in(rejected["symbol"].unique().to_list()))
     rejected = rejected.unique(key, keep="first", maintain_order=True)
-    new = rejected.join(known, on=key, how="anti", nulls_equal=True)
-    passed = known.filter(pl.col("passed").is_not_null())
+    new = rejected.join(stored, on=key, how="anti", nulls_equal=True)
+    passed = stored.filter(pl.col("passed").is_not_null())
     table.commit(context, new, rejected.join(passed, on=key, how="semi", nulls_equal=True))

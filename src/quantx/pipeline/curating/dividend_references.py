@@ -1,29 +1,34 @@
-"""The closes before dividends, where a vendor sends events apart from bars: both are there only together."""
+"""The close before each dividend, of vendors that deliver events apart from bars: it needs both replies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import polars as pl
 
 from quantx.core.prices import split_steps, with_factor
 from quantx.core.tables import ACTIONS, BARS_1D
-from quantx.pipeline.runtime.platform import Platform
+from quantx.lake.protocol import CuratedTable
+from quantx.pipeline.curating.normalize import ReaderOf
 
-_LONGEST_PAUSE = timedelta(days=10)  # suspensions of a week are bridged; an older close says nothing about a dividend
+_LONGEST_PAUSE = timedelta(days=10)  # it bridges suspensions of a week; an older close is no reference
 _KEY = ["source", "symbol"]
 
 
 def with_references(
-    platform: Platform, actions: Sequence[pl.DataFrame], bars: Sequence[pl.DataFrame]
+    tables: Mapping[str, CuratedTable],
+    reader_of: ReaderOf,
+    actions: Sequence[pl.DataFrame],
+    bars: Sequence[pl.DataFrame],
 ) -> list[pl.DataFrame]:
-    """Return the incoming actions with `reference_close` where it can be known, and stored ones that lacked it.
+    """Return the incoming actions with `reference_close` where the close is there, and stored ones that now have it.
 
-    The reference is the close of the session before the ex-date, in the shares of the ex-date. Each frame is of one source.
+    The reference is the close of the session before the ex-date, in the shares of the ex-date. Each frame is of one
+    source.
     """
     sources = sorted({frame["source"][0] for frame in (*actions, *bars) if frame.height})
-    apart = [source for source in sources if "actions" in platform.reader_of(source).capabilities.datasets]
+    apart = [source for source in sources if "actions" in reader_of(source).capabilities.datasets]
     if not apart:
         return list(actions)
     came = pl.concat([ACTIONS.empty(), *actions])
@@ -31,40 +36,39 @@ def with_references(
     traded = pl.concat([BARS_1D.empty().select(*_KEY, "date", "close"), *closes])
     concerned = pl.concat([came.select(_KEY), traded.select(_KEY)]).unique().filter(pl.col("source").is_in(apart))
     ours = pl.col("source").is_in(apart) & pl.col("symbol").is_in(concerned["symbol"].to_list())
-    known = platform.tables[ACTIONS.name].read(ours)
-    events = pl.concat([came, known.join(came, on=list(ACTIONS.key), how="anti")])
-    lacking = (pl.col("kind") == "dividend") & pl.col("reference_close").is_null() & pl.col("source").is_in(apart)
-    open_ = events.filter(lacking)
+    stored = tables[ACTIONS.name].read(ours)
+    events = pl.concat([came, stored.join(came, on=list(ACTIONS.key), how="anti")])
+    missing = (pl.col("kind") == "dividend") & pl.col("reference_close").is_null() & pl.col("source").is_in(apart)
+    open_ = events.filter(missing)
     if open_.is_empty():
         return list(actions)
-    filled = _filled(
-        open_, events, pl.concat([traded, _stored_closes(platform, open_)]).unique([*_KEY, "date"], keep="first")
-    )
-    known_now = filled.filter(
+    stored_closes = _stored_closes(tables[BARS_1D.name], open_)
+    filled = _filled(open_, events, pl.concat([traded, stored_closes]).unique([*_KEY, "date"], keep="first"))
+    complete = filled.filter(
         pl.col("reference_close").is_not_null() | pl.col("raw").is_in(came["raw"].unique().to_list())
     )
     return [
-        events.filter(~lacking).join(came, on=list(ACTIONS.key), how="semi"),
-        known_now.select(list(ACTIONS.schema)),
+        events.filter(~missing).join(came, on=list(ACTIONS.key), how="semi"),
+        complete.select(list(ACTIONS.schema)),
     ]
 
 
-def _stored_closes(platform: Platform, dividends: pl.DataFrame) -> pl.DataFrame:
+def _stored_closes(bars: CuratedTable, dividends: pl.DataFrame) -> pl.DataFrame:
     days = pl.col("date").is_between(dividends["ex_date"].min() - _LONGEST_PAUSE, dividends["ex_date"].max())  # type: ignore[operator]
-    wanted = pl.col("source").is_in(dividends["source"].unique().to_list()) & pl.col("symbol").is_in(
+    where = pl.col("source").is_in(dividends["source"].unique().to_list()) & pl.col("symbol").is_in(
         dividends["symbol"].unique().to_list()
     )
-    return platform.tables[BARS_1D.name].read(wanted & days).select(*_KEY, "date", "close")
+    return bars.read(where & days).select(*_KEY, "date", "close")
 
 
 def _filled(dividends: pl.DataFrame, events: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
-    """Look the closes up, and turn them into shares of the ex-date."""
+    """Return the dividends with their reference closes, in shares of the ex-date."""
     numbered = closes.with_columns(pl.concat_str(_KEY, separator=" ").alias("series"))
     steps = split_steps(events.with_columns(pl.concat_str(_KEY, separator=" ").alias("series")), key="series")
     numbered = with_factor(numbered, steps, "after", key="series").with_columns(
         (pl.col("close") / pl.col("after")).alias("__close")  # in the shares of today
     )
-    found = (
+    joined = (
         with_factor(
             dividends.with_columns(pl.concat_str(_KEY, separator=" ").alias("series")),
             steps,
@@ -84,4 +88,4 @@ def _filled(dividends: pl.DataFrame, events: pl.DataFrame, closes: pl.DataFrame)
             check_sortedness=False,  # both sides were sorted just now
         )
     )
-    return found.with_columns((pl.col("__close") * pl.col("after")).alias("reference_close"))
+    return joined.with_columns((pl.col("__close") * pl.col("after")).alias("reference_close"))

@@ -1,20 +1,20 @@
-"""From the payloads of a round to rows fit for the curated tables: pure, given the payloads and the providers."""
+"""Normalize the replies of a round to rows of the curated tables: pure, given the replies and the adapters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
-from quantx.core.model import SETTLED_AFTER, Finding, Payload, Window
+from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_last_of_session
-from quantx.core.quality.row_policy import Judge, known_from
+from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
@@ -22,51 +22,30 @@ from quantx.errors import ProviderError
 from quantx.pipeline.curating.adjustment_proofs import Proved, prove_replies
 from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
+from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 
 @dataclass(frozen=True)
-class Landed:
-    """One stored reply of a round. Replies about several symbols share their pages, the same objects."""
-
-    task_id: int
-    run_id: str
-    source: str
-    dataset: str
-    timeframe: str
-    symbol: str
-    window: Window
-    raw: str  # ULID of the raw object
-    pages: tuple[Payload, ...]
-    malformed: str | None = None
-
-    @property
-    def payload(self) -> Payload:
-        """Return the page that completed the reply."""
-        return self.pages[-1]
-
-    @property
-    def as_of(self) -> datetime:
-        """Return the instant up to which all pages can be trusted to be final."""
-        return min(page.as_of for page in self.pages)
-
-
-@dataclass(frozen=True)
 class Rows:
-    """Rows for the tables, and what the replies prove about their series."""
+    """The rows of replies of one source, dataset and timeframe, and the facts that the replies prove."""
 
-    table: str  # the table that the replies were asked for; its rows are those that are counted
+    table: str  # the table for which the replies were fetched; its rows are counted
     tables: Mapping[str, pl.DataFrame]  # rows by table; they may have a column `volume_step` beside the table's
     quarantine: pl.DataFrame  # QUARANTINE
     coverage: Mapping[str, Coverage]  # by symbol
     sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
-    malformed: Mapping[int, str]  # why the reply that a task landed can't be read
+    malformed: Mapping[int, str]  # why the reply of a task can't be read, by task
     findings: Sequence[Finding] = ()
     proved: Proved = field(default_factory=Proved.nothing)  # by adjusted closes, of the vendor's actions
 
 
+ReaderOf = Callable[[str], Provider]  # the adapter that reads a source's stored replies
+Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy], Rows]  # as `normalize_round`
+
+
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
-    """Return the table for which a vendor's replies are meant."""
+    """Return the table for which a vendor's replies are fetched."""
     if dataset == "actions":
         return ACTIONS
     if timeframe == "1m":
@@ -74,51 +53,56 @@ def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     return BARS_1D_ADJUSTED if provider.capabilities.price_basis == "fully_adjusted" else BARS_1D
 
 
-def normalize_round(source: str, landed: Sequence[Landed], provider: Provider, judge: Judge) -> Rows:
-    """Read replies of one source, dataset and timeframe (at most one good one per symbol) and judge their rows.
+def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy) -> Rows:
+    """Return the rows of replies of one source, dataset and timeframe, at most one good reply per symbol.
 
-    Bars of a session that had not settled when the reply was made are left out: they are not final. A rejected row that
-    somebody has accepted is in both: in quarantine, and among the rows for the tables.
+    Bars of a session that had not settled at the time of the reply are not final, and dropped. A rejected row that a
+    manual decision accepts is in both: in quarantine, and among the rows for the tables.
     """
     replies, broken = _read(landed, provider)
-    if landed[0].timeframe == "1m":
-        return _minutes(source, replies, broken, judge)
+    if landed[0].stored.series.timeframe == "1m":
+        return _minutes(source, replies, broken, policy)
     facts = _facts(replies)
     sent = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
-    basis, meant = provider.capabilities.price_basis, table_of(landed[0].dataset, landed[0].timeframe, provider)
+    basis, target = (
+        provider.capabilities.price_basis,
+        table_of(landed[0].stored.series.dataset, landed[0].stored.series.timeframe, provider),
+    )
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
     proved = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
-    checked = split_by(bars, judge.policy.daily)
-    theirs = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
-    rejected = rejected_bars(checked.rejected, theirs.with_columns(checked.rejected["currency"]), source, table, judge)
-    accepted = judge.overrule(checked, rejected, ("series", "date"))
+    checked = split_by(bars, policy.rules.daily)
+    as_sent = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
+    rejected = rejected_bars(
+        checked.rejected, as_sent.with_columns(checked.rejected["currency"]), source, table, policy
+    )
+    accepted = policy.accepted_rows(checked, rejected, ("series", "date"))
     empty = pl.col("rules").str.contains("prices_present")
     answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
     answers = _first_and_last(answered.filter("in_calendar", "in_past"))
     return Rows(
-        table=meant.name,
+        table=target.name,
         tables={
             table.name: _curated_bars(accepted, source, table),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
-        quarantine=pl.concat([rejected, _rejected_payloads(broken, meant, judge)]),
+        quarantine=pl.concat([rejected, _rejected_payloads(broken, target, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
-        # What was found malformed when it was fetched is evidence: the same task was asked for again.
-        malformed={item.task_id: why for item, why in broken if item.malformed is None},
+        # A reply that was malformed when it was fetched is evidence: its task was fetched again.
+        malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
         findings=_findings(source, replies),
         proved=proved,
     )
 
 
-def _findings(source: str, replies: Sequence[_Reply]) -> list[Finding]:
-    """Return what the vendor's replies have told beside rows, once."""
-    noted = dict.fromkeys(
-        (reply.item.dataset, note) for reply in replies for page in reply.pages for note in page.notes
+def _findings(source: str, replies: Sequence[_ReplyFrames]) -> list[Finding]:
+    """Return the notes of the vendor's replies as findings, each once."""
+    notes = dict.fromkeys(
+        (reply.item.stored.series.dataset, note) for reply in replies for page in reply.pages for note in page.notes
     )
     return [
         Finding(
@@ -131,49 +115,51 @@ def _findings(source: str, replies: Sequence[_Reply]) -> list[Finding]:
             first_day=note.day,
             last_day=note.day,
         )
-        for dataset, note in noted
+        for dataset, note in notes
     ]
 
 
-def _minutes(source: str, replies: Sequence[_Reply], broken: Sequence[tuple[Landed, str]], judge: Judge) -> Rows:
-    """Apply the rules of minutes, which every vendor gives as traded."""
-    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies), judge)
+def _minutes(
+    source: str, replies: Sequence[_ReplyFrames], broken: Sequence[tuple[ReadReply, str]], policy: RowPolicy
+) -> Rows:
+    """Return the rows of minute bars, which every vendor delivers as traded."""
+    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies), policy)
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
-        quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, judge)]),
+        quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
-        malformed={item.task_id: why for item, why in broken if item.malformed is None},
+        malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
         findings=_findings(source, replies),
     )
 
 
-def _coverage(item: Landed, answers: Mapping[str, Sequence[date]]) -> Coverage:
-    """Tell what a reply covers; events are answered for all of the window, whether there were any or not."""
-    known = calendar(venue_of(item.symbol).calendar)
-    if item.dataset == "actions":
-        return all_of(item.window, item.as_of, known)
-    return coverage_of(item.window, item.as_of, answers.get(item.symbol, ()), known)
+def _coverage(item: ReadReply, answers: Mapping[str, Sequence[date]]) -> Coverage:
+    """Return the coverage of a reply. A reply about events covers its whole window, with or without events."""
+    sessions = calendar(venue_of(item.symbol).calendar)
+    if item.stored.series.dataset == "actions":
+        return all_of(item.stored.window, item.as_of, sessions)
+    return coverage_of(item.stored.window, item.as_of, answers.get(item.symbol, ()), sessions)
 
 
 @dataclass(frozen=True)
-class _Reply:
-    """A good reply: its pages as frames, each with the symbols of its rows told apart."""
+class _ReplyFrames:
+    """A good reply with its pages as frames, whose rows have symbols."""
 
-    item: Landed
+    item: ReadReply
     pages: Sequence[VendorFrames]
-    shared: bool  # a page is about other symbols, too, whoever has their tasks and whichever round their replies are in
+    shared: bool  # a page is about other symbols, too, whatever worker and round their replies have
 
 
-def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], list[tuple[Landed, str]]]:
-    """Return the good replies as frames, and the other replies with why they can't be read."""
+def _read(landed: Sequence[ReadReply], provider: Provider) -> tuple[list[_ReplyFrames], list[tuple[ReadReply, str]]]:
+    """Return the good replies as frames, and the other replies with the reasons why they can't be read."""
     frames: dict[int, VendorFrames | str] = {}
-    replies: list[_Reply] = []
-    broken: list[tuple[Landed, str]] = []
+    replies: list[_ReplyFrames] = []
+    broken: list[tuple[ReadReply, str]] = []
     for item in landed:
-        if item.malformed is not None:
-            broken.append((item, item.malformed))
+        if item.stored.malformed is not None:
+            broken.append((item, item.stored.malformed))
             continue
         for page in item.pages:
             if id(page) not in frames:
@@ -187,7 +173,7 @@ def _read(landed: Sequence[Landed], provider: Provider) -> tuple[list[_Reply], l
             broken.append((item, wrong))
         else:
             shared = any(page.symbol != item.symbol for page in item.pages)
-            replies.append(_Reply(item, [f for f in read if isinstance(f, VendorFrames)], shared))
+            replies.append(_ReplyFrames(item, [f for f in read if isinstance(f, VendorFrames)], shared))
     return replies, broken
 
 
@@ -198,7 +184,7 @@ def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
 
 
 def _stack(
-    replies: Sequence[_Reply],
+    replies: Sequence[_ReplyFrames],
     schema: Mapping[str, pl.DataType | type[pl.DataType]],
     part: Callable[[VendorFrames], pl.DataFrame],
 ) -> pl.DataFrame:
@@ -218,30 +204,30 @@ def _stack(
 
 
 def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give bars and actions that the vendor sent as traded the columns that `to_as_traded` gives the others."""
+    """Return bars and actions that the vendor sends as traded, with the columns that `to_as_traded` adds."""
     steps, is_dividend = split_steps(actions, key="series"), pl.col("kind") == "dividend"
     closes = with_factor(bars, steps, "ratio", key="series").with_columns(pl.col("close") / pl.col("ratio"))
     adjusted = with_factor(actions, steps, "ratio", on="ex_date", key="series").with_columns(
         pl.when(is_dividend).then(pl.col("value") / pl.col("ratio")).otherwise(pl.col("value")).alias("value")
     )
-    _, known = to_as_traded(closes.drop("ratio"), adjusted.drop("ratio"))
-    return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(known["reference_close"])
+    _, priced = to_as_traded(closes.drop("ratio"), adjusted.drop("ratio"))
+    return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(priced["reference_close"])
 
 
-def _facts(replies: Sequence[_Reply]) -> pl.DataFrame:
-    """Return what is known about each reply, by `series`."""
+def _facts(replies: Sequence[_ReplyFrames]) -> pl.DataFrame:
+    """Return the facts of each reply, by `series`."""
     rows = []
     for i, reply in enumerate(replies):
         item, venue, payload = reply.item, venue_of(reply.item.symbol), reply.item.payload
         today = item.as_of.astimezone(ZoneInfo(venue.timezone)).date()
         currency = next((page.currency for page in reversed(reply.pages) if page.currency), None)
-        asked = (item.symbol, venue.calendar, item.window.start, item.window.end)
-        rows.append((i, *asked, item.as_of, today, currency, item.raw, payload.sha256, payload.fetched_at))
+        request = (item.symbol, venue.calendar, item.stored.window.start, item.stored.window.end)
+        rows.append((i, *request, item.as_of, today, currency, item.raw, payload.sha256, payload.fetched_at))
     return pl.DataFrame(rows, schema=FACTS, orient="row")
 
 
 def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
-    """Keep the settled bars of each task's window and add the facts that the rules ask for."""
+    """Return the settled bars of each task's window, with the facts that the rules need."""
     bars = bars.filter(pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
     bars = bars.join(_sessions(bars), on=["calendar", "date"], how="left", maintain_order="left")
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
@@ -249,7 +235,7 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
     key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
     bars = bars.with_columns(key.is_last_distinct().alias("last_of_session"))
     if not bars["last_of_session"].all():
-        same = ["series", "date", *PRICES, "volume"]  # what is there twice with the same figures is one row
+        same = ["series", "date", *PRICES, "volume"]  # repeated rows with the same values are one row
         bars = mark_last_of_session(bars.unique(same, keep="last", maintain_order=True), ["series", "date"])
     return bars.with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"),
@@ -260,13 +246,12 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
 
 def _sessions(bars: pl.DataFrame) -> pl.DataFrame:
     """Return the sessions (calendar, date, close_time) of the calendars in `bars`, over its dates."""
-    found = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "close_time": INSTANT})]
+    parts = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "close_time": INSTANT})]
     for code in bars["calendar"].unique():
-        known = calendar(code)
-        found.append(
-            pl.DataFrame({"calendar": code, "date": known.days, "close_time": known.closes}, schema=found[0].schema)
-        )
-    return pl.concat(found)
+        sessions = calendar(code)
+        columns = {"calendar": code, "date": sessions.days, "close_time": sessions.closes}
+        parts.append(pl.DataFrame(columns, schema=parts[0].schema))
+    return pl.concat(parts)
 
 
 def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
@@ -280,9 +265,9 @@ def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataF
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Keep the actions from the window's start to now; several of one kind on a day act together.
+    """Return the actions from the window's start to now; several of one kind on a day are combined.
 
-    A dividend in another currency than the prices' is recorded as a kind of its own: nobody has given a rate.
+    A dividend in another currency than the prices' has a kind of its own: there is no exchange rate.
     """
     kept = actions.filter(pl.col("ex_date") >= pl.col("window_start"), pl.col("ex_date") <= pl.col("today"))
     foreign = pl.col("paid_in").is_not_null()
@@ -303,11 +288,11 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_payloads(broken: Sequence[tuple[Landed, str]], meant: Table, judge: Judge) -> pl.DataFrame:
-    told = [
+def _rejected_payloads(broken: Sequence[tuple[ReadReply, str]], target: Table, policy: RowPolicy) -> pl.DataFrame:
+    rows = [
         {
-            "source": item.source,
-            "dataset": meant.name,
+            "source": item.stored.series.source,
+            "dataset": target.name,
             "symbol": item.symbol,
             "rules": "payload_readable",
             "row": why,
@@ -317,4 +302,4 @@ def _rejected_payloads(broken: Sequence[tuple[Landed, str]], meant: Table, judge
         }
         for item, why in broken
     ]
-    return rejected_replies(told, judge)
+    return rejected_replies(rows, policy)

@@ -1,7 +1,7 @@
-"""From a vendor's minute bars to rows fit for `bars_1m`: pure, and one pass over each column.
+"""Normalize a vendor's minute bars to rows of `bars_1m`: pure, and one pass over each column.
 
-What belongs to a series (its symbol, its window, the moment of its reply) stays in `facts` as long as it can: it is
-compared through numbers, and written beside the rows only when they are accepted.
+The facts of a series (symbol, window, time of the reply) stay in `facts` as long as possible. Rows refer to them by
+number, and get their values only when they are accepted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import polars as pl
 from quantx.core.hours import HOURS, trading_hours
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
-from quantx.core.quality.row_policy import Judge, known_from
+from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.tables import BARS_1M, INSTANT
 from quantx.pipeline.curating.quarantine_rows import rejected_bars
@@ -23,7 +23,7 @@ from quantx.pipeline.curating.quarantine_rows import rejected_bars
 _MINUTE = timedelta(minutes=1)
 _MINUTE_US = 60_000_000
 
-# What is known about each reply, daily or of minutes, by `series`.
+# The facts of each reply, of days or of minutes, by `series`.
 FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "series": pl.Int64,
     "symbol": pl.String,
@@ -41,7 +41,7 @@ FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
 
 @dataclass(frozen=True)
 class MinuteRows:
-    """Rows for the tables, and what the replies have shown of each symbol."""
+    """Rows for the tables, and the sessions that the replies show of each symbol."""
 
     bars: pl.DataFrame  # BARS_1M, in the order of the replies
     rejected: pl.DataFrame  # QUARANTINE
@@ -49,38 +49,38 @@ class MinuteRows:
     sessions: Mapping[str, tuple[date, date]]  # first and last session with an accepted bar, by symbol
 
 
-def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, judge: Judge) -> MinuteRows:
+def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, policy: RowPolicy) -> MinuteRows:
     """Apply the rules to the bars of one source.
 
     `bars` has the columns of VENDOR_BARS, as traded, and `series`, an index into `facts`, which has the
     columns of FACTS and one row per series.
 
-    Left out are bars outside the series' window, minutes that were not final when the reply was made (the session
-    must have settled, and the minute be as old), and rows that say that nothing traded: no price, and no volume.
+    Dropped are bars outside the series' window, minutes that were not final at the time of the reply (the session must
+    have settled, and the minute must be as old), and rows without a trade: no price, and no volume.
     """
-    checked = split_by(_known(bars, facts), judge.policy.minutes)
-    rejected = _rejected(checked.rejected, facts, source, judge)
-    hollow = checked.rejected["rules"].str.contains("prices_present")
-    really = checked.rejected.filter(~hollow, pl.col("in_calendar"), pl.col("in_past"))
-    bars = judge.overrule(checked, rejected, ("series", "time"))
+    checked = split_by(_final(bars, facts), policy.rules.minutes)
+    rejected = _rejected(checked.rejected, facts, source, policy)
+    empty = checked.rejected["rules"].str.contains("prices_present")
+    answers = checked.rejected.filter(~empty, pl.col("in_calendar"), pl.col("in_past"))
+    bars = policy.accepted_rows(checked, rejected, ("series", "time"))
     accepted = _spans(bars)
     return MinuteRows(
         bars=_curated(bars, facts, source),
         rejected=rejected,
-        answered=_by_symbol(pl.concat([accepted, _spans(really)]), facts),
+        answered=_by_symbol(pl.concat([accepted, _spans(answers)]), facts),
         sessions=_by_symbol(accepted, facts),
     )
 
 
-def _known(bars: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
-    """Keep the final bars of each series' window and add the facts that the rules ask for."""
+def _final(bars: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Return the final bars of each series' window, with the facts that the rules need."""
     codes = facts["calendar"].unique().sort()
     exchange = pl.col("calendar").replace_strict(codes, pl.int_range(len(codes), eager=True), return_dtype=pl.Int64)
     # Two replies may be about one symbol, as when a page ends in the middle of a day: a minute is the symbol's.
     named = pl.col("symbol").rank("dense").cast(pl.Int64)
-    asked = facts.select("series", "window_start", "window_end", "as_of", exchange=exchange, name=named)
+    keys = facts.select("series", "window_start", "window_end", "as_of", exchange=exchange, name=named)
     bars = bars.select("series", "time", "date", *PRICES, "volume").join(
-        asked, on="series", how="left", maintain_order="left"
+        keys, on="series", how="left", maintain_order="left"
     )
     bars = bars.filter(
         pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")),
@@ -92,7 +92,8 @@ def _known(bars: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
     final = (pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")) & (
         pl.col("time") + _MINUTE + SETTLED_AFTER <= pl.col("as_of")
     )
-    # Far in the future, or on a day that is none: for the rules. A clock that is behind by minutes is no fault of the row.
+    # Bars far in the future or on a day without a session are for the rules. A clock that is minutes behind is no fault
+    # of the row.
     far = (pl.col("time") > pl.col("as_of") + SETTLED_AFTER) | pl.col("close_time").is_null()
     bars = bars.filter((final | far).fill_null(True)).with_columns(  # null: a row without a stamp
         in_calendar=pl.col("close_time").is_not_null(),
@@ -102,7 +103,7 @@ def _known(bars: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
         regular=pl.col("time").is_between(pl.col("open_time"), pl.col("close_time"), closed="left"),
         minute=pl.col("name") * 2**32 + pl.col("time").to_physical() // _MINUTE_US,
     )
-    return _tell_doubles(bars.drop("name", "exchange", "day", "as_of", "window_start", "window_end", *_HOURS))
+    return _mark_last_of_minute(bars.drop("name", "exchange", "day", "as_of", "window_start", "window_end", *_HOURS))
 
 
 _HOURS = [c for c in HOURS if c != "date"]
@@ -114,25 +115,25 @@ def _day(exchange: pl.Expr) -> pl.Expr:
 
 def _hours(codes: pl.Series, dates: pl.Series) -> pl.DataFrame:
     """Return the hours of the exchanges on these dates, by `day`."""
-    found = [pl.DataFrame(schema={"day": pl.Int64, **{c: HOURS[c] for c in _HOURS}})]
+    parts = [pl.DataFrame(schema={"day": pl.Int64, **{c: HOURS[c] for c in _HOURS}})]
     for number, code in enumerate(codes):
         hours = trading_hours(code).filter(pl.col("date").is_in(dates.implode()))
-        found.append(hours.select(_day(pl.lit(number, dtype=pl.Int64)).alias("day"), *_HOURS))
-    return pl.concat(found)
+        parts.append(hours.select(_day(pl.lit(number, dtype=pl.Int64)).alias("day"), *_HOURS))
+    return pl.concat(parts)
 
 
 def _in_hours() -> pl.Expr:
-    """Tell whether a minute lies in its session's hours; on a day without a session that is not the question."""
+    """Return whether a minute lies in its session's hours; true on a day without a session, which has its own rule."""
     inside = pl.col("time").is_between(pl.col("first_time"), pl.col("end_time"), closed="left")
     at_lunch = pl.col("time").is_between(pl.col("break_start"), pl.col("break_end"), closed="left")
     return (inside & ~at_lunch.fill_null(False)).fill_null(True)
 
 
-def _tell_doubles(bars: pl.DataFrame) -> pl.DataFrame:
-    """Make one row of a bar that is there twice, and mark the last row with prices of each minute."""
+def _mark_last_of_minute(bars: pl.DataFrame) -> pl.DataFrame:
+    """Drop repeated rows, and mark the last row with prices of each minute."""
     if (bars["minute"].diff() > 0).all():  # as vendors send them: symbol by symbol, in the order of time
         return bars.with_columns(last_of_minute=pl.lit(True)).drop("minute")
-    # A stamp with seconds is rejected for that, and must not take the place of the minute's own row.
+    # A stamp with seconds is rejected; it must not replace the row of the minute itself.
     key = pl.when("aligned").then("minute").otherwise(-1 - pl.int_range(pl.len()))
     bars = bars.with_columns(minute=key)
     doubled = bars["minute"].is_duplicated()
@@ -152,15 +153,15 @@ def _spans(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_symbol(spans: pl.DataFrame, facts: pl.DataFrame) -> dict[str, tuple[date, date]]:
-    found = spans.join(facts.select("series", "symbol"), on="series")
-    found = found.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
-    return {symbol: (first, last) for symbol, first, last in found.iter_rows()}
+    named = spans.join(facts.select("series", "symbol"), on="series")
+    by_symbol = named.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
+    return {symbol: (first, last) for symbol, first, last in by_symbol.iter_rows()}
 
 
 def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.DataFrame:
-    told = facts.select("series", "symbol", "currency", "raw", "known_from")
+    columns = facts.select("series", "symbol", "currency", "raw", "known_from")
     return (
-        accepted.join(told, on="series", how="left", maintain_order="left")
+        accepted.join(columns, on="series", how="left", maintain_order="left")
         .with_columns(
             pl.lit(source).alias("source"),
             (pl.col("date").dt.year() * 100 + pl.col("date").dt.month()).alias("month"),
@@ -171,7 +172,7 @@ def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.Dat
     )
 
 
-def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str, judge: Judge) -> pl.DataFrame:
-    told = facts.select("series", "symbol", "currency", "payload_sha256", "raw", "known_from")
-    rows = rejected.join(told, on="series", how="left", maintain_order="left")
-    return rejected_bars(rows, rows.select(*PRICES, "volume", "currency"), source, BARS_1M, judge)
+def _rejected(rejected: pl.DataFrame, facts: pl.DataFrame, source: str, policy: RowPolicy) -> pl.DataFrame:
+    columns = facts.select("series", "symbol", "currency", "payload_sha256", "raw", "known_from")
+    rows = rejected.join(columns, on="series", how="left", maintain_order="left")
+    return rejected_bars(rows, rows.select(*PRICES, "volume", "currency"), source, BARS_1M, policy)

@@ -1,4 +1,7 @@
-"""Turns at a vendor: each request waits for its slot of the fleet's quota and for the vendor to be open."""
+"""The rate limit: each request waits for its slot of the fleet's quota, and until the vendor's circuit is closed.
+
+A vendor that refuses requests is in back-off: no worker of the fleet makes a request until it ends.
+"""
 
 from __future__ import annotations
 
@@ -18,44 +21,44 @@ from quantx.state.quotas.port import Quotas, Slots
 
 log = structlog.get_logger()
 
-_FRESH = 0.25  # seconds for which it is known that the vendor is open
-_LOOK_AHEAD = 0.01  # seconds before a turn at which that must be known, and the time that the state's answer takes
-_LATE_TURNS = 20  # in a row: then the tasks go back, and come again when the machine has time
+_FRESH = 0.25  # seconds for which an answer about a vendor's back-off is used
+_LOOK_AHEAD = 0.01  # seconds before a slot at which that answer must be there, beside the time that it takes
+_LATE_SLOTS = 20  # missed in a row: then the tasks go back to the queue, until the machine has time
 _SAMPLES = 100
-_DOUBT = 0.005  # seconds by which the state's time may be uncertain before it is asked for again
+_UNCERTAIN = 0.005  # seconds by which the state's time may be uncertain before it is read again
 _UNKNOWN = 1.0
-_QUESTIONS = 8
+_READINGS = 8
 
 
 class StateTime:
-    """Translates the state's instants to this process's monotonic seconds, from the answers of the state itself.
+    """Translates the state's instants to this process's monotonic seconds, by what the state has answered.
 
-    Each answer with an instant in it was given between its question and its arrival. All of the last answers together
-    leave little doubt, also where some of them were slow (Cristian, "Probabilistic clock synchronization", 1989).
+    The state took each instant between the question and the answer. All of the last answers together leave a small
+    uncertainty, also where some of them were slow (Cristian, "Probabilistic clock synchronization", 1989).
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._samples: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
 
-    def note(self, now: datetime, asked: float, answered: float) -> None:
-        """Learn that the state's time was `now` at some moment between two readings of our clock."""
+    def add(self, now: datetime, called: float, returned: float) -> None:
+        """Add a sample: the state's time was `now` at some moment between two readings of our clock."""
         stamp = now.timestamp()
         with self._lock:
-            self._samples.append((stamp - answered, stamp - asked))
+            self._samples.append((stamp - returned, stamp - called))
             if max(low for low, _ in self._samples) > min(high for _, high in self._samples):
-                self._samples = deque([self._samples[-1]], maxlen=_SAMPLES)  # a clock was set: forget
+                self._samples = deque([self._samples[-1]], maxlen=_SAMPLES)  # a clock was set: drop the samples
 
-    def ask(self, state_now: Callable[[], datetime], runtime: Runtime) -> None:
-        """Ask the state for its time until little doubt is left, or for a few times where its answers are slow."""
-        for _ in range(_QUESTIONS):
-            if self.doubt() <= _DOUBT:
+    def synchronize(self, state_now: Callable[[], datetime], runtime: Runtime) -> None:
+        """Read the state's time until it is certain enough, or a few times where the answers are slow."""
+        for _ in range(_READINGS):
+            if self.uncertainty() <= _UNCERTAIN:
                 return
-            asked = runtime.monotonic()
-            self.note(state_now(), asked, runtime.monotonic())
+            called = runtime.monotonic()
+            self.add(state_now(), called, runtime.monotonic())
 
-    def doubt(self) -> float:
-        """Return by how many seconds the state's time is uncertain; more than any wait where nothing is known."""
+    def uncertainty(self) -> float:
+        """Return by how many seconds the state's time is uncertain; without a sample, more than any wait."""
         with self._lock:
             if not self._samples:
                 return _UNKNOWN
@@ -68,45 +71,46 @@ class StateTime:
         return at.timestamp() - high, at.timestamp() - low
 
 
-class Turns:
-    """Hands out the turns of one batch of requests to one vendor; its threads share the reservations.
+class RateLimiter:
+    """Grants the slots of one batch of requests to one vendor; its threads share the reservations.
 
-    Slots are reserved a few at a time, no more than there are requests: one that is not used is lost for the fleet.
+    Slots are reserved a few at a time, no more than there are requests: an unused slot is lost for the fleet.
     """
 
     def __init__(
         self,
         quotas: Quotas,
         source: str,
+        *,
         quota: Quota | None,
-        wanted: int,
+        requests: int,
         at_once: int,
         runtime: Runtime,
         time: StateTime,
-        longest: float,
+        longest_wait: float,
     ) -> None:
         self._quotas = quotas
         self._source = source
         self._quota = quota
         self._runtime = runtime
         self._time = time
-        self._longest = longest  # seconds that a request may have to wait for its slot
+        self._longest_wait = longest_wait  # seconds that a request may wait for its slot
         self._at_once = at_once
-        self._lock = threading.Lock()  # never held while a port is asked
-        self._unreserved = wanted
-        self._slots: deque[tuple[datetime, float]] = deque()  # with the doubt that was reserved for
-        self._known_at = -math.inf
-        self._answer = 0.0  # seconds that the state's last answer took
-        self._telling = 0  # threads that are telling the fleet of a refusal
+        self._lock = threading.Lock()  # never held during a port's call
+        self._unreserved = requests
+        self._slots: deque[tuple[datetime, float]] = deque()  # with the uncertainty at their reservation
+        self._open_at = -math.inf  # our seconds at which the vendor was not in back-off
+        self._answer_seconds = 0.0  # that the state's last answer took
+        self._reporting = 0  # threads that report a refusal to the fleet
         self.refusals = 0
-        self.closed = False  # the vendor is left alone for long, or has no turns soon
+        self.closed = False  # a long back-off, or no slot soon
 
-    def take(self, retry: Retry) -> bool:
-        """Wait for a turn; False where the vendor has none soon, or the worker is to stop.
+    def acquire(self, retry: Retry) -> bool:
+        """Wait for a slot. False where the vendor has none soon, or the worker is to stop.
 
-        A vendor that is left alone for a short time has turns after that.
+        A vendor in a short back-off has slots after it.
         """
-        for _ in range(_LATE_TURNS):
+        for _ in range(_LATE_SLOTS):
             slot = self._next_slot(retry)
             if slot is None:
                 return False
@@ -118,62 +122,62 @@ class Turns:
                     return False
                 now = self._runtime.monotonic()
                 if now > latest:
-                    log.info("turn.late", source=self._source, seconds=round(now - start, 3))
+                    log.info("slot.late", source=self._source, seconds=round(now - start, 3))
                     break
-                if now <= self._known_at + _FRESH:
+                if now <= self._open_at + _FRESH:
                     return not self.closed
             if self.closed:
                 return False
-            with self._lock:  # others have the slots around now: take another one
+            with self._lock:  # the slots around now belong to others: take another one
                 self._unreserved += 1
         return False
 
-    def _look_ahead(self) -> float:
-        """Return how long before its start a turn asks whether the vendor is open: the answer must be there by then."""
-        return min(_LOOK_AHEAD + 1.5 * self._answer, _FRESH - _LOOK_AHEAD)
-
-    def another(self) -> bool:
-        """Want one turn more than was said: a request has a further page. False where the vendor is closed."""
+    def add_request(self) -> bool:
+        """Count one request more, for a further page. False where the vendor is closed."""
         with self._lock:
             self._unreserved += 1
         return not self.closed
 
-    def refuse(self, tell: Callable[[], None]) -> None:
-        """Tell the fleet that the vendor has refused a request; until all know, no turn begins."""
+    def refuse(self, report: Callable[[], None]) -> None:
+        """Report to the fleet that the vendor has refused a request; no request starts before that is done."""
         with self._lock:
-            self._telling += 1
+            self._reporting += 1
             self.refusals += 1
         try:
-            tell()
+            report()
         finally:
             with self._lock:
-                self._telling -= 1
-                self._known_at = -math.inf
+                self._reporting -= 1
+                self._open_at = -math.inf
 
-    def _translated(self, slot: datetime, doubt: float) -> tuple[float, float]:
+    def _look_ahead(self) -> float:
+        """Return how long before a slot the back-off is checked: the answer must be there when the slot begins."""
+        return min(_LOOK_AHEAD + 1.5 * self._answer_seconds, _FRESH - _LOOK_AHEAD)
+
+    def _translated(self, slot: datetime, uncertainty: float) -> tuple[float, float]:
         """Return when a slot certainly has begun, and until when it may be used."""
         earliest, certain = self._time.span(slot)
-        return certain, math.inf if self._quota is None else earliest + doubt + self._quota.tolerance
+        return certain, math.inf if self._quota is None else earliest + uncertainty + self._quota.tolerance
 
     def _next_slot(self, retry: Retry) -> tuple[datetime, float] | None:
         while not self.closed:
             count = 0
             with self._lock:
-                if not self._telling:
+                if not self._reporting:
                     if self._slots:
                         return self._slots.popleft()
                     count = min(self._unreserved, self._at_once)
                     self._unreserved -= count
             if count:
                 self._reserve(count, retry)
-            elif self._runtime.wait(0.005):  # another thread is reserving for this one, or telling
+            elif self._runtime.wait(0.005):  # another thread reserves for this one, or reports a refusal
                 return None
         return None
 
     def _reserve(self, count: int, retry: Retry) -> None:
-        doubt = self._time.doubt()
+        uncertainty = self._time.uncertainty()
         try:
-            slots = retry.call(lambda: self._ask(count, doubt))
+            slots = retry.call(lambda: self._call_reserve(count, uncertainty))
         except StateError:
             self.closed = True
             raise
@@ -182,30 +186,30 @@ class Turns:
             return
         with self._lock:
             self._unreserved += count - len(slots.starts)
-            self._slots.extend((start, doubt) for start in slots.starts)
+            self._slots.extend((start, uncertainty) for start in slots.starts)
 
-    def _ask(self, count: int, doubt: float) -> Slots | None:
-        asked = self._runtime.monotonic()
-        slots = self._quotas.reserve(self._source, self._quota, count, self._longest, doubt)
+    def _call_reserve(self, count: int, uncertainty: float) -> Slots | None:
+        called = self._runtime.monotonic()
+        slots = self._quotas.reserve(self._source, self._quota, count, self._longest_wait, uncertainty)
         if slots is not None:
-            self._time.note(slots.reserved_at, asked, self._runtime.monotonic())
+            self._time.add(slots.reserved_at, called, self._runtime.monotonic())
         return slots
 
     def _is_open(self) -> bool:
-        """Tell whether the vendor may be asked soon; where it is left alone for long, give no more turns."""
+        """Check whether requests may start soon; after a long back-off begins, grant no more slots."""
         now = self._runtime.monotonic()
-        if not self.closed and now + self._look_ahead() > self._known_at + _FRESH:
+        if not self.closed and now + self._look_ahead() > self._open_at + _FRESH:
             refusals = self.refusals
             try:
-                left_alone = self._quotas.closed_for(self._source)
+                back_off = self._quotas.closed_for(self._source)
             except StateError:
-                self.closed = True  # nobody knows: the task goes back, and comes when the state does
+                self.closed = True  # unknown: the task goes back, and comes again when the state answers
                 return False
-            self._answer = self._runtime.monotonic() - now
-            if left_alone > self._longest:
+            self._answer_seconds = self._runtime.monotonic() - now
+            if back_off > self._longest_wait:
                 self.closed = True
             with self._lock:
-                if left_alone > 0 or self._telling or refusals != self.refusals:
+                if back_off > 0 or self._reporting or refusals != self.refusals:
                     return False
-                self._known_at = now
-        return not (self.closed or self._telling)
+                self._open_at = now
+        return not (self.closed or self._reporting)

@@ -1,8 +1,9 @@
-"""What a comparison of vendors says to people: each symbol of a pair with its days, and who agrees with whom."""
+"""Comparisons of vendors as rows for display: each symbol of a pair with its days, and the shares of agreement."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -10,14 +11,13 @@ import polars as pl
 from quantx.core.quality.vendor_comparison import FIELDS, OTHER
 from quantx.core.quality.vendor_verdicts import agreements_of, verdict_of_counts
 from quantx.pipeline.inspecting.reconcile import Pair
-from quantx.pipeline.runtime.platform import Platform
 
-_FEW = 5  # days of a cause that are named one by one
+_FEW = 5  # days of a cause that are listed
 
 
-def symbols_of(platform: Platform, pair: Pair) -> list[dict[str, Any]]:
-    """Return, for each symbol of a pair, the sessions compared, the share that agrees in each field, and the odd days."""
-    months = agreements_of(pair.compared, pair.judged, pair.a, pair.b, pair.market, platform.clock.now())
+def symbols_of(pair: Pair, now: datetime) -> list[dict[str, Any]]:
+    """Return the compared sessions of each symbol, the share that agrees in each field, and the days that differ."""
+    months = agreements_of(pair.compared, pair.judged, pair.a, pair.b, pair.market, now)
     odd = pair.judged.group_by("symbol").agg(
         pl.len().alias("odd"), *(pl.col(f"differs_{field}").fill_null(False).sum() for field in FIELDS)
     )
@@ -26,11 +26,11 @@ def symbols_of(platform: Platform, pair: Pair) -> list[dict[str, Any]]:
         pl.col("sessions", "agreed", "wrong_a", "wrong_b", "lacking_a", "lacking_b").sum(), pl.col("worst").max()
     )
     rows = whole.join(odd, on="symbol", how="left").join(both, on="symbol", how="left").sort("symbol")
-    said = {"a_wrong": f"{pair.a} is wrong", "b_wrong": f"{pair.b} is wrong", "both_doubtful": "doubtful"}
+    verdicts = {"a_wrong": f"{pair.a} is wrong", "b_wrong": f"{pair.b} is wrong", "both_doubtful": "doubtful"}
     rows = rows.with_columns(
         *((1 - pl.col(f"differs_{f}").fill_null(0) / pl.col("both")).alias(f"differs_{f}") for f in FIELDS),
         pl.col("odd").fill_null(0),
-    ).with_columns(verdict_of_counts().replace(said).alias("verdict"))
+    ).with_columns(verdict_of_counts().replace(verdicts).alias("verdict"))
     days = _days(pair)
     return [
         {
@@ -73,23 +73,23 @@ def _days(pair: Pair) -> dict[str, list[dict[str, Any]]]:
 
 
 def causes_of(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the odd days of a symbol by cause and who is wrong: how many, the first and the last, and by what factor."""
+    """Return the days of a symbol that differ by cause and vendor in error: number, first and last, and the factor."""
     rows = pl.DataFrame(days, infer_schema_length=None)
     if rows.is_empty():
         return []
     ratio = pl.max_horizontal(pl.col("value_a") / pl.col("value_b"), pl.col("value_b") / pl.col("value_a"))
-    found = rows.group_by("rule", "field", "wrong", "decided_by").agg(
+    causes = rows.group_by("rule", "field", "wrong", "decided_by").agg(
         pl.len().alias("days"),
         pl.col("date").min().alias("first"),
         pl.col("date").max().alias("last"),
         pl.when(pl.len() <= _FEW).then(pl.col("date").sort().cast(pl.String).str.join(", ")).alias("which"),
         ratio.median().alias("factor"),
     )
-    return found.sort("first", "rule", "field").to_dicts()
+    return causes.sort("first", "rule", "field").to_dicts()
 
 
 def matrix_of(agreements: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return, per market and pair of vendors, the symbols and sessions compared and the share that agrees."""
+    """Return the compared symbols and sessions and the share that agrees, per market and pair of vendors."""
     counts = agreements.group_by("market", "source_a", "source_b").agg(
         pl.col("symbol").n_unique().alias("symbols"), pl.col("sessions", "agreed", "wrong_a", "wrong_b").sum()
     )
@@ -98,10 +98,10 @@ def matrix_of(agreements: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def squares_of(matrix: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return, by market, a row per vendor with the share in which it agrees with each other vendor."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Return a row per vendor with its share of agreement with each other vendor, by market."""
+    squares: dict[str, list[dict[str, Any]]] = {}
     for market in sorted({row["market"] for row in matrix}):
         shares = {(r["source_a"], r["source_b"]): r["agreement"] for r in matrix if r["market"] == market}
         names = sorted({name for pair in shares for name in pair})
-        found[market] = [{"source": a, **{b: shares.get((a, b), shares.get((b, a))) for b in names}} for a in names]
-    return found
+        squares[market] = [{"source": a, **{b: shares.get((a, b), shares.get((b, a))) for b in names}} for a in names]
+    return squares

@@ -1,4 +1,4 @@
-"""Dividends in the lake that can't be as they stand, as findings; they are judged by all of a symbol's history."""
+"""Check the stored dividends by the dividend rules over a symbol's whole history, and note the findings."""
 
 from __future__ import annotations
 
@@ -13,43 +13,48 @@ from quantx.core.model import Finding
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import FINDING_SEVERITY
 from quantx.core.tables import ACTIONS, BARS_1D
-from quantx.pipeline.runtime.platform import Platform
+from quantx.lake.protocol import Tables
+from quantx.state.findings.port import Findings
 
-_SEEN_AFTER = timedelta(days=10)
-_AT_ONCE = 500  # symbols: their bars of 20 years are 2.5 million rows of four columns
+_VISIBLE_AFTER = timedelta(days=10)  # until the bars after an ex-date show the fall of the price
+_AT_ONCE = 500  # symbols: 2.5 million rows of four columns over 20 years
 _SERIES = ["source", "symbol"]
 _BY_ID = {rule.id: rule for rule in DIVIDEND_RULES}
 
 
 def check_dividends(
-    platform: Platform, symbols: Collection[str] | None = None, *, since: datetime | None = None
+    tables: Tables,
+    findings: Findings,
+    symbols: Collection[str] | None = None,
+    *,
+    since: datetime | None = None,
 ) -> list[Finding]:
-    """Judge the stored dividends of `symbols` (of all, where none are named), note what is wrong and return it.
+    """Check the stored dividends of `symbols` (None: all), note the findings and return them.
 
-    With `since`, only symbols with a dividend that became known after it, or was paid so shortly before that its fall
-    of the price could not be seen then: after an update, these are few. Findings of before about the symbols that were
-    judged are resolved where they are not found any more. Nothing else is changed.
+    With `since`, only symbols with a dividend that became known later, or with an ex-date so shortly before that the
+    price could not show it yet: after an update, these are few. Earlier findings about the checked symbols that no
+    longer hold are resolved. Nothing else changes.
     """
     wanted = pl.col("kind") == "dividend"
     if symbols is not None:
         wanted &= pl.col("symbol").is_in(list(symbols))
     if since is not None:
-        wanted &= (pl.col("known_from") >= since) | (pl.col("ex_date") >= since.date() - _SEEN_AFTER)
-    paying = platform.tables[ACTIONS.name].read(wanted)["symbol"].unique().sort().to_list()
-    found: list[Finding] = []
+        wanted &= (pl.col("known_from") >= since) | (pl.col("ex_date") >= since.date() - _VISIBLE_AFTER)
+    paying = tables[ACTIONS.name].read(wanted)["symbol"].unique().sort().to_list()
+    current: list[Finding] = []
     for start in range(0, len(paying), _AT_ONCE):
-        found += _judge(platform, paying[start : start + _AT_ONCE])
+        current += _check(tables, paying[start : start + _AT_ONCE])
     checked = paying if since is not None else None if symbols is None else list(symbols)
-    rules, reason = [rule.id for rule in DIVIDEND_RULES], "the vendor's dividends do not show it any more"
-    platform.state.findings.restate(rules, None, ACTIONS.name, found, reason, checked)
-    return found
+    rules, reason = [rule.id for rule in DIVIDEND_RULES], "the vendor's dividends obey the rule now"
+    findings.restate(rules, None, ACTIONS.name, current, reason, checked)
+    return current
 
 
-def _judge(platform: Platform, symbols: Collection[str]) -> list[Finding]:
+def _check(tables: Tables, symbols: Collection[str]) -> list[Finding]:
     ours = pl.col("symbol").is_in(list(symbols))
-    actions = platform.tables[ACTIONS.name].read(ours)
-    scan = platform.tables[BARS_1D.name].scan().filter(ours).select(*_SERIES, "date", "close", "volume")
-    bars = platform.tables[BARS_1D.name].collect(scan)
+    actions = tables[ACTIONS.name].read(ours)
+    scan = tables[BARS_1D.name].scan().filter(ours).select(*_SERIES, "date", "close", "volume")
+    bars = tables[BARS_1D.name].collect(scan)
     series = pl.concat_str(_SERIES, separator=" ").alias("series")
     doubtful = doubtful_dividends(bars.with_columns(series), actions.with_columns(series), "series")
     rows = doubtful.join(
@@ -59,13 +64,13 @@ def _judge(platform: Platform, symbols: Collection[str]) -> list[Finding]:
 
 
 def _finding(row: dict[str, Any]) -> Finding:
-    rule, day, unit = _BY_ID[row["rule"]], row["ex_date"], row["currency"] or "of a currency that it does not name"
-    said = f"{row['source']} books a dividend of {row['value']:.6g} {unit} on {day}"
+    rule, day, unit = _BY_ID[row["rule"]], row["ex_date"], row["currency"] or "of an unknown currency"
+    booked = f"{row['source']} reports a dividend of {row['value']:.6g} {unit} on {day}"
     return Finding(
         rule.id,
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
-        f"{said}, {_why(row)}; compare with another vendor before adjusted prices of earlier days are used",
+        f"{booked}, {_why(row)}; compare it with another vendor before you use adjusted prices of earlier days",
         source=row["source"],
         dataset=ACTIONS.name,
         first_day=day,
@@ -77,13 +82,13 @@ def _finding(row: dict[str, Any]) -> Finding:
 def _why(row: dict[str, Any]) -> str:
     value, price = row["value"], row["reference_close"]
     if row["rule"] == "dividend_below_price":
-        return f"more than the price of the session before, {price:.6g}: our factor leaves it out"
+        return f"more than the price of the previous session, {price:.6g}: the adjustment factor leaves it out"
     if row["rule"] == "dividend_paid_once":
-        return "and about the same on a day close by: one of the two was probably never paid"
+        return "and about the same amount a few days apart: one of the two was probably never paid"
     fell = 1 - math.exp(-row["fall"])
-    times, likely = (0.01, "a hundredth") if value / price > fell else (100, "the hundredfold")
+    times, likely = (0.01, "a hundredth") if value / price > fell else (100, "a hundred times as much")
     moved = f"fell by {fell:.2%}" if fell >= 0 else f"rose by {-fell:.2%}"
     return (
-        f"{value / price:.2%} of the price, which {moved}: {likely}, {value * times:.6g}, fits better (pence and pounds, or"
-        " the like)"
+        f"{value / price:.2%} of the price, which {moved}: {likely}, {value * times:.6g}, fits better (pence instead of"
+        " pounds, for example)"
     )

@@ -1,4 +1,4 @@
-"""What is said about sessions that series lack: one finding for each series, or one for a whole exchange."""
+"""Findings about missing sessions: one for each series, or one for a whole exchange."""
 
 from __future__ import annotations
 
@@ -11,40 +11,45 @@ import polars as pl
 from quantx.core.gap_schedule import Gap
 from quantx.core.model import Finding, Series
 from quantx.core.quality.gaps import MARKET_MISSING, MISSING, to_windows
-from quantx.pipeline.inspecting.missing_sessions import Holes
-from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.inspecting.missing_sessions import MissingSessions
+from quantx.state.findings.port import Findings
 
-_MOST_NAMED = 3  # gaps, or reasons, that a text names
+_MOST_NAMED = 3  # gaps, or reasons, in a message
 
 
-def note_gaps(platform: Platform, gaps: Sequence[Gap], holes: Sequence[Holes], symbols: Collection[str] | None) -> None:
-    """Note which series lack sessions, and settle what is no more. `symbols`: those that were looked at, None: all.
+def note_gaps(
+    findings: Findings,
+    sources: Collection[str],
+    gaps: Sequence[Gap],
+    missing: Sequence[MissingSessions],
+    symbols: Collection[str] | None,
+) -> None:
+    """Note the series with open gaps, and resolve the findings of these `sources` that no longer hold.
 
-    That a hole is not the market's any more is told by all of its series: a look at some settles what is about these.
+    `symbols`: those that were searched, None: all. Only a search of all series resolves a market-wide finding.
     """
     by_series: dict[Series, list[Gap]] = defaultdict(list)
     for gap in gaps:
         by_series[gap.series].append(gap)
-    found = [finding for each in holes for finding in _findings(each, by_series)]
-    findings, keys = platform.state.findings, {finding.key for finding in found}
-    findings.note(found)
-    told = {(series.source, _dataset(series), series.symbol): some for series, some in by_series.items()}
+    current = [finding for each in missing for finding in _findings(each, by_series)]
+    keys = {finding.key for finding in current}
+    findings.note(current)
+    by_subject = {(series.source, _dataset(series), series.symbol): some for series, some in by_series.items()}
     for rule in (MISSING, MARKET_MISSING) if symbols is None else (MISSING,):
-        for row in findings.listed(1_000_000, status="open", rule=rule):
-            in_scope = row["source"] in platform.providers and (symbols is None or row["subject"] in symbols)
-            if in_scope and (rule, row["subject"], row["source"], row["dataset"], row["first_day"]) not in keys:
-                why = _why_settled(told.get((row["source"], row["dataset"], row["subject"]), ()))
-                findings.settle(row["id"], "resolved", "quantx", why)
+        for old in findings.open(rule, subjects=symbols):
+            if old.source in sources and old.key not in keys:
+                why = _why_resolved(by_subject.get((old.source, old.dataset, old.subject), ()))
+                findings.settle(old.id, "resolved", "quantx", why)
 
 
-def _findings(holes: Holes, by_series: Mapping[Series, Sequence[Gap]]) -> list[Finding]:
-    """Return what is to be said about the open gaps of one table."""
-    here = {s: some for s, some in by_series.items() if (s.source, s.timeframe) == (holes.source, holes.timeframe)}
+def _findings(missing: MissingSessions, by_series: Mapping[Series, Sequence[Gap]]) -> list[Finding]:
+    """Return the findings about the open gaps of one table."""
+    here = {s: some for s, some in by_series.items() if (s.source, s.timeframe) == (missing.source, missing.timeframe)}
     open_gaps = {s: [g for g in some if g.status == "open"] for s, some in here.items()}
-    asked_for = [(s.symbol, g.session) for s, some in open_gaps.items() for g in some]
-    alone = set(holes.sessions.filter(pl.col("missing").is_null()).select("symbol", "date").iter_rows())
+    requested = [(s.symbol, g.session) for s, some in open_gaps.items() for g in some]
+    alone = set(missing.sessions.filter(pl.col("missing").is_null()).select("symbol", "date").iter_rows())
     own = {s: [g for g in some if (s.symbol, g.session) in alone] for s, some in open_gaps.items()}
-    return [*_market_findings(holes, asked_for), *(_finding(series, some) for series, some in own.items() if some)]
+    return [*_market_findings(missing, requested), *(_finding(series, some) for series, some in own.items() if some)]
 
 
 def _dataset(series: Series) -> str:
@@ -69,41 +74,41 @@ def _finding(series: Series, gaps: Sequence[Gap]) -> Finding:
 
 
 def _next(due: datetime | None) -> str:
-    return f"it is asked for it again on {due:%Y-%m-%d}" if due else "a task waits that asks for it (`quantx work`)"
+    return f"the next request is due on {due:%Y-%m-%d}" if due else "a task is waiting to fetch it (`quantx work`)"
 
 
-def _market_findings(holes: Holes, asked_for: Sequence[tuple[str, date]]) -> list[Finding]:
-    """Return one finding for each hole that most series of an exchange have, while somebody is asked for it."""
-    shared = holes.sessions.filter(pl.col("missing").is_not_null())
-    witnessed = pl.DataFrame(asked_for, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
-    shared = shared.join(witnessed, on=["symbol", "date"], how="semi").unique(["calendar", "date"], keep="first")
-    found = []
+def _market_findings(missing: MissingSessions, requested: Sequence[tuple[str, date]]) -> list[Finding]:
+    """Return one finding for each market-wide gap that is being requested."""
+    shared = missing.sessions.filter(pl.col("missing").is_not_null())
+    probes = pl.DataFrame(requested, schema={"symbol": pl.String, "date": pl.Date}, orient="row")
+    shared = shared.join(probes, on=["symbol", "date"], how="semi").unique(["calendar", "date"], keep="first")
+    findings = []
     for row in to_windows(shared, ("calendar",)).iter_rows(named=True):
         most = shared.filter(pl.col("calendar") == row["calendar"], pl.col("date") == row["first"]).row(0, named=True)
-        found.append(
+        findings.append(
             Finding(
                 MARKET_MISSING,
                 "warn",
                 row["calendar"],
-                f"{holes.source} lacks {_named(row['first'], row['last'])} for {most['missing']:,} of {most['expected']:,}"
-                f" symbols of {row['calendar']}: it was out of order, or the exchange was closed and the calendar does not"
-                " know; a few symbols are asked for again, and the others when these have the session",
-                source=holes.source,
-                dataset=f"bars_{holes.timeframe}",
+                f"{missing.source} has no bars on {_named(row['first'], row['last'])} for {most['missing']:,} of"
+                f" {most['expected']:,} symbols of {row['calendar']}: a vendor outage, or a closure that the calendar"
+                " does not have; a few probe symbols are requested again, and the others once these have the session",
+                source=missing.source,
+                dataset=f"bars_{missing.timeframe}",
                 first_day=row["first"],
                 last_day=row["last"],
                 facts={"missing": most["missing"], "expected": most["expected"]},
             )
         )
-    return found
+    return findings
 
 
-def _why_settled(gaps: Sequence[Gap]) -> str:
+def _why_resolved(gaps: Sequence[Gap]) -> str:
     explained = sorted((g for g in gaps if g.status == "explained"), key=lambda g: g.explanation == "rejected")
     filled = sum(g.status == "filled" for g in gaps)
-    said = [f"{filled:,} filled"] if filled else []
-    said += list(dict.fromkeys(f"{g.explanation}: {g.reason}" for g in explained))[:_MOST_NAMED]
-    return "; ".join(said) or "no session is missing any more"
+    reasons = [f"{filled:,} filled"] if filled else []
+    reasons += list(dict.fromkeys(f"{g.explanation}: {g.reason}" for g in explained))[:_MOST_NAMED]
+    return "; ".join(reasons) or "no session is missing any more"
 
 
 def _windows(gaps: Sequence[Gap]) -> list[dict[str, date]]:

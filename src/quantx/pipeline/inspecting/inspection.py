@@ -1,110 +1,132 @@
-"""What is looked at by itself when runs have ended: series, minutes, dividends, vendors, gaps, and the coverage page.
+"""Inspection after runs: series, minutes, dividends, vendors, gaps, and the coverage page.
 
-One process at a time does it, for all runs that have ended since the last time. Each look stands alone: where one fails,
-a finding tells so, the others go on, and the runs are looked at again by who works next.
+One process at a time inspects all runs that ended since the last inspection. The checks are independent: when one
+fails, a finding is noted, the others go on, and the next worker inspects the runs again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality.gaps import MARKET_MISSING
+from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
+from quantx.lake.protocol import Tables
 from quantx.pipeline.inspecting.dividends import check_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
-from quantx.pipeline.inspecting.minute_sessions import check_minutes
+from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.reconcile import reconcile
 from quantx.pipeline.inspecting.series import validate_series
 from quantx.pipeline.reporting.coverage import write_coverage
-from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.context import Context
+from quantx.state.findings.port import Findings
 from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
-FAILED = "inspection_failed"  # the rule of the finding about a look
+
+@dataclass(frozen=True)
+class _Checks:
+    """The checks of an inspection, each over some symbols."""
+
+    context: Context
+    tables: Tables
+
+    def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
+        """Return the checks by name. The coverage page comes last: it shows the findings of the others."""
+        return {
+            "series": partial(validate_series, self.tables, self.context.state.findings),
+            "minutes": self._minutes,
+            "dividends": partial(check_dividends, self.tables, self.context.state.findings),
+            "vendors": self._vendors,
+            "gaps": self._gaps,
+            "coverage": self._coverage,
+        }
+
+    def _minutes(self, symbols: Collection[str]) -> None:
+        since = self.context.clock.now().date() - RECENT
+        check_minutes(self.tables, self.context.state.findings, since, symbols)
+
+    def _vendors(self, symbols: Collection[str]) -> None:
+        order = partial(self.context.settings.sources_of, "1d")
+        reconcile(self.tables, self.context.state, self.context.clock, order, symbols=symbols)
+
+    def _gaps(self, symbols: Collection[str]) -> None:
+        """Heal the gaps of these symbols; of all symbols while a market-wide gap is open, which only all can close."""
+        market_wide = self.context.state.findings.open(MARKET_MISSING)
+        everywhere = any(finding.source in self.context.providers for finding in market_wide)
+        heal_gaps(self.context, self.tables, None if everywhere else symbols)
+
+    def _coverage(self, _: Collection[str]) -> None:
+        write_coverage(self.context.location, self.tables, self.context.state, self.context.clock.now())
 
 
-def _heal(platform: Platform, symbols: Collection[str]) -> None:
-    """Heal the gaps of these symbols, and of all while a hole of a whole market is open: all of its series judge that."""
-    holes = platform.state.findings.listed(1_000, status="open", rule=MARKET_MISSING)
-    everywhere = any(row["source"] in platform.providers for row in holes)
-    heal_gaps(platform, None if everywhere else symbols)
+def inspect_ended_runs(context: Context, tables: Tables, *, stopping: Callable[[], bool] = lambda: False) -> list[str]:
+    """Inspect the symbols of the reported runs that were not inspected yet; return the names of the failed checks.
 
-
-# The coverage page comes last: it shows what the others have found.
-_LOOKS: dict[str, Callable[[Platform, Collection[str]], object]] = {
-    "series": validate_series,
-    "minutes": check_minutes,
-    "dividends": check_dividends,
-    "vendors": reconcile,
-    "gaps": _heal,
-    "coverage": lambda platform, _: write_coverage(platform),
-}
-
-
-def inspect_ended_runs(platform: Platform, *, stopping: Callable[[], bool] = lambda: False) -> list[str]:
-    """Inspect the symbols of the runs that were reported and not inspected; return the names of the looks that failed.
-
-    Of symbols with a gap that is due to be asked for again, the gaps are looked at whether a run has ended or not.
-    Ends between two looks when `stopping` turns true; then, and where a look fails, the runs stay uninspected.
+    Symbols with a gap that is due are checked for gaps even if no run has ended. No check starts once `stopping`
+    returns true; then, and when a check fails, the runs stay uninspected.
     """
-    if not platform.settings.inspect or not (platform.state.runs.uninspected() or _due(platform)):
+    runs = context.state.runs
+    if not context.settings.inspect or not (runs.uninspected() or _due(context)):
         return []
-    with platform.state.exclusive("inspector") as mine:
-        if mine is None:
+    with context.state.exclusive("inspector") as role:
+        if role is None:
             return []
-        runs = platform.state.runs.uninspected()
-        symbols = sorted({symbol for named in runs.values() for symbol in named})
-        with shared_span("inspect", runs):
-            failed = inspect_symbols(platform, symbols, stopping=stopping)
+        ended = runs.uninspected()
+        symbols = sorted({symbol for named in ended.values() for symbol in named})
+        with shared_span("inspect", ended):
+            failed = inspect_symbols(context, tables, symbols, stopping=stopping)
             if not failed and not stopping():
-                platform.state.runs.inspected(list(runs))
+                runs.inspected(list(ended))
         return failed
 
 
 def inspect_symbols(
-    platform: Platform, symbols: Collection[str], *, stopping: Callable[[], bool] = lambda: False
+    context: Context, tables: Tables, symbols: Collection[str], *, stopping: Callable[[], bool] = lambda: False
 ) -> list[str]:
-    """Look at these symbols; return the names of the looks that failed. Ends between two looks when `stopping` turns true.
+    """Check these symbols, and those with a gap that is due for gaps; return the names of the failed checks.
 
-    Of symbols with a gap that is due to be asked for again, the gaps are looked at as well.
+    No check starts once `stopping` returns true.
     """
     errors: dict[str, str | None] = {}
-    for name, look in _LOOKS.items():
+    for name, check in _Checks(context, tables).in_order().items():
         if stopping():
             break
-        about = sorted({*symbols, *_due(platform)}) if name == "gaps" else symbols
+        about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols
         if not about:
             continue
         try:
-            look(platform, about)
+            check(about)
             errors[name] = None
         except QuantxError as error:
-            log.error("inspection.failed", look=name, error=str(error))
+            log.error("inspection.failed", check=name, error=str(error))
             errors[name] = str(error)
-    _note(platform, errors)
+    _note_errors(context.state.findings, errors)
     failed = [name for name, error in errors.items() if error is not None]
     log.info("inspected", symbols=len(symbols), failed=failed)
     return failed
 
 
-def _due(platform: Platform) -> list[str]:
-    return platform.state.gaps.due(list(platform.providers), platform.clock.now())
+def _due(context: Context) -> list[str]:
+    return context.state.gaps.due(list(context.providers), context.clock.now())
 
 
-def _note(platform: Platform, errors: Mapping[str, str | None]) -> None:
-    """Note which looks have failed, with their errors, and settle what was noted of those that have not."""
-    findings = [
+def _note_errors(findings: Findings, errors: Mapping[str, str | None]) -> None:
+    """Note the failed checks with their errors, and resolve the findings about checks that succeeded."""
+    current = [
         Finding(
-            FAILED,
+            INSPECTION_FAILED,
             "error",
             name,
-            f"the look at {name} failed, and what it would find is not known: {error}; it is repeated by who works next",
+            f"the inspection {name} failed, so its findings are out of date: {error}; the next worker repeats it",
         )
         for name, error in errors.items()
         if error is not None
     ]
-    platform.state.findings.restate([FAILED], None, None, findings, "the look has succeeded since", list(errors))
+    findings.restate([INSPECTION_FAILED], None, None, current, "the inspection has succeeded since", list(errors))

@@ -1,4 +1,4 @@
-"""Daily files that somebody has, judged by the rules without a lake."""
+"""Check daily files by the rules, without a lake."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPENERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": 
 
 @dataclass(frozen=True)
 class JudgedFile:
-    """A file with what was found in it; `why` it could not be judged, else None."""
+    """A file with its report and findings; `why` it could not be read, else None."""
 
     path: Path
     report: FileReport | None
@@ -33,13 +33,13 @@ class JudgedFile:
 
 
 def judge_files(paths: Sequence[Path], symbol: str | None = None) -> Iterator[JudgedFile]:
-    """Judge daily files, and those in folders; the symbol is that of the name, or the one given for a single file.
+    """Check daily files and those in folders; the symbol is that of the name, or the given one for a single file.
 
-    Raises ConfigError where a path is not there, or one symbol is given for several files.
+    Raises ConfigError if a path does not exist, or one symbol is given for several files.
     """
     files = [file for path in paths for file in _files_at(path)]
     if symbol is not None and len(files) != 1:
-        raise ConfigError(f"--symbol names one security, and there are {len(files)} files")
+        raise ConfigError(f"--symbol is for a single file, and there are {len(files)} files")
     for path in files:
         try:
             report = check_file(symbol or _symbol_of(path), read_daily_file(_text_of(path)))
@@ -51,8 +51,10 @@ def judge_files(paths: Sequence[Path], symbol: str | None = None) -> Iterator[Ju
 
 def _strange(path: Path, report: FileReport) -> Iterator[Finding]:
     if report.strange:
-        text = f"{report.strange} lines of {path.name} are no rows: error pages, or another form; look at them"
-        facts = {"seen": f"{report.strange} lines that are no rows", "rows": report.strange}
+        text = (
+            f"{report.strange} lines of {path.name} cannot be read as rows: error pages, or another format; check them"
+        )
+        facts = {"seen": f"{report.strange} unreadable lines", "rows": report.strange}
         yield Finding(
             "payload_readable", "error", report.symbol, text, source=path.name, dataset="bars_1d", facts=facts
         )
@@ -62,7 +64,7 @@ def _files_at(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file() and _NAME.fullmatch(p.name))
     if not path.is_file():
-        raise ConfigError(f"there is no file or folder {path}")
+        raise ConfigError(f"no such file or folder: {path}")
     return [path]
 
 
@@ -71,7 +73,7 @@ def _symbol_of(path: Path) -> str:
     try:
         return canonical_symbol(name["symbol"] if name else path.name)
     except InvalidSymbol as error:
-        raise InvalidSymbol(f"the file's name does not tell a symbol ({error}); give --symbol") from error
+        raise InvalidSymbol(f"the file name contains no symbol ({error}); use --symbol") from error
 
 
 def _text_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Recent sessions of minutes are checked as wholes; what breaks a rule becomes a finding, and is settled when it holds."""
+"""Check recent sessions of minutes by the session rules, and bring their findings up to date."""
 
 from __future__ import annotations
 
@@ -13,68 +13,81 @@ from quantx.core.quality import RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES, sessions_of
 from quantx.core.quality.rule import FINDING_SEVERITY, Rule
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M
-from quantx.pipeline.runtime.platform import Platform
+from quantx.lake.protocol import Tables
+from quantx.state.findings.port import Findings
 
 log = structlog.get_logger()
 
-_RECENT = timedelta(days=7)
+RECENT = timedelta(days=7)  # what a check after a run covers
 _AT_ONCE = 500  # symbols: a million minutes in a week
-_BEFORE = timedelta(days=14)  # the session before the first one lies no further back
-_THIN = "minutes_complete"  # of thin shares that is so each day: one finding for a series
+_BEFORE = timedelta(days=14)  # the previous session is at most so far back
+_THIN = "minutes_complete"  # illiquid shares violate it each day: one finding per series
 _OVER = "the session obeys the rule now"
-_ASK_AGAIN = "`quantx backfill --timeframe 1m --again --symbols {symbol} --source {source} --start {date} --end {date}` asks again"
+_FETCH_AGAIN = (
+    "`quantx backfill --timeframe 1m --again --symbols {symbol} --source {source} --start {date} --end {date}`"
+    " fetches it again"
+)
 
-# What a finding says: the columns of `sessions_of` are its words.
+# The messages of findings, filled from the columns of `sessions_of`.
 _MESSAGES = {
-    "minutes_without_hole": "{source} has no minute of {symbol} for {hole} minutes in a row on {date}, and {usual:.0%} of"
-    " them on other days; " + _ASK_AGAIN,
-    "half_day_ends_early": "{source} has {minutes_after} minutes of {symbol} after the early close of {date}, with"
-    " {volume_after:,.0f} shares in the middle one as against {volume_usual:,.0f} in the session: that is no trading after"
-    " hours, so it does not know of the half day, or the calendar is wrong; " + _ASK_AGAIN,
-    "opening_near_close_before": "{symbol} opens at {open:g} on {date}, {source} had closed it at {close_before:.6g} (less splits"
-    " and dividends), and no bar of the day confirms the jump: look for an event that is missing, or a bad print",
-    "opening_jump_confirmed": "{symbol} opens at {open:g} on {date} after a close of {close_before:.6g}; the day's bar of {source}"
-    " opens at {daily_open:g}, too",
-    "minutes_add_up_to_day": "the minutes of {symbol} on {date} make {open:g}, {high:g}, {low:g}, {close:g} and {volume:,}"
-    " shares, the day's bar of {source} says {daily_open:g}, {daily_high:g}, {daily_low:g}, {daily_close:g} and"
-    " {daily_volume:,}; " + _ASK_AGAIN,
+    "minutes_without_hole": (
+        "{source} has no minute of {symbol} for {hole} minutes in a row on {date}, and {usual:.0%} of them on other"
+        " days; " + _FETCH_AGAIN
+    ),
+    "half_day_ends_early": (
+        "{source} has {minutes_after} minutes of {symbol} after the early close of {date}, with {volume_after:,.0f}"
+        " shares in the median one, {volume_usual:,.0f} in the session: that is not after-hours trading, so the vendor"
+        " does not apply the half day, or the calendar is wrong; " + _FETCH_AGAIN
+    ),
+    "opening_near_close_before": (
+        "{symbol} opens at {open:g} on {date}, after a close of {close_before:.6g} at {source} (adjusted for splits and"
+        " dividends), and no bar of the day confirms the jump: check for a missing event, or a bad print"
+    ),
+    "opening_jump_confirmed": (
+        "{symbol} opens at {open:g} on {date} after a close of {close_before:.6g}; the day's bar of {source} also opens"
+        " at {daily_open:g}"
+    ),
+    "minutes_add_up_to_day": (
+        "the minutes of {symbol} on {date} add up to {open:g}, {high:g}, {low:g}, {close:g} and {volume:,} shares, the"
+        " day's bar of {source} has {daily_open:g}, {daily_high:g}, {daily_low:g}, {daily_close:g} and"
+        " {daily_volume:,}; " + _FETCH_AGAIN
+    ),
 }
 
 
-def check_minutes(platform: Platform, symbols: Collection[str] | None = None, since: date | None = None) -> int:
-    """Check the sessions of minutes (of `symbols`, or all) on `since` or later, and note what is wrong; how many findings.
+def check_minutes(tables: Tables, findings: Findings, since: date, symbols: Collection[str] | None = None) -> int:
+    """Check the sessions of minutes (of `symbols`, or all) from `since` on, note the findings and return their number.
 
-    Without `since`, those of the last seven days: only they are read, with the days' bars beside them.
+    Only these sessions are read, with the daily bars of the same days.
     """
-    since = since or platform.clock.now().date() - _RECENT
-    sessions = _read_sessions(platform, symbols, since)
+    sessions = _read_sessions(tables, symbols, since)
     if sessions.is_empty():
         return 0
     rules = [rule for rule in SESSION_RULES if rule.id != _THIN]
-    found = [finding for rule in rules for finding in _of_sessions(rule, sessions.filter(rule.broken))]
-    thin, seen, findings = _thin(RULES[_THIN], sessions, since), set(sessions["symbol"]), platform.state.findings
-    recent = dict.fromkeys(seen, (since, date.max))
-    findings.restate([rule.id for rule in rules], None, BARS_1M.name, found, _OVER, days=recent)
-    findings.restate([_THIN], None, BARS_1M.name, thin, _OVER, seen)
-    log.info("minutes.checked", sessions=sessions.height, findings=len(found) + len(thin), since=str(since))
-    return len(found) + len(thin)
+    current = [finding for rule in rules for finding in _of_sessions(rule, sessions.filter(rule.broken))]
+    thin, checked = _thin(RULES[_THIN], sessions, since), set(sessions["symbol"])
+    recent = dict.fromkeys(checked, (since, date.max))
+    findings.restate([rule.id for rule in rules], None, BARS_1M.name, current, _OVER, days=recent)
+    findings.restate([_THIN], None, BARS_1M.name, thin, _OVER, checked)
+    log.info("minutes.checked", sessions=sessions.height, findings=len(current) + len(thin), since=str(since))
+    return len(current) + len(thin)
 
 
-def _read_sessions(platform: Platform, symbols: Collection[str] | None, since: date) -> pl.DataFrame:
+def _read_sessions(tables: Tables, symbols: Collection[str] | None, since: date) -> pl.DataFrame:
     """Return the recent sessions of minutes; the minutes of some symbols at a time are in memory."""
-    table = platform.tables[BARS_1M.name]
+    table = tables[BARS_1M.name]
     recent = table.scan().filter(pl.col("month") >= since.year * 100 + since.month, pl.col("date") >= since)
-    there = table.collect(recent.select("symbol").unique())["symbol"].sort()
-    names = there.to_list() if symbols is None else sorted(set(there) & set(symbols))
-    first, found = since - _BEFORE, []
+    stored = table.collect(recent.select("symbol").unique())["symbol"].sort()
+    names = stored.to_list() if symbols is None else sorted(set(stored) & set(symbols))
+    first, sessions = since - _BEFORE, []
     for start in range(0, len(names), _AT_ONCE):
         wanted = pl.col("symbol").is_in(names[start : start + _AT_ONCE])
         columns = ("source", "symbol", "date", "time", "open", "high", "low", "close", "volume", "regular")
         minutes = table.collect(recent.filter(wanted).select(columns))
-        daily = platform.tables[BARS_1D.name].read(wanted & (pl.col("year") >= first.year) & (pl.col("date") >= first))
-        actions = platform.tables[ACTIONS.name].read(wanted & (pl.col("ex_date") >= since))
-        found.append(sessions_of(minutes, daily, actions))
-    return pl.concat(found) if found else pl.DataFrame()
+        daily = tables[BARS_1D.name].read(wanted & (pl.col("year") >= first.year) & (pl.col("date") >= first))
+        actions = tables[ACTIONS.name].read(wanted & (pl.col("ex_date") >= since))
+        sessions.append(sessions_of(minutes, daily, actions))
+    return pl.concat(sessions) if sessions else pl.DataFrame()
 
 
 def _of_sessions(rule: Rule, broken: pl.DataFrame) -> list[Finding]:
@@ -95,7 +108,7 @@ def _of_sessions(rule: Rule, broken: pl.DataFrame) -> list[Finding]:
 
 
 def _thin(rule: Rule, sessions: pl.DataFrame, since: date) -> list[Finding]:
-    """Return a finding per series that lacks minutes."""
+    """Return a finding per series with missing minutes."""
     counted = (
         sessions.filter(rule.broken)
         .group_by("source", "symbol", maintain_order=True)
@@ -106,8 +119,8 @@ def _thin(rule: Rule, sessions: pl.DataFrame, since: date) -> list[Finding]:
             rule.id,
             FINDING_SEVERITY[rule.severity],
             symbol,
-            f"since {since} {source} has {fewest} to {most} minutes of {symbol} in {sessions} sessions, and not all of them:"
-            " as of a share that is not traded each minute",
+            f"since {since} {source} has {fewest} to {most} minutes of {symbol} in {sessions} sessions, fewer than the"
+            " sessions have: the share is probably not traded every minute",
             source=source,
             dataset=BARS_1M.name,
             facts={"sessions": sessions, "fewest": fewest, "most": most},

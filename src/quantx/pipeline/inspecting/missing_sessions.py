@@ -1,10 +1,10 @@
-"""What the lake says about sessions that series lack: where they are, and what is known that may explain them."""
+"""Missing sessions of series in the lake, and the evidence that may explain them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -18,20 +18,23 @@ from quantx.core.quality.gaps import (
     symbols_with_gaps,
 )
 from quantx.core.tables import BARS_1M, QUARANTINE, Table
-from quantx.pipeline.runtime.platform import Platform
+from quantx.lake.protocol import Tables
+from quantx.state.series.port import SeriesBook
+from quantx.state.values import Named
 
-_MINUTES_BACK = timedelta(days=40)  # minutes are many; what was found before is not forgotten
-_WITNESSES = 5  # series that are asked at first for a hole that most of an exchange have
+_MINUTES_BACK = timedelta(days=40)  # minutes are many; gaps found earlier are checked again by `known`
+_PROBES = 5  # series that are requested first for a session that most of an exchange miss
+_NONE = pl.DataFrame(schema={"symbol": pl.String, "date": pl.Date})
 
 
 @dataclass(frozen=True)
-class Holes:
-    """What the series of one vendor lack in one table."""
+class MissingSessions:
+    """The sessions that the series of one vendor miss in one table."""
 
     source: str
     table: Table
-    # symbol, date, calendar; rules: of its row in quarantine; listed: somebody carried the symbol; elsewhere: a vendor
-    # that has the bar; expected, missing: how many series of the exchange, where most lack the session
+    # symbol, date, calendar; rules: those that its quarantined row breaks; listed: the symbol was in use; elsewhere: a
+    # vendor that has the bar; expected, missing: series of the exchange, where most of them miss the session
     sessions: pl.DataFrame
 
     @property
@@ -40,81 +43,121 @@ class Holes:
         return timeframe_of(self.table)
 
 
-def find_holes(
-    platform: Platform, table: Table, source: str, known: pl.DataFrame, symbols: Collection[str] | None = None
-) -> Holes:
-    """Return the sessions between the first and the last bar of each series that were asked for and are not there.
-
-    Two columns of the table are read for it, and more only of series that lack something; of minutes the last months.
-    `known` are sessions (symbol, date) that were missing before: those that still are so are found again.
-    """
-    stored = platform.tables[table.name]
-    own = _days_of(platform, table).filter(pl.col("source") == source)
-    if symbols is not None:
-        own = own.filter(pl.col("symbol").is_in(list(symbols)))
-    own = own.select("symbol", "date")
-    own = own.unique() if table is BARS_1M else own
-    spans = stored.collect(spans_of(own))
-    suspects = symbols_with_gaps(spans)
-    missing = missing_sessions(stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE)
-    missing = _answered(platform, table, source, missing, spans)
-    older = known.join(missing, on=["symbol", "date"], how="anti")
-    missing = pl.concat([missing, _still_missing(platform, table, source, older)])
-    shared = market_wide_gaps(missing, spans)
-    found = missing.join(exchange_of(missing["symbol"]), on="symbol", how="left")
-    for evidence in (_quarantined(platform, table, source, missing), _elsewhere(platform, table, source, missing)):
-        found = found.join(evidence, on=["symbol", "date"], how="left")
-    found = found.join(_unlisted(platform, missing), on=["symbol", "date"], how="left")
-    found = found.with_columns(pl.col("listed").fill_null(True))
-    found = found.join(shared, on=["calendar", "date"], how="left")
-    return Holes(source, table, found.sort("symbol", "date"))
-
-
 def timeframe_of(table: Table) -> str:
     """Return the timeframe of the series in a table of bars."""
     return "1m" if table is BARS_1M else "1d"
 
 
-def witnesses(sessions: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Leave of holes that most series of an exchange have only so many as are worth asking for.
+def sample_market_gaps(sessions: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Sample market-wide gaps: keep at least five probe symbols per session.
 
-    Those are twice as many as have the session, so that all are asked soon where the vendor has it again. `known` are
-    sessions (symbol, date) that were asked for before: they are witnesses already.
+    Twice as many probes are kept as series that have the session, so that all are requested soon once the vendor has
+    it again. `known` are sessions (symbol, date) that were requested before: their symbols stay probes.
     """
     known = known.with_columns(known=pl.lit(True))
     placed = sessions.join(known, on=["symbol", "date"], how="left").sort("known", "symbol", nulls_last=True)
-    most = pl.max_horizontal(pl.lit(_WITNESSES), 2 * (pl.col("expected") - pl.col("missing")))
+    probes = pl.max_horizontal(pl.lit(_PROBES), 2 * (pl.col("expected") - pl.col("missing")))
     place = pl.int_range(pl.len()).over("calendar", "date")
-    asked = pl.col("missing").is_null() | pl.col("known").fill_null(False) | (place < most)
-    return placed.filter(asked).drop("known").sort("symbol", "date")
+    kept = pl.col("missing").is_null() | pl.col("known").fill_null(False) | (place < probes)
+    return placed.filter(kept).drop("known").sort("symbol", "date")
 
 
-_NONE = pl.DataFrame(schema={"symbol": pl.String, "date": pl.Date})
+@dataclass(frozen=True, kw_only=True)
+class SessionSearch:
+    """A search for missing sessions, with the parts of lake and state that it reads."""
 
+    tables: Tables
+    series: SeriesBook
+    namings: Sequence[Named]
+    now: datetime
 
-def _days_of(platform: Platform, table: Table) -> pl.LazyFrame:
-    rows = platform.tables[table.name].scan()
-    if table is not BARS_1M:
-        return rows
-    since = platform.clock.now().date() - _MINUTES_BACK
-    return rows.filter(pl.col("month") >= since.year * 100 + since.month)
+    def find(
+        self, table: Table, source: str, known: pl.DataFrame, symbols: Collection[str] | None = None
+    ) -> MissingSessions:
+        """Return the requested sessions between the first and the last bar of each series that the table misses.
 
+        Two columns of the table are read, and more only of series with gaps; of minutes the last weeks. `known` are
+        sessions (symbol, date) that were missing before: those that still are missing are returned too.
+        """
+        stored = self.tables[table.name]
+        own = self._recent(table).filter(pl.col("source") == source)
+        if symbols is not None:
+            own = own.filter(pl.col("symbol").is_in(list(symbols)))
+        own = own.select("symbol", "date")
+        own = own.unique() if table is BARS_1M else own
+        spans = stored.collect(spans_of(own))
+        suspects = symbols_with_gaps(spans)
+        missing = missing_sessions(stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE)
+        missing = self._requested(table, source, missing, spans)
+        older = known.join(missing, on=["symbol", "date"], how="anti")
+        missing = pl.concat([missing, self._still_missing(table, source, older)])
+        sessions = missing.join(exchange_of(missing["symbol"]), on="symbol", how="left")
+        for evidence in (self._quarantined(table, source, missing), self._elsewhere(table, source, missing)):
+            sessions = sessions.join(evidence, on=["symbol", "date"], how="left")
+        sessions = sessions.join(_unlisted(self.namings, missing), on=["symbol", "date"], how="left")
+        sessions = sessions.with_columns(pl.col("listed").fill_null(True))
+        sessions = sessions.join(market_wide_gaps(missing, spans), on=["calendar", "date"], how="left")
+        return MissingSessions(source, table, sessions.sort("symbol", "date"))
 
-def _still_missing(platform: Platform, table: Table, source: str, known: pl.DataFrame) -> pl.DataFrame:
-    """Return which of these sessions are not in the table, and sessions of their exchange still."""
-    if known.is_empty():
-        return known
-    stored = platform.tables[table.name]
-    names, dates = (known[c].unique() for c in ("symbol", "date"))
-    there = stored.scan().filter(
-        pl.col("source") == source, pl.col("symbol").is_in(names.implode()), _is_on(table, dates)
-    )
-    present = stored.collect(there.select("symbol", "date").unique())
-    return only_sessions(known.join(present, on=["symbol", "date"], how="anti"))
+    def _recent(self, table: Table) -> pl.LazyFrame:
+        """Return the rows of a table; of minutes only the recent months."""
+        rows = self.tables[table.name].scan()
+        if table is not BARS_1M:
+            return rows
+        since = self.now.date() - _MINUTES_BACK
+        return rows.filter(pl.col("month") >= since.year * 100 + since.month)
+
+    def _still_missing(self, table: Table, source: str, known: pl.DataFrame) -> pl.DataFrame:
+        """Return those of these sessions that the table still misses and the calendar still has."""
+        if known.is_empty():
+            return known
+        stored = self.tables[table.name]
+        names, dates = (known[c].unique() for c in ("symbol", "date"))
+        rows = stored.scan().filter(
+            pl.col("source") == source, pl.col("symbol").is_in(names.implode()), _is_on(table, dates)
+        )
+        present = stored.collect(rows.select("symbol", "date").unique())
+        return only_sessions(known.join(present, on=["symbol", "date"], how="anti"))
+
+    def _requested(self, table: Table, source: str, missing: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+        """Drop the sessions that were never requested from the vendor, such as those between two backfills."""
+        timeframe = timeframe_of(table)
+        with_gaps = spans.filter(pl.col("symbol").is_in(missing["symbol"].unique().implode()))
+        windows = [
+            (Series(source, "bars", timeframe, symbol), Window(first, last))
+            for symbol, first, last in with_gaps.select("symbol", "first", "last").iter_rows()
+        ]
+        uncovered = self.series.uncovered(windows, self.now, 0) if windows else {}
+        rows = [(symbol, w.start, w.end) for symbol, parts in uncovered.items() for w in parts]
+        schema = {"symbol": pl.String, "from": pl.Date, "to": pl.Date}
+        inside = missing.join(pl.DataFrame(rows, schema=schema, orient="row"), on="symbol")
+        never = inside.filter(pl.col("date").is_between("from", "to"))
+        return missing.join(never, on=["symbol", "date"], how="anti")
+
+    def _quarantined(self, table: Table, source: str, missing: pl.DataFrame) -> pl.DataFrame:
+        """Return the rules that the vendor's newest quarantined row of each session breaks."""
+        if missing.is_empty():
+            return _NONE.with_columns(rules=pl.lit("")).clear()
+        names = missing["symbol"].unique().to_list()
+        rows = self.tables[QUARANTINE.name].read(
+            (pl.col("source") == source) & (pl.col("dataset") == table.name) & pl.col("symbol").is_in(names)
+        )
+        return rows.sort("known_from").group_by("symbol", "date").agg(pl.col("rules").last())
+
+    def _elsewhere(self, table: Table, source: str, missing: pl.DataFrame) -> pl.DataFrame:
+        """Return another vendor that has the bar of each session, where one does."""
+        if missing.is_empty():
+            return _NONE.with_columns(elsewhere=pl.lit("")).clear()
+        names, dates = (missing[c].unique() for c in ("symbol", "date"))
+        stored = self.tables[table.name]
+        others = stored.scan().filter(
+            pl.col("source") != source, pl.col("symbol").is_in(names.implode()), _is_on(table, dates)
+        )
+        return stored.collect(others.group_by("symbol", "date").agg(pl.col("source").min().alias("elsewhere")))
 
 
 def _is_on(table: Table, dates: pl.Series) -> pl.Expr:
-    """Tell whether a row of a table of bars is of one of these dates; files of other years, or months, are not opened."""
+    """Return a filter on these dates that prunes the files of other years, or months."""
     if "year" in table.schema:
         part, parts = "year", dates.dt.year()
     else:
@@ -122,54 +165,14 @@ def _is_on(table: Table, dates: pl.Series) -> pl.Expr:
     return pl.col(part).is_in(parts.unique().implode()) & pl.col("date").is_in(dates.implode())
 
 
-def _answered(
-    platform: Platform, table: Table, source: str, missing: pl.DataFrame, spans: pl.DataFrame
-) -> pl.DataFrame:
-    """Leave out the sessions for which the vendor was never asked, as between two backfills."""
-    timeframe = timeframe_of(table)
-    there = spans.filter(pl.col("symbol").is_in(missing["symbol"].unique().implode()))
-    asked = [
-        (Series(source, "bars", timeframe, symbol), Window(first, last))
-        for symbol, first, last in there.select("symbol", "first", "last").iter_rows()
-    ]
-    never = platform.state.series.uncovered(asked, platform.clock.now(), 0) if asked else {}
-    rows = [(symbol, w.start, w.end) for symbol, windows in never.items() for w in windows]
-    parts = pl.DataFrame(rows, schema={"symbol": pl.String, "from": pl.Date, "to": pl.Date}, orient="row")
-    inside = missing.join(parts, on="symbol").filter(pl.col("date").is_between("from", "to"))
-    return missing.join(inside, on=["symbol", "date"], how="anti")
+def _unlisted(namings: Sequence[Named], missing: pl.DataFrame) -> pl.DataFrame:
+    """Return the sessions on which no security had the symbol: after one had it, and before another one did.
 
-
-def _quarantined(platform: Platform, table: Table, source: str, missing: pl.DataFrame) -> pl.DataFrame:
-    """Return the rules that the vendor's newest row of each session has broken, where it is in quarantine."""
-    if missing.is_empty():
-        return _NONE.with_columns(rules=pl.lit("")).clear()
-    names = missing["symbol"].unique().to_list()
-    rows = platform.tables[QUARANTINE.name].read(
-        (pl.col("source") == source) & (pl.col("dataset") == table.name) & pl.col("symbol").is_in(names)
-    )
-    return rows.sort("known_from").group_by("symbol", "date").agg(pl.col("rules").last())
-
-
-def _elsewhere(platform: Platform, table: Table, source: str, missing: pl.DataFrame) -> pl.DataFrame:
-    """Return another vendor that has the bar of each session, where one does."""
-    if missing.is_empty():
-        return _NONE.with_columns(elsewhere=pl.lit("")).clear()
-    names, dates = (missing[c].unique() for c in ("symbol", "date"))
-    stored = platform.tables[table.name]
-    others = stored.scan().filter(
-        pl.col("source") != source, pl.col("symbol").is_in(names.implode()), _is_on(table, dates)
-    )
-    return stored.collect(others.group_by("symbol", "date").agg(pl.col("source").min().alias("elsewhere")))
-
-
-def _unlisted(platform: Platform, missing: pl.DataFrame) -> pl.DataFrame:
-    """Return the sessions on which nobody carried the symbol: after one security had it, and before another did.
-
-    Before the first one that is known it may have had another symbol, under which the vendor does not show it.
+    Before the first naming in the history the security may have had another symbol, under which the vendor has no bars.
     """
     schema = {"instrument": pl.String, "symbol": pl.String, "from": pl.Date, "to": pl.Date}
-    known = pl.DataFrame(platform.state.instruments.namings(), schema=schema, orient="row")
+    history = pl.DataFrame(namings, schema=schema, orient="row")
     before, after = (pl.col("to") < pl.col("date")).fill_null(False), (pl.col("from") > pl.col("date")).fill_null(False)
-    told = missing.join(known, on="symbol").group_by("symbol", "date")
+    sessions = missing.join(history, on="symbol").group_by("symbol", "date")
     between = before.any() & after.any() & (before | after).all()
-    return told.agg(listed=~between).filter(~pl.col("listed"))
+    return sessions.agg(listed=~between).filter(~pl.col("listed"))

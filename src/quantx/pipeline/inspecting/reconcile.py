@@ -1,22 +1,22 @@
-"""Reconciliation: all pairs of vendors with bars of one symbol are compared, and what follows is written down.
+"""Reconciliation: compare all pairs of vendors with bars of one symbol, and store agreements, verdicts and findings.
 
-Nothing is fetched and no bar is changed: agreements and verdicts are tables of their own, a function of the bars.
+Nothing is fetched and no bar is changed: agreements and verdicts are tables of their own, derived from the bars.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import partial
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from itertools import combinations
 
 import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
-from quantx.core.preference import of_one_source
+from quantx.core.model import Clock
+from quantx.core.preference import Order, of_one_source
 from quantx.core.quality.series_rules import bars_in_error, check_series
 from quantx.core.quality.vendor_causes import VENDOR_RULES, add_causes
 from quantx.core.quality.vendor_comparison import Comparison, comparable, compare
@@ -31,21 +31,22 @@ from quantx.core.quality.vendor_verdicts import (
 )
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS
-from quantx.lake.protocol import CommitContext
+from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
 from quantx.pipeline.curating.restate import restate
-from quantx.pipeline.runtime.platform import Platform
-from quantx.state.port import Hold
+from quantx.state.findings.port import Findings
+from quantx.state.port import Hold, State
+from quantx.state.series.port import SeriesBook
 
 log = structlog.get_logger()
 
-_SYMBOLS_AT_ONCE = 200  # of 15 years and three vendors: 2.3 million rows
-_OVER = "it does not hold any more"
+_SYMBOLS_AT_ONCE = 200  # 2.3 million rows over 15 years and three vendors
+_OVER = "the vendors agree now"
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What a reconciliation has compared and found, over all pairs."""
+    """The counts of a reconciliation over all pairs."""
 
     symbols: int = 0
     sessions: int = 0
@@ -55,9 +56,9 @@ class Reconciled:
     findings: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two vendors compared over symbols of one calendar, and who is right in each odd row."""
+    """Two vendors compared over symbols of one calendar, with a verdict on each row in which they differ."""
 
     a: str
     b: str
@@ -67,50 +68,61 @@ class Pair:
 
 
 def reconcile(
-    platform: Platform, symbols: Collection[str] | None = None, since: date | None = None
+    tables: Tables,
+    state: State,
+    clock: Clock,
+    order: Order,
+    *,
+    symbols: Collection[str] | None = None,
+    since: date | None = None,
 ) -> Reconciled | None:
     """Compare all pairs of vendors over these symbols (or all), and restate agreements, verdicts and findings.
 
-    With `since`, from that day's month on. What is said a second time changes nothing; what does not hold any more goes to
-    the revisions, and its finding is resolved: also of a symbol that has bars of one vendor only by now. Where no symbol
-    has, or had, bars of two vendors, no bars are read. None where another process is at it.
+    `order` is that of the vendors for daily bars; `since` starts with the month of that day. A second reconciliation
+    changes nothing. What no longer holds goes to the revisions and its finding is resolved, also for a symbol that has
+    bars of only one vendor left. No bars are read if no symbol has, or had, bars of two vendors. Return None while
+    another process is reconciling.
     """
-    several = {symbol for symbol, sources in vendors_of(platform).items() if len(sources) > 1}
-    known = {s for s in several | _told_of(platform) if symbols is None or s in symbols}
-    if not known:
+    several = {symbol for symbol, sources in vendors_of(state.series).items() if len(sources) > 1}
+    chosen = {s for s in several | _compared_before(tables) if symbols is None or s in symbols}
+    if not chosen:
         return Reconciled()
-    with platform.state.exclusive("reconciler") as mine:
-        if mine is None:
+    with state.exclusive("reconciler") as role:
+        if role is None:
             return None
-        return _reconcile(platform, mine, sorted(known), None if since is None else since.replace(day=1))
+        month = None if since is None else since.replace(day=1)
+        done = _restate(tables, role, order, sorted(chosen), month, clock.now())
+        done = replace(done, findings=_note(tables, state.findings, sorted(chosen)))
+    log.info("vendors.reconciled", **vars(done))
+    return done
 
 
-def vendors_of(platform: Platform) -> dict[str, tuple[str, ...]]:
+def vendors_of(series: SeriesBook) -> dict[str, tuple[str, ...]]:
     """Return the vendors from which the lake has daily bars of each symbol, by name; no table is read."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for series in platform.state.series.manifest():
-        if (series["dataset"], series["timeframe"]) == ("bars", "1d") and series["first_session"] is not None:
-            found[series["symbol"]].add(series["source"])
-    return {symbol: tuple(sorted(sources)) for symbol, sources in found.items()}
+    vendors: dict[str, set[str]] = defaultdict(set)
+    for row in series.manifest():
+        if (row["dataset"], row["timeframe"]) == ("bars", "1d") and row["first_session"] is not None:
+            vendors[row["symbol"]].add(row["source"])
+    return {symbol: tuple(sorted(sources)) for symbol, sources in vendors.items()}
 
 
-def _told_of(platform: Platform) -> set[str]:
-    """Return the symbols of which something is stored; their column alone is read."""
-    tables = [platform.tables[table.name] for table in (VERDICTS, AGREEMENTS)]
-    return {symbol for table in tables for symbol in table.collect(table.scan().select("symbol").unique())["symbol"]}
+def _compared_before(tables: Tables) -> set[str]:
+    """Return the symbols with stored verdicts or agreements; only their column is read."""
+    stored = [tables[table.name] for table in (VERDICTS, AGREEMENTS)]
+    return {symbol for table in stored for symbol in table.collect(table.scan().select("symbol").unique())["symbol"]}
 
 
 def compare_vendors(
-    platform: Platform, symbols: Sequence[str], start: date | None = None, end: date | None = None
+    tables: Tables, order: Order, symbols: Sequence[str], start: date | None = None, end: date | None = None
 ) -> Iterator[Pair]:
-    """Compare all pairs of vendors over these symbols; the other vendors, whoever they are, decide."""
+    """Yield the comparison of each pair of vendors over these symbols; the other vendors act as witnesses."""
     for at in range(0, len(symbols), _SYMBOLS_AT_ONCE):
         some = symbols[at : at + _SYMBOLS_AT_ONCE]
-        bars = _read(platform, BARS_1D.name, "date", some, start, end)
-        adjusted = _read(platform, BARS_1D_ADJUSTED.name, "date", some, start, end)
-        actions = _read(platform, ACTIONS.name, "ex_date", some, start, None)
-        # The events of one vendor: two may date one event differently, and both together would adjust twice.
-        actions = of_one_source(actions, ["symbol"], partial(platform.settings.sources_of, "1d"))
+        bars = _read(tables, BARS_1D.name, "date", some, start, end)
+        adjusted = _read(tables, BARS_1D_ADJUSTED.name, "date", some, start, end)
+        actions = _read(tables, ACTIONS.name, "ex_date", some, start, None)
+        # Events of one vendor only: two vendors may date an event differently, and both would adjust twice.
+        actions = of_one_source(actions, ["symbol"], order)
         for code, market in sorted({(venue_of(s).calendar, venue_of(s).market) for s in some}):
             here = pl.col("symbol").is_in([s for s in some if venue_of(s).calendar == code])
             traded, returns = _by_source(bars.filter(here)), _by_source(adjusted.filter(here))
@@ -118,13 +130,15 @@ def compare_vendors(
                 yield _pair(a, b, market, code, traded, returns, actions)
 
 
-def _reconcile(platform: Platform, role: Hold, symbols: Sequence[str], since: date | None) -> Reconciled:
-    now = platform.clock.now()
-    # A month more is read, so that what happens at the month's beginning has something before it.
+def _restate(
+    tables: Tables, role: Hold, order: Order, symbols: Sequence[str], since: date | None, now: datetime
+) -> Reconciled:
+    """Restate verdicts and agreements of these symbols; return the counts."""
+    # One more month is read, so that the first days of the month have bars before them.
     start = None if since is None else (since - timedelta(days=1)).replace(day=1)
     months = pl.lit(True) if since is None else pl.col("month") >= since.year * 100 + since.month
     agreed, doubted = [AGREEMENTS.empty()], [VERDICTS.empty()]
-    for pair in compare_vendors(platform, symbols, start):
+    for pair in compare_vendors(tables, order, symbols, start):
         judged = pair.judged.filter(months)
         compared = Comparison(pair.compared.months.filter(months), judged)
         agreed.append(agreements_of(compared, judged, pair.a, pair.b, pair.market, now))
@@ -133,33 +147,27 @@ def _reconcile(platform: Platform, role: Hold, symbols: Sequence[str], since: da
     here = pl.col("symbol").is_in(symbols)
     days = pl.lit(True) if since is None else pl.col("date") >= since
     role.confirm()
-    # Verdicts first: findings and readers go by them.
+    # Verdicts first: findings and readers use them.
     for table, rows, part in ((VERDICTS, verdicts, days), (AGREEMENTS, agreements, months)):
-        stored = platform.tables[table.name].read(here & part)
-        restate(platform.tables, table, stored, rows, now)
+        stored = tables[table.name].read(here & part)
+        restate(tables, table, stored, rows, now)
         for name in (table.name, table.revisions.name):
-            platform.tables[name].fold(CommitContext(0), MOST_FILES)
-    done = Reconciled(
+            tables[name].fold(CommitContext(0), MOST_FILES)
+    return Reconciled(
         symbols=len(symbols),
         sessions=int(agreements["sessions"].sum()),
         agreed=int(agreements["agreed"].sum()),
         wrong=verdicts.filter(pl.col("verdict") == "wrong").height,
         doubtful=verdicts.filter(pl.col("verdict") == "doubtful").height,
-        findings=_note(platform, symbols),
     )
-    log.info("vendors.reconciled", **vars(done))
-    return done
 
 
-def _note(platform: Platform, symbols: Sequence[str]) -> int:
-    """Note the findings that follow from what is stored now, and resolve the others; return how many hold."""
+def _note(tables: Tables, findings: Findings, symbols: Sequence[str]) -> int:
+    """Note the findings from the stored verdicts and agreements, and resolve the others; return how many hold."""
     here, lacking = pl.col("symbol").is_in(symbols), (pl.col("lacking_a") > 0) | (pl.col("lacking_b") > 0)
-    found = vendor_findings(
-        platform.tables[VERDICTS.name].read(here), platform.tables[AGREEMENTS.name].read(here & lacking)
-    )
-    rules = [rule.id for rule in VENDOR_RULES]
-    platform.state.findings.restate(rules, None, None, found, _OVER, symbols)
-    return len(found)
+    current = vendor_findings(tables[VERDICTS.name].read(here), tables[AGREEMENTS.name].read(here & lacking))
+    findings.restate([rule.id for rule in VENDOR_RULES], None, None, current, _OVER, symbols)
+    return len(current)
 
 
 def _pair(
@@ -174,19 +182,20 @@ def _pair(
     compared = compare(traded[a], traded[b], market, calendar(code))
     odd = add_causes(compared.odd, calendar(code))
     if odd.is_empty():
-        return Pair(a, b, market, compared, decide(odd, [], market))
+        return Pair(a=a, b=b, market=market, compared=compared, judged=decide(odd, [], market))
     witnesses = [Witness(name, bars) for name, bars in traded.items() if name not in (a, b)]
     if returns:
         common = traded[a].join(traded[b], on=["symbol", "date"], how="semi")
         witnesses += [witness_of_returns(name, bars, common, odd, actions) for name, bars in returns.items()]
     in_error = _in_error(traded[a], odd, actions), _in_error(traded[b], odd, actions)
-    return Pair(a, b, market, compared, decide(odd, witnesses, market, in_error))
+    judged = decide(odd, witnesses, market, in_error)
+    return Pair(a=a, b=b, market=market, compared=compared, judged=judged)
 
 
 def _in_error(bars: pl.DataFrame, odd: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Return the days on which the rules of series call a vendor's bar wrong, of the symbols about which there is a question."""
-    asked = pl.col("symbol").is_in(odd["symbol"].unique().implode())
-    return bars_in_error(check_series(bars.filter(asked), actions.filter(asked)))
+    """Return the days on which a series rule rejects a vendor's bar, of the symbols with differences."""
+    differing = pl.col("symbol").is_in(odd["symbol"].unique().implode())
+    return bars_in_error(check_series(bars.filter(differing), actions.filter(differing)))
 
 
 def _by_source(bars: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -194,12 +203,12 @@ def _by_source(bars: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _read(
-    platform: Platform, name: str, day: str, symbols: Sequence[str], start: date | None, end: date | None
+    tables: Tables, name: str, day: str, symbols: Sequence[str], start: date | None, end: date | None
 ) -> pl.DataFrame:
     wanted = pl.col("symbol").is_in(symbols)
     for edge, first in ((start, True), (end, False)):
         if edge is not None:
             wanted &= pl.col(day) >= edge if first else pl.col(day) <= edge
-            if "year" in platform.tables[name].table.schema:
+            if "year" in tables[name].table.schema:
                 wanted &= pl.col("year") >= edge.year if first else pl.col("year") <= edge.year
-    return platform.tables[name].read(wanted)
+    return tables[name].read(wanted)

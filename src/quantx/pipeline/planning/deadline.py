@@ -21,7 +21,7 @@ from quantx.state.port import State
 from quantx.state.runs.port import LastDaily
 from quantx.state.universes.port import Universes
 
-RULE = "no_run_by_deadline"
+RULE = "no_run_by_deadline"  # declared in core/quality/operational_rules.py, which is heavy to import
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def check_deadlines(state: State, settings: Settings, now: datetime) -> list[Mis
     fired_at = parse_schedule(settings.daily_schedule).last_until(now - late)
     missed = _missed_deadlines(state.universes, state.runs.last_daily(), fired_at, fired_at + late)
     state.findings.note([deadline.finding() for deadline in missed])
-    recorded = {row["subject"] for row in state.findings.listed(99, status="open", rule=RULE)}
+    recorded = {finding.subject for finding in state.findings.open(RULE)}
     if over := recorded - {deadline.market for deadline in missed}:
         state.findings.resolve(RULE, sorted(over), "every session that is due has a run")
     return missed

@@ -1,150 +1,159 @@
-"""Securities and the symbols they carried: learnt from files, ended on a person's word, asked for by planning."""
+"""Instruments and their symbol history: import from files, manual delistings, and the copy that planning reads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 import structlog
 
+from quantx.core.model import Clock
+from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
 from quantx.core.symbol_history import SecurityHistory, SymbolHistory, history_of, history_rows, merge_history, with_end
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, StateError
+from quantx.lake.protocol import Tables
 from quantx.pipeline.curating.restate import restate
-from quantx.pipeline.runtime.platform import Platform
+from quantx.state.instruments.port import Instruments
+from quantx.state.port import State
 
 log = structlog.get_logger()
 
-_SUSPECTED = "delisting_suspected"
-_WORD = "the word of"  # how the evidence of a person begins
+_MANUAL = "the word of"  # stored: the prefix of the evidence of a manual delisting
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import has told."""
+    """The counts of an import."""
 
     instruments: int
-    new: int  # that were not known before
+    new: int  # not in the history before
     symbols: int
     delisted: int
 
 
-def known_identity(platform: Platform) -> SymbolHistory:
-    """Return who carried which symbol when, as far as the lake knows."""
-    return history_of(platform.tables[SYMBOL_HISTORY.name].read())
+def symbol_history(tables: Tables) -> SymbolHistory:
+    """Return the symbol history in the lake."""
+    return history_of(tables[SYMBOL_HISTORY.name].read())
 
 
-def remember_namings(platform: Platform) -> None:
-    """Tell the state what the lake knows of symbols: planning reads no tables."""
-    namings = known_identity(platform).namings
-    platform.state.instruments.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
+def copy_history_to_state(tables: Tables, instruments: Instruments) -> None:
+    """Copy the lake's symbol history to the state, for planning, which reads no tables."""
+    namings = symbol_history(tables).namings
+    instruments.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
 
 
-def import_history(platform: Platform, told: Sequence[SecurityHistory]) -> Imported:
-    """Record what files tell about securities: all symbols of each; ids that are known already stay.
+def import_history(tables: Tables, state: State, clock: Clock, securities: Sequence[SecurityHistory]) -> Imported:
+    """Record the complete symbol history of these securities; the ids of instruments in the lake stay.
 
-    ConfigError where they contradict one another or what is known; then nothing is recorded.
+    Raises ConfigError if the securities contradict each other or the history in the lake; then nothing is recorded.
     """
-    with _alone(platform):
-        known = known_identity(platform)
-        after, ids = merge_history(known, [naming for each in told for naming in each.namings])
-        by_id = {ids[each.namings[0].instrument]: each for each in told}
-        after, by_id = _heed_words(platform, after, by_id)
-        new = sum(not known.symbols_of(instrument) for instrument in by_id)
-        _record(platform, after, {i: _facts(i, after, each) for i, each in by_id.items()})
-    ended = sum(each.reason is not None for each in told)
-    imported = Imported(len(by_id), new, sum(len(each.namings) for each in told), ended)
+    with _exclusive(state):
+        before = symbol_history(tables)
+        after, ids = merge_history(before, [naming for each in securities for naming in each.namings])
+        by_id = {ids[each.namings[0].instrument]: each for each in securities}
+        after, by_id = _keep_manual_delistings(tables, after, by_id)
+        new = sum(not before.symbols_of(instrument) for instrument in by_id)
+        _record(tables, after, {i: _facts(i, after, each) for i, each in by_id.items()}, clock.now())
+        copy_history_to_state(tables, state.instruments)
+    ended = sum(each.reason is not None for each in securities)
+    imported = Imported(len(by_id), new, sum(len(each.namings) for each in securities), ended)
     log.info("instruments.imported", **vars(imported))
     return imported
 
 
-def delist(platform: Platform, symbol: str, on: date, *, reason: str, by: str) -> str:
-    """Record on a person's word that a security's last day of trading was `on`; return its id."""
+def delist(tables: Tables, state: State, clock: Clock, symbol: str, on: date, *, reason: str, by: str) -> str:
+    """Record a manual delisting with `on` as the security's last day of trading; return the id of the instrument."""
     symbol = parse_symbol(symbol)
     if not reason.strip():
-        raise ConfigError("the reason is empty; say why, for who reads it later")
-    with _alone(platform):
+        raise ConfigError("the reason is empty; give the reason for the record")
+    with _exclusive(state):
         market = venue_of(symbol).market
-        after, instrument = with_end(known_identity(platform), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
-        stored = platform.tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
+        after, instrument = with_end(symbol_history(tables), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
+        stored = tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
         name = stored["name"][0] if stored.height else None
-        told = SecurityHistory(tuple(after.symbols_of(instrument)), market, f"{_WORD} {by}", name=name, reason=reason)
-        _record(platform, after, {instrument: _facts(instrument, after, told)})
-    platform.state.findings.resolve(_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
+        security = SecurityHistory(
+            tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name=name, reason=reason
+        )
+        _record(tables, after, {instrument: _facts(instrument, after, security)}, clock.now())
+        copy_history_to_state(tables, state.instruments)
+    state.findings.resolve(DELISTING_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
     log.info("instrument.delisted", instrument=instrument, symbol=symbol, on=str(on))
     return instrument
 
 
 @contextmanager
-def _alone(platform: Platform) -> Iterator[None]:
-    with platform.state.exclusive("instruments") as mine:
-        if mine is None:
+def _exclusive(state: State) -> Iterator[None]:
+    with state.exclusive("instruments") as role:
+        if role is None:
             raise StateError("another process is changing instruments; try again when it has ended")
         yield
 
 
-def _heed_words(
-    platform: Platform, after: SymbolHistory, told: Mapping[str, SecurityHistory]
+def _keep_manual_delistings(
+    tables: Tables, after: SymbolHistory, securities: Mapping[str, SecurityHistory]
 ) -> tuple[SymbolHistory, dict[str, SecurityHistory]]:
-    """Let what a person has said to be delisted stay so, where a file does not know of it."""
-    heeded = dict(told)
-    said = pl.col("evidence").str.starts_with(_WORD) & pl.col("delisted_on").is_not_null()
-    for row in platform.tables[INSTRUMENTS.name].read(said).iter_rows(named=True):
+    """Keep the manual delistings of instruments that a file still lists."""
+    kept = dict(securities)
+    manual = pl.col("evidence").str.starts_with(_MANUAL) & pl.col("delisted_on").is_not_null()
+    for row in tables[INSTRUMENTS.name].read(manual).iter_rows(named=True):
         instrument, last = row["instrument"], row["delisted_on"]
-        if instrument in told and (final := after.symbols_of(instrument)[-1]).last is None and final.begins <= last:
+        if (
+            instrument in securities
+            and (final := after.symbols_of(instrument)[-1]).last is None
+            and final.begins <= last
+        ):
             after, _ = with_end(after, final.symbol, last, instrument)
-            heeded[instrument] = replace(told[instrument], evidence=row["evidence"], reason=row["reason"])
-    return after, heeded
+            kept[instrument] = replace(securities[instrument], evidence=row["evidence"], reason=row["reason"])
+    return after, kept
 
 
-def _facts(instrument: str, known: SymbolHistory, told: SecurityHistory) -> dict[str, object]:
-    namings = known.symbols_of(instrument)
+def _facts(instrument: str, history: SymbolHistory, security: SecurityHistory) -> dict[str, object]:
+    namings = history.symbols_of(instrument)
     ended = namings[-1].last
     return {
         "instrument": instrument,
-        "market": told.market,
-        "name": told.name,
+        "market": security.market,
+        "name": security.name,
         "status": "listed" if ended is None else "delisted",
         "listed_on": namings[0].first,
         "delisted_on": ended,
-        "reason": told.reason,
-        "evidence": told.evidence,
+        "reason": security.reason,
+        "evidence": security.evidence,
     }
 
 
-def _record(platform: Platform, known: SymbolHistory, told: Mapping[str, Mapping[str, object]]) -> None:
-    """Bring both tables to what is known; rows about instruments of which nothing was told stay as they are."""
-    now = platform.clock.now()
-    evidence = {instrument: str(facts["evidence"]) for instrument, facts in told.items()}
-    here = pl.col("instrument").is_in(list(told))
-    stored = platform.tables[INSTRUMENTS.name].read()
-    facts = pl.DataFrame([{**each, "known_from": now} for each in told.values()], schema=dict(INSTRUMENTS.schema))
-    names = dict(stored.select("instrument", "name").iter_rows())  # who tells no name does not take one away
+def _record(tables: Tables, history: SymbolHistory, changed: Mapping[str, Mapping[str, object]], now: datetime) -> None:
+    """Restate both tables for the `changed` instruments; the rows of the other instruments stay."""
+    evidence = {instrument: str(facts["evidence"]) for instrument, facts in changed.items()}
+    here = pl.col("instrument").is_in(list(changed))
+    stored = tables[INSTRUMENTS.name].read()
+    facts = pl.DataFrame([{**each, "known_from": now} for each in changed.values()], schema=dict(INSTRUMENTS.schema))
+    names = dict(stored.select("instrument", "name").iter_rows())  # a source without names does not remove one
     facts = facts.with_columns(
         pl.coalesce("name", pl.col("instrument").replace_strict(names, default=None, return_dtype=pl.String))
     )
-    restate(platform.tables, INSTRUMENTS, stored, pl.concat([stored.filter(~here), facts]), now)
-    history = platform.tables[SYMBOL_HISTORY.name].read()
-    rows = history_rows(known, evidence, now).filter(here)
-    restate(platform.tables, SYMBOL_HISTORY, history, pl.concat([history.filter(~here), rows]), now)
-    remember_namings(platform)
+    restate(tables, INSTRUMENTS, stored, pl.concat([stored.filter(~here), facts]), now)
+    stored = tables[SYMBOL_HISTORY.name].read()
+    rows = history_rows(history, evidence, now).filter(here)
+    restate(tables, SYMBOL_HISTORY, stored, pl.concat([stored.filter(~here), rows]), now)
 
 
-def described(platform: Platform, symbol: str | None, on: date | None) -> list[dict[str, object]]:
-    """Return securities with their symbols for people: all, or those that carried a symbol (on a day)."""
-    known = known_identity(platform)
-    rows = {row["instrument"]: row for row in platform.tables[INSTRUMENTS.name].read().iter_rows(named=True)}
+def instrument_rows(tables: Tables, symbol: str | None, on: date | None) -> list[dict[str, object]]:
+    """Return instruments with their symbols as rows for display: all, or those that had a symbol (on a day)."""
+    history = symbol_history(tables)
+    rows = {row["instrument"]: row for row in tables[INSTRUMENTS.name].read().iter_rows(named=True)}
     wanted = set(rows)
     if symbol is not None:
-        wanted = {n.instrument for n in known.namings_of(parse_symbol(symbol), on, on)}
+        wanted = {n.instrument for n in history.namings_of(parse_symbol(symbol), on, on)}
     return [
         {
             **{c: rows[i][c] for c in INSTRUMENTS.schema if c != "known_from"},
-            "symbols": [{"symbol": n.symbol, "from": n.first, "to": n.last} for n in known.symbols_of(i)],
+            "symbols": [{"symbol": n.symbol, "from": n.first, "to": n.last} for n in history.symbols_of(i)],
         }
         for i in sorted(wanted & set(rows))
     ]

@@ -1,4 +1,4 @@
-"""What the sources of universes gave, and what was made of it: kept for ever, beside the decisions."""
+"""Snapshots of the documents of universe sources, and the decisions about them; both are kept for ever."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from quantx.universes.protocol import Document
 
 
 def keep_document(location: LakeLocation, universe: str, document: Document, suffix: str) -> str:
-    """Store a document under its SHA-256, create-only, and return its path; the same one again is the same object."""
+    """Store a document under its SHA-256, create-only, and return its path; an equal document has the same path."""
     path = f"meta/snapshots/universe={universe}/{document.sha256}{suffix}"
     location.put_new(path, document.body)
     return path
 
 
 def keep_decision(location: LakeLocation, universe: str, now: datetime, facts: Mapping[str, object]) -> str:
-    """Store what a refresh has decided, and why; return the path."""
+    """Store the decision of a refresh with its reasons; return the path."""
     path = f"meta/snapshots/universe={universe}/{ULID.from_datetime(now)}.json"
     location.put_new(path, json.dumps({"universe": universe, "at": now, **facts}, indent=1, default=str).encode())
     return path

@@ -1,7 +1,7 @@
-"""Refreshing universes: members with intervals to the state and the lake, and one CSV per phase.
+"""Refreshing universes: members with intervals go to the state and the lake, and to one CSV per phase.
 
-Every document is kept, and every decision about it. A list that can't be read or is not believed changes nothing: the
-last good one stays, and a finding tells why until a good one comes or a person accepts it.
+Every document is kept, with the decision about it. A list that cannot be read or fails the plausibility checks changes
+nothing: the last good one stays, and a finding is open until a good list comes or a person accepts it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ import polars as pl
 import structlog
 
 from quantx.core.model import Finding
+from quantx.core.quality.operational_rules import UNIVERSE_CONTRADICTIONS, UNIVERSE_REFUSED
 from quantx.core.symbol_history import history_of
 from quantx.core.tables import SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, RefusedList, StateError
+from quantx.lake.protocol import Tables
+from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.restate import restate
-from quantx.pipeline.reference.delistings import suspect_delistings
-from quantx.pipeline.reference.instruments import remember_namings
+from quantx.pipeline.reference.delistings import note_suspected_delistings
+from quantx.pipeline.reference.instruments import copy_history_to_state
 from quantx.pipeline.reference.snapshots import keep_decision, keep_document
-from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.context import Context
 from quantx.state.values import Universe
 from quantx.universes.declaration import UniverseSpec, read_declaration
 from quantx.universes.plausibility import check_plausibility
@@ -35,15 +38,14 @@ from quantx.universes.web import Web
 
 log = structlog.get_logger()
 
-REFUSED, CONTRADICTIONS = "universe_refused", "universe_contradictions"  # the rules of the findings
 _SHOWN = 5
 
-Decision = Literal["taken", "accepted", "refused"]  # accepted: on somebody's word
+Decision = Literal["taken", "accepted", "refused"]  # accepted: by manual override
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Refreshed:
-    """What a refresh did to one universe."""
+    """The result of a refresh for one universe."""
 
     universe: str
     phase: str
@@ -51,50 +53,64 @@ class Refreshed:
     joined: int
     left: int
     decision: Decision
-    why: str | None = None  # what speaks against the list
-    snapshot: str | None = None  # where the document is kept; None where none could be read
+    why: str | None = None  # the failed plausibility checks
+    snapshot: str | None = None  # the path of the document; None if it could not be read
 
 
 def refresh_universes(
-    platform: Platform, *, phase: str | None, name: str | None, accept: str | None = None
+    context: Context, tables: Tables, *, phase: str | None, name: str | None, accept: str | None = None
 ) -> list[Refreshed]:
-    """Read the sources of a phase's universes (or of one, or of all) and record who is a member since when.
+    """Read the sources of a phase's universes (or of one, or of all) and record the members with their intervals.
 
-    A universe whose source is refused keeps its members, and the others go on. `accept` is a person's reason to take
-    lists all the same that can be read and are not believed. Raises ConfigError where the declaration is wrong.
+    A universe whose list is refused keeps its members, and the others go on. `accept` is the reason of a manual
+    override for lists that fail the plausibility checks. Raises ConfigError if the declaration is wrong.
     """
     if accept is not None and not accept.strip():
-        raise ConfigError("the reason to accept is empty; say why, for who reads it later")
-    declared = read_declaration(platform.settings.universe_path)
+        raise ConfigError("the reason to accept is empty; give the reason for the record")
+    declared = read_declaration(context.settings.universe_path)
     selected = declared.select(phase, name)
-    with platform.state.exclusive("universes") as mine:
-        if mine is None:
+    with context.state.exclusive("universes") as role:
+        if role is None:
             raise StateError("another process is refreshing universes; try again when it has ended")
         enabled = declared.enabled()
-        platform.state.universes.enable(enabled)
-        remember_namings(platform)  # a new state learns here what the lake knows
-        latest = history_of(platform.tables[SYMBOL_HISTORY.name].read()).latest_symbol
-        source = _Reading(declared.path.parent, Web.of(platform.settings), latest)
-        results = [_refresh(_Case(platform, p, spec, source, spec.name in enabled, accept)) for p, spec in selected]
+        context.state.universes.enable(enabled)
+        copy_history_to_state(tables, context.state.instruments)  # a new state has none yet
+        latest = history_of(tables[SYMBOL_HISTORY.name].read()).latest_symbol
+        reading = _Reading(declared.path.parent, Web.of(context.settings), latest)
+        results = [
+            _refresh(
+                _Case(
+                    context=context,
+                    tables=tables,
+                    phase=each,
+                    spec=spec,
+                    reading=reading,
+                    enabled=spec.name in enabled,
+                    accept=accept,
+                )
+            )
+            for each, spec in selected
+        ]
         for each in {p for p, _ in selected}:
-            _write_csv(platform, each)
+            _write_csv(context.location, tables, each)
     return results
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """Where documents come from, and what is known to read them."""
+    """The sources of documents, and the symbol history that their readers need."""
 
     folder: Path
     web: Web
     latest: LatestSymbol
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Case:
-    """One universe and its refresh, as far as it has come."""
+    """One universe and the progress of its refresh."""
 
-    platform: Platform
+    context: Context
+    tables: Tables
     phase: str
     spec: UniverseSpec
     reading: _Reading
@@ -102,50 +118,58 @@ class _Case:
     accept: str | None
     document: Document | None = None
     snapshot: str | None = None
-    listing: MemberList = field(default_factory=lambda: MemberList(()))
+    parsed: MemberList = field(default_factory=lambda: MemberList(()))
 
     def read(self) -> pl.DataFrame:
-        """Return the members that the source gives, and keep its document; RefusedList where they can't be read."""
+        """Return the members in the source and keep its document; RefusedList if it cannot be read."""
         self.document = read_document(self.spec, self.reading.folder, self.reading.web)
         suffix = SOURCES[self.spec.type].suffix
-        self.snapshot = keep_document(self.platform.location, self.spec.name, self.document, suffix)
-        listed, self.listing = parse_members(self.spec, self.document, self.reading.latest)
+        self.snapshot = keep_document(self.context.location, self.spec.name, self.document, suffix)
+        listed, self.parsed = parse_members(self.spec, self.document, self.reading.latest)
         return listed
 
 
 def _refresh(case: _Case) -> Refreshed:
-    stored = case.platform.tables[UNIVERSE_MEMBERS.name].read(pl.col("universe") == case.spec.name)
+    stored = case.tables[UNIVERSE_MEMBERS.name].read(pl.col("universe") == case.spec.name)
     before = stored.select(list(MEMBERS))
-    now = case.platform.clock.now()
+    now = case.context.clock.now()
     try:
         listed = case.read()
     except RefusedList as error:
-        return _refuse(case, before, [str(error)], now, "look at the source, or declare another one")
+        return _refuse(case, before, [str(error)], now, "check the source, or declare another one")
     against = check_plausibility(case.spec, before, listed)
     if against and case.accept is None:
         command = f"quantx refresh-universe --name {case.spec.name} --accept --reason …"
-        return _refuse(case, before, against, now, f"look at the source, or take the list with {command}")
+        return _refuse(case, before, against, now, f"check the source, or accept the list with {command}")
     if SOURCES[case.spec.type].history_from_changes:
         listed = keep_missing_members(before, listed, now.date())
     after = next_members(before, listed, now.date())
-    previous = {row["name"]: row["refreshed_at"] for row in case.platform.state.universes.listed()}
+    previous = {row["name"]: row["refreshed_at"] for row in case.context.state.universes.listed()}
     rows = as_table(after, case.spec.name, case.phase, now)
-    restate(case.platform.tables, UNIVERSE_MEMBERS, stored, rows, now)
+    restate(case.tables, UNIVERSE_MEMBERS, stored, rows, now)
     _put(case, after, now)
     if SOURCES[case.spec.type].is_exchange:
-        suspect_delistings(case.platform, case.spec.name, stored, after, previous.get(case.spec.name), now)
-    _tell_contradictions(case)
-    case.platform.state.findings.resolve(REFUSED, [case.spec.name], "a list was taken")
+        note_suspected_delistings(
+            case.context.state,
+            case.context.providers,
+            universe=case.spec.name,
+            stored=stored,
+            after=after,
+            previous=previous.get(case.spec.name),
+            now=now,
+        )
+    _note_contradictions(case)
+    case.context.state.findings.resolve(UNIVERSE_REFUSED, [case.spec.name], "a list was accepted")
     return _conclude(case, before, after, "accepted" if against else "taken", against, now)
 
 
 def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime, step: str) -> Refreshed:
     refreshed = _conclude(case, before, before, "refused", why, now)
-    stays = f"the last good one of {refreshed.members:,} members stays" if before.height else "there is no other yet"
+    stays = f"the last good one of {refreshed.members:,} members stays" if before.height else "no earlier list exists"
     message = f"the list of {case.spec.name} is refused, {stays}: {refreshed.why}; {step}"
     facts = {"snapshot": case.snapshot, "phase": case.phase, "why": list(why)}
-    case.platform.state.findings.note(
-        [Finding(REFUSED, "error", case.spec.name, message, dataset="universe", facts=facts)]
+    case.context.state.findings.note(
+        [Finding(UNIVERSE_REFUSED, "error", case.spec.name, message, dataset="universe", facts=facts)]
     )
     return refreshed
 
@@ -153,12 +177,12 @@ def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime
 def _conclude(
     case: _Case, before: pl.DataFrame, after: pl.DataFrame, decision: Decision, why: Sequence[str], now: datetime
 ) -> Refreshed:
-    """Keep the decision with its reasons, log it, and return it."""
+    """Store the decision with its reasons, log it, and return it."""
     were, are = (set(f.filter(pl.col("member_to").is_null())["symbol"]) for f in (before, after))
     joined, left = sorted(are - were), sorted(were - are)
     document = case.document
     keep_decision(
-        case.platform.location,
+        case.context.location,
         case.spec.name,
         now,
         {
@@ -173,40 +197,47 @@ def _conclude(
             "members": sorted(are),
             "joined": joined,
             "left": left,
-            "left_out": case.listing.left_out,
-            "remarks": list(case.listing.remarks),
+            "left_out": case.parsed.left_out,
+            "remarks": list(case.parsed.remarks),
         },
     )
-    said = "; ".join(why) or None
-    log.info("universe.refreshed", universe=case.spec.name, decision=decision, members=len(are), why=said)
-    return Refreshed(case.spec.name, case.phase, len(are), len(joined), len(left), decision, said, case.snapshot)
+    doubts_text = "; ".join(why) or None
+    log.info("universe.refreshed", universe=case.spec.name, decision=decision, members=len(are), why=doubts_text)
+    return Refreshed(
+        universe=case.spec.name,
+        phase=case.phase,
+        members=len(are),
+        joined=len(joined),
+        left=len(left),
+        decision=decision,
+        why=doubts_text,
+        snapshot=case.snapshot,
+    )
 
 
 def _put(case: _Case, after: pl.DataFrame, now: datetime) -> None:
     members = list(after.select("symbol", "market", "name", "member_from", "member_to").iter_rows())
     spec = case.spec
-    case.platform.state.universes.put(
+    case.context.state.universes.put(
         Universe(spec.name, case.phase, spec.market, spec.type, now, members, enabled=case.enabled)
     )
 
 
-def _tell_contradictions(case: _Case) -> None:
-    remarks, findings = case.listing.remarks, case.platform.state.findings
+def _note_contradictions(case: _Case) -> None:
+    remarks, findings = case.parsed.remarks, case.context.state.findings
     if not remarks:
-        findings.resolve(CONTRADICTIONS, [case.spec.name], "the list does not contradict itself any more")
+        findings.resolve(UNIVERSE_CONTRADICTIONS, [case.spec.name], "the list is consistent now")
         return
     shown = "; ".join(remarks[:_SHOWN])
-    message = (
-        f"{len(remarks)} statements in the list of {case.spec.name} do not fit together, and were passed over: {shown}"
-    )
+    message = f"{len(remarks)} statements in the list of {case.spec.name} contradict others and were skipped: {shown}"
     facts = {"remarks": list(remarks)}
-    findings.note([Finding(CONTRADICTIONS, "info", case.spec.name, message, dataset="universe", facts=facts)])
+    findings.note([Finding(UNIVERSE_CONTRADICTIONS, "info", case.spec.name, message, dataset="universe", facts=facts)])
 
 
-def _write_csv(platform: Platform, phase: str) -> None:
-    """Write `meta/universe_<phase>.csv`: the current members, for people and for other programs."""
-    table = platform.tables[UNIVERSE_MEMBERS.name]
+def _write_csv(location: LakeLocation, tables: Tables, phase: str) -> None:
+    """Write `meta/universe_<phase>.csv` with the current members."""
+    table = tables[UNIVERSE_MEMBERS.name]
     members = table.read((pl.col("phase") == phase) & pl.col("member_to").is_null())
     buffer = io.BytesIO()
     members.select("universe", "symbol", "market", "name", "member_from").sort("universe", "symbol").write_csv(buffer)
-    platform.location.put(f"meta/universe_{phase}.csv", buffer.getvalue())
+    location.put(f"meta/universe_{phase}.csv", buffer.getvalue())

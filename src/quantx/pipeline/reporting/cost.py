@@ -1,4 +1,4 @@
-"""What an installation costs a month: what past runs have used, and a table of prices with dates."""
+"""The monthly cost of an installation, from the usage of past runs and a dated table of prices."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ SERVER = ("postgres_hour", "postgres_storage")
 _HOURS_AROUND = 2  # an update, with the start of the server
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PriceTable:
-    """The prices, what there is by itself, and the measured reference."""
+    """The prices, the fixed quantities of an installation, and the measured reference."""
 
     prices: Mapping[str, Price]
     installation: Mapping[str, float]
     reference: Mapping[str, float]
-    read: str  # when the oldest price was looked up
-    measured: str  # when the reference was
+    read: str  # date of the oldest price
+    measured: str  # date of the reference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A month's bill, and where its quantities come from."""
+    """The bill of a month, and the origin of its quantities."""
 
     symbols: int
     updates: int
     source: str
     lines: Sequence[Line]
-    stopped: float  # the sum if the server ran for two hours around each update
-    shared: float  # and on a server that is there already
+    stopped: float  # the total if the server ran for two hours around each update
+    shared: float  # the total on an existing server
     read: str
 
     @property
     def total(self) -> float:
-        """Return the sum."""
+        """Return the total."""
         return total(self.lines)
 
     @property
     def server(self) -> float:
-        """Return PostgreSQL's part of it."""
+        """Return PostgreSQL's part of the total."""
         return total([line for line in self.lines if line.name in SERVER])
 
 
 def read_prices(text: str, name: str) -> PriceTable:
-    """Read a table of prices; ConfigError says what is wrong with it."""
+    """Read a table of prices; raise ConfigError with the reason if it is invalid."""
     try:
         table = yaml.safe_load(text)
         entries = table["prices"]
@@ -60,18 +60,20 @@ def read_prices(text: str, name: str) -> PriceTable:
         reference = dict(table["reference"])
         measured = str(reference.pop("measured"))
         read = min(str(entry["read"]) for entry in entries.values())
-        found = PriceTable(prices, table["installation"], reference, read, measured)
-        bill(month_of(expected_update(1, reference), 1, None, reference, found.installation), prices)
+        priced = PriceTable(
+            prices=prices, installation=table["installation"], reference=reference, read=read, measured=measured
+        )
+        bill(month_of(expected_update(1, reference), 1, None, reference, priced.installation), prices)
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise ConfigError(f"{name} is no table of prices: {reason}") from None
-    return found
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise ConfigError(f"{name} is not a valid table of prices: {reason}") from None
+    return priced
 
 
 def estimate(
     table: PriceTable, used: RunUsage, symbols: int | None, updates: int, server_hours: float | None = None
 ) -> Estimate:
-    """Estimate a month from what daily runs have `used`, or from the reference where there are none."""
+    """Estimate a month from the usage of daily runs, or from the reference if there are none."""
     reference, installation = table.reference, table.installation
     if used.runs and used.tasks:
         source = f"measured: {used.runs:,} daily runs with {used.requests:,} requests"
@@ -84,7 +86,7 @@ def estimate(
         )
         update = update if symbols is None else scaled(update, symbols)
     elif symbols is None:
-        raise ConfigError("no daily run has been reported yet from which to estimate; say for how many: --symbols 500")
+        raise ConfigError("no daily run to estimate from yet; give the number of symbols, as in --symbols 500")
     else:
         source, update = f"the reference, measured on {table.measured}", expected_update(symbols, reference)
 
@@ -103,39 +105,44 @@ def estimate(
     )
 
 
-def page(found: Estimate) -> str:
-    """Return an estimate as text for people."""
+def page(estimated: Estimate) -> str:
+    """Return an estimate as text for the terminal."""
     head = ("", "a month", "unit", "free", "price", "USD", "if none free")
     rows: list[tuple[str, ...]] = [head]
-    for line in found.lines:
+    for line in estimated.lines:
         mark = "*" if line.quoted else ""
         amounts = (f"{line.usd:.2f}", f"{line.usd_without_free:.2f}")
         rows.append(
             (line.what, _short(line.quantity), line.unit, _short(line.free), f"{_decimal(line.price)}{mark}", *amounts)
         )
-    rows.append(("together", "", "", "", "", f"{found.total:.2f}", f"{total(found.lines, free=False):.2f}"))
+    rows.append(("total", "", "", "", "", f"{estimated.total:.2f}", f"{total(estimated.lines, free=False):.2f}"))
     widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
     text = ["  ".join(_cell(n, c, widths[n]) for n, c in enumerate(row)).rstrip() for row in rows]
-    share = found.server / found.total if found.total else 0
-    hours = _HOURS_AROUND * found.updates
+    share = estimated.server / estimated.total if estimated.total else 0
+    hours = _HOURS_AROUND * estimated.updates
     return "\n".join(
         [
-            f"{found.symbols:,} symbols, {found.updates} updates a month ({found.source})",
+            f"{estimated.symbols:,} symbols, {estimated.updates} updates a month ({estimated.source})",
             "",
             *text,
             "",
-            f"PostgreSQL is {found.server:.2f} of {found.total:.2f} USD ({share:.0%}).",
-            f"If its server runs for {_HOURS_AROUND} hours around each update ({hours} a month): {found.stopped:.2f} USD.",
-            f"If the state lies on a server that you have already: {found.shared:.2f} USD.",
-            f"* quoted by others, not read at Microsoft's; all prices are of {found.read}, US dollars, East US, without taxes.",
+            f"PostgreSQL is {estimated.server:.2f} of {estimated.total:.2f} USD ({share:.0%}).",
+            f"With its server running {_HOURS_AROUND} hours per update ({hours} a month): {estimated.stopped:.2f} USD.",
+            f"With the state on an existing server: {estimated.shared:.2f} USD.",
+            f"* quoted by third parties; all prices are of {estimated.read}, in US dollars, East US, without taxes.",
         ]
     )
 
 
-def as_facts(found: Estimate) -> dict[str, Any]:
-    """Return an estimate for scripts."""
-    kept = {name: value for name, value in vars(found).items() if name != "lines"}
-    return {**kept, "total": found.total, "postgresql": found.server, "lines": [vars(line) for line in found.lines]}
+def as_facts(estimated: Estimate) -> dict[str, Any]:
+    """Return an estimate for JSON."""
+    kept = {name: value for name, value in vars(estimated).items() if name != "lines"}
+    return {
+        **kept,
+        "total": estimated.total,
+        "postgresql": estimated.server,
+        "lines": [vars(line) for line in estimated.lines],
+    }
 
 
 def _cell(column: int, text: str, width: int) -> str:

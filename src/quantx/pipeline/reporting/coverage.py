@@ -1,6 +1,6 @@
-"""Coverage as files: a page for people and a JSON for programs, in the lake's `reports/coverage/`.
+"""Coverage as files in the lake's `reports/coverage/`: an HTML page, and JSON for programs.
 
-Both are written anew each time, under the same name: what was believed earlier follows from the tables.
+Both are overwritten each time; earlier values follow from the tables.
 """
 
 from __future__ import annotations
@@ -9,23 +9,27 @@ import json
 from datetime import date, datetime
 from typing import Any
 
+from quantx.lake.protocol import Tables
+from quantx.lake.store import LakeLocation
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
 from quantx.pipeline.reporting.coverage_page import coverage_page
-from quantx.pipeline.runtime.platform import Platform
+from quantx.state.port import State
 
 FOLDER = "reports/coverage"
 
 
-def write_coverage(platform: Platform, universe: str | None = None) -> str:
-    """Write the page and the JSON into the lake, and return the page's path; of one universe, they bear its name."""
-    return store_coverage(platform, coverage_facts(platform, universe))
+def write_coverage(
+    location: LakeLocation, tables: Tables, state: State, now: datetime, universe: str | None = None
+) -> str:
+    """Write the page and the JSON into the lake, and return the page's path; with a universe, they have its name."""
+    return store_coverage(location, coverage_facts(tables, state, location.url, now, universe))
 
 
-def store_coverage(platform: Platform, facts: CoverageFacts) -> str:
-    """Put the page and the JSON into the lake, and return the page's path."""
+def store_coverage(location: LakeLocation, facts: CoverageFacts) -> str:
+    """Write the page and the JSON into the lake, and return the page's path."""
     path = f"{FOLDER}/{'coverage' if facts.universe is None else f'universes/{facts.universe}'}"
-    platform.location.put(f"{path}.json", coverage_json(facts).encode())
-    platform.location.put(f"{path}.html", coverage_page(facts).encode())
+    location.put(f"{path}.json", coverage_json(facts).encode())
+    location.put(f"{path}.html", coverage_page(facts).encode())
     return f"{path}.html"
 
 

@@ -1,29 +1,36 @@
-"""The sections of the coverage page that say why to trust: rejected rows, findings, proofs, agreement of vendors."""
+"""Views of the evidence on the coverage page: rejected rows, findings, adjustment proofs, vendor agreement."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from quantx.core.evidence import DISAGREES, scores_by_year
-from quantx.core.html import Cell, first_of, month_grid, month_text, share_cell, table, text_of
 from quantx.core.model import SEVERITIES
-from quantx.core.quality import RULES
+from quantx.core.quality import FINDING_RULES
+from quantx.pages.views import (
+    HtmlTable,
+    MonthCell,
+    first_of,
+    month_grid,
+    month_text,
+    share_cell,
+    table_of,
+    text_of,
+)
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 
 _MOST = 200  # findings, disagreements
 _MOST_SERIES = 1000  # that disagree; the JSON has all
-_NOT_CHECKED = "<p>Not checked yet.</p>"
 
 
-def rejects_section(facts: CoverageFacts) -> str:
-    """Return how many rows were rejected, by rule and vendor, and by month."""
+def rejects_view(facts: CoverageFacts) -> dict[str, Any] | None:
+    """Return the rejected rows by rule and vendor, and by month; None if there are none."""
     if facts.rejects.is_empty():
-        return "<p>No row was rejected.</p>"
+        return None
     by_rule = (
         facts.rejects.group_by("rule", "source")
         .agg(pl.col("rows").sum(), pl.col("month").min().alias("first"), pl.col("month").max().alias("last"))
@@ -33,67 +40,61 @@ def rejects_section(facts: CoverageFacts) -> str:
         row | {"first": month_text(row["first"]), "last": month_text(row["last"]), "meaning": _meaning(row["rule"])}
         for row in by_rule.iter_rows(named=True)
     ]
-    parts = [
-        table(
-            rows,
-            "By rule and vendor; a row counts under each rule that it breaks",
-            {
-                "rule": "rule",
-                "source": "vendor",
-                "rows": "rows",
-                "first": "first month",
-                "last": "last month",
-                "meaning": "violation",
-            },
-        )
-    ]
+    heads = {
+        "rule": "rule",
+        "source": "vendor",
+        "rows": "rows",
+        "first": "first month",
+        "last": "last month",
+        "meaning": "violation",
+    }
+    grids = []
     for (source,), months in facts.rejects.group_by("source", maintain_order=True):
         summed = months.group_by("month").agg(pl.col("rows").sum()).iter_rows()
-        cells = {month: _count_cell(rows) for month, rows in summed}
-        parts.append(month_grid(f"Broken rules in rows of {source} by month", cells))
-    return "".join(parts)
+        cells = {month: _count_cell(count) for month, count in summed}
+        grids.append(month_grid(f"Rule violations in rows of {source} by month", cells))
+    caption = "By rule and vendor; a row counts under each rule that it violates"
+    return {"by_rule": table_of(rows, caption, heads), "grids": grids}
 
 
-def findings_section(facts: CoverageFacts) -> str:
-    """Return the open findings, the worst first, and those that somebody has acknowledged, with the reason."""
+def findings_view(facts: CoverageFacts) -> dict[str, Any]:
+    """Return the open findings by severity, and the acknowledged ones with their reasons."""
     counts = Counter((row["severity"], row["rule"]) for row in facts.findings)
     order = sorted(counts, key=lambda pair: (SEVERITIES.index(pair[0]), -counts[pair], pair[1]))
-    summed = [
-        {"severity": s, "rule": rule, "findings": counts[s, rule], "meaning": _meaning(rule)} for s, rule in order
-    ]
-    parts = [table(summed, "Open findings by rule")] if summed else ["<p>No finding is open.</p>"]
-    parts.append(_notes("The worst and newest", facts.findings))
-    if facts.acknowledged:
-        parts.append(_notes("Acknowledged", facts.acknowledged))
-    return "".join(parts)
+    rows = [{"severity": s, "rule": rule, "findings": counts[s, rule], "meaning": _meaning(rule)} for s, rule in order]
+    return {
+        "by_rule": table_of(rows, "Open findings by rule") if rows else None,
+        "lists": [
+            *_note_list("The worst and newest", facts.findings),
+            *_note_list("Acknowledged", facts.acknowledged),
+        ],
+    }
 
 
-def _notes(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    if not rows:
-        return ""
-    shown = rows[:_MOST]
-    items = "".join(_note(row) for row in shown)
-    return f'<h3>{first_of(title, len(shown), len(rows))}</h3><ul class="notes">{items}</ul>'
+def _note_list(title: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the list of findings with its title, if there are any."""
+    if rows:
+        shown = rows[:_MOST]
+        yield {"title": first_of(title, len(shown), len(rows)), "notes": [_note(row) for row in shown]}
 
 
-def _note(row: Mapping[str, Any]) -> str:
+def _note(row: Mapping[str, Any]) -> dict[str, str]:
     days = " to ".join(dict.fromkeys(str(d) for d in (row["first_day"], row["last_day"]) if d is not None))
     age = f"{row['age_days']} day{'' if row['age_days'] == 1 else 's'} old"
-    about = " · ".join(
-        escape(text_of(x)) for x in (row["subject"], row["rule"], row["source"], row["dataset"], days, age) if x
-    )
-    settled = ""
-    if row["reason"]:
-        settled = f"<p><b>Acknowledged</b> by {escape(text_of(row['settled_by']))}: {escape(row['reason'])}</p>"
-    severity = escape(row["severity"])
-    return f'<li class="{severity}"><p><span class="badge">{severity}</span> {about}</p><p>{escape(row["message"])}</p>{settled}</li>'
+    about = (row["subject"], row["rule"], row["source"], row["dataset"], days, age)
+    return {
+        "severity": row["severity"],
+        "about": " · ".join(text_of(each) for each in about if each),
+        "message": row["message"],
+        "reason": row["reason"] or "",
+        "settled_by": text_of(row["settled_by"]),
+    }
 
 
-def proofs_section(facts: CoverageFacts) -> str:
-    """Return what of the adjustments is proven, and the steps that disagree."""
-    about = "<p>Our total-adjusted close against the vendor's, at each split and dividend.</p>"
+def proof_tables(facts: CoverageFacts) -> list[HtmlTable]:
+    """Return the proven series by vendor, and the series and steps that disagree; nothing if not checked yet."""
     if facts.proofs is None or facts.proofs_by_symbol is None or facts.disagreements is None:
-        return about + _NOT_CHECKED
+        return []
     heads = {
         "source": "vendor",
         "series": "series",
@@ -101,16 +102,19 @@ def proofs_section(facts: CoverageFacts) -> str:
         "disagrees": "disagree",
         "nothing_to_prove": "nothing to prove",
     }
-    counts = table(facts.proofs.iter_rows(named=True), "Series by vendor", heads)
-    return about + counts + _series_that_disagree(facts.proofs_by_symbol) + _steps_that_disagree(facts.disagreements)
+    return [
+        table_of(facts.proofs.iter_rows(named=True), "Series by vendor", heads),
+        _disagreeing_series(facts.proofs_by_symbol),
+        _disagreeing_steps(facts.disagreements),
+    ]
 
 
-def _series_that_disagree(by_symbol: pl.DataFrame) -> str:
-    open_ = by_symbol.with_columns((pl.col("events") - pl.col("agree")).alias("disagree"))
-    found = open_.filter(pl.col("verdict") == DISAGREES).sort(
+def _disagreeing_series(by_symbol: pl.DataFrame) -> HtmlTable:
+    counted = by_symbol.with_columns((pl.col("events") - pl.col("agree")).alias("disagree"))
+    disagreeing = counted.filter(pl.col("verdict") == DISAGREES).sort(
         "disagree", "symbol", "source", descending=[True, False, False]
     )
-    shown = found.head(_MOST_SERIES)
+    shown = disagreeing.head(_MOST_SERIES)
     heads = {
         "symbol": "symbol",
         "source": "vendor",
@@ -120,12 +124,12 @@ def _series_that_disagree(by_symbol: pl.DataFrame) -> str:
         "worst": "largest difference",
     }
     rows = [row | {"worst": f"{row['worst']:.2%}"} for row in shown.iter_rows(named=True)]
-    return table(rows, first_of("Series that disagree", shown.height, found.height), heads)
+    return table_of(rows, first_of("Series that disagree", shown.height, disagreeing.height), heads)
 
 
-def _steps_that_disagree(disagreements: pl.DataFrame) -> str:
+def _disagreeing_steps(disagreements: pl.DataFrame) -> HtmlTable:
     shown = disagreements.head(_MOST)
-    columns = {
+    heads = {
         "symbol": "symbol",
         "source": "vendor",
         "ex_date": "date",
@@ -134,17 +138,13 @@ def _steps_that_disagree(disagreements: pl.DataFrame) -> str:
         "verdict": "likely cause",
     }
     rows = [row | {"verdict": row["verdict"].replace("_", " ")} for row in shown.iter_rows(named=True)]
-    return table(rows, first_of("Steps that disagree", shown.height, disagreements.height), columns)
+    return table_of(rows, first_of("Steps that disagree", shown.height, disagreements.height), heads)
 
 
-def agreement_section(facts: CoverageFacts) -> str:
-    """Return how far vendors agree by month, and the score of each over the years."""
-    about = (
-        "<p>Bars of two vendors for the same session, as traded: the share in which close, open, high, low and volume all"
-        " agree within their tolerances. A session that one of them lacks does not agree.</p>"
-    )
+def agreement_view(facts: CoverageFacts) -> dict[str, Any] | None:
+    """Return the agreement of each pair of vendors by month, and the vendors' scores; None if not checked yet."""
     if facts.agreement is None or facts.scores is None:
-        return about + _NOT_CHECKED
+        return None
     scores = [
         row | {"year": str(row["year"]), "score": int(row["score"] * 1000) / 10}
         for row in scores_by_year(facts.scores).iter_rows(named=True)
@@ -156,26 +156,23 @@ def agreement_section(facts: CoverageFacts) -> str:
         "compared": "compared sessions",
         "score": "score, per cent",
     }
-    parts = [
-        about,
-        table(scores, "Score of each vendor: what was found wrong counts in full, what is open by half", heads),
-    ]
+    grids = []
     pairs = facts.agreement.group_by("source_a", "source_b", "market", maintain_order=True)
     for (a, b, market), months in pairs:
-        columns = months.select("month", "agreed", "sessions", "worst").iter_rows()
         cells = {
-            month: share_cell(agreed, sessions, f"sessions agree, worst close {worst or 0:.2%} apart")
-            for month, agreed, sessions, worst in columns
+            month: share_cell(agreed, sessions, f"sessions agree, largest close difference {worst or 0:.2%}")
+            for month, agreed, sessions, worst in months.select("month", "agreed", "sessions", "worst").iter_rows()
         }
-        parts.append(month_grid(f"{a} and {b} ({market})", cells))
-    return "".join(parts)
+        grids.append(month_grid(f"{a} and {b} ({market})", cells))
+    caption = "Score of each vendor: wrong sessions count in full, undecided ones by half"
+    return {"scores": table_of(scores, caption, heads), "grids": grids}
 
 
 def _meaning(rule: str) -> str:
-    return RULES[rule].meaning if rule in RULES else ""
+    return FINDING_RULES[rule].meaning if rule in FINDING_RULES else ""
 
 
-def _count_cell(rows: int) -> Cell:
-    """Return a number of rows for a month of a grid: the more, the darker."""
+def _count_cell(rows: int) -> MonthCell:
+    """Return a number of rows as a cell of a grid: the more, the darker."""
     level = next((css for least, css in ((1000, "poor"), (100, "low"), (10, "part")) if rows >= least), "high")
-    return Cell(str(rows) if rows < 1000 else f"{rows // 1000}k", level, f"{rows:,} rows")
+    return MonthCell(str(rows) if rows < 1000 else f"{rows // 1000}k", level, f"{rows:,} rows")

@@ -1,4 +1,4 @@
-"""What the lake holds: its tables, and each series with its first and last session."""
+"""The manifest of the lake: its tables, and each series with its first and last session."""
 
 from __future__ import annotations
 
@@ -8,74 +8,71 @@ from typing import Any
 import polars as pl
 
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
-from quantx.pipeline.runtime.platform import Platform
+from quantx.lake.protocol import CuratedTable, Tables
+from quantx.state.gaps.port import Gaps
+from quantx.state.series.port import SeriesBook
 
-# In which tables the rows of a kind of series are.
+# The tables of each kind of series.
 _TABLES = {"bars_1d": (BARS_1D, BARS_1D_ADJUSTED), "bars_1m": (BARS_1M,), "actions": (ACTIONS,)}
 _REVISIONS = {name: tuple(table.revisions for table in tables) for name, tables in _TABLES.items()}
 
 
-def manifest_of(platform: Platform) -> dict[str, Any]:
+def manifest_of(tables: Tables, series: SeriesBook, gaps: Gaps, lake: str) -> dict[str, Any]:
     """Return the tables (version, rows, files, size) and the series (sessions, rows, revisions, rejected rows)."""
-    rows, revised = ({name: _per_series(platform, t) for name, t in tables.items()} for tables in (_TABLES, _REVISIONS))
-    rejected, gaps = _rejected(platform), _gaps(platform)
-    series = []
-    for known in platform.state.series.manifest():
-        key, kind = (known["source"], known["symbol"]), _kind(known)
-        found = rows[kind].get(key, {})
-        series.append(
+    rows, revised = ({name: _per_series(tables, t) for name, t in kinds.items()} for kinds in (_TABLES, _REVISIONS))
+    rejected = _rejected(tables[QUARANTINE.name])
+    counts = {(_kind(row), row["source"], row["symbol"]): row for row in gaps.count()}
+    listed = []
+    for row in series.manifest():
+        key, kind = (row["source"], row["symbol"]), _kind(row)
+        stored, missing = rows[kind].get(key, {}), counts.get((kind, *key), {})
+        listed.append(
             {
-                "source": known["source"],
-                "dataset": known["dataset"],
-                "timeframe": known["timeframe"],
-                "symbol": known["symbol"],
-                "first": found.get("first"),
-                "last": found.get("last"),
-                "rows": found.get("rows", 0),
+                "source": row["source"],
+                "dataset": row["dataset"],
+                "timeframe": row["timeframe"],
+                "symbol": row["symbol"],
+                "first": stored.get("first"),
+                "last": stored.get("last"),
+                "rows": stored.get("rows", 0),
                 "revised": revised[kind].get(key, {}).get("rows", 0),
                 "rejected": rejected.get((kind, *key), 0),
-                "covered": known["covered"],
-                "vendor_has_nothing": known["nothing"].strip("{}"),
-                "gaps_open": gaps.get((kind, *key), {}).get("open", 0),
-                "gaps_explained": gaps.get((kind, *key), {}).get("explained", 0),
-                "failures": known["failures"],
-                "last_error": known["last_error"],
-                "last_asked_at": known["last_asked_at"],
+                "covered": row["covered"],
+                "vendor_has_nothing": row["nothing"].strip("{}"),
+                "gaps_open": missing.get("open", 0),
+                "gaps_explained": missing.get("explained", 0),
+                "failures": row["failures"],
+                "last_error": row["last_error"],
+                "last_asked_at": row["last_asked_at"],
             }
         )
     return {
-        "lake": platform.location.url,
-        "tables": [facts for table in platform.tables.values() if (facts := table.facts())],
-        "series": series,
+        "lake": lake,
+        "tables": [facts for table in tables.values() if (facts := table.facts())],
+        "series": listed,
     }
-
-
-def _gaps(platform: Platform) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Return how many sessions are missing and how many are explained, by kind, vendor and symbol."""
-    return {(_kind(row), row["source"], row["symbol"]): row for row in platform.state.gaps.count()}
 
 
 def _kind(series: Mapping[str, Any]) -> str:
     return "actions" if series["dataset"] == "actions" else f"bars_{series['timeframe']}"
 
 
-def _per_series(platform: Platform, tables: Sequence[Table]) -> dict[tuple[str, str], dict[str, Any]]:
+def _per_series(tables: Tables, kinds: Sequence[Table]) -> dict[tuple[str, str], dict[str, Any]]:
     """Count the rows of each vendor and symbol; a vendor's daily bars are in one of two tables."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for table in map(platform.tables.__getitem__, (t.name for t in tables)):
+    counts: dict[tuple[str, str], dict[str, Any]] = {}
+    for table in (tables[kind.name] for kind in kinds):
         day = "date" if "date" in table.table.schema else "ex_date"
         counted = (
             table.scan()
             .group_by("source", "symbol")
             .agg(pl.len().alias("rows"), pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
         )
-        found |= {(row["source"], row["symbol"]): row for row in table.collect(counted).iter_rows(named=True)}
-    return found
+        counts |= {(row["source"], row["symbol"]): row for row in table.collect(counted).iter_rows(named=True)}
+    return counts
 
 
-def _rejected(platform: Platform) -> dict[tuple[str, str, str], int]:
-    """Count the rows that are rejected still by kind, vendor and symbol."""
-    table = platform.tables[QUARANTINE.name]
+def _rejected(table: CuratedTable) -> dict[tuple[str, str, str], int]:
+    """Count the quarantined rows that did not pass later, by kind, vendor and symbol."""
     kind = pl.col("dataset").str.strip_suffix("_adjusted")
     counted = table.collect(
         table.scan().filter(pl.col("passed").is_null()).group_by(kind, "source", "symbol").agg(pl.len())

@@ -1,43 +1,46 @@
-"""The report of a run: written once, when its last task has ended."""
+"""The report of a run, written once its last task has ended."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import structlog
 
-from quantx.pipeline.runtime.context import Context
-from quantx.state.runs.port import EndedRun
+from quantx.core.model import Clock
+from quantx.lake.store import LakeLocation
+from quantx.state.port import State
+from quantx.state.runs.port import EndedRun, Runs
 
 log = structlog.get_logger()
 
 
-def report_ended_runs(platform: Context) -> None:
-    """Write `reports/<kind>/<date>/<run>.json` for each run whose last task has ended and that has no report yet."""
-    runs = platform.state.runs
+def report_ended_runs(state: State, location: LakeLocation, clock: Clock) -> None:
+    """Write `reports/<kind>/<date>/<run>.json` for each ended run without a report."""
+    runs = state.runs
     if not runs.ended():
         return
-    with platform.state.exclusive("reporter") as mine:
-        if mine is None:
+    with state.exclusive("reporter") as role:
+        if role is None:
             return
         for run in runs.ended():
             path = f"reports/{run.kind}/{run.created_at.date()}/{run.id}.json"
-            body = json.dumps(_summary(platform, run), indent=2, default=str)
-            platform.location.put(path, body.encode())
+            body = json.dumps(_summary(runs, run, clock.now()), indent=2, default=str)
+            location.put(path, body.encode())
             runs.finish(run.id, path)
             log.info("run.ended", run_id=run.id, report=path)
 
 
-def run_totals(platform: Context, run_id: str) -> dict[str, int]:
+def run_totals(runs: Runs, run_id: str) -> dict[str, int]:
     """Return the counts of a run: tasks, success, failed, requests and rows_new, _changed, _same, _rejected."""
-    totals = platform.state.runs.totals(run_id)
+    totals = runs.totals(run_id)
     counts = {"tasks": totals.tasks, "success": totals.success, "failed": totals.failed, "requests": totals.requests}
     return counts | {f"rows_{kind}": rows for kind, rows in totals.rows.items()}
 
 
-def _summary(platform: Context, run: EndedRun) -> dict[str, Any]:
-    totals, now = platform.state.runs.totals(run.id), platform.clock.now()
+def _summary(runs: Runs, run: EndedRun, now: datetime) -> dict[str, Any]:
+    totals = runs.totals(run.id)
     landed_after = None if totals.landed_at is None else totals.landed_at - run.created_at
     return {
         "timestamp": now.isoformat(),
@@ -58,6 +61,6 @@ def _summary(platform: Context, run: EndedRun) -> dict[str, Any]:
         "rejected_rows": totals.rows.get("rejected", 0),
         "failures": [
             {"symbol": f["symbol"], "class": f["error_class"], "error": f["last_error"], "attempts": f["attempts"]}
-            for f in platform.state.runs.failures(run.id)
+            for f in runs.failures(run.id)
         ],
     }

@@ -1,19 +1,20 @@
-"""The state of the system in one look."""
+"""The status of the system."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, get_args
 
-from quantx.pipeline.runtime.platform import Platform
+from quantx.queues.protocol import Depth
+from quantx.state.port import State
 from quantx.state.values import TaskState
 
 
-def status_of(platform: Platform) -> dict[str, Any]:
-    """Return recent runs, tasks by state, the queue, vendors that are left alone, the universes' freshness, open findings and gaps."""
-    state, depth, now = platform.state, platform.queue.depth(), platform.clock.now()
+def status_of(state: State, depth: Depth, lake: str, now: datetime) -> dict[str, Any]:
+    """Return recent runs, tasks by state, the queue, vendors in back-off, freshness, open findings and gaps."""
     counts, gaps = state.tasks.count(), state.gaps.count()
     return {
-        "lake": platform.location.url,
+        "lake": lake,
         "runs": state.runs.recent(10),
         "tasks": {name: counts.get(name, 0) for name in get_args(TaskState)} | {"dead": state.tasks.dead()},
         "queue": {

@@ -1,8 +1,8 @@
-"""What was rejected and why; judging it again, and accepting a row that a rule rejects.
+"""Quarantine: list rejected rows with their rules, replay them under today's rules, and accept a row by a decision.
 
-A rejected row is open, replayed (it passes under the rules of now, and is curated) or accepted (it is curated because
-somebody has said so). Rows are judged again by deriving all of their series again: one row under other rules than its
-neighbours would make a table that nobody could derive.
+A rejected row is open, replayed (it passes under today's rules, and is curated) or accepted (a manual decision has it
+curated). A replay derives the whole series again: a row under other rules than its neighbours would make a table that
+can't be derived from the raw zone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -23,34 +23,36 @@ from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
-from quantx.lake.protocol import CommitContext
-from quantx.lake.raw import parse_raw_path, read_batch
-from quantx.pipeline.reprocessing.reprocess import begin, reprocess_held
+from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.raw import parse_raw_path, read_pages
+from quantx.lake.store import LakeLocation
+from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import Reprocessed
-from quantx.pipeline.runtime.platform import Platform
 
-State = Literal["open", "replayed", "accepted"]
+RowState = Literal["open", "replayed", "accepted"]
+Tables = Mapping[str, CuratedTable]
 
-SHOWN = 10  # of an id's 64 digits: what people see, and nearly always enough to name a row
+SHOWN = 10  # of an id's 64 digits: they are shown, and nearly always enough to name a row
 _AROUND = 200  # characters of the vendor's reply
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows somebody asks for; None: all."""
+    """A choice of rows; None: all."""
 
     ids: tuple[str, ...] = ()
     rule: str | None = None
     symbol: str | None = None
     source: str | None = None
     market: str | None = None
-    state: State | None = None
+    state: RowState | None = None
 
 
-def rejected_rows(platform: Platform, wanted: Wanted = Wanted()) -> pl.DataFrame:
-    """Return the rejected rows, the newest first: the columns of QUARANTINE, `id`, `state`, and who has decided why.
+def rejected_rows(tables: Tables, wanted: Wanted = Wanted()) -> pl.DataFrame:
+    """Return the rejected rows, the newest first: the columns of QUARANTINE, `id`, `state`, and the decision.
 
-    The id names what the row says, whichever rules it breaks. ConfigError where an id is none, or that of several.
+    The id is the digest of the row's values, whichever rules it breaks. Raises ConfigError where an id is unknown, or
+    begins several ids.
     """
     where = pl.lit(True)
     if wanted.symbol is not None:
@@ -59,7 +61,7 @@ def rejected_rows(platform: Platform, wanted: Wanted = Wanted()) -> pl.DataFrame
         where &= pl.col("source") == wanted.source
     if wanted.rule is not None:
         where &= pl.col("rules").str.split(",").list.contains(wanted.rule)
-    rows = with_states(platform.tables[QUARANTINE.name].read(where), platform.tables[DECISIONS.name].read())
+    rows = with_states(tables[QUARANTINE.name].read(where), tables[DECISIONS.name].read())
     rows = rows.with_columns(_ids(rows))
     if wanted.state is not None:
         rows = rows.filter(pl.col("state") == wanted.state)
@@ -78,39 +80,39 @@ def _ids(rows: pl.DataFrame) -> pl.Series:
 
 
 def _named(rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    found = rows.filter(pl.col("id").str.starts_with(name)) if name else rows.clear()
-    if found.is_empty():
+    matches = rows.filter(pl.col("id").str.starts_with(name)) if name else rows.clear()
+    if matches.is_empty():
         raise ConfigError(f"there is no row {name!r} in quarantine; `quantx quarantine list` shows them")
-    if found["id"].n_unique() > 1:
-        raise ConfigError(f"{name!r} begins the ids of several rows: {', '.join(found['id'].unique().sort())[:200]}")
-    return found
+    if matches["id"].n_unique() > 1:
+        raise ConfigError(f"{name!r} begins the ids of several rows: {', '.join(matches['id'].unique().sort())[:200]}")
+    return matches
 
 
-def show(platform: Platform, row_id: str) -> dict[str, Any]:
-    """Return one rejected row with the meaning of its rules, and what the vendor sent around it."""
-    row = rejected_rows(platform, Wanted(ids=(row_id,))).row(0, named=True)
+def show(tables: Tables, location: LakeLocation, row_id: str) -> dict[str, Any]:
+    """Return one rejected row with the meaning of its rules, and the part of the vendor's reply around it."""
+    row = rejected_rows(tables, Wanted(ids=(row_id,))).row(0, named=True)
     rules = [
         {"id": name, "meaning": rule.meaning, "why": rule.why, "reference": rule.reference}
         if (rule := RULES.get(name))
         else {"id": name, "meaning": "a rule that this program does not know", "why": "", "reference": ""}
         for name in row["rules"].split(",")
     ]
-    return row | {"rules": rules, "payload": _payload(platform, row)}
+    return row | {"rules": rules, "payload": _payload(location, row)}
 
 
-def _payload(platform: Platform, row: dict[str, Any]) -> dict[str, Any]:
-    """Return where the reply lies, how it was asked for, and an excerpt of its bytes around the row."""
-    paths = [p for p in platform.location.paths(f"raw/source={row['source']}") if parse_raw_path(p)[2] == row["raw"]]
-    told: dict[str, Any] = {"path": paths[0] if paths else None, "sha256": row["payload_sha256"], "excerpt": None}
+def _payload(location: LakeLocation, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply's place, its request, and an excerpt of its bytes around the row."""
+    paths = [p for p in location.paths(f"raw/source={row['source']}") if parse_raw_path(p)[2] == row["raw"]]
+    facts: dict[str, Any] = {"path": paths[0] if paths else None, "sha256": row["payload_sha256"], "excerpt": None}
     try:
-        replies = read_batch(platform.location, paths[0]) if paths else iter(())
-        payload = next((r.payload for r in replies if r.payload.sha256 == row["payload_sha256"]), None)
+        pages = read_pages(location, paths[0]) if paths else iter(())
+        payload = next((page.payload for page in pages if page.payload.sha256 == row["payload_sha256"]), None)
     except DamagedObject as error:
-        return told | {"problem": str(error)}
+        return facts | {"problem": str(error)}
     if payload is None:
-        return told | {"problem": "the raw zone does not have this reply any more"}
-    asked = {"request": payload.request, "status": payload.status, "fetched_at": payload.fetched_at}
-    return told | asked | {"bytes": len(payload.body), "excerpt": _excerpt(payload.body, row)}
+        return facts | {"problem": "the raw zone does not have this reply any more"}
+    facts |= {"request": payload.request, "status": payload.status, "fetched_at": payload.fetched_at}
+    return facts | {"bytes": len(payload.body), "excerpt": _excerpt(payload.body, row)}
 
 
 def _excerpt(body: bytes, row: dict[str, Any]) -> str:
@@ -119,73 +121,77 @@ def _excerpt(body: bytes, row: dict[str, Any]) -> str:
     if row["date"] is not None:
         at = datetime.fromisoformat(json.loads(row["row"])["time"] or str(row["date"]))
         needles = [f"{at:%Y-%m-%dT%H:%M}", f"{at:%Y-%m-%d %H:%M}", str(int(at.timestamp())), str(row["date"])]
-    place = next((found for needle in needles if (found := text.find(needle)) >= 0), 0)
+    place = next((p for needle in needles if (p := text.find(needle)) >= 0), 0)
     return text[max(0, place - _AROUND) : place + _AROUND]
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What became of rows that were judged again."""
+    """The rows of a replay, with their new states."""
 
-    rows: pl.DataFrame  # as `rejected_rows` gives them, with their state of now
+    rows: pl.DataFrame  # as of `rejected_rows`
     reprocessed: Sequence[Reprocessed]  # one for each vendor
 
 
-def replay(platform: Platform, wanted: Wanted) -> Replayed:
-    """Judge the open rows that are wanted again, with their series, from the raw replies; Busy where another curates."""
-    with platform.state.exclusive("curator") as mine:
-        held = begin(platform, mine)
-        rows = rejected_rows(platform, wanted)
+def replay(reprocessor: Reprocessor, wanted: Wanted) -> Replayed:
+    """Derive the series of the wanted open rows again from the raw replies; return the rows with their new states.
+
+    Raises Busy where another process curates.
+    """
+    tables = reprocessor.curator.tables
+    with reprocessor.curator.role() as hold:
+        role = reprocessor.begin(hold)
+        rows = rejected_rows(tables, wanted)
         by_source = defaultdict[str, set[str]](set)
         for source, symbol in rows.filter(pl.col("state") == "open").select("source", "symbol").unique().rows():
             by_source[source].add(symbol)
-        done = [reprocess_held(platform, held, symbols, source) for source, symbols in sorted(by_source.items())]
-    now = rejected_rows(platform).select("id", "state")
-    # One that breaks other rules now has its id still; one whose reply says something else has none any more.
+        done = [reprocessor.reprocess_held(role, symbols, source) for source, symbols in sorted(by_source.items())]
+    now = rejected_rows(tables).select("id", "state")
+    # A row that breaks other rules now has the same id; a row whose reply is read otherwise now has none any more.
     return Replayed(
         rows.drop("state").join(now, on="id", how="left").with_columns(pl.col("state").fill_null("replayed")), done
     )
 
 
-def accept(platform: Platform, row_id: str, reason: str, by: str) -> Replayed:
-    """Take a row into the curated table although a rule rejects it, now and whenever the table is derived again.
+def accept(reprocessor: Reprocessor, row_id: str, reason: str, by: str) -> Replayed:
+    """Record the decision that a rejected row is curated, now and whenever the table is derived again.
 
-    The decision is kept with who, why and when. ConfigError where the row can't be a bar; Busy where another process
-    curates. Doing it again changes nothing.
+    The decision is kept with its author, reason and time. Raises ConfigError where the row can't be a bar, and Busy
+    where another process curates. Doing it again changes nothing.
     """
     if not reason.strip() or not by.strip():
-        raise ConfigError("say why and who: --reason and --by must not be empty, for who reads them later")
-    with platform.state.exclusive("curator") as mine:
-        held = begin(platform, mine)
-        row = rejected_rows(platform, Wanted(ids=(row_id,))).row(0, named=True)
-        _refuse_what_is_no_bar(row)
+        raise ConfigError("--reason and --by must not be empty: later readers need the reason and the author")
+    tables = reprocessor.curator.tables
+    with reprocessor.curator.role() as hold:
+        role = reprocessor.begin(hold)
+        row = rejected_rows(tables, Wanted(ids=(row_id,))).row(0, named=True)
+        _refuse_non_bar(row)
         if row["state"] != "accepted":
-            _record(platform, row, reason.strip(), by.strip())
-        done = reprocess_held(platform, held, {row["symbol"]}, row["source"])
-    return Replayed(rejected_rows(platform, Wanted(ids=(row["id"],))), [done])
+            _record(tables[DECISIONS.name], row, reason.strip(), by.strip(), reprocessor.curator.clock.now())
+        done = reprocessor.reprocess_held(role, {row["symbol"]}, row["source"])
+    return Replayed(rejected_rows(tables, Wanted(ids=(row["id"],))), [done])
 
 
-def _record(platform: Platform, row: dict[str, Any], reason: str, by: str) -> None:
-    table = platform.tables[DECISIONS.name]
-    said = {"decision": "accept", "reason": reason, "by": by, "known_from": platform.clock.now()}
-    decision = {c: row[c] for c in DECISIONS.schema if c in row} | said
+def _record(table: CuratedTable, row: dict[str, Any], reason: str, by: str, now: datetime) -> None:
+    decision = {c: row[c] for c in DECISIONS.schema if c in row}
+    decision |= {"decision": "accept", "reason": reason, "by": by, "known_from": now}
     frame = pl.DataFrame([decision], schema=dict(DECISIONS.schema)).with_columns(pl.col("known_from").cast(INSTANT))
     table.commit(CommitContext(table.committed_round() + 1), frame)
 
 
-def _refuse_what_is_no_bar(row: dict[str, Any]) -> None:
+def _refuse_non_bar(row: dict[str, Any]) -> None:
     name = f"{row['id'][:SHOWN]} ({row['symbol']} of {row['source']})"
     if row["date"] is None:
         raise ConfigError(
-            f"{name} is a whole reply that can't be read, no row: there is nothing to accept; `quantx tasks retry` asks the"
-            " vendor again, and `quantx quarantine replay` reads it again after its adapter was mended"
+            f"{name} is a whole reply that can't be read: there is no row to accept; `quantx tasks retry` fetches it"
+            " again, and `quantx quarantine replay` reads it again after a repair of its adapter"
         )
     values = json.loads(row["row"])
     if missing := [c for c in (*PRICES, "volume") if values.get(c) is None]:
-        raise ConfigError(f"{name} has no {', '.join(missing)}: it can't be a bar, and nobody knows what it should be")
+        raise ConfigError(f"{name} has no {', '.join(missing)}: it can't be a bar")
     if values["volume"] >= 2**63:
-        raise ConfigError(f"{name} has a volume of {values['volume']:g}, which is no number of shares")
+        raise ConfigError(f"{name} has a volume of {values['volume']:g}, which is not a number of shares")
     if "not_in_future" in row["rules"].split(","):
         raise ConfigError(
-            f"{name} is of {row['date']}, which was not over when the vendor was asked: it can't be a bar"
+            f"{name} is of {row['date']}, whose session had not ended when the reply was fetched: it can't be a bar"
         )

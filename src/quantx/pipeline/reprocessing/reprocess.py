@@ -1,113 +1,229 @@
-"""Deriving the curated tables again from the raw zone, after a rule, a normaliser or a decision has changed.
+"""Reprocessing: derive the curated tables again from the raw zone, after a rule, an adapter or a decision has changed.
 
-The replies of a series are applied in the order of fetching, through the curator's own code, to tables in memory; then
-the stored tables are made to say the same. So they are what the curator would have made had today's rules been there
-from the start: a row is known from the moment at which the vendor told us (one that somebody accepted: from that decision
-on), and readers with `as_of` see at each moment what today's rules would have let them see. What was believed under other rules stays in the revisions, with
-an empty period (`known_to` equal to `known_from`), which no moment sees.
+The replies of a series are applied in the order of fetching, through the curator's own code, to tables in memory. Then
+the stored tables are changed to equal them. So they are what the curator would have made had today's rules been there
+from the start. A row is known from the moment at which the vendor delivered it, or from the manual decision that
+accepted it: readers with `as_of` see at each moment what today's rules would have let them see. Rows of earlier rules
+stay in the revisions with an empty period (`known_to` equal to `known_from`), which no moment sees.
 
 Work is done in batches of symbols, each with its own commits: the state first, then revisions, then tables. A kill
-in between leaves a difference, which the next reprocessing finds; where there is no difference, nothing is committed.
-The findings about adjusted closes follow their proofs; the other looks at what has changed are for the caller to run.
+in between leaves a difference, which the next reprocessing finds. Without a difference nothing is committed. The
+findings about adjusted closes follow their proofs; the caller runs the other inspections of the changed symbols.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 import structlog
 
-from quantx.core.model import Series
+from quantx.core.model import Series, StoredReply
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
-from quantx.core.quality.row_policy import Judge
+from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import Busy
 from quantx.lake.memory import MemoryTable
-from quantx.lake.protocol import CommitContext
+from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_proofs import disagreements
-from quantx.pipeline.curating.curator import finish_begun
+from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
-from quantx.pipeline.curating.stored_replies import in_rounds, read_replies, take_stock
-from quantx.pipeline.reprocessing.difference import Change, change_of, quarantine_change_of, revisions_change_of
+from quantx.pipeline.curating.stored_replies import read_replies
+from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
 from quantx.pipeline.reprocessing.summary import Reprocessed
-from quantx.pipeline.runtime.context import confirm_lake
-from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.reprocessing.table_changes import Change, change_of, quarantine_change_of, revisions_change_of
 from quantx.state.port import Hold
-from quantx.state.replies.port import Holding
-from quantx.state.rounds.port import Landing
-from quantx.state.series.port import SeriesFacts, Sessions
+from quantx.state.replies.port import Holding, Replies
+from quantx.state.runs.port import Runs
+from quantx.state.series.port import SeriesBook, SeriesFacts, Sessions
 
 log = structlog.get_logger()
 
-_BATCH_BYTES, _BATCH_REPLIES = 32_000_000, 50_000  # what one batch's tables in memory are made of
+_BATCH_BYTES, _BATCH_REPLIES = 32_000_000, 50_000  # of replies: they bound the size of a batch's tables in memory
 _ROUND_BYTES = 18_000_000  # of replies that are read at once
 _BARS: dict[str, tuple[Table, ...]] = {"1d": (BARS_1D, BARS_1D_ADJUSTED), "1m": (BARS_1M,)}
 
 
-def reprocess(
-    platform: Platform,
-    symbols: Collection[str] | None = None,
-    source: str | None = None,
-    *,
-    dry_run: bool = False,
-    on_batch: Callable[[int, int], None] = lambda done, of: None,
-) -> Reprocessed:
-    """Derive the tables of some symbols (or of all) at one vendor (or at all) again; `dry_run`: only say what would change.
+@dataclass(frozen=True, kw_only=True)
+class _Rederived:
+    """The tables that a vendor's replies about some symbols make, and the facts that they prove."""
 
-    Busy where another process curates. A symbol of which a stored row's reply can't be read any more is left as it is.
-    """
-    with platform.state.exclusive("curator") as mine:
-        return reprocess_held(platform, begin(platform, mine, dry_run), symbols, source, dry_run, on_batch)
+    source: str
+    tables: Mapping[str, pl.DataFrame]
+    facts: Sequence[SeriesFacts]
+    series: frozenset[Series]
+    read: pl.DataFrame  # symbol and raw of each reply that could be read
+    lost: pl.DataFrame  # the same of the others
 
 
-def begin(platform: Platform, mine: Hold | None, dry_run: bool = False) -> Hold:
-    """Begin to change tables under the curator's role; Busy where somebody else has it."""
-    if mine is None:
-        raise Busy("another process is curating; try again when it has ended")
-    confirm_lake(platform.location, platform.state)
-    if not dry_run:
-        finish_begun(platform)
-    return mine
+@dataclass(frozen=True, kw_only=True)
+class Reprocessor:
+    """Derives tables again: with the curator's tables, policy and role, from the replies that the state has."""
 
+    curator: Curator
+    runs: Runs
+    replies: Replies
+    series: SeriesBook
 
-def reprocess_held(
-    platform: Platform,
-    mine: Hold,
-    symbols: Collection[str] | None,
-    source: str | None,
-    dry_run: bool = False,
-    on_batch: Callable[[int, int], None] = lambda done, of: None,
-) -> Reprocessed:
-    """Do what `reprocess` does, for who has the curator's role."""
-    stock, judge = take_stock(platform, source, symbols), platform.judge()
-    done = Reprocessed(platform.policy.version, dry_run=dry_run, mute=dict(stock.mute))
-    for symbol in sorted(set(symbols or ()) - {held.symbol for held in stock.held}):
-        done.left[source or "any source", symbol] = "the raw zone has no reply about it"
-    batches = list(_batches(stock.held))
-    for number, batch in enumerate(batches):
-        on_batch(number, len(batches))
-        where, names = batch[0].source, [held.symbol for held in batch]
-        again = _derive(platform, where, stock.replies(platform, where, names), judge)
-        changes = _compare(platform, again, names, done)
-        done.count(len(names), sum(held.replies for held in batch), changes)
-        mine.confirm()
+    def reprocess(
+        self,
+        symbols: Collection[str] | None = None,
+        source: str | None = None,
+        *,
+        dry_run: bool = False,
+        on_batch: Callable[[int, int], None] = lambda done, of: None,
+    ) -> Reprocessed:
+        """Derive the tables of some symbols (or all) at one vendor (or all) again; return the changes.
+
+        `dry_run`: change nothing. Raises Busy where another process curates. A symbol whose stored row has no readable
+        reply any more stays unchanged.
+        """
+        with self.curator.role() as role:
+            return self.reprocess_held(self.begin(role, dry_run), symbols, source, dry_run=dry_run, on_batch=on_batch)
+
+    def begin(self, role: Hold | None, dry_run: bool = False) -> Hold:
+        """Prepare to change tables under the curator's role; raises Busy where another process has it."""
+        if role is None:
+            raise Busy("another process is curating; try again when it has ended")
+        self.curator.confirm_lake()
         if not dry_run:
-            _restate(platform, again, changes, [symbol for at, symbol in done.left if at == where])
-            done.commits += _commit(platform, changes)
-            _tell(platform, again, [name for name in names if (where, name) not in done.left])
-    on_batch(len(batches), len(batches))
-    log.info("reprocessed", symbols=done.symbols, commits=done.commits, left=len(done.left))
-    return done
+            self.curator.finish_interrupted_round()
+        return role
+
+    def reprocess_held(
+        self,
+        role: Hold,
+        symbols: Collection[str] | None,
+        source: str | None,
+        *,
+        dry_run: bool = False,
+        on_batch: Callable[[int, int], None] = lambda done, of: None,
+    ) -> Reprocessed:
+        """Do what `reprocess` does, for a caller that holds the curator's role."""
+        inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
+        policy = self.curator.row_policy()
+        done = Reprocessed(policy.rules.version, dry_run=dry_run, mute=dict(inventory.unlisted))
+        for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
+            done.left[source or "any source", symbol] = "the raw zone has no reply about it"
+        batches = list(_batches(inventory.holdings))
+        for number, batch in enumerate(batches):
+            on_batch(number, len(batches))
+            where, names = batch[0].source, [held.symbol for held in batch]
+            rederived = self._derive(where, self._replies(inventory, where, names), policy)
+            changes = self._compare(rederived, names, done, policy)
+            done.count(len(names), sum(held.replies for held in batch), changes)
+            role.confirm()
+            if not dry_run:
+                self._restate(rederived, changes, [symbol for at, symbol in done.left if at == where])
+                done.commits += _commit(self.curator.tables, changes)
+                self._note_disagreements(rederived, [name for name in names if (where, name) not in done.left])
+        on_batch(len(batches), len(batches))
+        log.info("reprocessed", symbols=done.symbols, commits=done.commits, left=len(done.left))
+        return done
+
+    def _replies(self, inventory: Inventory, source: str, symbols: Collection[str]) -> list[StoredReply]:
+        """Return the replies about some symbols in the order of fetching."""
+        replies = self.replies.curated(source, symbols)
+        replies += [x for symbol in symbols for x in inventory.earlier.get((source, symbol), ())]
+        return sorted(replies, key=lambda x: (x.fetched_at, x.path, x.row))
+
+    def _derive(self, source: str, replies: Sequence[StoredReply], policy: RowPolicy) -> _Rederived:
+        memory = {table.name: MemoryTable(table) for table in DERIVED}
+        tables: dict[str, CuratedTable] = {**self.curator.tables, **memory}
+        facts, lost = list[SeriesFacts](), list[StoredReply]()
+        for number, part in enumerate(in_rounds(replies, _ROUND_BYTES), start=1):
+            read, missing = read_replies(self.curator.location, part)
+            derived = derive(
+                tables,
+                read,
+                missing,
+                policy,
+                context=CommitContext(number),
+                reader_of=self.curator.reader_of,
+                normalize=self.curator.normalize,
+            )
+            facts += [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
+            lost += [reply for reply, _ in missing]
+            for table in memory.values():
+                table.forget_versions()
+        frames = {name: table.read().rechunk() for name, table in memory.items()}
+        if not policy.decisions.is_empty():
+            frames |= {t.revisions.name: _in_turn(t, frames[t.name], frames[t.revisions.name]) for t in BARS}
+        away = {(x.series.symbol, x.path, x.row) for x in lost}
+        return _Rederived(
+            source=source,
+            tables=frames,
+            facts=facts,
+            series=frozenset(x.series for x in replies),
+            read=_origins([x for x in replies if (x.series.symbol, x.path, x.row) not in away]),
+            lost=_origins(lost),
+        )
+
+    def _compare(
+        self, rederived: _Rederived, names: Sequence[str], done: Reprocessed, policy: RowPolicy
+    ) -> dict[str, Change]:
+        """Return the changes by table, without those of symbols that have a stored row without a readable reply."""
+        ours = (pl.col("source") == rederived.source) & pl.col("symbol").is_in(names)
+        stored = {table.name: self.curator.tables[table.name].read(ours) for table in DERIVED}
+        strange = pl.concat(
+            stored[t.name].join(rederived.read, on=["symbol", "raw"], how="anti").select("symbol", "raw")
+            for t in (*CURATED, *(t.revisions for t in CURATED))
+        ).unique("symbol", maintain_order=True)
+        for symbol, raw in strange.rows():
+            reason = f"its raw object {raw} is missing, damaged or does not list its replies"
+            done.left[rederived.source, symbol] = reason
+        both = [
+            {name: rows.join(strange, on="symbol", how="anti") for name, rows in frames.items()}
+            for frames in (rederived.tables, stored)
+        ]
+        changes = {}
+        for table in CURATED:
+            derived, before = ((frames[table.name], frames[table.revisions.name]) for frames in both)
+            changes[table.revisions.name] = revisions_change_of(table, derived, before)
+            changes[table.name] = change_of(table, derived[0], before[0])
+        replies = pl.concat([rederived.read, rederived.lost])
+        quarantined = both[1][QUARANTINE.name].join(replies, on=["symbol", "raw"], how="semi")
+        changes[QUARANTINE.name] = quarantine_change_of(both[0][QUARANTINE.name], quarantined, policy.rules.version)
+        return changes
+
+    def _note_disagreements(self, rederived: _Rederived, symbols: Sequence[str]) -> None:
+        """Record the findings about adjusted closes that the proofs show now."""
+        proofs = rederived.tables[ADJUSTMENT_PROOFS.name].filter(pl.col("symbol").is_in(symbols))
+        rules, reason = [rule.id for rule in ADJUSTMENT_RULES], "it is derived again, and the adjusted closes agree"
+        self.curator.findings.restate(
+            rules, rederived.source, ADJUSTMENT_PROOFS.name, disagreements(proofs), reason, symbols
+        )
+
+    def _restate(self, rederived: _Rederived, changes: Mapping[str, Change], left: Collection[str]) -> None:
+        """Record in the state what has changed of its series and recent bars, or all of it where the state is new."""
+        sessions = dict[Series, Sessions]()
+        for timeframe, tables in _BARS.items():
+            of = {s.symbol: s for s in rederived.series if (s.dataset, s.timeframe) == ("bars", timeframe)}
+            progress = self.series.progress(rederived.source, "bars", timeframe, sorted(of))
+            touched = {symbol for t in tables for symbol in _symbols(changes[t.name])}
+            spans = _spans(pl.concat(rederived.tables[t.name].select("symbol", "date") for t in tables))
+            moved = ((of.keys() - progress.keys()) | (touched & of.keys())) - set(left)
+            sessions |= {of[symbol]: spans.get(symbol, (None, None)) for symbol in moved}
+        if not sessions:
+            return
+        symbols = {series.symbol for series in sessions}
+        facts = [
+            fact
+            for fact in rederived.facts
+            if fact.series in sessions or (fact.series.dataset == "actions" and fact.series.symbol in symbols)
+        ]
+        recent = {series.symbol for series in sessions if series.timeframe == "1d"}
+        bars = rederived.tables[BARS_1D.name].filter(pl.col("symbol").is_in(recent))
+        self.replies.restate(rederived.source, facts, sessions, recent, recent_bars(bars))
 
 
-def _batches(held: Sequence[Holding]) -> Iterator[list[Holding]]:
-    """Yield symbols of one vendor, as many as memory bears, but at least one."""
+def _batches(holdings: Sequence[Holding]) -> Iterator[list[Holding]]:
+    """Yield symbols of one vendor: as many as memory allows, but at least one."""
     by_source = defaultdict[str, list[Holding]](list)
-    for each in held:
+    for each in holdings:
         by_source[each.source].append(each)
     for some in by_source.values():
         batch, size, replies = list[Holding](), 0, 0
@@ -120,122 +236,32 @@ def _batches(held: Sequence[Holding]) -> Iterator[list[Holding]]:
         yield batch
 
 
-@dataclass(frozen=True)
-class _Again:
-    """The tables that a vendor's replies about some symbols make, and what the replies have proved."""
-
-    source: str
-    tables: dict[str, pl.DataFrame]
-    facts: Sequence[SeriesFacts]
-    series: frozenset[Series]
-    read: pl.DataFrame  # symbol and raw of each reply that could be read
-    lost: pl.DataFrame  # the same of the others
-
-
-def _derive(platform: Platform, source: str, replies: Sequence[Landing], judge: Judge) -> _Again:
-    tables = {table.name: MemoryTable(table) for table in DERIVED}
-    scratch = replace(platform, tables={**platform.tables, **tables})
-    facts, lost = list[SeriesFacts](), list[Landing]()
-    for number, part in enumerate(in_rounds(replies, _ROUND_BYTES), start=1):
-        read, missing = read_replies(platform, part)
-        derived = derive(scratch, CommitContext(number), read, missing, judge)
-        facts += [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
-        lost += [landing for landing, _ in missing]
-        for table in tables.values():
-            table.forget_versions()
-    found = {name: table.read().rechunk() for name, table in tables.items()}
-    if not judge.decisions.is_empty():
-        found |= {t.revisions.name: _in_turn(t, found[t.name], found[t.revisions.name]) for t in BARS}
-    away = {(x.series.symbol, x.path, x.row) for x in lost}
-    return _Again(
-        source,
-        found,
-        facts,
-        frozenset(x.series for x in replies),
-        read=_origins([x for x in replies if (x.series.symbol, x.path, x.row) not in away]),
-        lost=_origins(lost),
-    )
-
-
 def _in_turn(table: Table, rows: pl.DataFrame, revisions: pl.DataFrame) -> pl.DataFrame:
-    """Let no belief of a key last beyond the beginning of the next.
+    """End each revision of a key where the next value of the key begins.
 
-    A row that somebody accepted is known from the decision on: later than what other replies told before it.
+    A row that a decision accepts is known from the decision on: later than the values of other replies before it.
     """
     key = list(table.key)
     begins = pl.concat(each.select(*key, "known_from") for each in (rows, revisions)).unique().sort("known_from")
     begins = begins.with_columns(pl.col("known_from").shift(-1).over(key).alias("next"))
-    told = revisions.join(begins, on=[*key, "known_from"], how="left", nulls_equal=True, maintain_order="left")
-    return told.with_columns(pl.min_horizontal("known_to", "next").alias("known_to")).drop("next")
+    joined = revisions.join(begins, on=[*key, "known_from"], how="left", nulls_equal=True, maintain_order="left")
+    return joined.with_columns(pl.min_horizontal("known_to", "next").alias("known_to")).drop("next")
 
 
-def _origins(replies: Sequence[Landing]) -> pl.DataFrame:
+def _origins(replies: Sequence[StoredReply]) -> pl.DataFrame:
     pairs = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies}
     return pl.DataFrame(sorted(pairs), schema={"symbol": pl.String, "raw": pl.String}, orient="row")
 
 
-def _compare(platform: Platform, again: _Again, names: Sequence[str], done: Reprocessed) -> dict[str, Change]:
-    """Return what has to change, by table; symbols with a stored row whose reply can't be read any more are left out."""
-    ours = (pl.col("source") == again.source) & pl.col("symbol").is_in(names)
-    stored = {table.name: platform.tables[table.name].read(ours) for table in DERIVED}
-    strange = pl.concat(
-        stored[t.name].join(again.read, on=["symbol", "raw"], how="anti").select("symbol", "raw")
-        for t in (*CURATED, *(t.revisions for t in CURATED))
-    ).unique("symbol", maintain_order=True)
-    for symbol, raw in strange.rows():
-        done.left[again.source, symbol] = f"its raw object {raw} is missing, damaged or does not say what it answers"
-    both = [
-        {name: rows.join(strange, on="symbol", how="anti") for name, rows in frames.items()}
-        for frames in (again.tables, stored)
-    ]
-    changes = {}
-    for table in CURATED:
-        derived, there = ((frames[table.name], frames[table.revisions.name]) for frames in both)
-        changes[table.revisions.name] = revisions_change_of(table, derived, there)
-        changes[table.name] = change_of(table, derived[0], there[0])
-    known = pl.concat([again.read, again.lost])
-    judged = both[1][QUARANTINE.name].join(known, on=["symbol", "raw"], how="semi")
-    changes[QUARANTINE.name] = quarantine_change_of(both[0][QUARANTINE.name], judged, platform.policy.version)
-    return changes
-
-
-def _commit(platform: Platform, changes: dict[str, Change]) -> int:
-    """Commit what has to change, revisions before their tables; return how many commits it were."""
+def _commit(tables: Mapping[str, CuratedTable], changes: Mapping[str, Change]) -> int:
+    """Commit the changes, revisions before their tables; return the number of commits."""
     commits = 0
     for name, change in changes.items():
         if not change.empty:
-            table = platform.tables[name]
+            table = tables[name]
             context = CommitContext(table.committed_round() + 1)
             commits += table.commit(context, change.new, change.changed, change.gone)
     return commits
-
-
-def _tell(platform: Platform, again: _Again, symbols: Sequence[str]) -> None:
-    """Let the findings about adjusted closes say what the proofs say now."""
-    proofs = again.tables[ADJUSTMENT_PROOFS.name].filter(pl.col("symbol").is_in(symbols))
-    rules, reason = [rule.id for rule in ADJUSTMENT_RULES], "it is derived again, and the adjusted closes agree"
-    platform.state.findings.restate(rules, again.source, ADJUSTMENT_PROOFS.name, disagreements(proofs), reason, symbols)
-
-
-def _restate(platform: Platform, again: _Again, changes: dict[str, Change], left: Collection[str]) -> None:
-    """Tell the state what has changed of its series and recent bars, or all of it where the state is a new one."""
-    sessions = dict[Series, Sessions]()
-    for timeframe, tables in _BARS.items():
-        of = {s.symbol: s for s in again.series if (s.dataset, s.timeframe) == ("bars", timeframe)}
-        known = platform.state.series.progress(again.source, "bars", timeframe, sorted(of))
-        touched = {symbol for t in tables for symbol in _symbols(changes[t.name])}
-        spans = _spans(pl.concat(again.tables[t.name].select("symbol", "date") for t in tables))
-        moved = ((of.keys() - known.keys()) | (touched & of.keys())) - set(left)
-        sessions |= {of[symbol]: spans.get(symbol, (None, None)) for symbol in moved}
-    if not sessions:
-        return
-    symbols = {series.symbol for series in sessions}
-    facts = [
-        f for f in again.facts if f.series in sessions or (f.series.dataset == "actions" and f.series.symbol in symbols)
-    ]
-    recent = {series.symbol for series in sessions if series.timeframe == "1d"}
-    bars = again.tables[BARS_1D.name].filter(pl.col("symbol").is_in(recent))
-    platform.state.replies.restate(again.source, facts, sessions, recent, recent_bars(bars))
 
 
 def _symbols(change: Change) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a reprocessing has changed, for people and for programs."""
+"""The summary of a reprocessing: counts and examples of the changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.tables import QUARANTINE, TABLES
-from quantx.pipeline.reprocessing.difference import QUOTED, Change
+from quantx.pipeline.reprocessing.table_changes import QUOTED, Change
 
 _EXAMPLES = 10
 _SHOWN = (*PRICES, "volume", "value", "known_from")
@@ -29,8 +29,10 @@ class Reprocessed:
     rules: dict[str, dict[str, int]] = field(default_factory=dict)  # rows rejected, passed by rule
     examples: list[dict[str, Any]] = field(default_factory=list)
     touched: set[tuple[str, str]] = field(default_factory=set)  # sources and symbols with a change that readers see
-    left: dict[tuple[str, str], str] = field(default_factory=dict)  # why a source's symbol was left as it is
-    mute: Mapping[str, str] = field(default_factory=dict)  # raw objects that do not say what they answer
+    left: dict[tuple[str, str], str] = field(default_factory=dict)  # the reasons why a source's symbol stays unchanged
+    mute: Mapping[str, str] = field(
+        default_factory=dict
+    )  # raw objects that do not list their replies, with the reasons
 
     @property
     def rows(self) -> int:
@@ -54,7 +56,7 @@ class Reprocessed:
                 self._show(name, change)
 
     def _count_rules(self, change: Change) -> None:
-        """Count by rule: a row that breaks other rules than before counts for those that make the difference."""
+        """Count by rule: a row that breaks other rules than before counts for the rules that differ."""
         passes = pl.col("passed").is_not_null()
         rejected = _broken(pl.concat([change.new, change.changed.filter(~passes)]))
         passed = _broken(pl.concat([change.gone, change.changed.filter(passes)]))
@@ -97,9 +99,9 @@ class Reprocessed:
 
 
 def _values(rows: pl.DataFrame, place: pl.DataFrame) -> dict[str, Any] | None:
-    found = rows.join(place, on=place.columns, how="semi", nulls_equal=True)
-    shown = [c for c in _SHOWN if c in found.columns]
-    return found.select(shown).row(0, named=True) if found.height else None
+    matches = rows.join(place, on=place.columns, how="semi", nulls_equal=True)
+    columns = [c for c in _SHOWN if c in matches.columns]
+    return matches.select(columns).row(0, named=True) if matches.height else None
 
 
 def _pairs(rows: pl.DataFrame) -> list[tuple[str, str]]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from quantx.core.model import Quota
 from quantx.core.quality.policy import Policy
-from quantx.core.quality.row_policy import Judge
-from quantx.core.tables import DECISIONS, TABLES
+from quantx.core.tables import TABLES
 from quantx.lake.protocol import CuratedTable
 from quantx.lake.table import open_tables
 from quantx.pipeline.runtime.context import Context, ProviderOpener, open_parts
 from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime, Threads
-from quantx.providers.protocol import Provider
-from quantx.providers.registry import open_providers, quotas_of, vendor_to_read
+from quantx.providers.registry import open_providers, quotas_of
 from quantx.settings import Settings
 
 
@@ -27,16 +24,7 @@ class Platform(Context):
 
     tables: Mapping[str, CuratedTable]
     quotas: Mapping[str, Quota | None]  # by source; None: unlimited
-    normalize: Callable[..., Any] | None = None  # None: `normalize_round`
     policy: Policy = field(default_factory=Policy)
-
-    def reader_of(self, source: str) -> Provider:
-        """Return the vendor whose stored replies are to be read, also where its key is missing here."""
-        return self.providers.get(source) or vendor_to_read(source, self.settings, self.clock)
-
-    def judge(self) -> Judge:
-        """Return what decides about rows now: the rules, and what people have decided."""
-        return Judge(self.policy, self.tables[DECISIONS.name].read())
 
 
 @contextmanager

@@ -5,31 +5,36 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from typing import Any
 
+from typing_extensions import override
+
 from quantx.core.model import SEVERITIES, Finding
-from quantx.state.findings.port import Settlement
+from quantx.state.findings.port import Findings, OpenFinding, Settlement
 from quantx.state.memory_records import Records
 from quantx.state.values import Row
 
+_COLUMNS = [column.name for column in fields(OpenFinding)]
 
-class MemoryFindings:
-    """What was noticed, one row per rule, subject and first day."""
+
+class MemoryFindings(Findings):
+    """Findings in a dictionary: one row per rule, subject, source, dataset and first day."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._ids = itertools.count(1)
         self._rows: dict[tuple[str, str, str, str, date | None], Row] = {}
 
+    @override
     def note(self, findings: Sequence[Finding]) -> int:
-        """Record findings; return how many are new."""
         with self._records.lock:
             return sum(self._note(finding) for finding in {f.key: f for f in findings}.values())
 
     def _note(self, finding: Finding) -> bool:
         now = self._records.clock.now()
-        said = {
+        latest = {
             "last_day": finding.last_day,
             "severity": finding.severity,
             "message": finding.message,
@@ -41,25 +46,26 @@ class MemoryFindings:
         if row is not None:
             more = _times(finding.facts) > _times(row["facts"])
             again = {"status": "open"} if row["status"] == "acknowledged" and more else {}
-            row |= said | (unsettled if row["status"] == "resolved" else again)
+            row |= latest | (unsettled if row["status"] == "resolved" else again)
             return False
         names = ("rule", "subject", "source", "dataset", "first_day")
         key = dict(zip(names, finding.key, strict=True))
-        self._rows[finding.key] = {"id": next(self._ids), **key, **said, **unsettled, "first_seen": now}
+        self._rows[finding.key] = {"id": next(self._ids), **key, **latest, **unsettled, "first_seen": now}
         return True
 
+    @override
     def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:
-        """Settle the open findings of a rule about these subjects; return how many."""
         with self._records.lock:
-            found = [
+            rows = [
                 row
                 for row in self._rows.values()
                 if row["rule"] == rule and row["subject"] in subjects and row["status"] == "open"
             ]
-            for row in found:
+            for row in rows:
                 self._become(row, "resolved", "quantx", reason)
-            return len(found)
+            return len(rows)
 
+    @override
     def restate(
         self,
         rules: Collection[str],
@@ -70,7 +76,6 @@ class MemoryFindings:
         subjects: Collection[str] | None = None,
         days: Mapping[str, tuple[date, date]] | None = None,
     ) -> tuple[int, int]:
-        """Record all that these rules find now; return how many are new, and resolved."""
         keys = {finding.key for finding in findings}
         with self._records.lock:
             gone = [
@@ -88,8 +93,8 @@ class MemoryFindings:
                 self._become(row, "resolved", "quantx", reason)
             return self.note(findings), len(gone)
 
+    @override
     def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
-        """Acknowledge or resolve a finding; False where there is none that is not settled so."""
         with self._records.lock:
             for row in self._rows.values():
                 if row["id"] == finding_id and row["status"] != status:
@@ -100,18 +105,38 @@ class MemoryFindings:
     def _become(self, row: Row, status: str, by: str, reason: str) -> None:
         row |= {"status": status, "settled_at": self._records.clock.now(), "settled_by": by, "reason": reason}
 
+    @override
+    def open(
+        self,
+        rule: str,
+        source: str | None = None,
+        dataset: str | None = None,
+        subjects: Collection[str] | None = None,
+    ) -> list[OpenFinding]:
+        with self._records.lock:
+            rows = [
+                row
+                for row in self._rows.values()
+                if (row["status"], row["rule"]) == ("open", rule)
+                and source in (None, row["source"])
+                and dataset in (None, row["dataset"])
+                and (subjects is None or row["subject"] in subjects)
+            ]
+            findings = [OpenFinding(**{name: row[name] for name in _COLUMNS}) for row in rows]
+        return sorted(findings, key=lambda f: (f.subject, f.source, f.dataset, f.first_day or date.min))
+
+    @override
     def listed(
-        self, most: int, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+        self, limit: int | None, *, status: str | None = None, rule: str | None = None, subject: str | None = None
     ) -> list[Row]:
-        """Return findings for people, the worst and newest first."""
         wanted = {"status": status, "rule": rule, "subject": subject}
         with self._records.lock:
             rows = [dict(r) for r in self._rows.values() if all(v in (None, r[k]) for k, v in wanted.items())]
         rows.sort(key=lambda r: (r["last_seen"], r["id"]), reverse=True)
-        return sorted(rows, key=lambda r: SEVERITIES.index(r["severity"]))[:most]
+        return sorted(rows, key=lambda r: SEVERITIES.index(r["severity"]))[:limit]
 
+    @override
     def count_open(self) -> dict[str, int]:
-        """Return how many findings are open, by severity."""
         with self._records.lock:
             return dict(Counter(row["severity"] for row in self._rows.values() if row["status"] == "open"))
 
@@ -121,7 +146,7 @@ def _times(facts: Mapping[str, Any]) -> float:
 
 
 def _within(row: Row, days: tuple[date, date] | None) -> bool:
-    """Tell whether a finding is about days, and all of them lie between these two."""
+    """Return whether the finding has days and all of them lie between these two."""
     if days is None or row["first_day"] is None or row["last_day"] is None:
         return False
     return bool(days[0] <= row["first_day"] and row["last_day"] <= days[1])

@@ -1,10 +1,11 @@
-"""What the state promises of findings, and the values that it takes and gives."""
+"""The port of findings, and its values."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from quantx.core.model import Finding
 from quantx.state.values import Row
@@ -12,20 +13,28 @@ from quantx.state.values import Row
 Settlement = Literal["acknowledged", "resolved"]
 
 
+@dataclass(frozen=True)
+class OpenFinding(Finding):
+    """A finding that is open, with its id in the state."""
+
+    id: int = field(kw_only=True)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # as JSON: days and instants are texts
+
+
 class Findings(Protocol):
-    """What was noticed about data or the system's own work: open until it is acknowledged or resolved."""
+    """Findings about the data or the system's own work. One is open until it is acknowledged or resolved."""
 
     def note(self, findings: Sequence[Finding]) -> int:
         """Record findings; return how many are new.
 
-        One with the same rule, subject, source, dataset and first day is seen again: its words and figures are
-        replaced, and it is open again where it had been resolved. An acknowledged one stays so, unless `times` in its facts
-        has grown: then it is open again, and keeps the reason of before.
+        A finding with the same rule, subject, source, dataset and first day is the same one: its message and facts are
+        replaced, and a resolved one is open again. An acknowledged one stays acknowledged, unless `times` in its facts
+        has grown: then it is open again and keeps its former reason.
         """
         ...
 
     def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:
-        """Settle the open findings of a rule about these subjects, since it does not hold any more; how many."""
+        """Resolve the open findings of a rule about these subjects; return how many."""
         ...
 
     def restate(
@@ -38,23 +47,33 @@ class Findings(Protocol):
         subjects: Collection[str] | None = None,
         days: Mapping[str, tuple[date, date]] | None = None,
     ) -> tuple[int, int]:
-        """Record all that these rules find now in a dataset of a source (None: any); return how many are new, and resolved.
+        """Record all current findings of these rules in a dataset of a source (None: any); return the new and resolved.
 
-        What is open and is not found any more is resolved for that `reason`; with `subjects`, only what is about these.
-        With `days`, only what is about its subjects and lies, from its first to its last day, between those two days.
+        Open findings that are not among them are resolved with that `reason`. With `subjects`, only those about these
+        subjects are. With `days`, only those about its subjects whose first and last day lie within the subject's days.
         """
         ...
 
     def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
-        """Acknowledge or resolve a finding on somebody's word; False where there is none that is not settled so."""
+        """Acknowledge or resolve a finding; return False if no such finding exists or it has that status already."""
+        ...
+
+    def open(
+        self,
+        rule: str,
+        source: str | None = None,
+        dataset: str | None = None,
+        subjects: Collection[str] | None = None,
+    ) -> list[OpenFinding]:
+        """Return all open findings of a rule by subject, source, dataset and first day; None: any of them."""
         ...
 
     def listed(
-        self, most: int, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+        self, limit: int | None, *, status: str | None = None, rule: str | None = None, subject: str | None = None
     ) -> list[Row]:
-        """Return findings for people, the worst and newest first."""
+        """Return findings as rows for display, by severity and the latest first; limit None: all of them."""
         ...
 
     def count_open(self) -> dict[str, int]:
-        """Return how many findings are open, by severity."""
+        """Return the number of open findings by severity."""
         ...

@@ -8,28 +8,30 @@ from datetime import date
 
 from psycopg import Connection
 from psycopg.rows import DictRow
+from typing_extensions import override
 
 from quantx.core.model import Finding
 from quantx.state.database import Database, run
-from quantx.state.findings.port import Settlement
+from quantx.state.findings.port import Findings, OpenFinding, Settlement
 from quantx.state.values import Row
 
 
-class PostgresFindings:
-    """What was noticed, one row per rule, subject and first day."""
+class PostgresFindings(Findings):
+    """Findings in a table: one row per rule, subject, source, dataset and first day."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def note(self, findings: Sequence[Finding]) -> int:
-        """Record findings; return how many are new."""
         with self._database.transaction() as connection:
             return _note(connection, findings)
 
+    @override
     def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:
-        """Settle the open findings of a rule about these subjects; return how many."""
         return len(self._database.rows("findings.resolve", rule=rule, subjects=list(subjects), reason=reason))
 
+    @override
     def restate(
         self,
         rules: Collection[str],
@@ -40,7 +42,6 @@ class PostgresFindings:
         subjects: Collection[str] | None = None,
         days: Mapping[str, tuple[date, date]] | None = None,
     ) -> tuple[int, int]:
-        """Record all that these rules find now; return how many are new, and resolved."""
         names = ("found_rules", "found_subjects", "found_sources", "found_datasets", "found_firsts")
         now = {name: [finding.key[i] for finding in findings] for i, name in enumerate(names)}
         scope = {"rules": list(rules), "source": source, "dataset": dataset, "reason": reason}
@@ -53,18 +54,30 @@ class PostgresFindings:
             )
             return _note(connection, findings), len(gone)
 
+    @override
     def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
-        """Acknowledge or resolve a finding; False where there is none that is not settled so."""
         return bool(self._database.rows("findings.settle", id=finding_id, status=status, by=by, reason=reason))
 
-    def listed(
-        self, most: int, *, status: str | None = None, rule: str | None = None, subject: str | None = None
-    ) -> list[Row]:
-        """Return findings for people, the worst and newest first."""
-        return self._database.rows("findings.list_findings", most=most, status=status, rule=rule, subject=subject)
+    @override
+    def open(
+        self,
+        rule: str,
+        source: str | None = None,
+        dataset: str | None = None,
+        subjects: Collection[str] | None = None,
+    ) -> list[OpenFinding]:
+        about = None if subjects is None else list(subjects)
+        rows = self._database.rows("findings.list_open", rule=rule, source=source, dataset=dataset, subjects=about)
+        return [OpenFinding(**row) for row in rows]
 
+    @override
+    def listed(
+        self, limit: int | None, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+    ) -> list[Row]:
+        return self._database.rows("findings.list_findings", limit=limit, status=status, rule=rule, subject=subject)
+
+    @override
     def count_open(self) -> dict[str, int]:
-        """Return how many findings are open, by severity."""
         return {row["severity"]: row["findings"] for row in self._database.rows("findings.count_open")}
 
 

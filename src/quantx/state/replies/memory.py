@@ -5,42 +5,45 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from quantx.core.model import Series
-from quantx.state.memory_records import LandingRecord, Records
-from quantx.state.replies.port import Holding
-from quantx.state.rounds.memory import cover, shown
-from quantx.state.rounds.port import Landing
+from typing_extensions import override
+
+from quantx.core.model import Series, StoredReply
+from quantx.state.memory_records import Records, ReplyRecord
+from quantx.state.replies.port import Holding, Replies
+from quantx.state.rounds.memory import cover
 from quantx.state.series.port import SeriesFacts, Sessions
 
 
-class MemoryReplies:
+class MemoryReplies(Replies):
     """The state's replies."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def holdings(self, source: str | None, symbols: Collection[str] | None) -> list[Holding]:
-        """Return of which symbols there are curated replies, and how many bytes."""
-        found: dict[tuple[str, str], Holding] = {}
+        holdings: dict[tuple[str, str], Holding] = {}
         with self._records.lock:
-            for x in self._curated():
-                key = x.series.source, x.series.symbol
+            for reply in (record.reply for record in self._curated()):
+                key = reply.series.source, reply.series.symbol
                 if key[0] == (source or key[0]) and (symbols is None or key[1] in symbols):
-                    before = found.get(key, Holding(*key, 0, 0))
-                    found[key] = Holding(*key, before.replies + 1, before.size + x.size)
-        return list(found.values())
+                    before = holdings.get(key, Holding(*key, 0, 0))
+                    holdings[key] = Holding(*key, before.replies + 1, before.size + reply.size)
+        return list(holdings.values())
 
-    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
-        """Return the curated replies about some symbols in the order of fetching."""
+    @override
+    def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
         with self._records.lock:
-            found = [x for x in self._curated() if x.series.source == source and x.series.symbol in symbols]
-            return [shown(self._records, x) for x in sorted(found, key=lambda x: (x.fetched_at, x.id))]
+            records = sorted(self._curated(), key=lambda x: (x.reply.fetched_at, x.id))
+            replies = (record.reply for record in records)
+            return [reply for reply in replies if reply.series.source == source and reply.series.symbol in symbols]
 
+    @override
     def unknown(self, paths: Collection[str]) -> set[str]:
-        """Return the raw objects that have not landed here."""
         with self._records.lock:
             return set(paths) - self._records.raw.keys()
 
+    @override
     def restate(
         self,
         source: str,
@@ -49,20 +52,19 @@ class MemoryReplies:
         recent: Collection[str],
         hot_bars: str,
     ) -> None:
-        """Record what was derived anew, in place of what the rounds have told."""
         with self._records.lock:
             for fact in facts:
                 cover(self._records, fact)
             for series, (first, last) in sessions.items():
                 if series in self._records.series:
-                    known = self._records.series[series]
-                    known.first_session, known.watermark = first, last
+                    record = self._records.series[series]
+                    record.first_session, record.watermark = first, last
             hot = self._records.hot_bars
             for key in [key for key in hot if key[0] == source and key[1] in recent]:
                 del hot[key]
             hot.update({(row["source"], row["symbol"], row["date"]): row for row in json.loads(hot_bars)})
 
-    def _curated(self) -> Iterator[LandingRecord]:
+    def _curated(self) -> Iterator[ReplyRecord]:
         """Yield the replies that a finished round has."""
         rounds = self._records.rounds
-        return (x for x in self._records.landings if x.round_id is not None and rounds[x.round_id].finished)
+        return (x for x in self._records.replies if x.round_id is not None and rounds[x.round_id].finished)

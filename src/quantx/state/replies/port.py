@@ -1,4 +1,4 @@
-"""What the state promises of replies, and the values that it takes and gives."""
+"""The port of curated replies, and its values."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from quantx.core.model import Series
-from quantx.state.rounds.port import Landing
+from quantx.core.model import Series, StoredReply
 from quantx.state.series.port import SeriesFacts, Sessions
 
 
 @dataclass(frozen=True)
 class Holding:
-    """The curated replies about a symbol."""
+    """The number and size of the curated replies about a symbol."""
 
     source: str
     symbol: str
@@ -22,21 +21,21 @@ class Holding:
 
 
 class Replies(Protocol):
-    """Replies that a finished round has, for who derives the tables again. Called by who holds the curator's role."""
+    """Replies that a finished round has, to derive the tables again. The caller holds the curator's role."""
 
     def holdings(self, source: str | None, symbols: Collection[str] | None) -> list[Holding]:
-        """Return the symbols about which there are curated replies, those that were stored together side by side.
+        """Return the symbols with curated replies; symbols that were stored together come side by side.
 
-        `source`, `symbols`: of these alone; None: of all.
+        `source`, `symbols`: only of these; None: of all.
         """
         ...
 
-    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
+    def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
         """Return the curated replies about some symbols in the order of fetching, also those that can't be read."""
         ...
 
     def unknown(self, paths: Collection[str]) -> set[str]:
-        """Return those of these raw objects that have not landed in this state."""
+        """Return the raw objects among `paths` that have not landed in this state."""
         ...
 
     def restate(
@@ -47,10 +46,10 @@ class Replies(Protocol):
         recent: Collection[str],
         hot_bars: str,
     ) -> None:
-        """Record what was derived anew from a vendor's replies.
+        """Record the facts that were derived again from a vendor's replies.
 
-        `facts`, in the order of the replies, are added to what is known; `sessions` are the first session and the
-        watermark of series as they are now, also where the watermark goes back. The recent rows of the symbols `recent`
-        are `hot_bars` (JSON) and no others.
+        `facts`, in the order of the replies, are added to the recorded coverage. `sessions` are the first session and
+        the watermark of series as they are now, also where the watermark goes back. `hot_bars` (JSON) replace the
+        recent rows of the symbols `recent`.
         """
         ...

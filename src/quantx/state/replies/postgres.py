@@ -4,35 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from quantx.core.model import Series
+from typing_extensions import override
+
+from quantx.core.model import Series, StoredReply
 from quantx.state.database import Database, run
-from quantx.state.replies.port import Holding
-from quantx.state.rounds.port import Landing
-from quantx.state.rounds.postgres import coverage, landing_of
+from quantx.state.replies.port import Holding, Replies
+from quantx.state.rounds.postgres import coverage, reply_of
 from quantx.state.series.port import SeriesFacts, Sessions
 
 
-class PostgresReplies:
+class PostgresReplies(Replies):
     """The state's replies."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def holdings(self, source: str | None, symbols: Collection[str] | None) -> list[Holding]:
-        """Return of which symbols there are curated replies, and how many bytes."""
         wanted = None if symbols is None else sorted(symbols)
         rows = self._database.rows("replies.holdings", source=source, symbols=wanted)
         return [Holding(row["source"], row["symbol"], row["replies"], row["bytes"]) for row in rows]
 
-    def curated(self, source: str, symbols: Collection[str]) -> list[Landing]:
-        """Return the curated replies about some symbols in the order of fetching."""
+    @override
+    def curated(self, source: str, symbols: Collection[str]) -> list[StoredReply]:
         rows = self._database.rows("replies.curated", source=source, symbols=sorted(symbols))
-        return [landing_of(row) for row in rows]
+        return [reply_of(row) for row in rows]
 
+    @override
     def unknown(self, paths: Collection[str]) -> set[str]:
-        """Return the raw objects that have not landed here."""
         return {row["path"] for row in self._database.rows("replies.unknown_objects", paths=sorted(paths))}
 
+    @override
     def restate(
         self,
         source: str,
@@ -41,7 +43,6 @@ class PostgresReplies:
         recent: Collection[str],
         hot_bars: str,
     ) -> None:
-        """Record what was derived anew, in place of what the rounds have told."""
         left = list(facts)
         with self._database.transaction() as connection:
             while left:  # a statement takes one fact of each series

@@ -8,8 +8,9 @@ group by l.source, l.symbol order by min(l.id), l.symbol;
 
 -- name: curated
 select o.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
-       l.bytes, t.run_id, t.window_start, t.window_end, t.attempts
-from landings l join raw_objects o on o.id = l.raw_id join tasks t on t.id = l.task_id join rounds r on r.id = l.round_id
+       l.bytes, t.run_id, t.window_start, t.window_end
+from landings l join raw_objects o on o.id = l.raw_id join tasks t on t.id = l.task_id
+     join rounds r on r.id = l.round_id
 where r.finished_at is not null and l.source = %(source)s and l.symbol = any(%(symbols)s::text[])
 order by l.fetched_at, l.id;
 
@@ -18,7 +19,7 @@ select path from unnest(%(paths)s::text[]) as path
 where not exists (select from raw_objects o where o.path = path.path);
 
 -- name: set_sessions
--- The first session and the watermark as they were derived anew, also where the watermark goes back.
+-- The first session and the watermark as derived again, also where the watermark goes back.
 update series as s set first_session = d.first, watermark = d.last
 from unnest(%(sources)s::text[], %(datasets)s::text[], %(timeframes)s::text[], %(symbols)s::text[], %(firsts)s::date[],
             %(lasts)s::date[]) as d (source, dataset, timeframe, symbol, first, last)

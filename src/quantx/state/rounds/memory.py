@@ -1,38 +1,43 @@
-"""Landed replies and the curator's rounds in memory."""
+"""The curator's rounds in memory."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import date, timedelta
 
-from quantx.state.memory_records import LandingRecord, Records, RoundRecord, days_of, newest
-from quantx.state.rounds.port import Landing, TaskResult
+from typing_extensions import override
+
+from quantx.core.model import StoredReply
+from quantx.state.memory_records import Records, ReplyRecord, RoundRecord, days_of, newest
+from quantx.state.rounds.port import Rounds, TaskResult
 from quantx.state.series.port import SeriesFacts
+from quantx.state.values import TaskState
 
 _HOT_DAYS = 45
 
 
-class MemoryRounds:
+class MemoryRounds(Rounds):
     """The state's rounds."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
+    @override
     def waiting(self) -> tuple[int, int]:
-        """Return how many landed replies no finished round has, and their bytes."""
         with self._records.lock:
-            sizes = [landing.size for landing in self._records.waiting()]
+            sizes = [record.reply.size for record in self._records.waiting()]
             return len(sizes), sum(sizes)
 
+    @override
     def unfinished(self) -> int | None:
-        """Return the round that was begun and not finished."""
         with self._records.lock:
-            begun = [r.id for r in self._records.rounds.values() if not r.finished]
-            return min(begun, default=None)
+            unfinished = [r.id for r in self._records.rounds.values() if not r.finished]
+            return min(unfinished, default=None)
 
+    @override
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        """Begin a round with the oldest waiting reply of each series; the one that is unfinished goes first."""
         with self._records.lock:
             unfinished = self.unfinished()
             if unfinished is not None:
@@ -40,31 +45,22 @@ class MemoryRounds:
             number = max([above, *self._records.rounds]) + 1
             self._records.rounds[number] = RoundRecord(number)
             taken = 0
-            for landing in self._oldest()[:most_replies]:
+            for record in self._oldest()[:most_replies]:
                 if taken >= most_bytes and taken:
                     break
-                landing.round_id = number
-                taken += landing.size
+                record.round_id = number
+                taken += record.reply.size
             return number
 
-    def landings(self, round_id: int) -> list[Landing]:
-        """Return the replies of a round by series, and those of a series in the order of fetching."""
+    @override
+    def replies(self, round_id: int) -> list[StoredReply]:
         with self._records.lock:
-            found = [landing for landing in self._records.landings if landing.round_id == round_id]
-            found.sort(
-                key=lambda x: (
-                    x.series.source,
-                    x.series.dataset,
-                    x.series.timeframe,
-                    x.series.symbol,
-                    x.fetched_at,
-                    x.id,
-                )
-            )
-            return [shown(self._records, landing) for landing in found]
+            records = [record for record in self._records.replies if record.round_id == round_id]
+            records.sort(key=lambda x: (*astuple(x.reply.series), x.reply.fetched_at, x.id))
+            return [record.reply for record in records]
 
+    @override
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
-        """Record what a round has done, once."""
         with self._records.lock:
             if self._records.rounds[round_id].finished:
                 return
@@ -75,23 +71,27 @@ class MemoryRounds:
                 cover(self._records, fact)
             self._keep_hot(hot_bars)
 
-    def _oldest(self) -> list[LandingRecord]:
+    def _oldest(self) -> list[ReplyRecord]:
         """Return the oldest open reply of each series, and the oldest malformed one."""
-        open_ = [x for x in self._records.landings if x.round_id is None]
-        first: dict[tuple[object, bool], LandingRecord] = {}
-        for landing in sorted(open_, key=lambda x: (x.fetched_at, x.id)):
-            first.setdefault((landing.series, landing.malformed is None), landing)
+        open_ = [x for x in self._records.replies if x.round_id is None]
+        first: dict[tuple[object, bool], ReplyRecord] = {}
+        for record in sorted(open_, key=lambda x: (x.reply.fetched_at, x.id)):
+            first.setdefault((record.reply.series, record.reply.malformed is None), record)
         return list(first.values())
 
     def _end_task(self, result: TaskResult) -> None:
         task = self._records.tasks[result.task_id]
         if task.state != "landed":
             return
-        task.becomes(result.state, self._records.clock.now())
+        again = result.state == "pending" and not (
+            result.max_attempts is not None and task.attempts + 1 >= result.max_attempts
+        )
+        state: TaskState = "failed" if result.state == "pending" and not again else result.state
+        task.becomes(state, self._records.clock.now())
         task.error_class, task.last_error = result.error_class, result.error or task.last_error
         for name in task.rows:
             task.rows[name] += getattr(result, name)
-        if result.state == "pending":
+        if again:
             task.attempts += 1
             task.not_before = self._records.clock.now()
             self._records.outbox[task.id] = None
@@ -111,23 +111,16 @@ class MemoryRounds:
                     del hot[key]
 
 
-def shown(records: Records, landing: LandingRecord) -> Landing:
-    """Return a landed reply with its task."""
-    task = records.tasks[landing.task_id]
-    place = (landing.path, landing.row, task.id, task.run_id, task.series, task.window)
-    return Landing(*place, landing.fetched_at, landing.malformed, task.attempts, landing.rows, landing.size)
-
-
 def cover(records: Records, fact: SeriesFacts) -> None:
-    """Remember what was asked and answered."""
-    known = records.series_of(fact.series)
+    """Record the coverage of a series."""
+    series = records.series_of(fact.series)
     covered = days_of([fact.covered] if fact.covered else [])
     nothing = days_of(fact.nothing)
-    known.nothing = (known.nothing - (covered - nothing)) | nothing
-    known.covered = known.covered | covered
-    firsts = [d for d in (known.first_session, fact.first_session) if d is not None]
-    known.first_session = min(firsts, default=None)
-    known.watermark = newest(known.watermark, fact.watermark)
-    known.asked_through = newest(known.asked_through, fact.asked_through)
-    known.last_asked_at = max(known.last_asked_at or fact.asked_at, fact.asked_at)
-    known.failures, known.last_error, known.refused = 0, None, False
+    series.nothing = (series.nothing - (covered - nothing)) | nothing
+    series.covered = series.covered | covered
+    firsts = [d for d in (series.first_session, fact.first_session) if d is not None]
+    series.first_session = min(firsts, default=None)
+    series.watermark = newest(series.watermark, fact.watermark)
+    series.asked_through = newest(series.asked_through, fact.asked_through)
+    series.last_asked_at = max(series.last_asked_at or fact.asked_at, fact.asked_at)
+    series.failures, series.last_error, series.refused = 0, None, False

@@ -1,69 +1,52 @@
-"""What the state promises of rounds, and the values that it takes and gives."""
+"""The port of rounds, and its values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
-from quantx.core.model import Series, Window
+from quantx.core.model import StoredReply
 from quantx.state.series.port import SeriesFacts
 
 
 @dataclass(frozen=True)
-class Landing:
-    """A landed reply of a round."""
-
-    path: str
-    row: int
-    task_id: int
-    run_id: str
-    series: Series
-    window: Window
-    fetched_at: datetime
-    malformed: str | None
-    attempts: int  # failures of its task so far
-    rows: int = 1  # pages, from `row` on
-    size: int = 0  # bytes of the pages; of one that others share, its share
-
-
-@dataclass(frozen=True)
 class TaskResult:
-    """How the curation of a task's reply ended."""
+    """The result of curating a task's reply."""
 
     task_id: int
-    state: Literal["done", "failed", "pending"]  # pending: the stored reply is lost, the vendor is asked again
+    state: Literal["done", "failed", "pending"]  # pending: the stored reply is lost, and is fetched again
     error_class: str | None = None
     error: str | None = None
     new: int = 0
     changed: int = 0
     same: int = 0
     rejected: int = 0
+    max_attempts: int | None = None  # a pending task fails with this failure where it is the last one
 
 
 class Rounds(Protocol):
-    """Landed replies, and the curator's rounds over them. Called by who holds the curator's role."""
+    """The curator's rounds over stored replies. The caller holds the curator's role."""
 
     def waiting(self) -> tuple[int, int]:
-        """Return how many landed replies no finished round has, and their bytes."""
+        """Return the number of stored replies that no finished round has, and their bytes."""
         ...
 
     def unfinished(self) -> int | None:
-        """Return the round that was begun and not finished."""
+        """Return the round that was started and not finished; None where there is none."""
         ...
 
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        """Begin a round with the oldest waiting reply of each series, up to `most_bytes`, but at least one.
+        """Start a round with the oldest waiting reply of each series, up to `most_bytes`, but at least one.
 
-        Its number is above all rounds of this state and above `above`, the last one that the lake has seen.
+        Return its number: above all rounds of this state, and above `above`, the last round that the lake has.
         """
         ...
 
-    def landings(self, round_id: int) -> list[Landing]:
+    def replies(self, round_id: int) -> list[StoredReply]:
         """Return the replies of a round by series, and those of a series in the order of fetching."""
         ...
 
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
-        """Record what a round has done. Watermarks never go back; `hot_bars` are recent rows as JSON."""
+        """Record the results of a round. Watermarks never go back; `hot_bars` are recent rows as JSON."""
         ...

@@ -1,40 +1,42 @@
-"""Landed replies and the curator's rounds in PostgreSQL."""
+"""The curator's rounds in PostgreSQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from quantx.core.model import Series, Window
+from typing_extensions import override
+
+from quantx.core.model import Series, StoredReply, Window
 from quantx.state.database import Database, run
-from quantx.state.rounds.port import Landing, TaskResult
+from quantx.state.rounds.port import Rounds, TaskResult
 from quantx.state.series.port import SeriesFacts
 from quantx.state.values import Row
 
 _HOT_DAYS = 45
 
 
-class PostgresRounds:
-    """Rounds: which replies are curated together, and what came of them."""
+class PostgresRounds(Rounds):
+    """Rounds: the replies that are curated together, and their results."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def waiting(self) -> tuple[int, int]:
-        """Return how many landed replies no finished round has, and their bytes."""
         row = self._database.rows("rounds.open_landings")[0]
         return row["landings"], row["bytes"]
 
+    @override
     def unfinished(self) -> int | None:
-        """Return the round that was begun and not finished."""
         rows = self._database.rows("rounds.unfinished_round")
         return rows[0]["id"] if rows else None
 
+    @override
     def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        """Begin a round with the oldest waiting reply of each series."""
         with self._database.transaction() as connection:
-            begun = run(connection, "rounds.unfinished_round", {})
-            if begun:  # a second one beside it might be committed before it
-                return int(begun[0]["id"])
+            unfinished = run(connection, "rounds.unfinished_round", {})
+            if unfinished:  # a second one beside it might be committed before it
+                return int(unfinished[0]["id"])
             round_id: int = run(connection, "rounds.start_round", {"above": above})[0]["id"]
             run(
                 connection,
@@ -43,12 +45,12 @@ class PostgresRounds:
             )
         return round_id
 
-    def landings(self, round_id: int) -> list[Landing]:
-        """Return the replies of a round by series, and those of a series in the order of fetching."""
-        return [landing_of(row) for row in self._database.rows("rounds.round_landings", round_id=round_id)]
+    @override
+    def replies(self, round_id: int) -> list[StoredReply]:
+        return [reply_of(row) for row in self._database.rows("rounds.round_replies", round_id=round_id)]
 
+    @override
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
-        """Record what a round has done."""
         with self._database.transaction() as connection:
             if not run(connection, "rounds.finish_round", {"round_id": round_id}):
                 return  # it was finished before
@@ -64,6 +66,7 @@ class PostgresRounds:
                     "changed": [r.changed for r in results],
                     "same": [r.same for r in results],
                     "rejected": [r.rejected for r in results],
+                    "most": [r.max_attempts for r in results],
                 },
             )
             again = [row["id"] for row in ended if row["state"] == "pending"]
@@ -73,9 +76,9 @@ class PostgresRounds:
             run(connection, "rounds.trim_hot_bars", {"symbols": [f.series.symbol for f in facts], "days": _HOT_DAYS})
 
 
-def landing_of(row: Row) -> Landing:
-    """Return a landed reply."""
-    return Landing(
+def reply_of(row: Row) -> StoredReply:
+    """Return a stored reply from its row and that of its task."""
+    return StoredReply(
         path=row["path"],
         row=row["raw_row"],
         task_id=row["task_id"],
@@ -84,7 +87,6 @@ def landing_of(row: Row) -> Landing:
         window=Window(row["window_start"], row["window_end"]),
         fetched_at=row["fetched_at"],
         malformed=row["malformed"],
-        attempts=row["attempts"],
         rows=row["raw_rows"],
         size=row["bytes"],
     )

@@ -10,12 +10,12 @@ select id from rounds where finished_at is null order by id limit 1;
 
 -- name: start_round
 -- Number a new round above every round of this database and above %(above)s, the last one that the lake has seen: a
--- lake that outlives its database would take lower numbers for repetitions.
+-- lake that outlives its database treats lower numbers as repetitions.
 insert into rounds (id) overriding system value
 select greatest(coalesce(max(id), 0), %(above)s) + 1 from rounds returning id;
 
 -- name: fill_round
--- Give the oldest open reply of each series to the round, up to %(bytes)s and %(replies)s of them: a series' replies are
+-- Put the oldest open reply of each series into the round, up to %(bytes)s and %(replies)s: the replies of a series are
 -- curated in their order.
 with oldest as (
     select distinct on (source, dataset, timeframe, symbol, malformed is null) id, fetched_at, bytes from landings
@@ -25,26 +25,31 @@ with oldest as (
     select id, sum(bytes) over (order by fetched_at, id) - bytes as before,
         row_number() over (order by fetched_at, id) as place from oldest
 )
-update landings set round_id = %(round_id)s where id in (select id from summed where before < %(bytes)s and place <= %(replies)s);
+update landings set round_id = %(round_id)s
+where id in (select id from summed where before < %(bytes)s and place <= %(replies)s);
 
--- name: round_landings
+-- name: round_replies
 select r.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
-       l.bytes, t.run_id, t.window_start, t.window_end, t.attempts
+       l.bytes, t.run_id, t.window_start, t.window_end
 from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
 where l.round_id = %(round_id)s order by l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.id;
 
 -- name: finish_tasks
-update tasks set state = f.state, error_class = f.error_class, last_error = coalesce(f.error, tasks.last_error),
+-- A task whose stored reply is lost is pending again, or failed where this failure is the last one of its attempts.
+update tasks set
+    state = case when f.state = 'pending' and tasks.attempts + 1 >= f.most then 'failed' else f.state end,
+    error_class = f.error_class, last_error = coalesce(f.error, tasks.last_error),
     rows_new = tasks.rows_new + f.rows_new, rows_changed = tasks.rows_changed + f.rows_changed,
     rows_same = tasks.rows_same + f.rows_same, rows_rejected = tasks.rows_rejected + f.rows_rejected,
-    attempts = tasks.attempts + (f.state = 'pending')::integer, updated_at = clock_timestamp()
+    attempts = tasks.attempts + (f.state = 'pending' and tasks.attempts + 1 < coalesce(f.most, 2147483647))::integer,
+    updated_at = clock_timestamp()
 from unnest(%(ids)s::bigint[], %(states)s::text[], %(classes)s::text[], %(errors)s::text[], %(new)s::integer[],
-            %(changed)s::integer[], %(same)s::integer[], %(rejected)s::integer[])
-    as f (id, state, error_class, error, rows_new, rows_changed, rows_same, rows_rejected)
+            %(changed)s::integer[], %(same)s::integer[], %(rejected)s::integer[], %(most)s::integer[])
+    as f (id, state, error_class, error, rows_new, rows_changed, rows_same, rows_rejected, most)
 where tasks.id = f.id and tasks.state = 'landed' returning tasks.id, tasks.state;
 
 -- name: cover_series
--- Remember what was asked and answered. The watermark never goes back.
+-- Record coverage. The watermark never goes back.
 insert into series as s (source, dataset, timeframe, symbol, covered, nothing, first_session, watermark, asked_through,
     last_asked_at)
 select c.source, c.dataset, c.timeframe, c.symbol, c.covered::datemultirange, c.nothing::datemultirange,
@@ -62,7 +67,7 @@ on conflict (source, dataset, timeframe, symbol) do update set
     last_asked_at = greatest(s.last_asked_at, excluded.last_asked_at);
 
 -- name: put_hot_bars
--- The rows come as one JSON text, which a frame writes by itself.
+-- The rows are one JSON text, as a frame writes it.
 insert into hot_bars as h (source, symbol, date, open, high, low, close, volume, currency, known_from)
 select source, symbol, date, open, high, low, close, volume, currency, known_from
 from json_populate_recordset(null::hot_bars, %(rows)s::json)

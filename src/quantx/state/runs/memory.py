@@ -44,7 +44,9 @@ class MemoryRuns(Runs):
             states = [task.state for task in tasks if not task.passed_on]
             symbols = len({task.series.symbol for task in tasks if not task.passed_on})
             ids = {task.id for task in tasks}
-            landed = [x.landed_at for x in self._records.landings if x.task_id in ids and x.malformed is None]
+            landed = [
+                x.landed_at for x in self._records.replies if x.reply.task_id in ids and x.reply.malformed is None
+            ]
             return RunTotals(
                 tasks=len(states),
                 success=states.count("done"),
@@ -130,14 +132,14 @@ class MemoryRuns(Runs):
             runs = [r for r in self._records.runs.values() if r.asked.kind == kind and r.created_at > since]
             reported = {r.asked.id: r.finished_at - r.created_at for r in runs if r.finished_at is not None}
             tasks = {id_: task for id_, task in self._records.tasks.items() if task.run_id in reported}
-            kept = [landing for landing in self._records.landings if landing.task_id in tasks]
+            kept = [x.reply for x in self._records.replies if x.reply.task_id in tasks]
             return RunUsage(
                 runs=len(reported),
                 tasks=len(tasks),
                 requests=sum(task.requests for task in tasks.values()),
                 seconds=sum(lasted.total_seconds() for lasted in reported.values()),
-                batches=len({landing.path for landing in kept}),
-                size=sum(landing.size for landing in kept),
+                batches=len({reply.path for reply in kept}),
+                size=sum(reply.size for reply in kept),
             )
 
     def _shown(self, run: RunRecord) -> Row:

@@ -1,28 +1,27 @@
-"""What the state promises of tasks, and the values that it takes and gives."""
+"""The port of tasks, and its values."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from quantx.core.model import FetchTask, Series, Window
+from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.state.values import NewRun, Row, TaskState
 
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task as it is planned."""
+    """A task to plan."""
 
     series: Series
     window: Window
-    fallback: tuple[str, ...] = ()  # vendors that are asked in its vendor's place, the first one first
+    fallback: tuple[str, ...] = ()  # fallback vendors, in order
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What came of planning: the run that has the tasks, the tasks, and how many of them another run had planned."""
+    """The result of planning: the run that has the tasks, and the tasks."""
 
     run_id: str
     task_ids: tuple[int, ...]
@@ -32,7 +31,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A task that waits for its message to be sent."""
+    """A task whose message waits to be sent."""
 
     task_id: int
     run_id: str
@@ -42,27 +41,14 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Claim:
-    """What became of the tasks that a worker wanted to claim."""
+    """The result of a claim."""
 
     held: tuple[FetchTask, ...]  # leased to this worker; may hold urgent tasks that it did not name
-    settled: frozenset[int] = frozenset()  # need no worker any more
-    unknown: frozenset[int] = frozenset()  # there is no such task
+    settled: frozenset[int] = frozenset()  # complete: they need no worker
+    unknown: frozenset[int] = frozenset()  # ids without a task
 
 
-@dataclass(frozen=True)
-class LandedReply:
-    """A stored reply to a task: where it lies in its raw object, on how many pages, and what it has cost."""
-
-    task: FetchTask
-    row: int  # the first page
-    fetched_at: datetime
-    size: int  # bytes of the pages; of one that others share, its share
-    malformed: str | None = None  # why it can't be read: then it is evidence, and its task goes on
-    rows: int = 1  # pages, one after the other
-    requests: int = 1  # that count for this task: a page that several tasks share was one request
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RawObject:
     """A stored batch of replies."""
 
@@ -85,19 +71,19 @@ class Tasks(Protocol):
         ...
 
     def retry(self, run: NewRun, ids: Collection[int] | None) -> Plan:
-        """Plan failed tasks (`ids`, or all that nobody has retried) once more, in a run of their own."""
+        """Plan failed tasks once more, in a run of their own: `ids`, or all that were not retried."""
         ...
 
-    def to_send(self, most: int, patience: float) -> list[Ticket]:
-        """Take tasks whose message is to be sent, daily work first; others get them only after `patience` seconds."""
+    def to_send(self, most: int, seconds: float) -> list[Ticket]:
+        """Take tasks whose message is to be sent, daily work first; other senders get them only after `seconds`."""
         ...
 
     def unsent(self) -> int:
-        """Return how many tasks wait for their message to be sent, and no sender has taken them."""
+        """Return the number of tasks whose message waits to be sent, and that no sender has taken."""
         ...
 
     def sent(self, task_ids: Collection[int]) -> None:
-        """Forget that the messages of these tasks are to be sent."""
+        """Record that the messages of these tasks are sent."""
         ...
 
     def claim(
@@ -105,12 +91,12 @@ class Tasks(Protocol):
     ) -> Claim:
         """Lease up to `most` tasks to `owner` for `lease` seconds; each claim raises a task's fencing number.
 
-        A task can be claimed when nobody holds its lease and no other task of its series is leased. Daily work goes
-        first: where some of `ids` are other work, pending daily tasks are claimed before them, also unnamed ones. A
-        task whose holders have died too often is given up. The same `owner` again gets what it has got.
+        A task can be claimed when no lease of it or of another task of its series is in force. Daily work goes first:
+        where some of `ids` are other work, pending daily tasks are claimed before them, also tasks that are not in
+        `ids`. A task whose holders have died too often fails. The same `owner` gets the same tasks again.
 
-        Of a vendor that answers so many symbols at once (`widths`, by source), pending tasks with the dataset,
-        timeframe and window of a claimed one come along, although unnamed.
+        `widths` are the numbers of symbols that a vendor answers at once, by source: up to them, pending tasks with the
+        dataset, timeframe and window of a claimed one are claimed, too, although they are not in `ids`.
         """
         ...
 
@@ -118,28 +104,36 @@ class Tasks(Protocol):
         """Extend leases and return the ids of those tasks that are still held under their fencing number."""
         ...
 
-    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
-        """Record stored replies and return the tasks that have landed: those still held under their fencing number.
+    def land(
+        self,
+        raw: RawObject,
+        replies: Sequence[StoredReply],
+        tasks: Sequence[FetchTask],
+        requests: Sequence[int] | None = None,
+    ) -> set[int]:
+        """Record stored replies; return the ids of the tasks that landed: those still held under their fencing number.
 
-        The same object again returns what it has landed.
+        `tasks` are the claimed tasks of the replies, in the same order. `requests` are the requests that count for each
+        task, by default one: a page that several tasks share was one request. The same object again returns what it
+        landed.
         """
         ...
 
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
-        """Give tasks back, to be claimed after `delay` seconds; no failure is counted.
+        """Release tasks, to be claimed after `delay` seconds; no failure is counted.
 
-        `requests` were made for them together.
+        `requests` is the number of requests for all of them.
         """
         ...
 
     def pass_on(
         self, task: FetchTask, error_class: str, error: str, *, requests: int = 1, events: Window | None = None
     ) -> bool:
-        """Give a task up at its vendor, and plan it at the next one in its order, in the same run.
+        """Fail a task at its vendor, and plan it at its next fallback vendor, in the same run.
 
-        `events`: also the events of that window, which do not come with the next vendor's bars; who waits for the task
-        (`count`, `any_unfinished`) waits for these, too. Events that this vendor was to tell follow their bars: they are
-        given up with them. False where it is no longer held, or no other vendor stands in.
+        `events`: plan also the events of that window, where they do not come with the fallback's bars; `count` and
+        `any_unfinished` of the task include them. Events of this vendor follow their bars: they fail with them. False
+        where the task is no longer held, or has no fallback.
         """
         ...
 
@@ -154,31 +148,34 @@ class Tasks(Protocol):
         delay: float,
         requests: int = 1,
     ) -> bool | None:
-        """Count a failure; True: given up, False: to be tried again after `delay` seconds, None: no longer held.
+        """Count a failure; True: failed, False: pending again after `delay` seconds, None: no longer held.
 
-        A task is given up after `most` failures, or at once where the failure is `final`.
+        A task fails after `most` failures, or at once where the failure is `final`.
         """
         ...
 
-    def resend_lost(self, patience: float) -> int:
-        """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue; how many."""
+    def resend_lost(self, seconds: float) -> int:
+        """Queue the messages of unfinished tasks again that no worker holds and that are overdue by `seconds`.
+
+        Return their number.
+        """
         ...
 
     def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
-        """Return how many tasks (of `ids`, or all) are in each state; states without tasks are absent.
+        """Return the number of tasks (of `ids`, or all) in each state; states without tasks are absent.
 
-        A task that was passed on is not counted, but the one that took its place, also among `ids`.
+        In place of a task that was passed on, its successor counts, also among `ids`.
         """
         ...
 
     def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
-        """Tell whether one of these tasks (or one that took its place), or of all, has not ended."""
+        """Return whether one of these tasks (or its successor), or of all, has not ended."""
         ...
 
     def dead(self) -> int:
-        """Return how many tasks were given up and not retried."""
+        """Return the number of tasks that failed and were not retried."""
         ...
 
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
-        """Return tasks for people, the newest first; `dead`: given up and not retried."""
+        """Return tasks for display, the newest first; `dead`: those that failed and were not retried."""
         ...

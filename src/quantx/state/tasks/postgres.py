@@ -8,34 +8,35 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
+from typing_extensions import override
 
-from quantx.core.model import FetchTask, Series, Window
+from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.state.database import Database, run
-from quantx.state.tasks.port import Claim, LandedReply, NewTask, Plan, RawObject, Ticket
+from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Ticket
 from quantx.state.values import NewRun, Row, TaskState
 
-_DEADLY = 10  # leases of one task that may run out before it is given up
+_DEADLY = 10  # leases of one task that may run out before it fails
 _SETTLED = ("landed", "done", "failed")
 _GROUP = ("source", "dataset", "timeframe", "window_start", "window_end")  # what one request has in common
-_LASTING = ("UnknownSymbol", "NotEntitled")  # errors that asking again the next day does not change
+_LASTING = ("UnknownSymbol", "NotEntitled")  # errors that the next day does not change
 
 
-class PostgresTasks:
-    """Tasks, the outbox of their messages, and what has landed for them."""
+class PostgresTasks(Tasks):
+    """Tasks, the outbox of their messages, and their stored replies."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     def plan(self, new: NewRun, wanted: Sequence[NewTask]) -> Plan:
-        """Record a run with its tasks, or find the run that has them all."""
         with self._database.transaction() as connection:
             if not _add_run(connection, new):
                 return _plan_of(connection, new)
             rows = run(connection, "tasks.add_tasks", {"run_id": new.id, "kind": new.kind, **_new_tasks(wanted)})
             return _finish_plan(connection, new, rows)
 
+    @override
     def retry(self, new: NewRun, ids: Collection[int] | None) -> Plan:
-        """Plan failed tasks once more, in a run of their own."""
         with self._database.transaction() as connection:
             if not _add_run(connection, new):
                 return _plan_of(connection, new)
@@ -43,26 +44,26 @@ class PostgresTasks:
             rows = [run(connection, "tasks.retry_task", {"id": row["id"], "run_id": new.id})[0] for row in dead]
             return _finish_plan(connection, new, rows)
 
-    def to_send(self, most: int, patience: float) -> list[Ticket]:
-        """Take tasks whose message is to be sent."""
+    @override
+    def to_send(self, most: int, seconds: float) -> list[Ticket]:
         with self._database.transaction() as connection:
-            run(connection, "tasks.drop_settled_tickets", {})  # a message came although its sender got an error
-            rows = run(connection, "tasks.take_outbox", {"most": most, "patience": patience})
+            run(connection, "tasks.drop_settled_tickets", {})  # a message arrived although its sender got an error
+            rows = run(connection, "tasks.take_outbox", {"most": most, "seconds": seconds})
         rows.sort(key=lambda row: (row["kind"] != "daily", row["id"]))
         return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
 
+    @override
     def unsent(self) -> int:
-        """Return how many tasks wait for their message to be sent, and no sender has taken them."""
         return int(self._database.rows("tasks.count_unsent")[0]["unsent"])
 
+    @override
     def sent(self, task_ids: Collection[int]) -> None:
-        """Forget that the messages of these tasks are to be sent."""
         self._database.rows("tasks.clear_outbox", ids=list(task_ids))
 
+    @override
     def claim(
         self, ids: Collection[int], owner: str, lease: float, most: int, widths: Mapping[str, int] | None = None
     ) -> Claim:
-        """Lease tasks to `owner`."""
         wanted = {"ids": list(ids), "owner": owner}
         with self._database.transaction() as connection:
             run(connection, "tasks.one_claim_at_a_time", {})
@@ -77,37 +78,45 @@ class PostgresTasks:
             unknown=frozenset(ids) - states.keys(),
         )
 
+    @override
     def extend(self, tasks: Sequence[FetchTask], lease: float) -> set[int]:
-        """Extend leases and return the ids of those tasks that are still held."""
         return {row["id"] for row in self._database.rows("tasks.extend_leases", **_held(tasks), lease=lease)}
 
-    def land(self, raw: RawObject, replies: Sequence[LandedReply]) -> set[int]:
-        """Record stored replies and return the tasks that have landed."""
+    @override
+    def land(
+        self,
+        raw: RawObject,
+        replies: Sequence[StoredReply],
+        tasks: Sequence[FetchTask],
+        requests: Sequence[int] | None = None,
+    ) -> set[int]:
         stored = {"path": raw.path, "source": raw.source, "dataset": raw.dataset}
+        costs = [1] * len(replies) if requests is None else requests
+        each = list(zip(replies, (task.fence for task in tasks), costs, strict=True))
+        good = [(reply, fence, cost) for reply, fence, cost in each if reply.malformed is None]
+        bad = [reply for reply in replies if reply.malformed is not None]
         with self._database.transaction() as connection:
             added = run(connection, "tasks.add_raw_object", {**stored, "payloads": raw.payloads, "bytes": raw.size})
             if not added:
                 return {row["task_id"] for row in run(connection, "tasks.landed_before", {"path": raw.path})}
             raw_id = added[0]["id"]
-            good, bad = ([r for r in replies if (r.malformed is not None) is evidence] for evidence in (False, True))
+            claims = {"fences": [fence for _, fence, _ in good], "requests": [cost for *_, cost in good]}
             landed = run(
-                connection,
-                "tasks.land",
-                {"raw_id": raw_id, "fences": [r.task.fence for r in good], **_replies(good)},
+                connection, "tasks.land", {"raw_id": raw_id, **claims, **_replies([reply for reply, *_ in good])}
             )
             if bad:
-                why = {"why": [r.malformed for r in bad]}
+                why = {"why": [reply.malformed for reply in bad]}
                 run(connection, "tasks.land_evidence", {"raw_id": raw_id, **why, **_replies(bad)})
             return {row["task_id"] for row in landed}
 
+    @override
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:
-        """Give tasks back; no failure is counted."""
         self._database.rows("tasks.release_tasks", **_held(tasks), delay=delay, error=error, requests=requests)
 
+    @override
     def pass_on(
         self, task: FetchTask, error_class: str, error: str, *, requests: int = 1, events: Window | None = None
     ) -> bool:
-        """Give a task up at its vendor, and plan it at the next one in its order, with its events where they are apart."""
         how = {"error_class": error_class, "error": error, "requests": requests}
         with self._database.transaction() as connection:
             rows = run(connection, "tasks.pass_on", {"id": task.id, "fence": task.fence, **how})
@@ -124,6 +133,7 @@ class PostgresTasks:
                     run(connection, "tasks.note_failure", {**vars(task.series), "error": error, "refused": True})
         return bool(rows)
 
+    @override
     def fail(
         self,
         task: FetchTask,
@@ -135,7 +145,6 @@ class PostgresTasks:
         delay: float,
         requests: int = 1,
     ) -> bool | None:
-        """Count a failure; True: given up, False: to be tried again, None: no longer held."""
         how = {"final": final, "most": most, "delay": delay, "error_class": error_class, "error": error}
         how["requests"] = requests
         with self._database.transaction() as connection:
@@ -145,33 +154,33 @@ class PostgresTasks:
                 run(connection, "tasks.note_failure", noted)
         return rows[0]["state"] == "failed" if rows else None
 
-    def resend_lost(self, patience: float) -> int:
-        """Have messages sent again for unfinished tasks that nobody holds and whose message is overdue."""
+    @override
+    def resend_lost(self, seconds: float) -> int:
         with self._database.transaction() as connection:
-            lost = run(connection, "tasks.lost_tasks", {"patience": patience})
+            lost = run(connection, "tasks.lost_tasks", {"seconds": seconds})
             run(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in lost]})
         return len(lost)
 
+    @override
     def count(self, ids: Collection[int] | None = None) -> dict[TaskState, int]:
-        """Return how many tasks are in each state."""
         rows = self._database.rows("tasks.count_by_state", ids=None if ids is None else list(ids))
         return {row["state"]: row["tasks"] for row in rows}
 
+    @override
     def any_unfinished(self, ids: Collection[int] | None = None) -> bool:
-        """Tell whether one of these tasks, or of all, has not ended."""
         return bool(self._database.rows("tasks.any_unfinished", ids=None if ids is None else list(ids))[0]["any"])
 
+    @override
     def dead(self) -> int:
-        """Return how many tasks were given up and not retried."""
         return int(self._database.rows("tasks.count_dead")[0]["dead"])
 
+    @override
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
-        """Return tasks for people, the newest first."""
         return self._database.rows("tasks.list_tasks", state=state, run_id=run_id, most=most, dead=dead)
 
 
 def _add_run(connection: psycopg.Connection[DictRow], new: NewRun) -> bool:
-    """Record a run; False where it is there: an earlier try of the same call has happened."""
+    """Record a run; False where it exists: an earlier try of the same call has happened."""
     facts = {"id": new.id, "kind": new.kind, "source": new.source, "skipped": new.skipped}
     return bool(run(connection, "tasks.add_run", {**facts, "request": Jsonb(dict(new.request))}))
 
@@ -182,7 +191,7 @@ def _plan_of(connection: psycopg.Connection[DictRow], new: NewRun) -> Plan:
 
 
 def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Sequence[Row]) -> Plan:
-    """Have the new tasks sent; where all tasks are those of one earlier run, drop the new one."""
+    """Queue the new tasks to be sent; where all tasks are those of one earlier run, drop the new run."""
     created = [row["id"] for row in rows if row["created"]]
     run(connection, "tasks.add_to_outbox", {"ids": created})
     if not rows and new.kind == "manual":  # nothing to retry is no run
@@ -198,17 +207,17 @@ def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Seq
 def _claim_mates(
     connection: psycopg.Connection[DictRow], claimed: Sequence[Row], widths: Mapping[str, int], holder: Row
 ) -> list[Row]:
-    """Claim what the requests for claimed tasks can serve as well."""
+    """Claim tasks that the requests for claimed tasks can serve, too."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for row in claimed:
         if widths.get(row["source"], 1) > 1:
             groups.setdefault(tuple(row[name] for name in _GROUP), []).append(row["id"])
     mates: list[Row] = []
     for group, ids in groups.items():
-        asked = dict(zip(_GROUP, group, strict=True))
-        most = widths[asked["source"]] - len(ids)
+        request = dict(zip(_GROUP, group, strict=True))
+        most = widths[request["source"]] - len(ids)
         if most > 0:
-            mates += run(connection, "tasks.claim_mates", {**asked, **holder, "held": ids, "most": most})
+            mates += run(connection, "tasks.claim_mates", {**request, **holder, "held": ids, "most": most})
     return mates
 
 
@@ -228,12 +237,11 @@ def _held(tasks: Sequence[FetchTask]) -> dict[str, Any]:
     return {"ids": [task.id for task in tasks], "fences": [task.fence for task in tasks]}
 
 
-def _replies(replies: Sequence[LandedReply]) -> dict[str, Any]:
+def _replies(replies: Sequence[StoredReply]) -> dict[str, Any]:
     return {
-        "ids": [r.task.id for r in replies],
+        "ids": [r.task_id for r in replies],
         "rows": [r.row for r in replies],
         "pages": [r.rows for r in replies],
-        "requests": [r.requests for r in replies],
         "times": [r.fetched_at for r in replies],
         "sizes": [r.size for r in replies],
     }

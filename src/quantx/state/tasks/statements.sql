@@ -6,8 +6,8 @@ on conflict (id) do nothing returning id;
 select id from tasks where run_id = %(run_id)s order by id;
 
 -- name: add_tasks
--- Plan tasks, or find those that are unfinished already. In one order, so that two triggers with the same symbols wait
--- for each other instead of blocking each other.
+-- Plan tasks, or return those that are unfinished already. The order is fixed: two triggers with the same symbols wait
+-- for each other, without a deadlock.
 insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback)
 select %(run_id)s, %(kind)s, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end,
     coalesce(string_to_array(nullif(t.fallback, ''), ','), '{}')
@@ -27,13 +27,13 @@ delete from runs where id = %(id)s;
 select skipped from runs where id = %(id)s;
 
 -- name: dead_tasks
--- Lock the failed tasks that nobody has retried.
+-- Lock the failed tasks that were not retried.
 select id, kind, source, dataset, timeframe, symbol, window_start, window_end from tasks
 where state = 'failed' and retried_by is null and (%(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]))
 order by kind, source, dataset, timeframe, symbol, window_start, window_end for update;
 
 -- name: retry_task
--- One unfinished task for a failed one: a new one, or the one that somebody else has planned.
+-- One unfinished task for a failed one: a new one, or one of another run.
 with again as (
     insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback)
     select %(run_id)s, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback
@@ -48,15 +48,16 @@ with again as (
 select id, run_id, created from again;
 
 -- name: add_to_outbox
-insert into outbox (task_id) select unnest(%(ids)s::bigint[]) on conflict (task_id) do update set taken_until = '-infinity';
+insert into outbox (task_id) select unnest(%(ids)s::bigint[])
+on conflict (task_id) do update set taken_until = '-infinity';
 
 -- name: drop_settled_tickets
 delete from outbox using tasks
 where tasks.id = outbox.task_id and tasks.state in ('landed', 'done', 'failed');
 
 -- name: take_outbox
--- Take tasks whose message is to be sent; another sender skips them, and gets them when this one is silent.
-update outbox o set taken_until = clock_timestamp() + make_interval(secs => %(patience)s)
+-- Take tasks whose message is to be sent. Another sender skips them until this one has had its time.
+update outbox o set taken_until = clock_timestamp() + make_interval(secs => %(seconds)s)
 from tasks t
 where t.id = o.task_id and o.task_id in (
     select w.task_id from outbox w join tasks x on x.id = w.task_id where w.taken_until <= clock_timestamp()
@@ -75,7 +76,7 @@ delete from outbox where task_id = any(%(ids)s::bigint[]);
 select pg_advisory_xact_lock(7013005);
 
 -- name: give_up_deadly
--- What has killed so many workers is not given to another one.
+-- Fail tasks whose holders have died too often.
 update tasks set state = 'failed', lapses = lapses + 1, lease_owner = null, lease_until = null,
     error_class = 'WorkerDied', last_error = 'the workers that held it died ' || (lapses + 1) || ' times',
     updated_at = clock_timestamp()
@@ -83,8 +84,8 @@ where id = any(%(ids)s::bigint[]) and state = 'leased' and lapsed(lease_until, m
   and lease_owner <> %(owner)s and lapses + 1 >= %(deadly)s;
 
 -- name: claim_tasks
--- Take the lease of tasks that nobody holds and of whose series nobody holds another one. The fencing number rises, so
--- that an earlier holder can't land. Daily work goes first: where backfills are named, also daily tasks that are not.
+-- Lease tasks of series without a lease in force. The fencing number rises, so that an earlier holder can't land.
+-- Daily work goes first: where backfills are named, also daily tasks that are not named.
 with named as (
     select * from tasks where id = any(%(ids)s::bigint[])
 ), urgent as (
@@ -98,7 +99,8 @@ with named as (
     ) as place
     from (select * from named union all select * from urgent) t
     where (t.state = 'pending'
-           or (t.state = 'leased' and (lapsed(t.lease_until, make_interval(secs => %(lease)s)) or t.lease_owner = %(owner)s)))
+           or (t.state = 'leased'
+               and (lapsed(t.lease_until, make_interval(secs => %(lease)s)) or t.lease_owner = %(owner)s)))
       and not exists (
         select 1 from tasks o
         where (o.source, o.dataset, o.timeframe, o.symbol) = (t.source, t.dataset, t.timeframe, t.symbol)
@@ -153,8 +155,9 @@ left join series s using (source, dataset, timeframe, symbol)
 order by c.kind <> 'daily', c.id;
 
 -- name: take_from_lapsed
--- Whose lease of another task of these series has run out must not come back to it while they are worked on.
-update tasks t set state = 'pending', fence = t.fence + 1, lapses = t.lapses + 1, lease_owner = null, lease_until = null,
+-- Release lapsed leases of other tasks of these series: a holder that comes back must not land them meanwhile.
+update tasks t set
+    state = 'pending', fence = t.fence + 1, lapses = t.lapses + 1, lease_owner = null, lease_until = null,
     updated_at = clock_timestamp()
 from tasks c
 where c.id = any(%(ids)s::bigint[]) and t.id <> all(%(ids)s::bigint[]) and t.state = 'leased'
@@ -200,7 +203,7 @@ from unnest(%(ids)s::bigint[], %(rows)s::integer[], %(times)s::timestamptz[], %(
 join tasks t on t.id = l.id;
 
 -- name: release_tasks
--- Give tasks back without counting a failure (a shutdown, or the vendor asked to wait).
+-- Release tasks without counting a failure (a shutdown, or a back-off of the vendor).
 update tasks set
     state = 'pending', lease_owner = null, lease_until = null, updated_at = clock_timestamp(),
     requests = requests + case when tasks.id = (%(ids)s::bigint[])[1] then %(requests)s else 0 end,
@@ -209,7 +212,7 @@ from unnest(%(ids)s::bigint[], %(fences)s::integer[]) as held (id, fence)
 where tasks.id = held.id and tasks.fence = held.fence and tasks.state = 'leased';
 
 -- name: fail_attempt
--- Count a failure: the task goes back, or is given up after the last attempt or where asking again is useless.
+-- Count a failure: the task is pending again, or failed after the last attempt or a final error.
 update tasks set
     state = case when %(final)s or attempts + 1 >= %(most)s then 'failed' else 'pending' end,
     attempts = attempts + 1, requests = requests + %(requests)s, lease_owner = null, lease_until = null,
@@ -219,7 +222,7 @@ where id = %(id)s and fence = %(fence)s and state = 'leased'
 returning state, source, dataset, timeframe, symbol;
 
 -- name: pass_on
--- Give a task up at its vendor, and plan it at the next one, or find it planned there.
+-- Fail a task at its vendor, and plan it at the fallback vendor, or return the task that is planned there.
 with given_up as (
     update tasks set state = 'failed', passed_on = true, attempts = attempts + 1, requests = requests + %(requests)s,
         lease_owner = null, lease_until = null, error_class = %(error_class)s, last_error = %(error)s,
@@ -235,7 +238,7 @@ on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
 returning id, (xmax = 0) as created;
 
 -- name: follow_bars
--- Give a task about events up where the bars beside it have passed on: another vendor's are shown, with its events.
+-- Fail a task about events whose bars have passed on: readers see another vendor's bars, with its events.
 update tasks e set state = 'failed', passed_on = true, retried_by = b.retried_by, attempts = e.attempts + 1,
     requests = e.requests + %(requests)s, lease_owner = null, lease_until = null, error_class = %(error_class)s,
     last_error = %(error)s, updated_at = clock_timestamp()
@@ -246,7 +249,7 @@ where e.id = %(id)s and e.fence = %(fence)s and e.state = 'leased' and e.dataset
 returning e.id;
 
 -- name: events_follow
--- The same for events that wait, or were given up, when their bars pass on.
+-- The same for events that are pending or failed when their bars pass on.
 update tasks e set state = 'failed', passed_on = true, retried_by = b.retried_by, error_class = b.error_class,
     last_error = b.last_error, updated_at = clock_timestamp()
 from tasks b
@@ -255,7 +258,7 @@ where b.id = %(id)s and b.dataset = 'bars' and e.dataset = 'actions' and e.run_i
   and (e.source, e.timeframe, e.symbol) = (b.source, b.timeframe, b.symbol);
 
 -- name: pass_on_events
--- Plan the events beside the bars of the vendor that stands in.
+-- Plan the events beside the bars of the fallback vendor.
 insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end)
 select t.run_id, t.kind, s.source, 'actions', t.timeframe, t.symbol, %(start)s, %(end)s
 from tasks t, tasks s where t.id = %(id)s and s.id = %(by)s
@@ -275,19 +278,19 @@ on conflict (source, dataset, timeframe, symbol) do update set
     refused = excluded.refused;
 
 -- name: lost_tasks
--- Unfinished tasks that no worker holds, whose message should have come back by now: their message is sent again.
+-- Unfinished tasks that no worker holds and whose message is overdue: their message is sent again.
 update tasks set updated_at = clock_timestamp()
 where id in (
     select id from tasks
-    where ((state = 'pending' and not_before < clock_timestamp() - make_interval(secs => %(patience)s)
-            and updated_at < clock_timestamp() - make_interval(secs => %(patience)s))
-           or (state = 'leased' and lease_until < clock_timestamp() - make_interval(secs => %(patience)s)
-               and updated_at < clock_timestamp() - make_interval(secs => %(patience)s)))
+    where ((state = 'pending' and not_before < clock_timestamp() - make_interval(secs => %(seconds)s)
+            and updated_at < clock_timestamp() - make_interval(secs => %(seconds)s))
+           or (state = 'leased' and lease_until < clock_timestamp() - make_interval(secs => %(seconds)s)
+               and updated_at < clock_timestamp() - make_interval(secs => %(seconds)s)))
     order by id limit 1000 for update skip locked)
 returning id;
 
 -- name: count_by_state
--- Of tasks that were passed on those that took their place, with the events that are asked for beside them.
+-- The successors of tasks that were passed on, with the events that are fetched beside them.
 with standing as (
     select standing_for(%(ids)s::bigint[]) as id
 ), counted as (
@@ -321,8 +324,8 @@ select exists (select 1 from tasks where state in ('pending', 'leased', 'landed'
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;
 
 -- name: list_tasks
-select id, run_id, kind, source, dataset, symbol, timeframe, window_start, window_end, state, attempts, lapses, rows_new,
-       rows_changed, rows_rejected, error_class, last_error, updated_at, retried_by, passed_on
+select id, run_id, kind, source, dataset, symbol, timeframe, window_start, window_end, state, attempts, lapses,
+       rows_new, rows_changed, rows_rejected, error_class, last_error, updated_at, retried_by, passed_on
 from tasks
 where (%(state)s::text is null or state = %(state)s) and (%(run_id)s::text is null or run_id = %(run_id)s)
   and (not %(dead)s or (state = 'failed' and retried_by is null))

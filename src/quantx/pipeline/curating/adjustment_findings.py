@@ -1,4 +1,4 @@
-"""Proofs of actions, kept: what a vendor does not show any more is withdrawn, and disagreements become findings."""
+"""Adjustment proofs that disagree: findings, withdrawn when the vendor's adjusted closes do not show them any more."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ import polars as pl
 
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES, AGREEING
 from quantx.core.tables import ADJUSTMENT_PROOFS
+from quantx.lake.protocol import CuratedTable
 from quantx.pipeline.curating.adjustment_proofs import SPANS, Proved, disagreements
-from quantx.pipeline.runtime.platform import Platform
+from quantx.state.findings.port import Findings
 
 GONE = "the vendor's adjusted closes do not show it any more"
 _NO_STEP = 1.0
 _RULES = [rule.id for rule in ADJUSTMENT_RULES]
 
 
-def with_withdrawn(platform: Platform, proved: Sequence[Proved]) -> list[pl.DataFrame]:
-    """Return the incoming proofs, and rows without a step for stored disagreements that the vendor does not show any more."""
+def with_withdrawn(table: CuratedTable, proved: Sequence[Proved]) -> list[pl.DataFrame]:
+    """Return the incoming proofs, and rows without a step in place of the disagreements that are withdrawn.
+
+    `table` holds the stored ADJUSTMENT_PROOFS. A disagreement is withdrawn where the replies do not show it any more.
+    """
     rows = [part.rows for part in proved]
     spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proved)])
     if spans.is_empty():
         return rows
     disagrees = pl.col("symbol").is_in(spans["symbol"].to_list()) & pl.col("verdict").is_in(AGREEING).not_()
-    stored = platform.tables[ADJUSTMENT_PROOFS.name].read(disagrees).drop("raw", "known_from")
+    stored = table.read(disagrees).drop("raw", "known_from")
     gone = (
         stored.join(spans, on=["source", "symbol"])
         .filter((pl.col("ex_date") > pl.col("first")) & (pl.col("ex_date") <= pl.col("last")))
@@ -33,11 +37,11 @@ def with_withdrawn(platform: Platform, proved: Sequence[Proved]) -> list[pl.Data
     return [*rows, withdrawn.select(list(ADJUSTMENT_PROOFS.schema))]
 
 
-def tell(platform: Platform, proved: Sequence[Proved]) -> None:
-    """Note what disagrees as findings, and resolve those of before that the replies do not show any more."""
-    found = [finding for part in proved for finding in (*disagreements(part.rows), *part.findings)]
+def note_disagreements(findings: Findings, proved: Sequence[Proved]) -> None:
+    """Record disagreements as findings, and resolve earlier ones that the replies do not show any more."""
+    new = [finding for part in proved for finding in (*disagreements(part.rows), *part.findings)]
     spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proved)])
     for (source,), part in spans.group_by("source"):
         days = {symbol: (first, last) for symbol, first, last in part.select("symbol", "first", "last").iter_rows()}
-        here = [finding for finding in found if finding.source == source]
-        platform.state.findings.restate(_RULES, str(source), None, here, GONE, days=days)
+        here = [finding for finding in new if finding.source == source]
+        findings.restate(_RULES, str(source), None, here, GONE, days=days)

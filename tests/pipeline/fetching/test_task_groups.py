@@ -16,12 +16,11 @@ import pytest
 
 from quantx.core.model import Payload, Quota, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
-from quantx.pipeline.curating.curator import curate_landed
-from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
+from quantx.pipeline.wiring import curator_of, worker_of
 from quantx.providers.alpaca import Alpaca
 from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
@@ -93,18 +92,18 @@ class Wide(Tape):
         if unknown := self.strange & set(request.symbols):
             raise UnknownSymbol(f"{min(unknown)} is no symbol", [min(unknown)])
 
-    def _payload(self, request: Request, said: dict[str, Any]) -> Payload:
-        body = json.dumps(said).encode()
+    def _payload(self, request: Request, document: dict[str, Any]) -> Payload:
+        body = json.dumps(document).encode()
         return Payload(
             ",".join(request.symbols), "wide:bars", 200, self.clock.now(), content_type="application/json", body=body
         )
 
     def normalize(self, payload: Payload) -> VendorFrames:
-        said = json.loads(payload.body)
+        document = json.loads(payload.body)
         parts = []
         for symbol in payload.symbol.split(","):
-            bars = [row[1:] for row in said.get("bars", []) if row[0] == symbol]
-            events = [row[1:] for row in said.get("actions", []) if row[0] == symbol]
+            bars = [row[1:] for row in document.get("bars", []) if row[0] == symbol]
+            events = [row[1:] for row in document.get("actions", []) if row[0] == symbol]
             body = json.dumps({"bars": bars, "actions": events}).encode()
             parts.append(super().normalize(replace(payload, symbol=symbol, body=body)))
         return VendorFrames(pl.concat([p.bars for p in parts]), pl.concat([p.actions for p in parts]), "USD")
@@ -141,7 +140,7 @@ def test_many_symbols_are_one_request_and_one_raw_object(desk: Desk, wide: Wide)
     platform = platform_of(desk, wide)
     plan = backfill(platform)
     assert len(plan.task_ids) == 2 * len(SYMBOLS)  # bars, and events apart
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert sorted(wide.requests) == sorted([SYMBOLS, ("events", *SYMBOLS)])
     rows = desk.rows()
     assert (rows.height, rows["symbol"].n_unique()) == (len(SYMBOLS) * SESSIONS, len(SYMBOLS))
@@ -154,9 +153,9 @@ def test_a_batch_is_smaller_than_a_request(desk: Desk, wide: Wide) -> None:
     """A message names one task; those that the same request can serve come along without theirs."""
     wide.rows = 1000
     platform = platform_of(desk, wide, chunk_size=2)
-    Worker(platform).run(task_ids=backfill(platform).task_ids)
+    worker_of(platform).run(task_ids=backfill(platform).task_ids)
     time.sleep(platform.settings.lease_seconds / 3)  # messages that were seen while their tasks were at work come back
-    Worker(platform).run()
+    worker_of(platform).run()
     assert sorted(map(len, bars_requests(wide))) == [len(SYMBOLS)]
     assert platform.queue.depth().total == 0  # the messages of those that came along are gone, too
 
@@ -165,7 +164,7 @@ def test_a_symbol_may_lie_on_several_pages(desk: Desk, wide: Wide) -> None:
     wide.rows = 4
     platform = platform_of(desk, wide)
     plan = backfill(platform)
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     shown = wide.shows["C"]
     for day, close in desk.rows().filter(pl.col("symbol") == "C").select("date", "close").iter_rows():
         assert close == shown[day][3]
@@ -178,7 +177,7 @@ def test_a_page_that_fails_does_not_cost_the_earlier_ones(desk: Desk, wide: Wide
     wide.refuses[2] = TransientProviderError("the vendor answers 502")
     platform = platform_of(desk, wide)
     plan = plan_backfill(platform, Scope(SYMBOLS), WEEK)
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     asked = bars_requests(wide)
     again = next(symbols for symbols in asked if symbols != SYMBOLS)
     assert not {"A", "B"} & set(again)  # they were on the first page
@@ -190,7 +189,7 @@ def test_what_one_symbol_is_refused_for_the_others_get(desk: Desk, wide: Wide) -
     wide.strange = {"D"}
     platform = platform_of(desk, wide)
     plan = backfill(platform)
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     failed = [(f["symbol"], f["error_class"]) for f in platform.state.runs.failures(plan.run_id)]
     assert failed == [("D", "UnknownSymbol")] * 2  # its bars and its events
     assert desk.rows()["symbol"].unique().sort().to_list() == [s for s in SYMBOLS if s != "D"]
@@ -199,7 +198,7 @@ def test_what_one_symbol_is_refused_for_the_others_get(desk: Desk, wide: Wide) -
 def test_large_answers_are_stored_in_parts(desk: Desk, wide: Wide) -> None:
     wide.rows = SESSIONS
     platform = platform_of(desk, wide)
-    Worker(platform, most_bytes=1).run(task_ids=backfill(platform).task_ids)
+    worker_of(platform, most_bytes=1).run(task_ids=backfill(platform).task_ids)
     assert desk.rows()["raw"].n_unique() == len(SYMBOLS)
     assert desk.rows().height == len(SYMBOLS) * SESSIONS
 
@@ -212,7 +211,7 @@ def test_another_vendor_stands_in_for_what_the_first_can_not_serve(
     wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
     plan = backfill(platform, "AAA", "BBB")
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     sources = desk.rows().group_by("symbol").agg(pl.col("source").unique()).sort("symbol").rows()
     assert sources == [("AAA", ["wide"]), ("BBB", ["tape"])]
     totals = platform.state.runs.totals(plan.run_id)
@@ -228,7 +227,7 @@ def test_who_stands_in_is_asked_for_its_events_too(desk: Desk, wide: Wide) -> No
     wide.pays["AAA"] = [(date(2024, 1, 9), "split", 2.0, None)]
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
     plan = backfill(platform, "AAA")
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert platform.state.tasks.count(plan.task_ids) == {"done": 2}  # who waits for the plan has waited for them
     lake = Lake(platform.location, platform.settings.sources_of)
     first = lake.bars("AAA", end="2024-01-02", adjust="split")
@@ -243,19 +242,19 @@ def test_events_that_the_one_who_stands_in_does_not_give_are_a_failure(desk: Des
     wide.without_events = True
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
     plan = backfill(platform, "AAA")
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert platform.state.tasks.count(plan.task_ids) == {"done": 1, "failed": 1}
     assert [f["subject"] for f in platform.state.findings.listed(10, rule="events_missing")] == ["AAA"]
 
 
 @pytest.mark.parametrize("error", [NotEntitled("not in your plan"), RateLimited("blocked", 3000.0)])
 def test_events_follow_their_bars_to_the_vendor_that_stands_in(desk: Desk, wide: Wide, error: ProviderError) -> None:
-    """The other's bars bring its own: nobody waits for those of the first, or misses them."""
+    """The fallback's bars bring its own events: those of the first vendor are neither waited for nor missed."""
     wide.refuses_all = error
     platform = platform_of(desk, wide, desk.tape, orders=("wide", "tape"), fallback_after=60.0)
     plan = backfill(platform, "AAA", "BBB")
     assert len(plan.task_ids) == 4
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert platform.state.tasks.count(plan.task_ids) == {"done": 2}
     assert desk.rows().group_by("source").len().rows() == [("tape", 2 * SESSIONS)]
     totals = platform.state.runs.totals(plan.run_id)
@@ -270,7 +269,7 @@ def test_events_that_were_given_up_before_their_bars_are_not_missing(desk: Desk,
     platform = platform_of(desk, wide, desk.tape, orders=("wide", "tape"))
     plan = backfill(platform, "AAA")
     desk.sql("update tasks set attempts = 1 where dataset = 'actions'")  # the last try
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert platform.state.tasks.count(plan.task_ids) == {"done": 1}
     assert [f["status"] for f in platform.state.findings.listed(10, rule="events_missing")] == ["resolved"]
 
@@ -279,7 +278,7 @@ def test_a_vendor_that_is_closed_for_long_is_not_waited_for(desk: Desk, wide: Wi
     desk.tape.answers["AAA"] = [RateLimited("blocked", 1000.0)]
     wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=60.0)
-    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "AAA").task_ids)
     assert desk.rows()["source"].unique().to_list() == ["wide"]
     assert [row["source"] for row in platform.state.quotas.closed()] == ["tape"]
 
@@ -289,7 +288,7 @@ def test_a_days_quota_that_is_used_up_is_not_waited_for(desk: Desk, wide: Wide) 
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=60.0)
     platform = replace(platform, quotas={"tape": Quota(1, 86_400.0)})
     plan = backfill(platform, "AAA", "BBB")
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert sorted(desk.rows().group_by("symbol").agg(pl.col("source").unique().first())["source"]) == ["tape", "wide"]
 
 
@@ -297,22 +296,23 @@ def test_who_has_no_turn_before_tomorrow_is_hidden_until_then(desk: Desk) -> Non
     """A message that is seen again after seconds would have workers run, and new ones start, all day for nothing."""
     platform = replace(platform_of(desk, desk.tape, orders=("tape",)), quotas={"tape": Quota(1, 86_400.0)})
     backfill(platform, "AAA", "BBB")
-    Worker(platform).run(time_budget=2)
+    worker_of(platform).run(time_budget=2)
     assert desk.rows()["symbol"].n_unique() == 1
     depth = platform.queue.depth()
     assert (depth.visible, depth.total) == (0, 1)
     (task,) = desk.sql(
-        "select attempts, not_before > clock_timestamp() + interval '23 hours' as tomorrow from tasks where state = 'pending'"
+        "select attempts, not_before > clock_timestamp() + interval '23 hours' as tomorrow"
+        " from tasks where state = 'pending'"
     )
     assert (task["attempts"], task["tomorrow"]) == (0, True)
 
 
 def test_a_vendor_that_only_ever_says_in_a_moment_is_not_waited_for(desk: Desk, wide: Wide) -> None:
-    """Each closure is short; that it answers nobody for longer than `fallback_after` is as good as a long one."""
+    """Each back-off is short; without an answer for longer than `fallback_after` they count as a long one."""
     desk.tape.answers["AAA"] = [RateLimited("slow down", 1.0)] * 100
     wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=2.5)
-    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "AAA").task_ids)
     assert desk.rows()["source"].unique().to_list() == ["wide"]
     assert 3 <= len(desk.tape.asked) <= 5
 
@@ -320,7 +320,7 @@ def test_a_vendor_that_only_ever_says_in_a_moment_is_not_waited_for(desk: Desk, 
 def test_without_another_vendor_a_closed_one_is_waited_for(desk: Desk) -> None:
     desk.tape.answers["AAA"] = [RateLimited("blocked", 1.0)]
     platform = platform_of(desk, desk.tape, orders=("tape",), fallback_after=0.0)
-    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "AAA").task_ids)
     assert desk.rows()["source"].unique().to_list() == ["tape"]
 
 
@@ -328,17 +328,19 @@ def test_the_first_vendor_takes_over_again_and_says_so(desk: Desk, wide: Wide) -
     """Readers see its values then; what they were shown before stays readable, and a finding names the days."""
     wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"), fallback_after=0.0)
-    Worker(platform).run(task_ids=backfill(platform, "AAA", window=Window(date(2024, 1, 2), date(2024, 1, 9))).task_ids)
+    worker_of(platform).run(
+        task_ids=backfill(platform, "AAA", window=Window(date(2024, 1, 2), date(2024, 1, 9))).task_ids
+    )
     desk.tape.answers["AAA"] = [TransientProviderError("down")] * 2
     wide.shows["AAA"][date(2024, 1, 11)] = (1.0, 1.0, 1.0, 1.0, 7.0)
     plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     lake = Lake(platform.location, platform.settings.sources_of)
     stood_in = lake.bars("AAA", start="2024-01-09")
     assert stood_in["source"].to_list() == ["tape", "wide", "wide", "wide"]
     desk.clock.goes_to(date(2024, 1, 16))
     plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert set(lake.bars("AAA", start="2024-01-09")["source"]) == {"tape"}
     assert lake.bars("AAA", start="2024-01-11", end="2024-01-11", source="wide")["volume"].to_list() == [7]
     before = lake.bars("AAA", start="2024-01-09", end="2024-01-12", as_of="2024-01-13")
@@ -355,10 +357,10 @@ def test_a_symbol_that_a_vendor_refuses_goes_to_the_next_at_once_for_a_week(desk
     desk.tape.answers["AAA"] = [UnknownSymbol("never heard of it")]
     wide.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
-    Worker(platform).run(task_ids=backfill(platform, "AAA").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "AAA").task_ids)
     desk.clock.goes_to(date(2024, 1, 16))
     plan = plan_daily(platform, Scope(("AAA",)), lookback=1)
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     assert [symbol for symbol, _ in desk.tape.asked] == ["AAA"]
     assert desk.rows()["date"].max() == date(2024, 1, 16)
 
@@ -368,7 +370,7 @@ def test_events_that_come_apart_find_the_close_before_them(desk: Desk, wide: Wid
     wide.pays["A"] = [(date(2024, 1, 9), "dividend", 0.5, None), (date(2024, 1, 11), "split", 2.0, None)]
     platform = platform_of(desk, wide)
     wide.refuses[1] = TransientProviderError("bars come later than events")
-    Worker(platform).run(task_ids=backfill(platform, "A").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "A").task_ids)
     dividend = desk.rows("actions").filter(pl.col("kind") == "dividend")
     assert dividend["reference_close"].to_list() == [wide.shows["A"][date(2024, 1, 8)][3]]
     adjusted = Lake(platform.location).bars("A", start="2024-01-08", end="2024-01-08", adjust="total")
@@ -380,12 +382,12 @@ def test_events_that_can_not_be_had_are_a_finding_until_they_come(desk: Desk, wi
     """The bars are there, and whoever adjusts them must know that an event may be missing."""
     wide.without_events = True
     platform = platform_of(desk, wide)
-    Worker(platform).run(task_ids=backfill(platform, "A").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "A").task_ids)
     assert desk.rows().height == SESSIONS
     (finding,) = platform.state.findings.listed(10, rule="events_missing")
     assert (finding["subject"], finding["source"], finding["status"]) == ("A", "wide", "open")
     wide.without_events = False
-    Worker(platform).run(task_ids=plan_retry(platform, None).task_ids)
+    worker_of(platform).run(task_ids=plan_retry(platform, None).task_ids)
     (finding,) = platform.state.findings.listed(10, rule="events_missing")
     assert finding["status"] == "resolved"
 
@@ -393,10 +395,10 @@ def test_events_that_can_not_be_had_are_a_finding_until_they_come(desk: Desk, wi
 def test_an_event_that_is_told_late_is_not_lost(desk: Desk, wide: Wide) -> None:
     """Some vendors tell of a dividend when it is paid, weeks after its ex-date."""
     platform = platform_of(desk, wide)
-    Worker(platform).run(task_ids=backfill(platform, "A").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "A").task_ids)
     wide.pays["A"] = [(date(2024, 1, 9), "dividend", 0.5, None)]
     desk.clock.goes_to(date(2024, 2, 9))
-    Worker(platform).run(task_ids=plan_daily(platform, Scope(("A",)), lookback=1).task_ids)
+    worker_of(platform).run(task_ids=plan_daily(platform, Scope(("A",)), lookback=1).task_ids)
     assert desk.rows("actions")["ex_date"].to_list() == [date(2024, 1, 9)]
 
 
@@ -404,7 +406,7 @@ def test_a_refusal_on_a_later_page_does_not_double_the_earlier_ones(desk: Desk, 
     wide.rows = 4
     wide.refuses[3] = UnknownSymbol("H is no symbol", ["H"])
     platform = platform_of(desk, wide)
-    Worker(platform).run(task_ids=backfill(platform).task_ids)
+    worker_of(platform).run(task_ids=backfill(platform).task_ids)
     rows = desk.rows()
     assert (rows.height, rows["symbol"].n_unique()) == ((len(SYMBOLS) - 1) * SESSIONS, len(SYMBOLS) - 1)
     assert desk.rows("quarantine").is_empty()
@@ -417,7 +419,7 @@ def test_events_count_from_the_vendor_whose_bar_is_shown(desk: Desk, wide: Wide)
     wide.pays["AAA"] = [(date(2024, 1, 10), "split", 2.0, None)]
     platform = platform_of(desk, desk.tape, wide, orders=("tape", "wide"))
     for source in ("tape", "wide"):
-        Worker(platform).run(task_ids=plan_backfill(platform, Scope(("AAA",)), WEEK, source=source).task_ids)
+        worker_of(platform).run(task_ids=plan_backfill(platform, Scope(("AAA",)), WEEK, source=source).task_ids)
     assert desk.rows("actions").height == 2
     shown = Lake(platform.location, platform.settings.sources_of).actions("AAA")
     assert shown.select("ex_date", "source").rows() == [(date(2024, 1, 9), "tape")]
@@ -445,7 +447,7 @@ def test_what_can_not_be_turned_back_to_traded_prices_is_kept_apart(desk: Desk) 
     vendor.answers["BBB"] = [b"{", b"{"]
     platform = platform_of(desk, vendor, orders=("adjusted",))
     plan = backfill(platform, "AAA", "BBB")
-    Worker(platform).run(task_ids=plan.task_ids)
+    worker_of(platform).run(task_ids=plan.task_ids)
     apart = desk.rows("bars_1d_adjusted")
     assert (apart.height, apart["volume"].to_list()[:2]) == (SESSIONS, [1000.0, 1000.25])
     assert desk.rows().is_empty()
@@ -456,9 +458,9 @@ def test_what_can_not_be_turned_back_to_traded_prices_is_kept_apart(desk: Desk) 
     assert platform.state.runs.totals(plan.run_id).rows == {"new": SESSIONS, "changed": 0, "same": 0, "rejected": 1}
     desk.clock.goes_to(date(2024, 1, 16))
     vendor.shows["AAA"] = {d: tuple((v or 0.0) * 0.99 for v in bar) for d, bar in vendor.shows["AAA"].items()}
-    Worker(platform).run(task_ids=plan_daily(platform, Scope(("AAA",)), lookback=5).task_ids)
+    worker_of(platform).run(task_ids=plan_daily(platform, Scope(("AAA",)), lookback=5).task_ids)
     assert desk.rows("bars_1d_adjusted_revisions").height == 5  # a dividend has moved the basis
-    (known,) = manifest_of(platform)["series"]
+    (known,) = manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url)["series"]
     assert (known["symbol"], known["rows"], known["revised"]) == ("AAA", SESSIONS + 1, 5)
 
 
@@ -466,10 +468,10 @@ def test_a_lost_reply_is_quarantined_with_the_table_that_it_was_meant_for(desk: 
     platform = platform_of(desk, wide)
     plan = backfill(platform, "A")
     fetches = replace(platform, state=NoRole(platform.state, {}))
-    Worker(fetches).run(task_ids=plan.task_ids, time_budget=2)
+    worker_of(fetches).run(task_ids=plan.task_ids, time_budget=2)
     for raw in Path(platform.location.url.removeprefix("file://")).rglob("raw/**/*.parquet"):
         raw.unlink()
-    curate_landed(platform, everything=True)
+    curator_of(platform).curate(everything=True)
     assert desk.rows("quarantine")["dataset"].sort().to_list() == ["actions", "bars_1d"]
 
 
@@ -495,7 +497,7 @@ def test_a_page_is_about_several_symbols_also_where_one_of_them_is_in_the_round(
         wide.shows[symbol] = {d: tuple((v or 0.0) + 1000.0 * i for v in bar) for d, bar in wide.shows[symbol].items()}
     platform = platform_of(desk, wide)
     platform = replace(platform, state=StateWith(platform.state, {"rounds": OneByOne(platform.state.rounds)}))
-    Worker(platform).run(task_ids=backfill(platform, "A", "B", "C").task_ids)
+    worker_of(platform).run(task_ids=backfill(platform, "A", "B", "C").task_ids)
     found = desk.rows().select("symbol", "date", "close").rows()
     assert found == [(s, d, wide.shows[s][d][3]) for s in "ABC" for d in sorted(wide.shows[s]) if d <= WEEK.end]
     assert desk.rows("actions")["symbol"].to_list() == ["B"]
@@ -517,12 +519,12 @@ class AlpacasMarket:
         paid = {"id": "1", "symbol": "AAPL", "rate": 1.0, "ex_date": "2024-01-10", "process_date": "2024-01-20"}
         return self._reply({"corporate_actions": {"cash_dividends": [paid]}, "next_page_token": None})
 
-    def _reply(self, said: dict[str, Any]) -> HttpReply:
+    def _reply(self, document: dict[str, Any]) -> HttpReply:
         return HttpReply(
             url="https://data.alpaca.markets/v2",
             status=200,
             content_type="application/json",
-            body=json.dumps(said).encode(),
+            body=json.dumps(document).encode(),
             vendor_time=None,
         )
 
@@ -539,7 +541,7 @@ def test_who_misses_a_vendors_key_curates_its_dividends_all_the_same(desk: Desk)
     fetches = platform_of(desk, Alpaca(AlpacasMarket, desk.clock), orders=("alpaca",))  # type: ignore[arg-type]
     fetches = replace(fetches, state=NoRole(fetches.state, {}))
     plan = backfill(fetches, "AAPL", window=Window(date(2024, 1, 8), date(2024, 1, 12)))
-    Worker(fetches).run(task_ids=plan.task_ids, time_budget=2)
+    worker_of(fetches).run(task_ids=plan.task_ids, time_budget=2)
     assert desk.platform.state.tasks.count(plan.task_ids) == {"landed": 2}
-    curate_landed(platform_of(desk, desk.tape), everything=True)
+    curator_of(platform_of(desk, desk.tape)).curate(everything=True)
     assert desk.rows("actions").select("value", "reference_close").rows() == [(1.0, 100.0)]

@@ -1,0 +1,75 @@
+"""The stages, wired from the parts of an open platform: for entry points, which hold the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from quantx.pipeline.curating.curator import Curator
+from quantx.pipeline.curating.normalize import Normalize, normalize_round
+from quantx.pipeline.fetching.landing import Progress
+from quantx.pipeline.fetching.worker import MOST_BYTES, Worker
+from quantx.pipeline.reporting.run_report import report_ended_runs
+from quantx.pipeline.reprocessing.reprocess import Reprocessor
+from quantx.pipeline.runtime.context import confirm_lake
+from quantx.pipeline.runtime.platform import Platform
+from quantx.providers.protocol import Provider
+from quantx.providers.registry import vendor_to_read
+
+
+def worker_of(
+    platform: Platform,
+    *,
+    curator: Curator | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    most_bytes: int = MOST_BYTES,
+) -> Worker:
+    """Return a worker, with its own curator by default. `most_bytes`: of a request's pages in memory before they land."""
+    state = platform.state
+    return Worker(
+        settings=platform.settings,
+        clock=platform.clock,
+        location=platform.location,
+        queue=platform.queue,
+        tasks=state.tasks,
+        quotas=state.quotas,
+        findings=state.findings,
+        state_now=state.now,
+        providers=platform.providers,
+        limits=platform.quotas,
+        runtime=platform.runtime,
+        curator=curator or curator_of(platform),
+        report_ended_runs=partial(report_ended_runs, state, platform.location, platform.clock),
+        on_progress=on_progress,
+        most_bytes=most_bytes,
+    )
+
+
+def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) -> Curator:
+    """Return a curator; `normalize` turns the replies of one source, dataset and timeframe into rows."""
+    state = platform.state
+    return Curator(
+        clock=platform.clock,
+        location=platform.location,
+        tables=platform.tables,
+        role=partial(state.exclusive, "curator"),
+        confirm_lake=partial(confirm_lake, platform.location, state),
+        rounds=state.rounds,
+        series=state.series,
+        findings=state.findings,
+        policy=platform.policy,
+        reader_of=partial(_reader_of, platform),
+        max_attempts=platform.settings.max_attempts,
+        normalize=normalize,
+    )
+
+
+def reprocessor_of(platform: Platform) -> Reprocessor:
+    """Return a reprocessor, which derives the tables again as the curator does."""
+    state = platform.state
+    return Reprocessor(curator=curator_of(platform), runs=state.runs, replies=state.replies, series=state.series)
+
+
+def _reader_of(platform: Platform, source: str) -> Provider:
+    """Return the adapter that reads a vendor's stored replies, also where its key is missing here."""
+    return platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
