@@ -42,8 +42,10 @@ class TestFindings:
 
     def test_open_findings_of_a_rule_are_all_returned_as_values(self, kit: Kit) -> None:
         findings = kit.state.findings
-        daily: Any = {"source": "yahoo", "dataset": "bars_1d", "first_day": WEEK.start}
-        many = [Finding("gap", "warn", f"S{i:03}", "words", **daily) for i in range(120)]
+        many = [
+            Finding("gap", "warn", f"S{i:03}", "words", source="yahoo", dataset="bars_1d", first_day=WEEK.start)
+            for i in range(120)
+        ]
         other = Finding(
             "gap",
             "error",
@@ -51,6 +53,7 @@ class TestFindings:
             "words",
             source="stooq",
             dataset="bars_1m",
+            first_day=None,
             last_day=WEEK.end,
             facts={"times": 2, "days": ["x"]},
         )
