@@ -60,7 +60,9 @@ def read(timeframe: str, count: int, repeats: int) -> dict[str, Any]:
     }
     with stretch() as written:
         pages = list(_pages(wire, params))
-    payloads = [Payload(",".join(names), "sandbox", 200, NOW, "application/json", body) for body in pages]
+    payloads = [
+        Payload(",".join(names), "sandbox", 200, NOW, content_type="application/json", body=body) for body in pages
+    ]
     alpaca = Alpaca(_no_session, SandboxClock(NOW))
     rows = sum(len(alpaca.normalize(payload).bars) for payload in payloads)
     with stretch() as normalized:

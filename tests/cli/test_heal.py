@@ -15,13 +15,13 @@ from quantx.cli import data, main
 from quantx.core.calendars import calendar
 from quantx.sandbox import Market, Sandbox, running
 from quantx.sandbox.hours import day_number
-from quantx.sandbox.market import SymbolHistory, history
+from quantx.sandbox.market import PriceHistory, history
 
 HOLE = date(2016, 6, 15)
 Run = Callable[..., Ran]
 
 
-def traded(symbol: str, *, without: date | None = None) -> SymbolHistory:
+def traded(symbol: str, *, without: date | None = None) -> PriceHistory:
     sessions = calendar("XNYS").sessions(date(2016, 1, 4), date(2016, 12, 30))
     days = np.array([day_number(d) for d in sessions if d != without], dtype=np.int64)
     close = 50.0 + np.arange(len(days)) / 8

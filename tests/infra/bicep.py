@@ -2,7 +2,7 @@
 
 It finds syntax errors, unknown, read-only and missing properties, wrong literals, unknown types and versions,
 undeclared symbols, and module calls that do not fit the module. It is a linter, not a compiler: it evaluates no
-expression.
+expressions.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_nulls_are_kept(location: LakeLocation) -> None:
 
 def test_a_column_that_was_declared_later_is_null_until_it_is_written(location: LakeLocation) -> None:
     columns = {c: t for c, t in QUARANTINE.schema.items() if c not in ("policy", "sent", "passed")}
-    earlier = Table("quarantine", columns, QUARANTINE.partitions, QUARANTINE.key, QUARANTINE.sort)
+    earlier = Table("quarantine", columns, partitions=QUARANTINE.partitions, key=QUARANTINE.key, sort=QUARANTINE.sort)
     row = {"source": "yahoo", "dataset": "bars_1d", "symbol": "A", "rules": "payload_readable", "row": "<html>"}
     LakeTable(location, earlier).commit(ctx(1), pl.DataFrame([row | {"known_from": KNOWN}], schema=columns))
     table = LakeTable(location, QUARANTINE)

@@ -125,7 +125,7 @@ class Tape:
             adjusted = {str(d): close for d, close in self.adjusts.get(symbol, {}).items()}
             actions = [[str(d), *e] for d, *e in self.pays.get(symbol, [])]
             body = json.dumps({"bars": bars, "actions": actions, "adjusted": adjusted}).encode()
-        payload = Payload(symbol, f"tape:{symbol}", 200, now, "application/json", body)
+        payload = Payload(symbol, f"tape:{symbol}", 200, now, content_type="application/json", body=body)
         if body.startswith(b"<html>"):
             raise MalformedPayload("the tape is torn", payload)
         return payload

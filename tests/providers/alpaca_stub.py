@@ -126,7 +126,7 @@ def page(bars: Mapping[str, Any] | None, after: str | None = None, *, spaced: bo
 def payload(body: bytes, symbols: str = "AAPL", *, status: int = 200) -> Payload:
     """A payload that answers a question about `symbols` (with commas between)."""
     url = f"https://data.alpaca.markets/v2/stocks/bars?symbols={symbols}&timeframe=1Day"
-    return Payload(symbols, url, status, NOW, "application/json", body)
+    return Payload(symbols, url, status, NOW, content_type="application/json", body=body)
 
 
 def recorded(folder: Path, name: str, symbols: str) -> Payload:

@@ -175,4 +175,4 @@ def payload(
     """A payload that answers a question about `symbol`."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     url = f"https://query2.finance.yahoo.com{CHART_PATH}{wire or symbol}?interval=1d"
-    return Payload(symbol, url, status, NOW, "application/json", raw)
+    return Payload(symbol, url, status, NOW, content_type="application/json", body=raw)

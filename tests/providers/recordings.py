@@ -49,6 +49,6 @@ def _read(path: Path) -> Recording:
         body, status, at = raw, 200, datetime(2026, 1, 1, tzinfo=UTC)
     params = parse_qs(urlsplit(request).query)
     symbol = urlsplit(request).path.rpartition("/")[2].replace("%5E", "^").replace("%3D", "=")
-    payload = Payload(symbol, request, status, at, "application/json", body, vendor_time=at)
+    payload = Payload(symbol, request, status, at, content_type="application/json", body=body, vendor_time=at)
     extended = params.get("includePrePost", ["true"])[0] == "true"
     return Recording(path.name, payload, params.get("interval", ["1d"])[0], extended, json.loads(body))

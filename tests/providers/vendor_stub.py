@@ -106,4 +106,4 @@ def replying_with(
 
 def payload(symbol: str, url: str, body: bytes, status: int = 200) -> Payload:
     """A stored reply, as of 2026."""
-    return Payload(symbol, url, status, NOW, "text/plain", body)
+    return Payload(symbol, url, status, NOW, content_type="text/plain", body=body)

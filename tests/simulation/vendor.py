@@ -111,7 +111,9 @@ class SimVendor:
             body = body[: len(body) // 2]
         elif trouble == "garbage":
             body = b"<html>busy</html>"
-        payload = Payload(name, f"sim://bars/{name}", 200, self._now(), "application/json", body, at)
+        payload = Payload(
+            name, f"sim://bars/{name}", 200, self._now(), content_type="application/json", body=body, vendor_time=at
+        )
         if trouble == "garbage":
             raise MalformedPayload("the vendor sent a page", payload)
         return payload

@@ -43,6 +43,11 @@ def reply_to(task: FetchTask, **differences: Any) -> StoredReply:
     return StoredReply(task_id=task.id, run_id=task.run_id, series=task.series, window=task.window, **place)
 
 
+def raw_object(path: str, payloads: int = 1) -> RawObject:
+    """A stored batch of replies."""
+    return RawObject(path=path, source="yahoo", dataset="bars", payloads=payloads, size=REPLY)
+
+
 @dataclass
 class HandClock:
     """Stands still until it is moved."""
@@ -93,7 +98,7 @@ class Kit:
         path = path or f"raw/{next(self.paths)}.parquet"
         how = {"path": path, "fetched_at": fetched_at, "malformed": malformed}
         replies = [reply_to(task, row=row, **how) for row, task in enumerate(tasks)]
-        return self.state.tasks.land(RawObject(path, "yahoo", "bars", len(tasks), REPLY), replies, tasks)
+        return self.state.tasks.land(raw_object(path, payloads=len(tasks)), replies, tasks)
 
     def fail(
         self, task: FetchTask, *, final: bool = False, most: int = 3, error_class: str = "Transient"

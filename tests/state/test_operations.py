@@ -11,10 +11,10 @@ import pytest
 from quantx.core.model import Finding, Series, Window
 from quantx.state.database import Database
 from quantx.state.postgres import PostgresState
-from quantx.state.tasks.port import NewTask, RawObject
+from quantx.state.tasks.port import NewTask
 from quantx.state.values import NewRun, Universe
 
-from .contract import reply_to
+from .contract import raw_object, reply_to
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
@@ -29,7 +29,7 @@ def eventful(database: Database) -> Database:
     wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), week) for symbol in "ABC"]
     plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {"universe": "u"}), wanted)
     first, second = state.tasks.claim(plan.task_ids[:2], "w", 60, 2).held
-    state.tasks.land(RawObject("raw/x.parquet", "yahoo", "bars", 1, 80), [reply_to(first, size=100)], [first])
+    state.tasks.land(raw_object("raw/x.parquet"), [reply_to(first, size=100)], [first])
     state.tasks.fail(second, "UnknownSymbol", "no such symbol", final=True, most=4, delay=0)
     state.quotas.close("yahoo", 600, "429")
     state.findings.note([Finding("no_run_by_deadline", "error", "us", "late", first_day=week.start)])

@@ -20,10 +20,10 @@ from quantx.state.postgres import PostgresState
 from quantx.state.rounds.port import TaskResult
 from quantx.state.schema.migrations import SCHEMA_VERSION
 from quantx.state.series.port import SeriesFacts
-from quantx.state.tasks.port import NewTask, RawObject
+from quantx.state.tasks.port import NewTask
 from quantx.state.values import NewRun, Universe
 
-from .contract import reply_to
+from .contract import raw_object, reply_to
 
 WEEK = Window(date(2024, 1, 2), date(2024, 1, 5))
 
@@ -89,7 +89,7 @@ def test_the_granted_role_plans_works_and_reports(granted: PostgresState) -> Non
     apple, microsoft = state.tasks.claim(plan.task_ids, "me", 60, 10).held
     assert state.quotas.reserve("yahoo", None, 1, 60) is not None
     state.quotas.close("yahoo", 1, "blocked")
-    raw = RawObject("raw/1", "yahoo", "bars", 1, 10)
+    raw = raw_object("raw/1")
     assert state.tasks.land(raw, [reply_to(apple, path=raw.path, fetched_at=state.now())], [apple]) == {apple.id}
     assert state.tasks.fail(microsoft, "UnknownSymbol", "no", final=True, most=4, delay=0) is True
     with state.exclusive("curator") as mine:

@@ -53,8 +53,14 @@ FORMS = [
 
 @pytest.mark.parametrize(("symbol", "yahoo", "sec", "nasdaq", "wikipedia", "ishares", "hkex"), FORMS)
 def test_a_security_has_one_symbol_here_and_a_form_at_each_vendor(
-    symbol: str, yahoo: str, sec: str | None, nasdaq: str | None, wikipedia: str | None, ishares: str | None, hkex: str | None
-) -> None:  # fmt: skip
+    symbol: str,
+    yahoo: str,
+    sec: str | None,
+    nasdaq: str | None,
+    wikipedia: str | None,
+    ishares: str | None,
+    hkex: str | None,
+) -> None:
     assert wire_symbol(symbol) == yahoo
     assert {american(form) for form in (sec, nasdaq, wikipedia) if form} <= {symbol}
     assert {from_ishares(form) for form in (ishares,) if form} <= {symbol}
@@ -190,7 +196,8 @@ def test_the_nikkei_and_the_stoxx_are_lists_with_declared_columns(market_data: P
 
 
 def test_notes_below_a_table_are_no_members() -> None:
-    text = 'Date,Code,Company Name\n2026/10/30,1332,NISSUI\n2026/10/30,7203,TOYOTA\n"(c) Nikkei Inc. All rights reserved"\n'
+    table = "Date,Code,Company Name\n2026/10/30,1332,NISSUI\n2026/10/30,7203,TOYOTA\n"
+    text = f'{table}"(c) Nikkei Inc. All rights reserved"\n'
     members = parse("csv", text, market="jp", path="n.csv", symbol_column="Code", symbol_suffix=".T")
     assert members["symbol"].to_list() == ["1332.T", "7203.T"]
 
@@ -200,7 +207,8 @@ def test_the_file_of_the_fund_may_have_lines_about_it_before_and_notes_after() -
         'iShares Core S&P 500 ETF\nFund Holdings as of,"Nov 25, 2026"\n \n'
         "Ticker,Name,Sector,Asset Class,Market Value,Exchange\n"
         '"AAPL","APPLE INC","IT","Equity","1,000.00","NASDAQ"\n"BRKB","BERKSHIRE","Fin","Equity","9","NYSE"\n'
-        '"XTSLA","BLK CSH FND","Cash","Money Market","1","-"\n"HOLX","HOLOGIC CVR","H","Equity","0","NO MARKET (E.G. UNLISTED)"\n'
+        '"XTSLA","BLK CSH FND","Cash","Money Market","1","-"\n'
+        '"HOLX","HOLOGIC CVR","H","Equity","0","NO MARKET (E.G. UNLISTED)"\n'
         '\n"The content contained herein is owned or licensed by BlackRock"\n'
     )
     assert parse("ishares", text)["symbol"].to_list() == ["AAPL", "BRK.B"]
@@ -222,8 +230,8 @@ def rows(*cells: str, tag: str = "td") -> str:
 
 TOP = rows("Symbol|Security|Date added", tag="th")
 CHANGES = (
-    "<tr><th rowspan='2'>Effective Date</th><th colspan='2'>Added</th><th colspan='2'>Removed</th><th rowspan='2'>Reason</th></tr>"
-    + rows("Ticker|Security|Ticker|Security", tag="th")
+    "<tr><th rowspan='2'>Effective Date</th><th colspan='2'>Added</th><th colspan='2'>Removed</th>"
+    "<th rowspan='2'>Reason</th></tr>" + rows("Ticker|Security|Ticker|Security", tag="th")
 )
 MEMBERS = rows("AAPL|Apple[1]|1982-11-30", "META|Meta|2013-12-23", "BRK.B|Berkshire|2010-02-16[2]")
 CHANGE = rows("December 23, 2013|FB|Facebook|TER|Teradyne|Size[3]")
@@ -254,9 +262,15 @@ BAD_PAGES = {
         wikipage(TOP + MEMBERS, rows("Date|Added|Reason", "Date|Ticker|Reason", tag="th") + rows("May 7, 2026|A|x")),
         "no column 'Added Security'",
     ),
-    "changes without a date": (wikipage(TOP + MEMBERS, rows("Added|Removed", tag="th") * 2), "does not begin with a date"),
-    "changes that can't be read": (wikipage(TOP + MEMBERS, CHANGES + rows("soon|A|a|B|b|x") * 3), "3 of 3 changes can't be read"),
-}  # fmt: skip
+    "changes without a date": (
+        wikipage(TOP + MEMBERS, rows("Added|Removed", tag="th") * 2),
+        "does not begin with a date",
+    ),
+    "changes that can't be read": (
+        wikipage(TOP + MEMBERS, CHANGES + rows("soon|A|a|B|b|x") * 3),
+        "3 of 3 changes can't be read",
+    ),
+}
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_PAGES.values(), ids=BAD_PAGES)
@@ -310,41 +324,53 @@ def now(*symbols: str, since: date | None = None) -> list[CurrentMember]:
 
 
 def test_a_swap_gives_two_intervals() -> None:
-    assert walked(now("A", "B"), [MembershipChange(D2, "B", "", "C", "")]) == (
+    assert walked(now("A", "B"), [MembershipChange(D2, added="B", added_name="", removed="C", removed_name="")]) == (
         [("A", None, None), ("B", D2, None), ("C", None, BEFORE(D2))],
         [],
     )
 
 
 def test_who_came_back_has_two_intervals() -> None:
-    changes = [MembershipChange(D1, None, "", "A", ""), MembershipChange(D3, "A", "", None, "")]
+    changes = [
+        MembershipChange(D1, added=None, added_name="", removed="A", removed_name=""),
+        MembershipChange(D3, added="A", added_name="", removed=None, removed_name=""),
+    ]
     assert walked(now("A"), changes) == ([("A", D3, None), ("A", None, BEFORE(D1))], [])
 
 
 def test_who_took_the_symbol_of_who_left_on_that_day_is_another_one() -> None:
-    assert walked(now("A"), [MembershipChange(D2, "A", "the new one", "A", "the old one")]) == (
+    assert walked(
+        now("A"), [MembershipChange(D2, added="A", added_name="the new one", removed="A", removed_name="the old one")]
+    ) == (
         [("A", D2, None), ("A", None, BEFORE(D2))],
         [],
     )
 
 
 def test_a_return_that_no_change_tells_is_seen_by_the_members_own_date() -> None:
-    assert walked(now("A", since=D3), [MembershipChange(D1, "B", "", "A", "")])[0] == [
+    assert walked(now("A", since=D3), [MembershipChange(D1, added="B", added_name="", removed="A", removed_name="")])[
+        0
+    ] == [
         ("A", D3, None),
         ("A", None, BEFORE(D1)),
     ]
 
 
 def test_an_addition_that_nobody_else_explains_is_the_member_of_that_date() -> None:
-    assert walked(now("NEW", since=D2), [MembershipChange(D2, "OLD", "", None, "")]) == ([("NEW", D2, None)], [])
+    assert walked(
+        now("NEW", since=D2), [MembershipChange(D2, added="OLD", added_name="", removed=None, removed_name="")]
+    ) == ([("NEW", D2, None)], [])
     several = [*now("N1", since=D2), *now("N2", since=D2)]
-    assert walked(several, [MembershipChange(D2, "OLD", "", None, "")])[1] == [
+    assert walked(several, [MembershipChange(D2, added="OLD", added_name="", removed=None, removed_name="")])[1] == [
         "OLD () joined on 2015-01-05, but is not a member after that day"
     ]
 
 
 def test_contradictions_are_told_and_todays_list_stays() -> None:
-    changes = [MembershipChange(D2, None, "", "A", "Aleph"), MembershipChange(D3, "Z", "Zed", None, "")]
+    changes = [
+        MembershipChange(D2, added=None, added_name="", removed="A", removed_name="Aleph"),
+        MembershipChange(D3, added="Z", added_name="Zed", removed=None, removed_name=""),
+    ]
     assert walked(now("A", "B"), changes) == (
         [("A", None, None), ("B", None, None)],
         [
@@ -357,7 +383,12 @@ def test_contradictions_are_told_and_todays_list_stays() -> None:
 symbols = st.one_of(st.none(), st.sampled_from("ABCDE"))
 days = st.integers(0, 40).map(lambda n: date.fromordinal(D1.toordinal() + n))
 listed_changes = st.lists(
-    st.builds(lambda day, added, removed: MembershipChange(day, added, "", removed, ""), days, symbols, symbols),
+    st.builds(
+        lambda day, added, removed: MembershipChange(day, added=added, added_name="", removed=removed, removed_name=""),
+        days,
+        symbols,
+        symbols,
+    ),
     max_size=12,
 )
 listed_members = st.dictionaries(st.sampled_from("ABCDE"), st.one_of(st.none(), days), min_size=1)
@@ -385,7 +416,7 @@ def test_a_history_that_is_told_whole_is_found_again(
         joins = added if added not in members else None
         leaves = removed if removed in members and removed != joins else None
         if joins or leaves:
-            changes.append(MembershipChange(day, joins, "", leaves, ""))
+            changes.append(MembershipChange(day, added=joins, added_name="", removed=leaves, removed_name=""))
         members = (members | ({joins} if joins else set())) - {leaves}
         by_day[day] = set(members)
     found, contradictions = membership([CurrentMember(s, s, None) for s in members], changes[::-1], same_symbol)

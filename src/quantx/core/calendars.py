@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -29,6 +29,7 @@ class Calendar:
     opens: tuple[datetime, ...]
     closes: tuple[datetime, ...]
     # The lunch break of each session, None for a session without one; empty if the exchange has no lunch break.
+    _: KW_ONLY
     break_starts: tuple[datetime | None, ...] = ()
     break_ends: tuple[datetime | None, ...] = ()
 
@@ -88,7 +89,8 @@ def calendar(code: str) -> Calendar:
     ]
     if not any(breaks[0]):
         breaks = [(), ()]
-    return Calendar(code, tuple(schedule.index.to_numpy("datetime64[D]").tolist()), opens, closes, *breaks)
+    days = tuple(schedule.index.to_numpy("datetime64[D]").tolist())
+    return Calendar(code, days, opens, closes, break_starts=breaks[0], break_ends=breaks[1])
 
 
 @lru_cache(maxsize=32)

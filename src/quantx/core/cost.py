@@ -78,8 +78,8 @@ def month_of(
 ) -> dict[str, float]:
     """Return the usage of a month of updates, by the names of the prices.
 
-    `server_hours`: the hours that PostgreSQL runs, None: the whole month. The lake is at the end of its first year, with
-    fifteen years of history.
+    `server_hours`: the hours that PostgreSQL runs, None: the whole month. The lake is at the end of its first year,
+    with fifteen years of history.
     """
     seconds = updates * (update.seconds + installation["starting_seconds"])
     runs = installation["functions_runs_a_month"]

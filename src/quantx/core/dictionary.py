@@ -6,7 +6,7 @@ A new table or column needs an entry here and a meaning in `core/tables.py`; `fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 import polars as pl
@@ -35,6 +35,7 @@ class Field:
 
     name: str
     dtype: pl.DataType
+    _: KW_ONLY
     unit: str
     zone: str  # of dates and instants
     origin: Origin
@@ -142,4 +143,6 @@ def _field(table: Table, name: str, dtype: pl.DataType | type[pl.DataType], null
     if kind.is_numeric() and not column.unit:
         raise ValueError(f"the column {name} of {table.name} is a number; its entry in core/dictionary.py needs a unit")
     zone = "UTC" if kind == INSTANT else "the exchange's" if kind == pl.Date else ""
-    return Field(name, kind, column.unit, zone, column.origin, nullable, MEANINGS[name])
+    return Field(
+        name, kind, unit=column.unit, zone=zone, origin=column.origin, nullable=nullable, meaning=MEANINGS[name]
+    )

@@ -7,7 +7,7 @@ the session each fallback vendor is asked once. Then the gap is filled, or it is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
@@ -38,6 +38,7 @@ class Gap:
 
     series: Series
     session: date
+    _: KW_ONLY
     status: GapStatus = "open"
     explanation: Explanation | None = None
     reason: str | None = None  # a text for people
@@ -57,6 +58,7 @@ class Ask:
 
     series: Series
     window: Window
+    _: KW_ONLY
     state: Literal["waiting", "answered", "failed"]
     at: datetime  # since when it has this state
     error: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Literal, Protocol
@@ -78,7 +78,7 @@ class Series:
     symbol: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FetchTask:
     """One unit of fetching, held by a worker while its lease lasts."""
 
@@ -86,6 +86,7 @@ class FetchTask:
     run_id: str
     kind: RunKind
     series: Series
+    _: KW_ONLY
     window: Window
     attempts: int  # counted failures so far
     fence: int  # fencing token: rises with each claim; a worker with an old one has lost the lease
@@ -117,6 +118,7 @@ class Payload:
     request: str  # URL without secrets
     status: int
     fetched_at: datetime  # our clock, UTC
+    _: KW_ONLY
     content_type: str
     body: bytes = field(repr=False)
     vendor_time: datetime | None = None  # the reply's Date header, UTC
@@ -147,6 +149,7 @@ class Finding:
     severity: Severity
     subject: str  # a symbol, a universe, a vendor or a market
     message: str  # the fact and the next step
+    _: KW_ONLY
     source: str = ""  # the vendor, if the finding is about one vendor's data
     dataset: str = ""
     first_day: date | None = None  # first and last day of the observation

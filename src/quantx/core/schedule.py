@@ -8,7 +8,7 @@ in the same way.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, date, datetime, timedelta
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -31,6 +31,7 @@ class Schedule:
     """The instants at which a timer fires, in UTC."""
 
     text: str
+    _: KW_ONLY
     times: tuple[tuple[int, int, int], ...]  # hour, minute, second on each day of the schedule, in order
     days: frozenset[int]
     months: frozenset[int]
@@ -82,7 +83,7 @@ def parse_schedule(text: str) -> Schedule:
     if not any(day <= (29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31) for day in days for month in months):
         raise ValueError(f"{text!r} has a day that does not exist in its months")
     times = tuple((h, m, s) for h in sorted(hours) for m in sorted(minutes) for s in sorted(seconds))
-    return Schedule(text, times, days, months, weekdays)
+    return Schedule(text, times=times, days=days, months=months, weekdays=weekdays)
 
 
 def _values(text: str, name: str, lowest: int, highest: int, names: tuple[str, ...]) -> frozenset[int]:

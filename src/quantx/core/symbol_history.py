@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
@@ -61,6 +61,7 @@ class SecurityHistory:
     namings: tuple[Naming, ...]  # all of its symbols, in order
     market: str
     evidence: str  # the source: a file and its SHA-256, or a person
+    _: KW_ONLY
     name: str | None = None
     reason: str | None = None  # why it ended
 

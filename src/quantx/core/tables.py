@@ -7,7 +7,7 @@ instants are UTC. `known_from` is the ingestion time; a replaced row moves to `<
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import polars as pl
 
@@ -47,8 +47,8 @@ MEANINGS = {
     "ours": "factor before / factor after the session from the vendor's splits and dividends, on the vendor's basis",
     "vendors": "the same from the vendor's adjusted close",
     "verdict": "of an action: agree, spin_off_as_cash (agrees, too), or the likely cause: missing_dividend,"
-    " missing_split, wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong or both_doubtful;"
-    " of a bar: wrong or doubtful",
+    " missing_split, wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong"
+    " or both_doubtful; of a bar: wrong or doubtful",
     "dataset": "the target table of the row",
     "rules": "comma-separated ids of the broken rules",
     "row": "the rejected row as JSON, as traded; or the reason for rejecting the whole payload",
@@ -96,6 +96,7 @@ class Table:
 
     name: str
     schema: Mapping[str, pl.DataType | type[pl.DataType]]  # in the order of the columns
+    _: KW_ONLY
     partitions: tuple[str, ...]  # partition columns
     key: tuple[str, ...]  # columns that identify a current row
     sort: tuple[str, ...]  # order of the rows within a file
@@ -110,9 +111,9 @@ class Table:
         return Table(
             f"{self.name}_revisions",
             {**self.schema, "known_to": INSTANT},
-            tuple(p for p in self.partitions if p not in ("year", "month")),
-            (*self.key, "known_from"),
-            self.sort,
+            partitions=tuple(p for p in self.partitions if p not in ("year", "month")),
+            key=(*self.key, "known_from"),
+            sort=self.sort,
         )
 
     def empty(self) -> pl.DataFrame:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
-from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.fetching.landing import Progress
+from quantx.pipeline.fetching.worker import MOST_BYTES, Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.runtime.context import confirm_lake
@@ -16,8 +17,14 @@ from quantx.providers.protocol import Provider
 from quantx.providers.registry import vendor_to_read
 
 
-def worker_of(platform: Platform, *, curator: Curator | None = None, **options: Any) -> Worker:
-    """Return a worker. `options` are the fields of Worker that have defaults."""
+def worker_of(
+    platform: Platform,
+    *,
+    curator: Curator | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    most_bytes: int = MOST_BYTES,
+) -> Worker:
+    """Return a worker, by default with a new curator; `most_bytes` limits a request's pages in memory."""
     state = platform.state
     return Worker(
         settings=platform.settings,
@@ -33,7 +40,8 @@ def worker_of(platform: Platform, *, curator: Curator | None = None, **options: 
         runtime=platform.runtime,
         curator=curator or curator_of(platform),
         report_ended_runs=partial(report_ended_runs, state, platform.location, platform.clock),
-        **options,
+        on_progress=on_progress,
+        most_bytes=most_bytes,
     )
 
 

@@ -157,8 +157,8 @@ class Alpaca:
             reply.url,
             reply.status,
             now,
-            reply.content_type,
-            reply.body,
+            content_type=reply.content_type,
+            body=reply.body,
             vendor_time=reply.vendor_time,
         )
 

@@ -43,7 +43,15 @@ class HttpReply:
 
     def as_payload(self, symbol: str, fetched_at: datetime) -> Payload:
         """Return the payload to store for a request about `symbol`."""
-        return Payload(symbol, self.url, self.status, fetched_at, self.content_type, self.body, self.vendor_time)
+        return Payload(
+            symbol,
+            self.url,
+            self.status,
+            fetched_at,
+            content_type=self.content_type,
+            body=self.body,
+            vendor_time=self.vendor_time,
+        )
 
 
 class HttpSession:

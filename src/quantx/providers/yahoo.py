@@ -105,7 +105,13 @@ class Yahoo:
         }
         reply = session.chart(wire, params)
         payload = Payload(
-            symbol, reply.url, reply.status, now, reply.content_type, reply.body, vendor_time=reply.vendor_time
+            symbol,
+            reply.url,
+            reply.status,
+            now,
+            content_type=reply.content_type,
+            body=reply.body,
+            vendor_time=reply.vendor_time,
         )
         chart = _read_chart(payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):

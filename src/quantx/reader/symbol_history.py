@@ -1,9 +1,9 @@
 """Map stored rows to securities. A stored row has the requested symbol; securities change symbols.
 
 A vendor's series of a symbol is the whole history of the security that carries the symbol at the time of the request,
-also under its earlier symbols. A row therefore belongs to the security that carried its symbol when the row became known,
-if that security was listed on the row's day. Otherwise it belongs to the one that carried the symbol on the row's day, or
-to the last one that carried it before.
+also under its earlier symbols. A row therefore belongs to the security that carried its symbol when the row became
+known, if that security was listed on the row's day. Otherwise it belongs to the one that carried the symbol on the
+row's day, or to the last one that carried it before.
 """
 
 from __future__ import annotations

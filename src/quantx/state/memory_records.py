@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime, timedelta
 
 from quantx.core.model import Clock, RunKind, Series, StoredReply, Window
@@ -19,12 +19,13 @@ class RunRecord:
 
     asked: NewRun
     created_at: datetime
+    _: KW_ONLY
     finished_at: datetime | None = None
     report: str | None = None
     inspected_at: datetime | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TaskRecord:
     """A task."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, timedelta
 
 from quantx.universes.protocol import LatestSymbol, Member
@@ -26,6 +26,7 @@ class MembershipChange:
     """The addition and the removal on a day, by the symbols of that day; one of them may be missing."""
 
     day: date
+    _: KW_ONLY
     added: str | None
     added_name: str
     removed: str | None

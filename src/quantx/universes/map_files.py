@@ -101,7 +101,7 @@ def _history(document: Document, namings: Iterable[Naming], notes: dict[str, str
     ordered = tuple(sorted(namings, key=lambda n: n.begins))
     market = venue_of(ordered[-1].symbol).market
     reason = notes.get("reason", "its symbol history ends") if ordered[-1].last is not None else None
-    return SecurityHistory(ordered, market, _evidence(document), notes.get("name"), reason)
+    return SecurityHistory(ordered, market, _evidence(document), name=notes.get("name"), reason=reason)
 
 
 def _evidence(document: Document) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class Source:
     parse: Callable[[UniverseSpec, Document, LatestSymbol], MemberList]  # pure; raises RefusedList
     suffix: str  # of the stored document
     url: str | None = None  # default address of the document
+    _: KW_ONLY
     needs_document: bool = True  # False: the members are in the declaration
     is_exchange: bool = False  # a missing security may be delisted
     needs_contact: bool = False

@@ -82,7 +82,9 @@ def _change(row: Sequence[str], places: Sequence[int]) -> MembershipChange | Non
     symbols = [american(text) if text else "" for text in (added, removed)]
     if None in symbols or not any(symbols):
         return None
-    return MembershipChange(day, symbols[0] or None, added_name, symbols[1] or None, removed_name)
+    return MembershipChange(
+        day, added=symbols[0] or None, added_name=added_name, removed=symbols[1] or None, removed_name=removed_name
+    )
 
 
 def _heading(header: Sequence[str], names: Sequence[str], where: str) -> str:

@@ -94,7 +94,9 @@ class Wide(Tape):
 
     def _payload(self, request: Request, document: dict[str, Any]) -> Payload:
         body = json.dumps(document).encode()
-        return Payload(",".join(request.symbols), "wide:bars", 200, self.clock.now(), "application/json", body)
+        return Payload(
+            ",".join(request.symbols), "wide:bars", 200, self.clock.now(), content_type="application/json", body=body
+        )
 
     def normalize(self, payload: Payload) -> VendorFrames:
         document = json.loads(payload.body)

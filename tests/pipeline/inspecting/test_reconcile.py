@@ -255,7 +255,7 @@ def test_with_one_vendor_no_bars_are_read(desk: Desk) -> None:
 
 def test_what_was_said_of_a_vendor_goes_with_its_bars(market: Market) -> None:
     reconciled(market.platform)
-    nothing = Rule("nothing", "reject", "bars_1d", "m", "w", "r", pl.col("close") > 0)
+    nothing = Rule("nothing", "reject", "bars_1d", meaning="m", why="w", reference="r", broken=pl.col("close") > 0)
     reprocess(replace(market.platform, policy=Policy(9, (nothing,))), source="other")
     assert set(market.desk.rows()["source"]) == {"tape"}
     reconciled(market.platform, symbols=["AAA"])

@@ -100,7 +100,7 @@ def test_of_a_few_symbols_the_lake_is_not_read_whole(desk: Any) -> None:
 def test_what_was_found_in_bars_that_are_gone_is_resolved(desk: Any) -> None:
     filled(desk)
     validate(desk.platform)
-    nothing = Rule("nothing", "reject", "bars_1d", "m", "w", "r", pl.col("close") > 0)
+    nothing = Rule("nothing", "reject", "bars_1d", meaning="m", why="w", reference="r", broken=pl.col("close") > 0)
     reprocess(desk.with_(policy=Policy(9, (nothing,))))
     assert desk.rows().is_empty()
     assert validate(desk.platform, ["CCC"]).resolved == 0

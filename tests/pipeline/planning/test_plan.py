@@ -117,7 +117,9 @@ def test_a_renamed_security_is_fetched_by_its_new_symbol(desk: Any) -> None:
 
 
 def test_a_manual_override_outlives_a_file_without_it(desk: Any) -> None:
-    history = SecurityHistory((Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", "Bee")
+    history = SecurityHistory(
+        (Naming("us.BBB.20000103", "BBB", date(2000, 1, 3), None),), "us", "a map file", name="Bee"
+    )
     assert import_into(desk, [history]).new == 1
     assert record_delisting(desk, "BBB", date(2024, 1, 8), reason="bought", by="me") == "us.BBB.20000103"
     assert import_into(desk, [history]).new == 0

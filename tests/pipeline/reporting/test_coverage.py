@@ -137,7 +137,9 @@ def test_missing_sessions_that_are_explained_stand_apart(platform: Platform) -> 
     """BBB misses the sixth, the seventh and the last session; an explanation of a present bar does not count."""
 
     def gap(source: str, session: date, explanation: Explanation) -> Gap:
-        return Gap(Series(source, "bars", "1d", "BBB"), session, "explained", explanation, "so it is")
+        return Gap(
+            Series(source, "bars", "1d", "BBB"), session, status="explained", explanation=explanation, reason="so it is"
+        )
 
     platform.state.gaps.put(
         [
@@ -330,7 +332,9 @@ class Read(HTMLParser):
 
 def hostile(platform: Platform) -> CoverageFacts:
     """Facts in which each text that comes from outside is markup."""
-    finding = Finding(HOSTILE, "error", HOSTILE, HOSTILE, HOSTILE, HOSTILE, SESSIONS[0], SESSIONS[9])
+    finding = Finding(
+        HOSTILE, "error", HOSTILE, HOSTILE, source=HOSTILE, dataset=HOSTILE, first_day=SESSIONS[0], last_day=SESSIONS[9]
+    )
     platform.state.findings.note([finding, replace(finding, subject="AAA")])
     (row,) = platform.state.findings.listed(1, subject="AAA")
     platform.state.findings.settle(row["id"], "acknowledged", HOSTILE, HOSTILE)

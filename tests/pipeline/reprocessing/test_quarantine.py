@@ -102,7 +102,7 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
 
     bars = [["2024-01-09", 53.0, 52.875, 52.0, 52.75, 20.0]]
     body = json.dumps({"bars": bars, "actions": [["2024-01-10", "split", 2.0, None]]}).encode()
-    payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), "application/json", body)
+    payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), content_type="application/json", body=body)
     stored = StoredReply(
         task_id=1,
         run_id="01RUN",
@@ -384,7 +384,7 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
     rows = old.rows("quarantine")
     path = Path(old.platform.settings.lake_url) / "quarantine"
     shutil.rmtree(path)
-    earlier = Table("quarantine", columns, QUARANTINE.partitions, QUARANTINE.key, QUARANTINE.sort)
+    earlier = Table("quarantine", columns, partitions=QUARANTINE.partitions, key=QUARANTINE.key, sort=QUARANTINE.sort)
     LakeTable(old.platform.location, earlier).commit(CommitContext(1), rows.select(list(columns)))
     import deltalake
 

@@ -35,10 +35,10 @@ CHEAP = Rule(
     "not_cheap",
     "reject",
     "bars_1d",
-    "the close is at least 105",
-    "a test wants a rule",
-    "this test",
-    pl.col("close") < 105,
+    meaning="the close is at least 105",
+    why="a test wants a rule",
+    reference="this test",
+    broken=pl.col("close") < 105,
 )
 LENIENT = Policy(3, [rule for rule in DAILY_RULES if rule.id != "open_in_range"])
 STRICT = Policy(4, (*DAILY_RULES, CHEAP))
@@ -336,7 +336,7 @@ def test_a_reply_that_never_landed_is_not_used(old: Any) -> None:
     """Its worker lost the task or died before it was recorded, and the vendor was asked again."""
     (run,) = old.sql("select run_id from tasks order by id limit 1")
     body = json.dumps({"bars": [["2024-01-08", 1.0, 1.0, 1.0, 1.0, 1.0]], "actions": []}).encode()
-    payload = Payload("AAA", "tape:AAA", 200, old.clock.now(), "application/json", body)
+    payload = Payload("AAA", "tape:AAA", 200, old.clock.now(), content_type="application/json", body=body)
     path = raw_path("tape", "bars", "2024-01-17", NEXT)
     stored = StoredReply(
         task_id=1,

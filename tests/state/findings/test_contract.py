@@ -13,7 +13,16 @@ from ..contract import WEEK, Kit
 class TestFindings:
     def test_a_finding_is_open_until_it_is_settled(self, kit: Kit) -> None:
         findings = kit.state.findings
-        gap = Finding("gap", "warn", "AAPL", "three sessions are missing", "yahoo", "bars", WEEK.start, WEEK.end)
+        gap = Finding(
+            "gap",
+            "warn",
+            "AAPL",
+            "three sessions are missing",
+            source="yahoo",
+            dataset="bars",
+            first_day=WEEK.start,
+            last_day=WEEK.end,
+        )
         late = Finding("late", "error", "us", "no run for 2024-01-05", facts={"deadline": "06:00"})
         assert findings.note([gap, late]) == 2
         assert findings.note([gap]) == 0  # seen again
@@ -33,9 +42,20 @@ class TestFindings:
 
     def test_open_findings_of_a_rule_are_all_returned_as_values(self, kit: Kit) -> None:
         findings = kit.state.findings
-        many = [Finding("gap", "warn", f"S{i:03}", "words", "yahoo", "bars_1d", WEEK.start) for i in range(120)]
+        many = [
+            Finding("gap", "warn", f"S{i:03}", "words", source="yahoo", dataset="bars_1d", first_day=WEEK.start)
+            for i in range(120)
+        ]
         other = Finding(
-            "gap", "error", "S000", "words", "stooq", "bars_1m", None, WEEK.end, {"times": 2, "days": ["x"]}
+            "gap",
+            "error",
+            "S000",
+            "words",
+            source="stooq",
+            dataset="bars_1m",
+            first_day=None,
+            last_day=WEEK.end,
+            facts={"times": 2, "days": ["x"]},
         )
         findings.note([*many, other, Finding("late", "warn", "S000", "words")])
         found = findings.open("gap")
@@ -72,12 +92,18 @@ class TestFindings:
         findings = kit.state.findings
 
         def found(rule: str, subject: str, source: str = "yahoo", day: date = WEEK.start) -> Finding:
-            return Finding(rule, "warn", subject, "words", source, "bars_1d", day, day)
+            return Finding(
+                rule, "warn", subject, "words", source=source, dataset="bars_1d", first_day=day, last_day=day
+            )
 
         def statuses() -> dict[tuple[str, str, str], str]:
             return {(r["rule"], r["subject"], r["source"]): r["status"] for r in findings.listed(99)}
 
-        others = [found("spike", "A", "stooq"), found("gap", "A"), Finding("spike", "warn", "A", "words", "yahoo", "x")]
+        others = [
+            found("spike", "A", "stooq"),
+            found("gap", "A"),
+            Finding("spike", "warn", "A", "words", source="yahoo", dataset="x"),
+        ]
         findings.note(others)
         first = [found("spike", "A"), found("spike", "B"), found("stale", "B")]
         assert findings.restate(["spike", "stale"], "yahoo", "bars_1d", first, "gone") == (3, 0)
@@ -103,7 +129,9 @@ class TestFindings:
         findings, before, after = kit.state.findings, WEEK.start - timedelta(days=1), WEEK.end + timedelta(days=1)
 
         def found(subject: str, first: date | None, last: date | None) -> Finding:
-            return Finding("spike", "warn", subject, "words", "yahoo", "bars_1d", first, last)
+            return Finding(
+                "spike", "warn", subject, "words", source="yahoo", dataset="bars_1d", first_day=first, last_day=last
+            )
 
         inside = [found("A", WEEK.start, WEEK.end), found("A", WEEK.end, WEEK.end)]
         across = [found("A", before, WEEK.end), found("B", WEEK.start, after)]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quantx.state.tasks.port import RawObject
-
-from ..contract import REPLY, WEEK, Kit, reply_to
+from ..contract import REPLY, WEEK, Kit, raw_object, reply_to
 
 
 class TestLandingAndFailing:
@@ -79,7 +77,7 @@ class TestLandingAndFailing:
     def test_pages_that_tasks_share_are_one_request(self, kit: Kit) -> None:
         plan = kit.plan("A", "B")
         a, b = kit.claim(*plan.task_ids)
-        raw = RawObject("raw/p.parquet", "yahoo", "bars", 2, REPLY)
+        raw = raw_object("raw/p.parquet", payloads=2)
         replies = [reply_to(a, path=raw.path, rows=2), reply_to(b, path=raw.path, row=1)]
         assert kit.state.tasks.land(raw, replies, [a, b], [2, 0]) == {a.id, b.id}
         assert kit.state.rounds.replies(kit.start()) == replies

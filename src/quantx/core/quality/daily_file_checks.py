@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import polars as pl
 
@@ -22,6 +22,7 @@ class FileReport:
     """The rejected rows and the violations of one file."""
 
     symbol: str
+    _: KW_ONLY
     rows: int
     rejected: pl.DataFrame  # time (as written), date, open, high, low, close, volume, rules
     violations: pl.DataFrame  # VIOLATIONS
@@ -45,7 +46,13 @@ def check_file(symbol: str, file: DailyFile) -> FileReport:
     rejected = checked.rejected.select("symbol", "date").unique()
     series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded")
     violations = pl.concat([series, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
-    return FileReport(symbol, rows.height, checked.rejected.select(shown), violations, len(file.strange))
+    return FileReport(
+        symbol,
+        rows=rows.height,
+        rejected=checked.rejected.select(shown),
+        violations=violations,
+        strange=len(file.strange),
+    )
 
 
 def events_of(rows: pl.DataFrame) -> pl.DataFrame:

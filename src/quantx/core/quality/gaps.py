@@ -25,10 +25,10 @@ MARKET_RULES = (
         MARKET_MISSING,
         "warn",
         "bars_1d,bars_1d_adjusted,bars_1m",
-        f"a session of the calendar is missing for most series of the exchange (of {_FEW} or more)",
-        "an outage of the vendor, or a closure missing in the calendar, is one fact, not one per symbol",
-        "Quandl WIKI 2017-11-08: in no file; Yahoo 2012-03-19: missing for 19 of 30 shares of Hong Kong",
-        pl.col("missing") >= pl.max_horizontal(pl.lit(_FEW), pl.col("expected") * _MOST),
+        meaning=f"a session of the calendar is missing for most series of the exchange (of {_FEW} or more)",
+        why="an outage of the vendor, or a closure missing in the calendar, is one fact, not one per symbol",
+        reference="Quandl WIKI 2017-11-08: in no file; Yahoo 2012-03-19: missing for 19 of 30 shares of Hong Kong",
+        broken=pl.col("missing") >= pl.max_horizontal(pl.lit(_FEW), pl.col("expected") * _MOST),
     ),
 )
 

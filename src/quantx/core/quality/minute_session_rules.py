@@ -30,58 +30,61 @@ SESSION_RULES = (
         "minutes_complete",
         "info",
         "bars_1m",
-        "a minute of the regular session has no bar (New York has 390, on a half day 210, Hong Kong 330)",
-        "a minute without a trade has no bar; a count of bars is not a count of minutes for thin shares",
-        "Alpha Vantage 2019-02: SLV 333 to 376 of 390; exchange_calendars",
-        ~_complete,
+        meaning="a minute of the regular session has no bar (New York has 390, on a half day 210, Hong Kong 330)",
+        why="a minute without a trade has no bar; a count of bars is not a count of minutes for thin shares",
+        reference="Alpha Vantage 2019-02: SLV 333 to 376 of 390; exchange_calendars",
+        broken=~_complete,
     ),
     Rule(
         "minutes_without_hole",
         "warn",
         "bars_1m",
-        f"{LONGEST_GAP} minutes in a row or more are missing in a series that has {_DENSE:.0%} of them on other days",
-        "an outage of the vendor looks like a quiet quarter of an hour",
-        "a trading pause of New York (limit up, limit down) lasts five minutes, seldom ten",
-        _dense & (pl.col("hole") >= LONGEST_GAP),
+        meaning=f"{LONGEST_GAP} minutes in a row or more are missing in a series that has {_DENSE:.0%} of them on"
+        " other days",
+        why="an outage of the vendor looks like a quiet quarter of an hour",
+        reference="a trading pause of New York (limit up, limit down) lasts five minutes, seldom ten",
+        broken=_dense & (pl.col("hole") >= LONGEST_GAP),
     ),
     Rule(
         "half_day_ends_early",
         "warn",
         "bars_1m",
-        "on a half day half of the minutes or more from the early close to the usual one have bars, and their volume is"
-        f" zero or {_AS_TRADED:.0%} or more of the session's (medians): not after-hours trading",
-        "a vendor or a calendar without the half day shows an afternoon that did not happen, with the volume of a"
+        meaning="on a half day half of the minutes or more from the early close to the usual one have bars, and their"
+        f" volume is zero or {_AS_TRADED:.0%} or more of the session's (medians): not after-hours trading",
+        why="a vendor or a calendar without the half day shows an afternoon that did not happen, with the volume of a"
         " session or without any",
-        "QuantConnect GOOG 2015-12-24: every minute until 13:00, few prints until 16:11; on half days New York trades"
-        " after hours until 17:00",
-        (pl.col("minutes_after") * 2 >= pl.col("minutes_off").clip(lower_bound=1)) & ~_after_hours,
+        reference="QuantConnect GOOG 2015-12-24: every minute until 13:00, few prints until 16:11; on half days New"
+        " York trades after hours until 17:00",
+        broken=(pl.col("minutes_after") * 2 >= pl.col("minutes_off").clip(lower_bound=1)) & ~_after_hours,
     ),
     Rule(
         "opening_near_close_before",
         "warn",
         "bars_1m",
-        f"the first minute opens more than {_JUMP:.0%} away from the close before, net of splits and dividends",
-        "a jump that neither an event nor the daily bar confirms is a wrong scale or a bad print",
-        "AAPL 2014-06-09, 7:1: 645.57 and then 92.70",
-        _jumps & ~_confirmed,
+        meaning=f"the first minute opens more than {_JUMP:.0%} away from the close before, net of splits and dividends",
+        why="a jump that neither an event nor the daily bar confirms is a wrong scale or a bad print",
+        reference="AAPL 2014-06-09, 7:1: 645.57 and then 92.70",
+        broken=_jumps & ~_confirmed,
     ),
     Rule(
         "opening_jump_confirmed",
         "info",
         "bars_1m",
-        f"the first minute opens more than {_JUMP:.0%} away from the close before, and the daily bar confirms it",
-        "news comes overnight; the jump is real",
-        "earnings reports after the close",
-        _jumps & _confirmed,
+        meaning=f"the first minute opens more than {_JUMP:.0%} away from the close before, and the daily bar confirms"
+        " it",
+        why="news comes overnight; the jump is real",
+        reference="earnings reports after the close",
+        broken=_jumps & _confirmed,
     ),
     Rule(
         "minutes_add_up_to_day",
         "warn",
         "bars_1m",
-        f"the regular minutes differ from the daily prices by more than {_FIT:.0%}, or exceed the daily volume",
-        "two series of one vendor that contradict each other can't both be right",
-        "Alpha Vantage 2019-02: 17 shares within 0.8 %, 63 to 99 % of the volume; VIX, without volume, up to 8.7 % off",
-        _traded
+        meaning=f"the regular minutes differ from the daily prices by more than {_FIT:.0%}, or exceed the daily volume",
+        why="two series of one vendor that contradict each other can't both be right",
+        reference="Alpha Vantage 2019-02: 17 shares within 0.8 %, 63 to 99 % of the volume; VIX, without volume, up"
+        " to 8.7 % off",
+        broken=_traded
         & pl.any_horizontal(
             *((pl.col(p) / pl.col(f"daily_{p}") - 1).abs() > _FIT for p in _PRICES),
             pl.col("volume") > pl.col("daily_volume") * (1 + _FIT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 import polars as pl
@@ -29,6 +29,7 @@ class Rule:
     id: str
     severity: RuleSeverity  # reject: the row goes to quarantine; warn: a finding to check; info: informational
     dataset: str  # the table, or tables with commas between
+    _: KW_ONLY
     meaning: str  # the violation: what is wrong where the rule is broken
     why: str  # one sentence: the damage that such data does
     reference: str  # where the violation was seen or is defined

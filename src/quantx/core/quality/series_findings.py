@@ -46,11 +46,11 @@ def _findings(
             FINDING_SEVERITY[rule.severity],
             symbol,
             f"{rule.meaning}: {days}; {_NEXT[rule.severity].format(symbol=symbol)}",
-            source,
-            dataset,
-            group[0]["first_day"],
-            last,
-            {"times": len(group), "seen": days, "rows": rows, "stretches": [_listed(s) for s in group[:_LISTED]]},
+            source=source,
+            dataset=dataset,
+            first_day=group[0]["first_day"],
+            last_day=last,
+            facts={"times": len(group), "seen": days, "rows": rows, "stretches": [_listed(s) for s in group[:_LISTED]]},
         )
 
 

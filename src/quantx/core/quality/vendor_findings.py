@@ -60,11 +60,11 @@ def _of_bars(row: Mapping[str, Any]) -> Finding:
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
         f"{' and '.join(vendors)} are {_DIFFERENCES[rule.id]} {when}: {decision}",
-        row["blamed"],
-        BARS_1D.name,
-        days[0],
-        days[-1],
-        {
+        source=row["blamed"],
+        dataset=BARS_1D.name,
+        first_day=days[0],
+        last_day=days[-1],
+        facts={
             "times": len(days),
             "days": len(days),
             "vendors": vendors,
@@ -103,7 +103,7 @@ def _of_missing_sessions(row: Mapping[str, Any]) -> Finding:
         row["symbol"],
         f"{row['source']} has no bar of {row['lacking']} sessions that {' and '.join(row['against'])} has, in {named}"
         f"{' and later' if len(months) > _SHOWN else ''}; {_NEXT}, and `quantx backfill --again` fetches them again",
-        row["source"],
-        BARS_1D.name,
+        source=row["source"],
+        dataset=BARS_1D.name,
         facts={"times": row["lacking"], "sessions": row["lacking"], "months": months, "against": row["against"]},
     )

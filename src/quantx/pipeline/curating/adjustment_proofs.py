@@ -72,11 +72,11 @@ def disagreements(proofs: pl.DataFrame) -> list[Finding]:
             FINDING_SEVERITY[rule.severity],
             row["symbol"],
             _message(row),
-            row["source"],
-            ADJUSTMENT_PROOFS.name,
-            row["ex_date"],
-            row["ex_date"],
-            {name: row[name] for name in ("ours", "vendors", "verdict")},
+            source=row["source"],
+            dataset=ADJUSTMENT_PROOFS.name,
+            first_day=row["ex_date"],
+            last_day=row["ex_date"],
+            facts={name: row[name] for name in ("ours", "vendors", "verdict")},
         )
         for rule in ADJUSTMENT_RULES
         if rule is not ADJUSTED_CLOSE_POSITIVE
@@ -116,9 +116,9 @@ def _not_positive(source: str, row: dict[str, Any]) -> Finding:
         row["symbol"],
         f"{source}'s adjusted close is not positive on {row['rows']:,} days from {row['first']} to {row['last']}: a"
         " dividend that is larger than the price, or in another unit; ours leaves such a dividend out",
-        source,
-        BARS_1D.name,
-        row["first"],
-        row["last"],
-        {"rows": row["rows"]},
+        source=source,
+        dataset=BARS_1D.name,
+        first_day=row["first"],
+        last_day=row["last"],
+        facts={"rows": row["rows"]},
     )

@@ -105,7 +105,16 @@ def _findings(source: str, replies: Sequence[_ReplyFrames]) -> list[Finding]:
         (reply.item.stored.series.dataset, note) for reply in replies for page in reply.pages for note in page.notes
     )
     return [
-        Finding(note.rule, note.severity, note.subject, note.message, source, dataset, note.day, note.day)
+        Finding(
+            note.rule,
+            note.severity,
+            note.subject,
+            note.message,
+            source=source,
+            dataset=dataset,
+            first_day=note.day,
+            last_day=note.day,
+        )
         for dataset, note in notes
     ]
 

@@ -29,7 +29,7 @@ _AGAIN = "the vendor has them again"
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Drop:
     """The days whose bars a vendor has withdrawn."""
 
@@ -89,7 +89,7 @@ class WithdrawnBars:
         counts = dict(had.group_by("symbol").len().iter_rows())
         groups = dropped.sort(_KEY).group_by("symbol", maintain_order=True).agg("date")
         drops = [
-            _join(_Drop(symbol, days, counts[symbol], windows[symbol]), earlier[symbol])
+            _join(_Drop(symbol=symbol, days=days, had=counts[symbol], span=windows[symbol]), earlier[symbol])
             for symbol, days in groups.rows()
         ]
         others = self._others(source, {drop.symbol: drop.span for drop in drops})
@@ -144,7 +144,7 @@ def _join(drop: _Drop, earlier: Sequence[OpenFinding]) -> _Drop:
     days = sorted(before | set(drop.days))
     had = max([drop.had + len(before), *(each.facts["had"] for each in joined)])
     span = Window(min(window.start, days[0]), max(window.end, days[-1]))
-    return _Drop(drop.symbol, days, had, span, joined)
+    return _Drop(symbol=drop.symbol, days=days, had=had, span=span, joined=joined)
 
 
 def _stretches(days: Sequence[date], sessions: Calendar) -> list[list[str]]:
@@ -188,11 +188,11 @@ def _finding(source: str, table: str, drop: _Drop, others: pl.DataFrame) -> Find
         symbol,
         f"{source} has no bar any more of {len(days)} of the {had} sessions that it had sent, {days[0]} to {days[-1]};"
         f" {comparison}. The rows stay; acknowledge this when you know why",
-        source,
-        table,
-        days[0],
-        days[-1],
-        {
+        source=source,
+        dataset=table,
+        first_day=days[0],
+        last_day=days[-1],
+        facts={
             "dropped": len(days),
             "had": had,
             "confirmed": confirmed["date"].n_unique(),

@@ -122,7 +122,7 @@ class Landing:
         pages, rows = _distinct_pages(outcomes)
         replies = _stored_replies(path, outcomes, pages, rows)
         size = self.retry.call(lambda: write_batch(self.location, path, pages, replies))
-        raw = RawObject(path, source, dataset, len(pages), size)
+        raw = RawObject(path=path, source=source, dataset=dataset, payloads=len(pages), size=size)
         tasks, requests = [o.task for o in outcomes], [o.requests for o in outcomes]
         landed = self.retry.call(lambda: self.tasks.land(raw, replies, tasks, requests))
         log.info("batch.landed", source=source, payloads=len(pages), landed=len(landed), bytes=size, path=path)
@@ -275,10 +275,10 @@ def _events_missing(task: FetchTask, error: str) -> Finding:
         series.symbol,
         f"{series.source} does not deliver the splits and dividends of {series.symbol} ({error}): its bars are there,"
         " and adjusted prices may miss an event; `quantx tasks retry` fetches them again",
-        series.source,
-        series.dataset,
-        window.start,
-        window.end,
+        source=series.source,
+        dataset=series.dataset,
+        first_day=window.start,
+        last_day=window.end,
     )
 
 

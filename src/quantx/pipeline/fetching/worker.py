@@ -46,6 +46,7 @@ from quantx.tracing import any_span, shared_span
 
 log = structlog.get_logger()
 
+MOST_BYTES = 16_000_000  # of a request's pages in memory before they are stored
 _IDLE_SECONDS = 0.2
 _CURATE_SECONDS = 0.5  # between two checks whether enough has landed
 _TOP_UP_SECONDS = 1.0
@@ -77,7 +78,7 @@ class Worker:
     report_ended_runs: Callable[[], object]
     on_progress: Callable[[Progress], None] = lambda progress: None
     progress: Progress = field(default_factory=Progress)
-    most_bytes: int = 16_000_000  # of a request's pages that are held in memory before they are stored
+    most_bytes: int = MOST_BYTES
 
     def __post_init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"

@@ -71,11 +71,11 @@ def _finding(row: dict[str, Any]) -> Finding:
         FINDING_SEVERITY[rule.severity],
         row["symbol"],
         f"{booked}, {_why(row)}; compare it with another vendor before you use adjusted prices of earlier days",
-        row["source"],
-        ACTIONS.name,
-        day,
-        day,
-        {name: row[name] for name in ("value", "reference_close", "fall")},
+        source=row["source"],
+        dataset=ACTIONS.name,
+        first_day=day,
+        last_day=day,
+        facts={name: row[name] for name in ("value", "reference_close", "fall")},
     )
 
 

@@ -67,8 +67,8 @@ def _finding(series: Series, gaps: Sequence[Gap]) -> Finding:
         "warn",
         series.symbol,
         f"{series.source} has no {what} of {series.symbol} for {named}{more}; {_next(due)}",
-        series.source,
-        _dataset(series),
+        source=series.source,
+        dataset=_dataset(series),
         facts={"times": len(gaps), "sessions": len(gaps), "gaps": windows},
     )
 
@@ -93,11 +93,11 @@ def _market_findings(missing: MissingSessions, requested: Sequence[tuple[str, da
                 f"{missing.source} has no bars on {_named(row['first'], row['last'])} for {most['missing']:,} of"
                 f" {most['expected']:,} symbols of {row['calendar']}: a vendor outage, or a closure that the calendar"
                 " does not have; a few probe symbols are requested again, and the others once these have the session",
-                missing.source,
-                f"bars_{missing.timeframe}",
-                row["first"],
-                row["last"],
-                {"missing": most["missing"], "expected": most["expected"]},
+                source=missing.source,
+                dataset=f"bars_{missing.timeframe}",
+                first_day=row["first"],
+                last_day=row["last"],
+                facts={"missing": most["missing"], "expected": most["expected"]},
             )
         )
     return findings

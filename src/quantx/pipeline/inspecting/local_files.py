@@ -55,7 +55,9 @@ def _strange(path: Path, report: FileReport) -> Iterator[Finding]:
             f"{report.strange} lines of {path.name} cannot be read as rows: error pages, or another format; check them"
         )
         facts = {"seen": f"{report.strange} unreadable lines", "rows": report.strange}
-        yield Finding("payload_readable", "error", report.symbol, text, path.name, "bars_1d", facts=facts)
+        yield Finding(
+            "payload_readable", "error", report.symbol, text, source=path.name, dataset="bars_1d", facts=facts
+        )
 
 
 def _files_at(path: Path) -> list[Path]:

@@ -98,10 +98,10 @@ def _of_sessions(rule: Rule, broken: pl.DataFrame) -> list[Finding]:
             FINDING_SEVERITY[rule.severity],
             row["symbol"],
             _MESSAGES[rule.id].format(**row),
-            row["source"],
-            BARS_1M.name,
-            row["date"],
-            row["date"],
+            source=row["source"],
+            dataset=BARS_1M.name,
+            first_day=row["date"],
+            last_day=row["date"],
         )
         for row in broken.iter_rows(named=True)
     ]
@@ -121,8 +121,8 @@ def _thin(rule: Rule, sessions: pl.DataFrame, since: date) -> list[Finding]:
             symbol,
             f"since {since} {source} has {fewest} to {most} minutes of {symbol} in {sessions} sessions, fewer than the"
             " sessions have: the share is probably not traded every minute",
-            source,
-            BARS_1M.name,
+            source=source,
+            dataset=BARS_1M.name,
             facts={"sessions": sessions, "fewest": fewest, "most": most},
         )
         for source, symbol, sessions, fewest, most in counted.iter_rows()

@@ -76,7 +76,9 @@ def delist(tables: Tables, state: State, clock: Clock, symbol: str, on: date, *,
         after, instrument = with_end(symbol_history(tables), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
         stored = tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
         name = stored["name"][0] if stored.height else None
-        security = SecurityHistory(tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name, reason)
+        security = SecurityHistory(
+            tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name=name, reason=reason
+        )
         _record(tables, after, {instrument: _facts(instrument, after, security)}, clock.now())
         copy_history_to_state(tables, state.instruments)
     state.findings.resolve(DELISTING_SUSPECTED, [symbol], f"delisted on {on}: {reason}")

@@ -47,7 +47,7 @@ _ROUND_BYTES = 18_000_000  # of replies that are read at once
 _BARS: dict[str, tuple[Table, ...]] = {"1d": (BARS_1D, BARS_1D_ADJUSTED), "1m": (BARS_1M,)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Rederived:
     """The tables that a vendor's replies about some symbols make, and the facts that they prove."""
 
@@ -154,10 +154,10 @@ class Reprocessor:
             frames |= {t.revisions.name: _in_turn(t, frames[t.name], frames[t.revisions.name]) for t in BARS}
         away = {(x.series.symbol, x.path, x.row) for x in lost}
         return _Rederived(
-            source,
-            frames,
-            facts,
-            frozenset(x.series for x in replies),
+            source=source,
+            tables=frames,
+            facts=facts,
+            series=frozenset(x.series for x in replies),
             read=_origins([x for x in replies if (x.series.symbol, x.path, x.row) not in away]),
             lost=_origins(lost),
         )

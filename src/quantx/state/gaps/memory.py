@@ -34,7 +34,10 @@ class MemoryGaps(Gaps):
     def asks(self, symbols: Collection[str]) -> list[Ask]:
         with self._records.lock:
             tasks = [t for t in self._records.tasks.values() if t.kind == HEAL and t.series.symbol in symbols]
-            return [Ask(t.series, t.window, _STATES.get(t.state, "waiting"), t.updated_at, t.last_error) for t in tasks]
+            return [
+                Ask(t.series, t.window, state=_STATES.get(t.state, "waiting"), at=t.updated_at, error=t.last_error)
+                for t in tasks
+            ]
 
     @override
     def due(self, sources: Collection[str], now: datetime) -> list[str]:

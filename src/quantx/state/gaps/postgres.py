@@ -32,9 +32,9 @@ class PostgresGaps(Gaps):
             Ask(
                 Series(*(row[c] for c in _SERIES)),
                 Window(row["window_start"], row["window_end"]),
-                row["state"],
-                row["updated_at"],
-                row["last_error"],
+                state=row["state"],
+                at=row["updated_at"],
+                error=row["last_error"],
             )
             for row in rows
         ]

@@ -317,7 +317,15 @@ class MemoryTasks(Tasks):
     ) -> TaskRecord:
         now, number = self._records.clock.now(), len(self._records.tasks) + 1
         task = self._records.tasks[number] = TaskRecord(
-            number, run_id, kind, series, window, now, now, now, fallback=fallback
+            id=number,
+            run_id=run_id,
+            kind=kind,
+            series=series,
+            window=window,
+            created_at=now,
+            updated_at=now,
+            not_before=now,
+            fallback=fallback,
         )
         self._records.outbox[number] = None
         return task
@@ -370,9 +378,17 @@ class MemoryTasks(Tasks):
     def _as_held(self, task: TaskRecord) -> FetchTask:
         series = self._records.series.get(task.series)
         has_history = series is not None and series.watermark is not None
-        place = (task.id, task.run_id, task.kind, task.series, task.window)
-        counts = (task.attempts, task.fence)
-        return FetchTask(*place, *counts, has_history=has_history, fallback=task.fallback)
+        return FetchTask(
+            id=task.id,
+            run_id=task.run_id,
+            kind=task.kind,
+            series=task.series,
+            window=task.window,
+            attempts=task.attempts,
+            fence=task.fence,
+            has_history=has_history,
+            fallback=task.fallback,
+        )
 
     def _held(self, task: FetchTask) -> TaskRecord | None:
         """Return the record of a task where it is still held under this fencing number, else None."""

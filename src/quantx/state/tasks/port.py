@@ -48,7 +48,7 @@ class Claim:
     unknown: frozenset[int] = frozenset()  # ids without a task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RawObject:
     """A stored batch of replies."""
 
