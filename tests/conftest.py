@@ -54,6 +54,8 @@ shutil.rmtree(root, ignore_errors=True)
 
 _PREFIX = "quantx-tests-"
 _ALIVE = "alive"  # locked while its session lives
+# Fleets of processes share a server that they end, and the Functions app its package: once each, in one process.
+_TOGETHER = ("tests/fleet/", "tests/azure_functions/")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -78,15 +80,18 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
-    """Keep the tests of a file in one process, and those of a `xdist_group`: they share what they have set up."""
-    from xdist.scheduler import LoadGroupScheduling
+    """Keep the tests of a file in one process, and those of some folders: they share what they have set up.
 
-    class FilesAndGroups(LoadGroupScheduling):
+    (xdist_group, of pytest-xdist 3.8, has no effect with pytest 9.2: it changes names that pytest has cached.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FilesAndFolders(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            group = super()._split_scope(nodeid)
-            return nodeid.partition("::")[0] if group == nodeid else group
+            path = nodeid.partition("::")[0]
+            return next((folder for folder in _TOGETHER if path.startswith(folder)), path)
 
-    return FilesAndGroups(config, log) if config.getoption("dist") == "loadgroup" else None
+    return FilesAndFolders(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

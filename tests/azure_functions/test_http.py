@@ -13,7 +13,7 @@ import pytest
 from ..fleet.fleet import Fleet, depth_of
 from .conftest import ADDRESS, KEY, Host, Hosts, Reply
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
+pytestmark = pytest.mark.slow
 
 ULID = r"[0-9A-HJKMNP-TV-Z]{26}"
 CANARY = "canary-7f3a"

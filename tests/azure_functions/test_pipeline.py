@@ -19,7 +19,7 @@ from quantx.core.model import SETTLED_AFTER
 from ..fleet.fleet import Fleet, assert_at_rest, depth_of, go
 from .conftest import Host, Hosts
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
+pytestmark = pytest.mark.slow
 
 Installations = Callable[[], contextlib.AbstractContextManager[Fleet]]
 AMERICAN, CHINESE = ("QXAA", "QXAC", "QXAF", "QXAR"), ("99902.HK", "99903.HK")

@@ -13,8 +13,6 @@ from quantx.settings import Settings
 
 from ..schedules import assert_plans_every_session, next_firings, schedules_in, waits_of, winter_and_summer
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
-
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = json.loads((REPOSITORY / "azure_functions/local.settings.json.example").read_text("utf-8"))["Values"]
 DAILY = str(Settings.model_fields["daily_schedule"].default)

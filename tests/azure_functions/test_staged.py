@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import PYTHON, REPOSITORY, SCHEDULES, SITE, VERSION, Hosts
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
+pytestmark = pytest.mark.slow
 
 LOADING = """
 import json, sys, time

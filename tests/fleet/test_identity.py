@@ -16,7 +16,7 @@ from .conftest import _database
 from .fleet import Fleet, Server, Vendor, clean_environment, killed_at_the_end
 from .market import SYMBOLS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_backfill_and_a_query_without_a_key(

@@ -12,7 +12,7 @@ from .conftest import FIRST_RUN, SECOND_RUN, revise
 from .dying_worker import MARKS
 from .fleet import Fleet, Vendor, assert_at_rest, assert_counted, assert_same, go
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.slow
 
 IN_THE_FETCH = [
     "received",

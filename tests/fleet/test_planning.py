@@ -11,7 +11,7 @@ from .conftest import NAMES, SECOND_RUN, revise
 from .fleet import Fleet, Vendor, assert_at_rest, assert_same, depth_of
 from .market import SYMBOLS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.slow
 
 
 def test_two_triggers_plan_one_set_of_tasks_and_a_backfill_unites_with_them(

@@ -13,7 +13,7 @@ from .conftest import FIRST_RUN
 from .fleet import Fleet, Vendor, assert_at_rest, depth_of
 from .market import SYMBOLS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.slow
 
 GOOD = {"v": 1, "task_id": 1, "run_id": "r", "source": "yahoo", "symbol": "FLAA", "timeframe": "1d"}
 GOOD |= {"start": "2014-01-02", "end": "2014-01-31"}

@@ -13,7 +13,7 @@ from .conftest import NAMES
 from .fleet import Fleet, Vendor
 from .market import LAST, SYMBOLS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.slow
 
 QUOTA = 10  # requests per second
 

@@ -13,7 +13,7 @@ from .conftest import SECOND_RUN, revise
 from .fleet import Fleet, Vendor, assert_at_rest, assert_same
 from .market import SYMBOLS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_stopped_worker_gives_its_tasks_back_and_the_others_finish(

@@ -20,7 +20,7 @@ from .conftest import FIRST_RUN, SECOND_RUN, revise
 from .fleet import Fleet, Server, Vendor, assert_at_rest, assert_same
 from .market import SYMBOLS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.slow
 
 SMALL = {"QUANTX_CHUNK_SIZE": "3", "QUANTX_MAX_WORKERS": "2"}
 LEASE = 6  # seconds: what a busy machine may hold a process up, and no more than an outage
