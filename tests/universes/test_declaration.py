@@ -93,7 +93,8 @@ BAD = {
         r"symbols 0 7203: Input should be a valid string",
     ),
     "one name in two phases": (
-        "phases: {p: {us: {market: us, type: static, symbols: [A]}}, q: {us: {market: us, type: static, symbols: [B]}}}",
+        "phases: {p: {us: {market: us, type: static, symbols: [A]}},"
+        " q: {us: {market: us, type: static, symbols: [B]}}}",
         r"declares the universe us in two phases",
     ),
 }

