@@ -1,4 +1,4 @@
-"""The size and the names of the code: one meaning per class name, modules and functions that are read in one sitting."""
+"""Names: a class name means one thing in the package; modules and functions stay small."""
 
 from __future__ import annotations
 
