@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+
+from quantx.core.model import Window
 
 from ..contract import REPLY, WEEK, Kit, raw_object, reply_to
 
@@ -82,6 +86,43 @@ class TestLandingAndFailing:
         assert kit.state.tasks.land(raw, replies, [a, b], [2, 0]) == {a.id, b.id}
         assert kit.state.rounds.replies(kit.start()) == replies
         assert kit.state.runs.totals(plan.run_id).requests == 2
+
+
+class TestDeadTasks:
+    def dead(self, kit: Kit, symbol: str = "AAPL", window: Window = WEEK) -> int:
+        (task,) = kit.plan(symbol, window=window).task_ids
+        assert kit.fail(kit.one(task), final=True)
+        return task
+
+    def test_a_later_task_that_covers_a_dead_one_settles_it(self, kit: Kit) -> None:
+        dead = self.dead(kit)
+        assert kit.state.tasks.dead() == 1
+        later = kit.task()
+        assert kit.state.tasks.dead() == 1  # it has not landed yet
+        kit.land(kit.one(later))
+        assert kit.state.tasks.dead() == 0
+        assert kit.state.tasks.listed(None, None, 10, dead=True) == []
+        assert kit.listed(dead)["retried_by"] == later
+        assert kit.state.tasks.retry(kit.new_run("daily", 0), None).task_ids == ()
+
+    def test_a_wider_window_settles_and_a_narrower_one_does_not(self, kit: Kit) -> None:
+        first, last = self.dead(kit), self.dead(kit, window=Window(WEEK.start, WEEK.end + timedelta(days=7)))
+        (wider,) = kit.plan("AAPL", window=Window(WEEK.start - timedelta(days=7), WEEK.end)).task_ids
+        kit.land(kit.one(wider))
+        assert [row["id"] for row in kit.state.tasks.listed(None, None, 10, dead=True)] == [last]
+        assert kit.listed(first)["retried_by"] == wider
+
+    def test_another_series_or_a_reply_that_cannot_be_read_settles_nothing(self, kit: Kit) -> None:
+        self.dead(kit)
+        kit.land(kit.one(kit.task("MSFT")))
+        kit.land(kit.one(kit.task()), malformed="the body is not JSON")
+        assert kit.state.tasks.dead() == 1
+
+    def test_an_earlier_task_settles_no_later_one(self, kit: Kit) -> None:
+        (earlier,) = kit.plan("AAPL", kind="backfill").task_ids
+        self.dead(kit)
+        kit.land(kit.one(earlier))
+        assert kit.state.tasks.dead() == 1
 
 
 class TestListing:

@@ -125,9 +125,18 @@ class MemoryTasks(Tasks):
                     task.requests += cost
                     task.error_class = task.last_error = None
                     landed.add(task.id)
+                    self._settle_dead(task)
                 number = len(self._records.replies) + 1
                 self._records.replies.append(ReplyRecord(number, reply, landed_at=now))
             return set(landed)
+
+    def _settle_dead(self, landed: TaskRecord) -> None:
+        """Settle the dead tasks whose windows this later task of their series has fetched again."""
+        for task in self._records.tasks.values():
+            dead = task.state == "failed" and task.retried_by is None
+            start, end = landed.window.start <= task.window.start, landed.window.end >= task.window.end
+            if dead and task.series == landed.series and task.id < landed.id and start and end:
+                task.retried_by = landed.id
 
     @override
     def release(self, tasks: Sequence[FetchTask], delay: float, error: str | None = None, requests: int = 0) -> None:

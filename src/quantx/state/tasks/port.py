@@ -115,7 +115,8 @@ class Tasks(Protocol):
 
         `tasks` are the claimed tasks of the replies, in the same order. `requests` are the requests that count for each
         task, by default one: a page that several tasks share was one request. The same object again returns what it
-        landed.
+        landed. A landed task settles the dead tasks of its series that were planned before it and whose windows it
+        covers: they count as retried by it.
         """
         ...
 
@@ -173,9 +174,9 @@ class Tasks(Protocol):
         ...
 
     def dead(self) -> int:
-        """Return the number of tasks that failed and were not retried."""
+        """Return the number of dead tasks: they failed, were not retried, and no later task covers them."""
         ...
 
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
-        """Return tasks for display, the newest first; `dead`: those that failed and were not retried."""
+        """Return tasks for display, the newest first; `dead`: only those that `dead` counts."""
         ...

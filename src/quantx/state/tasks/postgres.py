@@ -104,6 +104,7 @@ class PostgresTasks(Tasks):
             landed = run(
                 connection, "tasks.land", {"raw_id": raw_id, **claims, **_replies([reply for reply, *_ in good])}
             )
+            run(connection, "tasks.settle_dead", {"ids": [row["task_id"] for row in landed]})
             if bad:
                 why = {"why": [reply.malformed for reply in bad]}
                 run(connection, "tasks.land_evidence", {"raw_id": raw_id, **why, **_replies(bad)})

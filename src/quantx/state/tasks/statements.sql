@@ -194,6 +194,23 @@ insert into landings (raw_id, raw_row, raw_rows, task_id, source, dataset, timef
 select %(raw_id)s, raw_row, raw_rows, id, source, dataset, timeframe, symbol, fetched_at, bytes from landed
 returning task_id;
 
+-- name: settle_dead
+-- Settle the dead tasks whose windows these later tasks of their series have fetched again.
+with covered as (
+    select d.id, min(l.id) as by
+    from tasks d
+    join tasks l on (l.source, l.dataset, l.timeframe, l.symbol) = (d.source, d.dataset, d.timeframe, d.symbol)
+        and l.id > d.id and l.window_start <= d.window_start and l.window_end >= d.window_end
+    where l.id = any(%(ids)s::bigint[]) and d.state = 'failed' and d.retried_by is null
+    group by d.id
+), free as (  -- a task that another transaction retries gets its successor there
+    select id from tasks
+    where id in (select id from covered) and state = 'failed' and retried_by is null
+    for update skip locked
+)
+update tasks set retried_by = covered.by from covered
+where tasks.id = covered.id and tasks.id in (select id from free);
+
 -- name: land_evidence
 -- Record replies that can't be read; they do not move their tasks on.
 insert into landings (raw_id, raw_row, task_id, source, dataset, timeframe, symbol, fetched_at, bytes, malformed)
