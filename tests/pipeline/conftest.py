@@ -27,7 +27,8 @@ from quantx.pipeline.reprocessing.summary import Reprocessed
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.wiring import reprocessor_of, worker_of
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
+from quantx.providers.events import SentEvent, day_of, read_events
+from quantx.providers.protocol import VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.queues.postgres import PostgresQueue
 from quantx.settings import load_settings
 from quantx.state.database import Database
@@ -147,17 +148,19 @@ class Tape:
             ),
             pl.lit(payload.symbol).alias("symbol"),
         )
-        events = [
-            {
-                "symbol": payload.symbol,
-                "ex_date": date.fromisoformat(day),
-                "kind": kind,
-                "value": value,
-                "paid_in": paid_in,
-            }
-            for day, kind, value, paid_in in document["actions"]
-        ]
-        return VendorFrames(bars.select(list(VENDOR_BARS)), pl.DataFrame(events, schema=VENDOR_ACTIONS), "USD")
+        events = read_events(
+            SentEvent(
+                symbol=payload.symbol,
+                kind=kind,
+                place=f"actions[{position}]",
+                sent=[day, kind, value, paid_in],
+                day=day_of(day),
+                value=value,
+                paid_in=paid_in,
+            )
+            for position, (day, kind, value, paid_in) in enumerate(document["actions"])
+        )
+        return VendorFrames(bars.select(list(VENDOR_BARS)), events.actions, "USD", rejected=events.rejected)
 
 
 @dataclass

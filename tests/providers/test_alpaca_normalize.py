@@ -229,28 +229,44 @@ def test_what_changes_nothing_is_no_action() -> None:
     assert read.actions.is_empty()
 
 
-@pytest.mark.parametrize(
-    "lists",
-    [
-        {"forward_splits": [split(new=0)]},
-        {"forward_splits": [split(new="2")]},
-        {"forward_splits": [split(old=None)]},
-        {"forward_splits": [split(day=None)]},
-        {"forward_splits": [split(day="soon")]},
-        {"forward_splits": [{"symbol": "A"}]},
-        {"forward_splits": [split(symbol=None)]},
-        {"forward_splits": 5},
-        {"cash_dividends": [dividend(rate=-1)]},
-        {"cash_dividends": [dividend(rate=False)]},
-        {"cash_dividends": [dividend(rate="0.25")]},
-        {"cash_dividends": [dividend(day=20240305)]},
-        {"cash_dividends": [[]]},
-        {"cash_dividends": [dividend(symbol="ELSE")]},
-    ],
-)
-def test_money_is_not_guessed(lists: dict[str, Any]) -> None:
+@pytest.mark.parametrize("lists", [{"forward_splits": 5}, {"cash_dividends": [dividend(symbol="ELSE")]}])
+def test_another_form_or_symbol_is_malformed(lists: dict[str, Any]) -> None:
     with pytest.raises(MalformedPayload):
         ALPACA.normalize(actions(lists))
+
+
+@pytest.mark.parametrize(
+    ("event", "rules"),
+    [
+        (split(new=0), "split_ratio_possible"),
+        (split(old=0), "split_ratio_possible"),
+        (split(new="2"), "event_readable"),
+        (split(old=None), "event_readable"),
+        (split(day=None), "event_date_possible"),
+        (split(day="soon"), "event_date_possible"),
+        ({"symbol": "A"}, "event_readable,event_date_possible"),
+        (dividend(rate=-1), "dividend_amount_possible"),
+        (dividend(rate=False), "event_readable"),
+        (dividend(rate="0.25"), "event_readable"),
+        (dividend(day=20240305), "event_date_possible"),
+        (dividend(day="0000-00-00"), "event_date_possible"),
+    ],
+    ids=str,
+)
+def test_a_senseless_event_costs_only_itself(event: dict[str, Any], rules: str) -> None:
+    kind = "cash_dividends" if "rate" in event else "forward_splits"
+    good = dividend(symbol="B") if kind == "cash_dividends" else split(symbol="B")
+    read = ALPACA.normalize(actions({kind: [event, good]}))
+    assert read.actions["symbol"].to_list() == ["B"]
+    assert read.rejected.select("symbol", "rules", "place").rows() == [("A", rules, f"corporate_actions.{kind}[0]")]
+
+
+def test_an_event_without_a_symbol_is_a_note_about_the_vendor() -> None:
+    read = ALPACA.normalize(actions({"cash_dividends": [[], dividend()], "forward_splits": [split(symbol=None)]}))
+    assert read.actions["kind"].to_list() == ["dividend"]
+    assert [(note.rule, note.subject) for note in read.notes] == [("event_readable", "alpaca")] * 2
+    alone = ALPACA.normalize(actions({"forward_splits": [split(symbol=None, old=0)]}, "A"))
+    assert alone.rejected.select("symbol", "rules").rows() == [("A", "split_ratio_possible")]
 
 
 def test_symbols_are_written_as_ours() -> None:

@@ -305,19 +305,35 @@ def test_amounts_are_as_paid_and_what_is_only_announced_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("function", "row"),
     [
-        ("SPLITS", {"effective_date": "1999-05-27", "split_factor": "None"}),
-        ("SPLITS", {"effective_date": "1999-05-27", "split_factor": "0"}),
-        ("SPLITS", {"effective_date": "1999-05-27", "split_factor": "inf"}),
-        ("SPLITS", {"effective_date": "None", "split_factor": "2.0"}),
         ("SPLITS", {"effective_date": "1999-05-27"}),
-        ("DIVIDENDS", {"ex_dividend_date": "1999-02-08", "amount": "-0.22"}),
-        ("DIVIDENDS", {"ex_dividend_date": "1999-02-08", "amount": None}),
         ("DIVIDENDS", {"effective_date": "1999-05-27", "split_factor": "2.0"}),
     ],
 )
-def test_money_is_not_guessed(function: str, row: dict[str, str]) -> None:
+def test_rows_of_another_kind_are_malformed(function: str, row: dict[str, str]) -> None:
     with pytest.raises(MalformedPayload):
         actions([row], function)
+
+
+@pytest.mark.parametrize(
+    ("function", "row", "rules"),
+    [
+        ("SPLITS", {"effective_date": "1999-05-27", "split_factor": "None"}, "event_readable"),
+        ("SPLITS", {"effective_date": "1999-05-27", "split_factor": "0"}, "split_ratio_possible"),
+        ("SPLITS", {"effective_date": "1999-05-27", "split_factor": "inf"}, "event_readable"),
+        ("SPLITS", {"effective_date": "None", "split_factor": "2.0"}, "event_date_possible"),
+        ("DIVIDENDS", {"ex_dividend_date": "1999-02-08", "amount": "-0.22"}, "dividend_amount_possible"),
+        ("DIVIDENDS", {"ex_dividend_date": "1999-02-08", "amount": None}, "event_readable"),
+        ("DIVIDENDS", {"ex_dividend_date": "0000-00-00", "amount": "0.22"}, "event_date_possible"),
+        ("DIVIDENDS", None, "event_readable,event_date_possible"),
+    ],
+)
+def test_a_senseless_event_costs_only_itself(function: str, row: dict[str, str] | None, rules: str) -> None:
+    good = {"effective_date": "1998-05-27", "split_factor": "2"}
+    if function == "DIVIDENDS":
+        good = {"ex_dividend_date": "1998-02-09", "amount": "0.2"}
+    frames = OFFLINE.normalize(reply({"symbol": "IBM", "data": [row, good]}, function))
+    assert frames.actions.height == 1
+    assert frames.rejected.select("rules", "place").rows() == [(rules, "data[0]")]
 
 
 # -------------------------------------------------------------------------------------------------------- minute stamps

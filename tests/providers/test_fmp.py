@@ -176,16 +176,35 @@ def test_missing_and_odd_values_are_left_to_the_rules(field: str) -> None:
         ([BAR], SPLITS),
         ([BAR], DIVIDENDS),
         ([BAR], "/stable/quote"),
-        ([{**SPLIT, "numerator": 0}], SPLITS),
-        ([{**SPLIT, "denominator": None}], SPLITS),
-        ([{**PAID, "adjDividend": -0.2}], DIVIDENDS),
-        ([{**PAID, "adjDividend": None}], DIVIDENDS),
-        ([{**PAID, "date": ""}], DIVIDENDS),
     ],
 )
 def test_another_form_is_malformed(document: object, path: str) -> None:
     with pytest.raises(MalformedPayload):
         read(document, path)
+
+
+@pytest.mark.parametrize(
+    ("event", "path", "rules"),
+    [
+        ({**SPLIT, "numerator": 0}, SPLITS, "split_ratio_possible"),
+        ({**SPLIT, "denominator": "0"}, SPLITS, "split_ratio_possible"),
+        ({**SPLIT, "denominator": None}, SPLITS, "event_readable"),
+        ({**PAID, "adjDividend": -0.2}, DIVIDENDS, "dividend_amount_possible"),
+        ({**PAID, "adjDividend": None}, DIVIDENDS, "event_readable"),
+        ({**PAID, "adjDividend": ""}, DIVIDENDS, "event_readable"),
+        ({**PAID, "adjDividend": "n/a"}, DIVIDENDS, "event_readable"),
+        ({**PAID, "adjDividend": "1_000"}, DIVIDENDS, "event_readable"),
+        ({**PAID, "date": ""}, DIVIDENDS, "event_date_possible"),
+        ({**PAID, "date": "0000-00-00"}, DIVIDENDS, "event_date_possible"),
+        ({**PAID, "date": "0001-01-01"}, DIVIDENDS, "event_date_possible"),
+        ({**PAID, "date": None, "adjDividend": ""}, DIVIDENDS, "event_readable,event_date_possible"),
+    ],
+)
+def test_a_senseless_event_costs_only_itself(event: dict[str, object], path: str, rules: str) -> None:
+    good = SPLIT if path == SPLITS else PAID
+    frames = read([good, event], path)
+    assert frames.actions.height == 1
+    assert frames.rejected.select("rules", "place").rows() == [(rules, "[1]")]
 
 
 def test_a_question_about_another_symbol_is_malformed() -> None:

@@ -215,49 +215,53 @@ PAID = {"date": MONDAY, "amount": 0.5}
 
 
 @pytest.mark.parametrize(
-    "split",
+    ("split", "rules"),
     [
-        {**SPLIT, "denominator": 0},
-        {**SPLIT, "numerator": 0},
-        {**SPLIT, "numerator": -2},
-        {**SPLIT, "numerator": None},
-        {**SPLIT, "numerator": "2"},
-        {**SPLIT, "numerator": True},
-        {**SPLIT, "numerator": float("nan")},
-        {**SPLIT, "numerator": float("inf")},
-        {**SPLIT, "numerator": 1e308, "denominator": 1e-308},
-        {**SPLIT, "date": None},
-        {"date": MONDAY, "denominator": 1, "splitRatio": "2:1"},
-        {"date": MONDAY, "numerator": 2, "splitRatio": "2:1"},
-        {"numerator": 2, "denominator": 1},
-        "2:1",
-        None,
+        ({**SPLIT, "denominator": 0}, "split_ratio_possible"),
+        ({**SPLIT, "numerator": 0}, "split_ratio_possible"),
+        ({**SPLIT, "numerator": -2}, "split_ratio_possible"),
+        ({**SPLIT, "numerator": None}, "event_readable"),
+        ({**SPLIT, "numerator": "2"}, "event_readable"),
+        ({**SPLIT, "numerator": True}, "event_readable"),
+        ({**SPLIT, "numerator": float("nan")}, "split_ratio_possible"),
+        ({**SPLIT, "numerator": float("inf")}, "split_ratio_possible"),
+        ({**SPLIT, "numerator": 1e308, "denominator": 1e-308}, "split_ratio_possible"),
+        ({**SPLIT, "date": None}, "event_date_possible"),
+        ({**SPLIT, "date": -(10**30)}, "event_date_possible"),
+        ({"date": MONDAY, "denominator": 1, "splitRatio": "2:1"}, "event_readable"),
+        ({"date": MONDAY, "numerator": 2, "splitRatio": "2:1"}, "event_readable"),
+        ({"numerator": 2, "denominator": 1}, "event_date_possible"),
+        ("2:1", "event_readable,event_date_possible"),
+        (None, "event_readable,event_date_possible"),
+        ([SPLIT], "event_readable,event_date_possible"),
     ],
     ids=str,
 )
-def test_a_split_that_says_no_ratio_is_malformed(split: Any) -> None:
-    with pytest.raises(MalformedPayload):
-        read(events(splits=[SPLIT, split]))
+def test_a_senseless_split_costs_only_itself(split: Any, rules: str) -> None:
+    frames = read(events(splits=[SPLIT, split]))
+    assert frames.actions["value"].to_list() == [2.0]
+    assert frames.rejected.select("rules", "place").rows() == [(rules, "events.splits.1")]
 
 
 @pytest.mark.parametrize(
-    "dividend",
+    ("dividend", "rules"),
     [
-        {**PAID, "amount": None},
-        {**PAID, "amount": -0.5},
-        {**PAID, "amount": "0.5"},
-        {**PAID, "amount": False},
-        {**PAID, "amount": float("inf")},
-        {**PAID, "date": "2024-03-04"},
-        {**PAID, "currency": 5},
-        {"date": MONDAY},
-        [],
+        ({**PAID, "amount": None}, "event_readable"),
+        ({**PAID, "amount": -0.5}, "dividend_amount_possible"),
+        ({**PAID, "amount": "0.5"}, "event_readable"),
+        ({**PAID, "amount": False}, "event_readable"),
+        ({**PAID, "amount": float("inf")}, "dividend_amount_possible"),
+        ({**PAID, "date": "2024-03-04"}, "event_date_possible"),
+        ({**PAID, "currency": 5}, "event_readable"),
+        ({"date": MONDAY}, "event_readable"),
+        ([], "event_readable,event_date_possible"),
     ],
     ids=str,
 )
-def test_a_dividend_that_says_no_amount_is_malformed(dividend: Any) -> None:
-    with pytest.raises(MalformedPayload):
-        read(events(dividends=[PAID, dividend]))
+def test_a_senseless_dividend_costs_only_itself(dividend: Any, rules: str) -> None:
+    frames = read(events(dividends=[PAID, dividend]))
+    assert frames.actions["value"].to_list() == [0.5]
+    assert frames.rejected.select("rules", "place").rows() == [(rules, "events.dividends.1")]
 
 
 def test_a_dividend_in_another_currency_names_it() -> None:
@@ -265,7 +269,7 @@ def test_a_dividend_in_another_currency_names_it() -> None:
     assert read(events(dividends=[{**PAID, "currency": "EUR"}])).actions.row(0)[2:] == ("dividend", 0.5, "EUR")
 
 
-@pytest.mark.parametrize("form", [[SPLIT], "4:1", {"1": [SPLIT]}], ids=str)
+@pytest.mark.parametrize("form", [[SPLIT], "4:1"], ids=str)
 def test_events_in_another_form_are_malformed(form: Any) -> None:
     with pytest.raises(MalformedPayload):
         read(changed(events={"splits": form}))

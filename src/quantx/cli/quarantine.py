@@ -263,10 +263,11 @@ def _short(value: Any) -> Any:
 
 def _in_short(row: dict[str, Any]) -> dict[str, Any]:
     """Return a rejected row with a short id and its OHLCV values in one line."""
+    from quantx.core.quality.event_rules import breaks_event_rule
     from quantx.pipeline.reprocessing.quarantine import SHOWN
 
     row = row | {"id": row["id"][:SHOWN]}
-    if row["date"] is None:
+    if row["date"] is None or breaks_event_rule(row["rules"]):
         return row
     values = loads(row["row"])
     minute = values.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
@@ -278,7 +279,8 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
 def _print_row(facts: dict[str, Any]) -> None:
     from quantx.pipeline.reprocessing.quarantine import SHOWN
 
-    day, payload, name = facts["date"] or "a whole reply", facts["payload"], facts["id"][:SHOWN]
+    day = facts["date"] or ("a whole reply" if facts["place"] is None else "an event without a date")
+    payload, name = facts["payload"], facts["id"][:SHOWN]
     out.print(f"{name}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
     version = "(version not recorded)" if facts["policy"] is None else f"version {facts['policy']}"
     out.print(f"rejected by rules {version}; received at {facts['known_from']:%Y-%m-%d %H:%M:%S} UTC", markup=False)
@@ -290,7 +292,10 @@ def _print_row(facts: dict[str, Any]) -> None:
         out.print(f"passes rules version {facts['passed']}")
     for rule in facts["rules"]:
         out.print(f"\n{rule['id']}: {rule['meaning']}\n  why: {rule['why']}\n  seen: {rule['reference']}", markup=False)
-    out.print(f"\nas traded: {facts['row']}\nas sent:   {facts['sent'] or 'not kept'}", markup=False)
+    if facts["place"] is None:
+        out.print(f"\nas traded: {facts['row']}\nas sent:   {facts['sent'] or 'not kept'}", markup=False)
+    else:
+        out.print(f"\nevent: {facts['row']}\nplace in the reply: {facts['place']}", markup=False)
     out.print(f"\nreply: {payload['path']}\n  SHA-256 {payload['sha256']}", markup=False)
     if payload["excerpt"] is None:
         out.print(f"  {payload['problem']}", markup=False)

@@ -26,7 +26,7 @@ MEANINGS = {
     "year": "year of the date; a partition, so that readers skip files",
     "month": "year and month of the date, as in 202410; a partition, so that readers skip files",
     "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T",
-    "date": "session of the exchange; in quarantine null where a whole payload was rejected",
+    "date": "session of the exchange; in quarantine null for a whole payload, or an event without a date",
     "time": "start of the minute (UTC)",
     "regular": "whether the minute is in the regular session; false before and after it",
     "open": "first price of the session (of the minute), as traded, in `currency`",
@@ -51,10 +51,11 @@ MEANINGS = {
     " or both_doubtful; of a bar: wrong or doubtful",
     "dataset": "the target table of the row",
     "rules": "comma-separated ids of the broken rules",
-    "row": "the rejected row as JSON, as traded; or the reason for rejecting the whole payload",
+    "row": "the rejected row as JSON, as traded; or the reason for rejecting the event or the whole payload",
     "payload_sha256": "SHA-256 of the reply's body",
     "policy": "version of the rules that rejected the row; null: rejected before rules had versions",
-    "sent": "the rejected row as the vendor sent it, as JSON: prices on its own basis, adjusted close, currency",
+    "sent": "the rejected row as the vendor sent it, as JSON: prices on its own basis, adjusted close, currency; of an"
+    " event: its place in the reply, and the event",
     "passed": "version of the rules that accepted the row later; null: it is still rejected",
     "decision": "accept: a manual override, the row is curated although a rule rejects it",
     "by": "approver of the decision",
@@ -228,9 +229,9 @@ QUARANTINE = Table(
         "source": pl.String,
         "dataset": pl.String,
         "symbol": pl.String,
-        "date": pl.Date,  # null: the whole payload was rejected
+        "date": pl.Date,  # null: the whole payload was rejected, or an event without a date
         "rules": pl.String,  # comma-separated ids of the broken rules
-        "row": pl.String,  # the row as JSON, or the reason for rejecting the payload
+        "row": pl.String,  # the row as JSON, or the reason for rejecting the event or the payload
         "payload_sha256": pl.String,
         "raw": pl.String,
         "known_from": INSTANT,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +15,7 @@ from quantx.core.model import Payload
 from quantx.core.symbols import US
 from quantx.errors import MalformedPayload
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage
+from quantx.providers.events import SentEvent, day_of, number_of, part, ratio_of, read_events
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Note, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, nothing
 
@@ -62,26 +62,22 @@ def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
 
 
 def read_actions(payload: Payload, page: ActionsPage) -> VendorFrames:
-    """Return the splits and cash dividends of a page; MalformedPayload where one has an invalid value.
+    """Return the splits and cash dividends of a page; MalformedPayload where it has another form.
 
     Several dividends of one ex-date are added up: their sum is what a holder gets.
     """
     try:
-        rows = [_split(row) for kind in _SPLITS for row in page.lists.get(kind) or ()]
-        rows += [_dividend(row) for row in page.lists.get(_DIVIDENDS) or ()]
-        kinds = {name: VENDOR_ACTIONS[name] for name in ("symbol", "ex_date", "kind", "value")}
-        frame = pl.DataFrame(rows, schema={**kinds, "id": pl.String}, orient="row")
+        sent = list(_sent_events(payload, page))
     except FORM_ERRORS as error:
         raise _unreadable(payload, "corporate actions", error) from error
-    _check_symbols(payload, set(frame["symbol"]))
-    once = pl.col("id").is_null() | pl.col("id").is_first_distinct()
-    splits, cash = (frame.filter(once & (pl.col("kind") == kind)) for kind in ("split", "dividend"))
-    splits = splits.drop("id").unique().filter(pl.col("value") != 1)
-    cash = cash.group_by("symbol", "ex_date", "kind").agg(pl.col("value").sum()).filter(pl.col("value") > 0)
-    actions = pl.concat([splits, cash]).with_columns(pl.lit(None, pl.String).alias("paid_in"))
-    actions = actions.select(*VENDOR_ACTIONS).sort("symbol", "ex_date", "kind", "value")
-    notes = tuple(_note(each) for each in unread_actions(payload, page))
-    return VendorFrames(nothing(VENDOR_BARS), actions, US.currency, notes)
+    _check_symbols(payload, {event.symbol for event in sent if event.symbol})
+    read = read_events(event for event in sent if event.symbol)
+    splits, cash = (read.actions.filter(pl.col("kind") == kind) for kind in ("split", "dividend"))
+    paid = cash.group_by("symbol", "ex_date", "kind", "paid_in").agg(pl.col("value").sum())
+    actions = pl.concat([splits.unique(), paid.select(splits.columns)]).sort("symbol", "ex_date", "kind", "value")
+    notes = [_note(each) for each in unread_actions(payload, page)]
+    notes += [_note_of_no_symbol(event) for event in sent if not event.symbol]
+    return VendorFrames(nothing(VENDOR_BARS), actions, US.currency, tuple(notes), read.rejected)
 
 
 def unread_actions(payload: Payload, page: ActionsPage) -> tuple[UnreadAction, ...]:
@@ -121,26 +117,45 @@ def _unread(lists: Mapping[str, Any]) -> Iterator[UnreadAction]:
                 yield UnreadAction(symbol, kind, day)
 
 
-def _split(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    ratio = _positive(row["new_rate"]) / _positive(row["old_rate"])
-    return _text(row["symbol"]), date.fromisoformat(row["ex_date"]), "split", _positive(ratio), row.get("id")
+def _sent_events(payload: Payload, page: ActionsPage) -> Iterator[SentEvent]:
+    """Yield the splits and cash dividends of a page; the same id again is the same event."""
+    ids = set[str]()
+    for kind in (*_SPLITS, _DIVIDENDS):
+        rows = page.lists.get(kind) or ()
+        if not isinstance(rows, list | tuple):
+            raise TypeError(f"{kind} is no list")
+        for position, row in enumerate(rows):
+            named = part(row, "id")
+            if not isinstance(named, str) or named not in ids:
+                yield _sent_event(payload, kind, f"corporate_actions.{kind}[{position}]", row)
+            ids |= {named} if isinstance(named, str) else set()
 
 
-def _dividend(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    amount = 0.0 if row["rate"] == 0 and row["rate"] is not False else _positive(row["rate"])
-    return _text(row["symbol"]), date.fromisoformat(row["ex_date"]), "dividend", amount, row.get("id")
+def _sent_event(payload: Payload, kind: str, place: str, row: object) -> SentEvent:
+    """Return an event; its symbol is empty where the row has none and the reply is about several."""
+    is_split, symbol = kind in _SPLITS, part(row, "symbol")
+    only = "" if "," in payload.symbol else payload.symbol
+    return SentEvent(
+        symbol=symbol if isinstance(symbol, str) else only,
+        kind="split" if is_split else "dividend",
+        place=place,
+        sent=row,
+        day=day_of(part(row, "ex_date")),
+        value=ratio_of(number_of(part(row, "new_rate")), number_of(part(row, "old_rate")))
+        if is_split
+        else number_of(part(row, "rate")),
+    )
 
 
-def _text(symbol: object) -> str:
-    if not isinstance(symbol, str):
-        raise TypeError("an action has no symbol")
-    return symbol
-
-
-def _positive(number: object) -> float:
-    if type(number) not in (int, float) or not 0 < number < math.inf:  # type: ignore[operator]
-        raise ValueError(f"{str(number)[:20]!a} is not a positive number")
-    return float(number)  # type: ignore[arg-type]
+def _note_of_no_symbol(event: SentEvent) -> Note:
+    return Note(
+        rule="event_readable",
+        severity="error",
+        subject="alpaca",
+        message=f"Alpaca sends a {event.kind} without a symbol ({event.place}), which is not applied: compare the"
+        " events of that reply with another vendor's",
+        day=event.day,
+    )
 
 
 def _check_symbols(payload: Payload, symbols: Collection[str]) -> None:

@@ -10,7 +10,8 @@ Limits, plans and mistakes come with HTTP 200, as {"Note": …}, {"Information":
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,16 +22,15 @@ from quantx.core.model import Payload, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, UnknownSymbol
 from quantx.providers.alphavantage_minutes import minute_bars, note_of
+from quantx.providers.events import EventKind, SentEvent, check_fields, day_of, part, spelt_number_of
 from quantx.providers.http_provider import HttpProvider, HttpQuery
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
+from quantx.providers.protocol import VENDOR_ACTIONS, Capabilities, Request, VendorFrames
 from quantx.providers.refusals import Refusal
 from quantx.providers.reply_values import (
-    action_rows,
-    cash,
     daily_bars,
     days,
+    listed_events,
     nothing,
-    positive,
     quoted_in,
     read_json,
     spelt_numbers,
@@ -179,8 +179,7 @@ class AlphaVantage(HttpProvider[dict[str, Any]]):
         The daily bar of a session that was running when the series was last refreshed is left out.
         """
         if "data" in content:
-            actions = _listed_actions(content["data"], payload)
-            return VendorFrames(nothing(VENDOR_BARS), actions, quoted_in(payload.symbol))
+            return listed_events(payload, _listed_actions(content["data"], payload))
         meta = _plain(content["Meta Data"])
         if meta["Time Zone"] != _ZONE:
             raise ValueError(f"its times are in {str(meta['Time Zone'])[:20]!a}")
@@ -229,23 +228,36 @@ def _daily(series: Mapping[str, Mapping[str, Any]], refreshed: str, payload: Pay
         days(texts("date", list(final))),
         *(_column(final, name, name) for name in ("open", "high", "low", "close", "volume")),
     ]
-    paid = [(day, row["dividend amount"]) for day, row in rows.items() if "dividend amount" in row]
-    split = [(day, row["split coefficient"]) for day, row in rows.items() if "split coefficient" in row]
-    if paid:
+    if any("dividend amount" in row for row in rows.values()):
         columns.append(_column(final, "adjusted close", "vendor_adj_close"))
-    actions = [
-        action_rows(payload, "dividend", [(day, cash(amount)) for day, amount in paid]),
-        action_rows(payload, "split", [(day, positive(ratio)) for day, ratio in split]),
-    ]
-    return VendorFrames(daily_bars(payload.symbol, columns), pl.concat(actions), quoted_in(payload.symbol))
+    events = listed_events(payload, _events_of_days(rows, payload))
+    return replace(events, bars=daily_bars(payload.symbol, columns))
+
+
+def _events_of_days(rows: Mapping[str, Mapping[str, Any]], payload: Payload) -> Iterator[SentEvent]:
+    """Yield the events that the adjusted form has in each day's row."""
+    for day, row in rows.items():
+        if "dividend amount" in row:
+            yield _event(payload, "dividend", f"{_DAILY}.{day}", row, day=day, value=row["dividend amount"])
+        if "split coefficient" in row:
+            yield _event(payload, "split", f"{_DAILY}.{day}", row, day=day, value=row["split coefficient"])
 
 
 def _column(rows: Mapping[str, Mapping[str, Any]], name: str, column: str) -> pl.Series:
     return spelt_numbers(texts(column, [row[name] for row in rows.values()]))
 
 
-def _listed_actions(listed: list[Mapping[str, Any]], payload: Payload) -> pl.DataFrame:
-    """Return the rows of SPLITS or DIVIDENDS; amounts are as paid (IBM 1999-02-08: 0.22, before a split)."""
-    if _query(payload)["function"] == "SPLITS":
-        return action_rows(payload, "split", [(row["effective_date"], positive(row["split_factor"])) for row in listed])
-    return action_rows(payload, "dividend", [(row["ex_dividend_date"], cash(row["amount"])) for row in listed])
+def _listed_actions(listed: list[Any], payload: Payload) -> Iterator[SentEvent]:
+    """Yield the events of SPLITS or DIVIDENDS; amounts are as paid (IBM 1999-02-08: 0.22, before a split)."""
+    splits = _query(payload)["function"] == "SPLITS"
+    kind: EventKind = "split" if splits else "dividend"
+    day, value = ("effective_date", "split_factor") if splits else ("ex_dividend_date", "amount")
+    check_fields(listed, day, value)
+    for position, row in enumerate(listed):
+        yield _event(payload, kind, f"data[{position}]", row, day=part(row, day), value=part(row, value))
+
+
+def _event(payload: Payload, kind: EventKind, place: str, sent: object, *, day: Any, value: Any) -> SentEvent:
+    return SentEvent(
+        symbol=payload.symbol, kind=kind, place=place, sent=sent, day=day_of(day), value=spelt_number_of(value)
+    )

@@ -21,17 +21,16 @@ from pydantic_core import from_json
 from quantx.core.model import Payload, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited
+from quantx.providers.events import SentEvent, check_fields, day_of, ratio_of, spelt_number_of
 from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
 from quantx.providers.refusals import Refusal
 from quantx.providers.reply_values import (
-    action_rows,
-    cash,
     daily_bars,
     days,
+    listed_events,
     nothing,
     numbers,
-    positive,
     quoted_in,
     read_json,
     texts,
@@ -168,16 +167,37 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
     def read(self, content: tuple[str, FmpRows], payload: Payload) -> VendorFrames:
         """Return the bars (newest first, as sent), the splits or the dividends."""
         kind, rows = content
-        bars, actions = nothing(VENDOR_BARS), nothing(VENDOR_ACTIONS)
         if kind == "splits":
-            ratios = [(r["date"], positive(r["numerator"]) / positive(r["denominator"])) for r in rows]
-            actions = action_rows(payload, "split", ratios)
-        elif kind == "dividends":
-            paid = [(row["date"], cash(row["adjDividend"])) for row in rows]  # in today's shares, as the bars
-            actions = action_rows(payload, "dividend", paid)
-        elif rows:
-            bars = daily_bars(payload.symbol, _columns(rows))
-        return VendorFrames(bars, actions, quoted_in(payload.symbol))
+            check_fields(rows, "date", "numerator", "denominator")
+            return listed_events(payload, [_split(payload, n, row) for n, row in enumerate(rows)])
+        if kind == "dividends":
+            check_fields(rows, "date", "adjDividend")
+            return listed_events(payload, [_dividend(payload, n, row) for n, row in enumerate(rows)])
+        bars = daily_bars(payload.symbol, _columns(rows)) if rows else nothing(VENDOR_BARS)
+        return VendorFrames(bars, nothing(VENDOR_ACTIONS), quoted_in(payload.symbol))
+
+
+def _split(payload: Payload, position: int, row: Mapping[str, Any]) -> SentEvent:
+    return SentEvent(
+        symbol=payload.symbol,
+        kind="split",
+        place=f"[{position}]",
+        sent=row,
+        day=day_of(row.get("date")),
+        value=ratio_of(spelt_number_of(row.get("numerator")), spelt_number_of(row.get("denominator"))),
+    )
+
+
+def _dividend(payload: Payload, position: int, row: Mapping[str, Any]) -> SentEvent:
+    """Return a dividend in today's shares, as the bars are."""
+    return SentEvent(
+        symbol=payload.symbol,
+        kind="dividend",
+        place=f"[{position}]",
+        sent=row,
+        day=day_of(row.get("date")),
+        value=spelt_number_of(row.get("adjDividend")),
+    )
 
 
 def wire_symbol(symbol: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal, Protocol, Self
 
@@ -39,6 +39,11 @@ VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {
     "value": pl.Float64,
     "paid_in": pl.String,
 }
+
+# Events of a reply with the place in it and the event as JSON; `rules`: those that an event breaks which can't be
+# applied (see core/quality/event_rules.py).
+VENDOR_EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {**VENDOR_ACTIONS, "place": pl.String, "sent": pl.String}
+REJECTED_EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {**VENDOR_EVENTS, "rules": pl.String}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +103,16 @@ class Note:
 
 @dataclass(frozen=True)
 class VendorFrames:
-    """The rows of one payload: frames of VENDOR_BARS and VENDOR_ACTIONS, and the unit of all prices."""
+    """The rows of one payload: frames of VENDOR_BARS and VENDOR_ACTIONS, and the unit of all prices.
+
+    `rejected` (REJECTED_EVENTS) are the events that can't be applied.
+    """
 
     bars: pl.DataFrame
     actions: pl.DataFrame
     currency: str | None  # ISO 4217, or GBX, ZAC, ILA for hundredths; None where the reply does not name it
     notes: tuple[Note, ...] = ()
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED_EVENTS))
 
 
 class Provider(Protocol):

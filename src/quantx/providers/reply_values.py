@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +14,8 @@ from quantx.core.model import Payload
 from quantx.core.symbols import venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS
+from quantx.providers.events import SentEvent, read_events
+from quantx.providers.protocol import VENDOR_BARS, VendorFrames
 
 # The errors that reading a reply of an unexpected form can raise.
 FORM_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, pl.exceptions.PolarsError)
@@ -70,20 +70,6 @@ def days(spelt: pl.Series) -> pl.Series:
     return dates
 
 
-def positive(number: object) -> float:
-    """Return a number or a number's text that is above zero and finite, or raise ValueError."""
-    value = float(number) if isinstance(number, str) else number
-    if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]
-        raise ValueError(f"{str(number)[:20]!a} is not a positive number")
-    return float(value)  # type: ignore[arg-type]
-
-
-def cash(number: object) -> float:
-    """Return an amount of zero or more, or raise ValueError; `action_rows` drops dividends of zero."""
-    value = float(number) if isinstance(number, str) else number
-    return 0.0 if type(value) in (int, float) and value == 0 else positive(value)
-
-
 def daily_bars(symbol: str, columns: Sequence[pl.Series]) -> pl.DataFrame:
     """Return VENDOR_BARS of a symbol's sessions: `columns` has `date` and the vendor's other columns.
 
@@ -95,28 +81,14 @@ def daily_bars(symbol: str, columns: Sequence[pl.Series]) -> pl.DataFrame:
     return frame.with_columns(missing).select(list(VENDOR_BARS))
 
 
-def action_rows(payload: Payload, kind: str, rows: Iterable[tuple[str, float]]) -> pl.DataFrame:
-    """Return VENDOR_ACTIONS of one kind from (ex-date, value).
+def listed_events(payload: Payload, events: Iterable[SentEvent]) -> VendorFrames:
+    """Return the frames of a reply about one symbol's events.
 
-    Actions without effect are left out. So are actions with a later ex-date: the prices do not contain them yet, and
-    they may still change.
+    Events with a later ex-date are left out: the prices do not contain them yet, and they may still change.
     """
-    pairs = list(rows)
-    frame = pl.DataFrame(
-        [days(texts("ex_date", [day for day, _ in pairs])), numbers("value", [value for _, value in pairs])]
-    ).with_columns(
-        pl.lit(payload.symbol).alias("symbol"),
-        pl.lit(kind).alias("kind"),
-        pl.lit(None, dtype=pl.String).alias("paid_in"),
-    )
-    if not frame["value"].is_finite().all():
-        raise ValueError(f"a {kind} is beyond all numbers")
-    effect = pl.col("value") != (1.0 if kind == "split" else 0.0)
-    return (
-        frame.filter(effect, pl.col("ex_date") <= today_of(payload))
-        .sort("ex_date", "value")
-        .select([pl.col(name).cast(dtype) for name, dtype in VENDOR_ACTIONS.items()])
-    )
+    today = today_of(payload)
+    read = read_events(event for event in events if event.day is None or event.day <= today)
+    return VendorFrames(nothing(VENDOR_BARS), read.actions, quoted_in(payload.symbol), rejected=read.rejected)
 
 
 def today_of(payload: Payload) -> date:

@@ -10,6 +10,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -22,6 +23,7 @@ from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
+from quantx.providers.events import ReadEvents, SentEvent, number_of, part, ratio_of, read_events
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, nothing
 from quantx.settings.vendors import YahooSettings
@@ -141,8 +143,8 @@ class Yahoo:
             currency = _currency(chart["meta"].get("currency"))
             symbol = pl.lit(payload.symbol).alias("symbol")
             bars = _bars(chart).select(symbol, *list(VENDOR_BARS)[1:])
-            actions = _actions(chart, currency).select(symbol, *list(VENDOR_ACTIONS)[1:])
-            return VendorFrames(bars, actions, currency)
+            events = _events(chart, payload.symbol, currency)
+            return VendorFrames(bars, events.actions, currency, rejected=events.rejected)
         except FORM_ERRORS as error:
             why = repr(error)[:200]
             raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {why}", payload) from error
@@ -246,39 +248,38 @@ def _bars(chart: Mapping[str, Any]) -> pl.DataFrame:
     return frame.with_columns(pl.col(pl.Float64).fill_nan(None), date)
 
 
-def _actions(chart: Mapping[str, Any], currency: str | None) -> pl.DataFrame:
-    """Return splits and dividends by date; ValueError or KeyError where a number is missing or out of range."""
+def _events(chart: Mapping[str, Any], symbol: str, currency: str | None) -> ReadEvents:
+    """Return the splits and dividends of a chart."""
     events = chart.get("events") or {}
-    splits = list((events.get("splits") or {}).values())
-    dividends = list((events.get("dividends") or {}).values())
-    if not splits and not dividends:
-        return nothing(VENDOR_ACTIONS)
-    rows = [
-        *(("split", _positive(e["numerator"]) / _positive(e["denominator"]), None) for e in splits),
-        *(("dividend", *_cash(e, currency)) for e in dividends),
+    splits, dividends = ((events.get(kind) or {}).items() for kind in ("splits", "dividends"))
+    sent = [
+        *(_split(symbol, f"events.splits.{key}", event) for key, event in splits),
+        *(_dividend(symbol, f"events.dividends.{key}", event, currency) for key, event in dividends),
     ]
-    schema = {"kind": pl.String, "value": pl.Float64, "paid_in": pl.String}
-    frame = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-        _times([event["date"] for event in (*splits, *dividends)]).alias("ex_date")
-    )
-    if not frame["value"].is_finite().all():
-        raise ValueError("a split or dividend is beyond all numbers")
-    without_effect = pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
-    return (
-        frame.filter(pl.col("value") != without_effect)
-        .with_columns(_session_date("ex_date", _zone(chart)))
-        .sort("ex_date", "kind", "value", "paid_in")
-    )
+    days = _days_of([part(event.sent, "date") for event in sent], _zone(chart)) if sent else []
+    return read_events(replace(event, day=day) for event, day in zip(sent, days, strict=True))
 
 
-def _cash(dividend: Mapping[str, Any], currency: str | None) -> tuple[float, str | None]:
+def _split(symbol: str, place: str, event: object) -> SentEvent:
+    ratio = ratio_of(number_of(part(event, "numerator")), number_of(part(event, "denominator")))
+    return SentEvent(symbol=symbol, kind="split", place=place, sent=event, day=None, value=ratio)
+
+
+def _dividend(symbol: str, place: str, event: object, currency: str | None) -> SentEvent:
+    amount, paid_in = number_of(part(event, "amount")), None
+    if amount is not None:
+        try:
+            amount, paid_in = _cash(amount, _currency(part(event, "currency") or None), currency)
+        except ValueError:
+            amount = None
+    return SentEvent(symbol=symbol, kind="dividend", place=place, sent=event, day=None, value=amount, paid_in=paid_in)
+
+
+def _cash(amount: float, paid_in: str | None, currency: str | None) -> tuple[float, str | None]:
     """Return the amount per share in the currency of the prices, or in another currency, which is returned with it.
 
     Hundredths are converted to whole units and back. No other currency is converted, as the reply has no rate.
     """
-    amount = dividend["amount"]
-    amount = 0.0 if amount == 0 and not isinstance(amount, bool) else _positive(amount)
-    paid_in = _currency(dividend.get("currency") or None)
     if paid_in in (None, currency):
         return amount, None
     if _WHOLE.get(str(currency)) == paid_in:
@@ -288,10 +289,12 @@ def _cash(dividend: Mapping[str, Any], currency: str | None) -> tuple[float, str
     return amount, paid_in
 
 
-def _positive(number: object) -> float:
-    if type(number) not in (int, float) or not 0 < number < math.inf:  # type: ignore[operator]
-        raise ValueError(f"{str(number)[:20]!a} is not a positive number")
-    return float(number)  # type: ignore[arg-type]
+def _days_of(stamps: list[Any], zone: str) -> list[date | None]:
+    """Return the session of each stamp, None where it is no second of the era."""
+    seconds = [stamp if type(stamp) is int and stamp in _ERA else None for stamp in stamps]
+    times = (pl.Series("time", seconds, dtype=pl.Int64) * 1_000_000).cast(INSTANT)
+    sessions: list[date | None] = times.to_frame().select(_session_date("time", zone)).to_series().to_list()
+    return sessions
 
 
 def _numbers(name: str, values: Any) -> pl.Series:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 
 from quantx.core.quality.daily_rules import DAILY_RULES
+from quantx.core.quality.event_rules import EVENT_RULES
 from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.rule import POLICY_VERSION
 
 # What the rules of each version are, in the words of their expressions.
-DIGESTS = {2: "9ba0a06e2b4c2be711a90ac6d5e377bf2f09d666ba3a7cb6999de9b4a8459cd9"}
+DIGESTS = {
+    2: "9ba0a06e2b4c2be711a90ac6d5e377bf2f09d666ba3a7cb6999de9b4a8459cd9",
+    3: "0e7437c34892769cf23c27209ad02c31fb4f16d004102783e9c2a97405edef45",
+}
 
 
 def test_a_changed_rule_has_a_new_version() -> None:
-    said = [f"{r.id} {r.severity} {r.markets} {r.broken}" for rules in (DAILY_RULES, MINUTE_RULES) for r in rules]
+    groups = (DAILY_RULES, MINUTE_RULES, EVENT_RULES)
+    said = [f"{r.id} {r.severity} {r.markets} {r.broken}" for rules in groups for r in rules]
     digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
     assert DIGESTS.get(POLICY_VERSION) == digest, "a rule has changed: raise POLICY_VERSION, and add its digest here"

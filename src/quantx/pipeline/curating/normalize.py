@@ -22,8 +22,9 @@ from quantx.errors import ProviderError
 from quantx.pipeline.curating.adjustment_proofs import Proved, prove_replies
 from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
+from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
+from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
         table_of(landed[0].stored.series.dataset, landed[0].stored.series.timeframe, provider),
     )
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
+    senseless = rejected_events(_stack(replies, REJECTED_EVENTS, lambda f: f.rejected), facts, source, policy)
     proved = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
@@ -89,12 +91,12 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
             table.name: _curated_bars(accepted, source, table),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
-        quarantine=pl.concat([rejected, _rejected_payloads(broken, target, policy)]),
+        quarantine=pl.concat([rejected, senseless, _rejected_payloads(broken, target, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
         # A reply that was malformed when it was fetched is evidence: its task was fetched again.
         malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
-        findings=_findings(source, replies),
+        findings=[*_findings(source, replies), *findings_of_events(senseless)],
         proved=proved,
     )
 

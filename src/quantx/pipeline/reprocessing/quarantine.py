@@ -19,6 +19,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
+from quantx.core.quality.event_rules import breaks_event_rule
 from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
@@ -89,7 +90,10 @@ def _named(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def show(tables: Tables, location: LakeLocation, row_id: str) -> dict[str, Any]:
-    """Return one rejected row with the meaning of its rules, and the part of the vendor's reply around it."""
+    """Return one rejected row with the meaning of its rules, and the part of the vendor's reply around it.
+
+    `place` is an event's place in the reply, null for bars and whole replies.
+    """
     row = rejected_rows(tables, Wanted(ids=(row_id,))).row(0, named=True)
     rules = [
         {"id": name, "meaning": rule.meaning, "why": rule.why, "reference": rule.reference}
@@ -97,7 +101,8 @@ def show(tables: Tables, location: LakeLocation, row_id: str) -> dict[str, Any]:
         else {"id": name, "meaning": "a rule that this program does not know", "why": "", "reference": ""}
         for name in row["rules"].split(",")
     ]
-    return row | {"rules": rules, "payload": _payload(location, row)}
+    place = json.loads(row["sent"])["place"] if breaks_event_rule(row["rules"]) else None
+    return row | {"rules": rules, "place": place, "payload": _payload(location, row)}
 
 
 def _payload(location: LakeLocation, row: dict[str, Any]) -> dict[str, Any]:
@@ -116,13 +121,22 @@ def _payload(location: LakeLocation, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _excerpt(body: bytes, row: dict[str, Any]) -> str:
-    """Return the text around the row's date or time stamp, or the beginning of the reply."""
+    """Return the text around the row's date or time stamp, or around the event, or the beginning of the reply."""
     text, needles = body.decode("utf-8", "replace"), list[str]()
-    if row["date"] is not None:
+    if breaks_event_rule(row["rules"]):
+        needles = _needles_of_event(row)
+    elif row["date"] is not None:
         at = datetime.fromisoformat(json.loads(row["row"])["time"] or str(row["date"]))
         needles = [f"{at:%Y-%m-%dT%H:%M}", f"{at:%Y-%m-%d %H:%M}", str(int(at.timestamp())), str(row["date"])]
     place = next((p for needle in needles if (p := text.find(needle)) >= 0), 0)
     return text[max(0, place - _AROUND) : place + _AROUND]
+
+
+def _needles_of_event(row: dict[str, Any]) -> list[str]:
+    """Return texts by which an event is found in its reply: as sent, by its key, by its date."""
+    sent = json.loads(row["sent"])
+    key = str(sent["place"]).rpartition(".")[2]
+    return [sent["event"], f'"{key}"', f'"{row["date"] or "0000-00-00"}"']
 
 
 @dataclass(frozen=True)
@@ -181,6 +195,11 @@ def _record(table: CuratedTable, row: dict[str, Any], reason: str, by: str, now:
 
 def _refuse_non_bar(row: dict[str, Any]) -> None:
     name = f"{row['id'][:SHOWN]} ({row['symbol']} of {row['source']})"
+    if breaks_event_rule(row["rules"]):
+        raise ConfigError(
+            f"{name} is a split or dividend that can't be applied to prices: there is no bar to accept; `quantx"
+            " reprocess` reads it again after a change of its rule or adapter"
+        )
     if row["date"] is None:
         raise ConfigError(
             f"{name} is a whole reply that can't be read: there is no row to accept; `quantx tasks retry` fetches it"
