@@ -231,6 +231,18 @@ class TestQueue:
         assert kit.queue.depth().total == 1
         assert len(kit.queue.poisoned(5)) == 1  # looking takes nothing
 
+    def test_chosen_poison_is_discarded_and_the_rest_stays(self, kit: Kit) -> None:
+        bodies = [f"bad {n}" for n in range(40)]
+        kit.queue.send(bodies)
+        while messages := kit.queue.receive(32, 60):
+            for message in messages:
+                kit.queue.poison(message, "it failed")
+        even = {f"bad {n}" for n in range(0, 40, 2)}
+        assert kit.queue.discard_poison(lambda records: [record.body in even for record in records]) == 20
+        assert kit.queue.depth().poisoned == 20
+        assert {record.body for record in kit.queue.poisoned(32)} == set(bodies) - even
+        assert kit.queue.discard_poison(lambda records: [False for _ in records]) == 0
+
     def test_depth_counts_waiting_and_hidden_messages(self, kit: Kit) -> None:
         empty = kit.queue.depth()
         assert (empty.visible, empty.total, empty.oldest) == (0, 0, None)

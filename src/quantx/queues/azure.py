@@ -16,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-from azure.storage.queue import ExponentialRetry, QueueClient
+from azure.storage.queue import ExponentialRetry, QueueClient, QueueMessage
 from azure.storage.queue._generated import models as _responses
 from typing_extensions import override
 
@@ -34,6 +35,7 @@ _LAPSED = ("PopReceiptMismatch", "MessageNotFound")
 _REFUSED_ALONE = (400, 413)  # an error of one message, which the others need not have
 _ROLE = "role Storage Queue Data Contributor"
 _RETRIES = 3
+_TAKEN = 60  # seconds for which records of the poison queue are hidden while they are checked
 _CONNECT, _READ = 2, 15  # seconds
 _CREATE_ATTEMPTS = 5  # while a queue of that name is being deleted, a second apart
 
@@ -151,6 +153,29 @@ class AzureQueue(TaskQueue):
         check_most(most)
         records = self._ask(self._poison, lambda: self._poison.peek_messages(max_messages=most))
         return [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in records]
+
+    @override
+    def discard_poison(self, chosen: Callable[[Sequence[Poisoned]], Sequence[bool]]) -> int:
+        """Take the records page by page, delete the chosen ones, and release the others at the end."""
+        gone, kept = 0, list[QueueMessage]()
+        while self._count(self._poison) > len(kept) and (page := self._ask(self._poison, self._page_of_poison)):
+            records = [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in page]
+            for message, drop in zip(page, chosen(records), strict=True):
+                if drop:
+                    self._ask(self._poison, partial(self._poison.delete_message, message.id, message.pop_receipt))
+                    gone += 1
+                else:
+                    kept.append(message)
+        for message in kept:
+            self._ask(
+                self._poison,
+                partial(self._poison.update_message, message.id, message.pop_receipt, visibility_timeout=0),
+            )
+        return gone
+
+    def _page_of_poison(self) -> list[QueueMessage]:
+        pages = self._poison.receive_messages(messages_per_page=MOST_MESSAGES, visibility_timeout=_TAKEN).by_page()
+        return list(next(pages, iter(())))
 
     @override
     def depth(self) -> Depth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -76,6 +76,16 @@ class MemoryQueue(TaskQueue):
         check_most(most)
         with self._lock:
             return [read_record(record, put_at) for record, put_at in self._poison[:most]]
+
+    @override
+    def discard_poison(self, chosen: Callable[[Sequence[Poisoned]], Sequence[bool]]) -> int:
+        with self._lock:
+            stored = list(self._poison)
+        gone = chosen([read_record(record, put_at) for record, put_at in stored])
+        with self._lock:
+            for entry in (entry for entry, drop in zip(stored, gone, strict=True) if drop):
+                self._poison.remove(entry)
+        return sum(gone)
 
     @override
     def depth(self) -> Depth:

@@ -70,15 +70,16 @@ def decode(body: str) -> TaskMessage:
     try:
         fields = json.loads(base64.b64decode(body, validate=True))
     except (ValueError, RecursionError) as error:  # binascii.Error is a ValueError
-        raise QueueError(f"a message is not base64 JSON: {error}") from error
+        raise QueueError("a message is not base64 JSON") from error
     version = fields.pop("v", None) if isinstance(fields, dict) else None
     if type(version) is not int or version != VERSION:  # True and 1.0 are equal to 1
         raise QueueError(f"a message is not of version {VERSION}")
     try:
         message = TaskMessage(**fields)
     except TypeError as error:
-        reason = str(error)[:_MOST_QUOTED].encode("ascii", "backslashreplace").decode()  # names may be half a character
-        raise QueueError(f"a message has other fields than a task's: {reason}") from error
+        names = ", ".join(sorted(fields))[:_MOST_QUOTED]
+        shown = names.encode("ascii", "backslashreplace").decode()  # names may be half a character
+        raise QueueError(f"a message has other fields than a task's: {shown}") from error
     if type(message.task_id) is not int or not 0 < message.task_id <= _LARGEST_ID:
         raise QueueError("a message's task_id is not the id of a task")
     texts = (message.run_id, message.source, message.symbol, message.timeframe, message.start, message.end)

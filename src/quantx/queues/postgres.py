@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from typing_extensions import override
@@ -63,6 +63,13 @@ class PostgresQueue(TaskQueue):
         check_most(most)
         rows = self._rows("queue.look", queue=self._poison_name, most=most)
         return [read_record(row["body"], row["inserted_at"]) for row in rows]
+
+    @override
+    def discard_poison(self, chosen: Callable[[Sequence[Poisoned]], Sequence[bool]]) -> int:
+        rows = self._rows("queue.poison_records", queue=self._poison_name)
+        gone = chosen([read_record(row["body"], row["inserted_at"]) for row in rows])
+        ids = [row["id"] for row, drop in zip(rows, gone, strict=True) if drop]
+        return len(self._rows("queue.discard_poison", queue=self._poison_name, ids=ids)) if ids else 0
 
     @override
     def depth(self) -> Depth:

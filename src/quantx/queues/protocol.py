@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -88,6 +88,14 @@ class TaskQueue(Protocol):
 
     def poisoned(self, most: int) -> list[Poisoned]:
         """Return up to `most` (≤ 32) records of the poison queue, roughly the oldest first, without removing them."""
+        ...
+
+    def discard_poison(self, chosen: Callable[[Sequence[Poisoned]], Sequence[bool]]) -> int:
+        """Delete the chosen records of the poison queue; return their number.
+
+        `chosen` gets some records at a time, and returns for each whether it is to be deleted. A crash leaves the others
+        unchanged; they may be hidden for a minute.
+        """
         ...
 
     def depth(self) -> Depth:

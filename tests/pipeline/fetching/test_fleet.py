@@ -142,12 +142,31 @@ def test_what_is_given_up_is_dead_with_its_reason_and_can_be_retried(desk: Any) 
     (poison,) = desk.platform.queue.poisoned(10)
     assert poison.reason == "TransientProviderError: 502"
     assert status(desk.platform)["tasks"]["dead"] == 1
+    assert status(desk.platform)["queue"]["poisoned"] == 1
     retried = plan_retry(desk.platform, None)
     desk.work(retried)
     assert run_totals(desk.platform.state.runs, retried.run_id)["success"] == 1
     assert desk.rows()["symbol"].n_unique() == 2
     assert desk.platform.state.tasks.listed(None, None, 10, dead=True) == []
     assert plan_retry(desk.platform, None).task_ids == ()
+    assert status(desk.platform)["queue"]["poisoned"] == 0
+
+
+def test_a_later_run_that_fills_the_sessions_settles_dead_tasks_and_their_poison(desk: Any) -> None:
+    desk.tape.answers["AAA"] = [TransientProviderError("502")] * 2
+    desk.tape.answers["BBB"] = [TransientProviderError("502")] * 2
+    desk.work(desk.backfill("AAA", "BBB"))
+    desk.platform.queue.send(["no base64!"])
+    desk.work()
+    assert status(desk.platform)["tasks"]["dead"] == 2
+    assert status(desk.platform)["queue"]["poisoned"] == 3
+    desk.work(desk.backfill("AAA"))
+    assert status(desk.platform)["tasks"]["dead"] == 1
+    assert status(desk.platform)["queue"]["poisoned"] == 2
+    desk.work(desk.backfill("BBB"))
+    assert status(desk.platform)["tasks"]["dead"] == 0
+    (foreign,) = desk.platform.queue.poisoned(10)
+    assert foreign.body == "no base64!"
 
 
 BODIES = {

@@ -30,6 +30,7 @@ from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
+from quantx.pipeline.fetching.settled_poison import discard_settled_poison
 from quantx.pipeline.fetching.task_groups import FetchOutcome, GroupReply, TaskGroup, group_tasks
 from quantx.pipeline.planning.plan import send_outbox
 from quantx.pipeline.runtime.retry import Retry
@@ -113,6 +114,7 @@ class Worker:
                     continue
                 self._retry.call(partial(self._curate, everything=True, end=end))
                 if self._retry.call(partial(self._is_done, task_ids, until_empty)):
+                    self._retry.call(partial(discard_settled_poison, self.queue, self.tasks))
                     return self.progress
                 self._retry.call(self._resend_lost)
                 self.runtime.wait(_IDLE_SECONDS)

@@ -37,6 +37,12 @@ with gone as (
 )
 insert into queue_messages (queue, body) select %(queue)s, %(record)s::text from gone;
 
+-- name: poison_records
+select id, body, inserted_at from queue_messages where queue = %(queue)s order by id;
+
+-- name: discard_poison
+delete from queue_messages where queue = %(queue)s and id = any(%(ids)s::bigint[]) returning id;
+
 -- name: look
 -- Read messages without taking them.
 select body, inserted_at from queue_messages where queue = %(queue)s order by id limit %(most)s;

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing_extensions import override
 
 from quantx.core.model import FetchTask, RunKind, Series, StoredReply, Window
-from quantx.state.memory_records import Records, ReplyRecord, RunRecord, TaskRecord
+from quantx.state.memory_records import Records, ReplyRecord, RunRecord, TaskRecord, shown_task
 from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Ticket
 from quantx.state.values import UNFINISHED, NewRun, Row, TaskState
 
@@ -252,6 +252,13 @@ class MemoryTasks(Tasks):
             return sum(t.state == "failed" and t.retried_by is None for t in self._records.tasks.values())
 
     @override
+    def settled(self, ids: Collection[int]) -> set[int]:
+        with self._records.lock:
+            named = [self._records.tasks[i] for i in ids if i in self._records.tasks]
+            retried = {t.id for t in named if t.state == "failed" and t.retried_by is not None}
+            return retried | {t.id for t in named if t.state in ("landed", "done")}
+
+    @override
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
         with self._records.lock:
             rows = [
@@ -261,7 +268,7 @@ class MemoryTasks(Tasks):
                 and (run_id is None or task.run_id == run_id)
                 and (not dead or (task.state == "failed" and task.retried_by is None))
             ]
-            return [_shown(task) for task in rows[:most]]
+            return [shown_task(task) for task in rows[:most]]
 
     def _successors(self, ids: Collection[int]) -> set[int]:
         """Return these tasks or their successors, and the events that are fetched beside the successors."""
@@ -422,28 +429,3 @@ def _is_lost(task: TaskRecord, overdue: datetime) -> bool:
     if task.state == "pending":
         return task.not_before < overdue and task.updated_at < overdue
     return task.state == "leased" and task.lease_until is not None and max(task.lease_until, task.updated_at) < overdue
-
-
-def _shown(task: TaskRecord) -> Row:
-    return {
-        "id": task.id,
-        "run_id": task.run_id,
-        "kind": task.kind,
-        "source": task.series.source,
-        "dataset": task.series.dataset,
-        "symbol": task.series.symbol,
-        "timeframe": task.series.timeframe,
-        "window_start": task.window.start,
-        "window_end": task.window.end,
-        "state": task.state,
-        "attempts": task.attempts,
-        "lapses": task.lapses,
-        "rows_new": task.rows["new"],
-        "rows_changed": task.rows["changed"],
-        "rows_rejected": task.rows["rejected"],
-        "error_class": task.error_class,
-        "last_error": task.last_error,
-        "updated_at": task.updated_at,
-        "retried_by": task.retried_by,
-        "passed_on": task.passed_on,
-    }

@@ -177,6 +177,10 @@ class Tasks(Protocol):
         """Return the number of dead tasks: they failed, were not retried, and no later task covers them."""
         ...
 
+    def settled(self, ids: Collection[int]) -> set[int]:
+        """Return those of these tasks that have landed, or that failed and have a successor."""
+        ...
+
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
         """Return tasks for display, the newest first; `dead`: only those that `dead` counts."""
         ...

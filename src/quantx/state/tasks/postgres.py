@@ -176,6 +176,10 @@ class PostgresTasks(Tasks):
         return int(self._database.rows("tasks.count_dead")[0]["dead"])
 
     @override
+    def settled(self, ids: Collection[int]) -> set[int]:
+        return {row["id"] for row in self._database.rows("tasks.settled_of", ids=list(ids))}
+
+    @override
     def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
         return self._database.rows("tasks.list_tasks", state=state, run_id=run_id, most=most, dead=dead)
 

@@ -340,6 +340,10 @@ select exists (select 1 from tasks where state in ('pending', 'leased', 'landed'
 -- name: count_dead
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;
 
+-- name: settled_of
+select id from tasks where id = any(%(ids)s::bigint[])
+    and (state in ('landed', 'done') or (state = 'failed' and retried_by is not null));
+
 -- name: list_tasks
 select id, run_id, kind, source, dataset, symbol, timeframe, window_start, window_end, state, attempts, lapses,
        rows_new, rows_changed, rows_rejected, error_class, last_error, updated_at, retried_by, passed_on
