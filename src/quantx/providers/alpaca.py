@@ -21,7 +21,7 @@ from quantx.errors import ConfigError, MalformedPayload, NotEntitled, TransientP
 from quantx.providers.alpaca_frames import UnreadAction, read_actions, read_bars, symbols_of, unread_actions
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage, read_page
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
-from quantx.providers.reply_values import FORM_ERRORS
+from quantx.providers.reply_values import FORM_ERRORS, form_problem
 from quantx.settings.vendors import AlpacaSettings
 
 SOURCE = "alpaca"
@@ -252,6 +252,6 @@ def _read_page(payload: Payload) -> BarsPage | ActionsPage:
     except FORM_ERRORS as error:
         raise MalformedPayload(
             f"Alpaca's reply for {payload.symbol[:60]} (HTTP {payload.status}, {len(payload.body)} bytes) is no page of"
-            f" bars or of corporate actions: {repr(error)[:100]}",
+            f" bars or of corporate actions: {form_problem(error)}",
             payload,
         ) from error

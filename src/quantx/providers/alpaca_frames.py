@@ -17,7 +17,7 @@ from quantx.errors import MalformedPayload
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage
 from quantx.providers.events import SentEvent, day_of, number_of, part, ratio_of, read_events
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Note, VendorFrames
-from quantx.providers.reply_values import FORM_ERRORS, nothing
+from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing
 
 _NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
@@ -44,9 +44,9 @@ def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
     _check_symbols(payload, page.symbols)
     try:
         if page.currency != US.currency:
-            raise ValueError(f"prices in {page.currency[:10]}")
+            raise WrongForm(f"prices in {page.currency[:10]}")
         if page.rows["t"].null_count():
-            raise ValueError("a bar has no time")
+            raise WrongForm("a bar has no time")
         symbols = pl.Series("symbol", page.symbols, dtype=pl.String)
         time = page.rows["t"].str.to_datetime(_STAMP, time_unit="us", time_zone="UTC").alias("time")
         frame = page.rows.select(
@@ -123,7 +123,7 @@ def _sent_events(payload: Payload, page: ActionsPage) -> Iterator[SentEvent]:
     for kind in (*_SPLITS, _DIVIDENDS):
         rows = page.lists.get(kind) or ()
         if not isinstance(rows, list | tuple):
-            raise TypeError(f"{kind} is no list")
+            raise WrongForm(f"{kind} is no list")
         for position, row in enumerate(rows):
             named = part(row, "id")
             if not isinstance(named, str) or named not in ids:
@@ -165,4 +165,4 @@ def _check_symbols(payload: Payload, symbols: Collection[str]) -> None:
 
 
 def _unreadable(payload: Payload, what: str, error: Exception) -> MalformedPayload:
-    return MalformedPayload(f"Alpaca's {what} of {payload.symbol[:60]} can't be read: {repr(error)[:200]}", payload)
+    return MalformedPayload(f"Alpaca's {what} of {payload.symbol[:60]} can't be read: {form_problem(error)}", payload)

@@ -15,6 +15,8 @@ from typing import Any
 import polars as pl
 from pydantic_core import from_json
 
+from quantx.providers.reply_values import WrongForm
+
 _FIELDS = ("t", "o", "h", "l", "c", "v")
 _SCHEMA: dict[str, type[pl.DataType]] = {"t": pl.String, **dict.fromkeys(_FIELDS[1:], pl.Float64)}
 _IN_ORDER = itemgetter(*_FIELDS)
@@ -61,7 +63,7 @@ def read_page(body: bytes) -> BarsPage | ActionsPage:
             return BarsPage(counts, rows, _currency(document), document["next_page_token"])
         case {"corporate_actions": dict() as lists, "next_page_token": str() | None}:
             return ActionsPage(lists, document["next_page_token"])
-    raise ValueError("no page of bars or of corporate actions")
+    raise WrongForm("no page of bars or of corporate actions")
 
 
 def _read_fast(body: bytes) -> BarsPage | None:
@@ -98,7 +100,7 @@ def _rows(lists: Any) -> pl.DataFrame:
         return pl.DataFrame(schema=_SCHEMA)
     stamps, *numbers = columns
     if not all(_NUMBERS.issuperset(map(type, values)) for values in numbers):
-        raise TypeError("a price or a volume is no number")
+        raise WrongForm("a price or a volume is no number")
     return pl.DataFrame([pl.Series(n, v, dtype=_SCHEMA[n]) for n, v in zip(_FIELDS, (stamps, *numbers), strict=True)])
 
 

@@ -27,6 +27,7 @@ from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, Capabilities, Request, VendorFrames
 from quantx.providers.refusals import Refusal
 from quantx.providers.reply_values import (
+    WrongForm,
     daily_bars,
     days,
     listed_events,
@@ -182,7 +183,7 @@ class AlphaVantage(HttpProvider[dict[str, Any]]):
             return listed_events(payload, _listed_actions(content["data"], payload))
         meta = _plain(content["Meta Data"])
         if meta["Time Zone"] != _ZONE:
-            raise ValueError(f"its times are in {str(meta['Time Zone'])[:20]!a}")
+            raise WrongForm(f"its times are in {str(meta['Time Zone'])[:20]!a}")
         if _MINUTES in content:
             bars, note = minute_bars(payload.symbol, content[_MINUTES]), note_of(content[_MINUTES])
             notes = () if note is None else (note,)

@@ -23,7 +23,7 @@ from quantx.core.calendars import calendar
 from quantx.core.symbols import US
 from quantx.core.tables import INSTANT
 from quantx.providers.protocol import VENDOR_BARS, Note
-from quantx.providers.reply_values import spelt_numbers, texts
+from quantx.providers.reply_values import WrongForm, spelt_numbers, texts
 
 Stamps = Literal["start", "end", "unknown"]
 
@@ -69,10 +69,10 @@ def note_of(series: Mapping[str, Any]) -> Note | None:
 def _local_times(series: Mapping[str, Any]) -> pl.Series:
     stamps = texts("time", list(series))
     if not (stamps.str.len_bytes() == len("2019-02-15 16:00:00")).all():
-        raise ValueError("a stamp has another form")
+        raise WrongForm("a stamp has another form")
     times = stamps.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
     if times.null_count() or not (times.dt.second() == 0).all():
-        raise ValueError("a stamp is no whole minute")
+        raise WrongForm("a stamp is no whole minute")
     return times
 
 
@@ -87,5 +87,5 @@ def _stamps(local: pl.Series) -> Stamps:
     else:
         begins, ends = ((clock == at).any() for at in _EXTENDED)
     if begins and ends:
-        raise ValueError("its stamps are minutes' beginnings and ends at once: the vendor has changed its habit")
+        raise WrongForm("its stamps are minutes' beginnings and ends at once: the vendor has changed its habit")
     return "start" if begins else "end" if ends else "unknown"

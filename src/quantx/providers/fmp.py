@@ -26,6 +26,7 @@ from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
 from quantx.providers.refusals import Refusal
 from quantx.providers.reply_values import (
+    WrongForm,
     daily_bars,
     days,
     listed_events,
@@ -232,7 +233,7 @@ def _columns(rows: FmpRows) -> list[pl.Series]:
     """Return the columns of the bars: null where a row has no such field, KeyError where no row has it."""
     missing = [name for name in _PRICES if not any(name in row for row in rows)]
     if missing:
-        raise KeyError(f"no {', '.join(missing)} in any row")
+        raise WrongForm(f"no {', '.join(missing)} in any row")
     columns = [numbers(name, [row.get(name) for row in rows]) for name in _PRICES]
     adjusted = numbers("vendor_adj_close", [row.get("adjClose") for row in rows])  # in the older form only
     return [days(texts("date", [row["date"] for row in rows])), *columns, adjusted]

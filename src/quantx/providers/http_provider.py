@@ -14,7 +14,7 @@ from quantx.errors import MalformedPayload, ProviderError
 from quantx.providers.http import HttpReply, HttpSession
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.providers.refusals import Refusal, refusal_of
-from quantx.providers.reply_values import FORM_ERRORS
+from quantx.providers.reply_values import FORM_ERRORS, form_problem
 from quantx.settings.vendors import VendorSettings
 
 Content = TypeVar("Content")  # of a reply after `open_reply`: its document, rows, text
@@ -100,7 +100,7 @@ class HttpProvider(ABC, Generic[Content]):
         try:
             return self.read(content, payload)
         except FORM_ERRORS as error:
-            why = repr(error)[:200]
+            why = form_problem(error)
             raise MalformedPayload(f"{self.name}'s reply of {payload.symbol} can't be read: {why}", payload) from error
 
     def raise_refusal(self, text: str, payload: Payload) -> None:

@@ -25,6 +25,23 @@ _FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2100, 1, 1)
 _CURRENCIES = {"us": "USD", "jp": "JPY"}
 
 
+class WrongForm(ValueError):
+    """A value of a reply has another form than the vendor's; the message is the plain fact."""
+
+
+def form_problem(error: Exception) -> str:
+    """Return the plain fact behind one of FORM_ERRORS, without the words of Python or Polars."""
+    if isinstance(error, WrongForm):
+        return str(error)[:200]
+    if isinstance(error, KeyError) and error.args:
+        return f"it has no field {str(error.args[0])[:100]!a}"
+    if isinstance(error, LookupError):
+        return "a field or an entry is missing"
+    if isinstance(error, pl.exceptions.PolarsError):
+        return "a number or a date has another form"
+    return "a value has another form than the vendor's"
+
+
 def read_json(payload: Payload, vendor: str) -> Any:
     """Return the document of a reply, or raise MalformedPayload."""
     try:
@@ -44,14 +61,14 @@ def nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
 def numbers(name: str, values: Sequence[Any]) -> pl.Series:
     """Return a column of numbers in which None stays null; TypeError where anything else is in it."""
     if not set(map(type, values)) <= {int, float, type(None)}:
-        raise TypeError(f"{name} is no list of numbers")
+        raise WrongForm(f"{name} is no list of numbers")
     return pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
 
 
 def texts(name: str, values: Sequence[Any]) -> pl.Series:
     """Return a column of texts; TypeError where anything else is in it."""
     if not set(map(type, values)) <= {str}:
-        raise TypeError(f"{name} is no list of texts")
+        raise WrongForm(f"{name} is no list of texts")
     return pl.Series(name, values, dtype=pl.String)
 
 
@@ -64,9 +81,9 @@ def days(spelt: pl.Series) -> pl.Series:
     """Return the dates of texts as in 2024-02-29; ValueError or polars' error where one is none."""
     dates = spelt.str.to_date("%Y-%m-%d")
     if not (spelt.str.len_bytes() == len("2024-02-29")).all():  # 2024-2-29 may be a damaged 2024-2-2
-        raise ValueError(f"{spelt.name} has a day in another form")
+        raise WrongForm(f"{spelt.name} has a day in another form")
     if dates.null_count() or not dates.is_between(_FIRST_DAY, _LAST_DAY).all():
-        raise ValueError(f"{spelt.name} is no day of a market")
+        raise WrongForm(f"{spelt.name} is no day of a market")
     return dates
 
 

@@ -24,7 +24,7 @@ from quantx.providers.http import HttpReply
 from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
 from quantx.providers.refusals import Refusal
-from quantx.providers.reply_values import daily_bars, days, nothing, quoted_in, spelt_numbers
+from quantx.providers.reply_values import WrongForm, daily_bars, days, nothing, quoted_in, spelt_numbers
 from quantx.settings.vendors import StooqSettings
 
 SOURCE = "stooq"
@@ -149,7 +149,7 @@ def _columns(text: str) -> list[pl.Series]:
         io.StringIO(",".join(_COLUMNS) + "\n" + rows), schema=dict.fromkeys(_COLUMNS, pl.String), quote_char=None
     )
     if frame.is_empty():
-        raise ValueError("it has no rows")
+        raise WrongForm("it has no rows")
     return [days(frame["date"]), *(spelt_numbers(frame[name]) for name in _COLUMNS[1:])]
 
 
@@ -162,7 +162,7 @@ def _check_window(bars: pl.DataFrame, payload: Payload) -> None:
     window = (date.fromisoformat(start), date.fromisoformat(end))
     strays = bars.filter(~pl.col("date").is_between(*window))
     if len(strays):
-        raise ValueError(f"it has {len(strays)} rows outside of {window[0]} to {window[1]}, as {strays['date'][0]}")
+        raise WrongForm(f"it has {len(strays)} rows outside of {window[0]} to {window[1]}, as {strays['date'][0]}")
 
 
 def _letters(name: str) -> str:

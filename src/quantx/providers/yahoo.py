@@ -25,7 +25,7 @@ from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.events import ReadEvents, SentEvent, number_of, part, ratio_of, read_events
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
-from quantx.providers.reply_values import FORM_ERRORS, nothing
+from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing
 from quantx.settings.vendors import YahooSettings
 
 SOURCE = "yahoo"
@@ -146,7 +146,7 @@ class Yahoo:
             events = _events(chart, payload.symbol, currency)
             return VendorFrames(bars, events.actions, currency, rejected=events.rejected)
         except FORM_ERRORS as error:
-            why = repr(error)[:200]
+            why = form_problem(error)
             raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {why}", payload) from error
 
 
@@ -227,7 +227,7 @@ def _currency(code: object) -> str | None:
     if code is None:
         return None
     if not isinstance(code, str) or not _CURRENCY.fullmatch(code):
-        raise ValueError(f"{str(code)[:20]!a} is no currency")
+        raise WrongForm(f"{str(code)[:20]!a} is no currency")
     return _HUNDREDTHS.get(code, code)
 
 
@@ -302,7 +302,7 @@ def _numbers(name: str, values: Any) -> pl.Series:
     if str in kinds:
         values = [_NUMBER_TEXTS[v] if isinstance(v, str) else v for v in values]
     if not isinstance(values, list) or not kinds <= {int, float, str, type(None)}:
-        raise TypeError(f"{name} is no list of numbers")
+        raise WrongForm(f"{name} is no list of numbers")
     return pl.Series(name, values, dtype=pl.Float64)
 
 
@@ -313,14 +313,14 @@ def _times(seconds: Any) -> pl.Series:
         or min(seconds) not in _ERA
         or max(seconds) not in _ERA
     ):
-        raise ValueError("a time is no second between 1900 and 2100")
+        raise WrongForm("a time is no second between 1900 and 2100")
     return (pl.Series(seconds, dtype=pl.Int64) * 1_000_000).cast(INSTANT)
 
 
 def _zone(chart: Mapping[str, Any]) -> str:
     zone = chart["meta"]["exchangeTimezoneName"]
     if not zone or not isinstance(zone, str):
-        raise ValueError("the exchange's time zone is missing")
+        raise WrongForm("the exchange's time zone is missing")
     return zone
 
 

@@ -93,8 +93,8 @@ class TaskQueue(Protocol):
     def discard_poison(self, chosen: Callable[[Sequence[Poisoned]], Sequence[bool]]) -> int:
         """Delete the chosen records of the poison queue; return their number.
 
-        `chosen` gets some records at a time, and returns for each whether it is to be deleted. A crash leaves the others
-        unchanged; they may be hidden for a minute.
+        `chosen` gets some records at a time, and returns for each whether it is to be deleted. After a crash the others
+        may be hidden for a minute.
         """
         ...
 

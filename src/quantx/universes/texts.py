@@ -24,8 +24,10 @@ def decode(document: Document, encoding: str = "utf-8-sig") -> str:
     """Return the document's text; raise RefusedList if it is not a text, or an HTML page instead of a list."""
     try:
         text = document.body.decode(encoding)
-    except (UnicodeDecodeError, LookupError) as error:
-        raise RefusedList(f"can't read {document.origin}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise RefusedList(f"can't read {document.origin}: byte {error.start} is not text in {encoding}") from error
+    except LookupError as error:
+        raise RefusedList(f"can't read {document.origin}: {encoding} is not a known encoding") from error
     start = text[:2000].lstrip().lower()
     if start.startswith(("<!doctype html", "<html")):
         title = text[:20_000].partition("<title>")[2].partition("</title>")[0].strip()[:80]
@@ -41,7 +43,9 @@ def csv_rows(text: str, separator: str, where: str) -> list[list[str]]:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
             rows.append(row)
     except csv.Error as error:
-        raise RefusedList(f"can't read {where}: row {len(rows) + 1}: {error}") from error
+        raise RefusedList(
+            f"can't read {where}: row {len(rows) + 1} has an open quote or a character outside of one"
+        ) from error
     return rows
 
 
@@ -61,8 +65,10 @@ def json_rows(text: str, where: str) -> list[list[str]]:
         raise RefusedList(f"{where} has more than {_MOST_ROWS:,} rows; a list of symbols is smaller")
     try:
         document: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RefusedList(f"can't read {where}: it is not JSON (line {error.lineno}, column {error.colno})") from error
     except (ValueError, RecursionError) as error:
-        raise RefusedList(f"can't read {where}: {error}") from error
+        raise RefusedList(f"can't read {where}: a number is too long, or it is nested too deeply") from error
     records = list(document.values()) if isinstance(document, dict) else document
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise RefusedList(f"{where} is not a JSON list of objects")
@@ -82,7 +88,7 @@ def html_tables(document: Document, ids: Sequence[str]) -> list[list[list[str]]]
     try:
         page = lxml.html.document_fromstring(document.body, parser=parser)
     except (lxml.etree.LxmlError, ValueError) as error:
-        raise RefusedList(f"can't read {document.origin}: {error}") from error
+        raise RefusedList(f"can't read {document.origin}: it is not an HTML page") from error
     tables = []
     for wanted in ids:
         matches = page.xpath("//table[@id=$id]", id=wanted)

@@ -43,7 +43,7 @@ def _inspect(body: bytes, where: str) -> None:
             for part in parts:
                 left -= _inspect_part(book, part, left, where)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise RefusedList(f"{where} can't be read as a workbook (.xlsx): {error}") from error
+        raise RefusedList(f"{where} can't be read as a workbook (.xlsx): it is cut, damaged or protected") from error
 
 
 def _inspect_part(book: zipfile.ZipFile, part: zipfile.ZipInfo, most: int, where: str) -> int:
@@ -76,7 +76,7 @@ class _Extent:
         try:
             self._parser.Parse(piece, False)
         except expat.ExpatError as error:
-            raise RefusedList(f"{self._where} is damaged: {error}") from error
+            raise RefusedList(f"{self._where} is damaged: a part is not XML") from error
 
     def _doctype(self, *_: object) -> None:
         raise RefusedList(f"{self._where} declares XML entities, which a workbook never does")
