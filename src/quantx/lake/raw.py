@@ -110,7 +110,7 @@ def read_footer(location: LakeLocation, path: str) -> list[StoredReply] | None:
     try:
         metadata = pq.read_schema(io.BytesIO(location.get(path))).metadata or {}
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DamagedObject(f"the raw object {path} is damaged: {error}") from error
+        raise DamagedObject(f"the raw object {path} is damaged: it can't be read as Parquet") from error
     if _REPLIES not in metadata:
         return None
     if hashlib.sha256(metadata[_REPLIES]).hexdigest().encode() != metadata.get(_DIGEST):
@@ -133,7 +133,7 @@ def read_pages(location: LakeLocation, path: str, rows: Sequence[int] | None = N
     try:
         table = pq.ParquetFile(io.BytesIO(location.get(path)), page_checksum_verification=True).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are not text
-        raise DamagedObject(f"the raw object {path} is damaged: {error}") from error
+        raise DamagedObject(f"the raw object {path} is damaged: it can't be read as Parquet") from error
     if table.schema != SCHEMA:
         raise DamagedObject(f"the raw object {path} has other columns than a batch of replies")
     wanted = range(table.num_rows) if rows is None else rows

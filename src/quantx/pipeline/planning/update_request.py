@@ -110,8 +110,11 @@ def _decode(body: bytes) -> dict[str, Any]:
         raise InvalidRequest([FieldError(f"the document is not UTF-8: byte {error.start}")]) from None
     except RecursionError:
         raise InvalidRequest([FieldError("the document is nested too deeply")]) from None
-    except ValueError as error:
-        raise InvalidRequest([FieldError(f"the document is not JSON: {str(error)[:120]}")]) from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InvalidRequest([FieldError(f"the document is not JSON: {place}")]) from None
+    except ValueError:
+        raise InvalidRequest([FieldError("the document is not JSON: a number is not finite or too long")]) from None
     if not isinstance(content, dict):
         raise InvalidRequest([FieldError(f"the document must be an object with some of {', '.join(_FIELDS)}")])
     if repeated:
