@@ -41,8 +41,8 @@ CHEAP = Rule(
     broken=pl.col("close") < 105,
 )
 LENIENT = Policy(POLICY_VERSION + 1, [rule for rule in DAILY_RULES if rule.id != "open_in_range"])
-STRICT = Policy(4, (*DAILY_RULES, CHEAP))
-OTHER = Policy(5, (*LENIENT.daily, CHEAP))
+STRICT = Policy(POLICY_VERSION + 2, (*DAILY_RULES, CHEAP))
+OTHER = Policy(POLICY_VERSION + 3, (*LENIENT.daily, CHEAP))
 NEXT = "01" + "Z" * 24  # a ULID after all others
 
 
