@@ -186,12 +186,12 @@ def facts(
     through = through or (covered[1] if covered else None)
     return SeriesFacts(
         series(symbol),
-        window(*covered) if covered else None,
-        [window(*w) for w in nothing],
-        day(first) if first else None,
-        day(last) if last else None,
-        day(through) if through else None,
-        asked_at,
+        covered=window(*covered) if covered else None,
+        nothing=[window(*w) for w in nothing],
+        first_session=day(first) if first else None,
+        watermark=day(last) if last else None,
+        asked_through=day(through) if through else None,
+        asked_at=asked_at,
     )
 
 

@@ -71,7 +71,14 @@ def quarantine_list(
     """
     from quantx.pipeline.reprocessing.quarantine import Wanted, rejected_rows
 
-    chosen = Wanted((), known_rule(rule), symbol and parse_symbol(symbol), known_source(source), market, state)
+    chosen = Wanted(
+        ids=(),
+        rule=known_rule(rule),
+        symbol=symbol and parse_symbol(symbol),
+        source=known_source(source),
+        market=market,
+        state=state,
+    )
     with open_platform(settings_for(use_local)) as platform:
         rows = rejected_rows(platform.tables, chosen)
     shown = rows.head(most or limit)
@@ -127,7 +134,12 @@ def quarantine_replay(
 
     if not (rows or rule or symbol or source or everything):
         raise ConfigError("no rows were selected: use ids, --rule, --symbol, --source or --all")
-    chosen = Wanted(tuple(rows or ()), known_rule(rule), symbol and parse_symbol(symbol), known_source(source))
+    chosen = Wanted(
+        ids=tuple(rows or ()),
+        rule=known_rule(rule),
+        symbol=symbol and parse_symbol(symbol),
+        source=known_source(source),
+    )
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = replay(reprocessor_of(platform), chosen)

@@ -83,7 +83,16 @@ def platform(clock: At) -> Platform:
     quarantined = [dict(zip(broken, row, strict=True)) for row in rejected]
     tables["quarantine"].commit(CommitContext(1), pl.DataFrame(quarantined, schema=dict(QUARANTINE.schema)))
     state = MemoryState(clock)
-    state.universes.put(Universe("mine", "phase_1", "us", "static", NOW, [(s, "us", None, None, None) for s in held]))
+    state.universes.put(
+        Universe(
+            "mine",
+            phase="phase_1",
+            market="us",
+            source_type="static",
+            refreshed_at=NOW,
+            members=[(s, "us", None, None, None) for s in held],
+        )
+    )
     return Platform(
         settings=load_settings(),
         clock=clock,

@@ -26,7 +26,7 @@ from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rows:
     """The rows of replies of one source, dataset and timeframe, and the facts that the replies prove."""
 

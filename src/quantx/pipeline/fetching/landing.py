@@ -45,7 +45,7 @@ _SLOTS, _SHORTEST_REFUSAL, _LONGEST_REFUSAL = 2, 0.1, 600.0
 _RETRY_DELAY = 0.5  # seconds; doubles with each failure, with jitter
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Progress:
     """The counts of a worker; the command line shows them."""
 

@@ -44,7 +44,7 @@ _SYMBOLS_AT_ONCE = 200  # 2.3 million rows over 15 years and three vendors
 _OVER = "the vendors agree now"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reconciled:
     """The counts of a reconciliation over all pairs."""
 

@@ -219,7 +219,15 @@ def _put(case: _Case, after: pl.DataFrame, now: datetime) -> None:
     members = list(after.select("symbol", "market", "name", "member_from", "member_to").iter_rows())
     spec = case.spec
     case.context.state.universes.put(
-        Universe(spec.name, case.phase, spec.market, spec.type, now, members, enabled=case.enabled)
+        Universe(
+            spec.name,
+            phase=case.phase,
+            market=spec.market,
+            source_type=spec.type,
+            refreshed_at=now,
+            members=members,
+            enabled=case.enabled,
+        )
     )
 
 

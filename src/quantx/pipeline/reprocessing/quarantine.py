@@ -36,7 +36,7 @@ SHOWN = 10  # of an id's 64 digits: they are shown, and nearly always enough to 
 _AROUND = 200  # characters of the vendor's reply
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """A choice of rows; None: all."""
 

@@ -105,7 +105,7 @@ class Reprocessor:
         """Do what `reprocess` does, for a caller that holds the curator's role."""
         inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
         policy = self.curator.row_policy()
-        done = Reprocessed(policy.rules.version, dry_run=dry_run, mute=dict(inventory.unlisted))
+        done = Reprocessed(policy=policy.rules.version, dry_run=dry_run, mute=dict(inventory.unlisted))
         for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
             done.left[source or "any source", symbol] = "the raw zone has no reply about it"
         batches = list(_batches(inventory.holdings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime
 from typing import Protocol
 
@@ -18,6 +18,7 @@ class SeriesFacts:
     """The facts about a series from one reply."""
 
     series: Series
+    _: KW_ONLY
     covered: Window | None
     nothing: Sequence[Window]
     first_session: date | None
