@@ -138,8 +138,10 @@ class Kit:
         for part in covered:
             self.curate(facts=[facts(part, nothing=nothing, first=first, last=last)])
 
-    def uncovered(self, start: int, end: int, patience: float = 3600.0, now: datetime = ASKED) -> list[tuple[int, int]]:
-        gaps = self.state.series.uncovered([(series(), window(start, end))], now, patience)
+    def uncovered(
+        self, start: int, end: int, late_seconds: float = 3600.0, now: datetime = ASKED
+    ) -> list[tuple[int, int]]:
+        gaps = self.state.series.uncovered([(series(), window(start, end))], now, late_seconds)
         return [(w.start.day, w.end.day) for w in gaps.get("AAPL", [])]
 
     def known(self) -> dict[str, Any]:
@@ -147,9 +149,9 @@ class Kit:
         return row
 
     def reserve(
-        self, quota: Quota | None, count: int = 1, source: str = "yahoo", patience: float = EVER
+        self, quota: Quota | None, count: int = 1, source: str = "yahoo", longest_wait: float = EVER
     ) -> Slots | None:
-        return self.state.quotas.reserve(source, quota, count, patience)
+        return self.state.quotas.reserve(source, quota, count, longest_wait)
 
     def waits(self, quota: Quota | None, *counts: int, source: str = "yahoo") -> list[tuple[int, int]]:
         """Reserve one after another; return the (rounded) seconds to the first start and the number of each grant."""

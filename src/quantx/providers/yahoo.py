@@ -19,9 +19,10 @@ import polars as pl
 from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import hyphenated_symbol, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, nothing
 from quantx.settings.vendors import YahooSettings
@@ -50,8 +51,8 @@ class ChartSession(Protocol):
         """Load and connect what the first request needs; never raises."""
         ...
 
-    def chart(self, wire_symbol: str, params: dict[str, Any]) -> Any:
-        """Return a reply with url, status, content_type, body and vendor_time."""
+    def chart(self, wire_symbol: str, params: dict[str, Any]) -> HttpReply:
+        """Return the reply of any status."""
         ...
 
 
@@ -104,15 +105,7 @@ class Yahoo:
             "events": "div,splits,capitalGains",
         }
         reply = session.chart(wire, params)
-        payload = Payload(
-            symbol,
-            reply.url,
-            reply.status,
-            now,
-            content_type=reply.content_type,
-            body=reply.body,
-            vendor_time=reply.vendor_time,
-        )
+        payload = reply.as_payload(symbol, now)
         chart = _read_chart(payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
             raise MalformedPayload(f"Yahoo sends no bars of {symbol}, but the time of a trade in the window", payload)
@@ -154,11 +147,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("0700.HK"), wire_symbol("BAC.PRL")
     ('BRK-B', '0700.HK', 'BAC-PL')
     """
-    symbol = parse_symbol(symbol)
-    if venue_of(symbol).market != "us" or "." not in symbol:
-        return symbol
-    root, _, series = symbol.partition(".")
-    return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
+    return hyphenated_symbol(symbol)
 
 
 def _read_chart(payload: Payload) -> dict[str, Any] | None:

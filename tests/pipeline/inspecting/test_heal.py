@@ -365,7 +365,7 @@ def test_a_crash_costs_no_request(ward: Ward, dies_at: str) -> None:
     gaps = ward.platform.state.gaps
 
     class Dying:
-        known, asks = gaps.known, gaps.asks
+        known, requests = gaps.known, gaps.requests
 
         def put(self, some: Sequence[Gap]) -> None:
             if dies_at == "put":

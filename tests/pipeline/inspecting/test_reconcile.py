@@ -196,7 +196,7 @@ def test_what_a_vendor_corrects_goes_and_its_finding_is_resolved(market: Market)
 def test_an_acknowledged_finding_stays_so(market: Market) -> None:
     reconciled(market.platform)
     (row,) = market.platform.state.findings.listed(10)
-    market.platform.state.findings.settle(row["id"], "acknowledged", "me", "two prints of the auction")
+    market.platform.state.findings.close(row["id"], "acknowledged", "me", "two prints of the auction")
     reconciled(market.platform)
     assert market.findings() == []
     assert len(market.findings("acknowledged")) == 1

@@ -64,7 +64,7 @@ def test_what_the_vendor_mends_is_resolved_and_what_a_person_has_settled_stays(d
     filled(desk)
     validate(desk.platform)
     (split,) = desk.platform.state.findings.listed(10, rule="forgotten_split")
-    assert desk.platform.state.findings.settle(split["id"], "acknowledged", "ops", "it was a spin-off")
+    assert desk.platform.state.findings.close(split["id"], "acknowledged", "ops", "it was a spin-off")
     desk.tape.trades("AAA", DAY, DAY)
     desk.clock.goes_to(END + timedelta(days=2))
     desk.work(desk.daily("AAA", lookback=40))

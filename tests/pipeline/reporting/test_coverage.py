@@ -197,7 +197,7 @@ def test_findings_have_an_age_and_the_acknowledged_ones_stand_apart(platform: Pl
     )
     clock.at = NOW
     (jump,) = platform.state.findings.listed(1, rule="jump")
-    platform.state.findings.settle(jump["id"], "acknowledged", "ops", HOSTILE)
+    platform.state.findings.close(jump["id"], "acknowledged", "ops", HOSTILE)
     facts = facts_of(platform)
     assert [(row["rule"], row["age_days"]) for row in facts.findings] == [("gap", 9)]
     assert [(row["rule"], row["reason"]) for row in facts.acknowledged] == [("jump", HOSTILE)]
@@ -346,7 +346,7 @@ def hostile(platform: Platform) -> CoverageFacts:
     )
     platform.state.findings.note([finding, replace(finding, subject="AAA")])
     (row,) = platform.state.findings.listed(1, subject="AAA")
-    platform.state.findings.settle(row["id"], "acknowledged", HOSTILE, HOSTILE)
+    platform.state.findings.close(row["id"], "acknowledged", HOSTILE, HOSTILE)
     facts = facts_of(platform)
     text = pl.lit(HOSTILE)
     proofs = PROOFS.with_columns(text.alias("symbol"), text.alias("source"), text.alias("verdict"))

@@ -15,7 +15,7 @@ import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
-from quantx.core.gap_schedule import Ask, Evidence, Gap, is_about, next_step
+from quantx.core.gap_schedule import Evidence, Gap, GapRequest, is_about, next_step
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, Table
@@ -113,20 +113,20 @@ class _Healing:
     def advance(self, missing: MissingSessions, before: pl.DataFrame) -> None:
         """Take the next step for each missing session of a vendor; `before` are those of the last search."""
         sampled = sample_market_gaps(missing.sessions, before)
-        asks: dict[str, list[Ask]] = defaultdict(list)
-        for ask in self._context.state.gaps.asks(sampled["symbol"].unique().to_list()):
-            asks[ask.series.symbol].append(ask)
+        requests: dict[str, list[GapRequest]] = defaultdict(list)
+        for request in self._context.state.gaps.requests(sampled["symbol"].unique().to_list()):
+            requests[request.series.symbol].append(request)
         columns = ("symbol", "date", "rules", "listed", "elsewhere")
         for symbol, session, *evidence in sampled.select(columns).iter_rows():
             series = Series(missing.source, "bars", missing.timeframe, symbol)
-            self._step(missing.table, Gap(series, session), asks[symbol], Evidence(*evidence))
+            self._step(missing.table, Gap(series, session), requests[symbol], Evidence(*evidence))
 
-    def _step(self, table: Table, new: Gap, asks: Sequence[Ask], evidence: Evidence) -> None:
+    def _step(self, table: Table, new: Gap, requests: Sequence[GapRequest], evidence: Evidence) -> None:
         before = self.known.get(new.key, new)
         if before.status == "explained" and not (before.explanation == "rejected" and evidence.rules is None):
             self._gaps[new.key] = before
             return
-        own = [ask for ask in asks if is_about(ask, new)]
+        own = [request for request in requests if is_about(request, new)]
         gap, vendor = next_step(new, own, self._fallbacks(table, new.series), evidence, self._now)
         self._gaps[gap.key] = gap
         if vendor is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -23,14 +23,13 @@ from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path, read_pages
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import Reprocessed
 
 RowState = Literal["open", "replayed", "accepted"]
-Tables = Mapping[str, CuratedTable]
 
 SHOWN = 10  # of an id's 64 digits: they are shown, and nearly always enough to name a row
 _AROUND = 200  # characters of the vendor's reply

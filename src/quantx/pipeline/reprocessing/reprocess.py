@@ -26,7 +26,7 @@ from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import Busy
 from quantx.lake.memory import MemoryTable
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_proofs import disagreements
 from quantx.pipeline.curating.curator import Curator
@@ -253,7 +253,7 @@ def _origins(replies: Sequence[StoredReply]) -> pl.DataFrame:
     return pl.DataFrame(sorted(pairs), schema={"symbol": pl.String, "raw": pl.String}, orient="row")
 
 
-def _commit(tables: Mapping[str, CuratedTable], changes: Mapping[str, Change]) -> int:
+def _commit(tables: Tables, changes: Mapping[str, Change]) -> int:
     """Commit the changes, revisions before their tables; return the number of commits."""
     commits = 0
     for name, change in changes.items():

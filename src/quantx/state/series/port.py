@@ -41,11 +41,11 @@ class SeriesBook(Protocol):
     """Coverage and watermark of each series."""
 
     def uncovered(
-        self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
+        self, series: Sequence[tuple[Series, Window]], now: datetime, late_seconds: float
     ) -> dict[str, list[Window]]:
         """Return the uncovered parts of the windows, by symbol.
 
-        Days for which the vendor was late are left out if it was asked less than `patience` seconds before `now`.
+        Days for which the vendor was late are left out until `late_seconds` after the last request.
         """
         ...
 
