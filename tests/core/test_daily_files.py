@@ -15,10 +15,8 @@ from quantx.core.daily_files import read_daily_file
 from quantx.core.quality.daily_file_checks import check_file
 
 FORMS = {
-    "yahoo": (
-        "Date,Open,High,Low,Close,Adj Close,Volume\n"
-        "2024-01-02,1,2,0.5,1.5,1.4,100\n2024-01-03,null,null,null,null,null,null\n"
-    ),
+    "yahoo": "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,1,2,0.5,1.5,1.4,100\n"
+    "2024-01-03,null,null,null,null,null,null\n",
     "yahoo_events": (
         "Date,Open,High,Low,Close,Adj Close,Volume,Dividends,Stock Splits,Capital Gains\n"
         "2024-01-02 00:00:00-05:00,1,2,0.5,1.5,1.4,100,0.2,4,0\n2024-01-03 00:00:00-05:00,1,2,0.5,1.5,1.5,90,0,0,0\n"
@@ -37,9 +35,8 @@ FORMS = {
         "2024-01-02,1.5,2,0.5,1,100\n2024-01-03,1.5,2,0.5,1,90\n"
     ),
     "stooq": "Date,Open,High,Low,Close,Volume\n2024-01-02,1,2,0.5,1.5,100.5\n2024-01-03,1,2,0.5,1.5\n",
-    "stooq_polish": (
-        "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen\n2024-01-02,1,2,0.5,1.5,100\n2024-01-03,1,2,0.5,1.5,90\n"
-    ),
+    "stooq_polish": "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen\n2024-01-02,1,2,0.5,1.5,100\n"
+    "2024-01-03,1,2,0.5,1.5,90\n",
     "stooq_bulk": (
         "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n"
         "AAPL.US,D,20240102,000000,1,2,0.5,1.5,100,0\nAAPL.US,D,20240103,000000,1,2,0.5,1.5,90,0\n"

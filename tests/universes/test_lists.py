@@ -196,8 +196,10 @@ def test_the_nikkei_and_the_stoxx_are_lists_with_declared_columns(market_data: P
 
 
 def test_notes_below_a_table_are_no_members() -> None:
-    table = "Date,Code,Company Name\n2026/10/30,1332,NISSUI\n2026/10/30,7203,TOYOTA\n"
-    text = f'{table}"(c) Nikkei Inc. All rights reserved"\n'
+    text = (
+        "Date,Code,Company Name\n2026/10/30,1332,NISSUI\n2026/10/30,7203,TOYOTA\n"
+        '"(c) Nikkei Inc. All rights reserved"\n'
+    )
     members = parse("csv", text, market="jp", path="n.csv", symbol_column="Code", symbol_suffix=".T")
     assert members["symbol"].to_list() == ["1332.T", "7203.T"]
 
@@ -270,7 +272,7 @@ BAD_PAGES = {
         wikipage(TOP + MEMBERS, CHANGES + rows("soon|A|a|B|b|x") * 3),
         "3 of 3 changes can't be read",
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_PAGES.values(), ids=BAD_PAGES)

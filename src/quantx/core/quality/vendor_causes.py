@@ -30,7 +30,7 @@ VENDOR_RULES = (
         _BARS,
         meaning="a vendor has no bar of a session on which another one has trades",
         why="a return over a gap is the return of two days, and a signal of the day between is lost",
-        reference="Quandl WIKI lacks 2017-08-07 for AAPL, ADBE, AMZN, CELG and INTC, 2017-11-06 for ABT, 2018-02-14"
+        reference="Quandl WIKI misses 2017-08-07 for AAPL, ADBE, AMZN, CELG and INTC, 2017-11-06 for ABT, 2018-02-14"
         " for MA",
         broken=pl.col("lacks").is_not_null(),
     ),
@@ -119,7 +119,7 @@ DROPPED_RULES = (
         DROPPED,
         "warn",
         "bars_1d,bars_1d_adjusted",
-        meaning="a vendor's reply lacks sessions that it had before",
+        meaning="a vendor's reply misses sessions that it had before",
         why="a vendor that loses old rows must not remove ours; rows that it withdrew for a reason need a check",
         reference="an error from 21 sessions or 5 % of its earlier rows of the window; milder where no other vendor"
         " has them",

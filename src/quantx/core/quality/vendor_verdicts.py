@@ -75,7 +75,7 @@ def decide(
     for_a, for_b = (reduce(add, [pl.col(f"{n}:{s}").cast(pl.Int32) for n in names], pl.lit(0)) for s in "ab")
     voted = pl.when(for_a > for_b).then(pl.lit("b")).when(for_b > for_a).then(pl.lit("a"))
     lacks, no_votes = pl.col("lacks"), (for_a == 0) & (for_b == 0)
-    # A bar that other vendors lack, too, is not wrong: the session is in the calendar.
+    # A bar that is missing at other vendors, too, is not wrong: the session is in the calendar.
     wrong = pl.coalesce(
         "stray",
         pl.when(lacks.is_null() | (voted == lacks)).then(voted),
@@ -189,7 +189,7 @@ def verdict_of_counts() -> pl.Expr:
 def verdicts_of(judged: pl.DataFrame, a: str, b: str, now: datetime) -> pl.DataFrame:
     """Return the rows of `verdicts`: the untrusted bars of a pair.
 
-    Without a decision both bars are doubtful. So is a bar that only one vendor has where others lack it, too.
+    Without a decision both bars are doubtful. So is a bar that only one vendor has where it is missing at others, too.
     """
     sides = (("a", "b", a, b, "", OTHER), ("b", "a", b, a, OTHER, ""))
     parts = [_untrusted_bars(judged, *side) for side in sides]

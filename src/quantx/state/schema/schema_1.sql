@@ -49,7 +49,7 @@ create unique index tasks_active on tasks (kind, source, dataset, timeframe, sym
 create index tasks_by_run on tasks (run_id);
 create index tasks_unfinished on tasks (state) where state in ('pending', 'leased', 'landed');
 
--- Tasks whose message has not been handed to the queue yet.
+-- Tasks whose message is not in the queue yet.
 create table outbox (
     task_id bigint primary key references tasks
 );
@@ -110,14 +110,14 @@ create table series (
     nothing        datemultirange not null default '{}',  -- asked, and the vendor has nothing
     first_session  date,
     watermark      date,                        -- last session that is curated; never goes back
-    asked_through  date,                        -- last session that had settled when the vendor was asked for it
+    asked_through  date,                        -- last session that had settled at the time of the request
     failures       integer not null default 0,  -- in a row
     last_error     text,
     last_asked_at  timestamptz,
     primary key (source, dataset, timeframe, symbol)
 );
 
--- One row per provider: the next free slot, shared by all workers, and until when the vendor is left alone.
+-- One row per provider: the next free slot, shared by all workers, and the end of the back-off.
 create table quota (
     source       text primary key,
     next_slot    timestamptz not null default clock_timestamp(),

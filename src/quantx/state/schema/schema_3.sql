@@ -1,13 +1,13 @@
--- Version 3 of the schema: findings, replies about several symbols, vendors that stand in for each other.
+-- Version 3 of the schema: findings, replies about several symbols, vendor fallback.
 
--- What was noticed about data or about the system's own work, until somebody or something settles it.
+-- Quality observations about data or about the system's own work, until they are acknowledged or resolved.
 create table findings (
     id           bigint generated always as identity primary key,
-    rule         text not null,                 -- id of the rule that noticed it
-    subject      text not null,                 -- what it is about: a symbol, a universe, a vendor, a market
+    rule         text not null,                 -- id of the broken rule
+    subject      text not null,                 -- a symbol, a universe, a vendor or a market
     source       text not null default '',
     dataset      text not null default '',
-    first_day    date,                          -- the days that it is about
+    first_day    date,                          -- first and last day of the observation
     last_day     date,
     severity     text not null check (severity in ('error', 'warn', 'info')),
     message      text not null,                 -- the fact and the next step
@@ -39,7 +39,7 @@ alter table tasks
     add column passed_on boolean not null default false;
 create index tasks_mates on tasks (source, dataset, timeframe, window_start, window_end) where state = 'pending';
 
--- The tasks that stand for these now: instead of one that was passed on, the one that took its place.
+-- The current tasks for these: a task that was passed on is replaced by its successor.
 create function standing_for(ids bigint[]) returns setof bigint language sql stable as $$
     with recursive chain as (
         select id, passed_on, retried_by from tasks where id = any(ids)

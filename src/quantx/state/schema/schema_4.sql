@@ -1,9 +1,8 @@
--- Version 4 of the schema: universes that take part in daily updates, or do not; who carried which symbol when; since when
--- a vendor refuses.
+-- Version 4 of the schema: enabled universes; the symbol history; the first of a vendor's consecutive refusals.
 
-alter table universes add column enabled boolean not null default true;  -- false: not declared any more, or not enabled
+alter table universes add column enabled boolean not null default true;  -- false: no longer declared, or disabled
 
--- What the lake knows of symbols, for planning, which reads no tables.
+-- A copy of the lake's symbol history, for planning, which reads no tables.
 create table symbol_history (
     instrument  text not null,
     symbol      text not null,
@@ -11,5 +10,5 @@ create table symbol_history (
     symbol_to   date                            -- null: still
 );
 
--- A vendor that refuses again and again, each time for a moment, is as good as closed.
+-- A vendor that refuses repeatedly, each time for a moment, is as unavailable as one in a long back-off.
 alter table quota add column refused_since timestamptz;  -- the first refusal after the last answer

@@ -1,4 +1,4 @@
--- Version 5 of the schema: sessions that a series lacks, until they are filled or explained.
+-- Version 5 of the schema: missing sessions of series, until they are filled or explained.
 
 create table gaps (
     source      text not null,
@@ -7,16 +7,16 @@ create table gaps (
     symbol      text not null,
     session     date not null,
     status      text not null check (status in ('open', 'filled', 'explained')),
-    explanation text,                           -- of an explained one: see quantx.core.healing
+    explanation text,                           -- of an explained gap: see quantx.core.gap_schedule
     reason      text,
-    asked       integer not null,               -- asks that have ended, of all vendors
-    asked_at    timestamptz,                    -- when the last one ended
-    due_at      timestamptz,                    -- when it is asked for next
+    asked       integer not null,               -- completed requests, to all vendors
+    asked_at    timestamptz,                    -- end of the last one
+    due_at      timestamptz,                    -- time of the next request
     found_at    timestamptz not null default clock_timestamp(),
-    changed_at  timestamptz not null default clock_timestamp(),  -- when its status did
+    changed_at  timestamptz not null default clock_timestamp(),  -- last change of its status
     primary key (source, dataset, timeframe, symbol, session)
 );
 create index gaps_unfilled on gaps (symbol) where status <> 'filled';
 
--- Who was asked for a gap, and how often, is what the tasks say: a crash between planning and recording changes nothing.
+-- Tasks record the requests for a gap, so that a crash between planning and recording loses nothing.
 create index tasks_heal on tasks (symbol) where kind = 'heal';
