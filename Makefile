@@ -28,11 +28,9 @@ test: .venv/.dev .venv/.azurite  ## the tests; ARGS passes on to pytest: ARGS="-
 
 coverage: .venv/.dev .venv/.azurite  ## the tests with branch coverage, also of other processes, into build/coverage
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m $(TESTS) $(ARGS)
-	$(PY) -m coverage combine --quiet
-	$(PY) -m coverage json --quiet
-	$(PY) -m coverage html --quiet
-	$(PY) -m coverage report
+	@failed=0; $(PY) -m coverage run -m $(TESTS) $(ARGS) || failed=$$?; \
+	$(PY) -m coverage combine --quiet && $(PY) -m coverage json --quiet && $(PY) -m coverage html --quiet && \
+	$(PY) -m coverage report && exit $$failed
 
 check: .venv/.dev  ## lint, format, types, layers, documentation
 	.venv/bin/ruff check .
