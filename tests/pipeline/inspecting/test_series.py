@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
-from quantx.pipeline.inspecting.series import Validated, validate_series
+from quantx.pipeline.inspecting.series import SeriesSummary, validate_series
 from quantx.pipeline.runtime.platform import Platform
 
 from ..conftest import Reads, reprocess
@@ -25,7 +25,7 @@ def findings(desk: Any) -> dict[tuple[str, str, str], str]:
     return {(row["rule"], row["subject"], str(row["first_day"])): row["status"] for row in rows}
 
 
-def validate(platform: Platform, symbols: Collection[str] | None = None, *, source: str | None = None) -> Validated:
+def validate(platform: Platform, symbols: Collection[str] | None = None, *, source: str | None = None) -> SeriesSummary:
     return validate_series(platform.tables, platform.state.findings, symbols, source=source)
 
 

@@ -14,7 +14,7 @@ import obstore
 import pytest
 
 from quantx.errors import ConfigError
-from quantx.pipeline.reference.universes import Refreshed, refresh_universes
+from quantx.pipeline.reference.universes import RefreshResult, refresh_universes
 from quantx.reader.lake import Lake
 
 from ...lists import Lists, cut_off, dripping, endless, serving
@@ -36,7 +36,7 @@ class Library:
     def serve(self, body: Any) -> None:
         self.lists.pages["/web.csv"] = body.encode() if isinstance(body, str) else body
 
-    def refresh(self, accept: str | None = None, name: str | None = None) -> dict[str, Refreshed]:
+    def refresh(self, accept: str | None = None, name: str | None = None) -> dict[str, RefreshResult]:
         (self.folder / "u.yaml").write_text(
             "phases: {p: {own: {market: us, type: static, symbols: [AAA]},"
             f" web: {{market: us, type: csv, url: 'https://example.org/web.csv'{self.extra}}}}}}}"

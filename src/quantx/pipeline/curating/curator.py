@@ -147,7 +147,7 @@ class Curator:
 
     def _note_findings(self, derived: Derived) -> None:
         self.findings.note([finding for _, rows in derived.parts for finding in rows.findings])
-        note_disagreements(self.findings, [rows.proved for _, rows in derived.parts])
+        note_disagreements(self.findings, [rows.proofs for _, rows in derived.parts])
         WithdrawnBars(tables=self.tables, series=self.series, findings=self.findings).note(derived.parts)
         events = [(item, rows) for items, rows in derived.parts if rows.table == ACTIONS.name for item in items]
         if came := [item.symbol for item, rows in events if item.symbol in rows.coverage]:

@@ -61,7 +61,7 @@ def derive(
     }
     incoming[ACTIONS.name] = with_references(tables, reader_of, incoming[ACTIONS.name], incoming[BARS_1D.name])
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(
-        tables[ADJUSTMENT_PROOFS.name], [rows.proved for _, rows in parts]
+        tables[ADJUSTMENT_PROOFS.name], [rows.proofs for _, rows in parts]
     )
     merged = {table.name: _merge(tables, table, incoming[table.name]) for table in CURATED}
     for table in CURATED:

@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Healed:
+class HealResult:
     """The gaps that a search has found, and the tasks that are due."""
 
     gaps: tuple[Gap, ...] = ()  # open or explained, and those filled since the last search
@@ -52,7 +52,7 @@ def heal_gaps(
     symbols: Collection[str] | None = None,
     *,
     dry_run: bool = False,
-) -> Healed:
+) -> HealResult:
     """Find the missing sessions of series of bars (of `symbols`, or all), and plan the requests that are due.
 
     `dry_run`: nothing is recorded or planned. Does nothing while another process is healing.
@@ -60,7 +60,7 @@ def heal_gaps(
     state = context.state
     with state.exclusive("healer") as role:
         if role is None:
-            return Healed(started=False)
+            return HealResult(started=False)
         known = [gap for gap in state.gaps.known(symbols) if gap.series.source in context.providers]
         healing = _Healing(context, {gap.key: gap for gap in known})
         search = SessionSearch(
@@ -74,13 +74,13 @@ def heal_gaps(
         healing.close(known)
         gaps, tasks = healing.gaps(), healing.tasks()
         if dry_run:
-            return Healed(gaps, tasks)
+            return HealResult(gaps, tasks)
         plan = plan_heal(context, tasks) if tasks else None
         state.gaps.put([gap for gap in gaps if healing.known.get(gap.key) != gap])
         note_gaps(state.findings, context.providers, gaps, missing, symbols)
     counts = {status: sum(g.status == status for g in gaps) for status in ("open", "explained", "filled")}
     log.info("healed", **counts, tasks=len(tasks), heals_in=plan and plan.run_id)
-    return Healed(gaps, tasks, plan)
+    return HealResult(gaps, tasks, plan)
 
 
 def _tables_of(providers: Mapping[str, Provider]) -> list[tuple[str, Table]]:

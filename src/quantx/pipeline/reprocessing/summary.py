@@ -17,7 +17,7 @@ _SHOWN = (*PRICES, "volume", "value", "known_from")
 
 
 @dataclass(kw_only=True)
-class Reprocessed:
+class ReprocessSummary:
     """Counts over all batches, and some examples."""
 
     policy: int
