@@ -11,7 +11,7 @@ import typer
 
 from quantx.cli.options import (
     Json,
-    Most,
+    MostRows,
     Symbols,
     UseLocal,
     exits,
@@ -61,7 +61,7 @@ def quarantine_list(
         typer.Option(help="open: rejected; replayed: passes the current rules; accepted: manual override."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of rows, the newest first.")] = 50,
-    most: Most = None,
+    most: MostRows = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
