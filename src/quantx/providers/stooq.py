@@ -61,7 +61,20 @@ REFUSALS = (
 _PROOF_OF_WORK = ("/__verify", "requires javascript")
 
 _SUFFIXES = {"HK": "hk", "T": "jp", "L": "uk", "DE": "de", "WA": ""}  # Stooq's home market is Warsaw, without a suffix
-_INDICES = {"^GSPC": "^spx", "^IXIC": "^ndq"}  # the others have the same name
+# The others have the same name (https://stooq.com/t/?i=510).
+_INDICES = {
+    "^GSPC": "^spx",
+    "^IXIC": "^ndq",
+    "^N225": "^nkx",
+    "^FTSE": "^ukx",
+    "^GDAXI": "^dax",
+    "^MDAXI": "^mdax",
+    "^FCHI": "^cac",
+    "^SSMI": "^smi",
+    "^BFX": "^bel20",
+    "^OMX": "^omxs",
+    "^OMXS30": "^omxs",
+}
 
 
 class Stooq(HttpProvider[str | None]):
