@@ -161,6 +161,21 @@ def test_the_sec_lists_companies_with_a_ticker(market_data: Path, lists: Lists, 
     assert {"BRK.B", "BAC.PRL", "AAPL"} <= set(members["symbol"])
 
 
+def test_two_spellings_of_one_share_at_the_sec_are_one_member() -> None:
+    rows = [(925261, "AKO-A"), (925261, "AKO-B"), (925261, "AKO.B"), (320193, "AAPL")]
+    body = json.dumps({str(i): {"cik_str": cik, "ticker": t, "title": "x"} for i, (cik, t) in enumerate(rows)})
+    members, listing = parse_members(spec("sec_tickers"), Document("the list", body.encode()))
+    assert members["symbol"].to_list() == ["AAPL", "AKO.A", "AKO.B"]
+    assert listing.remarks == ["AKO-B and AKO.B are one share, AKO.B; the first is used"]
+
+
+def test_two_companies_with_one_symbol_are_refused() -> None:
+    rows = [(1, "AKO-B"), (2, "AKO.B")]
+    body = json.dumps({str(i): {"cik_str": cik, "ticker": t, "title": "x"} for i, (cik, t) in enumerate(rows)})
+    with pytest.raises(RefusedList, match=r"has AKO\.B twice, of the CIK 1 and 2"):
+        parse("sec_tickers", body)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
