@@ -264,6 +264,13 @@ def test_a_page_gives_members_with_intervals() -> None:
     ]
 
 
+def test_two_spellings_of_one_member_are_one() -> None:
+    page = wikipage(TOP + MEMBERS + rows("BRK-B|Berkshire|2010-02-16"), CHANGES)
+    members, listing = parse_members(spec("wikipedia"), Document("the page", page.encode()))
+    assert members["symbol"].to_list() == ["AAPL", "BRK.B", "META"]
+    assert listing.remarks == ["BRK.B and BRK-B are one share, BRK.B; the first is used"]
+
+
 BAD_PAGES = {
     "no table": ("<html><title>Gone</title></html>", r"\(Gone\) has 0 tables with the id 'constituents'"),
     "nothing": ("", "can't read|0 tables"),
