@@ -150,6 +150,19 @@ def canonical_symbol(wire: str) -> str:
         return parse_symbol(f"{root}.{tail}")
 
 
+def hyphenated_symbol(symbol: str) -> str:
+    """Return Yahoo's spelling of a canonical symbol: of an American one, a hyphen before the class of the share.
+
+    >>> hyphenated_symbol("BRK.B"), hyphenated_symbol("BAC.PRL"), hyphenated_symbol("0700.HK")
+    ('BRK-B', 'BAC-PL', '0700.HK')
+    """
+    symbol = parse_symbol(symbol)
+    if venue_of(symbol).market != "us" or "." not in symbol:
+        return symbol
+    root, _, series = symbol.partition(".")
+    return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
+
+
 def _venue_by_suffix(symbol: str) -> Venue | None:
     _, dot, suffix = symbol.rpartition(".")
     if not dot:

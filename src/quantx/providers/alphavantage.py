@@ -115,7 +115,7 @@ class AlphaVantage(HttpProvider[dict[str, Any]]):
     capabilities = Capabilities(
         source=SOURCE,
         timeframes=("1d", "1m"),
-        markets=("us",),  # it has others, too; no document says that their prices are as traded
+        markets=("us",),  # it has others, too; no document states that their prices are as traded
         symbols_per_request=1,
         price_basis="as_traded",
         needs_key=True,

@@ -19,7 +19,7 @@ import polars as pl
 from pydantic_core import from_json
 
 from quantx.core.model import Payload, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import hyphenated_symbol
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited
 from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
@@ -186,11 +186,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL"), wire_symbol("0700.HK")
     ('BRK-B', 'BAC-PL', '0700.HK')
     """
-    symbol = parse_symbol(symbol)
-    if venue_of(symbol).market != "us" or "." not in symbol:
-        return symbol
-    root, _, series = symbol.partition(".")
-    return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
+    return hyphenated_symbol(symbol)
 
 
 def _kind(payload: Payload) -> str | None:

@@ -19,9 +19,10 @@ import polars as pl
 from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import US, market_of, parse_symbol, venue_of
+from quantx.core.symbols import US, hyphenated_symbol, market_of, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, nothing
 from quantx.settings.vendors import YahooSettings
@@ -52,8 +53,8 @@ class ChartSession(Protocol):
         """Load and connect what the first request needs; never raises."""
         ...
 
-    def chart(self, wire_symbol: str, params: dict[str, Any]) -> Any:
-        """Return a reply with url, status, content_type, body and vendor_time."""
+    def chart(self, wire_symbol: str, params: dict[str, Any]) -> HttpReply:
+        """Return the reply of any status."""
         ...
 
 
@@ -106,15 +107,7 @@ class Yahoo:
             "events": "div,splits,capitalGains",
         }
         reply = session.chart(wire, params)
-        payload = Payload(
-            symbol,
-            reply.url,
-            reply.status,
-            now,
-            content_type=reply.content_type,
-            body=reply.body,
-            vendor_time=reply.vendor_time,
-        )
+        payload = reply.as_payload(symbol, now)
         chart = _read_chart(payload)
         if chart is not None:
             _check_zone(chart, payload)
@@ -159,11 +152,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("0700.HK"), wire_symbol("BAC.PRL")
     ('BRK-B', '0700.HK', 'BAC-PL')
     """
-    symbol = parse_symbol(symbol)
-    if venue_of(symbol).market != "us" or "." not in symbol:
-        return symbol
-    root, _, series = symbol.partition(".")
-    return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
+    return hyphenated_symbol(symbol)
 
 
 def _read_chart(payload: Payload) -> dict[str, Any] | None:

@@ -35,11 +35,12 @@ def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Membe
     members: list[Member] = []
     remarks: list[str] = []
     left_out = 0
+    excluded: set[str] = set()
     columns = (symbols, "Security Name", "Test Issue", "ETF", *spec.only)
     for row in under_header(rows, columns, document.origin):
         symbol = american(row[symbols])
-        excluded = any(row[column].strip() not in values for column, values in spec.only.items())
-        if symbol is None or excluded or (row["ETF"] == "Y" and not spec.etfs):
+        deselected = any(row[column].strip() not in values for column, values in spec.only.items())
+        if symbol is None or deselected or (row["ETF"] == "Y" and not spec.etfs):
             left_out += 1
             continue
         kind = kind_of(row[symbols].strip(), row)
@@ -48,7 +49,8 @@ def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Membe
             members.append((symbol, "us", row["Security Name"].strip(), None, None))
         else:
             left_out += 1
-    return MemberList(members, remarks, left_out)
+            excluded.add(symbol)
+    return MemberList(members, remarks, left_out, frozenset(excluded))
 
 
 SOURCE = Source(parse, ".txt", "https://www.nasdaqtrader.com/dynamic/SymDir/nasdaqlisted.txt", is_exchange=True)

@@ -45,6 +45,7 @@ class MemberList:
     members: Sequence[Member]
     remarks: Sequence[str] = ()  # contradictions in the document, for people
     left_out: int = 0  # excluded rows: test issues, warrants
+    excluded: frozenset[str] = frozenset()  # the symbols of excluded rows: they are listed, but no members
 
 
 class Spellings:

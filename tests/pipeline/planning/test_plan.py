@@ -15,7 +15,7 @@ from quantx.core.model import Window
 from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
-from quantx.pipeline.reference.instruments import Imported, delist, import_history
+from quantx.pipeline.reference.instruments import ImportSummary, delist, import_history
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.runtime.platform import Platform
 
@@ -42,7 +42,7 @@ def refresh(platform: Platform) -> None:
     refresh_universes(platform, platform.tables, phase=None, name=None)
 
 
-def import_into(desk: Any, history: Sequence[SecurityHistory]) -> Imported:
+def import_into(desk: Any, history: Sequence[SecurityHistory]) -> ImportSummary:
     return import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, history)
 
 

@@ -46,7 +46,7 @@ _SEND_AT_ONCE = 500
 _FULL_QUEUE = 1000  # messages
 _SENDER_SECONDS = 30.0  # after which another sender takes over what this one has not sent
 _RETRY_SECONDS = 10.0  # for which a trigger retries the state or the queue
-_LATE_SECONDS = 3600.0  # before a backfill asks again for sessions that the vendor published late
+_LATE_SECONDS = 3600.0  # before a backfill requests again what the vendor published late
 
 
 @dataclass(frozen=True)
