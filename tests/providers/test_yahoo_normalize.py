@@ -135,6 +135,7 @@ def test_the_session_is_the_date_at_the_exchange(symbol: str, zone: str, stamp: 
         ("AAPL", "America/Chicago", "America/New_York"),
         ("^GSPC", "Europe/London", "America/New_York"),
         ("^N225", "America/New_York", "Asia/Tokyo"),
+        ("^TWII", "Asia/Taipei", "America/New_York"),  # stored by an earlier version as an American index
         ("0700.HK", "Asia/Tokyo", "Asia/Hong_Kong"),
         ("VOD.L", "Europe/Paris", "Europe/London"),
     ],

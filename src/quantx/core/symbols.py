@@ -92,6 +92,20 @@ def parse_symbol(text: str) -> str:
     return symbol
 
 
+def stored_symbol(text: str) -> str:
+    """Return the canonical form of a symbol that an earlier version may have stored, or raise InvalidSymbol.
+
+    It admits also the indices that `parse_symbol` refuses.
+
+    >>> stored_symbol("00700.HK"), stored_symbol("^TWII")
+    ('0700.HK', '^TWII')
+    """
+    symbol = _canonical(text)
+    if symbol is None:
+        raise _not_a_symbol(text)
+    return symbol
+
+
 def _not_a_symbol(text: str) -> InvalidSymbol:
     return InvalidSymbol(
         f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or"
@@ -121,10 +135,9 @@ def venue_of(symbol: str) -> Venue:
     >>> venue_of("7203.T").timezone, venue_of("^N225").calendar, venue_of("^FTSE").currency
     ('Asia/Tokyo', 'XTKS', 'GBP')
     """
-    canonical = _canonical(symbol)
-    venue = VENUES_OF_INDICES.get(canonical) or _venue_by_suffix(canonical) if canonical is not None else None
-    if venue is None:
-        raise _not_a_symbol(symbol)
+    canonical = stored_symbol(symbol)
+    venue = VENUES_OF_INDICES.get(canonical) or _venue_by_suffix(canonical)
+    assert venue is not None, "stored_symbol admits only symbols that have a venue"
     return venue
 
 
@@ -156,7 +169,7 @@ def hyphenated_symbol(symbol: str) -> str:
     >>> hyphenated_symbol("BRK.B"), hyphenated_symbol("BAC.PRL"), hyphenated_symbol("0700.HK")
     ('BRK-B', 'BAC-PL', '0700.HK')
     """
-    symbol = parse_symbol(symbol)
+    symbol = stored_symbol(symbol)
     if venue_of(symbol).market != "us" or "." not in symbol:
         return symbol
     root, _, series = symbol.partition(".")
