@@ -154,9 +154,9 @@ class Kit:
         return self.state.quotas.reserve(source, quota, count, longest_wait)
 
     def waits(self, quota: Quota | None, *counts: int, source: str = "yahoo") -> list[tuple[int, int]]:
-        """Reserve one after another; return the (rounded) seconds to the first start and the number of each grant."""
+        """Reserve one after another; return the seconds to the first start, in tens, and the number of each grant."""
         found = [self.reserve(quota, count, source) for count in counts]
-        return [(round(seconds_to(slots)[0]), len(slots.starts)) for slots in found if slots is not None]
+        return [(round(seconds_to(slots)[0] / 10) * 10, len(slots.starts)) for slots in found if slots is not None]
 
 
 def seconds_to(slots: Slots) -> list[float]:

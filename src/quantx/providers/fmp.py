@@ -1,9 +1,9 @@
-"""Financial Modeling Prep: daily bars adjusted for splits, with the splits and dividends that turn them back.
+"""Financial Modeling Prep: daily bars adjusted for splits, with the splits and dividends to convert them.
 
 The bars of `historical-price-eod/full` and their volumes are divided by every split up to now (seen on FFAI and AAPL,
 2026-08, beside the undivided `non-split-adjusted`). One request is therefore three queries: the splits, the dividends,
-and the bars from the window's start to now. The third completes a symbol; only all three together can be turned back to
-traded prices.
+and the bars from the window's start to now. The third completes a symbol; only all three together can be converted to
+as-traded prices.
 
 The older `api/v3` is closed to keys made after 2025-08-31. Stored replies of its form can be read; none is fetched.
 """

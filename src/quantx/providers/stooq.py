@@ -1,6 +1,6 @@
 """Stooq's daily CSV: prices and volumes adjusted for splits and dividends, which the reply does not contain.
 
-The divisors can't be derived from Stooq's data, so its bars are never turned back to traded prices: they serve for
+The divisors can't be derived from Stooq's data, so its bars are never converted to as-traded prices: they serve for
 checks of returns, and are stored apart.
 
 The reply does not name its symbol. Two checks protect against a wrong one: the name of the file that comes with the

@@ -1,4 +1,4 @@
-"""The rate limit: each request waits for its slot of the fleet's quota, and until the vendor's circuit is closed.
+"""The rate limit: each request waits for its slot of the fleet's quota, and for the end of a vendor's back-off.
 
 A vendor that refuses requests is in back-off: no worker of the fleet makes a request until it ends.
 """
