@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import US, parse_symbol
+from quantx.core.symbols import US, stored_symbol
 from quantx.errors import ConfigError, MalformedPayload, NotEntitled, TransientProviderError, UnknownSymbol
 from quantx.providers.alpaca_frames import UnreadAction, read_actions, read_bars, symbols_of, unread_actions
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage, read_page
@@ -205,7 +205,7 @@ def wire_symbol(symbol: str) -> str | None:
     >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL"), wire_symbol("^GSPC")
     ('BRK.B', 'BAC.PRL', None)
     """
-    symbol = parse_symbol(symbol)
+    symbol = stored_symbol(symbol)
     return None if symbol.startswith("^") else symbol
 
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import polars as pl
 
 from quantx.core.model import Payload, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import stored_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, UnknownSymbol
 from quantx.providers.alphavantage_minutes import minute_bars, note_of
 from quantx.providers.http_provider import HttpProvider, HttpQuery
@@ -197,7 +197,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL")
     ('BRK-B', 'BAC-P-L')
     """
-    symbol = parse_symbol(symbol)
+    symbol = stored_symbol(symbol)
     if venue_of(symbol).market != "us" or symbol.startswith("^"):
         raise UnknownSymbol(f"Alpha Vantage serves American shares only, not {symbol}", [symbol])
     root, _, series = symbol.partition(".")

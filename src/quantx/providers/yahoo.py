@@ -10,16 +10,16 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import hyphenated_symbol, venue_of
+from quantx.core.symbols import US, hyphenated_symbol, market_of, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.http import HttpReply
@@ -36,6 +36,8 @@ _ERA = range(-2_208_988_800, 4_102_444_800)  # seconds, 1900 to 2100; a reply in
 # A bar at 22:00 or 23:00 belongs to the next day: its stamp has the day before's daylight saving (yfinance's
 # fix_Yahoo_dst_issue).
 _LATE_HOUR = 22
+# Cboe's indices (^VIX) are in Chicago's zone; their sessions are those of New York.
+_ZONES_OF_AMERICAN_INDICES = ("America/Chicago",)
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _HUNDREDTHS = {"GBp": "GBX", "ZAc": "ZAC", "ILA": "ILA"}
 _WHOLE = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
@@ -107,6 +109,8 @@ class Yahoo:
         reply = session.chart(wire, params)
         payload = reply.as_payload(symbol, now)
         chart = _read_chart(payload)
+        if chart is not None:
+            _check_zone(chart, payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
             raise MalformedPayload(f"Yahoo sends no bars of {symbol}, but the time of a trade in the window", payload)
         return payload
@@ -130,6 +134,7 @@ class Yahoo:
             raise MalformedPayload(f"not a chart but a refusal: {refusal}", payload) from refusal
         if chart is None:
             return VendorFrames(nothing(VENDOR_BARS), nothing(VENDOR_ACTIONS), None)
+        _check_zone(chart, payload)
         try:
             currency = _currency(chart["meta"].get("currency"))
             symbol = pl.lit(payload.symbol).alias("symbol")
@@ -308,6 +313,32 @@ def _zone(chart: Mapping[str, Any]) -> str:
     if not zone or not isinstance(zone, str):
         raise ValueError("the exchange's time zone is missing")
     return zone
+
+
+def _check_zone(chart: Mapping[str, Any], payload: Payload) -> None:
+    """Raise MalformedPayload if the chart's time zone has another offset than the exchange's at one of the bars.
+
+    A chart without bars is not compared: a delisted symbol has New York's zone (recorded for CAPIO.ST, October 2024).
+    A symbol of another market, such as a currency pair, has no zone to compare.
+    """
+    if market_of(payload.symbol) is None:
+        return
+    ours, vendors = venue_of(payload.symbol).timezone, chart["meta"].get("exchangeTimezoneName")
+    is_american_index = payload.symbol.startswith("^") and ours == US.timezone
+    if vendors == ours or (is_american_index and vendors in _ZONES_OF_AMERICAN_INDICES):
+        return
+    times = chart.get("timestamp")
+    seconds = [t for t in times if type(t) is int and t in _ERA] if isinstance(times, list) else []
+    try:
+        zones = (ZoneInfo(ours), ZoneInfo(vendors))
+    except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
+        return  # no zone: `normalize` refuses it
+    for second in seconds:
+        moment = datetime.fromtimestamp(second, UTC)
+        if moment.astimezone(zones[0]).utcoffset() != moment.astimezone(zones[1]).utcoffset():
+            raise MalformedPayload(
+                f"Yahoo's chart of {payload.symbol} is in the time zone {vendors}, its exchange is in {ours}", payload
+            )
 
 
 def _session_date(column: str, zone: str) -> pl.Expr:

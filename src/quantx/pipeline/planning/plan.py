@@ -16,7 +16,7 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull, months_of
 from quantx.core.gap_schedule import HEAL
 from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import parse_symbol, stored_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.planning.current_symbols import current_symbols
 from quantx.pipeline.planning.vendor_order import (
@@ -200,7 +200,7 @@ def resolve_symbols(
         )
         names = ", ".join(row["name"] for row in universes.listed()) or "none yet"
         raise ConfigError(f"no {wanted} with members (known: {names}); run `quantx refresh-universe` or give --symbols")
-    return tuple(symbols)
+    return tuple(dict.fromkeys(map(stored_symbol, symbols)))
 
 
 def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:

@@ -155,6 +155,7 @@ def _refresh(case: _Case) -> RefreshResult:
             universe=case.spec.name,
             stored=stored,
             after=after,
+            excluded=case.parsed.excluded,
             previous=previous.get(case.spec.name),
             now=now,
         )
