@@ -6,7 +6,7 @@ ARGS ?=
 TESTS := pytest -n auto --dist loadgroup
 # Byte code is kept wherever this is set: tests start hundreds of processes, and each would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
-# .venv/.run and .venv/.dev say what was installed last; both are older than a file that changed.
+# .venv/.run and .venv/.dev record what was installed last; both are older than a file that changed.
 PINS := pyproject.toml requirements/install.sh requirements/run.txt
 
 # A virtual environment does not survive a move of its folder.
@@ -28,11 +28,9 @@ test: .venv/.dev .venv/.azurite  ## the tests; ARGS passes on to pytest: ARGS="-
 
 coverage: .venv/.dev .venv/.azurite  ## the tests with branch coverage, also of other processes, into build/coverage
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m $(TESTS) $(ARGS)
-	$(PY) -m coverage combine --quiet
-	$(PY) -m coverage json --quiet
-	$(PY) -m coverage html --quiet
-	$(PY) -m coverage report
+	@failed=0; $(PY) -m coverage run -m $(TESTS) $(ARGS) || failed=$$?; \
+	$(PY) -m coverage combine --quiet && $(PY) -m coverage json --quiet && $(PY) -m coverage html --quiet && \
+	$(PY) -m coverage report && exit $$failed
 
 check: .venv/.dev  ## lint, format, types, layers, documentation
 	.venv/bin/ruff check .
@@ -68,6 +66,6 @@ clean:  ## remove the environment, caches and what was built (not data/)
 	@echo "$(CURDIR)" > .venv/.where
 	@touch .venv/.run $@
 
-# Not made where npm can't be asked; it is tried again the next time.
+# Not made where npm is not available; the next run tries again.
 .venv/.azurite: requirements/azurite.sh requirements/node.txt requirements/azurite/package-lock.json | .venv/.dev
 	@sh requirements/azurite.sh

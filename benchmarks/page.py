@@ -35,7 +35,7 @@ ABOUT = {
     ),
     "b2": (
         "B2 · curator",
-        "Stored replies become rows of the tables: read, turned back to as-traded prices, checked, compared, committed."
+        "Stored replies become rows of the tables: read, converted to as-traded prices, checked, compared, committed."
         " The floor reads the same rows from one Parquet file and writes them to another.",
     ),
     "b3": (

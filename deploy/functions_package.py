@@ -61,7 +61,7 @@ def main(output: Path) -> None:
 def requirements_for(python: str, machine: str, text: str) -> str:
     """Return those of the pinned requirements that hold on the target, without their markers.
 
-    pip would ask the markers about the interpreter that packs.
+    pip would evaluate the markers for the interpreter that packs.
     """
     from pip._vendor.packaging.markers import Marker
 
@@ -109,7 +109,7 @@ def our_wheel(scratch: Path) -> Path:
 
 
 def pip(*arguments: str, python: str = sys.executable) -> None:
-    """Run pip quietly; what goes wrong is said."""
+    """Run pip quietly: it prints its errors only."""
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     subprocess.run([python, "-m", "pip", *arguments, "-qq"], check=True, env=environment)
 

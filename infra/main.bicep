@@ -238,7 +238,7 @@ module containers 'modules/containers.bicep' = {
   }
 }
 
-// What the code reads; the same names as on a laptop (docs/reference/settings.md). The state's URL asks for no `sslmode`: then the
+// What the code reads; the same names as on a laptop (docs/reference/settings.md). The state's URL has no `sslmode`: then the
 // program encrypts and checks the server's certificate, before it sends a token.
 var settings = concat(extraSettings, [
   { name: 'AZURE_STORAGE_ACCOUNT', value: accountName }

@@ -1,4 +1,4 @@
-"""Start or stop the database that SERVER_ID names: `python power.py start|stop`. Said twice, it is done once.
+"""Start or stop the database that SERVER_ID names: `python power.py start|stop`. A repeated call changes nothing.
 
 It is not stopped while tasks wait in QUEUE_URL: a backfill may go on through the night.
 """

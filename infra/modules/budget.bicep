@@ -1,4 +1,4 @@
-// What the resource group may cost a month. A budget tells, it stops nothing.
+// What the resource group may cost a month. A budget alerts; it stops nothing.
 param prefix string
 param amount int
 @description('The first of a month; can\'t be changed later.')

@@ -8,7 +8,7 @@ resource worker 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = 
   location: location
 }
 
-// Plans, enqueues and tells.
+// Plans, enqueues and reports.
 resource functions 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${prefix}-functions'
   location: location

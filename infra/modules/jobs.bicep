@@ -200,7 +200,7 @@ resource universes 'Microsoft.App/jobs@2026-01-01' = {
   }
 }
 
-// Started by deploy/backfill.sh, which hands over what to fetch; without that it only tells how.
+// Started by deploy/backfill.sh, which hands over what to fetch; without that it only prints its usage.
 resource backfill 'Microsoft.App/jobs@2026-01-01' = {
   name: '${prefix}-backfill'
   location: location

@@ -302,12 +302,12 @@ def invented_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recorded_files(market_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded_files(recorded_market_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dozen recorded symbols and one more."""
     folder = tmp_path_factory.mktemp("recorded")
     for symbol in RECORDED:
         name = f"{symbol}.csv.xz"
-        (folder / name).symlink_to(market_data / "daily_us_unadjusted_with_events_quandl_wiki" / name)
+        (folder / name).symlink_to(recorded_market_data / "daily_us_unadjusted_with_events_quandl_wiki" / name)
     return folder
 
 

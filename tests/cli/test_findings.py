@@ -35,6 +35,12 @@ def test_a_finding_is_listed_acknowledged_and_then_not_open(quantx: Run, noted: 
     assert (row["status"], row["settled_by"], row["reason"]) == ("acknowledged", "ops", "the job was paused")
 
 
+@pytest.mark.parametrize(("group", "largest"), [("findings", 100_000), ("quarantine", 1_000_000), ("tasks", 100_000)])
+def test_the_earlier_name_of_the_limit_has_its_bounds(quantx: Run, group: str, largest: int) -> None:
+    codes = [quantx(group, "list", "--most", most, "--json").code for most in (0, 1, largest, largest + 1)]
+    assert codes == [2, 0, 0, 2]
+
+
 @pytest.mark.parametrize("arguments", [("999999", "--reason", "none"), ("1", "--reason", " ")])
 def test_what_is_not_there_or_has_no_reason_is_refused(quantx: Run, arguments: tuple[str, ...]) -> None:
     ran = quantx("findings", "acknowledge", *arguments)

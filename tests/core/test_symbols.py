@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from datetime import date
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
@@ -11,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol, venue_of
+from quantx.core.calendars import calendar
+from quantx.core.symbols import (
+    US,
+    VENUES_BY_SUFFIX,
+    VENUES_OF_INDICES,
+    canonical_symbol,
+    parse_symbol,
+    stored_symbol,
+    venue_of,
+)
 from quantx.errors import ConfigError, InvalidSymbol
 
 LEGAL = {
@@ -21,7 +31,10 @@ LEGAL = {
     "BF.B": "us",
     "BAC.PRL": "us",
     "^GSPC": "us",
-    "^N225": "us",
+    "^VIX": "us",
+    "^N225": "jp",
+    "^HSI": "hk",
+    "^FTSE": "eu",
     # words that careless readers take for truth values, missing values, files or dates
     "TRUE": "us",
     "NA": "us",
@@ -33,7 +46,7 @@ LEGAL = {
     "MAR": "us",
     "E": "us",
     "0700.HK": "hk",
-    "00700.HK": "hk",
+    "80700.HK": "hk",
     "9988.HK": "hk",
     "7203.T": "jp",
     "285A.T": "jp",
@@ -78,7 +91,9 @@ HOSTILE = {
     "Arabic digits": "٠٧٠٠.HK",
     "a suffix of no exchange": "AAPL.XX",
     "Hong Kong with letters": "TENC.HK",
-    "Hong Kong with three digits": "700.HK",
+    "Hong Kong with six digits": "000700.HK",
+    "Hong Kong without a number": "0000.HK",
+    "Hong Kong without a suffix": "700",
     "Tokyo with letters only": "SONY.T",
     "Yahoo's form of a share class": "BRK-B",
     "Yahoo's form of a currency": "EURUSD=X",
@@ -126,13 +141,13 @@ def test_any_text_is_either_refused_or_safe_in_a_path_a_message_and_a_query(text
     except InvalidSymbol:
         return
     assert set(symbol) <= set(string.ascii_uppercase + string.digits + ".-^")
-    assert text.strip().upper() == symbol
+    assert text.strip().upper().lstrip("0") == symbol.lstrip("0")
     assert text.strip().isascii()
     assert PurePosixPath(f"raw/{symbol}.parquet").parent == PurePosixPath("raw")
     assert json.loads(json.dumps(symbol)) == unquote(quote(symbol)) == symbol
 
 
-@given(st.from_regex(r"\^?[A-Z][A-Z0-9]{0,6}(\.[AB])?|[0-9]{4,5}\.HK|[0-9][0-9A-Z]{3}\.T", fullmatch=True))
+@given(st.from_regex(r"[A-Z][A-Z0-9]{0,6}(\.[AB])?|[1-9][0-9]{3,4}\.HK|[0-9][0-9A-Z]{3}\.T", fullmatch=True))
 def test_parsing_twice_is_parsing_once(symbol: str) -> None:
     assert parse_symbol(parse_symbol(symbol)) == parse_symbol(symbol) == symbol
 
@@ -154,3 +169,56 @@ def test_suffixes_lead_to_their_exchange() -> None:
         "VOD.L": ("XLON", "GBX"),
         "ASML.AS": ("XAMS", "EUR"),
     }
+
+
+@pytest.mark.parametrize("text", ["0700.HK", "00700.HK", "700.HK", " 00700.hk "])
+def test_the_codes_of_hong_kong_are_one_share(text: str) -> None:
+    assert parse_symbol(text) == canonical_symbol(text) == "0700.HK"
+    assert venue_of(text).calendar == "XHKG"
+
+
+@given(st.integers(1, 99_999))
+def test_a_code_of_hong_kong_has_one_form_in_any_width(code: int) -> None:
+    symbols = {parse_symbol(f"{code:0{width}d}.HK") for width in range(1, 6)}
+    assert symbols == {f"{code:04d}.HK"}
+
+
+INDICES = {
+    "^GSPC": ("us", "XNYS", "America/New_York", "USD"),
+    "^DJI": ("us", "XNYS", "America/New_York", "USD"),
+    "^IXIC": ("us", "XNYS", "America/New_York", "USD"),
+    "^VIX": ("us", "XNYS", "America/New_York", "USD"),
+    "^RUT": ("us", "XNYS", "America/New_York", "USD"),
+    "^N225": ("jp", "XTKS", "Asia/Tokyo", "JPY"),
+    "^HSI": ("hk", "XHKG", "Asia/Hong_Kong", "HKD"),
+    "^FTSE": ("eu", "XLON", "Europe/London", "GBP"),
+    "^GDAXI": ("eu", "XETR", "Europe/Berlin", "EUR"),
+    "^FCHI": ("eu", "XPAR", "Europe/Paris", "EUR"),
+    "^SSMI": ("eu", "XSWX", "Europe/Zurich", "CHF"),
+}
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_an_index_has_the_calendar_the_zone_and_the_currency_of_its_exchange(index: str) -> None:
+    venue = venue_of(index)
+    assert (venue.market, venue.calendar, venue.timezone, venue.currency) == INDICES[index]
+    assert parse_symbol(index.lower()) == canonical_symbol(index) == index
+
+
+def test_tokyo_trades_on_thanksgiving_and_not_on_its_own_holiday() -> None:
+    sessions = calendar(venue_of("^N225").calendar)
+    assert sessions.is_session(date(2026, 11, 26))
+    assert not sessions.is_session(date(2026, 11, 23))
+
+
+def test_every_index_of_the_table_is_a_symbol() -> None:
+    for index in VENUES_OF_INDICES:
+        assert parse_symbol(index) == index
+
+
+@pytest.mark.parametrize("text", ["^TWII", "^AXJO", "^BVSP", "^KS11", "^NSEI"])
+def test_an_index_of_an_unknown_exchange_is_refused_with_the_reason(text: str) -> None:
+    with pytest.raises(InvalidSymbol, match=r"an index whose exchange is not known.*\^N225"):
+        parse_symbol(text)
+    assert stored_symbol(text) == text  # an earlier version may have stored it
+    assert venue_of(text) == US

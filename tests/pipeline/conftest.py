@@ -23,7 +23,7 @@ from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
 from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
-from quantx.pipeline.reprocessing.summary import Reprocessed
+from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.wiring import reprocessor_of, worker_of
@@ -221,7 +221,7 @@ class Desk:
         return {name: table.version() for name, table in self.platform.tables.items()}
 
 
-def reprocess(platform: Platform, *choice: Any, **options: Any) -> Reprocessed:
+def reprocess(platform: Platform, *choice: Any, **options: Any) -> ReprocessSummary:
     return reprocessor_of(platform).reprocess(*choice, **options)
 
 

@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from quantx.core.model import Payload, Window
+from quantx.core.symbols import US, canonical_symbol, venue_of
+from quantx.errors import InvalidSymbol
 from quantx.providers.yahoo import Yahoo
 from quantx.providers.yahoo_session import YahooSession
 
@@ -131,6 +133,13 @@ def hasty(stub: StubYahoo) -> Yahoo:
     return Yahoo(lambda: YahooSession(stub.url, timeout=(0.4, 0.6)), StoppedClock())
 
 
+def _zone(wire: str) -> str:
+    try:
+        return venue_of(canonical_symbol(wire)).timezone
+    except InvalidSymbol:
+        return US.timezone
+
+
 def document(symbol: str = "AAPL", rows: int = 5, **meta: Any) -> dict[str, Any]:
     """A chart of `rows` days from Monday 2024-03-04, prices 100, 101 …"""
     closes = [100.0 + i for i in range(rows)]
@@ -141,7 +150,7 @@ def document(symbol: str = "AAPL", rows: int = 5, **meta: Any) -> dict[str, Any]
                     "meta": {
                         "currency": "USD",
                         "symbol": symbol,
-                        "exchangeTimezoneName": "America/New_York",
+                        "exchangeTimezoneName": _zone(symbol),
                         "dataGranularity": "1d",
                         **meta,
                     },

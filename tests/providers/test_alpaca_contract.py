@@ -12,6 +12,7 @@ import pytest
 
 from quantx.core.model import Payload, Window
 from quantx.providers.alpaca import Alpaca
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Provider
 
 from ..market_data import either
@@ -69,7 +70,7 @@ class TestAlpaca(ProviderContract):
     @pytest.fixture
     def replying(self) -> Callable[[bytes], Provider]:
         def provider(body: bytes) -> Provider:
-            reply = SimpleNamespace(
+            reply = HttpReply(
                 url="https://data.alpaca.markets/v2/stocks/bars",
                 status=200,
                 content_type="text/html",

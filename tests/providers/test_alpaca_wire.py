@@ -32,6 +32,7 @@ from quantx.errors import (
 )
 from quantx.providers.alpaca import Alpaca
 from quantx.providers.alpaca_session import MOST_BARS, AlpacaSession
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Page, Request
 from quantx.providers.registry import VENDORS, open_providers
 from quantx.sandbox import Sandbox, load_market, running
@@ -285,16 +286,11 @@ class _Scripted:
         pass
 
     def bars(self, *asked: Any, **options: Any) -> Any:
-        return _Reply(next(self._bodies))
+        url = "https://data.alpaca.markets/v2/stocks/bars"
+        body = next(self._bodies)
+        return HttpReply(url=url, status=200, content_type="application/json", body=body, vendor_time=None)
 
     actions = bars
-
-
-class _Reply:
-    url, status, content_type, vendor_time = "https://data.alpaca.markets/v2/stocks/bars", 200, "application/json", None
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals

@@ -136,6 +136,9 @@ def test_it_asks_once_for_the_window() -> None:
         ("PKO.WA", "pko"),
         ("^SPX", "^spx"),
         ("^GSPC", "^spx"),
+        ("^N225", "^nkx"),
+        ("^HSI", "^hsi"),
+        ("00700.HK", "700.hk"),
     ],
 )
 def test_symbols_in_its_own_form(symbol: str, wire: str) -> None:

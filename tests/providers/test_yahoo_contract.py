@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from quantx.core.model import Payload, Window
 from quantx.errors import MalformedPayload
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Provider
 from quantx.providers.yahoo import Yahoo
 
@@ -66,7 +67,7 @@ class TestYahoo(ProviderContract):
         def provider(body: bytes) -> Provider:
             url = "https://query2.finance.yahoo.com/v8/finance/chart/{}?interval=1d"
             session = SimpleNamespace(
-                chart=lambda wire, params: SimpleNamespace(
+                chart=lambda wire, params: HttpReply(
                     url=url.format(wire), status=200, content_type="text/html", body=body, vendor_time=None
                 )
             )

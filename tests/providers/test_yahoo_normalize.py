@@ -103,24 +103,71 @@ def test_sessions_before_1970_and_before_the_epoch_of_daylight_saving() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "stamp", "session"),
+    ("symbol", "zone", "stamp", "session"),
     [
-        ("America/New_York", "2024-03-11T13:30", date(2024, 3, 11)),  # the Monday after the clocks went forward
-        ("Asia/Tokyo", "2024-03-11T00:00", date(2024, 3, 11)),
-        ("Asia/Hong_Kong", "2024-03-11T01:30", date(2024, 3, 11)),
-        ("Europe/London", "2024-04-01T07:00", date(2024, 4, 1)),
-        ("Europe/London", "2024-03-31T22:00", date(2024, 4, 1)),  # 23:00: midnight by the wrong daylight saving
-        ("America/Sao_Paulo", "2022-01-03T02:00", date(2022, 1, 3)),
-        ("America/New_York", "2024-03-12T03:59", date(2024, 3, 11)),  # 23:59 is no such stamp
+        ("AAPL", "America/New_York", "2024-03-11T13:30", date(2024, 3, 11)),  # the Monday after the clocks went forward
+        ("7203.T", "Asia/Tokyo", "2024-03-11T00:00", date(2024, 3, 11)),
+        ("0700.HK", "Asia/Hong_Kong", "2024-03-11T01:30", date(2024, 3, 11)),
+        ("VOD.L", "Europe/London", "2024-04-01T07:00", date(2024, 4, 1)),
+        (
+            "VOD.L",
+            "Europe/London",
+            "2024-03-31T22:00",
+            date(2024, 4, 1),
+        ),  # 23:00: midnight, wrong daylight saving
+        ("PETR4.SA", "America/Sao_Paulo", "2022-01-03T02:00", date(2022, 1, 3)),
+        ("AAPL", "America/New_York", "2024-03-12T03:59", date(2024, 3, 11)),  # 23:59 is no such stamp
     ],
 )
-def test_the_session_is_the_date_at_the_exchange(zone: str, stamp: str, session: date) -> None:
+def test_the_session_is_the_date_at_the_exchange(symbol: str, zone: str, stamp: str, session: date) -> None:
     second = int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp())
-    chart = document(rows=1, exchangeTimezoneName=zone)
+    chart = document(symbol, rows=1, exchangeTimezoneName=zone)
     chart["chart"]["result"][0]["timestamp"] = [second]
-    bars = read(chart).bars
+    bars = read(chart, symbol).bars
     assert bars["date"].to_list() == [session]
     assert bars["time"].to_list() == [datetime.fromtimestamp(second, UTC)]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "vendors", "ours"),
+    [
+        ("AAPL", "Asia/Tokyo", "America/New_York"),
+        ("AAPL", "America/Chicago", "America/New_York"),
+        ("^GSPC", "Europe/London", "America/New_York"),
+        ("^N225", "America/New_York", "Asia/Tokyo"),
+        ("^TWII", "Asia/Taipei", "America/New_York"),  # stored by an earlier version as an American index
+        ("0700.HK", "Asia/Tokyo", "Asia/Hong_Kong"),
+        ("VOD.L", "Europe/Paris", "Europe/London"),
+    ],
+)
+def test_a_chart_in_another_time_zone_than_the_exchanges_is_refused_with_both(
+    symbol: str, vendors: str, ours: str
+) -> None:
+    with pytest.raises(
+        MalformedPayload, match=f"{symbol[1:]} is in the time zone {vendors}, its exchange is in {ours}"
+    ):
+        read(document(symbol, exchangeTimezoneName=vendors), symbol)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "zone"),
+    [
+        ("^N225", "Asia/Tokyo"),
+        ("^FTSE", "Europe/London"),
+        ("^VIX", "America/Chicago"),  # Cboe's
+        ("^FCHI", "Europe/Berlin"),  # the same offset
+        ("AAPL", "US/Eastern"),
+    ],
+)
+def test_a_chart_in_the_exchanges_time_is_read(symbol: str, zone: str) -> None:
+    assert read(document(symbol, exchangeTimezoneName=zone), symbol).bars.height == 5
+
+
+def test_a_chart_without_bars_has_no_zone_to_compare() -> None:
+    chart = document("CAPIO.ST", rows=0, exchangeTimezoneName="America/New_York")
+    del chart["chart"]["result"][0]["timestamp"]
+    chart["chart"]["result"][0]["indicators"] = {"quote": [{}], "adjclose": [{}]}
+    assert read(chart, "CAPIO.ST").bars.is_empty()
 
 
 def test_the_bar_of_a_running_session_is_a_row_and_the_reply_says_until_when_it_is_final() -> None:

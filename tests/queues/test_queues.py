@@ -111,7 +111,7 @@ class TestQueue:
 
     @pytest.mark.parametrize("most", [0, -1, MOST_MESSAGES + 1])
     def test_asking_for_none_or_for_more_than_azure_gives_is_a_mistake(self, kit: Kit, most: int) -> None:
-        with pytest.raises(ValueError, match="ask for 1 to 32"):
+        with pytest.raises(ValueError, match="request 1 to 32"):
             kit.queue.receive(most, 60)
 
     def test_the_same_text_twice_is_two_messages(self, kit: Kit) -> None:

@@ -74,6 +74,11 @@ def test_rows_are_sorted_by_symbol_and_date(lake: Lake) -> None:
 
 def test_a_symbol_may_be_a_text_or_a_list_in_any_case(lake: Lake) -> None:
     assert lake.bars("aaa").equals(lake.bars(["AAA", " aaa ", "AAA"]))
+
+
+def test_the_forms_of_a_code_of_hong_kong_are_one_series(lake: Lake) -> None:
+    assert lake.bars(["00700.HK", "700.hk"]).equals(lake.bars("0700.HK"))
+    assert lake.bars("00700.HK").height == 1
     assert lake.bars(("AAA",)).height == 5
     assert lake.bars([]).is_empty()
 

@@ -57,6 +57,11 @@ def test_four_layouts_are_recognised_by_their_headers(folder):
     assert market.symbols == ["0005.HK", "285A.T", "AAPL", "BRK.B"]
 
 
+def test_a_file_named_by_the_five_digits_of_hong_kong_has_the_share(tmp_path):
+    (tmp_path / "00005.HK.csv").write_text(YFINANCE.replace("0005.HK", "00005.HK"))
+    assert load_market(tmp_path).symbols == ["0005.HK"]
+
+
 def test_as_traded_files_bring_bars_oldest_first_and_events(folder):
     market = load_market(folder)
     bars = market.as_traded("AAPL")

@@ -138,8 +138,10 @@ class Kit:
         for part in covered:
             self.curate(facts=[facts(part, nothing=nothing, first=first, last=last)])
 
-    def uncovered(self, start: int, end: int, patience: float = 3600.0, now: datetime = ASKED) -> list[tuple[int, int]]:
-        gaps = self.state.series.uncovered([(series(), window(start, end))], now, patience)
+    def uncovered(
+        self, start: int, end: int, late_seconds: float = 3600.0, now: datetime = ASKED
+    ) -> list[tuple[int, int]]:
+        gaps = self.state.series.uncovered([(series(), window(start, end))], now, late_seconds)
         return [(w.start.day, w.end.day) for w in gaps.get("AAPL", [])]
 
     def known(self) -> dict[str, Any]:
@@ -147,14 +149,14 @@ class Kit:
         return row
 
     def reserve(
-        self, quota: Quota | None, count: int = 1, source: str = "yahoo", patience: float = EVER
+        self, quota: Quota | None, count: int = 1, source: str = "yahoo", longest_wait: float = EVER
     ) -> Slots | None:
-        return self.state.quotas.reserve(source, quota, count, patience)
+        return self.state.quotas.reserve(source, quota, count, longest_wait)
 
     def waits(self, quota: Quota | None, *counts: int, source: str = "yahoo") -> list[tuple[int, int]]:
-        """Reserve one after another; return the (rounded) seconds to the first start and the number of each grant."""
+        """Reserve one after another; return the seconds to the first start, in tens, and the number of each grant."""
         found = [self.reserve(quota, count, source) for count in counts]
-        return [(round(seconds_to(slots)[0]), len(slots.starts)) for slots in found if slots is not None]
+        return [(round(seconds_to(slots)[0] / 10) * 10, len(slots.starts)) for slots in found if slots is not None]
 
 
 def seconds_to(slots: Slots) -> list[float]:
@@ -186,12 +188,12 @@ def facts(
     through = through or (covered[1] if covered else None)
     return SeriesFacts(
         series(symbol),
-        window(*covered) if covered else None,
-        [window(*w) for w in nothing],
-        day(first) if first else None,
-        day(last) if last else None,
-        day(through) if through else None,
-        asked_at,
+        covered=window(*covered) if covered else None,
+        nothing=[window(*w) for w in nothing],
+        first_session=day(first) if first else None,
+        watermark=day(last) if last else None,
+        asked_through=day(through) if through else None,
+        asked_at=asked_at,
     )
 
 

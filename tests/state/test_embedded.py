@@ -30,13 +30,13 @@ database.close()
 
 
 def servers(folder: Path) -> list[int]:
-    """The postgres processes whose data folder this is."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline", "status"]):
-        cmdline = process.info["cmdline"] or []
-        if process.info["name"] == "postgres" and str(folder.resolve()) in cmdline:
-            found.append(process.pid)
-    return found
+    """Return the servers of this data folder, without the helpers that they fork."""
+    running = {
+        process.pid: process.info["ppid"]
+        for process in psutil.process_iter(["name", "cmdline", "ppid"])
+        if process.info["name"] == "postgres" and str(folder.resolve()) in (process.info["cmdline"] or [])
+    }
+    return [pid for pid, parent in running.items() if parent not in running]  # a helper starts with its server's name
 
 
 def child(folder: Path) -> subprocess.Popen[bytes]:

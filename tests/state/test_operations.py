@@ -25,7 +25,16 @@ def eventful(database: Database) -> Database:
     """A run with a landed, a failed and a waiting task, a closed vendor, a message and two findings."""
     state, week = PostgresState(database), Window(date(2024, 1, 2), date(2024, 1, 5))
     members = [("A", "us", None, None, None), ("B", "us", None, None, None)]
-    state.universes.put(Universe("u", "p", "us", "static", datetime(2024, 1, 1, tzinfo=UTC), members))
+    state.universes.put(
+        Universe(
+            "u",
+            phase="p",
+            market="us",
+            source_type="static",
+            refreshed_at=datetime(2024, 1, 1, tzinfo=UTC),
+            members=members,
+        )
+    )
     wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), week) for symbol in "ABC"]
     plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {"universe": "u"}), wanted)
     first, second = state.tasks.claim(plan.task_ids[:2], "w", 60, 2).held

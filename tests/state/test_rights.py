@@ -78,7 +78,9 @@ def test_the_granted_role_plans_works_and_reports(granted: PostgresState) -> Non
     state, queue = granted, PostgresQueue(granted.database)
     series = Series("yahoo", "bars", "1d", "AAPL")
     members = [("AAPL", "us", None, None, None)]
-    state.universes.put(Universe("mine", "phase_1", "us", "static", state.now(), members))
+    state.universes.put(
+        Universe("mine", phase="phase_1", market="us", source_type="static", refreshed_at=state.now(), members=members)
+    )
     assert state.bind_lake("lake", "state") == ("lake", "state")
     wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), WEEK) for symbol in ("AAPL", "MSFT")]
     plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), wanted)
@@ -95,7 +97,17 @@ def test_the_granted_role_plans_works_and_reports(granted: PostgresState) -> Non
     with state.exclusive("curator") as mine:
         assert mine is not None
         number = state.rounds.start(0, 1_000, 10)
-        facts = [SeriesFacts(series, WEEK, (), WEEK.start, WEEK.end, WEEK.end, state.now())]
+        facts = [
+            SeriesFacts(
+                series,
+                covered=WEEK,
+                nothing=(),
+                first_session=WEEK.start,
+                watermark=WEEK.end,
+                asked_through=WEEK.end,
+                asked_at=state.now(),
+            )
+        ]
         state.rounds.finish(number, [TaskResult(apple.id, "done", new=4)], facts, "[]")
     (ended,) = state.runs.ended()
     state.runs.finish(ended.id, "reports/1.json")

@@ -86,11 +86,27 @@ BAD = {
     "csv without a path": ("phases: {p: {us: {market: us, type: csv}}}", r"us: .*needs `path`"),
     "a symbol that YAML reads as a truth": (
         "phases: {p: {us: {market: us, type: static, symbols: [AAPL, ON]}}}",
-        r"symbols 1 True: Input should be a valid string",
+        r"the universe us, symbols position 2: YAML reads ON as a truth value; quote it: 'ON'",
     ),
     "a symbol that YAML reads as a number": (
         "phases: {p: {jp: {market: jp, type: static, symbols: [7203]}}}",
-        r"symbols 0 7203: Input should be a valid string",
+        r"the universe jp, symbols position 1: YAML reads 7203 as a number; quote it: '7203'",
+    ),
+    "a number that YAML reads with eight digits": (
+        "phases: {p: {hk: {market: hk, type: static, symbols: ['0005', 0700]}}}",
+        r"the universe hk, symbols position 2: YAML reads 0700 as a number; quote it: '0700'",
+    ),
+    "a symbol that YAML reads as nothing": (
+        "phases: {p: {us: {market: us, type: static, symbols: [NULL]}}}",
+        r"the universe us, symbols position 1: YAML reads NULL as an empty value; quote it: 'NULL'",
+    ),
+    "a value that YAML reads as a truth": (
+        "phases: {p: {us: {market: us, type: csv, path: x.csv, only: {Listed: [NO]}}}}",
+        r"the universe us, only Listed position 1: YAML reads NO as a truth value; quote it: 'NO'",
+    ),
+    "a name that YAML reads as a truth": (
+        "phases: {p: {ON: {market: us, type: static, symbols: [A]}}}",
+        r"YAML reads True as a truth value; quote it",
     ),
     "one name in two phases": (
         "phases: {p: {us: {market: us, type: static, symbols: [A]}},"

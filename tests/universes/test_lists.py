@@ -80,10 +80,10 @@ HEADER = "Symbol|Security Name|Market Category|Test Issue|Financial Status|Round
 FOOTER = "File Creation Time: 0721202521:31|||||||"
 AAPL = "AAPL|Apple Inc. - Common Stock|Q|N|N|100|N|N"
 NASDAQ = [
-    ("2016-08-15_nasdaqlisted.txt.gz", *either((3136, 2883), (40, 34))),
-    ("2016-08-15_otherlisted.txt.gz", *either((5204, 3711), (30, 28))),
-    ("2025-07-21_nasdaqlisted.txt.gz", *either((4965, 4051), (40, 34))),
-    ("2025-07-21_otherlisted.txt.gz", *either((6578, 3148), (30, 28))),
+    ("2016-08-15_nasdaqlisted.txt.gz", *either((2999, 2746), (38, 32))),
+    ("2016-08-15_otherlisted.txt.gz", *either((5169, 3676), (30, 28))),
+    ("2025-07-21_nasdaqlisted.txt.gz", *either((4430, 3516), (38, 32))),
+    ("2025-07-21_otherlisted.txt.gz", *either((6491, 3061), (30, 28))),
 ]
 
 
@@ -93,10 +93,10 @@ def test_the_lists_of_any_year_are_read_without_test_issues(
 ) -> None:
     body = gzip.decompress((market_data / "symbols_nasdaqtrader" / name).read_bytes())
     members = parse("nasdaq_trader", body)
-    # Counted apart from the parser: lines that are no test issue and whose symbol is letters, with one class at most.
+    # Counted apart from the parser: lines that are no test issue and whose symbol is at most four letters.
     rows = [line.split("|") for line in body.decode().splitlines()[1:-1]]
     test = body.decode().splitlines()[0].split("|").index("Test Issue")
-    plain = {row[0] for row in rows if row[test] == "N" and row[0].isalpha()}
+    plain = {row[0] for row in rows if row[test] == "N" and row[0].isalpha() and len(row[0]) < 5}
     assert plain <= set(members["symbol"])
     assert not {"ZAZZT", "ZVZZT"} & set(members["symbol"])
     assert (members.height, parse("nasdaq_trader", body, etfs=False).height) == (securities, shares)
@@ -159,6 +159,21 @@ def test_the_sec_lists_companies_with_a_ticker(market_data: Path, lists: Lists, 
     assert members.height + listing.left_out == len(json.loads(body)) == either(9610, 35)
     assert members.height > either(9300, 32)
     assert {"BRK.B", "BAC.PRL", "AAPL"} <= set(members["symbol"])
+
+
+def test_two_spellings_of_one_share_at_the_sec_are_one_member() -> None:
+    rows = [(925261, "AKO-A"), (925261, "AKO-B"), (925261, "AKO.B"), (320193, "AAPL")]
+    body = json.dumps({str(i): {"cik_str": cik, "ticker": t, "title": "x"} for i, (cik, t) in enumerate(rows)})
+    members, listing = parse_members(spec("sec_tickers"), Document("the list", body.encode()))
+    assert members["symbol"].to_list() == ["AAPL", "AKO.A", "AKO.B"]
+    assert listing.remarks == ["AKO-B and AKO.B are one share, AKO.B; the first is used"]
+
+
+def test_two_companies_with_one_symbol_are_refused() -> None:
+    rows = [(1, "AKO-B"), (2, "AKO.B")]
+    body = json.dumps({str(i): {"cik_str": cik, "ticker": t, "title": "x"} for i, (cik, t) in enumerate(rows)})
+    with pytest.raises(RefusedList, match=r"has AKO\.B twice, of the CIK 1 and 2"):
+        parse("sec_tickers", body)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +262,13 @@ def test_a_page_gives_members_with_intervals() -> None:
         ("META", "Meta", date(2013, 12, 23), None),  # Facebook of that day
         ("TER", "Teradyne", None, date(2013, 12, 22)),
     ]
+
+
+def test_two_spellings_of_one_member_are_one() -> None:
+    page = wikipage(TOP + MEMBERS + rows("BRK-B|Berkshire|2010-02-16"), CHANGES)
+    members, listing = parse_members(spec("wikipedia"), Document("the page", page.encode()))
+    assert members["symbol"].to_list() == ["AAPL", "BRK.B", "META"]
+    assert listing.remarks == ["BRK.B and BRK-B are one share, BRK.B; the first is used"]
 
 
 BAD_PAGES = {

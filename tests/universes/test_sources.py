@@ -12,7 +12,8 @@ import pytest
 from quantx.errors import ConfigError
 from quantx.universes.declaration import UniverseSpec, read_declaration
 from quantx.universes.protocol import MEMBERS
-from quantx.universes.sources import read_members
+from quantx.universes.sources import parse_members, read_document, read_members
+from quantx.universes.web import Web
 
 
 def static(*symbols: str) -> UniverseSpec:
@@ -22,9 +23,8 @@ def static(*symbols: str) -> UniverseSpec:
 def from_csv(tmp_path: Path, text: str | bytes, **columns: Any) -> pl.DataFrame:
     path = tmp_path / "members.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_members(
-        UniverseSpec(name="mine", market="us", type="csv", path=Path("members.csv"), **columns), tmp_path
-    )
+    declared = {"name": "mine", "market": "us", "type": "csv", "path": "members.csv", **columns}
+    return read_members(UniverseSpec.model_validate(declared), tmp_path)
 
 
 def test_static_members_are_members_since_ever(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "only a header": ("symbol\n", {}, r"has no members; the last good list stays"),
     "a missing column": ("ticker,name\nAAPL,Apple\n", {}, r"has no column 'symbol'; it has ticker, name"),
     "a missing date column": ("symbol\nAAPL\n", {"from_column": "since"}, r"has no column 'since'"),
-    "a path as a symbol": ("symbol\n../../x\n", {}, r"invalid member: '../../x' is not a symbol"),
+    "a path as a symbol": ("symbol\n../../x\n", {}, r"invalid member in row 2 of .*: '../../x' is not a symbol"),
     "a formula": ("symbol\n=cmd()\n", {}, r"'=cmd\(\)' is not a symbol"),
     "an empty symbol": ('symbol,name\nAAPL,a\n"",b\n', {}, r"'' is not a symbol"),
     "a page instead of a list": ("<html>\n<body>Page Not Available</body>\n", {}, r"is an HTML page"),
@@ -137,8 +137,70 @@ def test_a_file_that_is_far_too_large_is_not_even_read(tmp_path: Path) -> None:
 
 
 def test_a_wrong_static_symbol_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'BRK-B' is not a symbol"):
-        read_members(static("AAPL", "BRK-B"), tmp_path)
+    message = r"the universe mine has an invalid member in position 2 of `symbols`: 'BRK_B' is not a symbol"
+    with pytest.raises(ConfigError, match=message):
+        read_members(static("AAPL", "BRK_B"), tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------- one share, many forms
+
+# The declared market and suffix, the cells, and their symbols.
+FORMS: list[tuple[str, str, list[str], list[str]]] = [
+    ("us", "", ["BRK-B", "BF/B", "HEI A", "MOG.A", "ABR$D", "BAC-PL"],
+     ["BRK.B", "BF.B", "HEI.A", "MOG.A", "ABR.PRD", "BAC.PRL"]),
+    ("eu", ".L", ["BP.", "BT.A", "VOD", "SHEL"], ["BP.L", "BT-A.L", "VOD.L", "SHEL.L"]),
+    ("eu", ".ST", ["ERIC B", "VOLV-B", "SAND"], ["ERIC-B.ST", "VOLV-B.ST", "SAND.ST"]),
+    ("eu", "", ["ERIC B.ST", "NOVO B.CO", "BT.A.L", "ASML.AS"], ["ERIC-B.ST", "NOVO-B.CO", "BT-A.L", "ASML.AS"]),
+    ("hk", "", ["5", "00700", "700.HK", "80700"], ["0005.HK", "0700.HK", "80700.HK"]),
+    ("hk", ".HK", ["5", "700", "00941"], ["0005.HK", "0700.HK", "0941.HK"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("market", "suffix", "cells", "symbols"), FORMS)
+def test_a_table_may_have_the_forms_of_the_other_lists(
+    tmp_path: Path, market: str, suffix: str, cells: list[str], symbols: list[str]
+) -> None:
+    members = from_csv(tmp_path, "\n".join(("symbol", *cells)), market=market, symbol_suffix=suffix)
+    assert members["symbol"].to_list() == sorted(symbols)
+
+
+def test_a_workbooks_numbers_get_their_zeros_back(tmp_path: Path) -> None:
+    padded = {"symbol_pad": 4, "market": "hk", "symbol_suffix": ".HK"}
+    assert from_csv(tmp_path, "symbol\n5\n700.0\n80700\n", **padded)["symbol"].to_list() == [
+        "0005.HK",
+        "0700.HK",
+        "80700.HK",
+    ]
+    tokyo = from_csv(tmp_path, "symbol\n7203.0\n1332\n285A\n", symbol_pad=4, market="jp", symbol_suffix=".T")
+    assert tokyo["symbol"].to_list() == ["1332.T", "285A.T", "7203.T"]
+
+
+UNCLEAR = [
+    ({"market": "eu"}, "symbol\nBT.A\n", r"row 2 of .*'BT.A' is a share class without an exchange.*`symbol_suffix`"),
+    ({"market": "jp"}, "symbol\n7203\n", r"row 2 of .*declare the exchange's suffix, as in `symbol_suffix: .T`"),
+    ({"market": "us"}, "symbol\nAAPL\nNYSE:IBM\n", r"universe mine .*row 3 of .*declare `symbol_pattern`"),
+    ({"market": "us"}, "symbol\nAAPL;MSFT\n", r"universe mine .*row 2 of .*declare `separator: \";\"`"),
+    ({"market": "us"}, "The list\nsymbol;name\nAAPL;Apple\n", r"mine: row 2 of .* is .*declare `separator: \";\"`"),
+    ({"market": "us"}, "symbol\tname\nAAPL\tApple\n", r"mine: row 1 of .*declare `separator: \"\\t\"`"),
+]
+
+
+@pytest.mark.parametrize(("declared", "text", "message"), UNCLEAR)
+def test_an_unclear_form_is_refused_with_the_universe_the_position_and_the_mend(
+    tmp_path: Path, declared: dict[str, Any], text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_csv(tmp_path, text, **declared)
+
+
+def test_two_spellings_of_one_share_are_one_member_with_a_remark(tmp_path: Path) -> None:
+    declared = UniverseSpec.model_validate(
+        {"name": "mine", "market": "hk", "type": "static", "symbols": ["0005.HK", "00005.HK", "00700.HK"]}
+    )
+    listing = parse_members(declared, read_document(declared, tmp_path, Web()))[1]
+    assert [member[0] for member in listing.members] == ["0005.HK", "0700.HK"]
+    assert listing.remarks == ["0005.HK and 00005.HK are one share, 0005.HK; the first is used"]
+    assert from_csv(tmp_path, "symbol,name\nAKO.B,Andina\nAKO-B,Embotelladora\n", name_column="name").height == 1
 
 
 def test_every_universe_that_is_shipped_can_be_read() -> None:

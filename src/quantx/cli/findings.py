@@ -66,7 +66,7 @@ def findings_acknowledge(
     if not reason.strip():
         raise ConfigError("--reason is empty; give the reason for the record")
     with open_platform(settings_for(use_local)) as platform:
-        if not platform.state.findings.settle(finding, "acknowledged", by or getpass.getuser(), reason):
+        if not platform.state.findings.close(finding, "acknowledged", by or getpass.getuser(), reason):
             raise ConfigError(f"no finding {finding}, or it is already acknowledged; `quantx findings list` lists them")
     out.print(f"finding {finding} is acknowledged")
     return 0

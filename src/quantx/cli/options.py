@@ -26,9 +26,9 @@ Phase = Annotated[str | None, typer.Option(help="All universes of a phase.")]
 MaxWorkers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Maximum number of concurrent requests of this process.")
 ]
-Most = Annotated[
-    int | None, typer.Option("--most", min=1, hidden=True, help="The earlier name of --limit; it wins over --limit.")
-]
+_EARLIER_LIMIT = "The earlier name of --limit; it wins over --limit."
+Most = Annotated[int | None, typer.Option("--most", min=1, max=100_000, hidden=True, help=_EARLIER_LIMIT)]
+MostRows = Annotated[int | None, typer.Option("--most", min=1, max=1_000_000, hidden=True, help=_EARLIER_LIMIT)]
 ChunkSize = Annotated[int | None, typer.Option(min=1, max=32, help="Number of tasks claimed and stored together.")]
 
 

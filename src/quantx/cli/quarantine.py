@@ -11,7 +11,7 @@ import typer
 
 from quantx.cli.options import (
     Json,
-    Most,
+    MostRows,
     Symbols,
     UseLocal,
     exits,
@@ -27,7 +27,7 @@ from quantx.errors import Busy, ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 
 if TYPE_CHECKING:
-    from quantx.pipeline.reprocessing.summary import Reprocessed
+    from quantx.pipeline.reprocessing.summary import ReprocessSummary
     from quantx.pipeline.runtime.platform import Platform
 
 quarantine = typer.Typer(
@@ -61,7 +61,7 @@ def quarantine_list(
         typer.Option(help="open: rejected; replayed: passes the current rules; accepted: manual override."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of rows, the newest first.")] = 50,
-    most: Most = None,
+    most: MostRows = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
@@ -69,9 +69,16 @@ def quarantine_list(
 
     Example: quantx quarantine list --rule high_is_highest --state open
     """
-    from quantx.pipeline.reprocessing.quarantine import Wanted, rejected_rows
+    from quantx.pipeline.reprocessing.quarantine import RowSelection, rejected_rows
 
-    chosen = Wanted((), known_rule(rule), symbol and parse_symbol(symbol), known_source(source), market, state)
+    chosen = RowSelection(
+        ids=(),
+        rule=known_rule(rule),
+        symbol=symbol and parse_symbol(symbol),
+        source=known_source(source),
+        market=market,
+        state=state,
+    )
     with open_platform(settings_for(use_local)) as platform:
         rows = rejected_rows(platform.tables, chosen)
     shown = rows.head(most or limit)
@@ -122,12 +129,17 @@ def quarantine_replay(
 
     Example: quantx quarantine replay --symbol 0700.HK
     """
-    from quantx.pipeline.reprocessing.quarantine import Wanted, replay
+    from quantx.pipeline.reprocessing.quarantine import RowSelection, replay
     from quantx.pipeline.wiring import reprocessor_of
 
     if not (rows or rule or symbol or source or everything):
         raise ConfigError("no rows were selected: use ids, --rule, --symbol, --source or --all")
-    chosen = Wanted(tuple(rows or ()), known_rule(rule), symbol and parse_symbol(symbol), known_source(source))
+    chosen = RowSelection(
+        ids=tuple(rows or ()),
+        rule=known_rule(rule),
+        symbol=symbol and parse_symbol(symbol),
+        source=known_source(source),
+    )
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = replay(reprocessor_of(platform), chosen)
@@ -213,7 +225,7 @@ def reprocess(
     return _code([done], failed)
 
 
-def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
+def _inspect(platform: Platform, done: Sequence[ReprocessSummary]) -> list[str]:
     """Inspect the changed symbols, as after updates; return the names of the failed inspections."""
     from quantx.pipeline.inspecting.inspection import inspect_symbols
 
@@ -221,13 +233,13 @@ def _inspect(platform: Platform, done: Sequence[Reprocessed]) -> list[str]:
     return inspect_symbols(platform, platform.tables, touched) if touched and platform.settings.inspect else []
 
 
-def _code(done: Sequence[Reprocessed], failed: Sequence[str]) -> int:
+def _code(done: Sequence[ReprocessSummary], failed: Sequence[str]) -> int:
     if failed:
         err.print(f"inspection failed: {', '.join(failed)}; `quantx validate run` repeats it")
     return 1 if failed or any(each.left for each in done) else 0
 
 
-def _print_reprocessed(done: Sequence[Reprocessed]) -> None:
+def _print_reprocessed(done: Sequence[ReprocessSummary]) -> None:
     for each in done:
         out.print(
             f"{counted(each.symbols, 'symbol')} derived again from {counted(each.replies, 'reply', 'replies')}"

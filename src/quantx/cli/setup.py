@@ -15,6 +15,8 @@ from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 from quantx.settings import setting_references
 
+_MARKETS = {"files": "from files", "recorded": "recorded replies", "synthetic": "a synthetic market"}
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -113,7 +115,7 @@ def sandbox(
 
     def ready(url: str) -> None:
         symbols = counted(len(market.symbols), "symbol")
-        out.print(f"{url} serves {', '.join(app.vendors)} for {symbols} ({market.kind} market)")
+        out.print(f"{url} serves {', '.join(app.vendors)} for {symbols} ({_MARKETS[market.kind]})")
         for vendor in app.vendors:
             out.print(f"export QUANTX_{flat_name(vendor, 'base_url').upper()}={url}")
 

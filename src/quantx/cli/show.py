@@ -167,7 +167,7 @@ def tasks_retry(
     from quantx.pipeline.planning.plan import plan_retry
 
     with open_platform(settings_for(use_local)) as platform:
-        dead = {row["id"] for row in platform.state.tasks.listed("failed", None, 1_000_000, dead=True)}
+        dead = {row["id"] for row in platform.state.tasks.listed("failed", None, None, dead=True)}
         if unknown := sorted(set(ids or ()) - dead):
             raise ConfigError(f"task {unknown[0]} is not a dead task; `quantx tasks list --dead` lists them")
         plan = plan_retry(platform, ids)

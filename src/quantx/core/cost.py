@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 _HOURS, _DAYS = 730, 30.4  # in a month, by Azure's convention
 _YEAR = 252  # updates
@@ -16,6 +16,7 @@ class Price:
     what: str
     unit: str
     usd: float
+    _: KW_ONLY
     checked: str  # official, or quoted by third parties
     free: float = 0
 
@@ -108,7 +109,7 @@ def month_of(
 def bill(used: Mapping[str, float], prices: Mapping[str, Price]) -> list[Line]:
     """Return the items of a month, in the order of the prices.
 
-    >>> price = Price("logs", "GB", 2.30, "quoted", free=5)
+    >>> price = Price("logs", "GB", 2.30, checked="quoted", free=5)
     >>> [round(line.usd, 2) for line in bill({"logs": 6.0}, {"logs": price})]
     [2.3]
     """

@@ -1,7 +1,8 @@
-"""The schedule of a gap (one missing session of a series): which vendor to ask next, when, and the final explanation.
+"""The schedule of a gap (one missing session of a series): the next vendor, its time, and the final explanation.
 
-The gap's vendor is asked when the gap is detected, and again after 1, 2, 4, 8 … days. After its second answer without
-the session each fallback vendor is asked once. Then the gap is filled, or it is explained and never requested again.
+The session is requested from the gap's vendor when the gap is detected, and again after 1, 2, 4, 8 … days. After its
+second answer without the session, it is requested once from each fallback vendor. Then the gap is filled, or it is
+explained and never requested again.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from quantx.core.model import RunKind, Series, Window
 
 GapStatus = Literal["open", "filled", "explained"]
 Explanation = Literal[
-    "vendor_has_nothing",  # answered MOST_ASKS times without the session
-    "vendor_refuses",  # asked as often, without an answer
+    "vendor_has_nothing",  # answered MOST_REQUESTS times without the session
+    "vendor_refuses",  # as many requests, without an answer
     "presumed_halted",  # an empty row, or two vendors without a bar: nothing may have traded
     "other_source",  # another vendor has the bar, which readers see
     "not_listed",  # no security carried the symbol on that day
@@ -26,8 +27,8 @@ Explanation = Literal[
 ]
 
 HEAL: RunKind = "heal"
-MOST_ASKS = 5  # requests to one vendor for one session, over 1 + 2 + 4 + 8 days, plus those of the fallback vendors
-_ASKS_BEFORE_OTHERS = 2
+MOST_REQUESTS = 5  # requests to one vendor for one session, over 1 + 2 + 4 + 8 days, plus those of the fallback vendors
+_REQUESTS_BEFORE_OTHERS = 2
 _LONGEST_PAUSE = 32  # days
 _EMPTY = "prices_present"  # the rule that a row without prices breaks
 
@@ -53,7 +54,7 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Ask:
+class GapRequest:
     """A task that requests some sessions from a vendor."""
 
     series: Series
@@ -74,39 +75,39 @@ class Evidence:
 
 
 def next_step(
-    gap: Gap, asks: Sequence[Ask], others: Sequence[str], known: Evidence, now: datetime
+    gap: Gap, requests: Sequence[GapRequest], others: Sequence[str], known: Evidence, now: datetime
 ) -> tuple[Gap, str | None]:
-    """Return the updated gap, and the vendor to ask for it now, or None.
+    """Return the updated gap, and the vendor to request it from now, or None.
 
-    `asks` are the requests for the gap's symbol and session, to any vendor; `others` are the fallback vendors in order.
+    `requests` are those for the gap's symbol and session, to any vendor; `others` are the fallback vendors in order.
     """
-    own, ended = gap.series.source, [a for a in asks if a.state != "waiting"]
+    own, ended = gap.series.source, [a for a in requests if a.state != "waiting"]
     gap = replace(gap, asked=len(ended), asked_at=max((a.at for a in ended), default=None), due_at=None)
     explained = _explained_by_evidence(gap, known)
     if explained is not None:
         return explained, None
-    if len(ended) < len(asks):
+    if len(ended) < len(requests):
         return gap, None
-    empty, asked = known.rules is not None, [a for a in ended if a.series.source == own]
-    most = 1 if empty else MOST_ASKS
-    if len(asked) >= min(most, _ASKS_BEFORE_OTHERS):
+    empty, of_own = known.rules is not None, [a for a in ended if a.series.source == own]
+    most = 1 if empty else MOST_REQUESTS
+    if len(of_own) >= min(most, _REQUESTS_BEFORE_OTHERS):
         if known.elsewhere is not None:
             return _explained(gap, "other_source", f"{known.elsewhere} has the bar, which readers see"), None
         left = [v for v in others if all(a.series.source != v for a in ended)]
     else:
         left = []
-    if not left and len(asked) >= most:
+    if not left and len(of_own) >= most:
         return _final(gap, ended, empty), None
     due = _due(gap, len(ended))
     return (gap, left[0] if left else own) if due <= now else (replace(gap, due_at=due), None)
 
 
-def is_about(ask: Ask, gap: Gap) -> bool:
-    """Return whether a request includes the session of a gap, whichever vendor was asked."""
-    requested = (ask.series.dataset, ask.series.timeframe, ask.series.symbol)
+def is_about(request: GapRequest, gap: Gap) -> bool:
+    """Return whether a request includes the session of a gap, from any vendor."""
+    requested = (request.series.dataset, request.series.timeframe, request.series.symbol)
     return (
         requested == (gap.series.dataset, gap.series.timeframe, gap.series.symbol)
-        and ask.window.start <= gap.session <= ask.window.end
+        and request.window.start <= gap.session <= request.window.end
     )
 
 
@@ -118,7 +119,7 @@ def _explained_by_evidence(gap: Gap, known: Evidence) -> Gap | None:
     return None
 
 
-def _final(gap: Gap, ended: Sequence[Ask], empty: bool) -> Gap:
+def _final(gap: Gap, ended: Sequence[GapRequest], empty: bool) -> Gap:
     own = gap.series.source
     without = list(dict.fromkeys(a.series.source for a in ended if a.state == "answered"))
     if own not in without:

@@ -86,7 +86,6 @@ class FetchTask:
     run_id: str
     kind: RunKind
     series: Series
-    _: KW_ONLY
     window: Window
     attempts: int  # counted failures so far
     fence: int  # fencing token: rises with each claim; a worker with an old one has lost the lease

@@ -1,6 +1,8 @@
 """Canonical symbols, and the facts of a listing that follow from its symbol.
 
-`AAPL`, `BRK.B`, `^GSPC` are American; a suffix names the exchange elsewhere: `0700.HK`, `7203.T`, `ASML.AS`.
+`AAPL`, `BRK.B` are American; a suffix names the exchange elsewhere: `0700.HK`, `7203.T`, `ASML.AS`. An index (`^GSPC`,
+`^N225`) belongs to the exchange in the table of `indices`. A code of Hong Kong has four digits at least: the exchange's
+own form `00700` and Stooq's `700` are the share `0700.HK`.
 Only texts that match a market's pattern are accepted (an allow-list). A symbol is therefore safe in a path, a message
 or a query.
 """
@@ -8,9 +10,10 @@ or a query.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from quantx.core.indices import AMERICAN_INDICES, CURRENCIES_OF_INDICES, EXCHANGES_OF_INDICES
 from quantx.errors import InvalidSymbol
 
 
@@ -49,13 +52,20 @@ VENUES_BY_SUFFIX = {
     "WA": Venue("eu", "XWAR", "Europe/Warsaw", "PLN"),
 }
 
+VENUES_OF_INDICES = dict.fromkeys(sorted(AMERICAN_INDICES), US) | {
+    index: replace(
+        VENUES_BY_SUFFIX[suffix], currency=CURRENCIES_OF_INDICES.get(suffix, VENUES_BY_SUFFIX[suffix].currency)
+    )
+    for index, suffix in EXCHANGES_OF_INDICES.items()
+}
+
 MARKET_OF_CALENDAR = {venue.calendar: venue.market for venue in (US, *VENUES_BY_SUFFIX.values())}
 
 # One pattern per market. American share classes and preferred series follow a dot (BRK.B, BAC.PRL). `T` and `L` after a
 # dot are Tokyo and London; Tokyo's codes have four characters and start with a digit.
 _PATTERNS = {
-    "us": re.compile(r"\^?[A-Z][A-Z0-9]{0,6}(\.[A-Z]{1,3})?"),
-    "hk": re.compile(r"[0-9]{4,5}\.HK"),
+    "us": re.compile(r"[A-Z][A-Z0-9]{0,6}(\.[A-Z]{1,3})?|\^[A-Z][A-Z0-9]{0,8}"),
+    "hk": re.compile(r"(?!0+\.)[0-9]{1,5}\.HK"),
     "jp": re.compile(r"[0-9][0-9A-Z]{3}\.T"),
     "eu": re.compile(r"[A-Z0-9][A-Z0-9]{0,9}(-[A-Z0-9]{1,4})?\.[A-Z]{1,2}"),
 }
@@ -66,32 +76,68 @@ _LONGEST = 16
 def parse_symbol(text: str) -> str:
     """Return the canonical form of `text`, or raise InvalidSymbol.
 
-    Letters become upper case and surrounding white space is removed; nothing else is changed.
+    Letters become upper case, surrounding white space is removed, and a code of Hong Kong gets its four digits.
 
-    >>> parse_symbol("brk.b"), parse_symbol("0700.HK")
-    ('BRK.B', '0700.HK')
+    >>> parse_symbol("brk.b"), parse_symbol("0700.HK"), parse_symbol("00700.HK"), parse_symbol("5.HK")
+    ('BRK.B', '0700.HK', '0700.HK', '0005.HK')
     """
-    text = text.strip()
-    symbol = text.upper()
-    # Check the text itself: the upper case of some foreign letters is ASCII.
-    if len(symbol) <= _LONGEST and text.isascii():
-        venue = _venue_by_suffix(symbol)
-        if venue is not None and _PATTERNS[venue.market].fullmatch(symbol):
-            return symbol
-    raise InvalidSymbol(
+    symbol = _canonical(text)
+    if symbol is None:
+        raise _not_a_symbol(text)
+    if symbol.startswith("^") and symbol not in VENUES_OF_INDICES:
+        raise InvalidSymbol(
+            f"{symbol} is an index whose exchange is not known, so its sessions can't be either; the known ones, such"
+            " as ^GSPC, ^N225, ^FTSE, ^HSI and ^GDAXI, are in the table of quantx.core.indices"
+        )
+    return symbol
+
+
+def stored_symbol(text: str) -> str:
+    """Return the canonical form of a symbol that an earlier version may have stored, or raise InvalidSymbol.
+
+    It admits also the indices that `parse_symbol` refuses.
+
+    >>> stored_symbol("00700.HK"), stored_symbol("^TWII")
+    ('0700.HK', '^TWII')
+    """
+    symbol = _canonical(text)
+    if symbol is None:
+        raise _not_a_symbol(text)
+    return symbol
+
+
+def _not_a_symbol(text: str) -> InvalidSymbol:
+    return InvalidSymbol(
         f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or"
         " ASML.AS"
     )
 
 
+@lru_cache(maxsize=65536)
+def _canonical(text: str) -> str | None:
+    """Return the canonical form of a text that matches a market's pattern, else None."""
+    text = text.strip()
+    symbol = text.upper()
+    # Check the text itself: the upper case of some foreign letters is ASCII.
+    if len(symbol) > _LONGEST or not text.isascii():
+        return None
+    venue = _venue_by_suffix(symbol)
+    if venue is None or not _PATTERNS[venue.market].fullmatch(symbol):
+        return None
+    return f"{int(symbol.removesuffix('.HK')):04d}.HK" if venue.market == "hk" else symbol
+
+
 def venue_of(symbol: str) -> Venue:
     """Return the venue of a symbol, or raise InvalidSymbol.
 
-    >>> venue_of("7203.T").timezone
-    'Asia/Tokyo'
+    An index that is not in the table has New York's venue: an earlier version may have stored it so.
+
+    >>> venue_of("7203.T").timezone, venue_of("^N225").calendar, venue_of("^FTSE").currency
+    ('Asia/Tokyo', 'XTKS', 'GBP')
     """
-    venue = _venue_by_suffix(parse_symbol(symbol))
-    assert venue is not None, "parse_symbol admits only symbols that have a venue"
+    canonical = stored_symbol(symbol)
+    venue = VENUES_OF_INDICES.get(canonical) or _venue_by_suffix(canonical)
+    assert venue is not None, "stored_symbol admits only symbols that have a venue"
     return venue
 
 
@@ -115,6 +161,19 @@ def canonical_symbol(wire: str) -> str:
         root, _, tail = wire.strip().upper().partition("-")
         tail = f"PR{tail[1:]}" if len(tail) == 2 and tail.startswith("P") else tail
         return parse_symbol(f"{root}.{tail}")
+
+
+def hyphenated_symbol(symbol: str) -> str:
+    """Return Yahoo's spelling of a canonical symbol: of an American one, a hyphen before the class of the share.
+
+    >>> hyphenated_symbol("BRK.B"), hyphenated_symbol("BAC.PRL"), hyphenated_symbol("0700.HK")
+    ('BRK-B', 'BAC-PL', '0700.HK')
+    """
+    symbol = stored_symbol(symbol)
+    if venue_of(symbol).market != "us" or "." not in symbol:
+        return symbol
+    root, _, series = symbol.partition(".")
+    return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
 
 
 def _venue_by_suffix(symbol: str) -> Venue | None:

@@ -51,7 +51,7 @@ def raw_path(source: str, dataset: str, ingest_date: str, ulid: str) -> str:
 
 
 def parse_raw_path(path: str) -> tuple[str, str, str]:
-    """Return source, dataset and ULID of a raw object; ValueError where the path is none.
+    """Return source, dataset and ULID of a raw object; ValueError for any other path.
 
     >>> parse_raw_path("raw/source=yahoo/dataset=bars/ingest_date=2024-01-12/01HKZ.parquet")
     ('yahoo', 'bars', '01HKZ')
@@ -90,7 +90,7 @@ def _footer(replies: Sequence[StoredReply]) -> dict[bytes, bytes]:
 
 
 def _to_json(reply: StoredReply) -> dict[str, Any]:
-    """Return a reply as the footer has it: without what the object's path says."""
+    """Return a reply as the footer has it: without the parts that the object's path has."""
     fields = asdict(reply)
     series = fields.pop("series")
     del fields["path"]

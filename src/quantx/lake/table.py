@@ -181,8 +181,8 @@ class LakeTable:
             folded += 1
             rows = pl.concat([self._parts.read(row) for row in group.iter_rows(named=True)])
             old, recent = _split_tail(rows, tail) if "date" in self.table.schema else (rows, rows.clear())
-            # The data does not change, but the commit says so: delta-rs 1.6.6 lets two commits remove the same files if
-            # one of them changes no data, and both copies of their rows would stay.
+            # The data does not change, but the commit claims it: delta-rs 1.6.6 lets two commits remove the same files
+            # if one of them changes no data, and both copies of their rows would stay.
             actions += [*self._parts.write(old), *self._parts.write(recent)]
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:

@@ -1,4 +1,4 @@
-"""The stages, wired from the parts of an open platform: for entry points, which hold the platform."""
+"""Build the stages from the parts of an open platform: for entry points, which hold the platform."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Adapters of vendors: one module each, behind one protocol."""
+"""Adapters of vendors, behind one protocol; `registry` opens them by their source."""

@@ -10,16 +10,17 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 from zoneinfo import ZoneInfo
 
 from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import US, parse_symbol
+from quantx.core.symbols import US, stored_symbol
 from quantx.errors import ConfigError, MalformedPayload, NotEntitled, TransientProviderError, UnknownSymbol
 from quantx.providers.alpaca_frames import UnreadAction, read_actions, read_bars, symbols_of, unread_actions
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage, read_page
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, form_problem
 from quantx.settings.vendors import AlpacaSettings
@@ -47,11 +48,11 @@ class MarketData(Protocol):
 
     def bars(
         self, symbols: Sequence[str], *, timeframe: str, span: tuple[datetime, datetime], feed: str, token: str | None
-    ) -> Any:
-        """Return a page: a reply with url, status, content_type, body and vendor_time."""
+    ) -> HttpReply:
+        """Return a page of bars as a reply of any status."""
         ...
 
-    def actions(self, symbols: Sequence[str], span: tuple[date, date], token: str | None) -> Any:
+    def actions(self, symbols: Sequence[str], span: tuple[date, date], token: str | None) -> HttpReply:
         """Return a page of actions as such a reply."""
         ...
 
@@ -152,15 +153,7 @@ class Alpaca:
             reply = session.bars(symbols, timeframe=request.timeframe, span=span, feed=self._feed, token=token)
         else:
             reply = session.actions(symbols, (window.start, window.end + _PAID_WITHIN), token)
-        return Payload(
-            ",".join(symbols),
-            reply.url,
-            reply.status,
-            now,
-            content_type=reply.content_type,
-            body=reply.body,
-            vendor_time=reply.vendor_time,
-        )
+        return reply.as_payload(",".join(symbols), now)
 
     def _span(self, window: Window, now: datetime) -> tuple[datetime, datetime]:
         start = datetime.combine(window.start, time.min, _ZONE)
@@ -212,7 +205,7 @@ def wire_symbol(symbol: str) -> str | None:
     >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL"), wire_symbol("^GSPC")
     ('BRK.B', 'BAC.PRL', None)
     """
-    symbol = parse_symbol(symbol)
+    symbol = stored_symbol(symbol)
     return None if symbol.startswith("^") else symbol
 
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import polars as pl
 
 from quantx.core.model import Payload, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import stored_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, UnknownSymbol
 from quantx.providers.alphavantage_minutes import minute_bars, note_of
 from quantx.providers.events import EventKind, SentEvent, check_fields, day_of, part, spelt_number_of
@@ -116,7 +116,7 @@ class AlphaVantage(HttpProvider[dict[str, Any]]):
     capabilities = Capabilities(
         source=SOURCE,
         timeframes=("1d", "1m"),
-        markets=("us",),  # it has others, too; no document says that their prices are as traded
+        markets=("us",),  # it has others, too; no document states that their prices are as traded
         symbols_per_request=1,
         price_basis="as_traded",
         needs_key=True,
@@ -197,7 +197,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL")
     ('BRK-B', 'BAC-P-L')
     """
-    symbol = parse_symbol(symbol)
+    symbol = stored_symbol(symbol)
     if venue_of(symbol).market != "us" or symbol.startswith("^"):
         raise UnknownSymbol(f"Alpha Vantage serves American shares only, not {symbol}", [symbol])
     root, _, series = symbol.partition(".")

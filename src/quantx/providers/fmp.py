@@ -1,9 +1,9 @@
-"""Financial Modeling Prep: daily bars adjusted for splits, with the splits and dividends that turn them back.
+"""Financial Modeling Prep: daily bars adjusted for splits, with the splits and dividends to convert them.
 
 The bars of `historical-price-eod/full` and their volumes are divided by every split up to now (seen on FFAI and AAPL,
 2026-08, beside the undivided `non-split-adjusted`). One request is therefore three queries: the splits, the dividends,
-and the bars from the window's start to now. The third completes a symbol; only all three together can be turned back to
-traded prices.
+and the bars from the window's start to now. The third completes a symbol; only all three together can be converted to
+as-traded prices.
 
 The older `api/v3` is closed to keys made after 2025-08-31. Stored replies of its form can be read; none is fetched.
 """
@@ -19,7 +19,7 @@ import polars as pl
 from pydantic_core import from_json
 
 from quantx.core.model import Payload, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import hyphenated_symbol
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited
 from quantx.providers.events import SentEvent, check_fields, day_of, ratio_of, spelt_number_of
 from quantx.providers.http_provider import HttpProvider, HttpQuery
@@ -207,11 +207,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL"), wire_symbol("0700.HK")
     ('BRK-B', 'BAC-PL', '0700.HK')
     """
-    symbol = parse_symbol(symbol)
-    if venue_of(symbol).market != "us" or "." not in symbol:
-        return symbol
-    root, _, series = symbol.partition(".")
-    return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
+    return hyphenated_symbol(symbol)
 
 
 def _kind(payload: Payload) -> str | None:

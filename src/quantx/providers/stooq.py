@@ -1,6 +1,6 @@
 """Stooq's daily CSV: prices and volumes adjusted for splits and dividends, which the reply does not contain.
 
-The divisors can't be derived from Stooq's data, so its bars are never turned back to traded prices: they serve for
+The divisors can't be derived from Stooq's data, so its bars are never converted to as-traded prices: they serve for
 checks of returns, and are stored apart.
 
 The reply does not name its symbol. Two checks protect against a wrong one: the name of the file that comes with the
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import polars as pl
 
 from quantx.core.model import Payload
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import stored_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, UnknownSymbol
 from quantx.providers.http import HttpReply
 from quantx.providers.http_provider import HttpProvider, HttpQuery
@@ -61,7 +61,20 @@ REFUSALS = (
 _PROOF_OF_WORK = ("/__verify", "requires javascript")
 
 _SUFFIXES = {"HK": "hk", "T": "jp", "L": "uk", "DE": "de", "WA": ""}  # Stooq's home market is Warsaw, without a suffix
-_INDICES = {"^GSPC": "^spx", "^IXIC": "^ndq"}  # the others have the same name
+# The others have the same name (https://stooq.com/t/?i=510).
+_INDICES = {
+    "^GSPC": "^spx",
+    "^IXIC": "^ndq",
+    "^N225": "^nkx",
+    "^FTSE": "^ukx",
+    "^GDAXI": "^dax",
+    "^MDAXI": "^mdax",
+    "^FCHI": "^cac",
+    "^SSMI": "^smi",
+    "^BFX": "^bel20",
+    "^OMX": "^omxs",
+    "^OMXS30": "^omxs",
+}
 
 
 class Stooq(HttpProvider[str | None]):
@@ -129,7 +142,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("BAC.PRL"), wire_symbol("0700.HK"), wire_symbol("7203.T")
     ('brk-b.us', 'bac_l.us', '700.hk', '7203.jp')
     """
-    symbol = parse_symbol(symbol)
+    symbol = stored_symbol(symbol)
     if symbol.startswith("^"):
         return _INDICES.get(symbol, symbol.lower())
     root, _, suffix = symbol.partition(".")

@@ -11,19 +11,20 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import US, hyphenated_symbol, market_of, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.events import ReadEvents, SentEvent, number_of, part, ratio_of, read_events
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing
 from quantx.settings.vendors import YahooSettings
@@ -37,6 +38,8 @@ _ERA = range(-2_208_988_800, 4_102_444_800)  # seconds, 1900 to 2100; a reply in
 # A bar at 22:00 or 23:00 belongs to the next day: its stamp has the day before's daylight saving (yfinance's
 # fix_Yahoo_dst_issue).
 _LATE_HOUR = 22
+# Cboe's indices (^VIX) are in Chicago's zone; their sessions are those of New York.
+_ZONES_OF_AMERICAN_INDICES = ("America/Chicago",)
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _HUNDREDTHS = {"GBp": "GBX", "ZAc": "ZAC", "ILA": "ILA"}
 _WHOLE = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
@@ -52,8 +55,8 @@ class ChartSession(Protocol):
         """Load and connect what the first request needs; never raises."""
         ...
 
-    def chart(self, wire_symbol: str, params: dict[str, Any]) -> Any:
-        """Return a reply with url, status, content_type, body and vendor_time."""
+    def chart(self, wire_symbol: str, params: dict[str, Any]) -> HttpReply:
+        """Return the reply of any status."""
         ...
 
 
@@ -106,16 +109,10 @@ class Yahoo:
             "events": "div,splits,capitalGains",
         }
         reply = session.chart(wire, params)
-        payload = Payload(
-            symbol,
-            reply.url,
-            reply.status,
-            now,
-            content_type=reply.content_type,
-            body=reply.body,
-            vendor_time=reply.vendor_time,
-        )
+        payload = reply.as_payload(symbol, now)
         chart = _read_chart(payload)
+        if chart is not None:
+            _check_zone(chart, payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
             raise MalformedPayload(f"Yahoo sends no bars of {symbol}, but the time of a trade in the window", payload)
         return payload
@@ -139,6 +136,7 @@ class Yahoo:
             raise MalformedPayload(f"not a chart but a refusal: {refusal}", payload) from refusal
         if chart is None:
             return VendorFrames(nothing(VENDOR_BARS), nothing(VENDOR_ACTIONS), None)
+        _check_zone(chart, payload)
         try:
             currency = _currency(chart["meta"].get("currency"))
             symbol = pl.lit(payload.symbol).alias("symbol")
@@ -156,11 +154,7 @@ def wire_symbol(symbol: str) -> str:
     >>> wire_symbol("BRK.B"), wire_symbol("0700.HK"), wire_symbol("BAC.PRL")
     ('BRK-B', '0700.HK', 'BAC-PL')
     """
-    symbol = parse_symbol(symbol)
-    if venue_of(symbol).market != "us" or "." not in symbol:
-        return symbol
-    root, _, series = symbol.partition(".")
-    return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
+    return hyphenated_symbol(symbol)
 
 
 def _read_chart(payload: Payload) -> dict[str, Any] | None:
@@ -322,6 +316,32 @@ def _zone(chart: Mapping[str, Any]) -> str:
     if not zone or not isinstance(zone, str):
         raise WrongForm("the exchange's time zone is missing")
     return zone
+
+
+def _check_zone(chart: Mapping[str, Any], payload: Payload) -> None:
+    """Raise MalformedPayload if the chart's time zone has another offset than the exchange's at one of the bars.
+
+    A chart without bars is not compared: a delisted symbol has New York's zone (recorded for CAPIO.ST, October 2024).
+    A symbol of another market, such as a currency pair, has no zone to compare.
+    """
+    if market_of(payload.symbol) is None:
+        return
+    ours, vendors = venue_of(payload.symbol).timezone, chart["meta"].get("exchangeTimezoneName")
+    is_american_index = payload.symbol.startswith("^") and ours == US.timezone
+    if vendors == ours or (is_american_index and vendors in _ZONES_OF_AMERICAN_INDICES):
+        return
+    times = chart.get("timestamp")
+    seconds = [t for t in times if type(t) is int and t in _ERA] if isinstance(times, list) else []
+    try:
+        zones = (ZoneInfo(ours), ZoneInfo(vendors))
+    except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
+        return  # no zone: `normalize` refuses it
+    for second in seconds:
+        moment = datetime.fromtimestamp(second, UTC)
+        if moment.astimezone(zones[0]).utcoffset() != moment.astimezone(zones[1]).utcoffset():
+            raise MalformedPayload(
+                f"Yahoo's chart of {payload.symbol} is in the time zone {vendors}, its exchange is in {ours}", payload
+            )
 
 
 def _session_date(column: str, zone: str) -> pl.Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 from typing_extensions import override
@@ -20,6 +20,7 @@ class _Stored:
     body: str
     sent_at: datetime
     visible_at: datetime
+    _: KW_ONLY
     dequeue_count: int = 0
     receipt: str = ""
 

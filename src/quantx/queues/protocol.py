@@ -108,6 +108,6 @@ class TaskQueue(Protocol):
 
 
 def check_most(most: int) -> None:
-    """Raise ValueError where a call asks for more messages than a queue returns."""
+    """Raise ValueError where a call requests more messages than a queue returns."""
     if not 1 <= most <= MOST_MESSAGES:
-        raise ValueError(f"ask for 1 to {MOST_MESSAGES} messages, not {most}")
+        raise ValueError(f"request 1 to {MOST_MESSAGES} messages, not {most}")

@@ -66,7 +66,10 @@ class Settings(Vendors, BaseSettings):
         description="sessions that a daily update fetches again, for late corrections",
     )
     lease_seconds: float = Field(
-        15, gt=1, le=3600, description="seconds without a sign of a worker after which its tasks are released"
+        15,
+        gt=1,
+        le=3600,
+        description="seconds after which other workers take a worker's tasks, unless it renews its leases",
     )
     max_attempts: int = Field(4, ge=1, description="failures after which a task has failed permanently")
     daily_schedule: str = Field(
@@ -93,7 +96,7 @@ class Settings(Vendors, BaseSettings):
         " the next one is the fallback for symbols that one can't serve",
     )
     fallback_after: float = Field(
-        300, ge=0, description="seconds that a vendor's circuit may be open before its tasks go to the next vendor"
+        300, ge=0, description="seconds that a vendor may be in back-off before its tasks go to the next vendor"
     )
     contact: str | None = Field(
         None, description="an e-mail address or a URL that is sent to the sources of universes; the SEC requires one"

@@ -84,7 +84,7 @@ class RoundRecord:
     finished: bool = False
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SeriesRecord:
     """The coverage and the failures of a series."""
 
@@ -99,7 +99,7 @@ class SeriesRecord:
     refused: bool = False
 
 
-@dataclass
+@dataclass(kw_only=True)
 class QuotaRecord:
     """The last reserved slots of a vendor's quota, and the end of its back-off."""
 

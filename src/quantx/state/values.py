@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ class Universe:
     """A universe and its members: (symbol, market, name, member from, member to)."""
 
     name: str
+    _: KW_ONLY
     phase: str
     market: str
     source_type: str

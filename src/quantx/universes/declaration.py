@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -39,6 +41,7 @@ class UniverseSpec(BaseModel):
     encoding: str = "utf-8-sig"
     sheet: str | int = 0
     symbol_pattern: str | None = None  # regular expression of the symbol within the cell
+    symbol_pad: int | None = Field(None, ge=1, le=10)  # digits of a number that lost its zeros: 5 → 0005
     symbol_suffix: str = ""  # appended to an exchange's code, as .T in Tokyo
     only: dict[str, tuple[str, ...]] = {}  # column: the values of the selected rows
     etfs: bool = True  # nasdaq_trader: include funds
@@ -108,7 +111,8 @@ def enabled_universes(path: Path) -> frozenset[str] | None:
 def read_declaration(path: Path) -> Declaration:
     """Read the declaration; raise ConfigError with the file and its problem."""
     try:
-        document: Any = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        document: Any = yaml.safe_load(text)
     except FileNotFoundError:
         raise ConfigError(
             f"there is no universe file {path}; `quantx init` writes one, QUANTX_UNIVERSE_PATH sets another"
@@ -117,17 +121,41 @@ def read_declaration(path: Path) -> Declaration:
         raise ConfigError(f"{path} can't be read: {error}") from error
     try:
         phases = {
-            str(phase): tuple(UniverseSpec.model_validate({"name": name, **spec}) for name, spec in specs.items())
+            str(phase): tuple(_read_spec(path, text, (phase, name), spec) for name, spec in specs.items())
             for phase, specs in document["phases"].items()
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} must have the form `phases: {{phase_1: {{name: {{…}}}}}}`") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        wrong = first["input"].get("name") if isinstance(first["input"], dict) else repr(first["input"])
-        raise ConfigError(f"{path}: {' '.join(map(str, (*first['loc'], wrong)))}: {first['msg']}") from error
     names = [spec.name for specs in phases.values() for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{path} declares the universe {twice[0]} in two phases; give one of them another name")
     return Declaration(path, phases)
+
+
+def _read_spec(path: Path, text: str, place: tuple[Any, Any], spec: dict[str, Any]) -> UniverseSpec:
+    """Return one declared universe; `place` is its phase and its name."""
+    try:
+        return UniverseSpec.model_validate({"name": place[1], **spec})
+    except ValidationError as error:
+        first = error.errors()[0]
+        read, loc = first["input"], first["loc"]
+        if first["type"] == "string_type" and (read is None or isinstance(read, bool | int | float | date)):
+            written = _as_written(text, ("phases", *place, *loc)) if loc != ("name",) else str(read)
+            where = " ".join(f"position {part + 1}" if isinstance(part, int) else part for part in loc)
+            kind = {bool: "a truth value", type(None): "an empty value", date: "a date"}.get(type(read), "a number")
+            message = f"the universe {place[1]}, {where}: YAML reads {written} as {kind}; quote it: '{written}'"
+            raise ConfigError(f"{path}: {message}") from error
+        wrong = read.get("name") if isinstance(read, dict) else repr(read)
+        raise ConfigError(f"{path}: {' '.join(map(str, (*loc, wrong)))}: {first['msg']}") from error
+
+
+def _as_written(text: str, place: Sequence[str | int]) -> str:
+    """Return the text of the YAML scalar at a place, as in ON for a truth value."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    for part in place:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+        elif isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == str(part)), None)
+    return node.value if isinstance(node, yaml.ScalarNode) else str(place[-1])

@@ -11,6 +11,7 @@ from quantx.errors import RefusedList
 from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american
 from quantx.universes.protocol import Document, LatestSymbol, Member, MemberList, Source
+from quantx.universes.symbology import kind_of
 from quantx.universes.texts import check_lines, decode, under_header
 
 _FOOTER = "File Creation Time"
@@ -18,7 +19,7 @@ _SYMBOLS = ("Symbol", "ACT Symbol")  # of the two lists
 
 
 def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
-    """Return the securities of a list, without test issues, units and warrants (no vendor symbol)."""
+    """Return the securities of a list, without test issues, units, warrants, rights and when-issued securities."""
     lines = [line for line in check_lines(decode(document), document.origin) if line.strip()]
     if not lines or not lines[-1].startswith(_FOOTER):
         raise RefusedList(f"{document.origin} does not end with the line {_FOOTER!r}: it is truncated, or another file")
@@ -32,16 +33,24 @@ def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Membe
             f"{document.origin} has {len(rows[bad_line - 1])} fields in line {bad_line}, not {len(rows[0])}"
         )
     members: list[Member] = []
+    remarks: list[str] = []
     left_out = 0
+    excluded: set[str] = set()
     columns = (symbols, "Security Name", "Test Issue", "ETF", *spec.only)
     for row in under_header(rows, columns, document.origin):
         symbol = american(row[symbols])
-        excluded = any(row[column].strip() not in values for column, values in spec.only.items())
-        if symbol is None or excluded or row["Test Issue"] != "N" or (row["ETF"] == "Y" and not spec.etfs):
+        deselected = any(row[column].strip() not in values for column, values in spec.only.items())
+        if symbol is None or deselected or (row["ETF"] == "Y" and not spec.etfs):
             left_out += 1
-        else:
+            continue
+        kind = kind_of(row[symbols].strip(), row)
+        remarks += [kind.remark] if kind.remark else []
+        if kind.is_share:
             members.append((symbol, "us", row["Security Name"].strip(), None, None))
-    return MemberList(members, left_out=left_out)
+        else:
+            left_out += 1
+            excluded.add(symbol)
+    return MemberList(members, remarks, left_out, frozenset(excluded))
 
 
 SOURCE = Source(parse, ".txt", "https://www.nasdaqtrader.com/dynamic/SymDir/nasdaqlisted.txt", is_exchange=True)

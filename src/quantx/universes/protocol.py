@@ -45,6 +45,23 @@ class MemberList:
     members: Sequence[Member]
     remarks: Sequence[str] = ()  # contradictions in the document, for people
     left_out: int = 0  # excluded rows: test issues, warrants
+    excluded: frozenset[str] = frozenset()  # the symbols of excluded rows: they are listed, but no members
+
+
+class Spellings:
+    """The first spelling of each share in a list: another spelling is a remark, not a second member."""
+
+    def __init__(self) -> None:
+        self.remarks: list[str] = []
+        self._first: dict[tuple[str, date | None], str] = {}
+
+    def is_another(self, symbol: str, spelling: str, begins: date | None = None) -> bool:
+        """Return whether the list has the share already under another spelling; then note a remark."""
+        first = self._first.setdefault((symbol, begins), spelling.strip().upper())
+        if first == spelling.strip().upper():
+            return False
+        self.remarks.append(f"{first} and {spelling.strip()} are one share, {symbol}; the first is used")
+        return True
 
 
 # A symbol on a day → the last symbol of its security; the same symbol if its history is unknown.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from quantx.core.symbols import venue_of
 from quantx.universes.declaration import UniverseSpec
-from quantx.universes.protocol import Document, LatestSymbol, MemberList, Source
+from quantx.universes.protocol import Document, LatestSymbol, Member, MemberList, Source, Spellings
 from quantx.universes.tables import as_symbol
 
 
 def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
     """Return the declared symbols; the document is a copy of them."""
-    symbols = dict.fromkeys(as_symbol(text) for text in spec.symbols)
-    return MemberList([(symbol, venue_of(symbol).market, None, None, None) for symbol in symbols])
+    members: dict[str, Member] = {}
+    spellings = Spellings()
+    for position, text in enumerate(spec.symbols, 1):
+        symbol = as_symbol(text, spec, f"position {position} of `symbols`")
+        if not spellings.is_another(symbol, text):
+            members[symbol] = (symbol, venue_of(symbol).market, None, None, None)
+    return MemberList(list(members.values()), spellings.remarks)
 
 
 SOURCE = Source(parse, ".txt", needs_document=False)

@@ -6,17 +6,21 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol, RefusedList
 from quantx.universes.declaration import UniverseSpec
-from quantx.universes.protocol import Document, LatestSymbol, Member, MemberList, Source
-from quantx.universes.texts import csv_rows, decode, json_rows, under_header
+from quantx.universes.forms import from_any_form
+from quantx.universes.protocol import Document, LatestSymbol, Member, MemberList, Source, Spellings
+from quantx.universes.texts import csv_rows, decode, json_rows, numbered_rows
 from quantx.universes.workbook import read_workbook
 
 
 def parse_csv(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
     """Return the members in a CSV."""
-    return _members(spec, csv_rows(decode(document, spec.encoding), spec.separator, document.origin), document.origin)
+    text = decode(document, spec.encoding)
+    rows = csv_rows(text, spec.separator, document.origin)
+    _check_separator(spec, text, rows, document.origin)
+    return _members(spec, rows, document.origin)
 
 
 def parse_json(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
@@ -36,27 +40,50 @@ JSON = Source(parse_json, ".json")
 EXCEL = Source(parse_excel, ".xlsx")
 
 
+# Separators of CSV files, with their form in YAML.
+_SEPARATORS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"'}
+_HEADER_ROWS = 40  # rows before the header: titles, dates, notes
+
+
+def _check_separator(spec: UniverseSpec, text: str, rows: Sequence[Sequence[str]], where: str) -> None:
+    """Raise RefusedList if the header of the symbols is found only with another separator than the declared one."""
+    column = spec.symbol_column
+    if any(column in (cell.strip() for cell in row) for row in rows[:_HEADER_ROWS]):
+        return
+    for number, line in enumerate(text.splitlines()[:_HEADER_ROWS], 1):
+        for separator, written in _SEPARATORS.items():
+            if separator != spec.separator and column in (cell.strip(' "') for cell in line.split(separator)[:256]):
+                raise RefusedList(
+                    f"the universe {spec.name}: row {number} of {where} is separated by {written}, not by"
+                    f" {_SEPARATORS.get(spec.separator, spec.separator)}; declare `separator: {written}`"
+                )
+
+
 def _members(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: str) -> MemberList:
     declared = (spec.symbol_column, spec.name_column, spec.from_column, spec.to_column, *spec.only)
     members: list[Member] = []
+    spellings = Spellings()
     left_out = 0
-    for row in _without_notes(list(under_header(rows, [c for c in dict.fromkeys(declared) if c], where))):
+    for number, row in _without_notes(list(numbered_rows(rows, [c for c in dict.fromkeys(declared) if c], where))):
         if any(row[column].strip() not in values for column, values in spec.only.items()):
             left_out += 1
             continue
-        symbol = as_symbol(_code(spec, row[spec.symbol_column]))
+        symbol = as_symbol(_code(spec, row[spec.symbol_column]), spec, f"row {number} of {where}")
         first, last = _date(spec.from_column, row), _date(spec.to_column, row)
         if first is not None and last is not None and last < first:
             raise RefusedList(f"{where}: {symbol} can't leave ({last}) before it joins ({first})")
         name = row[spec.name_column] if spec.name_column else None
-        members.append((symbol, venue_of(symbol).market, name, first, last))
-    return MemberList(members, left_out=left_out)
+        if spellings.is_another(symbol, row[spec.symbol_column], first):
+            left_out += 1
+        else:
+            members.append((symbol, venue_of(symbol).market, name, first, last))
+    return MemberList(members, spellings.remarks, left_out)
 
 
-def _without_notes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+def _without_notes(rows: list[tuple[int, dict[str, str]]]) -> list[tuple[int, dict[str, str]]]:
     """Drop the notes below a table of several columns: rows of one cell that is not a symbol."""
-    while rows and len(rows[-1]) > 2:
-        cells = [cell.strip() for cell in rows[-1].values() if cell.strip()]
+    while rows and len(rows[-1][1]) > 2:
+        cells = [cell.strip() for cell in rows[-1][1].values() if cell.strip()]
         if len(cells) > 1 or len(cells[0]) <= _LONGEST_SYMBOL:
             break
         rows.pop()
@@ -64,22 +91,44 @@ def _without_notes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _code(spec: UniverseSpec, text: str) -> str:
-    """Return the part of a cell that is the symbol, with the exchange's suffix."""
+    """Return the part of a cell that is the symbol, with its leading zeros and the exchange's suffix."""
     text = text.strip()
     if spec.symbol_pattern is not None:
         match = re.search(spec.symbol_pattern, text)
         if match is None:
-            raise RefusedList(f"a universe has an invalid member: {text[:40]!a} does not match {spec.symbol_pattern}")
+            raise RefusedList(
+                f"the universe {spec.name} has an invalid member: {text[:40]!a} does not match {spec.symbol_pattern}"
+            )
         text = match[1] if match.re.groups else match[0]
+    if spec.symbol_pad is not None:
+        number = text.removesuffix(".0")  # a workbook's number as a text
+        text = number.zfill(spec.symbol_pad) if number.isascii() and number.isdecimal() else text
     return f"{text}{spec.symbol_suffix}" if text else text
 
 
-def as_symbol(text: str) -> str:
-    """Return the canonical symbol; raise RefusedList if the text is not a symbol."""
+def as_symbol(text: str, spec: UniverseSpec, position: str) -> str:
+    """Return the canonical symbol; raise RefusedList with the universe, the position and the mend if it is none."""
     try:
-        return parse_symbol(text)
+        return from_any_form(text, spec.market)
     except InvalidSymbol as error:
-        raise RefusedList(f"a universe has an invalid member: {error}") from error
+        raise RefusedList(
+            f"the universe {spec.name} has an invalid member in {position}: {error}{_mend(text, spec)}"
+        ) from error
+
+
+def _mend(text: str, spec: UniverseSpec) -> str:
+    """Return the declaration that would read the text as a symbol, where one is likely."""
+    bare = text.strip()
+    separator = next((mark for mark in ";|,\t:_" if mark in bare), None)
+    if separator is not None and spec.type == "csv" and separator in _SEPARATORS:
+        return f"; if {separator!r} separates columns, declare `separator: {_SEPARATORS[separator]}`"
+    if separator is not None:
+        return f"; {separator!r} is no separator of a symbol: declare `symbol_pattern` for the part that is the symbol"
+    if not bare.removesuffix(".0").isdecimal() or spec.symbol_suffix:
+        return ""
+    if spec.type == "static":
+        return "; add the suffix of the exchange, as in 7203.T"
+    return "; declare the exchange's suffix, as in `symbol_suffix: .T`, and `symbol_pad: 4` for lost zeros"
 
 
 def _date(column: str | None, row: dict[str, str]) -> date | None:

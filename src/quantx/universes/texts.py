@@ -131,7 +131,14 @@ def _span(text: str | None) -> int:
 
 
 def under_header(rows: Sequence[Sequence[str]], columns: Sequence[str], where: str) -> Iterator[dict[str, str]]:
-    """Yield each row below the header as column → text; the header is the first row that has all of `columns`.
+    """Yield each row below the header as column → text; the header is the first row that has all of `columns`."""
+    return (row for _, row in numbered_rows(rows, columns, where))
+
+
+def numbered_rows(
+    rows: Sequence[Sequence[str]], columns: Sequence[str], where: str
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number of each row below the header, and the row as column → text.
 
     Rows without text are skipped. RefusedList if there is no such header, or a row is longer than the header.
     """
@@ -152,4 +159,4 @@ def under_header(rows: Sequence[Sequence[str]], columns: Sequence[str], where: s
             continue
         if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
             raise RefusedList(f"can't read {where}: row {number} has more cells than the header")
-        yield dict(zip(header, [*row, *([""] * (len(header) - len(row)))], strict=False))
+        yield number, dict(zip(header, [*row, *([""] * (len(header) - len(row)))], strict=False))

@@ -14,7 +14,7 @@ from quantx.errors import RefusedList
 from quantx.universes.changes import CurrentMember, MembershipChange, membership
 from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american
-from quantx.universes.protocol import Document, LatestSymbol, MemberList, Source
+from quantx.universes.protocol import Document, LatestSymbol, MemberList, Source, Spellings
 from quantx.universes.texts import html_tables, under_header
 
 # Earlier revisions of the page had other headings.
@@ -27,13 +27,14 @@ _MOST_UNREADABLE = 0.05  # of the changes
 def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
     """Return the members with the intervals from the changes."""
     constituents, changes_table = html_tables(document, ("constituents", "changes"))
-    current = _current(constituents, document.origin)
+    spellings = Spellings()
+    current = _current(constituents, document.origin, spellings)
     changes, remarks = _changes(changes_table, document.origin)
     members, contradictions = membership(current, changes, latest)
-    return MemberList(members, [*remarks, *contradictions])
+    return MemberList(members, [*spellings.remarks, *remarks, *contradictions])
 
 
-def _current(rows: Sequence[Sequence[str]], where: str) -> list[CurrentMember]:
+def _current(rows: Sequence[Sequence[str]], where: str, spellings: Spellings) -> list[CurrentMember]:
     header = [cell.strip() for cell in rows[0]] if rows else []
     symbol, name, since = (_heading(header, names, where) for names in (_SYMBOL, _NAME, _SINCE))
     short = next((row for row in rows if row and len(row) != len(header)), None)
@@ -44,6 +45,8 @@ def _current(rows: Sequence[Sequence[str]], where: str) -> list[CurrentMember]:
         ticker = american(_NOTE.sub("", row[symbol]))
         if ticker is None:
             raise RefusedList(f"{where} has the member {row[symbol][:40]!a}, which is not an American symbol")
+        if spellings.is_another(ticker, _NOTE.sub("", row[symbol])):
+            continue
         if any(ticker == c.symbol for c in members):
             raise RefusedList(f"the list {where} has {ticker} twice")
         day = _DAY.match(row[since].strip())

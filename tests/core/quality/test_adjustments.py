@@ -237,7 +237,7 @@ SAMPLE_REPAIRS = [
     ("QZCG-1d-cg-double-count", "wrong_factor", ["2022-12-15"]),
 ]
 REPAIRS = either(RECORDED_REPAIRS, SAMPLE_REPAIRS)
-# What the vendor repeats in its adjusted close, so that both sides agree: tests/core/test_dividends.py finds these.
+# What the vendor repeats in its adjusted close, so that both sides agree; test_dividend_rules.py finds these.
 AGREED_UPON = ("KAP-IL-1d-bad-div", "KME-MI-1d-bad-div", "NVT-L-1d-bad-div", "TENT-L-1d-bad-div", "TEP-PA-1d-bad-div")
 GOOD = (
     "CALM-1d-no-bad-divs",

@@ -103,7 +103,7 @@ def test_what_is_seen_again_changes_nothing_and_an_acknowledged_finding_stays_so
     adjusts(desk, "AAA", {D10: 0.97})
     desk.work(desk.backfill("AAA"))
     (finding,) = desk.platform.state.findings.listed(9)
-    desk.platform.state.findings.settle(finding["id"], "acknowledged", "me", "a return of capital")
+    desk.platform.state.findings.close(finding["id"], "acknowledged", "me", "a return of capital")
     before = desk.versions()["adjustment_proofs"]
     desk.clock.goes_to(date(2024, 1, 16))
     desk.work(desk.daily("AAA"))

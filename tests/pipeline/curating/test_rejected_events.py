@@ -15,7 +15,7 @@ from quantx.errors import ConfigError
 from quantx.lake.raw import raw_path
 from quantx.pipeline.curating.normalize import Rows, normalize_round
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.pipeline.reprocessing.quarantine import Wanted, accept, rejected_rows, replay, show
+from quantx.pipeline.reprocessing.quarantine import RowSelection, accept, rejected_rows, replay, show
 from quantx.pipeline.wiring import reprocessor_of
 from quantx.providers.registry import vendor_to_read
 from quantx.settings import Settings
@@ -121,7 +121,7 @@ def senseless(desk: Any) -> Any:
 
 
 def test_quarantine_shows_the_event_with_its_place(senseless: Any) -> None:
-    rows = rejected_rows(senseless.platform.tables, Wanted(symbol="AAA"))
+    rows = rejected_rows(senseless.platform.tables, RowSelection(symbol="AAA"))
     assert sorted(rows["rules"]) == ["event_date_possible", "split_ratio_possible"]
     split = next(row for row in rows.to_dicts() if row["rules"] == "split_ratio_possible")
     facts = show(senseless.platform.tables, senseless.platform.location, split["id"])
@@ -139,7 +139,9 @@ def test_an_event_is_no_bar_that_can_be_accepted(senseless: Any) -> None:
 def test_reprocessing_changes_nothing_and_replays_stay_open(senseless: Any) -> None:
     before = senseless.rows(QUARANTINE.name)
     assert reprocess(senseless.platform).commits == 0
-    assert replay(reprocessor_of(senseless.platform), Wanted(symbol="AAA")).rows["state"].to_list() == ["open"] * 2
+    assert (
+        replay(reprocessor_of(senseless.platform), RowSelection(symbol="AAA")).rows["state"].to_list() == ["open"] * 2
+    )
     assert senseless.rows(QUARANTINE.name).equals(before)
 
 

@@ -20,7 +20,7 @@ from quantx.errors import StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.pipeline.inspecting.heal import Healed, heal_gaps
+from quantx.pipeline.inspecting.heal import HealResult, heal_gaps
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
@@ -79,7 +79,7 @@ class Ward:
     def work(self, ids: Sequence[int]) -> None:
         worker_of(replace(self.platform, runtime=Threads())).run(task_ids=ids)
 
-    def heals(self, on: date = FIRST, hour: int = 12, **how: Any) -> Healed:
+    def heals(self, on: date = FIRST, hour: int = 12, **how: Any) -> HealResult:
         """Look for gaps on a day, and do the work."""
         self.clock.at, self.clock.since = datetime.combine(on, time(hour), UTC), seconds.monotonic()
         healed = heal_gaps(self.platform, self.platform.tables, **how)
@@ -150,7 +150,7 @@ def without(ward: Ward, symbol: str, *days: date) -> dict[date, Any]:
 
 def test_nothing_is_asked_for_where_nothing_is_missing(ward: Ward) -> None:
     ward.backfill("AAA", "BBB")
-    assert ward.heals() == Healed()
+    assert ward.heals() == HealResult()
     assert ward.tape.asked == ward.gaps() == ward.findings() == []
 
 
@@ -206,13 +206,13 @@ def test_a_closure_of_the_exchange_is_no_gap(ward: Ward) -> None:
     ward.tape.trades("AAA", date(2025, 1, 2), date(2025, 1, 31))
     assert date(2025, 1, 9) not in ward.tape.shows["AAA"]
     ward.backfill("AAA", start=date(2025, 1, 2), end=date(2025, 1, 31))
-    assert ward.heals(date(2025, 2, 3)) == Healed()
+    assert ward.heals(date(2025, 2, 3)) == HealResult()
 
 
 def test_before_the_listing_and_after_the_delisting_is_no_gap(ward: Ward) -> None:
     ward.tape.shows["AAA"] = {d: b for d, b in ward.tape.shows["AAA"].items() if 8 <= d.day <= 19}
     ward.backfill("AAA")
-    assert ward.heals() == Healed()
+    assert ward.heals() == HealResult()
 
 
 def test_between_two_securities_with_one_symbol_nothing_is_asked_for(ward: Ward) -> None:
@@ -238,7 +238,7 @@ def test_before_the_first_name_that_is_known_a_session_may_be_missing(ward: Ward
 def test_sessions_that_nobody_has_asked_for_are_no_gap(ward: Ward) -> None:
     ward.backfill("AAA", end=date(2024, 1, 5))
     ward.backfill("AAA", start=date(2024, 1, 22))
-    assert ward.heals() == Healed()
+    assert ward.heals() == HealResult()
 
 
 def test_a_rejected_row_explains_the_gap(ward: Ward) -> None:
@@ -365,7 +365,7 @@ def test_a_crash_costs_no_request(ward: Ward, dies_at: str) -> None:
     gaps = ward.platform.state.gaps
 
     class Dying:
-        known, asks = gaps.known, gaps.asks
+        known, requests = gaps.known, gaps.requests
 
         def put(self, some: Sequence[Gap]) -> None:
             if dies_at == "put":

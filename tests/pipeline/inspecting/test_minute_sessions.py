@@ -215,7 +215,7 @@ HOURS = [
 def test_a_session_has_the_minutes_of_its_exchange(symbol: str, day: str, expected: int, off: int) -> None:
     whole = minutes_of(symbol, date.fromisoformat(day))
     sessions = sessions_of(whole, BARS_1D.empty(), NO_EVENTS)
-    assert sessions.select("minutes", "expected", "hole", "minutes_off").rows() == [(expected, expected, 0, off)]
+    assert sessions.select("minutes", "expected", "longest_gap", "minutes_off").rows() == [(expected, expected, 0, off)]
 
 
 def minutes_of(symbol: str, day: date) -> pl.DataFrame:

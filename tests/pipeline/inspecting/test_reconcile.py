@@ -20,7 +20,7 @@ from quantx.core.quality.vendor_verdicts import agreements_of
 from quantx.core.tables import TABLES
 from quantx.lake.protocol import CommitContext
 from quantx.pipeline.inspecting.comparison import symbols_of
-from quantx.pipeline.inspecting.reconcile import Reconciled, compare_vendors, reconcile
+from quantx.pipeline.inspecting.reconcile import ReconcileSummary, compare_vendors, reconcile
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
@@ -115,7 +115,7 @@ def order_of(platform: Platform) -> Order:
 
 def reconciled(
     platform: Platform, *, symbols: Collection[str] | None = None, since: date | None = None
-) -> Reconciled | None:
+) -> ReconcileSummary | None:
     order = order_of(platform)
     return reconcile(platform.tables, platform.state, platform.clock, order, symbols=symbols, since=since)
 
@@ -132,7 +132,7 @@ def market(desk: Desk) -> Market:
 
 def test_all_pairs_become_agreements_verdicts_and_one_finding(market: Market) -> None:
     done = reconciled(market.platform)
-    assert done == Reconciled(symbols=2, sessions=2 * len(DAYS), agreed=2 * len(DAYS) - 2, doubtful=4, findings=1)
+    assert done == ReconcileSummary(symbols=2, sessions=2 * len(DAYS), agreed=2 * len(DAYS) - 2, doubtful=4, findings=1)
     assert market.verdicts() == [("AAA", day, source, "doubtful", None) for day in ODD for source in ("other", "tape")]
     months = market.rows("agreements")
     assert months.select("symbol", "source_a", "source_b", "month", "market", "verdict").sort(
@@ -196,7 +196,7 @@ def test_what_a_vendor_corrects_goes_and_its_finding_is_resolved(market: Market)
 def test_an_acknowledged_finding_stays_so(market: Market) -> None:
     reconciled(market.platform)
     (row,) = market.platform.state.findings.listed(10)
-    market.platform.state.findings.settle(row["id"], "acknowledged", "me", "two prints of the auction")
+    market.platform.state.findings.close(row["id"], "acknowledged", "me", "two prints of the auction")
     reconciled(market.platform)
     assert market.findings() == []
     assert len(market.findings("acknowledged")) == 1
@@ -206,7 +206,7 @@ def test_since_leaves_what_lies_before_as_it_is_and_finds_the_same(market: Marke
     reconciled(market.platform)
     whole = {name: market.rows(name) for name in ("verdicts", "agreements")}
     market.desk.clock.goes_to(date(2024, 1, 13))
-    assert reconciled(market.platform, since=date(2023, 11, 20)) == Reconciled(
+    assert reconciled(market.platform, since=date(2023, 11, 20)) == ReconcileSummary(
         symbols=2,
         sessions=2 * sum(day >= date(2023, 11, 1) for day in DAYS),
         agreed=2 * sum(day >= date(2023, 11, 1) for day in DAYS) - 1,
@@ -250,7 +250,7 @@ def test_with_one_vendor_no_bars_are_read(desk: Desk) -> None:
     market = Market(desk)
     market.fetch("tape")
     said = {name: market.platform.tables[name] for name in ("verdicts", "agreements")}
-    assert reconciled(replace(market.platform, tables=said)) == Reconciled()
+    assert reconciled(replace(market.platform, tables=said)) == ReconcileSummary()
 
 
 def test_what_was_said_of_a_vendor_goes_with_its_bars(market: Market) -> None:

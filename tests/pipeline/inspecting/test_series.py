@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
-from quantx.pipeline.inspecting.series import Validated, validate_series
+from quantx.pipeline.inspecting.series import SeriesSummary, validate_series
 from quantx.pipeline.runtime.platform import Platform
 
 from ..conftest import Reads, reprocess
@@ -25,7 +25,7 @@ def findings(desk: Any) -> dict[tuple[str, str, str], str]:
     return {(row["rule"], row["subject"], str(row["first_day"])): row["status"] for row in rows}
 
 
-def validate(platform: Platform, symbols: Collection[str] | None = None, *, source: str | None = None) -> Validated:
+def validate(platform: Platform, symbols: Collection[str] | None = None, *, source: str | None = None) -> SeriesSummary:
     return validate_series(platform.tables, platform.state.findings, symbols, source=source)
 
 
@@ -64,7 +64,7 @@ def test_what_the_vendor_mends_is_resolved_and_what_a_person_has_settled_stays(d
     filled(desk)
     validate(desk.platform)
     (split,) = desk.platform.state.findings.listed(10, rule="forgotten_split")
-    assert desk.platform.state.findings.settle(split["id"], "acknowledged", "ops", "it was a spin-off")
+    assert desk.platform.state.findings.close(split["id"], "acknowledged", "ops", "it was a spin-off")
     desk.tape.trades("AAA", DAY, DAY)
     desk.clock.goes_to(END + timedelta(days=2))
     desk.work(desk.daily("AAA", lookback=40))

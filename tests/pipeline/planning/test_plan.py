@@ -15,9 +15,10 @@ from quantx.core.model import Window
 from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
-from quantx.pipeline.reference.instruments import Imported, delist, import_history
+from quantx.pipeline.reference.instruments import ImportSummary, delist, import_history
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.runtime.platform import Platform
+from quantx.state.values import Universe
 
 Declare = Callable[[str], Platform]
 
@@ -42,7 +43,7 @@ def refresh(platform: Platform) -> None:
     refresh_universes(platform, platform.tables, phase=None, name=None)
 
 
-def import_into(desk: Any, history: Sequence[SecurityHistory]) -> Imported:
+def import_into(desk: Any, history: Sequence[SecurityHistory]) -> ImportSummary:
     return import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, history)
 
 
@@ -88,6 +89,14 @@ def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alo
         refresh_universes(platform, platform.tables, phase="p", name=None)
     with pytest.raises(ConfigError, match="no enabled universe with members"):
         resolved(platform, Scope())
+
+
+def test_symbols_that_an_earlier_version_stored_are_planned_in_their_canonical_form(declare: Declare) -> None:
+    platform = declare(ONE)
+    members = [(symbol, "hk", None, None, None) for symbol in ("00700.HK", "0700.HK", "00005.HK")]
+    facts = {"phase": "p", "market": "hk", "source_type": "static", "refreshed_at": platform.clock.now()}
+    platform.state.universes.put(Universe("one", members=members, **facts))
+    assert sorted(resolved(platform, Scope(universe="one"))) == ["0005.HK", "0700.HK"]
 
 
 def test_a_backfill_includes_symbols_that_left_the_universe_since(declare: Declare, desk: Any) -> None:

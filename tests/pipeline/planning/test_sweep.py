@@ -86,7 +86,11 @@ def installed() -> Callable[..., Installation]:
         state = MemoryState(clock)
         for market in markets:
             members = [(symbol, market, None, None, None) for symbol in DECLARED[market]]
-            state.universes.put(Universe(market, "phase_1", market, "static", clock.at, members))
+            state.universes.put(
+                Universe(
+                    market, phase="phase_1", market=market, source_type="static", refreshed_at=clock.at, members=members
+                )
+            )
         context = Context(
             settings=load_settings(
                 lake_url="memory://", universe_path="there-is-none.yaml", sources=SOURCES, **settings
@@ -190,7 +194,14 @@ def test_two_firings_within_a_second_plan_one_set_of_tasks(installed: Callable[.
 def test_one_planned_universe_does_not_cover_its_market(installed: Callable[..., Installation]) -> None:
     here = installed("us", "hk", now="2024-03-05T06:00:00")
     here.context.state.universes.put(
-        Universe("us_small", "phase_2", "us", "static", here.clock.at, [("IBM", "us", None, None, None)])
+        Universe(
+            "us_small",
+            phase="phase_2",
+            market="us",
+            source_type="static",
+            refreshed_at=here.clock.at,
+            members=[("IBM", "us", None, None, None)],
+        )
     )
     plan_daily(here.context, Scope(phase="phase_1"), source="tape", lookback=5)
     (missed,) = here.is_at("2024-03-05T08:01:00").missed()
@@ -210,7 +221,9 @@ def test_a_lost_message_is_sent_again_only_where_the_queue_has_none(installed: C
 def test_a_market_without_universes_has_nothing_to_miss_any_more(installed: Callable[..., Installation]) -> None:
     here = installed("us", "hk", now="2024-03-05T12:00:00")
     here.missed()
-    here.context.state.universes.put(Universe("hk", "phase_1", "hk", "static", here.clock.at, []))
+    here.context.state.universes.put(
+        Universe("hk", phase="phase_1", market="hk", source_type="static", refreshed_at=here.clock.at, members=[])
+    )
     here.missed()
     assert set(here.findings()) == {"us"}
     assert set(here.findings("resolved")) == {"hk"}

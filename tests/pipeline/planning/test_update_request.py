@@ -45,6 +45,7 @@ def pointers(document: Any) -> list[str]:
         ({"phase": "phase_1"}, UpdateRequest(phase="phase_1")),
         ({"universe": "us", "lookback_days": 0}, UpdateRequest(universe="us", lookback_days=0)),
         ({"symbols": ["aapl", "0700.HK", "AAPL"]}, UpdateRequest(symbols=("AAPL", "0700.HK"))),
+        ({"symbols": ["00700.HK", "700.HK", "0700.HK", "^n225"]}, UpdateRequest(symbols=("0700.HK", "^N225"))),
         (
             {"symbols": ["A"], "start": "2015-01-01", "end": "2016-12-31", "again": True, "source": "yahoo"},
             UpdateRequest(

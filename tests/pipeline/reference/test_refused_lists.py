@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import obstore
 import pytest
 
 from quantx.errors import ConfigError
-from quantx.pipeline.reference.universes import Refreshed, refresh_universes
+from quantx.pipeline.reference.universes import RefreshResult, refresh_universes
 from quantx.reader.lake import Lake
 
 from ...lists import Lists, cut_off, dripping, endless, serving
@@ -36,7 +37,7 @@ class Library:
     def serve(self, body: Any) -> None:
         self.lists.pages["/web.csv"] = body.encode() if isinstance(body, str) else body
 
-    def refresh(self, accept: str | None = None, name: str | None = None) -> dict[str, Refreshed]:
+    def refresh(self, accept: str | None = None, name: str | None = None) -> dict[str, RefreshResult]:
         (self.folder / "u.yaml").write_text(
             "phases: {p: {own: {market: us, type: static, symbols: [AAA]},"
             f" web: {{market: us, type: csv, url: 'https://example.org/web.csv'{self.extra}}}}}}}"
@@ -194,25 +195,37 @@ NASDAQ = (
 )
 
 
-def listing(*symbols: str) -> str:
-    return NASDAQ.format("".join(f"{s}|{s} Inc|Q|N|N|100|N|N\n" for s in symbols))
+def listing(*rows: str) -> str:
+    """The list of symbols, or of `symbol|name`."""
+    named = [row if "|" in row else f"{row}|{row} Inc" for row in rows]
+    return NASDAQ.format("".join(f"{row}|Q|N|N|100|N|N\n" for row in named))
+
+
+def suspected_on_day(library: Library, number: int, *rows: str) -> list[str]:
+    """Refresh an exchange's list on a day, and return the suspected delistings."""
+    library.tomorrow(number)
+    (library.folder / "n.txt").write_text(listing(*rows))
+    (library.folder / "u.yaml").write_text("phases: {p: {n: {market: us, type: nasdaq_trader, path: n.txt}}}")
+    desk = library.desk
+    settings = desk.platform.settings.model_copy(update={"universe_path": library.folder / "u.yaml"})
+    (result,) = refresh_universes(
+        replace(desk.platform, settings=settings), desk.platform.tables, phase=None, name=None
+    )
+    assert result.decision == "taken"
+    return [f["subject"] for f in library.findings("delisting_suspected")]
+
+
+def test_a_listed_warrant_is_no_suspected_delisting(library: Library) -> None:
+    library.extra = ""
+    shares = ["AAA", "BBB", "CCC", "DDD"]
+    assert suspected_on_day(library, 5, *shares, "EEEEW|EEEE - Class W Common Stock") == []  # a member then
+    for number in (6, 7, 8):
+        assert suspected_on_day(library, number, *shares, "EEEEW|EEEE - Warrant") == []
 
 
 def test_who_is_missing_on_an_exchanges_list_twice_is_suspected_and_no_more(library: Library) -> None:
     library.extra = ""
-    desk = library.desk
-
-    def day(number: int, *symbols: str) -> list[str]:
-        library.tomorrow(number)
-        (library.folder / "n.txt").write_text(listing(*symbols))
-        (library.folder / "u.yaml").write_text("phases: {p: {n: {market: us, type: nasdaq_trader, path: n.txt}}}")
-        settings = desk.platform.settings.model_copy(update={"universe_path": library.folder / "u.yaml"})
-        (result,) = refresh_universes(
-            replace(desk.platform, settings=settings), desk.platform.tables, phase=None, name=None
-        )
-        assert result.decision == "taken"
-        return [f["subject"] for f in library.findings("delisting_suspected")]
-
+    day = partial(suspected_on_day, library)
     all_of_them = ["AAA", "BBB", "CCC", "DDD", "EEE"]
     assert day(5, *all_of_them) == []
     assert day(6, *all_of_them[1:]) == []  # one answer proves nothing

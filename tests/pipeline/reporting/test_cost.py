@@ -27,7 +27,10 @@ def by_name(lines: object) -> dict[str, float]:
 
 
 def test_what_is_free_is_free_and_the_rest_is_paid() -> None:
-    prices = {"logs": Price("logs", "GB", 2.0, "quoted", free=5), "writes": Price("writes", "10,000", 0.05, "official")}
+    prices = {
+        "logs": Price("logs", "GB", 2.0, checked="quoted", free=5),
+        "writes": Price("writes", "10,000", 0.05, checked="official"),
+    }
     few, many = (bill({"logs": size, "writes": 20_000}, prices) for size in (4, 6))
     assert (total(few), total(few, free=False)) == (0.10, 8.10)
     assert (total(many), total(many, free=False)) == (2.10, 12.10)

@@ -83,7 +83,16 @@ def platform(clock: At) -> Platform:
     quarantined = [dict(zip(broken, row, strict=True)) for row in rejected]
     tables["quarantine"].commit(CommitContext(1), pl.DataFrame(quarantined, schema=dict(QUARANTINE.schema)))
     state = MemoryState(clock)
-    state.universes.put(Universe("mine", "phase_1", "us", "static", NOW, [(s, "us", None, None, None) for s in held]))
+    state.universes.put(
+        Universe(
+            "mine",
+            phase="phase_1",
+            market="us",
+            source_type="static",
+            refreshed_at=NOW,
+            members=[(s, "us", None, None, None) for s in held],
+        )
+    )
     return Platform(
         settings=load_settings(),
         clock=clock,
@@ -188,7 +197,7 @@ def test_findings_have_an_age_and_the_acknowledged_ones_stand_apart(platform: Pl
     )
     clock.at = NOW
     (jump,) = platform.state.findings.listed(1, rule="jump")
-    platform.state.findings.settle(jump["id"], "acknowledged", "ops", HOSTILE)
+    platform.state.findings.close(jump["id"], "acknowledged", "ops", HOSTILE)
     facts = facts_of(platform)
     assert [(row["rule"], row["age_days"]) for row in facts.findings] == [("gap", 9)]
     assert [(row["rule"], row["reason"]) for row in facts.acknowledged] == [("jump", HOSTILE)]
@@ -337,7 +346,7 @@ def hostile(platform: Platform) -> CoverageFacts:
     )
     platform.state.findings.note([finding, replace(finding, subject="AAA")])
     (row,) = platform.state.findings.listed(1, subject="AAA")
-    platform.state.findings.settle(row["id"], "acknowledged", HOSTILE, HOSTILE)
+    platform.state.findings.close(row["id"], "acknowledged", HOSTILE, HOSTILE)
     facts = facts_of(platform)
     text = pl.lit(HOSTILE)
     proofs = PROOFS.with_columns(text.alias("symbol"), text.alias("source"), text.alias("verdict"))

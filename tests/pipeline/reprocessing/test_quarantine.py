@@ -24,7 +24,7 @@ from quantx.lake.raw import raw_path
 from quantx.lake.table import LakeTable
 from quantx.pipeline.curating.normalize import normalize_round
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.pipeline.reprocessing.quarantine import Wanted, accept, rejected_rows, replay, show
+from quantx.pipeline.reprocessing.quarantine import RowSelection, accept, rejected_rows, replay, show
 from quantx.pipeline.wiring import reprocessor_of
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
@@ -75,7 +75,9 @@ def bar(desk: Any, symbol: str, day: date) -> list[tuple[Any, ...]]:
 
 def test_rows_are_found_by_rule_symbol_source_market_and_state(old: Any) -> None:
     def found(**wanted: Any) -> list[tuple[str, date | None]]:
-        return sorted(rejected_rows(old.platform.tables, Wanted(**wanted)).select("symbol", "date").rows(), key=repr)
+        return sorted(
+            rejected_rows(old.platform.tables, RowSelection(**wanted)).select("symbol", "date").rows(), key=repr
+        )
 
     assert found(rule="open_in_range") == [("AAA", D9), ("BBB", D5)]
     assert found(rule="high") == []
@@ -85,7 +87,7 @@ def test_rows_are_found_by_rule_symbol_source_market_and_state(old: Any) -> None
 
 
 def test_a_row_says_all_that_the_vendor_sent(old: Any) -> None:
-    (row,) = rejected_rows(old.platform.tables, Wanted(symbol="AAA")).to_dicts()
+    (row,) = rejected_rows(old.platform.tables, RowSelection(symbol="AAA")).to_dicts()
     assert row["policy"] == old.platform.policy.version
     assert json.loads(row["sent"]) == {
         **dict(zip(("open", "high", "low", "close", "volume"), ODD, strict=True)),
@@ -145,7 +147,7 @@ def test_ids_are_stable_and_may_be_shortened(old: Any, another_desk: Any, fresh_
     shutil.copytree(raw, Path(desk.platform.settings.lake_url) / "raw")
     reprocess(replace(desk.platform, policy=Policy(7)))
     assert sorted(rejected_rows(desk.platform.tables)["id"]) == sorted(ids)
-    assert rejected_rows(old.platform.tables, Wanted(ids=(ids[0][:6],)))["id"].to_list() == [ids[0]]
+    assert rejected_rows(old.platform.tables, RowSelection(ids=(ids[0][:6],)))["id"].to_list() == [ids[0]]
     with pytest.raises(ConfigError, match="there is no row 'zzz'"):
         show(old.platform.tables, old.platform.location, "zzz")
     with pytest.raises(ConfigError, match="there is no row ''"):
@@ -194,26 +196,26 @@ def test_show_tells_that_a_reply_is_gone(old: Any) -> None:
 
 def test_replay_moves_what_passes_and_nothing_else(old: Any) -> None:
     lenient = replace(old.platform, policy=LENIENT)
-    assert replay(reprocessor_of(old.platform), Wanted()).rows["state"].to_list() == ["open"] * 5
-    done = replay(reprocessor_of(lenient), Wanted(symbol="AAA"))
+    assert replay(reprocessor_of(old.platform), RowSelection()).rows["state"].to_list() == ["open"] * 5
+    done = replay(reprocessor_of(lenient), RowSelection(symbol="AAA"))
     assert done.rows.select("symbol", "date", "state").rows() == [("AAA", D9, "replayed")]
     assert (bar(old, "AAA", D9), bar(old, "BBB", D5)) == ([ODD[:4]], [])
-    done = replay(reprocessor_of(lenient), Wanted(rule="open_in_range"))
+    done = replay(reprocessor_of(lenient), RowSelection(rule="open_in_range"))
     assert dict(done.rows.select("symbol", "state").rows()) == {"AAA": "replayed", "BBB": "replayed"}
     assert (bar(old, "BBB", D5), bar(old, "BBB", D10)) == ([ODD[:4]], [])
     assert state_of(old, "BBB", D10) == "open"
     versions = old.versions()
-    assert [each.commits for each in replay(reprocessor_of(lenient), Wanted()).reprocessed] == [0]
+    assert [each.commits for each in replay(reprocessor_of(lenient), RowSelection()).reprocessed] == [0]
     assert old.versions() == versions
 
 
 def test_replay_by_id(old: Any) -> None:
     row = id_of(old, "AAA", D9)
-    done = replay(reprocessor_of(replace(old.platform, policy=LENIENT)), Wanted(ids=(row,)))
+    done = replay(reprocessor_of(replace(old.platform, policy=LENIENT)), RowSelection(ids=(row,)))
     assert done.rows["state"].to_list() == ["replayed"]
     assert (state_of(old, "AAA", D9), state_of(old, "BBB", D5)) == ("replayed", "open")
     with pytest.raises(ConfigError, match="there is no row"):
-        replay(reprocessor_of(old.platform), Wanted(ids=("zzz",)))
+        replay(reprocessor_of(old.platform), RowSelection(ids=("zzz",)))
 
 
 def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
@@ -232,7 +234,7 @@ def test_a_reply_that_can_be_read_by_now_becomes_rows(old: Any) -> None:
 
     assert old.sql("select * from series where symbol = 'CCC'") == []
     platform = old.with_(providers={"tape": Mended(old.tape)})
-    done = replay(reprocessor_of(platform), Wanted(symbol="CCC"))
+    done = replay(reprocessor_of(platform), RowSelection(symbol="CCC"))
     assert done.rows["state"].to_list() == ["replayed"]
     assert bar(old, "CCC", date(2024, 1, 8)) == [(5.0, 6.0, 4.0, 5.0)]
     series = old.series("CCC")
@@ -265,7 +267,9 @@ def test_an_accepted_row_is_curated_and_stays_so(old: Any, another_desk: Any, fr
     assert again.rows["by"].to_list() == ["ops"]
     assert [each.commits for each in again.reprocessed] == [0]
     assert reprocess(old.platform).commits == 0
-    assert replay(reprocessor_of(old.platform), Wanted()).rows.filter(symbol="AAA")["state"].to_list() == ["accepted"]
+    assert replay(reprocessor_of(old.platform), RowSelection()).rows.filter(symbol="AAA")["state"].to_list() == [
+        "accepted"
+    ]
     assert old.versions() == versions
 
     old.clock.goes_to(date(2024, 1, 16))
@@ -350,7 +354,7 @@ def test_who_curates_is_not_disturbed(old: Any) -> None:
         assert mine is not None
         for act in (
             lambda: accept(reprocessor_of(old.platform), row, "why", "ops"),
-            lambda: replay(reprocessor_of(old.platform), Wanted()),
+            lambda: replay(reprocessor_of(old.platform), RowSelection()),
         ):
             with pytest.raises(Busy, match="another process is curating"):
                 act()
@@ -405,7 +409,7 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
         (D9, None, None),
         (D11, old.platform.policy.version, None),
     ]
-    replay(reprocessor_of(replace(fresh, policy=LENIENT)), Wanted(symbol="AAA"))
+    replay(reprocessor_of(replace(fresh, policy=LENIENT)), RowSelection(symbol="AAA"))
     found = fresh.tables["quarantine"].read().filter(symbol="AAA").sort("date")
     assert found["passed"].to_list() == [LENIENT.version] * 2
 
@@ -413,4 +417,7 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
 def test_decisions_hold_no_more_than_they_say(old: Any) -> None:
     accept(reprocessor_of(old.platform), id_of(old, "AAA", D9), "why", "ops")
     assert old.rows("decisions").columns == list(DECISIONS.schema)
-    assert old.rows("decisions")["row"].item() == rejected_rows(old.platform.tables, Wanted(symbol="AAA"))["row"].item()
+    assert (
+        old.rows("decisions")["row"].item()
+        == rejected_rows(old.platform.tables, RowSelection(symbol="AAA"))["row"].item()
+    )

@@ -30,9 +30,9 @@ class TestFindings:
         first, second = findings.listed(10)
         assert (first["rule"], first["facts"], first["first_day"]) == ("late", {"deadline": "06:00"}, None)
         assert (second["subject"], second["source"], second["last_day"]) == ("AAPL", "yahoo", WEEK.end)
-        assert findings.settle(second["id"], "acknowledged", "ops", "the exchange was closed")
-        assert not findings.settle(second["id"], "acknowledged", "ops", "again")
-        assert not findings.settle(10**9, "resolved", "ops", "there is none")
+        assert findings.close(second["id"], "acknowledged", "ops", "the exchange was closed")
+        assert not findings.close(second["id"], "acknowledged", "ops", "again")
+        assert not findings.close(10**9, "resolved", "ops", "there is none")
         assert findings.resolve("late", ["us", "hk"], "a run came") == 1
         assert findings.count_open() == {}
         findings.note([gap, late])
@@ -66,7 +66,7 @@ class TestFindings:
         assert findings.open("gap", "stooq", "bars_1d") == []
         assert findings.open("gap", subjects=["S000", "S119"]) == [found[0], found[1], found[120]]
         assert findings.open("gap", subjects=[]) == []
-        assert findings.settle(found[1].id, "acknowledged", "ops", "the exchange was closed")
+        assert findings.close(found[1].id, "acknowledged", "ops", "the exchange was closed")
         findings.resolve("gap", ["S001"], "it is there")
         assert [f.subject for f in findings.open("gap", "yahoo")] == [f.subject for f in many[2:]]
         assert len(findings.listed(None)) == 122
@@ -82,7 +82,7 @@ class TestFindings:
             (row,) = findings.listed(9)
             return row
 
-        findings.settle(seen(2, WEEK.start)["id"], "acknowledged", "ops", "two known ones")  # type: ignore[arg-type]
+        findings.close(seen(2, WEEK.start)["id"], "acknowledged", "ops", "two known ones")  # type: ignore[arg-type]
         assert seen(2, WEEK.end)["status"] == "acknowledged"  # it lasts, and is no other one
         again = seen(3, WEEK.end)
         assert (again["status"], again["reason"], again["settled_by"]) == ("open", "two known ones", "ops")

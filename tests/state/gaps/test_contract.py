@@ -37,11 +37,11 @@ class TestGaps:
         kit.land(answered, landed)
         kit.curate(done(answered.id))
         kit.fail(failed, final=True)
-        asks = kit.state.gaps.asks(["A", "B", "C", "E"])
-        assert [(a.series.symbol, a.state, a.error) for a in asks] == [
+        requests = kit.state.gaps.requests(["A", "B", "C", "E"])
+        assert [(a.series.symbol, a.state, a.error) for a in requests] == [
             ("A", "answered", None),
             ("B", "failed", "503"),
             ("C", "waiting", None),
         ]
-        assert {a.window for a in asks} == {WEEK}
-        assert all(a.at.tzinfo is not None for a in asks)
+        assert {a.window for a in requests} == {WEEK}
+        assert all(a.at.tzinfo is not None for a in requests)

@@ -26,7 +26,7 @@ class TestQuotas:
         assert [round(s) for s in seconds_to(slots)] == [0, 1000, 2000, 3000, BATCH, BATCH + 1000]
 
     def test_of_several_only_those_are_reserved_that_start_soon(self, kit: Kit) -> None:
-        slots = kit.reserve(LONG, 6, patience=2500)
+        slots = kit.reserve(LONG, 6, longest_wait=2500)
         assert slots is not None
         assert [round(s) for s in seconds_to(slots)] == [0, 1000, 2000]
         assert kit.waits(LONG, 1) == [(3000, 1)]
@@ -82,8 +82,8 @@ class TestQuotas:
 
     def test_who_would_have_to_wait_too_long_takes_no_slot(self, kit: Kit) -> None:
         assert kit.waits(LONG, 1, 1, 1) == [(0, 1), (1000, 1), (2000, 1)]
-        assert kit.reserve(LONG, patience=2000) is None
-        assert kit.reserve(LONG, patience=2000) is None
+        assert kit.reserve(LONG, longest_wait=2000) is None
+        assert kit.reserve(LONG, longest_wait=2000) is None
         assert kit.waits(LONG, 1) == [(3000, 1)]
 
     def test_how_long_a_vendor_has_refused_counts_until_it_answers(self, kit: Kit) -> None:
@@ -126,8 +126,8 @@ class TestQuotas:
 
     def test_a_closed_vendor_gives_no_slot_to_the_impatient(self, kit: Kit) -> None:
         kit.state.quotas.close("yahoo", 50_000, "429")
-        assert kit.reserve(LONG, patience=1000) is None
-        assert kit.reserve(None, patience=1000) is None
+        assert kit.reserve(LONG, longest_wait=1000) is None
+        assert kit.reserve(None, longest_wait=1000) is None
         assert kit.waits(LONG, 1) == [(50_000, 1)]
 
     def test_a_shorter_closure_does_not_end_a_longer_one(self, kit: Kit) -> None:

@@ -55,7 +55,7 @@ class TestClaiming:
         kit.one(held, owner="other")
         claim = kit.state.tasks.claim([landed, failed, held, free, 999], "me", LEASE, 10)
         assert [t.id for t in claim.held] == [free]
-        assert (claim.settled, claim.unknown) == ({landed, failed}, {999})
+        assert (claim.complete, claim.unknown) == ({landed, failed}, {999})
 
     def test_no_more_are_claimed_than_asked(self, kit: Kit) -> None:
         ids = kit.plan("A", "B", "C").task_ids
@@ -134,7 +134,7 @@ class TestClaiming:
             assert kit.one(task, owner=str(n), lease=60).fence == n + 1
             kit.let_pass(61)
         claim = kit.state.tasks.claim([task], "last", 60, 10)
-        assert (claim.held, claim.settled) == ((), {task})
+        assert (claim.held, claim.complete) == ((), {task})
         row = kit.listed(task)
         assert (row["state"], row["error_class"], row["attempts"]) == ("failed", "WorkerDied", 0)
 
@@ -231,6 +231,6 @@ def test_a_claim_looks_again_at_a_task_that_lands_while_it_waits(migrated_databa
             claiming.join(0.5)
             assert claiming.is_alive()  # it waits for the row
         claiming.join(10)
-        assert (found[0].held, found[0].settled) == ((), frozenset({task}))
+        assert (found[0].held, found[0].complete) == ((), frozenset({task}))
     finally:
         state.close()

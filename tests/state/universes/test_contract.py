@@ -22,7 +22,9 @@ class TestUniverses:
     )
 
     def put(self, kit: Kit, name: str = "u", phase: str = "p", members: Sequence[Any] = MEMBERS) -> None:
-        kit.state.universes.put(Universe(name, phase, "us", "csv", ASKED, members))
+        kit.state.universes.put(
+            Universe(name, phase=phase, market="us", source_type="csv", refreshed_at=ASKED, members=members)
+        )
 
     def test_the_current_members_are_found_by_universe_and_phase(self, kit: Kit) -> None:
         self.put(kit)

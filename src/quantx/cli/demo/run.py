@@ -68,7 +68,7 @@ def demo(
         )
         with open_platform(settings) as platform:
             kind = "a synthetic market" if market.kind == "synthetic" else f"files of {data}"
-            symbols = counted(len(market.symbols), "symbol")
+            symbols = counted(sum(h.until is None for h in market.histories.values()), "symbol")  # without former names
             out.print(f"[bold]A mock Yahoo server[/bold] serves {symbols} from {kind} at {url}")
             if not any(history.splits for history in market.histories.values()):
                 out.print("These files hold no splits: their (adjusted) prices are used as the traded ones.")

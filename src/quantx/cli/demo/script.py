@@ -14,7 +14,7 @@ from quantx.sandbox import Market
 from quantx.sandbox.synthetic import SyntheticMarket, script
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Revision:
     """A value that the vendor serves wrong at first and corrects later, as traded."""
 
@@ -26,7 +26,7 @@ class Revision:
     scripted: bool  # the synthetic market does it; otherwise the demonstration commands the sandbox
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Story:
     """Four moments of the vendor's clock and their events."""
 
@@ -45,13 +45,13 @@ def story_of(market: Market) -> Story:
         events = script(market)
         c = events.correction
         return Story(
-            min(market.sessions),
-            events.before,
-            events.split_session,
-            events.split_symbol,
-            events.correction_session,
-            Revision(c.symbol, c.date, c.field, c.wrong, c.right, scripted=True),
-            events.outage_session,
+            first=min(market.sessions),
+            before=events.before,
+            split_session=events.split_session,
+            split_symbol=events.split_symbol,
+            correction_session=events.correction_session,
+            revision=Revision(symbol=c.symbol, date=c.date, field=c.field, wrong=c.wrong, right=c.right, scripted=True),
+            outage_session=events.outage_session,
         )
     if not market.histories:
         raise ConfigError(
@@ -75,7 +75,15 @@ def _story_of_files(market: Market) -> Story:
         raise ConfigError("the demonstration needs files of at least ten sessions")
     at = sessions.index(day) if day is not None else len(sessions) - 3
     before, one, two, three = sessions[at - 1 : at + 3]
-    return Story(first, before, one, symbol, two, _mistake(bars, symbol, one), three)
+    return Story(
+        first=first,
+        before=before,
+        split_session=one,
+        split_symbol=symbol,
+        correction_session=two,
+        revision=_mistake(bars, symbol, one),
+        outage_session=three,
+    )
 
 
 def _sessions_after(symbol: str, day: date, last: date) -> int:
@@ -91,5 +99,5 @@ def _mistake(bars: dict[str, pl.DataFrame], other_than: str | None, day: date) -
             low, high, right = row["low"][0], row["high"][0], row["close"][0]
             wrong = round((low + high) / 2, 2)
             if low <= wrong <= high and abs(wrong - right) > right * 1e-4:
-                return Revision(symbol, day, "close", wrong, right, scripted=False)
+                return Revision(symbol=symbol, date=day, field="close", wrong=wrong, right=right, scripted=False)
     raise ConfigError(f"no second symbol has a bar on {day}; the demonstration needs two")

@@ -43,7 +43,7 @@ SESSION_RULES = (
         " other days",
         why="an outage of the vendor looks like a quiet quarter of an hour",
         reference="a trading pause of New York (limit up, limit down) lasts five minutes, seldom ten",
-        broken=_dense & (pl.col("hole") >= LONGEST_GAP),
+        broken=_dense & (pl.col("longest_gap") >= LONGEST_GAP),
     ),
     Rule(
         "half_day_ends_early",
@@ -99,8 +99,8 @@ def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFram
     `minutes` are rows of bars_1m, `daily` of bars_1d, both as traded; `actions` of the actions table. Columns:
 
     - source, symbol, date, calendar;
-    - `minutes` and `expected` (both regular), `hole` (the most missing minutes in a row), `usual` (the median share of
-      minutes in the other sessions);
+    - `minutes` and `expected` (both regular), `longest_gap` (the most missing minutes in a row), `usual` (the median
+      share of minutes in the other sessions);
     - `minutes_off` (from an early close to the usual one) and `minutes_after` (of those, with a bar);
     - `volume_usual` and `volume_after`: the median volume of a regular minute and of one after it, 0 without one;
     - open, high, low, close, volume of the regular minutes; daily_open … daily_volume of the daily bar, or null;
@@ -115,7 +115,7 @@ def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFram
         pl.len().cast(pl.Int64).alias("minutes"),
         pl.max_horizontal(
             place.sort().diff().max().fill_null(0) - 1, place.min(), pl.col("expected").first() - 1 - place.max()
-        ).alias("hole"),
+        ).alias("longest_gap"),
         pl.col("open").sort_by("time").first(),
         pl.col("high").max(),
         pl.col("low").min(),

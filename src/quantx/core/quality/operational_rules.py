@@ -6,7 +6,7 @@ meaning and the reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from quantx.core.model import Severity
 
@@ -24,6 +24,7 @@ class OperationalRule:
     id: str
     severity: Severity
     subject: str  # what a finding of the rule is about
+    _: KW_ONLY
     meaning: str  # the violation: what is wrong
     why: str  # one sentence: the damage that it does
     reference: str  # where it is detected
@@ -34,72 +35,72 @@ OPERATIONAL_RULES = (
         EVENTS_MISSING,
         "error",
         "symbol",
-        "a vendor has the bars of a symbol, but its splits and dividends cannot be fetched",
-        "bars without their events make adjusted prices wrong before the first missing event",
-        "the fetch task for the events failed permanently",
+        meaning="a vendor has the bars of a symbol, but its splits and dividends cannot be fetched",
+        why="bars without their events make adjusted prices wrong before the first missing event",
+        reference="the fetch task for the events failed permanently",
     ),
     OperationalRule(
         "source_taken_over",
         "info",
         "symbol",
-        "the first vendor is requested again for sessions that a fallback vendor filled",
-        "readers see the first vendor's values of these sessions once they are stored",
-        "planning of a daily run, when the first vendor ends before a fallback vendor",
+        meaning="the first vendor is requested again for sessions that a fallback vendor filled",
+        why="readers see the first vendor's values of these sessions once they are stored",
+        reference="planning of a daily run, when the first vendor ends before a fallback vendor",
     ),
     OperationalRule(
         "action_not_applied",
         "warn",
         "symbol",
-        "a corporate action is neither a split nor a cash dividend",
-        "spin-offs, mergers and rights issues move the price, and adjusted prices do not include them",
-        "corporate actions of Alpaca, when a reply is curated",
+        meaning="a corporate action is neither a split nor a cash dividend",
+        why="spin-offs, mergers and rights issues move the price, and adjusted prices do not include them",
+        reference="corporate actions of Alpaca, when a reply is curated",
     ),
     OperationalRule(
         "minutes_stamped_at_end",
         "warn",
         "vendor",
-        "Alpha Vantage stamps minutes with their end instead of their start",
-        "such minutes have to be shifted by one minute when they are stored",
-        "intraday replies of Alpha Vantage, which stamped ends until 2023",
+        meaning="Alpha Vantage stamps minutes with their end instead of their start",
+        why="such minutes have to be shifted by one minute when they are stored",
+        reference="intraday replies of Alpha Vantage, which stamped ends until 2023",
     ),
     OperationalRule(
         DELISTING_SUSPECTED,
         "warn",
         "symbol",
-        "a symbol is missing on the exchange's own list and is not recorded as delisted",
-        "a delisted security that is not recorded stays in daily updates and counts as stale",
-        "two universe refreshes on different days without the symbol",
+        meaning="a symbol is missing on the exchange's own list and is not recorded as delisted",
+        why="a delisted security that is not recorded stays in daily updates and counts as stale",
+        reference="two universe refreshes on different days without the symbol",
     ),
     OperationalRule(
         UNIVERSE_REFUSED,
         "error",
         "universe",
-        "the list of a universe cannot be read or fails the plausibility checks",
-        "the last good list stays in force, so that later joiners and leavers are missing",
-        "`quantx refresh-universe`",
+        meaning="the list of a universe cannot be read or fails the plausibility checks",
+        why="the last good list stays in force, so that later joiners and leavers are missing",
+        reference="`quantx refresh-universe`",
     ),
     OperationalRule(
         UNIVERSE_CONTRADICTIONS,
         "info",
         "universe",
-        "statements of a list about joining and leaving contradict each other",
-        "a statement that contradicts others is skipped, so that the membership history may miss a change",
-        "`quantx refresh-universe`, for lists that include past changes",
+        meaning="statements of a list about joining and leaving contradict each other",
+        why="a statement that contradicts others is skipped, so that the membership history may miss a change",
+        reference="`quantx refresh-universe`, for lists that include past changes",
     ),
     OperationalRule(
         "no_run_by_deadline",
         "error",
         "market",
-        "a session of a market with an enabled universe has no daily run by its deadline",
-        "a timer that died would stay unnoticed while the bars become stale",
-        "the sweep; the setting `deadline_hours`",
+        meaning="a session of a market with an enabled universe has no daily run by its deadline",
+        why="a timer that died would stay unnoticed while the bars become stale",
+        reference="the sweep; the setting `deadline_hours`",
     ),
     OperationalRule(
         INSPECTION_FAILED,
         "error",
         "inspection",
-        "an inspection after a run failed",
-        "the findings of an inspection that failed are out of date until it has been repeated",
-        "the inspections after a run: series, minutes, dividends, vendors, gaps, coverage",
+        meaning="an inspection after a run failed",
+        why="the findings of an inspection that failed are out of date until it has been repeated",
+        reference="the inspections after a run: series, minutes, dividends, vendors, gaps, coverage",
     ),
 )

@@ -9,7 +9,7 @@ import polars as pl
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES, AGREEING
 from quantx.core.tables import ADJUSTMENT_PROOFS
 from quantx.lake.protocol import CuratedTable
-from quantx.pipeline.curating.adjustment_proofs import SPANS, Proved, disagreements
+from quantx.pipeline.curating.adjustment_proofs import SPANS, ReplyProofs, disagreements
 from quantx.state.findings.port import Findings
 
 GONE = "the vendor's adjusted closes do not show it any more"
@@ -17,13 +17,13 @@ _NO_STEP = 1.0
 _RULES = [rule.id for rule in ADJUSTMENT_RULES]
 
 
-def with_withdrawn(table: CuratedTable, proved: Sequence[Proved]) -> list[pl.DataFrame]:
+def with_withdrawn(table: CuratedTable, proofs: Sequence[ReplyProofs]) -> list[pl.DataFrame]:
     """Return the incoming proofs, and rows without a step in place of the disagreements that are withdrawn.
 
     `table` holds the stored ADJUSTMENT_PROOFS. A disagreement is withdrawn where the replies do not show it any more.
     """
-    rows = [part.rows for part in proved]
-    spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proved)])
+    rows = [part.rows for part in proofs]
+    spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proofs)])
     if spans.is_empty():
         return rows
     disagrees = pl.col("symbol").is_in(spans["symbol"].to_list()) & pl.col("verdict").is_in(AGREEING).not_()
@@ -37,10 +37,10 @@ def with_withdrawn(table: CuratedTable, proved: Sequence[Proved]) -> list[pl.Dat
     return [*rows, withdrawn.select(list(ADJUSTMENT_PROOFS.schema))]
 
 
-def note_disagreements(findings: Findings, proved: Sequence[Proved]) -> None:
+def note_disagreements(findings: Findings, proofs: Sequence[ReplyProofs]) -> None:
     """Record disagreements as findings, and resolve earlier ones that the replies do not show any more."""
-    new = [finding for part in proved for finding in (*disagreements(part.rows), *part.findings)]
-    spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proved)])
+    new = [finding for part in proofs for finding in (*disagreements(part.rows), *part.findings)]
+    spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proofs)])
     for (source,), part in spans.group_by("source"):
         days = {symbol: (first, last) for symbol, first, last in part.select("symbol", "first", "last").iter_rows()}
         here = [finding for finding in new if finding.source == source]

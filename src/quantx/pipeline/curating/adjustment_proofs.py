@@ -28,7 +28,7 @@ SPANS: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 @dataclass(frozen=True)
-class Proved:
+class ReplyProofs:
     """The proofs of replies: rows of ADJUSTMENT_PROOFS, the days that they cover, and findings beside the steps."""
 
     rows: pl.DataFrame
@@ -36,14 +36,14 @@ class Proved:
     findings: Sequence[Finding] = ()
 
     @classmethod
-    def nothing(cls) -> Proved:
+    def nothing(cls) -> ReplyProofs:
         """Return the proofs of replies without adjusted closes: none."""
         return cls(ADJUSTMENT_PROOFS.empty(), pl.DataFrame(schema=SPANS))
 
 
 def prove_replies(
     bars: pl.DataFrame, actions: pl.DataFrame, facts: pl.DataFrame, source: str, *, split_in_close: bool
-) -> Proved:
+) -> ReplyProofs:
     """Compare the steps of the vendor's adjusted closes with those of its actions, reply by reply.
 
     `bars` and `actions` are VENDOR_BARS and VENDOR_ACTIONS with the reply's number in `series`; `facts` has series,
@@ -51,13 +51,13 @@ def prove_replies(
     """
     bars = bars.filter(pl.col("vendor_adj_close").is_not_null())
     if bars.is_empty():
-        return Proved.nothing()
+        return ReplyProofs.nothing()
     foreign = pl.when(pl.col("paid_in").is_null()).then("kind").otherwise(pl.lit("foreign_dividend"))
     named = facts.select("series", "symbol", "raw", "known_from", source=pl.lit(source))
     proofs = prove(bars, actions.with_columns(foreign.alias("kind")), split_in_close=split_in_close)
     spans = bars.group_by("series").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
     unusable = unusable_adjusted(bars).join(named, on="series")
-    return Proved(
+    return ReplyProofs(
         proofs.join(named, on="series", maintain_order="left").select(list(ADJUSTMENT_PROOFS.schema)),
         spans.join(named, on="series").select(list(SPANS)),
         [_not_positive(source, row) for row in unusable.iter_rows(named=True)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,7 +10,7 @@ import structlog
 from quantx.core.coverage import LATE
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.errors import ConfigError, LakeError
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ def last_closed_month(now: datetime) -> int:
     return before.year * 100 + before.month
 
 
-def fold_tables(tables: Mapping[str, CuratedTable], most_files: int = MOST_FILES) -> dict[str, int]:
+def fold_tables(tables: Tables, most_files: int = MOST_FILES) -> dict[str, int]:
     """Fold the partitions of all tables but that of minutes; return the number of partitions by table.
 
     The next run folds a table that another process changes meanwhile.

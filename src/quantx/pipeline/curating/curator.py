@@ -7,7 +7,7 @@ repeated with the same input, and a table that has it already stays unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from quantx.core.quality.operational_rules import EVENTS_MISSING
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, DECISIONS
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
@@ -49,7 +49,7 @@ class Curator:
 
     clock: Clock
     location: LakeLocation
-    tables: Mapping[str, CuratedTable]
+    tables: Tables
     role: Callable[[], AbstractContextManager[Hold | None]]  # None: another process has it
     confirm_lake: Callable[[], None]  # raises ConfigError where the state belongs to another lake
     rounds: Rounds
@@ -147,7 +147,7 @@ class Curator:
 
     def _note_findings(self, derived: Derived) -> None:
         self.findings.note([finding for _, rows in derived.parts for finding in rows.findings])
-        note_disagreements(self.findings, [rows.proved for _, rows in derived.parts])
+        note_disagreements(self.findings, [rows.proofs for _, rows in derived.parts])
         WithdrawnBars(tables=self.tables, series=self.series, findings=self.findings).note(derived.parts)
         events = [(item, rows) for items, rows in derived.parts if rows.table == ACTIONS.name for item in items]
         if came := [item.symbol for item, rows in events if item.symbol in rows.coverage]:

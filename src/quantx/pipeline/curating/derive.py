@@ -6,7 +6,7 @@ The rows depend on the replies, their order and the row policy. They depend on n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from quantx.core.merge import Merge, merge
 from quantx.core.prices import PRICES
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_findings import with_withdrawn
 from quantx.pipeline.curating.dividend_references import with_references
@@ -30,8 +30,6 @@ BARS = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M)
 CURATED = (*BARS, ACTIONS, ADJUSTMENT_PROOFS)
 _HOT_DAYS = 45
 DERIVED = (*CURATED, *(table.revisions for table in CURATED), QUARANTINE)
-
-Tables = Mapping[str, CuratedTable]  # by name
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def derive(
     }
     incoming[ACTIONS.name] = with_references(tables, reader_of, incoming[ACTIONS.name], incoming[BARS_1D.name])
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(
-        tables[ADJUSTMENT_PROOFS.name], [rows.proved for _, rows in parts]
+        tables[ADJUSTMENT_PROOFS.name], [rows.proofs for _, rows in parts]
     )
     merged = {table.name: _merge(tables, table, incoming[table.name]) for table in CURATED}
     for table in CURATED:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import polars as pl
 
 from quantx.core.prices import split_steps, with_factor
 from quantx.core.tables import ACTIONS, BARS_1D
-from quantx.lake.protocol import CuratedTable
+from quantx.lake.protocol import CuratedTable, Tables
 from quantx.pipeline.curating.normalize import ReaderOf
 
 _LONGEST_PAUSE = timedelta(days=10)  # it bridges suspensions of a week; an older close is no reference
@@ -17,7 +17,7 @@ _KEY = ["source", "symbol"]
 
 
 def with_references(
-    tables: Mapping[str, CuratedTable],
+    tables: Tables,
     reader_of: ReaderOf,
     actions: Sequence[pl.DataFrame],
     bars: Sequence[pl.DataFrame],

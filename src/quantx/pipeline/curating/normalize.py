@@ -19,7 +19,7 @@ from quantx.core.quality.rule import split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
 from quantx.errors import ProviderError
-from quantx.pipeline.curating.adjustment_proofs import Proved, prove_replies
+from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, prove_replies
 from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
@@ -27,7 +27,7 @@ from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rows:
     """The rows of replies of one source, dataset and timeframe, and the facts that the replies prove."""
 
@@ -38,7 +38,7 @@ class Rows:
     sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
     malformed: Mapping[int, str]  # why the reply of a task can't be read, by task
     findings: Sequence[Finding] = ()
-    proved: Proved = field(default_factory=Proved.nothing)  # by adjusted closes, of the vendor's actions
+    proofs: ReplyProofs = field(default_factory=ReplyProofs.nothing)  # by adjusted closes, of the vendor's actions
 
 
 ReaderOf = Callable[[str], Provider]  # the adapter that reads a source's stored replies
@@ -72,7 +72,7 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
     )
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
     senseless = rejected_events(_stack(replies, REJECTED_EVENTS, lambda f: f.rejected), facts, source, policy)
-    proved = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
+    proofs = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
     bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
@@ -97,7 +97,7 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
         # A reply that was malformed when it was fetched is evidence: its task was fetched again.
         malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
         findings=[*_findings(source, replies), *findings_of_events(senseless)],
-        proved=proved,
+        proofs=proofs,
     )
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
 
 from quantx.core.merge import merge
 from quantx.core.tables import INSTANT, Table
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, Tables
 
 
-def restate(
-    tables: Mapping[str, CuratedTable], table: Table, stored: pl.DataFrame, rows: pl.DataFrame, now: datetime
-) -> bool:
+def restate(tables: Tables, table: Table, stored: pl.DataFrame, rows: pl.DataFrame, now: datetime) -> bool:
     """Replace the rows `stored` of a table by `rows`, with revisions; return whether a row has changed.
 
     The caller holds an exclusive role.

@@ -14,7 +14,7 @@ from quantx.core.model import Finding, Severity, Window
 from quantx.core.quality.vendor_causes import DROPPED
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED
-from quantx.lake.protocol import CuratedTable
+from quantx.lake.protocol import Tables
 from quantx.pipeline.curating.normalize import Rows
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.state.findings.port import Findings, OpenFinding
@@ -44,7 +44,7 @@ class _Drop:
 class WithdrawnBars:
     """Finds sessions in the window of new replies of which the lake has bars and the vendor sends none any more."""
 
-    tables: Mapping[str, CuratedTable]
+    tables: Tables
     series: SeriesBook
     findings: Findings
 
@@ -97,7 +97,7 @@ class WithdrawnBars:
             for finding in drop.joined:
                 if finding.first_day != drop.days[0]:
                     reason = f"it is a part of what is missing from {drop.days[0]} on"
-                    self.findings.settle(finding.id, "resolved", "quantx", reason)
+                    self.findings.close(finding.id, "resolved", "quantx", reason)
         return [_finding(source, table, drop, others) for drop in drops]
 
     def _others(self, source: str, windows: Mapping[str, Window]) -> pl.DataFrame:

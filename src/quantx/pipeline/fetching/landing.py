@@ -45,7 +45,7 @@ _SLOTS, _SHORTEST_REFUSAL, _LONGEST_REFUSAL = 2, 0.1, 600.0
 _RETRY_DELAY = 0.5  # seconds; doubles with each failure, with jitter
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Progress:
     """The counts of a worker; the command line shows them."""
 
@@ -202,7 +202,7 @@ class Landing:
         series = task.series
         for finding in self.findings.open(EVENTS_MISSING, series.source, subjects=[series.symbol]):
             if finding.first_day == window.start:
-                self.findings.settle(finding.id, "resolved", "quantx", "a fallback vendor brings its own events")
+                self.findings.close(finding.id, "resolved", "quantx", "a fallback vendor brings its own events")
 
     def _count_failure(self, outcome: FetchOutcome, error: ProviderError) -> bool:
         """Record a failed attempt: the task is retried later, passed on or failed. Return whether it has failed."""
@@ -283,7 +283,7 @@ def _events_missing(task: FetchTask, error: str) -> Finding:
 
 
 def _is_final(error: ProviderError, task: FetchTask) -> bool:
-    """Tell whether another attempt is useless.
+    """Return whether another attempt is useless.
 
     A malformed reply may be a broken transfer. A symbol with history that is suddenly unknown may be a refusal in
     disguise (yfinance#2125: a 429 that arrives as "possibly delisted").

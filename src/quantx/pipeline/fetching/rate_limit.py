@@ -1,4 +1,4 @@
-"""The rate limit: each request waits for its slot of the fleet's quota, and until the vendor's circuit is closed.
+"""The rate limit: each request waits for its slot of the fleet's quota, and for the end of a vendor's back-off.
 
 A vendor that refuses requests is in back-off: no worker of the fleet makes a request until it ends.
 """
@@ -203,7 +203,7 @@ class RateLimiter:
             try:
                 back_off = self._quotas.closed_for(self._source)
             except StateError:
-                self.closed = True  # unknown: the task goes back, and comes again when the state answers
+                self.closed = True  # unknown: the task goes back to the queue until the state answers
                 return False
             self._answer_seconds = self._runtime.monotonic() - now
             if back_off > self._longest_wait:

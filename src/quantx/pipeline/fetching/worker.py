@@ -153,15 +153,15 @@ class Worker:
             return True
         claim = self._retry.call(lambda: self.tasks.claim(named.keys(), owner, lease, size, self._widths))
         held = {task.id for task in claim.held}
-        if claim.settled:
-            self._retry.call(lambda: self.queue.delete([named[i] for i in claim.settled]))
+        if claim.complete:
+            self._retry.call(lambda: self.queue.delete([named[i] for i in claim.complete]))
         for task_id in claim.unknown:
             self._poison(named[task_id], f"it names the task {task_id}, which this state does not have")
         # Another worker holds the task, or it must wait: the message stays, in case that worker dies.
         rest = [
             message
             for i, message in named.items()
-            if i not in held | claim.settled | claim.unknown
+            if i not in held | claim.complete | claim.unknown
             and not any(leases.adopt(i, message) for leases in self._leases.copy())
         ]
         if rest:

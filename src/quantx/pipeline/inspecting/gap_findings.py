@@ -39,7 +39,7 @@ def note_gaps(
         for old in findings.open(rule, subjects=symbols):
             if old.source in sources and old.key not in keys:
                 why = _why_resolved(by_subject.get((old.source, old.dataset, old.subject), ()))
-                findings.settle(old.id, "resolved", "quantx", why)
+                findings.close(old.id, "resolved", "quantx", why)
 
 
 def _findings(missing: MissingSessions, by_series: Mapping[Series, Sequence[Gap]]) -> list[Finding]:

@@ -15,7 +15,7 @@ import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
-from quantx.core.gap_schedule import Ask, Evidence, Gap, is_about, next_step
+from quantx.core.gap_schedule import Evidence, Gap, GapRequest, is_about, next_step
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, Table
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Healed:
+class HealResult:
     """The gaps that a search has found, and the tasks that are due."""
 
     gaps: tuple[Gap, ...] = ()  # open or explained, and those filled since the last search
@@ -52,7 +52,7 @@ def heal_gaps(
     symbols: Collection[str] | None = None,
     *,
     dry_run: bool = False,
-) -> Healed:
+) -> HealResult:
     """Find the missing sessions of series of bars (of `symbols`, or all), and plan the requests that are due.
 
     `dry_run`: nothing is recorded or planned. Does nothing while another process is healing.
@@ -60,7 +60,7 @@ def heal_gaps(
     state = context.state
     with state.exclusive("healer") as role:
         if role is None:
-            return Healed(started=False)
+            return HealResult(started=False)
         known = [gap for gap in state.gaps.known(symbols) if gap.series.source in context.providers]
         healing = _Healing(context, {gap.key: gap for gap in known})
         search = SessionSearch(
@@ -74,13 +74,13 @@ def heal_gaps(
         healing.close(known)
         gaps, tasks = healing.gaps(), healing.tasks()
         if dry_run:
-            return Healed(gaps, tasks)
+            return HealResult(gaps, tasks)
         plan = plan_heal(context, tasks) if tasks else None
         state.gaps.put([gap for gap in gaps if healing.known.get(gap.key) != gap])
         note_gaps(state.findings, context.providers, gaps, missing, symbols)
     counts = {status: sum(g.status == status for g in gaps) for status in ("open", "explained", "filled")}
     log.info("healed", **counts, tasks=len(tasks), heals_in=plan and plan.run_id)
-    return Healed(gaps, tasks, plan)
+    return HealResult(gaps, tasks, plan)
 
 
 def _tables_of(providers: Mapping[str, Provider]) -> list[tuple[str, Table]]:
@@ -113,20 +113,20 @@ class _Healing:
     def advance(self, missing: MissingSessions, before: pl.DataFrame) -> None:
         """Take the next step for each missing session of a vendor; `before` are those of the last search."""
         sampled = sample_market_gaps(missing.sessions, before)
-        asks: dict[str, list[Ask]] = defaultdict(list)
-        for ask in self._context.state.gaps.asks(sampled["symbol"].unique().to_list()):
-            asks[ask.series.symbol].append(ask)
+        requests: dict[str, list[GapRequest]] = defaultdict(list)
+        for request in self._context.state.gaps.requests(sampled["symbol"].unique().to_list()):
+            requests[request.series.symbol].append(request)
         columns = ("symbol", "date", "rules", "listed", "elsewhere")
         for symbol, session, *evidence in sampled.select(columns).iter_rows():
             series = Series(missing.source, "bars", missing.timeframe, symbol)
-            self._step(missing.table, Gap(series, session), asks[symbol], Evidence(*evidence))
+            self._step(missing.table, Gap(series, session), requests[symbol], Evidence(*evidence))
 
-    def _step(self, table: Table, new: Gap, asks: Sequence[Ask], evidence: Evidence) -> None:
+    def _step(self, table: Table, new: Gap, requests: Sequence[GapRequest], evidence: Evidence) -> None:
         before = self.known.get(new.key, new)
         if before.status == "explained" and not (before.explanation == "rejected" and evidence.rules is None):
             self._gaps[new.key] = before
             return
-        own = [ask for ask in asks if is_about(ask, new)]
+        own = [request for request in requests if is_about(request, new)]
         gap, vendor = next_step(new, own, self._fallbacks(table, new.series), evidence, self._now)
         self._gaps[gap.key] = gap
         if vendor is not None:

@@ -31,8 +31,8 @@ _FETCH_AGAIN = (
 # The messages of findings, filled from the columns of `sessions_of`.
 _MESSAGES = {
     "minutes_without_hole": (
-        "{source} has no minute of {symbol} for {hole} minutes in a row on {date}, and {usual:.0%} of them on other"
-        " days; " + _FETCH_AGAIN
+        "{source} has no minute of {symbol} for {longest_gap} minutes in a row on {date}, and {usual:.0%} of them on"
+        " other days; " + _FETCH_AGAIN
     ),
     "half_day_ends_early": (
         "{source} has {minutes_after} minutes of {symbol} after the early close of {date}, with {volume_after:,.0f}"

@@ -44,8 +44,8 @@ _SYMBOLS_AT_ONCE = 200  # 2.3 million rows over 15 years and three vendors
 _OVER = "the vendors agree now"
 
 
-@dataclass(frozen=True)
-class Reconciled:
+@dataclass(frozen=True, kw_only=True)
+class ReconcileSummary:
     """The counts of a reconciliation over all pairs."""
 
     symbols: int = 0
@@ -75,7 +75,7 @@ def reconcile(
     *,
     symbols: Collection[str] | None = None,
     since: date | None = None,
-) -> Reconciled | None:
+) -> ReconcileSummary | None:
     """Compare all pairs of vendors over these symbols (or all), and restate agreements, verdicts and findings.
 
     `order` is that of the vendors for daily bars; `since` starts with the month of that day. A second reconciliation
@@ -86,7 +86,7 @@ def reconcile(
     several = {symbol for symbol, sources in vendors_of(state.series).items() if len(sources) > 1}
     chosen = {s for s in several | _compared_before(tables) if symbols is None or s in symbols}
     if not chosen:
-        return Reconciled()
+        return ReconcileSummary()
     with state.exclusive("reconciler") as role:
         if role is None:
             return None
@@ -132,7 +132,7 @@ def compare_vendors(
 
 def _restate(
     tables: Tables, role: Hold, order: Order, symbols: Sequence[str], since: date | None, now: datetime
-) -> Reconciled:
+) -> ReconcileSummary:
     """Restate verdicts and agreements of these symbols; return the counts."""
     # One more month is read, so that the first days of the month have bars before them.
     start = None if since is None else (since - timedelta(days=1)).replace(day=1)
@@ -153,7 +153,7 @@ def _restate(
         restate(tables, table, stored, rows, now)
         for name in (table.name, table.revisions.name):
             tables[name].fold(CommitContext(0), MOST_FILES)
-    return Reconciled(
+    return ReconcileSummary(
         symbols=len(symbols),
         sessions=int(agreements["sessions"].sum()),
         agreed=int(agreements["agreed"].sum()),

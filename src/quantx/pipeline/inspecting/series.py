@@ -26,7 +26,7 @@ _CHECKED = [rule.id for rule in SERIES_RULES if rule not in GAP_RULES]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Validated:
+class SeriesSummary:
     """Counts and findings of one check."""
 
     bars: int
@@ -42,7 +42,7 @@ def validate_series(
     symbols: Collection[str] | None = None,
     *,
     source: str | None = None,
-) -> Validated:
+) -> SeriesSummary:
     """Check the stored daily bars (of `symbols`, of `source`) by the series rules, and bring the findings up to date.
 
     Findings about bars that were removed are resolved, too.
@@ -59,7 +59,7 @@ def validate_series(
         new, resolved = new + added, resolved + gone
         noted += current
     log.info("validated", bars=bars, symbols=len(checked), findings=len(noted), new=new, resolved=resolved)
-    return Validated(bars=bars, symbols=len(checked), findings=noted, new=new, resolved=resolved)
+    return SeriesSummary(bars=bars, symbols=len(checked), findings=noted, new=new, resolved=resolved)
 
 
 def _batches(

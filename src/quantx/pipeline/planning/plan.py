@@ -16,7 +16,7 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull, months_of
 from quantx.core.gap_schedule import HEAL
 from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
-from quantx.core.symbols import parse_symbol, venue_of
+from quantx.core.symbols import parse_symbol, stored_symbol, venue_of
 from quantx.errors import ConfigError, QueueError
 from quantx.pipeline.planning.current_symbols import current_symbols
 from quantx.pipeline.planning.vendor_order import (
@@ -46,7 +46,7 @@ _SEND_AT_ONCE = 500
 _FULL_QUEUE = 1000  # messages
 _SENDER_SECONDS = 30.0  # after which another sender takes over what this one has not sent
 _RETRY_SECONDS = 10.0  # for which a trigger retries the state or the queue
-_LATE_SECONDS = 3600.0  # before a backfill asks again for sessions that the vendor published late
+_LATE_SECONDS = 3600.0  # before a backfill requests again what the vendor published late
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def resolve_symbols(
         )
         names = ", ".join(row["name"] for row in universes.listed()) or "none yet"
         raise ConfigError(f"no {wanted} with members (known: {names}); run `quantx refresh-universe` or give --symbols")
-    return tuple(symbols)
+    return tuple(dict.fromkeys(map(stored_symbol, symbols)))
 
 
 def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quantx.providers.protocol import Provider
 
 _RESTING_AFTER = timedelta(days=30)  # without a bar
-_RETRY_RESTING_AFTER = timedelta(days=7)  # a daily update asks again for what has no bars or was refused
+_RETRY_RESTING_AFTER = timedelta(days=7)  # a daily update requests again what has no bars or was refused
 _EVENTS_BACK = timedelta(days=60)  # from the ex-date to the payment it is a month, seldom two
 
 Providers = Mapping[str, "Provider"]  # by source

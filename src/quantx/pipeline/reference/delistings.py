@@ -25,21 +25,24 @@ def note_suspected_delistings(
     universe: str,
     stored: pl.DataFrame,
     after: pl.DataFrame,
+    excluded: frozenset[str],
     previous: datetime | None,
     now: datetime,
 ) -> None:
     """Note the symbols that left a universe at the previous refresh, on an earlier day, and have not returned.
 
     `stored` are the rows of the universe before this refresh, `after` its members now, `previous` is the time of the
-    previous refresh. A finding names those of the vendors `sources` that refuse the symbol.
+    previous refresh. `excluded` are on the list, too, but can't be members, such as warrants. A finding names those of
+    the vendors `sources` that refuse the symbol.
     """
     findings = state.findings
     current = set(after.filter(pl.col("member_to").is_null())["symbol"])
     findings.resolve(DELISTING_SUSPECTED, current, f"it is on the list {universe}")
+    findings.resolve(DELISTING_SUSPECTED, excluded, f"it is on the list, but can't be a member of {universe}")
     if previous is None or previous.date() >= now.date():
         return
     closed_then = pl.col("member_to").is_not_null() & (pl.col("known_from").dt.date() == previous.date())
-    left = [row for row in stored.filter(closed_then).iter_rows(named=True) if row["symbol"] not in current]
+    left = [row for row in stored.filter(closed_then).iter_rows(named=True) if row["symbol"] not in current | excluded]
     not_delisted = set(current_symbols(state.instruments, [row["symbol"] for row in left], now.date()))
     missing = [row for row in left if row["symbol"] in not_delisted]
     refusing = _refusing(state.series, sources, [row["symbol"] for row in missing])

@@ -27,7 +27,7 @@ _MANUAL = "the word of"  # stored: the prefix of the evidence of a manual delist
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportSummary:
     """The counts of an import."""
 
     instruments: int
@@ -47,7 +47,7 @@ def copy_history_to_state(tables: Tables, instruments: Instruments) -> None:
     instruments.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
 
 
-def import_history(tables: Tables, state: State, clock: Clock, securities: Sequence[SecurityHistory]) -> Imported:
+def import_history(tables: Tables, state: State, clock: Clock, securities: Sequence[SecurityHistory]) -> ImportSummary:
     """Record the complete symbol history of these securities; the ids of instruments in the lake stay.
 
     Raises ConfigError if the securities contradict each other or the history in the lake; then nothing is recorded.
@@ -61,7 +61,7 @@ def import_history(tables: Tables, state: State, clock: Clock, securities: Seque
         _record(tables, after, {i: _facts(i, after, each) for i, each in by_id.items()}, clock.now())
         copy_history_to_state(tables, state.instruments)
     ended = sum(each.reason is not None for each in securities)
-    imported = Imported(len(by_id), new, sum(len(each.namings) for each in securities), ended)
+    imported = ImportSummary(len(by_id), new, sum(len(each.namings) for each in securities), ended)
     log.info("instruments.imported", **vars(imported))
     return imported
 

@@ -44,7 +44,7 @@ Decision = Literal["taken", "accepted", "refused"]  # accepted: by manual overri
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refreshed:
+class RefreshResult:
     """The result of a refresh for one universe."""
 
     universe: str
@@ -59,7 +59,7 @@ class Refreshed:
 
 def refresh_universes(
     context: Context, tables: Tables, *, phase: str | None, name: str | None, accept: str | None = None
-) -> list[Refreshed]:
+) -> list[RefreshResult]:
     """Read the sources of a phase's universes (or of one, or of all) and record the members with their intervals.
 
     A universe whose list is refused keeps its members, and the others go on. `accept` is the reason of a manual
@@ -129,7 +129,7 @@ class _Case:
         return listed
 
 
-def _refresh(case: _Case) -> Refreshed:
+def _refresh(case: _Case) -> RefreshResult:
     stored = case.tables[UNIVERSE_MEMBERS.name].read(pl.col("universe") == case.spec.name)
     before = stored.select(list(MEMBERS))
     now = case.context.clock.now()
@@ -155,6 +155,7 @@ def _refresh(case: _Case) -> Refreshed:
             universe=case.spec.name,
             stored=stored,
             after=after,
+            excluded=case.parsed.excluded,
             previous=previous.get(case.spec.name),
             now=now,
         )
@@ -163,7 +164,7 @@ def _refresh(case: _Case) -> Refreshed:
     return _conclude(case, before, after, "accepted" if against else "taken", against, now)
 
 
-def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime, step: str) -> Refreshed:
+def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime, step: str) -> RefreshResult:
     refreshed = _conclude(case, before, before, "refused", why, now)
     stays = f"the last good one of {refreshed.members:,} members stays" if before.height else "no earlier list exists"
     message = f"the list of {case.spec.name} is refused, {stays}: {refreshed.why}; {step}"
@@ -176,7 +177,7 @@ def _refuse(case: _Case, before: pl.DataFrame, why: Sequence[str], now: datetime
 
 def _conclude(
     case: _Case, before: pl.DataFrame, after: pl.DataFrame, decision: Decision, why: Sequence[str], now: datetime
-) -> Refreshed:
+) -> RefreshResult:
     """Store the decision with its reasons, log it, and return it."""
     were, are = (set(f.filter(pl.col("member_to").is_null())["symbol"]) for f in (before, after))
     joined, left = sorted(are - were), sorted(were - are)
@@ -203,7 +204,7 @@ def _conclude(
     )
     doubts_text = "; ".join(why) or None
     log.info("universe.refreshed", universe=case.spec.name, decision=decision, members=len(are), why=doubts_text)
-    return Refreshed(
+    return RefreshResult(
         universe=case.spec.name,
         phase=case.phase,
         members=len(are),
@@ -219,7 +220,15 @@ def _put(case: _Case, after: pl.DataFrame, now: datetime) -> None:
     members = list(after.select("symbol", "market", "name", "member_from", "member_to").iter_rows())
     spec = case.spec
     case.context.state.universes.put(
-        Universe(spec.name, case.phase, spec.market, spec.type, now, members, enabled=case.enabled)
+        Universe(
+            spec.name,
+            phase=case.phase,
+            market=spec.market,
+            source_type=spec.type,
+            refreshed_at=now,
+            members=members,
+            enabled=case.enabled,
+        )
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -24,21 +24,20 @@ from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path, read_pages
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
-from quantx.pipeline.reprocessing.summary import Reprocessed
+from quantx.pipeline.reprocessing.summary import ReprocessSummary
 
 RowState = Literal["open", "replayed", "accepted"]
-Tables = Mapping[str, CuratedTable]
 
 SHOWN = 10  # of an id's 64 digits: they are shown, and nearly always enough to name a row
 _AROUND = 200  # characters of the vendor's reply
 
 
-@dataclass(frozen=True)
-class Wanted:
+@dataclass(frozen=True, kw_only=True)
+class RowSelection:
     """A choice of rows; None: all."""
 
     ids: tuple[str, ...] = ()
@@ -49,7 +48,7 @@ class Wanted:
     state: RowState | None = None
 
 
-def rejected_rows(tables: Tables, wanted: Wanted = Wanted()) -> pl.DataFrame:
+def rejected_rows(tables: Tables, wanted: RowSelection = RowSelection()) -> pl.DataFrame:
     """Return the rejected rows, the newest first: the columns of QUARANTINE, `id`, `state`, and the decision.
 
     The id is the digest of the row's values, whichever rules it breaks. Raises ConfigError where an id is unknown, or
@@ -94,7 +93,7 @@ def show(tables: Tables, location: LakeLocation, row_id: str) -> dict[str, Any]:
 
     `place` is an event's place in the reply, null for bars and whole replies.
     """
-    row = rejected_rows(tables, Wanted(ids=(row_id,))).row(0, named=True)
+    row = rejected_rows(tables, RowSelection(ids=(row_id,))).row(0, named=True)
     rules = [
         {"id": name, "meaning": rule.meaning, "why": rule.why, "reference": rule.reference}
         if (rule := RULES.get(name))
@@ -140,14 +139,14 @@ def _needles_of_event(row: dict[str, Any]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """The rows of a replay, with their new states."""
 
     rows: pl.DataFrame  # as of `rejected_rows`
-    reprocessed: Sequence[Reprocessed]  # one for each vendor
+    reprocessed: Sequence[ReprocessSummary]  # one for each vendor
 
 
-def replay(reprocessor: Reprocessor, wanted: Wanted) -> Replayed:
+def replay(reprocessor: Reprocessor, wanted: RowSelection) -> ReplayResult:
     """Derive the series of the wanted open rows again from the raw replies; return the rows with their new states.
 
     Raises Busy where another process curates.
@@ -162,12 +161,12 @@ def replay(reprocessor: Reprocessor, wanted: Wanted) -> Replayed:
         done = [reprocessor.reprocess_held(role, symbols, source) for source, symbols in sorted(by_source.items())]
     now = rejected_rows(tables).select("id", "state")
     # A row that breaks other rules now has the same id; a row whose reply is read otherwise now has none any more.
-    return Replayed(
+    return ReplayResult(
         rows.drop("state").join(now, on="id", how="left").with_columns(pl.col("state").fill_null("replayed")), done
     )
 
 
-def accept(reprocessor: Reprocessor, row_id: str, reason: str, by: str) -> Replayed:
+def accept(reprocessor: Reprocessor, row_id: str, reason: str, by: str) -> ReplayResult:
     """Record the decision that a rejected row is curated, now and whenever the table is derived again.
 
     The decision is kept with its author, reason and time. Raises ConfigError where the row can't be a bar, and Busy
@@ -178,12 +177,12 @@ def accept(reprocessor: Reprocessor, row_id: str, reason: str, by: str) -> Repla
     tables = reprocessor.curator.tables
     with reprocessor.curator.role() as hold:
         role = reprocessor.begin(hold)
-        row = rejected_rows(tables, Wanted(ids=(row_id,))).row(0, named=True)
+        row = rejected_rows(tables, RowSelection(ids=(row_id,))).row(0, named=True)
         _refuse_non_bar(row)
         if row["state"] != "accepted":
             _record(tables[DECISIONS.name], row, reason.strip(), by.strip(), reprocessor.curator.clock.now())
         done = reprocessor.reprocess_held(role, {row["symbol"]}, row["source"])
-    return Replayed(rejected_rows(tables, Wanted(ids=(row["id"],))), [done])
+    return ReplayResult(rejected_rows(tables, RowSelection(ids=(row["id"],))), [done])
 
 
 def _record(table: CuratedTable, row: dict[str, Any], reason: str, by: str, now: datetime) -> None:

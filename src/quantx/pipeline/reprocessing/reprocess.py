@@ -26,14 +26,14 @@ from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import Busy
 from quantx.lake.memory import MemoryTable
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_proofs import disagreements
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
 from quantx.pipeline.curating.stored_replies import read_replies
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
-from quantx.pipeline.reprocessing.summary import Reprocessed
+from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.reprocessing.table_changes import Change, change_of, quarantine_change_of, revisions_change_of
 from quantx.state.port import Hold
 from quantx.state.replies.port import Holding, Replies
@@ -75,7 +75,7 @@ class Reprocessor:
         *,
         dry_run: bool = False,
         on_batch: Callable[[int, int], None] = lambda done, of: None,
-    ) -> Reprocessed:
+    ) -> ReprocessSummary:
         """Derive the tables of some symbols (or all) at one vendor (or all) again; return the changes.
 
         `dry_run`: change nothing. Raises Busy where another process curates. A symbol whose stored row has no readable
@@ -101,11 +101,11 @@ class Reprocessor:
         *,
         dry_run: bool = False,
         on_batch: Callable[[int, int], None] = lambda done, of: None,
-    ) -> Reprocessed:
+    ) -> ReprocessSummary:
         """Do what `reprocess` does, for a caller that holds the curator's role."""
         inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
         policy = self.curator.row_policy()
-        done = Reprocessed(policy.rules.version, dry_run=dry_run, mute=dict(inventory.unlisted))
+        done = ReprocessSummary(policy=policy.rules.version, dry_run=dry_run, mute=dict(inventory.unlisted))
         for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
             done.left[source or "any source", symbol] = "the raw zone has no reply about it"
         batches = list(_batches(inventory.holdings))
@@ -163,7 +163,7 @@ class Reprocessor:
         )
 
     def _compare(
-        self, rederived: _Rederived, names: Sequence[str], done: Reprocessed, policy: RowPolicy
+        self, rederived: _Rederived, names: Sequence[str], done: ReprocessSummary, policy: RowPolicy
     ) -> dict[str, Change]:
         """Return the changes by table, without those of symbols that have a stored row without a readable reply."""
         ours = (pl.col("source") == rederived.source) & pl.col("symbol").is_in(names)
@@ -253,7 +253,7 @@ def _origins(replies: Sequence[StoredReply]) -> pl.DataFrame:
     return pl.DataFrame(sorted(pairs), schema={"symbol": pl.String, "raw": pl.String}, orient="row")
 
 
-def _commit(tables: Mapping[str, CuratedTable], changes: Mapping[str, Change]) -> int:
+def _commit(tables: Tables, changes: Mapping[str, Change]) -> int:
     """Commit the changes, revisions before their tables; return the number of commits."""
     commits = 0
     for name, change in changes.items():

@@ -16,8 +16,8 @@ _EXAMPLES = 10
 _SHOWN = (*PRICES, "volume", "value", "known_from")
 
 
-@dataclass
-class Reprocessed:
+@dataclass(kw_only=True)
+class ReprocessSummary:
     """Counts over all batches, and some examples."""
 
     policy: int
@@ -30,9 +30,7 @@ class Reprocessed:
     examples: list[dict[str, Any]] = field(default_factory=list)
     touched: set[tuple[str, str]] = field(default_factory=set)  # sources and symbols with a change that readers see
     left: dict[tuple[str, str], str] = field(default_factory=dict)  # the reasons why a source's symbol stays unchanged
-    mute: Mapping[str, str] = field(
-        default_factory=dict
-    )  # raw objects that do not list their replies, with the reasons
+    mute: Mapping[str, str] = field(default_factory=dict)  # reasons, by raw object that does not list its replies
 
     @property
     def rows(self) -> int:

@@ -1,1 +1,1 @@
-"""How a process is wired and waits: settings to adapters, threads, retries, logs."""
+"""What every process needs: adapters opened by the settings, threads, retries, logs."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from quantx.core.model import Quota
 from quantx.core.quality.policy import Policy
 from quantx.core.tables import TABLES
-from quantx.lake.protocol import CuratedTable
+from quantx.lake.protocol import Tables
 from quantx.lake.table import open_tables
 from quantx.pipeline.runtime.context import Context, ProviderOpener, open_parts
 from quantx.pipeline.runtime.retry import Retry
@@ -22,7 +22,7 @@ from quantx.settings import Settings
 class Platform(Context):
     """Everything that a service needs, opened."""
 
-    tables: Mapping[str, CuratedTable]
+    tables: Tables
     quotas: Mapping[str, Quota | None]  # by source; None: unlimited
     policy: Policy = field(default_factory=Policy)
 

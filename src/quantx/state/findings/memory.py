@@ -12,7 +12,7 @@ from typing import Any
 from typing_extensions import override
 
 from quantx.core.model import SEVERITIES, Finding
-from quantx.state.findings.port import Findings, OpenFinding, Settlement
+from quantx.state.findings.port import ClosedStatus, Findings, OpenFinding
 from quantx.state.memory_records import Records
 from quantx.state.values import Row
 
@@ -94,7 +94,7 @@ class MemoryFindings(Findings):
             return self.note(findings), len(gone)
 
     @override
-    def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
+    def close(self, finding_id: int, status: ClosedStatus, by: str, reason: str) -> bool:
         with self._records.lock:
             for row in self._rows.values():
                 if row["id"] == finding_id and row["status"] != status:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from quantx.core.model import Finding
 from quantx.state.values import Row
 
-Settlement = Literal["acknowledged", "resolved"]
+ClosedStatus = Literal["acknowledged", "resolved"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Findings(Protocol):
         """
         ...
 
-    def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
+    def close(self, finding_id: int, status: ClosedStatus, by: str, reason: str) -> bool:
         """Acknowledge or resolve a finding; return False if no such finding exists or it has that status already."""
         ...
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from quantx.core.model import Finding
 from quantx.state.database import Database, run
-from quantx.state.findings.port import Findings, OpenFinding, Settlement
+from quantx.state.findings.port import ClosedStatus, Findings, OpenFinding
 from quantx.state.values import Row
 
 
@@ -55,8 +55,8 @@ class PostgresFindings(Findings):
             return _note(connection, findings), len(gone)
 
     @override
-    def settle(self, finding_id: int, status: Settlement, by: str, reason: str) -> bool:
-        return bool(self._database.rows("findings.settle", id=finding_id, status=status, by=by, reason=reason))
+    def close(self, finding_id: int, status: ClosedStatus, by: str, reason: str) -> bool:
+        return bool(self._database.rows("findings.close", id=finding_id, status=status, by=by, reason=reason))
 
     @override
     def open(

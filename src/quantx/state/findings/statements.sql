@@ -42,7 +42,7 @@ where f.rule = any(%(rules)s::text[]) and f.status = 'open'
       and n.first_day is not distinct from f.first_day)
 returning f.id;
 
--- name: settle
+-- name: close
 -- Acknowledge or resolve a finding that does not have that status yet.
 update findings set status = %(status)s, settled_at = clock_timestamp(), settled_by = %(by)s, reason = %(reason)s
 where id = %(id)s and status <> %(status)s returning id;

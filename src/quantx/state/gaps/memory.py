@@ -9,7 +9,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from quantx.core.gap_schedule import HEAL, Ask, Gap
+from quantx.core.gap_schedule import HEAL, Gap, GapRequest
 from quantx.core.model import Series
 from quantx.state.gaps.port import Gaps
 from quantx.state.memory_records import Records
@@ -31,11 +31,13 @@ class MemoryGaps(Gaps):
         return sorted(gaps, key=lambda g: (_place(g.series), g.session))
 
     @override
-    def asks(self, symbols: Collection[str]) -> list[Ask]:
+    def requests(self, symbols: Collection[str]) -> list[GapRequest]:
         with self._records.lock:
             tasks = [t for t in self._records.tasks.values() if t.kind == HEAL and t.series.symbol in symbols]
             return [
-                Ask(t.series, t.window, state=_STATES.get(t.state, "waiting"), at=t.updated_at, error=t.last_error)
+                GapRequest(
+                    t.series, t.window, state=_STATES.get(t.state, "waiting"), at=t.updated_at, error=t.last_error
+                )
                 for t in tasks
             ]
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from quantx.core.gap_schedule import Ask, Gap
+from quantx.core.gap_schedule import Gap, GapRequest
 from quantx.state.values import Row
 
 
@@ -17,7 +17,7 @@ class Gaps(Protocol):
         """Return the open and explained gaps of these symbols, or of all; filled ones are left out."""
         ...
 
-    def asks(self, symbols: Collection[str]) -> list[Ask]:
+    def requests(self, symbols: Collection[str]) -> list[GapRequest]:
         """Return the requests by tasks of the kind `heal` for these symbols, in the order of planning."""
         ...
 

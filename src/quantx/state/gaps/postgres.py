@@ -7,7 +7,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from quantx.core.gap_schedule import Ask, Gap
+from quantx.core.gap_schedule import Gap, GapRequest
 from quantx.core.model import Series, Window
 from quantx.state.database import Database
 from quantx.state.gaps.port import Gaps
@@ -26,10 +26,10 @@ class PostgresGaps(Gaps):
         return [Gap(Series(*(row.pop(c) for c in _SERIES)), **row) for row in rows]
 
     @override
-    def asks(self, symbols: Collection[str]) -> list[Ask]:
-        rows = self._database.rows("gaps.asks", symbols=list(symbols))
+    def requests(self, symbols: Collection[str]) -> list[GapRequest]:
+        rows = self._database.rows("gaps.requests", symbols=list(symbols))
         return [
-            Ask(
+            GapRequest(
                 Series(*(row[c] for c in _SERIES)),
                 Window(row["window_start"], row["window_end"]),
                 state=row["state"],

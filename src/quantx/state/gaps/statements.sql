@@ -7,7 +7,7 @@ order by source, dataset, timeframe, symbol, session;
 select distinct symbol from gaps
 where status = 'open' and due_at <= %(now)s and source = any(%(sources)s::text[]) order by symbol;
 
--- name: asks
+-- name: requests
 select source, dataset, timeframe, symbol, window_start, window_end, last_error,
     case state when 'done' then 'answered' when 'failed' then 'failed' else 'waiting' end as state, updated_at
 from tasks where kind = 'heal' and symbol = any(%(symbols)s::text[])

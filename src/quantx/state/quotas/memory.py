@@ -21,9 +21,11 @@ class MemoryQuotas(Quotas):
         self._records = records
 
     @override
-    def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
+    def reserve(
+        self, source: str, quota: Quota | None, count: int, longest_wait: float, doubt: float = 0
+    ) -> Slots | None:
         with self._records.lock:
-            now, longest = self._records.clock.now(), timedelta(seconds=patience)
+            now, longest = self._records.clock.now(), timedelta(seconds=longest_wait)
             if quota is None:
                 start = now + timedelta(seconds=self.closed_for(source))
                 return None if start > now + longest else Slots((start,) * count, now)

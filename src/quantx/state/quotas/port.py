@@ -21,8 +21,10 @@ class Slots:
 class Quotas(Protocol):
     """The rate limit and the back-off of each vendor, shared by all workers."""
 
-    def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
-        """Reserve up to `count` slots that start within `patience` seconds; return None if there is none.
+    def reserve(
+        self, source: str, quota: Quota | None, count: int, longest_wait: float, doubt: float = 0
+    ) -> Slots | None:
+        """Reserve up to `count` slots that start within `longest_wait` seconds; return None if there is none.
 
         A slot starts `quota.gap` after the one before it, and `quota.pause` after the one `quota.count` before it. In
         any period of the quota, all workers together start no more requests than it allows, if each request starts at

@@ -18,9 +18,11 @@ class PostgresQuotas(Quotas):
         self._sources: set[str] = set()  # with a row
 
     @override
-    def reserve(self, source: str, quota: Quota | None, count: int, patience: float, doubt: float = 0) -> Slots | None:
+    def reserve(
+        self, source: str, quota: Quota | None, count: int, longest_wait: float, doubt: float = 0
+    ) -> Slots | None:
         if quota is None:
-            rows = self._database.rows("quotas.open_from", source=source, patience=patience)
+            rows = self._database.rows("quotas.open_from", source=source, longest_wait=longest_wait)
             return Slots((rows[0]["at"],) * count, rows[0]["reserved_at"]) if rows else None
         if source not in self._sources:
             self._database.rows("quotas.add_source", source=source)
@@ -32,7 +34,7 @@ class PostgresQuotas(Quotas):
             pause=quota.pause,
             gap=quota.gap,
             count=count,
-            patience=patience,
+            longest_wait=longest_wait,
             doubt=doubt,
         )
         return Slots(tuple(rows[0]["starts"]), rows[0]["reserved_at"]) if rows[0]["starts"] else None

@@ -5,7 +5,7 @@ insert into quota (source) values (%(source)s) on conflict do nothing;
 -- Reserve requests for all workers together, in one statement.
 select starts, reserved_at from reserve_slots(
     %(source)s, %(count)s, %(limit)s, make_interval(secs => %(gap)s), make_interval(secs => %(pause)s),
-    make_interval(secs => %(patience)s), make_interval(secs => %(doubt)s)
+    make_interval(secs => %(longest_wait)s), make_interval(secs => %(doubt)s)
 );
 
 -- name: close
@@ -52,7 +52,7 @@ select extract(epoch from greatest(
 -- Without a quota: the end of the back-off.
 with known as (select clock_timestamp() as now, max(closed_until) as closed_until from quota where source = %(source)s)
 select now as reserved_at, greatest(now, closed_until) as at from known
-where greatest(now, closed_until) <= now + make_interval(secs => %(patience)s);
+where greatest(now, closed_until) <= now + make_interval(secs => %(longest_wait)s);
 
 -- name: closed
 select source, closed_until, reason from quota where closed_until > clock_timestamp() order by source;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal, Protocol
 
 from quantx.core.model import StoredReply
@@ -18,6 +18,7 @@ class TaskResult:
     state: Literal["done", "failed", "pending"]  # pending: the stored reply is lost, and is fetched again
     error_class: str | None = None
     error: str | None = None
+    _: KW_ONLY
     new: int = 0
     changed: int = 0
     same: int = 0

@@ -23,12 +23,12 @@ class MemorySeries(SeriesBook):
 
     @override
     def uncovered(
-        self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
+        self, series: Sequence[tuple[Series, Window]], now: datetime, late_seconds: float
     ) -> dict[str, list[Window]]:
         gaps: dict[str, list[Window]] = {}
         with self._records.lock:
             for each, window in series:
-                record, since = self._records.series.get(each, SeriesRecord()), now - timedelta(seconds=patience)
+                record, since = self._records.series.get(each, SeriesRecord()), now - timedelta(seconds=late_seconds)
                 recent = record.last_asked_at is not None and record.last_asked_at > since
                 for gap in windows_of(days_of([window]) - record.covered):
                     if not (recent and _is_late(record, gap)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime
 from typing import Protocol
 
@@ -18,6 +18,7 @@ class SeriesFacts:
     """The facts about a series from one reply."""
 
     series: Series
+    _: KW_ONLY
     covered: Window | None
     nothing: Sequence[Window]
     first_session: date | None
@@ -40,11 +41,11 @@ class SeriesBook(Protocol):
     """Coverage and watermark of each series."""
 
     def uncovered(
-        self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
+        self, series: Sequence[tuple[Series, Window]], now: datetime, late_seconds: float
     ) -> dict[str, list[Window]]:
         """Return the uncovered parts of the windows, by symbol.
 
-        Days for which the vendor was late are left out if it was asked less than `patience` seconds before `now`.
+        Days for which the vendor was late are left out until `late_seconds` after the last request.
         """
         ...
 

@@ -22,7 +22,7 @@ class PostgresSeries(SeriesBook):
 
     @override
     def uncovered(
-        self, series: Sequence[tuple[Series, Window]], now: datetime, patience: float
+        self, series: Sequence[tuple[Series, Window]], now: datetime, late_seconds: float
     ) -> dict[str, list[Window]]:
         gaps: dict[str, list[Window]] = defaultdict(list)
         for source, dataset, timeframe in {(s.source, s.dataset, s.timeframe) for s, _ in series}:
@@ -36,7 +36,7 @@ class PostgresSeries(SeriesBook):
                 starts=[w.start for _, w in group],
                 ends=[w.end for _, w in group],
                 now=now,
-                patience=patience,
+                late_seconds=late_seconds,
             )
             for row in rows:
                 gaps[row["symbol"]].append(Window(row["gap_start"], row["gap_end"]))

@@ -1,6 +1,6 @@
 -- name: uncovered
--- The uncovered parts of the windows, per symbol. Days after all covered ones are left out if the vendor was late with
--- them, and was asked less than %(patience)s seconds ago.
+-- The uncovered parts of the windows, per symbol. Days after all covered ones are left out where the vendor was late with
+-- them, until %(late_seconds)s seconds after the last request.
 select w.symbol, lower(gap) as gap_start, upper(gap) - 1 as gap_end
 from unnest(%(symbols)s::text[], %(starts)s::date[], %(ends)s::date[]) as w (symbol, window_start, window_end)
 left join series s on s.symbol = w.symbol and s.source = %(source)s and s.dataset = %(dataset)s
@@ -8,7 +8,7 @@ left join series s on s.symbol = w.symbol and s.source = %(source)s and s.datase
 unnest(datemultirange(daterange(w.window_start, w.window_end, '[]')) - coalesce(s.covered, '{}'::datemultirange)) as gap
 where not coalesce(
     lower(gap) >= coalesce(upper(s.covered), s.asked_through - 7) and upper(gap) - 1 <= s.asked_through
-    and s.last_asked_at > %(now)s::timestamptz - make_interval(secs => %(patience)s), false
+    and s.last_asked_at > %(now)s::timestamptz - make_interval(secs => %(late_seconds)s), false
 )
 order by w.symbol, gap_start;
 

@@ -91,8 +91,8 @@ class MemoryTasks(Tasks):
                     held.append(self._lease(task, owner, lease))
                     self._take_from_lapsed(task)
             held += self._claim_mates(held, widths or {}, owner, lease)
-            settled = frozenset(t.id for t in named if t.state in ("landed", "done", "failed"))
-            return Claim(tuple(held), settled, frozenset(i for i in ids if i not in tasks))
+            complete = frozenset(t.id for t in named if t.state in ("landed", "done", "failed"))
+            return Claim(tuple(held), complete, frozenset(i for i in ids if i not in tasks))
 
     @override
     def extend(self, tasks: Sequence[FetchTask], lease: float) -> set[int]:
@@ -259,7 +259,9 @@ class MemoryTasks(Tasks):
             return retried | {t.id for t in named if t.state in ("landed", "done")}
 
     @override
-    def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
+    def listed(
+        self, state: TaskState | None, run_id: str | None, limit: int | None, *, dead: bool = False
+    ) -> list[Row]:
         with self._records.lock:
             rows = [
                 task
@@ -268,7 +270,7 @@ class MemoryTasks(Tasks):
                 and (run_id is None or task.run_id == run_id)
                 and (not dead or (task.state == "failed" and task.retried_by is None))
             ]
-            return [shown_task(task) for task in rows[:most]]
+            return [shown_task(task) for task in rows[:limit]]
 
     def _successors(self, ids: Collection[int]) -> set[int]:
         """Return these tasks or their successors, and the events that are fetched beside the successors."""

@@ -44,7 +44,7 @@ class Claim:
     """The result of a claim."""
 
     held: tuple[FetchTask, ...]  # leased to this worker; may hold urgent tasks that it did not name
-    settled: frozenset[int] = frozenset()  # complete: they need no worker
+    complete: frozenset[int] = frozenset()  # landed or ended: they need no worker
     unknown: frozenset[int] = frozenset()  # ids without a task
 
 
@@ -181,6 +181,11 @@ class Tasks(Protocol):
         """Return those of these tasks that have landed, or that failed and have a successor."""
         ...
 
-    def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
-        """Return tasks for display, the newest first; `dead`: only those that `dead` counts."""
+    def listed(
+        self, state: TaskState | None, run_id: str | None, limit: int | None, *, dead: bool = False
+    ) -> list[Row]:
+        """Return tasks for display, the newest first; limit None: all of them.
+
+        `dead`: only those that `dead` counts.
+        """
         ...

@@ -16,7 +16,7 @@ from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Tick
 from quantx.state.values import NewRun, Row, TaskState
 
 _DEADLY = 10  # leases of one task that may run out before it fails
-_SETTLED = ("landed", "done", "failed")
+_COMPLETE = ("landed", "done", "failed")
 _GROUP = ("source", "dataset", "timeframe", "window_start", "window_end")  # what one request has in common
 _LASTING = ("UnknownSymbol", "NotEntitled")  # errors that the next day does not change
 
@@ -47,7 +47,7 @@ class PostgresTasks(Tasks):
     @override
     def to_send(self, most: int, seconds: float) -> list[Ticket]:
         with self._database.transaction() as connection:
-            run(connection, "tasks.drop_settled_tickets", {})  # a message arrived although its sender got an error
+            run(connection, "tasks.drop_complete_tickets", {})  # a message arrived although its sender got an error
             rows = run(connection, "tasks.take_outbox", {"most": most, "seconds": seconds})
         rows.sort(key=lambda row: (row["kind"] != "daily", row["id"]))
         return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
@@ -74,7 +74,7 @@ class PostgresTasks(Tasks):
             states = {r["id"]: r["state"] for r in run(connection, "tasks.states_of", {"ids": list(ids)})}
         return Claim(
             held=tuple(_task(row) for row in rows),
-            settled=frozenset(i for i, state in states.items() if state in _SETTLED),
+            complete=frozenset(i for i, state in states.items() if state in _COMPLETE),
             unknown=frozenset(ids) - states.keys(),
         )
 
@@ -180,8 +180,10 @@ class PostgresTasks(Tasks):
         return {row["id"] for row in self._database.rows("tasks.settled_of", ids=list(ids))}
 
     @override
-    def listed(self, state: TaskState | None, run_id: str | None, most: int, *, dead: bool = False) -> list[Row]:
-        return self._database.rows("tasks.list_tasks", state=state, run_id=run_id, most=most, dead=dead)
+    def listed(
+        self, state: TaskState | None, run_id: str | None, limit: int | None, *, dead: bool = False
+    ) -> list[Row]:
+        return self._database.rows("tasks.list_tasks", state=state, run_id=run_id, limit=limit, dead=dead)
 
 
 def _add_run(connection: psycopg.Connection[DictRow], new: NewRun) -> bool:

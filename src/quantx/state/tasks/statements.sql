@@ -51,7 +51,7 @@ select id, run_id, created from again;
 insert into outbox (task_id) select unnest(%(ids)s::bigint[])
 on conflict (task_id) do update set taken_until = '-infinity';
 
--- name: drop_settled_tickets
+-- name: drop_complete_tickets
 delete from outbox using tasks
 where tasks.id = outbox.task_id and tasks.state in ('landed', 'done', 'failed');
 
@@ -350,4 +350,4 @@ select id, run_id, kind, source, dataset, symbol, timeframe, window_start, windo
 from tasks
 where (%(state)s::text is null or state = %(state)s) and (%(run_id)s::text is null or run_id = %(run_id)s)
   and (not %(dead)s or (state = 'failed' and retried_by is null))
-order by id desc limit %(most)s;
+order by id desc limit %(limit)s;
