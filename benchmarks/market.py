@@ -11,6 +11,7 @@ import numpy as np
 
 from quantx.core.calendars import calendar
 from quantx.core.model import Clock
+from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Provider
 from quantx.providers.yahoo import Yahoo
 from quantx.sandbox import Dividend, Market, Split
@@ -68,18 +69,13 @@ class InProcess:
     def chart(self, wire_symbol: str, params: Mapping[str, Any]) -> Any:
         texts = {name: str(value) for name, value in params.items()}
         reply = self._vendor.chart(wire_symbol, texts)
-        return _Reply(
+        return HttpReply(
             f"https://sandbox/v8/finance/chart/{wire_symbol}?{urlencode(texts)}",
             reply.status,
             reply.content_type,
             reply.body,
+            vendor_time=NOW,
         )
-
-
-class _Reply:
-    def __init__(self, url: str, status: int, content_type: str, body: bytes) -> None:
-        self.url, self.status, self.content_type, self.body = url, status, content_type, body
-        self.vendor_time = NOW
 
 
 def providers_of(market: Market) -> Any:

@@ -105,7 +105,7 @@ def _av_row(bar: Bar, *, adjusted: bool = False, paid: str = "0.0000") -> Docume
 
 def _av_meta(information: str, symbol: str, refreshed: str, *interval: tuple[str, str]) -> Document:
     zone = ("Time Zone", "US/Eastern")
-    head = (("Information", information), ("Symbol", symbol), ("Last RefreshResult", refreshed))
+    head = (("Information", information), ("Symbol", symbol), ("Last Refreshed", refreshed))
     return {"Meta Data": _numbered(*head, *interval, ("Output Size", "Full size"), zone)}
 
 
