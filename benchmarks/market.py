@@ -70,10 +70,10 @@ class InProcess:
         texts = {name: str(value) for name, value in params.items()}
         reply = self._vendor.chart(wire_symbol, texts)
         return HttpReply(
-            f"https://sandbox/v8/finance/chart/{wire_symbol}?{urlencode(texts)}",
-            reply.status,
-            reply.content_type,
-            reply.body,
+            url=f"https://sandbox/v8/finance/chart/{wire_symbol}?{urlencode(texts)}",
+            status=reply.status,
+            content_type=reply.content_type,
+            body=reply.body,
             vendor_time=NOW,
         )
 
