@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import subprocess
 import sys
@@ -62,6 +63,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Skip tests/prove unless it is named: `make prove` installs its tools and needs minutes."""
     named = any("prove" in Path(argument).parts for argument in config.args)
     return True if collection_path.name == "prove" and not named else None
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from walking over the imported libraries again and again: they stay to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,7 +6,7 @@ import base64
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from quantx.errors import QueueError
 from quantx.queues.memory import MemoryQueue
 from quantx.queues.postgres import PostgresQueue
-from quantx.queues.protocol import MOST_MESSAGES, Message, TaskQueue
+from quantx.queues.protocol import MOST_MESSAGES, Message, Poisoned, TaskQueue
 from quantx.state.database import Database
 
 from ..azurite import ACCOUNT, KEY, Azurite
@@ -242,6 +242,20 @@ class TestQueue:
         assert kit.queue.depth().poisoned == 20
         assert {record.body for record in kit.queue.poisoned(32)} == set(bodies) - even
         assert kit.queue.discard_poison(lambda records: [False for _ in records]) == 0
+
+    def test_two_workers_may_discard_poison_at_the_same_time(self, kit: Kit) -> None:
+        kit.queue.send(["bad"])
+        (message,) = kit.queue.receive(1, 60)
+        kit.queue.poison(message, "it failed")
+        counts: list[int] = []
+
+        def after_another(records: Sequence[Poisoned]) -> list[bool]:
+            counts.append(kit.queue.discard_poison(lambda others: [True for _ in others]))
+            return [True for _ in records]
+
+        counts.append(kit.queue.discard_poison(after_another))
+        assert sum(counts) == 1
+        assert kit.queue.depth().poisoned == 0
 
     def test_depth_counts_waiting_and_hidden_messages(self, kit: Kit) -> None:
         empty = kit.queue.depth()

@@ -7,6 +7,7 @@ few threads send them.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import threading
@@ -161,16 +162,16 @@ class AzureQueue(TaskQueue):
         while self._count(self._poison) > len(kept) and (page := self._ask(self._poison, self._page_of_poison)):
             records = [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in page]
             for message, drop in zip(page, chosen(records), strict=True):
-                if drop:
+                if not drop:
+                    kept.append(message)
+                    continue
+                with contextlib.suppress(_Lapsed):  # another worker has taken it
                     self._ask(self._poison, partial(self._poison.delete_message, message.id, message.pop_receipt))
                     gone += 1
-                else:
-                    kept.append(message)
         for message in kept:
-            self._ask(
-                self._poison,
-                partial(self._poison.update_message, message.id, message.pop_receipt, visibility_timeout=0),
-            )
+            release = partial(self._poison.update_message, message.id, message.pop_receipt, visibility_timeout=0)
+            with contextlib.suppress(_Lapsed):
+                self._ask(self._poison, release)
         return gone
 
     def _page_of_poison(self) -> list[QueueMessage]:

@@ -83,10 +83,10 @@ class MemoryQueue(TaskQueue):
         with self._lock:
             stored = list(self._poison)
         gone = chosen([read_record(record, put_at) for record, put_at in stored])
-        with self._lock:
-            for entry in (entry for entry, drop in zip(stored, gone, strict=True) if drop):
-                self._poison.remove(entry)
-        return sum(gone)
+        with self._lock:  # another worker may have discarded some of them meanwhile
+            dropped = [e for e, drop in zip(stored, gone, strict=True) if drop and e in self._poison]
+            self._poison = [entry for entry in self._poison if entry not in dropped]
+        return len(dropped)
 
     @override
     def depth(self) -> Depth:
