@@ -90,6 +90,7 @@ def test_two_vendors_then_a_third(quantx: Callable[..., Ran]) -> None:
         "agreed": SESSIONS - 3,
         "wrong": 0,
         "doubtful": 6,
+        "events": 0,
         "findings": 1,
     }
     (finding,) = json.loads(quantx("findings", "list", "--status", "open", "--json").out)
@@ -105,6 +106,7 @@ def test_two_vendors_then_a_third(quantx: Callable[..., Ran]) -> None:
         "agreed": 3 * SESSIONS - 6,
         "wrong": 3,
         "doubtful": 0,
+        "events": 0,
         "findings": 1,
     }
     (finding,) = json.loads(quantx("findings", "list", "--status", "open", "--json").out)

@@ -15,7 +15,7 @@ from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import Platform, open_platform
 
-crossvalidate = typer.Typer(help="Compare the bars of different vendors.", no_args_is_help=True)
+crossvalidate = typer.Typer(help="Compare bars, splits and dividends of different vendors.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -36,13 +36,14 @@ def crossvalidate_compare(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Compare vendors' as-traded daily bars per symbol: share of agreement, differing days, and the vendor in error.
+    """Compare vendors' as-traded daily bars, splits and dividends per symbol: agreement, differences, vendor in error.
 
     Nothing is written. Vendors outside --sources still act as referees where the lake has their bars.
 
     Example: quantx crossvalidate compare --symbols AAPL,MSFT --sources alpaca,yahoo --start 2024-01-01
     """
-    from quantx.pipeline.inspecting.comparison import symbols_of
+    from quantx.pipeline.inspecting.compare_actions import compare_vendor_actions, event_days
+    from quantx.pipeline.inspecting.comparison import events_of, symbols_of
     from quantx.pipeline.inspecting.reconcile import compare_vendors
 
     names = list(dict.fromkeys(map(parse_symbol, split_symbols(symbols))))
@@ -54,7 +55,13 @@ def crossvalidate_compare(
         order = partial(platform.settings.sources_of, "1d")
         pairs = compare_vendors(platform.tables, order, names, first, last)
         compared = [pair for pair in pairs if chosen is None or {pair.a, pair.b} <= chosen]
-        rows = [row for pair in compared for row in symbols_of(pair, platform.clock.now())]
+        days = event_days(platform.state.series, platform.providers, platform.clock.now())
+        events = events_of(compare_vendor_actions(platform.tables, days, names, first, last))
+        rows = [
+            row | events.get((row["symbol"], row["source_a"], row["source_b"]), {"events": 0, "event_differences": []})
+            for pair in compared
+            for row in symbols_of(pair, platform.clock.now())
+        ]
     if not rows:
         vendors = " and ".join(sorted(chosen)) if chosen else "two vendors"
         raise ConfigError(
@@ -126,7 +133,9 @@ def crossvalidate_reconcile(
     first = parse_day(since, "--since") if since else None
     with open_platform(settings_for(use_local)) as platform:
         order = partial(platform.settings.sources_of, "1d")
-        done = reconcile(platform.tables, platform.state, platform.clock, order, symbols=names, since=first)
+        done = reconcile(
+            platform.tables, platform.state, platform.clock, order, platform.providers, symbols=names, since=first
+        )
     if done is None:
         raise ConfigError("another process is comparing vendors; try again when it has ended")
     if json:
@@ -134,7 +143,8 @@ def crossvalidate_reconcile(
         return 0
     out.print(
         f"{counted(done.symbols, 'symbol')}: {done.agreed:,} of {counted(done.sessions, 'session')} agree;"
-        f" wrong bars: {done.wrong:,}, doubtful: {done.doubtful:,}; {counted(done.findings, 'finding')}"
+        f" wrong bars: {done.wrong:,}, doubtful: {done.doubtful:,}; splits and dividends in doubt: {done.events:,};"
+        f" {counted(done.findings, 'finding')}"
     )
     return 0
 
@@ -169,6 +179,7 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
 
     shares = ("close", "open", "high", "low", "volume")
     columns = ["symbol", "source_a", "source_b", "sessions", *shares, "worst", "lacking_a", "lacking_b", "verdict"]
+    columns.append("events")
     heads = {name: name.replace("_", " ") for name in columns} | {
         "worst": "largest difference",
         "lacking_a": "missing in a",
@@ -182,3 +193,21 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     ]
     columns = ["symbol", "vendors", "rule", "field", "days", "first", "last", "factor", "wrong", "decided_by", "which"]
     print_table("discrepancies by cause (--json lists each day)", causes, columns)
+    events = [
+        {"symbol": row["symbol"], "vendors": f"{row['source_a']}, {row['source_b']}", **event}
+        for row in rows
+        for event in row["event_differences"]
+    ]
+    columns = [
+        "symbol",
+        "vendors",
+        "ex_date",
+        "kind",
+        "rule",
+        "value_a",
+        "value_b",
+        "other_date",
+        "wrong",
+        "decided_by",
+    ]
+    print_table("splits and dividends that differ", events, columns)

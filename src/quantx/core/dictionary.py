@@ -104,6 +104,7 @@ COLUMNS: Mapping[str, Column] = {
     "against": Column("quantx"),
     "field": Column("quantx"),
     "other_value": Column("vendor", f"{_PRICE}, or shares"),
+    "other_date": Column("vendor"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -115,6 +116,7 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "adjustment_proofs": frozenset(),
     "agreements": frozenset({"worst", "decided_by"}),
     "verdicts": frozenset({"against", "decided_by", "field", "value", "other_value"}),
+    "action_verdicts": frozenset({"decided_by", "value", "other_value", "other_date"}),
     "quarantine": frozenset({"date", "payload_sha256", "policy", "sent", "passed"}),
     "decisions": frozenset({"date"}),
     "universe_members": frozenset({"name", "member_from", "member_to"}),

@@ -42,13 +42,13 @@ MEANINGS = {
     "ex_date": "first session without the dividend, or in new shares",
     "kind": "split, dividend, or foreign_dividend (in another currency; recorded, but not applied to prices)",
     "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`; of a verdict: the"
-    " vendor's value of `field`",
+    " vendor's value of `field`, or its ratio or amount (null: its event is missing)",
     "reference_close": "dividend: close of the session before, in the shares of the ex-date",
     "ours": "factor before / factor after the session from the vendor's splits and dividends, on the vendor's basis",
     "vendors": "the same from the vendor's adjusted close",
     "verdict": "of an action: agree, spin_off_as_cash (agrees, too), or the likely cause: missing_dividend,"
     " missing_split, wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong"
-    " or both_doubtful; of a bar: wrong or doubtful",
+    " or both_doubtful; of a bar or an event: wrong or doubtful",
     "dataset": "the target table of the row",
     "rules": "comma-separated ids of the broken rules",
     "row": "the rejected row as JSON, as traded; or the reason for rejecting the event or the whole payload",
@@ -82,12 +82,13 @@ MEANINGS = {
     "lacking_a": "the missing sessions in wrong_a: source_b has them",
     "lacking_b": "the same of source_b",
     "worst": "largest difference of the two closes, relative to the smaller one",
-    "decided_by": "comma-separated deciding vendors, calendar, or series (the vendor's own neighbouring bars); null: no"
-    " decision",
+    "decided_by": "comma-separated deciding vendors, calendar, or series (the vendor's own neighbouring bars); of an"
+    " event: vendors, adjusted closes (the vendor's own), or price (its step on the ex-date); null: no decision",
     "rule": "id of the rule that names the cause",
     "against": "the other vendor",
     "field": "the most important differing field; null: the bar as a whole",
-    "other_value": "the other vendor's value",
+    "other_value": "the other vendor's value; null: it does not have the event",
+    "other_date": "the other vendor's ex-date, where it is another",
 }
 
 
@@ -372,6 +373,31 @@ VERDICTS = Table(
     null_is_unknown=False,
 )
 
+# Comparisons of vendors' splits and dividends: see core/quality/action_verdicts.py.
+ACTION_VERDICTS = Table(
+    "action_verdicts",
+    {
+        "symbol": pl.String,
+        "ex_date": pl.Date,
+        "kind": pl.String,  # split or dividend
+        "source": pl.String,
+        "verdict": pl.String,  # wrong or doubtful
+        "rule": pl.String,
+        "against": pl.String,
+        "decided_by": pl.String,
+        "value": pl.Float64,
+        "other_value": pl.Float64,
+        "other_date": pl.Date,
+        "known_from": INSTANT,
+    },
+    partitions=("source",),
+    key=("symbol", "ex_date", "kind", "source"),
+    sort=("symbol", "ex_date", "kind"),
+    values=("verdict", "rule", "against", "decided_by", "value", "other_value", "other_date"),
+    relative_tolerance={"value": PRICE_TOLERANCE, "other_value": PRICE_TOLERANCE},
+    null_is_unknown=False,
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -397,5 +423,7 @@ TABLES = {
         AGREEMENTS.revisions,
         VERDICTS,
         VERDICTS.revisions,
+        ACTION_VERDICTS,
+        ACTION_VERDICTS.revisions,
     )
 }

@@ -117,7 +117,8 @@ def reconciled(
     platform: Platform, *, symbols: Collection[str] | None = None, since: date | None = None
 ) -> ReconcileSummary | None:
     order = order_of(platform)
-    return reconcile(platform.tables, platform.state, platform.clock, order, symbols=symbols, since=since)
+    providers = platform.providers
+    return reconcile(platform.tables, platform.state, platform.clock, order, providers, symbols=symbols, since=since)
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_an_acknowledged_finding_stays_so(market: Market) -> None:
 
 def test_since_leaves_what_lies_before_as_it_is_and_finds_the_same(market: Market) -> None:
     reconciled(market.platform)
-    whole = {name: market.rows(name) for name in ("verdicts", "agreements")}
+    whole = {name: market.rows(name) for name in ("verdicts", "agreements", "action_verdicts")}
     market.desk.clock.goes_to(date(2024, 1, 13))
     assert reconciled(market.platform, since=date(2023, 11, 20)) == ReconcileSummary(
         symbols=2,
@@ -249,7 +250,7 @@ def test_a_session_that_one_lacks_is_its_finding_until_it_comes(market: Market) 
 def test_with_one_vendor_no_bars_are_read(desk: Desk) -> None:
     market = Market(desk)
     market.fetch("tape")
-    said = {name: market.platform.tables[name] for name in ("verdicts", "agreements")}
+    said = {name: market.platform.tables[name] for name in ("verdicts", "agreements", "action_verdicts")}
     assert reconciled(replace(market.platform, tables=said)) == ReconcileSummary()
 
 

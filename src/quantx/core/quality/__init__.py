@@ -2,10 +2,12 @@
 
 `daily_rules` and `minute_rules` check single rows before they are curated, `event_rules` single splits and dividends.
 `series_rules` and `minute_session_rules` check curated bars against their neighbours. `dividend_rules` and
-`adjustments` check corporate actions. `vendor_causes` compares two vendors. `operational_rules` are about the system's
-own work. `RULES` has the rules with a row expression, `FINDING_RULES` every rule that a finding can name.
+`adjustments` check corporate actions. `vendor_causes` and `action_comparison` compare two vendors. `operational_rules`
+are about the system's own work. `RULES` has the rules with a row expression, `FINDING_RULES` every rule that a finding
+can name.
 """
 
+from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.daily_rules import DAILY_RULES, PAYLOAD_RULES
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES
@@ -29,6 +31,7 @@ RULES: dict[str, Rule] = by_id(
     DIVIDEND_RULES,
     ADJUSTMENT_RULES,
     VENDOR_RULES,
+    EVENT_COMPARISON_RULES,
     DROPPED_RULES,
     SESSION_RULES,
     MARKET_RULES,

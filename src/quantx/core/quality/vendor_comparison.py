@@ -20,7 +20,7 @@ from quantx.core.prices import PRICES
 FIELDS = ("close", "open", "high", "low", "volume")  # the compared fields, the most important first
 KEY = ["symbol", "date"]
 OTHER = "_b"  # the suffix of the second vendor's columns; those of the first have none
-_HUNDREDTHS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
+HUNDREDTHS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 _FEW_SHARES = 100
 _DAYS, _BEFORE_1970 = 2**20, 2**19  # more days than any history has
 # A vendor of one exchange's prints (Alpaca's IEX feed) never has the market's volume. Above this share of differing
@@ -136,10 +136,10 @@ def comparable(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the bars that have a close, with numeric fields and prices in whole units of the currency."""
     rows = frame.select(*KEY, *FIELDS, pl.col("currency").cast(pl.Categorical)).drop_nulls("close")
     rows = rows.with_columns(pl.col(*FIELDS).cast(pl.Float64))
-    hundredths = pl.col("currency").is_in(list(_HUNDREDTHS))
+    hundredths = pl.col("currency").is_in(list(HUNDREDTHS))
     if not rows.select(hundredths.any()).item():
         return rows
-    whole = pl.col("currency").cast(pl.String).replace(_HUNDREDTHS).cast(pl.Categorical)
+    whole = pl.col("currency").cast(pl.String).replace(HUNDREDTHS).cast(pl.Categorical)
     return rows.with_columns(
         pl.when(hundredths).then(pl.col(c) / 100).otherwise(c).alias(c) for c in PRICES
     ).with_columns(whole.alias("currency"))

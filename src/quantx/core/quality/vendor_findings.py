@@ -1,4 +1,4 @@
-"""Turn the rows of `verdicts` and `agreements` into findings: one per symbol, cause and vendor."""
+"""Turn the rows of `verdicts`, `agreements` and `action_verdicts` into findings: one per symbol, cause and vendor."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import polars as pl
 
 from quantx.core.model import Finding
+from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES, LACKS_EVENT, OTHER_DATE
 from quantx.core.quality.rule import FINDING_SEVERITY, by_id
 from quantx.core.quality.vendor_causes import LACKS, VENDOR_RULES
-from quantx.core.tables import BARS_1D
+from quantx.core.tables import ACTIONS, BARS_1D
 
-_RULES = by_id(VENDOR_RULES)
+_RULES = by_id(VENDOR_RULES, EVENT_COMPARISON_RULES)
 _SHOWN = 10  # days that a finding lists
 _NEXT = "`quantx crossvalidate compare` shows more"
 _DIFFERENCES = {
@@ -106,4 +107,63 @@ def _of_missing_sessions(row: Mapping[str, Any]) -> Finding:
         source=row["source"],
         dataset=BARS_1D.name,
         facts={"times": row["lacking"], "sessions": row["lacking"], "months": months, "against": row["against"]},
+    )
+
+
+def action_findings(verdicts: pl.DataFrame) -> list[Finding]:
+    """Return the findings of all stored verdicts on splits and dividends of some symbols.
+
+    The finding of a wrong or missing event is about its vendor. Without a decision it is about no vendor, and lists
+    all of them.
+    """
+    wrong = pl.when(pl.col("verdict") == "wrong").then("source").otherwise(pl.lit("")).alias("blamed")
+    groups = verdicts.group_by("symbol", "rule", wrong).agg(
+        pl.col("ex_date").unique().sort().alias("days"),
+        pl.concat([pl.col("source"), pl.col("against")]).unique().sort().alias("vendors"),
+        pl.col("decided_by").drop_nulls().unique().sort().alias("decided_by"),
+        pl.struct("source", "ex_date", "kind", "value", "against", "other_value", "other_date", "decided_by")
+        .sort_by("ex_date", "source")
+        .alias("events"),
+    )
+    return [_of_events(row) for row in groups.sort("symbol", "rule", "blamed").iter_rows(named=True)]
+
+
+def _of_events(row: Mapping[str, Any]) -> Finding:
+    rule, days, blamed, events = _RULES[row["rule"]], row["days"], row["blamed"], row["events"]
+    if blamed:
+        decision = f"{blamed} is wrong according to {' and '.join(row['decided_by'])}"
+    else:
+        decision = f"nothing decides which vendor is right; {_NEXT}"
+    more = f", and {len(days) - 1} more by {days[-1]}" if len(days) > 1 else ""
+    return Finding(
+        rule.id,
+        FINDING_SEVERITY[rule.severity],
+        row["symbol"],
+        f"{_difference(rule.id, events[0])}{more}: {decision}; adjusted prices before it depend on it",
+        source=blamed,
+        dataset=ACTIONS.name,
+        first_day=days[0],
+        last_day=days[-1],
+        facts={
+            "times": len(days),
+            "vendors": row["vendors"],
+            "decided_by": row["decided_by"],
+            "events": [{name: str(v) if name.endswith("date") and v else v for name, v in e.items()} for e in events],
+        },
+    )
+
+
+def _difference(rule: str, event: Mapping[str, Any]) -> str:
+    """Return the first difference as a sentence."""
+    source, against, kind, day = event["source"], event["against"], event["kind"], event["ex_date"]
+    value, other = event["value"], event["other_value"]
+    if rule == LACKS_EVENT and value is None:
+        return f"{source} has no {kind} on {day}, {against} has {other:.6g}"
+    if rule == LACKS_EVENT:
+        return f"{source} has a {kind} of {value:.6g} on {day}, {against} has none"
+    if rule == OTHER_DATE:
+        return f"{source} has the {kind} of {value:.6g} on {day}, {against} on {event['other_date']}"
+    return (
+        f"{source} has a {kind} of {value:.6g} on {day}, {against} of {other:.6g}"
+        f" (a factor of {max(value / other, other / value):.4g})"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from quantx.core.quality.vendor_comparison import FIELDS, OTHER
 from quantx.core.quality.vendor_verdicts import agreements_of, verdict_of_counts
+from quantx.pipeline.inspecting.compare_actions import ActionPair
 from quantx.pipeline.inspecting.reconcile import Pair
 
 _FEW = 5  # days of a cause that are listed
@@ -70,6 +71,34 @@ def _days(pair: Pair) -> dict[str, list[dict[str, Any]]]:
     return {
         str(name): part.drop("symbol").to_dicts() for (name,), part in shown.group_by("symbol", maintain_order=True)
     }
+
+
+def events_of(pairs: Iterable[ActionPair]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return the splits and dividends by symbol and both vendors.
+
+    `events` is the number that both have, `event_differences` lists those in which they differ, with the vendor in
+    error.
+    """
+    compared: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for pair in pairs:
+        both = dict(pair.both.select("symbol", "events").iter_rows())
+        odd = pair.judged.with_columns(
+            pl.when(pl.col("outcome") == "a_wrong")
+            .then(pl.lit(pair.a))
+            .when(pl.col("outcome") == "b_wrong")
+            .then(pl.lit(pair.b))
+            .alias("wrong")
+        ).select(
+            *("symbol", "ex_date", "kind", "rule", pl.col("value").alias("value_a"), pl.col("value_b")),
+            *("other_date", "wrong", "decided_by"),
+        )
+        listed = {str(name): part.drop("symbol").to_dicts() for (name,), part in odd.group_by("symbol")}
+        for symbol in both.keys() | listed.keys():
+            compared[symbol, pair.a, pair.b] = {
+                "events": both.get(symbol, 0),
+                "event_differences": listed.get(symbol, []),
+            }
+    return compared
 
 
 def causes_of(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

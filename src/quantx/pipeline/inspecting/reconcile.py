@@ -1,6 +1,7 @@
 """Reconciliation: compare all pairs of vendors with bars of one symbol, and store agreements, verdicts and findings.
 
-Nothing is fetched and no bar is changed: agreements and verdicts are tables of their own, derived from the bars.
+Bars are compared, and the splits and dividends. Nothing is fetched and no row of them is changed: agreements and
+verdicts are tables of their own.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import structlog
 from quantx.core.calendars import calendar
 from quantx.core.model import Clock
 from quantx.core.preference import Order, of_one_source
+from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
+from quantx.core.quality.action_verdicts import action_verdicts_of, one_per_event
 from quantx.core.quality.series_rules import bars_in_error, check_series
 from quantx.core.quality.vendor_causes import VENDOR_RULES, add_causes
 from quantx.core.quality.vendor_comparison import Comparison, comparable, compare
-from quantx.core.quality.vendor_findings import vendor_findings
+from quantx.core.quality.vendor_findings import action_findings, vendor_findings
 from quantx.core.quality.vendor_verdicts import (
     Witness,
     agreements_of,
@@ -30,10 +33,12 @@ from quantx.core.quality.vendor_verdicts import (
     witness_of_returns,
 )
 from quantx.core.symbols import venue_of
-from quantx.core.tables import ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS
+from quantx.core.tables import ACTION_VERDICTS, ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS, Table
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
 from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.inspecting.compare_actions import EventDays, compare_vendor_actions, event_days
+from quantx.pipeline.planning.vendor_order import Providers
 from quantx.state.findings.port import Findings
 from quantx.state.port import Hold, State
 from quantx.state.series.port import SeriesBook
@@ -53,6 +58,7 @@ class ReconcileSummary:
     agreed: int = 0
     wrong: int = 0  # bars
     doubtful: int = 0  # bars
+    events: int = 0  # splits and dividends that a vendor has wrong, misses, or that are doubtful
     findings: int = 0
 
 
@@ -72,13 +78,15 @@ def reconcile(
     state: State,
     clock: Clock,
     order: Order,
+    providers: Providers,
     *,
     symbols: Collection[str] | None = None,
     since: date | None = None,
 ) -> ReconcileSummary | None:
     """Compare all pairs of vendors over these symbols (or all), and restate agreements, verdicts and findings.
 
-    `order` is that of the vendors for daily bars; `since` starts with the month of that day. A second reconciliation
+    `order` is that of the vendors for daily bars, `providers` those of this platform; `since` starts with the month of
+    that day. A second reconciliation
     changes nothing. What no longer holds goes to the revisions and its finding is resolved, also for a symbol that has
     bars of only one vendor left. No bars are read if no symbol has, or had, bars of two vendors. Return None while
     another process is reconciling.
@@ -92,6 +100,8 @@ def reconcile(
             return None
         month = None if since is None else since.replace(day=1)
         done = _restate(tables, role, order, sorted(chosen), month, clock.now())
+        days = event_days(state.series, providers, clock.now())
+        done = replace(done, events=_restate_events(tables, role, days, sorted(chosen), month))
         done = replace(done, findings=_note(tables, state.findings, sorted(chosen)))
     log.info("vendors.reconciled", **vars(done))
     return done
@@ -108,7 +118,7 @@ def vendors_of(series: SeriesBook) -> dict[str, tuple[str, ...]]:
 
 def _compared_before(tables: Tables) -> set[str]:
     """Return the symbols with stored verdicts or agreements; only their column is read."""
-    stored = [tables[table.name] for table in (VERDICTS, AGREEMENTS)]
+    stored = [tables[table.name] for table in (VERDICTS, AGREEMENTS, ACTION_VERDICTS)]
     return {symbol for table in stored for symbol in table.collect(table.scan().select("symbol").unique())["symbol"]}
 
 
@@ -149,10 +159,7 @@ def _restate(
     role.confirm()
     # Verdicts first: findings and readers use them.
     for table, rows, part in ((VERDICTS, verdicts, days), (AGREEMENTS, agreements, months)):
-        stored = tables[table.name].read(here & part)
-        restate(tables, table, stored, rows, now)
-        for name in (table.name, table.revisions.name):
-            tables[name].fold(CommitContext(0), MOST_FILES)
+        _replace(tables, table, here & part, rows, now)
     return ReconcileSummary(
         symbols=len(symbols),
         sessions=int(agreements["sessions"].sum()),
@@ -162,11 +169,32 @@ def _restate(
     )
 
 
+def _restate_events(tables: Tables, role: Hold, days: EventDays, symbols: Sequence[str], since: date | None) -> int:
+    """Restate the verdicts on splits and dividends of these symbols; return their number."""
+    doubted = [ACTION_VERDICTS.empty()]
+    for pair in compare_vendor_actions(tables, days, symbols, since):
+        doubted.append(action_verdicts_of(pair.judged, pair.a, pair.b, days.now))
+    verdicts = one_per_event(pl.concat(doubted))
+    here = pl.col("symbol").is_in(symbols) & (pl.lit(True) if since is None else pl.col("ex_date") >= since)
+    role.confirm()
+    _replace(tables, ACTION_VERDICTS, here, verdicts, days.now)
+    return verdicts.height
+
+
+def _replace(tables: Tables, table: Table, here: pl.Expr, rows: pl.DataFrame, now: datetime) -> None:
+    """Replace the stored rows of a table that `here` selects."""
+    restate(tables, table, tables[table.name].read(here), rows, now)
+    for name in (table.name, table.revisions.name):
+        tables[name].fold(CommitContext(0), MOST_FILES)
+
+
 def _note(tables: Tables, findings: Findings, symbols: Sequence[str]) -> int:
     """Note the findings from the stored verdicts and agreements, and resolve the others; return how many hold."""
     here, lacking = pl.col("symbol").is_in(symbols), (pl.col("lacking_a") > 0) | (pl.col("lacking_b") > 0)
     current = vendor_findings(tables[VERDICTS.name].read(here), tables[AGREEMENTS.name].read(here & lacking))
-    findings.restate([rule.id for rule in VENDOR_RULES], None, None, current, _OVER, symbols)
+    current += action_findings(tables[ACTION_VERDICTS.name].read(here))
+    rules = [rule.id for rule in (*VENDOR_RULES, *EVENT_COMPARISON_RULES)]
+    findings.restate(rules, None, None, current, _OVER, symbols)
     return len(current)
 
 

@@ -13,7 +13,7 @@ from quantx.settings import TIMEFRAMES, Settings
 from quantx.state.series.port import SeriesBook, SeriesProgress
 
 if TYPE_CHECKING:
-    from quantx.providers.protocol import Provider
+    from quantx.providers.protocol import Capabilities, Provider
 
 _RESTING_AFTER = timedelta(days=30)  # without a bar
 _RETRY_RESTING_AFTER = timedelta(days=7)  # a daily update requests again what has no bars or was refused
@@ -90,13 +90,18 @@ def events_window(providers: Providers, series: Series, window: Window, newest: 
     return Window(window.start - _EVENTS_BACK, max(newest, window.end))
 
 
-def _datasets(providers: Providers, source: str) -> Sequence[str]:
-    """Return the datasets of a vendor, also where its key is missing here; none for an unknown vendor."""
+def capabilities_of(providers: Providers, source: str) -> Capabilities | None:
+    """Return the capabilities of a vendor, also where its key is missing here; None for an unknown vendor."""
     if source in providers:
-        return providers[source].capabilities.datasets
+        return providers[source].capabilities
     from quantx.providers.registry import VENDORS  # imported late: it loads libraries for frames
 
-    return VENDORS[source].capabilities.datasets if source in VENDORS else ()
+    return VENDORS[source].capabilities if source in VENDORS else None
+
+
+def _datasets(providers: Providers, source: str) -> Sequence[str]:
+    can = capabilities_of(providers, source)
+    return can.datasets if can is not None else ()
 
 
 def progress_by_vendor(series: SeriesBook, orders: VendorOrders, timeframe: str) -> ProgressByVendor:
