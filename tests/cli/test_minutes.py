@@ -121,6 +121,21 @@ def test_what_compact_does_not_understand_is_refused(quantx: Callable[..., Ran],
     assert (ran.code, ran.err.startswith("ConfigError:")) == (2, True)
 
 
+def test_validate_checks_sessions_of_minutes_from_any_day_on(quantx: Callable[..., Ran]) -> None:
+    checked = json.loads(quantx("validate", "run", "--timeframe", "1m", "--since", "2024-09-04", "--json").out)
+    assert (checked["bars"], checked["symbols"], checked["new"]) == (12, 2, 4)
+    assert {(f["rule"], f["symbol"], f["first_day"]) for f in checked["findings"]} == {
+        (rule, symbol, day)
+        for symbol in ("AAA", "BBB")
+        for rule, day in (("minutes_complete", None), ("opening_near_close_before", "2024-10-02"))
+    }
+    assert "0 bars of 0 symbols" in quantx("validate", "run", "--timeframe", "1m").out  # of the last week
+    only = ("validate", "run", "--timeframe", "1m", "--since", "2024-09-01", "--symbols", "BBB")
+    assert "8 bars of 1 symbol" in quantx(*only).out
+    refused = quantx("validate", "run", "--since", "2024-09-01")
+    assert (refused.code, "add --timeframe 1m" in refused.err) == (2, True)
+
+
 def test_query_reads_minutes(quantx: Callable[..., Ran]) -> None:
     asked = ("query", "--symbols", "AAA", "--start", "2024-10-01", "--timeframe", "1m", "--format", "csv")
     regular, every = quantx(*asked), quantx(*asked, "--extended")

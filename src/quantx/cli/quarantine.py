@@ -227,10 +227,16 @@ def reprocess(
 
 def _inspect(platform: Platform, done: Sequence[ReprocessSummary]) -> list[str]:
     """Inspect the changed symbols, as after updates; return the names of the failed inspections."""
-    from quantx.pipeline.inspecting.inspection import inspect_symbols
+    from quantx.core.tables import BARS_1M
+    from quantx.pipeline.inspecting.inspection import ALL_DAYS, inspect_symbols
 
-    touched = sorted({symbol for each in done if not each.dry_run for _, symbol in each.touched})
-    return inspect_symbols(platform, platform.tables, touched) if touched and platform.settings.inspect else []
+    changed = [each for each in done if not each.dry_run]
+    touched = sorted({symbol for each in changed for _, symbol in each.touched})
+    if not touched or not platform.settings.inspect:
+        return []
+    with_minutes = any(any(each.tables.get(BARS_1M.name, {}).values()) for each in changed)
+    minutes = dict.fromkeys(touched, ALL_DAYS) if with_minutes else {}
+    return inspect_symbols(platform, platform.tables, touched, minutes=minutes)
 
 
 def _code(done: Sequence[ReprocessSummary], failed: Sequence[str]) -> int:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from quantx.cli.options import Json, Symbols, UseLocal, exits, known_source, settings_for, split_symbols
+from quantx.cli.options import Json, Symbols, UseLocal, exits, known_source, parse_day, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, print_table
 from quantx.core.model import Finding
 from quantx.core.symbols import parse_symbol
+from quantx.errors import ConfigError
 from quantx.pipeline.inspecting.local_files import JudgedFile, judge_files
+from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.series import validate_series
 from quantx.pipeline.runtime.platform import open_platform
 
@@ -35,16 +37,31 @@ def register(app: typer.Typer) -> None:
 def validate_run(
     symbols: Symbols = None,
     source: Annotated[str | None, typer.Option(help="Only this vendor's bars.")] = None,
+    timeframe: Annotated[Literal["1d", "1m"], typer.Option(help="1d: daily bars; 1m: sessions of minutes.")] = "1d",
+    since: Annotated[
+        str | None, typer.Option(help="With --timeframe 1m: the first session; that of a week ago by default.")
+    ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Check the series of stored daily bars, and update the findings; each run of updates ends with this check.
+    """Check the series of stored bars, and update the findings; each run of updates ends with this check.
+
+    Of minutes, whole sessions are checked: those of the last week, or from --since on.
 
     Example: quantx validate run --symbols AAPL,MSFT
+    Example: quantx validate run --timeframe 1m --since 2024-01-02
     """
     names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
+    if since is not None and timeframe != "1m":
+        raise ConfigError("--since is for sessions of minutes: add --timeframe 1m; daily bars are checked as wholes")
+    first = parse_day(since, "--since") if since else None
     with open_platform(settings_for(use_local)) as platform:
-        checked = validate_series(platform.tables, platform.state.findings, names, source=known_source(source))
+        findings, only = platform.state.findings, known_source(source)
+        if timeframe == "1m":
+            first = first or platform.clock.now().date() - RECENT
+            checked = check_minutes(platform.tables, findings, first, names, source=only)
+        else:
+            checked = validate_series(platform.tables, findings, names, source=only)
     if json:
         facts = {"bars": checked.bars, "symbols": checked.symbols, "new": checked.new, "resolved": checked.resolved}
         print_json({**facts, "findings": [_shown(finding) for finding in checked.findings]})
@@ -150,6 +167,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     order = {"error": 0, "warn": 1, "info": 2}
     worst = sorted(findings, key=lambda finding: order[finding.severity])
     columns = ["severity", "rule", "symbol", "source", "seen"]
-    print_table("findings", [_shown(finding) for finding in worst[:_SHOWN]], columns)
+    rows = [{"seen": finding.first_day or finding.message, **_shown(finding)} for finding in worst[:_SHOWN]]
+    print_table("findings", rows, columns)
     if len(worst) > _SHOWN:
         out.print(f"… {len(worst) - _SHOWN:,} more; --json lists all")

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
+from quantx.core.model import Window
 from quantx.core.quality.minute_session_rules import SESSION_RULES, sessions_of
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.symbols import venue_of
@@ -22,6 +23,7 @@ from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.pipeline.curating.normalize_minutes import normalize_minutes
+from quantx.pipeline.inspecting.inspection import inspect_symbols
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.runtime.platform import Platform
 from quantx.queues.memory import MemoryQueue
@@ -261,7 +263,7 @@ def checked(recorded: Recorded) -> Callable[..., Platform]:
 
 def check(platform: Platform, symbols: Collection[str] | None = None, since: date | None = None) -> int:
     since = since or platform.clock.now().date() - RECENT
-    return check_minutes(platform.tables, platform.state.findings, since, symbols)
+    return len(check_minutes(platform.tables, platform.state.findings, since, symbols).findings)
 
 
 def open_findings(platform: Platform, severity: str | None = None) -> Iterator[tuple[str, str, date | None, str]]:
@@ -326,3 +328,127 @@ def test_a_finding_about_an_afternoon_says_what_was_traded(
 
 def test_without_minutes_nothing_is_found(checked: Callable[..., Platform]) -> None:
     assert check(checked(), since=date(2030, 1, 1)) == 0
+
+
+def shifted_by(minutes: list[Any], hours: int) -> list[Any]:
+    return [(at + timedelta(hours=hours), *values) for at, *values in minutes]
+
+
+def with_series(platform: Platform, symbol: str, bars: list[Any], round_id: int = 2) -> None:
+    """Store a series as the curator does: its bars, and its rejected minutes."""
+    read = normalize_minutes("tape", vendor_frame(symbol, bars), facts_of(symbol), RowPolicy())
+    platform.tables["bars_1m"].commit(CommitContext(round_id), read.bars)
+    platform.tables["quarantine"].commit(CommitContext(round_id), read.rejected)
+
+
+def sessions_from(symbol: str, start: date, end: date, *, volume: float = 100.0) -> list[Any]:
+    """Bars of each minute, with three times the volume in the first and the last half hour, and some after hours."""
+    known, bars = calendar(venue_of(symbol).calendar), []
+    for day in known.sessions(start, end):
+        opens, closes = known.open_of(day), known.close_of(day)
+        at = opens - timedelta(minutes=60 if symbol == "AAPL" else 0)
+        while at < closes + timedelta(minutes=30):
+            edge = min(abs(at - opens), abs(at - closes)) < timedelta(minutes=30)
+            inside = opens <= at < closes
+            if inside or symbol == "AAPL":
+                bars.append((at, 50.0, 51.0, 49.0, 50.0, volume * (3 if edge else 1) if inside else volume / 20))
+            at += timedelta(minutes=1)
+    return bars
+
+
+SHIFTS = [
+    ("AAPL", "2024-01-08", "2024-01-26", 0, None),
+    ("AAPL", "2024-01-08", "2024-01-26", 1, "an error of daylight saving time"),
+    ("AAPL", "2024-01-08", "2024-01-26", -1, "an error of daylight saving time"),
+    ("AAPL", "2024-01-08", "2024-01-26", 5, "UTC read as the exchange's time"),
+    ("AAPL", "2024-01-08", "2024-01-26", -5, "the exchange's time read as UTC"),
+    ("AAPL", "2024-07-08", "2024-07-26", 4, "UTC read as the exchange's time"),
+    ("0700.HK", "2024-01-08", "2024-01-19", -8, "UTC read as the exchange's time"),
+    ("0700.HK", "2024-01-08", "2024-01-19", 1, "an error of daylight saving time"),
+    ("7203.T", "2024-01-09", "2024-01-19", -9, "UTC read as the exchange's time"),
+    ("ASML.AS", "2024-07-08", "2024-07-19", 1, "an error of daylight saving time"),
+]
+
+
+@pytest.mark.parametrize(("symbol", "start", "end", "hours", "cause"), SHIFTS)
+def test_a_series_that_is_hours_off_is_one_error_that_names_the_shift(
+    checked: Callable[..., Platform], symbol: str, start: str, end: str, hours: int, cause: str | None
+) -> None:
+    platform = checked(minutes=BARS_1M.empty(), daily=BARS_1D.empty())
+    first, last = date.fromisoformat(start), date.fromisoformat(end)
+    with_series(platform, symbol, shifted_by(sessions_from(symbol, first, last), hours))
+    check(platform, since=date(2024, 1, 1))
+    found = list(open_findings(platform, "error"))
+    if cause is None:
+        assert found == []
+        return
+    ((rule, subject, day, message),) = found
+    assert (rule, subject, day) == ("minutes_hours_off", symbol, None)
+    counted = f"{abs(hours)} hour{'s' if abs(hours) > 1 else ''} {'late' if hours > 0 else 'early'}"
+    assert f"tape's minutes of {symbol} are {counted} from {first} to {last}: {cause}" in message
+    assert list(open_findings(platform, "warn")) == []  # the shift explains what else is wrong with these sessions
+
+
+def test_daylight_saving_time_that_a_vendor_ignores_shifts_only_the_summer(checked: Callable[..., Platform]) -> None:
+    platform = checked(minutes=BARS_1M.empty(), daily=BARS_1D.empty())
+    winter = sessions_from("AAPL", date(2024, 2, 26), date(2024, 3, 8))
+    summer = sessions_from("AAPL", date(2024, 3, 11), date(2024, 3, 22))
+    with_series(platform, "AAPL", [*winter, *shifted_by(summer, 1)])
+    check(platform, since=date(2024, 1, 1))
+    ((rule, _, _, message),) = open_findings(platform, "error")
+    assert rule == "minutes_hours_off"
+    assert "1 hour late from 2024-03-11 to 2024-03-22: an error of daylight saving time" in message
+    (finding,) = platform.state.findings.open(rule)
+    assert (finding.facts["sessions"], finding.facts["checked"]) == (10, 20)
+
+
+def test_a_shift_stays_one_finding_over_checks_of_parts_until_all_of_it_is_right(
+    checked: Callable[..., Platform],
+) -> None:
+    platform = checked(minutes=BARS_1M.empty(), daily=BARS_1D.empty())
+    bars = sessions_from("AAPL", date(2024, 1, 8), date(2024, 2, 2))
+    with_series(platform, "AAPL", shifted_by(bars, 1))
+    check_minutes(platform.tables, platform.state.findings, date(2024, 1, 8), until=date(2024, 1, 19))
+    check(platform, since=date(2024, 1, 29))
+    (finding,) = platform.state.findings.open("minutes_hours_off")
+    assert (finding.facts["first"], finding.facts["last"]) == ("2024-01-08", "2024-02-02")
+    table = platform.tables["bars_1m"]
+    table.commit(CommitContext(3), BARS_1M.empty(), gone=table.read())
+    with_series(platform, "AAPL", bars, 4)
+    check(platform, since=date(2024, 1, 29))
+    assert len(platform.state.findings.open("minutes_hours_off")) == 1  # the sessions before were not checked
+    check(platform, since=date(2024, 1, 1))
+    assert platform.state.findings.open("minutes_hours_off") == []
+
+
+def test_a_session_of_few_minutes_is_found_in_a_backfill_by_the_sessions_around_it(
+    checked: Callable[..., Platform],
+) -> None:
+    """Six of 390 minutes: of a dense series, of one with two thirds of its minutes, and of one that hardly trades."""
+    platform = checked(minutes=BARS_1M.empty(), daily=BARS_1D.empty())
+    bad = date(2023, 3, 15)
+    bars = sessions_from("JPM", date(2023, 3, 1), date(2023, 3, 31))
+    cut = [bar for at, bar in enumerate(bars) if bar[0].date() != bad or at % 65 == 0]
+    with_series(platform, "JPM", cut)
+    two_thirds = [bar for at, bar in enumerate(bars) if at % 3 and (bar[0].date() != bad or at % 65 == 1)]
+    with_series(platform, "SLV", two_thirds, 3)
+    with_series(
+        platform, "AMT", [bar for at, bar in enumerate(bars) if at % (65 if bar[0].date() != bad else 350) == 0], 4
+    )
+    since, until = date(2023, 3, 15), date(2023, 3, 15)  # the only session that came
+    check_minutes(platform.tables, platform.state.findings, since, until=until)
+    found = [(rule, subject, day) for rule, subject, day, _ in open_findings(platform, "warn")]
+    assert sorted(found) == [("minutes_fewer_than_usual", "SLV", bad), ("minutes_without_hole", "JPM", bad)]
+
+
+def test_the_inspection_after_a_backfill_checks_the_sessions_that_came(checked: Callable[..., Platform]) -> None:
+    platform = checked(minutes=BARS_1M.empty(), daily=BARS_1D.empty())
+    bars = sessions_from("JPM", date(2015, 3, 2), date(2015, 3, 31))
+    with_series(platform, "JPM", [bar for at, bar in enumerate(bars) if bar[0].date() != date(2015, 3, 9) or at < 6])
+    with_series(platform, "JPM", [bar for bar in bars if bar[0].date() == date(2015, 3, 9)][:6], 3)
+    assert inspect_symbols(platform, platform.tables, ["JPM"]) == []
+    assert list(open_findings(platform, "warn")) == []
+    came = {"JPM": Window(date(2015, 3, 2), date(2015, 3, 31))}
+    assert inspect_symbols(platform, platform.tables, ["JPM"], minutes=came) == []
+    ((rule, subject, day, _),) = open_findings(platform, "warn")
+    assert (rule, subject, day) == ("minutes_without_hole", "JPM", date(2015, 3, 9))

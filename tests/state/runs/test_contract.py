@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
+from quantx.core.model import Series, Window
 from quantx.state.runs.port import RunUsage
+from quantx.state.tasks.port import NewTask
 
 from ..contract import REPLY, Kit, done
 
@@ -37,6 +39,17 @@ class TestRuns:
         runs.inspected(["R1"])
         runs.inspected(["R1"])
         assert runs.uninspected() == {}
+
+    def test_runs_name_the_days_of_minutes_that_they_requested(self, kit: Kit) -> None:
+        runs = kit.state.runs
+        minutes = Series("yahoo", "bars", "1m", "A")
+        for start, end in ((date(2024, 3, 1), date(2024, 3, 29)), (date(2024, 1, 2), date(2024, 1, 31))):
+            kit.state.tasks.plan(kit.new_run(), [NewTask(minutes, Window(start, end))])
+        daily = NewTask(Series("yahoo", "bars", "1d", "B"), Window(date(2024, 1, 2), date(2024, 1, 31)))
+        last = kit.new_run()
+        kit.state.tasks.plan(last, [daily])
+        assert runs.minute_windows([f"R{at}" for at in (1, 2, 3)]) == {"A": Window(date(2024, 1, 2), date(2024, 3, 29))}
+        assert runs.minute_windows([last.id]) == {}
 
     def test_a_run_tells_when_its_last_reply_was_stored(self, kit: Kit) -> None:
         first, second = kit.plan("A", "B").task_ids

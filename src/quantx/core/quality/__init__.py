@@ -1,10 +1,10 @@
 """The quality rules, as declared data: a new rule is one entry in one of these modules.
 
 `daily_rules` and `minute_rules` check single rows before they are curated, `event_rules` single splits and dividends.
-`series_rules` and `minute_session_rules` check curated bars against their neighbours. `dividend_rules` and
-`adjustments` check corporate actions. `vendor_causes` and `action_comparison` compare two vendors. `operational_rules`
-are about the system's own work. `RULES` has the rules with a row expression, `FINDING_RULES` every rule that a finding
-can name.
+`series_rules`, `minute_session_rules` and `minute_shift` check curated bars against their neighbours.
+`dividend_rules` and `adjustments` check corporate actions. `vendor_causes` and `action_comparison` compare two vendors.
+`operational_rules` are about the system's own work. `RULES` has the rules with a row expression, `FINDING_RULES` every
+rule that a finding can name.
 """
 
 from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
@@ -15,6 +15,7 @@ from quantx.core.quality.event_rules import EVENT_RULES
 from quantx.core.quality.gaps import MARKET_RULES
 from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES
+from quantx.core.quality.minute_shift import SHIFT_RULES
 from quantx.core.quality.operational_rules import OPERATIONAL_RULES, OperationalRule
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
 from quantx.core.quality.series_rules import SERIES_RULES
@@ -34,6 +35,7 @@ RULES: dict[str, Rule] = by_id(
     EVENT_COMPARISON_RULES,
     DROPPED_RULES,
     SESSION_RULES,
+    SHIFT_RULES,
     MARKET_RULES,
 )
 

@@ -16,7 +16,10 @@ _DENSE = 0.95  # of a session's minutes: the median of the other sessions
 _JUMP = 0.05  # of the close before
 _FIT = 0.01  # of the daily bar
 _AS_TRADED = 0.25  # of the volume of a regular minute: after hours, even index funds have a few hundredths
+_BESIDE = 10  # sessions before and after that show what is usual
+_FEW = 0.5  # of the usual minutes, in a series that usually has as large a share of them
 _PRICES = ("open", "high", "low", "close")
+_KEY = ["source", "symbol", "date"]
 
 _complete = pl.col("minutes") == pl.col("expected")
 _dense = pl.col("usual") >= _DENSE
@@ -44,6 +47,17 @@ SESSION_RULES = (
         why="an outage of the vendor looks like a quiet quarter of an hour",
         reference="a trading pause of New York (limit up, limit down) lasts five minutes, seldom ten",
         broken=_dense & (pl.col("longest_gap") >= LONGEST_GAP),
+    ),
+    Rule(
+        "minutes_fewer_than_usual",
+        "warn",
+        "bars_1m",
+        meaning=f"a session has less than {_FEW:.0%} of the minutes that the sessions around it have, in a series that"
+        f" usually has {_FEW:.0%} to {_DENSE:.0%} of them",
+        why="a reply that was cut off looks like a session of few trades",
+        reference="a backfill with 6 of 390 minutes; of 111 recorded sessions none has less than 91 % of its"
+        " series' usual minutes",
+        broken=~_dense & (pl.col("usual") >= _FEW) & (pl.col("minutes") < _FEW * pl.col("usual") * pl.col("expected")),
     ),
     Rule(
         "half_day_ends_early",
@@ -96,21 +110,31 @@ SESSION_RULES = (
 def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     """Return one row per session with a regular minute: its minutes, the expected ones, and the bars to compare with.
 
-    `minutes` are rows of bars_1m, `daily` of bars_1d, both as traded; `actions` of the actions table. Columns:
+    `minutes` are rows of bars_1m, `daily` of bars_1d, both as traded; `actions` of the actions table. Columns are those
+    of `regular_sessions`, and:
+
+    - `usual` (the median share of minutes in the ten sessions before and after);
+    - daily_open … daily_volume of the daily bar, or null;
+    - `close_before`, in the shares of the session and net of its dividend.
+    """
+    return with_references(regular_sessions(minutes), daily, actions)
+
+
+def regular_sessions(minutes: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per session with a regular minute, by series and date; `minutes` are rows of bars_1m.
+
+    Columns:
 
     - source, symbol, date, calendar;
-    - `minutes` and `expected` (both regular), `longest_gap` (the most missing minutes in a row), `usual` (the median
-      share of minutes in the other sessions);
+    - `minutes` and `expected` (both regular), `longest_gap` (the most missing minutes in a row);
     - `minutes_off` (from an early close to the usual one) and `minutes_after` (of those, with a bar);
     - `volume_usual` and `volume_after`: the median volume of a regular minute and of one after it, 0 without one;
-    - open, high, low, close, volume of the regular minutes; daily_open … daily_volume of the daily bar, or null;
-    - `close_before`, in the shares of the session and net of its dividend.
+    - open, high, low, close, volume of the regular minutes.
     """
     placed = _placed(minutes)
     regular = placed.filter(pl.col("regular"))
-    key = ["source", "symbol", "date"]
     place = pl.col("place")
-    sessions = regular.group_by(key).agg(
+    sessions = regular.group_by(_KEY).agg(
         pl.col("calendar", "expected", "minutes_off").first(),
         pl.len().cast(pl.Int64).alias("minutes"),
         pl.max_horizontal(
@@ -124,19 +148,27 @@ def sessions_of(minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFram
         pl.col("volume").median().alias("volume_usual"),
     )
     off = placed.filter(pl.col("time").is_between("close_time", "usual_close", closed="left"))
-    after = off.group_by(key).agg(pl.len().alias("minutes_after"), pl.col("volume").median().alias("volume_after"))
-    sessions = sessions.join(after, on=key, how="left").with_columns(
-        pl.col("minutes_after").fill_null(0).cast(pl.Int64), pl.col("volume_usual", "volume_after").fill_null(0.0)
+    after = off.group_by(_KEY).agg(pl.len().alias("minutes_after"), pl.col("volume").median().alias("volume_after"))
+    return (
+        sessions.join(after, on=_KEY, how="left")
+        .with_columns(
+            pl.col("minutes_after").fill_null(0).cast(pl.Int64), pl.col("volume_usual", "volume_after").fill_null(0.0)
+        )
+        .sort(_KEY)
     )
-    bars = daily.select(*key, *(pl.col(c).alias(f"daily_{c}") for c in (*_PRICES, "volume")))
-    sessions = sessions.join(bars, on=key, how="left").sort(key)
-    return _with_close_before(_with_usual(sessions), daily, actions)
+
+
+def with_references(sessions: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Add `usual`, the daily bars and `close_before` to rows of `regular_sessions`: see `sessions_of`."""
+    bars = daily.select(*_KEY, *(pl.col(c).alias(f"daily_{c}") for c in (*_PRICES, "volume")))
+    joined = sessions.join(bars, on=_KEY, how="left").sort(_KEY)
+    return _with_close_before(_with_usual(joined), daily, actions)
 
 
 def _placed(minutes: pl.DataFrame) -> pl.DataFrame:
     """Add each minute's exchange, its session hours and `place`: the number of regular minutes before it."""
     codes = exchange_of(minutes["symbol"])
-    hours = [_hours(code) for code in codes["calendar"].unique().sort()]
+    hours = [_hours("XNYS").clear(), *(_hours(code) for code in codes["calendar"].unique().sort())]
     placed = minutes.join(codes, on="symbol").join(pl.concat(hours), on=["calendar", "date"])
     after_lunch = pl.when(pl.col("time") >= pl.col("break_end")).then("lunch").otherwise(0)
     return placed.with_columns(place=(pl.col("time") - pl.col("open_time")).dt.total_minutes() - after_lunch)
@@ -164,16 +196,10 @@ def _hours(code: str) -> pl.DataFrame:
 
 
 def _with_usual(sessions: pl.DataFrame) -> pl.DataFrame:
-    """Add the median share of minutes in the other sessions of each series, null where there is none."""
-    key = ["source", "symbol"]
-    share = sessions.select(*key, "date", share=pl.col("minutes") / pl.col("expected"))
-    others = (
-        share.select(*key, "date")
-        .join(share.rename({"date": "other"}), on=key)
-        .filter(pl.col("date") != pl.col("other"))
-    )
-    usual = others.group_by(*key, "date").agg(pl.col("share").median().alias("usual"))
-    return sessions.join(usual, on=[*key, "date"], how="left")
+    """Add the median share of minutes in the neighbouring sessions of each series, null where there is none."""
+    share = pl.col("minutes") / pl.col("expected")
+    others = [share.shift(by).over("source", "symbol") for by in range(-_BESIDE, _BESIDE + 1) if by]
+    return sessions.with_columns(pl.concat_list(others).list.drop_nulls().list.median().alias("usual"))
 
 
 def _with_close_before(sessions: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:

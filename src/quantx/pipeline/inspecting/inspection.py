@@ -6,13 +6,15 @@ fails, a finding is noted, the others go on, and the next worker inspects the ru
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 
 import structlog
 
-from quantx.core.model import Finding
+from quantx.core.model import Finding, Window
 from quantx.core.quality.gaps import MARKET_MISSING
 from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
@@ -29,6 +31,8 @@ from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
+ALL_DAYS = Window(date(1970, 1, 1), date.max)
+
 
 @dataclass(frozen=True)
 class _Checks:
@@ -36,6 +40,7 @@ class _Checks:
 
     context: Context
     tables: Tables
+    minutes: Mapping[str, Window]  # sessions of minutes to check, by symbol, beside those of the last week
 
     def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
         """Return the checks by name. The coverage page comes last: it shows the findings of the others."""
@@ -49,8 +54,19 @@ class _Checks:
         }
 
     def _minutes(self, symbols: Collection[str]) -> None:
-        since = self.context.clock.now().date() - RECENT
-        check_minutes(self.tables, self.context.state.findings, since, symbols)
+        """Check the sessions of minutes that came, and those of the last week."""
+        recent, findings = self.context.clock.now().date() - RECENT, self.context.state.findings
+        since: dict[date, list[str]] = defaultdict(list)
+        older: dict[Window, list[str]] = defaultdict(list)
+        for symbol in symbols:
+            window = self.minutes.get(symbol, Window(recent, date.max))
+            if window.end < recent:
+                older[window].append(symbol)
+            since[min(window.start, recent) if window.end >= recent else recent].append(symbol)
+        for window, names in older.items():
+            check_minutes(self.tables, findings, window.start, names, until=window.end)
+        for first, names in since.items():
+            check_minutes(self.tables, findings, first, names)
 
     def _vendors(self, symbols: Collection[str]) -> None:
         order = partial(self.context.settings.sources_of, "1d")
@@ -82,21 +98,29 @@ def inspect_ended_runs(context: Context, tables: Tables, *, stopping: Callable[[
         ended = runs.uninspected()
         symbols = sorted({symbol for named in ended.values() for symbol in named})
         with shared_span("inspect", ended):
-            failed = inspect_symbols(context, tables, symbols, stopping=stopping)
+            failed = inspect_symbols(
+                context, tables, symbols, minutes=runs.minute_windows(list(ended)), stopping=stopping
+            )
             if not failed and not stopping():
                 runs.inspected(list(ended))
         return failed
 
 
 def inspect_symbols(
-    context: Context, tables: Tables, symbols: Collection[str], *, stopping: Callable[[], bool] = lambda: False
+    context: Context,
+    tables: Tables,
+    symbols: Collection[str],
+    *,
+    minutes: Mapping[str, Window] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Check these symbols, and those with a gap that is due for gaps; return the names of the failed checks.
 
-    No check starts once `stopping` returns true.
+    `minutes` are the days of which minutes came, by symbol: their sessions are checked, too. No check starts once
+    `stopping` returns true.
     """
     errors: dict[str, str | None] = {}
-    for name, check in _Checks(context, tables).in_order().items():
+    for name, check in _Checks(context, tables, minutes or {}).in_order().items():
         if stopping():
             break
         about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols

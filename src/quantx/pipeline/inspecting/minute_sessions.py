@@ -1,4 +1,4 @@
-"""Check recent sessions of minutes by the session rules, and bring their findings up to date."""
+"""Check sessions of minutes by the session rules, and bring their findings up to date."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
-from quantx.core.quality.minute_session_rules import SESSION_RULES, sessions_of
+from quantx.core.quality.minute_session_rules import SESSION_RULES
+from quantx.core.quality.minute_shift import shifted_series
 from quantx.core.quality.rule import FINDING_SEVERITY, Rule
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M
+from quantx.core.tables import BARS_1M
 from quantx.lake.protocol import Tables
+from quantx.pipeline.inspecting.minute_reader import MinuteReader
+from quantx.pipeline.inspecting.minute_shifts import note_shifts, shift_finding
+from quantx.pipeline.inspecting.series import SeriesSummary
 from quantx.state.findings.port import Findings
 
 log = structlog.get_logger()
 
-RECENT = timedelta(days=7)  # what a check after a run covers
-_AT_ONCE = 500  # symbols: a million minutes in a week
-_BEFORE = timedelta(days=14)  # the previous session is at most so far back
+RECENT = timedelta(days=7)  # what a check after a run covers, beside the sessions that came
 _THIN = "minutes_complete"  # illiquid shares violate it each day: one finding per series
 _OVER = "the session obeys the rule now"
 _FETCH_AGAIN = (
@@ -33,6 +35,10 @@ _MESSAGES = {
     "minutes_without_hole": (
         "{source} has no minute of {symbol} for {longest_gap} minutes in a row on {date}, and {usual:.0%} of them on"
         " other days; " + _FETCH_AGAIN
+    ),
+    "minutes_fewer_than_usual": (
+        "{source} has {minutes} of {expected} minutes of {symbol} on {date}, and {usual:.0%} of them on other days; "
+        + _FETCH_AGAIN
     ),
     "half_day_ends_early": (
         "{source} has {minutes_after} minutes of {symbol} after the early close of {date}, with {volume_after:,.0f}"
@@ -55,39 +61,45 @@ _MESSAGES = {
 }
 
 
-def check_minutes(tables: Tables, findings: Findings, since: date, symbols: Collection[str] | None = None) -> int:
-    """Check the sessions of minutes (of `symbols`, or all) from `since` on, note the findings and return their number.
+def check_minutes(
+    tables: Tables,
+    findings: Findings,
+    since: date,
+    symbols: Collection[str] | None = None,
+    *,
+    until: date | None = None,
+    source: str | None = None,
+) -> SeriesSummary:
+    """Check the sessions of minutes from `since` to `until` (None: all later ones), and note the findings.
 
-    Only these sessions are read, with the daily bars of the same days.
+    `symbols` and `source` restrict the check. Only these sessions are read (with an `until` also those of two weeks
+    around them, as a measure), a month of some symbols at a time, with the daily bars of the same days. A session that
+    is hours off is checked for nothing else.
     """
-    sessions = _read_sessions(tables, symbols, since)
-    if sessions.is_empty():
-        return 0
+    reader = MinuteReader(tables, since, until, source)
+    sessions, shifts = reader.read(symbols)
+    shifted = shifted_series(shifts)
+    regular = sessions.join(shifts.filter(pl.col("hours") != 0), on=["source", "symbol", "date"], how="anti")
+    regular = regular.filter(pl.col("date").is_between(since, until or date.max))
     rules = [rule for rule in SESSION_RULES if rule.id != _THIN]
-    current = [finding for rule in rules for finding in _of_sessions(rule, sessions.filter(rule.broken))]
-    thin, checked = _thin(RULES[_THIN], sessions, since), set(sessions["symbol"])
-    recent = dict.fromkeys(checked, (since, date.max))
-    findings.restate([rule.id for rule in rules], None, BARS_1M.name, current, _OVER, days=recent)
-    findings.restate([_THIN], None, BARS_1M.name, thin, _OVER, checked)
-    log.info("minutes.checked", sessions=sessions.height, findings=len(current) + len(thin), since=str(since))
-    return len(current) + len(thin)
-
-
-def _read_sessions(tables: Tables, symbols: Collection[str] | None, since: date) -> pl.DataFrame:
-    """Return the recent sessions of minutes; the minutes of some symbols at a time are in memory."""
-    table = tables[BARS_1M.name]
-    recent = table.scan().filter(pl.col("month") >= since.year * 100 + since.month, pl.col("date") >= since)
-    stored = table.collect(recent.select("symbol").unique())["symbol"].sort()
-    names = stored.to_list() if symbols is None else sorted(set(stored) & set(symbols))
-    first, sessions = since - _BEFORE, []
-    for start in range(0, len(names), _AT_ONCE):
-        wanted = pl.col("symbol").is_in(names[start : start + _AT_ONCE])
-        columns = ("source", "symbol", "date", "time", "open", "high", "low", "close", "volume", "regular")
-        minutes = table.collect(recent.filter(wanted).select(columns))
-        daily = tables[BARS_1D.name].read(wanted & (pl.col("year") >= first.year) & (pl.col("date") >= first))
-        actions = tables[ACTIONS.name].read(wanted & (pl.col("ex_date") >= since))
-        sessions.append(sessions_of(minutes, daily, actions))
-    return pl.concat(sessions) if sessions else pl.DataFrame()
+    current = [finding for rule in rules for finding in _of_sessions(rule, regular.filter(rule.broken))]
+    checked = set(sessions["symbol"]) | set(shifts["symbol"])
+    within = dict.fromkeys(checked, (since, until or date.max))
+    new, gone = findings.restate([r.id for r in rules], source, BARS_1M.name, current, _OVER, days=within)
+    noted = [(new, gone), note_shifts(findings, shifted, within, source)]
+    if until is None:
+        thin = _thin(RULES[_THIN], regular, since)
+        noted.append(findings.restate([_THIN], source, BARS_1M.name, thin, _OVER, checked))
+        current += thin
+    current += map(shift_finding, shifted.iter_rows(named=True))
+    log.info("minutes.checked", sessions=sessions.height, findings=len(current), since=str(since), until=str(until))
+    return SeriesSummary(
+        bars=reader.bars,
+        symbols=len(checked),
+        findings=current,
+        new=sum(n for n, _ in noted),
+        resolved=sum(r for _, r in noted),
+    )
 
 
 def _of_sessions(rule: Rule, broken: pl.DataFrame) -> list[Finding]:

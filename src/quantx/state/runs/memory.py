@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from quantx.core.model import RunKind
+from quantx.core.model import RunKind, Window
 from quantx.state.memory_records import Records, RunRecord, sums
 from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage
 from quantx.state.universes.memory import current_members
@@ -92,6 +92,17 @@ class MemoryRuns(Runs):
         with self._records.lock:
             waiting = sorted(id_ for id_, r in self._records.runs.items() if r.finished_at and not r.inspected_at)
             return {id_: sorted({t.series.symbol for t in self._records.tasks_of(id_)}) for id_ in waiting}
+
+    @override
+    def minute_windows(self, run_ids: Collection[str]) -> dict[str, Window]:
+        windows: dict[str, Window] = {}
+        with self._records.lock:
+            for task in (task for id_ in run_ids for task in self._records.tasks_of(id_)):
+                if (task.series.dataset, task.series.timeframe) == ("bars", "1m"):
+                    known = windows.get(task.series.symbol, task.window)
+                    first, last = min(known.start, task.window.start), max(known.end, task.window.end)
+                    windows[task.series.symbol] = Window(first, last)
+        return windows
 
     @override
     def inspected(self, run_ids: Collection[str]) -> None:

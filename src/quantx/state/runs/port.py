@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from quantx.core.model import RunKind
+from quantx.core.model import RunKind, Window
 from quantx.state.values import Row
 
 
@@ -83,6 +83,10 @@ class Runs(Protocol):
 
     def uninspected(self) -> dict[str, list[str]]:
         """Return the reported runs without an inspection since, each with the sorted symbols of its tasks."""
+        ...
+
+    def minute_windows(self, run_ids: Collection[str]) -> dict[str, Window]:
+        """Return the first to the last day for which these runs have requested minutes of each symbol."""
         ...
 
     def inspected(self, run_ids: Collection[str]) -> None:

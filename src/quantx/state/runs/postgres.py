@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from typing_extensions import override
 
-from quantx.core.model import RunKind
+from quantx.core.model import RunKind, Window
 from quantx.state.database import Database
 from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage
 from quantx.state.values import Row
@@ -44,6 +44,11 @@ class PostgresRuns(Runs):
     @override
     def uninspected(self) -> dict[str, list[str]]:
         return {row["id"]: row["symbols"] for row in self._database.rows("runs.uninspected")}
+
+    @override
+    def minute_windows(self, run_ids: Collection[str]) -> dict[str, Window]:
+        rows = self._database.rows("runs.minute_windows", run_ids=list(run_ids))
+        return {row["symbol"]: Window(row["first"], row["last"]) for row in rows}
 
     @override
     def inspected(self, run_ids: Collection[str]) -> None:

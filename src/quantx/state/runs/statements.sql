@@ -32,6 +32,10 @@ select r.id, coalesce(array_agg(distinct t.symbol) filter (where t.symbol is not
 from runs r left join tasks t on t.run_id = r.id
 where r.finished_at is not null and r.inspected_at is null group by r.id order by r.id;
 
+-- name: minute_windows
+select symbol, min(window_start) as first, max(window_end) as last
+from tasks where run_id = any(%(run_ids)s::text[]) and dataset = 'bars' and timeframe = '1m' group by symbol;
+
 -- name: inspected
 update runs set inspected_at = clock_timestamp() where id = any(%(run_ids)s::text[]) and inspected_at is null;
 
