@@ -46,10 +46,9 @@ def validate_run(
 ) -> int:
     """Check the series of stored bars, and update the findings; each run of updates ends with this check.
 
-    Of minutes, whole sessions are checked: those of the last week, or from --since on.
+    With --timeframe 1m, whole sessions of minutes are checked: those of the last week, or from --since on.
 
     Example: quantx validate run --symbols AAPL,MSFT
-    Example: quantx validate run --timeframe 1m --since 2024-01-02
     """
     names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     if since is not None and timeframe != "1m":
