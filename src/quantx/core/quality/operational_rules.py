@@ -6,7 +6,9 @@ meaning and the reason.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 from quantx.core.model import Severity
 
@@ -30,7 +32,40 @@ class OperationalRule:
     reference: str  # where it is detected
 
 
+_COMPARED = "a reply that is curated, compared with the shapes that its provider declares"
+
+# Schema drift, by the kind of change.
+DRIFT_RULES: Mapping[Literal["added", "missing", "retyped"], OperationalRule] = {
+    "added": OperationalRule(
+        "field_added",
+        "info",
+        "field",
+        meaning="a vendor's reply has a field that its provider does not declare",
+        why="a new field may change the meaning of the others, or be the data that is missing; it is kept in the raw"
+        " zone and not read",
+        reference=_COMPARED,
+    ),
+    "missing": OperationalRule(
+        "field_missing",
+        "warn",
+        "field",
+        meaning="a vendor's reply lacks a field that all its replies had",
+        why="a check that uses the field is silent from then on; a reply without a field that the bars need is"
+        " rejected",
+        reference=_COMPARED,
+    ),
+    "retyped": OperationalRule(
+        "field_retyped",
+        "warn",
+        "field",
+        meaning="a field of a vendor's reply has another type than declared, as a text in place of a number",
+        why="a number in another form may be read as another value; where it is needed, the reply is rejected",
+        reference=_COMPARED,
+    ),
+}
+
 OPERATIONAL_RULES = (
+    *DRIFT_RULES.values(),
     OperationalRule(
         EVENTS_MISSING,
         "error",
