@@ -236,7 +236,8 @@ def _open_reply(payload: Payload) -> BarsPage | ActionsPage:
         case _:
             raise MalformedPayload(f"Alpaca answers {payload.status} without a reason that can be read", payload)
     text = message[:200]
-    if payload.status == 403 and "subscription" in message:
+    # With 403 (QuantConnect/Lean.Brokerages.Alpaca#27) or 422, for prices of the last 15 minutes on a free plan.
+    if "subscription" in message.lower():
         raise NotEntitled(f"Alpaca: {text}; choose another QUANTX_ALPACA_FEED (iex is free) or another plan")
     if payload.status == 403:
         raise NotEntitled(f"Alpaca: {text}; check QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET")

@@ -28,6 +28,7 @@ from quantx.providers.events import ReadEvents, SentEvent, number_of, part, rati
 from quantx.providers.http import HttpReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing, parsed_json
+from quantx.providers.yahoo_listing import check_currency, notes_of
 from quantx.providers.yahoo_shapes import shape_of
 from quantx.settings.vendors import YahooSettings
 
@@ -48,6 +49,8 @@ _WHOLE = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 # Yahoo writes adjusted closes that overflow as texts (yfinance's parse_quotes), as JSON has no such numbers.
 _NUMBER_TEXTS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _NO_DATA = "Data doesn't exist for startDate"
+# As in `404 Not Found: Timestamp data missing.` (scheb/yahoo-finance-api#43, 2023; append jobs until 2024).
+_TEXT_REFUSAL = re.compile(rb"\s*[45]\d\d ([A-Z][A-Za-z ]{2,40}): (.{3,200})", re.DOTALL)
 
 
 class ChartSession(Protocol):
@@ -115,6 +118,7 @@ class Yahoo:
         chart = _read_chart(payload, _parse(payload))
         if chart is not None:
             _check_zone(chart, payload)
+            check_currency(chart, payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
             raise MalformedPayload(f"Yahoo sends no bars of {symbol}, but the time of a trade in the window", payload)
         return payload
@@ -140,13 +144,14 @@ class Yahoo:
         if chart is None:
             return VendorFrames(nothing(VENDOR_BARS), nothing(VENDOR_ACTIONS), None)
         _check_zone(chart, payload)
+        check_currency(chart, payload)
         try:
             currency = _currency(chart["meta"].get("currency"))
             symbol = pl.lit(payload.symbol).alias("symbol")
             bars = _bars(chart).select(symbol, *list(VENDOR_BARS)[1:])
             events = _events(chart, payload.symbol, currency)
-            drift = shape_of(document).changes(document)
-            return VendorFrames(bars, events.actions, currency, rejected=events.rejected, drift=drift)
+            notes, drift = tuple(notes_of(chart, payload.symbol)), shape_of(document).changes(document)
+            return VendorFrames(bars, events.actions, currency, notes, events.rejected, drift)
         except FORM_ERRORS as error:
             why = form_problem(error)
             raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {why}", payload) from error
@@ -205,7 +210,10 @@ def _has_traded_since(period1: int, meta: Mapping[str, Any]) -> bool:
 
 
 def _parse(payload: Payload) -> Any:
-    """Return the document of a reply, None where it is no JSON; raise the error that a known page means."""
+    """Return the document of a reply, None where it is no JSON; raise the error that a known page means.
+
+    A refusal in the form of the closed v7 API is returned in that of a chart.
+    """
     try:
         return from_json(payload.body)
     except ValueError:
@@ -213,7 +221,10 @@ def _parse(payload: Payload) -> Any:
             raise TransientProviderError("Yahoo shows its outage page") from None
         if b"Too Many Requests" in payload.body[:1000]:
             raise RateLimited("Yahoo shows its rate-limit page") from None
-        return None
+    if refusal := _TEXT_REFUSAL.match(payload.body):
+        code, description = (part.decode("utf-8", "replace") for part in refusal.groups())
+        return {"chart": {"error": {"code": code, "description": description}}}
+    return None
 
 
 def _open_reply(payload: Payload, document: Any) -> tuple[Any, dict[str, Any] | None]:

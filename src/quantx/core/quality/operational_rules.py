@@ -91,6 +91,22 @@ OPERATIONAL_RULES = (
         reference="corporate actions of Alpaca, when a reply is curated",
     ),
     OperationalRule(
+        "bars_of_delisted",
+        "warn",
+        "symbol",
+        meaning="a vendor sends bars of a symbol that it lists on its exchange of delisted names",
+        why="bars of a delisted symbol are repeated prices, or those of another security with the same symbol",
+        reference="Yahoo: exchangeName YHD, when a chart is curated",
+    ),
+    OperationalRule(
+        "bars_after_last_trade",
+        "warn",
+        "symbol",
+        meaning="the last bar of a reply is more than a week younger than the last trade that the reply names",
+        why="a bar without a trade is a repeated price or belongs to another security",
+        reference="Yahoo 0P0000XTS7, recorded in 2024: bars of September, last trade in July",
+    ),
+    OperationalRule(
         "minutes_stamped_at_end",
         "warn",
         "vendor",
