@@ -27,8 +27,10 @@ from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.wiring import reprocessor_of, worker_of
+from quantx.providers.drift import FieldChange, Shape
 from quantx.providers.events import SentEvent, day_of, read_events
 from quantx.providers.protocol import VENDOR_BARS, Capabilities, Page, Request, VendorFrames
+from quantx.providers.reply_values import parsed_json
 from quantx.queues.postgres import PostgresQueue
 from quantx.settings import load_settings
 from quantx.state.database import Database
@@ -72,6 +74,9 @@ class StoppedClock:
         self.at = datetime.combine(day, time(hour), UTC)
 
 
+SHAPE = Shape("bars", {"bars": "any", "actions": "any", "adjusted?": "any"})
+
+
 @dataclass
 class Tape:
     """A vendor of as-traded bars: `shows` are its bars, `answers` replace its next replies about a symbol."""
@@ -84,6 +89,8 @@ class Tape:
         default_factory=lambda: defaultdict(list)
     )
     asked: list[tuple[str, Window]] = field(default_factory=list)
+    extra: dict[str, object] = field(default_factory=dict)  # further fields of its replies
+    shape: Shape = SHAPE
     capabilities: ClassVar = Capabilities(
         source="tape",
         timeframes=("1d",),
@@ -125,7 +132,7 @@ class Tape:
             bars = [[str(d), *b] for d, b in self.shows.get(symbol, {}).items() if window.start <= d <= today]
             adjusted = {str(d): close for d, close in self.adjusts.get(symbol, {}).items()}
             actions = [[str(d), *e] for d, *e in self.pays.get(symbol, [])]
-            body = json.dumps({"bars": bars, "actions": actions, "adjusted": adjusted}).encode()
+            body = json.dumps({"bars": bars, "actions": actions, "adjusted": adjusted, **self.extra}).encode()
         payload = Payload(symbol, f"tape:{symbol}", 200, now, content_type="application/json", body=body)
         if body.startswith(b"<html>"):
             raise MalformedPayload("the tape is torn", payload)
@@ -160,7 +167,16 @@ class Tape:
             )
             for position, (day, kind, value, paid_in) in enumerate(document["actions"])
         )
-        return VendorFrames(bars.select(list(VENDOR_BARS)), events.actions, "USD", rejected=events.rejected)
+        return VendorFrames(
+            bars.select(list(VENDOR_BARS)),
+            events.actions,
+            "USD",
+            rejected=events.rejected,
+            drift=self.shape.changes(document),
+        )
+
+    def drift(self, payload: Payload) -> tuple[FieldChange, ...]:
+        return self.shape.changes(parsed_json(payload), every_value=True)
 
 
 @dataclass

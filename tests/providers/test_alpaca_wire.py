@@ -301,6 +301,7 @@ class _Scripted:
     [
         (Answer(message("forbidden."), 403), NotEntitled, "QUANTX_ALPACA_API_KEY"),
         (Answer(message("subscription does not permit querying recent SIP data"), 403), NotEntitled, "FEED"),
+        (Answer(message("subscription does not permit querying recent SIP data"), 422), NotEntitled, "FEED"),
         (Answer(HTML, 403), TransientProviderError, "a proxy in front"),
         (Answer(message("unauthorized."), 401), NotEntitled, "QUANTX_ALPACA_API_SECRET"),
         (Answer(b"", 401), NotEntitled, "401"),

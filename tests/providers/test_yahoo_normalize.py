@@ -347,10 +347,41 @@ def test_a_dividend_is_in_the_unit_of_the_prices(prices: str, paid: str | None, 
 
 
 @pytest.mark.parametrize(
-    ("said", "currency"), [("GBp", "GBX"), ("ZAc", "ZAC"), ("ILA", "ILA"), ("USD", "USD"), ("JPY", "JPY"), (None, None)]
+    ("said", "currency"), [("GBp", "GBX"), ("ZAc", "ZAC"), ("ILA", "ILA"), ("USD", "USD"), ("JPY", "JPY")]
 )
-def test_hundredths_have_a_name_of_their_own(said: str | None, currency: str | None) -> None:
+def test_hundredths_have_a_name_of_their_own(said: str, currency: str) -> None:
     assert read(changed(meta_currency=said)).currency == currency
+
+
+@pytest.mark.parametrize("named", [None, ""])
+def test_bars_without_a_currency_are_no_prices(named: str | None) -> None:
+    with pytest.raises(MalformedPayload, match="Yahoo names no currency for its bars of"):
+        read(changed(meta_currency=named))
+    empty = changed(meta_currency=None)
+    del empty["chart"]["result"][0]["timestamp"]
+    assert read(empty).bars.is_empty()  # a delisted symbol without bars is no failure
+
+
+def test_points_of_an_index_need_no_currency() -> None:
+    chart = changed(meta_currency=None, meta_symbol="^VXAPL")
+    frames = read(chart, "^VXAPL")
+    assert (frames.bars.height, frames.currency) == (5, None)
+
+
+@pytest.mark.parametrize(
+    ("meta", "rules"),
+    [
+        ({"meta_regularMarketTime": MONDAY + 4 * 86_400}, []),
+        ({"meta_regularMarketTime": MONDAY - 2 * 86_400}, []),  # a fund's last trade may be reported late
+        ({"meta_regularMarketTime": MONDAY - 4 * 86_400}, ["bars_after_last_trade"]),
+        ({"meta_exchangeName": "YHD"}, ["bars_of_delisted"]),
+        ({"meta_exchangeName": "YHD", "meta_regularMarketTime": 1}, ["bars_of_delisted", "bars_after_last_trade"]),
+    ],
+)
+def test_meta_data_that_contradict_the_bars_are_noted(meta: dict[str, Any], rules: list[str]) -> None:
+    notes = read(changed(**meta)).notes
+    assert [note.rule for note in notes] == rules
+    assert all(note.severity == "warn" for note in notes)
 
 
 # ---------------------------------------------------------------------------------------------------------- recordings

@@ -242,6 +242,8 @@ REFUSALS = {
     "invalid cookie with 403": (Answer(COOKIE, 403), TransientProviderError),
     "404": (Answer(DELISTED, 404), UnknownSymbol),
     "404 in JSON with 200": (Answer(DELISTED, 200), UnknownSymbol),
+    "404 in text": (Answer(b"404 Not Found: Timestamp data missing.", 404), UnknownSymbol),
+    "404 in text with 200": (Answer(b"404 Not Found: No data found, symbol may be delisted"), UnknownSymbol),
     "404 page": (Answer(PAGE, 404, HTML), MalformedPayload),
     "400": (
         Answer(b'{"chart":{"result":null,"error":{"code":"Bad Request","description":"?"}}}', 400),

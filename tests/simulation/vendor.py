@@ -23,6 +23,7 @@ from quantx.errors import (
 )
 from quantx.pipeline.curating.normalize import Rows
 from quantx.pipeline.curating.stored_replies import ReadReply
+from quantx.providers.drift import FieldChange
 from quantx.providers.protocol import Capabilities, Page, Provider, Request, VendorFrames
 
 Bar = tuple[float, float, float, float, int]
@@ -121,6 +122,10 @@ class SimVendor:
     def normalize(self, payload: Payload) -> VendorFrames:
         """Never called: `cheap_rows` replaces it."""
         raise AssertionError
+
+    def drift(self, payload: Payload) -> tuple[FieldChange, ...]:
+        """Return no changes: the vendor's form stays."""
+        return ()
 
     def _bars(self, symbol: str, window: Window, at: datetime) -> list[list[Any]]:
         """Return the bars from the window's start to now, also that of the running session."""

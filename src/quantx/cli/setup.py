@@ -81,6 +81,13 @@ def sandbox(
         list[str] | None,
         typer.Option(help="Injected fault kind=rate, as in 429=0.05 or alpaca:500=0.02; may be repeated."),
     ] = None,
+    drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Changed form of a vendor's replies VENDOR:CHANGE:PATH (add, drop or retype), as in"
+            " yahoo:drop:chart.result[].meta.gmtoffset; may be repeated."
+        ),
+    ] = None,
     revise: Annotated[
         list[str] | None,
         typer.Option(help="Revised value (as traded), as in AAPL:2016-12-28:close:116.5; may be repeated."),
@@ -108,6 +115,7 @@ def sandbox(
         latency=latency,
         quota=quota,
         faults=fault or (),
+        drifts=drift or (),
         revisions=revise or (),
         keys=key or (),
         seed=seed,

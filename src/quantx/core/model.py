@@ -146,7 +146,7 @@ class Finding:
 
     rule: str  # id of the broken rule
     severity: Severity
-    subject: str  # a symbol, a universe, a vendor or a market
+    subject: str  # a symbol, a universe, a vendor, a market, or a field of a vendor's replies
     message: str  # the fact and the next step
     _: KW_ONLY
     source: str = ""  # the vendor, if the finding is about one vendor's data

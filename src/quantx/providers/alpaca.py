@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Protocol, Self
 from zoneinfo import ZoneInfo
@@ -20,9 +21,11 @@ from quantx.core.symbols import US, stored_symbol
 from quantx.errors import ConfigError, MalformedPayload, NotEntitled, TransientProviderError, UnknownSymbol
 from quantx.providers.alpaca_frames import UnreadAction, read_actions, read_bars, symbols_of, unread_actions
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage, read_page
+from quantx.providers.alpaca_shapes import shape_of
+from quantx.providers.drift import FieldChange
 from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
-from quantx.providers.reply_values import FORM_ERRORS, form_problem
+from quantx.providers.reply_values import FORM_ERRORS, form_problem, parsed_json
 from quantx.settings.vendors import AlpacaSettings
 
 SOURCE = "alpaca"
@@ -135,7 +138,13 @@ class Alpaca:
         Of the actions only splits and cash dividends are read; `unread_actions` returns the others.
         """
         page = _read_page(payload)
-        return read_bars(payload, page) if isinstance(page, BarsPage) else read_actions(payload, page)
+        frames = read_bars(payload, page) if isinstance(page, BarsPage) else read_actions(payload, page)
+        return replace(frames, drift=shape_of(page.document).changes(page.document))
+
+    def drift(self, payload: Payload) -> tuple[FieldChange, ...]:
+        """Return the fields of a page that differ from its declared shape; every value is compared."""
+        document = parsed_json(payload)
+        return shape_of(document).changes(document, every_value=True)
 
     def unread_actions(self, payload: Payload) -> tuple[UnreadAction, ...]:
         """Return the actions of a page that are neither splits nor cash dividends: their effect on prices is unknown.
@@ -227,7 +236,8 @@ def _open_reply(payload: Payload) -> BarsPage | ActionsPage:
         case _:
             raise MalformedPayload(f"Alpaca answers {payload.status} without a reason that can be read", payload)
     text = message[:200]
-    if payload.status == 403 and "subscription" in message:
+    # With 403 (QuantConnect/Lean.Brokerages.Alpaca#27) or 422, for prices of the last 15 minutes on a free plan.
+    if "subscription" in message.lower():
         raise NotEntitled(f"Alpaca: {text}; choose another QUANTX_ALPACA_FEED (iex is free) or another plan")
     if payload.status == 403:
         raise NotEntitled(f"Alpaca: {text}; check QUANTX_ALPACA_API_KEY and QUANTX_ALPACA_API_SECRET")

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 from pydantic_core import from_json
 
+from quantx.providers.drift import sample
 from quantx.providers.reply_values import WrongForm
 
 _FIELDS = ("t", "o", "h", "l", "c", "v")
@@ -34,6 +35,7 @@ class BarsPage:
     rows: pl.DataFrame  # t as text, o, h, l, c, v; nulls stay nulls
     currency: str
     token: str | None
+    document: Any  # the page, or where the fast reader read it, the page with a sample of its rows
 
     @property
     def symbols(self) -> list[str]:
@@ -47,6 +49,7 @@ class ActionsPage:
 
     lists: Mapping[str, Any]
     token: str | None
+    document: Any
 
 
 def read_page(body: bytes) -> BarsPage | ActionsPage:
@@ -60,9 +63,9 @@ def read_page(body: bytes) -> BarsPage | ActionsPage:
             by_symbol = document["bars"] or {}
             counts = {symbol: len(rows) for symbol, rows in by_symbol.items()}
             rows = _rows(by_symbol.values())
-            return BarsPage(counts, rows, _currency(document), document["next_page_token"])
+            return BarsPage(counts, rows, _currency(document), document["next_page_token"], document)
         case {"corporate_actions": dict() as lists, "next_page_token": str() | None}:
-            return ActionsPage(lists, document["next_page_token"])
+            return ActionsPage(lists, document["next_page_token"], document)
     raise WrongForm("no page of bars or of corporate actions")
 
 
@@ -90,8 +93,16 @@ def _read_fast(body: bytes) -> BarsPage | None:
     whole = frame.height == sum(counts.values()) and not any(frame.null_count().row(0))
     match rest:
         case {"bars": {}, "next_page_token": str() | None} if whole and not rest["bars"]:
-            return BarsPage(counts, frame, _currency(rest), rest["next_page_token"])
+            document = {**rest, "bars": {"": _sampled_rows(parts)}}
+            return BarsPage(counts, frame, _currency(rest), rest["next_page_token"], document)
     return None
+
+
+def _sampled_rows(parts: Sequence[bytes]) -> list[Any]:
+    """Return the first row of some symbols, and the last row of the page."""
+    firsts = [part[: end + 1] if (end := part.find(_BETWEEN)) >= 0 else part for part in sample(parts)]
+    last = parts[-1][parts[-1].rfind(_BETWEEN) + len(_BETWEEN) - 1 :] if _BETWEEN in parts[-1] else parts[-1]
+    return [from_json(row) for row in (*firsts, last)]
 
 
 def _rows(lists: Any) -> pl.DataFrame:

@@ -22,6 +22,8 @@ from quantx.core.model import Payload, Window
 from quantx.core.symbols import stored_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, UnknownSymbol
 from quantx.providers.alphavantage_minutes import minute_bars, note_of
+from quantx.providers.alphavantage_shapes import SHAPES
+from quantx.providers.drift import Shape
 from quantx.providers.events import EventKind, SentEvent, check_fields, day_of, part, spelt_number_of
 from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, Capabilities, Request, VendorFrames
@@ -173,6 +175,10 @@ class AlphaVantage(HttpProvider[dict[str, Any]]):
             raise MalformedPayload(f"asked for {wire}, Alpha Vantage answers about {symbol[:40]!a}", payload)
         content: dict[str, Any] = document
         return content
+
+    def shape(self, payload: Payload) -> Shape | None:
+        """Return the shape of the requested function's reply."""
+        return SHAPES.get(_query(payload).get("function", ""))
 
     def read(self, content: dict[str, Any], payload: Payload) -> VendorFrames:
         """Return the bars or actions of a reply, newest first as they are sent.

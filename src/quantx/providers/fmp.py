@@ -21,7 +21,9 @@ from pydantic_core import from_json
 from quantx.core.model import Payload, Window
 from quantx.core.symbols import hyphenated_symbol
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited
+from quantx.providers.drift import Shape
 from quantx.providers.events import SentEvent, check_fields, day_of, ratio_of, spelt_number_of
+from quantx.providers.fmp_shapes import EARLIER_BARS, SHAPES
 from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
 from quantx.providers.refusals import Refusal
@@ -164,6 +166,19 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
                 f"FMP answers {payload.status} for {payload.symbol}; check QUANTX_FMP_API_KEY and its plan"
             )
         raise MalformedPayload(f"FMP refuses {payload.symbol}: {text[:200]!a}", payload)
+
+    def shape(self, payload: Payload) -> Shape | None:
+        """Return the shape of the rows."""
+        return EARLIER_BARS if "/historical-price-full/" in payload.request else SHAPES.get(_kind(payload) or "")
+
+    def fields(self, content: tuple[str, FmpRows]) -> FmpRows:
+        """Return the rows."""
+        return content[1]
+
+    def parsed(self, payload: Payload) -> Any:
+        """Return the rows of a reply that may be malformed."""
+        document = super().parsed(payload)
+        return document.get("historical") if isinstance(document, dict) else document
 
     def read(self, content: tuple[str, FmpRows], payload: Payload) -> VendorFrames:
         """Return the bars (newest first, as sent), the splits or the dividends."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Generic, Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import SecretStr
 
 from quantx.core.model import Clock, Payload
 from quantx.errors import MalformedPayload, ProviderError
+from quantx.providers.drift import FieldChange, Shape
 from quantx.providers.http import HttpReply, HttpSession
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.providers.refusals import Refusal, refusal_of
-from quantx.providers.reply_values import FORM_ERRORS, form_problem
+from quantx.providers.reply_values import FORM_ERRORS, form_problem, parsed_json
 from quantx.settings.vendors import VendorSettings
 
 Content = TypeVar("Content")  # of a reply after `open_reply`: its document, rows, text
@@ -31,7 +32,7 @@ class HttpQuery:
 class HttpProvider(ABC, Generic[Content]):
     """A vendor of one symbol per request, whose key is a parameter of the query.
 
-    A subclass declares the class variables and supplies `queries`, `open_reply` and `read`.
+    A subclass declares the class variables and supplies `queries`, `open_reply`, `read` and `shape`.
     """
 
     capabilities: Capabilities
@@ -67,6 +68,18 @@ class HttpProvider(ABC, Generic[Content]):
     def read(self, content: Content, payload: Payload) -> VendorFrames:
         """Return the frames of a reply's content; any of FORM_ERRORS where a value has another form."""
 
+    @abstractmethod
+    def shape(self, payload: Payload) -> Shape | None:
+        """Return the declared shape of the reply to a request, None where the request is none of the vendor's."""
+
+    def fields(self, content: Content) -> Any:
+        """Return the part of a reply's content that is compared with the shape."""
+        return content
+
+    def parsed(self, payload: Payload) -> Any:
+        """Return the same part of a reply that may be malformed, None where there is none."""
+        return parsed_json(payload)
+
     def check_reply(self, reply: HttpReply, payload: Payload) -> None:
         """Raise MalformedPayload where a part of the reply that is not stored contradicts the request."""
 
@@ -98,10 +111,16 @@ class HttpProvider(ABC, Generic[Content]):
         except ProviderError as refusal:
             raise MalformedPayload(f"no data but a refusal: {refusal}", payload) from refusal
         try:
-            return self.read(content, payload)
+            frames, shape = self.read(content, payload), self.shape(payload)
+            return frames if shape is None else replace(frames, drift=shape.changes(self.fields(content)))
         except FORM_ERRORS as error:
             why = form_problem(error)
             raise MalformedPayload(f"{self.name}'s reply of {payload.symbol} can't be read: {why}", payload) from error
+
+    def drift(self, payload: Payload) -> tuple[FieldChange, ...]:
+        """Return the fields of a reply that differ from its declared shape; every value is compared."""
+        shape = self.shape(payload)
+        return () if shape is None else shape.changes(self.parsed(payload), every_value=True)
 
     def raise_refusal(self, text: str, payload: Payload) -> None:
         """Raise the error of the first entry of `refusals` whose words are in the text."""

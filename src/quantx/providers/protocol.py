@@ -11,6 +11,7 @@ import polars as pl
 
 from quantx.core.model import Clock, Payload, Severity, Window
 from quantx.core.tables import INSTANT
+from quantx.providers.drift import FieldChange
 from quantx.settings.vendors import VendorSettings
 
 Dataset = Literal["bars", "actions"]
@@ -105,7 +106,8 @@ class Note:
 class VendorFrames:
     """The rows of one payload: frames of VENDOR_BARS and VENDOR_ACTIONS, and the unit of all prices.
 
-    `rejected` (REJECTED_EVENTS) are the events that can't be applied.
+    `rejected` (REJECTED_EVENTS) are the events that can't be applied. `drift` are the fields of the reply that differ
+    from its declared shape; of long lists only a sample is compared.
     """
 
     bars: pl.DataFrame
@@ -113,6 +115,7 @@ class VendorFrames:
     currency: str | None  # ISO 4217, or GBX, ZAC, ILA for hundredths; None where the reply does not name it
     notes: tuple[Note, ...] = ()
     rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED_EVENTS))
+    drift: tuple[FieldChange, ...] = ()
 
 
 class Provider(Protocol):
@@ -142,6 +145,13 @@ class Provider(Protocol):
 
         Raises MalformedPayload where it does not have the vendor's form, or has rows of symbols that were not
         requested.
+        """
+        ...
+
+    def drift(self, payload: Payload) -> tuple[FieldChange, ...]:
+        """Return the fields of a reply that differ from the declared shape; a pure function that never raises.
+
+        Every value is compared. A reply without data (a refusal, a page) has no changes.
         """
         ...
 

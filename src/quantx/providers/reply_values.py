@@ -53,6 +53,14 @@ def read_json(payload: Payload, vendor: str) -> Any:
         ) from None
 
 
+def parsed_json(payload: Payload) -> Any:
+    """Return the document of a reply, None where it is no JSON."""
+    try:
+        return from_json(payload.body)
+    except ValueError:
+        return None
+
+
 def nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
     """Return a frame without rows."""
     return pl.DataFrame(schema=dict(schema))

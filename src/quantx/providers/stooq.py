@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import re
 from datetime import date
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import polars as pl
@@ -20,6 +21,8 @@ import polars as pl
 from quantx.core.model import Payload
 from quantx.core.symbols import stored_symbol, venue_of
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, UnknownSymbol
+from quantx.providers.drift import Shape, sample
+from quantx.providers.events import spelt_number_of
 from quantx.providers.http import HttpReply
 from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
@@ -32,7 +35,23 @@ PATH = "/q/d/l/"
 
 _COLUMNS = ("date", "open", "high", "low", "close", "volume")
 # stooq.com writes the first, stooq.pl the second (files of 2023 and 2026); without volumes the last name is missing.
-_HEADERS = ("Date,Open,High,Low,Close,Volume", "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen")
+_HEADERS = (
+    ("Date", "Open", "High", "Low", "Close", "Volume"),
+    ("Data", "Otwarcie", "Najwyzszy", "Najnizszy", "Zamkniecie", "Wolumen"),
+)
+_SHAPES = {
+    names[0]: Shape(
+        "bars",
+        [
+            {
+                names[0]: "text",
+                **dict.fromkeys(names[1:5], "number|null"),
+                f"{names[5]}?": "number|null",  # also missing in single rows
+            }
+        ],
+    )
+    for names in _HEADERS
+}
 # The texts of an empty result: clients quote the first; the second is its Polish form, which is not recorded yet.
 _NO_DATA = ("No data", "Brak danych")
 
@@ -108,7 +127,7 @@ class Stooq(HttpProvider[str | None]):
         first = text.partition("\n")[0].strip()
         if payload.status == 200 and first in _NO_DATA and not text.strip().removeprefix(first):
             return None
-        if payload.status == 200 and any(first in (header, header.rpartition(",")[0]) for header in _HEADERS):
+        if payload.status == 200 and _is_header(first):
             if not text.endswith("\n"):
                 raise MalformedPayload(f"Stooq's CSV of {payload.symbol} ends within a row", payload)
             return text
@@ -126,6 +145,19 @@ class Stooq(HttpProvider[str | None]):
         wire = wire_symbol(payload.symbol)
         if reply.file_name is not None and _letters(reply.file_name) != _letters(f"{wire}_d.csv"):
             raise MalformedPayload(f"asked for {wire}, Stooq sends the file {reply.file_name[:40]!a}", payload)
+
+    def shape(self, payload: Payload) -> Shape | None:
+        """Return the shape of a CSV in the language of its header."""
+        return _SHAPES.get(payload.body[:40].decode("utf-8", "replace").partition(",")[0])
+
+    def fields(self, content: str | None) -> list[dict[str, Any]]:
+        """Return a sample of the rows as objects."""
+        return [] if content is None else _objects(content)
+
+    def parsed(self, payload: Payload) -> list[dict[str, Any]]:
+        """Return a sample of the rows of a reply that may be malformed."""
+        text = payload.body.decode("utf-8", "replace")
+        return _objects(text) if _is_header(text.partition("\n")[0].strip()) else []
 
     def read(self, content: str | None, payload: Payload) -> VendorFrames:
         """Return the bars of a CSV; empty frames without one."""
@@ -155,15 +187,42 @@ def wire_symbol(symbol: str) -> str:
     return f"{root}.{_SUFFIXES[suffix]}".rstrip(".").lower()
 
 
+def _is_header(line: str) -> bool:
+    """Return whether a line begins as the header of a CSV of bars, with whatever columns."""
+    return any(line.startswith(f"{names[0]},") for names in _HEADERS)
+
+
 def _columns(text: str) -> list[pl.Series]:
-    """Return the columns of a CSV; a row without the last field has no volume."""
-    rows = text.partition("\n")[2]
-    frame = pl.read_csv(
-        io.StringIO(",".join(_COLUMNS) + "\n" + rows), schema=dict.fromkeys(_COLUMNS, pl.String), quote_char=None
-    )
+    """Return the columns of a CSV by their names; other columns are not read, and a short row has no volume."""
+    header, _, rows = text.partition("\n")
+    sent = header.strip().split(",")
+    names = next(names for names in _HEADERS if names[0] == sent[0])
+    if missing := [name for name in names[1:5] if name not in sent]:
+        raise WrongForm(f"it has no column {', '.join(missing)}")
+    if len(set(sent)) < len(sent):
+        raise WrongForm("a column is there twice")
+    ours = dict(zip(names, _COLUMNS, strict=True))
+    schema = dict.fromkeys([ours.get(name, f"other {n}") for n, name in enumerate(sent)], pl.String)
+    frame = pl.read_csv(io.StringIO(",".join(schema) + "\n" + rows), schema=schema, quote_char=None)
     if frame.is_empty():
         raise WrongForm("it has no rows")
+    if "volume" not in frame.columns:
+        frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias("volume"))
     return [days(frame["date"]), *(spelt_numbers(frame[name]) for name in _COLUMNS[1:])]
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """Return a sample of a CSV's rows as objects: numbers where they are spelt as such, None where they are empty."""
+    header, _, rest = text.strip().partition("\n")
+    names = header.strip().split(",")
+    rows = ([part or None for part in line.strip().split(",")] for line in sample(rest.splitlines()))
+    return [
+        {
+            name: number if (number := spelt_number_of(part)) is not None else part
+            for name, part in zip(names, row, strict=False)
+        }
+        for row in rows
+    ]
 
 
 def _check_window(bars: pl.DataFrame, payload: Payload) -> None:

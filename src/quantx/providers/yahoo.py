@@ -23,10 +23,13 @@ from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import US, hyphenated_symbol, market_of, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
+from quantx.providers.drift import FieldChange
 from quantx.providers.events import ReadEvents, SentEvent, number_of, part, ratio_of, read_events
 from quantx.providers.http import HttpReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
-from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing
+from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing, parsed_json
+from quantx.providers.yahoo_listing import check_currency, notes_of
+from quantx.providers.yahoo_shapes import shape_of
 from quantx.settings.vendors import YahooSettings
 
 SOURCE = "yahoo"
@@ -46,6 +49,8 @@ _WHOLE = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 # Yahoo writes adjusted closes that overflow as texts (yfinance's parse_quotes), as JSON has no such numbers.
 _NUMBER_TEXTS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _NO_DATA = "Data doesn't exist for startDate"
+# As in `404 Not Found: Timestamp data missing.` (scheb/yahoo-finance-api#43, 2023; append jobs until 2024).
+_TEXT_REFUSAL = re.compile(rb"\s*[45]\d\d ([A-Z][A-Za-z ]{2,40}): (.{3,200})", re.DOTALL)
 
 
 class ChartSession(Protocol):
@@ -110,9 +115,10 @@ class Yahoo:
         }
         reply = session.chart(wire, params)
         payload = reply.as_payload(symbol, now)
-        chart = _read_chart(payload)
+        chart = _read_chart(payload, _parse(payload))
         if chart is not None:
             _check_zone(chart, payload)
+            check_currency(chart, payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
             raise MalformedPayload(f"Yahoo sends no bars of {symbol}, but the time of a trade in the window", payload)
         return payload
@@ -129,7 +135,8 @@ class Yahoo:
     def normalize(self, payload: Payload) -> VendorFrames:
         """Return the bars and actions of a chart reply; empty frames where Yahoo has nothing."""
         try:
-            chart = _read_chart(payload)
+            document = _parse(payload)
+            chart = _read_chart(payload, document)
         except MalformedPayload:
             raise
         except ProviderError as refusal:
@@ -137,15 +144,22 @@ class Yahoo:
         if chart is None:
             return VendorFrames(nothing(VENDOR_BARS), nothing(VENDOR_ACTIONS), None)
         _check_zone(chart, payload)
+        check_currency(chart, payload)
         try:
             currency = _currency(chart["meta"].get("currency"))
             symbol = pl.lit(payload.symbol).alias("symbol")
             bars = _bars(chart).select(symbol, *list(VENDOR_BARS)[1:])
             events = _events(chart, payload.symbol, currency)
-            return VendorFrames(bars, events.actions, currency, rejected=events.rejected)
+            notes, drift = tuple(notes_of(chart, payload.symbol)), shape_of(document).changes(document)
+            return VendorFrames(bars, events.actions, currency, notes, events.rejected, drift)
         except FORM_ERRORS as error:
             why = form_problem(error)
             raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {why}", payload) from error
+
+    def drift(self, payload: Payload) -> tuple[FieldChange, ...]:
+        """Return the fields of a chart reply that differ from its declared shape; every value is compared."""
+        document = parsed_json(payload)
+        return shape_of(document).changes(document, every_value=True)
 
 
 def wire_symbol(symbol: str) -> str:
@@ -157,9 +171,9 @@ def wire_symbol(symbol: str) -> str:
     return hyphenated_symbol(symbol)
 
 
-def _read_chart(payload: Payload) -> dict[str, Any] | None:
+def _read_chart(payload: Payload, document: Any) -> dict[str, Any] | None:
     """Return the chart of a reply, None where Yahoo has none in the window; raise the error of a refusal."""
-    results, error = _open_reply(payload)
+    results, error = _open_reply(payload, document)
     if error:
         code, description = (str(error.get(key))[:200] for key in ("code", "description"))
         if description.startswith(_NO_DATA):
@@ -195,16 +209,26 @@ def _has_traded_since(period1: int, meta: Mapping[str, Any]) -> bool:
     return type(first) is int and type(last) is int and last >= period1
 
 
-def _open_reply(payload: Payload) -> tuple[Any, dict[str, Any] | None]:
-    """Return the result and the error in a chart reply; raise the error that a reply of any other form means."""
+def _parse(payload: Payload) -> Any:
+    """Return the document of a reply, None where it is no JSON; raise the error that a known page means.
+
+    A refusal in the form of the closed v7 API is returned in that of a chart.
+    """
     try:
-        document = from_json(payload.body)
+        return from_json(payload.body)
     except ValueError:
         if b"Will be right back" in payload.body:
             raise TransientProviderError("Yahoo shows its outage page") from None
         if b"Too Many Requests" in payload.body[:1000]:
             raise RateLimited("Yahoo shows its rate-limit page") from None
-        document = None
+    if refusal := _TEXT_REFUSAL.match(payload.body):
+        code, description = (part.decode("utf-8", "replace") for part in refusal.groups())
+        return {"chart": {"error": {"code": code, "description": description}}}
+    return None
+
+
+def _open_reply(payload: Payload, document: Any) -> tuple[Any, dict[str, Any] | None]:
+    """Return the result and the error in a chart reply; raise the error that a document of any other form means."""
     match document:
         case {"chart": {"result": results, "error": None}}:
             return results, None
@@ -293,9 +317,9 @@ def _days_of(stamps: list[Any], zone: str) -> list[date | None]:
 
 def _numbers(name: str, values: Any) -> pl.Series:
     kinds = set(map(type, values)) if isinstance(values, list) else {type(values)}
-    if str in kinds:
-        values = [_NUMBER_TEXTS[v] if isinstance(v, str) else v for v in values]
-    if not isinstance(values, list) or not kinds <= {int, float, str, type(None)}:
+    if str in kinds and _NUMBER_TEXTS.keys() >= {v for v in values if isinstance(v, str)}:
+        values, kinds = [_NUMBER_TEXTS.get(v, v) for v in values], kinds - {str}
+    if not isinstance(values, list) or not kinds <= {int, float, type(None)}:
         raise WrongForm(f"{name} is no list of numbers")
     return pl.Series(name, values, dtype=pl.Float64)
 

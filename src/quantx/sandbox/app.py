@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from quantx.errors import ConfigError
 from quantx.sandbox.book import Book
 from quantx.sandbox.clock import SandboxClock
+from quantx.sandbox.drift import Drifts
 from quantx.sandbox.faults import Faults
 from quantx.sandbox.market import Market
 from quantx.sandbox.messages import JSON, WireReply, WireRequest
@@ -65,8 +66,9 @@ class Sandbox:
 
     `now` stops the clock (a date means the end of that day, UTC); without it the clock follows the system's.
     `latency` is in seconds. `quota` is written as 5/s or 200/min, of each vendor, or as alpaca:200/min of one;
-    `faults` as kind=rate or vendor:kind=rate; `revisions` as SYMBOL:DATE:FIELD:VALUE; `keys` as vendor=KEY.
-    `seed` decides which requests the faults hit. ConfigError where one of them is wrong.
+    `faults` as kind=rate or vendor:kind=rate; `drifts` as VENDOR:CHANGE:PATH;
+    `revisions` as SYMBOL:DATE:FIELD:VALUE; `keys` as vendor=KEY. `seed` decides which requests the faults hit.
+    ConfigError where one of them is wrong.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Sandbox:
         latency: float = 0.0,
         quota: str | Iterable[str] | None = None,
         faults: Iterable[str] = (),
+        drifts: Iterable[str] = (),
         revisions: Iterable[str] = (),
         keys: Iterable[str] = (),
         seed: int = 0,
@@ -90,6 +93,7 @@ class Sandbox:
         given = _per_vendor(keys, self.vendors, "=", "alpaca=KEY:SECRET")
         self.wires = tuple(wire(self.book, given.get(wire.source)) for wire in WIRES)
         self.faults = Faults(faults, seed, self.vendors)
+        self.drifts = Drifts(drifts, self.vendors)
         self._latency = latency
         self._quotas = _quotas([quota] if isinstance(quota, str) else quota or (), self.vendors)
         self._by_path: Counter[str] = Counter()
@@ -169,7 +173,8 @@ class Sandbox:
 
     def _reply(self, wire: Wire, request: WireRequest, kind: str | None) -> WireReply:
         """Return the vendor's reply, or the one that a fault makes of it."""
-        return wire.answer(request) if kind is None else self.faults.reply(kind, wire, request)
+        reply = wire.answer(request) if kind is None else self.faults.reply(kind, wire, request)
+        return self.drifts.apply(wire.source, reply)
 
     async def _control(self, method: str, path: str, receive: Receive) -> WireReply:
         name = path.removeprefix(_CONTROLS)
@@ -177,8 +182,9 @@ class Sandbox:
             return _json(200, self.stats())
         if method == "GET" and name == "now":
             return _json(200, {"now": self.clock.now().isoformat()})
-        if method != "POST" or name not in ("now", "revise", "fault"):
-            return _json(404, {"error": f"there is no {method} {path[:40]}; see GET stats, POST now, revise, fault"})
+        if method != "POST" or name not in ("now", "revise", "fault", "drift"):
+            known = "GET stats, POST now, revise, fault, drift"
+            return _json(404, {"error": f"there is no {method} {path[:40]}; see {known}"})
         try:
             return _json(200, self._command(name, await _read_object(receive)))
         except ConfigError as error:
@@ -193,6 +199,12 @@ class Sandbox:
             self.faults.set(_text(body, "kind"), body.get("rate"))
             log.info("sandbox.faults_set", **{f"rate_{kind}": rate for kind, rate in self.faults.rates.items()})
             return {"faults": self.faults.rates}
+        if name == "drift":
+            vendor, change = _text(body, "vendor"), _text(body, "change")
+            path = "" if change == "end" else _text(body, "path")
+            self.drifts.set(vendor, change, path)
+            log.info("sandbox.drift_set", vendor=vendor, change=change, path=path)
+            return {"drift": [vendor, change, path]}
         symbol, day, field = (_text(body, key) for key in ("symbol", "date", "field"))
         self.book.revise(symbol, day, field, body.get("value"))
         log.info("sandbox.revised", symbol=symbol, date=day, field=field, value=body.get("value"))

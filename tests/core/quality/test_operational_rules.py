@@ -11,7 +11,7 @@ import pytest
 
 import quantx
 from quantx.core.quality import FINDING_RULES, RULES
-from quantx.core.quality.operational_rules import OPERATIONAL_RULES, OperationalRule
+from quantx.core.quality.operational_rules import DRIFT_RULES, OPERATIONAL_RULES, OperationalRule
 
 SOURCE = Path(quantx.__file__).parent
 CALLS = ("Finding", "Note")
@@ -55,7 +55,8 @@ def test_a_rule_that_a_finding_names_is_declared(module: str, rule: str, call: a
 
 
 def test_every_operational_rule_is_recorded_somewhere() -> None:
-    assert {rule.id for rule in OPERATIONAL_RULES} <= {rule for _, rule, _ in CASES}
+    by_kind = {rule.id for rule in DRIFT_RULES.values()}  # tests/pipeline/curating/test_schema_drift.py
+    assert {rule.id for rule in OPERATIONAL_RULES} - by_kind <= {rule for _, rule, _ in CASES}
 
 
 def test_rules_share_no_id() -> None:

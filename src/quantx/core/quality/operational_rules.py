@@ -6,7 +6,9 @@ meaning and the reason.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 from quantx.core.model import Severity
 
@@ -30,7 +32,40 @@ class OperationalRule:
     reference: str  # where it is detected
 
 
+_COMPARED = "a reply that is curated, compared with the shapes that its provider declares"
+
+# Schema drift, by the kind of change.
+DRIFT_RULES: Mapping[Literal["added", "missing", "retyped"], OperationalRule] = {
+    "added": OperationalRule(
+        "field_added",
+        "info",
+        "field",
+        meaning="a vendor's reply has a field that its provider does not declare",
+        why="a new field may change the meaning of the others, or be the data that is missing; it is kept in the raw"
+        " zone and not read",
+        reference=_COMPARED,
+    ),
+    "missing": OperationalRule(
+        "field_missing",
+        "warn",
+        "field",
+        meaning="a vendor's reply lacks a field that all its replies had",
+        why="a check that uses the field is silent from then on; a reply without a field that the bars need is"
+        " rejected",
+        reference=_COMPARED,
+    ),
+    "retyped": OperationalRule(
+        "field_retyped",
+        "warn",
+        "field",
+        meaning="a field of a vendor's reply has another type than declared, as a text in place of a number",
+        why="a number in another form may be read as another value; where it is needed, the reply is rejected",
+        reference=_COMPARED,
+    ),
+}
+
 OPERATIONAL_RULES = (
+    *DRIFT_RULES.values(),
     OperationalRule(
         EVENTS_MISSING,
         "error",
@@ -54,6 +89,22 @@ OPERATIONAL_RULES = (
         meaning="a corporate action is neither a split nor a cash dividend",
         why="spin-offs, mergers and rights issues move the price, and adjusted prices do not include them",
         reference="corporate actions of Alpaca, when a reply is curated",
+    ),
+    OperationalRule(
+        "bars_of_delisted",
+        "warn",
+        "symbol",
+        meaning="a vendor sends bars of a symbol that it lists on its exchange of delisted names",
+        why="bars of a delisted symbol are repeated prices, or those of another security with the same symbol",
+        reference="Yahoo: exchangeName YHD, when a chart is curated",
+    ),
+    OperationalRule(
+        "bars_after_last_trade",
+        "warn",
+        "symbol",
+        meaning="the last bar of a reply is more than a week younger than the last trade that the reply names",
+        why="a bar without a trade is a repeated price or belongs to another security",
+        reference="Yahoo 0P0000XTS7, recorded in 2024: bars of September, last trade in July",
     ),
     OperationalRule(
         "minutes_stamped_at_end",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, prove_replie
 from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
+from quantx.pipeline.curating.schema_drift import ComparedReply, compare_replies
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
 
@@ -39,6 +40,7 @@ class Rows:
     malformed: Mapping[int, str]  # why the reply of a task can't be read, by task
     findings: Sequence[Finding] = ()
     proofs: ReplyProofs = field(default_factory=ReplyProofs.nothing)  # by adjusted closes, of the vendor's actions
+    compared: Sequence[ComparedReply] = ()  # the replies with their schema drift
 
 
 ReaderOf = Callable[[str], Provider]  # the adapter that reads a source's stored replies
@@ -60,9 +62,9 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
     Bars of a session that had not settled at the time of the reply are not final, and dropped. A rejected row that a
     manual decision accepts is in both: in quarantine, and among the rows for the tables.
     """
-    replies, broken = _read(landed, provider)
+    replies, broken, compared = _read(landed, provider)
     if landed[0].stored.series.timeframe == "1m":
-        return _minutes(source, replies, broken, policy)
+        return replace(_minutes(source, replies, broken, policy), compared=compared)
     facts = _facts(replies)
     sent = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
     actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
@@ -98,6 +100,7 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
         malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
         findings=[*_findings(source, replies), *findings_of_events(senseless)],
         proofs=proofs,
+        compared=compared,
     )
 
 
@@ -154,8 +157,10 @@ class _ReplyFrames:
     shared: bool  # a page is about other symbols, too, whatever worker and round their replies have
 
 
-def _read(landed: Sequence[ReadReply], provider: Provider) -> tuple[list[_ReplyFrames], list[tuple[ReadReply, str]]]:
-    """Return the good replies as frames, and the other replies with the reasons why they can't be read."""
+def _read(
+    landed: Sequence[ReadReply], provider: Provider
+) -> tuple[list[_ReplyFrames], list[tuple[ReadReply, str]], list[ComparedReply]]:
+    """Return the good replies as frames, the others with the reasons why not, and all of them with their drift."""
     frames: dict[int, VendorFrames | str] = {}
     replies: list[_ReplyFrames] = []
     broken: list[tuple[ReadReply, str]] = []
@@ -176,7 +181,7 @@ def _read(landed: Sequence[ReadReply], provider: Provider) -> tuple[list[_ReplyF
         else:
             shared = any(page.symbol != item.symbol for page in item.pages)
             replies.append(_ReplyFrames(item, [f for f in read if isinstance(f, VendorFrames)], shared))
-    return replies, broken
+    return replies, broken, compare_replies(landed, frames, provider)
 
 
 def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:

@@ -31,6 +31,7 @@ from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_proofs import disagreements
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
+from quantx.pipeline.curating.schema_drift import ComparedReply, note_drift
 from quantx.pipeline.curating.stored_replies import read_replies
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
@@ -55,6 +56,7 @@ class _Rederived:
     tables: Mapping[str, pl.DataFrame]
     facts: Sequence[SeriesFacts]
     series: frozenset[Series]
+    compared: Sequence[ComparedReply]
     read: pl.DataFrame  # symbol and raw of each reply that could be read
     lost: pl.DataFrame  # the same of the others
 
@@ -120,6 +122,7 @@ class Reprocessor:
                 self._restate(rederived, changes, [symbol for at, symbol in done.left if at == where])
                 done.commits += _commit(self.curator.tables, changes)
                 self._note_disagreements(rederived, [name for name in names if (where, name) not in done.left])
+                note_drift(self.curator.findings, rederived.compared)
         on_batch(len(batches), len(batches))
         log.info("reprocessed", symbols=done.symbols, commits=done.commits, left=len(done.left))
         return done
@@ -133,7 +136,7 @@ class Reprocessor:
     def _derive(self, source: str, replies: Sequence[StoredReply], policy: RowPolicy) -> _Rederived:
         memory = {table.name: MemoryTable(table) for table in DERIVED}
         tables: dict[str, CuratedTable] = {**self.curator.tables, **memory}
-        facts, lost = list[SeriesFacts](), list[StoredReply]()
+        facts, lost, compared = list[SeriesFacts](), list[StoredReply](), list[ComparedReply]()
         for number, part in enumerate(in_rounds(replies, _ROUND_BYTES), start=1):
             read, missing = read_replies(self.curator.location, part)
             derived = derive(
@@ -146,6 +149,7 @@ class Reprocessor:
                 normalize=self.curator.normalize,
             )
             facts += [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
+            compared += [reply for _, rows in derived.parts for reply in rows.compared]
             lost += [reply for reply, _ in missing]
             for table in memory.values():
                 table.forget_versions()
@@ -158,6 +162,7 @@ class Reprocessor:
             tables=frames,
             facts=facts,
             series=frozenset(x.series for x in replies),
+            compared=compared,
             read=_origins([x for x in replies if (x.series.symbol, x.path, x.row) not in away]),
             lost=_origins(lost),
         )
