@@ -8,10 +8,10 @@ import polars as pl
 
 from quantx.core.daily_files import QUANDL, DailyFile
 from quantx.core.quality.adjustments import ADJUSTED_CLOSE_POSITIVE, ADJUSTMENT_RULES, Formula, prove, unusable_adjusted
+from quantx.core.quality.calendar_days import is_session
 from quantx.core.quality.daily_rules import check_daily_bars, mark_last_of_session
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import Rule
-from quantx.core.quality.series_features import is_session
 from quantx.core.quality.series_rules import VIOLATIONS, check_series
 from quantx.core.symbols import market_of, venue_of
 from quantx.errors import InvalidSymbol
