@@ -29,8 +29,10 @@ class FileReport:
     strange: int  # lines that are not rows
 
 
-def check_file(symbol: str, file: DailyFile) -> FileReport:
+def check_file(symbol: str, file: DailyFile, market: pl.DataFrame | None = None) -> FileReport:
     """Check the rows of a file by the row rules, and the accepted rows by the series rules.
+
+    `market` (calendar, date, move) is that of `market_moves.market_of`, of other files, for example.
 
     A file of intraday bars (its rows have a time) is checked by the row rules only: the series rules are about
     sessions.
@@ -44,7 +46,7 @@ def check_file(symbol: str, file: DailyFile) -> FileReport:
     shown = ["time", "date", "open", "high", "low", "close", "volume", "rules"]
     bars, events = checked.accepted if file.is_daily else checked.accepted.clear(), events_of(rows)
     rejected = checked.rejected.select("symbol", "date").unique()
-    series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded")
+    series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded", market=market)
     violations = pl.concat([series, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
     return FileReport(
         symbol,

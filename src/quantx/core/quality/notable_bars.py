@@ -100,8 +100,8 @@ def _with_usual(notable: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     """Add medians of the traded sessions around a bar.
 
     Before it: `usual_step`, `usual_range`, `usual_worth`, `usual_volume`, `last_worth` (of the last ten), `wobble` (the
-    change of the volume from session to session) and their number, `seen`. After it: `next_range` and `next_volume`,
-    and their number, `seen_after`.
+    change of the volume from session to session) and their number, `seen`, of `window` bars. After it: `next_range`,
+    `next_volume` and their number, `seen_after`.
     """
     row = pl.col("row").cast(pl.Int64)
     before = _window(notable, logs, pl.max_horizontal(row - _BEFORE, "starts"), row).agg(
@@ -118,7 +118,9 @@ def _with_usual(notable: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     )
     for window in (before, after):
         notable = notable.join(window, left_on="row", right_on="of", how="left", maintain_order="left")
-    return notable.with_columns(pl.col("seen", "seen_after").fill_null(0))
+    return notable.with_columns(
+        pl.col("seen", "seen_after").fill_null(0), window=pl.min_horizontal(row - pl.col("starts"), _BEFORE)
+    )
 
 
 def _window(notable: pl.DataFrame, logs: pl.DataFrame, first: pl.Expr, end: pl.Expr) -> pl.dataframe.group_by.GroupBy:
