@@ -205,10 +205,11 @@ def check_series(
     jumps, erratic = name_jumps(notable.filter("stepped"))
     single = notable.with_columns(first_day="date", last_day="date", rows=pl.lit(1))
     parts = [_violations(consecutive_bars(features.bars.filter(r.broken.fill_null(False))), r) for r in BAR_RULES]
-    spikes = single.with_columns(step="spike")
-    parts += [_violations(spikes.filter(rule.broken.fill_null(False)), rule) for rule in SPIKE_RULES]
-    volumes = single.with_columns(step=(pl.col("volume") / pl.col("usual_volume")).log())
-    parts += [_violations(volumes.filter(rule.broken.fill_null(False)), rule) for rule in VOLUME_RULES]
+    for rules, size in (
+        (SPIKE_RULES, pl.col("spike")),
+        (VOLUME_RULES, (pl.col("volume") / pl.col("usual_volume")).log()),
+    ):
+        parts += [_violations(single.filter(r.broken.fill_null(False)).with_columns(step=size), r) for r in rules]
     for rules, stretches in (
         (GAP_RULES, features.gaps),
         (RUN_RULES, features.idle),

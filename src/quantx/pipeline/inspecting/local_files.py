@@ -50,7 +50,7 @@ def judge_files(paths: Sequence[Path], symbol: str | None = None) -> Iterator[Ju
     market = _market_of(files) if len(files) >= LEAST_SYMBOLS else None
     for path in files:
         try:
-            report = check_file(symbol or _symbol_of(path), read_daily_file(_text_of(path)), market)
+            report = check_file(symbol or symbol_of(path), read_daily_file(text_of(path)), market)
         except _UNREADABLE as error:
             yield JudgedFile(path, None, (), str(error))
         else:
@@ -62,7 +62,7 @@ def _market_of(files: Sequence[Path]) -> pl.DataFrame:
     returns = [pl.DataFrame(schema=MARKET)]
     for path in files:
         with suppress(*_UNREADABLE):
-            symbol, file = _symbol_of(path), read_daily_file(_text_of(path))
+            symbol, file = symbol_of(path), read_daily_file(text_of(path))
             if file.is_daily:
                 bars = file.rows.select("date", "close").filter(pl.col("close") > 0).unique("date", keep="last")
                 returns.append(returns_of(bars.with_columns(symbol=pl.lit(symbol))))
@@ -88,7 +88,8 @@ def _files_at(path: Path) -> list[Path]:
     return [path]
 
 
-def _symbol_of(path: Path) -> str:
+def symbol_of(path: Path) -> str:
+    """Return the symbol in the name of a file; raise InvalidSymbol where there is none."""
     name = _NAME.fullmatch(path.name)
     try:
         return canonical_symbol(name["symbol"] if name else path.name)
@@ -96,5 +97,6 @@ def _symbol_of(path: Path) -> str:
         raise InvalidSymbol(f"the file name contains no symbol ({error}); use --symbol") from error
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return the text of a file, which may be compressed."""
     return _OPENERS.get(path.suffix, bytes)(path.read_bytes()).decode("utf-8", errors="replace")
