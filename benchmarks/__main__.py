@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks import (
@@ -19,6 +20,7 @@ from benchmarks import (
     queued,
     quota,
     real_files,
+    recall,
     rules,
     sandbox,
     upsert,
@@ -42,6 +44,7 @@ BENCHMARKS = {
     "coverage": coverage.run,
     "alpaca": alpaca_pages.run,
     "sandbox": sandbox.run,
+    "recall": recall.run,
     "real": real_files.run,
 }
 
@@ -57,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
         "--folder", type=Path, help="the folder of the temporary lake and state (default: the system's)"
     )
     parser.add_argument("--write", action="store_true", help="put the results into docs/benchmarks.md")
+    parser.add_argument("--seed", type=int, default=1, help="the chance of `recall`: its files and places (default: 1)")
     options = parser.parse_args(argv)
     if options.write and options.quick:
         parser.error("results of --quick are not written")
@@ -64,12 +68,13 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")
     measure.inside = options.quick
+    runs = {**BENCHMARKS, "recall": partial(recall.run, seed=options.seed)}
     outcomes = {}
     for name in options.names or BENCHMARKS:
         where = machine()
         print(where)
         with tempfile.TemporaryDirectory(prefix=f"quantx-{name}-", dir=options.folder) as folder:
-            outcome = BENCHMARKS[name](Path(folder).resolve(), quick=options.quick)
+            outcome = runs[name](Path(folder).resolve(), quick=options.quick)
         print_outcome(outcome)
         outcomes[name] = outcome
         if options.write:

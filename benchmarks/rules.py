@@ -71,6 +71,7 @@ def market(symbols: int) -> pl.DataFrame:
         in_calendar=pl.lit(True),
         in_past=~(faulty & (day == 1500)),
         last_of_session=pl.lit(True),
+        absurd=pl.lit(False),
     )
 
 

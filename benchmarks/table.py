@@ -28,6 +28,7 @@ class Line:
     aim: str = ""  # a sign and a number, as in "≤ 0.2" or "≥ 1,000"
     digits: int = 2
     rate: bool = False  # more is better: the ratio of times is inverted
+    ratio: bool = True  # the two values are compared
 
     @property
     def met(self) -> bool | None:
@@ -40,7 +41,7 @@ class Line:
     def cells(self) -> tuple[str, ...]:
         """Return the cells under the headings."""
         ratio = ""
-        if self.floor and self.measured:
+        if self.ratio and self.floor and self.measured:
             ratio = f"{self.floor / self.measured if self.rate else self.measured / self.floor:.2f}"
         floor = "" if self.floor is None else f"{self.floor:,.{self.digits}f}"
         met = {None: "", True: "met", False: "missed"}[self.met]
@@ -55,6 +56,7 @@ class Outcome:
     lines: tuple[Line, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
     skipped: str | None = None  # the reason where it was not measured
+    headings: tuple[str, ...] = HEADINGS
 
 
 def machine() -> str:
@@ -85,8 +87,8 @@ def print_outcome(outcome: Outcome) -> None:
         return
     console.print(outcome.title, style="bold")
     table = Table()
-    for name in HEADINGS:
-        table.add_column(name, justify="left" if name in ("what", "") else "right")
+    for place, name in enumerate(outcome.headings):
+        table.add_column(name, justify="right" if 0 < place < len(outcome.headings) - 1 else "left")
     for line in outcome.lines:
         table.add_row(*line.cells())
     console.print(table)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantx.core.quality.daily_rules import DAILY_RULES, check_daily_bars
+from quantx.core.quality.daily_rules import DAILY_RULES, check_daily_bars, mark_absurd
 
 NAN, INFINITY = float("nan"), float("inf")
 GOOD: dict[str, Any] = {
@@ -24,13 +24,14 @@ GOOD: dict[str, Any] = {
     "in_calendar": True,
     "in_past": True,
     "last_of_session": True,
+    "absurd": False,
     "note": "carried along",
 }
 SCHEMA = {
     "symbol": pl.String,
     "date": pl.Date,
     **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
-    **dict.fromkeys(("in_calendar", "in_past", "last_of_session"), pl.Boolean),
+    **dict.fromkeys(("in_calendar", "in_past", "last_of_session", "absurd"), pl.Boolean),
     "note": pl.String,
 }
 
@@ -65,6 +66,7 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "a weekend": ({"in_calendar": False}, {"session_of_calendar"}),
     "the future": ({"in_past": False}, {"not_in_future"}),
     "a second row for the session": ({"last_of_session": False}, {"one_row_per_session"}),
+    "a price out of any": ({"absurd": True}, {"price_possible"}),
     "a future weekend, hollow": (
         {"in_calendar": False, "in_past": False, "close": None},
         {"session_of_calendar", "not_in_future", "prices_present"},
@@ -76,6 +78,11 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "no trade": {"volume": 0.0},
     "one price all day": dict.fromkeys(("open", "high", "low", "close"), 7.25),
     "a penny stock": {"open": 0.0001, "high": 0.0002, "low": 0.0001, "close": 0.0001},
+    "a penny stock that rises a hundredfold on a busy day": {
+        **{"open": 0.01, "high": 1.0, "low": 0.01, "close": 0.9},
+        "volume": 8e6,
+    },
+    "a collapse to a hundredth, through all prices": {"open": 90.0, "high": 100.0, "low": 1.0, "close": 15.0},
     "a share of Berkshire Hathaway": {"open": 6e5, "high": 6.1e5, "low": 5.9e5, "close": 6.05e5, "volume": 3.0},
     "the largest exact volume": {"volume": 2.0**53 - 1},
     "a fraction of a share": {"volume": 0.5},
@@ -101,6 +108,21 @@ def test_a_bar_is_accepted(difference: dict[str, Any]) -> None:
     checked = check_daily_bars(frame(difference))
     assert checked.accepted.equals(frame(difference))
     assert checked.rejected.is_empty()
+
+
+def test_a_price_out_of_any_is_one_that_both_neighbours_contradict() -> None:
+    def closes(*prices: float) -> pl.DataFrame:
+        of_one_price = (dict.fromkeys(("open", "high", "low", "close"), price) for price in prices)
+        return frame(*of_one_price).drop("absurd")
+
+    def absurd(bars: pl.DataFrame) -> list[bool]:
+        return mark_absurd(bars, "symbol")["absurd"].to_list()
+
+    assert absurd(closes(10, 1e7, 10)) == absurd(closes(10, 1e-5, 10)) == [False, True, False]
+    assert absurd(closes(10, 1000, 10, 1e7, 1e7)) == [False] * 5
+    assert absurd(closes(10, 10).with_columns(high=pl.lit(1e7))) == [True, True]
+    other = closes(10, 1e7, 10).with_columns(symbol=pl.Series(["A", "B", "A"]))
+    assert absurd(other) == [False] * 3  # they are neighbours of no other symbol
 
 
 def test_each_rule_rejects_some_case_here() -> None:

@@ -30,8 +30,12 @@ def validate(platform: Platform, symbols: Collection[str] | None = None, *, sour
 
 
 def filled(desk: Any) -> None:
-    """Give AAA a bad tick, BBB a split that nobody told, and CCC nothing."""
+    """Give AAA a bad tick, BBB a split that nobody told, and CCC nothing; their prices are quiet otherwise."""
     desk.clock.goes_to(END + timedelta(days=1))
+    for symbol, shown in desk.tape.shows.items():
+        for place, day in enumerate(sorted(shown)):
+            *prices, volume = shown[DAY]
+            desk.tape.shows[symbol][day] = (*(price * (1 + place % 5 / 1000) for price in prices), volume)
     desk.tape.shows["AAA"][DAY] = (11.4, 11.5, 11.3, 11.45, 10_000.0)
     for day, (*prices, volume) in desk.tape.shows["BBB"].items():
         if day >= DAY:
@@ -55,7 +59,7 @@ def test_a_finding_says_the_fact_and_the_next_step(desk: Any) -> None:
     validate(desk.platform)
     (row,) = desk.platform.state.findings.listed(10, rule="bad_tick")
     assert (row["severity"], row["source"], row["dataset"], row["last_day"]) == ("error", "tape", "bars_1d", DAY)
-    assert ": 2024-02-14, × 0.1009 (1 session)" in row["message"]
+    assert ": 2024-02-14, × 0.0996 (1 session)" in row["message"]
     assert "quantx crossvalidate compare --symbols AAA" in row["message"]
     assert row["facts"]["stretches"][0][:3] == [str(DAY), str(DAY), 1]
 
@@ -93,8 +97,10 @@ def test_of_a_few_symbols_the_lake_is_not_read_whole(desk: Any) -> None:
     filled(desk)
     reads = Reads(desk.platform.tables["bars_1d"])
     validate(desk.with_(tables={**desk.platform.tables, "bars_1d": reads}), ["CCC"], source="tape")
-    assert reads.plans
-    assert all("CCC" in plan and "tape" in plan for plan in reads.plans)
+    names, *plans = reads.plans
+    assert "close" not in names  # the symbols from which the market is taken; of three there is none
+    assert plans
+    assert all("CCC" in plan and "tape" in plan for plan in plans)
 
 
 def test_what_was_found_in_bars_that_are_gone_is_resolved(desk: Any) -> None:

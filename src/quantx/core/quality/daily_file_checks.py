@@ -8,13 +8,15 @@ import polars as pl
 
 from quantx.core.daily_files import QUANDL, DailyFile
 from quantx.core.quality.adjustments import ADJUSTED_CLOSE_POSITIVE, ADJUSTMENT_RULES, Formula, prove, unusable_adjusted
-from quantx.core.quality.daily_rules import check_daily_bars, mark_last_of_session
+from quantx.core.quality.calendar_days import is_session
+from quantx.core.quality.daily_rules import check_daily_bars, mark_absurd, mark_last_of_session
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.rule import Rule
-from quantx.core.quality.series_features import is_session
 from quantx.core.quality.series_rules import VIOLATIONS, check_series
 from quantx.core.symbols import market_of, venue_of
 from quantx.errors import InvalidSymbol
+
+_MOST_DIVIDENDS = 5  # in a month: funds that pay each week
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,17 @@ class FileReport:
     strange: int  # lines that are not rows
 
 
-def check_file(symbol: str, file: DailyFile) -> FileReport:
+def check_file(symbol: str, file: DailyFile, market: pl.DataFrame | None = None) -> FileReport:
     """Check the rows of a file by the row rules, and the accepted rows by the series rules.
+
+    `market` (calendar, date, move) is that of `market_moves.market_of`, of other files, for example.
 
     A file of intraday bars (its rows have a time) is checked by the row rules only: the series rules are about
     sessions.
     """
     rows = file.rows.with_columns(symbol=pl.lit(symbol))
     rows = mark_last_of_session(rows.unique(maintain_order=True), ["date" if file.is_daily else "time"])
+    rows = mark_absurd(rows.sort("date", maintain_order=True), "symbol")
     rows = rows.with_columns(
         in_calendar=is_session(rows), in_past=pl.lit(True), market=pl.lit(market_of(symbol) or "eu")
     )
@@ -44,7 +49,7 @@ def check_file(symbol: str, file: DailyFile) -> FileReport:
     shown = ["time", "date", "open", "high", "low", "close", "volume", "rules"]
     bars, events = checked.accepted if file.is_daily else checked.accepted.clear(), events_of(rows)
     rejected = checked.rejected.select("symbol", "date").unique()
-    series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded")
+    series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded", market=market)
     violations = pl.concat([series, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
     return FileReport(
         symbol,
@@ -67,7 +72,8 @@ def events_of(rows: pl.DataFrame) -> pl.DataFrame:
 def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbol: str) -> list[pl.DataFrame]:
     """Return the violations in the adjusted closes and the dividends of a file, as frames of VIOLATIONS.
 
-    Without dividends in the file, a step of the adjusted close may be a dividend; only an upward step is a violation.
+    Without dividends in the file, a step of the adjusted close may be a dividend; an upward step is a violation, and so
+    are more steps in a month than any security pays dividends.
     """
     prices = bars.select("symbol", "date", "close", "volume", vendor_adj_close="adj_close")
     adjusted = prices.drop_nulls("vendor_adj_close")
@@ -75,7 +81,8 @@ def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbo
     formula: Formula = "ex_close" if file.layout is QUANDL else "previous_close"
     proofs = prove(adjusted, events, split_in_close=in_close, formula=formula, key="symbol")
     if file.rows["dividend"].null_count() == file.rows.height:
-        proofs = proofs.filter((pl.col("verdict") == "unexplained") | (pl.col("vendors") > 1))
+        often = pl.len().over(pl.col("ex_date").dt.truncate("1mo")) > _MOST_DIVIDENDS
+        proofs = proofs.filter((pl.col("verdict") == "unexplained") | (pl.col("vendors") > 1) | often)
     violations = [
         _as_violations(proofs.filter(rule.broken), rule, pl.col("vendors") / pl.col("ours"))
         for rule in ADJUSTMENT_RULES

@@ -1,14 +1,14 @@
 """The row rules of daily bars; a row that breaks one goes to quarantine before it is curated.
 
-They use open, high, low, close, volume (as traded) and three columns that the caller adds: `in_calendar` (the exchange
-traded on the row's date), `in_past` (the date lies before the reply) and `last_of_session`.
+They use open, high, low, close, volume (as traded) and four columns that the caller adds: `in_calendar` (the exchange
+traded on the row's date), `in_past` (the date lies before the reply), `last_of_session` and `absurd`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 import polars as pl
 
@@ -19,6 +19,11 @@ from quantx.core.quality.rule import Checked, Rule, split_by
 _MOST_VOLUME = 2**53
 # The smallest step that a vendor's prices resolve: they are 32-bit floats, or were multiplied by a factor.
 _TICK = 1e-6
+# The prices of one unit lie within a quarter of each other. A share at a few cents can rise a hundredfold on a day on
+# which a million shares are traded.
+_ONE_UNIT, _PENNY, _BUSY = 1.25, 0.05, 1_000_000
+# No unit is this far from another one: pounds for pence twice are 10,000.
+_ABSURD = 20_000
 _BARS = "bars_1d,bars_1d_adjusted,bars_1m"
 
 
@@ -30,6 +35,10 @@ def _any(expressions: list[pl.Expr]) -> pl.Expr:
     return reduce(or_, expressions)
 
 
+def _all(expressions: list[pl.Expr]) -> pl.Expr:
+    return reduce(and_, expressions)
+
+
 def _price(column: str) -> pl.Expr:
     return pl.col(column).fill_nan(None)
 
@@ -38,6 +47,7 @@ def _slack(column: str) -> pl.Expr:
     return _price(column).abs() * _TICK
 
 
+_highest, _lowest = (f(map(_price, PRICES)) for f in (pl.max_horizontal, pl.min_horizontal))
 _open_outside = (
     (_price("open") > _price("high") + _slack("high")) | (_price("open") < _price("low") - _slack("low"))
 ).fill_null(False)
@@ -96,8 +106,10 @@ ROW_RULES = (
         meaning="a price of the bar is a hundred times another one",
         why="one price in pounds among three in pence passes every other rule, and shows a crash of 99 % within a day",
         reference="Yahoo ASAI.L 2024-10-25: low and close 0.60, open 58.50",
-        broken=(pl.max_horizontal(map(_price, PRICES)) / pl.min_horizontal(map(_price, PRICES))).is_between(80, 125)
-        & (_price("low") > 0),
+        broken=(_highest / _lowest).is_between(80, 125)
+        & (_price("low") > 0)
+        & _all([(_price(c) <= _lowest * _ONE_UNIT) | (_price(c) >= _highest / _ONE_UNIT) for c in PRICES])
+        & ((_lowest >= _PENNY) | (pl.col("volume").fill_nan(None).fill_null(0) < _BUSY)),
     ),
     Rule(
         "volume_valid",
@@ -130,6 +142,16 @@ ROW_RULES = (
 
 DAILY_RULES = (
     *ROW_RULES,
+    Rule(
+        "price_possible",
+        "reject",
+        "bars_1d,bars_1d_adjusted",
+        meaning="the prices are 20,000 times those of both neighbouring bars, or the high is 20,000 times the low",
+        why="no share can have such a price within a session, and one such bar spoils every average",
+        reference="a bar of a million times its neighbours, with volume 0; the lowest trades of the flash crash of"
+        " 2010-05-06, at a cent, were a 4,000th",
+        broken=pl.col("absurd"),
+    ),
     Rule(
         "one_row_per_session",
         "reject",
@@ -177,6 +199,18 @@ PAYLOAD_RULES = (
 def check_daily_bars(bars: pl.DataFrame) -> Checked:
     """Split `bars` by the rules; both parts keep all columns and the order of the rows."""
     return split_by(bars, DAILY_RULES)
+
+
+def mark_absurd(bars: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Add `absurd`: true where the prices of a row are out of any that a share can have within a session.
+
+    The neighbours are the rows before and after it of the same `key`; `bars` are in the order of their dates.
+    """
+    high, low = _price("high"), _price("low")
+    inside = (pl.col(key) == pl.col(key).shift(1)) & (pl.col(key) == pl.col(key).shift(-1))
+    above = (low > high.shift(1) * _ABSURD) & (low > high.shift(-1) * _ABSURD)
+    below = (high * _ABSURD < low.shift(1)) & (high * _ABSURD < low.shift(-1))
+    return bars.with_columns(absurd=((inside & (above | below)) | (high > low * _ABSURD)).fill_null(False) & (low > 0))
 
 
 def mark_last_of_session(bars: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

@@ -102,11 +102,20 @@ def _message(row: dict[str, Any]) -> str:
     }[row["verdict"]]
     if row["verdict"] == "spin_off_as_cash":
         return f"{cause}: probably shares of another company; leave it out of dividend yields"
+    vendors, ours = _unequal(row["vendors"], row["ours"])
     return (
-        f"{row['source']}'s adjusted close steps by {row['vendors']:.6f} on {row['ex_date']}, and by its actions it"
-        f" should by {row['ours']:.6f}: {cause}; compare with another vendor before adjusted prices of earlier days are"
-        " used"
+        f"{row['source']}'s adjusted close steps by {vendors} on {row['ex_date']}, and by its actions it should by"
+        f" {ours}: {cause}; compare with another vendor before adjusted prices of earlier days are used"
     )
+
+
+def _unequal(one: float, other: float) -> tuple[str, str]:
+    """Return two numbers with six decimals, or with as many as show that they differ."""
+    for places in range(6, 12):
+        texts = f"{one:.{places}f}", f"{other:.{places}f}"
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def _not_positive(source: str, row: dict[str, Any]) -> Finding:

@@ -13,7 +13,7 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
-from quantx.core.quality.daily_rules import mark_last_of_session
+from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
@@ -244,7 +244,7 @@ def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
     if not bars["last_of_session"].all():
         same = ["series", "date", *PRICES, "volume"]  # repeated rows with the same values are one row
         bars = mark_last_of_session(bars.unique(same, keep="last", maintain_order=True), ["series", "date"])
-    return bars.with_columns(
+    return mark_absurd(bars, "series").with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"),
         (pl.col("date") <= pl.col("today")).alias("in_past"),
         pl.col("calendar").replace_strict(MARKET_OF_CALENDAR).alias("market"),

@@ -10,6 +10,8 @@ import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
+from quantx.core.quality.calendar_days import calendars_of
+from quantx.core.quality.market_moves import LEAST_SYMBOLS, market_of, returns_of
 from quantx.core.quality.series_findings import findings_of
 from quantx.core.quality.series_rules import GAP_RULES, SERIES_RULES, check_series
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, QUARANTINE, Table
@@ -19,6 +21,7 @@ from quantx.state.findings.port import Findings
 log = structlog.get_logger()
 
 _SYMBOLS = 400  # checked at once: 1.5 million bars over 15 years
+_WITNESSES = 100  # symbols of each calendar whose median return is the market's: evenly spread over the names
 _ACTIONS = ["symbol", "ex_date", "kind", "value"]
 _BARS = ["symbol", "date", "open", "high", "low", "close", "volume", "currency"]
 # Missing sessions are found, requested and reported by `heal_gaps`.
@@ -45,13 +48,14 @@ def validate_series(
 ) -> SeriesSummary:
     """Check the stored daily bars (of `symbols`, of `source`) by the series rules, and bring the findings up to date.
 
-    Findings about bars that were removed are resolved, too.
+    The median return of the stored symbols of a calendar, by any vendor, is a witness for each series. Findings about
+    bars that were removed are resolved, too.
     """
     bars, checked, noted, new, resolved = 0, set[str](), list[Finding](), 0, 0
     for table in (BARS_1D, BARS_1D_ADJUSTED):
-        current = list[Finding]()
+        current, market = list[Finding](), _market(tables[table.name])
         for name, batch in _batches(tables[table.name], symbols, source):
-            read, violations = _check(tables, table, name, batch)
+            read, violations = _check(tables, table, name, batch, market)
             current += findings_of(violations, RULES, name, table.name)
             bars += read
             checked |= set(batch)
@@ -79,7 +83,31 @@ def _batches(
             yield str(name), batch["symbol"].to_list()
 
 
-def _check(tables: Tables, table: Table, source: str, symbols: Sequence[str]) -> tuple[int, pl.DataFrame]:
+def _market(stored: CuratedTable) -> pl.DataFrame | None:
+    """Return the market of each calendar with enough symbols in a table; None where there is none.
+
+    Of many symbols some are read: a median of a hundred is as good as that of all.
+    """
+    if stored.version() is None:
+        return None
+    symbols = stored.collect(stored.scan().select("symbol").unique())["symbol"].sort()
+    counted = (
+        calendars_of(symbols)
+        .drop_nulls()
+        .with_columns(place=pl.int_range(pl.len()).over("calendar"), count=pl.len().over("calendar"))
+    )
+    each = (pl.col("count") / _WITNESSES).ceil().cast(pl.Int64)
+    witnesses = counted.filter(pl.col("count") >= LEAST_SYMBOLS, pl.col("place") % each == 0)["symbol"].to_list()
+    if not witnesses:
+        return None
+    rows = stored.scan().filter(pl.col("symbol").is_in(witnesses)).select("source", "symbol", "date", "close")
+    bars = stored.collect(rows).sort("source").unique(["symbol", "date"], keep="first")
+    return market_of(returns_of(bars))
+
+
+def _check(
+    tables: Tables, table: Table, source: str, symbols: Sequence[str], market: pl.DataFrame | None
+) -> tuple[int, pl.DataFrame]:
     """Return how many bars these symbols have, and the violations of the series rules."""
 
     def read(name: str, columns: Sequence[str], where: pl.Expr | None = None) -> pl.DataFrame:
@@ -94,5 +122,6 @@ def _check(tables: Tables, table: Table, source: str, symbols: Sequence[str]) ->
         read(ACTIONS.name, _ACTIONS),
         rejected=read(QUARANTINE.name, ["symbol", "date"], rejected),
         adjusted=table is BARS_1D_ADJUSTED,
+        market=market,
     )
     return bars.height, violations.filter(pl.col("rule").is_in(_CHECKED))
