@@ -119,10 +119,23 @@ class LakeLocation:
 
     def paths(self, prefix: str) -> list[str]:
         """Return the paths of all objects in a folder, unordered; LakeError if the store can't be reached."""
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`."""
         try:
-            return [entry["path"] for page in obstore.list(self.store, prefix) for entry in page]
+            return {entry["path"]: entry["size"] for page in obstore.list(self.store, prefix) for entry in page}
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
+
+    def delete(self, path: str) -> None:
+        """Delete an object; a missing one is a success."""
+        try:
+            obstore.delete(self.store, path)
+        except FileNotFoundError:
+            pass
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("delete", path, error) from error
 
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""

@@ -24,10 +24,10 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 from quantx.tracing import shared_span
 
-_APP = "quantx.curator"  # the application id of Delta's application transactions; their versions are rounds
+APP = "quantx.curator"  # the application id of Delta's application transactions; their versions are rounds
 _ATTEMPTS = 5
 _LOG_ENTRIES = 20  # since the last checkpoint
-_CONFIGURATION = {
+CONFIGURATION = {
     "delta.checkpointInterval": "1000",  # `fold` writes checkpoints, not an update
     "delta.logRetentionDuration": "interval 30 days",
     # Longer than the longest reader: replaced files stay for readers of an older version.
@@ -41,7 +41,7 @@ class LakeTable:
     def __init__(self, location: LakeLocation, table: Table) -> None:
         self.table = table
         self._location = location
-        self._path = f"{'quarantine' if table.name == 'quarantine' else f'curated/{table.name}'}"
+        self._path = table_path(table.name)
         self._parts = TableFiles(location, self._path, table)
         self._delta: DeltaTable | None = None
         self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
@@ -80,7 +80,7 @@ class LakeTable:
         """Return the last round of the handle's version, cached: delta-rs reads the whole log for it."""
         if self._round is None or self._round[0] != delta.version():
             try:
-                self._round = delta.version(), delta.transaction_version(_APP) or 0
+                self._round = delta.version(), delta.transaction_version(APP) or 0
             except (DeltaError, OSError) as error:
                 raise LakeError(f"cannot read the log of the table {self.url}: {error}") from error
         return self._round[1]
@@ -255,7 +255,7 @@ class LakeTable:
                 schema=self.table.empty().to_arrow().schema,
                 mode="ignore",
                 partition_by=list(self.table.partitions),
-                configuration=_CONFIGURATION,
+                configuration=CONFIGURATION,
                 storage_options=options,
             )
             self._opened_with = options
@@ -298,7 +298,7 @@ class LakeTable:
                 "quantx.runs": list(context.run_ids),
                 "quantx.raw": list(context.raw_objects),
             },
-            app_transactions=[Transaction(_APP, context.round_id)] if once else None,
+            app_transactions=[Transaction(APP, context.round_id)] if once else None,
         )
         before, last_round = delta.version(), self._round_of(delta)
         try:
@@ -351,6 +351,11 @@ class LakeTable:
                 changed = changed.join(corrected, on=key, how="anti", nulls_equal=True)
                 actions += [self._parts.remove(row), *self._parts.write(pl.concat([rest, corrected]))]
         return actions, changed
+
+
+def table_path(name: str) -> str:
+    """Return the path of a table in the lake."""
+    return name if name == "quarantine" else f"curated/{name}"
 
 
 def open_tables(location: LakeLocation, tables: Mapping[str, Table]) -> dict[str, LakeTable]:
