@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import time
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 import polars as pl
 import pyarrow.parquet as pq
-from deltalake.transaction import AddAction, RemoveAction
 from ulid import ULID
 
 from quantx.core.tables import INSTANT, Table
 from quantx.errors import LakeError
+from quantx.lake.log import AddedFile, RemovedFile
 from quantx.lake.store import LakeLocation
 
 _ROW_GROUP = 32_768
@@ -48,29 +48,35 @@ class TableFiles:
             pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in constants.items()
         ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
 
-    def remove(self, row: Mapping[str, Any]) -> RemoveAction:
-        """Return the action that removes a file from the table."""
+    def remove(self, row: Mapping[str, Any]) -> RemovedFile:
+        """Return the removal of a file, given its row of Delta's add actions."""
         values = {p: str(row[f"partition.{p}"]) for p in self.table.partitions}
-        return RemoveAction(row["path"], True, int(time.time() * 1000), row["size_bytes"], dict(values))
+        return RemovedFile(path=row["path"], size=row["size_bytes"], partition=values)
 
-    def write(self, rows: pl.DataFrame) -> list[AddAction]:
-        """Write `rows` as sorted files, one per partition or several of `rows_per_file`; return the add actions."""
+    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
+        """Write `rows` as sorted files, one per partition or several of `rows_per_file`; return the added files."""
         parts = [(key, piece) for key, part in self._partitioned(rows) for piece in self._pieces(part)]
         # Two threads: encoding releases the GIL, and the store is slow.
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(lambda pair: self._write_one(*pair), parts))
 
-    def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddAction]:
-        """Write sorted rows of the partition `key`, without its columns; return the add actions."""
+    def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddedFile]:
+        """Write sorted rows of the partition `key`, without its columns; return the added files."""
         return [self._write_one(key, piece) for piece in self._pieces(part)]
 
-    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddAction:
+    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddedFile:
         values = {p: str(v) for p, v in zip(self.table.partitions, key, strict=True)}
         folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
         path = f"{folder}{ULID()}.parquet"
         body = _parquet(part)
         self._location.put_new(f"{self._path}/{path}", body)
-        return AddAction(path, len(body), values, int(time.time() * 1000), True, _statistics(part))
+        return AddedFile(
+            path=path,
+            size=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+            partition=values,
+            statistics=_statistics(part),
+        )
 
     def _partitioned(self, rows: pl.DataFrame) -> list[tuple[tuple[Any, ...], pl.DataFrame]]:
         """Return the rows of each partition, sorted and without the partition columns."""
