@@ -10,8 +10,8 @@ import json
 from quantx.core.tables import Table
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.digests import sha256
-from quantx.lake.files import REPAIR, decode, statistics_of
-from quantx.lake.replay import LiveFile, checkpoint_path, hint_path, read_log
+from quantx.lake.files import REPAIR, damaged_file, decode, statistics_of
+from quantx.lake.replay import LiveFile, checkpoint_path, hinted_version, read_log
 from quantx.lake.store import LakeLocation
 
 _MOST_BYTES = 2_000_000_000  # of data files that are read to find a damaged one
@@ -23,15 +23,12 @@ def version_without_hint(location: LakeLocation, path: str) -> int | None:
     None where the hint is not the reason. delta-rs ignores a hint that can't be read, but not one that is wrong. It
     ignores a hint about a later version than the one to open.
     """
-    try:
-        hinted = json.loads(location.get(hint_path(path)))["version"]
-        sizes = location.sizes(f"{path}/_delta_log")
-    except (DamagedObject, ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(hinted, int) or sizes.get(checkpoint_path(path, hinted)):
+    hinted = hinted_version(location, path)
+    sizes = location.sizes(f"{path}/_delta_log")
+    if hinted == 0 or sizes.get(checkpoint_path(path, hinted)):
         return None
     versions = [int(name) for each in sizes if (name := each.rpartition("/")[2].removesuffix(".json")).isdigit()]
-    return min(max(versions, default=0), hinted - 1) if hinted > 0 else None
+    return min(max(versions, default=0), hinted - 1)
 
 
 def log_failure(location: LakeLocation, path: str, name: str) -> LakeError:
@@ -60,18 +57,13 @@ def read_failure(location: LakeLocation, path: str, table: Table) -> LakeError:
         for file in sorted(files, key=lambda each: sizes.get(f"{path}/{each.path}") == each.size):
             problem, _ = file_damage(location, path, table, file)
             if problem is not None:
-                return damaged_file(path, table, file, problem)
+                return damaged_file(table, f"{path}/{file.path}", problem)
             left -= file.size
             if left <= 0:
                 break
     except LakeError as error:
         return error
     return LakeError(f"the table {table.name} could not be read; try again, and if it fails again, run `quantx verify`")
-
-
-def damaged_file(path: str, table: Table, file: LiveFile, problem: str) -> DamagedObject:
-    """Return the error about a damaged data file."""
-    return DamagedObject(f"the table {table.name} is damaged: {path}/{file.path} {problem}; {REPAIR}")
 
 
 def file_damage(location: LakeLocation, path: str, table: Table, file: LiveFile) -> tuple[str | None, bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +15,18 @@ from urllib.parse import quote
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake.transaction import AddAction, RemoveAction
 from ulid import ULID
 
 from quantx.core.tables import INSTANT, Table
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
-from quantx.lake.log import DIGEST
+from quantx.lake.log import AddedFile, RemovedFile
 from quantx.lake.store import LakeLocation
 
 REPAIR = "`quantx verify --repair` repairs it"
 _ROW_GROUP = 32_768
 _THREADS = 2
+_NAMED = 16  # hex digits of a file's SHA-256 in its name: delta-rs does not give the digests of the log
 
 
 class TableFiles:
@@ -40,17 +39,11 @@ class TableFiles:
 
     def read(self, row: Mapping[str, Any]) -> pl.DataFrame:
         """Return the rows of a file, given its row of Delta's add actions; LakeError if it is missing or damaged."""
-        body = self._location.get(f"{self._path}/{row['path']}")
-        digest = row.get(f"tags.{DIGEST}")
+        body = intact_file(self._location, self.table, f"{self._path}/{row['path']}")
         try:
-            if digest is not None and sha256(body) != digest:
-                raise DamagedObject("does not match its SHA-256")
-            # The digest proves the bytes; without one, the checksums of the pages are compared, which takes longer.
-            frame = decode(body) if digest is None else pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+            frame = decode(body)
         except DamagedObject as error:
-            raise DamagedObject(
-                f"the table {self.table.name} is damaged: {self._path}/{row['path']} {error}; {REPAIR}"
-            ) from None
+            raise damaged_file(self.table, f"{self._path}/{row['path']}", str(error)) from None
         constants = {p: row[f"partition.{p}"] for p in self.table.partitions}
         # Columns that were declared after the file was written are null.
         constants |= {c: None for c in self.table.schema if c not in frame.columns and c not in constants}
@@ -58,29 +51,36 @@ class TableFiles:
             pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in constants.items()
         ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
 
-    def remove(self, row: Mapping[str, Any]) -> RemoveAction:
-        """Return the action that removes a file from the table."""
+    def remove(self, row: Mapping[str, Any]) -> RemovedFile:
+        """Return the removal of a file, given its row of Delta's add actions."""
         values = {p: str(row[f"partition.{p}"]) for p in self.table.partitions}
-        return RemoveAction(row["path"], True, int(time.time() * 1000), row["size_bytes"], dict(values))
+        return RemovedFile(path=row["path"], size=row["size_bytes"], partition=values)
 
-    def write(self, rows: pl.DataFrame) -> list[AddAction]:
-        """Write `rows` as sorted files, one per partition or several of `rows_per_file`; return the add actions."""
+    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
+        """Write `rows` as sorted files, one per partition or several of `rows_per_file`; return the added files."""
         parts = [(key, piece) for key, part in self._partitioned(rows) for piece in self._pieces(part)]
         # Two threads: encoding releases the GIL, and the store is slow.
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(lambda pair: self._write_one(*pair), parts))
 
-    def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddAction]:
-        """Write sorted rows of the partition `key`, without its columns; return the add actions."""
+    def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddedFile]:
+        """Write sorted rows of the partition `key`, without its columns; return the added files."""
         return [self._write_one(key, piece) for piece in self._pieces(part)]
 
-    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddAction:
+    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddedFile:
         values = {p: str(v) for p, v in zip(self.table.partitions, key, strict=True)}
         folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
-        path = f"{folder}{ULID()}.parquet"
         body = _parquet(part)
+        digest = sha256(body)
+        path = f"{folder}{ULID()}-{digest[:_NAMED]}.parquet"
         self._location.put_new(f"{self._path}/{path}", body)
-        return AddAction(path, len(body), values, int(time.time() * 1000), True, statistics_of(part))
+        return AddedFile(
+            path=path,
+            size=len(body),
+            sha256=digest,
+            partition=values,
+            statistics=statistics_of(part),
+        )
 
     def _partitioned(self, rows: pl.DataFrame) -> list[tuple[tuple[Any, ...], pl.DataFrame]]:
         """Return the rows of each partition, sorted and without the partition columns."""
@@ -119,6 +119,23 @@ def _sorted(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     if rows.height < 2 or rows.select(in_order.slice(1).fill_null(False).all()).item():
         return rows
     return rows.sort(by)
+
+
+def intact_file(location: LakeLocation, table: Table, path: str) -> bytes:
+    """Return the bytes of a data file; DamagedObject where it is missing, or they do not fit the digest in its name."""
+    try:
+        body = location.get(path)
+    except DamagedObject:
+        raise damaged_file(table, path, "is missing") from None
+    digest = path.removesuffix(".parquet").rpartition("-")[2]
+    if len(digest) == _NAMED and sha256(body)[:_NAMED] != digest:  # earlier programs named no digest
+        raise damaged_file(table, path, "does not match its SHA-256")
+    return body
+
+
+def damaged_file(table: Table, path: str, what: str) -> DamagedObject:
+    """Return the error about a damaged data file."""
+    return DamagedObject(f"the table {table.name} is damaged: {path} {what}; {REPAIR}")
 
 
 def decode(body: bytes) -> pl.DataFrame:

@@ -24,7 +24,6 @@ from quantx.lake.log import RemovedFile, TableMetadata, entry_path, is_whole, wr
 from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import (
     ASIDE,
-    RECORDS,
     LiveFile,
     LogDamage,
     LogState,

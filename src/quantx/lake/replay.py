@@ -155,6 +155,15 @@ def hint_path(table: str) -> str:
     return f"{table}/_delta_log/{HINT}"
 
 
+def hinted_version(location: LakeLocation, table: str) -> int:
+    """Return the version of the newest checkpoint by the hint; 0 where there is none, or the hint can't be read."""
+    try:
+        version = json.loads(location.get(hint_path(table)))["version"]
+    except (DamagedObject, ValueError, KeyError, TypeError):
+        return 0
+    return version if isinstance(version, int) and version > 0 else 0
+
+
 def hint_of(version: int, body: bytes) -> dict[str, int]:
     """Return the facts about a checkpoint that the hint has; raises DamagedObject where it can't be read."""
     actions = _checkpoint_actions(body)

@@ -65,13 +65,18 @@ class LakeLocation:
         An existing object with the same bytes is a success: an earlier try stored it and its reply was lost. With other
         bytes it is a LakeError.
         """
+        if not self.create(path, body):
+            raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced")
+
+    def create(self, path: str, body: bytes) -> bool:
+        """Create an object as `put_new` does; return False if it exists with other bytes."""
         try:
             obstore.put(self.store, path, body, mode="create")
         except obstore.exceptions.AlreadyExistsError:
-            if self.get(path) != body:
-                raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced") from None
+            return self.get(path) == body
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
+        return True
 
     def has(self, path: str) -> bool:
         """Return whether an object exists; LakeError if its container is missing or can't be reached."""

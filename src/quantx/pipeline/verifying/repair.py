@@ -176,8 +176,10 @@ class Repairer:
     def _derive_again(self, hold: Hold) -> None:
         """Derive the rows of the lost tables and files again from the raw zone, and count those of the files."""
         before = [self._rows_beside(table, file) for table, file in self._dropped]
-        wanted: dict[str | None, Collection[str] | None] = {None: None} if self._everything else {**self._affected}
-        for source, symbols in wanted.items():
+        wanted: Sequence[tuple[str | None, Collection[str] | None]] = sorted(self._affected.items())
+        if self._everything:
+            wanted = [(None, None)]
+        for source, symbols in wanted:
             if symbols is None or symbols:
                 self.summaries.append(self._reprocessor.reprocess_held(hold, symbols, source))
         for (table, file), count in zip(self._dropped, before, strict=True):
@@ -189,7 +191,7 @@ class Repairer:
             self._note(f"{table_path(table.name)}/{file.path}", came >= expected or not curated, what)
 
     def _rows_beside(self, table: Table, file: LiveFile) -> int:
-        """Return how many rows a table has in the partition of a file, between its first and its last symbol and day."""
+        """Return how many rows a table has in the partition of a file, between its symbols and days."""
         stored = self._reprocessor.curator.tables[table.name]
         lowest, highest = (file.statistics.get(part, {}) for part in ("minValues", "maxValues"))
         where = pl.lit(True)
@@ -197,7 +199,7 @@ class Repairer:
             where &= pl.col(name) == pl.lit(value).cast(table.schema[name])
         for name in ("symbol", "date", "ex_date"):
             if name in table.schema and lowest.get(name) is not None:
-                bounds = [pl.lit(side[name]).cast(table.schema[name]) for side in (lowest, highest)]
-                where &= pl.col(name).is_between(*bounds) | pl.col(name).is_null()
+                low, high = (pl.lit(side[name]).cast(table.schema[name]) for side in (lowest, highest))
+                where &= pl.col(name).is_between(low, high) | pl.col(name).is_null()
         counted = stored.collect(stored.scan().filter(where).select(pl.len()))
         return int(counted.item())
