@@ -10,8 +10,8 @@ import json
 from quantx.core.tables import Table
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.digests import sha256
-from quantx.lake.files import REPAIR, damaged_file, decode, statistics_of
-from quantx.lake.replay import LiveFile, checkpoint_path, hinted_version, read_log
+from quantx.lake.files import REPAIR, damaged_file, decode, named_digest, statistics_of
+from quantx.lake.replay import DataFile, TableLog, checkpoint_path, hinted_version, read_log
 from quantx.lake.store import LakeLocation
 
 _MOST_BYTES = 2_000_000_000  # of data files that are read to find a damaged one
@@ -66,7 +66,20 @@ def read_failure(location: LakeLocation, path: str, table: Table) -> LakeError:
     return LakeError(f"the table {table.name} could not be read; try again, and if it fails again, run `quantx verify`")
 
 
-def file_damage(location: LakeLocation, path: str, table: Table, file: LiveFile) -> tuple[str | None, bool]:
+def data_files(location: LakeLocation, path: str, log: TableLog) -> list[DataFile]:
+    """Return the live data files of a table, and the replaced ones that have not been deleted yet, by path.
+
+    Replaced files of earlier programs are left out: nothing proves them.
+    """
+    files = {file.path: file for file in log.state.live_files()}
+    for stored, size in location.sizes(path).items():
+        name = stored.removeprefix(f"{path}/")
+        if name not in files and not name.startswith("_delta_log/") and (digest := named_digest(name)) is not None:
+            files[name] = DataFile(name, size, {}, {}, digest, live=False)
+    return [files[name] for name in sorted(files)]
+
+
+def file_damage(location: LakeLocation, path: str, table: Table, file: DataFile) -> tuple[str | None, bool]:
     """Return what is damaged in a data file (None: nothing), and whether a digest proves it.
 
     Earlier programs recorded no digest: their files are decoded, and compared with the statistics in the log.
@@ -78,11 +91,11 @@ def file_damage(location: LakeLocation, path: str, table: Table, file: LiveFile)
     if len(body) != file.size:
         return f"has {len(body):,} bytes, not {file.size:,}", True
     if file.sha256 is not None:
-        return (None if sha256(body) == file.sha256 else "does not match its SHA-256"), True
+        return (None if sha256(body).startswith(file.sha256) else "does not match its SHA-256"), True
     return _decoded_damage(body, table, file), False
 
 
-def _decoded_damage(body: bytes, table: Table, file: LiveFile) -> str | None:
+def _decoded_damage(body: bytes, table: Table, file: DataFile) -> str | None:
     try:
         rows = decode(body)
     except DamagedObject as error:

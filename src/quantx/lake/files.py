@@ -127,10 +127,20 @@ def intact_file(location: LakeLocation, table: Table, path: str) -> bytes:
         body = location.get(path)
     except DamagedObject:
         raise damaged_file(table, path, "is missing") from None
-    digest = path.removesuffix(".parquet").rpartition("-")[2]
-    if len(digest) == _NAMED and sha256(body)[:_NAMED] != digest:  # earlier programs named no digest
+    digest = named_digest(path)
+    if digest is not None and not sha256(body).startswith(digest):
         raise damaged_file(table, path, "does not match its SHA-256")
     return body
+
+
+def named_digest(path: str) -> str | None:
+    """Return the first digits of the SHA-256 in the name of a data file; None where an earlier program wrote it.
+
+    >>> named_digest("source=yahoo/01M8PDNGR2NF452JNVVXDA4WG9-3f2a90d4c7b15e68.parquet")
+    '3f2a90d4c7b15e68'
+    """
+    digest = path.removesuffix(".parquet").rpartition("-")[2]
+    return digest if len(digest) == _NAMED else None
 
 
 def damaged_file(table: Table, path: str, what: str) -> DamagedObject:

@@ -24,7 +24,7 @@ from quantx.lake.log import RemovedFile, TableMetadata, entry_path, is_whole, wr
 from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import (
     ASIDE,
-    LiveFile,
+    DataFile,
     LogDamage,
     LogState,
     TableLog,
@@ -53,17 +53,17 @@ def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
         return done
     for damage in log.damages:
         if damage.part == "entry":
-            _set_aside(location, damage.path)
+            set_aside(location, damage.path)
             done[damage.path] = "not needed: a later checkpoint has its result; put aside"
         elif damage.part == "checkpoint":
-            _set_aside(location, damage.path, keep_name=False)
+            set_aside(location, damage.path, keep_name=False)
             location.delete(damage.path)
     checkpoints = [damage.path for damage in log.damages if damage.part == "checkpoint"]
     if checkpoints or any(damage.part == "hint" for damage in log.damages):
         _write_hint(location, path, log.checkpoint)
         done[hint_path(path)] = "written again"
     if checkpoints:
-        _write_checkpoint(location, path)
+        write_checkpoint(location, path)
         done |= dict.fromkeys(checkpoints, "replaced by a new checkpoint, written from the log's entries")
     return done
 
@@ -101,7 +101,7 @@ def restart_log(location: LakeLocation, path: str, table: Table) -> None:
     _write_hint(location, path, version)
 
 
-def remove_files(location: LakeLocation, path: str, table: Table, log: TableLog, files: Sequence[LiveFile]) -> None:
+def remove_files(location: LakeLocation, path: str, table: Table, log: TableLog, files: Sequence[DataFile]) -> None:
     """Remove data files from the table at a path by one commit; raises LakeError where another process commits."""
     entry = writing_entry(CommitContext(0), _removals(files), app=None, partitions=table.partitions)
     try:
@@ -112,7 +112,28 @@ def remove_files(location: LakeLocation, path: str, table: Table, log: TableLog,
         ) from error
 
 
-def _removals(files: Sequence[LiveFile]) -> list[RemovedFile]:
+def write_checkpoint(location: LakeLocation, path: str) -> None:
+    """Write a checkpoint of the newest version of the table at a path, with the record of its digest."""
+    try:
+        delta = DeltaTable(location.table_url(path), storage_options=location.delta_options)
+        delta.create_checkpoint()
+    except (DeltaError, OSError):
+        raise LakeError(f"cannot write a checkpoint of {path}; try again") from None
+    record_checkpoint(location, path, delta.version())
+
+
+def set_aside(location: LakeLocation, path: str, *, keep_name: bool = True) -> None:
+    """Copy an object to the folder of damaged ones; with `keep_name` the original is deleted, and known to be gone."""
+    try:
+        body = location.get(path)
+    except DamagedObject:
+        body = b"it was missing"
+    location.put(f"{ASIDE}/{path}" + ("" if keep_name else f".{ULID()}"), body)
+    if keep_name:
+        location.delete(path)
+
+
+def _removals(files: Sequence[DataFile]) -> list[RemovedFile]:
     return [RemovedFile(path=f.path, size=f.size, partition={k: str(v) for k, v in f.partition.items()}) for f in files]
 
 
@@ -134,20 +155,9 @@ def _flip_back(location: LakeLocation, damage: LogDamage) -> bool:
     mended = with_one_bit_back(body, lambda tried: is_whole(tried) is True)
     if mended is None:
         return False
-    _set_aside(location, damage.path, keep_name=False)
+    set_aside(location, damage.path, keep_name=False)
     location.put(damage.path, mended)
     return True
-
-
-def _set_aside(location: LakeLocation, path: str, *, keep_name: bool = True) -> None:
-    """Copy an object to the folder of damaged ones; with `keep_name` the original is deleted, and known to be gone."""
-    try:
-        body = location.get(path)
-    except DamagedObject:
-        body = b"it was missing"
-    location.put(f"{ASIDE}/{path}" + ("" if keep_name else f".{ULID()}"), body)
-    if keep_name:
-        location.delete(path)
 
 
 def _write_hint(location: LakeLocation, path: str, checkpoint: int | None) -> None:
@@ -156,12 +166,3 @@ def _write_hint(location: LakeLocation, path: str, checkpoint: int | None) -> No
         return
     hint = hint_of(checkpoint, location.get(checkpoint_path(path, checkpoint)))
     location.put(hint_path(path), json.dumps(hint, separators=(",", ":")).encode())
-
-
-def _write_checkpoint(location: LakeLocation, path: str) -> None:
-    try:
-        delta = DeltaTable(location.table_url(path), storage_options=location.delta_options)
-        delta.create_checkpoint()
-    except (DeltaError, OSError):
-        raise LakeError(f"cannot write a checkpoint of {path}; try again") from None
-    record_checkpoint(location, path, delta.version())

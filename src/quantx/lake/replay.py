@@ -34,14 +34,15 @@ LogPart = Literal["entry", "checkpoint", "hint"]
 
 
 @dataclass(frozen=True)
-class LiveFile:
-    """A data file of the newest version of a table."""
+class DataFile:
+    """A data file of a table."""
 
     path: str  # below the table
     size: int  # bytes
     partition: Mapping[str, str | None]
     statistics: Mapping[str, Any]  # as Delta has them; empty where there are none
-    sha256: str | None  # None: written by an earlier program
+    sha256: str | None  # its first digits at least; None: written by an earlier program
+    live: bool = True  # the newest version has it; false: replaced, and kept for readers of older versions
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class LogState:
         """Return a state that changes alone."""
         return LogState(dict(self.files), dict(self.removed), dict(self.rounds), self.metadata, self.protocol)
 
-    def live_files(self) -> list[LiveFile]:
+    def live_files(self) -> list[DataFile]:
         """Return the live files by path."""
         return [
-            LiveFile(
+            DataFile(
                 path,
                 add["size"],
                 dict(add["partitionValues"]),

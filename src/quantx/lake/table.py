@@ -64,8 +64,8 @@ class LakeTable:
                 self._delta.update_incremental()
         except TableNotFoundError:
             return None
-        except (DeltaError, OSError):
-            raise log_failure(self._location, self._path, self.table.name) from None
+        except (DeltaError, OSError) as error:
+            raise log_failure(self._location, self._path, self.table.name) from error
         return self._delta
 
     def _open(self, options: dict[str, str]) -> DeltaTable:
@@ -94,8 +94,8 @@ class LakeTable:
         if self._round is None or self._round[0] != delta.version():
             try:
                 self._round = delta.version(), delta.transaction_version(APP) or 0
-            except (DeltaError, OSError):
-                raise log_failure(self._location, self._path, self.table.name) from None
+            except (DeltaError, OSError) as error:
+                raise log_failure(self._location, self._path, self.table.name) from error
         return self._round[1]
 
     def scan(self) -> pl.LazyFrame:
@@ -108,8 +108,8 @@ class LakeTable:
             return self.table.empty().lazy()
         try:
             rows = pl.scan_delta(delta, storage_options=self._location.delta_options or None)
-        except (DeltaError, OSError, pl.exceptions.PolarsError):
-            raise read_failure(self._location, self._path, self.table) from None
+        except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+            raise read_failure(self._location, self._path, self.table) from error
         # Columns that were declared after the table was created are null.
         missing = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._missing_columns(delta)]
         return rows.with_columns(missing).select(list(self.table.schema))
@@ -122,8 +122,8 @@ class LakeTable:
         """Run a query on `scan` and return its result; LakeError if a file is missing or damaged."""
         try:
             return rows.collect(engine="streaming" if in_pieces else "in-memory")
-        except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException):
-            raise read_failure(self._location, self._path, self.table) from None
+        except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
+            raise read_failure(self._location, self._path, self.table) from error
 
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""
@@ -247,8 +247,8 @@ class LakeTable:
         try:
             delta.update_incremental()
             old = delta.vacuum(dry_run=True)
-        except (DeltaError, OSError):
-            raise log_failure(self._location, self._path, self.table.name) from None
+        except (DeltaError, OSError) as error:
+            raise log_failure(self._location, self._path, self.table.name) from error
         for path in old:
             self._location.delete(f"{self._path}/{path}")
 
@@ -258,8 +258,8 @@ class LakeTable:
             return
         try:
             delta.create_checkpoint()
-        except (DeltaError, OSError):
-            raise log_failure(self._location, self._path, self.table.name) from None
+        except (DeltaError, OSError) as error:
+            raise log_failure(self._location, self._path, self.table.name) from error
         record_checkpoint(self._location, self._path, delta.version())
 
     def _create(self) -> DeltaTable:

@@ -15,19 +15,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quantx.core.tables import Table
-from quantx.lake.replay import LiveFile
+from quantx.lake.replay import DataFile
 from quantx.lake.store import LakeLocation
 
 _DAYS, _SYMBOLS = ("date", "ex_date"), ("symbol", "instrument")
 
 
-def doubled_keys(location: LakeLocation, path: str, table: Table, files: Sequence[LiveFile]) -> pl.DataFrame:
+def doubled_keys(location: LakeLocation, path: str, table: Table, files: Sequence[DataFile]) -> pl.DataFrame:
     """Return the keys that several rows of these files have, with the number of their rows in `len`.
 
     Files that can't be read are passed over: they are damaged.
     """
     found = [pl.DataFrame(schema={c: table.schema[c] for c in table.key} | {"len": pl.UInt32})]
-    for group in _overlapping(files, table):
+    for group in overlapping(files, table):
         parts = [rows for file in group if (rows := _keys(location, path, table, file)) is not None]
         if not parts:
             continue
@@ -37,9 +37,9 @@ def doubled_keys(location: LakeLocation, path: str, table: Table, files: Sequenc
     return pl.concat(found).sort(table.key)
 
 
-def _overlapping(files: Sequence[LiveFile], table: Table) -> Iterator[list[LiveFile]]:
+def overlapping(files: Sequence[DataFile], table: Table) -> Iterator[list[DataFile]]:
     """Yield files of one partition whose days and symbols overlap."""
-    partitions = defaultdict[tuple[Any, ...], list[LiveFile]](list)
+    partitions = defaultdict[tuple[Any, ...], list[DataFile]](list)
     for file in files:
         partitions[tuple(sorted(file.partition.items()))].append(file)
     for same in partitions.values():
@@ -51,7 +51,7 @@ def _overlapping(files: Sequence[LiveFile], table: Table) -> Iterator[list[LiveF
         yield from groups
 
 
-def _chains(files: Sequence[LiveFile], column: str) -> Iterator[list[LiveFile]]:
+def _chains(files: Sequence[DataFile], column: str) -> Iterator[list[DataFile]]:
     """Yield the files whose ranges of a column form a chain; a file with nulls is beside all."""
     bounds = [
         (f.statistics.get("minValues", {}).get(column), f.statistics.get("maxValues", {}).get(column)) for f in files
@@ -60,7 +60,7 @@ def _chains(files: Sequence[LiveFile], column: str) -> Iterator[list[LiveFile]]:
     if any(low is None or high is None for low, high in bounds) or any(nulls):
         yield list(files)
         return
-    chain: list[LiveFile] = []
+    chain: list[DataFile] = []
     end = None
     for (low, high), file in sorted(zip(bounds, files, strict=True), key=lambda pair: pair[0]):
         if chain and low > end:
@@ -71,7 +71,7 @@ def _chains(files: Sequence[LiveFile], column: str) -> Iterator[list[LiveFile]]:
     yield chain
 
 
-def _keys(location: LakeLocation, path: str, table: Table, file: LiveFile) -> pl.DataFrame | None:
+def _keys(location: LakeLocation, path: str, table: Table, file: DataFile) -> pl.DataFrame | None:
     columns = [c for c in table.key if c not in table.partitions]
     try:
         body = pa.BufferReader(location.get(f"{path}/{file.path}"))

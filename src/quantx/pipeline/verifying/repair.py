@@ -14,14 +14,14 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 import structlog
 
-from quantx.core.tables import Table
+from quantx.core.tables import TABLES, Table
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.digests import sha256, with_one_bit_back
 from quantx.lake.files import decode
-from quantx.lake.mend import mend_log, remove_files, restart_log
+from quantx.lake.mend import mend_log, remove_files, restart_log, set_aside
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import list_raw, parse_raw_path
-from quantx.lake.replay import ASIDE, LiveFile, read_log
+from quantx.lake.replay import ASIDE, DataFile, read_log
 from quantx.lake.table import table_path
 from quantx.pipeline.curating.derive import CURATED
 from quantx.pipeline.reprocessing.inventory import take_inventory
@@ -39,14 +39,14 @@ _BACKUP = "restore it from a backup: the raw zone does not have these rows"
 class Repairer:
     """Repairs damages of a lake; `done` has the outcome of each."""
 
-    def __init__(self, reprocessor: Reprocessor, tables: Mapping[str, Table]) -> None:
+    def __init__(self, reprocessor: Reprocessor, tables: Mapping[str, Table] = TABLES) -> None:
         self._reprocessor = reprocessor
         self._location = reprocessor.curator.location
         self._tables = tables
         self._affected = defaultdict[str, set[str]](set)  # symbols to derive again, by source
         self._everything = False  # a table was lost as a whole
         self.done: list[Repair] = []
-        self._dropped: list[tuple[Table, LiveFile]] = []
+        self._dropped: list[tuple[Table, DataFile]] = []
         self._lost_raw: set[str] = set()
         self.summaries: list[ReprocessSummary] = []
 
@@ -96,10 +96,13 @@ class Repairer:
         path, table = table_path(name), self._tables[name]
         found = read_log(self._location, path)
         files = {f"{path}/{file.path}": file for file in found.state.live_files()} if found else {}
-        drop: list[LiveFile] = []
+        drop: list[DataFile] = []
         for damage in damages:
             file = files.get(damage.path)
-            if file is None:
+            if not damage.needed:
+                set_aside(self._location, damage.path)
+                self._note(damage.path, True, f"the newest version does not need it; it is in {ASIDE}")
+            elif file is None:
                 self._note(damage.path, True, "the table does not have it any more")
             elif name not in REDERIVED:
                 self._flip_back(damage.path, file)
@@ -112,8 +115,10 @@ class Repairer:
         if found is not None and drop:
             remove_files(self._location, path, table, found, drop)
             self._dropped += [(table, file) for file in drop]
+            for file in drop:
+                set_aside(self._location, f"{path}/{file.path}")
 
-    def _flip_back(self, path: str, file: LiveFile) -> None:
+    def _flip_back(self, path: str, file: DataFile) -> None:
         try:
             body = self._location.get(path)
         except DamagedObject:
@@ -125,7 +130,7 @@ class Repairer:
         self._location.put(path, mended)
         self._note(path, True, "one flipped bit was set back; its SHA-256 proves it")
 
-    def _not_in_raw(self, path: str, file: LiveFile) -> list[str]:
+    def _not_in_raw(self, path: str, file: DataFile) -> list[str]:
         """Return the replies that a damaged file's rows name, as far as it can be read, and that the raw zone lacks."""
         rows = self._readable(path)
         if rows is None or not {"raw", "symbol"} <= set(rows.columns):
@@ -141,7 +146,7 @@ class Repairer:
         pairs = {(symbol, raw) for symbol, raw in rows.select("symbol", "raw").unique().rows() if symbol in symbols}
         return sorted({f"{raw} ({symbol})" for symbol, raw in pairs - known} | self._lost_raw & {r for _, r in pairs})
 
-    def _symbols(self, path: str, file: LiveFile) -> set[str]:
+    def _symbols(self, path: str, file: DataFile) -> set[str]:
         """Return the symbols whose rows may be in a file: those between the first and the last in the log."""
         lowest, highest = (file.statistics.get(part, {}).get("symbol") for part in ("minValues", "maxValues"))
         source = file.partition.get("source")
@@ -190,16 +195,16 @@ class Repairer:
                 what += "; restore the others from a backup"
             self._note(f"{table_path(table.name)}/{file.path}", came >= expected or not curated, what)
 
-    def _rows_beside(self, table: Table, file: LiveFile) -> int:
+    def _rows_beside(self, table: Table, file: DataFile) -> int:
         """Return how many rows a table has in the partition of a file, between its symbols and days."""
         stored = self._reprocessor.curator.tables[table.name]
         lowest, highest = (file.statistics.get(part, {}) for part in ("minValues", "maxValues"))
         where = pl.lit(True)
-        for name, value in file.partition.items():
-            where &= pl.col(name) == pl.lit(value).cast(table.schema[name])
-        for name in ("symbol", "date", "ex_date"):
-            if name in table.schema and lowest.get(name) is not None:
-                low, high = (pl.lit(side[name]).cast(table.schema[name]) for side in (lowest, highest))
-                where &= pl.col(name).is_between(low, high) | pl.col(name).is_null()
+        values = {c: (v, v) for c, v in file.partition.items()}
+        values |= {c: (lowest[c], highest[c]) for c in ("symbol", "date", "ex_date") if c in lowest and c in highest}
+        for name, texts in values.items():
+            column, kind = pl.Series(texts), table.schema[name]
+            low, high = map(pl.lit, column.str.to_date() if kind == pl.Date else column.cast(kind))
+            where &= pl.col(name).is_between(low, high) | pl.col(name).is_null()
         counted = stored.collect(stored.scan().filter(where).select(pl.len()))
         return int(counted.item())

@@ -5,6 +5,7 @@ What a digest proves is not decoded: hashing is several times faster than readin
 
 from __future__ import annotations
 
+import io
 import math
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,9 +17,9 @@ import polars as pl
 
 from quantx.core.tables import Table
 from quantx.errors import DamagedObject, LakeError
-from quantx.lake.diagnosis import file_damage
+from quantx.lake.diagnosis import data_files, file_damage
 from quantx.lake.raw import list_raw, parse_raw_path, raw_damage
-from quantx.lake.replay import LiveFile, TableLog, read_log
+from quantx.lake.replay import DataFile, TableLog, read_log
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import table_path
 from quantx.pipeline.verifying.damage import Damage, Verified
@@ -37,6 +38,7 @@ class Verifier:
         self.tables = tables
         self.found = Verified()
         self._replies = replies
+        self._damaged_raw: dict[str, str] = {}  # what is wrong, by path
 
     def verify(
         self,
@@ -51,16 +53,21 @@ class Verifier:
         rng = rng or random.Random()
         raws = _sample(list_raw(self.location), share, rng)
         logs = {name: self.log(name) for name in self.tables}
-        files = {name: _sample(log.state.live_files(), share, rng) for name, log in logs.items() if log is not None}
+        files = {
+            name: _sample(data_files(self.location, table_path(name), log), share, rng)
+            for name, log in logs.items()
+            if log is not None
+        }
         total, done = len(raws) + sum(map(len, files.values())), 0
         for name, some in files.items():
             for _ in self.files(name, some):
                 done += 1
                 on_object(done, total)
-            self.doubled(name, some)
+            self.doubled(name, [file for file in some if file.live], whole=share == 1)
         for _ in self.raws(raws):
             done += 1
             on_object(done, total)
+        self.name_dependents()
         return self.found
 
     def log(self, name: str) -> TableLog | None:
@@ -84,34 +91,36 @@ class Verifier:
             self.found.intact.append(f"{path}/_delta_log")
         return again
 
-    def files(self, name: str, files: Sequence[LiveFile]) -> Iterator[LiveFile]:
+    def files(self, name: str, files: Sequence[DataFile]) -> Iterator[DataFile]:
         """Check data files of a table; yield each after its check."""
         path, table = table_path(name), self.tables[name]
         for file, (problem, proven) in _in_parallel(lambda f: file_damage(self.location, path, table, f), files):
             self._count(f"{path}/{file.path}", file.size, proven, problem)
-            if problem is not None and self._is_live(path, file):
+            if problem is not None and self._is_still(path, file):
                 self._note(_of_file(name, path, file, problem))
             yield file
 
     def raws(self, paths: Sequence[str]) -> Iterator[str]:
-        """Check raw objects; yield each after its check. Damaged ones get what depends on them."""
-        damaged: dict[str, str] = {}
+        """Check raw objects; yield each after its check."""
         for path, (problem, proven, size) in _in_parallel(self._raw, paths):
             self._count(path, size, proven, problem)
             if problem is not None:
-                damaged[path] = problem
+                self._damaged_raw[path] = problem
             yield path
-        if damaged:
-            rows = self._rows_of_raw(damaged)
-            for path, problem in damaged.items():
-                self._note(self._of_raw(path, problem, rows.filter(pl.col("raw") == parse_raw_path(path)[2])))
 
-    def doubled(self, name: str, files: Sequence[LiveFile]) -> None:
-        """Check whether rows of these files have the same key."""
+    def name_dependents(self) -> None:
+        """Note the damaged raw objects with what depends on them: replies, and rows by table and symbol."""
+        rows = self._rows_of_raw(self._damaged_raw) if self._damaged_raw else pl.DataFrame(schema=_DEPENDENTS)
+        for path, problem in self._damaged_raw.items():
+            self._note(self._of_raw(path, problem, rows.filter(pl.col("raw") == parse_raw_path(path)[2])))
+        self._damaged_raw.clear()
+
+    def doubled(self, name: str, files: Sequence[DataFile], *, whole: bool = False) -> None:
+        """Check whether rows of these files, which may be the whole table, have the same key."""
         path, table = table_path(name), self.tables[name]
         keys = doubled_keys(self.location, path, table, files)
         if keys.is_empty():
-            self.found.intact.append(path)
+            self.found.intact += [path] if whole else []
             return
         days = next((keys[c] for c in ("date", "ex_date") if c in keys.columns), None)
         self._note(
@@ -137,10 +146,10 @@ class Verifier:
         if problem is None:
             self.found.intact.append(path)
 
-    def _is_live(self, path: str, file: LiveFile) -> bool:
-        """Return whether the newest version still has a file: another process may have replaced it."""
+    def _is_still(self, path: str, file: DataFile) -> bool:
+        """Return whether a file is as live as it was: another process may have replaced or deleted it."""
         log = read_log(self.location, path)
-        return log is None or file.path in log.state.files
+        return log is None or any(file == each for each in data_files(self.location, path, log))
 
     def _raw(self, path: str) -> tuple[str | None, bool, int]:
         try:
@@ -173,11 +182,9 @@ class Verifier:
         )  # fmt: skip
         return same.select(list(_DEPENDENTS)).sort("raw", "table", "symbol")
 
-    def _columns(self, path: str, file: LiveFile, columns: list[str]) -> pl.DataFrame | None:
-        from io import BytesIO
-
+    def _columns(self, path: str, file: DataFile, columns: list[str]) -> pl.DataFrame | None:
         try:
-            return pl.read_parquet(BytesIO(self.location.get(f"{path}/{file.path}")), columns=columns)
+            return pl.read_parquet(io.BytesIO(self.location.get(f"{path}/{file.path}")), columns=columns)
         except (LakeError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
             return None
 
@@ -213,7 +220,7 @@ _DEPENDENTS = {
 }
 
 
-def _of_file(name: str, path: str, file: LiveFile, problem: str) -> Damage:
+def _of_file(name: str, path: str, file: DataFile, problem: str) -> Damage:
     lowest, highest = (file.statistics.get(part, {}) for part in ("minValues", "maxValues"))
     day = next((c for c in ("date", "ex_date") if c in lowest), "")
     symbol = next((c for c in ("symbol", "instrument") if c in lowest), "")
@@ -222,6 +229,7 @@ def _of_file(name: str, path: str, file: LiveFile, problem: str) -> Damage:
         path=f"{path}/{file.path}",
         what=problem,
         table=name,
+        needed=file.live,
         source=file.partition.get("source") or "",
         symbols=(lowest[symbol], highest[symbol]) if symbol else (),
         first_day=_day(lowest.get(day)),
@@ -253,4 +261,6 @@ U = TypeVar("U")
 
 def _in_parallel(check: Callable[[T], U], items: Sequence[T]) -> Iterator[tuple[T, U]]:
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from zip(items, pool.map(check, items), strict=True)
+        for at in range(0, len(items), 2 * _THREADS):  # a caller that stops waits for these only
+            some = items[at : at + 2 * _THREADS]
+            yield from zip(some, pool.map(check, some), strict=True)
