@@ -12,7 +12,8 @@
     │       ├── NotEntitled       the account is not entitled to this data
     │       └── MalformedPayload  the reply does not fit the request
     ├── LakeError                 object store or table
-    │   └── DamagedObject         an object is missing, or differs from the stored one
+    │   ├── DamagedObject         an object is missing, or differs from the stored one
+    │   └── CommitConflict        no action: the table has changed since it was read; the work is repeated
     ├── StateError                PostgreSQL is unavailable
     │   └── RefusedStatement      PostgreSQL refuses a statement: a bug in this program
     ├── QueueError                the queue
@@ -99,6 +100,13 @@ class LakeError(QuantxError):
 
 class DamagedObject(LakeError):
     """An object is missing, or its bytes differ from the stored ones; a retry would fail again."""
+
+
+class CommitConflict(LakeError):
+    """A table has changed since the rows were read on which a commit depends; nothing was committed.
+
+    The caller takes its role, reads and derives again: the same rows may be stored now.
+    """
 
 
 class StateError(QuantxError):

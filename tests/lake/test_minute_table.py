@@ -97,7 +97,7 @@ def test_a_fresh_session_looks_for_existing_rows_without_opening_a_file(month: L
     for path in files(month)["path"]:
         Path(f"{month.url}/{path}").unlink()
     assert current_rows(month, minutes("ABC", [9])).is_empty()
-    with pytest.raises(LakeError, match="missing or damaged"):
+    with pytest.raises(LakeError, match="is missing; `quantx verify --repair` repairs it"):
         current_rows(month, minutes("ABC", [8]))
 
 

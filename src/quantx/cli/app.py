@@ -27,6 +27,7 @@ from quantx.cli import (
     show,
     sweep,
     validate,
+    verify,
 )
 from quantx.cli.output import err, out
 from quantx.errors import ProviderError, QuantxError
@@ -53,6 +54,7 @@ for module in (
     crossvalidate,
     instruments,
     compact,
+    verify,
     operate,
 ):
     module.register(app)

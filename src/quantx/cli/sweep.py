@@ -8,7 +8,7 @@ import typer
 
 from quantx.cli.after_work import inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
-from quantx.cli.output import counted, out, print_json
+from quantx.cli.output import counted, err, out, print_json
 from quantx.pipeline.runtime.platform import open_platform
 
 _OPENING = 30.0  # seconds to wait for the state and the lake
@@ -20,16 +20,18 @@ def register(app: typer.Typer) -> None:
 
 
 def sweep(json: Json = False, use_local: UseLocal = False) -> int:
-    """Recover from a dead timer or worker: send waiting messages, plan missed updates, curate, report, inspect.
+    """Recover from a dead timer or worker: send waiting messages, plan missed updates, curate, report, inspect, verify.
 
     Run it on a schedule of its own, every 15 minutes. A session without a run after its deadline is a finding, and its
-    daily update is planned. The command is idempotent.
+    daily update is planned. Each sweep also verifies the next part of the lake (see `quantx verify`). The command is
+    idempotent.
 
     Example: quantx sweep --json
     """
     from quantx.pipeline.curating.curator import curate_left
     from quantx.pipeline.planning.sweep import sweep as sweep_once
     from quantx.pipeline.reporting.run_report import report_ended_runs
+    from quantx.pipeline.verifying.portions import verify_portion
     from quantx.pipeline.wiring import curator_of
 
     with open_platform(settings_for(use_local), retry_seconds=_OPENING) as platform:
@@ -37,12 +39,17 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
         rows = curate_left(curator_of(platform), platform.state.tasks)
         report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
+        most = platform.settings.verify_megabytes * 1_000_000
+        found = verify_portion(platform, most, stopping=lambda: platform.runtime.stopping) if most else None
+    damaged = [damage.message for damage in found.damages] if found else []
     if json:
-        print_json({**asdict(swept), "curated_rows": rows})
+        print_json({**asdict(swept), "curated_rows": rows, "damaged": damaged})
         return 0
     out.print(
         f"sent {counted(swept.sent, 'message')} ({swept.resent:,} again); wrote {counted(rows, 'new or changed row')}"
     )
+    for message in damaged:
+        err.print(message, markup=False)
     for missed in swept.missed:
         out.print(missed.finding().message, markup=False)
     if swept.run_id:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quantx.core.tables import Table
-from quantx.errors import LakeError
+from quantx.lake.files import damaged_file, intact_file
 from quantx.lake.store import LakeLocation
 
 _FOOTER = 65_536  # bytes at the end of a file that include its footer: 100 row groups of a dozen columns
@@ -125,13 +125,11 @@ class MonthFiles:
 
     def _open(self, row: Mapping[str, Any]) -> _SortedFile:
         path = f"{self._path}/{row['path']}"
-        columns = [c for c in self._table.schema if c not in self._table.partitions]
+        intact_file(self._location, self._table, path)  # read as a whole once: ranges can't be compared with a digest
         try:
-            return _SortedFile(
-                self._location, path, int(row["size_bytes"]), {c: self._table.schema[c] for c in columns}
-            )
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise LakeError(f"the file {path} is damaged: {error}") from error
+            return _SortedFile(self._location, self._table, path, int(row["size_bytes"]))
+        except (pa.ArrowException, OSError, ValueError):
+            raise damaged_file(self._table, path, "can't be read as Parquet") from None
 
 
 @dataclass(frozen=True)
@@ -144,11 +142,12 @@ class _RowGroup:
 class _SortedFile:
     """A Parquet file whose rows are sorted by symbol, read by ranges."""
 
-    def __init__(self, location: LakeLocation, path: str, size: int, schema: Mapping[str, Any]) -> None:
+    def __init__(self, location: LakeLocation, table: Table, path: str, size: int) -> None:
         self._path = path
-        self._schema = schema
+        self._table = table
+        self._schema = {c: t for c, t in table.schema.items() if c not in table.partitions}
         self._object = _Object(location, path, size)
-        self._file = pq.ParquetFile(self._object)
+        self._file = pq.ParquetFile(self._object, page_checksum_verification=True)
         metadata = self._metadata = self._file.metadata
         place = self._file.schema_arrow.get_field_index("symbol")
         self.row_groups = []
@@ -176,8 +175,8 @@ class _SortedFile:
         try:
             self._object.fetch(self._start(numbers[0]), self._start(numbers[-1] + 1))
             rows = self._file.read_row_groups(numbers, columns=columns)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise LakeError(f"the file {self._path} is damaged: {error}") from error
+        except (pa.ArrowException, OSError, ValueError):
+            raise damaged_file(self._table, self._path, "can't be read as Parquet") from None
         finally:
             self._object.forget()
         frame = pl.DataFrame(rows).select(pl.col(c).cast(self._schema[c]) for c in columns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +13,20 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake.transaction import AddAction, RemoveAction
 from ulid import ULID
 
 from quantx.core.tables import INSTANT, Table
-from quantx.errors import LakeError
+from quantx.errors import DamagedObject
+from quantx.lake.digests import sha256
+from quantx.lake.log import AddedFile, RemovedFile
 from quantx.lake.store import LakeLocation
 
+REPAIR = "`quantx verify --repair` repairs it"
 _ROW_GROUP = 32_768
 _THREADS = 2
+_NAMED = 16  # hex digits of a file's SHA-256 in its name: delta-rs does not give the digests of the log
 
 
 class TableFiles:
@@ -36,11 +39,11 @@ class TableFiles:
 
     def read(self, row: Mapping[str, Any]) -> pl.DataFrame:
         """Return the rows of a file, given its row of Delta's add actions; LakeError if it is missing or damaged."""
-        body = self._location.get(f"{self._path}/{row['path']}")
+        body = intact_file(self._location, self.table, f"{self._path}/{row['path']}")
         try:
-            frame = pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
-        except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
-            raise LakeError(f"the file {self._path}/{row['path']} is damaged: {error}") from error
+            frame = decode(body)
+        except DamagedObject as error:
+            raise damaged_file(self.table, f"{self._path}/{row['path']}", str(error)) from None
         constants = {p: row[f"partition.{p}"] for p in self.table.partitions}
         # Columns that were declared after the file was written are null.
         constants |= {c: None for c in self.table.schema if c not in frame.columns and c not in constants}
@@ -48,29 +51,36 @@ class TableFiles:
             pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in constants.items()
         ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
 
-    def remove(self, row: Mapping[str, Any]) -> RemoveAction:
-        """Return the action that removes a file from the table."""
+    def remove(self, row: Mapping[str, Any]) -> RemovedFile:
+        """Return the removal of a file, given its row of Delta's add actions."""
         values = {p: str(row[f"partition.{p}"]) for p in self.table.partitions}
-        return RemoveAction(row["path"], True, int(time.time() * 1000), row["size_bytes"], dict(values))
+        return RemovedFile(path=row["path"], size=row["size_bytes"], partition=values)
 
-    def write(self, rows: pl.DataFrame) -> list[AddAction]:
-        """Write `rows` as sorted files, one per partition or several of `rows_per_file`; return the add actions."""
+    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
+        """Write `rows` as sorted files, one per partition or several of `rows_per_file`; return the added files."""
         parts = [(key, piece) for key, part in self._partitioned(rows) for piece in self._pieces(part)]
         # Two threads: encoding releases the GIL, and the store is slow.
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(lambda pair: self._write_one(*pair), parts))
 
-    def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddAction]:
-        """Write sorted rows of the partition `key`, without its columns; return the add actions."""
+    def write_pieces(self, key: tuple[Any, ...], part: pl.DataFrame) -> list[AddedFile]:
+        """Write sorted rows of the partition `key`, without its columns; return the added files."""
         return [self._write_one(key, piece) for piece in self._pieces(part)]
 
-    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddAction:
+    def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddedFile:
         values = {p: str(v) for p, v in zip(self.table.partitions, key, strict=True)}
         folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
-        path = f"{folder}{ULID()}.parquet"
         body = _parquet(part)
+        digest = sha256(body)
+        path = f"{folder}{ULID()}-{digest[:_NAMED]}.parquet"
         self._location.put_new(f"{self._path}/{path}", body)
-        return AddAction(path, len(body), values, int(time.time() * 1000), True, _statistics(part))
+        return AddedFile(
+            path=path,
+            size=len(body),
+            sha256=digest,
+            partition=values,
+            statistics=statistics_of(part),
+        )
 
     def _partitioned(self, rows: pl.DataFrame) -> list[tuple[tuple[Any, ...], pl.DataFrame]]:
         """Return the rows of each partition, sorted and without the partition columns."""
@@ -111,6 +121,42 @@ def _sorted(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return rows.sort(by)
 
 
+def intact_file(location: LakeLocation, table: Table, path: str) -> bytes:
+    """Return the bytes of a data file; DamagedObject where it is missing, or they do not fit the digest in its name."""
+    try:
+        body = location.get(path)
+    except DamagedObject:
+        raise damaged_file(table, path, "is missing") from None
+    digest = named_digest(path)
+    if digest is not None and not sha256(body).startswith(digest):
+        raise damaged_file(table, path, "does not match its SHA-256")
+    return body
+
+
+def named_digest(path: str) -> str | None:
+    """Return the first digits of the SHA-256 in the name of a data file; None where an earlier program wrote it.
+
+    >>> named_digest("source=yahoo/01M8PDNGR2NF452JNVVXDA4WG9-3f2a90d4c7b15e68.parquet")
+    '3f2a90d4c7b15e68'
+    """
+    digest = path.removesuffix(".parquet").rpartition("-")[2]
+    return digest if len(digest) == _NAMED else None
+
+
+def damaged_file(table: Table, path: str, what: str) -> DamagedObject:
+    """Return the error about a damaged data file."""
+    return DamagedObject(f"the table {table.name} is damaged: {path} {what}; {REPAIR}")
+
+
+def decode(body: bytes) -> pl.DataFrame:
+    """Return the rows of a Parquet file, without the partition columns; DamagedObject where a page is damaged."""
+    try:
+        rows = pq.ParquetFile(io.BytesIO(body), page_checksum_verification=True).read(use_threads=False)
+        return pl.DataFrame(rows)
+    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        raise DamagedObject("can't be read as Parquet") from None
+
+
 def _parquet(rows: pl.DataFrame) -> bytes:
     """Encode with the settings that measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
     texts = [c for c, t in rows.schema.items() if t == pl.String]
@@ -126,11 +172,12 @@ def _parquet(rows: pl.DataFrame) -> bytes:
         use_dictionary=texts or False,
         column_encoding=integers | dates,
         store_schema=False,
+        write_page_checksum=True,  # any reader can find flipped bits; the log has the digest of the whole file
     )
     return buffer.getvalue()
 
 
-def _statistics(rows: pl.DataFrame) -> str:
+def statistics_of(rows: pl.DataFrame) -> str:
     """Return Delta's file statistics, by which readers skip files; Delta has none for booleans."""
     columns = [
         c for c, t in rows.schema.items() if t != pl.Boolean and c not in ("row", "sent", "raw", "payload_sha256")

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from quantx.core.model import Payload, Series, StoredReply, Window
 from quantx.errors import DamagedObject
+from quantx.lake.digests import ZEROS, is_intact, seal
 from quantx.lake.store import LakeLocation
 
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -35,6 +36,10 @@ SCHEMA = pa.schema(
     ]
 )
 _REPLIES, _DIGEST = b"quantx.replies", b"quantx.replies.sha256"
+# The digest of the whole object is an entry of the footer: its key, and how Parquet begins a value of 64 characters.
+_SEAL = "quantx.object.sha256"
+_SEALED = _SEAL.encode() + b"\x18\x40"
+_EARLIER_ENTRIES = {_REPLIES, _DIGEST, b"ARROW:schema"}  # of objects without a digest of the whole
 
 
 @dataclass(frozen=True)
@@ -71,16 +76,41 @@ def write_batch(
         for name, value in zip(SCHEMA.names, (*values, page.task_id), strict=True):
             columns[name].append(value)
     buffer = io.BytesIO()
-    pq.write_table(
-        pa.table(columns, schema=SCHEMA.with_metadata(_footer(replies))),
+    table = pa.table(columns, schema=SCHEMA.with_metadata(_footer(replies)))
+    with pq.ParquetWriter(
         buffer,
+        table.schema,
         compression="zstd",
         compression_level=3,
         use_dictionary=False,
-        write_page_checksum=True,  # a SHA-256 covers the body; this covers the other columns
-    )
-    location.put_new(path, buffer.getvalue())
+        write_page_checksum=True,  # for readers of some rows, and for any Parquet reader
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_SEAL: ZEROS.decode()})
+    location.put_new(path, seal(buffer.getvalue(), _SEALED))
     return buffer.tell()
+
+
+def raw_damage(path: str, body: bytes) -> tuple[str | None, bool]:
+    """Return what is damaged in a raw object (None: nothing), and whether a digest of the whole object proves it.
+
+    Earlier programs wrote no such digest: their objects are decoded, and compared with the digests of their parts.
+    """
+    intact = is_intact(body, _SEALED)
+    if intact is not None:
+        return (None if intact else "it does not match its SHA-256"), True
+    try:
+        entries = pq.read_metadata(io.BytesIO(body)).metadata or {}
+        if strange := entries.keys() - _EARLIER_ENTRIES:
+            raise DamagedObject(f"its footer has the unknown entry {min(strange)!a}")
+        _read_footer(path, body)
+        for _ in _read_pages(path, body, None):
+            pass
+    except DamagedObject as error:
+        return str(error), False
+    except (pa.ArrowException, OSError, ValueError):
+        return "it can't be read as Parquet", False
+    return None, False
 
 
 def _footer(replies: Sequence[StoredReply]) -> dict[bytes, bytes]:
@@ -107,8 +137,12 @@ def _from_json(path: str, fields: dict[str, Any]) -> StoredReply:
 
 def read_footer(location: LakeLocation, path: str) -> list[StoredReply] | None:
     """Return the replies of a raw object; None where a program without footers wrote it. Raises DamagedObject."""
+    return _read_footer(path, location.get(path))
+
+
+def _read_footer(path: str, body: bytes) -> list[StoredReply] | None:
     try:
-        metadata = pq.read_schema(io.BytesIO(location.get(path))).metadata or {}
+        metadata = pq.read_schema(io.BytesIO(body)).metadata or {}
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedObject(f"the raw object {path} is damaged: it can't be read as Parquet") from error
     if _REPLIES not in metadata:
@@ -130,8 +164,12 @@ def read_pages(location: LakeLocation, path: str, rows: Sequence[int] | None = N
 
     Raises DamagedObject where a page differs from what was stored.
     """
+    return _read_pages(path, location.get(path), rows)
+
+
+def _read_pages(path: str, body: bytes, rows: Sequence[int] | None) -> Iterator[RawPage]:
     try:
-        table = pq.ParquetFile(io.BytesIO(location.get(path)), page_checksum_verification=True).read(use_threads=False)
+        table = pq.ParquetFile(io.BytesIO(body), page_checksum_verification=True).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are not text
         raise DamagedObject(f"the raw object {path} is damaged: it can't be read as Parquet") from error
     if table.schema != SCHEMA:

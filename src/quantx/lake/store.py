@@ -65,13 +65,18 @@ class LakeLocation:
         An existing object with the same bytes is a success: an earlier try stored it and its reply was lost. With other
         bytes it is a LakeError.
         """
+        if not self.create(path, body):
+            raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced")
+
+    def create(self, path: str, body: bytes) -> bool:
+        """Create an object as `put_new` does; return False if it exists with other bytes."""
         try:
             obstore.put(self.store, path, body, mode="create")
         except obstore.exceptions.AlreadyExistsError:
-            if self.get(path) != body:
-                raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced") from None
+            return self.get(path) == body
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
+        return True
 
     def has(self, path: str) -> bool:
         """Return whether an object exists; LakeError if its container is missing or can't be reached."""
@@ -119,10 +124,23 @@ class LakeLocation:
 
     def paths(self, prefix: str) -> list[str]:
         """Return the paths of all objects in a folder, unordered; LakeError if the store can't be reached."""
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`."""
         try:
-            return [entry["path"] for page in obstore.list(self.store, prefix) for entry in page]
+            return {entry["path"]: entry["size"] for page in obstore.list(self.store, prefix) for entry in page}
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
+
+    def delete(self, path: str) -> None:
+        """Delete an object; a missing one is a success."""
+        try:
+            obstore.delete(self.store, path)
+        except FileNotFoundError:
+            pass
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("delete", path, error) from error
 
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""

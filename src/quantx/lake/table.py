@@ -1,33 +1,35 @@
 """One curated Delta table: read it, and commit new and changed rows in one transaction.
 
-This module writes and replaces files itself, and commits them through delta-rs in one log entry with adds and removes.
-The `write_deltalake` of delta-rs does not meet three requirements at once: new and replaced rows belong to one commit;
-a correction rewrites only the files with the corrected rows; files are sorted, with exact statistics. One process
-commits to a table (the curator's lock); Delta's conflict check refuses a second one.
+This module writes and replaces files itself, and commits them in one log entry with adds and removes: new and replaced
+rows belong to one commit, a correction rewrites only the files with the corrected rows, and files are sorted, with
+exact statistics. The entry is created as the version after the one that was read, or not at all. delta-rs reads the
+log, writes checkpoints and deletes old files.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from quantx.core.tables import Table
-from quantx.errors import DamagedObject, LakeError
+from quantx.errors import CommitConflict, LakeError
 from quantx.lake.compaction import MonthFiles, plan_compaction
+from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
 from quantx.lake.files import TableFiles
+from quantx.lake.log import FileChange, TableMetadata, creating_entry, entry_path, writing_entry
 from quantx.lake.protocol import CommitContext
+from quantx.lake.replay import hinted_version, record_checkpoint
 from quantx.lake.store import LakeLocation
 from quantx.tracing import shared_span
 
-_APP = "quantx.curator"  # the application id of Delta's application transactions; their versions are rounds
+APP = "quantx.curator"  # the application id of Delta's application transactions; their versions are rounds
 _ATTEMPTS = 5
 _LOG_ENTRIES = 20  # since the last checkpoint
-_CONFIGURATION = {
+CONFIGURATION = {
     "delta.checkpointInterval": "1000",  # `fold` writes checkpoints, not an update
     "delta.logRetentionDuration": "interval 30 days",
     # Longer than the longest reader: replaced files stay for readers of an older version.
@@ -41,7 +43,7 @@ class LakeTable:
     def __init__(self, location: LakeLocation, table: Table) -> None:
         self.table = table
         self._location = location
-        self._path = f"{'quarantine' if table.name == 'quarantine' else f'curated/{table.name}'}"
+        self._path = table_path(table.name)
         self._parts = TableFiles(location, self._path, table)
         self._delta: DeltaTable | None = None
         self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
@@ -57,14 +59,25 @@ class LakeTable:
         options = self._location.delta_options
         try:
             if self._delta is None or options != self._opened_with:
-                self._delta, self._opened_with = DeltaTable(self.url, storage_options=options), options
+                self._delta, self._opened_with = self._open(options), options
             else:
                 self._delta.update_incremental()
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot open the table {self.url}: {error}") from error
+            raise log_failure(self._location, self._path, self.table.name) from error
         return self._delta
+
+    def _open(self, options: dict[str, str]) -> DeltaTable:
+        try:
+            return DeltaTable(self.url, storage_options=options)
+        except (DeltaError, OSError):
+            version = version_without_hint(self._location, self._path)
+            if version is None:
+                raise
+            delta = DeltaTable(self.url, storage_options=options, version=version)
+            delta.update_incremental()
+            return delta
 
     def version(self) -> int | None:
         """Return the newest version; None if the table does not exist."""
@@ -80,9 +93,9 @@ class LakeTable:
         """Return the last round of the handle's version, cached: delta-rs reads the whole log for it."""
         if self._round is None or self._round[0] != delta.version():
             try:
-                self._round = delta.version(), delta.transaction_version(_APP) or 0
+                self._round = delta.version(), delta.transaction_version(APP) or 0
             except (DeltaError, OSError) as error:
-                raise LakeError(f"cannot read the log of the table {self.url}: {error}") from error
+                raise log_failure(self._location, self._path, self.table.name) from error
         return self._round[1]
 
     def scan(self) -> pl.LazyFrame:
@@ -96,7 +109,7 @@ class LakeTable:
         try:
             rows = pl.scan_delta(delta, storage_options=self._location.delta_options or None)
         except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
-            raise LakeError(f"cannot read the table {self.url}: {error}") from error
+            raise read_failure(self._location, self._path, self.table) from error
         # Columns that were declared after the table was created are null.
         missing = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._missing_columns(delta)]
         return rows.with_columns(missing).select(list(self.table.schema))
@@ -110,10 +123,7 @@ class LakeTable:
         try:
             return rows.collect(engine="streaming" if in_pieces else "in-memory")
         except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise LakeError(
-                f"the table {self.url} can't be read: {reason}; a file is missing or damaged, restore it from a backup"
-            ) from error
+            raise read_failure(self._location, self._path, self.table) from error
 
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""
@@ -151,14 +161,19 @@ class LakeTable:
         rows = new.height + changed.height + gone.height
         with shared_span("commit", context.run_ids, table=self.table.name, rows=rows, round=context.round_id) as span:
             for attempt in range(1, _ATTEMPTS + 1):
-                delta = self._with_all_columns(self.refresh() or self._create())
+                delta = self.refresh() or self._create()
                 if self._round_of(delta) >= context.round_id:
                     return False
                 rewritten, unknown = self._rewrite(delta, changed, gone)
                 added = self._parts.write(pl.concat([new, unknown]))
-                if self._try_commit(delta, [*added, *rewritten], context, last=attempt == _ATTEMPTS):
-                    span.set_attribute("version", delta.version() + 1)
-                    return True
+                try:
+                    self._try_commit(delta, [*added, *rewritten], context)
+                except CommitConflict:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    continue
+                span.set_attribute("version", delta.version() + 1)
+                return True
         raise AssertionError("the last attempt returns or raises")
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
@@ -173,7 +188,7 @@ class LakeTable:
         files = self._files(delta)
         partitions = [f"partition.{p}" for p in self.table.partitions]
         groups = files.group_by(partitions) if partitions else [((), files)]
-        actions: list[AddAction | RemoveAction] = []
+        actions: list[FileChange] = []
         folded = 0
         for _, group in groups:
             if group.height <= most_files:
@@ -181,12 +196,10 @@ class LakeTable:
             folded += 1
             rows = pl.concat([self._parts.read(row) for row in group.iter_rows(named=True)])
             old, recent = _split_tail(rows, tail) if "date" in self.table.schema else (rows, rows.clear())
-            # The data does not change, but the commit claims it: delta-rs 1.6.6 lets two commits remove the same files
-            # if one of them changes no data, and both copies of their rows would stay.
             actions += [*self._parts.write(old), *self._parts.write(recent)]
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:
-            self._try_commit(delta, actions, context, last=True, once=False)
+            self._try_commit(delta, actions, context, once=False)
             self._delete_old(delta)
         self._checkpoint(delta)
         return folded
@@ -212,13 +225,13 @@ class LakeTable:
         for rewrite in plan_compaction(self._files(delta), self.table, closed_through, most_files):
             if rewrite.month != month:
                 continue
-            actions: list[AddAction | RemoveAction] = []
+            actions: list[FileChange] = []
             for group in rewrite.groups:
                 for rows in months.ranges(group):
                     actions += self._parts.write_pieces(rewrite.partition, rows)
                     del rows  # free the memory before the next range
             actions += [self._parts.remove(row) for row in rewrite.files]
-            self._try_commit(delta, actions, context, last=True, once=False)
+            self._try_commit(delta, actions, context, once=False)
             replaced += len(rewrite.files)
             delta = self.refresh() or delta
         if replaced:
@@ -227,93 +240,78 @@ class LakeTable:
         return replaced
 
     def _delete_old(self, delta: DeltaTable) -> None:
-        """Delete replaced files that are older than the table's retention."""
+        """Delete replaced files that are older than the table's retention.
+
+        delta-rs only lists them: it would add entries without a digest to the log.
+        """
         try:
             delta.update_incremental()
-            delta.vacuum(dry_run=False)
+            old = delta.vacuum(dry_run=True)
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot delete old files of the table {self.url}: {error}") from error
+            raise log_failure(self._location, self._path, self.table.name) from error
+        for path in old:
+            self._location.delete(f"{self._path}/{path}")
 
     def _checkpoint(self, delta: DeltaTable) -> None:
         """Write a checkpoint if the log is long since the last one, so that opening the table reads less."""
-        try:
-            last = int(json.loads(self._location.get(f"{self._path}/_delta_log/_last_checkpoint"))["version"])
-        except DamagedObject:  # no checkpoint yet
-            last = 0
-        if delta.version() - last < _LOG_ENTRIES:
+        if delta.version() - hinted_version(self._location, self._path) < _LOG_ENTRIES:
             return
         try:
             delta.create_checkpoint()
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot write a checkpoint of the table {self.url}: {error}") from error
+            raise log_failure(self._location, self._path, self.table.name) from error
+        record_checkpoint(self._location, self._path, delta.version())
 
     def _create(self) -> DeltaTable:
-        options = self._location.delta_options
-        try:
-            self._delta = DeltaTable.create(
-                self.url,
-                schema=self.table.empty().to_arrow().schema,
-                mode="ignore",
-                partition_by=list(self.table.partitions),
-                configuration=_CONFIGURATION,
-                storage_options=options,
-            )
-            self._opened_with = options
-        except (DeltaError, OSError) as error:
-            created = self.refresh()  # by another process at the same time
-            if created is None:
-                raise LakeError(f"cannot create the table {self.url}: {error}") from error
-            return created
-        return self._delta
+        """Create the table without rows, unless another process does; return its handle."""
+        schema = Schema.from_arrow(self.table.empty().to_arrow().schema).to_json()
+        entry = creating_entry(schema, self.table.partitions, CONFIGURATION)
+        self._location.create(f"{self._path}/{entry_path(0)}", entry)
+        created = self.refresh()
+        if created is None:
+            raise LakeError(f"the table {self.url} was created and can't be found; try again")
+        return created
 
     def _missing_columns(self, delta: DeltaTable) -> list[str]:
         """Return the columns that were declared after the table was created."""
         present = {field.name for field in delta.schema().fields}
         return [c for c in self.table.schema if c not in present]
 
-    def _with_all_columns(self, delta: DeltaTable) -> DeltaTable:
-        """Add the missing columns to the table; they are null in earlier files."""
+    def _with_missing_columns(self, delta: DeltaTable) -> TableMetadata | None:
+        """Return the table's metadata with the missing columns, which are null in earlier files; None if it has all."""
         missing = self._missing_columns(delta)
-        if missing:
-            columns = self.table.empty().select(missing).to_arrow().schema
-            try:
-                delta.alter.add_columns(list(Schema.from_arrow(columns).fields))
-                delta.update_incremental()
-            except (DeltaError, OSError) as error:
-                raise LakeError(f"cannot add columns to the table {self.url}: {error}") from error
-        return delta
+        if not missing:
+            return None
+        schema = json.loads(delta.schema().to_json())
+        columns = Schema.from_arrow(self.table.empty().select(missing).to_arrow().schema)
+        schema["fields"] += json.loads(columns.to_json())["fields"]
+        now = delta.metadata()
+        return TableMetadata(
+            id=str(now.id),
+            created=now.created_time,
+            schema=json.dumps(schema),
+            partitions=now.partition_columns,
+            configuration=now.configuration,
+            name=now.name,
+            description=now.description,
+        )
 
     def _try_commit(
-        self,
-        delta: DeltaTable,
-        actions: list[AddAction | RemoveAction],
-        context: CommitContext,
-        *,
-        last: bool,
-        once: bool = True,
-    ) -> bool:
-        properties = CommitProperties(
-            custom_metadata={
-                "quantx.round": context.round_id,
-                "quantx.runs": list(context.run_ids),
-                "quantx.raw": list(context.raw_objects),
-            },
-            app_transactions=[Transaction(_APP, context.round_id)] if once else None,
+        self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext, *, once: bool = True
+    ) -> None:
+        """Commit changes as the version after that of the handle; CommitConflict if the table has that version."""
+        last_round = self._round_of(delta)
+        entry = writing_entry(
+            context,
+            changes,
+            app=APP if once else None,
+            partitions=self.table.partitions,
+            metadata=self._with_missing_columns(delta),
         )
-        before, last_round = delta.version(), self._round_of(delta)
-        try:
-            delta.create_write_transaction(
-                actions, "append", delta.schema(), list(self.table.partitions), commit_properties=properties
-            )
-        except CommitFailedError as error:
-            if last:
-                raise LakeError(f"another process is changing the table {self.url}: {error}") from error
-            return False
-        except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot commit to the table {self.url}: {error}") from error
-        # If the next version is this one, it is this commit; otherwise the log is read again.
-        self._round = before + 1, context.round_id if once else last_round
-        return True
+        version = delta.version() + 1
+        if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
+            raise CommitConflict(f"another process has changed the table {self.url}; try again")
+        self._round = version, context.round_id if once else last_round
 
     def _check_schema(self, frame: pl.DataFrame) -> None:
         if dict(frame.schema) != dict(self.table.schema):  # delta-rs would cast a numeric string silently
@@ -325,13 +323,13 @@ class LakeTable:
 
     def _rewrite(
         self, delta: DeltaTable, changed: pl.DataFrame, gone: pl.DataFrame
-    ) -> tuple[list[AddAction | RemoveAction], pl.DataFrame]:
+    ) -> tuple[list[FileChange], pl.DataFrame]:
         """Rewrite each file with keys of `changed` or `gone`, with the rows of `changed` and without those of `gone`.
 
         Return the actions, and the rows of `changed` that are in no file. One file becomes one file: small files stay
         small, so that the next correction rewrites as little.
         """
-        actions: list[AddAction | RemoveAction] = []
+        actions: list[FileChange] = []
         key = list(self.table.key)
         touched = pl.concat([changed, gone])
         bounded = [c for c in ("symbol", "date", "time", "ex_date") if c in key]
@@ -351,6 +349,11 @@ class LakeTable:
                 changed = changed.join(corrected, on=key, how="anti", nulls_equal=True)
                 actions += [self._parts.remove(row), *self._parts.write(pl.concat([rest, corrected]))]
         return actions, changed
+
+
+def table_path(name: str) -> str:
+    """Return the path of a table in the lake."""
+    return name if name == "quarantine" else f"curated/{name}"
 
 
 def open_tables(location: LakeLocation, tables: Mapping[str, Table]) -> dict[str, LakeTable]:

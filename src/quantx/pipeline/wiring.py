@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from quantx.core.tables import TABLES
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
 from quantx.pipeline.fetching.landing import Progress
@@ -13,6 +14,7 @@ from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.verifying.verify import Verifier
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import vendor_to_read
 
@@ -68,6 +70,11 @@ def reprocessor_of(platform: Platform) -> Reprocessor:
     """Return a reprocessor, which derives the tables again as the curator does."""
     state = platform.state
     return Reprocessor(curator=curator_of(platform), runs=state.runs, replies=state.replies, series=state.series)
+
+
+def verifier_of(platform: Platform) -> Verifier:
+    """Return a verifier of the lake."""
+    return Verifier(platform.location, TABLES, platform.state.replies)
 
 
 def _reader_of(platform: Platform, source: str) -> Provider:

@@ -85,6 +85,11 @@ class Settings(Vendors, BaseSettings):
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
     )
+    verify_megabytes: int = Field(
+        100,
+        ge=0,
+        description="megabytes of the lake that each sweep verifies; a pass begins every two weeks (0: none)",
+    )
     log_level: str = Field(
         "WARNING",
         validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),

@@ -22,7 +22,7 @@ from quantx.state.series.port import SeriesBook
 from quantx.state.tasks.port import Tasks
 from quantx.state.universes.port import Universes
 
-Role = Literal["curator", "reporter", "universes", "instruments", "healer", "inspector", "reconciler"]
+Role = Literal["curator", "reporter", "universes", "instruments", "healer", "inspector", "reconciler", "verifier"]
 
 
 class Hold(Protocol):

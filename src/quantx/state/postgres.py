@@ -30,6 +30,7 @@ _LOCKS: dict[Role, int] = {
     "healer": 7_013_016,
     "inspector": 7_013_018,
     "reconciler": 7_013_020,
+    "verifier": 7_013_022,
 }
 
 

@@ -17,6 +17,8 @@ INSPECTION_FAILED = "inspection_failed"
 DELISTING_SUSPECTED = "delisting_suspected"
 UNIVERSE_REFUSED = "universe_refused"
 UNIVERSE_CONTRADICTIONS = "universe_contradictions"
+DAMAGED_OBJECT = "damaged_object"
+DOUBLED_KEYS = "doubled_keys"
 
 
 @dataclass(frozen=True)
@@ -153,5 +155,21 @@ OPERATIONAL_RULES = (
         meaning="an inspection after a run failed",
         why="the findings of an inspection that failed are out of date until it has been repeated",
         reference="the inspections after a run: series, minutes, dividends, vendors, gaps, coverage",
+    ),
+    OperationalRule(
+        DAMAGED_OBJECT,
+        "error",
+        "object",
+        meaning="an object of the lake is missing, or differs from what was stored",
+        why="a flipped bit in a data file is a wrong price that looks like any other",
+        reference="`quantx verify`, and the sweep, which verifies the whole lake in portions",
+    ),
+    OperationalRule(
+        DOUBLED_KEYS,
+        "error",
+        "table",
+        meaning="a table has several rows with the same key",
+        why="a doubled bar counts twice in every sum, and an adjusted price takes an event twice",
+        reference="`quantx verify`",
     ),
 )

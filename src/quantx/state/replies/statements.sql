@@ -18,6 +18,13 @@ order by l.fetched_at, l.id;
 select path from unnest(%(paths)s::text[]) as path
 where not exists (select from raw_objects o where o.path = path.path);
 
+-- name: of_object
+-- The replies of one raw object.
+select o.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
+       l.bytes, t.run_id, t.window_start, t.window_end
+from landings l join raw_objects o on o.id = l.raw_id join tasks t on t.id = l.task_id
+where o.path = %(path)s order by l.id;
+
 -- name: set_sessions
 -- The first session and the watermark as derived again, also where the watermark goes back.
 update series as s set first_session = d.first, watermark = d.last

@@ -1,0 +1,168 @@
+"""Repairs of a table's log that need no rows: what the other objects of the log, or a digest, prove.
+
+A damaged object is first copied to `meta/damaged`, then replaced or deleted: nothing that could be evidence is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError
+from ulid import ULID
+
+from quantx.core.tables import Table
+from quantx.errors import DamagedObject, LakeError
+from quantx.lake.digests import with_one_bit_back
+from quantx.lake.log import RemovedFile, TableMetadata, entry_path, is_whole, writing_entry
+from quantx.lake.protocol import CommitContext
+from quantx.lake.replay import (
+    ASIDE,
+    DataFile,
+    LogDamage,
+    LogState,
+    TableLog,
+    checkpoint_path,
+    hint_of,
+    hint_path,
+    read_log,
+    record_checkpoint,
+)
+from quantx.lake.store import LakeLocation
+from quantx.lake.table import APP, CONFIGURATION
+
+
+def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
+    """Repair what can be proved in the log of the table at a path; return what was done, by object.
+
+    What is not in the result stays damaged.
+    """
+    done: dict[str, str] = {}
+    log = read_log(location, path)
+    for damage in log.damages if log else ():
+        if damage.part == "entry" and _flip_back(location, damage):
+            done[damage.path] = "one flipped bit was set back; its SHA-256 proves it"
+    log = read_log(location, path)
+    if log is None or not log.whole:
+        return done
+    for damage in log.damages:
+        if damage.part == "entry":
+            set_aside(location, damage.path)
+            done[damage.path] = "not needed: a later checkpoint has its result; put aside"
+        elif damage.part == "checkpoint":
+            set_aside(location, damage.path, keep_name=False)
+            location.delete(damage.path)
+    checkpoints = [damage.path for damage in log.damages if damage.part == "checkpoint"]
+    if checkpoints or any(damage.part == "hint" for damage in log.damages):
+        _write_hint(location, path, log.checkpoint)
+        done[hint_path(path)] = "written again"
+    if checkpoints:
+        write_checkpoint(location, path)
+        done |= dict.fromkeys(checkpoints, "replaced by a new checkpoint, written from the log's entries")
+    return done
+
+
+def restart_log(location: LakeLocation, path: str, table: Table) -> None:
+    """Make a table whose log is lost an empty one, by a commit and a checkpoint after everything that the log has.
+
+    Version numbers go on: a process that has the table open sees the new version, and not another table with less
+    commits. Data files stay until they are older than the retention.
+    """
+    log = read_log(location, path)
+    state = log.state if log else LogState()
+    version = log.version + 1 if log else 0
+    metadata = TableMetadata(
+        id=str(state.metadata.get("id") or uuid.uuid4()),
+        created=int(state.metadata.get("createdTime") or time.time() * 1000),
+        schema=Schema.from_arrow(table.empty().to_arrow().schema).to_json(),
+        partitions=table.partitions,
+        configuration=CONFIGURATION,
+    )
+    last_round = state.rounds.get(APP)
+    entry = writing_entry(
+        CommitContext(last_round or 0),
+        _removals(state.live_files()),
+        app=None if last_round is None else APP,
+        partitions=table.partitions,
+        metadata=metadata,
+    )
+    first = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, metadata.action()]
+    if last_round is not None:
+        first.append({"txn": {"appId": APP, "version": last_round}})
+    location.put(f"{path}/{entry_path(version)}", entry)
+    location.put(checkpoint_path(path, version), _checkpoint_of(first))
+    record_checkpoint(location, path, version)
+    _write_hint(location, path, version)
+
+
+def remove_files(location: LakeLocation, path: str, table: Table, log: TableLog, files: Sequence[DataFile]) -> None:
+    """Remove data files from the table at a path by one commit; raises LakeError where another process commits."""
+    entry = writing_entry(CommitContext(0), _removals(files), app=None, partitions=table.partitions)
+    try:
+        location.put_new(f"{path}/{entry_path(log.version + 1)}", entry)
+    except LakeError as error:
+        raise LakeError(
+            f"another process changes the table {table.name}; run `quantx verify --repair` again"
+        ) from error
+
+
+def write_checkpoint(location: LakeLocation, path: str) -> None:
+    """Write a checkpoint of the newest version of the table at a path, with the record of its digest."""
+    try:
+        delta = DeltaTable(location.table_url(path), storage_options=location.delta_options)
+        delta.create_checkpoint()
+    except (DeltaError, OSError):
+        raise LakeError(f"cannot write a checkpoint of {path}; try again") from None
+    record_checkpoint(location, path, delta.version())
+
+
+def set_aside(location: LakeLocation, path: str, *, keep_name: bool = True) -> None:
+    """Copy an object to the folder of damaged ones; with `keep_name` the original is deleted, and known to be gone."""
+    try:
+        body = location.get(path)
+    except DamagedObject:
+        body = b"it was missing"
+    location.put(f"{ASIDE}/{path}" + ("" if keep_name else f".{ULID()}"), body)
+    if keep_name:
+        location.delete(path)
+
+
+def _removals(files: Sequence[DataFile]) -> list[RemovedFile]:
+    return [RemovedFile(path=f.path, size=f.size, partition={k: str(v) for k, v in f.partition.items()}) for f in files]
+
+
+def _checkpoint_of(actions: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the checkpoint of a table with these actions; delta-rs writes it, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        entry = Path(folder) / entry_path(0)
+        entry.parent.mkdir()
+        entry.write_text("\n".join(json.dumps(action) for action in actions))
+        DeltaTable(folder).create_checkpoint()
+        return Path(folder, checkpoint_path(".", 0)).read_bytes()
+
+
+def _flip_back(location: LakeLocation, damage: LogDamage) -> bool:
+    try:
+        body = location.get(damage.path)
+    except DamagedObject:
+        return False
+    mended = with_one_bit_back(body, lambda tried: is_whole(tried) is True)
+    if mended is None:
+        return False
+    set_aside(location, damage.path, keep_name=False)
+    location.put(damage.path, mended)
+    return True
+
+
+def _write_hint(location: LakeLocation, path: str, checkpoint: int | None) -> None:
+    if checkpoint is None:
+        location.delete(hint_path(path))
+        return
+    hint = hint_of(checkpoint, location.get(checkpoint_path(path, checkpoint)))
+    location.put(hint_path(path), json.dumps(hint, separators=(",", ":")).encode())

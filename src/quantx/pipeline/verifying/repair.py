@@ -1,0 +1,210 @@
+"""Repairs: the log from what its other objects prove, and rows from the raw zone.
+
+All work is done under the curator's role. A damaged data file leaves the table by a commit of its own. Then its symbols
+are derived again, which is the curator's code over the raw replies: rows, revisions and quarantine become what today's
+rules make of them. A kill in between leaves missing rows and an open finding; the next repair, or `quantx reprocess`,
+brings them back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+import polars as pl
+import structlog
+
+from quantx.core.tables import TABLES, Table
+from quantx.errors import DamagedObject, LakeError
+from quantx.lake.digests import sha256, with_one_bit_back
+from quantx.lake.files import decode
+from quantx.lake.mend import mend_log, remove_files, restart_log, set_aside
+from quantx.lake.protocol import CommitContext
+from quantx.lake.raw import list_raw, parse_raw_path
+from quantx.lake.replay import ASIDE, DataFile, read_log
+from quantx.lake.table import table_path
+from quantx.pipeline.curating.derive import CURATED
+from quantx.pipeline.reprocessing.inventory import take_inventory
+from quantx.pipeline.reprocessing.reprocess import Reprocessor
+from quantx.pipeline.reprocessing.summary import ReprocessSummary
+from quantx.pipeline.verifying.damage import REDERIVED, Damage, Repair
+from quantx.pipeline.verifying.doubled_keys import doubled_keys
+from quantx.state.port import Hold
+
+log = structlog.get_logger()
+
+_BACKUP = "restore it from a backup: the raw zone does not have these rows"
+
+
+class Repairer:
+    """Repairs damages of a lake; `done` has the outcome of each."""
+
+    def __init__(self, reprocessor: Reprocessor, tables: Mapping[str, Table] = TABLES) -> None:
+        self._reprocessor = reprocessor
+        self._location = reprocessor.curator.location
+        self._tables = tables
+        self._affected = defaultdict[str, set[str]](set)  # symbols to derive again, by source
+        self._everything = False  # a table was lost as a whole
+        self.done: list[Repair] = []
+        self._dropped: list[tuple[Table, DataFile]] = []
+        self._lost_raw: set[str] = set()
+        self.summaries: list[ReprocessSummary] = []
+
+    def repair(self, role: Hold | None, damages: Sequence[Damage]) -> list[Repair]:
+        """Repair what can be repaired; return the outcome of each damage. Raises Busy where another process curates."""
+        hold = self._reprocessor.begin(role, dry_run=True)  # no round is finished before the logs can be read
+        self._lost_raw = {parse_raw_path(d.path)[2] for d in damages if d.kind == "raw"}
+        for name in sorted({d.table for d in damages if d.kind in ("entry", "checkpoint", "hint")}):
+            self._repair_log(
+                name, [d for d in damages if d.table == name and d.kind in ("entry", "checkpoint", "hint")]
+            )
+        for name in sorted({d.table for d in damages if d.kind == "file"}):
+            self._drop_files(name, [d for d in damages if d.table == name and d.kind == "file"])
+        hold = self._reprocessor.begin(hold)
+        for damage in damages:
+            if damage.kind == "doubled":
+                self._reduce(damage)
+            elif damage.kind == "raw":
+                self._note(damage.path, False, "the vendor's reply is in no other object: restore it from a backup")
+        self._derive_again(hold)
+        return self.done
+
+    def _note(self, path: str, done: bool, what: str) -> None:
+        self.done.append(Repair(path, done, what))
+        log.warning("repair.done" if done else "repair.failed", path=path, what=what)
+
+    def _repair_log(self, name: str, damages: Sequence[Damage]) -> None:
+        path = table_path(name)
+        done = mend_log(self._location, path)
+        left = [damage for damage in damages if damage.path not in done]
+        for damage in damages:
+            if damage.path in done:
+                self._note(damage.path, True, done[damage.path])
+        if not any(damage.needed for damage in left):
+            return
+        if name not in REDERIVED:
+            for damage in left:
+                self._note(damage.path, False, _BACKUP)
+            return
+        restart_log(self._location, path, self._tables[name])
+        mend_log(self._location, path)  # the damaged objects are not needed any more, and put aside
+        self._everything = True
+        for damage in left:
+            self._note(damage.path, True, f"the table is derived again from the raw zone; the object is in {ASIDE}")
+
+    def _drop_files(self, name: str, damages: Sequence[Damage]) -> None:
+        path, table = table_path(name), self._tables[name]
+        found = read_log(self._location, path)
+        files = {f"{path}/{file.path}": file for file in found.state.live_files()} if found else {}
+        drop: list[DataFile] = []
+        for damage in damages:
+            file = files.get(damage.path)
+            if not damage.needed:
+                set_aside(self._location, damage.path)
+                self._note(damage.path, True, f"the newest version does not need it; it is in {ASIDE}")
+            elif file is None:
+                self._note(damage.path, True, "the table does not have it any more")
+            elif name not in REDERIVED:
+                self._flip_back(damage.path, file)
+            elif missing := self._not_in_raw(damage.path, file):
+                what = f"its rows can't be derived again: the raw zone lacks {', '.join(missing[:3])}"
+                self._note(damage.path, False, f"{what}; restore it from a backup")
+            else:
+                drop.append(file)
+                self._affected[file.partition.get("source") or ""] |= self._symbols(damage.path, file)
+        if found is not None and drop:
+            remove_files(self._location, path, table, found, drop)
+            self._dropped += [(table, file) for file in drop]
+            for file in drop:
+                set_aside(self._location, f"{path}/{file.path}")
+
+    def _flip_back(self, path: str, file: DataFile) -> None:
+        try:
+            body = self._location.get(path)
+        except DamagedObject:
+            body = b""
+        mended = with_one_bit_back(body, lambda tried: sha256(tried) == file.sha256) if file.sha256 else None
+        if mended is None:
+            self._note(path, False, _BACKUP)
+            return
+        self._location.put(path, mended)
+        self._note(path, True, "one flipped bit was set back; its SHA-256 proves it")
+
+    def _not_in_raw(self, path: str, file: DataFile) -> list[str]:
+        """Return the replies that a damaged file's rows name, as far as it can be read, and that the raw zone lacks."""
+        rows = self._readable(path)
+        if rows is None or not {"raw", "symbol"} <= set(rows.columns):
+            return []
+        source = file.partition.get("source") or ""
+        symbols = self._symbols(path, file)
+        curator = self._reprocessor.curator
+        inventory = take_inventory(curator.location, self._reprocessor.replies, self._reprocessor.runs, source, symbols)
+        replies = [*self._reprocessor.replies.curated(source, symbols)]
+        replies += [reply for some in inventory.earlier.values() for reply in some]
+        there = set(list_raw(self._location, source))
+        known = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies if x.path in there}
+        pairs = {(symbol, raw) for symbol, raw in rows.select("symbol", "raw").unique().rows() if symbol in symbols}
+        return sorted({f"{raw} ({symbol})" for symbol, raw in pairs - known} | self._lost_raw & {r for _, r in pairs})
+
+    def _symbols(self, path: str, file: DataFile) -> set[str]:
+        """Return the symbols whose rows may be in a file: those between the first and the last in the log."""
+        lowest, highest = (file.statistics.get(part, {}).get("symbol") for part in ("minValues", "maxValues"))
+        source = file.partition.get("source")
+        held = {each.symbol for each in self._reprocessor.replies.holdings(source, None)}
+        rows = self._readable(path)
+        read = set() if rows is None or "symbol" not in rows.columns else set(rows["symbol"].drop_nulls())
+        within = held if lowest is None or highest is None else {s for s in held if lowest <= s <= highest}
+        return within | (read & held)
+
+    def _readable(self, path: str) -> pl.DataFrame | None:
+        try:
+            return decode(self._location.get(path))
+        except LakeError:
+            return None
+
+    def _reduce(self, damage: Damage) -> None:
+        """Leave one row of each doubled key: the newest. The raw zone then decides which value it has."""
+        table = self._reprocessor.curator.tables[damage.table]
+        path, declared = table_path(damage.table), self._tables[damage.table]
+        found = read_log(self._location, path)
+        keys = doubled_keys(self._location, path, declared, found.state.live_files() if found else [])
+        if not keys.is_empty():
+            where = pl.col("symbol").is_in(damage.symbols) if damage.symbols else None
+            rows = table.read(where).join(keys, on=list(declared.key), how="semi", nulls_equal=True)
+            order = [c for c in ("known_from", "known_to") if c in rows.columns]
+            kept = rows.sort(order).unique(list(declared.key), keep="last", maintain_order=True)
+            table.commit(CommitContext(table.committed_round() + 1), declared.empty(), kept)
+            for source, symbol in rows.select("source", "symbol").unique().rows() if "source" in rows.columns else ():
+                self._affected[source].add(symbol)
+        self._note(damage.path, True, f"one row of each key stays; {keys.height:,} keys had several")
+
+    def _derive_again(self, hold: Hold) -> None:
+        """Derive the rows of the lost tables and files again from the raw zone, and count those of the files."""
+        before = [self._rows_beside(table, file) for table, file in self._dropped]
+        wanted: Sequence[tuple[str | None, Collection[str] | None]] = sorted(self._affected.items())
+        if self._everything:
+            wanted = [(None, None)]
+        for source, symbols in wanted:
+            if symbols is None or symbols:
+                self.summaries.append(self._reprocessor.reprocess_held(hold, symbols, source))
+        for (table, file), count in zip(self._dropped, before, strict=True):
+            expected, came = file.statistics.get("numRecords") or 0, self._rows_beside(table, file) - count
+            what = f"its rows are derived again from the raw zone: {min(came, expected):,} of {expected:,}"
+            curated = table.name in {each.name for each in CURATED}  # others have rows of earlier rules, too
+            if came < expected and curated:
+                what += "; restore the others from a backup"
+            self._note(f"{table_path(table.name)}/{file.path}", came >= expected or not curated, what)
+
+    def _rows_beside(self, table: Table, file: DataFile) -> int:
+        """Return how many rows a table has in the partition of a file, between its symbols and days."""
+        stored = self._reprocessor.curator.tables[table.name]
+        lowest, highest = (file.statistics.get(part, {}) for part in ("minValues", "maxValues"))
+        where = pl.lit(True)
+        values = {c: (v, v) for c, v in file.partition.items()}
+        values |= {c: (lowest[c], highest[c]) for c in ("symbol", "date", "ex_date") if c in lowest and c in highest}
+        for name, texts in values.items():
+            column, kind = pl.Series(texts), table.schema[name]
+            low, high = map(pl.lit, column.str.to_date() if kind == pl.Date else column.cast(kind))
+            where &= pl.col(name).is_between(low, high) | pl.col(name).is_null()
+        counted = stored.collect(stored.scan().filter(where).select(pl.len()))
+        return int(counted.item())
