@@ -103,7 +103,7 @@ def find_event(body: bytes, place: str, sent: str) -> Place | None:
         event, last = json.loads(sent), re.findall(r"[^.\[\]]+", place)[-1:]
     except json.JSONDecodeError:
         return None
-    document = _Document.of(body.decode("utf-8", "replace"))
+    document = _JsonText.of(body.decode("utf-8", "replace"))
     for node in sorted(document.nodes, key=lambda node: [str(part) for part in node.path[-1:]] != last):
         text = document.text[node.start : node.end]
         if isinstance(event, dict | list) == (text[:1] in "{[") and _same_json(text, event):
@@ -145,14 +145,14 @@ class _Node:
 
 
 @dataclass(frozen=True)
-class _Document:
+class _JsonText:
     """A JSON text with the position of each of its values; what is no JSON has none."""
 
     text: str
     nodes: Sequence[_Node]
 
     @classmethod
-    def of(cls, text: str) -> _Document:
+    def of(cls, text: str) -> _JsonText:
         try:
             return cls(text, list(_scan(text)))
         except (ValueError, IndexError):
@@ -160,7 +160,7 @@ class _Document:
 
 
 def _places_in_json(text: str, row: SoughtRow) -> Iterator[Place]:
-    document = _Document.of(text)
+    document = _JsonText.of(text)
     by_path = {node.path: node for node in document.nodes}
     scalars: dict[Path, list[object]] = {}
     for node in document.nodes:
@@ -180,12 +180,12 @@ def _places_in_json(text: str, row: SoughtRow) -> Iterator[Place]:
                 yield _of_columns(document, by_path, lists, node, row)
 
 
-def _place(document: _Document, node: _Node, agreeing: float) -> Place:
+def _place(document: _JsonText, node: _Node, agreeing: float) -> Place:
     return Place(_pointer(node.path), document.text[node.start : node.end][:_LONGEST], agreeing)
 
 
 def _of_columns(
-    document: _Document, by_path: dict[Path, _Node], lists: Sequence[_Node], stamp: _Node, row: SoughtRow
+    document: _JsonText, by_path: dict[Path, _Node], lists: Sequence[_Node], stamp: _Node, row: SoughtRow
 ) -> Place:
     """Return the elements with the index of the stamp of all lists beside its own that are as long."""
     stamps, index = by_path[stamp.path[:-1]], stamp.path[-1]

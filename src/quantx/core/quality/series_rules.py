@@ -16,6 +16,7 @@ from operator import or_
 
 import polars as pl
 
+from quantx.core.quality.frequency import FREQUENCY_RULES, coarse_stretches, outside_of
 from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.quality.series_features import consecutive_bars, series_features
 from quantx.core.symbols import market_of
@@ -201,7 +202,7 @@ _ERRATIC = Rule(
 )
 SYMBOL_RULES = (_ERRATIC,)
 
-SERIES_RULES = (*BAR_RULES, *GAP_RULES, *RUN_RULES, *JUMP_RULES, *SYMBOL_RULES)
+SERIES_RULES = (*BAR_RULES, *GAP_RULES, *FREQUENCY_RULES, *RUN_RULES, *JUMP_RULES, *SYMBOL_RULES)
 
 # One row per stretch of bars that breaks a rule; `size` is the factor of a jump.
 VIOLATIONS = {
@@ -224,9 +225,13 @@ def check_series(
     already divided by these splits.
     """
     features = series_features(bars, actions, rejected=rejected, adjusted=adjusted)
+    dated = [frame.select("symbol", "date") for frame in (bars, rejected) if frame is not None]
+    rarer = coarse_stretches(pl.concat(dated))
+    gaps = outside_of(features.gaps, rarer, "first_day", "last_day")
     jumps, erratic = _name_jumps(features.jumps)
     parts = [_violations(consecutive_bars(features.bars.filter(r.broken.fill_null(False))), r) for r in BAR_RULES]
-    parts += [_violations(features.gaps.filter(rule.broken), rule) for rule in GAP_RULES]
+    parts += [_violations(gaps.filter(rule.broken), rule) for rule in GAP_RULES]
+    parts += [_violations(rarer.filter(rule.broken), rule) for rule in FREQUENCY_RULES]
     parts += [_violations(features.runs.filter(rule.broken), rule) for rule in RUN_RULES]
     for rule in JUMP_RULES:
         parts.append(_violations(_wrong_stretches(jumps.filter(pl.col("rule") == rule.id), features.bars), rule))
