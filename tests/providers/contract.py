@@ -8,12 +8,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 
 from quantx.core.model import Payload, Window
-from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol
+from quantx.core.prices import PRICES
+from quantx.core.reply_places import SoughtRow, find_row
+from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol, venue_of
 from quantx.errors import MalformedPayload, ProviderError
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Dataset, PriceBasis, Provider, Request, VendorFrames
 from quantx.settings import parse_quota
@@ -114,6 +117,18 @@ class ProviderContract:
         for one, other in zip(forwards, backwards, strict=True):
             assert one.bars.equals(other.bars)
             assert one.actions.equals(other.actions)
+
+    def test_a_row_stands_at_its_place_in_the_reply(self, provider: Provider, recorded: list[Payload]) -> None:
+        """Whatever the form of the reply, `quantx quarantine show` finds a row of it, with all of its values."""
+        for reply in recorded:
+            bars = provider.normalize(reply).bars
+            for row in bars.gather_every(max(1, len(bars) // 3)).to_dicts():
+                values = [row[name] for name in (*PRICES, "volume") if row[name] is not None]
+                future = row["symbol"] == "GC=F"  # it is on no exchange that this program knows
+                zone = ZoneInfo("America/New_York" if future else venue_of(row["symbol"]).timezone)
+                place = find_row(reply.body, SoughtRow(row["symbol"], row["date"], row["time"], zone, values))
+                assert place is not None
+                assert place.agreeing >= len(values)
 
     def test_nothing_there_is_an_empty_frame_and_no_error(self, provider: Provider, empty: list[Payload]) -> None:
         assert empty

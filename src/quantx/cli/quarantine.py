@@ -98,7 +98,7 @@ def quarantine_show(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Show a rejected row: its values, the violated rules with their reasons, and the vendor's reply.
+    """Show a rejected row: its values, the violated rules with their reasons, and its place in the vendor's reply.
 
     Example: quantx quarantine show 3f9a1c07d2
     """
@@ -295,9 +295,11 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_row(facts: dict[str, Any]) -> None:
+    from quantx.core.quality.event_rules import breaks_event_rule
     from quantx.pipeline.reprocessing.quarantine import SHOWN
 
-    day = facts["date"] or ("a whole reply" if facts["place"] is None else "an event without a date")
+    is_event = breaks_event_rule(",".join(rule["id"] for rule in facts["rules"]))
+    day = facts["date"] or ("an event without a date" if is_event else "a whole reply")
     payload, name = facts["payload"], facts["id"][:SHOWN]
     out.print(f"{name}: {facts['symbol']} {day} of {facts['source']}, for {facts['dataset']}; {facts['state']}")
     version = "(version not recorded)" if facts["policy"] is None else f"version {facts['policy']}"
@@ -310,15 +312,16 @@ def _print_row(facts: dict[str, Any]) -> None:
         out.print(f"passes rules version {facts['passed']}")
     for rule in facts["rules"]:
         out.print(f"\n{rule['id']}: {rule['meaning']}\n  why: {rule['why']}\n  seen: {rule['reference']}", markup=False)
-    if facts["place"] is None:
-        out.print(f"\nas traded: {facts['row']}\nas sent:   {facts['sent'] or 'not kept'}", markup=False)
+    if is_event:
+        out.print(f"\nevent: {facts['row']}", markup=False)
     else:
-        out.print(f"\nevent: {facts['row']}\nplace in the reply: {facts['place']}", markup=False)
+        out.print(f"\nas traded: {facts['row']}\nas sent:   {facts['sent'] or 'not kept'}", markup=False)
     out.print(f"\nreply: {payload['path']}\n  SHA-256 {payload['sha256']}", markup=False)
+    if "request" in payload:
+        out.print(f"  {payload['request']}, HTTP {payload['status']}, {payload['bytes']:,} bytes", markup=False)
     if payload["excerpt"] is None:
         out.print(f"  {payload['problem']}", markup=False)
     else:
-        out.print(
-            f"  {payload['request']}, HTTP {payload['status']}, {payload['bytes']:,} bytes, excerpt:", markup=False
-        )
-        out.print(f"  …{payload['excerpt']}…", markup=False)
+        out.print(f"  {'beginning' if facts['place'] is None else facts['place']}:", markup=False)
+        for line in payload["excerpt"].splitlines():
+            out.print(f"    {line}", markup=False)

@@ -125,7 +125,7 @@ def test_quarantine_shows_the_event_with_its_place(senseless: Any) -> None:
     assert sorted(rows["rules"]) == ["event_date_possible", "split_ratio_possible"]
     split = next(row for row in rows.to_dicts() if row["rules"] == "split_ratio_possible")
     facts = show(senseless.platform.tables, senseless.platform.location, split["id"])
-    assert (facts["place"], facts["date"]) == ("actions[1]", date(2024, 1, 9))
+    assert (facts["place"], facts["date"]) == ("/actions/1", date(2024, 1, 9))
     assert "2024-01-09" in facts["payload"]["excerpt"]
     assert senseless.rows().filter(symbol="AAA").height == 9
 

@@ -17,6 +17,7 @@ from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES
 from quantx.core.quality.minute_shift import SHIFT_RULES
 from quantx.core.quality.operational_rules import OPERATIONAL_RULES, OperationalRule
+from quantx.core.quality.repeated_rows import REPEAT_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
 from quantx.core.quality.series_rules import SERIES_RULES
 from quantx.core.quality.vendor_causes import DROPPED_RULES, VENDOR_RULES
@@ -27,6 +28,7 @@ RULES: dict[str, Rule] = by_id(
     PAYLOAD_RULES,
     DAILY_RULES,
     MINUTE_RULES,
+    REPEAT_RULES,
     EVENT_RULES,
     SERIES_RULES,
     DIVIDEND_RULES,

@@ -11,6 +11,7 @@ from quantx.core.quality.adjustments import ADJUSTED_CLOSE_POSITIVE, ADJUSTMENT_
 from quantx.core.quality.calendar_days import is_session
 from quantx.core.quality.daily_rules import check_daily_bars, mark_absurd, mark_last_of_session
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
+from quantx.core.quality.repeated_rows import REPEAT_RULES, without_repeats
 from quantx.core.quality.rule import Rule
 from quantx.core.quality.series_rules import VIOLATIONS, check_series
 from quantx.core.symbols import market_of, venue_of
@@ -40,7 +41,9 @@ def check_file(symbol: str, file: DailyFile, market: pl.DataFrame | None = None)
     sessions.
     """
     rows = file.rows.with_columns(symbol=pl.lit(symbol))
-    rows = mark_last_of_session(rows.unique(maintain_order=True), ["date" if file.is_daily else "time"])
+    key = ["date" if file.is_daily else "time"]
+    rows, repeated = without_repeats(rows, key)
+    rows = mark_last_of_session(rows, key)
     rows = mark_absurd(rows.sort("date", maintain_order=True), "symbol")
     rows = rows.with_columns(
         in_calendar=is_session(rows), in_past=pl.lit(True), market=pl.lit(market_of(symbol) or "eu")
@@ -50,7 +53,8 @@ def check_file(symbol: str, file: DailyFile, market: pl.DataFrame | None = None)
     bars, events = checked.accepted if file.is_daily else checked.accepted.clear(), events_of(rows)
     rejected = checked.rejected.select("symbol", "date").unique()
     series = check_series(bars, events, rejected=rejected, adjusted=file.layout.basis != "as_traded", market=market)
-    violations = pl.concat([series, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
+    repeats = [_repeats(repeated, symbol)] if file.is_daily else []
+    violations = pl.concat([series, *repeats, *_of_actions(bars, events, file, symbol)]).sort("first_day", "rule")
     return FileReport(
         symbol,
         rows=rows.height,
@@ -99,6 +103,12 @@ def _of_actions(bars: pl.DataFrame, events: pl.DataFrame, file: DailyFile, symbo
     share = pl.col("value") / pl.col("reference_close")
     violations += [_as_violations(doubtful.filter(pl.col("rule") == rule.id), rule, share) for rule in DIVIDEND_RULES]
     return violations
+
+
+def _repeats(repeated: pl.DataFrame, symbol: str) -> pl.DataFrame:
+    """Return the repeated rows as VIOLATIONS."""
+    rows = repeated.with_columns(symbol=pl.lit(symbol), ex_date="date")
+    return _as_violations(rows, REPEAT_RULES[0], pl.lit(None))
 
 
 def _as_violations(rows: pl.DataFrame, rule: Rule, size: pl.Expr) -> pl.DataFrame:

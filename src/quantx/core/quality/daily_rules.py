@@ -158,8 +158,7 @@ DAILY_RULES = (
         "bars_1d,bars_1d_adjusted",
         meaning="an earlier one of two rows for the session (the last one is kept)",
         why="a day that counts twice spoils every average, and one of its rows belongs to the open session",
-        reference="a daily append job with Yahoo's replies: 39 to 45 dates twice in 2022; Tokyo: five dates, 09:00"
-        " and 15:30",
+        reference="a daily append job with Yahoo's replies: 39 to 45 dates twice in 2022",
         broken=pl.col("last_of_session").not_(),
     ),
 )

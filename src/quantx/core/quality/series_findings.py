@@ -12,7 +12,6 @@ from quantx.core.model import Finding
 from quantx.core.quality.rule import FINDING_SEVERITY, Rule
 
 _SEPARATE = 3  # violations of one rule and symbol that become a finding each; more become one finding
-_LISTED = 50  # of its violations are listed in `facts`
 _NEXT = {
     "reject": "do not trust it; compare with another vendor (`quantx crossvalidate compare --symbols {symbol}`)",
     "warn": "check it, and acknowledge it with a reason if it is correct",
@@ -50,7 +49,7 @@ def _findings(
             dataset=dataset,
             first_day=group[0]["first_day"],
             last_day=last,
-            facts={"times": len(group), "seen": days, "rows": rows, "stretches": [_listed(s) for s in group[:_LISTED]]},
+            facts={"times": len(group), "seen": days, "rows": rows, "stretches": [_listed(s) for s in group]},
         )
 
 

@@ -11,6 +11,7 @@ import math
 
 import polars as pl
 
+from quantx.core.quality.frequency import FREQUENCY_RULES, coarse_stretches, outside_of
 from quantx.core.quality.jump_rules import ERRATIC, JUMP_RULES, name_jumps, wrong_stretches
 from quantx.core.quality.notable_bars import STEP
 from quantx.core.quality.rule import MARKETS, Rule
@@ -168,6 +169,7 @@ SERIES_RULES = (
     *SPIKE_RULES,
     *VOLUME_RULES,
     *GAP_RULES,
+    *FREQUENCY_RULES,
     *RUN_RULES,
     *FLAT_RULES,
     *LAG_RULES,
@@ -201,6 +203,8 @@ def check_series(
     already divided by these splits. `market` (calendar, date, move) is that of `market_moves.market_of`.
     """
     features = series_features(bars, actions, rejected=rejected, adjusted=adjusted, market=market)
+    dated = [frame.select("symbol", "date") for frame in (bars, rejected) if frame is not None]
+    rarer = coarse_stretches(pl.concat(dated))
     notable = features.notable
     jumps, erratic = name_jumps(notable.filter("stepped"))
     single = notable.with_columns(first_day="date", last_day="date", rows=pl.lit(1))
@@ -211,7 +215,8 @@ def check_series(
     ):
         parts += [_violations(single.filter(r.broken.fill_null(False)).with_columns(step=size), r) for r in rules]
     for rules, stretches in (
-        (GAP_RULES, features.gaps),
+        (GAP_RULES, outside_of(features.gaps, rarer, "first_day", "last_day")),
+        (FREQUENCY_RULES, rarer),
         (RUN_RULES, features.idle),
         (FLAT_RULES, features.flat),
         (LAG_RULES, features.lagged),

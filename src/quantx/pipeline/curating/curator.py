@@ -26,6 +26,7 @@ from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
 from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
+from quantx.pipeline.curating.repeated_rows import note_repeats
 from quantx.pipeline.curating.schema_drift import note_drift
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply, read_replies
 from quantx.pipeline.curating.withdrawn_bars import WithdrawnBars
@@ -148,6 +149,8 @@ class Curator:
 
     def _note_findings(self, derived: Derived) -> None:
         self.findings.note([finding for _, rows in derived.parts for finding in rows.findings])
+        for items, rows in derived.parts:
+            note_repeats(self.findings, items, rows.table, rows.findings)
         note_disagreements(self.findings, [rows.proofs for _, rows in derived.parts])
         note_drift(self.findings, [reply for _, rows in derived.parts for reply in rows.compared])
         WithdrawnBars(tables=self.tables, series=self.series, findings=self.findings).note(derived.parts)

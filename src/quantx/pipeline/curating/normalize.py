@@ -14,6 +14,7 @@ from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
+from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
@@ -23,6 +24,7 @@ from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, prove_replie
 from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
+from quantx.pipeline.curating.repeated_rows import repeat_findings
 from quantx.pipeline.curating.schema_drift import ComparedReply, compare_replies
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
@@ -77,7 +79,7 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
     proofs = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
-    bars = _of_window(bars.join(facts, on="series", maintain_order="left"))
+    bars, repeated = _of_window(bars.join(facts, on="series", maintain_order="left"))
     checked = split_by(bars, policy.rules.daily)
     as_sent = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
     rejected = rejected_bars(
@@ -98,7 +100,11 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
         sessions=_first_and_last(accepted),
         # A reply that was malformed when it was fetched is evidence: its task was fetched again.
         malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
-        findings=[*_findings(source, replies), *findings_of_events(senseless)],
+        findings=[
+            *_findings(source, replies),
+            *findings_of_events(senseless),
+            *repeat_findings(repeated, source, table.name),
+        ],
         proofs=proofs,
         compared=compared,
     )
@@ -136,7 +142,7 @@ def _minutes(
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
         malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
-        findings=_findings(source, replies),
+        findings=[*_findings(source, replies), *repeat_findings(read.repeated, source, BARS_1M.name)],
     )
 
 
@@ -233,22 +239,24 @@ def _facts(replies: Sequence[_ReplyFrames]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=FACTS, orient="row")
 
 
-def _of_window(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return the settled bars of each task's window, with the facts that the rules need."""
+def _of_window(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the settled bars of each task's window with the facts that the rules need, and the repeated rows."""
     bars = bars.filter(pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
     bars = bars.join(_sessions(bars), on=["calendar", "date"], how="left", maintain_order="left")
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
     bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))
     key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
     bars = bars.with_columns(key.is_last_distinct().alias("last_of_session"))
+    repeated = bars.clear().select("symbol", "date", pl.lit(0, pl.UInt32).alias("copies"))
     if not bars["last_of_session"].all():
-        same = ["series", "date", *PRICES, "volume"]  # repeated rows with the same values are one row
-        bars = mark_last_of_session(bars.unique(same, keep="last", maintain_order=True), ["series", "date"])
-    return mark_absurd(bars, "series").with_columns(
+        bars, twice = without_repeats(bars, ["series", "symbol", "date"])
+        bars, repeated = mark_last_of_session(bars, ["series", "date"]), twice.drop("series")
+    marked = mark_absurd(bars, "series").with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"),
         (pl.col("date") <= pl.col("today")).alias("in_past"),
         pl.col("calendar").replace_strict(MARKET_OF_CALENDAR).alias("market"),
     )
+    return marked, repeated
 
 
 def _sessions(bars: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import polars as pl
 from quantx.core.hours import HOURS, trading_hours
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
+from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
 from quantx.core.tables import BARS_1M, INSTANT
@@ -47,6 +48,7 @@ class MinuteRows:
     rejected: pl.DataFrame  # QUARANTINE
     answered: Mapping[str, tuple[date, date]]  # first and last session with a bar, accepted or rejected, by symbol
     sessions: Mapping[str, tuple[date, date]]  # first and last session with an accepted bar, by symbol
+    repeated: pl.DataFrame  # symbol, date and copies of the rows that the replies have twice
 
 
 def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, policy: RowPolicy) -> MinuteRows:
@@ -58,7 +60,8 @@ def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, poli
     Dropped are bars outside the series' window, minutes that were not final at the time of the reply (the session must
     have settled, and the minute must be as old), and rows without a trade: no price, and no volume.
     """
-    checked = split_by(_final(bars, facts), policy.rules.minutes)
+    final, repeated = _final(bars, facts)
+    checked = split_by(final, policy.rules.minutes)
     rejected = _rejected(checked.rejected, facts, source, policy)
     empty = checked.rejected["rules"].str.contains("prices_present")
     answers = checked.rejected.filter(~empty, pl.col("in_calendar"), pl.col("in_past"))
@@ -69,11 +72,12 @@ def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, poli
         rejected=rejected,
         answered=_by_symbol(pl.concat([accepted, _spans(answers)]), facts),
         sessions=_by_symbol(accepted, facts),
+        repeated=repeated.join(facts.select("series", "symbol"), on="series").select("symbol", "date", "copies"),
     )
 
 
-def _final(bars: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
-    """Return the final bars of each series' window, with the facts that the rules need."""
+def _final(bars: pl.DataFrame, facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the final bars of each series' window with the facts that the rules need, and the repeated rows."""
     codes = facts["calendar"].unique().sort()
     exchange = pl.col("calendar").replace_strict(codes, pl.int_range(len(codes), eager=True), return_dtype=pl.Int64)
     # Two replies may be about one symbol, as when a page ends in the middle of a day: a minute is the symbol's.
@@ -129,23 +133,25 @@ def _in_hours() -> pl.Expr:
     return (inside & ~at_lunch.fill_null(False)).fill_null(True)
 
 
-def _mark_last_of_minute(bars: pl.DataFrame) -> pl.DataFrame:
-    """Drop repeated rows, and mark the last row with prices of each minute."""
+def _mark_last_of_minute(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Drop repeated rows, and mark the last row with prices of each minute; return also the repeated rows."""
+    nothing = bars.clear().select("series", "date", pl.lit(0, pl.UInt32).alias("copies"))
     if (bars["minute"].diff() > 0).all():  # as vendors send them: symbol by symbol, in the order of time
-        return bars.with_columns(last_of_minute=pl.lit(True)).drop("minute")
+        return bars.with_columns(last_of_minute=pl.lit(True)).drop("minute"), nothing
     # A stamp with seconds is rejected; it must not replace the row of the minute itself.
     key = pl.when("aligned").then("minute").otherwise(-1 - pl.int_range(pl.len()))
     bars = bars.with_columns(minute=key)
     doubled = bars["minute"].is_duplicated()
     if not doubled.any():
-        return bars.with_columns(last_of_minute=pl.lit(True)).drop("minute")
+        return bars.with_columns(last_of_minute=pl.lit(True)).drop("minute"), nothing
     bars = bars.with_row_index("place")
-    twice = bars.filter(doubled).unique(["minute", *PRICES, "volume"], keep="last", maintain_order=True)
+    twice, repeated = without_repeats(bars.filter(doubled), ["minute"])
+    repeated = repeated.join(twice.unique("minute").select("minute", "series", "date"), on="minute")
     with_prices = pl.when(pl.col("close").is_not_null()).then("place").max().over("minute")
     last = pl.coalesce(with_prices, pl.col("place").max().over("minute"))
     twice = twice.with_columns(last_of_minute=pl.col("place") == last)
     once = bars.filter(~doubled).with_columns(last_of_minute=pl.lit(True))
-    return pl.concat([once, twice]).sort("place").drop("place", "minute")
+    return pl.concat([once, twice]).sort("place").drop("place", "minute"), repeated.select(nothing.columns)
 
 
 def _spans(bars: pl.DataFrame) -> pl.DataFrame:

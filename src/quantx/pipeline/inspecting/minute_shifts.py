@@ -40,14 +40,16 @@ def shift_finding(row: Mapping[str, Any]) -> Finding:
     source, symbol = row["source"], row["symbol"]
     shifts = [_named(shift) for shift in row["shifts"][:_LISTED]]
     more = f" and {len(row['shifts']) - _LISTED} more shifts" if len(row["shifts"]) > _LISTED else ""
+    outside = row["outside"] / row["rows"]
+    lost = f", and {outside:.0%} of the minutes are in quarantine, as they are outside of the exchange's hours"
     return Finding(
         HOURS_OFF,
         FINDING_SEVERITY[SHIFT_RULES[0].severity],
         symbol,
         f"{source}'s minutes of {symbol} are {', '.join(shifts)}{more}: {row['cause']}; the session's volume lies in"
-        f" these hours, and {row['outside'] / row['rows']:.0%} of the minutes are in quarantine, as they are outside of"
-        " the exchange's; compare with another vendor, and do not use them: after a correction of the vendor's time"
-        f" zone `quantx reprocess --symbols {symbol} --source {source}` derives them again",
+        f" these hours{lost if row['outside'] else ''}; compare with another vendor, and do not use them: after a"
+        f" correction of the vendor's time zone `quantx reprocess --symbols {symbol} --source {source}` derives them"
+        " again",
         source=source,
         dataset=BARS_1M.name,
         facts={
@@ -56,7 +58,7 @@ def shift_finding(row: Mapping[str, Any]) -> Finding:
             "last": str(row["last"]),
             "sessions": row["sessions"],
             "checked": row["checked"],
-            "share_outside": row["outside"] / row["rows"],
+            "share_outside": outside,
             "shifts": [{**s, "first": str(s["first"]), "last": str(s["last"])} for s in row["shifts"]],
         },
     )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from quantx.core.model import Series, Window
+from quantx.core.quality.frequency import coarse_stretches, outside_of
 from quantx.core.quality.gaps import (
     exchange_of,
     market_wide_gaps,
@@ -87,7 +88,8 @@ class SessionSearch:
         own = own.unique() if table is BARS_1M else own
         spans = stored.collect(spans_of(own))
         suspects = symbols_with_gaps(spans)
-        missing = missing_sessions(stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE)
+        days = stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE
+        missing = outside_of(missing_sessions(days), self._rarer_bars(table, source, days))
         missing = self._requested(table, source, missing, spans)
         older = known.join(missing, on=["symbol", "date"], how="anti")
         missing = pl.concat([missing, self._still_missing(table, source, older)])
@@ -98,6 +100,16 @@ class SessionSearch:
         sessions = sessions.with_columns(pl.col("listed").fill_null(True))
         sessions = sessions.join(market_wide_gaps(missing, spans), on=["calendar", "date"], how="left")
         return MissingSessions(source, table, sessions.sort("symbol", "date"))
+
+    def _rarer_bars(self, table: Table, source: str, days: pl.DataFrame) -> pl.DataFrame:
+        """Return the stretches of weekly or rarer bars in series of daily ones: nothing is missing between them."""
+        if table is BARS_1M or days.is_empty():
+            return coarse_stretches(_NONE)
+        names = days["symbol"].unique().to_list()
+        rejected = self.tables[QUARANTINE.name].read(
+            (pl.col("source") == source) & (pl.col("dataset") == table.name) & pl.col("symbol").is_in(names)
+        )
+        return coarse_stretches(pl.concat([days, rejected.drop_nulls("date").select("symbol", "date")]))
 
     def _recent(self, table: Table) -> pl.LazyFrame:
         """Return the rows of a table; of minutes only the recent months."""

@@ -12,15 +12,18 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from quantx.core.model import Payload
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
 from quantx.core.quality.event_rules import breaks_event_rule
 from quantx.core.quality.quarantine_states import newest_of_each, with_states
+from quantx.core.reply_places import Place, SoughtRow, find_event, find_row
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
@@ -33,7 +36,7 @@ from quantx.pipeline.reprocessing.summary import ReprocessSummary
 RowState = Literal["open", "replayed", "accepted"]
 
 SHOWN = 10  # of an id's 64 digits: they are shown, and nearly always enough to name a row
-_AROUND = 200  # characters of the vendor's reply
+_BEGINNING = 200  # characters of a reply that is rejected as a whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +92,10 @@ def _named(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def show(tables: Tables, location: LakeLocation, row_id: str) -> dict[str, Any]:
-    """Return one rejected row with the meaning of its rules, and the part of the vendor's reply around it.
+    """Return one rejected row with the meaning of its rules, and the row as it stands in the vendor's reply.
 
-    `place` is an event's place in the reply, null for bars and whole replies.
+    `place` is the row's place in the reply: a JSON pointer or a line; null for whole replies, and where the reply is
+    gone or does not have the row's stamp.
     """
     row = rejected_rows(tables, RowSelection(ids=(row_id,))).row(0, named=True)
     rules = [
@@ -100,42 +104,49 @@ def show(tables: Tables, location: LakeLocation, row_id: str) -> dict[str, Any]:
         else {"id": name, "meaning": "a rule that this program does not know", "why": "", "reference": ""}
         for name in row["rules"].split(",")
     ]
-    place = json.loads(row["sent"])["place"] if breaks_event_rule(row["rules"]) else None
-    return row | {"rules": rules, "place": place, "payload": _payload(location, row)}
+    payload, place = _payload(location, row)
+    return row | {"rules": rules, "place": place, "payload": payload}
 
 
-def _payload(location: LakeLocation, row: dict[str, Any]) -> dict[str, Any]:
-    """Return the reply's place, its request, and an excerpt of its bytes around the row."""
+def _payload(location: LakeLocation, row: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Return the reply's path, its request and the row's text in it, and the row's place."""
     paths = [p for p in location.paths(f"raw/source={row['source']}") if parse_raw_path(p)[2] == row["raw"]]
     facts: dict[str, Any] = {"path": paths[0] if paths else None, "sha256": row["payload_sha256"], "excerpt": None}
     try:
-        pages = read_pages(location, paths[0]) if paths else iter(())
-        payload = next((page.payload for page in pages if page.payload.sha256 == row["payload_sha256"]), None)
+        pages = [page.payload for page in read_pages(location, paths[0])] if paths else []
     except DamagedObject as error:
-        return facts | {"problem": str(error)}
-    if payload is None:
-        return facts | {"problem": "the raw zone does not have this reply any more"}
-    facts |= {"request": payload.request, "status": payload.status, "fetched_at": payload.fetched_at}
-    return facts | {"bytes": len(payload.body), "excerpt": _excerpt(payload.body, row)}
+        return facts | {"problem": str(error)}, None
+    named = [page for page in pages if page.sha256 == row["payload_sha256"]]
+    if not named:
+        return facts | {"problem": "the raw zone does not have this reply any more"}, None
+    # The reply is named by its last page; the row may be on an earlier one.
+    others = [p for p in pages if p is not named[0] and row["symbol"] in p.symbol.split(",")]
+    payload, place = _find(row, [named[0], *others])
+    facts |= {"sha256": payload.sha256, "request": payload.request, "status": payload.status}
+    facts |= {"fetched_at": payload.fetched_at, "bytes": len(payload.body)}
+    if place is not None:
+        return facts | {"excerpt": place.text}, place.where
+    if row["date"] is None and not breaks_event_rule(row["rules"]):
+        return facts | {"excerpt": payload.body.decode("utf-8", "replace")[:_BEGINNING]}, None
+    return facts | {"problem": "the row was not found in its reply"}, None
 
 
-def _excerpt(body: bytes, row: dict[str, Any]) -> str:
-    """Return the text around the row's date or time stamp, or around the event, or the beginning of the reply."""
-    text, needles = body.decode("utf-8", "replace"), list[str]()
+def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Place | None]:
+    """Return the page on which a row stands, with its place there; the first page and None without a place."""
     if breaks_event_rule(row["rules"]):
-        needles = _needles_of_event(row)
-    elif row["date"] is not None:
-        at = datetime.fromisoformat(json.loads(row["row"])["time"] or str(row["date"]))
-        needles = [f"{at:%Y-%m-%dT%H:%M}", f"{at:%Y-%m-%d %H:%M}", str(int(at.timestamp())), str(row["date"])]
-    place = next((p for needle in needles if (p := text.find(needle)) >= 0), 0)
-    return text[max(0, place - _AROUND) : place + _AROUND]
-
-
-def _needles_of_event(row: dict[str, Any]) -> list[str]:
-    """Return texts by which an event is found in its reply: as sent, by its key, by its date."""
-    sent = json.loads(row["sent"])
-    key = str(sent["place"]).rpartition(".")[2]
-    return [sent["event"], f'"{key}"', f'"{row["date"] or "0000-00-00"}"']
+        sent = json.loads(row["sent"])
+        places = [find_event(page.body, sent["place"], sent["event"]) for page in pages]
+    elif row["date"] is None:
+        return pages[0], None
+    else:
+        values, zone = json.loads(row["row"]), ZoneInfo(venue_of(row["symbol"]).timezone)
+        time = datetime.fromisoformat(values["time"]).replace(tzinfo=UTC) if values["time"] else None
+        as_sent = values if row["sent"] is None else json.loads(row["sent"])
+        numbers = [as_sent[c] for c in (*PRICES, "volume") if as_sent.get(c) is not None]
+        sought = SoughtRow(row["symbol"], row["date"], time, zone, numbers)
+        places = [find_row(page.body, sought) for page in pages]
+    found = [(page, place) for page, place in zip(pages, places, strict=True) if place is not None]
+    return max(found, key=lambda pair: pair[1].agreeing, default=(pages[0], None))
 
 
 @dataclass(frozen=True)
