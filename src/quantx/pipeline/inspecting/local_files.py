@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantx.core.daily_files import read_daily_file
+from quantx.core.foreign_errors import file_fact
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
 from quantx.core.quality.daily_file_checks import FileReport, check_file
@@ -43,7 +44,11 @@ def judge_files(paths: Sequence[Path], symbol: str | None = None) -> Iterator[Ju
     for path in files:
         try:
             report = check_file(symbol or _symbol_of(path), read_daily_file(_text_of(path)))
-        except (InvalidSymbol, ValueError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile):
+            yield JudgedFile(path, None, (), "it can't be unpacked: it is cut, damaged or has a wrong ending")
+        except OSError as error:
+            yield JudgedFile(path, None, (), f"it can't be read: {file_fact(error)}")
+        except (InvalidSymbol, ValueError) as error:  # our own texts
             yield JudgedFile(path, None, (), str(error))
         else:
             yield JudgedFile(path, report, [*_strange(path, report), *findings_of(report.violations, RULES, path.name)])
