@@ -13,7 +13,7 @@ _NETWORK = (
     ("DNS", "its name can't be resolved"),
     ("Proxy", "the proxy refuses"),
     ("InvalidURL", "it is not a valid address"),
-    ("UnsupportedProtocol", "it is not a valid address"),
+    ("UnsupportedProtocol", "it is no address of http:// or https://"),
     ("Decod", "its reply can't be unpacked"),
     ("Incomplete", "its reply ends before its announced length"),
     ("Protocol", "its reply breaks the HTTP protocol or ends early"),

@@ -142,12 +142,12 @@ def _read_spec(path: Path, text: str, place: tuple[Any, Any], spec: dict[str, An
         first = error.errors()[0]
         read, loc = first["input"], first["loc"]
         if first["type"] == "string_type" and (read is None or isinstance(read, bool | int | float | date)):
-            written = _as_written(text, ("phases", *place, *loc)) if loc != ("name",) else str(read)
+            written = _as_written(text, ("phases", *place, *loc)) if loc != ("name",) else repr(read)
             where = " ".join(f"position {part + 1}" if isinstance(part, int) else part for part in loc)
             kind = {bool: "a truth value", type(None): "an empty value", date: "a date"}.get(type(read), "a number")
             message = f"the universe {place[1]}, {where}: YAML reads {written} as {kind}; quote it: '{written}'"
             raise ConfigError(f"{path}: {message}") from error
-        wrong = read.get("name") if isinstance(read, dict) else str(read)
+        wrong = read.get("name") if isinstance(read, dict) else repr(read)
         raise ConfigError(f"{path}: {' '.join(map(str, (*loc, wrong)))}: {value_fact(first)}") from error
 
 
