@@ -62,6 +62,7 @@ def trigger_update(req: func.HttpRequest) -> func.HttpResponse:
     plan = triggers.plan_update(settings, triggers.parse_request(req.get_body(), datetime.now(UTC).date()))
     shown_at = urljoin(req.url.partition("?")[0].rstrip("/"), f"runs/{plan.run_id}")
     facts = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared, "status_url": shown_at}
+    facts["unserved"] = {each.symbol: each.why for each in plan.unserved[:100]}
     return reply({"run_id": plan.run_id, **facts}, 202, {"Location": shown_at})
 
 

@@ -185,8 +185,8 @@ BAD_FILES = {
     "a text": ("max_workers", r"must hold names and values"),
     "no YAML": ("max_workers: [", r"not valid YAML"),
     "an object of Python": ("max_workers: !!python/object/apply:os.getpid []", r"not valid YAML"),
-    "a wrong type": ("max_workers: many", r"max_workers.*integer"),
-    "a value beyond the limits": ("max_workers: 0", r"max_workers.*greater than or equal to 1"),
+    "a wrong type": ("max_workers: many", r"max_workers.*is no whole number"),
+    "a value beyond the limits": ("max_workers: 0", r"max_workers.*must be 1 or more"),
     "vendors of no market": ("sources: {1d: {mars: [yahoo]}}", r"sources.*write it as in"),
     "vendors of no timeframe": ("sources: {5m: {us: [yahoo]}}", r"sources.*timeframes 1d, 1m"),
     "a market without vendors": ("sources: {1d: {us: []}}", r"sources.*write it as in"),
@@ -280,7 +280,7 @@ def test_vendors_are_declared_by_timeframe_and_market(settings_file: Any, monkey
 
 def test_vendors_that_are_no_json_are_refused_with_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUANTX_SOURCES", "yahoo")
-    with pytest.raises(ConfigError, match=r"sources.*write it as JSON"):
+    with pytest.raises(ConfigError, match=r"sources is not valid JSON; write it as in"):
         load_settings()
 
 
@@ -379,7 +379,11 @@ def test_a_section_takes_the_place_of_the_file_in_whole_or_in_part(settings_file
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("fmp: many", "fmp.*dictionary"), ("fmp: {speed: 1}", "fmp_speed"), ("fmp: {quota: fast}", "fmp_quota.*2/s")],
+    [
+        ("fmp: many", "fmp.*is no object of names and values"),
+        ("fmp: {speed: 1}", "fmp_speed"),
+        ("fmp: {quota: fast}", "fmp_quota.*2/s"),
+    ],
 )
 def test_a_wrong_section_is_refused(text: str, message: str, settings_file: Any) -> None:
     settings_file(text)

@@ -22,7 +22,7 @@ var rules = [
     over: 'PT1H'
   }
   {
-    name: 'nobody-sweeps'
+    name: 'no-sweep-for-a-day'
     why: 'No sweep has run for a day: both triggers are dead, so no other alert can be trusted.'
     severity: 1
     query: '${lines} | where Line has "sweep.done"'

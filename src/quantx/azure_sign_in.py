@@ -68,10 +68,10 @@ class AzureIdentity:
         try:
             issued = self.credential.get_token(scope)
         except AzureError as error:
-            lines = str(error).strip().splitlines()
-            reason = lines[0] if lines else type(error).__name__
+            status = getattr(error, "status_code", None)
+            reason = "" if status is None else f" (HTTP {status})"
             raise failure(
-                f"no token of the identity for {scope.removesuffix('/.default')}: {reason};"
+                f"no token of the identity for {scope.removesuffix('/.default')}{reason};"
                 " check AZURE_CLIENT_ID and that this machine has the identity, or sign in with the Azure CLI"
             ) from error
         return Token(issued.token, datetime.fromtimestamp(issued.expires_on, UTC))
@@ -99,6 +99,4 @@ class _AzureErrorsOnly:
         try:
             return request()
         except (ValueError, KeyError) as error:
-            raise ClientAuthenticationError(
-                message=f"the identity's endpoint sent no valid response ({error})"
-            ) from error
+            raise ClientAuthenticationError(message="the identity's endpoint sent no valid response") from error

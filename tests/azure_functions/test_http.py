@@ -107,6 +107,10 @@ def test_a_failed_task_is_reported_with_its_reason(host: Host, fleet: Fleet) -> 
     assert (shown["totals"]["success"], shown["totals"]["failed"]) == (1, 1)
     assert [(f["symbol"], f["error_class"]) for f in shown["failures"]] == [("NOSUCH", "UnknownSymbol")]
     assert shown["report"].endswith(f"{run_id}.json")
+    again = host.post({"symbols": ["NOSUCH"], "lookback_days": 3}).document
+    assert (again["tasks"], list(again["unserved"])) == (0, ["NOSUCH"])
+    assert again["unserved"]["NOSUCH"].startswith("no bars: yahoo refused it on ")
+    assert host.get(f"runs/{again['run_id']}").document["request"]["unserved"] == again["unserved"]
 
 
 @pytest.mark.parametrize("case", HOSTILE)

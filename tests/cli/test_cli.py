@@ -119,6 +119,19 @@ def test_json_is_json(quantx: Run) -> None:
     assert members[0]["members"] == 2
 
 
+def test_a_symbol_that_the_vendor_does_not_know_is_reported_each_day(quantx: Run) -> None:
+    first = quantx("update-daily", "--symbols", "NOSUCH")
+    assert (first.code, "Yahoo does not know NOSUCH" in first.err) == (1, True)
+    again = quantx("update-daily", "--symbols", "NOSUCH")
+    assert again.code == 1
+    assert "0 done, 0 failed, 0 up to date" in again.out
+    assert "NOSUCH has no bars: yahoo refused it on " in again.err
+    both = quantx("update-daily", "--symbols", "NOSUCH,AAA", "--json")
+    assert (both.code, list(json.loads(both.out)["unserved"])) == (1, ["NOSUCH"])
+    refused = json.loads(quantx("status", "--json").out)["refused"]
+    assert [row["symbol"] for row in refused] == ["NOSUCH"]
+
+
 def test_secrets_are_not_shown(quantx: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=canary1=="
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", secret)

@@ -59,7 +59,7 @@ def test_a_sheet_is_read_as_texts_also_below_a_title() -> None:
     ]
     one, listing = parse_members(spec.model_copy(update={"only": {"Group": ("B",)}}), Document("x.xlsx", body))
     assert (one["symbol"].to_list(), listing.left_out) == (["9984.T"], 1)
-    with pytest.raises(ConfigError, match="can't be read"):
+    with pytest.raises(ConfigError, match="no sheet 'Other' that can be read"):
         parse_members(spec.model_copy(update={"sheet": "Other"}), Document("x.xlsx", body))
 
 

@@ -48,6 +48,7 @@ EnqueueOnly = Annotated[
 ]
 
 
+_SHOWN = 10  # failures, and symbols without a vendor
 _INSPECTING = 0.95  # of the time budget: no inspection starts later
 _OPENING = 60.0  # seconds that a worker without a time budget waits for the state and the lake
 
@@ -144,7 +145,8 @@ def update_daily(
     scope = _scope(universe, phase, symbols, required=False)
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
-        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
+        plan = plan_request(platform, request)
+        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
 
 
 def work(
@@ -211,18 +213,27 @@ def _scope(universe: str | None, phase: str | None, symbols: str | None, *, requ
     return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
-def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool) -> int:
+def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool, named: bool = False) -> int:
     """Process the plan's tasks, and print the results."""
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}
+        facts["unserved"] = {each.symbol: each.why for each in plan.unserved}
         print_json(facts) if json else out.print(
             f"run {plan.run_id}: {counted(len(plan.task_ids), 'task')} enqueued,"
-            f" {counted(plan.skipped, 'symbol')} up to date"
+            f" {counted(plan.skipped - len(plan.unserved), 'symbol')} up to date"
             + (f"; {counted(plan.shared, 'task')} shared with earlier runs" if plan.shared else "")
         )
+        _print_unserved(plan)
         return 0
     _process(platform, task_ids=plan.task_ids)
-    return _summarize(platform, plan, json=json)
+    return _summarize(platform, plan, named=named, json=json)
+
+
+def _print_unserved(plan: Plan) -> None:
+    for each in plan.unserved[:_SHOWN]:
+        err.print(f"  {each.symbol} has {each.why}", markup=False)
+    if len(plan.unserved) > _SHOWN:
+        err.print(f"  … and {counted(len(plan.unserved) - _SHOWN, 'more symbol')}; `quantx status --json` lists them")
 
 
 def _process(
@@ -249,7 +260,8 @@ def _process(
     return done
 
 
-def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:
+def _summarize(platform: Platform, plan: Plan, *, named: bool, json: bool) -> int:
+    """Print the results; return the exit code. `named`: the user named the symbols, and expects bars of each."""
     totals = run_totals(platform.state.runs, plan.run_id)
     failures = platform.state.runs.failures(plan.run_id)
     # Tasks that an earlier run planned are reported with that run; their outcome still decides this exit code.
@@ -257,25 +269,37 @@ def _summarize(platform: Platform, plan: Plan, *, json: bool) -> int:
     failed = ended.get("failed", 0) > 0
     unfinished = sum(ended.get(state, 0) for state in UNFINISHED)
     report = platform.state.runs.report_of(plan.run_id)
+    unserved = {each.symbol: each.why for each in plan.unserved}
     if json:
-        print_json({"run_id": plan.run_id, **totals, "skipped": plan.skipped, "failures": failures, "report": report})
+        print_json(
+            {
+                "run_id": plan.run_id,
+                **totals,
+                "skipped": plan.skipped,
+                "unserved": unserved,
+                "failures": failures,
+                "report": report,
+            }
+        )
     else:
         out.print(
-            f"run {plan.run_id}: {totals['success']:,} done, {totals['failed']:,} failed, {plan.skipped:,} up to date;"
+            f"run {plan.run_id}: {totals['success']:,} done, {totals['failed']:,} failed,"
+            f" {plan.skipped - len(unserved):,} up to date;"
             f" {counted(totals['rows_new'], 'new row')}, {totals['rows_changed']:,} revised,"
             f" {totals['rows_rejected']:,} rejected; {counted(totals['requests'], 'request')}"
         )
         if plan.shared:
             out.print(f"{counted(plan.shared, 'shared task')}, reported with the earlier run that planned them")
-        for failure in failures[:10]:
+        _print_unserved(plan)
+        for failure in failures[:_SHOWN]:
             err.print(f"  {failure['symbol']}: {failure['error_class']}: {failure['last_error']}")
-        if len(failures) > 10:
-            err.print(f"  … and {len(failures) - 10} more; `quantx tasks list --state failed` lists all")
+        if len(failures) > _SHOWN:
+            err.print(f"  … and {len(failures) - _SHOWN} more; `quantx tasks list --state failed` lists all")
         if report:
             out.print(f"report: {platform.location.url}/{report}", markup=False)
     if unfinished:
         err.print("stopped before the end; run the same command again to resume")
-    return 1 if failures or failed or unfinished else 0
+    return 1 if failures or failed or unfinished or (named and any(not x.has_bars for x in plan.unserved)) else 0
 
 
 class _stops_on_signals:  # noqa: N801 — used as a verb

@@ -11,6 +11,7 @@ import typer
 
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json
+from quantx.core.foreign_errors import file_fact
 from quantx.errors import ConfigError
 from quantx.pipeline.reporting.cost import as_facts, estimate, page, read_prices
 from quantx.state.database import Database
@@ -101,4 +102,4 @@ def _price_table(path: Path | None) -> tuple[str, str]:
     try:
         return file.read_text("utf-8"), str(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {file}: {error}") from error
+        raise ConfigError(f"cannot read {file}: {file_fact(error)}") from error

@@ -64,6 +64,15 @@ def config(json: Json = False, use_local: UseLocal = False) -> int:
     return 0
 
 
+Drift = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Changed form of a vendor's replies VENDOR:CHANGE:PATH (add, drop or retype), as in"
+        " yahoo:drop:chart.result[].meta.gmtoffset; may be repeated."
+    ),
+]
+
+
 def sandbox(
     data: Annotated[
         Path | None, typer.Option(help="A folder of daily files or recorded replies; by default a synthetic market.")
@@ -81,13 +90,7 @@ def sandbox(
         list[str] | None,
         typer.Option(help="Injected fault kind=rate, as in 429=0.05 or alpaca:500=0.02; may be repeated."),
     ] = None,
-    drift: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Changed form of a vendor's replies VENDOR:CHANGE:PATH (add, drop or retype), as in"
-            " yahoo:drop:chart.result[].meta.gmtoffset; may be repeated."
-        ),
-    ] = None,
+    drift: Drift = None,
     revise: Annotated[
         list[str] | None,
         typer.Option(help="Revised value (as traded), as in AAPL:2016-12-28:close:116.5; may be repeated."),

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(json: Json = False, use_local: UseLocal = False) -> int:
-    """Show runs, tasks, the queue, vendors in back-off, and the freshness of universes.
+    """Show runs, tasks, the queue, vendors in back-off, refused symbols, and the freshness of universes.
 
     Example: quantx status --json
     """
@@ -64,6 +64,7 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     print_table("tasks", [facts["tasks"]])
     print_table("queue", [facts["queue"]])
     print_table("vendors in back-off", facts["closed"])
+    print_table("series that their vendor refuses", facts["refused"])
     print_table("universes", facts["universes"])
     print_table("open findings", [facts["findings"]] if facts["findings"] else [])
     print_table("missing sessions", [facts["gaps"]] if any(facts["gaps"].values()) else [])

@@ -22,6 +22,7 @@ import requests
 import urllib3
 from pydantic import SecretStr
 
+from quantx.core.foreign_errors import network_fact
 from quantx.errors import MalformedPayload, NotEntitled, RateLimited, TransientProviderError
 from quantx.providers.http import LARGEST_BODY, TIMEOUT, HttpReply, http_date, retry_after
 
@@ -100,7 +101,7 @@ class AlpacaSession:
             pass  # the reply itself has more, and can be read in any form
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise TransientProviderError(
-                f"Alpaca can't be reached at {self._host}: {type(error).__name__}"
+                f"Alpaca can't be reached at {self._host}: {network_fact(error)}"
             ) from None  # the cause contains the request and its headers with the keys
         kept = self._session.take()
         return HttpReply(

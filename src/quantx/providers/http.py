@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
+from quantx.core.foreign_errors import network_fact
 from quantx.core.model import Payload
 from quantx.errors import MalformedPayload, RateLimited, TransientProviderError
 
@@ -112,7 +113,7 @@ class HttpSession:
                             f"{self._vendor}'s reply was not whole after {self._longest:.0f} s"
                         )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            failure = type(error).__name__
+            failure = network_fact(error)
         if failure:  # raised here and not above: the caught error contains the URL with its key
             raise TransientProviderError(f"{self._vendor} can't be reached at {self.host}: {failure}")
         return HttpReply(

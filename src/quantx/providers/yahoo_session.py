@@ -22,6 +22,7 @@ from curl_cffi import requests as curl
 from yfinance.data import YfData
 from yfinance.exceptions import YFException
 
+from quantx.core.foreign_errors import network_fact
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError
 from quantx.providers.http import LARGEST_BODY, TIMEOUT, HttpReply, http_date, retry_after
 
@@ -186,4 +187,4 @@ class YahooSession:
         except _ChartRefused as refused:
             return refused.response
         except curl.exceptions.RequestException as error:
-            raise TransientProviderError(f"Yahoo can't be reached at {self._host}: {error}") from error
+            raise TransientProviderError(f"Yahoo can't be reached at {self._host}: {network_fact(error)}") from error

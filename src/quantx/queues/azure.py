@@ -26,6 +26,7 @@ from azure.storage.queue._generated import models as _responses
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
+from quantx.core.foreign_errors import network_fact
 from quantx.errors import QueueError
 from quantx.queues.poison import poison_name, read_record, record_of
 from quantx.queues.protocol import MOST_MESSAGES, Depth, Message, NotSent, Poisoned, TaskQueue, check_most
@@ -281,11 +282,10 @@ def _code(error: AzureError) -> str:
 
 def _reason(error: AzureError) -> str:
     """Return the fact and the next step in one line, without the signature of the request."""
-    lines = str(error.message).strip().splitlines()
-    fact = " ".join(part for part in (_code(error), lines[0] if lines else type(error).__name__) if part)
     status = error.status_code if isinstance(error, HttpResponseError) else None
+    fact = network_fact(error) if status is None else f"HTTP {status} {_code(error)}".rstrip()
     if status in (401, 403):
         return f"{fact}; check AZURE_STORAGE_CONNECTION_STRING, or give the identity the {_ROLE}"
     if status is None:
         return f"{fact}; check the address, and that the service or the identity can be reached"
-    return fact
+    return f"{fact}; the same request may work later"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +15,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
@@ -235,11 +237,13 @@ def load_settings(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except SettingsError as error:  # a variable that should hold JSON
+        named = re.search(r'field "(\w+)"', str(error))
         raise ConfigError(
-            f'wrong settings: {error}; write it as JSON, as in \'{{"1d": {{"any": ["yahoo"]}}}}\''
+            f"wrong settings: {named[1] if named else 'a variable'} is not valid JSON; write it as in"
+            ' \'{"1d": {"any": ["yahoo"]}}\''
         ) from None
     except ValidationError as error:
-        wrong = "; ".join(f"{_name_of(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
+        wrong = "; ".join(f"{_name_of(e['loc'])}: {value_fact(e)}" for e in error.errors(include_input=False))
         raise ConfigError(f"wrong settings: {wrong}") from None
 
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 
+from quantx.core.foreign_errors import yaml_fact
 from quantx.errors import ConfigError
 from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, nested
 
@@ -62,7 +63,7 @@ def _read(path: Path) -> dict[Any, Any]:
     try:
         values = yaml.safe_load(path.read_text("utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        raise ConfigError(f"{path} {yaml_fact(error)}") from error
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     if not isinstance(values, dict):

@@ -24,6 +24,23 @@ from quantx.state.values import Row
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _TIMEOUT = 10  # seconds to connect
+# Why there is no connection, by words of the client library's text; there is no code for it.
+_NO_CONNECTION = {
+    "Connection refused": "the connection is refused; check that the server runs and listens there",
+    "could not translate host name": "the host's name can't be resolved",
+    "failed to resolve host": "the host's name can't be resolved",
+    "No such file or directory": "there is no server socket; check that the server runs",
+    "timeout": "no answer in time; check the address and the firewall",
+    "password authentication failed": "the password is wrong",
+    "does not exist": "the database or the role does not exist",
+    "no password supplied": "a password is missing",
+    "SSL": "the encryption fails; check sslmode and the certificate",
+    "too many clients": "the server has too many clients",
+    "starting up": "the server is starting",
+    "shutting down": "the server is shutting down",
+    "server closed the connection": "the server has closed the connection",
+    "pg_hba.conf": "the server does not admit this client (pg_hba.conf)",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,7 @@ class AdvisoryLock:
         try:
             self.connection.execute("select 1")
         except psycopg.Error as error:
-            raise StateError(f"PostgreSQL: the lock is lost: {_first_line(error)}") from error
+            raise StateError(f"PostgreSQL: the lock is lost: {_fact(error)}") from error
 
 
 class Database:
@@ -105,11 +122,13 @@ class Database:
             with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as error:
-            raise StateError(f"PostgreSQL gives no connection: {error}") from error
+            raise StateError(
+                f"PostgreSQL gives no connection within {_TIMEOUT} s; check the address, and the number of its clients"
+            ) from error
         except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError) as error:
-            raise RefusedStatement(f"PostgreSQL: {_first_line(error)}") from error
+            raise RefusedStatement(f"PostgreSQL: {_fact(error)}") from error
         except psycopg.Error as error:  # also deadlocks, and a server that is read-only during a fail-over
-            raise StateError(f"PostgreSQL: {_first_line(error)}") from error
+            raise StateError(f"PostgreSQL: {_fact(error)}") from error
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run a named statement (`noun.name`) in a transaction of its own and return its rows."""
@@ -139,7 +158,7 @@ class Database:
         try:
             psycopg.connect(self._url, **self._arguments()).close()
         except psycopg.Error as error:
-            raise StateError(f"PostgreSQL can't be reached at {self.shown_url}: {_first_line(error)}") from error
+            raise StateError(f"PostgreSQL can't be reached at {self.shown_url}: {_fact(error)}") from error
 
     def _migrate(self) -> None:
         """Migrate the schema to the newest version; only a migration needs the owner's rights."""
@@ -174,7 +193,7 @@ class Database:
         except psycopg.errors.UndefinedFunction:
             raise ConfigError(f"PostgreSQL has no role {role!r}; create it first: create role …") from None
         except psycopg.Error as error:
-            raise ConfigError(f"PostgreSQL can't create the role {role!r}: {_first_line(error)}") from error
+            raise ConfigError(f"PostgreSQL can't create the role {role!r}: {_fact(error)}") from error
 
     def schema_version(self) -> int:
         """Return the version of the schema, 0 without a schema; raise ConfigError if this role may not read it."""
@@ -190,8 +209,12 @@ class Database:
             ) from error
 
 
-def _first_line(error: psycopg.Error) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _fact(error: psycopg.Error) -> str:
+    """Return the server's own fact with its SQLSTATE, or why there is no connection."""
+    if error.diag.message_primary:
+        return f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+    text = str(error)
+    return next((fact for words, fact in _NO_CONNECTION.items() if words in text), "the connection failed or was lost")
 
 
 def run(connection: psycopg.Connection[DictRow], statement: str, values: Mapping[str, Any]) -> list[Row]:

@@ -71,7 +71,8 @@ class EmbeddedPostgres:
                     self._forget()
                     if attempt == _ATTEMPTS:
                         raise StateError(
-                            f"the embedded PostgreSQL in {self._folder} does not start: {error}"
+                            f"the embedded PostgreSQL in {self._folder} does not start; {self._folder / 'log'} has the"
+                            " server's reason"
                         ) from error
                     time.sleep(0.3 * attempt)
                 else:

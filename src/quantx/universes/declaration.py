@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from quantx.core.foreign_errors import value_fact, yaml_fact
 from quantx.errors import ConfigError
 
 SourceType = Literal["static", "csv", "json", "excel", "wikipedia", "nasdaq_trader", "hkex", "ishares", "sec_tickers"]
@@ -65,7 +66,7 @@ class UniverseSpec(BaseModel):
             try:
                 re.compile(self.symbol_pattern)
             except re.error as error:
-                raise ValueError(f"`symbol_pattern` is not a regular expression: {error}") from error
+                raise ValueError(f"`symbol_pattern` is not a regular expression at character {error.pos}") from error
         return self
 
 
@@ -118,7 +119,7 @@ def read_declaration(path: Path) -> Declaration:
             f"there is no universe file {path}; `quantx init` writes one, QUANTX_UNIVERSE_PATH sets another"
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from error
+        raise ConfigError(f"{path} {yaml_fact(error)}") from error
     try:
         phases = {
             str(phase): tuple(_read_spec(path, text, (phase, name), spec) for name, spec in specs.items())
@@ -141,13 +142,13 @@ def _read_spec(path: Path, text: str, place: tuple[Any, Any], spec: dict[str, An
         first = error.errors()[0]
         read, loc = first["input"], first["loc"]
         if first["type"] == "string_type" and (read is None or isinstance(read, bool | int | float | date)):
-            written = _as_written(text, ("phases", *place, *loc)) if loc != ("name",) else str(read)
+            written = _as_written(text, ("phases", *place, *loc)) if loc != ("name",) else repr(read)
             where = " ".join(f"position {part + 1}" if isinstance(part, int) else part for part in loc)
             kind = {bool: "a truth value", type(None): "an empty value", date: "a date"}.get(type(read), "a number")
             message = f"the universe {place[1]}, {where}: YAML reads {written} as {kind}; quote it: '{written}'"
             raise ConfigError(f"{path}: {message}") from error
         wrong = read.get("name") if isinstance(read, dict) else repr(read)
-        raise ConfigError(f"{path}: {' '.join(map(str, (*loc, wrong)))}: {first['msg']}") from error
+        raise ConfigError(f"{path}: {' '.join(map(str, (*loc, wrong)))}: {value_fact(first)}") from error
 
 
 def _as_written(text: str, place: Sequence[str | int]) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from quantx.core.foreign_errors import network_fact
 from quantx.errors import ConfigError, RefusedList
 from quantx.settings import Settings, without_secrets
 from quantx.universes.protocol import Document
@@ -41,8 +42,10 @@ class Web:
             raise RefusedList(f"{shown} did not send its document within {self.seconds:g} s") from None
         except httpx.TooManyRedirects:
             raise RefusedList(f"{shown} has more than {_REDIRECTS} redirects") from None
-        except (httpx.HTTPError, httpx.InvalidURL, zlib.error) as error:
-            raise RefusedList(f"{shown} can't be read: {type(error).__name__}: {error}") from error
+        except zlib.error:
+            raise RefusedList(f"{shown} can't be unpacked: its gzip is damaged") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RefusedList(f"{shown} can't be read: {network_fact(error)}") from error
 
     def _address(self, url: str) -> str:
         parts = urlsplit(url)

@@ -26,7 +26,7 @@ def read_workbook(body: bytes, sheet: str | int, where: str) -> list[list[str]]:
         book = fastexcel.read_excel(body)
         frame = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
     except fastexcel.FastExcelError as error:
-        raise RefusedList(f"{where} can't be read: {str(error).splitlines()[0]}") from error
+        raise RefusedList(f"{where} has no sheet {sheet!r} that can be read; check its sheets' names") from error
     return [[cell or "" for cell in row] for row in frame.iter_rows()]
 
 

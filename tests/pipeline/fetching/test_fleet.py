@@ -26,6 +26,7 @@ from quantx.pipeline.reporting.status import status_of
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
+from quantx.state.tasks.port import UnservedSymbol
 
 SESSIONS = 9  # 2024-01-02 … 2024-01-12
 
@@ -126,6 +127,14 @@ def test_what_a_vendor_refuses_for_good_is_not_asked_every_day(error: Exception,
     desk.work(desk.daily("AAA", "BBB"))
     desk.clock.at = desk.platform.state.now() + timedelta(hours=1)
     assert desk.daily("AAA").task_ids == ()
+    asked = desk.series("AAA")["last_asked_at"]
+    why = (
+        f"no bars: tape refused it on {asked:%Y-%m-%d} ({error}); the next request is due on"
+        f" {asked + timedelta(days=7):%Y-%m-%d}; `quantx backfill` requests it now"
+    )
+    plan = desk.daily("AAA", "BBB")
+    assert plan.unserved == (UnservedSymbol("AAA", has_bars=False, why=why),)
+    assert desk.platform.state.runs.find(plan.run_id)["request"]["unserved"] == {"AAA": why}
     assert len(desk.backfill("AAA").task_ids) == 1  # who asks for it by name gets an answer
     desk.clock.at += timedelta(days=8)
     assert len(desk.daily("AAA").task_ids) == 1

@@ -296,7 +296,11 @@ def test_who_has_no_turn_before_tomorrow_is_hidden_until_then(desk: Desk) -> Non
     """A message that is seen again after seconds would have workers run, and new ones start, all day for nothing."""
     platform = replace(platform_of(desk, desk.tape, orders=("tape",)), quotas={"tape": Quota(1, 86_400.0)})
     backfill(platform, "AAA", "BBB")
-    worker_of(platform).run(time_budget=2)
+    tomorrow = "select id from tasks where not_before > clock_timestamp() + interval '23 hours'"
+    for _ in range(30):  # on a busy machine a worker's time may end before one task is curated and the other hidden
+        worker_of(platform).run(time_budget=2)
+        if desk.rows().height and desk.sql(tomorrow):
+            break
     assert desk.rows()["symbol"].n_unique() == 1
     depth = platform.queue.depth()
     assert (depth.visible, depth.total) == (0, 1)

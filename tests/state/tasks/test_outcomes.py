@@ -74,8 +74,14 @@ class TestLandingAndFailing:
     @pytest.mark.parametrize("error_class", ["UnknownSymbol", "NotEntitled"])
     def test_an_answer_that_asking_again_does_not_change_is_a_refusal(self, kit: Kit, error_class: str) -> None:
         kit.fail(kit.one(kit.task()), final=True, error_class=error_class)
-        assert kit.state.series.progress("yahoo", "bars", "1d", ["AAPL"])["AAPL"].refused
+        known = kit.state.series.progress("yahoo", "bars", "1d", ["AAPL"])["AAPL"]
+        assert (known.refused, known.last_error) == (True, "503")
+        (row,) = kit.state.series.refused(10)
+        assert (row["source"], row["timeframe"], row["symbol"], row["last_error"]) == ("yahoo", "1d", "AAPL", "503")
+        assert row["last_asked_at"] == known.asked_at
+        assert kit.state.series.refused(0) == []
         kit.cover((2, 5), last=5)
+        assert kit.state.series.refused(10) == []
         assert not kit.state.series.progress("yahoo", "bars", "1d", ["AAPL"])["AAPL"].refused
 
     def test_pages_that_tasks_share_are_one_request(self, kit: Kit) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from quantx.core.daily_files import read_daily_file
+from quantx.core.foreign_errors import file_fact
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
 from quantx.core.quality.daily_file_checks import FileReport, check_file
@@ -51,7 +52,11 @@ def judge_files(paths: Sequence[Path], symbol: str | None = None) -> Iterator[Ju
     for path in files:
         try:
             report = check_file(symbol or symbol_of(path), read_daily_file(text_of(path)), market)
-        except _UNREADABLE as error:
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile):
+            yield JudgedFile(path, None, (), "it can't be unpacked: it is cut, damaged or has a wrong ending")
+        except OSError as error:
+            yield JudgedFile(path, None, (), f"it can't be read: {file_fact(error)}")
+        except (InvalidSymbol, ValueError) as error:  # our own texts
             yield JudgedFile(path, None, (), str(error))
         else:
             yield JudgedFile(path, report, [*_strange(path, report), *findings_of(report.violations, RULES, path.name)])

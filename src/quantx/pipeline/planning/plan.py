@@ -25,6 +25,7 @@ from quantx.pipeline.planning.vendor_order import (
     events_window,
     progress_by_vendor,
     takeover_findings,
+    unserved_symbol,
     vendor_orders,
 )
 from quantx.pipeline.runtime.context import Context
@@ -33,7 +34,7 @@ from quantx.pipeline.runtime.threads import Runtime
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent, TaskQueue
 from quantx.state.series.port import SeriesBook
-from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket
+from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket, UnservedSymbol
 from quantx.state.universes.port import Universes
 from quantx.state.values import NewRun
 from quantx.tracing import run_span
@@ -46,6 +47,7 @@ _SEND_AT_ONCE = 500
 _FULL_QUEUE = 1000  # messages
 _SENDER_SECONDS = 30.0  # after which another sender takes over what this one has not sent
 _RETRY_SECONDS = 10.0  # for which a trigger retries the state or the queue
+_SHOWN_UNSERVED = 100  # symbols that the record of a run names
 _LATE_SECONDS = 3600.0  # before a backfill requests again what the vendor published late
 
 
@@ -104,9 +106,13 @@ def plan_daily(
     """
     symbols = resolve_symbols(context.state.universes, context.settings.universe_path, scope)
     symbols = current_symbols(context.state.instruments, symbols, context.clock.now().date())
-    orders = vendor_orders(context.settings, context.providers, symbols, timeframe, source)
+    orders = dict(vendor_orders(context.settings, context.providers, symbols, timeframe, source))
     progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
-    orders = {symbol: active_vendors(order, symbol, progress, now) for symbol, order in orders.items()}
+    unserved = list[UnservedSymbol]()
+    for symbol, order in orders.items():
+        orders[symbol] = active_vendors(order, symbol, progress, now)
+        if not orders[symbol]:
+            unserved.append(unserved_symbol(order, symbol, progress))
     tasks: list[NewTask] = []
     for symbol, order in orders.items():
         if order:
@@ -116,7 +122,11 @@ def plan_daily(
             if missing is not None:
                 tasks += _symbol_tasks(context.providers, symbol, order, timeframe, missing, missing.end)
     context.state.findings.note(takeover_findings(orders, progress))
-    return _add_run(context, "daily", symbols, _by_month(tasks), {**scope.describe(), "lookback": lookback}, source)
+    request: dict[str, object] = {**scope.describe(), "lookback": lookback}
+    if unserved:
+        request["unserved"] = {each.symbol: each.why for each in unserved[:_SHOWN_UNSERVED]}
+    plan = _add_run(context, "daily", symbols, _by_month(tasks), request, source)
+    return replace(plan, unserved=tuple(unserved))
 
 
 def _symbol_tasks(

@@ -11,6 +11,7 @@ from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
 from quantx.settings import TIMEFRAMES, Settings
 from quantx.state.series.port import SeriesBook, SeriesProgress
+from quantx.state.tasks.port import UnservedSymbol
 
 if TYPE_CHECKING:
     from quantx.providers.protocol import Capabilities, Provider
@@ -116,6 +117,25 @@ def progress_by_vendor(series: SeriesBook, orders: VendorOrders, timeframe: str)
 def active_vendors(order: Sequence[str], symbol: str, progress: ProgressByVendor, now: datetime) -> tuple[str, ...]:
     """Return the vendors that are worth a request: none that refused the symbol lately or has no new bars of it."""
     return tuple(source for source in order if (at := progress[source].get(symbol)) is None or not _is_resting(at, now))
+
+
+def unserved_symbol(order: Sequence[str], symbol: str, progress: ProgressByVendor) -> UnservedSymbol:
+    """Return why none of a symbol's vendors is active, and when the first of them is requested again."""
+    known = {source: at for source in order if (at := progress[source].get(symbol)) is not None}
+    marks = [at.watermark for at in known.values() if at.watermark is not None]
+    asked = [at.asked_at for at in known.values() if at.asked_at is not None]
+    fact = f"no new bars since {max(marks)}" if marks else "no bars"
+    reasons = "; ".join(_why_resting(source, at) for source, at in known.items())
+    again = min(asked) + _RETRY_RESTING_AFTER if asked else None
+    following = "" if again is None else f"; the next request is due on {again:%Y-%m-%d}"
+    return UnservedSymbol(symbol, bool(marks), f"{fact}: {reasons}{following}; `quantx backfill` requests it now")
+
+
+def _why_resting(source: str, progress: SeriesProgress) -> str:
+    day = f" on {progress.asked_at:%Y-%m-%d}" if progress.asked_at is not None else ""
+    if progress.refused:
+        return f"{source} refused it{day} ({progress.last_error or 'without a reason'})"
+    return f"{source} had nothing newer{day}"
 
 
 def _is_resting(progress: SeriesProgress, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from quantx.core.cost import Line, Price, Update, bill, expected_update, month_of, scaled, total
+from quantx.core.foreign_errors import yaml_fact
 from quantx.errors import ConfigError
 from quantx.state.runs.port import RunUsage
 
@@ -65,7 +66,12 @@ def read_prices(text: str, name: str) -> PriceTable:
         )
         bill(month_of(expected_update(1, reference), 1, None, reference, priced.installation), prices)
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        if isinstance(error, yaml.YAMLError):
+            reason = f"it {yaml_fact(error)}"
+        elif isinstance(error, KeyError) and error.args:
+            reason = f"it has no entry {error.args[0]!r}"
+        else:
+            reason = "an entry has another form than in the shipped table"
         raise ConfigError(f"{name} is not a valid table of prices: {reason}") from None
     return priced
 

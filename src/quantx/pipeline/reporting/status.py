@@ -9,9 +9,11 @@ from quantx.queues.protocol import Depth
 from quantx.state.port import State
 from quantx.state.values import TaskState
 
+_REFUSED = 20  # series that the status names
+
 
 def status_of(state: State, depth: Depth, lake: str, now: datetime) -> dict[str, Any]:
-    """Return recent runs, tasks by state, the queue, vendors in back-off, freshness, open findings and gaps."""
+    """Return recent runs, tasks by state, the queue, vendors in back-off, refusals, freshness, findings and gaps."""
     counts, gaps = state.tasks.count(), state.gaps.count()
     return {
         "lake": lake,
@@ -25,6 +27,7 @@ def status_of(state: State, depth: Depth, lake: str, now: datetime) -> dict[str,
             "poisoned": depth.poisoned,
         },
         "closed": state.quotas.closed(),
+        "refused": state.series.refused(_REFUSED),
         "universes": state.universes.freshness(),
         "findings": state.findings.count_open(),
         "gaps": {how: sum(row[how] for row in gaps) for how in ("open", "explained")},

@@ -40,10 +40,26 @@ class MemorySeries(SeriesBook):
         with self._records.lock:
             records = {s: self._records.series.get(Series(source, dataset, timeframe, s)) for s in symbols}
             return {
-                symbol: SeriesProgress(r.watermark, r.asked_through, r.last_asked_at, r.refused)
+                symbol: SeriesProgress(r.watermark, r.asked_through, r.last_asked_at, r.refused, r.last_error)
                 for symbol, r in records.items()
                 if r is not None
             }
+
+    @override
+    def refused(self, limit: int) -> list[Row]:
+        with self._records.lock:
+            refused = [(s, r) for s, r in self._records.series.items() if r.refused and s.dataset == "bars"]
+            refused.sort(key=lambda pair: (pair[0].symbol, pair[0].source, pair[0].timeframe))
+            return [
+                {
+                    "source": series.source,
+                    "timeframe": series.timeframe,
+                    "symbol": series.symbol,
+                    "last_error": record.last_error,
+                    "last_asked_at": record.last_asked_at,
+                }
+                for series, record in refused[:limit]
+            ]
 
     @override
     def manifest(self) -> list[Row]:

@@ -35,6 +35,7 @@ class SeriesProgress:
     asked_through: date | None
     asked_at: datetime | None
     refused: bool  # the last reply was final: unknown symbol, not entitled
+    last_error: str | None = None  # of the last request, if it failed
 
 
 class SeriesBook(Protocol):
@@ -51,6 +52,13 @@ class SeriesBook(Protocol):
 
     def progress(self, source: str, dataset: str, timeframe: str, symbols: Sequence[str]) -> dict[str, SeriesProgress]:
         """Return the progress of the series; a series without a request is absent."""
+        ...
+
+    def refused(self, limit: int) -> list[Row]:
+        """Return source, timeframe, symbol, last_error and last_asked_at of series that their vendor refuses.
+
+        The first `limit` by symbol and source.
+        """
         ...
 
     def manifest(self) -> list[Row]:

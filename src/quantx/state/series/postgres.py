@@ -49,10 +49,18 @@ class PostgresSeries(SeriesBook):
         )
         return {
             row["symbol"]: SeriesProgress(
-                row["watermark"], row["asked_through"], row["last_asked_at"], refused=row["refused"]
+                row["watermark"],
+                row["asked_through"],
+                row["last_asked_at"],
+                refused=row["refused"],
+                last_error=row["last_error"],
             )
             for row in rows
         }
+
+    @override
+    def refused(self, limit: int) -> list[Row]:
+        return self._database.rows("series.refused", limit=limit)
 
     @override
     def manifest(self) -> list[Row]:

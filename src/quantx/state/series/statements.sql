@@ -13,9 +13,14 @@ where not coalesce(
 order by w.symbol, gap_start;
 
 -- name: progress
-select symbol, watermark, asked_through, last_asked_at, refused from series
+select symbol, watermark, asked_through, last_asked_at, refused, last_error from series
 where source = %(source)s and dataset = %(dataset)s and timeframe = %(timeframe)s
   and symbol = any(%(symbols)s::text[]);
+
+-- name: refused
+-- Series of bars whose last request was refused for good: an unknown symbol, or no entitlement.
+select source, timeframe, symbol, last_error, last_asked_at from series
+where refused and dataset = 'bars' order by symbol collate "C", source collate "C", timeframe limit %(limit)s;
 
 -- name: manifest
 -- One row per series: its coverage, and its failures.

@@ -20,6 +20,15 @@ class NewTask:
 
 
 @dataclass(frozen=True)
+class UnservedSymbol:
+    """A symbol of a run for which no vendor is requested now."""
+
+    symbol: str
+    has_bars: bool
+    why: str  # the fact and the day of the next request
+
+
+@dataclass(frozen=True)
 class Plan:
     """The result of planning: the run that has the tasks, and the tasks."""
 
@@ -27,6 +36,7 @@ class Plan:
     task_ids: tuple[int, ...]
     skipped: int
     shared: int = 0  # tasks of earlier runs, which report them
+    unserved: tuple[UnservedSymbol, ...] = ()  # among those that are skipped
 
 
 @dataclass(frozen=True)
