@@ -24,7 +24,7 @@ _large = _size >= math.log(1.9)
 _opens_there = (pl.col("gap") * pl.col("step") > 0) & (pl.col("gap").abs() >= 0.7 * _size)
 _calm = pl.col("range") <= _size / 3
 _usual_range = pl.col("range") <= 2 * pl.col("usual_range").clip(lower_bound=0.01)
-_shares = pl.col("volume") / pl.col("usual_volume")
+_shares = pl.col("shares") / pl.col("usual_shares")
 _worth = pl.col("worth") / pl.col("usual_worth")
 # After a split more shares are traded for as much money, after a reverse split fewer.
 _turnover = pl.min_horizontal(_shares, _worth)
@@ -68,7 +68,7 @@ _absurd = _returns & _soon & (_size >= math.log(20))
 # A quiet step: six times the usual one or more, also without the market's own move, at the open, with the usual range
 # and turnover. Of 3,900 symbol-years of large companies three such steps were distributions that the files do not have,
 # and none was a trade: news of that size trades three times the usual number of shares. On one ordinary day in ten 2
-# times the usual number is traded, on one in twenty 2.5 times. Where the median range is zero, nothing is usual.
+# times the usual number is traded, on one in twenty 2.5 times.
 _apart = pl.min_horizontal(_size, (pl.col("step") - pl.col("market").fill_null(0.0)).abs())
 _traded = pl.when(_simple).then((_shares * _worth).sqrt()).otherwise(_shares)
 _very_calm = (pl.col("range") <= _size / 4) & (pl.col("range") <= 2.5 * pl.col("usual_range"))
@@ -78,8 +78,7 @@ _quiet = (
     & _opens_there
     & _calm
     & ((_traded <= 2) | ((_traded <= 2.5) & _very_calm))
-    & (pl.col("usual_range") > 0)
-    & (pl.col("seen") >= 10)
+    & ~_thin
 )
 # A jump that opens at its level and stays there is not traded through: more than 4 on any turnover, or a simple
 # fraction on less than four times the usual one.

@@ -33,20 +33,24 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
 
     `stepped`, `burst` and `spiked` name why a bar is notable; `number` is that of its series, which has the rows
     `starts` to `ends`. `gap` is the logarithm of open over the close before, `range` that of high over low, `spike`
-    that of the high over open and close, or of these over the low; `worth` is close × volume; `limited` tells that
-    the market limits the moves of a day.
+    that of the high over open and close, or of these over the low. `shares` is the volume in the shares of the first
+    bar, `worth` is close × volume; `limited` tells that the market limits the moves of a day.
     """
     begins = ~bars["follows"].fill_null(False)
     firsts = begins.arg_true().cast(pl.Int64)
     lasts = firsts.shift(-1, fill_value=bars.height) - 1
     series = begins.cum_sum().cast(pl.Int64) - 1
-    logs = bars.with_columns(series.alias("number"), level=pl.col("step").fill_null(0.0).cum_sum())
+    logs = bars.with_columns(
+        series.alias("number"),
+        level=pl.col("step").fill_null(0.0).cum_sum(),
+        shares=pl.col("volume") * (-pl.col("split").log().cum_sum()).exp(),
+    )
     notable = logs.with_columns(
         stepped=(pl.col("step").abs() >= STEP).fill_null(False),
         burst=_bursts(),
         spiked=(_above() > _SPIKE) | (_below() > _SPIKE),
     ).filter(pl.any_horizontal("stepped", "burst", "spiked"))
-    kept = ("row", "symbol", "date", "step", "market", "missed", "volume", "number", "level")
+    kept = ("row", "symbol", "date", "step", "market", "missed", "shares", "number", "level")
     notable = notable.select(
         *kept,
         *("stepped", "burst", "spiked"),
@@ -99,22 +103,25 @@ def _without_the_usual(notable: pl.DataFrame) -> pl.DataFrame:
 def _with_usual(notable: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     """Add medians of the traded sessions around a bar.
 
-    Before it: `usual_step`, `usual_range`, `usual_worth`, `usual_volume`, `last_worth` (of the last ten), `wobble` (the
+    Before it: `usual_step`, `usual_range`, `usual_worth`, `usual_shares`, `last_worth` (of the last ten), `wobble` (the
     change of the volume from session to session) and their number, `seen`, of `window` bars. After it: `next_range`,
-    `next_volume` and their number, `seen_after`.
+    `next_shares` and their number, `seen_after`; `soon_shares` is the most of the next two sessions.
     """
     row = pl.col("row").cast(pl.Int64)
     before = _window(notable, logs, pl.max_horizontal(row - _BEFORE, "starts"), row).agg(
         usual_step=pl.col("step").abs().median(),
         usual_range=pl.col("range").median(),
         usual_worth=pl.col("worth").median(),
-        usual_volume=pl.col("volume").median(),
+        usual_shares=pl.col("shares").median(),
         last_worth=pl.col("worth").tail(_LATELY).median(),
-        wobble=pl.col("volume").log().diff().abs().median(),
+        wobble=pl.col("shares").log().diff().abs().median(),
         seen=pl.len(),
     )
     after = _window(notable, logs, row + 1, pl.min_horizontal(row + _AFTER, "ends") + 1).agg(
-        next_range=pl.col("range").median(), next_volume=pl.col("volume").median(), seen_after=pl.len()
+        next_range=pl.col("range").median(),
+        next_shares=pl.col("shares").median(),
+        soon_shares=pl.col("shares").head(2).max(),
+        seen_after=pl.len(),
     )
     for window in (before, after):
         notable = notable.join(window, left_on="row", right_on="of", how="left", maintain_order="left")
@@ -126,7 +133,7 @@ def _with_usual(notable: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
 def _window(notable: pl.DataFrame, logs: pl.DataFrame, first: pl.Expr, end: pl.Expr) -> pl.dataframe.group_by.GroupBy:
     """Return the traded rows of a window for each notable bar (`of`), grouped by it: from `first`, before `end`."""
     around = notable.select(of="row", at=pl.int_ranges(first, end)).explode("at", empty_as_null=False)
-    seen = logs.select("step", "volume", "idle", "high", "low", "close")[around["at"]]
+    seen = logs.select("step", "volume", "shares", "idle", "high", "low", "close")[around["at"]]
     rows = pl.concat([around, seen], how="horizontal").filter(~pl.col("idle").fill_null(False))
     return rows.with_columns(
         range=(pl.col("high") / pl.col("low")).log(), worth=pl.col("close") * pl.col("volume")
