@@ -13,6 +13,7 @@ from operator import or_
 
 import polars as pl
 
+from quantx.core.quality.neighbours import COMES_BACK
 from quantx.core.quality.notable_bars import JUMP, STEP
 from quantx.core.quality.rule import Rule
 
@@ -61,9 +62,7 @@ _thin = (
 ).fill_null(True)
 _certain = ~_thin | (_size >= math.log(3))
 
-# A bar beyond twenty times both of its neighbours is no trade, however busy: no share of the recordings moved by more
-# than 8 within a session and came back.
-_absurd = _returns & _soon & (_size >= math.log(20))
+_absurd = _returns & _soon & (_size >= math.log(COMES_BACK))
 
 # A quiet step: six times the usual one or more, also without the market's own move, at the open, with the usual range
 # and turnover. Of 3,900 symbol-years of large companies three such steps were distributions that the files do not have,

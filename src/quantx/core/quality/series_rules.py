@@ -139,7 +139,7 @@ FLAT_RULES = (
         "no_range",
         "warn",
         _BARS,
-        meaning="open, high, low and close are one price in twenty traded sessions or more in a row",
+        meaning="open, high, low and close are one price, another one each day, in twenty traded sessions or more",
         why="a close in place of all prices hides every range, stop and gap",
         reference="sources that publish closes only, and conversions that fill the other prices with the close",
         broken=pl.col("rows") >= 20,
