@@ -43,7 +43,7 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     logs = bars.with_columns(
         series.alias("number"),
         level=pl.col("step").fill_null(0.0).cum_sum(),
-        shares=pl.col("volume") * (-pl.col("split").log().cum_sum()).exp(),
+        shares=_shares(bars),
     )
     notable = logs.with_columns(
         stepped=(pl.col("step").abs() >= STEP).fill_null(False),
@@ -65,6 +65,12 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     notable = _without_the_usual(notable)
     parts = [_with_usual(part, logs) for part in notable.iter_slices(_AT_ONCE)] or [_with_usual(notable, logs)]
     return _with_own_splits(_with_returns(pl.concat(parts)), actions)
+
+
+def _shares(bars: pl.DataFrame) -> pl.Expr:
+    if (bars["split"] == 1).all():
+        return pl.col("volume")
+    return pl.col("volume") * (-pl.col("split").log().cum_sum()).exp()
 
 
 def _above() -> pl.Expr:
