@@ -14,7 +14,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 
-_EDGE = 150  # rows before the first and after the last damaged row
+_EDGE = 70  # rows before the first and after the last damaged row
 ROW = pl.int_range(pl.len())
 
 
