@@ -6,11 +6,14 @@ from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
+from quantx.core.tables import BARS_1D
+from quantx.lake.protocol import CommitContext
 from quantx.pipeline.inspecting.series import SeriesSummary, validate_series
 from quantx.pipeline.runtime.platform import Platform
 
@@ -120,3 +123,22 @@ def test_what_was_found_in_bars_that_are_gone_is_resolved(desk: Any) -> None:
 def test_an_empty_lake_has_nothing_to_judge(desk: Any) -> None:
     seen = validate(desk.platform)
     assert (seen.bars, seen.symbols, seen.findings) == (0, 0, [])
+
+
+def test_a_series_a_session_late_is_found_by_the_other_symbols_of_its_market(desk: Any) -> None:
+    """Twelve shares follow one market; the bars of one are dated a session late. It is found if it is checked alone."""
+    days = calendar("XNYS").sessions(date(2022, 1, 3), date(2022, 12, 30))
+    chance = np.random.default_rng(3)
+    moves = chance.normal(0, 0.01, len(days))
+    parts = []
+    for n in range(12):
+        own = moves + chance.normal(0, 0.01, len(days))
+        close = 100 * np.exp(np.cumsum(np.roll(own, 1) if n == 3 else own))
+        prices = {"open": close, "high": close * 1.01, "low": close / 1.01, "close": close, "volume": 1_000_000}
+        known = {"source": "tape", "year": 2022, "currency": "USD", "raw": "raw", "known_from": desk.clock.now()}
+        parts.append(pl.DataFrame({"symbol": f"S{n:02}", "date": days, **prices, **known}))
+    rows = pl.concat(parts).select(pl.col(c).cast(t) for c, t in BARS_1D.schema.items())
+    desk.platform.tables["bars_1d"].commit(CommitContext(1), rows)
+    validate(desk.platform, ["S03", "S04"])
+    assert findings(desk) == {("series_shifted", "S03", "2022-01-05"): "open"}
+    assert (validate(desk.platform).new, len(findings(desk))) == (0, 1)
