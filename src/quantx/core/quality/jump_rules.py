@@ -52,15 +52,8 @@ _noise = pl.min_horizontal((6 * pl.col("usual_step")).clip(0.02, 0.06), 0.08 * _
 _simple = reduce(or_, [(_size - math.log(n)).abs() <= _noise for n in _SPLITS])
 _at_a_split = _simple & ((pl.col("gap").abs() - _size).abs() <= _noise)
 
-# In thin trading one print of a few shares at a far quote is a trade: its spread is the usual step. There only a large
-# jump is an error.
-_thin = (
-    (pl.col("usual_range") <= 0)
-    | (pl.col("wobble") > 0.9)
-    | (pl.col("seen") < 0.7 * pl.col("window"))
-    | (pl.col("seen") < 10)
-).fill_null(True)
-_certain = ~_thin | (_size >= math.log(3))
+# In thin trading one print of a few shares at a far quote is a trade; there only a large jump is an error.
+_certain = ~pl.col("thin") | (_size >= math.log(3))
 
 _absurd = _returns & _soon & (_size >= math.log(COMES_BACK))
 
@@ -69,15 +62,15 @@ _absurd = _returns & _soon & (_size >= math.log(COMES_BACK))
 # and none was a trade: news of that size trades three times the usual number of shares. On one ordinary day in ten 2
 # times the usual number is traded, on one in twenty 2.5 times.
 _apart = pl.min_horizontal(_size, (pl.col("step") - pl.col("market").fill_null(0.0)).abs())
-_traded = pl.when(_simple).then((_shares * _worth).sqrt()).otherwise(_shares)
+_traded = pl.min_horizontal(_shares, (_shares * _worth).sqrt())  # in old shares or in new ones
 _very_calm = (pl.col("range") <= _size / 4) & (pl.col("range") <= 2.5 * pl.col("usual_range"))
 _quiet = (
     (_apart >= pl.when("limited").then(math.log(1.35)).otherwise(STEP))
     & (_apart >= 6 * pl.col("usual_step").clip(lower_bound=0.003))
     & _opens_there
-    & _calm
+    & (pl.col("range") <= 0.4 * _size)
     & ((_traded <= 2) | ((_traded <= 2.5) & _very_calm))
-    & ~_thin
+    & ~pl.col("thin")
 )
 # A jump that opens at its level and stays there is not traded through: more than 4 on any turnover, or a simple
 # fraction on less than four times the usual one.

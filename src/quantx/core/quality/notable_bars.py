@@ -23,6 +23,9 @@ _BACK = 10  # a jump that comes back does so within this number of bars
 _LARGE, _ONE_SIZE = math.log(1.9), 0.06
 # A series whose bars are notable so often, and at least so many times, has no usual step, spike or volume.
 _OFTEN, _MANY = 0.05, 10
+# In thin trading fewer than these sessions of a window, or than this share of them, have trades; or the volume changes by
+# more than a factor of 2.5 from session to session.
+_FEWEST, _TRADED, _RESTLESS = 10, 0.7, 0.9
 # Tokyo limits a day's move to 15 to 30 % of most prices. A bar at the limit has news, but no range and no turnover.
 _LIMITED = ("XTKS",)
 _AT_ONCE = 20_000  # notable bars whose windows are computed at once: 1.7 million rows
@@ -110,8 +113,9 @@ def _with_usual(notable: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     """Add medians of the traded sessions around a bar.
 
     Before it: `usual_step`, `usual_range`, `usual_worth`, `usual_shares`, `last_worth` (of the last ten), `wobble` (the
-    change of the volume from session to session) and their number, `seen`, of `window` bars. After it: `next_range`,
-    `next_shares` and their number, `seen_after`; `soon_shares` is the most of the next two sessions.
+    change of the volume from session to session) and their number, `seen`. After it: `next_range`, `next_shares` and
+    their number, `seen_after`; `soon_shares` is the most of the next two sessions. `thin`: nothing is usual, because
+    few sessions of the window traded, most at a single price, or their volumes have no level.
     """
     row = pl.col("row").cast(pl.Int64)
     before = _window(notable, logs, pl.max_horizontal(row - _BEFORE, "starts"), row).agg(
@@ -131,9 +135,10 @@ def _with_usual(notable: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     )
     for window in (before, after):
         notable = notable.join(window, left_on="row", right_on="of", how="left", maintain_order="left")
-    return notable.with_columns(
-        pl.col("seen", "seen_after").fill_null(0), window=pl.min_horizontal(row - pl.col("starts"), _BEFORE)
-    )
+    notable = notable.with_columns(pl.col("seen", "seen_after").fill_null(0))
+    few = pl.col("seen") < pl.max_horizontal(_FEWEST, _TRADED * pl.min_horizontal(row - pl.col("starts"), _BEFORE))
+    thin = few | (pl.col("usual_range") <= 0) | (pl.col("wobble") > _RESTLESS)
+    return notable.with_columns(thin=thin.fill_null(True))
 
 
 def _window(notable: pl.DataFrame, logs: pl.DataFrame, first: pl.Expr, end: pl.Expr) -> pl.dataframe.group_by.GroupBy:

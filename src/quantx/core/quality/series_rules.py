@@ -51,13 +51,13 @@ BAR_RULES = (
     ),
 )
 
-# The range of a spike is five times the usual one before it and after it, on the usual volume: in a panic, and on the
+# The range of a spike is four times the usual one before it and after it, on the usual volume: in a panic, and on the
 # day of the flash crash, twice the usual number of shares or more was traded.
 _stray = (
-    (pl.col("range") >= 5 * pl.col("usual_range"))
-    & (pl.col("range") >= 5 * pl.col("next_range").fill_null(0.0))
+    (pl.col("range") >= 4 * pl.col("usual_range"))
+    & (pl.col("range") >= 4 * pl.col("next_range").fill_null(0.0))
     & (pl.col("shares") <= 2 * pl.col("usual_shares"))
-    & (pl.col("usual_range") > 0)
+    & ~pl.col("thin")
 )
 SPIKE_RULES = (
     Rule(
