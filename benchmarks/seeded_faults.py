@@ -14,7 +14,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 
-_EDGE = 150  # rows before the first and after the last damaged row
+_EDGE = 70  # rows before the first and after the last damaged row
 ROW = pl.int_range(pl.len())
 
 
@@ -320,6 +320,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("another company after 60 sessions", another_company),
     Kind("weekly bars", every("1w")),
     Kind("monthly bars", every("1mo")),
+    Kind(
+        "a close 2 % off for a day",
+        at_a_day(close=pl.col("close") * 1.02, high=pl.max_horizontal("high", pl.col("close") * 1.02)),
+        why_not="one series does not show which of two closes is right",
+    ),
     Kind("adjusted closes below zero", factor_step(-0.01)),
     Kind("an adjusted close with a split that the file does not have", factor_step(2.0)),
     Kind("a dividend in pence among pounds, × 100", dividend(100), as_traded=True),

@@ -68,6 +68,15 @@ def test_all_rules_find_what_is_planted_in_every_twentieth_symbol() -> None:
     }
 
 
+def test_damage_of_nearly_every_kind_is_found_and_clean_files_raise_little() -> None:
+    """One try of each kind: some are missed by chance, and a few files have no market."""
+    counts = outcome_of("recall")
+    assert counts["kinds"] > 50
+    assert counts["missed"] <= 8
+    assert counts["alarms"] <= 1
+    assert counts["hidden_splits"] > 0
+
+
 def test_a_daily_upsert_is_one_commit_per_table() -> None:
     counts = outcome_of("b3")
     assert counts["rows"] == 500 * (3773 - 10 - 1)

@@ -35,7 +35,8 @@ class Shelf:
 
     def bars(self, source: str, closes: Mapping[date, float], symbol: str = "AAA") -> None:
         rows = [
-            (source, day.year, symbol, day, c, c + 1, c - 1, c, 1000, "USD", "raw", T1) for day, c in closes.items()
+            (source, day.year, symbol, day, close, close * 1.01, close / 1.01, close, 1000, "USD", "raw", T1)
+            for day, close in closes.items()
         ]
         self.put("bars_1d", pl.DataFrame(rows, schema=dict(BARS_1D.schema), orient="row"))
 
@@ -76,6 +77,23 @@ def sources(lake: Lake, **how: object) -> list[str]:
 def test_without_verdicts_it_is_the_declared_order(shelf: Shelf) -> None:
     lake = shelf.open()
     assert lake.bars("AAA", source="best").equals(lake.bars("AAA"))
+
+
+@pytest.mark.parametrize("factor", [1e6, 30, 1 / 30])
+def test_a_price_that_both_neighbours_contradict_is_never_shown(tmp_path: Path, factor: float) -> None:
+    shelf = Shelf(tmp_path / "lake")
+    for source, wrong in (("alpha", DAYS[2]), ("beta", DAYS[2]), ("gamma", DAYS[3])):
+        shelf.bars(source, {day: 100.0 * (factor if day == wrong else 1) for day in DAYS})
+    lake = shelf.open()
+    assert sources(lake) == ["alpha", "alpha", "gamma", "alpha", "alpha"]
+    assert sources(lake, start=DAYS[2], end=DAYS[2]) == ["gamma"]
+    assert lake.bars("AAA", source="alpha")["close"][2] == 100 * factor
+
+
+def test_a_reverse_split_is_no_contradiction(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "lake")
+    shelf.bars("alpha", {day: 400.0 if day >= DAYS[2] else 10.0 for day in DAYS})
+    assert shelf.open().bars("AAA", source="best")["close"].to_list() == [10.0, 10.0, 400.0, 400.0, 400.0]
 
 
 def test_wrong_loses_to_doubtful_and_doubtful_to_undisputed(shelf: Shelf) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from quantx.core.quality.neighbours import COMES_BACK, beyond_neighbours
 from quantx.core.symbols import venue_of
 
 Order = Callable[[str], Sequence[str]]  # the vendors of a market, the first one first; others come last, by name
@@ -24,6 +25,12 @@ def preferred(rows: pl.DataFrame, key: Sequence[str], order: Order) -> pl.DataFr
         return rows
     placed = _placed(rows, order).sort(_PLACE, "source")
     return placed.unique(list(key), keep="first", maintain_order=True).drop(_PLACE)
+
+
+def without_absurd(bars: pl.DataFrame) -> pl.DataFrame:
+    """Drop the bars of each vendor that leave the level of its prices by a factor of 20 and come back."""
+    ordered = bars.sort("source", "symbol", "date")
+    return ordered.filter(~beyond_neighbours(["source", "symbol"], COMES_BACK))
 
 
 def with_doubts(bars: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:

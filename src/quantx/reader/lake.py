@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Literal
 
@@ -18,6 +18,7 @@ from quantx.core.preference import (
     preferred,
     with_doubts,
     with_first,
+    without_absurd,
     without_wrong_vendors,
 )
 from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
@@ -37,6 +38,7 @@ BARS = {"1d": BARS_1D, "1m": BARS_1M}
 Symbols = str | Sequence[str]
 On = Day | Mapping[str, Day | None]  # a day, or a day for each symbol
 SymbolsAs = Literal["asked", "of_day"]
+_BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for three neighbours of each
 SourcesOf = Callable[[str, str], Sequence[str]]  # the vendors of a timeframe and a market, in order of preference
 
 
@@ -91,7 +93,7 @@ class Lake:
 
         `source`: a vendor's name, or "best": per session the bar of the first vendor that no other vendor contradicts,
         by the verdicts of `quantx crossvalidate reconcile` (a doubtful bar only if there is no other, a wrong one
-        last).
+        last). A bar that is 20 times the bars before and after it, or a 20th of them, is never shown.
 
         `adjust`: "none" gives prices and volume as traded, "split" applies later splits, "total" also dividends by
         Yahoo's rule. `adj_close` is the total-adjusted close in every case. `base` adjusts to that day instead of to
@@ -116,12 +118,14 @@ class Lake:
         securities = self._securities()
         requests = securities.requests(names, first, last, _days(names, on))
         stored_rows = _where(securities.stored_symbols(requests), source)
-        wanted = stored_rows & _within(table, first, last)
+        beside = _BESIDE if best else timedelta(0)
+        wanted = stored_rows & _within(table, first and first - beside, last and last + beside)
         if minutes and not extended:
             wanted &= pl.col("regular")
         moment = to_instant(as_of)
         stored = self._known_at(table, wanted, moment)
         if best:
+            stored = without_absurd(stored).filter(_between(first, last))
             stored = with_doubts(stored, self._known_at(VERDICTS, stored_rows, moment))
         rows = securities.rows(stored, requests, "date", ("time",) if minutes else ("date",))
         if best:
@@ -347,6 +351,12 @@ def _shown(columns: Sequence[str] | None, *, minutes: bool) -> list[str]:
 def _period_column(table: Table) -> str:
     """Return the partition column of a table's periods."""
     return "month" if "month" in table.schema else "year"
+
+
+def _between(first: date | None, last: date | None) -> pl.Expr:
+    """Return the filter of the dates from `first` to `last`."""
+    day = pl.col("date")
+    return (day >= first if first else pl.lit(True)) & (day <= last if last else pl.lit(True))
 
 
 def _within(table: Table, first: date | None, last: date | None) -> pl.Expr:

@@ -79,7 +79,10 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "one price all day": dict.fromkeys(("open", "high", "low", "close"), 7.25),
     "a penny stock": {"open": 0.0001, "high": 0.0002, "low": 0.0001, "close": 0.0001},
     "a penny stock that rises a hundredfold on a busy day": {
-        **{"open": 0.01, "high": 1.0, "low": 0.01, "close": 0.9},
+        "open": 0.01,
+        "high": 1.0,
+        "low": 0.01,
+        "close": 0.9,
         "volume": 8e6,
     },
     "a collapse to a hundredth, through all prices": {"open": 90.0, "high": 100.0, "low": 1.0, "close": 15.0},

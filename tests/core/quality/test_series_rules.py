@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.calendars import calendar
+from quantx.core.quality.market_moves import market_of, returns_of
 from quantx.core.quality.series_rules import SERIES_RULES, bars_in_error, check_series
 
 DAYS = calendar("XNYS").sessions(date(2020, 1, 2), date(2021, 6, 30))
@@ -117,6 +118,55 @@ PLANTED: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], list[tuple[str,
         lambda bars: bars.filter(~ROW.is_between(30, 32)),
         [("missing_sessions", 30, 32, 3)],
     ),
+    "a quarter less from a day on, on the usual volume": (
+        lambda bars: scaled(bars, ROW >= 100, 0.75, volume=1),
+        [("unexplained_jump", 100, 100, 1)],
+    ),
+    "a split 3:2 that nobody told": (lambda bars: scaled(bars, ROW >= 100, 2 / 3), [("forgotten_split", 100, 100, 1)]),
+    "a split 4:3 that nobody told": (lambda bars: scaled(bars, ROW >= 100, 3 / 4), [("unexplained_jump", 100, 100, 1)]),
+    "a split after a price of a thousand times the others": (
+        lambda bars: scaled(scaled(bars, ROW >= 100, 1 / 2), ROW == 80, 1000),
+        [("bad_tick", 80, 80, 1), ("forgotten_split", 100, 100, 1)],
+    ),
+    "a tenfold run of a third of the bars, in as many shares less": (
+        lambda bars: scaled(bars, ROW.is_between(150, 269), 10),
+        [("bad_tick", 150, 269, 120)],
+    ),
+    "thirty times the price on a busy day": (
+        lambda bars: scaled(bars, ROW == 100, 30, volume=50),
+        [("bad_tick", 100, 100, 1)],
+    ),
+    "a high of a third more, on a quiet day": (
+        lambda bars: put(bars, 80, high=bars["close"][80] * 1.35),
+        [("price_spike", 80, 80, 1)],
+    ),
+    "a hundredth of the volume from a day on": (
+        lambda bars: bars.with_columns(volume=pl.col("volume") / pl.when(ROW >= 100).then(100).otherwise(1)),
+        [("volume_level", 100, 100, 1)],
+    ),
+    "a thousand times the volume on a day": (
+        lambda bars: put(bars, 100, volume=bars["volume"][100] * 1000),
+        [("volume_level", 100, 100, 1)],
+    ),
+    "a week at a hundredth of the volume": (
+        lambda bars: bars.with_columns(
+            volume=pl.col("volume") / pl.when(ROW.is_between(100, 104)).then(100).otherwise(1)
+        ),
+        [("volume_level", 100, 100, 1)],
+    ),
+    "closes in place of all prices": (
+        lambda bars: bars.with_columns(
+            pl.when(ROW.is_between(100, 124)).then("close").otherwise(c).alias(c) for c in ("open", "high", "low")
+        ),
+        [("no_range", 100, 124, 25)],
+    ),
+    "prices and volume of a day for eleven more": (
+        lambda bars: bars.with_columns(
+            pl.when(ROW.is_between(61, 71)).then(bars[c][60]).otherwise(c).alias(c)
+            for c in ("open", "high", "low", "close", "volume")
+        ),
+        [("stale_run", 61, 71, 11)],
+    ),
     "another company after a year": (
         lambda bars: scaled(bars, ROW > 250, 7.7).filter(~ROW.is_between(40, 250)),
         [("missing_sessions", 40, 250, 211), ("symbol_reused", 251, 251, 1)],
@@ -130,6 +180,60 @@ def test_what_is_planted_is_found(
 ) -> None:
     found = check_series(plant(walk()), NO_ACTIONS)
     assert told(found) == [(rule, DAYS[first], DAYS[last], rows) for rule, first, last, rows in expected]
+
+
+def test_a_share_at_a_cent_that_trades_millions_is_not_stale() -> None:
+    penny = walk().with_columns(pl.lit(0.01).alias(c) for c in ("open", "high", "low", "close"))
+    assert told(check_series(penny, NO_ACTIONS)) == []
+    assert told(check_series(penny.with_columns(high=pl.lit(0.02)), NO_ACTIONS)) == []
+
+
+def test_news_of_a_quarter_is_no_finding() -> None:
+    """It opens a quarter lower, on five times the usual number of shares and three times the range."""
+    bars = scaled(walk(), ROW >= 100, 0.75, volume=1)
+    close = bars["close"][100]
+    news = put(bars, 100, open=close, high=close * 1.03, low=close / 1.03, volume=bars["volume"][100] * 5)
+    assert told(check_series(news, NO_ACTIONS)) == []
+
+
+def test_a_volume_in_new_shares_is_no_finding() -> None:
+    as_traded = scaled(walk(), ROW >= 100, 1 / 50)
+    assert told(check_series(as_traded, action(100, "split", 50.0))) == []
+
+
+def test_a_print_at_a_far_quote_in_thin_trading_is_no_error() -> None:
+    """One session in five trades, and one of them at two thirds of the price."""
+    quiet = pl.when(ROW % 5 > 0).then(0.0).otherwise("volume")
+    flat = [pl.col("close").gather(ROW // 5 * 5).alias(c) for c in ("open", "high", "low", "close")]
+    thin = walk().with_columns(*flat, volume=quiet)
+    print_ = scaled(thin, ROW == 200, 2 / 3, volume=1)
+    assert bars_in_error(check_series(print_, NO_ACTIONS)).is_empty()
+    assert not bars_in_error(check_series(scaled(thin, ROW == 200, 1 / 4, volume=1), NO_ACTIONS)).is_empty()
+
+
+def test_a_series_that_follows_the_market_a_session_late_or_early_is_shifted() -> None:
+    many = pl.concat([with_market(walk(f"S{n}", seed=n)) for n in range(12)])
+    market = market_of(returns_of(many))
+    own = many.filter(symbol="S3")
+    assert told(check_series(own, NO_ACTIONS, market=market)) == []
+    values = pl.col("open", "high", "low", "close", "volume")
+    for by in (1, -1):
+        moved = own.with_columns(values.shift(by)).drop_nulls()
+        found = told(check_series(moved, NO_ACTIONS, market=market))
+        assert {rule for rule, *_ in found} == {"series_shifted"}
+        assert sum(rows for *_, rows in found) >= 250
+        assert told(check_series(moved, NO_ACTIONS)) == []
+
+
+def test_of_nine_symbols_there_is_no_market() -> None:
+    assert market_of(returns_of(pl.concat([walk(f"S{n}", seed=n) for n in range(9)]))).is_empty()
+    assert market_of(returns_of(pl.concat([walk(f"S{n}.XX", seed=n) for n in range(12)]))).is_empty()
+
+
+def with_market(bars: pl.DataFrame) -> pl.DataFrame:
+    """Let a series follow the moves of one market, which are those of `walk(seed=99)`."""
+    market = walk(seed=99)["close"] / 100
+    return bars.with_columns(pl.col(c) * market for c in ("open", "high", "low", "close"))
 
 
 def test_a_crash_that_is_traded_is_information() -> None:

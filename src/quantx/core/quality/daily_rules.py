@@ -13,6 +13,7 @@ from operator import and_, or_
 import polars as pl
 
 from quantx.core.prices import PRICES
+from quantx.core.quality.neighbours import beyond_neighbours
 from quantx.core.quality.rule import Checked, Rule, split_by
 
 # Above this a volume is not exact as a 64-bit float; no security ever traded a millionth of it in a day.
@@ -146,7 +147,7 @@ DAILY_RULES = (
         "price_possible",
         "reject",
         "bars_1d,bars_1d_adjusted",
-        meaning="the prices are 20,000 times those of both neighbouring bars, or the high is 20,000 times the low",
+        meaning="the prices are 20,000 times those of the bars before and after, or the high is 20,000 times the low",
         why="no share can have such a price within a session, and one such bar spoils every average",
         reference="a bar of a million times its neighbours, with volume 0; the lowest trades of the flash crash of"
         " 2010-05-06, at a cent, were a 4,000th",
@@ -203,13 +204,10 @@ def check_daily_bars(bars: pl.DataFrame) -> Checked:
 def mark_absurd(bars: pl.DataFrame, key: str) -> pl.DataFrame:
     """Add `absurd`: true where the prices of a row are out of any that a share can have within a session.
 
-    The neighbours are the rows before and after it of the same `key`; `bars` are in the order of their dates.
+    The neighbours are the rows around it of the same `key`; `bars` are in the order of their dates.
     """
-    high, low = _price("high"), _price("low")
-    inside = (pl.col(key) == pl.col(key).shift(1)) & (pl.col(key) == pl.col(key).shift(-1))
-    above = (low > high.shift(1) * _ABSURD) & (low > high.shift(-1) * _ABSURD)
-    below = (high * _ABSURD < low.shift(1)) & (high * _ABSURD < low.shift(-1))
-    return bars.with_columns(absurd=((inside & (above | below)) | (high > low * _ABSURD)).fill_null(False) & (low > 0))
+    wide = (_price("high") > _price("low") * _ABSURD) & (_price("low") > 0)
+    return bars.with_columns(absurd=beyond_neighbours([key], _ABSURD) | wide.fill_null(False))
 
 
 def mark_last_of_session(bars: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

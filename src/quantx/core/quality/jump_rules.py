@@ -13,6 +13,7 @@ from operator import or_
 
 import polars as pl
 
+from quantx.core.quality.neighbours import COMES_BACK
 from quantx.core.quality.notable_bars import JUMP, STEP
 from quantx.core.quality.rule import Rule
 
@@ -24,7 +25,7 @@ _large = _size >= math.log(1.9)
 _opens_there = (pl.col("gap") * pl.col("step") > 0) & (pl.col("gap").abs() >= 0.7 * _size)
 _calm = pl.col("range") <= _size / 3
 _usual_range = pl.col("range") <= 2 * pl.col("usual_range").clip(lower_bound=0.01)
-_shares = pl.col("volume") / pl.col("usual_volume")
+_shares = pl.col("shares") / pl.col("usual_shares")
 _worth = pl.col("worth") / pl.col("usual_worth")
 # After a split more shares are traded for as much money, after a reverse split fewer.
 _turnover = pl.min_horizontal(_shares, _worth)
@@ -51,35 +52,25 @@ _noise = pl.min_horizontal((6 * pl.col("usual_step")).clip(0.02, 0.06), 0.08 * _
 _simple = reduce(or_, [(_size - math.log(n)).abs() <= _noise for n in _SPLITS])
 _at_a_split = _simple & ((pl.col("gap").abs() - _size).abs() <= _noise)
 
-# In thin trading one print of a few shares at a far quote is a trade: its spread is the usual step. There only a large
-# jump is an error.
-_thin = (
-    (pl.col("usual_range") <= 0)
-    | (pl.col("wobble") > 0.9)
-    | (pl.col("seen") < 0.7 * pl.col("window"))
-    | (pl.col("seen") < 10)
-).fill_null(True)
-_certain = ~_thin | (_size >= math.log(3))
+# In thin trading one print of a few shares at a far quote is a trade; there only a large jump is an error.
+_certain = ~pl.col("thin") | (_size >= math.log(3))
 
-# A bar beyond twenty times both of its neighbours is no trade, however busy: no share of the recordings moved by more
-# than 8 within a session and came back.
-_absurd = _returns & _soon & (_size >= math.log(20))
+_absurd = _returns & _soon & (_size >= math.log(COMES_BACK))
 
 # A quiet step: six times the usual one or more, also without the market's own move, at the open, with the usual range
 # and turnover. Of 3,900 symbol-years of large companies three such steps were distributions that the files do not have,
 # and none was a trade: news of that size trades three times the usual number of shares. On one ordinary day in ten 2
-# times the usual number is traded, on one in twenty 2.5 times. Where the median range is zero, nothing is usual.
+# times the usual number is traded, on one in twenty 2.5 times.
 _apart = pl.min_horizontal(_size, (pl.col("step") - pl.col("market").fill_null(0.0)).abs())
-_traded = pl.when(_simple).then((_shares * _worth).sqrt()).otherwise(_shares)
+_traded = pl.min_horizontal(_shares, (_shares * _worth).sqrt())  # in old shares or in new ones
 _very_calm = (pl.col("range") <= _size / 4) & (pl.col("range") <= 2.5 * pl.col("usual_range"))
 _quiet = (
     (_apart >= pl.when("limited").then(math.log(1.35)).otherwise(STEP))
     & (_apart >= 6 * pl.col("usual_step").clip(lower_bound=0.003))
     & _opens_there
-    & _calm
+    & (pl.col("range") <= 0.4 * _size)
     & ((_traded <= 2) | ((_traded <= 2.5) & _very_calm))
-    & (pl.col("usual_range") > 0)
-    & (pl.col("seen") >= 10)
+    & ~pl.col("thin")
 )
 # A jump that opens at its level and stays there is not traded through: more than 4 on any turnover, or a simple
 # fraction on less than four times the usual one.

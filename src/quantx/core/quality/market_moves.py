@@ -14,6 +14,8 @@ LEAST_SYMBOLS = 10  # with a return on a day; the median of fewer symbols is not
 MARKET = {"calendar": pl.String, "date": pl.Date, "move": pl.Float64}
 # Sessions over which a series is compared with the market: correlations of a year have an error of 0.06.
 _BLOCK, _FEWEST = 252, 60
+# A share that moves less often trades so seldom that it follows the market late.
+_MOVED = 0.8
 # A larger move is the symbol's own, and would hide the others.
 _MOST = 0.1
 
@@ -71,9 +73,11 @@ def lagged(bars: pl.DataFrame, market: pl.DataFrame | None) -> pl.DataFrame:
             pl.col("date").min().alias("first_day"),
             pl.col("date").max().alias("last_day"),
             pl.len().alias("rows"),
+            (pl.col("step") != 0).mean().alias("moved"),
             *(pl.corr("step", name).fill_nan(0.0).alias(name) for name in near),
         )
-        .filter(pl.col("rows") >= _FEWEST)
+        .filter(pl.col("rows") >= _FEWEST, pl.col("moved") >= _MOVED)
+        .drop("moved")
     )
 
 

@@ -23,6 +23,9 @@ _BACK = 10  # a jump that comes back does so within this number of bars
 _LARGE, _ONE_SIZE = math.log(1.9), 0.06
 # A series whose bars are notable so often, and at least so many times, has no usual step, spike or volume.
 _OFTEN, _MANY = 0.05, 10
+# In thin trading fewer than these sessions of a window, or than this share of them, have trades; or the volume changes by
+# more than a factor of 2.5 from session to session.
+_FEWEST, _TRADED, _RESTLESS = 10, 0.7, 0.9
 # Tokyo limits a day's move to 15 to 30 % of most prices. A bar at the limit has news, but no range and no turnover.
 _LIMITED = ("XTKS",)
 _AT_ONCE = 20_000  # notable bars whose windows are computed at once: 1.7 million rows
@@ -33,20 +36,24 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
 
     `stepped`, `burst` and `spiked` name why a bar is notable; `number` is that of its series, which has the rows
     `starts` to `ends`. `gap` is the logarithm of open over the close before, `range` that of high over low, `spike`
-    that of the high over open and close, or of these over the low; `worth` is close × volume; `limited` tells that
-    the market limits the moves of a day.
+    that of the high over open and close, or of these over the low. `shares` is the volume in the shares of the first
+    bar, `worth` is close × volume; `limited` tells that the market limits the moves of a day.
     """
     begins = ~bars["follows"].fill_null(False)
     firsts = begins.arg_true().cast(pl.Int64)
     lasts = firsts.shift(-1, fill_value=bars.height) - 1
     series = begins.cum_sum().cast(pl.Int64) - 1
-    logs = bars.with_columns(series.alias("number"), level=pl.col("step").fill_null(0.0).cum_sum())
+    logs = bars.with_columns(
+        series.alias("number"),
+        level=pl.col("step").fill_null(0.0).cum_sum(),
+        shares=_shares(bars),
+    )
     notable = logs.with_columns(
         stepped=(pl.col("step").abs() >= STEP).fill_null(False),
         burst=_bursts(),
         spiked=(_above() > _SPIKE) | (_below() > _SPIKE),
     ).filter(pl.any_horizontal("stepped", "burst", "spiked"))
-    kept = ("row", "symbol", "date", "step", "market", "missed", "volume", "number", "level")
+    kept = ("row", "symbol", "date", "step", "market", "missed", "shares", "number", "level")
     notable = notable.select(
         *kept,
         *("stepped", "burst", "spiked"),
@@ -61,6 +68,12 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     notable = _without_the_usual(notable)
     parts = [_with_usual(part, logs) for part in notable.iter_slices(_AT_ONCE)] or [_with_usual(notable, logs)]
     return _with_own_splits(_with_returns(pl.concat(parts)), actions)
+
+
+def _shares(bars: pl.DataFrame) -> pl.Expr:
+    if (bars["split"] == 1).all():
+        return pl.col("volume")
+    return pl.col("volume") * (-pl.col("split").log().cum_sum()).exp()
 
 
 def _above() -> pl.Expr:
@@ -99,34 +112,39 @@ def _without_the_usual(notable: pl.DataFrame) -> pl.DataFrame:
 def _with_usual(notable: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     """Add medians of the traded sessions around a bar.
 
-    Before it: `usual_step`, `usual_range`, `usual_worth`, `usual_volume`, `last_worth` (of the last ten), `wobble` (the
-    change of the volume from session to session) and their number, `seen`, of `window` bars. After it: `next_range`,
-    `next_volume` and their number, `seen_after`.
+    Before it: `usual_step`, `usual_range`, `usual_worth`, `usual_shares`, `last_worth` (of the last ten), `wobble` (the
+    change of the volume from session to session) and their number, `seen`. After it: `next_range`, `next_shares` and
+    their number, `seen_after`; `soon_shares` is the most of the next two sessions. `thin`: nothing is usual, because
+    few sessions of the window traded, most at a single price, or their volumes have no level.
     """
     row = pl.col("row").cast(pl.Int64)
     before = _window(notable, logs, pl.max_horizontal(row - _BEFORE, "starts"), row).agg(
         usual_step=pl.col("step").abs().median(),
         usual_range=pl.col("range").median(),
         usual_worth=pl.col("worth").median(),
-        usual_volume=pl.col("volume").median(),
+        usual_shares=pl.col("shares").median(),
         last_worth=pl.col("worth").tail(_LATELY).median(),
-        wobble=pl.col("volume").log().diff().abs().median(),
+        wobble=pl.col("shares").log().diff().abs().median(),
         seen=pl.len(),
     )
     after = _window(notable, logs, row + 1, pl.min_horizontal(row + _AFTER, "ends") + 1).agg(
-        next_range=pl.col("range").median(), next_volume=pl.col("volume").median(), seen_after=pl.len()
+        next_range=pl.col("range").median(),
+        next_shares=pl.col("shares").median(),
+        soon_shares=pl.col("shares").head(2).max(),
+        seen_after=pl.len(),
     )
     for window in (before, after):
         notable = notable.join(window, left_on="row", right_on="of", how="left", maintain_order="left")
-    return notable.with_columns(
-        pl.col("seen", "seen_after").fill_null(0), window=pl.min_horizontal(row - pl.col("starts"), _BEFORE)
-    )
+    notable = notable.with_columns(pl.col("seen", "seen_after").fill_null(0))
+    few = pl.col("seen") < pl.max_horizontal(_FEWEST, _TRADED * pl.min_horizontal(row - pl.col("starts"), _BEFORE))
+    thin = few | (pl.col("usual_range") <= 0) | (pl.col("wobble") > _RESTLESS)
+    return notable.with_columns(thin=thin.fill_null(True))
 
 
 def _window(notable: pl.DataFrame, logs: pl.DataFrame, first: pl.Expr, end: pl.Expr) -> pl.dataframe.group_by.GroupBy:
     """Return the traded rows of a window for each notable bar (`of`), grouped by it: from `first`, before `end`."""
     around = notable.select(of="row", at=pl.int_ranges(first, end)).explode("at", empty_as_null=False)
-    seen = logs.select("step", "volume", "idle", "high", "low", "close")[around["at"]]
+    seen = logs.select("step", "volume", "shares", "idle", "high", "low", "close")[around["at"]]
     rows = pl.concat([around, seen], how="horizontal").filter(~pl.col("idle").fill_null(False))
     return rows.with_columns(
         range=(pl.col("high") / pl.col("low")).log(), worth=pl.col("close") * pl.col("volume")

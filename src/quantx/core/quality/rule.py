@@ -66,7 +66,8 @@ def split_by(rows: pl.DataFrame, rules: Sequence[Rule]) -> Checked:
     Broken rules are listed in the order of `rules`. A rule for some markets uses the column `market`; rows without that
     column are checked by every rule.
     """
-    broken = rows.select(_broken(rule, rows).alias(rule.id) for rule in rules)
+    # A lazy frame computes once what several rules use.
+    broken = rows.lazy().select(_broken(rule, rows).alias(rule.id) for rule in rules).collect()
     any_broken = broken.select(pl.any_horizontal(pl.all())).to_series()
     if not any_broken.any():
         return Checked(rows, rows.clear().with_columns(pl.lit("").alias("rules")))

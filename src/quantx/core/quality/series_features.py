@@ -18,6 +18,12 @@ from quantx.core.quality.notable_bars import notable_bars
 
 # A share at a cent has the same four prices on most days: below this range equal prices are a repeated bar.
 _NARROW = 1.2
+_FLAT = (
+    (pl.col("high") == pl.col("low"))
+    & (pl.col("open") == pl.col("close"))
+    & (pl.col("close") != pl.col("before"))
+    & (pl.col("volume") > 0)
+).fill_null(False)
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class SeriesFeatures:
     bars: pl.DataFrame  # every bar, with columns about the bar before it
     gaps: pl.DataFrame  # stretches of sessions without a bar, between two bars
     idle: pl.DataFrame  # stretches of bars without a trade, or that repeat the bar before
-    flat: pl.DataFrame  # stretches of traded bars with one price for open, high, low and close
+    flat: pl.DataFrame  # stretches of traded bars with one price for open, high, low and close, another one each day
     notable: pl.DataFrame  # bars with a jump, a spike or an unusual volume, with the usual values around
     lagged: pl.DataFrame  # years of bars, with their correlation with the market
 
@@ -57,9 +63,6 @@ def series_features(
         notable_bars(rows, actions),
         lagged(rows, market),
     )
-
-
-_FLAT = (pl.col("high") == pl.col("low")) & (pl.col("open") == pl.col("close")) & (pl.col("volume") > 0)
 
 
 def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:

@@ -52,13 +52,13 @@ BAR_RULES = (
     ),
 )
 
-# The range of a spike is five times the usual one before it and after it, on the usual volume: in a panic, and on the
+# The range of a spike is four times the usual one before it and after it, on the usual volume: in a panic, and on the
 # day of the flash crash, twice the usual number of shares or more was traded.
 _stray = (
-    (pl.col("range") >= 5 * pl.col("usual_range"))
-    & (pl.col("range") >= 5 * pl.col("next_range").fill_null(0.0))
-    & (pl.col("volume") <= 2 * pl.col("usual_volume"))
-    & (pl.col("usual_range") > 0)
+    (pl.col("range") >= 4 * pl.col("usual_range"))
+    & (pl.col("range") >= 4 * pl.col("next_range").fill_null(0.0))
+    & (pl.col("shares") <= 2 * pl.col("usual_shares"))
+    & ~pl.col("thin")
 )
 SPIKE_RULES = (
     Rule(
@@ -74,14 +74,16 @@ SPIKE_RULES = (
 )
 
 # Where the volume usually doubles from session to session, none is unusual.
-_steady = (pl.col("wobble") <= 0.6) & (pl.col("seen") >= 20) & (pl.col("usual_volume") > 0)
-_before, _after = (pl.col("volume") / pl.col(usual) for usual in ("usual_volume", "next_volume"))
-_level = pl.col("next_volume") / pl.col("usual_volume")
-# On quiet days no share of a large company trades 100 times, or a twentieth of, its usual volume; over a month its
-# volume does not change thirtyfold.
+_steady = (
+    (pl.col("wobble") <= 0.6) & (pl.col("seen") >= 20) & (pl.col("seen_after") >= 5) & (pl.col("usual_shares") > 0)
+)
+_before, _after = (pl.col("shares") / pl.col(usual) for usual in ("usual_shares", "next_shares"))
+_soon, _level = (pl.col(shares) / pl.col("usual_shares") for shares in ("soon_shares", "next_shares"))
+# On quiet days no share of a large company trades 100 times its usual volume, or a twentieth of it for three sessions;
+# over a month its volume does not change thirtyfold.
 _odd_volume = (
     ((_before >= 100) & (_after >= 100))
-    | ((_before <= 1 / 20) & (_after <= 1 / 20))
+    | ((_before <= 1 / 20) & (_after <= 1 / 20) & (_soon <= 1 / 20))
     | ((_level >= 30) & (_before >= 10))
     | ((_level <= 1 / 30) & (_before <= 1 / 10))
 )
@@ -92,11 +94,10 @@ VOLUME_RULES = (
         _BARS,
         meaning="the volume is a multiple or a fraction of the usual one, and the price did not move",
         why="lots of a hundred, a wrong unit or a part of the trades make turnover and liquidity filters wrong",
-        reference="volumes in lots of a hundred; INTC 2000-12-01 at Quandl WIKI: a fiftieth of the usual volume",
+        reference="volumes in lots of a hundred; a week whose volumes are those of one exchange only",
         broken=pl.col("burst")
         & _steady
         & _odd_volume
-        & (pl.col("seen_after") >= 5)
         & (pl.col("step").abs() < pl.max_horizontal(pl.lit(STEP), 6 * pl.col("usual_step"))),
     ),
 )
@@ -139,7 +140,7 @@ FLAT_RULES = (
         "no_range",
         "warn",
         _BARS,
-        meaning="open, high, low and close are one price in twenty traded sessions or more in a row",
+        meaning="open, high, low and close are one price, another one each day, in twenty traded sessions or more",
         why="a close in place of all prices hides every range, stop and gap",
         reference="sources that publish closes only, and conversions that fill the other prices with the close",
         broken=pl.col("rows") >= 20,
@@ -209,11 +210,11 @@ def check_series(
     jumps, erratic = name_jumps(notable.filter("stepped"))
     single = notable.with_columns(first_day="date", last_day="date", rows=pl.lit(1))
     parts = [_violations(consecutive_bars(features.bars.filter(r.broken.fill_null(False))), r) for r in BAR_RULES]
-    for rules, size in (
+    for of_bars, size in (
         (SPIKE_RULES, pl.col("spike")),
-        (VOLUME_RULES, (pl.col("volume") / pl.col("usual_volume")).log()),
+        (VOLUME_RULES, (pl.col("shares") / pl.col("usual_shares")).log()),
     ):
-        parts += [_violations(single.filter(r.broken.fill_null(False)).with_columns(step=size), r) for r in rules]
+        parts += [_violations(single.filter(r.broken.fill_null(False)).with_columns(step=size), r) for r in of_bars]
     for rules, stretches in (
         (GAP_RULES, outside_of(features.gaps, rarer, "first_day", "last_day")),
         (FREQUENCY_RULES, rarer),
