@@ -10,8 +10,10 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
@@ -19,8 +21,10 @@ from ulid import ULID
 
 from quantx.core.tables import Table
 from quantx.errors import DamagedObject, LakeError
-from quantx.lake.digests import with_one_bit_back
-from quantx.lake.log import RemovedFile, TableMetadata, entry_path, is_whole, writing_entry
+from quantx.lake.diagnosis import file_damage
+from quantx.lake.digests import sha256, with_one_bit_back
+from quantx.lake.files import decode, intact_file, named_digest, statistics_of
+from quantx.lake.log import AddedFile, RemovedFile, TableMetadata, entry_path, is_whole, writing_entry
 from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import (
     ASIDE,
@@ -31,6 +35,7 @@ from quantx.lake.replay import (
     checkpoint_path,
     hint_of,
     hint_path,
+    parse_entry,
     read_log,
     record_checkpoint,
 )
@@ -69,10 +74,11 @@ def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
 
 
 def restart_log(location: LakeLocation, path: str, table: Table) -> None:
-    """Make a table whose log is lost an empty one, by a commit and a checkpoint after everything that the log has.
+    """Give a table whose log has lost an entry a new beginning: a commit with a checkpoint, after all that the log has.
 
-    Version numbers go on: a process that has the table open sees the new version, and not another table with less
-    commits. Data files stay until they are older than the retention.
+    The table then has the files that readable entries and checkpoints name, and those that no entry names. So no stored
+    row is lost, but a row may be there twice or be out of date: the caller must derive the rows again. Version numbers
+    go on, so that a process that has the table open sees a new version.
     """
     log = read_log(location, path)
     state = log.state if log else LogState()
@@ -85,20 +91,56 @@ def restart_log(location: LakeLocation, path: str, table: Table) -> None:
         configuration=CONFIGURATION,
     )
     last_round = state.rounds.get(APP)
+    kept = _kept_files(location, path, table, state)
     entry = writing_entry(
         CommitContext(last_round or 0),
-        _removals(state.live_files()),
+        kept,
         app=None if last_round is None else APP,
         partitions=table.partitions,
         metadata=metadata,
     )
-    first = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, metadata.action()]
-    if last_round is not None:
-        first.append({"txn": {"appId": APP, "version": last_round}})
+    actions = [action for action in parse_entry(entry) if "commitInfo" not in action]
+    protocol = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
     location.put(f"{path}/{entry_path(version)}", entry)
-    location.put(checkpoint_path(path, version), _checkpoint_of(first))
+    location.put(checkpoint_path(path, version), _checkpoint_of([protocol, *actions]))
     record_checkpoint(location, path, version)
     _write_hint(location, path, version)
+
+
+def _kept_files(location: LakeLocation, path: str, table: Table, state: LogState) -> list[AddedFile]:
+    """Return the files of a table whose log is in part lost: those of its state, and those that it does not name.
+
+    Damaged ones of its state are kept, too: their rows are derived again as those of any damaged file.
+    """
+    kept = []
+    for file in state.live_files():
+        problem, _ = file_damage(location, path, table, file)
+        if file.sha256 is None and problem is None:
+            file = replace(file, sha256=sha256(location.get(f"{path}/{file.path}")))
+        if file.sha256 is not None and problem != "is missing":
+            partition = {c: str(v) for c, v in file.partition.items()}
+            statistics = json.dumps(file.statistics)
+            kept.append(
+                AddedFile(
+                    path=file.path, size=file.size, sha256=file.sha256, partition=partition, statistics=statistics
+                )
+            )
+    named = state.files.keys() | state.removed.keys()
+    for stored in sorted(location.paths(path)):
+        name = stored.removeprefix(f"{path}/")
+        if name in named or named_digest(name) is None:
+            continue
+        try:
+            body = intact_file(location, table, stored)
+            statistics = statistics_of(decode(body))
+        except DamagedObject:
+            continue
+        folders = [folder.partition("=") for folder in name.split("/")[:-1]]
+        partition = {column: unquote(value) for column, _, value in folders}
+        kept.append(
+            AddedFile(path=name, size=len(body), sha256=sha256(body), partition=partition, statistics=statistics)
+        )
+    return kept
 
 
 def remove_files(location: LakeLocation, path: str, table: Table, log: TableLog, files: Sequence[DataFile]) -> None:

@@ -44,7 +44,7 @@ class Repairer:
         self._location = reprocessor.curator.location
         self._tables = tables
         self._affected = defaultdict[str, set[str]](set)  # symbols to derive again, by source
-        self._everything = False  # a table was lost as a whole
+        self._restarted: list[str] = []  # tables whose log had lost an entry
         self.done: list[Repair] = []
         self._dropped: list[tuple[Table, DataFile]] = []
         self._lost_raw: set[str] = set()
@@ -61,9 +61,12 @@ class Repairer:
         for name in sorted({d.table for d in damages if d.kind == "file"}):
             self._drop_files(name, [d for d in damages if d.table == name and d.kind == "file"])
         hold = self._reprocessor.begin(hold)
+        for name in self._restarted:
+            self._reduce(name)
         for damage in damages:
             if damage.kind == "doubled":
-                self._reduce(damage)
+                keys = self._reduce(damage.table)
+                self._note(damage.path, True, f"one row of each key stays; {keys:,} keys had several")
             elif damage.kind == "raw":
                 self._note(damage.path, False, "the vendor's reply is in no other object: restore it from a backup")
         self._derive_again(hold)
@@ -88,9 +91,9 @@ class Repairer:
             return
         restart_log(self._location, path, self._tables[name])
         mend_log(self._location, path)  # the damaged objects are not needed any more, and put aside
-        self._everything = True
+        self._restarted.append(name)
         for damage in left:
-            self._note(damage.path, True, f"the table is derived again from the raw zone; the object is in {ASIDE}")
+            self._note(damage.path, True, f"the rows are derived again from the raw zone; the object is in {ASIDE}")
 
     def _drop_files(self, name: str, damages: Sequence[Damage]) -> None:
         path, table = table_path(name), self._tables[name]
@@ -162,27 +165,32 @@ class Repairer:
         except LakeError:
             return None
 
-    def _reduce(self, damage: Damage) -> None:
-        """Leave one row of each doubled key: the newest. The raw zone then decides which value it has."""
-        table = self._reprocessor.curator.tables[damage.table]
-        path, declared = table_path(damage.table), self._tables[damage.table]
+    def _reduce(self, name: str) -> int:
+        """Leave one row of each doubled key, the newest, and return how many there were.
+
+        The raw zone then decides which value it has.
+        """
+        stored, declared, path = self._reprocessor.curator.tables[name], self._tables[name], table_path(name)
         found = read_log(self._location, path)
         keys = doubled_keys(self._location, path, declared, found.state.live_files() if found else [])
-        if not keys.is_empty():
-            where = pl.col("symbol").is_in(damage.symbols) if damage.symbols else None
-            rows = table.read(where).join(keys, on=list(declared.key), how="semi", nulls_equal=True)
-            order = [c for c in ("known_from", "known_to") if c in rows.columns]
-            kept = rows.sort(order).unique(list(declared.key), keep="last", maintain_order=True)
-            table.commit(CommitContext(table.committed_round() + 1), declared.empty(), kept)
-            for source, symbol in rows.select("source", "symbol").unique().rows() if "source" in rows.columns else ():
+        if keys.is_empty():
+            return 0
+        about = next((c for c in ("symbol", "instrument") if c in declared.key), None)
+        where = None if about is None else pl.col(about).is_in(keys[about].unique().to_list())
+        rows = stored.read(where).join(keys, on=list(declared.key), how="semi", nulls_equal=True)
+        order = [c for c in ("known_from", "known_to") if c in rows.columns]
+        kept = rows.sort(order).unique(list(declared.key), keep="last", maintain_order=True)
+        stored.commit(CommitContext(stored.committed_round() + 1), declared.empty(), kept)
+        if name in REDERIVED:
+            for source, symbol in rows.select("source", "symbol").unique().rows():
                 self._affected[source].add(symbol)
-        self._note(damage.path, True, f"one row of each key stays; {keys.height:,} keys had several")
+        return keys.height
 
     def _derive_again(self, hold: Hold) -> None:
         """Derive the rows of the lost tables and files again from the raw zone, and count those of the files."""
         before = [self._rows_beside(table, file) for table, file in self._dropped]
         wanted: Sequence[tuple[str | None, Collection[str] | None]] = sorted(self._affected.items())
-        if self._everything:
+        if self._restarted:
             wanted = [(None, None)]
         for source, symbols in wanted:
             if symbols is None or symbols:
