@@ -24,7 +24,7 @@ from quantx.errors import DamagedObject, LakeError
 from quantx.lake.diagnosis import file_damage
 from quantx.lake.digests import sha256, with_one_bit_back
 from quantx.lake.files import decode, intact_file, named_digest, statistics_of
-from quantx.lake.log import AddedFile, RemovedFile, TableMetadata, entry_path, is_whole, writing_entry
+from quantx.lake.log import AddedFile, RemovedFile, TableMetadata, creating_entry, entry_path, is_whole, writing_entry
 from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import (
     ASIDE,
@@ -80,13 +80,17 @@ def restart_log(location: LakeLocation, path: str, table: Table) -> None:
     row is lost, but a row may be there twice or be out of date: the caller must derive the rows again. Version numbers
     go on, so that a process that has the table open sees a new version.
     """
+    schema = Schema.from_arrow(table.empty().to_arrow().schema).to_json()
     log = read_log(location, path)
-    state = log.state if log else LogState()
-    version = log.version + 1 if log else 0
+    if log is None:
+        location.put(f"{path}/{entry_path(0)}", creating_entry(schema, table.partitions, CONFIGURATION))
+        log = read_log(location, path)
+        assert log is not None
+    state, version = log.state, log.version + 1
     metadata = TableMetadata(
         id=str(state.metadata.get("id") or uuid.uuid4()),
         created=int(state.metadata.get("createdTime") or time.time() * 1000),
-        schema=Schema.from_arrow(table.empty().to_arrow().schema).to_json(),
+        schema=schema,
         partitions=table.partitions,
         configuration=CONFIGURATION,
     )

@@ -44,7 +44,7 @@ class Repairer:
         self._location = reprocessor.curator.location
         self._tables = tables
         self._affected = defaultdict[str, set[str]](set)  # symbols to derive again, by source
-        self._restarted: list[str] = []  # tables whose log had lost an entry
+        self._restarted: dict[str, list[str]] = {}  # tables whose log had lost an entry, with the damaged objects
         self.done: list[Repair] = []
         self._dropped: list[tuple[Table, DataFile]] = []
         self._lost_raw: set[str] = set()
@@ -91,9 +91,7 @@ class Repairer:
             return
         restart_log(self._location, path, self._tables[name])
         mend_log(self._location, path)  # the damaged objects are not needed any more, and put aside
-        self._restarted.append(name)
-        for damage in left:
-            self._note(damage.path, True, f"the rows are derived again from the raw zone; the object is in {ASIDE}")
+        self._restarted[name] = [damage.path for damage in left]
 
     def _drop_files(self, name: str, damages: Sequence[Damage]) -> None:
         path, table = table_path(name), self._tables[name]
@@ -134,20 +132,22 @@ class Repairer:
         self._note(path, True, "one flipped bit was set back; its SHA-256 proves it")
 
     def _not_in_raw(self, path: str, file: DataFile) -> list[str]:
-        """Return the replies that a damaged file's rows name, as far as it can be read, and that the raw zone lacks."""
-        rows = self._readable(path)
-        if rows is None or not {"raw", "symbol"} <= set(rows.columns):
-            return []
-        source = file.partition.get("source") or ""
-        symbols = self._symbols(path, file)
-        curator = self._reprocessor.curator
-        inventory = take_inventory(curator.location, self._reprocessor.replies, self._reprocessor.runs, source, symbols)
-        replies = [*self._reprocessor.replies.curated(source, symbols)]
+        """Return the raw objects that rows of a damaged file need, and that are missing or damaged.
+
+        Where the file can't be read, its rows may need any reply about its symbols.
+        """
+        source, symbols, work = file.partition.get("source") or "", self._symbols(path, file), self._reprocessor
+        inventory = take_inventory(self._location, work.replies, work.runs, source, symbols)
+        replies = [*work.replies.curated(source, symbols)]
         replies += [reply for some in inventory.earlier.values() for reply in some]
-        there = set(list_raw(self._location, source))
-        known = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies if x.path in there}
-        pairs = {(symbol, raw) for symbol, raw in rows.select("symbol", "raw").unique().rows() if symbol in symbols}
-        return sorted({f"{raw} ({symbol})" for symbol, raw in pairs - known} | self._lost_raw & {r for _, r in pairs})
+        there = {parse_raw_path(each)[2] for each in list_raw(self._location, source)} - self._lost_raw
+        known = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies}
+        rows = self._readable(path)
+        needed = known
+        if rows is not None and {"raw", "symbol"} <= set(rows.columns):
+            pairs = rows.select("symbol", "raw").unique().rows()
+            needed = {(symbol, raw) for symbol, raw in pairs if symbol in symbols}
+        return sorted({raw for _, raw in needed - known} | {raw for _, raw in needed if raw not in there})
 
     def _symbols(self, path: str, file: DataFile) -> set[str]:
         """Return the symbols whose rows may be in a file: those between the first and the last in the log."""
@@ -195,6 +195,11 @@ class Repairer:
         for source, symbols in wanted:
             if symbols is None or symbols:
                 self.summaries.append(self._reprocessor.reprocess_held(hold, symbols, source))
+        kept = sum(len(each.left) for each in self.summaries)
+        what = f"the rows are derived again from the raw zone; the damaged object is in {ASIDE}"
+        what += f"; {kept:,} symbols whose replies are damaged keep the rows that other files have" if kept else ""
+        for path in (path for paths in self._restarted.values() for path in paths):
+            self._note(path, True, what)
         for (table, file), count in zip(self._dropped, before, strict=True):
             expected, came = file.statistics.get("numRecords") or 0, self._rows_beside(table, file) - count
             what = f"its rows are derived again from the raw zone: {min(came, expected):,} of {expected:,}"
