@@ -108,6 +108,15 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
 
+    def delete(self, paths: list[str]) -> None:
+        """Delete objects; a missing one is no error."""
+        try:
+            obstore.delete(self.store, paths)
+        except FileNotFoundError:
+            pass
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("delete", paths[0], error) from error
+
     def get(self, path: str) -> bytes:
         """Return the bytes of an object; DamagedObject if it is missing, LakeError if the store can't be reached."""
         try:

@@ -11,8 +11,8 @@ from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.fetching.worker import MOST_BYTES, Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
-from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.roles import take_role
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import vendor_to_read
 
@@ -52,8 +52,7 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         clock=platform.clock,
         location=platform.location,
         tables=platform.tables,
-        role=partial(state.exclusive, "curator"),
-        confirm_lake=partial(confirm_lake, platform.location, state),
+        role=partial(take_role, platform.location, platform.tables, state, "curator"),
         rounds=state.rounds,
         series=state.series,
         findings=state.findings,
