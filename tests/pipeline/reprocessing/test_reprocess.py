@@ -404,21 +404,17 @@ def _write_as_earlier(location: Any, path: str, batch: list[RawPage]) -> None:
 
 def test_doubled_keys_are_repaired(old: Any) -> None:
     """A lake may have rows twice that an earlier program's suspended committer has written."""
-    before = {name: old.rows(name).sort(pl.all()) for name in (t.name for t in DERIVED)}
-    for name in ("bars_1d", "bars_1d_revisions", "actions", "adjustment_proofs", "quarantine"):
-        table, rows = old.platform.tables[name], old.rows(name)
-        assert rows.height
-        table.commit(CommitContext(), rows)
-        if name == "bars_1d":  # a third copy has other values
-            table.commit(CommitContext(), rows.head(3).with_columns(pl.col("close") + 1))
-    done = reprocess(old.platform)
-    assert done.commits >= 4
+    before = {table.name: old.rows(table.name).sort(pl.all()) for table in DERIVED}
+    for name, rows in before.items():
+        if rows.height:
+            old.platform.tables[name].commit(CommitContext(), rows)
+    other = before["bars_1d"].head(3).with_columns(pl.col("close") + 1)
+    old.platform.tables["bars_1d"].commit(CommitContext(), other)
+    assert reprocess(old.platform).commits == sum(rows.height > 0 for rows in before.values())
     after = {name: old.rows(name).sort(pl.all()) for name in before}
-    odd = after["bars_1d_revisions"].filter(pl.col("known_from") == pl.col("known_to"))
-    assert odd.join(before["bars_1d_revisions"], on=odd.columns, how="anti").height == 3  # on record, seen by no reader
-    after["bars_1d_revisions"] = after["bars_1d_revisions"].join(odd.tail(3), on=odd.columns, how="anti")
-    assert after.keys() == before.keys()
-    assert [name for name in after if name != "bars_1d_revisions" and not after[name].equals(before[name])] == []
+    odd = other.with_columns(pl.col("known_from").alias("known_to"))  # on record, with a period that no reader sees
+    before["bars_1d_revisions"] = pl.concat([before["bars_1d_revisions"], odd]).sort(pl.all())
+    assert [name for name in after if not after[name].equals(before[name])] == []
     assert reprocess(old.platform).commits == 0
 
 
