@@ -162,8 +162,8 @@ class Ledger(Watch):
         now = self.world.scheduler.now
         self.closures.append((now, now + seconds))
 
-    def store_put_new(self, actor: Actor, result: None, path: str, body: bytes) -> None:
-        if path.startswith("raw/"):
+    def store_create(self, actor: Actor, result: bool, path: str, body: bytes) -> None:
+        if result and path.startswith("raw/"):
             self.raw.setdefault(path, hashlib.sha256(body).hexdigest())
 
     def store_put(self, actor: Actor, result: None, path: str, body: bytes) -> None:
@@ -173,7 +173,7 @@ class Ledger(Watch):
     def queue_send(self, actor: Actor, result: None, bodies: Sequence[str], delay: float = 0) -> None:
         self.sent += bodies
 
-    def bars_1d_commit(self, actor: Actor, result: bool, *given: object) -> None:
+    def bars_1d_commit(self, actor: Actor, result: bool, *given: object, **how: object) -> None:
         table = self.tables["bars_1d"]
         if result:
             self.fingerprints["bars_1d", len(table.versions) - 1] = fingerprint(table.versions[-1])

@@ -55,7 +55,7 @@ class OverlappingRounds(MemoryRounds):
 class ForgetfulTable(MemoryTable):
     """A table that does not know which rounds it has."""
 
-    def committed_round(self) -> int:
+    def committed_round(self, state_id: str | None = None) -> int:
         return 0
 
 

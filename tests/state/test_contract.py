@@ -14,10 +14,10 @@ from .contract import Kit
 
 class TestState:
     def test_the_first_lake_stays(self, kit: Kit) -> None:
-        assert kit.state.bound_lake() is None
+        assert kit.state.binding() is None
         assert kit.state.bind_lake("L1", "S1") == ("L1", "S1")
         assert kit.state.bind_lake("L2", "S2") == ("L1", "S1")
-        assert kit.state.bound_lake() == "L1"
+        assert kit.state.binding() == ("L1", "S1")
 
     def test_the_time_is_in_utc(self, kit: Kit) -> None:
         assert kit.state.now().utcoffset() == timedelta(0)

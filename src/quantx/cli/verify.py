@@ -53,7 +53,7 @@ def verify(
 def _carry_out(platform: Platform, share: float, *, repair: bool) -> dict[str, Any]:
     from quantx.pipeline.verifying.portions import record
     from quantx.pipeline.verifying.repair import Repairer
-    from quantx.pipeline.wiring import reprocessor_of, verifier_of
+    from quantx.pipeline.wiring import repairing, reprocessor_of, verifier_of
 
     failed: Sequence[str] = ()
     with work_progress() as display:
@@ -65,7 +65,7 @@ def _carry_out(platform: Platform, share: float, *, repair: bool) -> dict[str, A
         if repair and found.damages:
             display.update(bar, note=f"repairing {counted(len(found.damages), 'damage')}")
             repairer = Repairer(reprocessor_of(platform))
-            with platform.state.exclusive("curator") as role:
+            with repairing(platform, found) as role:
                 found.repairs = repairer.repair(role, found.damages)
             record(platform.state.findings, found)
             failed = _inspect(platform, repairer)

@@ -20,7 +20,7 @@ from deltalake.exceptions import DeltaError
 from ulid import ULID
 
 from quantx.core.tables import Table
-from quantx.errors import DamagedObject, LakeError
+from quantx.errors import CommitConflict, DamagedObject, LakeError
 from quantx.lake.diagnosis import file_damage
 from quantx.lake.digests import sha256, with_one_bit_back
 from quantx.lake.files import decode, intact_file, named_digest, statistics_of
@@ -40,7 +40,7 @@ from quantx.lake.replay import (
     record_checkpoint,
 )
 from quantx.lake.store import LakeLocation
-from quantx.lake.table import APP, CONFIGURATION
+from quantx.lake.table import CONFIGURATION
 
 
 def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
@@ -62,7 +62,7 @@ def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
             done[damage.path] = "not needed: a later checkpoint has its result; put aside"
         elif damage.part == "checkpoint":
             set_aside(location, damage.path, keep_name=False)
-            location.delete(damage.path)
+            location.delete([damage.path])
     checkpoints = [damage.path for damage in log.damages if damage.part == "checkpoint"]
     if checkpoints or any(damage.part == "hint" for damage in log.damages):
         _write_hint(location, path, log.checkpoint)
@@ -73,7 +73,7 @@ def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
     return done
 
 
-def restart_log(location: LakeLocation, path: str, table: Table) -> None:
+def restart_log(location: LakeLocation, path: str, table: Table, context: CommitContext) -> None:
     """Give a table whose log has lost an entry a new beginning: a commit with a checkpoint, after all that the log has.
 
     The table then has the files that readable entries and checkpoints name, and those that no entry names. So no stored
@@ -94,19 +94,16 @@ def restart_log(location: LakeLocation, path: str, table: Table) -> None:
         partitions=table.partitions,
         configuration=CONFIGURATION,
     )
-    last_round = state.rounds.get(APP)
-    kept = _kept_files(location, path, table, state)
     entry = writing_entry(
-        CommitContext(last_round or 0),
-        kept,
-        app=None if last_round is None else APP,
-        partitions=table.partitions,
-        metadata=metadata,
+        context, _kept_files(location, path, table, state), partitions=table.partitions, metadata=metadata
     )
-    actions = [action for action in parse_entry(entry) if "commitInfo" not in action]
-    protocol = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
-    location.put(f"{path}/{entry_path(version)}", entry)
-    location.put(checkpoint_path(path, version), _checkpoint_of([protocol, *actions]))
+    actions: list[Mapping[str, Any]] = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}]
+    actions += [action for action in parse_entry(entry) if "commitInfo" not in action]
+    actions += [{"txn": {"appId": app, "version": number}} for app, number in state.rounds.items()]
+    context.confirm()
+    if not location.create(f"{path}/{entry_path(version)}", entry):
+        raise _conflict(table)
+    location.put(checkpoint_path(path, version), _checkpoint_of(actions))
     record_checkpoint(location, path, version)
     _write_hint(location, path, version)
 
@@ -147,15 +144,23 @@ def _kept_files(location: LakeLocation, path: str, table: Table, state: LogState
     return kept
 
 
-def remove_files(location: LakeLocation, path: str, table: Table, log: TableLog, files: Sequence[DataFile]) -> None:
-    """Remove data files from the table at a path by one commit; raises LakeError where another process commits."""
-    entry = writing_entry(CommitContext(0), _removals(files), app=None, partitions=table.partitions)
-    try:
-        location.put_new(f"{path}/{entry_path(log.version + 1)}", entry)
-    except LakeError as error:
-        raise LakeError(
-            f"another process changes the table {table.name}; run `quantx verify --repair` again"
-        ) from error
+def remove_files(
+    location: LakeLocation,
+    path: str,
+    table: Table,
+    log: TableLog,
+    files: Sequence[DataFile],
+    context: CommitContext,
+) -> None:
+    """Remove data files from the table at a path; CommitConflict where another process commits at the same time."""
+    entry = writing_entry(context, _removals(files), partitions=table.partitions)
+    context.confirm()
+    if not location.create(f"{path}/{entry_path(log.version + 1)}", entry):
+        raise _conflict(table)
+
+
+def _conflict(table: Table) -> CommitConflict:
+    return CommitConflict(f"another process has changed the table {table.name} meanwhile; start the command again")
 
 
 def write_checkpoint(location: LakeLocation, path: str) -> None:
@@ -176,7 +181,7 @@ def set_aside(location: LakeLocation, path: str, *, keep_name: bool = True) -> N
         body = b"it was missing"
     location.put(f"{ASIDE}/{path}" + ("" if keep_name else f".{ULID()}"), body)
     if keep_name:
-        location.delete(path)
+        location.delete([path])
 
 
 def _removals(files: Sequence[DataFile]) -> list[RemovedFile]:
@@ -208,7 +213,7 @@ def _flip_back(location: LakeLocation, damage: LogDamage) -> bool:
 
 def _write_hint(location: LakeLocation, path: str, checkpoint: int | None) -> None:
     if checkpoint is None:
-        location.delete(hint_path(path))
+        location.delete([hint_path(path)])
         return
     hint = hint_of(checkpoint, location.get(checkpoint_path(path, checkpoint)))
     location.put(hint_path(path), json.dumps(hint, separators=(",", ":")).encode())

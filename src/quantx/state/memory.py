@@ -58,9 +58,9 @@ class MemoryState(State):
             return self._lake
 
     @override
-    def bound_lake(self) -> str | None:
+    def binding(self) -> tuple[str, str] | None:
         with self.records.lock:
-            return self._lake[0] if self._lake else None
+            return self._lake
 
     @override
     @contextmanager

@@ -57,8 +57,8 @@ class State(Protocol):
         """Bind the state to a lake on first use; return the ids of the lake it is bound to and of this state."""
         ...
 
-    def bound_lake(self) -> str | None:
-        """Return the id of the lake that this state is bound to; None before the first binding."""
+    def binding(self) -> tuple[str, str] | None:
+        """Return the ids of the lake that this state is bound to and of this state; None before the binding."""
         ...
 
     def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:

@@ -57,9 +57,9 @@ class PostgresState(State):
         return now
 
     @override
-    def bound_lake(self) -> str | None:
-        rows = self.database.rows("lake_binding.bound_lake")
-        return str(rows[0]["id"]) if rows else None
+    def binding(self) -> tuple[str, str] | None:
+        rows = self.database.rows("lake_binding.binding")
+        return (rows[0]["id"], rows[0]["state_id"]) if rows else None
 
     @override
     def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:

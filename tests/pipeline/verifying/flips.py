@@ -20,7 +20,7 @@ from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.repair import Repairer
-from quantx.pipeline.wiring import reprocessor_of, verifier_of
+from quantx.pipeline.wiring import repairing, reprocessor_of, verifier_of
 
 KINDS = ("raw", "file", "entry", "checkpoint", "hint")
 
@@ -88,7 +88,7 @@ def verified(platform: Platform) -> Verified:
 def repaired(platform: Platform) -> Verified:
     """Verify a lake, repair what is found, and return that."""
     found = verified(platform)
-    with platform.state.exclusive("curator") as role:
+    with repairing(platform, found) as role:
         found.repairs = Repairer(reprocessor_of(platform)).repair(role, found.damages)
     return found
 
@@ -125,7 +125,7 @@ def make_lake(desk: Any, folder: Path) -> SmallLake:
     platform = desk.platform
     for table in DERIVED:
         if platform.tables[table.name].version() is not None:
-            platform.tables[table.name].fold(CommitContext(0), most_files=1)
+            platform.tables[table.name].fold(CommitContext(), most_files=1)
             write_checkpoint(platform.location, table_path(table.name))
     desk.clock.goes_to(desk.clock.at.date().replace(day=17))
     desk.work(desk.daily("AAA", "BBB", "CCC", lookback=9))

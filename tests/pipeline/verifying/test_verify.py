@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from quantx.lake.raw import list_raw
 from quantx.lake.replay import read_log
 from quantx.lake.table import LakeTable, open_tables, table_path
 from quantx.pipeline.curating.derive import DERIVED
+from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.portions import PERIOD, record, verify_portion
 from quantx.pipeline.verifying.repair import Repairer
-from quantx.pipeline.wiring import reprocessor_of, verifier_of
+from quantx.pipeline.wiring import repairing, reprocessor_of, verifier_of
 
 from .flips import flipped, repaired, verified
 
@@ -94,7 +96,7 @@ def test_a_damaged_file_whose_replies_are_damaged_stays_as_it_is(worked: Any) ->
 
 def test_a_lost_entry_loses_no_row(worked: Any) -> None:
     before = contents(worked)
-    worked.platform.location.delete(f"{PATH}/{entry_path(1)}")
+    worked.platform.location.delete([f"{PATH}/{entry_path(1)}"])
     found = repaired(worked.platform)
     assert [(damage.kind, damage.what) for damage in found.damages] == [("entry", "is missing")]
     assert found.left == verified(worked.platform).damages == []
@@ -104,7 +106,7 @@ def test_a_lost_entry_loses_no_row(worked: Any) -> None:
 def test_a_table_without_its_log_is_derived_again(worked: Any) -> None:
     before, location = contents(worked), worked.platform.location
     for path in location.paths(f"{PATH}/_delta_log"):
-        location.delete(path)
+        location.delete([path])
     worked.platform = replace(worked.platform, tables=open_tables(location, TABLES))  # as another process has them
     found = repaired(worked.platform)
     assert [(damage.path, damage.what) for damage in found.damages] == [(f"{PATH}/_delta_log", "is missing")]
@@ -135,7 +137,7 @@ def test_doubled_keys_are_found_and_one_row_of_each_stays(worked: Any) -> None:
     before, table = contents(worked), worked.platform.tables[BARS_1D.name]
     rows = table.read().filter(pl.col("symbol") == "BBB").head(3).with_columns(pl.col("close") + 0.25)
     added: list[AddedFile] = table._parts.write(rows)
-    entry = writing_entry(CommitContext(0), added, app=None, partitions=BARS_1D.partitions)
+    entry = writing_entry(CommitContext(), added, partitions=BARS_1D.partitions)
     worked.platform.location.put_new(f"{PATH}/{entry_path(table.version() + 1)}", entry)
     found = repaired(worked.platform)
     (damage,) = found.damages
@@ -234,5 +236,5 @@ def test_a_damaged_place_begins_a_new_pass(worked: Any) -> None:
 
 def test_a_repair_waits_for_no_other_curator(worked: Any) -> None:
     platform = worked.platform
-    with platform.state.exclusive("curator"), platform.state.exclusive("curator") as role, pytest.raises(Busy):
+    with platform.state.exclusive("curator"), repairing(platform, Verified()) as role, pytest.raises(Busy):
         Repairer(reprocessor_of(platform)).repair(role, [])

@@ -59,6 +59,8 @@ def derive(
     incoming = {
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in CURATED
     }
+    touched = [table.name for table in CURATED if incoming[table.name] or table is ADJUSTMENT_PROOFS]
+    versions = {name: tables[name].version() for name in touched}  # before their rows are read
     incoming[ACTIONS.name] = with_references(tables, reader_of, incoming[ACTIONS.name], incoming[BARS_1D.name])
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(
         tables[ADJUSTMENT_PROOFS.name], [rows.proofs for _, rows in parts]
@@ -67,9 +69,9 @@ def derive(
     for table in CURATED:
         if not any(part.height for part in incoming[table.name]):
             continue
-        if _commit(tables, table, context, merged[table.name]) or table not in BARS:
+        if _commit(tables, table, context, merged[table.name], versions[table.name]) or table not in BARS:
             continue
-        if tables[table.name].committed_round() >= context.round_id:
+        if tables[table.name].committed_round(context.state_id) >= (context.round_id or 0):
             merged[table.name] = _first_try(tables, table, incoming[table.name], {item.raw for item in read})
     rejected = [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost, policy, reader_of)]
     _quarantine(tables[QUARANTINE.name], context, pl.concat(rejected))
@@ -134,13 +136,13 @@ def _normalize(
     return [(items, normalize(source, items, reader_of(source), policy)) for (source, _, _), items in alike.items()]
 
 
-def _commit(tables: Tables, table: Table, context: CommitContext, merged: Merge) -> bool:
+def _commit(tables: Tables, table: Table, context: CommitContext, merged: Merge, read_at: int | None) -> bool:
     """Commit the changes of a round to a table; False where there are none, or the table has the round already.
 
     Replaced rows first: a crash after that repeats the round, and every previous value has its record at all times.
     """
     tables[table.revisions.name].commit(context, merged.superseded)
-    return tables[table.name].commit(context, merged.new, merged.changed)
+    return tables[table.name].commit(context, merged.new, merged.changed, read_at=read_at)
 
 
 def _lost_replies(lost: Sequence[Lost], policy: RowPolicy, reader_of: ReaderOf) -> pl.DataFrame:
@@ -187,9 +189,9 @@ def _quarantine(table: CuratedTable, context: CommitContext, rejected: pl.DataFr
     """
     if rejected.is_empty():
         return
-    key = list(QUARANTINE.key)
+    key, version = list(QUARANTINE.key), table.version()
     stored = table.read(pl.col("symbol").is_in(rejected["symbol"].unique().to_list()))
     rejected = rejected.unique(key, keep="first", maintain_order=True)
     new = rejected.join(stored, on=key, how="anti", nulls_equal=True)
     passed = stored.filter(pl.col("passed").is_not_null())
-    table.commit(context, new, rejected.join(passed, on=key, how="semi", nulls_equal=True))
+    table.commit(context, new, rejected.join(passed, on=key, how="semi", nulls_equal=True), read_at=version)

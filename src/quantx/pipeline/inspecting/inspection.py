@@ -54,7 +54,7 @@ class _Checks:
 
     def _vendors(self, symbols: Collection[str]) -> None:
         order = partial(self.context.settings.sources_of, "1d")
-        reconcile(self.tables, self.context.state, self.context.clock, order, symbols=symbols)
+        reconcile(self.context, self.tables, order, symbols=symbols)
 
     def _gaps(self, symbols: Collection[str]) -> None:
         """Heal the gaps of these symbols; of all symbols while a market-wide gap is open, which only all can close."""

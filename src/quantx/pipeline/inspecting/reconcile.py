@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import combinations
 
 import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
-from quantx.core.model import Clock
 from quantx.core.preference import Order, of_one_source
 from quantx.core.quality.series_rules import bars_in_error, check_series
 from quantx.core.quality.vendor_causes import VENDOR_RULES, add_causes
@@ -33,9 +33,10 @@ from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
-from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.curating.restate import read_stored, restate
+from quantx.pipeline.runtime.context import Context
+from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.state.findings.port import Findings
-from quantx.state.port import Hold, State
 from quantx.state.series.port import SeriesBook
 
 log = structlog.get_logger()
@@ -68,9 +69,8 @@ class Pair:
 
 
 def reconcile(
+    context: Context,
     tables: Tables,
-    state: State,
-    clock: Clock,
     order: Order,
     *,
     symbols: Collection[str] | None = None,
@@ -83,17 +83,22 @@ def reconcile(
     bars of only one vendor left. No bars are read if no symbol has, or had, bars of two vendors. Return None while
     another process is reconciling.
     """
+    state = context.state
     several = {symbol for symbol, sources in vendors_of(state.series).items() if len(sources) > 1}
     chosen = {s for s in several | _compared_before(tables) if symbols is None or s in symbols}
     if not chosen:
         return ReconcileSummary()
-    with state.exclusive("reconciler") as role:
-        if role is None:
+
+    def carry_out(holder: RoleHolder | None) -> ReconcileSummary | None:
+        if holder is None:
             return None
         month = None if since is None else since.replace(day=1)
-        done = _restate(tables, role, order, sorted(chosen), month, clock.now())
-        done = replace(done, findings=_note(tables, state.findings, sorted(chosen)))
-    log.info("vendors.reconciled", **vars(done))
+        done = _restate(tables, holder, order, sorted(chosen), month, context.clock.now())
+        return replace(done, findings=_note(tables, state.findings, sorted(chosen)))
+
+    done = committing(partial(take_role, context.location, tables, state, "reconciler"), carry_out)
+    if done is not None:
+        log.info("vendors.reconciled", **vars(done))
     return done
 
 
@@ -131,7 +136,7 @@ def compare_vendors(
 
 
 def _restate(
-    tables: Tables, role: Hold, order: Order, symbols: Sequence[str], since: date | None, now: datetime
+    tables: Tables, holder: RoleHolder, order: Order, symbols: Sequence[str], since: date | None, now: datetime
 ) -> ReconcileSummary:
     """Restate verdicts and agreements of these symbols; return the counts."""
     # One more month is read, so that the first days of the month have bars before them.
@@ -146,13 +151,11 @@ def _restate(
     agreements, verdicts = pl.concat(agreed), one_per_bar(pl.concat(doubted))
     here = pl.col("symbol").is_in(symbols)
     days = pl.lit(True) if since is None else pl.col("date") >= since
-    role.confirm()
     # Verdicts first: findings and readers use them.
     for table, rows, part in ((VERDICTS, verdicts, days), (AGREEMENTS, agreements, months)):
-        stored = tables[table.name].read(here & part)
-        restate(tables, table, stored, rows, now)
+        restate(tables, table, read_stored(tables[table.name], here & part), rows, now, holder)
         for name in (table.name, table.revisions.name):
-            tables[name].fold(CommitContext(0), MOST_FILES)
+            tables[name].fold(CommitContext(by=holder), MOST_FILES)
     return ReconcileSummary(
         symbols=len(symbols),
         sessions=int(agreements["sessions"].sum()),

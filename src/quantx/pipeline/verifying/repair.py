@@ -27,9 +27,9 @@ from quantx.pipeline.curating.derive import CURATED
 from quantx.pipeline.reprocessing.inventory import take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
+from quantx.pipeline.runtime.roles import RoleHolder
 from quantx.pipeline.verifying.damage import REDERIVED, Damage, Repair
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
-from quantx.state.port import Hold
 
 log = structlog.get_logger()
 
@@ -48,11 +48,13 @@ class Repairer:
         self.done: list[Repair] = []
         self._dropped: list[tuple[Table, DataFile]] = []
         self._lost_raw: set[str] = set()
+        self._context = CommitContext()
         self.summaries: list[ReprocessSummary] = []
 
-    def repair(self, role: Hold | None, damages: Sequence[Damage]) -> list[Repair]:
+    def repair(self, role: RoleHolder | None, damages: Sequence[Damage]) -> list[Repair]:
         """Repair what can be repaired; return the outcome of each damage. Raises Busy where another process curates."""
-        hold = self._reprocessor.begin(role, dry_run=True)  # no round is finished before the logs can be read
+        holder = self._reprocessor.begin(role, dry_run=True)  # no round is finished before the logs can be read
+        self._context = CommitContext(by=holder)
         self._lost_raw = {parse_raw_path(d.path)[2] for d in damages if d.kind == "raw"}
         for name in sorted({d.table for d in damages if d.kind in ("entry", "checkpoint", "hint")}):
             self._repair_log(
@@ -60,7 +62,7 @@ class Repairer:
             )
         for name in sorted({d.table for d in damages if d.kind == "file"}):
             self._drop_files(name, [d for d in damages if d.table == name and d.kind == "file"])
-        hold = self._reprocessor.begin(hold)
+        self._reprocessor.begin(holder)
         for name in self._restarted:
             self._reduce(name)
         for damage in damages:
@@ -69,7 +71,7 @@ class Repairer:
                 self._note(damage.path, True, f"one row of each key stays; {keys:,} keys had several")
             elif damage.kind == "raw":
                 self._note(damage.path, False, "the vendor's reply is in no other object: restore it from a backup")
-        self._derive_again(hold)
+        self._derive_again(holder)
         return self.done
 
     def _note(self, path: str, done: bool, what: str) -> None:
@@ -89,7 +91,7 @@ class Repairer:
             for damage in left:
                 self._note(damage.path, False, _BACKUP)
             return
-        restart_log(self._location, path, self._tables[name])
+        restart_log(self._location, path, self._tables[name], self._context)
         mend_log(self._location, path)  # the damaged objects are not needed any more, and put aside
         self._restarted[name] = [damage.path for damage in left]
 
@@ -114,7 +116,7 @@ class Repairer:
                 drop.append(file)
                 self._affected[file.partition.get("source") or ""] |= self._symbols(damage.path, file)
         if found is not None and drop:
-            remove_files(self._location, path, table, found, drop)
+            remove_files(self._location, path, table, found, drop, self._context)
             self._dropped += [(table, file) for file in drop]
             for file in drop:
                 set_aside(self._location, f"{path}/{file.path}")
@@ -177,16 +179,17 @@ class Repairer:
             return 0
         about = next((c for c in ("symbol", "instrument") if c in declared.key), None)
         where = None if about is None else pl.col(about).is_in(keys[about].unique().to_list())
+        version = stored.version()
         rows = stored.read(where).join(keys, on=list(declared.key), how="semi", nulls_equal=True)
         order = [c for c in ("known_from", "known_to") if c in rows.columns]
         kept = rows.sort(order).unique(list(declared.key), keep="last", maintain_order=True)
-        stored.commit(CommitContext(stored.committed_round() + 1), declared.empty(), kept)
+        stored.commit(self._context, declared.empty(), kept, read_at=version)
         if name in REDERIVED:
             for source, symbol in rows.select("source", "symbol").unique().rows():
                 self._affected[source].add(symbol)
         return keys.height
 
-    def _derive_again(self, hold: Hold) -> None:
+    def _derive_again(self, holder: RoleHolder) -> None:
         """Derive the rows of the lost tables and files again from the raw zone, and count those of the files."""
         before = [self._rows_beside(table, file) for table, file in self._dropped]
         wanted: Sequence[tuple[str | None, Collection[str] | None]] = sorted(self._affected.items())
@@ -194,7 +197,7 @@ class Repairer:
             wanted = [(None, None)]
         for source, symbols in wanted:
             if symbols is None or symbols:
-                self.summaries.append(self._reprocessor.reprocess_held(hold, symbols, source))
+                self.summaries.append(self._reprocessor.reprocess_held(holder, symbols, source))
         kept = sum(len(each.left) for each in self.summaries)
         what = f"the rows are derived again from the raw zone; the damaged object is in {ASIDE}"
         what += f"; {kept:,} symbols whose replies are damaged keep the rows that other files have" if kept else ""

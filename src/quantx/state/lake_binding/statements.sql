@@ -1,8 +1,8 @@
 -- name: now
 select clock_timestamp() as now;
 
--- name: bound_lake
-select id from lake;
+-- name: binding
+select id, state_id from lake;
 
 -- name: bind_lake
 -- Record the lake on first use; return the recorded one.
