@@ -58,10 +58,14 @@ class SmallLake:
         location = open_location(str(copy))
         return replace(self._platform, location=location, tables=open_tables(location, TABLES), runtime=Threads())
 
+    def size(self, path: str) -> int:
+        """The bytes of an object."""
+        return (self._folder / path).stat().st_size
+
     def flip(self, rng: random.Random) -> tuple[str, int]:
         """An object and a bit in it; kinds are drawn first, so that each has its share."""
         path = rng.choice(self.objects[rng.choice(KINDS)])
-        return path, rng.randrange(8 * (self._folder / path).stat().st_size)
+        return path, rng.randrange(8 * self.size(path))
 
     @staticmethod
     def contents(platform: Platform) -> dict[str, Any]:
@@ -74,11 +78,16 @@ def flipped(path: str, bit: int) -> Callable[[Path], object]:
     """A damage: one bit of an object is flipped."""
 
     def damage(lake: Path) -> None:
-        body = bytearray((lake / path).read_bytes())
-        body[bit // 8] ^= 1 << bit % 8
-        (lake / path).write_bytes(body)
+        (lake / path).write_bytes(with_flipped_bit((lake / path).read_bytes(), bit))
 
     return damage
+
+
+def with_flipped_bit(body: bytes, bit: int) -> bytes:
+    """The bytes with one other bit."""
+    changed = bytearray(body)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
 
 
 def verified(platform: Platform) -> Verified:
