@@ -351,5 +351,6 @@ def _code(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     """Return the reason of a failure in one line, with Azure's error code."""
     code, lines = _code(error), str(error).strip().splitlines()
-    fact = lines[0].partition("<?xml")[0].rstrip(" :.\ufeff") if lines else type(error).__name__
+    fact = lines[0].partition("<?xml")[0].rstrip(" :.\ufeff") if lines else "the store gave no reason"
+    fact = re.sub(r"^Generic \w+ error: | \(os error \d+\)", "", fact)  # obstore's own words
     return f"{fact} ({code})" if code else fact
