@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
+import polars as pl
 from tests.simulation.fleet import Parts
 from tests.simulation.ports import OverwritingLocation
 from tests.simulation.weather import CURATORS
 
 from quantx.core.model import FetchTask, Series, Window
 from quantx.lake.memory import MemoryTable
+from quantx.lake.protocol import CommitContext, Committer
 from quantx.state.memory import MemoryState
 from quantx.state.memory_records import TaskRecord
 from quantx.state.rounds.memory import MemoryRounds
@@ -59,6 +62,56 @@ class ForgetfulTable(MemoryTable):
         return 0
 
 
+class UnboundTable(MemoryTable):
+    """A table that commits whatever has changed since the rows were read."""
+
+    def _is_at(self, read_at: int | None) -> bool:
+        return True
+
+    def _replace(self, before: int, rows: pl.DataFrame, context: CommitContext) -> None:
+        read = self.versions[before - 1] if before else self._empty
+        added, gone = (a.join(b, on=a.columns, how="anti", nulls_equal=True) for a, b in ((rows, read), (read, rows)))
+        kept = self.read().join(gone, on=gone.columns, how="anti", nulls_equal=True)
+        super()._replace(len(self.versions), pl.concat([kept, added]), context)
+
+
+class UnfencedTable(MemoryTable):
+    """A table that takes commits of any epoch."""
+
+    def commit(self, context: CommitContext, *frames: pl.DataFrame | None, **how: Any) -> bool:
+        by = None if context.by is None else Unconfirmed(context.by)
+        return super().commit(replace(context, by=by), *frames, **how)  # type: ignore[arg-type]
+
+
+class UnsealedTable(MemoryTable):
+    """A table whose seal stops nothing."""
+
+    def seal(self, context: CommitContext) -> None:
+        pass
+
+
+class SharedRounds(MemoryTable):
+    """A table in which a round of any state counts."""
+
+    def commit(self, context: CommitContext, *frames: pl.DataFrame | None, **how: Any) -> bool:
+        if context.round_id is not None and max(self._rounds.values(), default=0) >= context.round_id:
+            return False
+        return super().commit(context, *frames, **how)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Unconfirmed:
+    """A role that is not confirmed."""
+
+    real: Committer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def confirm(self) -> None:
+        pass
+
+
 def overlapping(state: MemoryState) -> None:
     state.rounds = OverlappingRounds(state.records)
 
@@ -74,5 +127,9 @@ MUTANTS = {
     "overwriting": (Parts(location=OverwritingLocation), "I1"),
     "overlapping": (Parts(state=overlapping, weather=LATE_CURATORS), "I2"),
     "curators": (Parts(weather=CURATORS), ""),  # no mutant: only another weather
-    "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I3"),
+    "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I4"),
+    "unbound": (Parts(table=UnboundTable, weather=LATE_CURATORS), "I3"),
+    "unfenced-role": (Parts(table=UnfencedTable, weather=CURATORS, takeover=True), "fenced"),
+    "unsealed": (Parts(table=UnsealedTable, weather=LATE_CURATORS, takeover=True), "fenced"),
+    "shared-rounds": (Parts(table=SharedRounds, weather=CURATORS, takeover=True), "I5"),
 }
