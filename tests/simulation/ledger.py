@@ -195,6 +195,7 @@ class Ledger(Watch):
         for seen in (self.fences, self.holders, self.may_ask, self.watermarks, self.landed, self.requests):
             seen.clear()
         self.closures.clear()
+        self.sealed = False
 
 
 def fingerprint(rows: pl.DataFrame) -> int:

@@ -8,14 +8,13 @@ from typing import Any
 import polars as pl
 from tests.simulation.fleet import Parts
 from tests.simulation.ports import OverwritingLocation
-from tests.simulation.weather import CURATORS
+from tests.simulation.weather import CURATORS, Weather
 
 from quantx.core.model import FetchTask, Series, Window
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, Committer
 from quantx.state.memory import MemoryState
 from quantx.state.memory_records import TaskRecord
-from quantx.state.rounds.memory import MemoryRounds
 from quantx.state.tasks.memory import MemoryTasks
 
 
@@ -40,19 +39,6 @@ def unfenced(state: MemoryState) -> None:
 
 def unshared(state: MemoryState) -> None:
     state.tasks = UnsharedTasks(state.records)
-
-
-class OverlappingRounds(MemoryRounds):
-    """A round can be begun while another one is unfinished."""
-
-    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        begun = [r for r in self._records.rounds.values() if not r.finished]
-        for each in begun:
-            each.finished = True
-        number = super().start(above, most_bytes, most_replies)
-        for each in begun:
-            each.finished = False
-        return number
 
 
 class ForgetfulTable(MemoryTable):
@@ -112,12 +98,8 @@ class Unconfirmed:
         pass
 
 
-def overlapping(state: MemoryState) -> None:
-    state.rounds = OverlappingRounds(state.records)
-
-
-# Two rounds overlap only where two curators are late at once, and that shows only in rows that were revised meanwhile.
-LATE_CURATORS = replace(CURATORS, freeze=0.08, stall=0.08, revised=0.9)
+# Committers that are suspended between their confirmation and their commit, and go on.
+SUSPENDED = Weather(suspended=0.2, revised=0.9)
 
 # And the rule that each breaks. Those of the curator show only where one has lost its role and goes on: they have a
 # weather of their own.
@@ -125,11 +107,11 @@ MUTANTS = {
     "unfenced": (Parts(state=unfenced), "fence"),
     "unshared": (Parts(state=unshared), "planned-once"),
     "overwriting": (Parts(location=OverwritingLocation), "I1"),
-    "overlapping": (Parts(state=overlapping, weather=LATE_CURATORS), "I2"),
     "curators": (Parts(weather=CURATORS), ""),  # no mutant: only another weather
+    "suspended": (Parts(weather=SUSPENDED, takeover=True), ""),  # the same
     "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I4"),
-    "unbound": (Parts(table=UnboundTable, weather=LATE_CURATORS), "I3"),
+    "unbound": (Parts(table=UnboundTable, weather=SUSPENDED), "I3"),
     "unfenced-role": (Parts(table=UnfencedTable, weather=CURATORS, takeover=True), "fenced"),
-    "unsealed": (Parts(table=UnsealedTable, weather=LATE_CURATORS, takeover=True), "fenced"),
+    "unsealed": (Parts(table=UnsealedTable, weather=SUSPENDED, takeover=True), "fenced"),
     "shared-rounds": (Parts(table=SharedRounds, weather=CURATORS, takeover=True), "I5"),
 }

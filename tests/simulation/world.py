@@ -78,6 +78,14 @@ class World:
             self.scheduler.say("its connection breaks: the role is free")
             self.lose_role(actor)
 
+    def may_suspend_committer(self, actor: Actor) -> None:
+        """Perhaps suspend an actor that has just confirmed its role, for so long that its session ends."""
+        if self.happens("suspended"):
+            actor.frozen_until = self.scheduler.now + self.rng.choice((9.0, 40.0))
+            self.scheduler.say(f"suspended before its commit until {actor.frozen_until:.1f}")
+            self.lose_role(actor)
+            self.scheduler.point()
+
     def operation(
         self,
         actor: Actor,
