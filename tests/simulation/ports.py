@@ -120,6 +120,8 @@ class SimLocation(LakeLocation):
 
     def paths(self, prefix: str) -> list[str]:
         found: list[str] = self._do("paths", lambda: super(SimLocation, self).paths(prefix), prefix)
+        if prefix.startswith("meta/epochs/"):
+            self.world.may_suspend_committer(self.actor)
         return found
 
     def put(self, path: str, body: bytes) -> None:

@@ -14,7 +14,6 @@ import json
 import os
 import socket
 from dataclasses import dataclass
-from datetime import datetime
 
 from quantx.errors import Fenced
 from quantx.lake.store import LakeLocation
@@ -59,12 +58,12 @@ def newest_epoch(location: LakeLocation, role: str) -> tuple[int, bool]:
     return number, number == 0 or f"{number:012}{_ENDED}" in names
 
 
-def create_epoch(location: LakeLocation, state_id: str, role: str, number: int, at: datetime) -> Epoch | None:
+def create_epoch(location: LakeLocation, state_id: str, role: str, number: int) -> Epoch | None:
     """Create an epoch; None if it exists: another process was faster."""
     epoch = Epoch(location, state_id, role, number)
-    holder = {"state_id": state_id, "role": role, "at": at.isoformat()}
-    process = {"host": socket.gethostname(), "pid": os.getpid(), "nonce": os.urandom(8).hex()}
-    return epoch if location.create(epoch.path, json.dumps(holder | process).encode()) else None
+    holder = {"state_id": state_id, "role": role, "host": socket.gethostname(), "pid": os.getpid()}
+    body = json.dumps(holder | {"nonce": os.urandom(8).hex()}).encode()  # no two are equal
+    return epoch if location.create(epoch.path, body) else None
 
 
 def forget_epochs(location: LakeLocation, role: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import defaultdict
 
 import polars as pl
 
 from quantx.core.tables import Table
-from quantx.errors import CommitConflict, Fenced, LakeError
+from quantx.errors import CommitConflict, LakeError
 from quantx.lake.protocol import UNREAD, CommitContext, app_of
 
 
@@ -81,19 +82,16 @@ class MemoryTable:
             raise CommitConflict(f"another process has changed the table {self.url}")
         if context.round_id is not None and self.committed_round(context.state_id) >= context.round_id:
             return False
+        context.confirm()
         self._replace(before, self._merged(rows, new, changed, gone), context)
         return True
 
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if there is one."""
         while self.versions:
-            try:
+            with contextlib.suppress(CommitConflict):
                 self._replace(len(self.versions), self.versions[-1], context)
-            except Fenced:
-                raise
-            except CommitConflict:
-                continue
-            break
+                break
 
     def forget_versions(self) -> None:
         """Keep only the newest version, to save memory where older ones are not read."""
@@ -124,7 +122,6 @@ class MemoryTable:
 
     def _replace(self, before: int, rows: pl.DataFrame, context: CommitContext) -> None:
         """Make `rows` the next version; CommitConflict if there are more than `before` versions by now."""
-        context.confirm()
         with self._lock:
             if len(self.versions) != before:
                 raise CommitConflict(f"another process has changed the table {self.url}")

@@ -16,7 +16,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from quantx.core.tables import Table
-from quantx.errors import CommitConflict, Fenced, LakeError
+from quantx.errors import CommitConflict, LakeError
 from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
 from quantx.lake.files import TableFiles
@@ -185,14 +185,11 @@ class LakeTable:
             if delta is None:
                 return
             try:
-                self._commit(delta, [], context)
-            except Fenced:
-                raise
+                self._append(delta, [], context)
+                return
             except CommitConflict:  # what was under way is committed; nothing has been read yet
                 if attempt == _SEALING_ATTEMPTS:
                     raise
-                continue
-            return
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Rewrite each partition of more than `most_files` files as one sorted file; return the number of partitions.
@@ -332,7 +329,12 @@ class LakeTable:
         return CommitConflict(f"another process has changed the table {self.url} meanwhile; start the command again")
 
     def _commit(self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext) -> int:
-        """Commit changes as the version after that of the handle, and return it; CommitConflict if it exists."""
+        """Confirm the role, commit changes as the version after that of the handle, and return it."""
+        context.confirm()
+        return self._append(delta, changes, context)
+
+    def _append(self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext) -> int:
+        """Create the entry of the version after that of the handle, and return it; CommitConflict if it exists."""
         entry = writing_entry(
             context,
             changes,
@@ -340,7 +342,6 @@ class LakeTable:
             metadata=self._with_missing_columns(delta),
         )
         version = delta.version() + 1
-        context.confirm()
         if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
             raise self._conflict()
         known = self._rounds[1] if self._rounds[0] == delta.version() else {}

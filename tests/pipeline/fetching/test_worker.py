@@ -432,7 +432,7 @@ def test_a_new_state_on_an_old_lake_doubles_nothing(
     """Rounds of the two never count as one another's, and what is asked again is recognised."""
     desk.work(desk.backfill("AAA"))
     desk.work(desk.daily("AAA"))
-    earlier = desk.platform.state.binding()[1]
+    earlier = desk.platform.state.binding().state_id
     rounds = desk.platform.tables["bars_1d"].committed_round(earlier)
     assert rounds == 1
     other = another_desk(fresh_database)
@@ -440,7 +440,7 @@ def test_a_new_state_on_an_old_lake_doubles_nothing(
     bars = other.rows()
     assert bars.group_by("symbol").len().sort("symbol").rows() == [("AAA", SESSIONS), ("BBB", SESSIONS)]
     assert other.rows("bars_1d_revisions").is_empty()
-    newer = other.platform.state.binding()[1]
+    newer = other.platform.state.binding().state_id
     assert other.platform.tables["bars_1d"].committed_round(newer) == 1  # each state numbers its own rounds
     assert bars.filter(symbol="AAA")["raw"].n_unique() == 1
 

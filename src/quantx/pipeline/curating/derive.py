@@ -141,8 +141,26 @@ def _commit(tables: Tables, table: Table, context: CommitContext, merged: Merge,
 
     Replaced rows first: a crash after that repeats the round, and every previous value has its record at all times.
     """
-    tables[table.revisions.name].commit(context, merged.superseded)
+    if merged.superseded.height:
+        _commit_replaced(tables[table.revisions.name], context, merged.superseded)
     return tables[table.name].commit(context, merged.new, merged.changed, read_at=read_at)
+
+
+def _commit_replaced(revisions: CuratedTable, context: CommitContext, replaced: pl.DataFrame) -> None:
+    """Commit replaced rows to the revisions of a table.
+
+    A committer that lost its role between the two commits leaves a revision of a row that is still current: it gets
+    the end that it really has.
+    """
+    key, version = list(revisions.table.key), revisions.version()
+    known = pl.col("known_from").is_in(replaced["known_from"].unique().implode())
+    stored = revisions.read(known & pl.col("symbol").is_in(replaced["symbol"].unique().implode()))
+    ended = stored.filter(pl.col("known_to") > pl.col("known_from"))  # the others are traces of earlier rules
+    again = replaced.join(ended, on=key, how="semi", nulls_equal=True)
+    traces = stored.join(ended, on=stored.columns, how="anti", nulls_equal=True)
+    traces = traces.join(again, on=key, how="semi", nulls_equal=True)
+    new = replaced.join(again, on=key, how="anti", nulls_equal=True)
+    revisions.commit(context, new, pl.concat([again, traces]), read_at=version)
 
 
 def _lost_replies(lost: Sequence[Lost], policy: RowPolicy, reader_of: ReaderOf) -> pl.DataFrame:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 from ulid import ULID
 
-from quantx.errors import CommitConflict, ConfigError, DamagedObject, Fenced, LakeError, StateError
+from quantx.errors import CommitConflict, ConfigError, DamagedObject, LakeError
 from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
-from quantx.state.port import Hold, Role, State
+from quantx.state.port import Role, State
 
 if TYPE_CHECKING:
     from quantx.lake.protocol import Tables
@@ -46,7 +46,6 @@ COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
 class RoleHolder:
     """The holder of a role that commits to tables."""
 
-    hold: Hold
     epoch: Epoch
 
     @property
@@ -60,11 +59,7 @@ class RoleHolder:
         return {"quantx.role": self.epoch.role, "quantx.epoch": self.epoch.number}
 
     def confirm(self) -> None:
-        """Raise Fenced where the lock is lost, or another process has taken the role over."""
-        try:
-            self.hold.confirm()
-        except StateError as error:
-            raise Fenced(f"{error}; start the command again") from error
+        """Raise Fenced where another process has taken the role over."""
         self.epoch.confirm()
 
 
@@ -79,7 +74,7 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
             yield None
             return
         epoch, clean = _next_epoch(location, state, role)
-        holder = RoleHolder(hold, epoch)
+        holder = RoleHolder(epoch)
         if not clean:
             for name in tables_of(role, tables):
                 tables[name].seal(CommitContext(by=holder))
@@ -126,30 +121,30 @@ def confirm_lake(location: LakeLocation, state: State) -> str:
     A state of another lake would call sessions covered that are not stored there. The newest state owns the lake: a new
     one takes it over, which fences the processes of the one before, and an older one is refused.
     """
-    bound = state.binding()
-    if bound is not None and not location.has(_LAKE_ID):
+    if state.binding() is not None and not location.has(_LAKE_ID):
         raise ConfigError(
             f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
             " lake, or remove that state as well: then everything is fetched again"
         )
     lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
-    bound_to, state_id = state.bind_lake(lake_id, str(ULID()))
-    if bound_to != lake_id:
+    bound = state.bind_lake(lake_id, str(ULID()))
+    if bound.lake_id != lake_id:
         raise ConfigError(
             f"the state in {state.shown_url} belongs to another lake than {location.url};"
             " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which fetches everything again"
         )
-    if bound is None:
-        _take_over(location, state, state_id)
-    elif location.get_or_put(STATE_ID, state_id.encode()).decode() != state_id:
+    if not bound.took_over:
+        _take_over(location, bound.state_id)
+        state.took_over()
+    elif location.get_or_put(STATE_ID, bound.state_id.encode()).decode() != bound.state_id:
         raise ConfigError(
             f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not have"
             " its records; use the newer state, or remove this one: an empty state takes the lake over again"
         )
-    return state_id
+    return bound.state_id
 
 
-def _take_over(location: LakeLocation, state: State, state_id: str) -> None:
+def _take_over(location: LakeLocation, state_id: str) -> None:
     """Make a new state the owner of the lake: first its id, then an epoch of each role."""
     has_owner = location.has(STATE_ID)
     location.put(STATE_ID, state_id.encode())
@@ -157,7 +152,7 @@ def _take_over(location: LakeLocation, state: State, state_id: str) -> None:
         return
     for role in COMMITTING:
         # It does not end: the first real holder of the role finds it, and seals the role's tables.
-        while create_epoch(location, state_id, role, newest_epoch(location, role)[0] + 1, state.now()) is None:
+        while create_epoch(location, state_id, role, newest_epoch(location, role)[0] + 1) is None:
             continue
 
 
@@ -166,8 +161,11 @@ def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch
     while True:
         newest, ended = newest_epoch(location, role)
         bound = state.binding()
-        state_id = bound[1] if bound is not None and bound[1] == _owner(location) else confirm_lake(location, state)
-        epoch = create_epoch(location, state_id, role, newest + 1, state.now())
+        if bound is not None and bound.took_over and bound.state_id == _owner(location):
+            state_id = bound.state_id
+        else:
+            state_id = confirm_lake(location, state)
+        epoch = create_epoch(location, state_id, role, newest + 1)
         if epoch is not None:
             forget_epochs(location, role)
             return epoch, ended

@@ -4,6 +4,9 @@ select clock_timestamp() as now;
 -- name: binding
 select id, state_id from lake;
 
+-- name: took_over
+update lake set state_id = replace(state_id, %(new)s, '');
+
 -- name: bind_lake
 -- Record the lake on first use; return the recorded one.
 with bound as (
