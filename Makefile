@@ -42,6 +42,7 @@ check: .venv/.dev  ## lint, format, types, layers, documentation
 prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templates, deploy script, workflows, container
 	sh requirements/prove.sh
 	$(PY) -m pytest tests/prove -rs $(ARGS)
+	FLIPS=400 $(PY) -m pytest tests/pipeline/verifying/test_flips.py -n 2 $(ARGS)
 
 bench: .venv/.dev .venv/.azurite  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
 	$(PY) -m benchmarks $(or $(ARGS),--write)

@@ -213,7 +213,7 @@ def compacted_month(lake: Mapping[str, str]) -> dict[str, Any]:
     """Compact the month by symbol."""
     table, _ = _tables(lake)
     with stretch() as measured:
-        table.compact(CommitContext(0), _MONTH, _MONTH, 1)
+        table.compact(CommitContext(), _MONTH, _MONTH, 1)
     facts = table.facts()
     assert facts is not None
     return {**facts, "seconds": measured.seconds, "cpu": measured.cpu, "left": len(table.untidy_months(_MONTH, 1))}

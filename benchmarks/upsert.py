@@ -96,7 +96,7 @@ def upserts(
     bars, revisions = open_table(lake), open_table(lake, revisions=True)
     bars.facts()  # opens the handles, as in the curator
     if fold:
-        bars.fold(CommitContext(0), 2, tail=_TAIL)
+        bars.fold(CommitContext(), 2, tail=_TAIL)
     start = len(_days()) - 2 * DAYS + first_day
     names = ("seconds", "read", "merging", "committing", "bytes", "recorded", "incoming", "new", "changed")
     results: dict[str, list[Any]] = {name: [] for name in names}

@@ -14,6 +14,7 @@
     ├── LakeError                 object store or table
     │   ├── DamagedObject         an object is missing, or differs from the stored one
     │   └── CommitConflict        no action: the table has changed since it was read; the work is repeated
+    │       └── Fenced            no action: another process has taken the role over; it is taken again
     ├── StateError                PostgreSQL is unavailable
     │   └── RefusedStatement      PostgreSQL refuses a statement: a bug in this program
     ├── QueueError                the queue
@@ -107,6 +108,10 @@ class CommitConflict(LakeError):
 
     The caller takes its role, reads and derives again: the same rows may be stored now.
     """
+
+
+class Fenced(CommitConflict):
+    """Another process, or another state, has taken over the role under which this one commits."""
 
 
 class StateError(QuantxError):

@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from quantx.core.tables import BARS_1D
 from quantx.errors import CommitConflict, LakeError
 from quantx.lake.log import DIGEST, entry_path, is_whole
+from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable
 
@@ -98,9 +99,9 @@ def test_what_delta_rs_has_committed_is_read_on(table: LakeTable) -> None:
 
 def test_a_fold_between_data_and_commit_of_a_fold_is_a_conflict(table: LakeTable, location: LakeLocation) -> None:
     before = rows(table.scan())
-    slow = interrupted(location, lambda: LakeTable(location, BARS_1D).fold(ctx(0), 1) and None)
+    slow = interrupted(location, lambda: LakeTable(location, BARS_1D).fold(CommitContext(), 1) and None)
     with pytest.raises(CommitConflict, match="another process has changed the table"):
-        slow.fold(ctx(0), 1)
+        slow.fold(CommitContext(), 1)
     assert rows(table.scan()) == before
 
 

@@ -147,7 +147,7 @@ def test_rows_of_two_months_are_looked_for_in_their_own_folders(table: LakeTable
 def test_a_closed_month_is_put_together_by_symbol(month: LakeTable) -> None:
     before = rows(month)
     assert month.untidy_months(OCTOBER, 1) == [OCTOBER]
-    assert month.compact(ctx(0), OCTOBER, OCTOBER, 1) == 12
+    assert month.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 12
     assert rows(month) == before
     found = files(month)
     assert found["num_records"].sum() == 540
@@ -159,24 +159,24 @@ def test_a_closed_month_is_put_together_by_symbol(month: LakeTable) -> None:
 
 
 def test_a_compacted_month_is_left_alone(month: LakeTable) -> None:
-    month.compact(ctx(0), OCTOBER, OCTOBER, 1)
+    month.compact(CommitContext(), OCTOBER, OCTOBER, 1)
     version = month.version()
     assert month.untidy_months(OCTOBER, 1) == []
-    assert month.compact(ctx(0), OCTOBER, OCTOBER, 1) == 0
+    assert month.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 0
     assert month.version() == version
 
 
 def test_compaction_does_not_count_as_a_round(month: LakeTable) -> None:
-    month.compact(ctx(0), OCTOBER, OCTOBER, 1)
+    month.compact(CommitContext(), OCTOBER, OCTOBER, 1)
     assert month.committed_round() == 6
     assert month.commit(ctx(7), minutes("A", [9]))
 
 
 def test_late_rows_of_one_symbol_rewrite_its_file_and_no_other(month: LakeTable) -> None:
-    month.compact(ctx(0), OCTOBER, OCTOBER, 1)
+    month.compact(CommitContext(), OCTOBER, OCTOBER, 1)
     before = set(files(month)["path"])
     month.commit(ctx(7), minutes("E", [9]))
-    assert month.compact(ctx(0), OCTOBER, OCTOBER, 1) == 2
+    assert month.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 2
     assert len(before - set(files(month)["path"])) == 1
     assert month.read(pl.col("symbol") == "E").height == 70
 
@@ -186,7 +186,7 @@ def test_an_open_month_keeps_its_sessions_apart(month: LakeTable) -> None:
         month.commit(ctx(number), minutes(symbols, [9 if symbols != "AJ" else 10]))
     before = rows(month)
     assert month.untidy_months(SEPTEMBER, 1) == [OCTOBER]
-    assert month.compact(ctx(0), OCTOBER, SEPTEMBER, 1) == 3
+    assert month.compact(CommitContext(), OCTOBER, SEPTEMBER, 1) == 3
     assert rows(month) == before
     ninth = files(month).filter(pl.col("min.date") == date(2024, 10, 9))
     assert ninth["num_records"].sum() == 90
@@ -206,7 +206,7 @@ def test_a_session_in_few_files_is_left_alone_for_now(month: LakeTable) -> None:
 def test_many_small_files_that_share_no_symbol_become_few(table: LakeTable) -> None:
     for number, symbol in enumerate("ABCDEFGHIJKL", 1):
         table.commit(ctx(number), minutes(symbol, [1]))
-    assert table.compact(ctx(0), OCTOBER, OCTOBER, 4) == 12
+    assert table.compact(CommitContext(), OCTOBER, OCTOBER, 4) == 12
     assert files(table)["num_records"].to_list() == [40, 40, 40]
 
 
@@ -214,7 +214,7 @@ def test_files_that_all_hold_every_symbol_are_put_together_in_stretches(table: L
     for number in range(1, 9):  # one row group each, so that their statistics do not tell where to cut
         table.commit(ctx(number), minutes("ABCDEFGHI", range(1, 5)).filter(pl.col("volume") == 100 + number))
     before = rows(table)
-    assert table.compact(ctx(0), OCTOBER, OCTOBER, 1) == 8
+    assert table.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 8
     assert rows(table) == before
     assert files(table)["num_records"].to_list() == [32] * 9
     assert files(table)["min.symbol"].to_list() == list("ABCDEFGHI")
@@ -231,14 +231,14 @@ def test_sources_and_months_are_compacted_each_for_itself(table: LakeTable) -> N
         table.commit(ctx(number), pl.concat([minutes("AB", [day]), other, november]))
     before = rows(table)
     assert table.untidy_months(202411, 1) == [OCTOBER, 202411]
-    assert table.compact(ctx(0), OCTOBER, 202411, 1) == 4
+    assert table.compact(CommitContext(), OCTOBER, 202411, 1) == 4
     assert table.untidy_months(202411, 1) == [202411]
     assert rows(table) == before
     assert table.read(pl.col("source") == "other").height == 40
 
 
 def test_a_correction_of_a_compacted_month_is_found(month: LakeTable) -> None:
-    month.compact(ctx(0), OCTOBER, OCTOBER, 1)
+    month.compact(CommitContext(), OCTOBER, OCTOBER, 1)
     changed = minutes("C", [3], count=1, close=1.0)
     month.commit(ctx(7), BARS_1M.empty(), changed)
     assert month.read(pl.col("close") == 1.0).equals(changed)
@@ -257,10 +257,10 @@ def test_a_month_that_somebody_else_corrects_meanwhile_stays_as_it_is(month: Lak
 
     busy = Busy(location.url, location.store, location.options, rival=[LakeTable(location, SMALL)])
     with pytest.raises(LakeError, match="another process"):
-        LakeTable(busy, SMALL).compact(ctx(0), OCTOBER, OCTOBER, 1)
+        LakeTable(busy, SMALL).compact(CommitContext(), OCTOBER, OCTOBER, 1)
     assert month.read().height == 540
     assert month.read(pl.col("close") == 1.0).height == 1
-    assert month.compact(ctx(0), OCTOBER, OCTOBER, 1) == 12
+    assert month.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 12
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 no parquet PAR1", None])
@@ -270,10 +270,10 @@ def test_a_damaged_file_stops_the_compaction_and_nothing_is_lost(month: LakeTabl
     path.unlink() if damage is None else path.write_bytes(damage)
     version = month.version()
     with pytest.raises(LakeError, match=r"damaged|missing|cannot read"):
-        month.compact(ctx(0), OCTOBER, OCTOBER, 1)
+        month.compact(CommitContext(), OCTOBER, OCTOBER, 1)
     assert month.version() == version
     path.write_bytes(body)
-    assert month.compact(ctx(0), OCTOBER, OCTOBER, 1) == 12
+    assert month.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 12
     assert month.read().height == 540
 
 
@@ -295,7 +295,7 @@ class Deadly(LakeLocation):
 
 found = open_location(sys.argv[1])
 table = LakeTable(Deadly(found.url, found.store, found.delta_options), replace(BARS_1M, rows_per_file=40))
-table.compact(CommitContext(0), 202410, 202410, 1)
+table.compact(CommitContext(), 202410, 202410, 1)
 """
 
 
@@ -306,7 +306,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(month: LakeTable, locati
     killed = subprocess.run([sys.executable, "-c", _KILLED, folder, str(after)], env=os.environ, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert (month.version(), rows(month)) == (version, before)
-    assert month.compact(ctx(0), OCTOBER, OCTOBER, 1) == 12
+    assert month.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 12
     assert rows(month) == before
 
 
@@ -336,7 +336,7 @@ def test_a_table_equals_a_dictionary_whatever_is_committed_and_compacted(
         expected |= {(s, d): c for s, d, c in batch.select("symbol", "date", "close").iter_rows()}
         through = OCTOBER if closed else SEPTEMBER
         for _ in range(4 if compact else 0):  # files of several sessions may become files of one
-            table.compact(ctx(0), OCTOBER, through, 1)
+            table.compact(CommitContext(), OCTOBER, through, 1)
         assert not compact or table.untidy_months(through, 1) == []
     found = table.read()
     assert found.select(BARS_1M.key).is_unique().all()
@@ -345,7 +345,7 @@ def test_a_table_equals_a_dictionary_whatever_is_committed_and_compacted(
 
 def test_a_table_without_files_has_nothing_to_compact(table: LakeTable) -> None:
     assert table.untidy_months(OCTOBER, 1) == []
-    assert table.compact(ctx(0), OCTOBER, OCTOBER, 1) == 0
+    assert table.compact(CommitContext(), OCTOBER, OCTOBER, 1) == 0
     assert table.version() is None
 
 
@@ -355,7 +355,7 @@ def test_the_revisions_have_no_folder_per_month() -> None:
 
 
 def test_one_symbol_of_a_compacted_month_is_read_from_its_file_alone(month: LakeTable) -> None:
-    month.compact(ctx(0), OCTOBER, OCTOBER, 1)
+    month.compact(CommitContext(), OCTOBER, OCTOBER, 1)
     for path in files(month).filter((pl.col("min.symbol") > "C") | (pl.col("max.symbol") < "C"))["path"]:
         Path(f"{month.url}/{path}").unlink()
     assert month.read(pl.col("symbol").is_in(["C"])).height == 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, QUARANTINE, TABLES, UNIVERSE_MEMBERS, Table
-from quantx.errors import LakeError
+from quantx.errors import CommitConflict, LakeError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable, open_tables
@@ -167,7 +168,7 @@ def test_a_column_that_was_declared_later_is_null_until_it_is_written(location: 
     assert table.read(pl.col("policy") == 2).equals(new)
     passed = old.with_columns(passed=pl.lit(3, pl.Int32))
     assert table.commit(ctx(3), QUARANTINE.empty(), passed)
-    assert table.fold(ctx(0), 1) == 1
+    assert table.fold(CommitContext(), 1) == 1
     assert LakeTable(location, QUARANTINE).read().sort("symbol").equals(pl.concat([passed, new]))
     assert LakeTable(location, earlier).read().columns == list(columns)  # a program of before goes on reading
 
@@ -194,7 +195,7 @@ def test_the_same_round_again_changes_nothing_for_another_process(table: LakeTab
 def test_folding_does_not_count_as_a_round(table: LakeTable) -> None:
     table.commit(ctx(1), bars("A", [0]))
     table.commit(ctx(2), bars("B", [0]))
-    table.fold(ctx(0), 1)
+    table.fold(CommitContext(), 1)
     assert table.committed_round() == 2
     assert table.commit(ctx(3), bars("C", [0]))
 
@@ -310,7 +311,7 @@ def test_rows_of_another_form_are_refused_and_nothing_is_written(
 def test_every_reader_of_delta_sees_the_same_rows(table: LakeTable) -> None:
     table.commit(ctx(1), bars(["AAPL", "0700.HK", "BRK.B", "^GSPC"], range(0, 800, 100)))
     table.commit(ctx(2), bars("B", [0]), bars(["AAPL"], [100], close=50.0))
-    table.fold(ctx(0), 1)
+    table.fold(CommitContext(), 1)
     expected = rows(table.scan())
     assert len(expected) == 33
     arrow = DeltaTable(table.url).to_pyarrow_table()
@@ -329,7 +330,7 @@ def test_a_reader_of_a_version_sees_its_rows_for_ever(table: LakeTable) -> None:
     held = DeltaTable(table.url)
     before = rows(pl.DataFrame(held.to_pyarrow_table()))
     table.commit(ctx(2), bars("C", [0]), bars("A", [1], close=50.0))
-    table.fold(ctx(0), 1)
+    table.fold(CommitContext(), 1)
     assert rows(pl.DataFrame(held.to_pyarrow_table())) == before
     assert rows(pl.DataFrame(DeltaTable(table.url, version=held.version()).to_pyarrow_table())) == before
     assert rows(table.scan()) != before
@@ -391,7 +392,7 @@ def test_folding_keeps_the_rows_and_leaves_one_file_per_partition(table: LakeTab
         table.commit(ctx(number), bars("AB", [number, number + 400]))
     before = rows(table.scan())
     assert len(files(table)) == 10
-    assert table.fold(ctx(0), 2) == 2
+    assert table.fold(CommitContext(), 2) == 2
     assert len(files(table)) == 2
     assert rows(table.scan()) == before
 
@@ -403,7 +404,7 @@ def test_folding_deletes_replaced_files_only_after_the_retention(table: LakeTabl
     before = rows(table.scan())
     delta = DeltaTable(table.url)
     delta.alter.set_table_properties({"delta.deletedFileRetentionDuration": retention})
-    assert table.fold(ctx(0), 1) == 1
+    assert table.fold(CommitContext(), 1) == 1
     assert len(list(Path(table.url).rglob("source=*/**/*.parquet"))) == left
     assert rows(table.scan()) == before
 
@@ -413,16 +414,16 @@ def test_folding_leaves_a_partition_of_few_files_alone(table: LakeTable) -> None
     table.commit(ctx(2), bars("B", [0]))
     before = files(table)
     version = table.version()
-    assert table.fold(ctx(0), 2) == 0
+    assert table.fold(CommitContext(), 2) == 0
     assert (files(table), table.version()) == (before, version)
-    assert table.fold(ctx(0), 1) == 1
+    assert table.fold(CommitContext(), 1) == 1
     assert len(files(table) & before) == 1
 
 
 def test_folding_puts_the_newest_days_in_a_file_of_their_own(table: LakeTable) -> None:
     for number in range(1, 6):
         table.commit(ctx(number), bars("AB", [number]))
-    table.fold(ctx(0), 1, tail=2)
+    table.fold(CommitContext(), 1, tail=2)
     spans = pl.DataFrame(DeltaTable(table.url).get_add_actions(flatten=True)).sort("min.date")
     assert spans.select("min.date", "max.date").rows() == [(day(1), day(3)), (day(4), day(5))]
     before = files(table)
@@ -434,14 +435,14 @@ def test_folding_a_short_partition_into_its_tail_loses_nothing(table: LakeTable)
     for number in range(1, 4):
         table.commit(ctx(number), bars("A", [number]))
     before = rows(table.scan())
-    table.fold(ctx(0), 1, tail=10)
+    table.fold(CommitContext(), 1, tail=10)
     assert (len(files(table)), rows(table.scan())) == (1, before)
 
 
 def test_a_folded_table_takes_corrections(table: LakeTable) -> None:
     for number in range(1, 4):
         table.commit(ctx(number), bars("AB", [number]))
-    table.fold(ctx(0), 1)
+    table.fold(CommitContext(), 1)
     table.commit(ctx(4), bars("C", [9]), bars("A", [2], close=50.0))
     assert closes(table)[("A", day(2))] == 50.0
     assert len(closes(table)) == 7
@@ -452,7 +453,7 @@ def test_a_table_without_partitions_can_be_folded(location: LakeLocation) -> Non
     for number, symbol in enumerate("CAB", 1):
         row = {"universe": "u", "phase": "p", "symbol": symbol, "market": "us", "known_from": KNOWN}
         table.commit(ctx(number), pl.DataFrame([row], schema=dict(UNIVERSE_MEMBERS.schema)))
-    assert table.fold(ctx(0), 1) == 1
+    assert table.fold(CommitContext(), 1) == 1
     assert table.scan().collect()["symbol"].to_list() == ["A", "B", "C"]
     assert len(files(table)) == 1
 
@@ -511,7 +512,7 @@ def rival_corrects_another_row(rival: LakeTable) -> None:
 
 
 def rival_folds(rival: LakeTable) -> None:
-    assert rival.fold(ctx(0), 1) == 1
+    assert rival.fold(CommitContext(), 1) == 1
 
 
 RIVALS = [rival_adds, rival_corrects_the_same_row, rival_corrects_another_row, rival_folds]
@@ -524,7 +525,7 @@ OURS: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {
 
 @pytest.mark.parametrize("event", RIVALS)
 @pytest.mark.parametrize(("new", "changed"), OURS.values(), ids=OURS)
-def test_a_rival_between_our_data_and_our_commit_costs_a_retry_and_no_row(
+def test_a_rival_between_our_data_and_our_commit_is_a_conflict_and_costs_no_row(
     table: LakeTable,
     location: LakeLocation,
     event: Callable[[LakeTable], None],
@@ -534,38 +535,23 @@ def test_a_rival_between_our_data_and_our_commit_costs_a_retry_and_no_row(
     table.commit(ctx(1), bars("A", range(3)))
     table.commit(ctx(2), bars("B", range(3)))
     expected = closes(table)
-    assert interrupted(location, lambda: event(LakeTable(location, BARS_1D))).commit(ctx(6), new, changed)
+    ours = interrupted(location, lambda: event(LakeTable(location, BARS_1D)))
+    with pytest.raises(CommitConflict, match="another process has changed the table"):
+        ours.commit(ctx(6), new, changed)
     expected |= {
         rival_adds: {("R", day(0)): 100.0},
         rival_corrects_the_same_row: {("A", day(1)): 60.0},
         rival_corrects_another_row: {("B", day(1)): 60.0},
         rival_folds: {},
     }[event]
+    assert closes(table) == expected
+    assert ours.commit(ctx(6), new, changed)  # all is read again
     for row in pl.concat([new, changed]).iter_rows(named=True):
         expected[(row["symbol"], row["date"])] = row["close"]
-    assert closes(table) == expected
-    assert table.committed_round() == 6
+    assert (closes(table), table.committed_round()) == (expected, 6)
 
 
-def test_a_rival_with_the_same_round_makes_ours_a_repetition(table: LakeTable, location: LakeLocation) -> None:
-    table.commit(ctx(1), bars("A", range(3)))
-    batch = (bars("N", [0]), bars("A", [1], close=50.0))
-    slow = interrupted(location, lambda: LakeTable(location, BARS_1D).commit(ctx(2), *batch) and None)
-    assert not slow.commit(ctx(2), *batch)
-    assert len(closes(table)) == 4
-    assert table.version() == 2
-
-
-def test_a_rival_with_the_same_round_of_new_rows_makes_ours_a_repetition(
-    table: LakeTable, location: LakeLocation
-) -> None:
-    table.commit(ctx(1), bars("A", range(3)))
-    slow = interrupted(location, lambda: LakeTable(location, BARS_1D).commit(ctx(2), bars("N", [0])) and None)
-    assert not slow.commit(ctx(2), bars("N", [0]))
-    assert len(closes(table)) == 4
-
-
-def test_a_rival_who_creates_the_table_first_does_not_disturb(table: LakeTable, location: LakeLocation) -> None:
+def test_a_rival_who_creates_the_table_first_is_a_conflict(table: LakeTable, location: LakeLocation) -> None:
     together = threading.Barrier(4)
     done: list[bool] = []
     failures: list[BaseException] = []
@@ -574,7 +560,7 @@ def test_a_rival_who_creates_the_table_first_does_not_disturb(table: LakeTable, 
         mine = LakeTable(location, BARS_1D)
         together.wait()
         try:
-            done.append(mine.commit(ctx(1), bars("A", [0])))
+            done.append(mine.commit(ctx(1), bars("A", [0]), read_at=None))
         except BaseException as error:  # noqa: BLE001 — told below, in the test's own thread
             failures.append(error)
 
@@ -583,8 +569,8 @@ def test_a_rival_who_creates_the_table_first_does_not_disturb(table: LakeTable, 
         thread.start()
     for thread in threads:
         thread.join()
-    assert failures == []
-    assert sorted(done) == [False, False, False, True]
+    assert [type(failure) for failure in failures] == [CommitConflict] * 3
+    assert done == [True]
     assert closes(table) == {("A", day(0)): 100.0}
 
 
@@ -597,7 +583,7 @@ def test_commits_and_foldings_that_race_lose_and_double_nothing(table: LakeTable
         mine = LakeTable(location, BARS_1D)
         while not finished.is_set():
             try:
-                mine.fold(ctx(0), 1)
+                mine.fold(CommitContext(), 1)
             except LakeError:
                 continue  # somebody else was faster; the next folding takes it
             except BaseException as error:  # noqa: BLE001 — told below, in the test's own thread
@@ -606,11 +592,19 @@ def test_commits_and_foldings_that_race_lose_and_double_nothing(table: LakeTable
 
     folding = threading.Thread(target=fold)
     folding.start()
-    committed = [table.commit(ctx(n), bars("AB", [n]), bars("A", [0], close=float(n))) for n in range(2, 8)]
+
+    def commit(n: int) -> None:
+        for _ in range(100):
+            with contextlib.suppress(CommitConflict):
+                assert table.commit(ctx(n), bars("AB", [n]), bars("A", [0], close=float(n)))
+                return
+        raise AssertionError("every commit was a conflict")
+
+    for n in range(2, 8):
+        commit(n)
     finished.set()
     folding.join()
     assert failures == []
-    assert committed == [True] * 6
     expected = {(s, day(n)): 100.0 for s in "AB" for n in (0, *range(2, 8))} | {("A", day(0)): 7.0}
     assert closes(table) == expected
 
@@ -637,7 +631,7 @@ def test_a_table_equals_a_dictionary_whatever_is_committed_and_folded(
         assert table.commit(ctx(number), new, changed) == bool(said)
         model |= dict.fromkeys(said, float(number))
         if fold:
-            table.fold(ctx(0), 1, tail=1)
+            table.fold(CommitContext(), 1, tail=1)
         assert closes(table) == model
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from quantx.core.tables import BARS_1D, QUARANTINE, UNIVERSE_MEMBERS, Table
-from quantx.errors import LakeError
+from quantx.errors import CommitConflict, Fenced, LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.store import open_location
@@ -44,6 +45,24 @@ def ctx(number: int) -> CommitContext:
     return CommitContext(number, ["R1"], [f"raw/{number}.parquet"])
 
 
+@dataclass(frozen=True)
+class Held:
+    """A role that nobody takes over."""
+
+    state_id: str = "S"
+    origin: Mapping[str, str | int] = field(default_factory=lambda: {"quantx.role": "curator", "quantx.epoch": 3})
+
+    def confirm(self) -> None:
+        pass
+
+
+class Lost(Held):
+    """A role that another process has taken over."""
+
+    def confirm(self) -> None:
+        raise Fenced("taken over")
+
+
 @pytest.fixture(params=["memory", "delta"])
 def open_table(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Opens tables of one lake; the second time a table is the same one, for another process."""
@@ -69,7 +88,7 @@ class TestACuratedTable:
     def test_a_table_that_does_not_exist_is_an_empty_one(self, table: CuratedTable) -> None:
         assert (table.version(), table.committed_round(), table.facts()) == (None, 0, None)
         assert table.read().schema == table.collect(table.scan()).schema == pl.Schema(BARS_1D.schema)
-        assert table.fold(ctx(0), 1) == 0
+        assert table.fold(CommitContext(), 1) == 0
         assert table.version() is None
 
     def test_new_rows_are_there_after_one_commit(self, table: CuratedTable) -> None:
@@ -106,6 +125,70 @@ class TestACuratedTable:
         assert other.committed_round() == 1
         assert other.commit(ctx(2), bars("A", [1]))
         assert (table.committed_round(), len(closes(table))) == (2, 2)
+
+    def test_a_commit_is_bound_to_the_version_that_was_read(self, table: CuratedTable, open_table: Open) -> None:
+        table.commit(ctx(1), bars("A", [0]))
+        before = table.version()
+        table.read()
+        open_table(BARS_1D).commit(ctx(2), bars("A", [1]))
+        for _ in range(2):  # also where a later version was read meanwhile
+            with pytest.raises(CommitConflict):
+                table.commit(ctx(3), bars("A", [1]), read_at=before)
+            table.read()
+        assert (table.version(), len(closes(table))) == (2, 2)
+        assert table.commit(ctx(3), bars("A", [2]), read_at=table.version())
+
+    def test_a_table_that_did_not_exist_was_read_as_empty(self, table: CuratedTable, open_table: Open) -> None:
+        assert table.version() is None
+        open_table(BARS_1D).commit(ctx(1), bars("A", [0]))
+        with pytest.raises(CommitConflict):
+            table.commit(ctx(2), bars("A", [0]), read_at=None)
+
+    def test_a_seal_is_a_conflict_for_what_is_under_way(self, table: CuratedTable, open_table: Open) -> None:
+        table.seal(CommitContext())
+        assert table.version() is None
+        table.commit(ctx(1), bars("A", [0]))
+        before = table.version()
+        open_table(BARS_1D).seal(CommitContext())
+        with pytest.raises(CommitConflict):
+            table.commit(ctx(2), bars("A", [1]), read_at=before)
+        assert (table.read().height, table.committed_round()) == (1, 1)
+
+    def test_the_role_is_confirmed_before_a_commit(self, table: CuratedTable) -> None:
+        table.commit(ctx(1), bars("A", [0]))
+        fenced = CommitContext(2, by=Lost())
+        for change in (lambda: table.commit(fenced, bars("A", [1])), lambda: table.seal(fenced)):
+            with pytest.raises(Fenced):
+                change()
+        assert table.version() == 1
+
+    def test_each_state_numbers_its_own_rounds(self, table: CuratedTable, open_table: Open) -> None:
+        table.commit(CommitContext(3), bars("A", [0]))  # of a program that knew no states
+        assert table.commit(CommitContext(7, by=Held("S")), bars("A", [1]))
+        for handle in (table, open_table(BARS_1D)):
+            assert [handle.committed_round(state) for state in ("S", "T", None)] == [7, 3, 3]
+        assert not table.commit(CommitContext(3, by=Held("T")), bars("A", [2]))
+        assert table.commit(CommitContext(4, by=Held("T")), bars("A", [2]))
+        assert not table.commit(CommitContext(7, by=Held("S")), bars("A", [3]))
+        assert table.read().height == 3
+
+    def test_a_commit_outside_rounds_leaves_them(self, table: CuratedTable) -> None:
+        table.commit(ctx(4), bars("A", [0]))
+        for n in (1, 2):
+            assert table.commit(CommitContext(), bars("A", [n]))
+        assert (table.committed_round(), table.version()) == (4, 3)
+
+    def test_a_change_replaces_all_rows_of_a_doubled_key(self, table: CuratedTable) -> None:
+        table.commit(ctx(1), bars("AB", range(3)))
+        table.commit(ctx(2), bars("A", [1], close=70.0))  # a second file
+        table.commit(ctx(3), pl.concat([bars("A", [1, 2], close=80.0), bars("A", [1], close=90.0)]))
+        assert table.read().height == 10
+        table.commit(ctx(4), BARS_1D.empty(), bars("A", [1], close=50.0), bars("A", [2]))
+        assert closes(table) == {
+            ("A", day(0)): 100.0,
+            ("A", day(1)): 50.0,
+            **{("B", day(n)): 100.0 for n in range(3)},
+        }
 
     def test_new_and_changed_rows_are_one_commit(self, table: CuratedTable) -> None:
         table.commit(ctx(1), bars("AB", range(3)))
@@ -155,7 +238,7 @@ class TestACuratedTable:
         for number, symbol in enumerate("ABC", 1):
             table.commit(ctx(number), bars(symbol, range(3)))
         before = closes(table)
-        table.fold(ctx(0), 1, tail=1)
+        table.fold(CommitContext(), 1, tail=1)
         assert (closes(table), table.committed_round()) == (before, 3)
         assert table.commit(ctx(4), bars("D", [0]))
 

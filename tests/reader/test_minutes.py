@@ -48,7 +48,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, market_data: Path) -> Lak
         assert (rows.bars.height, rows.rejected.height) == (len(bars), 0), symbol
         tables["bars_1m"].commit(CommitContext(number), rows.bars)
     for month in tables["bars_1m"].untidy_months(202501, 1):
-        tables["bars_1m"].compact(CommitContext(0), month, 202501, 1)
+        tables["bars_1m"].compact(CommitContext(), month, 202501, 1)
     split = ("lean", "AAPL", date(2014, 6, 9), "split", 7.0, None, "USD", "01S", INSTANT_OF)
     tables["actions"].commit(CommitContext(1), pl.DataFrame([split], schema=dict(ACTIONS.schema), orient="row"))
     return open_lake(str(folder))

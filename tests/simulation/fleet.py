@@ -6,7 +6,7 @@ import base64
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, lru_cache
 
@@ -22,13 +22,13 @@ from tests.simulation.world import BEGIN, SimClock, World
 
 from quantx.core.model import Quota, Window
 from quantx.core.tables import TABLES
-from quantx.errors import LakeError, QueueError, StateError, TransientProviderError
+from quantx.errors import ConfigError, LakeError, QueueError, StateError, TransientProviderError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
-from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.roles import confirm_lake
 from quantx.pipeline.wiring import curator_of, worker_of
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import Settings, load_settings
@@ -52,6 +52,7 @@ class Scenario:
     width: int  # symbols that the vendor answers at once
     window: Window
     triggers: tuple[tuple[float, str], ...]  # when, and what is planned
+    takeover: float | None = None  # when a newer state takes the lake over
 
     @classmethod
     def of(cls, rng: random.Random) -> Scenario:
@@ -69,7 +70,9 @@ class Scenario:
         if rng.random() < 0.25:
             triggers += [(_NEXT_SESSION, "daily"), (_NEXT_SESSION + rng.uniform(0, 5), "again")]
         quota = rng.choice((None, Quota(2, 1.0), Quota(3, 1.0), Quota(5, 2.0)))
-        return cls(symbols, rng.randint(2, 4), quota, rng.choice((1, 1, 3)), window, tuple(sorted(triggers)))
+        takeover = rng.uniform(1, 25) if rng.random() < 0.2 else None
+        workers, width = rng.randint(2, 4), rng.choice((1, 1, 3))
+        return cls(symbols, workers, quota, width, window, tuple(sorted(triggers)), takeover)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Parts:
     location: type[SimLocation] = SimLocation
     table: type[MemoryTable] = MemoryTable
     weather: Weather | None = None  # in place of the seed's
+    takeover: bool = False  # in each seed
 
 
 class Fleet:
@@ -90,13 +94,15 @@ class Fleet:
         random.seed(seed)  # the pipeline's own jitter
         self.rng = random.Random(seed)
         self.scenario = Scenario.of(self.rng)
+        if self.parts.takeover and self.scenario.takeover is None:
+            self.scenario = replace(self.scenario, takeover=self.rng.uniform(1, 25))
         self.quota = self.scenario.quota
         self.scheduler = Scheduler(self.rng.randrange(2**32), trace)
         self.weather = self.parts.weather or weather_of(self.rng)
         self.world = World(self.scheduler, self.rng, self.weather)
         self.world.scale = self.rng.choice((1, 30_000))
-        self.state = MemoryState(self.world.clock, actor=self._actor)
-        self.parts.state(self.state)
+        self.state = self._new_state()
+        self.former: MemoryState | None = None  # before the take-over
         self.tables = {name: self.parts.table(table) for name, table in TABLES.items()}
         self.location = open_location("memory://")
         self.queue = MemoryQueue(self.world.clock)
@@ -105,10 +111,10 @@ class Fleet:
         self.settings = base_settings().model_copy(
             update={"chunk_size": self.rng.randint(2, 4), "max_workers": self.rng.randint(1, 3)}
         )
-        self.raw_zone = RawZone(self.location, self.state.records)
+        self.raw_zone = RawZone(self.location)
         self.ledger = Ledger(self.world, self.state, self.tables, self.raw_zone)
         self.world.watch = self.ledger
-        self.world.lose_role = self.state.holder_died
+        self.world.lose_role = self._lose_roles
         self.world.stop = self._stop
         self._numbers = itertools.count(1)
         self._runtimes: dict[Actor, SimRuntime] = {}
@@ -125,6 +131,9 @@ class Fleet:
             self._start(
                 f"trigger-{next(self._numbers)}", lambda actor, at=at, kind=kind: self._trigger(actor, at, kind)
             )
+        if self.scenario.takeover is not None:
+            confirm_lake(self.location, self.state)  # else a slow first worker would be the newest one
+            self._start("trigger-takeover", self._take_over)
         self._supervisor = self.scheduler.spawn(Actor("supervisor"), "main", self._supervise)
         self.scheduler.spawn(Actor("weather"), "main", self._calm_down)
         self.scheduler.say(f"{self.scenario} {self.world.weather}")
@@ -136,13 +145,18 @@ class Fleet:
 
     @cached_property
     def landed(self) -> dict[int, ReadReply]:
-        """Return all replies that have landed, by landing."""
-        return self.raw_zone.landed()
+        """Return all replies that have landed in the state, by landing."""
+        return self.raw_zone.landed(self.state.records.replies)
 
     @cached_property
     def expected(self) -> Expected:
         """Return what the tables must hold."""
-        return rebuild(self.state.records, self.landed)
+        before = None
+        if self.former is not None:
+            bound, records = self.former.binding(), self.former.records
+            last = self.tables["bars_1d"].committed_round(bound.state_id) if bound else 0
+            before = rebuild(records, self.raw_zone.landed(records.replies), last=last)
+        return rebuild(self.state.records, self.landed, before)
 
     def done(self) -> set[int]:
         """Return the tasks that are done."""
@@ -163,6 +177,10 @@ class Fleet:
                 life(actor)
             except (StateError, QueueError, LakeError) as error:
                 self.scheduler.say(f"ends with {type(error).__name__}: {error}")
+            except ConfigError as error:
+                self.scheduler.say(f"ends with ConfigError: {error}")
+                if not actor.former:
+                    self._broken = Broken(f"{actor.name} ended with {error!r}")
             except Exception as error:  # noqa: BLE001 — raised at the end of the seed
                 self._broken = Broken(f"{actor.name} ended with {error!r}")
                 self._broken.__cause__ = error
@@ -176,7 +194,7 @@ class Fleet:
             if self.world.happens("stall"):
                 self.scheduler.spawn(Actor("tcp"), "main", lambda: self._notice_later(actor))
             else:
-                self.state.holder_died(actor)
+                self._lose_roles(actor)
             if self._supervisor is not None and actor.name.startswith("trigger"):
                 self.scheduler.wake(self._supervisor)
 
@@ -186,7 +204,36 @@ class Fleet:
 
     def _notice_later(self, actor: Actor) -> None:
         self.scheduler.sleep(self.rng.uniform(1, 10))
-        self.state.holder_died(actor)
+        self._lose_roles(actor)
+
+    def _lose_roles(self, actor: Actor) -> None:
+        for state in (self.state, self.former):
+            if state is not None:
+                state.holder_died(actor)
+
+    def _new_state(self) -> MemoryState:
+        state = MemoryState(self.world.clock, actor=self._actor)
+        self.parts.state(state)
+        return state
+
+    def _take_over(self, actor: Actor) -> None:
+        """Have a new state, with a queue of its own, take the lake over while the workers of the former one go on."""
+        self.scheduler.sleep(self.scenario.takeover or 0)
+        self.scheduler.say("a newer state takes the lake over")
+        self.former, self.state, self.queue = self.state, self._new_state(), MemoryQueue(self.world.clock)
+        self.world.garbage_messages = 0
+        self.ledger.begin_again(self.state)
+        for each in self._runtimes:
+            each.former = True
+        platform = self._platform(actor)
+        while True:
+            try:
+                confirm_lake(platform.location, platform.state)
+                self._plan(platform, "backfill")
+                return
+            except (StateError, QueueError, LakeError) as error:
+                self.scheduler.say(f"the take-over failed: {error}")
+                self.scheduler.sleep(self.rng.uniform(1, 5))
 
     def _platform(self, actor: Actor) -> Platform:
         runtime = self._runtimes[actor] = SimRuntime(self.scheduler, actor)
@@ -298,7 +345,8 @@ class Fleet:
     # ------------------------------------------------------------------------------------------------ vendor and ids
 
     def _asked(self, actor: Actor, symbols: Sequence[str], window: Window) -> str | None:
-        self.ledger.asks(actor, symbols, window)
+        if not actor.former:
+            self.ledger.asks(actor, symbols, window)
         fiber = self.scheduler.current
         if fiber is not None and fiber.parent is not None:
             self.ledger.fetched.add(fiber.parent)

@@ -18,6 +18,7 @@ from quantx.core.model import FetchTask, Series, StoredReply, Window
 from quantx.errors import LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.state.memory import MemoryState
+from quantx.state.memory_records import ReplyRecord
 from quantx.state.rounds.port import TaskResult
 from quantx.state.tasks.port import Claim, Plan, RawObject
 from quantx.state.values import UNFINISHED, NewRun
@@ -56,6 +57,7 @@ class Ledger(Watch):
     rounds_begun: int = 0
     refused: int = 0  # replies that came with an old fencing number
     joined: int = 0  # plans that were those of an earlier run, or shared its tasks
+    sealed: bool = False  # the newer state has sealed the table of bars
     fingerprints: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def violate(self, rule: str, text: str) -> None:
@@ -137,7 +139,11 @@ class Ledger(Watch):
         """I5: what a task that is done has brought is readable, as current rows or as revisions."""
         records = self.state.records
         done = {i for i in done if records.tasks[i].state == "done"}
-        kept = [x for x in records.replies if x.reply.task_id in done and x.reply.malformed is None]
+        self.check_replies([x for x in records.replies if x.reply.task_id in done], when)
+
+    def check_replies(self, replies: Sequence[ReplyRecord], when: str) -> None:
+        """I5: what these replies have brought is readable."""
+        kept = [x for x in replies if x.reply.malformed is None]
         current, revisions = self.rows("bars_1d"), self.rows("bars_1d_revisions")
         known = {(symbol, day, close) for symbol, day, close, _ in (*current, *revisions)}
         try:
@@ -162,8 +168,8 @@ class Ledger(Watch):
         now = self.world.scheduler.now
         self.closures.append((now, now + seconds))
 
-    def store_put_new(self, actor: Actor, result: None, path: str, body: bytes) -> None:
-        if path.startswith("raw/"):
+    def store_create(self, actor: Actor, result: bool, path: str, body: bytes) -> None:
+        if result and path.startswith("raw/"):
             self.raw.setdefault(path, hashlib.sha256(body).hexdigest())
 
     def store_put(self, actor: Actor, result: None, path: str, body: bytes) -> None:
@@ -173,10 +179,23 @@ class Ledger(Watch):
     def queue_send(self, actor: Actor, result: None, bodies: Sequence[str], delay: float = 0) -> None:
         self.sent += bodies
 
-    def bars_1d_commit(self, actor: Actor, result: bool, *given: object) -> None:
+    def bars_1d_commit(self, actor: Actor, result: bool, *given: object, **how: object) -> None:
         table = self.tables["bars_1d"]
+        if result and actor.former and self.sealed:
+            self.violate("fenced", f"{actor.name} has committed after a newer state had taken the lake over")
         if result:
             self.fingerprints["bars_1d", len(table.versions) - 1] = fingerprint(table.versions[-1])
+
+    def bars_1d_seal(self, actor: Actor, *given: object) -> None:
+        self.sealed = self.sealed or (not actor.former and self.tables["bars_1d"].version() is not None)
+
+    def begin_again(self, state: MemoryState) -> None:
+        """Watch a newer state from now on: it has tasks of its own."""
+        self.state = state
+        for seen in (self.fences, self.holders, self.may_ask, self.watermarks, self.landed, self.requests):
+            seen.clear()
+        self.closures.clear()
+        self.sealed = False
 
 
 def fingerprint(rows: pl.DataFrame) -> int:

@@ -49,15 +49,14 @@ class Expected:
 class RawZone:
     """The replies in the raw zone; each object is read once, since it never changes (I1)."""
 
-    def __init__(self, location: LakeLocation, records: Records) -> None:
+    def __init__(self, location: LakeLocation) -> None:
         self._location = location
-        self._records = records
         self._read: dict[str, list[Payload]] = {}
 
-    def landed(self, records: Iterable[ReplyRecord] | None = None) -> dict[int, ReadReply]:
-        """Return the replies that have landed (or some of them), by the number of their record."""
+    def landed(self, records: Iterable[ReplyRecord]) -> dict[int, ReadReply]:
+        """Return the replies of these records, by their numbers."""
         replies = {}
-        for record in self._records.replies if records is None else records:
+        for record in records:
             stored = record.reply
             if stored.path not in self._read:
                 self._read[stored.path] = [page.payload for page in read_pages(self._location, stored.path)]
@@ -75,11 +74,16 @@ def accepted_bars(item: ReadReply) -> Sequence[tuple[date, Bar]]:
         return ()
 
 
-def rebuild(records: Records, landed: Mapping[int, ReadReply]) -> Expected:
-    """Curate all replies again, one row at a time, in the order of the rounds."""
-    expected = Expected()
+def rebuild(
+    records: Records, landed: Mapping[int, ReadReply], expected: Expected | None = None, last: int | None = None
+) -> Expected:
+    """Curate all replies (those of rounds up to `last`) again, one row at a time, in the order of the rounds.
+
+    `expected` is what an earlier state has curated.
+    """
+    expected = expected or Expected()
     in_order = sorted(
-        (x for x in records.replies if x.round_id is not None),
+        (x for x in records.replies if x.round_id is not None and (last is None or x.round_id <= last)),
         key=lambda x: (x.round_id or 0, x.reply.series.symbol, x.reply.fetched_at, x.id),
     )
     for record in in_order:

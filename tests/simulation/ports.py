@@ -114,8 +114,15 @@ class SimLocation(LakeLocation):
         object.__setattr__(location, "actor", actor)
         return location
 
-    def put_new(self, path: str, body: bytes) -> None:
-        self._do("put_new", lambda: super(SimLocation, self).put_new(path, body), path, body)
+    def create(self, path: str, body: bytes) -> bool:
+        created: bool = self._do("create", lambda: super(SimLocation, self).create(path, body), path, body)
+        return created
+
+    def paths(self, prefix: str) -> list[str]:
+        found: list[str] = self._do("paths", lambda: super(SimLocation, self).paths(prefix), prefix)
+        if prefix.startswith("meta/epochs/"):
+            self.world.may_suspend_committer(self.actor)
+        return found
 
     def put(self, path: str, body: bytes) -> None:
         self._do("put", lambda: super(SimLocation, self).put(path, body), path, body)
@@ -135,11 +142,11 @@ class SimLocation(LakeLocation):
 class OverwritingLocation(SimLocation):
     """A mutant: raw objects replace what is there."""
 
-    def put_new(self, path: str, body: bytes) -> None:
-        if path.startswith("raw/"):
-            self._do("put_new", lambda: obstore.put(self.store, path, body) and None, path, body)
-        else:
-            super().put_new(path, body)
+    def create(self, path: str, body: bytes) -> bool:
+        if not path.startswith("raw/"):
+            return super().create(path, body)
+        created: bool = self._do("create", lambda: bool(obstore.put(self.store, path, body)), path, body)
+        return created
 
 
 class SimTable:

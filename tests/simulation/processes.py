@@ -21,7 +21,17 @@ OFTEN = (  # once a seed or more
     *("rounds tried again", "joined plans"),
 )
 SELDOM = (  # in every seventh seed or more
-    *("role_lost", "garbage_message", "limited", "garbage", "truncated", "empty", "unknown_symbol", "broken_adapter"),
+    *(
+        "role_lost",
+        "suspended",
+        "garbage_message",
+        "limited",
+        "garbage",
+        "truncated",
+        "empty",
+        "unknown_symbol",
+        "broken_adapter",
+    ),
     *("tasks failed", "revised rows", "closures", "refused landings", "poison"),
 )
 RARE = ("retried tasks",)

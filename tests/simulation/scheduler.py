@@ -35,6 +35,7 @@ class Actor:
     skew: float = 0.0
     latency: float = 0.0  # seconds that a word to or from the state takes, more or less
     frozen_until: float = 0.0
+    former: bool = False  # it works with a state from which another one has taken the lake over
     fibers: list[Fiber] = field(default_factory=list)
     on_death: Callable[[], None] = lambda: None
 

@@ -26,8 +26,10 @@ def test_the_rules_hold_after_a_hundred_histories(first: int) -> None:
         ("unfenced", "fence", "0-99"),
         ("unshared", "planned-once", "0-99"),
         ("overwriting", "I1", "0-99"),
-        ("forgetful", "I3", "0-199"),
-        ("overlapping", "I2", "0-399"),
+        ("forgetful", "I4", "0-299"),
+        ("unbound", "I3", "0-99"),
+        ("unfenced-role", "fenced", "0-199"),
+        ("shared-rounds", "I5", "0-199"),
     ],
 )
 def test_a_fleet_without_one_of_its_safeguards_is_detected(mutant: str, rule: str, seeds: str) -> None:

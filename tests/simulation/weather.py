@@ -18,6 +18,7 @@ class Weather:
     stop: float = 0.0  # the worker gets a signal to stop
     outage: float = 0.0  # a port can't be reached for a while
     role_lost: float = 0.0  # the connection that holds a role breaks
+    suspended: float = 0.0  # a committer is suspended between its confirmation and its commit, and its session ends
     jump: float = 0.0  # the worker's clock jumps
     slow_beat: float = 0.0  # a heartbeat is blocked
     twice: float = 0.0  # a message is delivered to two workers at the same time, or sent twice
@@ -43,6 +44,7 @@ _ROUGH = Weather(
     stop=0.001,
     outage=0.002,
     role_lost=0.05,
+    suspended=0.02,
     jump=0.003,
     slow_beat=0.1,
     twice=0.1,
@@ -61,7 +63,7 @@ _ROUGH = Weather(
 
 
 # Curators that lose their role in the middle of a round, and go on.
-CURATORS = Weather(freeze=0.03, stall=0.03, role_lost=0.5, unknown=0.02, revised=0.5)
+CURATORS = Weather(freeze=0.03, stall=0.03, role_lost=0.5, suspended=0.05, unknown=0.02, revised=0.5)
 
 
 def weather_of(rng: random.Random) -> Weather:

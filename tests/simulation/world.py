@@ -13,7 +13,7 @@ import polars as pl
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.weather import CALM, Weather
 
-from quantx.errors import QuantxError, StateError
+from quantx.errors import LakeError, QuantxError, StateError
 
 BEGIN = datetime(2024, 1, 12, 22, 0, tzinfo=UTC)  # a Friday, after New York's close
 
@@ -78,6 +78,14 @@ class World:
             self.scheduler.say("its connection breaks: the role is free")
             self.lose_role(actor)
 
+    def may_suspend_committer(self, actor: Actor) -> None:
+        """Perhaps suspend an actor that has just confirmed its role, for so long that its session ends."""
+        if self.happens("suspended"):
+            actor.frozen_until = self.scheduler.now + self.rng.choice((9.0, 40.0))
+            self.scheduler.say(f"suspended before its commit until {actor.frozen_until:.1f}")
+            self.lose_role(actor)
+            self.scheduler.point()
+
     def operation(
         self,
         actor: Actor,
@@ -103,7 +111,7 @@ class World:
             raise error(f"{name} was refused")
         result = call()
         seen = getattr(self.watch, f"{port}_{method}", None)
-        if seen is not None:
+        if seen is not None and not (actor.former and error is not LakeError):  # of a former state, only the lake
             seen(actor, result, *given[0], **given[1])
         if self.scheduler.traced:
             self.scheduler.say(f"{name} -> {_short(result)}")

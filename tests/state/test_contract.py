@@ -8,16 +8,19 @@ from datetime import timedelta
 import pytest
 
 from quantx.errors import StateError
+from quantx.state.values import Binding
 
 from .contract import Kit
 
 
 class TestState:
     def test_the_first_lake_stays(self, kit: Kit) -> None:
-        assert kit.state.bound_lake() is None
-        assert kit.state.bind_lake("L1", "S1") == ("L1", "S1")
-        assert kit.state.bind_lake("L2", "S2") == ("L1", "S1")
-        assert kit.state.bound_lake() == "L1"
+        assert kit.state.binding() is None
+        assert kit.state.bind_lake("L1", "S1") == Binding("L1", "S1", took_over=False)
+        assert kit.state.bind_lake("L2", "S2") == Binding("L1", "S1", took_over=False)
+        for _ in range(2):
+            kit.state.took_over()
+            assert kit.state.binding() == kit.state.bind_lake("L2", "S2") == Binding("L1", "S1", took_over=True)
 
     def test_the_time_is_in_utc(self, kit: Kit) -> None:
         assert kit.state.now().utcoffset() == timedelta(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 
 
 def register(app: typer.Typer) -> None:
@@ -36,11 +38,12 @@ def compact(
     if month is not None and timeframe == "1d":
         raise ConfigError("--month applies to minute bars; omit --timeframe 1d")
     number = None if month is None else parse_month(month)
-    with open_platform(settings_for(use_local)) as platform, platform.state.exclusive("curator") as mine:
-        if mine is None:
-            err.print("another process is curating; try again when it has ended")
-            return 1
-        facts = _carry_out(platform, timeframe, number)
+    with open_platform(settings_for(use_local)) as platform:
+        take = partial(take_role, platform.location, platform.tables, platform.state, "curator")
+        facts = committing(take, partial(_carry_out, platform, timeframe, number))
+    if facts is None:
+        err.print("another process is curating; try again when it has ended")
+        return 1
     if json:
         print_json(facts)
     else:
@@ -53,16 +56,19 @@ def compact(
     return 0
 
 
-def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> dict[str, dict[str, int]]:
+def _carry_out(
+    platform: Platform, timeframe: str | None, month: int | None, holder: RoleHolder | None
+) -> dict[str, dict[str, int]] | None:
+    """Compact under the curator's role; return the counts, None if another process has the role."""
     from quantx.core.tables import BARS_1M
     from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
-    from quantx.pipeline.runtime.context import confirm_lake
 
-    confirm_lake(platform.location, platform.state)
+    if holder is None:
+        return None
     folded: dict[str, int] = {}
     months: dict[int, int] = {}
     if timeframe != "1m" and month is None:
-        folded = fold_tables(platform.tables, most_files=2)  # the newest sessions have a file of their own
+        folded = fold_tables(platform.tables, holder, most_files=2)  # the newest sessions have a file of their own
     if timeframe != "1d":
         with work_progress() as display:
             bar = display.add_task("compacting", total=None, note="")
@@ -71,7 +77,7 @@ def _carry_out(platform: Platform, timeframe: str | None, month: int | None) -> 
                 display.update(bar, completed=done, total=total, note=_label(month))
 
             now, bars = platform.clock.now(), platform.tables[BARS_1M.name]
-            months = compact_minutes(bars, now, most_files=1, month=month, on_month=show)
+            months = compact_minutes(bars, holder, now, most_files=1, month=month, on_month=show)
     return {"folded": folded, "months": {_label(m): files for m, files in months.items()}}
 
 

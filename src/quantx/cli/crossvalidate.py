@@ -133,9 +133,7 @@ def crossvalidate_reconcile(
     first = parse_day(since, "--since") if since else None
     with open_platform(settings_for(use_local)) as platform:
         order = partial(platform.settings.sources_of, "1d")
-        done = reconcile(
-            platform.tables, platform.state, platform.clock, order, platform.providers, symbols=names, since=first
-        )
+        done = reconcile(platform, platform.tables, order, symbols=names, since=first)
     if done is None:
         raise ConfigError("another process is comparing vendors; try again when it has ended")
     if json:

@@ -30,7 +30,7 @@ def findings_list(
     status: Annotated[Status | None, typer.Option(help="Only findings in this state.")] = None,
     rule: Annotated[str | None, typer.Option(help="Only findings of this rule.")] = None,
     subject: Annotated[
-        str | None, typer.Option(help="Only findings about this symbol, universe, vendor or market.")
+        str | None, typer.Option(help="Only findings about this symbol, universe, vendor, market or object.")
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, help="Maximum number of findings, the worst and newest first.")

@@ -52,7 +52,7 @@ def instruments_import(
 
     history = read_history(path, form)
     with open_platform(settings_for(use_local)) as platform:
-        imported = import_history(platform.tables, platform.state, platform.clock, history)
+        imported = import_history(platform, platform.tables, history)
     if json:
         print_json(vars(imported))
     else:
@@ -119,8 +119,8 @@ def instruments_delist(
     from quantx.pipeline.reference.instruments import delist
 
     with open_platform(settings_for(use_local)) as platform:
-        parts, day = (platform.tables, platform.state, platform.clock), parse_day(on, "--on")
-        instrument = delist(*parts, symbol, day, reason=reason, by=by or getpass.getuser())
+        day, approver = parse_day(on, "--on"), by or getpass.getuser()
+        instrument = delist(platform, platform.tables, symbol, day, reason=reason, by=approver)
     out.print(f"{instrument} is delisted as of {on}")
     return 0
 

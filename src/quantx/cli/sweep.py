@@ -9,7 +9,8 @@ import typer
 from quantx.cli.after_work import inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import counted, err, out, print_json
-from quantx.pipeline.runtime.platform import open_platform
+from quantx.errors import LakeError
+from quantx.pipeline.runtime.platform import Platform, open_platform
 
 _OPENING = 30.0  # seconds to wait for the state and the lake
 
@@ -31,7 +32,6 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     from quantx.pipeline.curating.curator import curate_left
     from quantx.pipeline.planning.sweep import sweep as sweep_once
     from quantx.pipeline.reporting.run_report import report_ended_runs
-    from quantx.pipeline.verifying.portions import verify_portion
     from quantx.pipeline.wiring import curator_of
 
     with open_platform(settings_for(use_local), retry_seconds=_OPENING) as platform:
@@ -39,9 +39,7 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
         rows = curate_left(curator_of(platform), platform.state.tasks)
         report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
-        most = platform.settings.verify_megabytes * 1_000_000
-        found = verify_portion(platform, most, stopping=lambda: platform.runtime.stopping) if most else None
-    damaged = [damage.message for damage in found.damages] if found else []
+        damaged = _verify(platform)
     if json:
         print_json({**asdict(swept), "curated_rows": rows, "damaged": damaged})
         return 0
@@ -55,3 +53,16 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     if swept.run_id:
         out.print(f"run {swept.run_id} was planned for the missed sessions")
     return 0
+
+
+def _verify(platform: Platform) -> list[str]:
+    """Verify the next portion of the lake; return what is damaged."""
+    from quantx.pipeline.verifying.portions import verify_portion
+
+    most = platform.settings.verify_megabytes * 1_000_000
+    try:
+        found = verify_portion(platform, most, stopping=lambda: platform.runtime.stopping) if most else None
+    except LakeError as error:  # the work of the sweep is done
+        err.print(f"the lake was not verified: {error}; the next sweep goes on")
+        return []
+    return [damage.message for damage in found.damages] if found else []

@@ -40,14 +40,12 @@ def verify(
     Example: quantx verify --sample 5%
     """
     share = _share(sample)
-    started = time.monotonic()
     try:
         with open_platform(settings_for(use_local)) as platform:
             facts = _carry_out(platform, share, repair=repair)
     except Busy as error:
         err.print(str(error))
         return 1
-    facts["seconds"] = round(time.monotonic() - started, 2)
     print_json(facts) if json else _print(facts)
     return 1 if facts["left"] or facts["inspections_failed"] else 0
 
@@ -55,22 +53,24 @@ def verify(
 def _carry_out(platform: Platform, share: float, *, repair: bool) -> dict[str, Any]:
     from quantx.pipeline.verifying.portions import record
     from quantx.pipeline.verifying.repair import Repairer
-    from quantx.pipeline.wiring import reprocessor_of, verifier_of
+    from quantx.pipeline.wiring import repairing, reprocessor_of, verifier_of
 
     failed: Sequence[str] = ()
     with work_progress() as display:
         bar = display.add_task("verifying", total=None, note="")
+        started = time.monotonic()
         found = verifier_of(platform).verify(share, on_object=lambda n, of: display.update(bar, completed=n, total=of))
+        seconds = round(time.monotonic() - started, 3)
         record(platform.state.findings, found, whole=share == 1)
         if repair and found.damages:
             display.update(bar, note=f"repairing {counted(len(found.damages), 'damage')}")
             repairer = Repairer(reprocessor_of(platform))
-            with platform.state.exclusive("curator") as role:
+            with repairing(platform, found) as role:
                 found.repairs = repairer.repair(role, found.damages)
             record(platform.state.findings, found)
             failed = _inspect(platform, repairer)
     messages = {damage.path: damage.message for damage in found.damages}
-    return {**found.as_facts(), "messages": messages, "inspections_failed": list(failed)}
+    return {**found.as_facts(), "seconds": seconds, "messages": messages, "inspections_failed": list(failed)}
 
 
 def _inspect(platform: Platform, repairer: Any) -> Sequence[str]:
@@ -101,15 +101,13 @@ def _print(facts: dict[str, Any]) -> None:
     repairs = {repair["path"]: repair for repair in facts["repairs"]}
     for number, (path, message) in enumerate(facts["messages"].items()):
         if number == _SHOWN:
-            err.print(f"… and {len(facts['messages']) - _SHOWN:,} more; --json lists all")
+            out.print(f"… and {len(facts['messages']) - _SHOWN:,} more; --json lists all")
             break
         done = repairs.get(path)
         if done is None:
-            err.print(message, markup=False)
+            out.print(message, markup=False)
         else:
-            (out if done["done"] else err).print(
-                f"{path}: {'repaired' if done['done'] else 'not repaired'}: {done['what']}", markup=False
-            )
+            out.print(f"{path}: {'repaired' if done['done'] else 'not repaired'}: {done['what']}", markup=False)
     if not facts["messages"]:
         out.print("nothing is damaged")
     for check in facts["inspections_failed"]:

@@ -120,25 +120,24 @@ def writing_entry(
     context: CommitContext,
     changes: Sequence[FileChange],
     *,
-    app: str | None,
     partitions: Sequence[str],
     metadata: TableMetadata | None = None,
 ) -> bytes:
     """Return the entry of a commit that adds and removes files.
 
-    `app` is the application id under which the round is recorded; None: the commit belongs to no round. `metadata` is
-    that of the table with additional columns, if it has any.
+    `metadata` is that of the table with additional columns, if it has any.
     """
     now = _now()
     facts = {
         "quantx.round": context.round_id,
         "quantx.runs": list(context.run_ids),
         "quantx.raw": list(context.raw_objects),
+        **(context.by.origin if context.by is not None else {}),
     }
     parameters = {"mode": "Append", "partitionBy": json.dumps(list(partitions), separators=(",", ":"))}
     actions = [] if metadata is None else [metadata.action()]
-    if app is not None:
-        actions.append({"txn": {"appId": app, "version": context.round_id, "lastUpdated": now}})
+    if context.round_id is not None:
+        actions.append({"txn": {"appId": context.app, "version": context.round_id, "lastUpdated": now}})
     actions += [change.action(now) for change in changes]
     return _encode(_info(now, "WRITE", parameters) | facts, actions)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import TYPE_CHECKING
+from collections import defaultdict
 
 import polars as pl
 
 from quantx.core.tables import Table
-from quantx.errors import LakeError
-
-if TYPE_CHECKING:
-    from quantx.lake.protocol import CommitContext
-
-_ATTEMPTS = 5
+from quantx.errors import CommitConflict, LakeError
+from quantx.lake.protocol import UNREAD, CommitContext, app_of
 
 
 class MemoryTable:
@@ -24,16 +21,16 @@ class MemoryTable:
         self.url = f"memory://{table.name}"
         self.versions: list[pl.DataFrame] = []
         self._empty = table.empty()
-        self._rounds = [0]  # the committed rounds, in order
+        self._rounds = defaultdict[str, int](int)  # the last committed round of each application
         self._lock = threading.Lock()
 
     def version(self) -> int | None:
         """Return the newest version, None while the table does not exist."""
         return len(self.versions) - 1 if self.versions else None
 
-    def committed_round(self) -> int:
-        """Return the last round that was committed, 0 before the first."""
-        return self._rounds[-1]
+    def committed_round(self, state_id: str | None = None) -> int:
+        """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""
+        return max(self._rounds[app] for app in (app_of(state_id), app_of(None)))
 
     def scan(self) -> pl.LazyFrame:
         """Return the current rows, lazily."""
@@ -69,6 +66,8 @@ class MemoryTable:
         new: pl.DataFrame,
         changed: pl.DataFrame | None = None,
         gone: pl.DataFrame | None = None,
+        *,
+        read_at: int | None = UNREAD,
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit."""
         changed = self._empty if changed is None else changed
@@ -78,13 +77,21 @@ class MemoryTable:
         for frame in (new, changed, gone):
             if dict(frame.schema) != dict(self.table.schema):
                 raise LakeError(f"rows for {self.table.name} have the columns {frame.schema}, not {self.table.schema}")
-        for _ in range(_ATTEMPTS):
-            before, rows = len(self.versions), self.read()
-            if self.committed_round() >= context.round_id:
-                return False
-            if self._replace(before, self._merged(rows, new, changed, gone), context.round_id):
-                return True
-        raise LakeError(f"another process is changing the table {self.url}")
+        before, rows = len(self.versions), self.read()
+        if not self._is_at(read_at):
+            raise CommitConflict(f"another process has changed the table {self.url}")
+        if context.round_id is not None and self.committed_round(context.state_id) >= context.round_id:
+            return False
+        context.confirm()
+        self._replace(before, self._merged(rows, new, changed, gone), context)
+        return True
+
+    def seal(self, context: CommitContext) -> None:
+        """Commit a version with the same rows, if there is one."""
+        while self.versions:
+            with contextlib.suppress(CommitConflict):
+                self._replace(len(self.versions), self.versions[-1], context)
+                break
 
     def forget_versions(self) -> None:
         """Keep only the newest version, to save memory where older ones are not read."""
@@ -110,13 +117,16 @@ class MemoryTable:
                 rows = rows.join(touched, on=key, how="anti", nulls_equal=True)
         return pl.concat([rows, new, changed])
 
-    def _replace(self, before: int, rows: pl.DataFrame, round_id: int) -> bool:
-        """Make `rows` the next version, unless another commit was made since there were `before` versions."""
+    def _is_at(self, read_at: int | None) -> bool:
+        return read_at in (UNREAD, self.version())
+
+    def _replace(self, before: int, rows: pl.DataFrame, context: CommitContext) -> None:
+        """Make `rows` the next version; CommitConflict if there are more than `before` versions by now."""
         with self._lock:
             if len(self.versions) != before:
-                return False
+                raise CommitConflict(f"another process has changed the table {self.url}")
             if not self.versions:
                 self.versions.append(self._empty)  # version 0 is the empty table
             self.versions.append(rows)
-            self._rounds.append(round_id)
-            return True
+            if context.round_id is not None:
+                self._rounds[context.app] = context.round_id

@@ -10,17 +10,21 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 from ulid import ULID
 
 from quantx.core.tables import Table
-from quantx.errors import DamagedObject, LakeError
-from quantx.lake.digests import with_one_bit_back
-from quantx.lake.log import RemovedFile, TableMetadata, entry_path, is_whole, writing_entry
+from quantx.errors import CommitConflict, DamagedObject, LakeError
+from quantx.lake.diagnosis import file_damage
+from quantx.lake.digests import sha256, with_one_bit_back
+from quantx.lake.files import decode, intact_file, named_digest, statistics_of
+from quantx.lake.log import AddedFile, RemovedFile, TableMetadata, creating_entry, entry_path, is_whole, writing_entry
 from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import (
     ASIDE,
@@ -31,11 +35,12 @@ from quantx.lake.replay import (
     checkpoint_path,
     hint_of,
     hint_path,
+    parse_entry,
     read_log,
     record_checkpoint,
 )
 from quantx.lake.store import LakeLocation
-from quantx.lake.table import APP, CONFIGURATION
+from quantx.lake.table import CONFIGURATION
 
 
 def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
@@ -57,7 +62,7 @@ def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
             done[damage.path] = "not needed: a later checkpoint has its result; put aside"
         elif damage.part == "checkpoint":
             set_aside(location, damage.path, keep_name=False)
-            location.delete(damage.path)
+            location.delete([damage.path])
     checkpoints = [damage.path for damage in log.damages if damage.part == "checkpoint"]
     if checkpoints or any(damage.part == "hint" for damage in log.damages):
         _write_hint(location, path, log.checkpoint)
@@ -68,48 +73,94 @@ def mend_log(location: LakeLocation, path: str) -> dict[str, str]:
     return done
 
 
-def restart_log(location: LakeLocation, path: str, table: Table) -> None:
-    """Make a table whose log is lost an empty one, by a commit and a checkpoint after everything that the log has.
+def restart_log(location: LakeLocation, path: str, table: Table, context: CommitContext) -> None:
+    """Give a table whose log has lost an entry a new beginning: a commit with a checkpoint, after all that the log has.
 
-    Version numbers go on: a process that has the table open sees the new version, and not another table with less
-    commits. Data files stay until they are older than the retention.
+    The table then has the files that readable entries and checkpoints name, and those that no entry names. So no stored
+    row is lost, but a row may be there twice or be out of date: the caller must derive the rows again. Version numbers
+    go on, so that a process that has the table open sees a new version.
     """
+    schema = Schema.from_arrow(table.empty().to_arrow().schema).to_json()
     log = read_log(location, path)
-    state = log.state if log else LogState()
-    version = log.version + 1 if log else 0
+    if log is None:
+        location.put(f"{path}/{entry_path(0)}", creating_entry(schema, table.partitions, CONFIGURATION))
+        log = read_log(location, path)
+        assert log is not None
+    state, version = log.state, log.version + 1
     metadata = TableMetadata(
         id=str(state.metadata.get("id") or uuid.uuid4()),
         created=int(state.metadata.get("createdTime") or time.time() * 1000),
-        schema=Schema.from_arrow(table.empty().to_arrow().schema).to_json(),
+        schema=schema,
         partitions=table.partitions,
         configuration=CONFIGURATION,
     )
-    last_round = state.rounds.get(APP)
     entry = writing_entry(
-        CommitContext(last_round or 0),
-        _removals(state.live_files()),
-        app=None if last_round is None else APP,
-        partitions=table.partitions,
-        metadata=metadata,
+        context, _kept_files(location, path, table, state), partitions=table.partitions, metadata=metadata
     )
-    first = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, metadata.action()]
-    if last_round is not None:
-        first.append({"txn": {"appId": APP, "version": last_round}})
-    location.put(f"{path}/{entry_path(version)}", entry)
-    location.put(checkpoint_path(path, version), _checkpoint_of(first))
+    actions: list[Mapping[str, Any]] = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}]
+    actions += [action for action in parse_entry(entry) if "commitInfo" not in action]
+    actions += [{"txn": {"appId": app, "version": number}} for app, number in state.rounds.items()]
+    context.confirm()
+    if not location.create(f"{path}/{entry_path(version)}", entry):
+        raise _conflict(table)
+    location.put(checkpoint_path(path, version), _checkpoint_of(actions))
     record_checkpoint(location, path, version)
     _write_hint(location, path, version)
 
 
-def remove_files(location: LakeLocation, path: str, table: Table, log: TableLog, files: Sequence[DataFile]) -> None:
-    """Remove data files from the table at a path by one commit; raises LakeError where another process commits."""
-    entry = writing_entry(CommitContext(0), _removals(files), app=None, partitions=table.partitions)
-    try:
-        location.put_new(f"{path}/{entry_path(log.version + 1)}", entry)
-    except LakeError as error:
-        raise LakeError(
-            f"another process changes the table {table.name}; run `quantx verify --repair` again"
-        ) from error
+def _kept_files(location: LakeLocation, path: str, table: Table, state: LogState) -> list[AddedFile]:
+    """Return the files of a table whose log is in part lost: those of its state, and those that it does not name.
+
+    Damaged ones of its state are kept, too: their rows are derived again as those of any damaged file.
+    """
+    kept = []
+    for file in state.live_files():
+        problem, _ = file_damage(location, path, table, file)
+        if file.sha256 is None and problem is None:
+            file = replace(file, sha256=sha256(location.get(f"{path}/{file.path}")))
+        if file.sha256 is not None and problem != "is missing":
+            partition = {c: str(v) for c, v in file.partition.items()}
+            statistics = json.dumps(file.statistics)
+            kept.append(
+                AddedFile(
+                    path=file.path, size=file.size, sha256=file.sha256, partition=partition, statistics=statistics
+                )
+            )
+    named = state.files.keys() | state.removed.keys()
+    for stored in sorted(location.paths(path)):
+        name = stored.removeprefix(f"{path}/")
+        if name in named or named_digest(name) is None:
+            continue
+        try:
+            body = intact_file(location, table, stored)
+            statistics = statistics_of(decode(body))
+        except DamagedObject:
+            continue
+        folders = [folder.partition("=") for folder in name.split("/")[:-1]]
+        partition = {column: unquote(value) for column, _, value in folders}
+        kept.append(
+            AddedFile(path=name, size=len(body), sha256=sha256(body), partition=partition, statistics=statistics)
+        )
+    return kept
+
+
+def remove_files(
+    location: LakeLocation,
+    path: str,
+    table: Table,
+    log: TableLog,
+    files: Sequence[DataFile],
+    context: CommitContext,
+) -> None:
+    """Remove data files from the table at a path; CommitConflict where another process commits at the same time."""
+    entry = writing_entry(context, _removals(files), partitions=table.partitions)
+    context.confirm()
+    if not location.create(f"{path}/{entry_path(log.version + 1)}", entry):
+        raise _conflict(table)
+
+
+def _conflict(table: Table) -> CommitConflict:
+    return CommitConflict(f"another process has changed the table {table.name} meanwhile; start the command again")
 
 
 def write_checkpoint(location: LakeLocation, path: str) -> None:
@@ -130,7 +181,7 @@ def set_aside(location: LakeLocation, path: str, *, keep_name: bool = True) -> N
         body = b"it was missing"
     location.put(f"{ASIDE}/{path}" + ("" if keep_name else f".{ULID()}"), body)
     if keep_name:
-        location.delete(path)
+        location.delete([path])
 
 
 def _removals(files: Sequence[DataFile]) -> list[RemovedFile]:
@@ -162,7 +213,7 @@ def _flip_back(location: LakeLocation, damage: LogDamage) -> bool:
 
 def _write_hint(location: LakeLocation, path: str, checkpoint: int | None) -> None:
     if checkpoint is None:
-        location.delete(hint_path(path))
+        location.delete([hint_path(path)])
         return
     hint = hint_of(checkpoint, location.get(checkpoint_path(path, checkpoint)))
     location.put(hint_path(path), json.dumps(hint, separators=(",", ":")).encode())

@@ -4,20 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import polars as pl
+if TYPE_CHECKING:  # planning, which opens no tables, starts without the library for frames
+    import polars as pl
 
-from quantx.core.tables import Table
+    from quantx.core.tables import Table
+
+UNREAD = -1  # instead of a version: a commit's rows depend on no row of the table
+_APP = "quantx.curator"
+
+
+class Committer(Protocol):
+    """The holder of a role, under which tables are changed."""
+
+    @property
+    def state_id(self) -> str:
+        """Return the id of the state that numbers the rounds."""
+        ...
+
+    @property
+    def origin(self) -> Mapping[str, str | int]:
+        """Return what the log records about the holder."""
+        ...
+
+    def confirm(self) -> None:
+        """Raise Fenced where another process has taken the role over."""
+        ...
 
 
 @dataclass(frozen=True)
 class CommitContext:
-    """The origin of a commit, recorded in the log. A `round_id` is committed once."""
+    """The origin of a commit, recorded in the log.
 
-    round_id: int
+    A round of a state is committed once; a commit without a `round_id` belongs to no round. The role of `by` is
+    confirmed before the commit; None for tables that no other process has.
+    """
+
+    round_id: int | None = None
     run_ids: Sequence[str] = ()
     raw_objects: Sequence[str] = ()
+    by: Committer | None = None
+
+    @property
+    def state_id(self) -> str | None:
+        """Return the id of the state that numbers the rounds."""
+        return None if self.by is None else self.by.state_id
+
+    @property
+    def app(self) -> str:
+        """Return the application id of Delta's application transactions; their versions are rounds of one state."""
+        return app_of(self.state_id)
+
+    def confirm(self) -> None:
+        """Raise Fenced where another process has taken the role over."""
+        if self.by is not None:
+            self.by.confirm()
+
+
+def app_of(state_id: str | None) -> str:
+    """Return the application id of a state's rounds; None: of those of programs that knew no states in the lake."""
+    return _APP if state_id is None else f"{_APP}.{state_id}"
 
 
 class CuratedTable(Protocol):
@@ -40,8 +87,8 @@ class CuratedTable(Protocol):
         """Return the newest version; None if the table does not exist."""
         ...
 
-    def committed_round(self) -> int:
-        """Return the last committed round, 0 before the first."""
+    def committed_round(self, state_id: str | None = None) -> int:
+        """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""
         ...
 
     def scan(self) -> pl.LazyFrame:
@@ -69,12 +116,20 @@ class CuratedTable(Protocol):
         new: pl.DataFrame,
         changed: pl.DataFrame | None = None,
         gone: pl.DataFrame | None = None,
+        *,
+        read_at: int | None = UNREAD,
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
 
-        Return False, without a commit, if there is nothing to change or the round (or a later one) is already
-        committed.
+        `read_at` is the result of `version` before the rows were read on which the commit depends: CommitConflict,
+        without a commit, if the table has another version now. Fenced if the committer has lost its role. Return False,
+        without a commit, if there is nothing to change or the round (or a later one) is already committed. All rows
+        with a key of `changed` are replaced, also where a damaged table has two.
         """
+        ...
+
+    def seal(self, context: CommitContext) -> None:
+        """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
         ...
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:

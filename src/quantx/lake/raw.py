@@ -98,18 +98,18 @@ def raw_damage(path: str, body: bytes) -> tuple[str | None, bool]:
     """
     intact = is_intact(body, _SEALED)
     if intact is not None:
-        return (None if intact else "it does not match its SHA-256"), True
+        return (None if intact else "does not match its SHA-256"), True
     try:
         entries = pq.read_metadata(io.BytesIO(body)).metadata or {}
         if strange := entries.keys() - _EARLIER_ENTRIES:
-            raise DamagedObject(f"its footer has the unknown entry {min(strange)!a}")
+            return f"has the unknown entry {min(strange)!a} in its footer", False
         _read_footer(path, body)
         for _ in _read_pages(path, body, None):
             pass
-    except DamagedObject as error:
-        return str(error), False
+    except DamagedObject:
+        return "can't be read, or does not match the SHA-256 of its replies", False
     except (pa.ArrowException, OSError, ValueError):
-        return "it can't be read as Parquet", False
+        return "can't be read as Parquet", False
     return None, False
 
 

@@ -263,7 +263,11 @@ class _Reader:
         self._damages.append(LogDamage(f"{self._folder}/{names[part]}", part, version, what, needed=True))
 
     def _entry(self, version: int) -> Sequence[Action] | None:
-        body = self._location.get(f"{self._folder}/{version:020}.json")
+        try:
+            body = self._location.get(f"{self._folder}/{version:020}.json")
+        except DamagedObject:  # deleted since it was listed
+            self._note("entry", version, "is missing")
+            return None
         whole = is_whole(body)
         if whole is False:
             self._note("entry", version, "does not match its SHA-256")
@@ -278,7 +282,10 @@ class _Reader:
 
     def _checkpoint(self, version: int, replayed: LogState | None) -> LogState | None:
         """Return the state of a checkpoint; None where it is damaged. It is compared with the entries before it."""
-        body = self._location.get(checkpoint_path(self._table, version))
+        try:
+            body = self._location.get(checkpoint_path(self._table, version))
+        except DamagedObject:  # deleted since it was listed
+            return None
         recorded = self._recorded(version)
         if recorded is not None and recorded != sha256(body):
             self._note("checkpoint", version, "does not match its recorded SHA-256")

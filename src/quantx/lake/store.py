@@ -108,6 +108,17 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
 
+    def delete(self, paths: list[str]) -> None:
+        """Delete objects; a missing one is no error."""
+        if not paths:
+            return
+        try:
+            obstore.delete(self.store, paths)
+        except FileNotFoundError:
+            pass
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("delete", paths[0], error) from error
+
     def get(self, path: str) -> bytes:
         """Return the bytes of an object; DamagedObject if it is missing, LakeError if the store can't be reached."""
         try:
@@ -132,15 +143,6 @@ class LakeLocation:
             return {entry["path"]: entry["size"] for page in obstore.list(self.store, prefix) for entry in page}
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
-
-    def delete(self, path: str) -> None:
-        """Delete an object; a missing one is a success."""
-        try:
-            obstore.delete(self.store, path)
-        except FileNotFoundError:
-            pass
-        except (obstore.exceptions.BaseError, OSError) as error:
-            raise self._failure("delete", path, error) from error
 
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""
@@ -349,5 +351,6 @@ def _code(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     """Return the reason of a failure in one line, with Azure's error code."""
     code, lines = _code(error), str(error).strip().splitlines()
-    fact = lines[0].partition("<?xml")[0].rstrip(" :.\ufeff") if lines else type(error).__name__
+    fact = lines[0].partition("<?xml")[0].rstrip(" :.\ufeff") if lines else "the store gave no reason"
+    fact = re.sub(r"^Generic \w+ error: | \(os error \d+\)", "", fact)  # obstore's own words
     return f"{fact} ({code})" if code else fact

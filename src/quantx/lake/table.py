@@ -21,13 +21,12 @@ from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
 from quantx.lake.files import TableFiles
 from quantx.lake.log import FileChange, TableMetadata, creating_entry, entry_path, writing_entry
-from quantx.lake.protocol import CommitContext
+from quantx.lake.protocol import UNREAD, CommitContext, app_of
 from quantx.lake.replay import hinted_version, record_checkpoint
 from quantx.lake.store import LakeLocation
 from quantx.tracing import shared_span
 
-APP = "quantx.curator"  # the application id of Delta's application transactions; their versions are rounds
-_ATTEMPTS = 5
+_SEALING_ATTEMPTS = 20
 _LOG_ENTRIES = 20  # since the last checkpoint
 CONFIGURATION = {
     "delta.checkpointInterval": "1000",  # `fold` writes checkpoints, not an update
@@ -47,7 +46,7 @@ class LakeTable:
         self._parts = TableFiles(location, self._path, table)
         self._delta: DeltaTable | None = None
         self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
-        self._round: tuple[int, int] | None = None  # the last round, as of a version
+        self._rounds: tuple[int, dict[str, int]] = (-1, {})  # the last rounds by application, as of a version
 
     @property
     def url(self) -> str:
@@ -65,6 +64,7 @@ class LakeTable:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
+            self._delta = None  # the next call opens the table again
             raise log_failure(self._location, self._path, self.table.name) from error
         return self._delta
 
@@ -84,19 +84,26 @@ class LakeTable:
         delta = self.refresh()
         return None if delta is None else delta.version()
 
-    def committed_round(self) -> int:
-        """Return the last committed round, 0 before the first."""
+    def committed_round(self, state_id: str | None = None) -> int:
+        """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""
         delta = self.refresh()
-        return 0 if delta is None else self._round_of(delta)
+        return 0 if delta is None else self._last_round(delta, app_of(state_id))
 
-    def _round_of(self, delta: DeltaTable) -> int:
-        """Return the last round of the handle's version, cached: delta-rs reads the whole log for it."""
-        if self._round is None or self._round[0] != delta.version():
+    def _last_round(self, delta: DeltaTable, app: str) -> int:
+        """Return the last round of an application, or of programs that knew no states, in the handle's version."""
+        return max(self._round_of(delta, each) for each in {app, app_of(None)})
+
+    def _round_of(self, delta: DeltaTable, app: str) -> int:
+        """Return the last round of one application, cached: delta-rs reads the whole log for it."""
+        if self._rounds[0] != delta.version():
+            self._rounds = delta.version(), {}
+        rounds = self._rounds[1]
+        if app not in rounds:
             try:
-                self._round = delta.version(), delta.transaction_version(APP) or 0
+                rounds[app] = delta.transaction_version(app) or 0
             except (DeltaError, OSError) as error:
                 raise log_failure(self._location, self._path, self.table.name) from error
-        return self._round[1]
+        return rounds[app]
 
     def scan(self) -> pl.LazyFrame:
         """Return the current rows, lazily; filters on partitions, symbol and date skip files.
@@ -147,10 +154,13 @@ class LakeTable:
         new: pl.DataFrame,
         changed: pl.DataFrame | None = None,
         gone: pl.DataFrame | None = None,
+        *,
+        read_at: int | None = UNREAD,
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
 
-        Return False, without a commit, if there is nothing to change or the round is already committed.
+        Return False, without a commit, if there is nothing to change or the round is already committed. CommitConflict
+        if the table has changed since the version `read_at`.
         """
         changed = self.table.empty() if changed is None else changed
         gone = self.table.empty() if gone is None else gone
@@ -160,21 +170,26 @@ class LakeTable:
             self._check_schema(frame)
         rows = new.height + changed.height + gone.height
         with shared_span("commit", context.run_ids, table=self.table.name, rows=rows, round=context.round_id) as span:
-            for attempt in range(1, _ATTEMPTS + 1):
-                delta = self.refresh() or self._create()
-                if self._round_of(delta) >= context.round_id:
-                    return False
-                rewritten, unknown = self._rewrite(delta, changed, gone)
-                added = self._parts.write(pl.concat([new, unknown]))
-                try:
-                    self._try_commit(delta, [*added, *rewritten], context)
-                except CommitConflict:
-                    if attempt == _ATTEMPTS:
-                        raise
-                    continue
-                span.set_attribute("version", delta.version() + 1)
-                return True
-        raise AssertionError("the last attempt returns or raises")
+            delta = self._at(read_at)
+            if context.round_id is not None and self._last_round(delta, context.app) >= context.round_id:
+                return False
+            rewritten, unknown = self._rewrite(delta, changed, gone)
+            added = self._parts.write(pl.concat([new, unknown]))
+            span.set_attribute("version", self._commit(delta, [*added, *rewritten], context))
+        return True
+
+    def seal(self, context: CommitContext) -> None:
+        """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
+        for attempt in range(1, _SEALING_ATTEMPTS + 1):
+            delta = self.refresh()
+            if delta is None:
+                return
+            try:
+                self._append(delta, [], context)
+                return
+            except CommitConflict:  # what was under way is committed; nothing has been read yet
+                if attempt == _SEALING_ATTEMPTS:
+                    raise
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Rewrite each partition of more than `most_files` files as one sorted file; return the number of partitions.
@@ -199,7 +214,7 @@ class LakeTable:
             actions += [*self._parts.write(old), *self._parts.write(recent)]
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:
-            self._try_commit(delta, actions, context, once=False)
+            self._commit(delta, actions, context)
             self._delete_old(delta)
         self._checkpoint(delta)
         return folded
@@ -231,7 +246,7 @@ class LakeTable:
                     actions += self._parts.write_pieces(rewrite.partition, rows)
                     del rows  # free the memory before the next range
             actions += [self._parts.remove(row) for row in rewrite.files]
-            self._try_commit(delta, actions, context, once=False)
+            self._commit(delta, actions, context)
             replaced += len(rewrite.files)
             delta = self.refresh() or delta
         if replaced:
@@ -249,8 +264,7 @@ class LakeTable:
             old = delta.vacuum(dry_run=True)
         except (DeltaError, OSError) as error:
             raise log_failure(self._location, self._path, self.table.name) from error
-        for path in old:
-            self._location.delete(f"{self._path}/{path}")
+        self._location.delete([f"{self._path}/{path}" for path in old])
 
     def _checkpoint(self, delta: DeltaTable) -> None:
         """Write a checkpoint if the log is long since the last one, so that opening the table reads less."""
@@ -296,22 +310,43 @@ class LakeTable:
             description=now.description,
         )
 
-    def _try_commit(
-        self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext, *, once: bool = True
-    ) -> None:
-        """Commit changes as the version after that of the handle; CommitConflict if the table has that version."""
-        last_round = self._round_of(delta)
+    def _at(self, read_at: int | None) -> DeltaTable:
+        """Return the handle of the version `read_at`; CommitConflict if the table has another one now.
+
+        A table without rows is as good as none. A handle that has the version already is not refreshed: a newer one
+        shows when the entry is created.
+        """
+        delta = self._delta
+        if read_at in (None, UNREAD):
+            delta = self.refresh() or self._create()
+        elif delta is None or delta.version() < (read_at or 0) or self._location.delta_options != self._opened_with:
+            delta = self.refresh()
+        if delta is None or (read_at != UNREAD and delta.version() != (read_at or 0)):
+            raise self._conflict()
+        return delta
+
+    def _conflict(self) -> CommitConflict:
+        return CommitConflict(f"another process has changed the table {self.url} meanwhile; start the command again")
+
+    def _commit(self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext) -> int:
+        """Confirm the role, commit changes as the version after that of the handle, and return it."""
+        context.confirm()
+        return self._append(delta, changes, context)
+
+    def _append(self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext) -> int:
+        """Create the entry of the version after that of the handle, and return it; CommitConflict if it exists."""
         entry = writing_entry(
             context,
             changes,
-            app=APP if once else None,
             partitions=self.table.partitions,
             metadata=self._with_missing_columns(delta),
         )
         version = delta.version() + 1
         if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
-            raise CommitConflict(f"another process has changed the table {self.url}; try again")
-        self._round = version, context.round_id if once else last_round
+            raise self._conflict()
+        known = self._rounds[1] if self._rounds[0] == delta.version() else {}
+        self._rounds = version, known | ({} if context.round_id is None else {context.app: context.round_id})
+        return version
 
     def _check_schema(self, frame: pl.DataFrame) -> None:
         if dict(frame.schema) != dict(self.table.schema):  # delta-rs would cast a numeric string silently

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 
 from quantx.core.tables import TABLES
@@ -12,8 +13,9 @@ from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.fetching.worker import MOST_BYTES, Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
-from quantx.pipeline.runtime.context import confirm_lake
 from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.roles import RoleHolder, take_role
+from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.verify import Verifier
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import vendor_to_read
@@ -54,8 +56,7 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         clock=platform.clock,
         location=platform.location,
         tables=platform.tables,
-        role=partial(state.exclusive, "curator"),
-        confirm_lake=partial(confirm_lake, platform.location, state),
+        role=partial(take_role, platform.location, platform.tables, state, "curator"),
         rounds=state.rounds,
         series=state.series,
         findings=state.findings,
@@ -75,6 +76,16 @@ def reprocessor_of(platform: Platform) -> Reprocessor:
 def verifier_of(platform: Platform) -> Verifier:
     """Return a verifier of the lake."""
     return Verifier(platform.location, TABLES, platform.state.replies)
+
+
+def repairing(platform: Platform, found: Verified) -> AbstractContextManager[RoleHolder | None]:
+    """Take the curator's role to repair what was found.
+
+    A table with a damaged log can't be sealed; the commit that repairs its log stops other commits as a seal does.
+    """
+    broken = {damage.table for damage in found.damages if damage.kind in ("entry", "checkpoint")}
+    tables = {name: table for name, table in platform.tables.items() if name not in broken}
+    return take_role(platform.location, tables, platform.state, "curator")
 
 
 def _reader_of(platform: Platform, source: str) -> Provider:

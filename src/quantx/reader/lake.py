@@ -317,7 +317,10 @@ class Lake:
             return self._tables[table.name].read(wanted)
         known = wanted & (pl.col("known_from") <= moment)
         replaced = self._tables[table.revisions.name].read(known & (pl.col("known_to") > moment))
-        return pl.concat([self._tables[table.name].read(known), replaced.select(list(table.schema))])
+        current = self._tables[table.name].read(known)
+        # Between the two commits of a round a row is current and a revision at once.
+        replaced = replaced.join(current, on=list(table.revisions.key), how="anti", nulls_equal=True)
+        return pl.concat([current, replaced.select(list(table.schema))])
 
 
 def _names(symbols: object) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from typing_extensions import override
@@ -24,6 +24,7 @@ from quantx.state.runs.memory import MemoryRuns
 from quantx.state.series.memory import MemorySeries
 from quantx.state.tasks.memory import MemoryTasks
 from quantx.state.universes.memory import MemoryUniverses
+from quantx.state.values import Binding
 
 
 class MemoryState(State):
@@ -45,22 +46,27 @@ class MemoryState(State):
         self.instruments = MemoryInstruments(self.records)
         self._actor = actor
         self._holds: dict[Role, _Held] = {}
-        self._lake: tuple[str, str] | None = None
+        self._lake: Binding | None = None
 
     @override
     def now(self) -> datetime:
         return self.records.clock.now()
 
     @override
-    def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:
+    def bind_lake(self, lake_id: str, state_id: str) -> Binding:
         with self.records.lock:
-            self._lake = self._lake or (lake_id, state_id)
+            self._lake = self._lake or Binding(lake_id, state_id, took_over=False)
             return self._lake
 
     @override
-    def bound_lake(self) -> str | None:
+    def took_over(self) -> None:
         with self.records.lock:
-            return self._lake[0] if self._lake else None
+            self._lake = self._lake and replace(self._lake, took_over=True)
+
+    @override
+    def binding(self) -> Binding | None:
+        with self.records.lock:
+            return self._lake
 
     @override
     @contextmanager

@@ -21,6 +21,7 @@ from quantx.state.runs.port import Runs
 from quantx.state.series.port import SeriesBook
 from quantx.state.tasks.port import Tasks
 from quantx.state.universes.port import Universes
+from quantx.state.values import Binding
 
 Role = Literal["curator", "reporter", "universes", "instruments", "healer", "inspector", "reconciler", "verifier"]
 
@@ -53,12 +54,16 @@ class State(Protocol):
         """Return the database's time, aware and in UTC."""
         ...
 
-    def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:
-        """Bind the state to a lake on first use; return the ids of the lake it is bound to and of this state."""
+    def bind_lake(self, lake_id: str, state_id: str) -> Binding:
+        """Bind the state to a lake on first use; return the recorded binding."""
         ...
 
-    def bound_lake(self) -> str | None:
-        """Return the id of the lake that this state is bound to; None before the first binding."""
+    def took_over(self) -> None:
+        """Record that this state has made itself the owner of its lake."""
+        ...
+
+    def binding(self) -> Binding | None:
+        """Return the binding of this state to a lake; None before it."""
         ...
 
     def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:

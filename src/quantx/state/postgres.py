@@ -20,7 +20,9 @@ from quantx.state.runs.postgres import PostgresRuns
 from quantx.state.series.postgres import PostgresSeries
 from quantx.state.tasks.postgres import PostgresTasks
 from quantx.state.universes.postgres import PostgresUniverses
+from quantx.state.values import Binding, Row
 
+_NEW = "new:"  # before the stored id of a state that has not yet made itself the owner of its lake
 # The advisory lock of each role.
 _LOCKS: dict[Role, int] = {
     "curator": 7_013_002,
@@ -57,16 +59,20 @@ class PostgresState(State):
         return now
 
     @override
-    def bound_lake(self) -> str | None:
-        rows = self.database.rows("lake_binding.bound_lake")
-        return str(rows[0]["id"]) if rows else None
+    def binding(self) -> Binding | None:
+        rows = self.database.rows("lake_binding.binding")
+        return _binding(rows[0]) if rows else None
 
     @override
-    def bind_lake(self, lake_id: str, state_id: str) -> tuple[str, str]:
-        rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=state_id)
+    def bind_lake(self, lake_id: str, state_id: str) -> Binding:
+        rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=_NEW + state_id)
         while not rows:  # another process bound the two at the same moment
-            rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=state_id)
-        return rows[0]["id"], rows[0]["state_id"]
+            rows = self.database.rows("lake_binding.bind_lake", id=lake_id, state_id=_NEW + state_id)
+        return _binding(rows[0])
+
+    @override
+    def took_over(self) -> None:
+        self.database.rows("lake_binding.took_over", new=_NEW)
 
     @override
     def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:
@@ -75,6 +81,11 @@ class PostgresState(State):
     @override
     def close(self) -> None:
         self.database.close()
+
+
+def _binding(row: Row) -> Binding:
+    state_id: str = row["state_id"]
+    return Binding(row["id"], state_id.removeprefix(_NEW), took_over=not state_id.startswith(_NEW))
 
 
 def open_state(url: str, identity: AzureIdentity | None = None) -> PostgresState:

@@ -16,6 +16,15 @@ Named = tuple[str, str, date | None, date | None]  # instrument, symbol, first a
 
 
 @dataclass(frozen=True)
+class Binding:
+    """The lake to which a state belongs, the state's id, and whether it has made itself the owner of the lake."""
+
+    lake_id: str
+    state_id: str
+    took_over: bool
+
+
+@dataclass(frozen=True)
 class NewRun:
     """A run to record, as its trigger requests it."""
 

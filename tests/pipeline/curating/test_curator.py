@@ -20,6 +20,7 @@ from quantx.pipeline.curating.derive import current_rows
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.status import status_of
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.pipeline.runtime.roles import tables_of
 from quantx.pipeline.wiring import curator_of, worker_of
 
 from ..conftest import Dies, DyingTable
@@ -130,7 +131,8 @@ def test_a_round_interrupted_before_the_state_is_written(undisturbed: dict[str, 
     assert desk.rows("quarantine").height == 1
     desk.work(plan)
     assert _contents(desk) == undisturbed
-    assert desk.versions() == versions
+    own = tables_of("curator", desk.platform.tables)  # sealed once, as the role of the dead one has not ended
+    assert desk.versions() == {n: v if v is None or n not in own else v + 1 for n, v in versions.items()}
     assert desk.sql(
         "select sum(rows_new)::int as n, sum(rows_changed)::int as c from tasks where run_id = %s", plan.run_id
     ) == [{"n": 2, "c": 1}]
@@ -449,7 +451,7 @@ def test_a_damaged_table_is_a_clear_error(desk: Any) -> None:
     table = desk.platform.tables["bars_1d"]
     for file in Path(table.url).rglob("source=*/**/*.parquet"):
         file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(LakeError, match="missing or damaged"):
+    with pytest.raises(LakeError, match=r"has 100 bytes, not .*`quantx verify --repair` repairs it"):
         table.read()
 
 

@@ -30,15 +30,7 @@ def rich(desk: Any, tmp_path: Path) -> Any:
     desk.tape.shows["AAA"][D11] = (50.0, 51.0, 49.0, 50.5, 2000.0)
     desk.tape.pays["AAA"] = [(D10, "dividend", 1.25, "EUR"), (D16, "split", 2.0, None)]
     desk.work(desk.daily("AAA", "BBB"))
-    delist(
-        desk.platform.tables,
-        desk.platform.state,
-        desk.platform.clock,
-        "BBB",
-        date(2024, 1, 12),
-        reason="bought",
-        by="ops",
-    )
+    delist(desk.platform, desk.platform.tables, "BBB", date(2024, 1, 12), reason="bought", by="ops")
     return desk
 
 

@@ -24,7 +24,7 @@ from quantx.errors import (
 )
 from quantx.pipeline.planning.plan import Scope, plan_backfill
 from quantx.pipeline.reporting.run_report import report_ended_runs, run_totals
-from quantx.pipeline.runtime.context import confirm_lake
+from quantx.pipeline.runtime.roles import confirm_lake
 from quantx.pipeline.wiring import worker_of
 from quantx.queues import messages
 from quantx.state.database import Database
@@ -429,16 +429,19 @@ def test_a_state_that_fails_in_the_middle_is_no_lost_task(desk: Any) -> None:
 def test_a_new_state_on_an_old_lake_doubles_nothing(
     desk: Any, another_desk: Callable[..., Any], fresh_database: Database
 ) -> None:
-    """The rounds go on above the lake's last one, and what is asked again is recognised."""
+    """Rounds of the two never count as one another's, and what is asked again is recognised."""
     desk.work(desk.backfill("AAA"))
     desk.work(desk.daily("AAA"))
-    rounds = desk.platform.tables["bars_1d"].committed_round()
+    earlier = desk.platform.state.binding().state_id
+    rounds = desk.platform.tables["bars_1d"].committed_round(earlier)
+    assert rounds == 1
     other = another_desk(fresh_database)
     other.work(other.backfill("AAA", "BBB"))
     bars = other.rows()
     assert bars.group_by("symbol").len().sort("symbol").rows() == [("AAA", SESSIONS), ("BBB", SESSIONS)]
     assert other.rows("bars_1d_revisions").is_empty()
-    assert other.platform.tables["bars_1d"].committed_round() > rounds
+    newer = other.platform.state.binding().state_id
+    assert other.platform.tables["bars_1d"].committed_round(newer) == 1  # each state numbers its own rounds
     assert bars.filter(symbol="AAA")["raw"].n_unique() == 1
 
 

@@ -117,8 +117,7 @@ def reconciled(
     platform: Platform, *, symbols: Collection[str] | None = None, since: date | None = None
 ) -> ReconcileSummary | None:
     order = order_of(platform)
-    providers = platform.providers
-    return reconcile(platform.tables, platform.state, platform.clock, order, providers, symbols=symbols, since=since)
+    return reconcile(platform, platform.tables, order, symbols=symbols, since=since)
 
 
 @pytest.fixture

@@ -6,11 +6,15 @@ from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
+from quantx.core.tables import BARS_1D
+from quantx.lake.protocol import CommitContext
+from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.series import SeriesSummary, validate_series
 from quantx.pipeline.runtime.platform import Platform
 
@@ -122,6 +126,33 @@ def test_an_empty_lake_has_nothing_to_judge(desk: Any) -> None:
     assert (seen.bars, seen.symbols, seen.findings) == (0, 0, [])
 
 
-a
+def test_weekly_bars_are_one_finding_and_nothing_between_them_is_fetched(desk: Any) -> None:
+    desk.clock.goes_to(date(2024, 4, 1))
+    desk.tape.trades("AAA", date(2024, 1, 2), date(2024, 3, 28))
+    desk.tape.shows["AAA"] = {day: bar for day, bar in desk.tape.shows["AAA"].items() if day.weekday() == 1}
+    desk.work(desk.backfill("AAA", "BBB", start="2024-01-02", end="2024-03-28"))
+    healed = heal_gaps(desk.platform, desk.platform.tables, ["AAA"])
+    assert (healed.gaps, healed.tasks) == ((), ())
+    checked = validate_series(desk.platform.tables, desk.platform.state.findings, ["AAA"])
+    (found,) = [f for f in checked.findings if f.severity != "info"]
+    assert (found.rule, found.severity, found.subject) == ("weekly_bars", "error", "AAA")
+    assert (found.first_day, found.last_day) == (date(2024, 1, 2), date(2024, 3, 26))
 
-b
+
+def test_a_series_a_session_late_is_found_by_the_other_symbols_of_its_market(desk: Any) -> None:
+    """Twelve shares follow one market; the bars of one are dated a session late. It is found if it is checked alone."""
+    days = calendar("XNYS").sessions(date(2022, 1, 3), date(2022, 12, 30))
+    chance = np.random.default_rng(3)
+    moves = chance.normal(0, 0.01, len(days))
+    parts = []
+    for n in range(12):
+        own = moves + chance.normal(0, 0.01, len(days))
+        close = 100 * np.exp(np.cumsum(np.roll(own, 1) if n == 3 else own))
+        prices = {"open": close, "high": close * 1.01, "low": close / 1.01, "close": close, "volume": 1_000_000}
+        known = {"source": "tape", "year": 2022, "currency": "USD", "raw": "raw", "known_from": desk.clock.now()}
+        parts.append(pl.DataFrame({"symbol": f"S{n:02}", "date": days, **prices, **known}))
+    rows = pl.concat(parts).select(pl.col(c).cast(t) for c, t in BARS_1D.schema.items())
+    desk.platform.tables["bars_1d"].commit(CommitContext(1), rows)
+    validate(desk.platform, ["S03", "S04"])
+    assert findings(desk) == {("series_shifted", "S03", "2022-01-05"): "open"}
+    assert (validate(desk.platform).new, len(findings(desk))) == (0, 1)

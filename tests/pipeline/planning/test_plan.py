@@ -44,12 +44,11 @@ def refresh(platform: Platform) -> None:
 
 
 def import_into(desk: Any, history: Sequence[SecurityHistory]) -> ImportSummary:
-    return import_history(desk.platform.tables, desk.platform.state, desk.platform.clock, history)
+    return import_history(desk.platform, desk.platform.tables, history)
 
 
 def record_delisting(desk: Any, symbol: str, on: date, *, reason: str, by: str) -> str:
-    parts = desk.platform.tables, desk.platform.state, desk.platform.clock
-    return delist(*parts, symbol, on, reason=reason, by=by)
+    return delist(desk.platform, desk.platform.tables, symbol, on, reason=reason, by=by)
 
 
 def daily(platform: Platform, **scope: Any) -> set[str]:

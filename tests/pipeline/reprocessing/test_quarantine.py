@@ -368,9 +368,9 @@ def test_accepting_is_repeated_after_a_kill(table: str, after: bool, old: Any) -
         def __getattr__(self, name: str) -> Any:
             return getattr(old.platform.tables[table], name)
 
-        def commit(self, *arguments: Any) -> bool:
+        def commit(self, *arguments: Any, **named: Any) -> bool:
             if after:
-                old.platform.tables[table].commit(*arguments)
+                old.platform.tables[table].commit(*arguments, **named)
             raise Dies
 
     row = id_of(old, "AAA", D9)

@@ -20,7 +20,7 @@ from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.repair import Repairer
-from quantx.pipeline.wiring import reprocessor_of, verifier_of
+from quantx.pipeline.wiring import repairing, reprocessor_of, verifier_of
 
 KINDS = ("raw", "file", "entry", "checkpoint", "hint")
 
@@ -58,10 +58,14 @@ class SmallLake:
         location = open_location(str(copy))
         return replace(self._platform, location=location, tables=open_tables(location, TABLES), runtime=Threads())
 
+    def size(self, path: str) -> int:
+        """The bytes of an object."""
+        return (self._folder / path).stat().st_size
+
     def flip(self, rng: random.Random) -> tuple[str, int]:
         """An object and a bit in it; kinds are drawn first, so that each has its share."""
         path = rng.choice(self.objects[rng.choice(KINDS)])
-        return path, rng.randrange(8 * (self._folder / path).stat().st_size)
+        return path, rng.randrange(8 * self.size(path))
 
     @staticmethod
     def contents(platform: Platform) -> dict[str, Any]:
@@ -74,11 +78,16 @@ def flipped(path: str, bit: int) -> Callable[[Path], object]:
     """A damage: one bit of an object is flipped."""
 
     def damage(lake: Path) -> None:
-        body = bytearray((lake / path).read_bytes())
-        body[bit // 8] ^= 1 << bit % 8
-        (lake / path).write_bytes(body)
+        (lake / path).write_bytes(with_flipped_bit((lake / path).read_bytes(), bit))
 
     return damage
+
+
+def with_flipped_bit(body: bytes, bit: int) -> bytes:
+    """The bytes with one other bit."""
+    changed = bytearray(body)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
 
 
 def verified(platform: Platform) -> Verified:
@@ -88,7 +97,7 @@ def verified(platform: Platform) -> Verified:
 def repaired(platform: Platform) -> Verified:
     """Verify a lake, repair what is found, and return that."""
     found = verified(platform)
-    with platform.state.exclusive("curator") as role:
+    with repairing(platform, found) as role:
         found.repairs = Repairer(reprocessor_of(platform)).repair(role, found.damages)
     return found
 
@@ -125,7 +134,7 @@ def make_lake(desk: Any, folder: Path) -> SmallLake:
     platform = desk.platform
     for table in DERIVED:
         if platform.tables[table.name].version() is not None:
-            platform.tables[table.name].fold(CommitContext(0), most_files=1)
+            platform.tables[table.name].fold(CommitContext(), most_files=1)
             write_checkpoint(platform.location, table_path(table.name))
     desk.clock.goes_to(desk.clock.at.date().replace(day=17))
     desk.work(desk.daily("AAA", "BBB", "CCC", lookback=9))

@@ -38,6 +38,12 @@ class TestReplies:
         assert kit.state.replies.unknown(["raw/1.parquet", "raw/2.parquet"]) == {"raw/2.parquet"}
         assert kit.state.replies.unknown([]) == set()
 
+    def test_the_replies_of_a_raw_object_are_known_before_they_are_curated(self, kit: Kit) -> None:
+        kit.land(kit.one(kit.task("A")), path="raw/1.parquet")
+        (reply,) = kit.state.replies.of_object("raw/1.parquet")
+        assert (reply.path, reply.series, reply.window) == ("raw/1.parquet", series("A"), WEEK)
+        assert kit.state.replies.of_object("raw/2.parquet") == []
+
     def test_what_was_derived_anew_takes_the_place_of_what_was_known(self, kit: Kit) -> None:
         kit.cover((2, 5), first=2, last=5)
         anew = [facts((6, 8), nothing=[(8, 8)], last=8), facts((8, 9), last=9), facts((2, 3), symbol="MSFT", last=3)]

@@ -9,8 +9,8 @@ import structlog
 
 from quantx.core.coverage import LATE
 from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
-from quantx.errors import ConfigError, LakeError
-from quantx.lake.protocol import CommitContext, CuratedTable, Tables
+from quantx.errors import ConfigError, Fenced, LakeError
+from quantx.lake.protocol import CommitContext, Committer, CuratedTable, Tables
 
 log = structlog.get_logger()
 
@@ -31,17 +31,19 @@ def last_closed_month(now: datetime) -> int:
     return before.year * 100 + before.month
 
 
-def fold_tables(tables: Tables, most_files: int = MOST_FILES) -> dict[str, int]:
+def fold_tables(tables: Tables, by: Committer, most_files: int = MOST_FILES) -> dict[str, int]:
     """Fold the partitions of all tables but that of minutes; return the number of partitions by table.
 
-    The next run folds a table that another process changes meanwhile.
+    The next run folds a table that another process changes meanwhile. Raises Fenced if the role is lost.
     """
-    done = {}
+    done, context = dict[str, int](), CommitContext(by=by)
     daily = (BARS_1D, BARS_1D_ADJUSTED)
     events = (ACTIONS, ADJUSTMENT_PROOFS)
     for table in (*daily, *events, *(t.revisions for t in (*daily, BARS_1M, *events)), QUARANTINE):
         try:
-            folded = tables[table.name].fold(CommitContext(0), most_files, tail=_TAIL_SESSIONS if table in daily else 0)
+            folded = tables[table.name].fold(context, most_files, tail=_TAIL_SESSIONS if table in daily else 0)
+        except Fenced:
+            raise
         except LakeError as error:
             log.warning("table.not_folded", table=table.name, error=str(error))
             continue
@@ -53,6 +55,7 @@ def fold_tables(tables: Tables, most_files: int = MOST_FILES) -> dict[str, int]:
 
 def compact_minutes(
     table: CuratedTable,
+    by: Committer,
     now: datetime,
     *,
     most_files: int = MOST_MINUTE_FILES,
@@ -64,7 +67,7 @@ def compact_minutes(
 
     A closed month is sorted by symbol; in an open one, the files of a session become one. Compaction ends after the
     month in which `stopping` turns true. `on_month` gets each month, the number of months done, and their total. The
-    next run compacts a month that another process changes meanwhile.
+    next run compacts a month that another process changes meanwhile. Raises Fenced if the role is lost.
     """
     closed = last_closed_month(now)
     done: dict[int, int] = {}
@@ -78,7 +81,9 @@ def compact_minutes(
             break
         on_month(each, number, len(months))
         try:
-            done[each] = table.compact(CommitContext(0), each, closed, most_files)
+            done[each] = table.compact(CommitContext(by=by), each, closed, most_files)
+        except Fenced:
+            raise
         except LakeError as error:
             log.warning("month.not_compacted", table=table.table.name, month=each, error=str(error))
             continue

@@ -1,8 +1,9 @@
 """The curator: stored replies → rows → one commit per table → coverage, watermarks, hot bars.
 
-One process at a time holds the role: a lock that the state frees when its holder dies. The curator works in rounds. The
-state fixes a round's replies before it begins, and its number is Delta's transaction version: an interrupted round is
-repeated with the same input, and a table that has it already stays unchanged.
+One process at a time holds the role: a lock that the state frees when its holder dies, and an epoch in the lake. The
+curator works in rounds. The state fixes a round's replies before it begins, and its number is Delta's transaction
+version: an interrupted round is repeated with the same input, and a table that has it already stays unchanged. After a
+conflict with another committer everything is taken again: the role, the round, the rows and the merge.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 import structlog
@@ -30,8 +32,8 @@ from quantx.pipeline.curating.repeated_rows import note_repeats
 from quantx.pipeline.curating.schema_drift import note_drift
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply, read_replies
 from quantx.pipeline.curating.withdrawn_bars import WithdrawnBars
+from quantx.pipeline.runtime.roles import RoleHolder, committing
 from quantx.state.findings.port import Findings
-from quantx.state.port import Hold
 from quantx.state.rounds.port import Rounds, TaskResult
 from quantx.state.series.port import SeriesBook
 from quantx.state.tasks.port import Tasks
@@ -52,8 +54,7 @@ class Curator:
     clock: Clock
     location: LakeLocation
     tables: Tables
-    role: Callable[[], AbstractContextManager[Hold | None]]  # None: another process has it
-    confirm_lake: Callable[[], None]  # raises ConfigError where the state belongs to another lake
+    role: Callable[[], AbstractContextManager[RoleHolder | None]]  # None: another process has it
     rounds: Rounds
     series: SeriesBook
     findings: Findings
@@ -70,36 +71,37 @@ class Curator:
         """
         if stopping() or not self._is_worth_it(everything):
             return 0
-        rows = 0
-        with self.role() as hold:
-            if hold is None:
-                return 0
-            self.confirm_lake()
-            above: int | None = None
-            while self._is_worth_it(everything):
-                above = self._last_round() if above is None else above
-                round_id = self._next_round(above)
-                if round_id is None:
-                    break
-                replies = self.rounds.replies(round_id)
-                with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
-                    rows += self._curate_round(round_id, replies)
-                if stopping():
-                    break
-                hold.confirm()
-            if everything and not stopping():
-                fold_tables(self.tables)
-                compact_minutes(self.tables[BARS_1M.name], self.clock.now(), stopping=stopping)
-        return rows
+        rows: list[int] = []  # of each round, also of those before a conflict
+        committing(self.role, partial(self._curate_held, rows, everything=everything, stopping=stopping))
+        return sum(rows)
 
-    def finish_interrupted_round(self) -> None:
+    def _curate_held(
+        self, rows: list[int], holder: RoleHolder | None, *, everything: bool, stopping: Callable[[], bool]
+    ) -> None:
+        above: int | None = None
+        while holder is not None and self._is_worth_it(everything):
+            above = self._last_round(holder) if above is None else above
+            round_id = self._next_round(above)
+            if round_id is None:
+                break
+            replies = self.rounds.replies(round_id)
+            with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
+                rows.append(self._curate_round(holder, round_id, replies))
+            if stopping():
+                break
+            holder.confirm()
+        if holder is not None and everything and not stopping():
+            fold_tables(self.tables, holder)
+            compact_minutes(self.tables[BARS_1M.name], holder, self.clock.now(), stopping=stopping)
+
+    def finish_interrupted_round(self, holder: RoleHolder) -> None:
         """Finish the round that was interrupted, if there is one, before the role is used for other commits.
 
-        Other commits would take the table's numbers, and the round would look like a repetition.
+        A round depends on the rows that other commits change.
         """
         round_id = self.rounds.unfinished()
         if round_id is not None:
-            self._curate_round(round_id, self.rounds.replies(round_id))
+            self._curate_round(holder, round_id, self.rounds.replies(round_id))
 
     def row_policy(self) -> RowPolicy:
         """Return the rules, with the manual decisions as they are now."""
@@ -109,9 +111,9 @@ class Curator:
         replies, size = self.rounds.waiting()
         return replies > 0 and (everything or size >= _WORTH_BYTES)
 
-    def _last_round(self) -> int:
-        """Return the last round that one of the curator's tables has; a lake may be older than its state."""
-        return max(self.tables[table.name].committed_round() for table in DERIVED)
+    def _last_round(self, holder: RoleHolder) -> int:
+        """Return the last round that one of the curator's tables has; a lake may be newer than a restored state."""
+        return max(self.tables[table.name].committed_round(holder.state_id) for table in DERIVED)
 
     def _next_round(self, above: int) -> int | None:
         """Return the interrupted round, or a new one with the oldest replies; None where no reply waits."""
@@ -122,14 +124,15 @@ class Curator:
             return None
         return self.rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
 
-    def _curate_round(self, round_id: int, replies: Sequence[StoredReply]) -> int:
+    def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply]) -> int:
         read, lost = read_replies(self.location, replies)
+        runs, raws = sorted({x.run_id for x in replies}), sorted({x.path for x in replies})
         derived = derive(
             self.tables,
             read,
             lost,
             self.row_policy(),
-            context=CommitContext(round_id, sorted({x.run_id for x in replies}), sorted({x.path for x in replies})),
+            context=CommitContext(round_id, runs, raws, holder),
             reader_of=self.reader_of,
             normalize=self.normalize,
         )

@@ -59,6 +59,8 @@ def derive(
     incoming = {
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in CURATED
     }
+    touched = [table.name for table in CURATED if incoming[table.name] or table is ADJUSTMENT_PROOFS]
+    versions = {name: tables[name].version() for name in touched}  # before their rows are read
     incoming[ACTIONS.name] = with_references(tables, reader_of, incoming[ACTIONS.name], incoming[BARS_1D.name])
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(
         tables[ADJUSTMENT_PROOFS.name], [rows.proofs for _, rows in parts]
@@ -67,9 +69,9 @@ def derive(
     for table in CURATED:
         if not any(part.height for part in incoming[table.name]):
             continue
-        if _commit(tables, table, context, merged[table.name]) or table not in BARS:
+        if _commit(tables, table, context, merged[table.name], versions[table.name]) or table not in BARS:
             continue
-        if tables[table.name].committed_round() >= context.round_id:
+        if tables[table.name].committed_round(context.state_id) >= (context.round_id or 0):
             merged[table.name] = _first_try(tables, table, incoming[table.name], {item.raw for item in read})
     rejected = [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost, policy, reader_of)]
     _quarantine(tables[QUARANTINE.name], context, pl.concat(rejected))
@@ -134,13 +136,31 @@ def _normalize(
     return [(items, normalize(source, items, reader_of(source), policy)) for (source, _, _), items in alike.items()]
 
 
-def _commit(tables: Tables, table: Table, context: CommitContext, merged: Merge) -> bool:
+def _commit(tables: Tables, table: Table, context: CommitContext, merged: Merge, read_at: int | None) -> bool:
     """Commit the changes of a round to a table; False where there are none, or the table has the round already.
 
     Replaced rows first: a crash after that repeats the round, and every previous value has its record at all times.
     """
-    tables[table.revisions.name].commit(context, merged.superseded)
-    return tables[table.name].commit(context, merged.new, merged.changed)
+    if merged.superseded.height:
+        _commit_replaced(tables[table.revisions.name], context, merged.superseded)
+    return tables[table.name].commit(context, merged.new, merged.changed, read_at=read_at)
+
+
+def _commit_replaced(revisions: CuratedTable, context: CommitContext, replaced: pl.DataFrame) -> None:
+    """Commit replaced rows to the revisions of a table.
+
+    A committer that lost its role between the two commits leaves a revision of a row that is still current: it gets
+    the end that it really has.
+    """
+    key, version = list(revisions.table.key), revisions.version()
+    known = pl.col("known_from").is_in(replaced["known_from"].unique().implode())
+    stored = revisions.read(known & pl.col("symbol").is_in(replaced["symbol"].unique().implode()))
+    ended = stored.filter(pl.col("known_to") > pl.col("known_from"))  # the others are traces of earlier rules
+    again = replaced.join(ended, on=key, how="semi", nulls_equal=True)
+    traces = stored.join(ended, on=stored.columns, how="anti", nulls_equal=True)
+    traces = traces.join(again, on=key, how="semi", nulls_equal=True)
+    new = replaced.join(again, on=key, how="anti", nulls_equal=True)
+    revisions.commit(context, new, pl.concat([again, traces]), read_at=version)
 
 
 def _lost_replies(lost: Sequence[Lost], policy: RowPolicy, reader_of: ReaderOf) -> pl.DataFrame:
@@ -187,9 +207,9 @@ def _quarantine(table: CuratedTable, context: CommitContext, rejected: pl.DataFr
     """
     if rejected.is_empty():
         return
-    key = list(QUARANTINE.key)
+    key, version = list(QUARANTINE.key), table.version()
     stored = table.read(pl.col("symbol").is_in(rejected["symbol"].unique().to_list()))
     rejected = rejected.unique(key, keep="first", maintain_order=True)
     new = rejected.join(stored, on=key, how="anti", nulls_equal=True)
     passed = stored.filter(pl.col("passed").is_not_null())
-    table.commit(context, new, rejected.join(passed, on=key, how="semi", nulls_equal=True))
+    table.commit(context, new, rejected.join(passed, on=key, how="semi", nulls_equal=True), read_at=version)

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
 from quantx.core.merge import merge
 from quantx.core.tables import INSTANT, Table
-from quantx.lake.protocol import CommitContext, Tables
+from quantx.lake.protocol import CommitContext, Committer, CuratedTable, Tables
 
 
-def restate(tables: Tables, table: Table, stored: pl.DataFrame, rows: pl.DataFrame, now: datetime) -> bool:
+@dataclass(frozen=True)
+class StoredRows:
+    """Rows of a table, and its version before they were read."""
+
+    rows: pl.DataFrame
+    version: int | None
+
+
+def read_stored(table: CuratedTable, where: pl.Expr | None = None) -> StoredRows:
+    """Read the rows of a table that a restatement replaces."""
+    version = table.version()
+    return StoredRows(table.read(where), version)
+
+
+def restate(tables: Tables, table: Table, stored: StoredRows, rows: pl.DataFrame, now: datetime, by: Committer) -> bool:
     """Replace the rows `stored` of a table by `rows`, with revisions; return whether a row has changed.
 
-    The caller holds an exclusive role.
+    Raises CommitConflict if the table has changed since `stored` was read.
     """
-    merged = merge(stored, rows, table)
-    gone = stored.join(rows, on=list(table.key), how="anti", nulls_equal=True)
+    merged = merge(stored.rows, rows, table)
+    gone = stored.rows.join(rows, on=list(table.key), how="anti", nulls_equal=True)
     superseded = pl.concat([merged.superseded, gone.with_columns(pl.lit(now).cast(INSTANT).alias("known_to"))])
-    # The commit belongs to no round of the curator. Its number follows the table's last one: after a crash between the
-    # two commits, the repetition does not write the replaced rows again.
-    context = CommitContext(tables[table.name].committed_round() + 1)
-    tables[table.revisions.name].commit(context, superseded)
-    return tables[table.name].commit(context, merged.new, merged.changed, gone)
+    context, revisions = CommitContext(by=by), tables[table.revisions.name]
+    if superseded.height:
+        # After a crash between the two commits the replaced rows are there already.
+        known = read_stored(revisions, pl.col("known_from").is_in(superseded["known_from"].unique().implode()))
+        superseded = superseded.join(known.rows, on=list(table.schema), how="anti", nulls_equal=True)
+        revisions.commit(context, superseded, read_at=known.version)
+    return tables[table.name].commit(context, merged.new, merged.changed, gone, read_at=stored.version)

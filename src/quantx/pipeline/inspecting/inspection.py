@@ -70,8 +70,7 @@ class _Checks:
 
     def _vendors(self, symbols: Collection[str]) -> None:
         order = partial(self.context.settings.sources_of, "1d")
-        context = self.context
-        reconcile(self.tables, context.state, context.clock, order, context.providers, symbols=symbols)
+        reconcile(self.context, self.tables, order, symbols=symbols)
 
     def _gaps(self, symbols: Collection[str]) -> None:
         """Heal the gaps of these symbols; of all symbols while a market-wide gap is open, which only all can close."""

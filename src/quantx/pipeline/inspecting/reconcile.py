@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import combinations
 
 import polars as pl
 import structlog
 
 from quantx.core.calendars import calendar
-from quantx.core.model import Clock
 from quantx.core.preference import Order, of_one_source
 from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
 from quantx.core.quality.action_verdicts import action_verdicts_of, one_per_event
@@ -36,11 +36,11 @@ from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTION_VERDICTS, ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS, Table
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
-from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.pipeline.inspecting.compare_actions import EventDays, compare_vendor_actions, event_days
-from quantx.pipeline.planning.vendor_order import Providers
+from quantx.pipeline.runtime.context import Context
+from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.state.findings.port import Findings
-from quantx.state.port import Hold, State
 from quantx.state.series.port import SeriesBook
 
 log = structlog.get_logger()
@@ -74,36 +74,39 @@ class Pair:
 
 
 def reconcile(
+    context: Context,
     tables: Tables,
-    state: State,
-    clock: Clock,
     order: Order,
-    providers: Providers,
     *,
     symbols: Collection[str] | None = None,
     since: date | None = None,
 ) -> ReconcileSummary | None:
     """Compare all pairs of vendors over these symbols (or all), and restate agreements, verdicts and findings.
 
-    `order` is that of the vendors for daily bars, `providers` those of this platform; `since` starts with the month of
-    that day. A second reconciliation
+    `order` is that of the vendors for daily bars; `since` starts with the month of that day. A second reconciliation
     changes nothing. What no longer holds goes to the revisions and its finding is resolved, also for a symbol that has
     bars of only one vendor left. No bars are read if no symbol has, or had, bars of two vendors. Return None while
     another process is reconciling.
     """
+    state = context.state
     several = {symbol for symbol, sources in vendors_of(state.series).items() if len(sources) > 1}
     chosen = {s for s in several | _compared_before(tables) if symbols is None or s in symbols}
     if not chosen:
         return ReconcileSummary()
-    with state.exclusive("reconciler") as role:
-        if role is None:
+
+    def carry_out(holder: RoleHolder | None) -> ReconcileSummary | None:
+        if holder is None:
             return None
         month = None if since is None else since.replace(day=1)
-        done = _restate(tables, role, order, sorted(chosen), month, clock.now())
-        days = event_days(state.series, providers, clock.now())
-        done = replace(done, events=_restate_events(tables, role, days, sorted(chosen), month))
-        done = replace(done, findings=_note(tables, state.findings, sorted(chosen)))
-    log.info("vendors.reconciled", **vars(done))
+        now, names = context.clock.now(), sorted(chosen)
+        done = _restate(tables, holder, order, names, month, now)
+        days = event_days(state.series, context.providers, now)
+        done = replace(done, events=_restate_events(tables, holder, days, names, month))
+        return replace(done, findings=_note(tables, state.findings, names))
+
+    done = committing(partial(take_role, context.location, tables, state, "reconciler"), carry_out)
+    if done is not None:
+        log.info("vendors.reconciled", **vars(done))
     return done
 
 
@@ -141,7 +144,7 @@ def compare_vendors(
 
 
 def _restate(
-    tables: Tables, role: Hold, order: Order, symbols: Sequence[str], since: date | None, now: datetime
+    tables: Tables, holder: RoleHolder, order: Order, symbols: Sequence[str], since: date | None, now: datetime
 ) -> ReconcileSummary:
     """Restate verdicts and agreements of these symbols; return the counts."""
     # One more month is read, so that the first days of the month have bars before them.
@@ -156,10 +159,9 @@ def _restate(
     agreements, verdicts = pl.concat(agreed), one_per_bar(pl.concat(doubted))
     here = pl.col("symbol").is_in(symbols)
     days = pl.lit(True) if since is None else pl.col("date") >= since
-    role.confirm()
     # Verdicts first: findings and readers use them.
     for table, rows, part in ((VERDICTS, verdicts, days), (AGREEMENTS, agreements, months)):
-        _replace(tables, table, here & part, rows, now)
+        _replace(tables, table, here & part, rows, now, holder)
     return ReconcileSummary(
         symbols=len(symbols),
         sessions=int(agreements["sessions"].sum()),
@@ -169,23 +171,26 @@ def _restate(
     )
 
 
-def _restate_events(tables: Tables, role: Hold, days: EventDays, symbols: Sequence[str], since: date | None) -> int:
+def _restate_events(
+    tables: Tables, holder: RoleHolder, days: EventDays, symbols: Sequence[str], since: date | None
+) -> int:
     """Restate the verdicts on splits and dividends of these symbols; return their number."""
     doubted = [ACTION_VERDICTS.empty()]
     for pair in compare_vendor_actions(tables, days, symbols, since):
         doubted.append(action_verdicts_of(pair.judged, pair.a, pair.b, days.now))
     verdicts = one_per_event(pl.concat(doubted))
     here = pl.col("symbol").is_in(symbols) & (pl.lit(True) if since is None else pl.col("ex_date") >= since)
-    role.confirm()
-    _replace(tables, ACTION_VERDICTS, here, verdicts, days.now)
+    _replace(tables, ACTION_VERDICTS, here, verdicts, days.now, holder)
     return verdicts.height
 
 
-def _replace(tables: Tables, table: Table, here: pl.Expr, rows: pl.DataFrame, now: datetime) -> None:
+def _replace(
+    tables: Tables, table: Table, here: pl.Expr, rows: pl.DataFrame, now: datetime, holder: RoleHolder
+) -> None:
     """Replace the stored rows of a table that `here` selects."""
-    restate(tables, table, tables[table.name].read(here), rows, now)
+    restate(tables, table, read_stored(tables[table.name], here), rows, now, holder)
     for name in (table.name, table.revisions.name):
-        tables[name].fold(CommitContext(0), MOST_FILES)
+        tables[name].fold(CommitContext(by=holder), MOST_FILES)
 
 
 def _note(tables: Tables, findings: Findings, symbols: Sequence[str]) -> int:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
+from functools import partial
+from typing import TypeVar
 
 import polars as pl
 import structlog
 
-from quantx.core.model import Clock
 from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
 from quantx.core.symbol_history import SecurityHistory, SymbolHistory, history_of, history_rows, merge_history, with_end
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, StateError
 from quantx.lake.protocol import Tables
-from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.curating.restate import read_stored, restate
+from quantx.pipeline.runtime.context import Context
+from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.state.instruments.port import Instruments
-from quantx.state.port import State
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _MANUAL = "the word of"  # stored: the prefix of the evidence of a manual delisting
 
@@ -47,31 +50,34 @@ def copy_history_to_state(tables: Tables, instruments: Instruments) -> None:
     instruments.put([(n.instrument, n.symbol, n.first, n.last) for n in namings])
 
 
-def import_history(tables: Tables, state: State, clock: Clock, securities: Sequence[SecurityHistory]) -> ImportSummary:
+def import_history(context: Context, tables: Tables, securities: Sequence[SecurityHistory]) -> ImportSummary:
     """Record the complete symbol history of these securities; the ids of instruments in the lake stay.
 
     Raises ConfigError if the securities contradict each other or the history in the lake; then nothing is recorded.
     """
-    with _exclusive(state):
+
+    def carry_out(by: RoleHolder) -> ImportSummary:
         before = symbol_history(tables)
         after, ids = merge_history(before, [naming for each in securities for naming in each.namings])
         by_id = {ids[each.namings[0].instrument]: each for each in securities}
         after, by_id = _keep_manual_delistings(tables, after, by_id)
         new = sum(not before.symbols_of(instrument) for instrument in by_id)
-        _record(tables, after, {i: _facts(i, after, each) for i, each in by_id.items()}, clock.now())
-        copy_history_to_state(tables, state.instruments)
-    ended = sum(each.reason is not None for each in securities)
-    imported = ImportSummary(len(by_id), new, sum(len(each.namings) for each in securities), ended)
+        _record(context, tables, by, after, {i: _facts(i, after, each) for i, each in by_id.items()})
+        ended = sum(each.reason is not None for each in securities)
+        return ImportSummary(len(by_id), new, sum(len(each.namings) for each in securities), ended)
+
+    imported = _exclusively(context, tables, carry_out)
     log.info("instruments.imported", **vars(imported))
     return imported
 
 
-def delist(tables: Tables, state: State, clock: Clock, symbol: str, on: date, *, reason: str, by: str) -> str:
+def delist(context: Context, tables: Tables, symbol: str, on: date, *, reason: str, by: str) -> str:
     """Record a manual delisting with `on` as the security's last day of trading; return the id of the instrument."""
     symbol = parse_symbol(symbol)
     if not reason.strip():
         raise ConfigError("the reason is empty; give the reason for the record")
-    with _exclusive(state):
+
+    def carry_out(holder: RoleHolder) -> str:
         market = venue_of(symbol).market
         after, instrument = with_end(symbol_history(tables), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
         stored = tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
@@ -79,19 +85,24 @@ def delist(tables: Tables, state: State, clock: Clock, symbol: str, on: date, *,
         security = SecurityHistory(
             tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name=name, reason=reason
         )
-        _record(tables, after, {instrument: _facts(instrument, after, security)}, clock.now())
-        copy_history_to_state(tables, state.instruments)
-    state.findings.resolve(DELISTING_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
+        _record(context, tables, holder, after, {instrument: _facts(instrument, after, security)})
+        return instrument
+
+    instrument = _exclusively(context, tables, carry_out)
+    context.state.findings.resolve(DELISTING_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
     log.info("instrument.delisted", instrument=instrument, symbol=symbol, on=str(on))
     return instrument
 
 
-@contextmanager
-def _exclusive(state: State) -> Iterator[None]:
-    with state.exclusive("instruments") as role:
-        if role is None:
+def _exclusively(context: Context, tables: Tables, work: Callable[[RoleHolder], T]) -> T:
+    """Do work under the role that changes instruments; return its result."""
+
+    def held(holder: RoleHolder | None) -> T:
+        if holder is None:
             raise StateError("another process is changing instruments; try again when it has ended")
-        yield
+        return work(holder)
+
+    return committing(partial(take_role, context.location, tables, context.state, "instruments"), held)
 
 
 def _keep_manual_delistings(
@@ -127,20 +138,28 @@ def _facts(instrument: str, history: SymbolHistory, security: SecurityHistory) -
     }
 
 
-def _record(tables: Tables, history: SymbolHistory, changed: Mapping[str, Mapping[str, object]], now: datetime) -> None:
-    """Restate both tables for the `changed` instruments; the rows of the other instruments stay."""
+def _record(
+    context: Context,
+    tables: Tables,
+    holder: RoleHolder,
+    history: SymbolHistory,
+    changed: Mapping[str, Mapping[str, object]],
+) -> None:
+    """Restate both tables for the `changed` instruments and copy the history to the state; other instruments stay."""
+    now = context.clock.now()
     evidence = {instrument: str(facts["evidence"]) for instrument, facts in changed.items()}
     here = pl.col("instrument").is_in(list(changed))
-    stored = tables[INSTRUMENTS.name].read()
+    stored = read_stored(tables[INSTRUMENTS.name])
     facts = pl.DataFrame([{**each, "known_from": now} for each in changed.values()], schema=dict(INSTRUMENTS.schema))
-    names = dict(stored.select("instrument", "name").iter_rows())  # a source without names does not remove one
+    names = dict(stored.rows.select("instrument", "name").iter_rows())  # a source without names does not remove one
     facts = facts.with_columns(
         pl.coalesce("name", pl.col("instrument").replace_strict(names, default=None, return_dtype=pl.String))
     )
-    restate(tables, INSTRUMENTS, stored, pl.concat([stored.filter(~here), facts]), now)
-    stored = tables[SYMBOL_HISTORY.name].read()
+    restate(tables, INSTRUMENTS, stored, pl.concat([stored.rows.filter(~here), facts]), now, holder)
+    stored = read_stored(tables[SYMBOL_HISTORY.name])
     rows = history_rows(history, evidence, now).filter(here)
-    restate(tables, SYMBOL_HISTORY, stored, pl.concat([stored.filter(~here), rows]), now)
+    restate(tables, SYMBOL_HISTORY, stored, pl.concat([stored.rows.filter(~here), rows]), now, holder)
+    copy_history_to_state(tables, context.state.instruments)
 
 
 def instrument_rows(tables: Tables, symbol: str | None, on: date | None) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,11 +24,12 @@ from quantx.core.tables import SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, RefusedList, StateError
 from quantx.lake.protocol import Tables
 from quantx.lake.store import LakeLocation
-from quantx.pipeline.curating.restate import restate
+from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.pipeline.reference.delistings import note_suspected_delistings
 from quantx.pipeline.reference.instruments import copy_history_to_state
 from quantx.pipeline.reference.snapshots import keep_decision, keep_document
 from quantx.pipeline.runtime.context import Context
+from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.state.values import Universe
 from quantx.universes.declaration import UniverseSpec, read_declaration
 from quantx.universes.plausibility import check_plausibility
@@ -69,8 +71,9 @@ def refresh_universes(
         raise ConfigError("the reason to accept is empty; give the reason for the record")
     declared = read_declaration(context.settings.universe_path)
     selected = declared.select(phase, name)
-    with context.state.exclusive("universes") as role:
-        if role is None:
+
+    def carry_out(holder: RoleHolder | None) -> list[RefreshResult]:
+        if holder is None:
             raise StateError("another process is refreshing universes; try again when it has ended")
         enabled = declared.enabled()
         context.state.universes.enable(enabled)
@@ -82,6 +85,7 @@ def refresh_universes(
                 _Case(
                     context=context,
                     tables=tables,
+                    holder=holder,
                     phase=each,
                     spec=spec,
                     reading=reading,
@@ -93,7 +97,9 @@ def refresh_universes(
         ]
         for each in {p for p, _ in selected}:
             _write_csv(context.location, tables, each)
-    return results
+        return results
+
+    return committing(partial(take_role, context.location, tables, context.state, "universes"), carry_out)
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ class _Case:
 
     context: Context
     tables: Tables
+    holder: RoleHolder
     phase: str
     spec: UniverseSpec
     reading: _Reading
@@ -130,8 +137,8 @@ class _Case:
 
 
 def _refresh(case: _Case) -> RefreshResult:
-    stored = case.tables[UNIVERSE_MEMBERS.name].read(pl.col("universe") == case.spec.name)
-    before = stored.select(list(MEMBERS))
+    stored = read_stored(case.tables[UNIVERSE_MEMBERS.name], pl.col("universe") == case.spec.name)
+    before = stored.rows.select(list(MEMBERS))
     now = case.context.clock.now()
     try:
         listed = case.read()
@@ -146,14 +153,14 @@ def _refresh(case: _Case) -> RefreshResult:
     after = next_members(before, listed, now.date())
     previous = {row["name"]: row["refreshed_at"] for row in case.context.state.universes.listed()}
     rows = as_table(after, case.spec.name, case.phase, now)
-    restate(case.tables, UNIVERSE_MEMBERS, stored, rows, now)
+    restate(case.tables, UNIVERSE_MEMBERS, stored, rows, now, case.holder)
     _put(case, after, now)
     if SOURCES[case.spec.type].is_exchange:
         note_suspected_delistings(
             case.context.state,
             case.context.providers,
             universe=case.spec.name,
-            stored=stored,
+            stored=stored.rows,
             after=after,
             excluded=case.parsed.excluded,
             previous=previous.get(case.spec.name),

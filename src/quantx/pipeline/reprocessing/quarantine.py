@@ -27,11 +27,12 @@ from quantx.core.reply_places import Place, SoughtRow, find_event, find_row
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
-from quantx.lake.protocol import CommitContext, CuratedTable, Tables
+from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.raw import parse_raw_path, read_pages
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
+from quantx.pipeline.runtime.roles import RoleHolder, committing
 
 RowState = Literal["open", "replayed", "accepted"]
 
@@ -163,13 +164,17 @@ def replay(reprocessor: Reprocessor, wanted: RowSelection) -> ReplayResult:
     Raises Busy where another process curates.
     """
     tables = reprocessor.curator.tables
-    with reprocessor.curator.role() as hold:
-        role = reprocessor.begin(hold)
+
+    def carry_out(holder: RoleHolder | None) -> tuple[pl.DataFrame, list[ReprocessSummary]]:
+        role = reprocessor.begin(holder)
         rows = rejected_rows(tables, wanted)
         by_source = defaultdict[str, set[str]](set)
         for source, symbol in rows.filter(pl.col("state") == "open").select("source", "symbol").unique().rows():
             by_source[source].add(symbol)
-        done = [reprocessor.reprocess_held(role, symbols, source) for source, symbols in sorted(by_source.items())]
+        reprocessed = (reprocessor.reprocess_held(role, each, source) for source, each in sorted(by_source.items()))
+        return rows, list(reprocessed)
+
+    rows, done = committing(reprocessor.curator.role, carry_out)
     now = rejected_rows(tables).select("id", "state")
     # A row that breaks other rules now has the same id; a row whose reply is read otherwise now has none any more.
     return ReplayResult(
@@ -186,21 +191,24 @@ def accept(reprocessor: Reprocessor, row_id: str, reason: str, by: str) -> Repla
     if not reason.strip() or not by.strip():
         raise ConfigError("--reason and --by must not be empty: later readers need the reason and the author")
     tables = reprocessor.curator.tables
-    with reprocessor.curator.role() as hold:
-        role = reprocessor.begin(hold)
+
+    def carry_out(holder: RoleHolder | None) -> tuple[str, ReprocessSummary]:
+        role, version = reprocessor.begin(holder), tables[DECISIONS.name].version()
         row = rejected_rows(tables, RowSelection(ids=(row_id,))).row(0, named=True)
         _refuse_non_bar(row)
         if row["state"] != "accepted":
-            _record(tables[DECISIONS.name], row, reason.strip(), by.strip(), reprocessor.curator.clock.now())
-        done = reprocessor.reprocess_held(role, {row["symbol"]}, row["source"])
-    return ReplayResult(rejected_rows(tables, RowSelection(ids=(row["id"],))), [done])
+            decision = _decision(row, reason.strip(), by.strip(), reprocessor.curator.clock.now())
+            tables[DECISIONS.name].commit(CommitContext(by=role), decision, read_at=version)
+        return row["id"], reprocessor.reprocess_held(role, {row["symbol"]}, row["source"])
+
+    accepted, done = committing(reprocessor.curator.role, carry_out)
+    return ReplayResult(rejected_rows(tables, RowSelection(ids=(accepted,))), [done])
 
 
-def _record(table: CuratedTable, row: dict[str, Any], reason: str, by: str, now: datetime) -> None:
+def _decision(row: dict[str, Any], reason: str, by: str, now: datetime) -> pl.DataFrame:
     decision = {c: row[c] for c in DECISIONS.schema if c in row}
     decision |= {"decision": "accept", "reason": reason, "by": by, "known_from": now}
-    frame = pl.DataFrame([decision], schema=dict(DECISIONS.schema)).with_columns(pl.col("known_from").cast(INSTANT))
-    table.commit(CommitContext(table.committed_round() + 1), frame)
+    return pl.DataFrame([decision], schema=dict(DECISIONS.schema)).with_columns(pl.col("known_from").cast(INSTANT))
 
 
 def _refuse_non_bar(row: dict[str, Any]) -> None:

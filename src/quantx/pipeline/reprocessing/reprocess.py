@@ -7,8 +7,9 @@ accepted it: readers with `as_of` see at each moment what today's rules would ha
 stay in the revisions with an empty period (`known_to` equal to `known_from`), which no moment sees.
 
 Work is done in batches of symbols, each with its own commits: the state first, then revisions, then tables. A kill
-in between leaves a difference, which the next reprocessing finds. Without a difference nothing is committed. The
-findings about adjusted closes follow their proofs; the caller runs the other inspections of the changed symbols.
+in between leaves a difference, which the next reprocessing finds. Without a difference nothing is committed. After a
+conflict with another committer the role is taken again, and the batch is derived and compared again. The findings about
+adjusted closes follow their proofs; the caller runs the other inspections of the changed symbols.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
 from quantx.errors import Busy
 from quantx.lake.memory import MemoryTable
-from quantx.lake.protocol import CommitContext, CuratedTable, Tables
+from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_proofs import disagreements
 from quantx.pipeline.curating.curator import Curator
@@ -36,7 +37,7 @@ from quantx.pipeline.curating.stored_replies import read_replies
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.reprocessing.table_changes import Change, change_of, quarantine_change_of, revisions_change_of
-from quantx.state.port import Hold
+from quantx.pipeline.runtime.roles import RoleHolder, committing
 from quantx.state.replies.port import Holding, Replies
 from quantx.state.runs.port import Runs
 from quantx.state.series.port import SeriesBook, SeriesFacts, Sessions
@@ -83,49 +84,69 @@ class Reprocessor:
         `dry_run`: change nothing. Raises Busy where another process curates. A symbol whose stored row has no readable
         reply any more stays unchanged.
         """
-        with self.curator.role() as role:
-            return self.reprocess_held(self.begin(role, dry_run), symbols, source, dry_run=dry_run, on_batch=on_batch)
+        done = ReprocessSummary(policy=self.curator.policy.version, dry_run=dry_run)
 
-    def begin(self, role: Hold | None, dry_run: bool = False) -> Hold:
+        def carry_out(holder: RoleHolder | None) -> ReprocessSummary:
+            return self.reprocess_held(self.begin(holder, dry_run), symbols, source, done=done, on_batch=on_batch)
+
+        return committing(self.curator.role, carry_out)
+
+    def begin(self, holder: RoleHolder | None, dry_run: bool = False) -> RoleHolder:
         """Prepare to change tables under the curator's role; raises Busy where another process has it."""
-        if role is None:
+        if holder is None:
             raise Busy("another process is curating; try again when it has ended")
-        self.curator.confirm_lake()
         if not dry_run:
-            self.curator.finish_interrupted_round()
-        return role
+            self.curator.finish_interrupted_round(holder)
+        return holder
 
     def reprocess_held(
         self,
-        role: Hold,
+        holder: RoleHolder,
         symbols: Collection[str] | None,
         source: str | None,
         *,
-        dry_run: bool = False,
+        done: ReprocessSummary | None = None,
         on_batch: Callable[[int, int], None] = lambda done, of: None,
     ) -> ReprocessSummary:
-        """Do what `reprocess` does, for a caller that holds the curator's role."""
+        """Do what `reprocess` does, for a caller that holds the curator's role.
+
+        `done` is the summary of an attempt that ended with a conflict: its symbols are not derived again.
+        """
+        done = done or ReprocessSummary(policy=self.curator.policy.version)
         inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
-        policy = self.curator.row_policy()
-        done = ReprocessSummary(policy=policy.rules.version, dry_run=dry_run, mute=dict(inventory.unlisted))
+        policy, done.mute = self.curator.row_policy(), dict(inventory.unlisted)
         for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
             done.left[source or "any source", symbol] = "the raw zone has no reply about it"
-        batches = list(_batches(inventory.holdings))
+        batches = list(
+            _batches([held for held in inventory.holdings if (held.source, held.symbol) not in done.derived])
+        )
         for number, batch in enumerate(batches):
             on_batch(number, len(batches))
-            where, names = batch[0].source, [held.symbol for held in batch]
-            rederived = self._derive(where, self._replies(inventory, where, names), policy)
-            changes = self._compare(rederived, names, done, policy)
-            done.count(len(names), sum(held.replies for held in batch), changes)
-            role.confirm()
-            if not dry_run:
-                self._restate(rederived, changes, [symbol for at, symbol in done.left if at == where])
-                done.commits += _commit(self.curator.tables, changes)
-                self._note_disagreements(rederived, [name for name in names if (where, name) not in done.left])
-                note_drift(self.curator.findings, rederived.compared)
+            self._reprocess_batch(holder, batch, inventory, policy, done)
         on_batch(len(batches), len(batches))
         log.info("reprocessed", symbols=done.symbols, commits=done.commits, left=len(done.left))
         return done
+
+    def _reprocess_batch(
+        self,
+        holder: RoleHolder,
+        batch: Sequence[Holding],
+        inventory: Inventory,
+        policy: RowPolicy,
+        done: ReprocessSummary,
+    ) -> None:
+        source, names = batch[0].source, [held.symbol for held in batch]
+        rederived = self._derive(source, self._replies(inventory, source, names), policy)
+        versions = {table.name: self.curator.tables[table.name].version() for table in DERIVED}
+        changes = self._compare(rederived, names, done, policy)
+        done.touch(changes)
+        holder.confirm()
+        if not done.dry_run:
+            self._restate(rederived, changes, [symbol for at, symbol in done.left if at == source])
+            done.commits += self._commit(holder, changes, versions)
+            self._note_disagreements(rederived, [name for name in names if (source, name) not in done.left])
+            note_drift(self.curator.findings, rederived.compared)
+        done.count(source, names, sum(held.replies for held in batch), changes)
 
     def _replies(self, inventory: Inventory, source: str, symbols: Collection[str]) -> list[StoredReply]:
         """Return the replies about some symbols in the order of fetching."""
@@ -194,6 +215,15 @@ class Reprocessor:
         changes[QUARANTINE.name] = quarantine_change_of(both[0][QUARANTINE.name], quarantined, policy.rules.version)
         return changes
 
+    def _commit(self, holder: RoleHolder, changes: Mapping[str, Change], versions: Mapping[str, int | None]) -> int:
+        """Commit the changes, revisions before their tables; return the number of commits."""
+        commits, context = 0, CommitContext(by=holder)
+        for name, change in changes.items():
+            if not change.empty:
+                table = self.curator.tables[name]
+                commits += table.commit(context, change.new, change.changed, change.gone, read_at=versions[name])
+        return commits
+
     def _note_disagreements(self, rederived: _Rederived, symbols: Sequence[str]) -> None:
         """Record the findings about adjusted closes that the proofs show now."""
         proofs = rederived.tables[ADJUSTMENT_PROOFS.name].filter(pl.col("symbol").is_in(symbols))
@@ -256,17 +286,6 @@ def _in_turn(table: Table, rows: pl.DataFrame, revisions: pl.DataFrame) -> pl.Da
 def _origins(replies: Sequence[StoredReply]) -> pl.DataFrame:
     pairs = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies}
     return pl.DataFrame(sorted(pairs), schema={"symbol": pl.String, "raw": pl.String}, orient="row")
-
-
-def _commit(tables: Tables, changes: Mapping[str, Change]) -> int:
-    """Commit the changes, revisions before their tables; return the number of commits."""
-    commits = 0
-    for name, change in changes.items():
-        if not change.empty:
-            table = tables[name]
-            context = CommitContext(table.committed_round() + 1)
-            commits += table.commit(context, change.new, change.changed, change.gone)
-    return commits
 
 
 def _symbols(change: Change) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class ReprocessSummary:
     tables: dict[str, dict[str, int]] = field(default_factory=dict)  # new, changed, gone by table
     rules: dict[str, dict[str, int]] = field(default_factory=dict)  # rows rejected, passed by rule
     examples: list[dict[str, Any]] = field(default_factory=list)
+    derived: set[tuple[str, str]] = field(default_factory=set)  # sources and symbols
     touched: set[tuple[str, str]] = field(default_factory=set)  # sources and symbols with a change that readers see
     left: dict[tuple[str, str], str] = field(default_factory=dict)  # the reasons why a source's symbol stays unchanged
     mute: Mapping[str, str] = field(default_factory=dict)  # reasons, by raw object that does not list its replies
@@ -37,9 +38,16 @@ class ReprocessSummary:
         """Return how many rows are new, changed or gone in the tables that readers see."""
         return sum(sum(counts.values()) for name, counts in self.tables.items() if name != QUARANTINE.name)
 
-    def count(self, symbols: int, replies: int, changes: Mapping[str, Change]) -> None:
+    def touch(self, changes: Mapping[str, Change]) -> None:
+        """Note the symbols of changes before they are committed: a conflict may come between two tables."""
+        for name, change in changes.items():
+            if name != QUARANTINE.name and not name.endswith("_revisions"):
+                self.touched |= {pair for rows in (change.new, change.changed, change.gone) for pair in _pairs(rows)}
+
+    def count(self, source: str, symbols: Sequence[str], replies: int, changes: Mapping[str, Change]) -> None:
         """Add what one batch changes."""
-        self.symbols += symbols
+        self.derived |= {(source, symbol) for symbol in symbols}
+        self.symbols += len(symbols)
         self.replies += replies
         for name, change in changes.items():
             if name.endswith("_revisions"):
@@ -50,7 +58,6 @@ class ReprocessSummary:
             if name == QUARANTINE.name:
                 self._count_rules(change)
             else:
-                self.touched |= {pair for rows in (change.new, change.changed, change.gone) for pair in _pairs(rows)}
                 self._show(name, change)
 
     def _count_rules(self, change: Change) -> None:

@@ -30,9 +30,12 @@ class Change:
 
 
 def change_of(table: Table, derived: pl.DataFrame, stored: pl.DataFrame) -> Change:
-    """Compare current rows; a stored row stays where the values differ in their last bits only."""
+    """Compare current rows; a stored row stays where the values differ in their last bits only.
+
+    A key that a damaged table has twice gets one row again.
+    """
     now, key = _as_stored(derived, stored, table), list(table.key)
-    differing = _without(now, stored)
+    differing = pl.concat([_without(now, stored), _of_doubled(now, stored, key)]).unique(maintain_order=True)
     changed = differing.join(stored, on=key, how="semi", nulls_equal=True)
     return Change(
         new=differing.join(changed, on=key, how="anti", nulls_equal=True),
@@ -59,7 +62,8 @@ def revisions_change_of(
     wanted = pl.concat(
         [revised, stored[1].filter(~lasted), withdrawn.with_columns(pl.col("known_from").alias("known_to"))]
     ).unique(maintain_order=True)
-    touched = pl.concat([_without(wanted, stored[1]), _without(stored[1], wanted)]).select(key).unique()
+    doubled = stored[1].filter(stored[1].is_duplicated())
+    touched = pl.concat([_without(wanted, stored[1]), _without(stored[1], wanted), doubled]).select(key).unique()
     rewritten = wanted.join(touched, on=key, how="semi", nulls_equal=True)
     replaced = stored[1].join(touched, on=key, how="semi", nulls_equal=True)
     return Change(
@@ -78,10 +82,12 @@ def quarantine_change_of(derived: pl.DataFrame, stored: pl.DataFrame, policy: in
     key = list(QUARANTINE.key)
     open_ = stored.filter(pl.col("passed").is_null())
     rejected = derived.join(open_, on=key, how="anti", nulls_equal=True)
+    rejected = pl.concat([rejected, _of_doubled(derived, stored, key)]).unique(maintain_order=True)
     again = rejected.join(stored, on=key, how="semi", nulls_equal=True)
     not_derived = stored.join(derived, on=key, how="anti", nulls_equal=True)
     replaced = not_derived.join(derived, on=list(QUOTED), how="semi", nulls_equal=True)
     passed = not_derived.join(replaced, on=key, how="anti", nulls_equal=True).filter(pl.col("passed").is_null())
+    passed = passed.unique(key, maintain_order=True)
     return Change(
         new=rejected.join(again, on=key, how="anti", nulls_equal=True),
         changed=pl.concat([again, passed.with_columns(pl.lit(policy, pl.Int32).alias("passed"))]),
@@ -95,6 +101,11 @@ def _without(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     return rows.join(others, on=rows.columns, how="anti", nulls_equal=True)
 
 
+def _of_doubled(rows: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """Return the rows whose key `stored` has more than once."""
+    return rows.join(stored.filter(pl.struct(key).is_duplicated()), on=key, how="semi", nulls_equal=True)
+
+
 def _as_stored(rows: pl.DataFrame, stored: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Return `rows` with the stored values where these are the same within the table's tolerance."""
     if stored.is_empty() or rows.is_empty():
@@ -102,7 +113,7 @@ def _as_stored(rows: pl.DataFrame, stored: pl.DataFrame, table: Table) -> pl.Dat
     fixed = [c for c in rows.columns if c not in table.values]
     previous = stored.select(
         *fixed, *(pl.col(c).alias(c + STORED) for c in table.values), pl.lit(True).alias("__there")
-    )
+    ).unique(fixed, keep="first", maintain_order=True)
     joined = rows.join(previous, on=fixed, how="left", nulls_equal=True, maintain_order="left")
     same = pl.col("__there").fill_null(False) & ~reduce(or_, (differs(c, table, []) for c in table.values))
     values = (pl.when(same).then(pl.col(c + STORED)).otherwise(pl.col(c)).alias(c) for c in table.values)

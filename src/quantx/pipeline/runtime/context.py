@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ulid import ULID
-
 from quantx.core.model import Clock
-from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.pipeline.runtime.retry import Retry
+from quantx.pipeline.runtime.roles import confirm_lake
 from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.queues.open import open_queue
 from quantx.queues.protocol import TaskQueue
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
 StateOpener = Callable[[str, "AzureIdentity | None"], PostgresState]
 QueueOpener = Callable[[Settings, Database], TaskQueue]
 ProviderOpener = Callable[[Settings, Clock], Mapping[str, "Provider"]]
-
-_LAKE_ID = "meta/lake_id"
-_STATE_ID = "meta/state_id"  # the state that may write
 
 
 class StateClock:
@@ -135,31 +130,3 @@ def open_parts(
         providers=providers,
         runtime=runtime,
     )
-
-
-def confirm_lake(location: LakeLocation, state: State) -> None:
-    """Raise ConfigError with the next step where this state and this lake do not belong together.
-
-    A state of another lake would call sessions covered that are not stored there. Two states on one lake would take
-    each other's rounds for their own: the newest state owns the lake, an older one is refused.
-    """
-    fresh = state.bound_lake() is None
-    if not fresh and not location.has(_LAKE_ID):
-        raise ConfigError(
-            f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
-            " lake, or remove that state as well: then everything is fetched again"
-        )
-    lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
-    bound_to, state_id = state.bind_lake(lake_id, str(ULID()))
-    if bound_to != lake_id:
-        raise ConfigError(
-            f"the state in {state.shown_url} belongs to another lake than {location.url};"
-            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which fetches everything again"
-        )
-    if fresh:
-        location.put(_STATE_ID, state_id.encode())
-    elif location.get_or_put(_STATE_ID, state_id.encode()).decode() != state_id:
-        raise ConfigError(
-            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not have"
-            " its records; use the newer state, or remove this one: an empty state takes the lake over again"
-        )

@@ -27,9 +27,9 @@ from quantx.pipeline.curating.derive import CURATED
 from quantx.pipeline.reprocessing.inventory import take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
+from quantx.pipeline.runtime.roles import RoleHolder
 from quantx.pipeline.verifying.damage import REDERIVED, Damage, Repair
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
-from quantx.state.port import Hold
 
 log = structlog.get_logger()
 
@@ -44,15 +44,17 @@ class Repairer:
         self._location = reprocessor.curator.location
         self._tables = tables
         self._affected = defaultdict[str, set[str]](set)  # symbols to derive again, by source
-        self._everything = False  # a table was lost as a whole
+        self._restarted: dict[str, list[str]] = {}  # tables whose log had lost an entry, with the damaged objects
         self.done: list[Repair] = []
         self._dropped: list[tuple[Table, DataFile]] = []
         self._lost_raw: set[str] = set()
+        self._context = CommitContext()
         self.summaries: list[ReprocessSummary] = []
 
-    def repair(self, role: Hold | None, damages: Sequence[Damage]) -> list[Repair]:
+    def repair(self, role: RoleHolder | None, damages: Sequence[Damage]) -> list[Repair]:
         """Repair what can be repaired; return the outcome of each damage. Raises Busy where another process curates."""
-        hold = self._reprocessor.begin(role, dry_run=True)  # no round is finished before the logs can be read
+        holder = self._reprocessor.begin(role, dry_run=True)  # no round is finished before the logs can be read
+        self._context = CommitContext(by=holder)
         self._lost_raw = {parse_raw_path(d.path)[2] for d in damages if d.kind == "raw"}
         for name in sorted({d.table for d in damages if d.kind in ("entry", "checkpoint", "hint")}):
             self._repair_log(
@@ -60,13 +62,16 @@ class Repairer:
             )
         for name in sorted({d.table for d in damages if d.kind == "file"}):
             self._drop_files(name, [d for d in damages if d.table == name and d.kind == "file"])
-        hold = self._reprocessor.begin(hold)
+        self._reprocessor.begin(holder)
+        for name in self._restarted:
+            self._reduce(name)
         for damage in damages:
             if damage.kind == "doubled":
-                self._reduce(damage)
+                keys = self._reduce(damage.table)
+                self._note(damage.path, True, f"one row of each key stays; {keys:,} keys had several")
             elif damage.kind == "raw":
                 self._note(damage.path, False, "the vendor's reply is in no other object: restore it from a backup")
-        self._derive_again(hold)
+        self._derive_again(holder)
         return self.done
 
     def _note(self, path: str, done: bool, what: str) -> None:
@@ -86,11 +91,9 @@ class Repairer:
             for damage in left:
                 self._note(damage.path, False, _BACKUP)
             return
-        restart_log(self._location, path, self._tables[name])
+        restart_log(self._location, path, self._tables[name], self._context)
         mend_log(self._location, path)  # the damaged objects are not needed any more, and put aside
-        self._everything = True
-        for damage in left:
-            self._note(damage.path, True, f"the table is derived again from the raw zone; the object is in {ASIDE}")
+        self._restarted[name] = [damage.path for damage in left]
 
     def _drop_files(self, name: str, damages: Sequence[Damage]) -> None:
         path, table = table_path(name), self._tables[name]
@@ -113,7 +116,7 @@ class Repairer:
                 drop.append(file)
                 self._affected[file.partition.get("source") or ""] |= self._symbols(damage.path, file)
         if found is not None and drop:
-            remove_files(self._location, path, table, found, drop)
+            remove_files(self._location, path, table, found, drop, self._context)
             self._dropped += [(table, file) for file in drop]
             for file in drop:
                 set_aside(self._location, f"{path}/{file.path}")
@@ -131,20 +134,22 @@ class Repairer:
         self._note(path, True, "one flipped bit was set back; its SHA-256 proves it")
 
     def _not_in_raw(self, path: str, file: DataFile) -> list[str]:
-        """Return the replies that a damaged file's rows name, as far as it can be read, and that the raw zone lacks."""
-        rows = self._readable(path)
-        if rows is None or not {"raw", "symbol"} <= set(rows.columns):
-            return []
-        source = file.partition.get("source") or ""
-        symbols = self._symbols(path, file)
-        curator = self._reprocessor.curator
-        inventory = take_inventory(curator.location, self._reprocessor.replies, self._reprocessor.runs, source, symbols)
-        replies = [*self._reprocessor.replies.curated(source, symbols)]
+        """Return the raw objects that rows of a damaged file need, and that are missing or damaged.
+
+        Where the file can't be read, its rows may need any reply about its symbols.
+        """
+        source, symbols, work = file.partition.get("source") or "", self._symbols(path, file), self._reprocessor
+        inventory = take_inventory(self._location, work.replies, work.runs, source, symbols)
+        replies = [*work.replies.curated(source, symbols)]
         replies += [reply for some in inventory.earlier.values() for reply in some]
-        there = set(list_raw(self._location, source))
-        known = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies if x.path in there}
-        pairs = {(symbol, raw) for symbol, raw in rows.select("symbol", "raw").unique().rows() if symbol in symbols}
-        return sorted({f"{raw} ({symbol})" for symbol, raw in pairs - known} | self._lost_raw & {r for _, r in pairs})
+        there = {parse_raw_path(each)[2] for each in list_raw(self._location, source)} - self._lost_raw
+        known = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies}
+        rows = self._readable(path)
+        needed = known
+        if rows is not None and {"raw", "symbol"} <= set(rows.columns):
+            pairs = rows.select("symbol", "raw").unique().rows()
+            needed = {(symbol, raw) for symbol, raw in pairs if symbol in symbols}
+        return sorted({raw for _, raw in needed - known} | {raw for _, raw in needed if raw not in there})
 
     def _symbols(self, path: str, file: DataFile) -> set[str]:
         """Return the symbols whose rows may be in a file: those between the first and the last in the log."""
@@ -162,31 +167,42 @@ class Repairer:
         except LakeError:
             return None
 
-    def _reduce(self, damage: Damage) -> None:
-        """Leave one row of each doubled key: the newest. The raw zone then decides which value it has."""
-        table = self._reprocessor.curator.tables[damage.table]
-        path, declared = table_path(damage.table), self._tables[damage.table]
+    def _reduce(self, name: str) -> int:
+        """Leave one row of each doubled key, the newest, and return how many there were.
+
+        The raw zone then decides which value it has.
+        """
+        stored, declared, path = self._reprocessor.curator.tables[name], self._tables[name], table_path(name)
         found = read_log(self._location, path)
         keys = doubled_keys(self._location, path, declared, found.state.live_files() if found else [])
-        if not keys.is_empty():
-            where = pl.col("symbol").is_in(damage.symbols) if damage.symbols else None
-            rows = table.read(where).join(keys, on=list(declared.key), how="semi", nulls_equal=True)
-            order = [c for c in ("known_from", "known_to") if c in rows.columns]
-            kept = rows.sort(order).unique(list(declared.key), keep="last", maintain_order=True)
-            table.commit(CommitContext(table.committed_round() + 1), declared.empty(), kept)
-            for source, symbol in rows.select("source", "symbol").unique().rows() if "source" in rows.columns else ():
+        if keys.is_empty():
+            return 0
+        about = next((c for c in ("symbol", "instrument") if c in declared.key), None)
+        where = None if about is None else pl.col(about).is_in(keys[about].unique().to_list())
+        version = stored.version()
+        rows = stored.read(where).join(keys, on=list(declared.key), how="semi", nulls_equal=True)
+        order = [c for c in ("known_from", "known_to") if c in rows.columns]
+        kept = rows.sort(order).unique(list(declared.key), keep="last", maintain_order=True)
+        stored.commit(self._context, declared.empty(), kept, read_at=version)
+        if name in REDERIVED:
+            for source, symbol in rows.select("source", "symbol").unique().rows():
                 self._affected[source].add(symbol)
-        self._note(damage.path, True, f"one row of each key stays; {keys.height:,} keys had several")
+        return keys.height
 
-    def _derive_again(self, hold: Hold) -> None:
+    def _derive_again(self, holder: RoleHolder) -> None:
         """Derive the rows of the lost tables and files again from the raw zone, and count those of the files."""
         before = [self._rows_beside(table, file) for table, file in self._dropped]
         wanted: Sequence[tuple[str | None, Collection[str] | None]] = sorted(self._affected.items())
-        if self._everything:
+        if self._restarted:
             wanted = [(None, None)]
         for source, symbols in wanted:
             if symbols is None or symbols:
-                self.summaries.append(self._reprocessor.reprocess_held(hold, symbols, source))
+                self.summaries.append(self._reprocessor.reprocess_held(holder, symbols, source))
+        kept = sum(len(each.left) for each in self.summaries)
+        what = f"the rows are derived again from the raw zone; the damaged object is in {ASIDE}"
+        what += f"; {kept:,} symbols whose replies are damaged keep the rows that other files have" if kept else ""
+        for path in (path for paths in self._restarted.values() for path in paths):
+            self._note(path, True, what)
         for (table, file), count in zip(self._dropped, before, strict=True):
             expected, came = file.statistics.get("numRecords") or 0, self._rows_beside(table, file) - count
             what = f"its rows are derived again from the raw zone: {min(came, expected):,} of {expected:,}"

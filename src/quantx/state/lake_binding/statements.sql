@@ -1,8 +1,11 @@
 -- name: now
 select clock_timestamp() as now;
 
--- name: bound_lake
-select id from lake;
+-- name: binding
+select id, state_id from lake;
+
+-- name: took_over
+update lake set state_id = replace(state_id, %(new)s, '');
 
 -- name: bind_lake
 -- Record the lake on first use; return the recorded one.

@@ -1,0 +1,83 @@
+"""Epochs of the roles that commit to tables: in the lake, each take-over of a role is an object that is created once.
+
+A lock in the state's database ends with its connection, and its holder may not notice: it was suspended, or the
+database failed over. Another state on the same lake has locks of its own. So each holder of a role creates the next
+epoch, and confirms before each commit that its epoch is the newest. Taking a role is: list the epochs, check that the
+lake belongs to this state, create the next epoch. A state that takes the lake over writes its id first and creates an
+epoch of each role after that: a holder of the earlier state that creates an epoch later fails to create it, or sees the
+new id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+
+from quantx.errors import Fenced
+from quantx.lake.store import LakeLocation
+
+STATE_ID = "meta/state_id"  # the state that may write
+_KEPT = 10
+_ENDED = ".ended"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch of a role."""
+
+    location: LakeLocation
+    state_id: str
+    role: str
+    number: int
+
+    @property
+    def path(self) -> str:
+        """Return the path of its object."""
+        return f"{_folder(self.role)}/{self.number:012}"
+
+    def confirm(self) -> None:
+        """Raise Fenced if there is a newer epoch."""
+        newest, _ = newest_epoch(self.location, self.role)
+        if newest != self.number:
+            raise Fenced(
+                f"another process has taken over the work of this one: the role {self.role} of the lake"
+                f" {self.location.url} has the epoch {newest}, not {self.number}; start the command again"
+            )
+
+    def end(self) -> None:
+        """Record that no commit of this epoch is under way any more."""
+        self.location.put(self.path + _ENDED, b"")
+
+
+def newest_epoch(location: LakeLocation, role: str) -> tuple[int, bool]:
+    """Return the newest epoch of a role, 0 before the first, and whether it has ended."""
+    names = _names(location, role)
+    number = max((int(name.removesuffix(_ENDED)) for name in names), default=0)
+    return number, number == 0 or f"{number:012}{_ENDED}" in names
+
+
+def create_epoch(location: LakeLocation, state_id: str, role: str, number: int) -> Epoch | None:
+    """Create an epoch; None if it exists: another process was faster."""
+    epoch = Epoch(location, state_id, role, number)
+    holder = {"state_id": state_id, "role": role, "host": socket.gethostname(), "pid": os.getpid()}
+    body = json.dumps(holder | {"nonce": os.urandom(8).hex()}).encode()  # no two are equal
+    return epoch if location.create(epoch.path, body) else None
+
+
+def forget_epochs(location: LakeLocation, role: str) -> None:
+    """Delete the epochs of long ago; the newest ones stay."""
+    names = sorted(_names(location, role))
+    if len(names) > 4 * _KEPT:
+        location.delete([f"{_folder(role)}/{name}" for name in names[: -2 * _KEPT]])
+
+
+def _folder(role: str) -> str:
+    return f"meta/epochs/{role}"
+
+
+def _names(location: LakeLocation, role: str) -> set[str]:
+    """Return the names of a role's epochs and of their ends; what else lies in the folder is ignored."""
+    names = (path.rpartition("/")[2] for path in location.paths(_folder(role)))
+    return {name for name in names if name.removesuffix(_ENDED).isdecimal()}

@@ -1,0 +1,184 @@
+"""Roles: one process at a time commits to the tables of a role, also where one was suspended or has another state.
+
+The state's lock keeps the processes of one state apart as long as their connections live. The epoch in the lake fences
+a process that lost the lock without noticing, and the processes of an earlier state (see `quantx.lake.epochs`). What a
+process had under way when its role was taken over is stopped by sealing: where the last epoch has not ended, its
+successor commits an empty entry to each table of the role. Every commit is bound to the version that was read, so none
+from before the seal can follow it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from ulid import ULID
+
+from quantx.errors import CommitConflict, ConfigError, DamagedObject, LakeError
+from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch
+from quantx.lake.protocol import CommitContext
+from quantx.lake.store import LakeLocation
+from quantx.state.port import Role, State
+
+if TYPE_CHECKING:
+    from quantx.lake.protocol import Tables
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_LAKE_ID = "meta/lake_id"
+_ATTEMPTS = 5
+# The tables of each role, by name, each with its revisions; the curator has all others.
+_TABLES: Mapping[Role, tuple[str, ...]] = {
+    "universes": ("universe_members",),
+    "instruments": ("instruments", "symbol_history"),
+    "reconciler": ("agreements", "verdicts", "action_verdicts"),
+}
+COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
+
+
+@dataclass(frozen=True)
+class RoleHolder:
+    """The holder of a role that commits to tables."""
+
+    epoch: Epoch
+
+    @property
+    def state_id(self) -> str:
+        """Return the id of the state whose role it is."""
+        return self.epoch.state_id
+
+    @property
+    def origin(self) -> dict[str, str | int]:
+        """Return what its commits record about it."""
+        return {"quantx.role": self.epoch.role, "quantx.epoch": self.epoch.number}
+
+    def confirm(self) -> None:
+        """Raise Fenced where another process has taken the role over."""
+        self.epoch.confirm()
+
+
+@contextmanager
+def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) -> Iterator[RoleHolder | None]:
+    """Hold a role while the block lasts; yield None if another process holds it.
+
+    Raises ConfigError where the lake belongs to another state.
+    """
+    with state.exclusive(role) as hold:
+        if hold is None:
+            yield None
+            return
+        epoch, clean = _next_epoch(location, state, role)
+        holder = RoleHolder(epoch)
+        if not clean:
+            for name in tables_of(role, tables):
+                tables[name].seal(CommitContext(by=holder))
+        try:
+            yield holder
+        except CommitConflict:  # nothing is under way: the commit was refused
+            _end(epoch)
+            raise
+        _end(epoch)
+
+
+def committing(
+    take: Callable[[], AbstractContextManager[RoleHolder | None]], work: Callable[[RoleHolder | None], T]
+) -> T:
+    """Take a role and do work that commits; return its result.
+
+    After a conflict the role is released and taken again, and the work is repeated from its start: it reads again what
+    the other process has committed. Raises CommitConflict where that happens too often.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with take() as holder:
+                return work(holder)
+        except CommitConflict as conflict:
+            if attempt == _ATTEMPTS:
+                raise
+            log.warning("commit.conflict", attempt=attempt, error=str(conflict))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def tables_of(role: Role, tables: Tables) -> list[str]:
+    """Return the names of the tables to which a role commits."""
+    others = {name for names in _TABLES.values() for name in names}
+
+    def is_own(name: str) -> bool:
+        return name in _TABLES[role] if role in _TABLES else name not in others
+
+    return [name for name in tables if is_own(name.removesuffix("_revisions"))]
+
+
+def confirm_lake(location: LakeLocation, state: State) -> str:
+    """Return the id of the state; ConfigError with the next step where it and this lake do not belong together.
+
+    A state of another lake would call sessions covered that are not stored there. The newest state owns the lake: a new
+    one takes it over, which fences the processes of the one before, and an older one is refused.
+    """
+    if state.binding() is not None and not location.has(_LAKE_ID):
+        raise ConfigError(
+            f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
+            " lake, or remove that state as well: then everything is fetched again"
+        )
+    lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
+    bound = state.bind_lake(lake_id, str(ULID()))
+    if bound.lake_id != lake_id:
+        raise ConfigError(
+            f"the state in {state.shown_url} belongs to another lake than {location.url};"
+            " point QUANTX_LAKE_URL to that lake, or QUANTX_STATE_URL to a new state, which fetches everything again"
+        )
+    if not bound.took_over:
+        _take_over(location, bound.state_id)
+        state.took_over()
+    elif location.get_or_put(STATE_ID, bound.state_id.encode()).decode() != bound.state_id:
+        raise ConfigError(
+            f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not have"
+            " its records; use the newer state, or remove this one: an empty state takes the lake over again"
+        )
+    return bound.state_id
+
+
+def _take_over(location: LakeLocation, state_id: str) -> None:
+    """Make a new state the owner of the lake: first its id, then an epoch of each role."""
+    has_owner = location.has(STATE_ID)
+    location.put(STATE_ID, state_id.encode())
+    if not has_owner:
+        return
+    for role in COMMITTING:
+        # It does not end: the first real holder of the role finds it, and seals the role's tables.
+        while create_epoch(location, state_id, role, newest_epoch(location, role)[0] + 1) is None:
+            continue
+
+
+def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch, bool]:
+    """Create the next epoch of a role; return it, and whether the one before has ended."""
+    while True:
+        newest, ended = newest_epoch(location, role)
+        bound = state.binding()
+        if bound is not None and bound.took_over and bound.state_id == _owner(location):
+            state_id = bound.state_id
+        else:
+            state_id = confirm_lake(location, state)
+        epoch = create_epoch(location, state_id, role, newest + 1)
+        if epoch is not None:
+            forget_epochs(location, role)
+            return epoch, ended
+
+
+def _owner(location: LakeLocation) -> str | None:
+    """Return the id of the state that owns the lake; None if it has none."""
+    try:
+        return location.get(STATE_ID).decode()
+    except DamagedObject:
+        return None
+
+
+def _end(epoch: Epoch) -> None:
+    with contextlib.suppress(LakeError):  # the successor seals the tables instead
+        epoch.end()
