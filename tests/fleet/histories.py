@@ -87,6 +87,40 @@ def spoiled_tables(server: Server, vendor: Vendor, folder: Path) -> Iterator[Pre
         yield Prepared(fleet, server, expected | {"bars_1d_revisions": revisions})
 
 
+def history_of(prepared: Prepared, folder: Path, stop_at: int, first: str, second: str) -> bool:
+    """Live through one history; return whether the first command wrote so often that it was suspended."""
+    with prepared.copied(folder) as fleet:
+        process = suspended(fleet, stop_at, first)
+        was_suspended = is_suspended(process)
+        if was_suspended:
+            end_sessions(fleet)
+            fleet.here(second)
+            go_on(fleet, process)
+        if first == "reprocess":  # what it has left
+            fleet.here(first)
+        fleet.here("work")
+        assert_right(fleet, prepared.expected)
+    return was_suspended
+
+
+def take_over_of(prepared: Prepared, folder: Path, stop_at: int) -> int | None:
+    """Have a second state take the lake over; return how the first one ends, None if it was not suspended."""
+    with prepared.copied(folder) as fleet:
+        process = suspended(fleet, stop_at, "work")
+        if not is_suspended(process):
+            return None
+        first = fleet.settings["QUANTX_STATE_URL"]
+        with database(prepared.server) as url:
+            fleet.settings["QUANTX_STATE_URL"] = url
+            fleet.here(*SECOND)
+            code = go_on(fleet, process)
+            assert_right(fleet, prepared.expected)
+            fleet.settings["QUANTX_STATE_URL"] = first
+            waits = fleet.rows("select 1 from tasks where state not in ('done', 'failed')")
+            assert code != 0 or not waits, fleet.said(process)[-4000:]  # the loser says so
+    return code
+
+
 def suspended(fleet: Fleet, stop_at: int, *command: str) -> subprocess.Popen[bytes]:
     """Start a command that suspends itself before its n-th write."""
     return fleet._start([sys.executable, str(SUSPENDED), str(stop_at), *command], {"PGAPPNAME": "suspended"})
@@ -107,11 +141,11 @@ def end_sessions(fleet: Fleet) -> None:
     )
 
 
-def go_on(fleet: Fleet, process: subprocess.Popen[bytes], codes: set[int]) -> int:
-    """Let a suspended process go on; return how it ends."""
+def go_on(fleet: Fleet, process: subprocess.Popen[bytes]) -> int:
+    """Let a suspended process go on; return its exit code: 0, or 1 or 2 where it has lost its work."""
     os.kill(process.pid, signal.SIGCONT)
     code = process.wait(120)
-    assert code in codes, f"{process.args} ended with {code}\n{fleet.said(process)[-4000:]}"
+    assert code in (0, 1, 2), f"{process.args} ended with {code}\n{fleet.said(process)[-4000:]}"
     assert "Traceback" not in fleet.said(process), fleet.said(process)[-4000:]
     return code
 
