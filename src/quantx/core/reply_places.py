@@ -25,7 +25,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Place:
+class ReplyPlace:
     """A place in a reply: `pointer` (RFC 6901) or a line's number, the text there, and how many values agree."""
 
     where: str
@@ -86,7 +86,7 @@ class SoughtRow:
         return found + 0.5 * named
 
 
-def find_row(body: bytes, row: SoughtRow) -> Place | None:
+def find_row(body: bytes, row: SoughtRow) -> ReplyPlace | None:
     """Return the best place of a row in a reply; None if nothing there has its stamp."""
     text = body.decode("utf-8", "replace")
     if text.lstrip()[:1] in ("{", "["):
@@ -94,7 +94,7 @@ def find_row(body: bytes, row: SoughtRow) -> Place | None:
     return max(_places_in_lines(text, row), key=lambda place: place.agreeing, default=None)
 
 
-def find_event(body: bytes, place: str, sent: str) -> Place | None:
+def find_event(body: bytes, place: str, sent: str) -> ReplyPlace | None:
     """Return the place of an event in a JSON reply, given the adapter's name of the place and the event as JSON.
 
     An event that the reply has twice is told apart by the end of the place, as in `events.splits.1549290600` or `[3]`.
@@ -107,7 +107,7 @@ def find_event(body: bytes, place: str, sent: str) -> Place | None:
     for node in sorted(document.nodes, key=lambda node: [str(part) for part in node.path[-1:]] != last):
         text = document.text[node.start : node.end]
         if isinstance(event, dict | list) == (text[:1] in "{[") and _same_json(text, event):
-            return Place(_pointer(node.path), text[:_LONGEST], 1)
+            return ReplyPlace(_pointer(node.path), text[:_LONGEST], 1)
     return None
 
 
@@ -121,14 +121,14 @@ def _same_json(text: str, event: object) -> bool:
 # ------------------------------------------------------------------------------------------------------------------ CSV
 
 
-def _places_in_lines(text: str, row: SoughtRow) -> Iterator[Place]:
+def _places_in_lines(text: str, row: SoughtRow) -> Iterator[ReplyPlace]:
     day = re.compile(f"{row.day:%Y[-/.]?%m[-/.]?%d}")
     for number, line in enumerate(text.splitlines(), 1):
         if day.search(line) is None:
             continue
         fields = [part.strip().strip('"') for part in re.split(r"[,;\t|]", line)]
         if any(row.is_stamped(part) for part in fields):
-            yield Place(f"line {number}", line[:_LONGEST], row.agreement(fields))
+            yield ReplyPlace(f"line {number}", line[:_LONGEST], row.agreement(fields))
 
 
 # ----------------------------------------------------------------------------------------------------------------- JSON
@@ -159,7 +159,7 @@ class _JsonText:
             return cls(text, [])
 
 
-def _places_in_json(text: str, row: SoughtRow) -> Iterator[Place]:
+def _places_in_json(text: str, row: SoughtRow) -> Iterator[ReplyPlace]:
     document = _JsonText.of(text)
     by_path = {node.path: node for node in document.nodes}
     scalars: dict[Path, list[object]] = {}
@@ -180,13 +180,13 @@ def _places_in_json(text: str, row: SoughtRow) -> Iterator[Place]:
                 yield _of_columns(document, by_path, lists, node, row)
 
 
-def _place(document: _JsonText, node: _Node, agreeing: float) -> Place:
-    return Place(_pointer(node.path), document.text[node.start : node.end][:_LONGEST], agreeing)
+def _place(document: _JsonText, node: _Node, agreeing: float) -> ReplyPlace:
+    return ReplyPlace(_pointer(node.path), document.text[node.start : node.end][:_LONGEST], agreeing)
 
 
 def _of_columns(
     document: _JsonText, by_path: dict[Path, _Node], lists: Sequence[_Node], stamp: _Node, row: SoughtRow
-) -> Place:
+) -> ReplyPlace:
     """Return the elements with the index of the stamp of all lists beside its own that are as long."""
     stamps, index = by_path[stamp.path[:-1]], stamp.path[-1]
     around = stamps.path[:-1]
@@ -195,7 +195,7 @@ def _of_columns(
     lines = [f"{_pointer(cell.path)}: {document.text[cell.start : cell.end]}" for cell in cells]
     agreeing = row.agreement([cell.scalar for cell in cells if cell is not stamp], stamp.path)
     # A list of unlike values is a row, and its neighbours are other rows: their stamps differ.
-    return Place(_pointer(stamp.path), "\n".join(lines)[:_LONGEST], agreeing + (0.25 if len(cells) > 1 else -1))
+    return ReplyPlace(_pointer(stamp.path), "\n".join(lines)[:_LONGEST], agreeing + (0.25 if len(cells) > 1 else -1))
 
 
 def _scan(text: str) -> Iterator[_Node]:

@@ -31,20 +31,26 @@ def argument(call: ast.Call, place: int, name: str) -> ast.expr:
     return call.args[place] if len(call.args) > place else next(k.value for k in call.keywords if k.arg == name)
 
 
-def rule_of(module: str, call: ast.Call) -> str | None:
-    """Return the id that a call names, or None where it is taken from an entry."""
-    first = argument(call, 0, "rule")
+def rules_of(module: str, call: ast.Call) -> list[str]:
+    """Return the ids that a call names; none where the id is taken from an entry."""
+    return named(module, call, argument(call, 0, "rule"))
+
+
+def named(module: str, call: ast.Call, first: ast.expr) -> list[str]:
+    """Return the ids in the first argument of a call."""
     if isinstance(first, ast.Constant):
-        return str(first.value)
+        return [str(first.value)]
     if isinstance(first, ast.Name):
-        return str(getattr(importlib.import_module(module), first.id))
+        return [str(getattr(importlib.import_module(module), first.id))]
+    if isinstance(first, ast.IfExp):
+        return [*named(module, call, first.body), *named(module, call, first.orelse)]
     # The id of a declared rule, or that of a note: notes are checked where they are made.
     assert isinstance(first, ast.Attribute), f"{module} line {call.lineno}: {ast.unparse(first)}"
     assert first.attr in ("id", "rule"), f"{module} line {call.lineno}: {ast.unparse(first)}"
-    return None
+    return []
 
 
-CASES = [(module, rule, call) for module, call in recorded() if (rule := rule_of(module, call)) is not None]
+CASES = [(module, rule, call) for module, call in recorded() for rule in rules_of(module, call)]
 
 
 @pytest.mark.parametrize(("module", "rule", "call"), CASES, ids=[f"{m.split('.')[-1]}-{r}" for m, r, _ in CASES])

@@ -23,7 +23,7 @@ from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
 from quantx.core.quality.event_rules import breaks_event_rule
 from quantx.core.quality.quarantine_states import newest_of_each, with_states
-from quantx.core.reply_places import Place, SoughtRow, find_event, find_row
+from quantx.core.reply_places import ReplyPlace, SoughtRow, find_event, find_row
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
@@ -132,7 +132,7 @@ def _payload(location: LakeLocation, row: dict[str, Any]) -> tuple[dict[str, Any
     return facts | {"problem": "the row was not found in its reply"}, None
 
 
-def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Place | None]:
+def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, ReplyPlace | None]:
     """Return the page on which a row stands, with its place there; the first page and None without a place."""
     if breaks_event_rule(row["rules"]):
         sent = json.loads(row["sent"])

@@ -35,7 +35,7 @@ _RAW = "raw"  # comes after all tables
 
 
 @dataclass(frozen=True)
-class Place:
+class ScrubPlace:
     """How far a pass has come."""
 
     began: str  # when the pass began, ISO 8601
@@ -57,7 +57,7 @@ def verify_portion(
     if place is not None and place.ended and now < datetime.fromisoformat(place.began) + PERIOD:
         return None
     if place is None or place.ended:
-        place = Place(now.isoformat())
+        place = ScrubPlace(now.isoformat())
     with context.state.exclusive("verifier") as role:
         if role is None:
             return None
@@ -89,23 +89,23 @@ def record(findings: Findings, found: Verified, *, whole: bool = False) -> None:
             findings.resolve(rule, over, "it was verified again, and is not damaged")
 
 
-def _place_of(location: LakeLocation) -> Place | None:
+def _place_of(location: LakeLocation) -> ScrubPlace | None:
     try:
-        return Place(**json.loads(location.get(_PLACE)))
+        return ScrubPlace(**json.loads(location.get(_PLACE)))
     except (DamagedObject, ValueError, TypeError):
         return None  # the first pass, or a damaged place: begin again
 
 
-def _go_on(verifier: Verifier, place: Place, most_bytes: int, stopping: Callable[[], bool]) -> Place:
+def _go_on(verifier: Verifier, place: ScrubPlace, most_bytes: int, stopping: Callable[[], bool]) -> ScrubPlace:
     """Verify objects after a place; return the new place."""
     zones = [*sorted(TABLES), _RAW]
     for zone in zones[zones.index(place.zone) if place.zone in zones else 0 :]:
         after = place.after if zone == place.zone else ""
         for path in _raws(verifier, after) if zone == _RAW else _files(verifier, zone, after):
-            place = Place(place.began, zone, path)
+            place = ScrubPlace(place.began, zone, path)
             if verifier.found.bytes >= most_bytes or stopping():
                 return place
-    return Place(place.began, ended=True)
+    return ScrubPlace(place.began, ended=True)
 
 
 def _raws(verifier: Verifier, after: str) -> Iterator[str]:
