@@ -23,8 +23,8 @@ _BACK = 10  # a jump that comes back does so within this number of bars
 _LARGE, _ONE_SIZE = math.log(1.9), 0.06
 # A series whose bars are notable so often, and at least so many times, has no usual step, spike or volume.
 _OFTEN, _MANY = 0.05, 10
-# In thin trading fewer than these sessions of a window, or than this share of them, have trades; or the volume changes by
-# more than a factor of 2.5 from session to session.
+# In thin trading fewer than these sessions of a window, or than this share of them, have trades; or the volume changes
+# by more than a factor of 2.5 from session to session.
 _FEWEST, _TRADED, _RESTLESS = 10, 0.7, 0.9
 # Tokyo limits a day's move to 15 to 30 % of most prices. A bar at the limit has news, but no range and no turnover.
 _LIMITED = ("XTKS",)
