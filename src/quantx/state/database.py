@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -101,9 +101,13 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[DictRow]]:
         """Yield a connection in a transaction that commits at the end and rolls back on an error."""
+        with self._state_errors(), self._pool.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def _state_errors(self) -> Iterator[None]:
         try:
-            with self._pool.connection() as connection:
-                yield connection
+            yield
         except PoolTimeout as error:
             raise StateError(f"PostgreSQL gives no connection: {error}") from error
         except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError) as error:
@@ -122,17 +126,22 @@ class Database:
 
         PostgreSQL frees the lock when the connection ends, for whatever reason: see `AdvisoryLock.confirm`.
         """
-        with self.transaction() as connection:
-            connection.autocommit = True
-            got = connection.execute("select pg_try_advisory_lock(%s) as got", [lock]).fetchone()
+        with self._state_errors():
+            connection = self._pool.getconn()
+        try:
+            with self._state_errors():
+                connection.autocommit = True
+                got = connection.execute("select pg_try_advisory_lock(%s) as got", [lock]).fetchone()
             held = bool(got and got["got"])
             try:
                 yield AdvisoryLock(connection) if held else None
             finally:
-                if held and not connection.broken:
-                    connection.execute("select pg_advisory_unlock(%s)", [lock])
-                if not connection.broken:
+                with suppress(psycopg.Error):  # the connection has ended, and the lock with it
+                    if held:
+                        connection.execute("select pg_advisory_unlock(%s)", [lock])
                     connection.autocommit = False
+        finally:
+            self._pool.putconn(connection)
 
     def _check_reachable(self) -> None:
         """Raise a StateError with the reason; the pool would try for its whole time-out and give no reason."""

@@ -353,12 +353,8 @@ def test_hot_bars_are_the_recent_sessions(desk: Any) -> None:
 @pytest.mark.parametrize("left", [*range(0, 100, 10), None])
 def test_a_damaged_or_missing_raw_object_is_quarantined_and_asked_for_again(left: int | None, desk: Any) -> None:
     plan = desk.backfill("AAA")
-    broken = desk.with_(
-        tables={
-            **desk.platform.tables,
-            "bars_1d_revisions": DyingTable(desk.platform.tables["bars_1d_revisions"], after=False),
-        }
-    )
+    bars = DyingTable(desk.platform.tables["bars_1d"], after=False)
+    broken = desk.with_(tables={**desk.platform.tables, "bars_1d": bars})
     with pytest.raises(Dies):
         desk.work(plan, broken)
     (raw,) = Path(desk.platform.location.url.removeprefix("file://")).rglob("raw/**/*.parquet")

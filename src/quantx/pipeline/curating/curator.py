@@ -87,7 +87,7 @@ class Curator:
                 rows.append(self._curate_round(holder, round_id, replies))
             if stopping():
                 break
-            holder.confirm()
+            holder.confirm_lock()
         if holder is not None and everything and not stopping():
             fold_tables(self.tables, holder)
             compact_minutes(self.tables[BARS_1M.name], holder, self.clock.now(), stopping=stopping)

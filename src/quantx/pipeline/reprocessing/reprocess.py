@@ -138,7 +138,7 @@ class Reprocessor:
         versions = {table.name: self.curator.tables[table.name].version() for table in DERIVED}
         changes = self._compare(rederived, names, done, policy)
         done.touch(changes)
-        holder.confirm()
+        holder.confirm_lock()
         if not done.dry_run:
             self._restate(rederived, changes, [symbol for at, symbol in done.left if at == source])
             done.commits += self._commit(holder, changes, versions)

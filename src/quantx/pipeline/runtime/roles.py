@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 from ulid import ULID
 
-from quantx.errors import CommitConflict, ConfigError, DamagedObject, LakeError
+from quantx.errors import CommitConflict, ConfigError, DamagedObject, Fenced, LakeError, StateError
 from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
-from quantx.state.port import Role, State
+from quantx.state.port import Hold, Role, State
 
 if TYPE_CHECKING:
     from quantx.lake.protocol import Tables
@@ -46,6 +46,7 @@ COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
 class RoleHolder:
     """The holder of a role that commits to tables."""
 
+    hold: Hold
     epoch: Epoch
 
     @property
@@ -62,6 +63,13 @@ class RoleHolder:
         """Raise Fenced where another process has taken the role over."""
         self.epoch.confirm()
 
+    def confirm_lock(self) -> None:
+        """Raise Fenced where the connection that holds the lock has ended; between commits, this keeps it open."""
+        try:
+            self.hold.confirm()
+        except StateError as error:
+            raise Fenced(f"{error}; start the command again") from error
+
 
 @contextmanager
 def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) -> Iterator[RoleHolder | None]:
@@ -74,7 +82,7 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
             yield None
             return
         epoch, clean = _next_epoch(location, state, role)
-        holder = RoleHolder(epoch)
+        holder = RoleHolder(hold, epoch)
         if not clean:
             for name in tables_of(role, tables):
                 tables[name].seal(CommitContext(by=holder))
