@@ -25,6 +25,7 @@ from quantx.pipeline.verifying.portions import PERIOD, record, verify_portion
 from quantx.pipeline.verifying.repair import Repairer
 from quantx.pipeline.wiring import repairing, reprocessor_of, verifier_of
 
+from ..conftest import Dies
 from .flips import flipped, repaired, verified
 
 PATH = table_path(BARS_1D.name)
@@ -92,6 +93,36 @@ def test_a_damaged_file_whose_replies_are_damaged_stays_as_it_is(worked: Any) ->
     found = repaired(worked.platform)
     assert {damage.path for damage in found.left} == {path, raw}
     assert files(worked)[0] == path
+
+
+def test_an_interrupted_repair_is_reported_and_ended(worked: Any) -> None:
+    before, path = contents(worked), files(worked)[0]
+    flipped(path, 9000)(folder(worked))
+    found = verified(worked.platform)
+    repairer = Repairer(reprocessor_of(worked.with_state(replies=Dying(worked.platform.state.replies))))
+    with repairing(worked.platform, found) as role, pytest.raises(Dies):
+        repairer.repair(role, found.damages)
+    assert contents(worked) != before
+    found = repaired(worked.platform)
+    assert [damage.kind for damage in found.damages] == ["repair"]
+    assert found.left == verified(worked.platform).damages == []
+    assert contents(worked) == before
+
+
+class Dying:
+    """Replies at which the process dies once it restates what was derived again."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self._asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def holdings(self, source: str | None, symbols: Any) -> Any:
+        if symbols is not None:
+            raise Dies
+        return self._real.holdings(source, symbols)
 
 
 def test_a_lost_entry_loses_no_row(worked: Any) -> None:

@@ -11,7 +11,8 @@ from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import DAMAGED_OBJECT, DOUBLED_KEYS
 from quantx.pipeline.curating.derive import DERIVED
 
-DamageKind = Literal["raw", "file", "entry", "checkpoint", "hint", "doubled"]
+DamageKind = Literal["raw", "file", "entry", "checkpoint", "hint", "doubled", "repair"]
+WORK = "meta/repair.json"  # what a repair is deriving again; it is there only while one is under way
 REDERIVED = frozenset(table.name for table in DERIVED)
 
 
@@ -48,7 +49,7 @@ class Damage:
     def _next_step(self) -> str:
         if self.kind == "raw":
             return "restore it from a backup; curated rows from it stay"
-        if self.table in REDERIVED or self.kind in ("checkpoint", "hint") or not self.needed:
+        if self.table in REDERIVED or self.kind in ("checkpoint", "hint", "repair") or not self.needed:
             return "`quantx verify --repair` repairs it"
         if self.kind == "doubled":
             return "`quantx verify --repair` keeps the newest row of each key"

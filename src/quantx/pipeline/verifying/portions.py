@@ -62,6 +62,8 @@ def verify_portion(
         if role is None:
             return None
         verifier = Verifier(context.location, TABLES, context.state.replies)
+        if place.zone == "":
+            verifier.unfinished_repair()
         place = _go_on(verifier, place, most_bytes, stopping)
         verifier.name_dependents()
         record(context.state.findings, verifier.found)

@@ -2,12 +2,13 @@
 
 All work is done under the curator's role. A damaged data file leaves the table by a commit of its own. Then its symbols
 are derived again, which is the curator's code over the raw replies: rows, revisions and quarantine become what today's
-rules make of them. A kill in between leaves missing rows and an open finding; the next repair, or `quantx reprocess`,
-brings them back.
+rules make of them. Before that, the lake records which symbols a repair is about to derive again: where it is killed,
+verification reports it, and the next repair goes on.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
@@ -24,11 +25,11 @@ from quantx.lake.raw import list_raw, parse_raw_path
 from quantx.lake.replay import ASIDE, DataFile, read_log
 from quantx.lake.table import table_path
 from quantx.pipeline.curating.derive import CURATED
-from quantx.pipeline.reprocessing.inventory import take_inventory
+from quantx.pipeline.reprocessing.inventory import Inventory, take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.roles import RoleHolder
-from quantx.pipeline.verifying.damage import REDERIVED, Damage, Repair
+from quantx.pipeline.verifying.damage import REDERIVED, WORK, Damage, Repair
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
 
 log = structlog.get_logger()
@@ -48,6 +49,8 @@ class Repairer:
         self.done: list[Repair] = []
         self._dropped: list[tuple[Table, DataFile]] = []
         self._lost_raw: set[str] = set()
+        self._inventories: dict[str, Inventory] = {}  # by source
+        self._resumed: list[str] = []  # records of interrupted repairs
         self._context = CommitContext()
         self.summaries: list[ReprocessSummary] = []
 
@@ -55,15 +58,18 @@ class Repairer:
         """Repair what can be repaired; return the outcome of each damage. Raises Busy where another process curates."""
         holder = self._reprocessor.begin(role, dry_run=True)  # no round is finished before the logs can be read
         self._context = CommitContext(by=holder)
+        for damage in damages:
+            if damage.kind == "repair":
+                self._take_up_work(damage.path)
         self._lost_raw = {parse_raw_path(d.path)[2] for d in damages if d.kind == "raw"}
         for name in sorted({d.table for d in damages if d.kind in ("entry", "checkpoint", "hint")}):
             self._repair_log(
                 name, [d for d in damages if d.table == name and d.kind in ("entry", "checkpoint", "hint")]
             )
-        for name in sorted({d.table for d in damages if d.kind == "file"}):
-            self._drop_files(name, [d for d in damages if d.table == name and d.kind == "file"])
+        self._reprocessor.curator.row_policy()  # raises where the decisions can't be read: nothing could be derived
+        self._repair_files([damage for damage in damages if damage.kind == "file"])
         self._reprocessor.begin(holder)
-        for name in self._restarted:
+        for name in self._tables if "*" in self._restarted else self._restarted:
             self._reduce(name)
         for damage in damages:
             if damage.kind == "doubled":
@@ -91,35 +97,74 @@ class Repairer:
             for damage in left:
                 self._note(damage.path, False, _BACKUP)
             return
+        self._restarted[name] = [damage.path for damage in left]
+        self._record_work()
         restart_log(self._location, path, self._tables[name], self._context)
         mend_log(self._location, path)  # the damaged objects are not needed any more, and put aside
-        self._restarted[name] = [damage.path for damage in left]
 
-    def _drop_files(self, name: str, damages: Sequence[Damage]) -> None:
-        path, table = table_path(name), self._tables[name]
-        found = read_log(self._location, path)
-        files = {f"{path}/{file.path}": file for file in found.state.live_files()} if found else {}
-        drop: list[DataFile] = []
+    def _repair_files(self, damages: Sequence[Damage]) -> None:
+        """Remove the files from their tables whose rows can be derived again; repair or leave the others."""
+        drop: list[tuple[str, DataFile]] = []
+        left: set[str] = set()  # sources with a file that stays: its rows can't be read, and not be compared
         for damage in damages:
-            file = files.get(damage.path)
+            file = self._live_file(damage)
             if not damage.needed:
                 set_aside(self._location, damage.path)
                 self._note(damage.path, True, f"the newest version does not need it; it is in {ASIDE}")
             elif file is None:
                 self._note(damage.path, True, "the table does not have it any more")
-            elif name not in REDERIVED:
+            elif damage.table not in REDERIVED:
                 self._flip_back(damage.path, file)
             elif missing := self._not_in_raw(damage.path, file):
+                left.add(damage.source)
                 what = f"its rows can't be derived again: the raw zone lacks {', '.join(missing[:3])}"
                 self._note(damage.path, False, f"{what}; restore it from a backup")
             else:
-                drop.append(file)
-                self._affected[file.partition.get("source") or ""] |= self._symbols(damage.path, file)
-        if found is not None and drop:
-            remove_files(self._location, path, table, found, drop, self._context)
-            self._dropped += [(table, file) for file in drop]
-            for file in drop:
+                drop.append((damage.table, file))
+        for name, file in drop:
+            if (file.partition.get("source") or "") in left:
+                self._note(f"{table_path(name)}/{file.path}", False, "restore the other files of this vendor first")
+        self._drop([(name, file) for name, file in drop if (file.partition.get("source") or "") not in left])
+
+    def _live_file(self, damage: Damage) -> DataFile | None:
+        found = read_log(self._location, table_path(damage.table))
+        files = found.state.live_files() if found else []
+        return next((f for f in files if f"{table_path(damage.table)}/{f.path}" == damage.path), None)
+
+    def _drop(self, drop: Sequence[tuple[str, DataFile]]) -> None:
+        for name, file in drop:
+            path = f"{table_path(name)}/{file.path}"
+            self._affected[file.partition.get("source") or ""] |= self._symbols(path, file)
+        if drop:
+            self._record_work()
+        for name in sorted({name for name, _ in drop}):
+            path, files = table_path(name), [file for each, file in drop if each == name]
+            found = read_log(self._location, path)
+            assert found is not None
+            remove_files(self._location, path, self._tables[name], found, files, self._context)
+            self._dropped += [(self._tables[name], file) for file in files]
+            for file in files:
                 set_aside(self._location, f"{path}/{file.path}")
+
+    def _record_work(self) -> None:
+        """Record in the lake what is about to be derived again."""
+        symbols = {source: sorted(names) for source, names in self._affected.items()}
+        work = {"everything": bool(self._restarted), "symbols": symbols}
+        self._location.put(WORK, json.dumps(work).encode())
+
+    def _take_up_work(self, path: str) -> None:
+        """Add what an interrupted repair was about to derive again; everything, where its record is damaged."""
+        try:
+            work = json.loads(self._location.get(WORK))
+            everything = bool(work["everything"])
+            for source, names in work["symbols"].items():
+                self._affected[source] |= set(names)
+        except (LakeError, ValueError, KeyError, TypeError, AttributeError):
+            everything = True
+        if everything:
+            self._restarted["*"] = [path]
+        else:
+            self._resumed.append(path)
 
     def _flip_back(self, path: str, file: DataFile) -> None:
         try:
@@ -138,24 +183,31 @@ class Repairer:
 
         Where the file can't be read, its rows may need any reply about its symbols.
         """
-        source, symbols, work = file.partition.get("source") or "", self._symbols(path, file), self._reprocessor
-        inventory = take_inventory(self._location, work.replies, work.runs, source, symbols)
+        source, work = file.partition.get("source") or "", self._reprocessor
+        inventory, symbols = self._inventory(source), self._symbols(path, file)
         replies = [*work.replies.curated(source, symbols)]
         replies += [reply for some in inventory.earlier.values() for reply in some]
         there = {parse_raw_path(each)[2] for each in list_raw(self._location, source)} - self._lost_raw
         known = {(x.series.symbol, parse_raw_path(x.path)[2]) for x in replies}
         rows = self._readable(path)
-        needed = known
         if rows is not None and {"raw", "symbol"} <= set(rows.columns):
-            pairs = rows.select("symbol", "raw").unique().rows()
-            needed = {(symbol, raw) for symbol, raw in pairs if symbol in symbols}
-        return sorted({raw for _, raw in needed - known} | {raw for _, raw in needed if raw not in there})
+            needed = set(rows.select("symbol", "raw").unique().rows())
+            return sorted({raw for symbol, raw in needed if (symbol, raw) not in known or raw not in there})
+        if not symbols:
+            return ["a reply about its symbols"]
+        lost = {raw for symbol, raw in known if symbol in symbols and raw not in there}
+        return sorted(lost | set(inventory.unlisted))
+
+    def _inventory(self, source: str) -> Inventory:
+        if source not in self._inventories:
+            work = self._reprocessor
+            self._inventories[source] = take_inventory(self._location, work.replies, work.runs, source, None)
+        return self._inventories[source]
 
     def _symbols(self, path: str, file: DataFile) -> set[str]:
         """Return the symbols whose rows may be in a file: those between the first and the last in the log."""
         lowest, highest = (file.statistics.get(part, {}).get("symbol") for part in ("minValues", "maxValues"))
-        source = file.partition.get("source")
-        held = {each.symbol for each in self._reprocessor.replies.holdings(source, None)}
+        held = {each.symbol for each in self._inventory(file.partition.get("source") or "").holdings}
         rows = self._readable(path)
         read = set() if rows is None or "symbol" not in rows.columns else set(rows["symbol"].drop_nulls())
         within = held if lowest is None or highest is None else {s for s in held if lowest <= s <= highest}
@@ -198,6 +250,9 @@ class Repairer:
         for source, symbols in wanted:
             if symbols is None or symbols:
                 self.summaries.append(self._reprocessor.reprocess_held(holder, symbols, source))
+        self._location.delete([WORK])
+        for path in self._resumed:
+            self._note(path, True, "the interrupted repair was ended")
         kept = sum(len(each.left) for each in self.summaries)
         what = f"the rows are derived again from the raw zone; the damaged object is in {ASIDE}"
         what += f"; {kept:,} symbols whose replies are damaged keep the rows that other files have" if kept else ""

@@ -22,7 +22,7 @@ from quantx.lake.raw import list_raw, parse_raw_path, raw_damage
 from quantx.lake.replay import DataFile, TableLog, read_log
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import table_path
-from quantx.pipeline.verifying.damage import Damage, Verified
+from quantx.pipeline.verifying.damage import WORK, Damage, Verified
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
 from quantx.state.replies.port import Replies
 
@@ -51,6 +51,7 @@ class Verifier:
         `on_object` gets the number of checked objects, and their total.
         """
         rng = rng or random.Random()
+        self.unfinished_repair()
         raws = _sample(list_raw(self.location), share, rng)
         logs = {name: self.log(name) for name in self.tables}
         files = {
@@ -69,6 +70,14 @@ class Verifier:
             on_object(done, total)
         self.name_dependents()
         return self.found
+
+    def unfinished_repair(self) -> None:
+        """Note a repair that was interrupted before all rows were derived again."""
+        if self.location.has(WORK):
+            what = "records a repair that was interrupted: rows are not derived again yet"
+            self._note(Damage(kind="repair", path=WORK, what=what))
+        else:
+            self.found.intact.append(WORK)
 
     def log(self, name: str) -> TableLog | None:
         """Check the log of a table; return it, None where the table does not exist."""
