@@ -44,15 +44,15 @@ class FieldChange:
 
 
 @dataclass(frozen=True)
-class _Node:
+class _ShapeNode:
     """The compiled form of one field."""
 
     path: str
     words: str = ""
     types: frozenset[type] = frozenset()  # empty: any
-    fields: Mapping[str, _Node] | None = None
+    fields: Mapping[str, _ShapeNode] | None = None
     required: frozenset[str] = frozenset()
-    entries: _Node | None = None  # of a list, or of an object whose keys are data
+    entries: _ShapeNode | None = None  # of a list, or of an object whose keys are data
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Shape:
 
     dataset: str
     form: object = field(repr=False)
-    _root: _Node = field(init=False, repr=False, compare=False)
+    _root: _ShapeNode = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_root", _compile(self.form, ""))
@@ -85,30 +85,30 @@ class Shape:
         )
 
 
-def _compile(form: object, path: str) -> _Node:
+def _compile(form: object, path: str) -> _ShapeNode:
     if isinstance(form, str):
         if form == "any":
-            return _Node(path)
+            return _ShapeNode(path)
         words = form.split("|")
-        return _Node(path, _words(words), frozenset(t for word in words for t in _TYPES[word]))
+        return _ShapeNode(path, _words(words), frozenset(t for word in words for t in _TYPES[word]))
     if isinstance(form, tuple):
         return _either([_compile(each, path) for each in form])
     if isinstance(form, list):
-        return _Node(path, "list", frozenset([list]), entries=_compile(form[0], f"{path}[]"))
+        return _ShapeNode(path, "list", frozenset([list]), entries=_compile(form[0], f"{path}[]"))
     assert isinstance(form, Mapping), "a form is a text, a tuple, a list or an object"
     if "*" in form:
-        return _Node(path, "object", frozenset([dict]), entries=_compile(form["*"], _below(path, "*")))
+        return _ShapeNode(path, "object", frozenset([dict]), entries=_compile(form["*"], _below(path, "*")))
     fields = {name.rstrip("?"): _compile(each, _below(path, name.rstrip("?"))) for name, each in form.items()}
     required = frozenset(name for name in form if not name.endswith("?"))
-    return _Node(path, "object", frozenset([dict]), fields, required)
+    return _ShapeNode(path, "object", frozenset([dict]), fields, required)
 
 
-def _either(nodes: Sequence[_Node]) -> _Node:
+def _either(nodes: Sequence[_ShapeNode]) -> _ShapeNode:
     """Return a node of all types; at most one alternative has fields or entries."""
     inner = next((node for node in nodes if node.fields is not None or node.entries is not None), nodes[0])
     types = frozenset[type]().union(*(node.types for node in nodes))
     words = " or ".join(node.words for node in nodes)
-    return _Node(inner.path, words, types, inner.fields, inner.required, inner.entries)
+    return _ShapeNode(inner.path, words, types, inner.fields, inner.required, inner.entries)
 
 
 def _words(words: Sequence[str]) -> str:
@@ -119,7 +119,7 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _compare(node: _Node, value: Any, found: dict[tuple[str, ChangeKind, str], str], every: bool) -> None:
+def _compare(node: _ShapeNode, value: Any, found: dict[tuple[str, ChangeKind, str], str], every: bool) -> None:
     """Add the differences of a value and of all below it to `found`: declared types by path, kind and sent type."""
     kind = type(value)
     if not node.types:
@@ -144,7 +144,7 @@ def _compare(node: _Node, value: Any, found: dict[tuple[str, ChangeKind, str], s
 
 
 def _compare_entries(
-    node: _Node, values: list[Any], found: dict[tuple[str, ChangeKind, str], str], every: bool
+    node: _ShapeNode, values: list[Any], found: dict[tuple[str, ChangeKind, str], str], every: bool
 ) -> None:
     some = values if every else sample(values)
     if node.fields is None and node.entries is None and node.types.issuperset(map(type, some)):
