@@ -323,7 +323,7 @@ def test_who_gets_no_token_is_told_so(
     settings: Settings = request.getfixturevalue(way)
     monkeypatch.setenv("IDENTITY_HEADER", "another")
     assert FakeIdentity.SECRET != "another"
-    message = "no token of the identity for https://storage.azure.com: .*; check AZURE_CLIENT_ID"
+    message = "no token of the identity for https://storage.azure.com; check AZURE_CLIENT_ID"
     with pytest.raises(LakeError, match=message) as refusal:
         open_location("az://box", settings)
     assert "\n" not in str(refusal.value)
