@@ -28,10 +28,10 @@ from quantx.pipeline.inspecting.local_files import symbol_of, text_of
 _ROOT = Path(__file__).parents[1]
 _SAMPLE = _ROOT / "tests" / "data"
 _YAHOO, _QUANDL = "daily_us_yahoo_csv/sp500", "daily_us_unadjusted_with_events_quandl_wiki"
-_TRIES, _AIM, _ALARMS = 30, "≥ 80", "≤ 2"
+_TRIES, _AIM, _ALARMS = 30, 80, "≤ 2"
 _BESIDE = 7  # days: a finding so near to the damage is about it
 _LEAST_ROWS = 370  # of a file that is damaged
-HEADINGS = ("kind", "one vendor, %", "two vendors, %", "", "aim of one", "")
+HEADINGS = ("kind", "one vendor, %", "two vendors, %", "", "aim", "")
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,12 @@ def run(folder: Path, *, quick: bool, seed: int = 1) -> Outcome:
     years = sum(clean.report.rows for clean in yahoo) / 252
     alarms = sum(len(_alarms(clean.report)) for clean in yahoo)
     lines = [_line(kind, quandl if kind.as_traded else yahoo, market, tries, seed) for kind in KINDS]
+    missed = sum(line.measured < _AIM and not kind.why_not for kind, line in zip(KINDS, lines, strict=True))
     hidden = [(clean, damaged) for clean in quandl for damaged in hidden_splits(clean.file.rows)]
     found = [_found(clean, damaged, None) for clean, damaged in hidden]
+    lines.append(Line(f"kinds found in less than {_AIM} % of the tries with one vendor", missed, aim="= 0", digits=0))
     lines.append(Line("a real split hidden in an as-traded file", 100 * sum(found) / max(len(found), 1), aim="= 100"))
     lines.append(Line("alarms per 1,000 symbol-years of clean files", 1000 * alarms / years, aim=_ALARMS))
-    missed = sum(line.met is False for line in lines)
     counts = {
         "kinds": len(KINDS),
         "missed": missed,
@@ -102,7 +103,7 @@ def _line(kind: Kind, files: Sequence[Clean], market: pl.DataFrame, tries: int, 
         alone += found
         both += found or _differs(clean, damaged)
     name = f"{kind.name} ({kind.why_not})" if kind.why_not else kind.name
-    return Line(name, 100 * alone / tries, 100 * both / tries, "" if kind.why_not else _AIM, digits=0, ratio=False)
+    return Line(name, 100 * alone / tries, 100 * both / tries, digits=0, ratio=False)
 
 
 def _found(clean: Clean, damaged: Damaged, market: pl.DataFrame | None) -> bool:

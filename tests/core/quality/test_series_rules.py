@@ -197,8 +197,15 @@ def test_news_of_a_quarter_is_no_finding() -> None:
 
 
 def test_a_volume_in_new_shares_is_no_finding() -> None:
+    """Of 250 symbols with a split of 50:1 each, as many factors do not add up to one that no number holds."""
     as_traded = scaled(walk(), ROW >= 100, 1 / 50)
     assert told(check_series(as_traded, action(100, "split", 50.0))) == []
+    names = [f"S{n:03}" for n in range(250)]
+    many = pl.concat([as_traded.with_columns(symbol=pl.lit(name)) for name in names])
+    lots = pl.when((pl.col("symbol") == names[-1]) & (pl.col("date") >= DAYS[200])).then(100).otherwise(1)
+    splits = pl.concat([action(100, "split", 50.0, name) for name in names])
+    found = check_series(many.with_columns(volume=pl.col("volume") / lots), splits)
+    assert found.select("symbol", "rule", "first_day").rows() == [(names[-1], "volume_level", DAYS[200])]
 
 
 def test_a_print_at_a_far_quote_in_thin_trading_is_no_error() -> None:

@@ -14,14 +14,14 @@ from operator import or_
 import polars as pl
 
 from quantx.core.quality.neighbours import COMES_BACK
-from quantx.core.quality.notable_bars import JUMP, STEP
+from quantx.core.quality.notable_bars import BACK, JUMP, LARGE, STEP
 from quantx.core.quality.rule import Rule
 
 _BARS = "bars_1d,bars_1d_adjusted"
 
 _size = pl.col("step").abs()
 _jumps = _size >= JUMP
-_large = _size >= math.log(1.9)
+_large = _size >= LARGE
 _opens_there = (pl.col("gap") * pl.col("step") > 0) & (pl.col("gap").abs() >= 0.7 * _size)
 _calm = pl.col("range") <= _size / 3
 _usual_range = pl.col("range") <= 2 * pl.col("usual_range").clip(lower_bound=0.01)
@@ -31,11 +31,11 @@ _worth = pl.col("worth") / pl.col("usual_worth")
 _turnover = pl.min_horizontal(_shares, _worth)
 # A move of a third is traded. A move of a half or more on about the usual turnover is not a trade.
 _usual_turnover = _worth.is_between(
-    0.2, pl.when(_size < math.log(1.9)).then(1.5).when(_size < math.log(4)).then(2.0).otherwise(3.0)
+    0.2, pl.when(_size < LARGE).then(1.5).when(_size < math.log(4)).then(2.0).otherwise(3.0)
 )
 _busy = (_worth >= 2) & (pl.col("range") >= 1.8 * pl.col("usual_range"))
 _returns = pl.col("back_row").is_not_null() | pl.col("returns")
-_soon = pl.col("back_rows").fill_null(0) <= 10
+_soon = pl.col("back_rows").fill_null(0) <= BACK
 _takes_back = _soon | (_turnover <= 4)  # a longer run begins quietly
 
 # Pounds and pence are a factor of 100 apart; other decimal-point errors are a power of ten as well. The number of
@@ -55,6 +55,7 @@ _at_a_split = _simple & ((pl.col("gap").abs() - _size).abs() <= _noise)
 # In thin trading one print of a few shares at a far quote is a trade; there only a large jump is an error.
 _certain = ~pl.col("thin") | (_size >= math.log(3))
 
+# A price that leaves its level so far and comes back is no trade, on any turnover.
 _absurd = _returns & _soon & (_size >= math.log(COMES_BACK))
 
 # A quiet step: six times the usual one or more, also without the market's own move, at the open, with the usual range

@@ -18,9 +18,9 @@ _SPIKE = 1.2  # a high or low that is nearer to open and close is never notable
 _BURST = 10  # times the volume of the bar before, or a part of it
 _BEFORE, _AFTER = 63, 21  # sessions of the windows: a quarter before, a month after
 _LATELY = 10  # the last sessions before
-_BACK = 10  # a jump that comes back does so within this number of bars
+BACK = 10  # a jump that comes back does so within this number of bars
 # A larger jump may come back after any number of bars, if both are of one size.
-_LARGE, _ONE_SIZE = math.log(1.9), 0.06
+LARGE, _ONE_SIZE = math.log(1.9), 0.06
 # A series whose bars are notable so often, and at least so many times, has no usual step, spike or volume.
 _OFTEN, _MANY = 0.05, 10
 # In thin trading fewer than these sessions of a window, or than this share of them, have trades; or the volume changes
@@ -46,7 +46,7 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     logs = bars.with_columns(
         series.alias("number"),
         level=pl.col("step").fill_null(0.0).cum_sum(),
-        shares=_shares(bars),
+        shares=_shares(bars, firsts, series),
     )
     notable = logs.with_columns(
         stepped=(pl.col("step").abs() >= STEP).fill_null(False),
@@ -70,10 +70,12 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     return _with_own_splits(_with_returns(pl.concat(parts)), actions)
 
 
-def _shares(bars: pl.DataFrame) -> pl.Expr:
+def _shares(bars: pl.DataFrame, firsts: pl.Series, series: pl.Series) -> pl.Series:
+    """Return the volumes in the shares of each series' first bar."""
     if (bars["split"] == 1).all():
-        return pl.col("volume")
-    return pl.col("volume") * (-pl.col("split").log().cum_sum()).exp()
+        return bars["volume"]
+    since = bars["split"].log().cum_sum()
+    return bars["volume"] / (since - since.gather(firsts).gather(series)).exp()
 
 
 def _above() -> pl.Expr:
@@ -161,12 +163,12 @@ def _with_returns(notable: pl.DataFrame) -> pl.DataFrame:
     before = pl.col("level") - pl.col("step")
     soon = []
     for n in (1, 2, 3):
-        near = row.shift(-n) - row <= _BACK
+        near = row.shift(-n) - row <= BACK
         whole = pl.col("step").shift(-n).abs() >= 0.7 * size
         level = (pl.col("level").shift(-n) - before).abs() <= 0.2 * size
         soon.append(pl.when(_opposite(n) & near & whole & level).then(row.shift(-n)))
     jumps = jumps.with_columns(back_row=pl.coalesce(soon)).with_columns(_returns())
-    large = jumps.filter(pl.col("back_row").is_null(), ~pl.col("returns"), size >= _LARGE)
+    large = jumps.filter(pl.col("back_row").is_null(), ~pl.col("returns"), size >= LARGE)
     shorter = 2 * (row.shift(-1) - row) < pl.col("ends") - pl.col("starts") + 1
     one_size = (pl.col("step").shift(-1) + pl.col("step")).abs() <= _ONE_SIZE * size
     later = large.select("row", later=pl.when(_opposite(1) & shorter & one_size).then(row.shift(-1)))
