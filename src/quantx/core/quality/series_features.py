@@ -7,12 +7,13 @@ before them. A step is the logarithm of close over the close before, without the
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from quantx.core.calendars import held_sessions
-from quantx.core.prices import PRICES
+from quantx.core.prices import CASH_KINDS, PRICES
 from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol
 
@@ -57,8 +58,8 @@ def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         bars = bars.with_columns(currency=pl.lit(None, dtype=pl.String))
     bars = bars.with_row_index("row").with_columns(follows=pl.col("symbol") == pl.col("symbol").shift(1))
     bars = bars.with_columns(
-        _event_values(bars, actions, "split", pl.col("value").product(), 1.0).alias("split"),
-        _event_values(bars, actions, "dividend", pl.col("value").sum(), 0.0).alias("paid"),
+        _event_values(bars, actions, ("split",), pl.col("value").product(), 1.0).alias("split"),
+        _event_values(bars, actions, CASH_KINDS, pl.col("value").sum(), 0.0).alias("paid"),
         _sessions_so_far(bars).alias("session"),
     )
     before, currency = (pl.when("follows").then(pl.col(c).shift(1)) for c in ("close", "currency"))
@@ -75,10 +76,12 @@ def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _event_values(bars: pl.DataFrame, actions: pl.DataFrame, kind: str, combined: pl.Expr, none: float) -> pl.Series:
+def _event_values(
+    bars: pl.DataFrame, actions: pl.DataFrame, kinds: Sequence[str], combined: pl.Expr, none: float
+) -> pl.Series:
     """Return a value per bar: the `combined` values of its symbol's events since the bar before it."""
     column = pl.repeat(none, bars.height, dtype=pl.Float64, eager=True)
-    events = actions.filter(pl.col("kind") == kind, pl.col("value") > 0)
+    events = actions.filter(pl.col("kind").is_in(kinds), pl.col("value") > 0)
     if events.is_empty() or bars.is_empty():
         return column
     firsts = bars.filter(~pl.col("follows").fill_null(False)).select("symbol", number=pl.int_range(pl.len()))

@@ -25,6 +25,7 @@ from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
 from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
+from quantx.pipeline.curating.held_replies import HELD_BACK, note_held_replies
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply, read_replies
 from quantx.pipeline.curating.withdrawn_bars import WithdrawnBars
@@ -147,6 +148,11 @@ class Curator:
 
     def _note_findings(self, derived: Derived) -> None:
         self.findings.note([finding for _, rows in derived.parts for finding in rows.findings])
+        for items, rows in derived.parts:
+            source = items[0].stored.series.source
+            rows.events.note(self.findings, source)
+            if rows.table == BARS_1D.name:
+                note_held_replies(self.findings, source, rows.coverage, rows.held)
         note_disagreements(self.findings, [rows.proofs for _, rows in derived.parts])
         WithdrawnBars(tables=self.tables, series=self.series, findings=self.findings).note(derived.parts)
         events = [(item, rows) for items, rows in derived.parts if rows.table == ACTIONS.name for item in items]
@@ -201,7 +207,10 @@ def _task_results(items: Sequence[ReadReply], rows: Rows, merged: Merge, rejecte
     for item in items:
         if item.stored.malformed is not None:  # evidence: its task goes on
             continue
-        error = rows.malformed.get(item.stored.task_id)
+        error, held = rows.malformed.get(item.stored.task_id), rows.held.get(item.stored.task_id)
+        if held is not None:  # no coverage: the next run plans its sessions again
+            results.append(TaskResult(item.stored.task_id, "done", HELD_BACK, held.message))
+            continue
         fresh, revised = new.get(item.symbol, 0), changed.get(item.symbol, 0)
         results.append(
             TaskResult(
