@@ -13,6 +13,7 @@ from quantx.core.quality.rule import POLICY_VERSION
 DIGESTS = {
     2: "9ba0a06e2b4c2be711a90ac6d5e377bf2f09d666ba3a7cb6999de9b4a8459cd9",
     3: "0e7437c34892769cf23c27209ad02c31fb4f16d004102783e9c2a97405edef45",
+    4: "2b47de98ce9882647095a0eb8d9c03e2f1491172b2c2f8f9f2de778b5f73a26b",
 }
 
 

@@ -186,19 +186,23 @@ def _may_contain(events: Sequence[CashEvent]) -> bool:
 
 
 def _counted(step: _Step, events: Sequence[CashEvent]) -> tuple[CashEvent, ...] | None:
-    """Return the events whose sum the vendor's adjusted close takes: the most that fit; None where none do."""
+    """Return the events whose sum the vendor's adjusted close takes: all that fit, else the nearest; None where none."""
     if step.taken is None:
         return None
-    may_contain = _may_contain(events)
+    fits: list[tuple[float, tuple[CashEvent, ...]]] = []
+    gains, may_contain = sum(event.kind == "capital_gain" for event in events), _may_contain(events)
     for size in range(len(events), 0, -1):
         for some in combinations(events[:_MOST_AMOUNTS], size):
-            lacks_gain = sum(e.kind == "capital_gain" for e in some) < sum(e.kind == "capital_gain" for e in events)
+            lacks_gain = sum(event.kind == "capital_gain" for event in some) < gains
             if (lacks_gain and not may_contain) or not any(event.kind == "dividend" for event in some):
                 continue
             share = sum(event.amount for event in some) / step.before
-            if share < 1 and abs(share - step.taken) <= step.tolerance + _NEAR * share:
-                return some
-    return None
+            off = abs(share - step.taken)
+            if share < 1 and off <= step.tolerance + _NEAR * share:
+                fits.append((off, some))
+        if fits and size == len(events):
+            break
+    return min(fits, key=lambda fit: fit[0])[1] if fits else None
 
 
 def _contained_by_price(view: CashView, by_day: Mapping[date, list[CashEvent]]) -> bool | None:

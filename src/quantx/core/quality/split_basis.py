@@ -79,7 +79,6 @@ class BasisDecision:
     not_shown: tuple[Split, ...] = ()  # listed and no action: the prices do not show them, or they repeat another one
     corrected: tuple[Split, ...] = ()  # stored rows before the ex-date lack these
     wrong_raws: frozenset[str] = frozenset()  # raw objects of stored rows that lack a corrected split
-    right_raws: frozenset[str] = frozenset()  # raw objects of stored rows that agree with the reply
     held: Reason | None = None
     about: Split | None = None  # the split of `held`; of an unlisted one the first session after it, if there is one
 
@@ -110,6 +109,7 @@ class _Weighing:
         self._reflected: list[Split] = []  # those of `applied` that the stored rows contain
         self._corrected: list[Split] = []
         self._not_shown: list[Split] = []
+        self._false: list[Split] = []  # those of `applied` that were none
         self._wrong: set[str] = set()
 
     def decide(self) -> BasisDecision:
@@ -119,27 +119,23 @@ class _Weighing:
         listed = {split.day for split in view.splits}
         unlisted = [split for split in _by_day(view.recorded) if split.day not in listed and self._is_inside(split)]
         for split in sorted([*self._events, *unlisted], reverse=True):
-            if split in unlisted:
-                if self._by_stored(split)[0] > 0:  # it was listed before, and the closes are divided by it
-                    self._apply(split)
-                continue
             settled = view.settled is not None and split.day <= view.settled
             reason = self._weigh(split, settled)
+            if reason == "undivided" and split in unlisted:
+                continue  # it was listed before: the closes are neither divided by it nor do they say so
             if reason is not None:
                 return BasisDecision(held=reason, about=split, not_shown=tuple(self._not_shown))
-            if settled and split not in self._not_shown:
+            if settled and split not in self._false and split not in unlisted:
                 actions.append(split)
         late = self._unlisted_factor()
         if late is not None:
             return BasisDecision(held="unlisted", about=late, not_shown=tuple(self._not_shown))
-        right = {row.stored.raw for row in self._common if abs(self._rest(row)) <= row.tolerance} - self._wrong
         return BasisDecision(
             applied=tuple(sorted(self._applied)),
             actions=tuple(sorted(actions)),
             not_shown=tuple(sorted(self._not_shown)),
             corrected=tuple(sorted(self._corrected)),
             wrong_raws=frozenset(self._wrong),
-            right_raws=frozenset(right),
         )
 
     def _weigh(self, split: Split, settled: bool) -> Reason | None:
@@ -150,6 +146,7 @@ class _Weighing:
         age = self._age(split) if settled else 0.0
         if stored >= 0 and self._rose(split, odds, age):
             self._not_shown.append(split)  # the prices are divided by a split that they do not show
+            self._false.append(split)
             self._apply(split)
             return None
         total = odds.still + stored + age

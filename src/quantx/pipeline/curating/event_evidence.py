@@ -23,7 +23,7 @@ from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.pipeline.curating.held_replies import HeldReply, ends_early, held_by_basis
 from quantx.pipeline.curating.known_rows import KnownRows
 from quantx.pipeline.curating.reply_frames import ReplyFrames, stack_rows
-from quantx.pipeline.curating.split_basis import prove_basis
+from quantx.pipeline.curating.split_basis import prove_basis, with_flags
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, PriceBasis
 
 # The bars around events that are compared where they are not in the reply.
@@ -36,8 +36,8 @@ _WITHOUT_EFFECT = {"split": 1.0, "dividend": 0.0, "capital_gain": 0.0}
 class ProvenReplies:
     """The rows of the replies that are curated, and the others.
 
-    `actions` is VENDOR_ACTIONS with `series` and two flags. `is_action`: it belongs into the table; false for a split
-    that is not settled yet, or was none. `counts`: it counts in prices; false for a gain within a dividend.
+    `actions` is VENDOR_ACTIONS with `series`, the flags of ProvenBasis, and `counts`: false for a capital gain within a
+    dividend, which moves no price.
     """
 
     bars: pl.DataFrame  # VENDOR_BARS with `series`
@@ -59,23 +59,25 @@ def prove_events(
     actions = stack_rows(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
     settled = dict(facts.select("series", "settled").iter_rows())
     held = _early_ends(source, replies, bars, settled) if basis == "split_adjusted" else {}
-    early, corrections, doubts = actions.clear(), BARS_1D.empty(), dict[int, list[Doubt]]()
+    corrections, unproven = BARS_1D.empty(), dict[int, list[Doubt]]()
     if basis == "split_adjusted":
         good = ProvenReplies(bars=bars, actions=actions, held=held)
         proven = prove_basis(good.of_good(bars), good.of_good(actions), facts, source, known)
-        actions, early, corrections = proven.actions, proven.early, proven.corrections
+        actions, corrections = proven.actions, proven.corrections
         for series, decision in proven.held.items():
             held[series] = held_by_basis(replies[series].item, source, decision, settled[series])
         for series, splits in proven.not_shown.items():
-            doubts[series] = [_doubt_of(split, actions.filter(pl.col("series") == series)) for split in splits]
+            unproven[series] = [_doubt_of(split, actions.filter(pl.col("series") == series)) for split in splits]
+    else:
+        actions = with_flags(actions)
     good = ProvenReplies(bars=bars, actions=actions, held=held)
     bars, actions = good.of_good(bars), good.of_good(actions)
-    for series, more in _doubts(bars, actions, facts, source, basis, known).items():
-        doubts.setdefault(series, []).extend(more)
+    found = _doubts(bars, actions, facts, source, basis, known)
+    doubts = {series: [*unproven.get(series, []), *found.get(series, [])] for series in {*unproven, *found}}
     symbols = dict(facts.select("series", "symbol").iter_rows())
     return ProvenReplies(
         bars=bars,
-        actions=_with_flags(actions, early, doubts, _recorded(known, source, doubts, symbols)),
+        actions=_taken_back(_counted(actions, found), doubts, _recorded(known, source, doubts, symbols)),
         held=held,
         findings=[_finding(source, symbols[s], doubt) for s, some in doubts.items() for doubt in some],
         corrections=corrections,
@@ -180,16 +182,9 @@ def _ratios(splits: Sequence[Split], doubts: Iterable[Doubt]) -> dict[date, floa
 # ------------------------------------------------------------------------------------------------- rows and findings
 
 
-def _with_flags(
-    actions: pl.DataFrame, early: pl.DataFrame, doubts: Mapping[int, Sequence[Doubt]], recorded: pl.DataFrame
-) -> pl.DataFrame:
-    """Return the actions without those that do not count, with flags; and rows that take back stored ones."""
-    flagged = actions.with_columns(pl.lit(True).alias("is_action"), pl.lit(True).alias("counts"))
-    if early.height:
-        flagged = flagged.join(
-            early.select("series", "ex_date", "kind", early=True), on=["series", "ex_date", "kind"], how="left"
-        ).with_columns(pl.col("early").is_null().alias("is_action"))
-        flagged = flagged.drop("early")
+def _counted(actions: pl.DataFrame, doubts: Mapping[int, Sequence[Doubt]]) -> pl.DataFrame:
+    """Return the actions without those that do not count, with the flag `counts`."""
+    flagged = actions.with_columns(counts=pl.lit(True))
     if not doubts:
         return flagged
     rows = flagged.with_row_index("nth")
@@ -203,8 +198,7 @@ def _with_flags(
             if match.height and doubt.outcome == "contained":
                 uncounted.append(match["nth"][0])
     rows = rows.with_columns(pl.col("nth").is_in(uncounted).not_().alias("counts"))
-    rows = rows.filter(pl.col("nth").is_in(dropped).not_()).drop("nth")
-    return pl.concat([rows, _taken_back(rows, doubts, recorded)])
+    return rows.filter(pl.col("nth").is_in(dropped).not_()).drop("nth")
 
 
 def _recorded(
@@ -219,7 +213,9 @@ def _recorded(
 
 
 def _taken_back(rows: pl.DataFrame, doubts: Mapping[int, Sequence[Doubt]], recorded: pl.DataFrame) -> pl.DataFrame:
-    """Return events without effect in place of stored ones that do not count any more."""
+    """Return the actions, and events without effect in place of stored ones that do not count any more."""
+    if not doubts:
+        return rows
     gone = [
         (series, doubt.day, doubt.kind, _WITHOUT_EFFECT[doubt.kind])
         for series, some in doubts.items()
@@ -230,9 +226,10 @@ def _taken_back(rows: pl.DataFrame, doubts: Mapping[int, Sequence[Doubt]], recor
     schema = {name: rows.schema[name] for name in (*key, "value")}
     neutral = pl.DataFrame(gone, schema=schema, orient="row").unique(key)
     neutral = neutral.join(recorded, on=key, how="semi").join(rows.filter("is_action"), on=key, how="anti")
-    return neutral.with_columns(
-        pl.lit(None, pl.String).alias("paid_in"), pl.lit(True).alias("is_action"), pl.lit(True).alias("counts")
-    ).select(rows.columns)
+    neutral = neutral.with_columns(
+        paid_in=pl.lit(None, pl.String), is_action=pl.lit(True), missed=pl.lit(False), counts=pl.lit(True)
+    )
+    return pl.concat([rows, neutral.select(rows.columns)])
 
 
 def _finding(source: str, symbol: str, doubt: Doubt) -> Finding:

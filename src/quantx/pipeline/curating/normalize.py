@@ -249,7 +249,8 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     A dividend in another currency than the prices' has a kind of its own: there is no exchange rate. A capital gain
     that the dividend beside it contains has no reference close, so that it moves no price.
     """
-    kept = actions.filter(pl.col("ex_date").is_between("window_start", "settled"), "is_action")
+    asked = (pl.col("ex_date") >= pl.col("window_start")) | pl.col("missed")
+    kept = actions.filter(asked, pl.col("ex_date") <= pl.col("settled"), "is_action")
     foreign = pl.col("paid_in").is_not_null()
     kept = kept.with_columns(
         pl.when(foreign).then(pl.lit("foreign_dividend")).otherwise("kind").alias("kind"),

@@ -7,7 +7,7 @@ can't be proved is held back. Stored rows that a good reply shows to be wrong ar
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -19,6 +19,7 @@ from quantx.core.quality.price_steps import DECIDED, BarClose, log_odds_of_step,
 from quantx.core.quality.split_basis import BasisDecision, ReplyView, Split, StoredClose, decide_basis
 from quantx.core.tables import BARS_1D
 from quantx.pipeline.curating.known_rows import KnownRows
+from quantx.providers.protocol import VENDOR_ACTIONS
 
 # Below this log factor a stored close can't show another basis; above it the reply is compared session by session.
 _SUSPICIOUS = 1e-3
@@ -28,8 +29,9 @@ _SUSPICIOUS = 1e-3
 class ProvenBasis:
     """The replies of one vendor whose basis is proved, and the others."""
 
-    actions: pl.DataFrame  # VENDOR_ACTIONS with `series`; splits: exactly those that the prices are divided by
-    early: pl.DataFrame  # series, ex_date, kind: applied to prices, and no actions (yet)
+    # VENDOR_ACTIONS with `series`; splits: those that the prices are divided by, and two flags. `is_action`: false for
+    # a split that is not settled yet, or was none; `missed`: the table lacks it, whatever the window.
+    actions: pl.DataFrame
     held: Mapping[int, BasisDecision]  # by series
     not_shown: Mapping[int, Sequence[Split]]  # listed splits that are no actions, by series
     corrections: pl.DataFrame = field(default_factory=BARS_1D.empty)  # stored rows on another basis, as they should be
@@ -73,20 +75,25 @@ def prove_basis(
     recorded = known.actions(source, symbols).filter(pl.col("kind") == "split", pl.col("value") != 1.0)
     views = {series: _view(replies[series], usable, actions, stored, recorded) for series in doubtful}
     decisions = {series: decide_basis(view) for series, view in views.items()}
-    corrections = [BARS_1D.empty()]
+    corrections, missed = [BARS_1D.empty()], set[tuple[int, Split]]()
     for series, decision in decisions.items():
         if decision.held is None:
-            corrections.append(_corrections(replies[series], views[series], decision, source, known))
-    return _proven(actions, decisions, pl.concat(corrections))
+            older = _older_rows(replies[series], views[series], decision, source, known)
+            corrections.append(_corrections(older, replies[series], views[series], decision))
+            missed |= {(series, split) for split in _missed(older, views[series], decision)}
+    return _proven(actions, decisions, missed, pl.concat(corrections))
 
 
 _FACTS = ("series", "symbol", "calendar", "settled", "today", "raw", "known_from")
 
 
 def _nothing_to_prove(actions: pl.DataFrame) -> ProvenBasis:
-    return ProvenBasis(
-        actions=actions, early=actions.clear().select("series", "ex_date", "kind"), held={}, not_shown={}
-    )
+    return ProvenBasis(actions=with_flags(actions), held={}, not_shown={})
+
+
+def with_flags(actions: pl.DataFrame) -> pl.DataFrame:
+    """Return actions that need no proof with the flags of proved ones."""
+    return actions.with_columns(is_action=pl.lit(True), missed=pl.lit(False))
 
 
 def _compared(usable: pl.DataFrame, facts: pl.DataFrame, closes: pl.DataFrame | None) -> pl.DataFrame:
@@ -129,56 +136,63 @@ def _splits(rows: pl.DataFrame) -> list[Split]:
     return [Split(day, ratio) for day, ratio in rows.sort(rows.columns).iter_rows()]
 
 
-def _proven(actions: pl.DataFrame, decisions: Mapping[int, BasisDecision], corrections: pl.DataFrame) -> ProvenBasis:
+def _proven(
+    actions: pl.DataFrame,
+    decisions: Mapping[int, BasisDecision],
+    missed: Collection[tuple[int, Split]],
+    corrections: pl.DataFrame,
+) -> ProvenBasis:
     """Return the actions with the splits of the decisions in place of the listed ones."""
-    kept = actions.filter((pl.col("kind") != "split") & pl.col("series").is_in(_held(decisions)).not_())
-    schema = dict(actions.schema)
+    held = {series: decision for series, decision in decisions.items() if decision.held is not None}
     good = {series: decision for series, decision in decisions.items() if decision.held is None}
-    splits = pl.DataFrame(
-        [
-            {"series": series, "ex_date": split.day, "kind": "split", "value": split.ratio}
-            for series, decision in good.items()
-            for split in sorted({*decision.applied, *decision.actions})
-        ],
-        schema={name: schema[name] for name in ("series", "ex_date", "kind", "value")},
-    ).with_columns(pl.lit(None, pl.String).alias("paid_in"))
-    early = [
-        (series, split.day, "split")
+    splits = [
+        (series, split.day, "split", split.ratio, None, split in decision.actions, (series, split) in missed)
         for series, decision in good.items()
-        for split in decision.applied
-        if split not in decision.actions
+        for split in sorted({*decision.applied, *decision.actions})
     ]
-    schema_of_early = {name: schema[name] for name in ("series", "ex_date", "kind")}
+    others = with_flags(actions.filter((pl.col("kind") != "split") & pl.col("series").is_in(list(held)).not_()))
+    order = ["series", *(name for name in VENDOR_ACTIONS if name != "symbol"), "is_action", "missed"]
+    schema = {name: others.schema[name] for name in order}
     return ProvenBasis(
-        actions=pl.concat([kept, splits.select(actions.columns)]),
-        early=pl.DataFrame(early, schema=schema_of_early, orient="row"),
-        held={series: decision for series, decision in decisions.items() if decision.held is not None},
+        actions=pl.concat([others.select(order), pl.DataFrame(splits, schema=schema, orient="row")]),
+        held=held,
         not_shown={series: decision.not_shown for series, decision in good.items() if decision.not_shown},
         corrections=corrections,
     )
 
 
-def _held(decisions: Mapping[int, BasisDecision]) -> list[int]:
-    return [series for series, decision in decisions.items() if decision.held is not None]
+def _new_splits(view: ReplyView, decision: BasisDecision) -> set[Split]:
+    recorded = {split.day for split in view.recorded}
+    return {split for split in decision.actions if split.day not in recorded}
+
+
+def _older_rows(reply: _Reply, view: ReplyView, decision: BasisDecision, source: str, known: KnownRows) -> pl.DataFrame:
+    """Return the stored rows before the splits that they may lack; none where there is no such split."""
+    concerned = {*decision.corrected, *_new_splits(view, decision)}
+    if not concerned:
+        return BARS_1D.empty()
+    rows = known.bars_before(source, reply.symbol, max(split.day for split in concerned))
+    return rows.filter(pl.col("raw") != reply.raw)
+
+
+def _missed(older: pl.DataFrame, view: ReplyView, decision: BasisDecision) -> set[Split]:
+    """Return the splits that the table lacks, and that bars of the reply or stored rows lie before."""
+    first = min([*(bar.day for bar in view.bars[:1]), *older["date"].head(1)], default=view.today)
+    return {split for split in _new_splits(view, decision) if first < split.day}
 
 
 # ---------------------------------------------------------------------------------------- stored rows on another basis
 
 
-def _corrections(
-    reply: _Reply, view: ReplyView, decision: BasisDecision, source: str, known: KnownRows
-) -> pl.DataFrame:
-    """Return the stored rows that lack a split of the reply, as they should be.
+def _corrections(rows: pl.DataFrame, reply: _Reply, view: ReplyView, decision: BasisDecision) -> pl.DataFrame:
+    """Return the stored `rows` that lack a split of the reply, as they should be.
 
     They came from replies whose prices were divided by a split that was not listed yet. A row is known from the reply
     that corrects it; its raw object stays the one with its prices.
     """
-    recorded = {split.day for split in view.recorded}
-    new = {split for split in decision.actions if split in decision.applied and split.day not in recorded}
-    concerned = sorted({*decision.corrected, *new}, reverse=True)
-    if not concerned:
+    if rows.is_empty():
         return BARS_1D.empty()
-    rows = known.bars_before(source, reply.symbol, concerned[0].day).filter(pl.col("raw") != reply.raw)
+    concerned = sorted({*decision.corrected, *_new_splits(view, decision)}, reverse=True)
     factors = pl.Series("__factor", [1.0] * rows.height, dtype=pl.Float64)
     for split in concerned:
         wrong = _raws_without(split, rows.with_columns(pl.col("close") * factors), view, decision)
@@ -205,11 +219,15 @@ def _raws_without(split: Split, rows: pl.DataFrame, view: ReplyView, decision: B
     ex-date are right.
     """
     wrong = set(decision.wrong_raws) if split in decision.corrected else set()
-    right = set(decision.right_raws)
     shown = {bar.day: bar.close * _ratio_after(bar.day, decision.applied) for bar in view.bars}
+    right = {
+        stored.raw
+        for day, stored in view.stored.items()
+        if day < split.day and abs(math.log(stored.close / shown[day])) < abs(math.log(split.ratio)) / 4
+    } - wrong
     stored = {day: (close, raw, at) for day, close, raw, at in rows.select(_STORED).iter_rows()}
     sigma = usual_move(view.bars, {each.day for each in decision.applied})
-    last_close = view.calendar.close_of(view.calendar.back(split.day, 1))
+    last_close, real = view.calendar.close_of(view.calendar.back(split.day, 1)), {*decision.applied, *decision.actions}
     following: tuple[date, float] | None = None
     for day in sorted(shown.keys() | stored.keys(), reverse=True):
         if day in shown:
@@ -217,7 +235,7 @@ def _raws_without(split: Split, rows: pl.DataFrame, view: ReplyView, decision: B
             continue
         close, raw, at = stored[day]
         if following is not None and at >= last_close and raw not in wrong | right:
-            ratio = _ratio_after(day, decision.applied) / _ratio_after(following[0], decision.applied)
+            ratio = _ratio_after(day, real) / _ratio_after(following[0], real)
             move = math.log(following[1] / close * ratio)
             wide = sigma * math.sqrt(max(1.0, (following[0] - day).days * 5 / 7))
             lacks = log_odds_of_step(move, (math.log(split.ratio), 0.0), wide) >= DECIDED
@@ -229,5 +247,5 @@ def _raws_without(split: Split, rows: pl.DataFrame, view: ReplyView, decision: B
 _STORED = ("date", "close", "raw", "known_from")
 
 
-def _ratio_after(day: date, splits: Sequence[Split]) -> float:
+def _ratio_after(day: date, splits: Collection[Split]) -> float:
     return math.prod(split.ratio for split in splits if split.day > day)
