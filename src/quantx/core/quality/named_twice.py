@@ -186,7 +186,7 @@ def _may_contain(events: Sequence[CashEvent]) -> bool:
 
 
 def _counted(step: _Step, events: Sequence[CashEvent]) -> tuple[CashEvent, ...] | None:
-    """Return the events whose sum the vendor's adjusted close takes: all that fit, else the nearest; None where none."""
+    """Return the events whose sum the adjusted close takes: all if they fit, else the nearest ones, if any fit."""
     if step.taken is None:
         return None
     fits: list[tuple[float, tuple[CashEvent, ...]]] = []
