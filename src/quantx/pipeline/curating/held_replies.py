@@ -16,6 +16,7 @@ from quantx.core.tables import BARS_1D
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.state.findings.port import Findings
 
+_LATE = timedelta(days=1)  # for which a vendor may publish a session after the time of its last trade
 HELD_BACK = "HeldBack"  # the class of the reason that a task shows
 _GONE = "a later reply is curated"
 _RULES = [rule.id for rule in REPLY_RULES]
@@ -63,9 +64,13 @@ def held_by_basis(item: ReadReply, source: str, decision: BasisDecision, settled
 def ends_early(
     item: ReadReply, source: str, last_bar: date, last_trade: date, settled: date | None
 ) -> HeldReply | None:
-    """Return the reply as held back if settled sessions with a trade are missing at its end, else None."""
+    """Return the reply as held back if sessions with a trade are missing at its end, else None.
+
+    A vendor may be late with a session that closed within the last day.
+    """
     sessions = calendar(venue_of(item.symbol).calendar)
-    if settled is None or not sessions.sessions(last_bar + timedelta(days=1), min(last_trade, settled)):
+    due = sessions.last_closed(item.as_of, _LATE)
+    if due is None or not sessions.sessions(last_bar + timedelta(days=1), min(last_trade, due)):
         return None
     fact = (
         f"{source}'s reply about {item.symbol} ends on {last_bar}, and it names a trade of {last_trade}: later splits"
