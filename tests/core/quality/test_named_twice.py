@@ -10,7 +10,7 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.core.quality.named_twice import AdjustedBar, CashEvent, CashView, count_cash, count_splits
 from quantx.core.quality.price_steps import BarClose, displaced_step, step_odds
-from quantx.core.quality.split_basis import Split
+from quantx.core.quality.split_basis import ShareSplit
 
 XNYS = calendar("XNYS")
 DAYS = XNYS.sessions(date(2024, 1, 2), date(2024, 3, 28))
@@ -44,15 +44,15 @@ def closes(falls: dict[int, float], seed: int = 1) -> list[BarClose]:
 def test_the_closes_decide_which_split_counts(
     listed: list[tuple[int, float]], falls: dict[int, float], dropped: list[tuple[str, int]]
 ) -> None:
-    splits = [Split(DAYS[place], ratio) for place, ratio in listed]
+    splits = [ShareSplit(DAYS[place], ratio) for place, ratio in listed]
     found = count_splits(splits, closes(falls), XNYS).doubts
     assert [(doubt.outcome, DAYS.index(doubt.day)) for doubt in found] == dropped
 
 
 def test_without_closes_equal_splits_of_one_day_count_once_and_others_all() -> None:
-    once = count_splits([Split(DAYS[E], 2.0)] * 2, [], XNYS).doubts
+    once = count_splits([ShareSplit(DAYS[E], 2.0)] * 2, [], XNYS).doubts
     assert [doubt.outcome for doubt in once] == ["repeated"]
-    both = count_splits([Split(DAYS[E], 2.0), Split(DAYS[E], 3.0)], [], XNYS).doubts
+    both = count_splits([ShareSplit(DAYS[E], 2.0), ShareSplit(DAYS[E], 3.0)], [], XNYS).doubts
     assert [doubt.outcome for doubt in both] == ["undecided"] * 2
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from quantx.core.calendars import calendar
 from quantx.core.quality.price_steps import BarClose
-from quantx.core.quality.split_basis import ReplyView, Split, StoredClose, decide_basis
+from quantx.core.quality.split_basis import ReplyView, ShareSplit, StoredClose, decide_basis
 
 XNYS = calendar("XNYS")
 DAYS = XNYS.sessions(date(2024, 1, 2), date(2024, 6, 28))
@@ -40,7 +40,7 @@ def view(
         }
     return ReplyView(
         bars=bars,
-        splits=[Split(DAYS[E], ratio)] if listed else [],
+        splits=[ShareSplit(DAYS[E], ratio)] if listed else [],
         settled=DAYS[last],
         today=DAYS[last],
         calendar=XNYS,
@@ -51,14 +51,18 @@ def view(
 @pytest.mark.parametrize("ratio", [10.0, 2.0, 1.5, 0.1, 0.02])
 def test_the_own_steps_decide_a_fresh_history(ratio: float) -> None:
     good = decide_basis(view(ratio, divided=True, last=E + 2))
-    assert (good.held, good.applied, good.actions) == (None, (Split(DAYS[E], ratio),), (Split(DAYS[E], ratio),))
+    assert (good.held, good.applied, good.actions) == (
+        None,
+        (ShareSplit(DAYS[E], ratio),),
+        (ShareSplit(DAYS[E], ratio),),
+    )
     assert decide_basis(view(ratio, divided=False, last=E + 2)).held == "undivided"
 
 
 @pytest.mark.parametrize("ratio", [10.0, 1.5, 1.05, 1.01, 0.1])
 def test_rows_that_were_stored_before_the_split_decide_alone(ratio: float) -> None:
     good = decide_basis(view(ratio, divided=True, last=E + 2, stored=(E - 2, 1.0)))
-    assert (good.held, good.applied, good.corrected) == (None, (Split(DAYS[E], ratio),), ())
+    assert (good.held, good.applied, good.corrected) == (None, (ShareSplit(DAYS[E], ratio),), ())
     assert decide_basis(view(ratio, divided=False, last=E + 2, stored=(E - 2, 1.0))).held == "undivided"
 
 
@@ -77,7 +81,7 @@ def test_a_split_within_the_noise_waits_for_its_age() -> None:
 
 def test_stored_rows_that_were_late_are_corrected_by_a_reply_that_proves_itself() -> None:
     decision = decide_basis(view(10.0, divided=True, last=E + 4, stored=(E + 2, 0.1)))
-    assert (decision.held, decision.corrected) == (None, (Split(DAYS[E], 10.0),))
+    assert (decision.held, decision.corrected) == (None, (ShareSplit(DAYS[E], 10.0),))
     assert decision.wrong_raws == {"RAW"}
 
 

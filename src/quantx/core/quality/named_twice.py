@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 
 from quantx.core.calendars import Calendar
 from quantx.core.quality.price_steps import DECIDED, BarClose, log_odds_of_step, odds_of_ratio, step_odds, usual_move
-from quantx.core.quality.split_basis import SAME_RATIO, SESSIONS_APART, Split
+from quantx.core.quality.split_basis import SAME_RATIO, SESSIONS_APART, ShareSplit
 
 Outcome = Literal["repeated", "not_shown", "contained", "undecided"]
 
@@ -75,16 +75,16 @@ class CountedEvents:
 
 
 def count_splits(
-    splits: Sequence[Split], bars: Sequence[BarClose], calendar: Calendar, paid: Mapping[date, float] | None = None
+    splits: Sequence[ShareSplit], bars: Sequence[BarClose], calendar: Calendar, paid: Mapping[date, float] | None = None
 ) -> CountedEvents:
     """Return the doubts about splits of as-traded prices. `bars` may be empty: then equal splits count once."""
     days = {split.day for split in splits}
     doubts: list[Doubt] = []
-    kept: list[Split] = []
+    kept: list[ShareSplit] = []
     for day in sorted(days):
         ratios = [split.ratio for split in splits if split.day == day]
         counted = ratios if len(ratios) == 1 else _of_one_day(day, ratios, bars, paid, doubts)
-        kept.append(Split(day, math.prod(counted)))
+        kept.append(ShareSplit(day, math.prod(counted)))
     for first, second in pairwise(kept):
         near = len(calendar.sessions(first.day, second.day)) - 1 <= SESSIONS_APART
         if near and abs(first.ratio / second.ratio - 1) <= SAME_RATIO:
@@ -112,7 +112,7 @@ def _of_one_day(
 
 
 def _of_two_days(
-    first: Split, second: Split, bars: Sequence[BarClose], days: set[date], paid: Mapping[date, float] | None
+    first: ShareSplit, second: ShareSplit, bars: Sequence[BarClose], days: set[date], paid: Mapping[date, float] | None
 ) -> list[Doubt]:
     """Return the doubts about two days with one ratio: the closes fall on the right one, else the later one counts."""
     fall = []
@@ -172,6 +172,8 @@ def _doubts_of_day(view: CashView, day: date, events: list[CashEvent], contained
         others = list(events)
         for event in counted:
             others.remove(event)
+        if gains and may_contain and not others:  # computed from the two amounts, and the price does not confirm it
+            return [Doubt("undecided", *gain) for gain in gains]
         return [Doubt("contained" if event.kind == "capital_gain" else "repeated", *event) for event in others]
     dividends = [event for event in events if event.kind == "dividend"]
     doubtful = [*(dividends if len(dividends) > 1 else []), *(gains if may_contain else [])]

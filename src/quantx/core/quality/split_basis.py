@@ -41,7 +41,7 @@ _LEAST_FACTOR = 0.01
 _MOST_EXCEPTIONS = 0.2  # share of the common sessions whose bars the vendor may have corrected meanwhile
 
 
-class Split(NamedTuple):
+class ShareSplit(NamedTuple):
     """A split: its ex-date and the new shares per old one."""
 
     day: date
@@ -61,26 +61,30 @@ class ReplyView:
     """What a reply shows of one symbol, and what is stored of it."""
 
     bars: Sequence[BarClose]  # in order, closes positive; also outside of the window and of a running session
-    splits: Sequence[Split]  # as listed, the same split perhaps twice
+    splits: Sequence[ShareSplit]  # as listed, the same split perhaps twice
     settled: date | None  # last session that had settled at the time of the reply
     today: date  # at the exchange, at the time of the reply
     calendar: Calendar
     cash: Mapping[date, float] = field(default_factory=dict)  # dividends, on the basis of the closes
     stored: Mapping[date, StoredClose] = field(default_factory=dict)
-    recorded: Sequence[Split] = ()  # splits that are in the table of actions
+    recorded: Sequence[ShareSplit] = ()  # splits that are in the table of actions
 
 
 @dataclass(frozen=True, kw_only=True)
 class BasisDecision:
     """The splits of a reply: those in its prices, and those that count as actions; or why it is held back."""
 
-    applied: tuple[Split, ...] = ()  # the closes are divided by these
-    actions: tuple[Split, ...] = ()  # settled, and shown by the prices
-    not_shown: tuple[Split, ...] = ()  # listed and no action: the prices do not show them, or they repeat another one
-    corrected: tuple[Split, ...] = ()  # stored rows before the ex-date lack these
+    applied: tuple[ShareSplit, ...] = ()  # the closes are divided by these
+    actions: tuple[ShareSplit, ...] = ()  # settled, and shown by the prices
+    not_shown: tuple[
+        ShareSplit, ...
+    ] = ()  # listed and no action: the prices do not show them, or they repeat another one
+    corrected: tuple[ShareSplit, ...] = ()  # stored rows before the ex-date lack these
     wrong_raws: frozenset[str] = frozenset()  # raw objects of stored rows that lack a corrected split
     held: Reason | None = None
-    about: Split | None = None  # the split of `held`; of an unlisted one the first session after it, if there is one
+    about: ShareSplit | None = (
+        None  # the split of `held`; of an unlisted one the first session after it, if there is one
+    )
 
 
 def decide_basis(view: ReplyView) -> BasisDecision:
@@ -105,17 +109,17 @@ class _Weighing:
         self._common = _common_sessions(view)
         self._events = _by_day(view.splits)
         self._days = {split.day for split in self._events} | view.cash.keys()
-        self._applied: list[Split] = []
-        self._reflected: list[Split] = []  # those of `applied` that the stored rows contain
-        self._corrected: list[Split] = []
-        self._not_shown: list[Split] = []
-        self._false: list[Split] = []  # those of `applied` that were none
+        self._applied: list[ShareSplit] = []
+        self._reflected: list[ShareSplit] = []  # those of `applied` that the stored rows contain
+        self._corrected: list[ShareSplit] = []
+        self._not_shown: list[ShareSplit] = []
+        self._false: list[ShareSplit] = []  # those of `applied` that were none
         self._wrong: set[str] = set()
 
     def decide(self) -> BasisDecision:
         view = self._view
         self._drop_repeated()
-        actions: list[Split] = []
+        actions: list[ShareSplit] = []
         listed = {split.day for split in view.splits}
         unlisted = [split for split in _by_day(view.recorded) if split.day not in listed and self._is_inside(split)]
         for split in sorted([*self._events, *unlisted], reverse=True):
@@ -138,7 +142,7 @@ class _Weighing:
             wrong_raws=frozenset(self._wrong),
         )
 
-    def _weigh(self, split: Split, settled: bool) -> Reason | None:
+    def _weigh(self, split: ShareSplit, settled: bool) -> Reason | None:
         """Decide whether the closes are divided by a listed split; return why the reply is held back, if it is."""
         view = self._view
         odds = self._odds(split)
@@ -162,16 +166,16 @@ class _Weighing:
         return "undivided" if total <= -DECIDED else "undecided"
 
     @staticmethod
-    def _rose(split: Split, odds: StepOdds, age: float) -> bool:
+    def _rose(split: ShareSplit, odds: StepOdds, age: float) -> bool:
         """Return whether the closes rise by the ratio: they are divided by a split that was none."""
         return abs(math.log(split.ratio)) >= LARGE_STEP and odds.rose >= DECIDED + age
 
-    def _age(self, split: Split) -> float:
+    def _age(self, split: ShareSplit) -> float:
         assert self._view.settled is not None, "only settled splits have an age"
         sessions = len(self._view.calendar.sessions(split.day, self._view.settled))
         return next(odds for least, odds in _AGES if sessions >= least)
 
-    def _apply(self, split: Split, wrong: set[str] | None = None) -> None:
+    def _apply(self, split: ShareSplit, wrong: set[str] | None = None) -> None:
         self._applied.append(split)
         if wrong:
             self._corrected.append(split)
@@ -179,7 +183,7 @@ class _Weighing:
         else:
             self._reflected.append(split)
 
-    def _by_stored(self, split: Split) -> tuple[float, set[str]]:
+    def _by_stored(self, split: ShareSplit) -> tuple[float, set[str]]:
         """Return the evidence of the stored closes, and the raw objects of those that lack the split."""
         size, view = math.log(split.ratio), self._view
         last_close, late = _close_before(view.calendar, split.day), split.day + _LATEST
@@ -214,13 +218,13 @@ class _Weighing:
         """Return the log factor of a stored close that the decided splits leave unexplained."""
         return row.factor - sum(math.log(split.ratio) for split in self._reflected if split.day > row.day)
 
-    def _is_inside(self, split: Split) -> bool:
+    def _is_inside(self, split: ShareSplit) -> bool:
         bars = self._view.bars
         return bool(bars) and bars[0].day < split.day
 
     def _drop_repeated(self) -> None:
         """Keep one of the splits that are named twice: of one day, or of days beside each other."""
-        kept: list[Split] = []
+        kept: list[ShareSplit] = []
         for split in self._events:
             twin = next((other for other in kept if self._is_twin(other, split)), None)
             if twin is None:
@@ -232,13 +236,13 @@ class _Weighing:
         for day, ratios in _ratios(self._view.splits).items():
             once = self._once(day, ratios) if len(ratios) > 1 else None
             if once is not None:
-                kept = [Split(day, once) if split.day == day else split for split in kept]
+                kept = [ShareSplit(day, once) if split.day == day else split for split in kept]
                 dropped = list(ratios)
                 dropped.remove(once)
-                self._not_shown += [Split(day, ratio) for ratio in dropped]
+                self._not_shown += [ShareSplit(day, ratio) for ratio in dropped]
         self._events = sorted(kept)
 
-    def _is_twin(self, one: Split, other: Split) -> bool:
+    def _is_twin(self, one: ShareSplit, other: ShareSplit) -> bool:
         """Return whether two days are named for one split: near, of one ratio, and not both in the prices."""
         near = len(self._view.calendar.sessions(one.day, other.day)) - 1 <= SESSIONS_APART
         if not (one.day < other.day and near and abs(one.ratio / other.ratio - 1) <= SAME_RATIO):
@@ -246,7 +250,7 @@ class _Weighing:
         both = self._agrees(one.day, math.log(one.ratio) + math.log(other.ratio))
         return not both and not any(self._rose(split, self._odds(split), 0.0) for split in (one, other))
 
-    def _of_twins(self, first: Split, second: Split) -> tuple[Split, Split]:
+    def _of_twins(self, first: ShareSplit, second: ShareSplit) -> tuple[ShareSplit, ShareSplit]:
         """Return which of two days named for one split counts, and which does not.
 
         The prices fall at the right one, or the stored closes between the two tell. Else the later one counts: a split
@@ -275,11 +279,11 @@ class _Weighing:
             all(abs(row.factor - size - more) <= row.tolerance for row in rows) for more in {0.0, later}
         )
 
-    def _odds(self, split: Split) -> StepOdds:
+    def _odds(self, split: ShareSplit) -> StepOdds:
         view = self._view
         return step_odds(view.bars, split.day, split.ratio, self._days, cash=view.cash, settled=view.settled)
 
-    def _unlisted_factor(self) -> Split | None:
+    def _unlisted_factor(self) -> ShareSplit | None:
         """Return an unlisted split: stored closes differ by constant factors in all common sessions before a day."""
         rows = [(row, self._rest(row)) for row in self._common if not self._is_corrected(row)]
         off = [i for i, (row, rest) in enumerate(rows) if abs(rest) > max(2 * row.tolerance, math.log1p(_LEAST_FACTOR))]
@@ -298,18 +302,18 @@ class _Weighing:
         if not alone and sum(beside) < (1 - _MOST_EXCEPTIONS) * len(rests):
             return None
         after = rows[off[-1] + 1 :]
-        return Split(after[0][0].day if after else rests[-1][0].day, factor)
+        return ShareSplit(after[0][0].day if after else rests[-1][0].day, factor)
 
     def _is_corrected(self, row: _Common) -> bool:
         return any(row.day < split.day for split in self._corrected)
 
 
-def _by_day(splits: Sequence[Split]) -> list[Split]:
+def _by_day(splits: Sequence[ShareSplit]) -> list[ShareSplit]:
     """Return one split for each day, with the product of its ratios, in order."""
-    return sorted(Split(day, math.prod(ratios)) for day, ratios in _ratios(splits).items())
+    return sorted(ShareSplit(day, math.prod(ratios)) for day, ratios in _ratios(splits).items())
 
 
-def _ratios(splits: Sequence[Split]) -> dict[date, list[float]]:
+def _ratios(splits: Sequence[ShareSplit]) -> dict[date, list[float]]:
     ratios: dict[date, list[float]] = {}
     for split in splits:
         ratios.setdefault(split.day, []).append(split.ratio)

@@ -17,7 +17,7 @@ from quantx.core.quality.evidence_rules import DOUBT_RULES, rule_about
 from quantx.core.quality.named_twice import AdjustedBar, CashEvent, CashView, Doubt, count_cash, count_splits
 from quantx.core.quality.price_steps import BarClose
 from quantx.core.quality.rule import FINDING_SEVERITY
-from quantx.core.quality.split_basis import SAME_RATIO, Split
+from quantx.core.quality.split_basis import SAME_RATIO, ShareSplit
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.pipeline.curating.held_replies import HeldReply, ends_early, held_by_basis
@@ -101,7 +101,7 @@ def _early_ends(
     return held
 
 
-def _doubt_of(split: Split, actions: pl.DataFrame) -> Doubt:
+def _doubt_of(split: ShareSplit, actions: pl.DataFrame) -> Doubt:
     """Return a listed split that is no action as a repetition of another one, or as not shown."""
     others = actions.filter(pl.col("kind") == "split", (pl.col("ex_date") - split.day).dt.total_days().abs() <= 9)
     again = any(abs(ratio / split.ratio - 1) <= SAME_RATIO for ratio in others["value"])
@@ -121,7 +121,7 @@ def _doubts(
         events = paid_here.filter(pl.col("series") == series)
         (fact,) = facts.filter(pl.col("series") == series).to_dicts()
         closes = _closes(bars.filter(pl.col("series") == series), events, fact, source, known)
-        splits = [Split(d, v) for d, v in events.filter(pl.col("kind") == "split").select(_VALUE).iter_rows()]
+        splits = [ShareSplit(d, v) for d, v in events.filter(pl.col("kind") == "split").select(_VALUE).iter_rows()]
         cash = [CashEvent(*row) for row in events.filter(pl.col("kind") != "split").select(_CASH).iter_rows()]
         paid = {day: sum(e.amount for e in cash if e.day == day) for day in {e.day for e in cash}}
         found: list[Doubt] = []
@@ -167,13 +167,13 @@ def _closes(
     return list(usable.select("date", "close", "vendor_adj_close", "volume").iter_rows())
 
 
-def _ratios(splits: Sequence[Split], doubts: Iterable[Doubt]) -> dict[date, float]:
+def _ratios(splits: Sequence[ShareSplit], doubts: Iterable[Doubt]) -> dict[date, float]:
     """Return the ratios that count, by day."""
     ratios: dict[date, float] = {}
     left = list(splits)
     for doubt in doubts:
-        if doubt.outcome != "undecided" and Split(doubt.day, doubt.value) in left:
-            left.remove(Split(doubt.day, doubt.value))
+        if doubt.outcome != "undecided" and ShareSplit(doubt.day, doubt.value) in left:
+            left.remove(ShareSplit(doubt.day, doubt.value))
     for split in left:
         ratios[split.day] = ratios.get(split.day, 1.0) * split.ratio
     return ratios

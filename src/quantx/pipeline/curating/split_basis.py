@@ -16,7 +16,7 @@ import polars as pl
 from quantx.core.calendars import calendar
 from quantx.core.prices import PRICES
 from quantx.core.quality.price_steps import DECIDED, BarClose, log_odds_of_step, usual_move
-from quantx.core.quality.split_basis import BasisDecision, ReplyView, Split, StoredClose, decide_basis
+from quantx.core.quality.split_basis import BasisDecision, ReplyView, ShareSplit, StoredClose, decide_basis
 from quantx.core.tables import BARS_1D
 from quantx.pipeline.curating.known_rows import KnownRows
 from quantx.providers.protocol import VENDOR_ACTIONS
@@ -33,7 +33,7 @@ class ProvenBasis:
     # a split that is not settled yet, or was none; `missed`: the table lacks it, whatever the window.
     actions: pl.DataFrame
     held: Mapping[int, BasisDecision]  # by series
-    not_shown: Mapping[int, Sequence[Split]]  # listed splits that are no actions, by series
+    not_shown: Mapping[int, Sequence[ShareSplit]]  # listed splits that are no actions, by series
     corrections: pl.DataFrame = field(default_factory=BARS_1D.empty)  # stored rows on another basis, as they should be
 
 
@@ -75,7 +75,7 @@ def prove_basis(
     recorded = known.actions(source, symbols).filter(pl.col("kind") == "split", pl.col("value") != 1.0)
     views = {series: _view(replies[series], usable, actions, stored, recorded) for series in doubtful}
     decisions = {series: decide_basis(view) for series, view in views.items()}
-    corrections, missed = [BARS_1D.empty()], set[tuple[int, Split]]()
+    corrections, missed = [BARS_1D.empty()], set[tuple[int, ShareSplit]]()
     for series, decision in decisions.items():
         if decision.held is None:
             older = _older_rows(replies[series], views[series], decision, source, known)
@@ -132,14 +132,14 @@ def _view(
 _BAR = ("date", "close", "volume")
 
 
-def _splits(rows: pl.DataFrame) -> list[Split]:
-    return [Split(day, ratio) for day, ratio in rows.sort(rows.columns).iter_rows()]
+def _splits(rows: pl.DataFrame) -> list[ShareSplit]:
+    return [ShareSplit(day, ratio) for day, ratio in rows.sort(rows.columns).iter_rows()]
 
 
 def _proven(
     actions: pl.DataFrame,
     decisions: Mapping[int, BasisDecision],
-    missed: Collection[tuple[int, Split]],
+    missed: Collection[tuple[int, ShareSplit]],
     corrections: pl.DataFrame,
 ) -> ProvenBasis:
     """Return the actions with the splits of the decisions in place of the listed ones."""
@@ -161,7 +161,7 @@ def _proven(
     )
 
 
-def _new_splits(view: ReplyView, decision: BasisDecision) -> set[Split]:
+def _new_splits(view: ReplyView, decision: BasisDecision) -> set[ShareSplit]:
     recorded = {split.day for split in view.recorded}
     return {split for split in decision.actions if split.day not in recorded}
 
@@ -175,7 +175,7 @@ def _older_rows(reply: _Reply, view: ReplyView, decision: BasisDecision, source:
     return rows.filter(pl.col("raw") != reply.raw)
 
 
-def _missed(older: pl.DataFrame, view: ReplyView, decision: BasisDecision) -> set[Split]:
+def _missed(older: pl.DataFrame, view: ReplyView, decision: BasisDecision) -> set[ShareSplit]:
     """Return the splits that the table lacks, and that bars of the reply or stored rows lie before."""
     first = min([*(bar.day for bar in view.bars[:1]), *older["date"].head(1)], default=view.today)
     return {split for split in _new_splits(view, decision) if first < split.day}
@@ -211,7 +211,7 @@ def _corrections(rows: pl.DataFrame, reply: _Reply, view: ReplyView, decision: B
     )
 
 
-def _raws_without(split: Split, rows: pl.DataFrame, view: ReplyView, decision: BasisDecision) -> set[str]:
+def _raws_without(split: ShareSplit, rows: pl.DataFrame, view: ReplyView, decision: BasisDecision) -> set[str]:
     """Return the raw objects of the stored `rows` (as traded by later splits) that lack a split.
 
     The reply's own sessions prove some of them. The step to the following session decides about the others, from the
@@ -247,5 +247,5 @@ def _raws_without(split: Split, rows: pl.DataFrame, view: ReplyView, decision: B
 _STORED = ("date", "close", "raw", "known_from")
 
 
-def _ratio_after(day: date, splits: Collection[Split]) -> float:
+def _ratio_after(day: date, splits: Collection[ShareSplit]) -> float:
     return math.prod(split.ratio for split in splits if split.day > day)
