@@ -215,11 +215,12 @@ def test_a_kind_that_is_new_is_left_out_too() -> None:
     assert ALPACA.unread_actions(reply) == (UnreadAction("A", "partial_calls", date(2024, 3, 5)),)
 
 
-def test_dividends_of_one_day_are_added_and_what_comes_twice_counts_once() -> None:
+def test_two_dividends_of_one_day_stay_two_and_an_id_that_comes_twice_counts_once() -> None:
     twice = [dividend(rate=0.25, id="1"), dividend(rate=1.5, id="2", special=True), dividend(rate=0.25, id="1")]
     read = ALPACA.normalize(actions({"cash_dividends": twice, "forward_splits": [split(id="3"), split(id="3")]}))
     assert read.actions.rows() == [
-        ("A", date(2024, 3, 5), "dividend", 1.75, None),
+        ("A", date(2024, 3, 5), "dividend", 0.25, None),
+        ("A", date(2024, 3, 5), "dividend", 1.5, None),
         ("A", date(2024, 3, 5), "split", 2.0, None),
     ]
 

@@ -253,8 +253,9 @@ def test_splits_and_dividends_by_date_and_kind() -> None:
     ]
 
 
-def test_capital_gains_are_no_dividends() -> None:
-    assert read(events(capitalGains=[{"date": MONDAY, "amount": 2.0}])).actions.is_empty()
+def test_capital_gains_have_a_kind_of_their_own() -> None:
+    actions = read(events(capitalGains=[{"date": MONDAY, "amount": 2.0}])).actions
+    assert actions.select("kind", "value").rows() == [("capital_gain", 2.0)]
 
 
 SPLIT = {"date": MONDAY, "numerator": 2, "denominator": 1}

@@ -21,6 +21,7 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
+from quantx.pipeline.curating.known_rows import KnownRows
 from quantx.pipeline.curating.normalize import Rows
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.drift import FieldChange
@@ -147,7 +148,9 @@ def read_bars(item: ReadReply) -> tuple[list[tuple[date, Bar]], list[tuple[date,
     return accepted, rejected
 
 
-def cheap_rows(source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy) -> Rows:
+def cheap_rows(
+    source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy, known: KnownRows
+) -> Rows:
     """Normalize as `normalize_round` does, cheaply: bars as traded, one rule, no actions, no decisions."""
     bars: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []

@@ -2,7 +2,8 @@
 
 split factor(d)    = Π 1/ratio over splits with ex-date > d
 dividend factor(d) = Π (1 − D / close of the session before the ex-date) over ex-dates > d, D and close in the same
-                     shares (Yahoo's documented rule for its adjusted close; CRSP's differs at spin-offs)
+                     shares (Yahoo's documented rule for its adjusted close; CRSP's differs at spin-offs). D is the sum
+                     of the day's dividends and capital gains
 total              = split × dividend. Volume is divided by the split factor.
 """
 
@@ -15,6 +16,7 @@ import polars as pl
 Adjust = Literal["none", "split", "total"]
 ADJUSTMENTS: tuple[Adjust, ...] = ("none", "split", "total")
 PRICES = ("open", "high", "low", "close")
+CASH_KINDS = ("dividend", "capital_gain")  # actions that pay cash; the price falls by them
 
 
 def factors_after(actions: pl.DataFrame, factor: pl.Expr, *, key: str = "symbol") -> pl.DataFrame:
@@ -64,10 +66,13 @@ def split_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
 def dividend_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
     """Return the steps of the cumulated dividend factors.
 
-    A dividend without a close before it, or not below that close, has no factor and is left out.
+    A dividend or capital gain without a close before it has no factor and is left out; so are those of a day that are
+    not below that close together.
     """
-    usable = (pl.col("kind") == "dividend") & (pl.col("value") < pl.col("reference_close"))
-    return factors_after(actions.filter(usable), 1 - pl.col("value") / pl.col("reference_close"), key=key)
+    usable = pl.col("kind").is_in(CASH_KINDS) & (pl.col("value") < pl.col("reference_close"))
+    share = pl.col("value") / pl.col("reference_close")
+    paid = actions.filter(usable).group_by(key, "ex_date").agg(share.sum().alias("share"))
+    return factors_after(paid.filter(pl.col("share") < 1), 1 - pl.col("share"), key=key)
 
 
 def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -106,7 +111,7 @@ def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
         .sort("__order")
         .drop("__order", "date", strict=False)
     )
-    is_dividend = pl.col("kind") == "dividend"
+    is_dividend = pl.col("kind").is_in(CASH_KINDS)
     paid = paid.with_columns(
         pl.when(is_dividend).then(pl.col("value") * pl.col("ratio")).otherwise(pl.col("value")).alias("value"),
         pl.when(is_dividend).then(pl.col("__close") * pl.col("ratio")).alias("reference_close"),

@@ -40,10 +40,12 @@ MEANINGS = {
     "known_to": "when another value replaced it (UTC); equal to `known_from`: withdrawn by `quantx reprocess`, so that"
     " no `as_of` shows it",
     "ex_date": "first session without the dividend, or in new shares",
-    "kind": "split, dividend, or foreign_dividend (in another currency; recorded, but not applied to prices)",
-    "value": "split: new shares per old one; dividend: cash per share of the ex-date, in `currency`; of a verdict: the"
-    " vendor's value of `field`, or its ratio or amount (null: its event is missing)",
-    "reference_close": "dividend: close of the session before, in the shares of the ex-date",
+    "kind": "split, dividend, capital_gain, or foreign_dividend (in another currency; not applied to prices)",
+    "value": "split: new shares per old one (1: withdrawn); dividend, capital_gain: cash per share of the ex-date, in"
+    " `currency` (0: withdrawn); of a verdict: the vendor's value of `field`, or its ratio or amount (null: its event"
+    " is missing)",
+    "reference_close": "dividend, capital_gain: close of the session before, in the shares of the ex-date; null: it"
+    " moves no price, as a gain that the dividend beside it contains",
     "ours": "factor before / factor after the session from the vendor's splits and dividends, on the vendor's basis",
     "vendors": "the same from the vendor's adjusted close",
     "verdict": "of an action: agree, spin_off_as_cash (agrees, too), or the likely cause: missing_dividend,"
@@ -190,9 +192,9 @@ ACTIONS = Table(
         "source": pl.String,
         "symbol": pl.String,
         "ex_date": pl.Date,
-        "kind": pl.String,  # split, dividend or foreign_dividend
+        "kind": pl.String,  # split, dividend, capital_gain or foreign_dividend
         "value": pl.Float64,  # new shares per old one, or cash per share as of the ex-date
-        "reference_close": pl.Float64,  # dividend: close before the ex-date, in the shares of the ex-date
+        "reference_close": pl.Float64,  # of cash: close before the ex-date, in its shares
         "currency": pl.String,
         "raw": pl.String,
         "known_from": INSTANT,

@@ -62,19 +62,14 @@ def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
 
 
 def read_actions(payload: Payload, page: ActionsPage) -> VendorFrames:
-    """Return the splits and cash dividends of a page; MalformedPayload where it has another form.
-
-    Several dividends of one ex-date are added up: their sum is what a holder gets.
-    """
+    """Return the splits and cash dividends of a page; MalformedPayload where it has another form."""
     try:
         sent = list(_sent_events(payload, page))
     except FORM_ERRORS as error:
         raise _unreadable(payload, "corporate actions", error) from error
     _check_symbols(payload, {event.symbol for event in sent if event.symbol})
     read = read_events(event for event in sent if event.symbol)
-    splits, cash = (read.actions.filter(pl.col("kind") == kind) for kind in ("split", "dividend"))
-    paid = cash.group_by("symbol", "ex_date", "kind", "paid_in").agg(pl.col("value").sum())
-    actions = pl.concat([splits.unique(), paid.select(splits.columns)]).sort("symbol", "ex_date", "kind", "value")
+    actions = read.actions.sort("symbol", "ex_date", "kind", "value")
     notes = [_note(each) for each in unread_actions(payload, page)]
     notes += [_note_of_no_symbol(event) for event in sent if not event.symbol]
     return VendorFrames(nothing(VENDOR_BARS), actions, US.currency, tuple(notes), read.rejected)

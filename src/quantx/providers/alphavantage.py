@@ -121,6 +121,7 @@ class AlphaVantage(HttpProvider[dict[str, Any]]):
         markets=("us",),  # it has others, too; no document states that their prices are as traded
         symbols_per_request=1,
         price_basis="as_traded",
+        lists_all_events=True,
         needs_key=True,
         quota=AlphaVantageSettings.default_quota,
         datasets=("bars", "actions"),

@@ -16,7 +16,7 @@ from quantx.core.quality.event_rules import EVENT_RULES
 from quantx.core.quality.rule import split_by
 from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_EVENTS
 
-EventKind = Literal["split", "dividend"]
+EventKind = Literal["split", "dividend", "capital_gain"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -25,7 +25,7 @@ _MOST_SENT = 2000  # characters of an event that are kept
 
 @dataclass(frozen=True, kw_only=True)
 class SentEvent:
-    """A split or dividend as the vendor sent it, with its parts."""
+    """A split, dividend or capital gain as the vendor sent it, with its parts."""
 
     symbol: str
     kind: EventKind

@@ -107,6 +107,7 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
         markets=("us", "hk", "jp", "eu"),
         symbols_per_request=1,
         price_basis="split_adjusted",
+        lists_all_events=True,
         needs_key=True,
         quota=FmpSettings.default_quota,
     )

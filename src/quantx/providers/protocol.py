@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Literal, Protocol, Self
 
 import polars as pl
@@ -59,6 +59,7 @@ class Capabilities:
     needs_key: bool
     quota: str  # the vendor's limit, as in 2/s, 200/min, 25/day; a setting can replace it
     datasets: tuple[Dataset, ...] = ("bars",)  # `actions`: they are not in the replies of bars and are fetched apart
+    lists_all_events: bool = False  # whatever the window: an event that a reply does not list is withdrawn
     minute_symbols_per_request: int | None = None  # fewer symbols where a request is for minute bars
 
     def symbols_at_once(self, timeframe: str) -> int:
@@ -107,7 +108,8 @@ class VendorFrames:
     """The rows of one payload: frames of VENDOR_BARS and VENDOR_ACTIONS, and the unit of all prices.
 
     `rejected` (REJECTED_EVENTS) are the events that can't be applied. `drift` are the fields of the reply that differ
-    from its declared shape; of long lists only a sample is compared.
+    from its declared shape; of long lists only a sample is compared. `last_trade` is the vendor's own last trade in a
+    reply that was to reach the present, None where it names none.
     """
 
     bars: pl.DataFrame
@@ -116,6 +118,7 @@ class VendorFrames:
     notes: tuple[Note, ...] = ()
     rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED_EVENTS))
     drift: tuple[FieldChange, ...] = ()
+    last_trade: datetime | None = None
 
 
 class Provider(Protocol):

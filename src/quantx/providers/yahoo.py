@@ -24,7 +24,7 @@ from quantx.core.symbols import US, hyphenated_symbol, market_of, venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.drift import FieldChange
-from quantx.providers.events import ReadEvents, SentEvent, number_of, part, ratio_of, read_events
+from quantx.providers.events import EventKind, ReadEvents, SentEvent, number_of, part, ratio_of, read_events
 from quantx.providers.http import HttpReply
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing, parsed_json
@@ -151,7 +151,8 @@ class Yahoo:
             bars = _bars(chart).select(symbol, *list(VENDOR_BARS)[1:])
             events = _events(chart, payload.symbol, currency)
             notes, drift = tuple(notes_of(chart, payload.symbol)), shape_of(document).changes(document)
-            return VendorFrames(bars, events.actions, currency, notes, events.rejected, drift)
+            trade = _last_trade(chart["meta"], payload)
+            return VendorFrames(bars, events.actions, currency, notes, events.rejected, drift, trade)
         except FORM_ERRORS as error:
             why = form_problem(error)
             raise MalformedPayload(f"Yahoo's chart of {payload.symbol} can't be read: {why}", payload) from error
@@ -207,6 +208,14 @@ def _has_traded_since(period1: int, meta: Mapping[str, Any]) -> bool:
     """
     first, last = meta.get("firstTradeDate"), meta.get("regularMarketTime")
     return type(first) is int and type(last) is int and last >= period1
+
+
+def _last_trade(meta: Mapping[str, Any], payload: Payload) -> datetime | None:
+    """Return the time of the last trade in the meta data of a chart whose request reached it."""
+    ends, last = parse_qs(urlsplit(payload.request).query).get("period2", []), meta.get("regularMarketTime")
+    if type(last) is not int or last not in _ERA or not ends or not ends[0].isdecimal() or int(ends[0]) < last:
+        return None
+    return datetime.fromtimestamp(last, UTC)
 
 
 def _parse(payload: Payload) -> Any:
@@ -267,12 +276,13 @@ def _bars(chart: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _events(chart: Mapping[str, Any], symbol: str, currency: str | None) -> ReadEvents:
-    """Return the splits and dividends of a chart."""
+    """Return the splits, dividends and capital gains of a chart."""
     events = chart.get("events") or {}
-    splits, dividends = ((events.get(kind) or {}).items() for kind in ("splits", "dividends"))
+    splits, dividends, gains = ((events.get(kind) or {}).items() for kind in ("splits", "dividends", "capitalGains"))
     sent = [
         *(_split(symbol, f"events.splits.{key}", event) for key, event in splits),
-        *(_dividend(symbol, f"events.dividends.{key}", event, currency) for key, event in dividends),
+        *(_cash_event(symbol, "dividend", f"events.dividends.{key}", event, currency) for key, event in dividends),
+        *(_cash_event(symbol, "capital_gain", f"events.capitalGains.{key}", event, currency) for key, event in gains),
     ]
     days = _days_of([part(event.sent, "date") for event in sent], _zone(chart)) if sent else []
     return read_events(replace(event, day=day) for event, day in zip(sent, days, strict=True))
@@ -283,14 +293,14 @@ def _split(symbol: str, place: str, event: object) -> SentEvent:
     return SentEvent(symbol=symbol, kind="split", place=place, sent=event, day=None, value=ratio)
 
 
-def _dividend(symbol: str, place: str, event: object, currency: str | None) -> SentEvent:
+def _cash_event(symbol: str, kind: EventKind, place: str, event: object, currency: str | None) -> SentEvent:
     amount, paid_in = number_of(part(event, "amount")), None
     if amount is not None:
         try:
             amount, paid_in = _cash(amount, _currency(part(event, "currency") or None), currency)
         except ValueError:
             amount = None
-    return SentEvent(symbol=symbol, kind="dividend", place=place, sent=event, day=None, value=amount, paid_in=paid_in)
+    return SentEvent(symbol=symbol, kind=kind, place=place, sent=event, day=None, value=amount, paid_in=paid_in)
 
 
 def _cash(amount: float, paid_in: str | None, currency: str | None) -> tuple[float, str | None]:

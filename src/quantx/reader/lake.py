@@ -190,10 +190,11 @@ class Lake:
     def actions(
         self, symbols: Symbols, *, as_of: Day | None = None, source: str | None = None, on: On | None = None
     ) -> pl.DataFrame:
-        """Return splits and dividends, sorted by symbol and ex-date.
+        """Return splits, dividends and capital gains, sorted by symbol and ex-date.
 
-        Columns: symbol, ex_date, kind (split, dividend), value (new shares per old one; cash per share of the ex-date
-        in `currency`), reference_close (the close before, in the shares of the ex-date), currency, source, known_from.
+        Columns: symbol, ex_date, kind (split, dividend, capital_gain), value (new shares per old one; cash per share of
+        the ex-date in `currency`), reference_close (the close before, in the shares of the ex-date; null: the event
+        moves no price, as a gain that the dividend contains), currency, source, known_from.
         """
         names = _names(symbols)
         requests = self._securities().requests(names, None, None, _days(names, on))
@@ -303,7 +304,8 @@ class Lake:
         # If a vendor is wrong by a factor, its splits are wrong; its dividends are in the units of their close.
         split = pl.col("kind") == "split"
         usable = pl.concat([without_wrong_vendors(stored.filter(split), verdicts, "ex_date"), stored.filter(~split)])
-        rows = securities.rows(usable, requests, "ex_date", ("ex_date", "kind"))
+        effect = pl.when(pl.col("kind") == "split").then(pl.col("value") != 1.0).otherwise(pl.col("value") != 0.0)
+        rows = securities.rows(usable.filter(effect), requests, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:
             days = any_source & pl.col("date").is_in(rows["ex_date"].unique().to_list())
             shown = without_wrong_vendors(self._known_at(BARS_1D, days, moment), verdicts, "date")

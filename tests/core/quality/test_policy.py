@@ -13,7 +13,7 @@ from quantx.core.quality.rule import POLICY_VERSION
 DIGESTS = {
     2: "9ba0a06e2b4c2be711a90ac6d5e377bf2f09d666ba3a7cb6999de9b4a8459cd9",
     3: "0e7437c34892769cf23c27209ad02c31fb4f16d004102783e9c2a97405edef45",
-    4: "1d68abbf080e3ad2237332aa8be532e175e4e0b8310f03e7a1531c310ff97a85",
+    4: "7e525956f1ebfe5e9ba51f2dc2f91d8675785271e2a403d433a8a7a3fcb50ec9",
 }
 
 

@@ -73,7 +73,7 @@ def test_a_split_of_one_to_zero_costs_no_bar() -> None:
         " the ratio of new to old shares is not a positive, finite number"
     )
     assert json.loads(event["sent"])["place"] == "events.splits.1549290600"
-    assert [(f.rule, f.subject, f.severity, f.first_day) for f in rows.findings] == [
+    assert [(f.rule, f.subject, f.severity, f.first_day) for f in rows.events.found] == [
         ("split_ratio_possible", "QZZERO", "error", date(2019, 2, 4))
     ]
 

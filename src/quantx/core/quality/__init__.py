@@ -2,9 +2,9 @@
 
 `daily_rules` and `minute_rules` check single rows before they are curated, `event_rules` single splits and dividends.
 `series_rules`, `minute_session_rules` and `minute_shift` check curated bars against their neighbours.
-`dividend_rules` and `adjustments` check corporate actions. `vendor_causes` and `action_comparison` compare two vendors.
-`operational_rules` are about the system's own work. `RULES` has the rules with a row expression, `FINDING_RULES` every
-rule that a finding can name.
+`dividend_rules` and `adjustments` check corporate actions, `evidence_rules` whole replies and their events against the
+prices. `vendor_causes` and `action_comparison` compare two vendors. `operational_rules` are about the system's own
+work. `RULES` has the rules with a row expression, `FINDING_RULES` every rule that a finding can name.
 """
 
 from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
@@ -12,6 +12,7 @@ from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.daily_rules import DAILY_RULES, PAYLOAD_RULES
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES
 from quantx.core.quality.event_rules import EVENT_RULES
+from quantx.core.quality.evidence_rules import DOUBT_RULES, REPLY_RULES
 from quantx.core.quality.gaps import MARKET_RULES
 from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES
@@ -30,6 +31,8 @@ RULES: dict[str, Rule] = by_id(
     MINUTE_RULES,
     REPEAT_RULES,
     EVENT_RULES,
+    REPLY_RULES,
+    DOUBT_RULES,
     SERIES_RULES,
     DIVIDEND_RULES,
     ADJUSTMENT_RULES,

@@ -9,8 +9,9 @@ and the actions give the expected step. With D the cash per share and r the new 
     previous_close  (1 − D / close before) / r    Yahoo's rule (help.yahoo.com, "What is the adjusted close?")
     ex_close        1 / (r · (1 + D / close))     Quandl WIKI's
 
-where r is 1 if the close is already divided by splits, and close before is in the shares of the ex-date. The steps are
-compared reply by reply, on the vendor's own basis. Two steps agree within the rounding of the published figures.
+where r is 1 if the close is already divided by splits, and close before is in the shares of the ex-date. D is the sum
+of the day's dividends and capital gains. The steps are compared reply by reply, on the vendor's own basis. Two steps
+agree within the rounding of the published figures.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Literal
 
 import polars as pl
 
+from quantx.core.prices import CASH_KINDS
 from quantx.core.quality.rule import Rule
 
 Formula = Literal["previous_close", "ex_close"]
@@ -92,8 +94,8 @@ def prove(
     """Return one row per session at which the vendor's factor steps or an action takes effect.
 
     `bars` has `key`, date, close and vendor_adj_close as the vendor sends them. `actions` has `key`, ex_date, kind and
-    value, on the basis of the close; with `split_in_close` the close is divided by later splits. Kinds are split and
-    dividend; a session with any other kind is left out. The first session of each key has no step.
+    value, on the basis of the close; with `split_in_close` the close is divided by later splits. Kinds are split,
+    dividend and capital_gain; a session with any other kind is left out. The first session of each key has no step.
 
     The result has `key`, ex_date, ours, vendors (steps: factor before / factor after) and verdict (`Verdict`).
     """
@@ -176,7 +178,7 @@ def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.Dat
 
     An action on a day without a usable bar takes effect at the next bar, but not before the first step.
     """
-    is_split, is_dividend = pl.col("kind") == "split", pl.col("kind") == "dividend"
+    is_split, is_dividend = pl.col("kind") == "split", pl.col("kind").is_in(CASH_KINDS)
     days = actions.group_by(key, "ex_date").agg(
         pl.col("value").filter(is_dividend).sum().alias("paid"),
         pl.col("value").filter(is_split).product().alias("ratio"),

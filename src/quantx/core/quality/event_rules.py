@@ -51,7 +51,7 @@ EVENT_RULES: tuple[Rule, ...] = (
         meaning="the amount is negative or not finite",
         why="a negative dividend raises all earlier adjusted prices; vendors send it to correct one of another day",
         reference="a dividend is cash per share, zero or more",
-        broken=(pl.col("kind") == "dividend") & ((_VALUE < 0) | _VALUE.is_finite().not_()).fill_null(False),
+        broken=(pl.col("kind") != "split") & ((_VALUE < 0) | _VALUE.is_finite().not_()).fill_null(False),
     ),
 )
 

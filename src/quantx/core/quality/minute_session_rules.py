@@ -8,6 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.hours import trading_hours
+from quantx.core.prices import CASH_KINDS
 from quantx.core.quality.gaps import exchange_of
 from quantx.core.quality.rule import Rule
 
@@ -219,7 +220,7 @@ def _with_close_before(sessions: pl.DataFrame, daily: pl.DataFrame, actions: pl.
     value = pl.col("value")
     events = events.group_by("symbol", pl.col("ex_date").alias("date")).agg(
         value.filter(pl.col("kind") == "split").product().alias("ratio"),
-        value.filter(pl.col("kind") == "dividend").sum().alias("paid"),
+        value.filter(pl.col("kind").is_in(CASH_KINDS)).sum().alias("paid"),
     )
     joined = joined.join(events, on=["symbol", "date"], how="left")
     before = pl.col("known") / pl.col("ratio").fill_null(1.0) - pl.col("paid").fill_null(0.0)

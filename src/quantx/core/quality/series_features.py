@@ -6,12 +6,13 @@ is the logarithm of close over the close before, without the splits and dividend
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from quantx.core.calendars import held_sessions
-from quantx.core.prices import PRICES
+from quantx.core.prices import CASH_KINDS, PRICES
 from quantx.core.quality.calendar_days import calendars_of, sessions_so_far
 from quantx.core.quality.market_moves import lagged, market_steps
 from quantx.core.quality.notable_bars import notable_bars
@@ -75,8 +76,8 @@ def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         bars = bars.with_columns(currency=pl.lit(None, dtype=pl.String))
     bars = bars.with_row_index("row").with_columns(follows=pl.col("symbol") == pl.col("symbol").shift(1))
     bars = bars.with_columns(
-        _event_values(bars, actions, "split", pl.col("value").product(), 1.0).alias("split"),
-        _event_values(bars, actions, "dividend", pl.col("value").sum(), 0.0).alias("paid"),
+        _event_values(bars, actions, ("split",), pl.col("value").product(), 1.0).alias("split"),
+        _event_values(bars, actions, CASH_KINDS, pl.col("value").sum(), 0.0).alias("paid"),
         sessions_so_far(bars).alias("session"),
     )
     before, currency = (pl.when("follows").then(pl.col(c).shift(1)) for c in ("close", "currency"))
@@ -102,10 +103,12 @@ def _repeats() -> pl.Expr:
     return same & ((pl.col("volume") == pl.col("volume").shift(1)) | ranged)
 
 
-def _event_values(bars: pl.DataFrame, actions: pl.DataFrame, kind: str, combined: pl.Expr, none: float) -> pl.Series:
+def _event_values(
+    bars: pl.DataFrame, actions: pl.DataFrame, kinds: Sequence[str], combined: pl.Expr, none: float
+) -> pl.Series:
     """Return a value per bar: the `combined` values of its symbol's events since the bar before it."""
     column = pl.repeat(none, bars.height, dtype=pl.Float64, eager=True)
-    events = actions.filter(pl.col("kind") == kind, pl.col("value") > 0)
+    events = actions.filter(pl.col("kind").is_in(kinds), pl.col("value") > 0)
     if events.is_empty() or bars.is_empty():
         return column
     firsts = bars.filter(~pl.col("follows").fill_null(False)).select("symbol", number=pl.int_range(pl.len()))

@@ -27,6 +27,7 @@ from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
 from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
+from quantx.pipeline.curating.held_replies import HELD_BACK, note_held_replies
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
 from quantx.pipeline.curating.repeated_rows import note_repeats
 from quantx.pipeline.curating.schema_drift import note_drift
@@ -154,6 +155,10 @@ class Curator:
         self.findings.note([finding for _, rows in derived.parts for finding in rows.findings])
         for items, rows in derived.parts:
             note_repeats(self.findings, items, rows.table, rows.findings)
+            source = items[0].stored.series.source
+            rows.events.note(self.findings, source)
+            if rows.table == BARS_1D.name:
+                note_held_replies(self.findings, source, rows.coverage, rows.held)
         note_disagreements(self.findings, [rows.proofs for _, rows in derived.parts])
         note_drift(self.findings, [reply for _, rows in derived.parts for reply in rows.compared])
         WithdrawnBars(tables=self.tables, series=self.series, findings=self.findings).note(derived.parts)
@@ -209,7 +214,10 @@ def _task_results(items: Sequence[ReadReply], rows: Rows, merged: Merge, rejecte
     for item in items:
         if item.stored.malformed is not None:  # evidence: its task goes on
             continue
-        error = rows.malformed.get(item.stored.task_id)
+        error, held = rows.malformed.get(item.stored.task_id), rows.held.get(item.stored.task_id)
+        if held is not None:  # no coverage: the next run plans its sessions again
+            results.append(TaskResult(item.stored.task_id, "done", HELD_BACK, held.message))
+            continue
         fresh, revised = new.get(item.symbol, 0), changed.get(item.symbol, 0)
         results.append(
             TaskResult(

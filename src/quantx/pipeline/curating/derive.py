@@ -20,6 +20,7 @@ from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_findings import with_withdrawn
 from quantx.pipeline.curating.dividend_references import with_references
+from quantx.pipeline.curating.known_rows import RowsOfTables
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round, table_of
 from quantx.pipeline.curating.quarantine_rows import rejected_replies
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply
@@ -55,7 +56,7 @@ def derive(
 
     A table that has the round already stays unchanged; the changes of that first commit are returned as those of now.
     """
-    parts = _normalize(read, policy, reader_of, normalize)
+    parts = _normalize(RowsOfTables(tables), read, policy, reader_of, normalize)
     incoming = {
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in CURATED
     }
@@ -126,14 +127,19 @@ def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
 
 
 def _normalize(
-    read: Sequence[ReadReply], policy: RowPolicy, reader_of: ReaderOf, normalize: Normalize
+    stored: RowsOfTables, read: Sequence[ReadReply], policy: RowPolicy, reader_of: ReaderOf, normalize: Normalize
 ) -> list[tuple[list[ReadReply], Rows]]:
-    """Return the replies with their rows, by source, dataset and timeframe."""
+    """Return the replies with their rows, by source, dataset and timeframe; events after the bars, which prove them."""
     alike: dict[tuple[str, str, str], list[ReadReply]] = defaultdict(list)
     for item in read:
         series = item.stored.series
         alike[series.source, series.dataset, series.timeframe].append(item)
-    return [(items, normalize(source, items, reader_of(source), policy)) for (source, _, _), items in alike.items()]
+    parts = list[tuple[list[ReadReply], Rows]]()
+    for (source, _, _), items in sorted(alike.items(), key=lambda each: each[0][1] == "actions"):
+        rows = normalize(source, items, reader_of(source), policy, stored)
+        stored = stored.with_bars(rows.tables.get(BARS_1D.name))
+        parts.append((items, rows))
+    return parts
 
 
 def _commit(tables: Tables, table: Table, context: CommitContext, merged: Merge, read_at: int | None) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -16,18 +15,22 @@ from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
 from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
-from quantx.core.quality.rule import split_by
+from quantx.core.quality.rule import Checked, split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
-from quantx.errors import ProviderError
 from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, prove_replies
-from quantx.pipeline.curating.normalize_minutes import FACTS, normalize_minutes
+from quantx.pipeline.curating.event_evidence import prove_events
+from quantx.pipeline.curating.event_findings import EventFindings
+from quantx.pipeline.curating.held_replies import HeldReply
+from quantx.pipeline.curating.known_rows import KnownRows, NothingKnown
+from quantx.pipeline.curating.normalize_minutes import normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
 from quantx.pipeline.curating.repeated_rows import repeat_findings
-from quantx.pipeline.curating.schema_drift import ComparedReply, compare_replies
+from quantx.pipeline.curating.reply_frames import ReplyFrames, facts_of, read_frames, stack_rows
+from quantx.pipeline.curating.schema_drift import ComparedReply
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_BARS, Provider, VendorFrames
+from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_BARS, Provider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +43,15 @@ class Rows:
     coverage: Mapping[str, Coverage]  # by symbol
     sessions: Mapping[str, tuple[date, date]]  # first and last accepted session, by symbol
     malformed: Mapping[int, str]  # why the reply of a task can't be read, by task
+    held: Mapping[int, HeldReply] = field(default_factory=dict)  # replies that are not curated, by task
     findings: Sequence[Finding] = ()
+    events: EventFindings = field(default_factory=EventFindings)
     proofs: ReplyProofs = field(default_factory=ReplyProofs.nothing)  # by adjusted closes, of the vendor's actions
     compared: Sequence[ComparedReply] = ()  # the replies with their schema drift
 
 
 ReaderOf = Callable[[str], Provider]  # the adapter that reads a source's stored replies
-Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy], Rows]  # as `normalize_round`
+Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy, KnownRows], Rows]  # as `normalize_round`
 
 
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
@@ -58,25 +63,34 @@ def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     return BARS_1D_ADJUSTED if provider.capabilities.price_basis == "fully_adjusted" else BARS_1D
 
 
-def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider, policy: RowPolicy) -> Rows:
+def normalize_round(
+    source: str,
+    landed: Sequence[ReadReply],
+    provider: Provider,
+    policy: RowPolicy,
+    known: KnownRows = NothingKnown(),  # noqa: B008 - it has no state
+) -> Rows:
     """Return the rows of replies of one source, dataset and timeframe, at most one good reply per symbol.
 
-    Bars of a session that had not settled at the time of the reply are not final, and dropped. A rejected row that a
-    manual decision accepts is in both: in quarantine, and among the rows for the tables.
+    A reply whose splits contradict its prices, or the stored rows in `known`, is held back: it has no rows and no
+    coverage. Bars of a session that had not settled at the time of the reply are not final, and dropped. A rejected row
+    that a manual decision accepts is in both: in quarantine, and among the rows for the tables.
     """
-    replies, broken, compared = _read(landed, provider)
+    read, broken, compared = read_frames(landed, provider)
     if landed[0].stored.series.timeframe == "1m":
-        return replace(_minutes(source, replies, broken, policy), compared=compared)
-    facts = _facts(replies)
-    sent = _stack(replies, VENDOR_BARS, lambda frames: frames.bars)
-    actions = _stack(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
+        return replace(_minutes(source, read, broken, policy), compared=compared)
     basis, target = (
         provider.capabilities.price_basis,
         table_of(landed[0].stored.series.dataset, landed[0].stored.series.timeframe, provider),
     )
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
-    senseless = rejected_events(_stack(replies, REJECTED_EVENTS, lambda f: f.rejected), facts, source, policy)
-    proofs = prove_replies(sent, actions, facts, source, split_in_close=basis == "split_adjusted")
+    facts = facts_of(read)
+    proven = prove_events(source, read, facts, basis, known)
+    sent, actions = proven.bars, proven.actions
+    replies = [reply for series, reply in enumerate(read) if series not in proven.held]
+    unread = proven.of_good(stack_rows(read, REJECTED_EVENTS, lambda frames: frames.rejected))
+    senseless = rejected_events(unread, facts, source, policy)
+    proofs = prove_replies(sent, actions.filter("counts"), facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
     bars, repeated = _of_window(bars.join(facts, on="series", maintain_order="left"))
@@ -86,31 +100,45 @@ def normalize_round(source: str, landed: Sequence[ReadReply], provider: Provider
         checked.rejected, as_sent.with_columns(checked.rejected["currency"]), source, table, policy
     )
     accepted = policy.accepted_rows(checked, rejected, ("series", "date"))
-    empty = pl.col("rules").str.contains("prices_present")
-    answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
-    answers = _first_and_last(answered.filter("in_calendar", "in_past"))
+    answers = _answered_sessions(checked)
     return Rows(
         table=target.name,
         tables={
-            table.name: _curated_bars(accepted, source, table),
+            table.name: _with_corrections(_curated_bars(accepted, source, table), proven.corrections),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
         quarantine=pl.concat([rejected, senseless, _rejected_payloads(broken, target, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
-        # A reply that was malformed when it was fetched is evidence: its task was fetched again.
-        malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
-        findings=[
-            *_findings(source, replies),
-            *findings_of_events(senseless),
-            *repeat_findings(repeated, source, table.name),
-        ],
+        malformed=_malformed(broken),
+        held={read[series].item.stored.task_id: held for series, held in proven.held.items()},
+        findings=[*_findings(source, replies), *repeat_findings(repeated, source, table.name)],
+        events=EventFindings(
+            found=[*proven.findings, *findings_of_events(senseless)],
+            spans=_event_spans(replies, facts, provider),
+            all_days=provider.capabilities.lists_all_events,
+        ),
         proofs=proofs,
         compared=compared,
     )
 
 
-def _findings(source: str, replies: Sequence[_ReplyFrames]) -> list[Finding]:
+def _malformed(broken: Sequence[tuple[ReadReply, str]]) -> dict[int, str]:
+    """Return why replies can't be read, by task.
+
+    A reply that was malformed when it was fetched is evidence: its task was fetched again.
+    """
+    return {item.stored.task_id: why for item, why in broken if item.stored.malformed is None}
+
+
+def _answered_sessions(checked: Checked) -> dict[str, tuple[date, date]]:
+    """Return each symbol's first and last session of which the vendor has sent prices, good or not."""
+    empty = pl.col("rules").str.contains("prices_present")
+    answered = pl.concat([checked.accepted, checked.rejected.filter(~empty)], how="diagonal")
+    return _first_and_last(answered.filter("in_calendar", "in_past"))
+
+
+def _findings(source: str, replies: Sequence[ReplyFrames]) -> list[Finding]:
     """Return the notes of the vendor's replies as findings, each once."""
     notes = dict.fromkeys(
         (reply.item.stored.series.dataset, note) for reply in replies for page in reply.pages for note in page.notes
@@ -131,17 +159,19 @@ def _findings(source: str, replies: Sequence[_ReplyFrames]) -> list[Finding]:
 
 
 def _minutes(
-    source: str, replies: Sequence[_ReplyFrames], broken: Sequence[tuple[ReadReply, str]], policy: RowPolicy
+    source: str, replies: Sequence[ReplyFrames], broken: Sequence[tuple[ReadReply, str]], policy: RowPolicy
 ) -> Rows:
     """Return the rows of minute bars, which every vendor delivers as traded."""
-    read = normalize_minutes(source, _stack(replies, VENDOR_BARS, lambda frames: frames.bars), _facts(replies), policy)
+    read = normalize_minutes(
+        source, stack_rows(replies, VENDOR_BARS, lambda frames: frames.bars), facts_of(replies), policy
+    )
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
         quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
-        malformed={item.stored.task_id: why for item, why in broken if item.stored.malformed is None},
+        malformed=_malformed(broken),
         findings=[*_findings(source, replies), *repeat_findings(read.repeated, source, BARS_1M.name)],
     )
 
@@ -154,66 +184,31 @@ def _coverage(item: ReadReply, answers: Mapping[str, Sequence[date]]) -> Coverag
     return coverage_of(item.stored.window, item.as_of, answers.get(item.symbol, ()), sessions)
 
 
-@dataclass(frozen=True)
-class _ReplyFrames:
-    """A good reply with its pages as frames, whose rows have symbols."""
+def _event_spans(
+    replies: Sequence[ReplyFrames], facts: pl.DataFrame, provider: Provider
+) -> dict[str, tuple[date, date]]:
+    """Return the days whose events the replies list, by symbol; none where the vendor lists events apart."""
+    apart = "actions" in provider.capabilities.datasets
+    today = dict(facts.select("symbol", "today").iter_rows())
+    return {
+        reply.item.symbol: (reply.item.stored.window.start, today[reply.item.symbol])
+        for reply in replies
+        if not apart or reply.item.stored.series.dataset == "actions"
+    }
 
-    item: ReadReply
-    pages: Sequence[VendorFrames]
-    shared: bool  # a page is about other symbols, too, whatever worker and round their replies have
 
-
-def _read(
-    landed: Sequence[ReadReply], provider: Provider
-) -> tuple[list[_ReplyFrames], list[tuple[ReadReply, str]], list[ComparedReply]]:
-    """Return the good replies as frames, the others with the reasons why not, and all of them with their drift."""
-    frames: dict[int, VendorFrames | str] = {}
-    replies: list[_ReplyFrames] = []
-    broken: list[tuple[ReadReply, str]] = []
-    for item in landed:
-        if item.stored.malformed is not None:
-            broken.append((item, item.stored.malformed))
-            continue
-        for page in item.pages:
-            if id(page) not in frames:
-                try:
-                    frames[id(page)] = provider.normalize(page)
-                except ProviderError as error:
-                    frames[id(page)] = str(error)
-        read = [frames[id(page)] for page in item.pages]
-        wrong = next((why for why in read if isinstance(why, str)), None)
-        if wrong is not None:
-            broken.append((item, wrong))
-        else:
-            shared = any(page.symbol != item.symbol for page in item.pages)
-            replies.append(_ReplyFrames(item, [f for f in read if isinstance(f, VendorFrames)], shared))
-    return replies, broken, compare_replies(landed, frames, provider)
+def _with_corrections(bars: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars of replies with the corrected rows that no reply has."""
+    if corrections.is_empty():
+        return bars
+    older = corrections.join(bars, on=["symbol", "date"], how="anti").with_columns(pl.lit(1.0).alias("volume_step"))
+    return pl.concat([bars, older.select(bars.columns)])
 
 
 def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
     """Return each symbol's first and last date."""
     spans = bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
     return {symbol: (first, last) for symbol, first, last in spans.iter_rows()}
-
-
-def _stack(
-    replies: Sequence[_ReplyFrames],
-    schema: Mapping[str, pl.DataType | type[pl.DataType]],
-    part: Callable[[VendorFrames], pl.DataFrame],
-) -> pl.DataFrame:
-    """Concatenate the rows of all replies, with the position of the reply in `series` in place of the symbol."""
-    numbered, shared = [], dict[int, tuple[pl.DataFrame, dict[str, int]]]()
-    for i, reply in enumerate(replies):
-        for page in map(part, reply.pages):
-            if reply.shared:
-                shared.setdefault(id(page), (page, {}))[1][reply.item.symbol] = i
-            else:
-                numbered.append(page.drop("symbol").with_columns(pl.lit(i, dtype=pl.Int64).alias("series")))
-    for page, places in shared.values():
-        series = pl.col("symbol").replace_strict(places, default=None, return_dtype=pl.Int64).alias("series")
-        numbered.append(page.with_columns(series).filter(pl.col("series").is_not_null()).drop("symbol"))
-    columns = {name: kind for name, kind in schema.items() if name != "symbol"}
-    return pl.concat([pl.DataFrame(schema={**columns, "series": pl.Int64}), *numbered])
 
 
 def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -225,18 +220,6 @@ def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     )
     _, priced = to_as_traded(closes.drop("ratio"), adjusted.drop("ratio"))
     return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(priced["reference_close"])
-
-
-def _facts(replies: Sequence[_ReplyFrames]) -> pl.DataFrame:
-    """Return the facts of each reply, by `series`."""
-    rows = []
-    for i, reply in enumerate(replies):
-        item, venue, payload = reply.item, venue_of(reply.item.symbol), reply.item.payload
-        today = item.as_of.astimezone(ZoneInfo(venue.timezone)).date()
-        currency = next((page.currency for page in reversed(reply.pages) if page.currency), None)
-        request = (item.symbol, venue.calendar, item.stored.window.start, item.stored.window.end)
-        rows.append((i, *request, item.as_of, today, currency, item.raw, payload.sha256, payload.fetched_at))
-    return pl.DataFrame(rows, schema=FACTS, orient="row")
 
 
 def _of_window(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -280,15 +263,17 @@ def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataF
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return the actions from the window's start to now; several of one kind on a day are combined.
+    """Return the actions from the window's start to the last settled session; those of one kind and day are combined.
 
-    A dividend in another currency than the prices' has a kind of its own: there is no exchange rate.
+    A dividend in another currency than the prices' has a kind of its own: there is no exchange rate. A capital gain
+    that the dividend beside it contains has no reference close, so that it moves no price.
     """
-    kept = actions.filter(pl.col("ex_date") >= pl.col("window_start"), pl.col("ex_date") <= pl.col("today"))
+    asked = (pl.col("ex_date") >= pl.col("window_start")) | pl.col("missed")
+    kept = actions.filter(asked, pl.col("ex_date") <= pl.col("settled"), "is_action")
     foreign = pl.col("paid_in").is_not_null()
     kept = kept.with_columns(
         pl.when(foreign).then(pl.lit("foreign_dividend")).otherwise("kind").alias("kind"),
-        pl.when(~foreign).then("reference_close").alias("reference_close"),
+        pl.when(~foreign, "counts").then("reference_close").alias("reference_close"),
         pl.coalesce("paid_in", "currency").alias("currency"),
     )
     is_split = pl.col("kind").first() == "split"

@@ -33,6 +33,7 @@ FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "window_end": pl.Date,
     "as_of": INSTANT,
     "today": pl.Date,  # the date at the exchange
+    "settled": pl.Date,  # the last session that had settled; null: none
     "currency": pl.String,
     "raw": pl.String,
     "payload_sha256": pl.String,
