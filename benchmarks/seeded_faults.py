@@ -322,7 +322,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("monthly bars", every("1mo")),
     Kind(
         "a close 2 % off for a day",
-        at_a_day(close=pl.col("close") * 1.02, high=pl.max_horizontal("high", pl.col("close") * 1.02)),
+        at_a_day(
+            close=pl.col("close") * 1.02,
+            high=pl.max_horizontal("high", pl.col("close") * 1.02),
+            adj_close=pl.col("adj_close") * 1.02,
+        ),
         why_not="one series does not show which of two closes is right",
     ),
     Kind("adjusted closes below zero", factor_step(-0.01)),
