@@ -109,7 +109,7 @@ MUTANTS = {
     "overwriting": (Parts(location=OverwritingLocation), "I1"),
     "curators": (Parts(weather=CURATORS), ""),  # no mutant: only another weather
     "suspended": (Parts(weather=SUSPENDED, takeover=True), ""),  # the same
-    "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I4"),
+    "forgetful": (Parts(table=ForgetfulTable, weather=CURATORS), "I2"),
     "unbound": (Parts(table=UnboundTable, weather=SUSPENDED), "I3"),
     "unfenced-role": (Parts(table=UnfencedTable, weather=CURATORS, takeover=True), "fenced"),
     "unsealed": (Parts(table=UnsealedTable, weather=SUSPENDED, takeover=True), "fenced"),

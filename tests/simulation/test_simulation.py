@@ -26,7 +26,7 @@ def test_the_rules_hold_after_a_hundred_histories(first: int) -> None:
         ("unfenced", "fence", "0-99"),
         ("unshared", "planned-once", "0-99"),
         ("overwriting", "I1", "0-99"),
-        ("forgetful", "I4", "0-299"),
+        ("forgetful", "I2", "0-299"),
         ("unbound", "I3", "0-99"),
         ("unfenced-role", "fenced", "0-199"),
         ("shared-rounds", "I5", "0-199"),
