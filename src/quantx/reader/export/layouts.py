@@ -172,7 +172,7 @@ LAYOUTS: Mapping[str, ExportLayout] = {
     for layout in (
         ExportLayout(
             "hive-ticker",
-            "pandas and yfinance scripts: a folder per exchange, ticker and year",
+            "scripts in the style of pandas and yfinance: a folder per exchange, ticker and year",
             {
                 "1d": BarFiles(
                     "exchange={exchange}/ticker={ticker}/year={year}/data.parquet",
@@ -190,7 +190,8 @@ LAYOUTS: Mapping[str, ExportLayout] = {
         ),
         ExportLayout(
             "hive-symbol-source",
-            "all vendors side by side: a folder per symbol, vendor and year",
+            "all vendors side by side: a folder per symbol, vendor and year. Each vendor has its own bars, adjusted"
+            " with its own splits and dividends",
             {
                 "1d": BarFiles(
                     "symbol={symbol}/source={source}/year={year}/data.parquet",
@@ -208,7 +209,8 @@ LAYOUTS: Mapping[str, ExportLayout] = {
         ),
         ExportLayout(
             "flat-json",
-            "daily bars and actions as JSON, minutes as Parquet, with reference data",
+            "programs that read JSON: daily bars and actions as JSON, minutes as Parquet, with reference data. Actions"
+            " are not limited by `--start` and `--end`: prices in the window need the later ones",
             {
                 "1d": BarFiles(
                     "ticks/daily/{name}/{year}/ticks.json", "json", (_SYMBOL, _DATE, *_SYMBOL_SOURCE), periods=("year",)
@@ -225,7 +227,7 @@ LAYOUTS: Mapping[str, ExportLayout] = {
         ),
         ExportLayout(
             "hive-day",
-            "a folder per symbol and day, for engines that prune by day",
+            "engines that prune by day: a folder per symbol and day",
             {
                 timeframe: BarFiles(
                     "symbol={symbol}/year={year}/month={month}/day={day}/data.parquet",

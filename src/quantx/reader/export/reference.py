@@ -49,6 +49,13 @@ CONSTITUENT_COLUMNS: Mapping[str, str] = {
     "end_date": "last day of membership; null: still a member",
 }
 
+FILES: Mapping[str, Mapping[str, str]] = {
+    ACTIONS_PATH: ACTION_COLUMNS,
+    "reference/ticker_metadata.parquet": METADATA_COLUMNS,
+    "reference/ticker_history.parquet": HISTORY_COLUMNS,
+    "reference/index_constituents.parquet": CONSTITUENT_COLUMNS,
+}
+
 
 def action_rows(actions: pl.DataFrame) -> pl.DataFrame:
     """Return rows of `Lake.actions` as the files of actions have them."""
@@ -71,11 +78,8 @@ def action_rows(actions: pl.DataFrame) -> pl.DataFrame:
 def reference_files(tables: Tables, history: SymbolHistory, owners: Mapping[str, str | None]) -> dict[str, bytes]:
     """Return the files of reference data of the exported symbols; `owners` are their instruments."""
     members = tables[UNIVERSE_MEMBERS.name].read()
-    return {
-        "reference/ticker_metadata.parquet": parquet_bytes(_metadata(tables, members, owners)),
-        "reference/ticker_history.parquet": parquet_bytes(_history(history, owners)),
-        "reference/index_constituents.parquet": parquet_bytes(_constituents(members, history, owners)),
-    }
+    frames = (_metadata(tables, members, owners), _history(history, owners), _constituents(members, history, owners))
+    return {path: parquet_bytes(frame) for path, frame in zip(list(FILES)[1:], frames, strict=True)}
 
 
 def _metadata(tables: Tables, members: pl.DataFrame, owners: Mapping[str, str | None]) -> pl.DataFrame:
