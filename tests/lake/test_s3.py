@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -167,6 +168,32 @@ def test_a_profile_opens_a_lake(s3_lake: str, tmp_path: Path, monkeypatch: pytes
     assert LakeTable(open_location(s3_lake), BARS_1D).read().height == 1
 
 
+def test_the_role_of_a_container_opens_a_lake(s3_lake: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ends = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reply = json.dumps({"AccessKeyId": "A", "SecretAccessKey": "S", "Token": "T", "Expiration": ends})
+    (tmp_path / "token").write_text("secret")
+    with replying(lambda: (200, reply)) as url:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/keys")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+        table = LakeTable(open_location(s3_lake), BARS_1D)
+        assert table.commit(CommitContext(1), bar(2))
+        assert table.read().height == 1
+
+
+def test_a_web_identity_that_is_refused_is_named(s3_lake: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "token").write_text("a token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/updater")
+    monkeypatch.setenv("AWS_STS_ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(LakeError, match=r"cannot sign in to AWS with the web identity.*check AWS_ROLE_ARN") as raised:
+        open_location(s3_lake)
+    assert "a token" not in str(raised.value)
+
+
 # -------------------------------------------------------------------------------------------------------------- errors
 
 
@@ -206,10 +233,21 @@ REPLIES = {
 def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """A server with one of Amazon's documented replies to everything; the test appends its name."""
     chosen: list[str] = []
+    with replying(lambda: REPLIES[chosen[-1]]) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "x")
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        yield chosen
+
+
+@contextmanager
+def replying(reply: Callable[[], tuple[int, str]]) -> Iterator[str]:
+    """Run a server that gives this status and text to every GET; yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, text = REPLIES[chosen[-1]]
+            status, text = reply()
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
@@ -219,12 +257,9 @@ def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "x")
-        monkeypatch.delenv("AWS_REGION", raising=False)
-        yield chosen
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 

@@ -174,7 +174,7 @@ def _refusal(error: Exception, name: str, access: AwsAccess) -> LakeError | Conf
             "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or use a"
             " role (web identity, container or instance)"
         )
-    if access.sign_in == "web identity" and "AssumeRoleWithWebIdentity" in text:
+    if access.sign_in == "web identity" and "performing POST" in text:  # only the sign-in is a POST; its URL is hidden
         return LakeError(
             f"cannot sign in to AWS with the web identity: {reply_reason(error)}; check AWS_ROLE_ARN, the role's trust"
             " policy, and that the token is fresh"
