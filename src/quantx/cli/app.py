@@ -18,6 +18,7 @@ from quantx.cli import (
     coverage,
     crossvalidate,
     data,
+    export,
     findings,
     heal,
     instruments,
@@ -25,6 +26,7 @@ from quantx.cli import (
     quarantine,
     setup,
     show,
+    state,
     sweep,
     validate,
     verify,
@@ -46,6 +48,7 @@ for module in (
     data,
     sweep,
     show,
+    export,
     coverage,
     heal,
     validate,
@@ -55,6 +58,7 @@ for module in (
     instruments,
     compact,
     verify,
+    state,
     operate,
 ):
     module.register(app)
