@@ -31,6 +31,10 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "LOOKBACK_DAYS",
         "UNIVERSE_PATH",
         "USE_MANAGED_IDENTITY",
+        "S3_",
+        "AWS_",
+        "FMP_",
+        "AV_",
     )
     for name in os.environ:
         if name.upper().startswith(names):
@@ -178,9 +182,9 @@ def test_an_empty_file_sets_nothing(text: str, settings_file: Any) -> None:
 
 
 BAD_FILES = {
-    "an unknown name": ("max_wokers: 5", r"has no setting max_wokers; the settings are .*max_workers"),
-    "an earlier name": ("MAX_WORKERS: 5", r"has no setting MAX_WORKERS"),
-    "a number as a name": ("1: 5", r"has no setting 1"),
+    "an unknown name": ("max_wokers: 5", r"line 1: there is no setting max_wokers; the settings are .*max_workers"),
+    "an earlier name": ("MAX_WORKERS: 5", r"there is no setting MAX_WORKERS"),
+    "a number as a name": ("1: 5", r"there is no setting 1"),
     "a list": ("- max_workers", r"must hold names and values"),
     "a text": ("max_workers", r"must hold names and values"),
     "no YAML": ("max_workers: [", r"not valid YAML"),

@@ -71,7 +71,7 @@ FORM = r"must have the form `phases:"
 BAD = {
     "nothing": ("", FORM),
     "a list": ("[phase_1]", FORM),
-    "no phases": ("universes: {}", FORM),
+    "no phases": ("phase: {}", FORM),
     "phases without content": ("phases:", FORM),
     "a phase without content": ("phases: {phase_1: }", FORM),
     "a universe without content": ("phases: {phase_1: {us: }}", FORM),
@@ -111,7 +111,7 @@ BAD = {
     "one name in two phases": (
         "phases: {p: {us: {market: us, type: static, symbols: [A]}},"
         " q: {us: {market: us, type: static, symbols: [B]}}}",
-        r"declares the universe us in two phases",
+        r"declares the universe us twice",
     ),
 }
 

@@ -35,7 +35,7 @@ def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
     if not source.needs_document:
         return Document("the declaration", "\n".join(spec.symbols).encode(), "text/plain")
     if spec.path is not None:
-        return _read_file(spec, folder / spec.path)
+        return read_file(folder / spec.path, f"the universe {spec.name}")
     url = spec.url or source.url
     assert url is not None, "the declaration requires it"
     if source.needs_contact and web.contact is None:
@@ -43,12 +43,13 @@ def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
     return web.fetch(url)
 
 
-def _read_file(spec: UniverseSpec, path: Path) -> Document:
+def read_file(path: Path, reader: str) -> Document:
+    """Return a file as a document; RefusedList, with the `reader` that wants it, if it can't be read or is no list."""
     try:
         with path.open("rb") as file:  # bounded: a device or a pipe states no true size
             body = file.read(LARGEST + 1)
     except OSError as error:
-        raise RefusedList(f"the universe {spec.name} can't read {path}: {error.strerror}") from error
+        raise RefusedList(f"{reader} can't read {path}: {error.strerror}") from error
     if len(body) > LARGEST:
         raise RefusedList(f"{path} has more than {LARGEST // 1_000_000} MB; a list of symbols is smaller")
     if body.startswith(_GZIP):

@@ -14,7 +14,8 @@ import pytest
 from quantx.core.model import Window
 from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily
+from quantx.pipeline.planning.scope import Scope, resolve_symbols
 from quantx.pipeline.reference.instruments import ImportSummary, delist, import_history
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.runtime.platform import Platform
@@ -58,7 +59,7 @@ def daily(platform: Platform, **scope: Any) -> set[str]:
 
 
 def resolved(platform: Platform, scope: Scope, **since: date) -> tuple[str, ...]:
-    return resolve_symbols(platform.state.universes, platform.settings.universe_path, scope, **since)
+    return resolve_symbols(platform, scope, **since)
 
 
 def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Declare) -> None:

@@ -67,7 +67,7 @@ def refresh_universes(
     """
     if accept is not None and not accept.strip():
         raise ConfigError("the reason to accept is empty; give the reason for the record")
-    declared = read_declaration(context.settings.universe_path)
+    declared = read_declaration(context.settings.declaration_path)
     selected = declared.select(phase, name)
     with context.state.exclusive("universes") as role:
         if role is None:

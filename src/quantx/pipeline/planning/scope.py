@@ -1,0 +1,90 @@
+"""The symbols of a run: named ones, those of a universe, a phase or a list, or all that are enabled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantx.core.symbols import parse_symbol, stored_symbol
+from quantx.errors import ConfigError, DamagedObject
+from quantx.pipeline.runtime.context import Context
+from quantx.settings import is_symbol_list
+from quantx.universes.declaration import enabled_universes
+
+if TYPE_CHECKING:
+    from quantx.universes.protocol import Document
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The symbols of a run: some symbols, a universe or a file of symbols, a phase, or all that is enabled."""
+
+    symbols: tuple[str, ...] = ()
+    universe: str | None = None  # its name, or the path of a CSV on disk or in the lake
+    phase: str | None = None
+
+    def describe(self) -> dict[str, object]:
+        """Return the scope as the run records it."""
+        parts = {"universe": self.universe, "phase": self.phase, "symbols": list(self.symbols)}
+        return {name: value for name, value in parts.items() if value}
+
+
+def resolve_symbols(context: Context, scope: Scope, *, since: date | None = None) -> tuple[str, ...]:
+    """Return the canonical symbols of a scope; those of all enabled universes where it names nothing.
+
+    `since` adds the symbols that left a universe on that day or later. A universe that is not in the declaration any
+    more, or not enabled there, counts only where the scope names it. Where the setting `universe_path` is a file of
+    symbols, a scope that names nothing means these.
+    """
+    if scope.symbols:
+        return tuple(dict.fromkeys(parse_symbol(symbol) for symbol in scope.symbols))
+    settings = context.settings
+    listed = scope.universe or (None if scope.phase else str(settings.universe_path))
+    if listed is not None and is_symbol_list(listed):
+        return _listed_symbols(context, listed, since or context.clock.now().date())
+    among = None if scope.universe else enabled_universes(settings.declaration_path)
+    symbols = context.state.universes.symbols(scope.universe, scope.phase, since=since, among=among)
+    if not symbols:
+        raise ConfigError(_why_empty(context, scope))
+    return tuple(dict.fromkeys(map(stored_symbol, symbols)))
+
+
+def _why_empty(context: Context, scope: Scope) -> str:
+    wanted = (
+        f"universe {scope.universe!r}"
+        if scope.universe
+        else f"enabled universe of phase {scope.phase!r}"
+        if scope.phase
+        else "enabled universe"
+    )
+    names = ", ".join(row["name"] for row in context.state.universes.listed()) or "none yet"
+    return f"no {wanted} with members (known: {names}); run `quantx refresh-universe` or give --symbols"
+
+
+def _listed_symbols(context: Context, path: str, since: date) -> tuple[str, ...]:
+    """Return the symbols in a file, on disk or in the lake, without those that left the list before `since`."""
+    from quantx.universes.symbol_lists import members_in  # imported late: it loads a library for frames
+
+    members = members_in(_read_list(context, path))
+    symbols = [s for s, left in members.select("symbol", "member_to").iter_rows() if left is None or left >= since]
+    if not symbols:
+        raise ConfigError(f"all symbols of {path} left the list before {since}")
+    return tuple(dict.fromkeys(symbols))
+
+
+def _read_list(context: Context, path: str) -> Document:
+    """Return a file on disk, or else the object of that path in the lake; ConfigError where there is neither."""
+    from quantx.universes.protocol import Document
+    from quantx.universes.sources import read_file
+
+    if Path(path).is_file():
+        return read_file(Path(path), path)
+    try:
+        return Document(path, context.location.get(path), "text/csv")
+    except DamagedObject as error:
+        raise ConfigError(
+            f"there is no file {path}, neither here nor in the lake {context.location.url};"
+            " `quantx refresh-universe` writes meta/universe_<phase>.csv"
+        ) from error
