@@ -29,7 +29,7 @@ from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.reader.moments import Day, to_date, to_instant
 from quantx.reader.symbol_history import SecurityRows, SymbolRequest
-from quantx.settings import load_settings
+from quantx.settings import load_settings, source_of
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
 MINUTE_COLUMNS = ("symbol", "time", *BAR_COLUMNS[1:])
@@ -372,4 +372,4 @@ def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:
     wanted = pl.lit(True)
     if names is not None:
         wanted &= pl.col("symbol").is_in(list(names))
-    return wanted if source in (None, BEST) else wanted & (pl.col("source") == source)
+    return wanted if source is None or source == BEST else wanted & (pl.col("source") == source_of(source))

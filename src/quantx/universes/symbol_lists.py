@@ -34,10 +34,10 @@ def members_in(document: Document) -> pl.DataFrame:
         symbols = tuple(cell for cell in cells if cell and not cell.startswith("#"))
         if not symbols:
             raise RefusedList(f"{document.origin} has no symbols")
-        spec = UniverseSpec(**declared, type="static", symbols=symbols)
+        declared |= {"type": "static", "symbols": symbols}
     else:
-        spec = UniverseSpec(**declared, type="csv", **heads)
-    return parse_members(spec, document)[0]
+        declared |= {"type": "csv", **heads}
+    return parse_members(UniverseSpec.model_validate(declared), document)[0]
 
 
 def _heads(row: list[str]) -> dict[str, str] | None:

@@ -111,8 +111,8 @@ def html_table_with(document: Document, columns: Sequence[str]) -> tuple[str, li
             heads += [cell for cell in cells if cell and len(cells) > 1]
     shown = ", ".join(dict.fromkeys(heads))[:300] or "none"
     raise RefusedList(
-        f"{document.origin} ({_title(page)}) has no table with a column {' or '.join(columns)}; the columns of its tables"
-        f" are {shown}; declare one of them as `symbol_column`"
+        f"{document.origin} ({_title(page)}) has no table with a column {' or '.join(columns)}; its columns are"
+        f" {shown}; declare one of them as `symbol_column`"
     )
 
 

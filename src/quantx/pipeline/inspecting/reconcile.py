@@ -113,9 +113,18 @@ def _compared_before(tables: Tables) -> set[str]:
 
 
 def compare_vendors(
-    tables: Tables, order: Order, symbols: Sequence[str], start: date | None = None, end: date | None = None
+    tables: Tables,
+    order: Order,
+    symbols: Sequence[str],
+    start: date | None = None,
+    end: date | None = None,
+    *,
+    tolerance: float | None = None,
 ) -> Iterator[Pair]:
-    """Yield the comparison of each pair of vendors over these symbols; the other vendors act as witnesses."""
+    """Yield the comparison of each pair of vendors over these symbols; the other vendors act as witnesses.
+
+    `tolerance` is the tolerated relative difference of prices; by default that of each market.
+    """
     for at in range(0, len(symbols), _SYMBOLS_AT_ONCE):
         some = symbols[at : at + _SYMBOLS_AT_ONCE]
         bars = _read(tables, BARS_1D.name, "date", some, start, end)
@@ -127,7 +136,15 @@ def compare_vendors(
             here = pl.col("symbol").is_in([s for s in some if venue_of(s).calendar == code])
             traded, returns = _by_source(bars.filter(here)), _by_source(adjusted.filter(here))
             for a, b in combinations(sorted(traded), 2):
-                yield _pair(a, b, market, code, traded, returns, actions)
+                compared = compare(traded[a], traded[b], market, calendar(code), tolerance)
+                yield _pair(a, b, market, code, compared, traded, returns, actions)
+
+
+def current_agreements(tables: Tables, order: Order, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
+    """Return the agreements of these symbols' vendors as their bars are now; nothing is written."""
+    pairs = compare_vendors(tables, order, symbols)
+    parts = [agreements_of(p.compared, p.judged, p.a, p.b, p.market, now) for p in pairs]
+    return pl.concat([AGREEMENTS.empty(), *parts])
 
 
 def _restate(
@@ -175,11 +192,11 @@ def _pair(
     b: str,
     market: str,
     code: str,
+    compared: Comparison,
     traded: Mapping[str, pl.DataFrame],
     returns: Mapping[str, pl.DataFrame],
     actions: pl.DataFrame,
 ) -> Pair:
-    compared = compare(traded[a], traded[b], market, calendar(code))
     odd = add_causes(compared.odd, calendar(code))
     if odd.is_empty():
         return Pair(a=a, b=b, market=market, compared=compared, judged=decide(odd, [], market))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from quantx.core.symbols import parse_symbol, stored_symbol
 from quantx.errors import ConfigError, DamagedObject
+from quantx.lake.store import LakeLocation
 from quantx.pipeline.runtime.context import Context
 from quantx.settings import is_symbol_list
 from quantx.universes.declaration import enabled_universes
@@ -43,7 +44,7 @@ def resolve_symbols(context: Context, scope: Scope, *, since: date | None = None
     settings = context.settings
     listed = scope.universe or (None if scope.phase else str(settings.universe_path))
     if listed is not None and is_symbol_list(listed):
-        return _listed_symbols(context, listed, since or context.clock.now().date())
+        return symbols_of_list(context.location, listed, since or context.clock.now().date())
     among = None if scope.universe else enabled_universes(settings.declaration_path)
     symbols = context.state.universes.symbols(scope.universe, scope.phase, since=since, among=among)
     if not symbols:
@@ -63,18 +64,18 @@ def _why_empty(context: Context, scope: Scope) -> str:
     return f"no {wanted} with members (known: {names}); run `quantx refresh-universe` or give --symbols"
 
 
-def _listed_symbols(context: Context, path: str, since: date) -> tuple[str, ...]:
+def symbols_of_list(location: LakeLocation, path: str, since: date | None = None) -> tuple[str, ...]:
     """Return the symbols in a file, on disk or in the lake, without those that left the list before `since`."""
     from quantx.universes.symbol_lists import members_in  # imported late: it loads a library for frames
 
-    members = members_in(_read_list(context, path))
-    symbols = [s for s, left in members.select("symbol", "member_to").iter_rows() if left is None or left >= since]
+    members = members_in(_read_list(location, path)).select("symbol", "member_to")
+    symbols = [s for s, left in members.iter_rows() if since is None or left is None or left >= since]
     if not symbols:
         raise ConfigError(f"all symbols of {path} left the list before {since}")
     return tuple(dict.fromkeys(symbols))
 
 
-def _read_list(context: Context, path: str) -> Document:
+def _read_list(location: LakeLocation, path: str) -> Document:
     """Return a file on disk, or else the object of that path in the lake; ConfigError where there is neither."""
     from quantx.universes.protocol import Document
     from quantx.universes.sources import read_file
@@ -82,9 +83,9 @@ def _read_list(context: Context, path: str) -> Document:
     if Path(path).is_file():
         return read_file(Path(path), path)
     try:
-        return Document(path, context.location.get(path), "text/csv")
+        return Document(path, location.get(path), "text/csv")
     except DamagedObject as error:
         raise ConfigError(
-            f"there is no file {path}, neither here nor in the lake {context.location.url};"
+            f"there is no file {path}, neither here nor in the lake {location.url};"
             " `quantx refresh-universe` writes meta/universe_<phase>.csv"
         ) from error

@@ -13,7 +13,7 @@ from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.planning.update_request import FieldError, InvalidRequest, UpdateRequest, parse_request
 from quantx.pipeline.runtime.context import Context, open_context
-from quantx.settings import Settings, is_symbol_list
+from quantx.settings import Settings, is_symbol_list, source_of
 from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
 from quantx.state.tasks.port import Plan
@@ -32,7 +32,7 @@ class UnknownRun(QuantxError):
 def plan_request(context: Context, request: UpdateRequest) -> Plan:
     """Plan a request, and send its tasks to the queue."""
     scope = Scope(request.symbols, request.universe, request.phase)
-    source, timeframe = request.source, request.timeframe
+    timeframe, source = request.timeframe, None if request.source is None else source_of(request.source)
     if request.window is not None:
         return plan_backfill(context, scope, request.window, source=source, timeframe=timeframe, again=request.again)
     lookback = context.settings.lookback_days if request.lookback_days is None else request.lookback_days
@@ -60,7 +60,7 @@ def _unknown_names(context: Context, request: UpdateRequest) -> Iterator[FieldEr
     fields = {
         "universe": (universe, {row["name"] for row in rows}),
         "phase": (request.phase, {row["phase"] for row in rows}),
-        "source": (request.source, context.providers.keys()),
+        "source": (request.source and source_of(request.source), context.providers.keys()),
     }
     for field, (wanted, names) in fields.items():
         if wanted is not None and wanted not in names:
