@@ -5,7 +5,7 @@
 >>> storage.lake_url
 'data/lake'
 
-Besides the lake's tables a storage holds files of its user: `save_dataframe` and `load_dataframe`. Importing this module
+Besides tables, a storage holds files of its user: `save_dataframe` and `load_dataframe`. Importing this module
 loads no library for frames.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -44,7 +44,8 @@ def crossvalidate_compare(
 ) -> int:
     """Compare vendors' as-traded daily bars per symbol: share of agreement, differing days, and the vendor in error.
 
-    Nothing is written. Vendors outside --sources still act as referees where the lake has their bars.
+    Nothing is written. Vendors outside --sources still act as referees where the lake has their bars. A vendor of
+    adjusted prices only, such as Stooq, is compared if --sources names it; its volumes are not.
 
     Example: quantx crossvalidate compare --symbols AAPL,MSFT --sources alpaca,yahoo --start 2024-01-01
     """
@@ -59,7 +60,9 @@ def crossvalidate_compare(
         chosen = _sources(platform, sources)
         order = partial(platform.settings.sources_of, "1d")
         relative = None if tolerance is None else tolerance / 100
-        pairs = compare_vendors(platform.tables, order, names, first, last, tolerance=relative)
+        pairs = compare_vendors(
+            platform.tables, order, names, first, last, tolerance=relative, adjusted_of=chosen or ()
+        )
         compared = [pair for pair in pairs if chosen is None or {pair.a, pair.b} <= chosen]
         rows = [row for pair in compared for row in symbols_of(pair, platform.clock.now())]
     if not rows:
@@ -98,7 +101,7 @@ def crossvalidate_matrix(
         chosen = _sources(platform, sources)
         scope = Scope(split_symbols(symbols), universe)
         named = resolve_symbols(platform, scope) if scope.describe() else None
-        agreements = _agreements(platform, named)
+        agreements = _agreements(platform, named, chosen or set())
     if chosen is not None:
         agreements = agreements.filter(pl.col("source_a", "source_b").is_in(chosen))
     if agreements.is_empty():
@@ -148,17 +151,22 @@ def crossvalidate_reconcile(
     return 0
 
 
-def _agreements(platform: Platform, symbols: Sequence[str] | None) -> pl.DataFrame:
-    """Return the agreements of these symbols, or of all; named symbols that have none are compared now."""
-    from quantx.core.tables import AGREEMENTS
-    from quantx.pipeline.inspecting.reconcile import current_agreements
+def _agreements(platform: Platform, symbols: Sequence[str] | None, chosen: Collection[str]) -> pl.DataFrame:
+    """Return the agreements of these symbols, or of all; named symbols that have none are compared now.
 
-    if symbols is None:
-        return platform.tables[AGREEMENTS.name].read(pl.lit(True))
-    stored = platform.tables[AGREEMENTS.name].read(pl.col("symbol").is_in(symbols))
-    new = [symbol for symbol in symbols if symbol not in set(stored["symbol"])]
-    order = partial(platform.settings.sources_of, "1d")
-    return pl.concat([stored, current_agreements(platform.tables, order, new, platform.clock.now())])
+    With a vendor that no stored agreement has, all symbols are compared now.
+    """
+    from quantx.core.tables import AGREEMENTS
+    from quantx.pipeline.inspecting.reconcile import current_agreements, vendors_of
+
+    here = pl.lit(True) if symbols is None else pl.col("symbol").is_in(symbols)
+    stored = platform.tables[AGREEMENTS.name].read(here)
+    if not {*stored["source_a"], *stored["source_b"]}.issuperset(chosen):
+        stored = stored.clear()
+        symbols = sorted(vendors_of(platform.state.series)) if symbols is None else symbols
+    new = [symbol for symbol in symbols or () if symbol not in set(stored["symbol"])]
+    order, now = partial(platform.settings.sources_of, "1d"), platform.clock.now()
+    return pl.concat([stored, current_agreements(platform.tables, order, new, now, adjusted_of=chosen)])
 
 
 def _sources(platform: Platform, text: str | None) -> set[str] | None:
