@@ -21,6 +21,7 @@ from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american, from_ishares, hong_kong
 from quantx.universes.protocol import Document
 from quantx.universes.sources import parse_members, read_document, same_symbol
+from quantx.universes.symbol_lists import members_in
 from quantx.universes.web import Web
 
 from ..lists import Lists
@@ -254,6 +255,40 @@ MEMBERS = rows("AAPL|Apple[1]|1982-11-30", "META|Meta|2013-12-23", "BRK.B|Berksh
 CHANGE = rows("December 23, 2013|FB|Facebook|TER|Teradyne|Size[3]")
 
 
+NASDAQ100 = "https://en.wikipedia.org/wiki/Nasdaq-100"
+OTHER_PAGES = [
+    ({}, rows("Company|Ticker[a]", tag="th") + rows("Apple|AAPL[1]", "Meta|META"), ["AAPL", "META"]),
+    ({"symbol_column": "EPIC", "symbol_suffix": ".L", "market": "eu"}, rows("EPIC|Name", "BP.|BP"), ["BP.L"]),
+    ({"symbol_column": "Ticker", "market": "hk"}, rows("Ticker|Name", "SEHK: 5|HSBC", "700|T"), ["0005.HK", "0700.HK"]),
+]
+
+
+@pytest.mark.parametrize(("declared", "table", "symbols"), OTHER_PAGES, ids=["us", "eu", "hk"])
+def test_the_page_of_another_index_gives_the_members_of_today(
+    declared: dict[str, object], table: str, symbols: list[str]
+) -> None:
+    page = (
+        f"<html><table><tr><th>Other</th></tr></table><table>{rows('a|b', 'c|d')}</table><table>{table}</table></html>"
+    )
+    members = parse("wikipedia", page, url=NASDAQ100, **declared)
+    assert members["symbol"].to_list() == symbols
+    assert members.select(pl.col("member_from", "member_to").is_null().all()).row(0) == (True, True)
+
+
+def test_a_page_without_the_declared_column_is_refused_with_its_columns() -> None:
+    page = f"<html><title>Nasdaq</title><table>{rows('Company|Ticker', 'Apple|AAPL')}</table></html>"
+    with pytest.raises(
+        RefusedList, match=r"\(Nasdaq\) has no table with a column Sign; its columns are Company, Ticker"
+    ):
+        parse("wikipedia", page, url=NASDAQ100, symbol_column="Sign")
+
+
+def test_the_page_with_a_history_is_read_with_it_also_where_its_column_is_declared() -> None:
+    url = "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies"
+    members = parse("wikipedia", wikipage(TOP + MEMBERS, CHANGES + CHANGE), url=url, symbol_column="Symbol")
+    assert members["member_from"].drop_nulls().len() == 3
+
+
 def test_a_page_gives_members_with_intervals() -> None:
     members = parse("wikipedia", wikipage(TOP + MEMBERS, CHANGES + CHANGE))
     assert members.select("symbol", "name", "member_from", "member_to").rows() == [
@@ -447,3 +482,41 @@ def test_a_history_that_is_told_whole_is_found_again(
     assert contradictions == []
     for day, then in by_day.items():
         assert {s for s, _, _, first, last in found if (first or date.min) <= day <= (last or date.max)} == then
+
+
+# ----------------------------------------------------------------------------------------------------- lists of symbols
+
+SYMBOL_LISTS = {
+    "our own": (
+        "universe,symbol,market,name,member_from\nu,AAPL,us,,\nu,0700.HK,hk,T,2024-01-02\n",
+        ["0700.HK", "AAPL"],
+    ),
+    "another heading": ("Name,Ticker\nApple,aapl\nBerkshire,BRK-B\n", ["AAPL", "BRK.B"]),
+    "a symbol on each line": ("# mine\nAAPL\n\nmsft\nAAPL\n", ["AAPL", "MSFT"]),
+    "rows without a header": ("AAPL,0.5\nMSFT,0.5\n", ["AAPL", "MSFT"]),
+}
+
+
+@pytest.mark.parametrize(("text", "symbols"), SYMBOL_LISTS.values(), ids=SYMBOL_LISTS)
+def test_a_file_of_symbols_has_a_column_of_them_or_one_on_each_line(text: str, symbols: list[str]) -> None:
+    assert members_in(Document("meta/mine.csv", text.encode()))["symbol"].to_list() == symbols
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("symbol\nAAPL\nA PL?\n", r"list-mine has an invalid member in row 3 of meta/mine\.csv"),
+        ("AAPL\nno symbol at all\n", r"invalid member in position 2"),
+        ("\n# nothing\n", r"meta/mine\.csv has no symbols"),
+    ],
+)
+def test_a_wrong_file_of_symbols_is_refused_with_its_row(text: str, message: str) -> None:
+    with pytest.raises(RefusedList, match=message):
+        members_in(Document("meta/mine.csv", text.encode()))
+
+
+@pytest.mark.parametrize("symbol", ["0700", "0700.HK", "0700.hk"])
+def test_a_suffix_is_added_where_it_is_missing(symbol: str) -> None:
+    declared = {"market": "hk", "symbol_suffix": ".HK"}
+    assert parse("csv", f"symbol\n{symbol}\n", path="x.csv", **declared)["symbol"].to_list() == ["0700.HK"]
+    assert parse("static", "", symbols=[symbol], **declared)["symbol"].to_list() == ["0700.HK"]

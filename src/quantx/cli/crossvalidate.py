@@ -103,7 +103,7 @@ def crossvalidate_matrix(
         named = resolve_symbols(platform, scope) if scope.describe() else None
         agreements = _agreements(platform, named, chosen or set())
     if chosen is not None:
-        agreements = agreements.filter(pl.col("source_a", "source_b").is_in(chosen))
+        agreements = agreements.filter(pl.col("source_a").is_in(chosen), pl.col("source_b").is_in(chosen))
     if agreements.is_empty():
         raise ConfigError(
             "no vendors were compared yet: fetch bars of two vendors, then run `quantx crossvalidate reconcile`"
