@@ -15,7 +15,7 @@ import logging
 import sys
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import structlog
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-Symbols = str | Iterable[str]
+Symbols = str | Iterable[str]  # also a frame with a column `symbol`
 Day = str | date | datetime
 
 
@@ -159,8 +159,13 @@ def _counts(platform: Platform, plan: Plan) -> OperationCounts:
 
 
 def _names(symbols: Symbols) -> tuple[str, ...]:
-    """Return the given symbols; ConfigError where there are none."""
-    names = tuple(symbols.split(",")) if isinstance(symbols, str) else tuple(map(str, symbols))
+    """Return the given symbols, of a frame its column `symbol`; ConfigError where there are none."""
+    given: Any = symbols
+    if hasattr(given, "columns"):
+        if "symbol" not in given.columns:
+            raise ConfigError("the frame of symbols has no column `symbol`; give a list of symbols")
+        given = given["symbol"]
+    names = tuple(given.split(",")) if isinstance(given, str) else tuple(map(str, given))
     if not any(name.strip() for name in names):
         raise ConfigError('no symbols were given; write them as in ["AAPL", "0700.HK"]')
     return names

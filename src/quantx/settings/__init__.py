@@ -8,13 +8,14 @@ or in the working folder.
 from __future__ import annotations
 
 from quantx.settings.azure_storage import StorageKey
-from quantx.settings.model import MARKETS, TIMEFRAMES, Settings, is_symbol_list, load_settings
+from quantx.settings.model import DECLARATION, MARKETS, TIMEFRAMES, Settings, is_symbol_list, load_settings
 from quantx.settings.quotas import parse_quota
 from quantx.settings.redaction import without_secrets
 from quantx.settings.reference import SettingReference, setting_references
 from quantx.settings.vendors import source_of
 
 __all__ = [
+    "DECLARATION",
     "MARKETS",
     "TIMEFRAMES",
     "SettingReference",

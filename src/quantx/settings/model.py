@@ -21,6 +21,7 @@ from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
 from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, flat_name, nested, source_of
 
+DECLARATION = Path("config/universes.yaml")
 TIMEFRAMES, MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu", "any")
 
 
@@ -56,7 +57,7 @@ class Settings(Vendors, BaseSettings):
         " https://account.queue.core.windows.net/name (an Azure Storage queue)",
     )
     universe_path: Path = Field(
-        Path("config/universes.yaml"),
+        DECLARATION,
         validation_alias=_names("universe_path", "UNIVERSE_PATH"),
         description="the file that declares the universes; or a CSV of symbols, on disk or in the lake, which updates"
         " without a scope then fetch",
@@ -232,7 +233,7 @@ class Settings(Vendors, BaseSettings):
     @property
     def declaration_path(self) -> Path:
         """The file that declares the universes, also where `universe_path` is a list of symbols."""
-        return Path("config/universes.yaml") if is_symbol_list(self.universe_path) else self.universe_path
+        return DECLARATION if is_symbol_list(self.universe_path) else self.universe_path
 
     @classmethod
     def settings_customise_sources(
