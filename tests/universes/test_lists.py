@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from itertools import pairwise
@@ -21,7 +23,7 @@ from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american, from_ishares, hong_kong
 from quantx.universes.protocol import Document
 from quantx.universes.sources import parse_members, read_document, same_symbol
-from quantx.universes.symbol_lists import members_in
+from quantx.universes.symbol_lists import listed_symbols
 from quantx.universes.web import Web
 
 from ..lists import Lists
@@ -487,32 +489,39 @@ def test_a_history_that_is_told_whole_is_found_again(
 # ----------------------------------------------------------------------------------------------------- lists of symbols
 
 SYMBOL_LISTS = {
-    "our own": (
-        "universe,symbol,market,name,member_from\nu,AAPL,us,,\nu,0700.HK,hk,T,2024-01-02\n",
-        ["0700.HK", "AAPL"],
-    ),
+    "our own": ("universe,symbol,market,member_from\nu,AAPL,us,\nu,0700.HK,hk,2024-01-02\n", ["AAPL", "0700.HK"]),
     "another heading": ("Name,Ticker\nApple,aapl\nBerkshire,BRK-B\n", ["AAPL", "BRK.B"]),
-    "a symbol on each line": ("# mine\nAAPL\n\nmsft\nAAPL\n", ["AAPL", "MSFT"]),
+    "codes and their market": ("code,market\n5,HK\n00700,hk\n", ["0005.HK", "0700.HK"]),
+    "a symbol on each line": ("# mine\nAAPL\n\nmsft\nAAPL\n", ["AAPL", "MSFT", "AAPL"]),
     "rows without a header": ("AAPL,0.5\nMSFT,0.5\n", ["AAPL", "MSFT"]),
 }
 
 
 @pytest.mark.parametrize(("text", "symbols"), SYMBOL_LISTS.values(), ids=SYMBOL_LISTS)
 def test_a_file_of_symbols_has_a_column_of_them_or_one_on_each_line(text: str, symbols: list[str]) -> None:
-    assert members_in(Document("meta/mine.csv", text.encode()))["symbol"].to_list() == symbols
+    assert [listed.symbol for listed in listed_symbols(Document("meta/mine.csv", text.encode()))] == symbols
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("symbol\nAAPL\nA PL?\n", r"list-mine has an invalid member in row 3 of meta/mine\.csv"),
-        ("AAPL\nno symbol at all\n", r"invalid member in position 2"),
+        ("symbol\nAAPL\nA PL?\n", r"meta/mine\.csv, row 3: 'A PL\?' is not a symbol"),
+        ("AAPL\nno symbol at all\n", r"meta/mine\.csv, row 2: 'no symbol at all' is not a symbol"),
+        ("symbol,member_to\nAAPL,soon\n", r"row 2: 'soon' is not a date"),
         ("\n# nothing\n", r"meta/mine\.csv has no symbols"),
+        ("<!doctype html><title>Sign in</title>", r"it is an HTML page \(Sign in\)"),
     ],
 )
 def test_a_wrong_file_of_symbols_is_refused_with_its_row(text: str, message: str) -> None:
     with pytest.raises(RefusedList, match=message):
-        members_in(Document("meta/mine.csv", text.encode()))
+        listed_symbols(Document("meta/mine.csv", text.encode()))
+
+
+def test_a_trigger_reads_a_file_of_symbols_without_the_libraries_of_pages_and_workbooks() -> None:
+    modules = "quantx.universes.symbol_lists, quantx.universes.files"
+    code = f"import sys, {modules}; print({{'lxml', 'fastexcel'}} & {{*sys.modules}})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("symbol", ["0700", "0700.HK", "0700.hk"])

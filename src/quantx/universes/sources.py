@@ -11,8 +11,9 @@ import polars as pl
 from quantx.errors import RefusedList
 from quantx.universes import hkex, ishares, nasdaq_trader, sec_tickers, static, tables, wikipedia
 from quantx.universes.declaration import UniverseSpec
+from quantx.universes.files import read_file
 from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, MemberList, Source
-from quantx.universes.web import LARGEST, Web
+from quantx.universes.web import Web
 
 SOURCES: Mapping[str, Source] = {
     "static": static.SOURCE,
@@ -25,8 +26,6 @@ SOURCES: Mapping[str, Source] = {
     "ishares": ishares.SOURCE,
     "sec_tickers": sec_tickers.SOURCE,
 }
-
-_GZIP = b"\x1f\x8b"
 
 
 def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
@@ -41,20 +40,6 @@ def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
     if source.needs_contact and web.contact is None:
         raise RefusedList(f"the universe {spec.name}: {spec.type} requires a contact; set QUANTX_CONTACT to an e-mail")
     return web.fetch(url)
-
-
-def read_file(path: Path, reader: str) -> Document:
-    """Return a file as a document; RefusedList, with the `reader` that wants it, if it can't be read or is no list."""
-    try:
-        with path.open("rb") as file:  # bounded: a device or a pipe states no true size
-            body = file.read(LARGEST + 1)
-    except OSError as error:
-        raise RefusedList(f"{reader} can't read {path}: {error.strerror}") from error
-    if len(body) > LARGEST:
-        raise RefusedList(f"{path} has more than {LARGEST // 1_000_000} MB; a list of symbols is smaller")
-    if body.startswith(_GZIP):
-        raise RefusedList(f"{path} is compressed with gzip; decompress it first")
-    return Document(str(path), body)
 
 
 def same_symbol(symbol: str, day: date) -> str:

@@ -9,9 +9,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import lxml.etree  # type: ignore[import-untyped]
-import lxml.html  # type: ignore[import-untyped]
-
 from quantx.errors import RefusedList
 from quantx.universes.protocol import Document
 
@@ -119,6 +116,10 @@ def html_table_with(document: Document, columns: Sequence[str]) -> tuple[str, li
 def _html_page(document: Document) -> Any:
     if document.body.count(b"<") > _MOST_TAGS:
         raise RefusedList(f"{document.origin} has more than {_MOST_TAGS:,} tags; a list of symbols is smaller")
+    # Imported late: a trigger that reads a CSV does not have it.
+    import lxml.etree  # type: ignore[import-untyped]
+    import lxml.html  # type: ignore[import-untyped]
+
     parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8")
     try:
         return lxml.html.document_fromstring(document.body, parser=parser)

@@ -66,10 +66,10 @@ def _why_empty(context: Context, scope: Scope) -> str:
 
 def symbols_of_list(location: LakeLocation, path: str, since: date | None = None) -> tuple[str, ...]:
     """Return the symbols in a file, on disk or in the lake, without those that left the list before `since`."""
-    from quantx.universes.symbol_lists import members_in  # imported late: it loads a library for frames
+    from quantx.universes.symbol_lists import listed_symbols  # imported late: most triggers need no list
 
-    members = members_in(_read_list(location, path)).select("symbol", "member_to")
-    symbols = [s for s, left in members.iter_rows() if since is None or left is None or left >= since]
+    listed = listed_symbols(_read_list(location, path))
+    symbols = [s for s, left in listed if since is None or left is None or left >= since]
     if not symbols:
         raise ConfigError(f"all symbols of {path} left the list before {since}")
     return tuple(dict.fromkeys(symbols))
@@ -77,11 +77,11 @@ def symbols_of_list(location: LakeLocation, path: str, since: date | None = None
 
 def _read_list(location: LakeLocation, path: str) -> Document:
     """Return a file on disk, or else the object of that path in the lake; ConfigError where there is neither."""
+    from quantx.universes.files import read_file
     from quantx.universes.protocol import Document
-    from quantx.universes.sources import read_file
 
     if Path(path).is_file():
-        return read_file(Path(path), path)
+        return read_file(Path(path), "the list of symbols")
     try:
         return Document(path, location.get(path), "text/csv")
     except DamagedObject as error:
