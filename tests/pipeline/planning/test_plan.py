@@ -95,6 +95,9 @@ def test_a_file_of_symbols_is_a_universe(desk: Any, tmp_path: Path, monkeypatch:
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta" / "mine.csv").write_text("CCC\nDDD\n")
     assert resolved(platform, Scope()) == ("CCC", "DDD")
+    assert resolved(platform, Scope(universe="./meta/mine.csv")) == ("CCC", "DDD")
+    with pytest.raises(ConfigError, match=r"no file \.\./mine\.csv, neither"):
+        resolved(platform, Scope(universe="../mine.csv"))
     with pytest.raises(ConfigError, match=r"no file mine\.txt, neither here nor in the lake"):
         resolved(platform, Scope(universe="mine.txt"))
     (tmp_path / "old.csv").write_text("symbol,member_to\nAAA,2020-01-01\n")

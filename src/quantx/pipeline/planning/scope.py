@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from quantx.core.symbols import parse_symbol, stored_symbol
-from quantx.errors import ConfigError, DamagedObject
+from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.runtime.context import Context
 from quantx.settings import is_symbol_list
@@ -82,10 +82,15 @@ def _read_list(location: LakeLocation, path: str) -> Document:
 
     if Path(path).is_file():
         return read_file(Path(path), "the list of symbols")
-    try:
-        return Document(path, location.get(path), "text/csv")
-    except DamagedObject as error:
+    if not has_list(location, path):
         raise ConfigError(
             f"there is no file {path}, neither here nor in the lake {location.url};"
             " `quantx refresh-universe` writes meta/universe_<phase>.csv"
-        ) from error
+        )
+    return Document(path, location.get(str(PurePosixPath(path))), "text/csv")
+
+
+def has_list(location: LakeLocation, path: str) -> bool:
+    """Return whether the lake has an object of this path; LakeError where it can't be reached."""
+    relative = PurePosixPath(path)
+    return not relative.is_absolute() and ".." not in relative.parts and location.has(str(relative))

@@ -9,7 +9,7 @@ from typing import Any
 
 from quantx.errors import ConfigError, QuantxError
 from quantx.pipeline.planning.plan import plan_backfill, plan_daily
-from quantx.pipeline.planning.scope import Scope
+from quantx.pipeline.planning.scope import Scope, has_list
 from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.planning.update_request import FieldError, InvalidRequest, UpdateRequest, parse_request
 from quantx.pipeline.runtime.context import Context, open_context
@@ -53,7 +53,7 @@ def plan_update(settings: Settings, request: UpdateRequest = _EVERYTHING) -> Pla
 def _unknown_names(context: Context, request: UpdateRequest) -> Iterator[FieldError]:
     universe = request.universe
     if universe is not None and is_symbol_list(universe):  # of the lake: a request reads no other file
-        if not context.location.has(universe):
+        if not has_list(context.location, universe):
             yield FieldError(f"there is no file {universe!a} in the lake", "#/universe")
         universe = None
     rows = context.state.universes.listed() if universe or request.phase else []
