@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,8 @@ from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
+from quantx.reader.export import layouts
+from quantx.reader.export import reference as export_reference
 from quantx.settings import SettingReference, setting_references
 
 FOLDER = Path(__file__).parent
@@ -188,7 +191,35 @@ def _provider(source: str) -> str:
     return "".join(text)
 
 
+def exports() -> str:
+    """Return the reference of the layouts of `quantx export`."""
+    parts = [
+        NOTE,
+        "# Exports\n\n`quantx export DIR --layout NAME` and `lake.export(DIR, layout)`;"
+        " [how to export](../how-to/export.md) explains how they work. Parquet files are zstd.\n",
+    ]
+    for layout in layouts.LAYOUTS.values():
+        parts.append(f"\n## `{layout.name}`\n\nFor {layout.purpose}.\n")
+        for timeframe, files in layout.bars.items():
+            rows = [(c.name, c.dtype, c.meaning) for c in files.columns]
+            parts += [f"\n{'Daily bars' if timeframe == '1d' else 'Minute bars'}: `{files.path}`\n\n", _columns(rows)]
+        if layout.reference:
+            parts += [_reference_file(path, columns) for path, columns in export_reference.FILES.items()]
+    return "".join(parts)
+
+
+def _columns(rows: list[tuple[str, str, str]]) -> str:
+    head = "| column | type | meaning |\n|---|---|---|\n"
+    return head + "".join(f"| `{name}` | {dtype} | {meaning} |\n" for name, dtype, meaning in rows)
+
+
+def _reference_file(path: str, columns: Mapping[str, str]) -> str:
+    rows = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in columns.items())
+    return f"\n`{path}`\n\n| column | meaning |\n|---|---|\n{rows}"
+
+
 PAGES = {
+    "reference/exports.md": exports,
     "reference/commands.md": commands,
     "reference/settings.md": settings,
     "reference/tables.md": tables,

@@ -30,6 +30,7 @@ from quantx.settings import load_settings, setting_references, source_of
 from quantx.state.embedded import EmbeddedPostgres
 from quantx.storage import AzureBlobStorage, LocalStorage
 
+from ..azurite import Azurite
 from .conftest import Ran, runs_with
 
 pytestmark = pytest.mark.slow
@@ -261,14 +262,28 @@ def test_a_container_is_a_storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert (settings.lake_url, settings.azure_storage_account, settings.max_workers) == ("az://box", "account", 3)
 
 
+def test_operations_on_a_container(
+    vendors: dict[str, str], azurite: Azurite, migrated_database_url: str, tmp_path: Path
+) -> None:
+    with _environment(tmp_path, {**vendors, "QUANTX_STATE_URL": migrated_database_url}):
+        storage = AzureBlobStorage(container_name="operations", connection_string=azurite.connection_string)
+        operations = DataOperations(storage, max_workers=4, chunk_size=100)
+        done = operations.fetch_backfill(pl.DataFrame({"symbol": ["MSFT"]}), date(2024, 12, 2), "2024-12-31")
+        assert done == {"success": 1, "failed": 0, "skipped": 0}
+        operations.save_dataframe(pl.DataFrame({"a": [1]}), "files/a.parquet")
+        assert operations.load_dataframe("files/a.parquet")["a"].to_list() == [1]
+        with pytest.raises(ConfigError, match="no symbols were given"):
+            operations.fetch_backfill([], "2024-12-02")
+
+
 # ------------------------------------------------------------------------------------------------------------- the page
 
 
 def _rows(heading: str) -> list[tuple[str, str]]:
-    """Return the rows of the page's table below a heading."""
-    table = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    cells = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")]
-    return [(then.strip(), today.strip()) for then, today in cells[1:]]
+    """Return the rows of the page's tables below a heading."""
+    section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:2] == "| "]
+    return [(then, today) for then, today in cells if then != "then"]
 
 
 def _code(cell: str) -> list[str]:
@@ -276,6 +291,7 @@ def _code(cell: str) -> list[str]:
 
 
 COMMANDS = list(dict.fromkeys(line for _, today in _rows("Commands") for line in _code(today)))
+EXPORTS = [(_code(then), line) for then, today in _rows("Paths") for line in _code(today) if line.startswith("quantx ")]
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -308,8 +324,18 @@ def test_every_source_of_the_page_means_what_stands_beside_it() -> None:
 
 
 def test_every_path_of_the_page_exists(folder: Path) -> None:
-    for _, today in _rows("Paths"):
-        assert all((folder / "data" / "lake" / path).exists() for path in _code(today))
+    paths = [path for _, today in _rows("Paths") for path in _code(today) if not path.startswith("quantx ")]
+    assert paths
+    assert [path for path in paths if not (folder / "data" / "lake" / path).exists()] == []
+
+
+@pytest.mark.parametrize(("paths", "line"), EXPORTS)
+def test_every_layout_of_the_page_is_exported(
+    paths: list[str], line: str, quantx: Callable[[str], Ran], folder: Path
+) -> None:
+    ran = quantx(line.removeprefix("quantx "))
+    assert ran.code == 0, ran.err
+    assert [path for path in paths if not (folder / shlex.split(line)[2] / path).is_file()] == []
 
 
 def test_the_files_on_the_page_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

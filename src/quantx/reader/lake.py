@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -30,6 +31,9 @@ from quantx.lake.table import open_tables
 from quantx.reader.moments import Day, to_date, to_instant
 from quantx.reader.symbol_history import SecurityRows, SymbolRequest
 from quantx.settings import load_settings, source_of
+
+if TYPE_CHECKING:
+    from quantx.reader.export import ExportResult, OnProgress
 
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
 MINUTE_COLUMNS = ("symbol", "time", *BAR_COLUMNS[1:])
@@ -257,6 +261,62 @@ class Lake:
         counts = completeness(held, members, self._tables[SYMBOL_HISTORY.name].read(), moment)
         rows = counts.by_month() if by == "month" else counts.by_symbol()
         return rows if universe is None else rows.filter(pl.col("universe") == universe)
+
+    def export(
+        self,
+        folder: str | Path,
+        layout: str,
+        *,
+        symbols: Symbols | None = None,
+        universe: str | None = None,
+        phase: str | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        adjust: Adjust = "none",
+        source: str | None = None,
+        timeframe: str | None = None,
+        extended: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> ExportResult:
+        """Write bars into a folder in the layout of another tool; a later call writes only what has changed.
+
+        Layouts: hive-ticker, hive-symbol-source, flat-json, hive-day, csv (docs/reference/exports.md has their paths
+        and columns). Without symbols, universe and phase it is the whole lake. With `symbols`, those of earlier exports
+        to the folder stay and are updated, too. `adjust`, `source`, `timeframe` and `extended` are those of `bars`;
+        flat-json has both timeframes by default. `on_progress` is called with the symbols done, all symbols, and the
+        last one.
+
+        Raises ConfigError if the folder has other files, or an export with other settings.
+        """
+        from quantx.reader.export import ExportReads, ExportRequest, run_export
+
+        first, last = to_date(start), to_date(end)
+        request = ExportRequest(
+            layout=layout,
+            symbols=None if symbols is None else tuple(_names(symbols)),
+            universe=universe,
+            phase=phase,
+            start=first,
+            end=last,
+            adjust=adjust,
+            source=None if source is None else source_of(source),
+            timeframe=timeframe,
+            extended=extended,
+        )
+        securities = self._securities()
+        reads = ExportReads(
+            url=self.url,
+            tables=self._tables,
+            history=history_of(self._tables[SYMBOL_HISTORY.name].read()),
+            bars=self.bars,
+            actions=self.actions,
+            sources_of=self._sources_of,
+            members=lambda name: {n: to_date(day) for n, day in self._members_between(name, first, last).items()},
+            preferred=lambda days: [
+                each.symbol for each in securities.unique(securities.requests(list(days), first, last, days))
+            ],
+        )
+        return run_export(reads, Path(folder), request, on_progress)
 
     def _universe(self, name: str) -> pl.DataFrame:
         table = self._tables[UNIVERSE_MEMBERS.name].read()
