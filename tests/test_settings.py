@@ -346,6 +346,8 @@ def test_vendors_have_other_names(name: str, source: str, settings_file: Any) ->
     assert source_of(name) == source
     settings_file(f"sources: {{1d: {{us: [{name}, stooq]}}}}")
     assert load_settings().sources_of("1d", "us") == (source, "stooq")
+    settings_file(f"sources: {{1d: {{us: [{name}, {source}]}}}}")
+    assert load_settings().sources_of("1d", "us") == (source,)
 
 
 BAD_VALUES = {

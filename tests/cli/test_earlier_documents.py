@@ -262,6 +262,13 @@ def test_a_container_is_a_storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert (settings.lake_url, settings.azure_storage_account, settings.max_workers) == ("az://box", "account", 3)
 
 
+def test_importing_the_interface_loads_no_library_for_frames_or_databases() -> None:
+    code = "from quantx import DataOperations; from quantx.storage import AzureBlobStorage, LocalStorage"
+    heavy = "{'polars', 'pandas', 'pyarrow', 'duckdb', 'psycopg', 'deltalake', 'obstore', 'typer'}"
+    line = f"import sys; {code}; print({heavy} & {{*sys.modules}})"
+    assert subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
 def test_operations_on_a_container(
     vendors: dict[str, str], azurite: Azurite, migrated_database_url: str, tmp_path: Path
 ) -> None:

@@ -32,7 +32,9 @@ def _names(field: str, *earlier: str) -> AliasChoices:
 
 def _sources_of(names: Any) -> Any:
     """Return the vendors of a list by their own names."""
-    return [source_of(n) if isinstance(n, str) else n for n in names] if isinstance(names, list | tuple) else names
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return names
+    return list(dict.fromkeys(map(source_of, names)))
 
 
 def is_symbol_list(path: Path | str) -> bool:
