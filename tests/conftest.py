@@ -23,6 +23,7 @@ from quantx.state.embedded import EmbeddedPostgres
 from .azurite import Azurite, SecureAzurite, start_secure, why_missing
 from .databases import Databases
 from .market_data import FOLDER, RECORDED
+from .moto import Moto, running_moto
 
 # A slow machine is no failure, so there is no deadline.
 hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)
@@ -44,7 +45,7 @@ for pid_file in root.glob("*/postmaster.pid"):
             time.sleep(0.02)
     except (OSError, ValueError, IndexError):
         pass
-for pid_file in root.glob("*/azurite.pid"):
+for pid_file in [*root.glob("*/azurite.pid"), *root.glob("*/moto.pid")]:
     try:
         os.kill(int(pid_file.read_text()), signal.SIGKILL)
     except (OSError, ValueError):
@@ -205,3 +206,20 @@ def azurite_https(server_folder: Callable[[], Path]) -> Iterator[SecureAzurite]:
     yield secure
     secure.azurite.stop(kill=True)
     secure.identity.stop()
+
+
+@pytest.fixture(scope="session")
+def moto(server_folder: Callable[[], Path]) -> Iterator[Moto]:
+    """Amazon S3 on this machine; tests use buckets of their own."""
+    with running_moto(server_folder()) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_lake(moto: Moto, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a lake in a new bucket, in an environment that reaches it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{moto.new_bucket()}/data/lake"

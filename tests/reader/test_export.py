@@ -387,6 +387,7 @@ def test_a_correction_and_a_dividend_reach_the_files_that_they_change(market: Ma
 
 def test_symbols_are_read_in_batches_of_rows(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_ROWS", 6)  # two or three symbols: AAA has five rows, the others two
+    monkeypatch.setattr(run, "_STEPS", 1)
     seen: list[tuple[int, int, str]] = []
     market.export("csv", on_progress=lambda done, total, symbol: seen.append((done, total, symbol)))
     assert seen == [(0, 8, ""), (2, 8, "7203.T"), (3, 8, "AAA"), (6, 8, "CON"), (8, 8, "^GSPC")]

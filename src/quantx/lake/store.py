@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +14,15 @@ from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity
 from quantx.errors import ConfigError, DamagedObject, LakeError
+from quantx.lake.replies import reply_code, reply_reason
+from quantx.lake.s3 import AwsProcess, open_bucket
 from quantx.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, AzureCredential, ClientConfig, RetryConfig
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_NO_CONTAINER = "ContainerNotFound"
+_NO_CONTAINER = {"ContainerNotFound": "container", "NoSuchBucket": "bucket"}
 _REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.PermissionDeniedError)
 _ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Blob Data Contributor"
 _EMULATOR = "azure_storage_use_emulator"
@@ -45,10 +46,13 @@ class LakeLocation:
     store: ObjectStore = field(repr=False)
     options: dict[str, str] = field(repr=False)  # storage options of deltalake and Polars
     identity: AzureIdentity | None = field(default=None, repr=False)  # signs in if there is no key
+    process: AwsProcess | None = field(default=None, repr=False)  # a profile's source of keys
 
     @property
     def delta_options(self) -> dict[str, str]:
-        """Return the current storage options of Delta and Polars; with an identity they have a token that expires."""
+        """Return the current storage options of Delta and Polars; some have a token or keys that expire."""
+        if self.process is not None:
+            return {**self.options, **self.process.options()}
         if self.identity is None:
             return self.options
         return {**self.options, "azure_storage_token": self.identity.token(STORAGE, LakeError).text}
@@ -127,11 +131,11 @@ class LakeLocation:
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""
         what = f"cannot {verb} {self.url}/{path}"
-        if _code(error) == _NO_CONTAINER:
-            return LakeError(f"{what}: there is no container {urlsplit(self.url).netloc}")
+        if (kind := _NO_CONTAINER.get(reply_code(error))) is not None:
+            return LakeError(f"{what}: there is no {kind} {urlsplit(self.url).netloc}")
         if verb == "read" and isinstance(error, FileNotFoundError):
             return DamagedObject(f"{what}: it is missing")
-        return LakeError(f"{what}: {_reason(error)}")
+        return LakeError(f"{what}: {reply_reason(error)}")
 
 
 def open_location(url: str, settings: Settings | None = None, *, create: bool = True) -> LakeLocation:
@@ -146,7 +150,10 @@ def open_location(url: str, settings: Settings | None = None, *, create: bool = 
         return LakeLocation("memory://", MemoryStore(), {})
     if scheme in ("az", "azure", "abfss"):
         return _open_azure(url, settings, create=create)
-    if scheme in ("s3", "gs"):
+    if scheme == "s3":
+        bucket = open_bucket(url)
+        return LakeLocation(bucket.url, bucket.store, bucket.options, process=bucket.process)
+    if scheme == "gs":
         return LakeLocation(url.rstrip("/"), from_url(url), {})
     raise ConfigError(f"the lake's URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path")
 
@@ -276,17 +283,17 @@ def _has_container(account: _Account, container: str, prefix: str) -> bool:
     try:
         obstore.get(probe, "meta/lake_id")  # most lakes have it, so that their logs show few failures
     except FileNotFoundError as error:
-        return _code(error) != _NO_CONTAINER
+        return reply_code(error) not in _NO_CONTAINER
     except (obstore.exceptions.BaseError, OSError) as error:
-        if _code(error) == "InvalidResourceName":
+        if reply_code(error) == "InvalidResourceName":
             raise ConfigError(
                 f"the lake's URL has the invalid container name {container!r}; use 3 to 63 lower-case letters, digits"
                 " and single hyphens between them"
             ) from error
         step = _ROLE if isinstance(error, _REFUSED) else "check the address and the network"
-        if _code(error) == _NO_KEYS:
+        if reply_code(error) == _NO_KEYS:
             step = "the account accepts no keys: set USE_MANAGED_IDENTITY=true and AZURE_STORAGE_ACCOUNT"
-        raise LakeError(f"the lake's container {account.address}/{container}: {_reason(error)}; {step}") from error
+        raise LakeError(f"the lake's container {account.address}/{container}: {reply_reason(error)}; {step}") from error
     return True
 
 
@@ -309,27 +316,11 @@ def _create_container(account: _Account, container: str) -> None:
         with client:
             client.create_container()
     except ResourceExistsError as error:
-        if _code(error) != "ContainerAlreadyExists":  # it is being deleted, which takes half a minute
-            raise LakeError(f"{missing}: {_reason(error)}") from error
+        if reply_code(error) != "ContainerAlreadyExists":  # it is being deleted, which takes half a minute
+            raise LakeError(f"{missing}: {reply_reason(error)}") from error
     except HttpResponseError as error:
         if error.status_code in (401, 403):
-            raise ConfigError(f"{missing}: {_reason(error)}; create it, or {_ROLE}") from error
-        raise LakeError(f"{missing}: {_reason(error)}") from error
+            raise ConfigError(f"{missing}: {reply_reason(error)}; create it, or {_ROLE}") from error
+        raise LakeError(f"{missing}: {reply_reason(error)}") from error
     except AzureError as error:
-        raise LakeError(f"{missing}: {_reason(error)}") from error
-
-
-def _code(error: BaseException) -> str:
-    """Return Azure's error code; obstore has it only in the text of the reply."""
-    code = getattr(error, "error_code", None)
-    if code:
-        return str(getattr(code, "value", code))
-    match = re.search(r"<Code>(\w+)</Code>", str(error))
-    return match[1] if match else ""
-
-
-def _reason(error: BaseException) -> str:
-    """Return the reason of a failure in one line, with Azure's error code."""
-    code, lines = _code(error), str(error).strip().splitlines()
-    fact = lines[0].partition("<?xml")[0].rstrip(" :.\ufeff") if lines else type(error).__name__
-    return f"{fact} ({code})" if code else fact
+        raise LakeError(f"{missing}: {reply_reason(error)}") from error

@@ -22,6 +22,7 @@ from quantx.reader.export.request import ExportReads, ExportRequest
 from quantx.reader.export.selection import ExportedSecurity, day_of, security_of, selected
 
 _ROWS = 250_000  # of a batch: about 200 MB of memory
+_STEPS = 20  # of the progress, at least: batches have at most this part of the symbols
 _REFERENCE = "reference/"  # the unit of the reference data; no symbol has a slash
 _READ = (BARS_1D, BARS_1M, ACTIONS, VERDICTS, SYMBOL_HISTORY, INSTRUMENTS, UNIVERSE_MEMBERS)
 OnProgress = Callable[[int, int, str], None]  # symbols done, all symbols, the last one
@@ -190,9 +191,9 @@ class _Export:
     def _batches(self, securities: Sequence[ExportedSecurity]) -> Iterator[list[ExportedSecurity]]:
         """Yield neighbours in the order of the tables, so that a batch reads few row groups."""
         batch: list[ExportedSecurity] = []
-        rows = 0
+        rows, most = 0, -(-len(securities) // _STEPS)
         for each in securities:
-            if batch and rows + self._rows(each) > _ROWS:
+            if batch and (rows + self._rows(each) > _ROWS or len(batch) == most):
                 yield batch
                 batch, rows = [], 0
             batch.append(each)
