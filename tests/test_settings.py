@@ -319,13 +319,24 @@ def test_a_variable_of_the_process_wins_under_each_name(tmp_path: Path, monkeypa
 
 
 def test_variables_of_aws_reach_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text(f"AWS_ACCESS_KEY_ID=file\nAWS_SECRET_ACCESS_KEY={CANARY}\nHOME=/nowhere\n")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "process")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")  # so that it is removed afterwards
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    (tmp_path / ".env").write_text(f"{keys[0]}=file\n{keys[1]}={CANARY}\nAWS_REGION=file\nHOME=/nowhere\n")
+    monkeypatch.setenv("AWS_REGION", "process")
+    for name in keys:
+        monkeypatch.setenv(name, "")  # so that it is removed afterwards
+        monkeypatch.delenv(name)
     load_settings()
-    assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]) == ("file", "process")
+    assert [os.environ[name] for name in (*keys, "AWS_REGION")] == ["file", CANARY, "process"]
     assert os.environ["HOME"] != "/nowhere"
+
+
+def test_keys_of_aws_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("AWS_ACCESS_KEY_ID=file\nAWS_SECRET_ACCESS_KEY=file\nAWS_SESSION_TOKEN=file\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "process")
+    load_settings()
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "process"
+    assert "AWS_SESSION_TOKEN" not in os.environ
 
 
 @pytest.mark.parametrize(

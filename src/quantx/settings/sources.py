@@ -20,6 +20,11 @@ from quantx.settings.yaml_document import YamlDocument, read_yaml
 _NAMED_FILE = "QUANTX_SETTINGS_FILE"
 _OF_LIBRARIES = "AWS_"  # variables of the libraries that reach S3: they read the environment themselves
 
+_SIGN_IN = frozenset(
+    f"AWS_{name}"
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "PROFILE", "DEFAULT_PROFILE", "ROLE_ARN")
+)
+
 
 class VariableSource(EnvSettingsSource):
     """The variables of the environment, those of vendors by their flat names."""
@@ -81,9 +86,13 @@ def dotenv_variables() -> dict[str, str | None]:
 
 
 def export_library_variables() -> None:
-    """Set the variables of S3's libraries that only `.env` has: those libraries read nothing but the environment."""
+    """Set the variables of S3's libraries that only `.env` has: those libraries read nothing but the environment.
+
+    Keys are not mixed: none of them comes from `.env` where the environment has one.
+    """
+    signed_in = not _SIGN_IN.isdisjoint(os.environ)
     for name, value in dotenv_variables().items():
-        if name.startswith(_OF_LIBRARIES) and value is not None:
+        if name.startswith(_OF_LIBRARIES) and value and not (signed_in and name in _SIGN_IN):
             os.environ.setdefault(name, value)
 
 
