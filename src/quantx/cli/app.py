@@ -26,6 +26,7 @@ from quantx.cli import (
     quarantine,
     setup,
     show,
+    state,
     sweep,
     validate,
 )
@@ -55,6 +56,7 @@ for module in (
     crossvalidate,
     instruments,
     compact,
+    state,
     operate,
 ):
     module.register(app)

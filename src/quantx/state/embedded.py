@@ -78,6 +78,10 @@ class EmbeddedPostgres:
                     return uri
         raise AssertionError("the last attempt returns or raises")
 
+    def tool(self, name: str) -> Path:
+        """Return a program of the server's release, as `pg_dump`; the server is running."""
+        return Path(self._server.bin_path) / name
+
     def stop_if_unused(self) -> None:
         """Disconnect, and stop the server if no other client is connected."""
         with _THREADS, self._lock:  # no client can connect between the count and the stop
