@@ -48,8 +48,9 @@ def commands() -> str:
 def settings() -> str:
     """Return the reference of the settings."""
     head = (
-        "# Settings\n\nPrecedence: flags, then the environment, then `config/settings.yaml` (or the file in"
-        " `QUANTX_SETTINGS_FILE`), then the defaults. `quantx config` shows the effective settings.\n\n"
+        "# Settings\n\nPrecedence: flags, then the environment, then `.env` (beside the settings file, or in the"
+        " working folder), then `config/settings.yaml` (or the file in `QUANTX_SETTINGS_FILE`), then the defaults."
+        " `quantx config` shows the effective settings.\n\n"
         "| variable | in the file | meaning | default |\n|---|---|---|---|\n"
     )
     vendors = (

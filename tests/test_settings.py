@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from quantx.core.model import Quota
 from quantx.errors import ConfigError
-from quantx.settings import Settings, load_settings, parse_quota, setting_references
+from quantx.settings import Settings, load_settings, parse_quota, setting_references, source_of
 from quantx.settings.vendors import FLAT_NAMES
 
 CANARY = "c4n4ry-S3cret"
@@ -31,6 +31,10 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "LOOKBACK_DAYS",
         "UNIVERSE_PATH",
         "USE_MANAGED_IDENTITY",
+        "S3_",
+        "AWS_",
+        "FMP_",
+        "AV_",
     )
     for name in os.environ:
         if name.upper().startswith(names):
@@ -100,6 +104,9 @@ NAMES: list[tuple[str, str, str]] = [
     ("AZURE_STORAGE_BLOB_ENDPOINT", "azure_storage_blob_endpoint", "https://acc.blob.core.chinacloudapi.cn"),
     ("AZURE_CLIENT_ID", "azure_client_id", "c0ffee00-0000-0000-0000-000000000001"),
     ("QUANTX_STATE_IDENTITY", "state_identity", "True"),
+    ("S3_BUCKET", "s3_bucket", "bars"),
+    ("S3_BUCKET_NAME", "s3_bucket", "bars"),
+    ("S3_PREFIX", "s3_prefix", "lake"),
 ]
 
 
@@ -142,10 +149,46 @@ def test_an_empty_variable_is_not_given(variable: str, monkeypatch: pytest.Monke
     assert load_settings() == load_settings(lake_url="./data/lake")
 
 
+KEYS = [
+    ("FMP_API_KEY", "fmp_api_key"),
+    ("AV_API_KEY", "alphavantage_api_key"),
+    ("ALPHA_VANTAGE_API_KEY", "alphavantage_api_key"),
+]
+
+
+@pytest.mark.parametrize(("variable", "name"), KEYS)
+def test_a_vendors_key_comes_by_its_usual_name(variable: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, CANARY)
+    settings = load_settings()
+    assert getattr(settings, name).get_secret_value() == CANARY
+    assert CANARY not in repr(settings) + str(settings.redacted())
+    monkeypatch.setenv(f"QUANTX_{name.upper()}", "ours")
+    assert getattr(load_settings(), name).get_secret_value() == "ours"
+
+
 @pytest.mark.parametrize("variable", ["AZURE_CONTAINER_NAME", "FETCHER_AZURE_CONTAINER_NAME"])
 def test_a_container_stands_for_a_lake(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "quantx-data")
     assert load_settings().lake_url == "az://quantx-data"
+
+
+BUCKETS = [("", "s3://bars"), ("daily", "s3://bars/daily"), ("/a/b/", "s3://bars/a/b")]
+
+
+@pytest.mark.parametrize(("prefix", "url"), BUCKETS)
+def test_a_bucket_stands_for_a_lake(prefix: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET", "bars")
+    monkeypatch.setenv("S3_PREFIX", prefix)
+    assert load_settings().lake_url == url
+    assert load_settings(lake_url="./data/lake").lake_url == "./data/lake"
+
+
+def test_a_bucket_and_a_container_are_ambiguous(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET", "bars")
+    monkeypatch.setenv("AZURE_CONTAINER_NAME", "box")
+    with pytest.raises(ConfigError, match=r"box in Azure and the bucket bars in S3 .*set lake_url"):
+        load_settings()
+    assert load_settings(lake_url="az://box").lake_url == "az://box"
 
 
 def test_a_lake_that_is_named_beats_the_container(monkeypatch: pytest.MonkeyPatch, settings_file: Any) -> None:
@@ -178,9 +221,9 @@ def test_an_empty_file_sets_nothing(text: str, settings_file: Any) -> None:
 
 
 BAD_FILES = {
-    "an unknown name": ("max_wokers: 5", r"has no setting max_wokers; the settings are .*max_workers"),
-    "an earlier name": ("MAX_WORKERS: 5", r"has no setting MAX_WORKERS"),
-    "a number as a name": ("1: 5", r"has no setting 1"),
+    "an unknown name": ("max_wokers: 5", r"line 1: there is no setting max_wokers; the settings are .*max_workers"),
+    "an earlier name": ("MAX_WORKERS: 5", r"there is no setting MAX_WORKERS"),
+    "a number as a name": ("1: 5", r"there is no setting 1"),
     "a list": ("- max_workers", r"must hold names and values"),
     "a text": ("max_workers", r"must hold names and values"),
     "no YAML": ("max_workers: [", r"not valid YAML"),
@@ -199,6 +242,123 @@ def test_a_wrong_file_is_refused_with_the_reason(text: str, message: str, settin
     settings_file(text)
     with pytest.raises(ConfigError, match=f"(?is){message}"):
         load_settings()
+
+
+# ------------------------------------------------------------------------------- the earlier form of the settings file
+
+EARLIER = """
+fetcher: {max_workers: 20, lookback_days: 7, chunk_size: 100, fetch_actions: true}
+schedules: {daily_update: {cron: "0 6 * * 1-5"}}
+contact: me@example.org
+"""
+
+
+def test_the_earlier_sections_are_settings_of_today(settings_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_file(EARLIER)
+    read = load_settings()
+    assert (read.max_workers, read.lookback_days, read.chunk_size, read.contact) == (20, 7, 100, "me@example.org")
+    assert read.daily_schedule == "0 0 6 * * 1-5"
+    monkeypatch.setenv("MAX_WORKERS", "3")
+    assert load_settings().max_workers == 3
+
+
+@pytest.mark.parametrize(("cron", "azure"), [("0 6 * * 1-5", "0 0 6 * * 1-5"), ("30 5 7 * * 1-5", "30 5 7 * * 1-5")])
+def test_a_schedule_has_the_six_fields_of_azure(cron: str, azure: str, settings_file: Any) -> None:
+    settings_file(f"daily_schedule: {cron}")
+    assert load_settings().daily_schedule == azure
+    settings_file(f"schedules: {{daily_update: {{cron: {cron}}}}}")
+    assert load_settings().daily_schedule == azure
+
+
+BAD_SECTIONS = {
+    "an unknown key": ("fetcher:\n  max_workers: 3\n  retries: 5", r"line 3: fetcher has no setting retries; it has"),
+    "an unknown timer": ("schedules:\n  weekly: {cron: x}", r"line 2: schedules has no setting weekly"),
+    "an unknown key of a timer": ("schedules: {daily_update: {at: x}}", r"line 1: schedules.daily_update has no"),
+    "a timer without a schedule": ("schedules: {daily_update: {}}", r"daily_update needs a `cron`"),
+    "a schedule that is none": ('schedules: {daily_update: {cron: "soon"}}', r"daily_schedule.*'soon' is not a sched"),
+    "both days": ('schedules: {daily_update: {cron: "0 6 1 * 1"}}', r"line 1: '0 6 1 \* 1' restricts the day and"),
+    "no events": ("fetcher: {fetch_actions: false}", r"line 1: fetcher.fetch_actions must be true: without splits"),
+    "one setting twice": ("max_workers: 3\nfetcher:\n  max_workers: 5", r"line 3: fetcher.max_workers and max_workers"),
+    "a section that is a list": ("fetcher: [max_workers]", r"fetcher must hold names and values"),
+    "a wrong value": ("fetcher: {max_workers: 0}", r"max_workers.*greater than or equal to 1"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_SECTIONS.values(), ids=BAD_SECTIONS)
+def test_a_wrong_section_is_refused_with_file_and_line(text: str, message: str, settings_file: Any) -> None:
+    settings_file(text)
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
+        load_settings()
+
+
+# ----------------------------------------------------------------------------------------------------------------- .env
+
+
+def test_variables_may_stand_in_a_file(settings_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment beats `.env` beside the settings, that the one in the working folder, and that the settings."""
+    settings_file("max_workers: 1\nlookback_days: 1\nchunk_size: 1\nmax_attempts: 1")
+    (tmp_path / ".env").write_text("MAX_WORKERS=2\nQUANTX_LOOKBACK_DAYS=2\nQUANTX_CHUNK_SIZE=2\n")
+    (tmp_path / "config" / ".env").write_text(
+        f"# ours\nexport MAX_WORKERS='3'\nLOOKBACK_DAYS=3\nFMP_API_KEY={CANARY}\n"
+    )
+    monkeypatch.setenv("MAX_WORKERS", "4")
+    read = load_settings()
+    assert (read.max_workers, read.lookback_days, read.chunk_size, read.max_attempts) == (4, 2, 2, 1)
+    assert read.fmp.api_key is not None
+    assert read.fmp.api_key.get_secret_value() == CANARY
+    assert CANARY not in repr(read) + str(read.redacted())
+
+
+def test_a_variable_of_the_process_wins_under_each_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("QUANTX_MAX_WORKERS=2\nQUANTX_FMP_API_KEY=file\nS3_BUCKET=file\n")
+    for name, value in (("MAX_WORKERS", "4"), ("FMP_API_KEY", "process"), ("S3_BUCKET_NAME", "process")):
+        monkeypatch.setenv(name, value)
+    read = load_settings()
+    assert read.fmp.api_key is not None
+    assert (read.max_workers, read.fmp.api_key.get_secret_value(), read.s3_bucket) == (4, "process", "process")
+
+
+def test_variables_of_aws_reach_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    (tmp_path / ".env").write_text(f"{keys[0]}=file\n{keys[1]}={CANARY}\nAWS_REGION=file\nHOME=/nowhere\n")
+    monkeypatch.setenv("AWS_REGION", "process")
+    for name in keys:
+        monkeypatch.setenv(name, "")  # so that it is removed afterwards
+        monkeypatch.delenv(name)
+    load_settings()
+    assert [os.environ[name] for name in (*keys, "AWS_REGION")] == ["file", CANARY, "process"]
+    assert os.environ["HOME"] != "/nowhere"
+
+
+def test_keys_of_aws_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("AWS_ACCESS_KEY_ID=file\nAWS_SECRET_ACCESS_KEY=file\nAWS_SESSION_TOKEN=file\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "process")
+    load_settings()
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "process"
+    assert "AWS_SESSION_TOKEN" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(f"OK=1\n{CANARY}: x\n", r"\.env, line 2: write it as NAME"), ("\xff", "is not UTF-8")]
+)
+def test_a_wrong_file_of_variables_is_refused_without_its_text(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match=message) as refusal:
+        load_settings()
+    assert CANARY not in str(refusal.value)
+
+
+SOURCES = {"yf": "yahoo", "yfinance": "yahoo", "Yahoo": "yahoo", "av": "alphavantage", "alphavantage": "alphavantage"}
+
+
+@pytest.mark.parametrize(("name", "source"), SOURCES.items(), ids=SOURCES)
+def test_vendors_have_other_names(name: str, source: str, settings_file: Any) -> None:
+    assert source_of(name) == source
+    settings_file(f"sources: {{1d: {{us: [{name}, stooq]}}}}")
+    assert load_settings().sources_of("1d", "us") == (source, "stooq")
+    settings_file(f"sources: {{1d: {{us: [{name}, {source}]}}}}")
+    assert load_settings().sources_of("1d", "us") == (source,)
 
 
 BAD_VALUES = {

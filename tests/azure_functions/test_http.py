@@ -99,6 +99,16 @@ def test_a_daily_update_of_everything_needs_no_body(host: Host) -> None:
     assert again.document["run_id"] == first.document["run_id"], "asked twice, planned once"
 
 
+def test_a_list_of_the_lake_is_a_universe_and_one_of_the_host_is_not(host: Host, fleet: Fleet) -> None:
+    listed = host.post({"universe": "meta/universe_phase_1.csv", "lookback_days": 1})
+    assert (listed.status, listed.document["tasks"] + listed.document["shared"] > 0) == (202, True)
+    for elsewhere in ("meta/universe_phase_9.csv", str(fleet.folder / "mine.csv"), "../mine.csv"):
+        (fleet.folder / "mine.csv").write_text("AAPL\n")
+        refused = host.post({"universe": elsewhere})
+        assert_problem(refused, 400)
+        assert refused.document["errors"][0]["pointer"] == "#/universe"
+
+
 def test_a_failed_task_is_reported_with_its_reason(host: Host, fleet: Fleet) -> None:
     run_id = host.post({"symbols": ["QXAQ", "NOSUCH"], "lookback_days": 3}).document["run_id"]
     fleet.ends(fleet.start("work"), 1)

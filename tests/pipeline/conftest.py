@@ -22,7 +22,8 @@ from quantx.errors import MalformedPayload
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
 from quantx.pipeline.fetching.landing import Progress
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads

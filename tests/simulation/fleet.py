@@ -26,7 +26,8 @@ from quantx.errors import ConfigError, LakeError, QueueError, StateError, Transi
 from quantx.lake.memory import MemoryTable
 from quantx.lake.store import open_location
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry, send_outbox
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily, plan_retry, send_outbox
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import confirm_lake
 from quantx.pipeline.wiring import curator_of, worker_of

@@ -71,7 +71,7 @@ FORM = r"must have the form `phases:"
 BAD = {
     "nothing": ("", FORM),
     "a list": ("[phase_1]", FORM),
-    "no phases": ("universes: {}", FORM),
+    "no phases": ("phase: {}", FORM),
     "phases without content": ("phases:", FORM),
     "a phase without content": ("phases: {phase_1: }", FORM),
     "a universe without content": ("phases: {phase_1: {us: }}", FORM),
@@ -111,7 +111,7 @@ BAD = {
     "one name in two phases": (
         "phases: {p: {us: {market: us, type: static, symbols: [A]}},"
         " q: {us: {market: us, type: static, symbols: [B]}}}",
-        r"declares the universe us in two phases",
+        r"declares the universe us twice",
     ),
 }
 
@@ -137,3 +137,72 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_the_declaration_that_is_shipped_is_good() -> None:
     path = Path(__file__).parents[2] / "config" / "universes.yaml"
     assert read_declaration(path).select("phase_1", None)
+
+
+# ----------------------------------------------------------------------------------------------------- the earlier form
+
+EARLIER = """
+universes:
+  phase_1:
+    - name: us_sp500
+      source_type: wikipedia
+      url: https://en.wikipedia.org/wiki/List_of_S%26P_500_companies
+      symbol_column: Symbol
+      enabled: true
+    - {name: hsi, source_type: static, symbols: ["0700.HK", "0005.HK"]}
+  phase_2:
+    - {name: nikkei, source_type: excel, path: n.xlsx, symbol_column: Code, symbol_suffix: .T, enabled: false}
+    - {name: eu-large, source_type: csv, url: "https://example.org/eu.csv"}
+    - {name: mixed, source_type: static, symbols: [AAPL, "0700.HK"]}
+"""
+
+
+def test_the_earlier_form_is_read(tmp_path: Path) -> None:
+    found = declared(tmp_path, EARLIER)
+    assert {phase: [(s.name, s.type, s.market) for s in specs] for phase, specs in found.phases.items()} == {
+        "phase_1": [("us_sp500", "wikipedia", "us"), ("hsi", "static", "hk")],
+        "phase_2": [("nikkei", "excel", "jp"), ("eu-large", "csv", "eu"), ("mixed", "static", "us")],
+    }
+    assert found.enabled() == {"us_sp500", "hsi", "eu-large", "mixed"}
+    assert found.phases["phase_1"][0].symbol_column == "Symbol"
+
+
+def test_a_path_leads_from_the_file_or_else_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    for name in ("config/beside.csv", "beside.csv", "here.csv"):
+        (tmp_path / name).write_text("symbol\nAAPL\n")
+    universes = [f"{{name: {name}, source_type: csv, path: {name}.csv}}" for name in ("beside", "here", "nowhere")]
+    found = declared(tmp_path / "config", f"universes: {{p: [{', '.join(universes)}]}}").phases["p"]
+    assert [spec.path for spec in found] == [Path("beside.csv"), tmp_path / "here.csv", Path("nowhere.csv")]
+
+
+BAD_EARLIER = {
+    "both forms": ("phases: {}\nuniverses: {}", r"line 2: the file has `phases` and `universes`"),
+    "no phases": ("universes:", r"line 1: below `universes` the file must have the form"),
+    "today's form of a phase": ("universes:\n  p: {us: {market: us}}", r"line 2: below `universes` the file must"),
+    "today's field": ("universes: {p: [\n{name: a,\ntype: static}]}", r"line 3: `type` belongs to the form with"),
+    "no name": ("universes: {p: [\n{source_type: static}]}", r"line 2: the universe 1 of p needs `name`"),
+    "no source": ("universes: {p: [{name: a}]}", r"the universe 1 of p needs `source_type`"),
+    "an unknown key": (
+        "universes:\n  p:\n    - name: a\n      source_type: static\n      symbols: [A]\n      color: red",
+        r"line 6: color is no field of a universe \(a\); the fields are market, source_type, enabled",
+    ),
+    "an unknown source": ("universes: {p: [\n{name: a,\nsource_type: oracle}]}", r"line 3: source_type 'oracle'"),
+    "a number": (
+        "universes: {p: [{name: a, source_type: static, symbols: ['0005',\n0700]}]}",
+        r"line 2: the universe a, symbols position 2: YAML reads 0700 as a number; quote it: '0700'",
+    ),
+    "one name twice": (
+        "universes: {p: [{name: a, source_type: static, symbols: [A]}, {name: a, source_type: static, symbols: [B]}]}",
+        r"declares the universe a twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_EARLIER.values(), ids=BAD_EARLIER)
+def test_a_wrong_earlier_form_is_refused_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"universes.yaml.*{message}"):
+        declared(tmp_path, text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from itertools import pairwise
@@ -21,6 +23,7 @@ from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american, from_ishares, hong_kong
 from quantx.universes.protocol import Document
 from quantx.universes.sources import parse_members, read_document, same_symbol
+from quantx.universes.symbol_lists import listed_symbols
 from quantx.universes.web import Web
 
 from ..lists import Lists
@@ -254,6 +257,40 @@ MEMBERS = rows("AAPL|Apple[1]|1982-11-30", "META|Meta|2013-12-23", "BRK.B|Berksh
 CHANGE = rows("December 23, 2013|FB|Facebook|TER|Teradyne|Size[3]")
 
 
+NASDAQ100 = "https://en.wikipedia.org/wiki/Nasdaq-100"
+OTHER_PAGES = [
+    ({}, rows("Company|Ticker[a]", tag="th") + rows("Apple|AAPL[1]", "Meta|META"), ["AAPL", "META"]),
+    ({"symbol_column": "EPIC", "symbol_suffix": ".L", "market": "eu"}, rows("EPIC|Name", "BP.|BP"), ["BP.L"]),
+    ({"symbol_column": "Ticker", "market": "hk"}, rows("Ticker|Name", "SEHK: 5|HSBC", "700|T"), ["0005.HK", "0700.HK"]),
+]
+
+
+@pytest.mark.parametrize(("declared", "table", "symbols"), OTHER_PAGES, ids=["us", "eu", "hk"])
+def test_the_page_of_another_index_gives_the_members_of_today(
+    declared: dict[str, object], table: str, symbols: list[str]
+) -> None:
+    page = (
+        f"<html><table><tr><th>Other</th></tr></table><table>{rows('a|b', 'c|d')}</table><table>{table}</table></html>"
+    )
+    members = parse("wikipedia", page, url=NASDAQ100, **declared)
+    assert members["symbol"].to_list() == symbols
+    assert members.select(pl.col("member_from", "member_to").is_null().all()).row(0) == (True, True)
+
+
+def test_a_page_without_the_declared_column_is_refused_with_its_columns() -> None:
+    page = f"<html><title>Nasdaq</title><table>{rows('Company|Ticker', 'Apple|AAPL')}</table></html>"
+    with pytest.raises(
+        RefusedList, match=r"\(Nasdaq\) has no table with a column Sign; its columns are Company, Ticker"
+    ):
+        parse("wikipedia", page, url=NASDAQ100, symbol_column="Sign")
+
+
+def test_the_page_with_a_history_is_read_with_it_also_where_its_column_is_declared() -> None:
+    url = "https://en.wikipedia.org/wiki/List_of_S%26P_500_companies"
+    members = parse("wikipedia", wikipage(TOP + MEMBERS, CHANGES + CHANGE), url=url, symbol_column="Symbol")
+    assert members["member_from"].drop_nulls().len() == 3
+
+
 def test_a_page_gives_members_with_intervals() -> None:
     members = parse("wikipedia", wikipage(TOP + MEMBERS, CHANGES + CHANGE))
     assert members.select("symbol", "name", "member_from", "member_to").rows() == [
@@ -447,3 +484,48 @@ def test_a_history_that_is_told_whole_is_found_again(
     assert contradictions == []
     for day, then in by_day.items():
         assert {s for s, _, _, first, last in found if (first or date.min) <= day <= (last or date.max)} == then
+
+
+# ----------------------------------------------------------------------------------------------------- lists of symbols
+
+SYMBOL_LISTS = {
+    "our own": ("universe,symbol,market,member_from\nu,AAPL,us,\nu,0700.HK,hk,2024-01-02\n", ["AAPL", "0700.HK"]),
+    "another heading": ("Name,Ticker\nApple,aapl\nBerkshire,BRK-B\n", ["AAPL", "BRK.B"]),
+    "codes and their market": ("code,market\n5,HK\n00700,hk\n", ["0005.HK", "0700.HK"]),
+    "a symbol on each line": ("# mine\nAAPL\n\nmsft\nAAPL\n", ["AAPL", "MSFT", "AAPL"]),
+    "rows without a header": ("AAPL,0.5\nMSFT,0.5\n", ["AAPL", "MSFT"]),
+}
+
+
+@pytest.mark.parametrize(("text", "symbols"), SYMBOL_LISTS.values(), ids=SYMBOL_LISTS)
+def test_a_file_of_symbols_has_a_column_of_them_or_one_on_each_line(text: str, symbols: list[str]) -> None:
+    assert [listed.symbol for listed in listed_symbols(Document("meta/mine.csv", text.encode()))] == symbols
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("symbol\nAAPL\nA PL?\n", r"meta/mine\.csv, row 3: 'A PL\?' is not a symbol"),
+        ("AAPL\nno symbol at all\n", r"meta/mine\.csv, row 2: 'no symbol at all' is not a symbol"),
+        ("symbol,member_to\nAAPL,soon\n", r"row 2: 'soon' is not a date"),
+        ("\n# nothing\n", r"meta/mine\.csv has no symbols"),
+        ("<!doctype html><title>Sign in</title>", r"it is an HTML page \(Sign in\)"),
+    ],
+)
+def test_a_wrong_file_of_symbols_is_refused_with_its_row(text: str, message: str) -> None:
+    with pytest.raises(RefusedList, match=message):
+        listed_symbols(Document("meta/mine.csv", text.encode()))
+
+
+def test_a_trigger_reads_a_file_of_symbols_without_the_libraries_of_pages_and_workbooks() -> None:
+    modules = "quantx.universes.symbol_lists, quantx.universes.files"
+    code = f"import sys, {modules}; print({{'lxml', 'fastexcel'}} & {{*sys.modules}})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("symbol", ["0700", "0700.HK", "0700.hk"])
+def test_a_suffix_is_added_where_it_is_missing(symbol: str) -> None:
+    declared = {"market": "hk", "symbol_suffix": ".HK"}
+    assert parse("csv", f"symbol\n{symbol}\n", path="x.csv", **declared)["symbol"].to_list() == ["0700.HK"]
+    assert parse("static", "", symbols=[symbol], **declared)["symbol"].to_list() == ["0700.HK"]

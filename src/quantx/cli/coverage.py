@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from quantx.cli.options import Json, Universe, UseLocal, exits, settings_for
+from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.reporting.coverage import coverage_json, store_coverage
@@ -28,7 +28,7 @@ def coverage(
             "--output", "-o", help="Also write the report here: a folder, or a file ending in .html or .json."
         ),
     ] = None,
-    universe: Universe = None,
+    universe: Annotated[str | None, typer.Option(help="Only this universe.")] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:

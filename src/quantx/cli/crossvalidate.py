@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,7 +13,11 @@ from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, parse_d
 from quantx.cli.output import counted, out, print_json, print_table
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
+from quantx.pipeline.planning.scope import Scope, resolve_symbols
 from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.settings import source_of
+
+Sources = Annotated[str | None, typer.Option(help="Two vendors or more, as in alpaca,yahoo; all by default.")]
 
 crossvalidate = typer.Typer(help="Compare bars, splits and dividends of different vendors.", no_args_is_help=True)
 
@@ -27,18 +31,21 @@ def register(app: typer.Typer) -> None:
 
 
 def crossvalidate_compare(
-    symbols: Annotated[str, typer.Option(help="Comma-separated symbols, as in AAPL,0700.HK.")],
-    sources: Annotated[
-        str | None, typer.Option(help="Two vendors or more, as in alpaca,yahoo; all by default.")
-    ] = None,
+    symbols: Annotated[str, typer.Option("--symbols", "--symbol", help="Comma-separated symbols, as in AAPL,0700.HK.")],
+    sources: Sources = None,
     start: Annotated[str | None, typer.Option(help="First day.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Tolerated difference of prices in per cent; that of the market by default."),
+    ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
     """Compare vendors' as-traded daily bars, splits and dividends per symbol: agreement, differences, vendor in error.
 
-    Nothing is written. Vendors outside --sources still act as referees where the lake has their bars.
+    Nothing is written. Vendors outside --sources still act as referees where the lake has their bars. A vendor of
+    adjusted prices only, such as Stooq, is compared if --sources names it; its volumes are not.
 
     Example: quantx crossvalidate compare --symbols AAPL,MSFT --sources alpaca,yahoo --start 2024-01-01
     """
@@ -53,7 +60,10 @@ def crossvalidate_compare(
     with open_platform(settings_for(use_local)) as platform:
         chosen = _sources(platform, sources)
         order = partial(platform.settings.sources_of, "1d")
-        pairs = compare_vendors(platform.tables, order, names, first, last)
+        relative = None if tolerance is None else tolerance / 100
+        pairs = compare_vendors(
+            platform.tables, order, names, first, last, tolerance=relative, adjusted_of=chosen or ()
+        )
         compared = [pair for pair in pairs if chosen is None or {pair.a, pair.b} <= chosen]
         days = event_days(platform.state.series, platform.providers, platform.clock.now())
         events = events_of(compare_vendor_actions(platform.tables, days, names, first, last))
@@ -78,27 +88,29 @@ def crossvalidate_compare(
 def crossvalidate_matrix(
     universe: Universe = None,
     symbols: Symbols = None,
+    sources: Sources = None,
     by_month: Annotated[bool, typer.Option("--by-month", help="Show each vendor's score over time instead.")] = False,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
     """Show the share of sessions on which vendors agree, per market, as of the last reconciliation.
 
+    Symbols that were not reconciled yet are compared now, if --symbols or --universe names them.
+
     Example: quantx crossvalidate matrix --by-month
     """
     from quantx.core.quality.vendor_verdicts import vendor_scores
-    from quantx.core.tables import AGREEMENTS
     from quantx.pipeline.inspecting.comparison import matrix_of, squares_of
 
     if universe is not None and symbols is not None:
         raise ConfigError("--universe and --symbols exclude each other; give one")
     with open_platform(settings_for(use_local)) as platform:
-        here = pl.lit(True)
-        if universe is not None:
-            here = pl.col("symbol").is_in(_members(platform, universe))
-        elif symbols is not None:
-            here = pl.col("symbol").is_in([parse_symbol(s) for s in split_symbols(symbols)])
-        agreements = platform.tables[AGREEMENTS.name].read(here)
+        chosen = _sources(platform, sources)
+        scope = Scope(split_symbols(symbols), universe)
+        named = resolve_symbols(platform, scope) if scope.describe() else None
+        agreements = _agreements(platform, named, chosen or set())
+    if chosen is not None:
+        agreements = agreements.filter(pl.col("source_a").is_in(chosen), pl.col("source_b").is_in(chosen))
     if agreements.is_empty():
         raise ConfigError(
             "no vendors were compared yet: fetch bars of two vendors, then run `quantx crossvalidate reconcile`"
@@ -147,13 +159,31 @@ def crossvalidate_reconcile(
     return 0
 
 
+def _agreements(platform: Platform, symbols: Sequence[str] | None, chosen: Collection[str]) -> pl.DataFrame:
+    """Return the agreements of these symbols, or of all; named symbols that have none are compared now.
+
+    With a vendor that no stored agreement has, all symbols are compared now.
+    """
+    from quantx.core.tables import AGREEMENTS
+    from quantx.pipeline.inspecting.reconcile import current_agreements, vendors_of
+
+    here = pl.lit(True) if symbols is None else pl.col("symbol").is_in(symbols)
+    stored = platform.tables[AGREEMENTS.name].read(here)
+    if not {*stored["source_a"], *stored["source_b"]}.issuperset(chosen):
+        stored = stored.clear()
+        symbols = sorted(vendors_of(platform.state.series)) if symbols is None else symbols
+    new = [symbol for symbol in symbols or () if symbol not in set(stored["symbol"])]
+    order, now = partial(platform.settings.sources_of, "1d"), platform.clock.now()
+    return pl.concat([stored, current_agreements(platform.tables, order, new, now, adjusted_of=chosen)])
+
+
 def _sources(platform: Platform, text: str | None) -> set[str] | None:
     """Return the requested vendors; ConfigError for a vendor without bars in the lake, or for a single one."""
     from quantx.pipeline.inspecting.reconcile import vendors_of
 
     if text is None:
         return None
-    given = {s.strip() for s in text.split(",") if s.strip()}
+    given = {source_of(s) for s in text.split(",") if s.strip()}
     stored = {vendor for vendors in vendors_of(platform.state.series).values() for vendor in vendors}
     if unknown := sorted(given - stored):
         raise ConfigError(
@@ -163,13 +193,6 @@ def _sources(platform: Platform, text: str | None) -> set[str] | None:
     if len(given) < 2:
         raise ConfigError("--sources needs two vendors or more, as in --sources alpaca,yahoo")
     return given
-
-
-def _members(platform: Platform, universe: str) -> Sequence[str]:
-    members = platform.state.universes.symbols(universe, None)
-    if not members:
-        raise ConfigError(f"no universe {universe!r} with members; run `quantx refresh-universe`")
-    return members
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -28,6 +28,7 @@ from quantx.cli.options import (
     traced_settings,
 )
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
+from quantx.cli.setup import write_template
 from quantx.core.model import Window
 from quantx.errors import ConfigError
 from quantx.pipeline.fetching.landing import Progress
@@ -35,6 +36,7 @@ from quantx.pipeline.planning.triggers import plan_request
 from quantx.pipeline.planning.update_request import UpdateRequest
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.settings import DECLARATION, is_symbol_list
 from quantx.state.tasks.port import Plan
 from quantx.state.values import UNFINISHED
 from quantx.tracing import flush_traces
@@ -75,6 +77,7 @@ def refresh_universe(
     """Read the constituents of universes, and record them in the state, the lake and meta/universe_<phase>.csv.
 
     A list that is unreadable or fails the plausibility checks is refused: the last good list stays, the exit code is 1.
+    A missing config/universes.yaml is written first, as `quantx init` does.
 
     Example: quantx refresh-universe --phase phase_1
     """
@@ -82,7 +85,10 @@ def refresh_universe(
 
     if accept != (reason is not None):
         raise ConfigError('--accept and --reason "…" belong together')
-    with open_platform(settings_for(use_local)) as platform:
+    settings = settings_for(use_local)
+    if settings.declaration_path == DECLARATION and write_template(DECLARATION):
+        err.print(f"written {DECLARATION}, which declares the universes; change it as you need")
+    with open_platform(settings) as platform:
         results = refresh_universes(platform, platform.tables, phase=phase, name=name, accept=reason)
     rows = [vars(r) for r in results]
     if json:
@@ -114,10 +120,13 @@ def backfill(
     Example: quantx backfill --start 2000-01-01 --end 2016-12-31 --symbols AAPL,MSFT
     """
     first, given = parse_day(start, "--start"), parse_day(end, "--end") if end else None
-    scope = _scope(universe, phase, symbols, required=True)
+    scope = _scope(universe, phase, symbols)
     if given is not None:
         _check_order(first, given)  # before anything is opened
-    with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    if not any(scope.values()) and not is_symbol_list(settings.universe_path):
+        raise ConfigError("nothing to fetch was given: use --universe NAME|FILE.csv, --phase PHASE or --symbols A,B")
+    with open_platform(settings) as platform:
         # The UTC day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
@@ -142,7 +151,7 @@ def update_daily(
 
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
-    scope = _scope(universe, phase, symbols, required=False)
+    scope = _scope(universe, phase, symbols)
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
         plan = plan_request(platform, request)
@@ -204,12 +213,10 @@ def _check_order(first: date, last: date) -> None:
         raise ConfigError(f"--start {first} is after --end {last}")
 
 
-def _scope(universe: str | None, phase: str | None, symbols: str | None, *, required: bool) -> dict[str, Any]:
+def _scope(universe: str | None, phase: str | None, symbols: str | None) -> dict[str, Any]:
     given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
-    if required and not given:
-        raise ConfigError("nothing to fetch was given: use --universe NAME, --phase PHASE or --symbols A,B")
     return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 

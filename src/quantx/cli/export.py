@@ -12,8 +12,10 @@ from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
 from quantx.lake.store import open_location
+from quantx.pipeline.planning.scope import symbols_of_list
 from quantx.reader.export import LAYOUTS, ExportResult
 from quantx.reader.lake import Lake
+from quantx.settings import is_symbol_list
 
 _NAMED = 10  # symbols of a message
 
@@ -56,7 +58,11 @@ def export(
     adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
     if adjustment is None:
         raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-    lake = Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
+    location = open_location(settings.lake_url, settings, create=False)
+    names = None if symbols is None else split_symbols(symbols)
+    if names is None and universe is not None and is_symbol_list(universe):
+        names, universe = symbols_of_list(location, universe), None
+    lake = Lake(location, settings.sources_of)
     with work_progress(quiet=json) as display:
         bar = display.add_task("exporting", total=None, note="")
 
@@ -66,7 +72,7 @@ def export(
         result = lake.export(
             folder,
             layout,
-            symbols=None if symbols is None else split_symbols(symbols),
+            symbols=names,
             universe=universe,
             phase=phase,
             start=start,

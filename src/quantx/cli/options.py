@@ -13,15 +13,20 @@ import structlog
 import typer
 
 from quantx.errors import ConfigError
-from quantx.settings import Settings, load_settings
+from quantx.settings import Settings, load_settings, source_of
 from quantx.tracing import export_traces
 
 UseLocal = Annotated[
     bool, typer.Option("--use-local", help="Use ./data and the embedded PostgreSQL, and ignore the environment.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Symbols = Annotated[str | None, typer.Option(help="Comma-separated symbols, as in AAPL,BRK.B,0700.HK.")]
-Universe = Annotated[str | None, typer.Option(help="All members of a refreshed universe.")]
+Symbols = Annotated[
+    str | None, typer.Option("--symbols", "--symbol", help="Comma-separated symbols, as in AAPL,BRK.B,0700.HK.")
+]
+Universe = Annotated[
+    str | None,
+    typer.Option(help="All members of a refreshed universe, or of a CSV on disk or in the lake."),
+]
 Phase = Annotated[str | None, typer.Option(help="All universes of a phase.")]
 MaxWorkers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Maximum number of concurrent requests of this process.")
@@ -29,7 +34,10 @@ MaxWorkers = Annotated[
 _EARLIER_LIMIT = "The earlier name of --limit; it wins over --limit."
 Most = Annotated[int | None, typer.Option("--most", min=1, max=100_000, hidden=True, help=_EARLIER_LIMIT)]
 MostRows = Annotated[int | None, typer.Option("--most", min=1, max=1_000_000, hidden=True, help=_EARLIER_LIMIT)]
-ChunkSize = Annotated[int | None, typer.Option(min=1, max=32, help="Number of tasks claimed and stored together.")]
+ChunkSize = Annotated[
+    int | None,
+    typer.Option(min=1, max=10_000, help="Number of tasks claimed and stored together; more than 32 are split."),
+]
 
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:
@@ -82,9 +90,10 @@ def known_rule(rule: str | None) -> str | None:
 
 
 def known_source(source: str | None) -> str | None:
-    """Return the name of a vendor; ConfigError for an unknown one."""
+    """Return the own name of a vendor, as in yahoo for yf; ConfigError for an unknown one."""
     from quantx.providers.registry import VENDORS
 
+    source = None if source is None else source_of(source)
     if source is not None and source not in VENDORS:
         raise ConfigError(f"--source {source!a} is not a vendor; the vendors are {', '.join(VENDORS)}")
     return source

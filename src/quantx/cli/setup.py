@@ -13,7 +13,7 @@ from quantx.cli.options import Json, UseLocal, existing_folder, exits, parse_day
 from quantx.cli.output import counted, out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
-from quantx.settings import setting_references
+from quantx.settings import DECLARATION, setting_references
 
 _MARKETS = {"files": "from files", "recorded": "recorded replies", "synthetic": "a synthetic market"}
 
@@ -31,22 +31,25 @@ def init(use_local: UseLocal = False) -> int:
 
     Example: quantx init
     """
-    folder = Path("config")
-    try:
-        folder.mkdir(exist_ok=True)
-        for name in ("universes.yaml", "settings.yaml"):
-            path = folder / name
-            if path.exists():
-                out.print(f"kept    {path}")
-            else:
-                path.write_text(resources.files("quantx.cli").joinpath("templates", name).read_text("utf-8"), "utf-8")
-                out.print(f"written {path}")
-    except OSError as error:
-        raise ConfigError(f"cannot write {folder}: {error.strerror}") from error
+    for path in (DECLARATION, Path("config/settings.yaml")):
+        out.print(f"{'written' if write_template(path) else 'kept   '} {path}")
     with open_platform(settings_for(use_local)) as platform:
         out.print(f"lake    {platform.location.url}")
         out.print(f"state   {platform.state.shown_url}")
     return 0
+
+
+def write_template(path: Path) -> bool:
+    """Write the shipped file of this name where none exists; return whether it was written."""
+    if path.exists():
+        return False
+    text = resources.files("quantx.cli").joinpath("templates", path.name).read_text("utf-8")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    return True
 
 
 def config(json: Json = False, use_local: UseLocal = False) -> int:

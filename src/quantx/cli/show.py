@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import polars as pl
 import typer
@@ -180,7 +180,15 @@ def tasks_retry(
 
 
 def query(
-    symbols: Annotated[str, typer.Option(help="Comma-separated symbols, as in AAPL,BRK.B,0700.HK.")],
+    symbols: Annotated[
+        str, typer.Option("--symbols", "--symbol", help="Comma-separated symbols, as in AAPL,BRK.B,0700.HK.")
+    ],
+    view: Annotated[
+        Literal["bars", "latest"], typer.Argument(help="bars: all; latest: the last ones of each symbol.")
+    ] = "bars",
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Only the last bars of each symbol; with `latest` 1 by default.")
+    ] = None,
     start: Annotated[str | None, typer.Option(help="First day.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
     adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
@@ -201,6 +209,8 @@ def query(
 ) -> int:
     """Read OHLCV bars from the lake. No database is needed.
 
+    `quantx query latest --symbol AAPL --rows 10` shows the last ten bars.
+
     Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total --format csv -o bars.csv
     """
     settings = settings_for(use_local)
@@ -216,6 +226,8 @@ def query(
     bars = lake.bars(
         names, start, end, timeframe=timeframe, adjust=adjustment, as_of=as_of, source=source, extended=extended
     )
+    if view == "latest" or rows is not None:
+        bars = bars.group_by("symbol", maintain_order=True).tail(rows or 1)
     if bars.is_empty():
         err.print(f"no bars for {', '.join(names)}; `quantx show-manifest` lists the lake's series")
     _write(bars, format, output)

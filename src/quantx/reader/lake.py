@@ -31,7 +31,7 @@ from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.reader.moments import Day, to_date, to_instant
 from quantx.reader.symbol_history import SecurityRows, SymbolRequest
-from quantx.settings import load_settings
+from quantx.settings import load_settings, source_of
 
 if TYPE_CHECKING:
     from quantx.reader.export import ExportResult, OnProgress
@@ -304,7 +304,7 @@ class Lake:
             start=first,
             end=last,
             adjust=adjust,
-            source=source,
+            source=None if source is None else source_of(source),
             timeframe=timeframe,
             extended=extended,
         )
@@ -447,4 +447,4 @@ def _where(names: Sequence[str] | None, source: str | None) -> pl.Expr:
     wanted = pl.lit(True)
     if names is not None:
         wanted &= pl.col("symbol").is_in(list(names))
-    return wanted if source in (None, BEST) else wanted & (pl.col("source") == source)
+    return wanted if source is None or source == BEST else wanted & (pl.col("source") == source_of(source))

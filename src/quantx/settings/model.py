@@ -20,15 +20,28 @@ from quantx.core.schedule import parse_schedule
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.redaction import without_secrets
-from quantx.settings.sources import FileSource, VariableSource
-from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, flat_name, nested
+from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
+from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, flat_name, nested, source_of
 
+DECLARATION = Path("config/universes.yaml")
 TIMEFRAMES, MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu", "any")
 
 
 def _names(field: str, *earlier: str) -> AliasChoices:
     """Return the variable of a field and its earlier names; the first one that is set wins."""
     return AliasChoices(f"QUANTX_{field.upper()}", *earlier)
+
+
+def _sources_of(names: Any) -> Any:
+    """Return the vendors of a list by their own names."""
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return names
+    return list(dict.fromkeys(map(source_of, names)))
+
+
+def is_symbol_list(path: Path | str) -> bool:
+    """Return whether a path means a file of symbols, and not a universe or its declaration: .csv or .txt."""
+    return str(path).lower().endswith((".csv", ".txt"))
 
 
 class Settings(Vendors, BaseSettings):
@@ -48,9 +61,10 @@ class Settings(Vendors, BaseSettings):
         " https://account.queue.core.windows.net/name (an Azure Storage queue)",
     )
     universe_path: Path = Field(
-        Path("config/universes.yaml"),
+        DECLARATION,
         validation_alias=_names("universe_path", "UNIVERSE_PATH"),
-        description="the file that declares the universes",
+        description="the file that declares the universes; or a CSV of symbols, on disk or in the lake, which updates"
+        " without a scope then fetch",
     )
     max_workers: int = Field(
         8,
@@ -59,7 +73,12 @@ class Settings(Vendors, BaseSettings):
         validation_alias=_names("max_workers", "MAX_WORKERS"),
         description="concurrent requests per worker",
     )
-    chunk_size: int = Field(32, ge=1, le=32, description="tasks that a worker claims and stores together")
+    chunk_size: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="tasks that a worker claims and stores together; more than 32, which is a queue's page, are split",
+    )
     lookback_days: int = Field(
         5,
         ge=0,
@@ -112,6 +131,14 @@ class Settings(Vendors, BaseSettings):
         None, description="another host that serves the lists of universes under the same paths (tests, a mirror)"
     )
     universe_timeout: float = Field(60, gt=0, le=600, description="seconds within which a whole list must be read")
+    s3_bucket: str | None = Field(
+        None,
+        validation_alias=_names("s3_bucket", "S3_BUCKET", "S3_BUCKET_NAME"),
+        description="the bucket of the lake: means lake_url s3://<bucket>/<s3_prefix> where lake_url is not set",
+    )
+    s3_prefix: str | None = Field(
+        None, validation_alias=_names("s3_prefix", "S3_PREFIX"), description="the path of the lake in s3_bucket"
+    )
     azure_storage_connection_string: SecretStr | None = Field(
         None,
         validation_alias=_names("azure_storage_connection_string", "AZURE_STORAGE_CONNECTION_STRING"),
@@ -171,11 +198,23 @@ class Settings(Vendors, BaseSettings):
         by_market = self.sources.get(timeframe, {})
         return by_market.get(market, by_market.get("any", ()))
 
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _canonical_sources(cls, value: Any) -> Any:
+        """Turn other names of vendors into their own; a wrong form is refused with the other values."""
+        if not isinstance(value, dict) or not all(isinstance(markets, dict) for markets in value.values()):
+            return value
+        return {
+            timeframe: {market: _sources_of(names) for market, names in markets.items()}
+            for timeframe, markets in value.items()
+        }
+
     @field_validator("daily_schedule")
     @classmethod
     def _check_schedule(cls, value: str) -> str:
+        """Return the schedule with the six fields of Azure: five, as of cron, begin with the minute."""
         parse_schedule(value)
-        return value
+        return value if len(value.split()) == 6 else f"0 {value}"
 
     @field_validator("log_level")
     @classmethod
@@ -186,11 +225,24 @@ class Settings(Vendors, BaseSettings):
 
     @model_validator(mode="after")
     def _lake_of_container(self) -> Self:
-        if self.azure_container_name is not None and "lake_url" not in self.model_fields_set:
-            object.__setattr__(
-                self, "lake_url", f"az://{self.azure_container_name}"
-            )  # frozen, but still under construction
+        """Name the lake by its container or its bucket where it has no URL."""
+        container, bucket = self.azure_container_name, self.s3_bucket
+        if "lake_url" in self.model_fields_set or (container is None and bucket is None):
+            return self
+        if container is not None and bucket is not None:
+            raise ValueError(
+                f"the container {container} in Azure and the bucket {bucket} in S3 are both set; set lake_url"
+                " (QUANTX_LAKE_URL) to the one that is the lake"
+            )
+        prefix = (self.s3_prefix or "").strip("/")
+        url = f"az://{container}" if bucket is None else f"s3://{bucket}/{prefix}".rstrip("/")
+        object.__setattr__(self, "lake_url", url)  # frozen, but still under construction
         return self
+
+    @property
+    def declaration_path(self) -> Path:
+        """The file that declares the universes, also where `universe_path` is a list of symbols."""
+        return DECLARATION if is_symbol_list(self.universe_path) else self.universe_path
 
     @classmethod
     def settings_customise_sources(
@@ -201,11 +253,12 @@ class Settings(Vendors, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let arguments win over the environment, and the environment over the settings file."""
+        """Let arguments win over the environment, that over `.env`, and that over the settings file."""
         arguments = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
         return (
             InitSettingsSource(settings_cls, nested(arguments)),
             VariableSource(settings_cls),
+            DotEnvSource(settings_cls),
             FileSource(settings_cls),
         )
 
@@ -234,6 +287,7 @@ class Settings(Vendors, BaseSettings):
 
 def load_settings(**flags: Any) -> Settings:
     """Return the settings with `flags` above all else (None means: not given); ConfigError names the wrong values."""
+    export_library_variables()
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except SettingsError as error:  # a variable that should hold JSON

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import AliasChoices
 
 from quantx.settings.model import Settings
-from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS
+from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, variables_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def setting_references() -> Mapping[str, SettingReference]:
         kind = VENDOR_SETTINGS[source]
         field = kind.model_fields[field_name]
         text = (field.description or "").format(title=kind.title, default_quota=kind.default_quota)
-        references[name] = SettingReference((_variable(name),), text, field.default)
+        references[name] = SettingReference(variables_of(name), text, field.default)
     return references
 
 

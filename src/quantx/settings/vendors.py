@@ -24,6 +24,8 @@ class VendorSettings(BaseModel):
     default_quota: ClassVar[str]  # the vendor's limit for an account that the setting `quota` does not name
     prefix: ClassVar[str | None] = None  # of the flat names; None: the source's name
     keys: ClassVar[tuple[str, ...]] = ()  # fields without which no request can be sent
+    names: ClassVar[tuple[str, ...]] = ()  # other names of the source that people use
+    variables: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # by field: variables that set it besides its own
 
     base_url: str | None = Field(default=None, description="another host that speaks {title}'s wire (the sandbox)")
     quota: str | None = Field(
@@ -60,6 +62,7 @@ class YahooSettings(VendorSettings):
     adapter = "quantx.providers.yahoo:Yahoo"
     default_quota = "2/s"
     prefix = "yfinance"
+    names = ("yfinance", "yf")
 
 
 class AlpacaSettings(VendorSettings):
@@ -89,6 +92,8 @@ class AlphaVantageSettings(KeyedVendorSettings):
     title = "Alpha Vantage"
     adapter = "quantx.providers.alphavantage:AlphaVantage"
     default_quota = "25/day"
+    names = ("av", "alpha_vantage")
+    variables: ClassVar[Mapping[str, tuple[str, ...]]] = {"api_key": ("AV_API_KEY", "ALPHA_VANTAGE_API_KEY")}
 
 
 class FmpSettings(KeyedVendorSettings):
@@ -97,6 +102,7 @@ class FmpSettings(KeyedVendorSettings):
     title = "Financial Modeling Prep"
     adapter = "quantx.providers.fmp:Fmp"
     default_quota = "250/day"
+    variables: ClassVar[Mapping[str, tuple[str, ...]]] = {"api_key": ("FMP_API_KEY",)}
 
 
 class Vendors(BaseModel):
@@ -115,6 +121,18 @@ VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {
 }
 
 
+_SOURCES = {name: source for source, kind in VENDOR_SETTINGS.items() for name in (source, *kind.names)}
+
+
+def source_of(name: str) -> str:
+    """Return the source that a name means, as in yahoo for yf; an unknown name stays.
+
+    >>> source_of("yf"), source_of("AV"), source_of("stooq"), source_of("best")
+    ('yahoo', 'alphavantage', 'stooq', 'best')
+    """
+    return _SOURCES.get(name.strip().lower(), name)
+
+
 def flat_name(source: str, field: str) -> str:
     """Return the flat name of a vendor's setting.
 
@@ -128,6 +146,12 @@ def flat_name(source: str, field: str) -> str:
 FLAT_NAMES: Mapping[str, tuple[str, str]] = {
     flat_name(source, field): (source, field) for source, kind in VENDOR_SETTINGS.items() for field in kind.model_fields
 }
+
+
+def variables_of(name: str) -> tuple[str, ...]:
+    """Return the variables that set a vendor's setting, given by its flat name; the first one wins."""
+    source, field = FLAT_NAMES[name]
+    return (f"QUANTX_{name.upper()}", *VENDOR_SETTINGS[source].variables.get(field, ()))
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

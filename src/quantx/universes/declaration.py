@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from quantx.core.foreign_errors import value_fact, yaml_fact
+from quantx.core.foreign_errors import value_fact
 from quantx.errors import ConfigError
+from quantx.settings.yaml_document import YamlDocument, read_yaml
+from quantx.universes.earlier_form import Declared, declared_universes
 
 SourceType = Literal["static", "csv", "json", "excel", "wikipedia", "nasdaq_trader", "hkex", "ishares", "sec_tickers"]
 _READS_A_TABLE = ("csv", "json", "excel")
@@ -110,53 +112,58 @@ def enabled_universes(path: Path) -> frozenset[str] | None:
 
 
 def read_declaration(path: Path) -> Declaration:
-    """Read the declaration; raise ConfigError with the file and its problem."""
-    try:
-        text = path.read_text("utf-8")
-        document: Any = yaml.safe_load(text)
-    except FileNotFoundError:
+    """Read the declaration, in today's form or in the earlier one; raise ConfigError with the file and its problem."""
+    if not path.exists():
         raise ConfigError(
             f"there is no universe file {path}; `quantx init` writes one, QUANTX_UNIVERSE_PATH sets another"
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} {yaml_fact(error)}") from error
-    try:
-        phases = {
-            str(phase): tuple(_read_spec(path, text, (phase, name), spec) for name, spec in specs.items())
-            for phase, specs in document["phases"].items()
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} must have the form `phases: {{phase_1: {{name: {{…}}}}}}`") from error
+        )
+    document = read_yaml(path)
+    forms = [form for form in ("phases", "universes") if isinstance(document.values, dict) and form in document.values]
+    if len(forms) == 2:
+        raise ConfigError(
+            f"{document.at(['universes'])}: the file has `phases` and `universes`, which are two forms of one thing;"
+            " move all universes to one of them"
+        )
+    read = declared_universes if forms == ["universes"] else _by_name
+    phases = {phase: tuple(_read_spec(document, each) for each in some) for phase, some in read(document)}
     names = [spec.name for specs in phases.values() for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigError(f"{path} declares the universe {twice[0]} in two phases; give one of them another name")
+        raise ConfigError(f"{path} declares the universe {twice[0]} twice; give one of them another name")
     return Declaration(path, phases)
 
 
-def _read_spec(path: Path, text: str, place: tuple[Any, Any], spec: dict[str, Any]) -> UniverseSpec:
-    """Return one declared universe; `place` is its phase and its name."""
+def _by_name(document: YamlDocument) -> Iterator[tuple[str, list[Declared]]]:
+    """Yield each phase with its universes, which have their names as keys."""
     try:
-        return UniverseSpec.model_validate({"name": place[1], **spec})
+        for phase, specs in document.values["phases"].items():
+            place = ("phases", phase)
+            yield str(phase), [Declared(str(phase), name, (*place, name), {**spec}) for name, spec in specs.items()]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{document.path} must have the form `phases: {{phase_1: {{name: {{…}}}}}}`") from error
+
+
+def _read_spec(document: YamlDocument, declared: Declared) -> UniverseSpec:
+    """Return one declared universe."""
+    try:
+        return UniverseSpec.model_validate({"name": declared.name, **declared.values})
     except ValidationError as error:
-        first = error.errors()[0]
-        read, loc = first["input"], first["loc"]
-        if first["type"] == "string_type" and (read is None or isinstance(read, bool | int | float | date)):
-            written = _as_written(text, ("phases", *place, *loc)) if loc != ("name",) else repr(read)
-            where = " ".join(f"position {part + 1}" if isinstance(part, int) else part for part in loc)
-            kind = {bool: "a truth value", type(None): "an empty value", date: "a date"}.get(type(read), "a number")
-            message = f"the universe {place[1]}, {where}: YAML reads {written} as {kind}; quote it: '{written}'"
-            raise ConfigError(f"{path}: {message}") from error
-        wrong = read.get("name") if isinstance(read, dict) else repr(read)
-        raise ConfigError(f"{path}: {' '.join(map(str, (*loc, wrong)))}: {value_fact(first)}") from error
+        raise ConfigError(_problem(document, declared, error.errors()[0])) from error
 
 
-def _as_written(text: str, place: Sequence[str | int]) -> str:
-    """Return the text of the YAML scalar at a place, as in ON for a truth value."""
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    for part in place:
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-        elif isinstance(node, yaml.MappingNode):
-            node = next((value for key, value in node.value if key.value == str(part)), None)
-    return node.value if isinstance(node, yaml.ScalarNode) else str(place[-1])
+def _problem(document: YamlDocument, declared: Declared, first: ErrorDetails) -> str:
+    """Return the file, the line and the problem of one declared universe."""
+    read, loc = first["input"], first["loc"]
+    kind_key = "source_type" if declared.place[0] == "universes" else "type"
+    loc = (kind_key, *loc[1:]) if loc[:1] == ("type",) else loc
+    where = document.at((*declared.place, *loc))
+    if first["type"] == "extra_forbidden":
+        fields = ", ".join(kind_key if name == "type" else name for name in UniverseSpec.model_fields if name != "name")
+        return f"{where}: {loc[0]} is no field of a universe ({declared.name}); the fields are {fields}"
+    if first["type"] == "string_type" and (read is None or isinstance(read, bool | int | float | date)):
+        written = document.written((*declared.place, *loc)) if loc != ("name",) else str(read)
+        at = " ".join(f"position {part + 1}" if isinstance(part, int) else part for part in loc)
+        kind = {bool: "a truth value", type(None): "an empty value", date: "a date"}.get(type(read), "a number")
+        return f"{where}: the universe {declared.name}, {at}: YAML reads {written} as {kind}; quote it: '{written}'"
+    wrong = read.get("name") if isinstance(read, dict) else repr(read)
+    return f"{where}: {' '.join(map(str, (*loc, wrong)))}: {value_fact(first)}"

@@ -11,8 +11,9 @@ import polars as pl
 from quantx.errors import RefusedList
 from quantx.universes import hkex, ishares, nasdaq_trader, sec_tickers, static, tables, wikipedia
 from quantx.universes.declaration import UniverseSpec
+from quantx.universes.files import read_file
 from quantx.universes.protocol import MEMBERS, Document, LatestSymbol, MemberList, Source
-from quantx.universes.web import LARGEST, Web
+from quantx.universes.web import Web
 
 SOURCES: Mapping[str, Source] = {
     "static": static.SOURCE,
@@ -26,8 +27,6 @@ SOURCES: Mapping[str, Source] = {
     "sec_tickers": sec_tickers.SOURCE,
 }
 
-_GZIP = b"\x1f\x8b"
-
 
 def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
     """Return the document of a declaration; raise RefusedList if it can't be read."""
@@ -35,25 +34,12 @@ def read_document(spec: UniverseSpec, folder: Path, web: Web) -> Document:
     if not source.needs_document:
         return Document("the declaration", "\n".join(spec.symbols).encode(), "text/plain")
     if spec.path is not None:
-        return _read_file(spec, folder / spec.path)
+        return read_file(folder / spec.path, f"the universe {spec.name}")
     url = spec.url or source.url
     assert url is not None, "the declaration requires it"
     if source.needs_contact and web.contact is None:
         raise RefusedList(f"the universe {spec.name}: {spec.type} requires a contact; set QUANTX_CONTACT to an e-mail")
     return web.fetch(url)
-
-
-def _read_file(spec: UniverseSpec, path: Path) -> Document:
-    try:
-        with path.open("rb") as file:  # bounded: a device or a pipe states no true size
-            body = file.read(LARGEST + 1)
-    except OSError as error:
-        raise RefusedList(f"the universe {spec.name} can't read {path}: {error.strerror}") from error
-    if len(body) > LARGEST:
-        raise RefusedList(f"{path} has more than {LARGEST // 1_000_000} MB; a list of symbols is smaller")
-    if body.startswith(_GZIP):
-        raise RefusedList(f"{path} is compressed with gzip; decompress it first")
-    return Document(str(path), body)
 
 
 def same_symbol(symbol: str, day: date) -> str:

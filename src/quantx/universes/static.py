@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantx.core.symbols import venue_of
 from quantx.universes.declaration import UniverseSpec
 from quantx.universes.protocol import Document, LatestSymbol, Member, MemberList, Source, Spellings
-from quantx.universes.tables import as_symbol
+from quantx.universes.tables import as_symbol, with_suffix
 
 
 def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
@@ -13,7 +13,7 @@ def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Membe
     members: dict[str, Member] = {}
     spellings = Spellings()
     for position, text in enumerate(spec.symbols, 1):
-        symbol = as_symbol(text, spec, f"position {position} of `symbols`")
+        symbol = as_symbol(with_suffix(text.strip(), spec), spec, f"position {position} of `symbols`")
         if not spellings.is_another(symbol, text):
             members[symbol] = (symbol, venue_of(symbol).market, None, None, None)
     return MemberList(list(members.values()), spellings.remarks)

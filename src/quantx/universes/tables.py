@@ -20,17 +20,17 @@ def parse_csv(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> M
     text = decode(document, spec.encoding)
     rows = csv_rows(text, spec.separator, document.origin)
     _check_separator(spec, text, rows, document.origin)
-    return _members(spec, rows, document.origin)
+    return members_of_rows(spec, rows, document.origin)
 
 
 def parse_json(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
     """Return the members in a JSON list of objects."""
-    return _members(spec, json_rows(decode(document, spec.encoding), document.origin), document.origin)
+    return members_of_rows(spec, json_rows(decode(document, spec.encoding), document.origin), document.origin)
 
 
 def parse_excel(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
     """Return the members in a sheet of a workbook."""
-    return _members(spec, read_workbook(document.body, spec.sheet, document.origin), document.origin)
+    return members_of_rows(spec, read_workbook(document.body, spec.sheet, document.origin), document.origin)
 
 
 _LONGEST_SYMBOL = 16
@@ -59,7 +59,8 @@ def _check_separator(spec: UniverseSpec, text: str, rows: Sequence[Sequence[str]
                 )
 
 
-def _members(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: str) -> MemberList:
+def members_of_rows(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: str) -> MemberList:
+    """Return the members in the rows of a table with the declared columns; RefusedList with the row of a problem."""
     declared = (spec.symbol_column, spec.name_column, spec.from_column, spec.to_column, *spec.only)
     members: list[Member] = []
     spellings = Spellings()
@@ -103,7 +104,13 @@ def _code(spec: UniverseSpec, text: str) -> str:
     if spec.symbol_pad is not None:
         number = text.removesuffix(".0")  # a workbook's number as a text
         text = number.zfill(spec.symbol_pad) if number.isascii() and number.isdecimal() else text
-    return f"{text}{spec.symbol_suffix}" if text else text
+    return with_suffix(text, spec)
+
+
+def with_suffix(text: str, spec: UniverseSpec) -> str:
+    """Return a code with the declared suffix of the exchange, unless it has the suffix or is empty."""
+    has_it = text.upper().endswith(spec.symbol_suffix.upper())
+    return text if has_it or not text else f"{text}{spec.symbol_suffix}"
 
 
 def as_symbol(text: str, spec: UniverseSpec, position: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-import lxml.etree  # type: ignore[import-untyped]
-import lxml.html  # type: ignore[import-untyped]
 
 from quantx.errors import RefusedList
 from quantx.universes.protocol import Document
@@ -18,6 +16,8 @@ _MOST_ROWS = 200_000
 _LONGEST_LINE = 100_000
 _MOST_TAGS = 1_000_000  # of a page; Wikipedia's has 60,000
 _PREAMBLE = 40  # rows before the header: titles, dates, notes
+_HTML_HEADER = 3  # rows of an HTML table among which its header is
+_NOTE = re.compile(r"\[[^\]]*\]")  # a footnote, as in Symbol[a]
 
 
 def decode(document: Document, encoding: str = "utf-8-sig") -> str:
@@ -82,21 +82,53 @@ def _cell(value: object) -> str:
 
 def html_tables(document: Document, ids: Sequence[str]) -> list[list[list[str]]]:
     """Return the tables with these ids, as rows of texts; cells that span several columns or rows are repeated."""
-    if document.body.count(b"<") > _MOST_TAGS:
-        raise RefusedList(f"{document.origin} has more than {_MOST_TAGS:,} tags; a list of symbols is smaller")
-    parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8")
-    try:
-        page = lxml.html.document_fromstring(document.body, parser=parser)
-    except (lxml.etree.LxmlError, ValueError) as error:
-        raise RefusedList(f"can't read {document.origin}: it is not an HTML page") from error
-    tables = []
+    page, tables = _html_page(document), []
     for wanted in ids:
         matches = page.xpath("//table[@id=$id]", id=wanted)
         if len(matches) != 1:
-            title = (page.findtext(".//title") or "").strip()[:80]
-            raise RefusedList(f"{document.origin} ({title}) has {len(matches)} tables with the id {wanted!r}, not one")
+            counted = f"has {len(matches)} tables with the id {wanted!r}, not one"
+            raise RefusedList(f"{document.origin} ({_title(page)}) {counted}")
         tables.append(list(_table_rows(matches[0], document.origin)))
     return tables
+
+
+def html_table_with(document: Document, columns: Sequence[str]) -> tuple[str, list[list[str]]]:
+    """Return the first of `columns` that heads a table of the page, and that table's rows.
+
+    A table with the id `constituents` comes first, then the others in their order. RefusedList if there is none.
+    """
+    page, heads = _html_page(document), []
+    tables = sorted(page.xpath("//table"), key=lambda table: table.get("id") != "constituents")
+    for table in tables:
+        rows = list(_table_rows(table, document.origin))
+        for row in rows[:_HTML_HEADER]:
+            cells = [_NOTE.sub("", cell).strip() for cell in row]
+            if found := next((column for column in columns if column in cells), None):
+                return found, [[_NOTE.sub("", cell) for cell in each] for each in rows]
+            heads += [cell for cell in cells if cell and len(cells) > 1]
+    shown = ", ".join(dict.fromkeys(heads))[:300] or "none"
+    raise RefusedList(
+        f"{document.origin} ({_title(page)}) has no table with a column {' or '.join(columns)}; its columns are"
+        f" {shown}; declare one of them as `symbol_column`"
+    )
+
+
+def _html_page(document: Document) -> Any:
+    if document.body.count(b"<") > _MOST_TAGS:
+        raise RefusedList(f"{document.origin} has more than {_MOST_TAGS:,} tags; a list of symbols is smaller")
+    # Imported late: a trigger that reads a CSV does not have it.
+    import lxml.etree  # type: ignore[import-untyped]
+    import lxml.html  # type: ignore[import-untyped]
+
+    parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8")
+    try:
+        return lxml.html.document_fromstring(document.body, parser=parser)
+    except (lxml.etree.LxmlError, ValueError) as error:
+        raise RefusedList(f"can't read {document.origin}: it is not an HTML page") from error
+
+
+def _title(page: Any) -> str:
+    return (page.findtext(".//title") or "").strip()[:80]
 
 
 def _table_rows(table: Any, where: str) -> Iterator[list[str]]:

@@ -13,9 +13,9 @@ import httpx
 from quantx.core.foreign_errors import network_fact
 from quantx.errors import ConfigError, RefusedList
 from quantx.settings import Settings, without_secrets
+from quantx.universes.files import LARGEST
 from quantx.universes.protocol import Document
 
-LARGEST = 20_000_000  # bytes; the largest real list has a twentieth of it
 _REDIRECTS = 5
 
 

@@ -1,7 +1,8 @@
-"""An index's page in Wikipedia: the table of today's members, and the table of changes with the past ones.
+"""An index's page in Wikipedia.
 
-https://en.wikipedia.org/wiki/List_of_S%26P_500_companies (November 2026): tables with the ids `constituents` and
-`changes`, the latter under a header of two rows.
+The page of the S&P 500 has the past members, too: https://en.wikipedia.org/wiki/List_of_S%26P_500_companies (November
+2026) has tables with the ids `constituents` and `changes`, the latter under a header of two rows. Of another page,
+today's members are read: from the first table with the declared `symbol_column`, or a usual heading of symbols.
 """
 
 from __future__ import annotations
@@ -9,29 +10,45 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
+from urllib.parse import unquote
 
 from quantx.errors import RefusedList
 from quantx.universes.changes import CurrentMember, MembershipChange, membership
 from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american
 from quantx.universes.protocol import Document, LatestSymbol, MemberList, Source, Spellings
-from quantx.universes.texts import html_tables, under_header
+from quantx.universes.tables import members_of_rows
+from quantx.universes.texts import html_table_with, html_tables, under_header
 
 # Earlier revisions of the page had other headings.
 _SYMBOL, _NAME, _SINCE = ("Symbol", "Ticker symbol"), ("Security",), ("Date added", "Date first added")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOTE = re.compile(r"\[[^\]]*\]")
+_WITH_HISTORY = "List_of_S&P_500_companies"
+_SYMBOLS = ("Symbol", "Ticker symbol", "Ticker", "Code", "Stock code", "EPIC")
 _MOST_UNREADABLE = 0.05  # of the changes
 
 
 def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
-    """Return the members with the intervals from the changes."""
+    """Return the members: of the page of the S&P 500 with the intervals from the changes, of another the current."""
+    if spec.url is not None and _WITH_HISTORY not in unquote(spec.url):
+        return _members_today(spec, document)
     constituents, changes_table = html_tables(document, ("constituents", "changes"))
     spellings = Spellings()
     current = _current(constituents, document.origin, spellings)
     changes, remarks = _changes(changes_table, document.origin)
     members, contradictions = membership(current, changes, latest)
     return MemberList(members, [*spellings.remarks, *remarks, *contradictions])
+
+
+def _members_today(spec: UniverseSpec, document: Document) -> MemberList:
+    """Return the members in a page's table of constituents."""
+    declared = "symbol_column" in spec.model_fields_set
+    column, rows = html_table_with(document, [spec.symbol_column] if declared else _SYMBOLS)
+    # Where the exchange stands before the code (SEHK: 5), the code is the symbol.
+    pattern = spec.symbol_pattern or r"^(?:[A-Za-z ]+:)?\s*(.+)$"
+    of_page = {"symbol_column": column, "symbol_pattern": pattern}
+    return members_of_rows(spec.model_copy(update=of_page), rows, document.origin)
 
 
 def _current(rows: Sequence[Sequence[str]], where: str, spellings: Spellings) -> list[CurrentMember]:

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
+from quantx.core.prices import adjust_bars
+from quantx.core.quality.adjusted_vendors import in_traded_prices
 from quantx.core.quality.vendor_causes import LACKS, VENDOR_RULES, add_causes
 from quantx.core.quality.vendor_comparison import Comparison, compare
 from quantx.core.quality.vendor_findings import vendor_findings
@@ -419,3 +421,23 @@ def test_a_witness_is_heard_before_the_bars_around() -> None:
     blamed = odd.select("symbol", "date")
     rows = decide(odd, [Witness("c", a)], "us", (blamed, blamed.clear()))
     assert rows.select("outcome", "decided_by").rows() == [("b_wrong", "c")]
+
+
+# ---------------------------------------------------------------------------------------------------- adjusted prices
+
+
+def test_adjusted_prices_are_compared_in_traded_ones() -> None:
+    """Whatever day the vendor adjusted to: only the day on which its close differs is found."""
+    events = [("AAA", DAYS[700], "split", 4.0, None), ("AAA", DAYS[400], "dividend", 1.0, 80.0)]
+    actions = pl.DataFrame(events, schema=["symbol", "ex_date", "kind", "value", "reference_close"], orient="row")
+    traded = bars()
+    adjusted = adjust_bars(traded, actions, "total").drop("adj_close")
+    adjusted = but(adjusted, DAYS, prices=0.987)
+    adjusted = but(adjusted, DAYS[100:101], close=1.01)
+    shown = in_traded_prices(adjusted, traded, actions)
+    assert shown.columns == ["symbol", "date", "open", "high", "low", "close", "volume", "currency"]
+    same = shown.join(traded, on=["symbol", "date"], suffix="_traded").filter(pl.col("date") != DAYS[100])
+    assert same.select(((pl.col("close") / pl.col("close_traded") - 1).abs()).max()).item() < 1e-9
+    for prices, days in ((None, [DAYS[100]]), (0.02, [])):
+        odd = compare(traded, shown, "us", NYSE, prices).odd
+        assert odd["date"].to_list() == days

@@ -12,7 +12,8 @@ import pytest
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
 from quantx.lake.protocol import CommitContext
-from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.planning.plan import plan_backfill
+from quantx.pipeline.planning.scope import Scope
 
 from ..conftest import Desk
 

@@ -16,7 +16,8 @@ import pytest
 
 from quantx.core.model import Payload, Quota, Window
 from quantx.errors import NotEntitled, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, plan_retry
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily, plan_retry
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads

@@ -22,7 +22,8 @@ from quantx.errors import (
     TransientProviderError,
     UnknownSymbol,
 )
-from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.planning.plan import plan_backfill
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.reporting.run_report import report_ended_runs, run_totals
 from quantx.pipeline.runtime.roles import confirm_lake
 from quantx.pipeline.wiring import worker_of

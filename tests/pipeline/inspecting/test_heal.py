@@ -21,7 +21,8 @@ from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.pipeline.inspecting.heal import HealResult, heal_gaps
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.wiring import worker_of

@@ -21,7 +21,8 @@ from quantx.core.tables import TABLES
 from quantx.lake.protocol import CommitContext
 from quantx.pipeline.inspecting.comparison import symbols_of
 from quantx.pipeline.inspecting.reconcile import ReconcileSummary, compare_vendors, reconcile
-from quantx.pipeline.planning.plan import Scope, plan_backfill
+from quantx.pipeline.planning.plan import plan_backfill
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.wiring import worker_of

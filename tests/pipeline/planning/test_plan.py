@@ -14,7 +14,8 @@ import pytest
 from quantx.core.model import Window
 from quantx.core.symbol_history import Naming, SecurityHistory
 from quantx.errors import ConfigError
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily, resolve_symbols
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily
+from quantx.pipeline.planning.scope import Scope, resolve_symbols
 from quantx.pipeline.reference.instruments import ImportSummary, delist, import_history
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.runtime.platform import Platform
@@ -57,7 +58,7 @@ def daily(platform: Platform, **scope: Any) -> set[str]:
 
 
 def resolved(platform: Platform, scope: Scope, **since: date) -> tuple[str, ...]:
-    return resolve_symbols(platform.state.universes, platform.settings.universe_path, scope, **since)
+    return resolve_symbols(platform, scope, **since)
 
 
 def test_a_universe_that_is_deleted_leaves_daily_planning_at_once(declare: Declare) -> None:
@@ -75,6 +76,32 @@ def test_where_no_declaration_is_at_hand_the_last_refresh_decides(declare: Decla
     refresh_universes(platform, platform.tables, phase=None, name="one")
     (tmp_path / "u.yaml").unlink()
     assert resolved(platform, Scope()) == ("AAA", "BBB")
+
+
+LIST = b"symbol,member_from,member_to\nAAA,,\nBBB,,2024-01-10\n"
+
+
+def test_a_file_of_symbols_is_a_universe(desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the lake, or on disk, which is preferred; as the setting `universe_path` it is what no scope means."""
+    monkeypatch.chdir(tmp_path)
+    desk.platform.location.put("meta/mine.csv", LIST)
+    assert resolved(desk.platform, Scope(universe="meta/mine.csv")) == ("AAA",)
+    assert resolved(desk.platform, Scope(universe="meta/mine.csv"), since=date(2024, 1, 10)) == ("AAA", "BBB")
+    settings = desk.platform.settings.model_copy(update={"universe_path": Path("meta/mine.csv")})
+    platform = replace(desk.platform, settings=settings)
+    assert resolved(platform, Scope()) == ("AAA",)
+    assert daily(platform) == {"AAA"}
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "mine.csv").write_text("CCC\nDDD\n")
+    assert resolved(platform, Scope()) == ("CCC", "DDD")
+    assert resolved(platform, Scope(universe="./meta/mine.csv")) == ("CCC", "DDD")
+    with pytest.raises(ConfigError, match=r"no file \.\./mine\.csv, neither"):
+        resolved(platform, Scope(universe="../mine.csv"))
+    with pytest.raises(ConfigError, match=r"no file mine\.txt, neither here nor in the lake"):
+        resolved(platform, Scope(universe="mine.txt"))
+    (tmp_path / "old.csv").write_text("symbol,member_to\nAAA,2020-01-01\n")
+    with pytest.raises(ConfigError, match=r"all symbols of old\.csv left the list before 2024"):
+        resolved(platform, Scope(universe="old.csv"))
 
 
 def test_a_universe_that_is_not_enabled_is_refreshed_and_planned_by_its_name_alone(declare: Declare) -> None:

@@ -14,7 +14,8 @@ from quantx.core.model import SETTLED_AFTER
 from quantx.core.schedule import parse_schedule
 from quantx.lake.store import open_location
 from quantx.pipeline.planning.deadline import RULE, MissedDeadline, check_deadlines
-from quantx.pipeline.planning.plan import Scope, plan_daily
+from quantx.pipeline.planning.plan import plan_daily
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.runtime.context import Context
 from quantx.providers.protocol import Capabilities

@@ -56,6 +56,14 @@ def test_who_leaves_was_a_member_until_the_day_before(refresh: Any, desk: Any) -
     assert lake.universe("mine", on="2024-02-01")["symbol"].to_list() == ["AAA"]
 
 
+def test_the_csv_of_a_phase_has_the_universes_that_are_declared(refresh: Any, desk: Any, tmp_path: Path) -> None:
+    refresh(STATIC.format("AAA, BBB"))
+    (tmp_path / "u.yaml").write_text(f"phases: {{p: {{other: {STATIC.format('CCC')}}}}}")
+    settings = desk.platform.settings.model_copy(update={"universe_path": tmp_path / "u.yaml"})
+    refresh_universes(replace(desk.platform, settings=settings), desk.platform.tables, phase="p", name=None)
+    assert pl.read_csv(desk.platform.location.get("meta/universe_p.csv"))["symbol"].to_list() == ["CCC"]
+
+
 def test_a_date_that_the_list_corrects_replaces_the_interval(refresh: Any, desk: Any) -> None:
     refresh(DATED, "symbol,since,until\nAAA,2020-01-02,\nBBB,2019-01-02,2021-06-30\n")
     assert refresh(DATED, "symbol,since,until\nAAA,2020-01-03,\nBBB,2019-01-02,\n") == ["AAA", "BBB"]

@@ -23,7 +23,8 @@ from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
 from quantx.core.tables import QUARANTINE
 from quantx.errors import ConfigError
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.run_report import run_totals

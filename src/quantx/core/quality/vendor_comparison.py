@@ -9,7 +9,7 @@ of the volumes by more than 20 %. `TOLERANCES` holds these limits; a difference 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import polars as pl
@@ -39,6 +39,10 @@ class Tolerance:
     def allowed(self, field: str, one: pl.Expr, other: pl.Expr) -> pl.Expr:
         """Return the tolerated difference of two values of a field, relative to the smaller one."""
         return pl.min_horizontal(one, other) * self.relative[field]
+
+    def of_prices(self, relative: float) -> Tolerance:
+        """Return the same with another relative difference of all prices, such as 0.01 for 1 %."""
+        return replace(self, relative={**self.relative, **dict.fromkeys(PRICES, relative)})
 
     def least(self, field: str, one: pl.Expr, other: pl.Expr) -> pl.Expr:
         """Return the smallest difference that counts: a tick and its rounding, or a few shares."""
@@ -77,12 +81,16 @@ class Comparison:
     odd: pl.DataFrame
 
 
-def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -> Comparison:
+def compare(
+    a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar, prices: float | None = None
+) -> Comparison:
     """Compare as-traded bars of one calendar's symbols.
 
     Both frames have symbol, date, open, high, low, close, volume and currency, and one row per symbol and date. Prices
-    are above zero; a row without a close is ignored. Prices in hundredths (GBX) are compared in whole units.
+    are above zero; a row without a close is ignored. Prices in hundredths (GBX) are compared in whole units. `prices`
+    is the tolerated relative difference of prices, by default that of the market.
     """
+    tolerance = TOLERANCES[market] if prices is None else TOLERANCES[market].of_prices(prices)
     symbols = pl.concat([frame["symbol"].unique() for frame in (a, b)]).unique().sort()
     joined = _joined(comparable(a), comparable(b), symbols)
     in_a, in_b = pl.col("close").is_not_null(), pl.col("close" + OTHER).is_not_null()
@@ -92,7 +100,7 @@ def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -
         _month(),
         session.alias("session"),
         (in_a & in_b & session).alias("both"),
-        *(_beyond(field, market).alias(f"differs_{field}") for field in FIELDS),
+        *(_beyond(field, tolerance).alias(f"differs_{field}") for field in FIELDS),
         (pl.col("currency") != pl.col("currency" + OTHER)).fill_null(False).alias("differs_currency"),
     )
     close, other = pl.col("close"), pl.col("close" + OTHER)
@@ -110,7 +118,7 @@ def compare(a: pl.DataFrame, b: pl.DataFrame, market: str, calendar: Calendar) -
     )
     flags = [f"differs_{field}" for field in (*FIELDS, "currency")]
     suspects = marked.filter(~pl.col("both") | pl.any_horizontal(flags))
-    differ = _beyond_ticks(suspects.filter("both"), market)
+    differ = _beyond_ticks(suspects.filter("both"), tolerance)
     differ = _without_other_volumes(differ, months).with_columns(_side(None).alias("lacks"), _side(None).alias("stray"))
     odd = [differ, _missing_bars(suspects.filter("session", ~pl.col("both")), months), *_strays(suspects)]
     columns = [*joined.columns, "month", *flags, "lacks", "stray"]
@@ -153,16 +161,16 @@ def _side(name: str | None) -> pl.Expr:
     return pl.lit(name, dtype=pl.String)
 
 
-def _beyond(field: str, market: str) -> pl.Expr:
+def _beyond(field: str, tolerance: Tolerance) -> pl.Expr:
     one, other = pl.col(field), pl.col(field + OTHER)
-    return ((one - other).abs() > TOLERANCES[market].allowed(field, one, other)).fill_null(False)
+    return ((one - other).abs() > tolerance.allowed(field, one, other)).fill_null(False)
 
 
-def _beyond_ticks(rows: pl.DataFrame, market: str) -> pl.DataFrame:
+def _beyond_ticks(rows: pl.DataFrame, tolerance: Tolerance) -> pl.DataFrame:
     """Clear the flags of differences within a tick; few rows are left, so the search for the tick is cheap."""
     pairs = {f: (pl.col(f), pl.col(f + OTHER)) for f in FIELDS}
     exact = rows.with_columns(
-        pl.col(f"differs_{f}") & ((one - other).abs() > TOLERANCES[market].least(f, one, other))
+        pl.col(f"differs_{f}") & ((one - other).abs() > tolerance.least(f, one, other))
         for f, (one, other) in pairs.items()
     )
     return exact.filter(pl.any_horizontal(f"differs_{f}" for f in (*FIELDS, "currency")))

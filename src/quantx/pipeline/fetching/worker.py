@@ -38,7 +38,7 @@ from quantx.pipeline.runtime.threads import Runtime
 from quantx.providers.protocol import Page, Provider
 from quantx.providers.registry import why_absent
 from quantx.queues import messages
-from quantx.queues.protocol import Message, TaskQueue
+from quantx.queues.protocol import MOST_MESSAGES, Message, TaskQueue
 from quantx.settings import Settings
 from quantx.state.findings.port import Findings
 from quantx.state.quotas.port import Quotas
@@ -144,7 +144,8 @@ class Worker:
 
     def _one_batch(self, at_once: int) -> bool:
         """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""
-        size, lease, owner = self.settings.chunk_size, self.settings.lease_seconds, f"{self.owner}:{ULID()}"
+        size = min(self.settings.chunk_size, MOST_MESSAGES)
+        lease, owner = self.settings.lease_seconds, f"{self.owner}:{ULID()}"
         received = self._retry.call(lambda: self.queue.receive(size, lease))
         if not received:
             return False

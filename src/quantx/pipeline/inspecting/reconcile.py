@@ -20,6 +20,7 @@ from quantx.core.calendars import calendar
 from quantx.core.preference import Order, of_one_source
 from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
 from quantx.core.quality.action_verdicts import action_verdicts_of, one_per_event
+from quantx.core.quality.adjusted_vendors import in_traded_prices
 from quantx.core.quality.series_rules import bars_in_error, check_series
 from quantx.core.quality.vendor_causes import VENDOR_RULES, add_causes
 from quantx.core.quality.vendor_comparison import Comparison, comparable, compare
@@ -126,9 +127,20 @@ def _compared_before(tables: Tables) -> set[str]:
 
 
 def compare_vendors(
-    tables: Tables, order: Order, symbols: Sequence[str], start: date | None = None, end: date | None = None
+    tables: Tables,
+    order: Order,
+    symbols: Sequence[str],
+    start: date | None = None,
+    end: date | None = None,
+    *,
+    tolerance: float | None = None,
+    adjusted_of: Collection[str] = (),
 ) -> Iterator[Pair]:
-    """Yield the comparison of each pair of vendors over these symbols; the other vendors act as witnesses."""
+    """Yield the comparison of each pair of vendors over these symbols; the other vendors act as witnesses.
+
+    `tolerance` is the tolerated relative difference of prices; by default that of each market. Of the vendors in
+    `adjusted_of`, adjusted prices are compared with each other vendor, too, where they have no as-traded ones.
+    """
     for at in range(0, len(symbols), _SYMBOLS_AT_ONCE):
         some = symbols[at : at + _SYMBOLS_AT_ONCE]
         bars = _read(tables, BARS_1D.name, "date", some, start, end)
@@ -140,7 +152,23 @@ def compare_vendors(
             here = pl.col("symbol").is_in([s for s in some if venue_of(s).calendar == code])
             traded, returns = _by_source(bars.filter(here)), _by_source(adjusted.filter(here))
             for a, b in combinations(sorted(traded), 2):
-                yield _pair(a, b, market, code, traded, returns, actions)
+                compared = compare(traded[a], traded[b], market, calendar(code), tolerance)
+                yield _pair(a, b, market, code, compared, traded, returns, actions)
+            for b in sorted((returns.keys() & adjusted_of) - traded.keys()):
+                others = {name: bars for name, bars in returns.items() if name != b}
+                for a in sorted(traded):
+                    both = {**traded, b: in_traded_prices(returns[b], traded[a], actions)}
+                    compared = compare(both[a], both[b], market, calendar(code), tolerance)
+                    yield _pair(a, b, market, code, compared, both, others, actions)
+
+
+def current_agreements(
+    tables: Tables, order: Order, symbols: Sequence[str], now: datetime, *, adjusted_of: Collection[str] = ()
+) -> pl.DataFrame:
+    """Return the agreements of these symbols' vendors as their bars are now; nothing is written."""
+    pairs = compare_vendors(tables, order, symbols, adjusted_of=adjusted_of)
+    parts = [agreements_of(p.compared, p.judged, p.a, p.b, p.market, now) for p in pairs]
+    return pl.concat([AGREEMENTS.empty(), *parts])
 
 
 def _restate(
@@ -208,11 +236,11 @@ def _pair(
     b: str,
     market: str,
     code: str,
+    compared: Comparison,
     traded: Mapping[str, pl.DataFrame],
     returns: Mapping[str, pl.DataFrame],
     actions: pl.DataFrame,
 ) -> Pair:
-    compared = compare(traded[a], traded[b], market, calendar(code))
     odd = add_causes(compared.odd, calendar(code))
     if odd.is_empty():
         return Pair(a=a, b=b, market=market, compared=compared, judged=decide(odd, [], market))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
-from pathlib import Path
 
 import structlog
 from ulid import ULID
@@ -16,9 +15,10 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import daily_window, missing_hull, months_of
 from quantx.core.gap_schedule import HEAL
 from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
-from quantx.core.symbols import parse_symbol, stored_symbol, venue_of
-from quantx.errors import ConfigError, QueueError
+from quantx.core.symbols import venue_of
+from quantx.errors import QueueError
 from quantx.pipeline.planning.current_symbols import current_symbols
+from quantx.pipeline.planning.scope import Scope, resolve_symbols
 from quantx.pipeline.planning.vendor_order import (
     Providers,
     active_vendors,
@@ -35,10 +35,8 @@ from quantx.queues import messages
 from quantx.queues.protocol import NotSent, TaskQueue
 from quantx.state.series.port import SeriesBook
 from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket, UnservedSymbol
-from quantx.state.universes.port import Universes
 from quantx.state.values import NewRun
 from quantx.tracing import run_span
-from quantx.universes.declaration import enabled_universes
 
 log = structlog.get_logger()
 
@@ -49,20 +47,6 @@ _SENDER_SECONDS = 30.0  # after which another sender takes over what this one ha
 _RETRY_SECONDS = 10.0  # for which a trigger retries the state or the queue
 _SHOWN_UNSERVED = 100  # symbols that the record of a run names
 _LATE_SECONDS = 3600.0  # before a backfill requests again what the vendor published late
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The symbols of a run: some symbols, a universe, a phase, or all that is enabled."""
-
-    symbols: tuple[str, ...] = ()
-    universe: str | None = None
-    phase: str | None = None
-
-    def describe(self) -> dict[str, object]:
-        """Return the scope as the run records it."""
-        parts = {"universe": self.universe, "phase": self.phase, "symbols": list(self.symbols)}
-        return {name: value for name, value in parts.items() if value}
 
 
 def plan_backfill(
@@ -79,7 +63,7 @@ def plan_backfill(
     A universe includes the symbols that left it on the window's first day or later. Without a `source`, the declared
     vendors are used: the preferred one, then its fallbacks.
     """
-    symbols = resolve_symbols(context.state.universes, context.settings.universe_path, scope, since=window.start)
+    symbols = resolve_symbols(context, scope, since=window.start)
     orders = vendor_orders(context.settings, context.providers, symbols, timeframe, source)
     progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
     tasks: list[NewTask] = []
@@ -104,7 +88,7 @@ def plan_daily(
 
     Of minutes at most one earlier session is read again.
     """
-    symbols = resolve_symbols(context.state.universes, context.settings.universe_path, scope)
+    symbols = resolve_symbols(context, scope)
     symbols = current_symbols(context.state.instruments, symbols, context.clock.now().date())
     orders = dict(vendor_orders(context.settings, context.providers, symbols, timeframe, source))
     progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
@@ -186,31 +170,6 @@ def plan_retry(context: Context, task_ids: Sequence[int] | None) -> Plan:
         span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids)})
         _send(context, plan)
     return plan
-
-
-def resolve_symbols(
-    universes: Universes, declaration: Path, scope: Scope, *, since: date | None = None
-) -> tuple[str, ...]:
-    """Return the canonical symbols of a scope; those of all enabled universes where it names nothing.
-
-    `since` adds the symbols that left a universe on that day or later. A universe that is not in the file `declaration`
-    any more, or not enabled there, counts only where the scope names it.
-    """
-    if scope.symbols:
-        return tuple(dict.fromkeys(parse_symbol(symbol) for symbol in scope.symbols))
-    among = None if scope.universe else enabled_universes(declaration)
-    symbols = universes.symbols(scope.universe, scope.phase, since=since, among=among)
-    if not symbols:
-        wanted = (
-            f"universe {scope.universe!r}"
-            if scope.universe
-            else f"enabled universe of phase {scope.phase!r}"
-            if scope.phase
-            else "enabled universe"
-        )
-        names = ", ".join(row["name"] for row in universes.listed()) or "none yet"
-        raise ConfigError(f"no {wanted} with members (known: {names}); run `quantx refresh-universe` or give --symbols")
-    return tuple(dict.fromkeys(map(stored_symbol, symbols)))
 
 
 def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:

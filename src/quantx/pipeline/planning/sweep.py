@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import structlog
 
 from quantx.pipeline.planning.deadline import MissedDeadline, check_deadlines
-from quantx.pipeline.planning.plan import Scope, plan_daily, send_outbox
+from quantx.pipeline.planning.plan import plan_daily, send_outbox
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.runtime.context import Context
 
 log = structlog.get_logger()

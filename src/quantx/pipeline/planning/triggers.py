@@ -8,16 +8,15 @@ from contextlib import closing
 from typing import Any
 
 from quantx.errors import ConfigError, QuantxError
-from quantx.pipeline.planning.plan import Scope, plan_backfill, plan_daily
+from quantx.pipeline.planning.plan import plan_backfill, plan_daily
+from quantx.pipeline.planning.scope import Scope, has_list
 from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.planning.update_request import FieldError, InvalidRequest, UpdateRequest, parse_request
-from quantx.pipeline.planning.vendor_order import Providers
 from quantx.pipeline.runtime.context import Context, open_context
-from quantx.settings import Settings
+from quantx.settings import Settings, is_symbol_list, source_of
 from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
 from quantx.state.tasks.port import Plan
-from quantx.state.universes.port import Universes
 
 __all__ = ["UnknownRun", "UpdateRequest", "parse_request", "plan_request", "plan_update", "run_facts", "run_sweep"]
 
@@ -33,7 +32,7 @@ class UnknownRun(QuantxError):
 def plan_request(context: Context, request: UpdateRequest) -> Plan:
     """Plan a request, and send its tasks to the queue."""
     scope = Scope(request.symbols, request.universe, request.phase)
-    source, timeframe = request.source, request.timeframe
+    timeframe, source = request.timeframe, None if request.source is None else source_of(request.source)
     if request.window is not None:
         return plan_backfill(context, scope, request.window, source=source, timeframe=timeframe, again=request.again)
     lookback = context.settings.lookback_days if request.lookback_days is None else request.lookback_days
@@ -43,7 +42,7 @@ def plan_request(context: Context, request: UpdateRequest) -> Plan:
 def plan_update(settings: Settings, request: UpdateRequest = _EVERYTHING) -> Plan:
     """Plan a request; InvalidRequest where this installation has no such universe, phase or vendor."""
     with open_context(settings) as context:
-        if errors := list(_unknown_names(request, context.state.universes, context.providers)):
+        if errors := list(_unknown_names(context, request)):
             raise InvalidRequest(errors)
         try:
             return plan_request(context, request)
@@ -51,12 +50,17 @@ def plan_update(settings: Settings, request: UpdateRequest = _EVERYTHING) -> Pla
             raise InvalidRequest([FieldError(str(error))]) from error
 
 
-def _unknown_names(request: UpdateRequest, universes: Universes, providers: Providers) -> Iterator[FieldError]:
-    rows = universes.listed() if request.universe or request.phase else []
+def _unknown_names(context: Context, request: UpdateRequest) -> Iterator[FieldError]:
+    universe = request.universe
+    if universe is not None and is_symbol_list(universe):  # of the lake: a request reads no other file
+        if not has_list(context.location, universe):
+            yield FieldError(f"there is no file {universe!a} in the lake", "#/universe")
+        universe = None
+    rows = context.state.universes.listed() if universe or request.phase else []
     fields = {
-        "universe": (request.universe, {row["name"] for row in rows}),
+        "universe": (universe, {row["name"] for row in rows}),
         "phase": (request.phase, {row["phase"] for row in rows}),
-        "source": (request.source, providers.keys()),
+        "source": (request.source and source_of(request.source), context.providers.keys()),
     }
     for field, (wanted, names) in fields.items():
         if wanted is not None and wanted not in names:

@@ -69,7 +69,7 @@ def refresh_universes(
     """
     if accept is not None and not accept.strip():
         raise ConfigError("the reason to accept is empty; give the reason for the record")
-    declared = read_declaration(context.settings.universe_path)
+    declared = read_declaration(context.settings.declaration_path)
     selected = declared.select(phase, name)
 
     def carry_out(holder: RoleHolder | None) -> list[RefreshResult]:
@@ -96,7 +96,7 @@ def refresh_universes(
             for each, spec in selected
         ]
         for each in {p for p, _ in selected}:
-            _write_csv(context.location, tables, each)
+            _write_csv(context.location, tables, each, [spec.name for spec in declared.phases[each]])
         return results
 
     return committing(partial(take_role, context.location, tables, context.state, "universes"), carry_out)
@@ -250,10 +250,10 @@ def _note_contradictions(case: _Case) -> None:
     findings.note([Finding(UNIVERSE_CONTRADICTIONS, "info", case.spec.name, message, dataset="universe", facts=facts)])
 
 
-def _write_csv(location: LakeLocation, tables: Tables, phase: str) -> None:
-    """Write `meta/universe_<phase>.csv` with the current members."""
-    table = tables[UNIVERSE_MEMBERS.name]
-    members = table.read((pl.col("phase") == phase) & pl.col("member_to").is_null())
+def _write_csv(location: LakeLocation, tables: Tables, phase: str, declared: Sequence[str]) -> None:
+    """Write `meta/universe_<phase>.csv` with the current members of the declared universes."""
+    current = pl.col("universe").is_in(declared) & (pl.col("phase") == phase) & pl.col("member_to").is_null()
+    members = tables[UNIVERSE_MEMBERS.name].read(current)
     buffer = io.BytesIO()
     members.select("universe", "symbol", "market", "name", "member_from").sort("universe", "symbol").write_csv(buffer)
     location.put(f"meta/universe_{phase}.csv", buffer.getvalue())
