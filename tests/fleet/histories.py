@@ -96,8 +96,8 @@ def history_of(prepared: Prepared, folder: Path, stop_at: int, first: str, secon
             end_sessions(fleet)
             fleet.here(second)
             go_on(fleet, process)
-        if first == "reprocess":  # what it has left
-            fleet.here(first)
+        if "reprocess" in (first, second):  # what it has left
+            fleet.here("reprocess")
         fleet.here("work")
         assert_right(fleet, prepared.expected)
     return was_suspended
