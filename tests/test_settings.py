@@ -280,7 +280,7 @@ BAD_SECTIONS = {
     "no events": ("fetcher: {fetch_actions: false}", r"line 1: fetcher.fetch_actions must be true: without splits"),
     "one setting twice": ("max_workers: 3\nfetcher:\n  max_workers: 5", r"line 3: fetcher.max_workers and max_workers"),
     "a section that is a list": ("fetcher: [max_workers]", r"fetcher must hold names and values"),
-    "a wrong value": ("fetcher: {max_workers: 0}", r"max_workers.*greater than or equal to 1"),
+    "a wrong value": ("fetcher: {max_workers: 0}", r"max_workers: must be 1 or more"),
 }
 
 
