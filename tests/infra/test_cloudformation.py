@@ -83,8 +83,8 @@ def test_the_role_is_for_one_repository_and_branch_and_can_delete_no_raw_object(
         "s3:AbortMultipartUpload",
         "s3:DeleteObject",
     }
-    deleted = allowed["DeleteReplacedFilesOfTables"]["Resource"]
-    assert deleted == ["${Lake.Arn}/${Prefix}/curated/*", "${Lake.Arn}/${Prefix}/quarantine/*"]
+    deleted = allowed["DeleteReplacedFiles"]["Resource"]
+    assert deleted == [f"${{Lake.Arn}}/${{Prefix}}/{p}/*" for p in ("curated", "quarantine", "meta/epochs")]
 
 
 # -------------------------------------------------------------------------------------------------------- the workflow

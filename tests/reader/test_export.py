@@ -481,7 +481,7 @@ def test_folders_that_are_no_export_are_refused(market: Market) -> None:
     [
         ({"layout": "xls"}, "unknown layout 'xls'; use hive-ticker"),
         ({"layout": "csv", "timeframe": "5m"}, "unknown timeframe '5m'"),
-        ({"layout": "csv", "source": "foo"}, "no bars of the source 'foo' in this window; it has alpaca, yahoo"),
+        ({"layout": "csv", "source": "foo"}, "no such bars of the source 'foo'; it has some of alpaca, yahoo"),
         ({"layout": "hive-symbol-source", "source": "best"}, "a layout without a folder per source"),
         ({"layout": "csv", "symbols": "AAA", "universe": "x"}, "exclude each other"),
         ({"layout": "csv", "start": "2024-02-01", "end": "2024-01-01"}, "lies after the end"),

@@ -29,8 +29,15 @@ class StoredBars:
 class Changes:
     """The state of the lake by stored symbol, from one pass over each table."""
 
-    def __init__(self, tables: Tables, timeframes: Sequence[str], window: tuple[date | None, date | None]) -> None:
-        """Read the state; the memory grows with the symbols, not with the rows."""
+    def __init__(
+        self,
+        tables: Tables,
+        timeframes: Sequence[str],
+        window: tuple[date | None, date | None],
+        symbols: Iterable[str] | None,
+    ) -> None:
+        """Read the state of some stored symbols, or of all; the memory grows with the symbols, not with the rows."""
+        self._wanted = pl.lit(True) if symbols is None else pl.col("symbol").is_in(sorted(symbols))
         self.stored: dict[str, dict[str, StoredBars]] = {t: {} for t in timeframes}
         self._hashes: dict[str, list[str]] = {}
         # Daily bars always count, of all days: the vendor of an event is the one of the bar on its ex-date.
@@ -38,7 +45,7 @@ class Changes:
             self._read_bars(tables, timeframe, window)
         for table in (ACTIONS, VERDICTS):
             stored = tables[table.name]
-            rows = stored.scan().select("symbol", _hash(table))
+            rows = stored.scan().filter(self._wanted).select("symbol", _hash(table))
             self._add(table.name, stored.collect(rows.group_by("symbol").agg(pl.col("hash").sum()), in_pieces=True))
 
     def sources(self, timeframe: str) -> set[str]:
@@ -59,7 +66,7 @@ class Changes:
             inside &= pl.col("date") >= window[0]
         if window[1] is not None:
             inside &= pl.col("date") <= window[1]
-        rows = stored.scan() if timeframe == "1d" else stored.scan().filter(inside)
+        rows = stored.scan().filter(self._wanted if timeframe == "1d" else self._wanted & inside)
         date, known_from = (pl.when(inside).then(pl.col(c)) for c in ("date", "known_from"))
         # The engine keeps no rows for sums, counts and extremes of columns; for other aggregates it would keep all.
         shown = rows.select("symbol", "source", _hash(table), date.alias("date"), known_from.alias("known_from"))

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from quantx.errors import ConfigError
 
+REFERENCE = "reference/"  # the unit of the reference data; no symbol has a slash
 _OWN = ".quantx-export"
 _FORMAT = 1
 
@@ -181,6 +182,18 @@ class ExportFolder:
                 f"cannot write the export in {self.folder}: {error.strerror or error}; correct it, and repeat the"
                 " export: it continues"
             ) from error
+
+
+def exported_symbols(folder: Path) -> list[str]:
+    """Return the symbols in the manifest of a folder; none where there is no readable one."""
+    symbols: dict[str, bool] = {}
+    try:
+        for line in (folder / _OWN / "manifest").read_text("utf-8").split("\n")[1:-1]:
+            entry = json.loads(line)
+            symbols[entry["unit"]] = not entry.get("gone")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []  # `ExportFolder` names a damaged one
+    return [symbol for symbol, stays in symbols.items() if stays and symbol != REFERENCE]
 
 
 def _difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str:

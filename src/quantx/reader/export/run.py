@@ -15,15 +15,14 @@ from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, INSTRUMENTS, SYMBOL_HI
 from quantx.errors import ConfigError
 from quantx.reader.export.changes import Changes, StoredBars, versions
 from quantx.reader.export.encodings import encoder, json_bytes
-from quantx.reader.export.folder import ExportFolder, Unit
+from quantx.reader.export.folder import REFERENCE, ExportFolder, Unit, exported_symbols
 from quantx.reader.export.layouts import LAYOUTS, BarFiles
 from quantx.reader.export.reference import ACTIONS_PATH, action_rows, reference_files
 from quantx.reader.export.request import ExportReads, ExportRequest
-from quantx.reader.export.selection import ExportedSecurity, day_of, security_of, selected
+from quantx.reader.export.selection import ExportedSecurity, security_of, selected, whole_lake
 
 _ROWS = 250_000  # of a batch: about 200 MB of memory
 _STEPS = 20  # of the progress, at least: batches have at most this part of the symbols
-_REFERENCE = "reference/"  # the unit of the reference data; no symbol has a slash
 _READ = (BARS_1D, BARS_1M, ACTIONS, VERDICTS, SYMBOL_HISTORY, INSTRUMENTS, UNIVERSE_MEMBERS)
 OnProgress = Callable[[int, int, str], None]  # symbols done, all symbols, the last one
 
@@ -54,11 +53,15 @@ def run_export(
     """
     folder = folder.expanduser().absolute()
     _check_apart(folder, reads.url)
-    changes = Changes(reads.tables, request.timeframes, (request.start, request.end))
+    chosen = selected(reads, request, exported_symbols(folder))
+    securities = [security_of(reads.history, symbol, on) for symbol, on in (chosen or {}).items()]
+    symbols = None if chosen is None else {symbol for each in securities for symbol in each.stored}
+    changes = Changes(reads.tables, request.timeframes, (request.start, request.end), symbols)
     _check_source(changes, request)
-    chosen = selected(reads, request, changes)
+    if chosen is None:
+        securities = [security_of(reads.history, symbol, on) for symbol, on in whole_lake(reads, changes).items()]
     with ExportFolder(folder, {"lake": reads.url, **request.settings}) as target:
-        return _Export(reads, request, changes, target).run(chosen, on_progress or _silent)
+        return _Export(reads, request, changes, target).run(securities, on_progress or _silent)
 
 
 class _Export:
@@ -71,15 +74,14 @@ class _Export:
         self._target = target
         self._layout = LAYOUTS[request.layout]
 
-    def run(self, chosen: Mapping[str, date | None], show: OnProgress) -> ExportResult:
-        """Bring the folder up to date for these symbols."""
+    def run(self, securities: Sequence[ExportedSecurity], show: OnProgress) -> ExportResult:
+        """Bring the folder up to date for these securities."""
         target = self._target
-        if self._request.symbols is not None:  # earlier symbols stay, up to date
-            earlier = [name for name in target.units if name != _REFERENCE]
-            chosen = {**{name: day_of(self._reads.history, name, self._request) for name in earlier}, **chosen}
-        securities = [security_of(self._reads.history, symbol, on) for symbol, on in sorted(chosen.items())]
+        securities = sorted(securities, key=lambda each: each.symbol)
         present = [each for each in securities if self._rows(each)]
-        gone = sorted(set(target.units) - {each.symbol for each in present} - {_REFERENCE})
+        gone = sorted(set(target.units) - {each.symbol for each in present} - {REFERENCE})
+        if self._request.symbols is not None:  # what another export has added since then stays
+            gone = [name for name in gone if name in {each.symbol for each in securities}]
         for name in gone:
             target.drop(name)
         fingerprints = {each.symbol: self._fingerprint(each) for each in present}
@@ -88,7 +90,7 @@ class _Export:
         if self._layout.reference:
             self._export_reference(present)
         target.finish(versions(self._reads.tables, [table.name for table in _READ]))
-        names = {name for name, unit in target.units.items() if unit.files and name != _REFERENCE}
+        names = {name for name, unit in target.units.items() if unit.files and name != REFERENCE}
         missing = sorted(set(self._request.symbols or ()) - names)
         return ExportResult(
             target.folder,
@@ -154,10 +156,10 @@ class _Export:
 
     def _export_reference(self, present: Sequence[ExportedSecurity]) -> None:
         owners = {each.symbol: each.instrument for each in present}
-        before, files = self._target.units.get(_REFERENCE), {}
+        before, files = self._target.units.get(REFERENCE), {}
         for path, body in reference_files(self._reads.tables, self._reads.history, owners).items():
             files[path] = self._target.write(path, body, before)
-        unit = Unit(_REFERENCE, "", files=files)
+        unit = Unit(REFERENCE, "", files=files)
         if before != unit:
             self._target.record(unit)
 
@@ -231,10 +233,9 @@ def _check_apart(folder: Path, url: str) -> None:
 
 def _check_source(changes: Changes, request: ExportRequest) -> None:
     sources = {source for timeframe in request.timeframes for source in changes.sources(timeframe)}
-    if request.source not in (None, BEST) and request.source not in sources:
+    if sources and request.source not in (None, BEST, *sources):
         raise ConfigError(
-            f"the lake has no bars of the source {request.source!r} in this window; it has"
-            f" {', '.join(sorted(sources)) or 'none'}"
+            f"the lake has no such bars of the source {request.source!r}; it has some of {', '.join(sorted(sources))}"
         )
 
 

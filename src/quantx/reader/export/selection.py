@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -25,22 +25,33 @@ class ExportedSecurity:
     stored: tuple[str, ...]  # symbols under which its rows may be stored
 
 
-def selected(reads: ExportReads, request: ExportRequest, changes: Changes) -> Mapping[str, date | None]:
-    """Return the symbols to export, each with a day on which its security carried it."""
+def selected(reads: ExportReads, request: ExportRequest, earlier: Iterable[str]) -> Mapping[str, date | None] | None:
+    """Return the symbols to export, each with a day on which its security carried it; None for the whole lake.
+
+    With `symbols`, those of `earlier` exports to the folder stay.
+    """
     if request.symbols is not None:
-        return {symbol: day_of(reads.history, symbol, request) for symbol in request.symbols}
+        return {symbol: day_of(reads.history, symbol, request) for symbol in sorted({*request.symbols, *earlier})}
     if request.universe is not None:
         return reads.members(request.universe)
-    if request.phase is not None:
-        members = reads.tables[UNIVERSE_MEMBERS.name].read()
-        universes = members.filter(pl.col("phase") == request.phase)["universe"].unique().sort()
-        if universes.is_empty():
-            known = ", ".join(members["phase"].unique().sort()) or "none; run `quantx refresh-universe`"
-            raise ConfigError(f"the lake has no phase {request.phase!r}; it has {known}")
-        days = {symbol: day for name in universes for symbol, day in reads.members(name).items()}
-    else:
-        symbols = {symbol for stored in changes.stored.values() for symbol in stored}
-        days = {symbol: _last_day(reads.history, symbol) for symbol in sorted(symbols)}
+    if request.phase is None:
+        return None
+    members = reads.tables[UNIVERSE_MEMBERS.name].read()
+    universes = members.filter(pl.col("phase") == request.phase)["universe"].unique().sort()
+    if universes.is_empty():
+        known = ", ".join(members["phase"].unique().sort()) or "none; run `quantx refresh-universe`"
+        raise ConfigError(f"the lake has no phase {request.phase!r}; it has {known}")
+    return _each_once(reads, {symbol: day for name in universes for symbol, day in reads.members(name).items()})
+
+
+def whole_lake(reads: ExportReads, changes: Changes) -> Mapping[str, date | None]:
+    """Return all symbols with bars in the window, each with the last day on which a security carried it."""
+    symbols = {symbol for stored in changes.stored.values() for symbol in stored}
+    return _each_once(reads, {symbol: _last_day(reads.history, symbol) for symbol in symbols})
+
+
+def _each_once(reads: ExportReads, days: Mapping[str, date | None]) -> Mapping[str, date | None]:
+    """Return each security once, under its last symbol."""
     by_day = sorted(days, key=lambda symbol: (days[symbol] or date.max, symbol))
     return {symbol: days[symbol] for symbol in reads.preferred({symbol: days[symbol] for symbol in by_day})}
 
