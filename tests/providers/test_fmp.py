@@ -302,3 +302,16 @@ def test_whatever_stands_in_one_place_a_reply_is_read_or_malformed(data: st.Data
         check_schema(read(json.loads(json.dumps(rows)), path))
     except MalformedPayload:
         return
+
+
+@pytest.mark.parametrize(
+    ("symbol", "currency", "noted"),
+    [("7203.T", "JPY", []), ("^FTSE", None, []), ("0700.HK", None, ["XHKG"]), ("VOD.L", None, ["XLON"])],
+)
+def test_bars_without_a_currency_are_noted_once_for_their_exchange(
+    symbol: str, currency: str | None, noted: list[str]
+) -> None:
+    rows = [{**BAR, "symbol": wire_symbol(symbol)}]
+    frames = OFFLINE.normalize(payload(symbol, f"{HOST}{BARS}?symbol={wire_symbol(symbol)}", json.dumps(rows).encode()))
+    assert (frames.currency, [note.subject for note in frames.notes]) == (currency, noted)
+    assert all(note.rule == "currency_not_named" for note in frames.notes)

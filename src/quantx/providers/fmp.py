@@ -29,6 +29,7 @@ from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities,
 from quantx.providers.refusals import Refusal
 from quantx.providers.reply_values import (
     WrongForm,
+    currency_notes,
     daily_bars,
     days,
     listed_events,
@@ -191,7 +192,8 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
             check_fields(rows, "date", "adjDividend")
             return listed_events(payload, [_dividend(payload, n, row) for n, row in enumerate(rows)])
         bars = daily_bars(payload.symbol, _columns(rows)) if rows else nothing(VENDOR_BARS)
-        return VendorFrames(bars, nothing(VENDOR_ACTIONS), quoted_in(payload.symbol))
+        notes = currency_notes(self.name, payload.symbol, bars)
+        return VendorFrames(bars, nothing(VENDOR_ACTIONS), quoted_in(payload.symbol), notes)
 
 
 def _split(payload: Payload, position: int, row: Mapping[str, Any]) -> SentEvent:

@@ -15,7 +15,7 @@ from quantx.core.symbols import venue_of
 from quantx.core.tables import INSTANT
 from quantx.errors import MalformedPayload
 from quantx.providers.events import SentEvent, read_events
-from quantx.providers.protocol import VENDOR_BARS, VendorFrames
+from quantx.providers.protocol import VENDOR_BARS, Note, VendorFrames
 
 # The errors that reading a reply of an unexpected form can raise.
 FORM_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, pl.exceptions.PolarsError)
@@ -125,3 +125,24 @@ def today_of(payload: Payload) -> date:
 def quoted_in(symbol: str) -> str | None:
     """Return the currency of a listing where its market has a single one, else None."""
     return _CURRENCIES.get(venue_of(symbol).market)
+
+
+def currency_notes(vendor: str, symbol: str, bars: pl.DataFrame) -> tuple[Note, ...]:
+    """Return a note about an exchange with several currencies, whose bars a vendor sends without one; else nothing.
+
+    The points of an index have no currency. The exchange's usual currency is not assumed: Hong Kong also trades in CNY
+    and USD, and London in pence, pounds, USD and EUR.
+    """
+    if bars.is_empty() or symbol.startswith("^") or quoted_in(symbol) is not None:
+        return ()
+    venue = venue_of(symbol)
+    return (
+        Note(
+            rule="currency_not_named",
+            severity="warn",
+            subject=venue.calendar,
+            message=f"{vendor} names no currency for its prices on {venue.calendar}: the bars are stored without one."
+            f" The usual currency there is {venue.currency}; compare them with a vendor that names it (`quantx"
+            " crossvalidate compare --symbols SYMBOL`), and acknowledge this finding",
+        ),
+    )

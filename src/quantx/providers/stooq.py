@@ -27,7 +27,7 @@ from quantx.providers.http import HttpReply
 from quantx.providers.http_provider import HttpProvider, HttpQuery
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
 from quantx.providers.refusals import Refusal
-from quantx.providers.reply_values import WrongForm, daily_bars, days, nothing, quoted_in, spelt_numbers
+from quantx.providers.reply_values import WrongForm, currency_notes, daily_bars, days, nothing, quoted_in, spelt_numbers
 from quantx.settings.vendors import StooqSettings
 
 SOURCE = "stooq"
@@ -165,7 +165,8 @@ class Stooq(HttpProvider[str | None]):
             return VendorFrames(nothing(VENDOR_BARS), nothing(VENDOR_ACTIONS), None)
         bars = daily_bars(payload.symbol, _columns(content))
         _check_window(bars, payload)
-        return VendorFrames(bars, nothing(VENDOR_ACTIONS), quoted_in(payload.symbol))
+        notes = currency_notes(self.name, payload.symbol, bars)
+        return VendorFrames(bars, nothing(VENDOR_ACTIONS), quoted_in(payload.symbol), notes)
 
 
 def wire_symbol(symbol: str) -> str:

@@ -109,6 +109,14 @@ OPERATIONAL_RULES = (
         reference="Yahoo 0P0000XTS7, recorded in 2024: bars of September, last trade in July",
     ),
     OperationalRule(
+        "currency_not_named",
+        "warn",
+        "exchange",
+        meaning="a vendor names no currency for its prices on an exchange where shares trade in several",
+        why="a price without a currency is no amount of money: London's may be pence or pounds, Hong Kong's HKD or CNY",
+        reference="FMP and Stooq, whose replies have no field for it: prices of Hong Kong and Europe",
+    ),
+    OperationalRule(
         "minutes_stamped_at_end",
         "warn",
         "vendor",

@@ -126,9 +126,10 @@ def _sighting(reply: ComparedReply, change: FieldChange, page: _Page) -> _Sighti
 def _finding(key: _Key, first: _Sighting, last: _Sighting) -> Finding:
     rule, path, source, dataset = _RULES[key[0]], *key[1:]
     declared, sent = first["declared"], first["sent"]
+    kind = "" if declared == "any" else f" ({declared})"
     fact = {
         "added": f"sends {path} ({sent}), which is not declared: it is kept in the raw zone, and not read",
-        "missing": f"does not send {path} ({declared}) any more",
+        "missing": f"no longer sends {path}{kind}",
         "retyped": f"sends {path} as {sent} in place of {declared}",
     }[_KINDS[rule.id]]
     return Finding(
