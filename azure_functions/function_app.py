@@ -61,9 +61,7 @@ def trigger_update(req: func.HttpRequest) -> func.HttpResponse:
     triggers, settings = installed()
     plan = triggers.plan_update(settings, triggers.parse_request(req.get_body(), datetime.now(UTC).date()))
     shown_at = urljoin(req.url.partition("?")[0].rstrip("/"), f"runs/{plan.run_id}")
-    facts = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared, "status_url": shown_at}
-    facts["unserved"] = {each.symbol: each.why for each in plan.unserved[:100]}
-    return reply({"run_id": plan.run_id, **facts}, 202, {"Location": shown_at})
+    return reply(triggers.plan_facts(plan) | {"status_url": shown_at}, 202, {"Location": shown_at})
 
 
 @app.function_name("show_run")

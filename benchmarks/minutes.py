@@ -266,7 +266,7 @@ def vendor_bars(count: int, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
         }
     )
     received = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
-    common = ("XNYS", day, day, received, received.date(), "USD", f"{day:%Y%m%d}{0:018d}", "0" * 64, received)
+    common = ("XNYS", day, day, received, received.date(), day, "USD", f"{day:%Y%m%d}{0:018d}", "0" * 64, received)
     facts = pl.DataFrame([(i, s, *common) for i, s in enumerate(symbols(count))], schema=FACTS, orient="row")
     return bars, facts
 

@@ -133,12 +133,18 @@ def is_suspended(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is None
 
 
+_SUSPENDED_SESSIONS = """
+    select count(*) from pg_stat_activity where application_name = 'suspended' and datname = current_database()
+"""
+
+
 def end_sessions(fleet: Fleet) -> None:
     """End the suspended process's connections, as a fail-over of the database does."""
     fleet.rows(
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where application_name = 'suspended' and datname = current_database()"
     )
+    wait_until(lambda: fleet.rows(_SUSPENDED_SESSIONS) == [(0,)])
 
 
 def go_on(fleet: Fleet, process: subprocess.Popen[bytes]) -> int:

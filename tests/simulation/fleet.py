@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -310,9 +311,18 @@ class Fleet:
                 self.scheduler.sleep(1e7)
 
     def _calm_down(self) -> None:
-        self.scheduler.sleep(self.scenario.triggers[-1][0] + _STORM)
-        self.world.calm()
-        self.scheduler.say("the storm is over")
+        """End each storm some time after its last trigger; a trigger of the next session brings it back."""
+        times = [at for at, _ in self.scenario.triggers]
+        for at, following in zip(times, [*times[1:], math.inf], strict=True):
+            if following - at <= _STORM:
+                continue
+            self.scheduler.sleep(at + _STORM - self.scheduler.now)
+            weather = self.world.calm()
+            self.scheduler.say("the storm is over")
+            if following < math.inf:
+                self.scheduler.sleep(following - self.scheduler.now)
+                self.world.storm(weather)
+                self.scheduler.say("the storm is back")
 
     def _stop(self, actor: Actor) -> None:
         self._runtimes[actor].stop()

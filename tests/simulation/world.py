@@ -58,11 +58,17 @@ class World:
         self.clock = SimClock(self.scheduler)
         self._set_troubles()
 
-    def calm(self) -> None:
-        """Have nothing go wrong any more."""
-        self.weather = CALM
-        self._set_troubles()
+    def calm(self) -> Weather:
+        """Have nothing go wrong any more; return the weather that was."""
+        before = self.weather
+        self.storm(CALM)
         self.out_until.clear()
+        return before
+
+    def storm(self, weather: Weather) -> None:
+        """Have things go wrong as often as a weather says."""
+        self.weather = weather
+        self._set_troubles()
 
     def happens(self, trouble: str) -> bool:
         """Draw whether something goes wrong; draws nothing where it can't."""

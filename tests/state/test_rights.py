@@ -81,7 +81,8 @@ def test_the_granted_role_plans_works_and_reports(granted: PostgresState) -> Non
     state.universes.put(
         Universe("mine", phase="phase_1", market="us", source_type="static", refreshed_at=state.now(), members=members)
     )
-    assert state.bind_lake("lake", "state") == ("lake", "state")
+    bound = state.bind_lake("lake", "state")
+    assert (bound.lake_id, bound.state_id) == ("lake", "state")
     wanted = [NewTask(Series("yahoo", "bars", "1d", symbol), WEEK) for symbol in ("AAPL", "MSFT")]
     plan = state.tasks.plan(NewRun("R1", "daily", "yahoo", {}), wanted)
     tickets = state.tasks.to_send(10, 30)

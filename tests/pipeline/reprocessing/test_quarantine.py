@@ -103,7 +103,10 @@ def test_a_row_is_quoted_as_traded_and_as_it_was_sent(desk: Any) -> None:
 
         capabilities = replace(desk.tape.capabilities, price_basis="split_adjusted")
 
-    bars = [["2024-01-09", 53.0, 52.875, 52.0, 52.75, 20.0]]
+    quiet = [
+        [f"2024-01-{day:02}", 52.5, 53.0, 52.0, close, 20.0] for day, close in ((8, 52.5), (10, 52.5), (11, 52.75))
+    ]
+    bars = [["2024-01-09", 53.0, 52.875, 52.0, 52.75, 20.0], *quiet]
     body = json.dumps({"bars": bars, "actions": [["2024-01-10", "split", 2.0, None]]}).encode()
     payload = Payload("AAA", "tape:AAA", 200, desk.clock.now(), content_type="application/json", body=body)
     stored = StoredReply(

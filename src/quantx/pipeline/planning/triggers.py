@@ -18,9 +18,19 @@ from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
 from quantx.state.tasks.port import Plan
 
-__all__ = ["UnknownRun", "UpdateRequest", "parse_request", "plan_request", "plan_update", "run_facts", "run_sweep"]
+__all__ = [
+    "UnknownRun",
+    "UpdateRequest",
+    "parse_request",
+    "plan_facts",
+    "plan_request",
+    "plan_update",
+    "run_facts",
+    "run_sweep",
+]
 
 _MOST_FAILURES = 100
+_MOST_UNSERVED = 100
 _RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")  # a ULID
 _EVERYTHING = UpdateRequest()
 
@@ -48,6 +58,12 @@ def plan_update(settings: Settings, request: UpdateRequest = _EVERYTHING) -> Pla
             return plan_request(context, request)
         except ConfigError as error:
             raise InvalidRequest([FieldError(str(error))]) from error
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """Return what a plan holds: its run, counts, and the symbols (at most 100) that no vendor serves, with reasons."""
+    counts = {"tasks": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}
+    return {"run_id": plan.run_id, **counts, "unserved": {x.symbol: x.why for x in plan.unserved[:_MOST_UNSERVED]}}
 
 
 def _unknown_names(context: Context, request: UpdateRequest) -> Iterator[FieldError]:
