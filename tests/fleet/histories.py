@@ -144,7 +144,7 @@ def end_sessions(fleet: Fleet) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where application_name = 'suspended' and datname = current_database()"
     )
-    wait_until(lambda: fleet.rows(_SUSPENDED_SESSIONS) == [(0,)])
+    wait_until(lambda: fleet.rows(_SUSPENDED_SESSIONS) == [{"count": 0}])
 
 
 def go_on(fleet: Fleet, process: subprocess.Popen[bytes]) -> int:
