@@ -48,6 +48,17 @@ DOUBT_RULES = (
         broken=pl.col("outcome") == "repeated",
     ),
     Rule(
+        "split_day_unproven",
+        "warn",
+        "actions",
+        meaning="a vendor with split-adjusted prices names a split on two days beside each other, and nothing shows"
+        " which is right",
+        why="closes of the sessions between the two days would be wrong by the ratio: they are left out, and the later"
+        " day counts",
+        reference="a split that is announced for one day and executed on another, in a first reply about a symbol",
+        broken=pl.col("outcome") == "either",
+    ),
+    Rule(
         "event_not_shown",
         "warn",
         "actions",

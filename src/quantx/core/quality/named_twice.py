@@ -25,7 +25,7 @@ from quantx.core.calendars import Calendar
 from quantx.core.quality.price_steps import DECIDED, BarClose, log_odds_of_step, odds_of_ratio, step_odds, usual_move
 from quantx.core.quality.split_basis import SAME_RATIO, SESSIONS_APART, ShareSplit
 
-Outcome = Literal["repeated", "not_shown", "contained", "undecided"]
+Outcome = Literal["repeated", "not_shown", "contained", "undecided", "either"]
 
 _DAYS_APART, _SAME_AMOUNT = 7, 0.10  # of one dividend that is named on two days, see dividend_paid_once
 _HALF_UNIT = 5e-7  # of amounts with six decimals

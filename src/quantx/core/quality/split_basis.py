@@ -32,6 +32,7 @@ _AGES = ((60, 7.0), (15, 5.0), (0, 0.0))
 _EXACT = 2 * DECIDED  # of stored closes that agree with one basis and not with the other
 SAME_RATIO = 0.01  # relative difference of two ratios of one split
 _LATEST = timedelta(days=90)  # for which a vendor may be late with a split; one that it names later is doubtful
+_LONGEST_CLOSURE = timedelta(days=30)
 _MOST_BETWEEN = 6  # splits that are combined; each doubles the number of sums
 SESSIONS_APART = 5  # sessions between two days that are named for one split
 # Closes pass through 32 bits, a multiplication and a division.
@@ -70,6 +71,17 @@ class ReplyView:
     recorded: Sequence[ShareSplit] = ()  # splits that are in the table of actions
 
 
+class DoubtfulDays(NamedTuple):
+    """Two days that are named for one split, where nothing shows which is right.
+
+    The sessions from the first day to before the other one may be on either basis.
+    """
+
+    first: date
+    other: date
+    ratio: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class BasisDecision:
     """The splits of a reply: those in its prices, and those that count as actions; or why it is held back."""
@@ -81,6 +93,7 @@ class BasisDecision:
     ] = ()  # listed and no action: the prices do not show them, or they repeat another one
     corrected: tuple[ShareSplit, ...] = ()  # stored rows before the ex-date lack these
     wrong_raws: frozenset[str] = frozenset()  # raw objects of stored rows that lack a corrected split
+    unproven: tuple[DoubtfulDays, ...] = ()
     held: Reason | None = None
     about: ShareSplit | None = (
         None  # the split of `held`; of an unlisted one the first session after it, if there is one
@@ -115,13 +128,16 @@ class _Weighing:
         self._not_shown: list[ShareSplit] = []
         self._false: list[ShareSplit] = []  # those of `applied` that were none
         self._wrong: set[str] = set()
+        self._unproven: list[DoubtfulDays] = []
+        self._pending: ShareSplit | None = None  # one of two days named for a split, of which nothing decides yet
 
     def decide(self) -> BasisDecision:
         view = self._view
         self._drop_repeated()
+        if self._pending is not None:
+            return BasisDecision(held="undecided", about=self._pending, not_shown=tuple(self._not_shown))
         actions: list[ShareSplit] = []
-        listed = {split.day for split in view.splits}
-        unlisted = [split for split in _by_day(view.recorded) if split.day not in listed and self._is_inside(split)]
+        unlisted = [split for split in self._unlisted() if self._is_inside(split)]
         for split in sorted([*self._events, *unlisted], reverse=True):
             settled = view.settled is not None and split.day <= view.settled
             reason = self._weigh(split, settled)
@@ -140,6 +156,7 @@ class _Weighing:
             not_shown=tuple(sorted(self._not_shown)),
             corrected=tuple(sorted(self._corrected)),
             wrong_raws=frozenset(self._wrong),
+            unproven=tuple(self._unproven),
         )
 
     def _weigh(self, split: ShareSplit, settled: bool) -> Reason | None:
@@ -147,6 +164,8 @@ class _Weighing:
         view = self._view
         odds = self._odds(split)
         stored, wrong = self._by_stored(split)
+        if stored is None:
+            return "unlisted"
         age = self._age(split) if settled else 0.0
         if stored >= 0 and self._rose(split, odds, age):
             self._not_shown.append(split)  # the prices are divided by a split that they do not show
@@ -183,11 +202,14 @@ class _Weighing:
         else:
             self._reflected.append(split)
 
-    def _by_stored(self, split: ShareSplit) -> tuple[float, set[str]]:
-        """Return the evidence of the stored closes, and the raw objects of those that lack the split."""
+    def _by_stored(self, split: ShareSplit) -> tuple[float | None, set[str]]:
+        """Return the evidence of the stored closes, and the raw objects of those that lack the split.
+
+        None: closes of one reply both have and lack it, so that there is a split between them that is not listed.
+        """
         size, view = math.log(split.ratio), self._view
         last_close, late = _close_before(view.calendar, split.day), split.day + _LATEST
-        divided, undivided, decides = False, set[str](), False
+        divided, undivided, decides = set[str](), set[str](), False
         for row in self._common:
             if row.day >= split.day:
                 break
@@ -197,13 +219,16 @@ class _Weighing:
             )
             if is_divided == is_not:
                 continue
-            divided |= is_divided
+            if is_divided:
+                divided.add(row.stored.raw)
             if is_not:
                 undivided.add(row.stored.raw)
                 at = row.stored.known_from
                 decides |= at < last_close or at.date() > late
         if decides:
             return -math.inf, set()
+        if divided & undivided:
+            return None, set()
         return (_EXACT if divided else 0.0), undivided
 
     def _sums_between(self, row: date, split: date) -> list[float]:
@@ -230,9 +255,10 @@ class _Weighing:
             if twin is None:
                 kept.append(split)
                 continue
-            keep, drop = self._of_twins(twin, split)
-            kept = [keep if other == twin else other for other in kept]
-            self._not_shown.append(drop)
+            keep = self._of_twins(twin, split)
+            kept = [*(other for other in kept if other != twin), *([] if keep is None else [keep])]
+            if keep is not None:
+                self._not_shown.append(twin if keep == split else split)
         for day, ratios in _ratios(self._view.splits).items():
             once = self._once(day, ratios) if len(ratios) > 1 else None
             if once is not None:
@@ -241,6 +267,29 @@ class _Weighing:
                 dropped.remove(once)
                 self._not_shown += [ShareSplit(day, ratio) for ratio in dropped]
         self._events = sorted(kept)
+        self._replace_recorded()
+
+    def _replace_recorded(self) -> None:
+        """Let a listed split take the place of a recorded one on a day beside it that is not listed any more.
+
+        A reply that begins after the earlier day may leave that out: the recorded one stays.
+        """
+        for before in self._unlisted():
+            twin = next((each for each in self._events if self._is_twin(*sorted((before, each)))), None)
+            if twin is None:
+                continue
+            if self._is_inside(min(before, twin)):
+                self._not_shown.append(before)
+            else:
+                self._not_shown.append(twin)
+                self._events.remove(twin)
+
+    def _unlisted(self) -> list[ShareSplit]:
+        """Return the recorded splits that the reply does not list, without those whose place a listed one takes."""
+        listed = {split.day for split in self._view.splits}
+        return [
+            split for split in _by_day(self._view.recorded) if split.day not in listed and split not in self._not_shown
+        ]
 
     def _is_twin(self, one: ShareSplit, other: ShareSplit) -> bool:
         """Return whether two days are named for one split: near, of one ratio, and not both in the prices."""
@@ -250,18 +299,57 @@ class _Weighing:
         both = self._agrees(one.day, math.log(one.ratio) + math.log(other.ratio))
         return not both and not any(self._rose(split, self._odds(split), 0.0) for split in (one, other))
 
-    def _of_twins(self, first: ShareSplit, second: ShareSplit) -> tuple[ShareSplit, ShareSplit]:
-        """Return which of two days named for one split counts, and which does not.
+    def _of_twins(self, first: ShareSplit, second: ShareSplit) -> ShareSplit | None:
+        """Return which of two days named for one split counts; None where the reply shows nothing of either.
 
-        The prices fall at the right one, or the stored closes between the two tell. Else the later one counts: a split
-        is announced before it is executed.
+        The prices fall at the right one, or the stored closes between the two tell, or one is recorded. Else the later
+        one counts, as a split is announced before it is executed; the sessions between the two are unproven.
         """
         falls = [odds.still <= -DECIDED for odds in map(self._odds, (first, second))]
-        between = [row for row in self._common if first.day <= row.day < second.day]
-        is_new = bool(between) and all(abs(row.factor) <= row.tolerance for row in between)
-        if not falls[1] and (falls[0] or is_new):
-            return first, second
-        return second, first
+        if falls[0] != falls[1]:
+            return first if falls[0] else second
+        shown, is_proven = self._stored_twin(first, second)
+        if shown is not None and is_proven:
+            return shown
+        self._unproven.append(DoubtfulDays(first.day, second.day, first.ratio))
+        recorded = [split for split in (first, second) if split.day in {each.day for each in self._view.recorded}]
+        if len(recorded) == 1:
+            return recorded[0]
+        if not self._is_inside(first):
+            return None
+        if self._is_open(first, second):
+            self._pending = second
+        return shown or second
+
+    def _is_open(self, first: ShareSplit, second: ShareSplit) -> bool:
+        """Return whether the second day is still to come while closes may be divided by the first."""
+        settled = self._view.settled
+        return self._is_inside(first) and (settled is None or second.day > settled) and first.day <= self._view.today
+
+    def _stored_twin(self, first: ShareSplit, second: ShareSplit) -> tuple[ShareSplit | None, bool]:
+        """Return the one that stored closes between the two days show, and whether they prove it.
+
+        Closes on the new basis show the first one where their reply was not divided by the second. They prove it where
+        the reply came before that day, or agreed with stored closes on the old basis.
+        """
+        size, opened = math.log(first.ratio), _open_from(self._view.calendar, second.day)
+        later = {0.0, sum(math.log(split.ratio) for split in self._events if split.day > second.day)}
+
+        def differ_by(step: float, since: date, before: date) -> list[StoredClose]:
+            rows = [row for row in self._common if since <= row.day < before]
+            return [row.stored for row in rows if any(abs(row.factor - step - more) <= row.tolerance for more in later)]
+
+        if differ_by(size, first.day, second.day):
+            return second, True
+        undivided, divided = (differ_by(step, date.min, first.day) for step in (size, 0.0))
+        shown = False
+        for row in differ_by(0.0, first.day, second.day):
+            if row.known_from < opened or any(
+                old.known_from <= row.known_from or old.raw == row.raw for old in undivided
+            ):
+                return first, True
+            shown |= row.raw not in {old.raw for old in divided}
+        return (first if shown else None), False
 
     def _once(self, day: date, ratios: Sequence[float]) -> float | None:
         """Return the ratio that counts alone where a day has several; None where all of them do."""
@@ -343,6 +431,11 @@ def _half_unit(closes: Sequence[float]) -> float:
 def _close_before(calendar: Calendar, day: date) -> datetime:
     """Return the close of the last session before a day; from it on a vendor may have divided the prices."""
     return calendar.close_of(calendar.back(day, 1))
+
+
+def _open_from(calendar: Calendar, day: date) -> datetime:
+    """Return the open of the first session on a day or after it."""
+    return calendar.open_of(calendar.sessions(day, day + _LONGEST_CLOSURE)[0])
 
 
 def _is_usual(factor: float) -> bool:

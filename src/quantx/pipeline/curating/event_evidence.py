@@ -17,7 +17,7 @@ from quantx.core.quality.evidence_rules import DOUBT_RULES, rule_about
 from quantx.core.quality.named_twice import AdjustedBar, CashEvent, CashView, Doubt, count_cash, count_splits
 from quantx.core.quality.price_steps import BarClose
 from quantx.core.quality.rule import FINDING_SEVERITY
-from quantx.core.quality.split_basis import SAME_RATIO, ShareSplit
+from quantx.core.quality.split_basis import SAME_RATIO, DoubtfulDays, ShareSplit
 from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.pipeline.curating.held_replies import HeldReply, ends_early, held_by_basis
@@ -68,6 +68,9 @@ def prove_events(
             held[series] = held_by_basis(replies[series].item, source, decision, settled[series])
         for series, splits in proven.not_shown.items():
             unproven[series] = [_doubt_of(split, actions.filter(pl.col("series") == series)) for split in splits]
+        for series, days in proven.unproven.items():
+            unproven.setdefault(series, []).extend(Doubt("either", each.first, "split", each.ratio) for each in days)
+            bars = _without_days(bars, series, days)
     else:
         actions = with_flags(actions)
     good = ProvenReplies(bars=bars, actions=actions, held=held)
@@ -99,6 +102,12 @@ def _early_ends(
         if early is not None:
             held[series] = early
     return held
+
+
+def _without_days(bars: pl.DataFrame, series: int, doubtful: Sequence[DoubtfulDays]) -> pl.DataFrame:
+    """Return the bars without those of a series that may be on either basis."""
+    either = [pl.col("date").is_between(days.first, days.other, closed="left") for days in doubtful]
+    return bars.filter(~((pl.col("series") == series) & pl.any_horizontal(either)))
 
 
 def _doubt_of(split: ShareSplit, actions: pl.DataFrame) -> Doubt:
@@ -243,6 +252,8 @@ def _finding(source: str, symbol: str, doubt: Doubt) -> Finding:
         "not_shown": f"{listed}, and its prices do not show it: it is not applied; compare with another vendor",
         "undecided": f"{listed} beside another event of that day, and no price shows whether both are real: both are"
         " applied; compare with another vendor",
+        "either": f"{listed} and again within days, and neither its prices nor the stored ones show which day is right:"
+        " the sessions between the two are left out; compare with another vendor",
         "contained": f"{listed}, and the dividend of that day contains it: both are stored, and total-adjusted prices"
         " use the dividend alone",
     }

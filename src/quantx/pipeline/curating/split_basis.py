@@ -9,14 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.prices import PRICES
 from quantx.core.quality.price_steps import DECIDED, BarClose, log_odds_of_step, usual_move
-from quantx.core.quality.split_basis import BasisDecision, ReplyView, ShareSplit, StoredClose, decide_basis
+from quantx.core.quality.split_basis import (
+    BasisDecision,
+    DoubtfulDays,
+    ReplyView,
+    ShareSplit,
+    StoredClose,
+    decide_basis,
+)
 from quantx.core.tables import BARS_1D
 from quantx.pipeline.curating.known_rows import KnownRows
 from quantx.providers.protocol import VENDOR_ACTIONS
@@ -34,6 +41,7 @@ class ProvenBasis:
     actions: pl.DataFrame
     held: Mapping[int, BasisDecision]  # by series
     not_shown: Mapping[int, Sequence[ShareSplit]]  # listed splits that are no actions, by series
+    unproven: Mapping[int, Sequence[DoubtfulDays]] = field(default_factory=dict)  # by series
     corrections: pl.DataFrame = field(default_factory=BARS_1D.empty)  # stored rows on another basis, as they should be
 
 
@@ -157,6 +165,7 @@ def _proven(
         actions=pl.concat([others.select(order), pl.DataFrame(splits, schema=schema, orient="row")]),
         held=held,
         not_shown={series: decision.not_shown for series, decision in good.items() if decision.not_shown},
+        unproven={series: decision.unproven for series, decision in good.items() if decision.unproven},
         corrections=corrections,
     )
 
@@ -219,17 +228,22 @@ def _raws_without(split: ShareSplit, rows: pl.DataFrame, view: ReplyView, decisi
     ex-date are right.
     """
     wrong = set(decision.wrong_raws) if split in decision.corrected else set()
+    unproven = {
+        day for doubtful in decision.unproven for day in view.calendar.sessions(doubtful.first, doubtful.other - _DAY)
+    }
     shown = {bar.day: bar.close * _ratio_after(bar.day, decision.applied) for bar in view.bars}
     right = {
         stored.raw
         for day, stored in view.stored.items()
-        if day < split.day and abs(math.log(stored.close / shown[day])) < abs(math.log(split.ratio)) / 4
+        if day < split.day
+        and day not in unproven
+        and abs(math.log(stored.close / shown[day])) < abs(math.log(split.ratio)) / 4
     } - wrong
     stored = {day: (close, raw, at) for day, close, raw, at in rows.select(_STORED).iter_rows()}
     sigma = usual_move(view.bars, {each.day for each in decision.applied})
     last_close, real = view.calendar.close_of(view.calendar.back(split.day, 1)), {*decision.applied, *decision.actions}
     following: tuple[date, float] | None = None
-    for day in sorted(shown.keys() | stored.keys(), reverse=True):
+    for day in sorted((shown.keys() | stored.keys()) - unproven, reverse=True):
         if day in shown:
             following = day, shown[day]
             continue
@@ -244,7 +258,7 @@ def _raws_without(split: ShareSplit, rows: pl.DataFrame, view: ReplyView, decisi
     return wrong
 
 
-_STORED = ("date", "close", "raw", "known_from")
+_STORED, _DAY = ("date", "close", "raw", "known_from"), timedelta(days=1)
 
 
 def _ratio_after(day: date, splits: Collection[ShareSplit]) -> float:
