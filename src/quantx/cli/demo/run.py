@@ -29,7 +29,7 @@ from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.runtime.platform import Platform, open_platform
-from quantx.pipeline.wiring import worker_of
+from quantx.pipeline.wiring import verifier_of, worker_of
 from quantx.reader.lake import Lake
 from quantx.sandbox import Market, Sandbox, load_market, running
 from quantx.state.tasks.port import Plan
@@ -76,11 +76,13 @@ def demo(
             chapters = _tell(platform, market, story, url)
             findings = _find(platform, market, story, chapters)
             _show(platform, findings)
+            _verify_and_export(platform, folder)
             page = write_page(folder / "report.html", findings)
     out.print(f"\n[bold]Results[/bold] (made in {time.monotonic() - started:.0f} s)")
     out.print(f"  report   {page.absolute()}  (open it in a browser)")
     out.print(f"  lake     {folder / 'lake'}  (raw replies, Delta tables, run reports)")
     out.print(f"  state    {folder / 'state'}  (PostgreSQL)")
+    out.print(f"  export   {folder / 'export'}  (Parquet for pandas, DuckDB, Spark)")
     command = ".venv/bin/quantx" if Path(".venv/bin/quantx").exists() else "quantx"
     out.print(
         f"  next     QUANTX_LAKE_URL={folder / 'lake'} {command} query --symbols {findings.symbol} --adjust split"
@@ -206,6 +208,19 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
         quarantine=quarantine,
         recent=lake.bars(list(market.histories), start=_weeks_before(story.outage_session)),
         manifest=manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url),
+    )
+
+
+def _verify_and_export(platform: Platform, folder: Path) -> None:
+    """Compare each object of the lake with its SHA-256, and write the bars in the layout of another tool."""
+    found = verifier_of(platform).verify()
+    out.print(
+        f"\n[bold]Verified[/bold] {counted(found.objects, 'object')} of the lake by their SHA-256:"
+        f" {counted(len(found.damages), 'damage')}"
+    )
+    done = Lake(platform.location).export(folder / "export", "hive-ticker", adjust="split")
+    out.print(
+        f"[bold]Exported[/bold] {counted(done.symbols, 'symbol')} as {folder / 'export'}/exchange=…/ticker=…/year=…"
     )
 
 
