@@ -108,7 +108,7 @@ def stored_symbol(text: str) -> str:
 
 def _not_a_symbol(text: str) -> InvalidSymbol:
     code = text.strip()
-    if code.isascii() and code.isdigit() and 0 < int(code) and len(code) <= 5:
+    if code.isascii() and code.isdigit() and int(code) > 0 and len(code) <= 5:
         return InvalidSymbol(
             f"{code!a} is a code without its exchange; write {_canonical(f'{code}.HK')} for Hong Kong"
             + (f", {code}.T for Tokyo" if len(code) == 4 else "")
