@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from quantx.core.calendars import calendar
+from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
 from quantx.pipeline.curating.normalize_minutes import FACTS
 from quantx.providers.protocol import VENDOR_BARS
@@ -76,5 +78,6 @@ def facts_of(
     venue = venue_of(symbol)
     today = as_of.astimezone(ZoneInfo(venue.timezone)).date()
     window = (date.fromisoformat(start), date.fromisoformat(end))
-    row = (series, symbol, venue.calendar, *window, as_of, today, currency, raw, "5" * 64, as_of)
+    settled = calendar(venue.calendar).last_closed(as_of, SETTLED_AFTER)
+    row = (series, symbol, venue.calendar, *window, as_of, today, settled, currency, raw, "5" * 64, as_of)
     return pl.DataFrame([row], schema=FACTS, orient="row")
