@@ -12,6 +12,7 @@ import typer
 from quantx.cli.options import Json, Symbols, UseLocal, exits, known_source, parse_day, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, print_table
 from quantx.core.model import Finding
+from quantx.core.quality.daily_file_checks import FileReport
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.pipeline.inspecting.local_files import JudgedFile, judge_files
@@ -114,6 +115,7 @@ def validate_files(
         print_json([_facts(file) for file in judged])
     else:
         print_table("files", [_line(file) for file in judged if file.report])
+        _print_rejected([file.report for file in judged if file.report])
         _print_findings([finding for file in judged for finding in file.findings])
         for file in unread:
             err.print(f"{file.path}: {file.why}")
@@ -160,6 +162,17 @@ def _shown(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         **finding.facts,
     }
+
+
+def _print_rejected(reports: Sequence[FileReport]) -> None:
+    rows = [{"symbol": each.symbol, **row} for each in reports for row in each.rejected.head(_SHOWN).to_dicts()]
+    if not rows:
+        return
+    columns = ["symbol", "date", "open", "high", "low", "close", "volume", "rules"]
+    print_table("rejected rows", rows[:_SHOWN], columns)
+    more = sum(each.rejected.height for each in reports) - len(rows[:_SHOWN])
+    if more:
+        out.print(f"… {more:,} more; --json lists all")
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

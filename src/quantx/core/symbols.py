@@ -107,6 +107,12 @@ def stored_symbol(text: str) -> str:
 
 
 def _not_a_symbol(text: str) -> InvalidSymbol:
+    code = text.strip()
+    if code.isascii() and code.isdigit() and int(code) > 0 and len(code) <= 5:
+        return InvalidSymbol(
+            f"{code!a} is a code without its exchange; write {_canonical(f'{code}.HK')} for Hong Kong"
+            + (f", {code}.T for Tokyo" if len(code) == 4 else "")
+        )
     return InvalidSymbol(
         f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or"
         " ASML.AS"
@@ -158,8 +164,10 @@ def canonical_symbol(wire: str) -> str:
     try:
         return parse_symbol(wire)
     except InvalidSymbol:
-        root, _, tail = wire.strip().upper().partition("-")
+        root, hyphen, tail = wire.strip().upper().partition("-")
         tail = f"PR{tail[1:]}" if len(tail) == 2 and tail.startswith("P") else tail
+        if not hyphen or _canonical(f"{root}.{tail}") is None:
+            raise
         return parse_symbol(f"{root}.{tail}")
 
 

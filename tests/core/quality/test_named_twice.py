@@ -111,10 +111,25 @@ def test_the_adjusted_close_decides_which_cash_counts(
     assert [(doubt.outcome, DAYS.index(doubt.day), doubt.value) for doubt in found] == doubts
 
 
-def test_without_an_adjusted_close_both_dividends_of_a_day_count() -> None:
-    events = [CashEvent(DAYS[E], DIVIDEND, 0.5)] * 2
-    found = count_cash(CashView(events=events, bars=paid({E: 0.5}, adjusts=False))).doubts
-    assert [doubt.outcome for doubt in found] == ["undecided"] * 2
+@pytest.mark.parametrize(
+    ("listed", "falls", "doubts"),
+    [
+        ([(E, 0.5), (E, 0.5)], {E: 0.5}, [("undecided", E, 0.5)] * 2),  # hidden by the moves of the market
+        ([(E, 20.0), (E, 20.0)], {E: 20.0}, [("repeated", E, 20.0)]),
+        ([(E, 20.0), (E, 20.0)], {E: 40.0}, [("undecided", E, 20.0)] * 2),
+        ([(E - 1, 20.0), (E, 20.0)], {E: 20.0}, [("repeated", E - 1, 20.0)]),
+        ([(E - 1, 20.0), (E, 20.0)], {E - 1: 20.0, E: 20.0}, []),
+        ([(E - 5, 0.5), (E, 0.5)], {E - 5: 0.5, E: 0.5}, []),
+    ],
+)
+def test_without_an_adjusted_close_only_a_clear_fall_of_the_price_decides(
+    listed: list[tuple[int, float]], falls: dict[int, float], doubts: list[tuple[str, int, float]]
+) -> None:
+    dice = random.Random(3)
+    bars = [bar._replace(close=bar.close * (1 + dice.gauss(0, 0.01))) for bar in paid(falls, adjusts=False)]
+    events = [CashEvent(DAYS[place], DIVIDEND, amount) for place, amount in listed]
+    found = count_cash(CashView(events=events, bars=bars)).doubts
+    assert [(doubt.outcome, DAYS.index(doubt.day), doubt.value) for doubt in found] == doubts
 
 
 def test_a_clear_fall_of_the_price_decides_against_an_adjusted_close_that_counts_a_gain_twice() -> None:

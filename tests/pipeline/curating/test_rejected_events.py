@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -108,6 +109,21 @@ def test_a_dividend_without_a_day_or_an_amount_costs_no_other(bad: dict[str, Any
     assert rows.tables[ACTIONS.name].select("ex_date", "value").rows() == [(date(2026, 11, 25), 0.25)]
     assert rows.quarantine["rules"].to_list() == [rules]
     assert not any(word in rows.quarantine["row"][0] for word in ("Error", "polars", "Traceback"))
+
+
+def test_an_unreadable_page_is_in_quarantine_itself_not_the_last_page_of_its_reply() -> None:
+    host = "https://financialmodelingprep.com/stable"
+    bar = {"symbol": "QZFM", "date": "2026-11-25", "open": 10.0, "high": 10.0, "low": 10.0, "close": 10.0, "volume": 5}
+    dividends = [{"symbol": "QZFM", "date": "2026-11-25", "amount": 0.25}]
+    rows = curated(
+        "fmp",
+        "QZFM",
+        (f"{host}/splits?symbol=QZFM", []),
+        (f"{host}/dividends?symbol=QZFM", dividends),
+        (f"{host}/historical-price-eod/full?symbol=QZFM", [bar]),
+    )
+    assert list(rows.malformed.values()) == ["FMP's reply of QZFM can't be read: it has no field 'adjDividend'"]
+    assert rows.quarantine["payload_sha256"].to_list() == [sha256(json.dumps(dividends).encode()).hexdigest()]
 
 
 # -------------------------------------------------------------------------------------------- quarantine and reprocess

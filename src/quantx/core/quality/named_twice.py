@@ -4,8 +4,8 @@ Splits of as-traded prices: the closes fall by the ratio at the day of a split (
 other with one ratio are one split, announced and executed; so are equal ratios on one day.
 
 Cash (dividends, and capital gains of funds): the vendor's adjusted close steps by 1 - D / close before, with D the sum
-of what it counts (see adjustments.py). Without an adjusted close all amounts of one day count: a regular and a special
-dividend are two events.
+of what it counts (see adjustments.py). Without an adjusted close all amounts count, unless the price clearly falls by
+one of them alone: a regular and a special dividend are two events.
 
 A fund's dividend may contain the capital gain beside it. The adjusted close shows whether the vendor counts both. It is
 computed from the same two amounts, so that the fall of the price decides against it where it is clear: Yahoo counted
@@ -31,6 +31,7 @@ _DAYS_APART, _SAME_AMOUNT = 7, 0.10  # of one dividend that is named on two days
 _HALF_UNIT = 5e-7  # of amounts with six decimals
 _SINGLE_PRECISION = 2**-20  # relative error of an adjusted close, see adjustments.py
 _NEAR = 0.01  # of the share of the price: amounts are rounded, too
+_CLEAR = 6.0  # usual moves: a smaller dividend is hidden by the moves of the market
 _MOST_AMOUNTS = 6  # of one day that are combined
 
 
@@ -167,7 +168,7 @@ def _doubts_of_day(view: CashView, day: date, events: list[CashEvent], contained
     if gains and may_contain and contained is not None:
         return [Doubt("contained", *gain) for gain in gains] if contained else []
     step = _step(view, day)
-    counted = None if step is None else _counted(step, events)
+    counted = None if step is None else _counted(step, events) or _counted_by_price(view, step, events)
     if counted is not None:
         others = list(events)
         for event in counted:
@@ -207,9 +208,31 @@ def _counted(step: _Step, events: Sequence[CashEvent]) -> tuple[CashEvent, ...] 
     return min(fits, key=lambda fit: fit[0])[1] if fits else None
 
 
+def _counted_by_price(view: CashView, step: _Step, events: Sequence[CashEvent]) -> tuple[CashEvent, ...] | None:
+    """Return the one dividend of a day without an adjusted close by which the price falls, and not by the sum."""
+    if step.taken is not None or any(event.kind != "dividend" for event in events):
+        return None
+    total = sum(event.amount for event in events)
+    odds = {event: _odds_of_fall(view, step, event.amount, total, least=_CLEAR) for event in events}
+    single = max(events, key=lambda event: odds[event])
+    return (single,) if odds[single] >= DECIDED else None
+
+
+def _odds_of_fall(view: CashView, step: _Step, amount: float, other: float, *, least: float = 0.0) -> float:
+    """Return the log odds that the price falls by one amount against another.
+
+    They are 0 where an amount is no part of the price, or the falls differ by less than `least` usual moves.
+    """
+    if max(amount, other) >= step.before:
+        return 0.0
+    falls = (math.log1p(-amount / step.before), math.log1p(-other / step.before))
+    days = {event.day for event in view.events} | set(view.ratios)
+    usual = usual_move([BarClose(bar.day, bar.close, None) for bar in view.bars], days)
+    return log_odds_of_step(step.move, falls, usual) if abs(falls[0] - falls[1]) >= least * usual else 0.0
+
+
 def _contained_by_price(view: CashView, by_day: Mapping[date, list[CashEvent]]) -> bool | None:
     """Return whether dividends contain the gains by the falls of the price on all such days; None: it is not clear."""
-    bars = [BarClose(bar.day, bar.close, None) for bar in view.bars]
     odds = 0.0
     for day, events in by_day.items():
         step = _step(view, day) if _may_contain(events) else None
@@ -217,15 +240,15 @@ def _contained_by_price(view: CashView, by_day: Mapping[date, list[CashEvent]]) 
             continue
         gain = sum(event.amount for event in events if event.kind == "capital_gain")
         paid = sum(event.amount for event in events if event.kind == "dividend")
-        if (paid + gain) >= step.before:
-            continue
-        falls = (math.log1p(-paid / step.before), math.log1p(-(paid + gain) / step.before))
-        odds += log_odds_of_step(step.move, falls, usual_move(bars, set(by_day) | set(view.ratios)))
+        odds += _odds_of_fall(view, step, paid, paid + gain)
     return None if abs(odds) < DECIDED else odds > 0
 
 
 def _repeated_on_two_days(view: CashView, by_day: Mapping[date, list[CashEvent]]) -> list[Doubt]:
-    """Return dividends that the adjusted close does not show, beside an equal one that it shows."""
+    """Return dividends that the adjusted close does not show, beside an equal one that it shows.
+
+    Without an adjusted close, the price's own falls decide where they are clear.
+    """
     alone = [events[0] for _, events in sorted(by_day.items()) if len(events) == 1 and events[0].kind == "dividend"]
     doubts = []
     for pair in pairwise(alone):
@@ -233,17 +256,23 @@ def _repeated_on_two_days(view: CashView, by_day: Mapping[date, list[CashEvent]]
         near = (second.day - first.day).days <= _DAYS_APART
         if not near or abs(second.amount / first.amount - 1) > _SAME_AMOUNT:
             continue
-        steps = [_step(view, event.day) for event in pair]
-        shown = [
-            None if step is None or step.taken is None else _counted(step, [event]) is not None
-            for event, step in zip(pair, steps, strict=True)
-        ]
-        if sorted(map(str, shown)) != ["False", "True"]:
-            continue
-        other, step = next((e, s) for e, s, is_shown in zip(pair, steps, shown, strict=True) if not is_shown)
-        if step is not None and step.taken is not None and abs(step.taken) <= step.tolerance:
-            doubts.append(Doubt("repeated", *other))
+        shown = [_is_shown(view, event) for event in pair]
+        if {True, False} == set(shown):
+            doubts.append(Doubt("repeated", *pair[shown.index(False)]))
     return doubts
+
+
+def _is_shown(view: CashView, event: CashEvent) -> bool | None:
+    """Return whether the prices show a dividend; None where they neither show nor deny it."""
+    step = _step(view, event.day)
+    if step is None:
+        return None
+    if step.taken is None:
+        odds = _odds_of_fall(view, step, event.amount, 0.0, least=_CLEAR)
+        return None if abs(odds) < DECIDED else odds > 0
+    if _counted(step, [event]) is not None:
+        return True
+    return False if abs(step.taken) <= step.tolerance else None
 
 
 def _step(view: CashView, day: date) -> _Step | None:

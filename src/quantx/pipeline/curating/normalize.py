@@ -27,7 +27,7 @@ from quantx.pipeline.curating.normalize_minutes import normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
 from quantx.pipeline.curating.repeated_rows import repeat_findings
-from quantx.pipeline.curating.reply_frames import ReplyFrames, facts_of, read_frames, stack_rows
+from quantx.pipeline.curating.reply_frames import ReplyFrames, UnreadableReply, facts_of, read_frames, stack_rows
 from quantx.pipeline.curating.schema_drift import ComparedReply
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_BARS, Provider
@@ -123,12 +123,12 @@ def normalize_round(
     )
 
 
-def _malformed(broken: Sequence[tuple[ReadReply, str]]) -> dict[int, str]:
+def _malformed(broken: Sequence[UnreadableReply]) -> dict[int, str]:
     """Return why replies can't be read, by task.
 
     A reply that was malformed when it was fetched is evidence: its task was fetched again.
     """
-    return {item.stored.task_id: why for item, why in broken if item.stored.malformed is None}
+    return {each.item.stored.task_id: each.why for each in broken if each.item.stored.malformed is None}
 
 
 def _answered_sessions(checked: Checked) -> dict[str, tuple[date, date]]:
@@ -158,9 +158,7 @@ def _findings(source: str, replies: Sequence[ReplyFrames]) -> list[Finding]:
     ]
 
 
-def _minutes(
-    source: str, replies: Sequence[ReplyFrames], broken: Sequence[tuple[ReadReply, str]], policy: RowPolicy
-) -> Rows:
+def _minutes(source: str, replies: Sequence[ReplyFrames], broken: Sequence[UnreadableReply], policy: RowPolicy) -> Rows:
     """Return the rows of minute bars, which every vendor delivers as traded."""
     read = normalize_minutes(
         source, stack_rows(replies, VENDOR_BARS, lambda frames: frames.bars), facts_of(replies), policy
@@ -288,7 +286,7 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_payloads(broken: Sequence[tuple[ReadReply, str]], target: Table, policy: RowPolicy) -> pl.DataFrame:
+def _rejected_payloads(broken: Sequence[UnreadableReply], target: Table, policy: RowPolicy) -> pl.DataFrame:
     rows = [
         {
             "source": item.stored.series.source,
@@ -296,10 +294,10 @@ def _rejected_payloads(broken: Sequence[tuple[ReadReply, str]], target: Table, p
             "symbol": item.symbol,
             "rules": "payload_readable",
             "row": why,
-            "payload_sha256": item.payload.sha256,
+            "payload_sha256": page.sha256,
             "raw": item.raw,
-            "known_from": item.payload.fetched_at,
+            "known_from": page.fetched_at,
         }
-        for item, why in broken
+        for item, why, page in broken
     ]
     return rejected_replies(rows, policy)

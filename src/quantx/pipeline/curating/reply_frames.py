@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from quantx.core.calendars import calendar
-from quantx.core.model import SETTLED_AFTER
+from quantx.core.model import SETTLED_AFTER, Payload
 from quantx.core.symbols import venue_of
 from quantx.errors import ProviderError
 from quantx.pipeline.curating.normalize_minutes import FACTS
@@ -27,16 +28,24 @@ class ReplyFrames:
     shared: bool  # a page is about other symbols, too, whatever worker and round their replies have
 
 
+class UnreadableReply(NamedTuple):
+    """A reply that is not curated, with the page that can't be read."""
+
+    item: ReadReply
+    why: str
+    page: Payload
+
+
 def read_frames(
     landed: Sequence[ReadReply], provider: Provider
-) -> tuple[list[ReplyFrames], list[tuple[ReadReply, str]], list[ComparedReply]]:
+) -> tuple[list[ReplyFrames], list[UnreadableReply], list[ComparedReply]]:
     """Return the good replies as frames, the others with the reasons why not, and all of them with their drift."""
     frames: dict[int, VendorFrames | str] = {}
     replies: list[ReplyFrames] = []
-    broken: list[tuple[ReadReply, str]] = []
+    broken: list[UnreadableReply] = []
     for item in landed:
         if item.stored.malformed is not None:
-            broken.append((item, item.stored.malformed))
+            broken.append(UnreadableReply(item, item.stored.malformed, item.payload))
             continue
         for page in item.pages:
             if id(page) not in frames:
@@ -45,9 +54,9 @@ def read_frames(
                 except ProviderError as error:
                     frames[id(page)] = str(error)
         read = [frames[id(page)] for page in item.pages]
-        wrong = next((why for why in read if isinstance(why, str)), None)
+        wrong = next((n for n, why in enumerate(read) if isinstance(why, str)), None)
         if wrong is not None:
-            broken.append((item, wrong))
+            broken.append(UnreadableReply(item, str(read[wrong]), item.pages[wrong]))
         else:
             shared = any(page.symbol != item.symbol for page in item.pages)
             replies.append(ReplyFrames(item, [f for f in read if isinstance(f, VendorFrames)], shared))

@@ -244,8 +244,8 @@ def _note_contradictions(case: _Case) -> None:
     if not remarks:
         findings.resolve(UNIVERSE_CONTRADICTIONS, [case.spec.name], "the list is consistent now")
         return
-    shown = "; ".join(remarks[:_SHOWN])
-    message = f"{len(remarks)} statements in the list of {case.spec.name} contradict others and were skipped: {shown}"
+    more = [f"{len(remarks) - _SHOWN:,} more"] if len(remarks) > _SHOWN else []
+    message = f"the list of {case.spec.name} contradicts itself: {'; '.join([*remarks[:_SHOWN], *more])}"
     facts = {"remarks": list(remarks)}
     findings.note([Finding(UNIVERSE_CONTRADICTIONS, "info", case.spec.name, message, dataset="universe", facts=facts)])
 
