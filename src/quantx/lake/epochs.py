@@ -35,7 +35,7 @@ class Epoch:
     @property
     def path(self) -> str:
         """Return the path of its object."""
-        return f"{_folder(self.role)}/{self.number:012}"
+        return epoch_path(self.role, self.number)
 
     def confirm(self) -> None:
         """Raise Fenced if there is a newer epoch."""
@@ -49,6 +49,11 @@ class Epoch:
     def end(self) -> None:
         """Record that no commit of this epoch is under way any more."""
         self.location.put(self.path + _ENDED, b"")
+
+
+def epoch_path(role: str, number: int) -> str:
+    """Return the path of the object of an epoch."""
+    return f"{_folder(role)}/{number:012}"
 
 
 def newest_epoch(location: LakeLocation, role: str) -> tuple[int, bool]:

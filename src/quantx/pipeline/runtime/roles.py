@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 from ulid import ULID
 
-from quantx.errors import CommitConflict, ConfigError, DamagedObject, Fenced, LakeError, StateError
+from quantx.errors import CommitConflict, ConfigError, Fenced, LakeError, StateError
 from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
+from quantx.pipeline.runtime.lake_ids import LAKE_ID, id_at, restore_ids
 from quantx.state.port import Hold, Role, State
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_LAKE_ID = "meta/lake_id"
 _ATTEMPTS = 5
 # The tables of each role, by name, each with its revisions; the curator has all others.
 _TABLES: Mapping[Role, tuple[str, ...]] = {
@@ -126,15 +126,26 @@ def tables_of(role: Role, tables: Tables) -> list[str]:
 def confirm_lake(location: LakeLocation, state: State) -> str:
     """Return the id of the state; ConfigError with the next step where it and this lake do not belong together.
 
+    Damaged ids of the lake are written again.
+
     A state of another lake would call sessions covered that are not stored there. The newest state owns the lake: a new
     one takes it over, which fences the processes of the one before, and an older one is refused.
     """
-    if state.binding() is not None and not location.has(_LAKE_ID):
+    try:
+        return _confirm(location, state)
+    except ConfigError:
+        if not restore_ids(location, state.binding()):
+            raise
+        return _confirm(location, state)
+
+
+def _confirm(location: LakeLocation, state: State) -> str:
+    if state.binding() is not None and not location.has(LAKE_ID):
         raise ConfigError(
             f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
             " lake, or remove that state as well: then everything is fetched again"
         )
-    lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
+    lake_id = location.get_or_put(LAKE_ID, str(ULID()).encode()).decode(errors="replace")
     bound = state.bind_lake(lake_id, str(ULID()))
     if bound.lake_id != lake_id:
         raise ConfigError(
@@ -144,7 +155,7 @@ def confirm_lake(location: LakeLocation, state: State) -> str:
     if not bound.took_over:
         _take_over(location, bound.state_id)
         state.took_over()
-    elif location.get_or_put(STATE_ID, bound.state_id.encode()).decode() != bound.state_id:
+    elif location.get_or_put(STATE_ID, bound.state_id.encode()).decode(errors="replace") != bound.state_id:
         raise ConfigError(
             f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not have"
             " its records; use the newer state, or remove this one: an empty state takes the lake over again"
@@ -169,7 +180,7 @@ def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch
     while True:
         newest, ended = newest_epoch(location, role)
         bound = state.binding()
-        if bound is not None and bound.took_over and bound.state_id == _owner(location):
+        if bound is not None and bound.took_over and bound.state_id == id_at(location, STATE_ID):
             state_id = bound.state_id
         else:
             state_id = confirm_lake(location, state)
@@ -177,14 +188,6 @@ def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch
         if epoch is not None:
             forget_epochs(location, role)
             return epoch, ended
-
-
-def _owner(location: LakeLocation) -> str | None:
-    """Return the id of the state that owns the lake; None if it has none."""
-    try:
-        return location.get(STATE_ID).decode()
-    except DamagedObject:
-        return None
 
 
 def _end(epoch: Epoch) -> None:

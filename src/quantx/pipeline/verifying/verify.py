@@ -52,7 +52,7 @@ class Verifier:
         """
         rng = rng or random.Random()
         self.unfinished_repair()
-        raws = _sample(list_raw(self.location), share, rng)
+        raws = _sample(self.raw_paths(), share, rng)
         logs = {name: self.log(name) for name in self.tables}
         files = {
             name: _sample(data_files(self.location, table_path(name), log), share, rng)
@@ -108,6 +108,10 @@ class Verifier:
             if problem is not None and self._is_still(path, file):
                 self._note(_of_file(name, path, file, problem))
             yield file
+
+    def raw_paths(self) -> list[str]:
+        """Return the paths of all raw objects in order: those in the lake, and those that have landed in the state."""
+        return sorted({*list_raw(self.location), *self._replies.objects()})
 
     def raws(self, paths: Sequence[str]) -> Iterator[str]:
         """Check raw objects; yield each after its check."""
