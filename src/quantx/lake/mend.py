@@ -107,6 +107,7 @@ def restart_log(location: LakeLocation, path: str, table: Table, context: Commit
     context.confirm()
     if not location.create(f"{path}/{entry_path(version)}", entry):
         raise _conflict(table)
+    context.note_version(path, version)
     location.put(checkpoint_path(path, version), _checkpoint_of(actions))
     record_checkpoint(location, path, version)
     _write_hint(location, path, version)
@@ -162,6 +163,7 @@ def remove_files(
     context.confirm()
     if not location.create(f"{path}/{entry_path(version)}", entry):
         raise _conflict(table)
+    context.note_version(path, version)
 
 
 def _conflict(table: Table) -> CommitConflict:

@@ -358,6 +358,7 @@ class LakeTable:
         )
         if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
             raise self._conflict()
+        context.note_version(self._path, version)
         known = self._rounds[1] if self._rounds[0] == delta.version() else {}
         self._rounds = version, known | ({} if context.round_id is None else {context.app: context.round_id})
         return version

@@ -194,6 +194,18 @@ def test_an_entry_in_the_place_of_another_one_is_repaired(worked: Any, place: in
     assert contents(worked) == before
 
 
+def test_the_newest_entries_are_missed_and_repaired(worked: Any) -> None:
+    """No later entry shows that they are gone: the holder of the role has recorded the versions of its tables."""
+    before, location = contents(worked), worked.platform.location
+    versions = [version for version in range(1, 9) if location.has(f"{PATH}/{entry_path(version)}")]
+    location.delete([f"{PATH}/{entry_path(version)}" for version in versions])
+    worked.platform = replace(worked.platform, tables=open_tables(location, TABLES))
+    (damage,) = repaired(worked.platform).damages
+    assert (damage.path, damage.what) == (f"{PATH}/{entry_path(1)}", "is missing")
+    assert verified(worked.platform).damages == []
+    assert contents(worked) == before
+
+
 def test_without_the_decisions_nothing_is_derived(worked: Any) -> None:
     """They say which rows are right. Their flipped bits are set back first."""
     decisions, location, (bars, *_) = TABLES["decisions"], worked.platform.location, files(worked)

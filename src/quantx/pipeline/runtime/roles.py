@@ -12,14 +12,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from ulid import ULID
 
 from quantx.errors import CommitConflict, ConfigError, Fenced, LakeError, StateError
-from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch
+from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch, recorded_versions
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.runtime.lake_ids import LAKE_ID, id_at, restore_ids
@@ -48,6 +48,7 @@ class RoleHolder:
 
     hold: Hold
     epoch: Epoch
+    versions: dict[str, int] = field(default_factory=dict)  # of the role's tables, by path
 
     @property
     def state_id(self) -> str:
@@ -62,6 +63,10 @@ class RoleHolder:
     def confirm(self) -> None:
         """Raise Fenced where another process has taken the role over."""
         self.epoch.confirm()
+
+    def note_version(self, table: str, version: int) -> None:
+        """Note the version of a table that was committed, to be recorded at the end of the epoch."""
+        self.versions[table] = version
 
     def confirm_lock(self) -> None:
         """Raise Fenced where the connection that holds the lock has ended; between commits, this keeps it open."""
@@ -82,16 +87,16 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
             yield None
             return
         epoch, clean = _next_epoch(location, state, role)
-        holder = RoleHolder(hold, epoch)
+        holder = RoleHolder(hold, epoch, recorded_versions(location, role))
         if not clean:
             for name in tables_of(role, tables):
                 tables[name].seal(CommitContext(by=holder))
         try:
             yield holder
         except CommitConflict:  # nothing is under way: the commit was refused
-            _end(epoch)
+            _end(holder)
             raise
-        _end(epoch)
+        _end(holder)
 
 
 def committing(
@@ -190,6 +195,6 @@ def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch
             return epoch, ended
 
 
-def _end(epoch: Epoch) -> None:
+def _end(holder: RoleHolder) -> None:
     with contextlib.suppress(LakeError):  # the successor seals the tables instead
-        epoch.end()
+        holder.epoch.end(holder.versions)
