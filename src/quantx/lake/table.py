@@ -131,7 +131,8 @@ class LakeTable:
         if not self._location.url.startswith("file://"):
             return delta
         measured = copy.copy(delta)
-        measured._table = _WithoutSizes(delta._table)  # noqa: SLF001 – Polars takes the sizes from there
+        inner: Any = _WithoutSizes(delta._table)  # noqa: SLF001 – Polars takes the sizes from there
+        measured._table = inner  # noqa: SLF001
         return measured
 
     def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
