@@ -73,6 +73,8 @@ class LakeTable:
     def _open(self, options: dict[str, str]) -> DeltaTable:
         try:
             return DeltaTable(self.url, storage_options=options)
+        except TableNotFoundError:  # most tables of most lakes: two requests each that find no damage
+            raise
         except (DeltaError, OSError):
             version = version_without_hint(self._location, self._path)
             if version is None:
