@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,7 +18,7 @@ from quantx.errors import DamagedObject, LakeError
 from quantx.lake.diagnosis import read_failure
 from quantx.lake.mend import mend_log, restart_log, write_checkpoint
 from quantx.lake.protocol import CommitContext
-from quantx.lake.replay import read_log
+from quantx.lake.replay import parse_entry, read_log
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable, table_path
 
@@ -76,6 +77,7 @@ HINTS = {
     "no fields": b"{}",
     "a list": b"[]",
     "a text": b'{"version":"4","size":7}',
+    "a list as the version": b'{"version":[4],"size":7}',
     "an earlier version": b'{"version":2,"size":7}',
     "a later version": b'{"version":9,"size":7}',
     "version 0": b'{"version":0,"size":7}',
@@ -188,12 +190,13 @@ FILES = {
 
 @pytest.mark.parametrize(("change", "what"), FILES.values(), ids=FILES)
 def test_a_damaged_data_file_is_one_line_or_the_right_rows(
-    location: LakeLocation, change: Callable[[bytes], bytes], what: str
+    location: LakeLocation, capfd: pytest.CaptureFixture[str], change: Callable[[bytes], bytes], what: str
 ) -> None:
     path = data_file(location)
     changed(path, change)(location)
     with contextlib.suppress(DamagedObject):  # Polars compares no checksums: some damages are not seen
         rows(location)
+    assert "panicked" not in capfd.readouterr().err  # of a thread of Polars: a page of text
     error = read_failure(location, PATH, BARS_1D)
     assert str(error).startswith(f"the table bars_1d is damaged: {path} {what}")
     assert not FOREIGN.search(str(error).replace(path, ""))
@@ -207,6 +210,24 @@ def test_a_missing_data_file_is_named(location: LakeLocation) -> None:
     location.delete([path])
     with pytest.raises(DamagedObject, match=f"{re.escape(path)} is missing"):
         rows(location)
+
+
+PARTS = {
+    "a round": {"txn": {"appIe": "x", "version": 1}},
+    "a text for a number": {"txn": {"appId": "x", "version": "1"}},
+    "metadata": {"metaData": "x"},
+    "a schema": {"metaData": {"id": "x", "schemaString": "{"}},
+    "statistics": {"add": {"path": "a", "size": 1, "partitionValues": {}, "stats": "[]"}},
+    "tags": {"add": {"path": "a", "size": 1, "partitionValues": {}, "tags": 7}},
+    "a removal": {"remove": {"path": "a", "deletionTimestamp": "x"}},
+}
+
+
+@pytest.mark.parametrize("action", PARTS.values(), ids=PARTS)
+def test_a_damaged_part_of_an_entry_without_a_digest_is_damage(action: dict[str, Any]) -> None:
+    """Entries of earlier programs have none."""
+    with pytest.raises(DamagedObject):
+        parse_entry(json.dumps(action).encode())
 
 
 class Unreachable(LakeLocation):

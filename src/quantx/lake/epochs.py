@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quantx.errors import Fenced
+from quantx.errors import DamagedObject, Fenced
 from quantx.lake.store import LakeLocation
 
 STATE_ID = "meta/state_id"  # the state that may write
@@ -35,7 +36,7 @@ class Epoch:
     @property
     def path(self) -> str:
         """Return the path of its object."""
-        return f"{_folder(self.role)}/{self.number:012}"
+        return epoch_path(self.role, self.number)
 
     def confirm(self) -> None:
         """Raise Fenced if there is a newer epoch."""
@@ -46,9 +47,14 @@ class Epoch:
                 f" {self.location.url} has the epoch {newest}, not {self.number}; start the command again"
             )
 
-    def end(self) -> None:
-        """Record that no commit of this epoch is under way any more."""
-        self.location.put(self.path + _ENDED, b"")
+    def end(self, versions: Mapping[str, int]) -> None:
+        """Record that no commit of this epoch is under way any more, and the versions of the role's tables, by path."""
+        self.location.put(self.path + _ENDED, json.dumps(versions).encode())
+
+
+def epoch_path(role: str, number: int) -> str:
+    """Return the path of the object of an epoch."""
+    return f"{_folder(role)}/{number:012}"
 
 
 def newest_epoch(location: LakeLocation, role: str) -> tuple[int, bool]:
@@ -56,6 +62,19 @@ def newest_epoch(location: LakeLocation, role: str) -> tuple[int, bool]:
     names = _names(location, role)
     number = max((int(name.removesuffix(_ENDED)) for name in names), default=0)
     return number, number == 0 or f"{number:012}{_ENDED}" in names
+
+
+def recorded_versions(location: LakeLocation, role: str) -> dict[str, int]:
+    """Return the versions of a role's tables at the end of its last epoch that has ended, by path.
+
+    A log with an earlier version has lost its newest entries. Empty where there is no record, or a damaged one.
+    """
+    numbers = [int(name.removesuffix(_ENDED)) for name in _names(location, role) if name.endswith(_ENDED)]
+    try:
+        record = json.loads(location.get(epoch_path(role, max(numbers)) + _ENDED))
+        return {str(table): int(version) for table, version in record.items()}
+    except (DamagedObject, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def create_epoch(location: LakeLocation, state_id: str, role: str, number: int) -> Epoch | None:

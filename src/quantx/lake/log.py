@@ -19,6 +19,7 @@ from typing import Any
 from quantx.lake.protocol import CommitContext
 
 DIGEST = "quantx.sha256"  # in the commitInfo of an entry, and in the tags of a data file
+VERSION = "quantx.version"  # in the commitInfo: an entry in the place of another one is damage
 _ENGINE = "quantx"
 _UNSET = "0" * 64
 _FOUND = re.compile(rb'"quantx\.sha256":"([0-9a-f]{64})"')
@@ -113,22 +114,24 @@ def creating_entry(schema: str, partitions: Sequence[str], configuration: Mappin
         id=str(uuid.uuid4()), created=now, schema=schema, partitions=partitions, configuration=configuration
     )
     protocol = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
-    return _encode(_info(now, "CREATE TABLE", {}), [protocol, metadata.action()])
+    return _encode(_info(now, "CREATE TABLE", {}) | {VERSION: 0}, [protocol, metadata.action()])
 
 
 def writing_entry(
     context: CommitContext,
     changes: Sequence[FileChange],
     *,
+    version: int,
     partitions: Sequence[str],
     metadata: TableMetadata | None = None,
 ) -> bytes:
-    """Return the entry of a commit that adds and removes files.
+    """Return the entry of a version that adds and removes files.
 
     `metadata` is that of the table with additional columns, if it has any.
     """
     now = _now()
     facts = {
+        VERSION: version,
         "quantx.round": context.round_id,
         "quantx.runs": list(context.run_ids),
         "quantx.raw": list(context.raw_objects),

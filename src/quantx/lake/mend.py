@@ -95,7 +95,11 @@ def restart_log(location: LakeLocation, path: str, table: Table, context: Commit
         configuration=CONFIGURATION,
     )
     entry = writing_entry(
-        context, _kept_files(location, path, table, state), partitions=table.partitions, metadata=metadata
+        context,
+        _kept_files(location, path, table, state),
+        version=version,
+        partitions=table.partitions,
+        metadata=metadata,
     )
     actions: list[Mapping[str, Any]] = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}]
     actions += [action for action in parse_entry(entry) if "commitInfo" not in action]
@@ -103,6 +107,7 @@ def restart_log(location: LakeLocation, path: str, table: Table, context: Commit
     context.confirm()
     if not location.create(f"{path}/{entry_path(version)}", entry):
         raise _conflict(table)
+    context.note_version(path, version)
     location.put(checkpoint_path(path, version), _checkpoint_of(actions))
     record_checkpoint(location, path, version)
     _write_hint(location, path, version)
@@ -153,10 +158,12 @@ def remove_files(
     context: CommitContext,
 ) -> None:
     """Remove data files from the table at a path; CommitConflict where another process commits at the same time."""
-    entry = writing_entry(context, _removals(files), partitions=table.partitions)
+    version = log.version + 1
+    entry = writing_entry(context, _removals(files), version=version, partitions=table.partitions)
     context.confirm()
-    if not location.create(f"{path}/{entry_path(log.version + 1)}", entry):
+    if not location.create(f"{path}/{entry_path(version)}", entry):
         raise _conflict(table)
+    context.note_version(path, version)
 
 
 def _conflict(table: Table) -> CommitConflict:

@@ -32,6 +32,10 @@ class Committer(Protocol):
         """Raise Fenced where another process has taken the role over."""
         ...
 
+    def note_version(self, table: str, version: int) -> None:
+        """Note the version of the table at a path that was committed."""
+        ...
+
 
 @dataclass(frozen=True)
 class CommitContext:
@@ -60,6 +64,11 @@ class CommitContext:
         """Raise Fenced where another process has taken the role over."""
         if self.by is not None:
             self.by.confirm()
+
+    def note_version(self, table: str, version: int) -> None:
+        """Note the version of the table at a path that was committed, for the record of the role."""
+        if self.by is not None:
+            self.by.note_version(table, version)
 
 
 def app_of(state_id: str | None) -> str:

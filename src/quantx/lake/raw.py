@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
     ]
 )
 _REPLIES, _DIGEST = b"quantx.replies", b"quantx.replies.sha256"
+_OBJECT = b"quantx.object"  # the ULID in the path: an object in the place of another one is damage
 # The digest of the whole object is an entry of the footer: its key, and how Parquet begins a value of 64 characters.
 _SEAL = "quantx.object.sha256"
 _SEALED = _SEAL.encode() + b"\x18\x40"
@@ -76,7 +77,7 @@ def write_batch(
         for name, value in zip(SCHEMA.names, (*values, page.task_id), strict=True):
             columns[name].append(value)
     buffer = io.BytesIO()
-    table = pa.table(columns, schema=SCHEMA.with_metadata(_footer(replies)))
+    table = pa.table(columns, schema=SCHEMA.with_metadata(_footer(path, replies)))
     with pq.ParquetWriter(
         buffer,
         table.schema,
@@ -97,8 +98,12 @@ def raw_damage(path: str, body: bytes) -> tuple[str | None, bool]:
     Earlier programs wrote no such digest: their objects are decoded, and compared with the digests of their parts.
     """
     intact = is_intact(body, _SEALED)
-    if intact is not None:
-        return (None if intact else "does not match its SHA-256"), True
+    if intact is False:
+        return "does not match its SHA-256", True
+    if intact:
+        ulid = parse_raw_path(path)[2].encode()
+        named = (pq.read_metadata(pa.BufferReader(body)).metadata or {}).get(_OBJECT, ulid)
+        return (None if named == ulid else "is another raw object"), True
     try:
         entries = pq.read_metadata(io.BytesIO(body)).metadata or {}
         if strange := entries.keys() - _EARLIER_ENTRIES:
@@ -113,10 +118,11 @@ def raw_damage(path: str, body: bytes) -> tuple[str | None, bool]:
     return None, False
 
 
-def _footer(replies: Sequence[StoredReply]) -> dict[bytes, bytes]:
+def _footer(path: str, replies: Sequence[StoredReply]) -> dict[bytes, bytes]:
     """Return the footer's entries; the pages' checksums do not cover them, so that they have a digest of their own."""
     text = json.dumps([_to_json(reply) for reply in replies], default=lambda day: day.isoformat()).encode()
-    return {_REPLIES: text, _DIGEST: hashlib.sha256(text).hexdigest().encode()}
+    ulid = parse_raw_path(path)[2].encode()
+    return {_OBJECT: ulid, _REPLIES: text, _DIGEST: hashlib.sha256(text).hexdigest().encode()}
 
 
 def _to_json(reply: StoredReply) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
-from quantx.lake.log import DIGEST, is_whole
+from quantx.lake.log import DIGEST, VERSION, is_whole
 from quantx.lake.store import LakeLocation
 
 HINT = "_last_checkpoint"
@@ -179,10 +179,7 @@ def parse_entry(body: bytes) -> list[Action]:
         for action in actions:
             if len(action) != 1 or not action.keys() <= _KINDS:
                 raise DamagedObject("has an unknown action")
-            if add := action.get("add"):
-                _ = add["path"], add["size"] + 0, dict(add["partitionValues"]), json.loads(add.get("stats") or "{}")
-            if remove := action.get("remove"):
-                _ = remove["path"]
+        _check_parts(actions)
     except (ValueError, TypeError, AttributeError, KeyError):
         raise DamagedObject("can't be read as a log entry") from None
     if not actions:
@@ -190,13 +187,35 @@ def parse_entry(body: bytes) -> list[Action]:
     return actions
 
 
+def _place_of(actions: Sequence[Action], version: int) -> int | None:
+    """Return the version of an entry that was read as that of `version`; None where it is not the first and should be.
+
+    Entries of earlier programs do not name theirs.
+    """
+    info: Action = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    creates = any("metaData" in action for action in actions)
+    named = info.get(VERSION, version)
+    return None if version == 0 and not creates else int(named)
+
+
+def _check_parts(actions: Sequence[Action]) -> None:
+    """Raise ValueError, TypeError, AttributeError or KeyError where actions do not have the parts that are used."""
+    _ = [int(info.get(VERSION, 0)) for action in actions if (info := action.get("commitInfo")) is not None]
+    state = LogState()
+    state.apply(actions)
+    json.loads(state.metadata.get("schemaString") or "null")
+    _ = dict(state.protocol), [version + 0 for version in state.rounds.values()]
+    _ = [at + 0 for at in state.removed.values()]
+    for file in state.live_files():
+        _ = file.size + 0, [file.statistics.get(part, {}).items() for part in ("minValues", "maxValues", "nullCount")]
+
+
 def _checkpoint_actions(body: bytes) -> list[Action]:
     try:
         table = pq.ParquetFile(io.BytesIO(body), page_checksum_verification=True).read(use_threads=False)
         rows: list[Action] = table.to_pylist()
-        for add in (row["add"] for row in rows if row.get("add")):
-            _ = add["path"] + "", add["size"] + 0, dict(add["partitionValues"]), json.loads(add["stats"] or "{}")
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
+        _check_parts(rows)
+    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError, KeyError):
         raise DamagedObject("can't be read as a checkpoint") from None
     return rows
 
@@ -277,6 +296,9 @@ class _Reader:
         except DamagedObject as error:
             self._note("entry", version, str(error))
             return None
+        if _place_of(actions, version) != version:
+            self._note("entry", version, "is the entry of another version")
+            return None
         self._undigested += whole is None
         return actions
 
@@ -321,7 +343,7 @@ class _Reader:
             return
         if any(d.part == "checkpoint" and d.version == version for d in self._damages):
             return  # it is written again with its checkpoint
-        if version not in self._hints:
+        if not isinstance(version, int) or version not in self._hints:
             self._note("hint", 0, "names a checkpoint that does not exist")
         elif hint != self._hints[version]:
             self._note("hint", 0, "does not describe its checkpoint")

@@ -8,8 +8,10 @@ log, writes checkpoints and deletes old files.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable, Schema
@@ -71,6 +73,8 @@ class LakeTable:
     def _open(self, options: dict[str, str]) -> DeltaTable:
         try:
             return DeltaTable(self.url, storage_options=options)
+        except TableNotFoundError:  # most tables of most lakes: two requests each that find no damage
+            raise
         except (DeltaError, OSError):
             version = version_without_hint(self._location, self._path)
             if version is None:
@@ -114,12 +118,24 @@ class LakeTable:
         if delta is None:
             return self.table.empty().lazy()
         try:
-            rows = pl.scan_delta(delta, storage_options=self._location.delta_options or None)
+            rows = pl.scan_delta(self._measured(delta), storage_options=self._location.delta_options or None)
         except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
             raise read_failure(self._location, self._path, self.table) from error
         # Columns that were declared after the table was created are null.
         missing = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._missing_columns(delta)]
         return rows.with_columns(missing).select(list(self.table.schema))
+
+    def _measured(self, delta: DeltaTable) -> DeltaTable:
+        """Return a handle for Polars, which in a folder reads the sizes of files there, and not in the log.
+
+        Polars 1.43 ends its threads where a file is shorter than in the log, with a page of text on stderr each.
+        """
+        if not self._location.url.startswith("file://"):
+            return delta
+        measured = copy.copy(delta)
+        inner: Any = _WithoutSizes(delta._table)  # noqa: SLF001 – Polars takes the sizes from there
+        measured._table = inner  # noqa: SLF001
+        return measured
 
     def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
         """Return the current rows (those of `where`); LakeError if a file is missing or damaged."""
@@ -335,15 +351,17 @@ class LakeTable:
 
     def _append(self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext) -> int:
         """Create the entry of the version after that of the handle, and return it; CommitConflict if it exists."""
+        version = delta.version() + 1
         entry = writing_entry(
             context,
             changes,
+            version=version,
             partitions=self.table.partitions,
             metadata=self._with_missing_columns(delta),
         )
-        version = delta.version() + 1
         if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
             raise self._conflict()
+        context.note_version(self._path, version)
         known = self._rounds[1] if self._rounds[0] == delta.version() else {}
         self._rounds = version, known | ({} if context.round_id is None else {context.app: context.round_id})
         return version
@@ -384,6 +402,19 @@ class LakeTable:
                 changed = changed.join(corrected, on=key, how="anti", nulls_equal=True)
                 actions += [self._parts.remove(row), *self._parts.write(pl.concat([rest, corrected]))]
         return actions, changed
+
+
+class _WithoutSizes:
+    """The inner handle of delta-rs, without the sizes of files."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def get_add_file_sizes(self) -> dict[str, int]:
+        return {}
 
 
 def table_path(name: str) -> str:

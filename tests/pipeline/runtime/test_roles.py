@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ulid import ULID
 
 from quantx.core.tables import BARS_1D, TABLES
 from quantx.errors import CommitConflict, ConfigError, Fenced
@@ -16,6 +17,7 @@ from quantx.lake.epochs import STATE_ID, newest_epoch
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable, open_tables
+from quantx.pipeline.runtime.lake_ids import LAKE_ID
 from quantx.pipeline.runtime.roles import (
     COMMITTING,
     RoleHolder,
@@ -28,6 +30,8 @@ from quantx.state.memory import MemoryState
 
 from ...lake.test_table import bars
 from ..conftest import StoppedClock
+
+NEWER = str(ULID())
 
 
 @pytest.fixture
@@ -171,11 +175,46 @@ def test_an_epoch_before_that_of_the_newer_state_is_fenced(site: Site) -> None:
 
 def test_a_take_over_that_was_interrupted_is_finished(site: Site) -> None:
     newer = Site(site.location)
-    newer.state.bind_lake(site.location.get("meta/lake_id").decode(), "T")  # and then it died
-    assert confirm_lake(newer.location, newer.state) == "T"
-    assert newer.location.get(STATE_ID) == b"T"
+    newer.state.bind_lake(site.location.get("meta/lake_id").decode(), NEWER)  # and then it died
+    assert confirm_lake(newer.location, newer.state) == NEWER
+    assert newer.location.get(STATE_ID) == NEWER.encode()
     with pytest.raises(ConfigError):
         site.take()
+
+
+def changed_character(body: bytes) -> bytes:
+    return body[:9] + (b"X" if body[9:10] != b"X" else b"Y") + body[10:]
+
+
+DAMAGED_IDS: dict[str, Callable[[bytes], bytes | None]] = {
+    "removed": lambda body: None,
+    "emptied": lambda body: b"",
+    "no text": lambda body: b"\xff" + body[1:],
+    "another character": changed_character,
+    "cut": lambda body: body[:-1],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_IDS.values(), ids=DAMAGED_IDS)
+@pytest.mark.parametrize("path", [LAKE_ID, STATE_ID])
+def test_a_damaged_id_is_written_again_as_the_state_has_it(
+    site: Site, path: str, damage: Callable[[bytes], bytes | None]
+) -> None:
+    site.take()
+    site.role.__exit__(None, None, None)
+    right = site.location.get(path)
+    body = damage(right)
+    site.location.delete([path]) if body is None else site.location.put(path, body)
+    confirm_lake(site.location, site.state)
+    assert site.location.get(path) == right
+
+
+@pytest.mark.parametrize("damage", DAMAGED_IDS.values(), ids=DAMAGED_IDS)
+def test_a_replaced_state_writes_no_id(site: Site, damage: Callable[[bytes], bytes | None]) -> None:
+    newer_state(site.location).take()
+    site.location.put(STATE_ID, damage(site.location.get(STATE_ID)) or b"")
+    with pytest.raises(ConfigError):
+        confirm_lake(site.location, site.state)
 
 
 def test_work_is_repeated_after_a_conflict_and_not_for_ever(site: Site) -> None:

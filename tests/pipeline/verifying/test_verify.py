@@ -163,13 +163,86 @@ def test_what_is_in_no_reply_must_come_from_a_backup(worked: Any) -> None:
     assert all("from a backup" in repair.what for repair in found.repairs)
 
 
+def test_a_missing_raw_object_is_named(worked: Any) -> None:
+    path = list_raw(worked.platform.location)[0]
+    worked.platform.location.delete([path])
+    (damage,) = verified(worked.platform).damages
+    assert (damage.kind, damage.path, damage.what) == ("raw", path, "is missing")
+    assert damage.rows
+    found = verify_portion(worked.platform, 10_000_000)
+    assert found is not None
+    assert [each.path for each in found.damages] == [path]
+
+
+def test_a_raw_object_in_the_place_of_another_one_is_named(worked: Any) -> None:
+    location = worked.platform.location
+    first, second = list_raw(location)[:2]
+    location.put(first, location.get(second))
+    (damage,) = verified(worked.platform).damages
+    assert (damage.path, damage.what) == (first, "is another raw object")
+
+
+@pytest.mark.parametrize(("place", "other"), [(1, 2), (2, 1), (0, 1)])
+def test_an_entry_in_the_place_of_another_one_is_repaired(worked: Any, place: int, other: int) -> None:
+    before, location = contents(worked), worked.platform.location
+    path = f"{PATH}/{entry_path(place)}"
+    location.put(path, location.get(f"{PATH}/{entry_path(other)}"))
+    worked.platform = replace(worked.platform, tables=open_tables(location, TABLES))
+    (damage,) = repaired(worked.platform).damages
+    assert (damage.path, damage.what) == (path, "is the entry of another version")
+    assert verified(worked.platform).damages == []
+    assert contents(worked) == before
+
+
+def test_the_newest_entries_are_missed_and_repaired(worked: Any) -> None:
+    """No later entry shows that they are gone: the holder of the role has recorded the versions of its tables."""
+    before, location = contents(worked), worked.platform.location
+    versions = [version for version in range(1, 9) if location.has(f"{PATH}/{entry_path(version)}")]
+    location.delete([f"{PATH}/{entry_path(version)}" for version in versions])
+    worked.platform = replace(worked.platform, tables=open_tables(location, TABLES))
+    (damage,) = repaired(worked.platform).damages
+    assert (damage.path, damage.what) == (f"{PATH}/{entry_path(1)}", "is missing")
+    assert verified(worked.platform).damages == []
+    assert contents(worked) == before
+
+
+def test_without_the_decisions_nothing_is_derived(worked: Any) -> None:
+    """They say which rows are right. Their flipped bits are set back first."""
+    decisions, location, (bars, *_) = TABLES["decisions"], worked.platform.location, files(worked)
+    row = dict.fromkeys(decisions.schema) | {"symbol": "AAA", "date": date(2024, 1, 2)}
+    LakeTable(location, decisions).commit(CommitContext(), pl.DataFrame([row], schema=dict(decisions.schema)))
+    (path,) = files(worked, decisions.name)
+    flipped(bars, 9000)(folder(worked))
+    body = location.get(path)
+    location.delete([path])
+    found = repaired(worked.platform)
+    assert {repair.path: repair.done for repair in found.repairs} == {path: False, bars: False}
+    location.put(path, body)
+    flipped(path, 9000)(folder(worked))
+    assert repaired(worked.platform).left == verified(worked.platform).damages == []
+
+
+def test_a_damaged_comparison_of_vendors_is_removed_and_written_by_the_next_one(worked: Any) -> None:
+    verdicts, location = TABLES["verdicts"], worked.platform.location
+    row = dict.fromkeys(verdicts.schema) | {"source": "yahoo", "symbol": "AAA", "date": date(2024, 1, 2)}
+    LakeTable(location, verdicts).commit(CommitContext(), pl.DataFrame([row], schema=dict(verdicts.schema)))
+    (path,) = files(worked, verdicts.name)
+    location.put(path, b"")
+    (repair,) = repaired(worked.platform).repairs
+    assert repair.done
+    assert "crossvalidate reconcile" in repair.what
+    assert verified(worked.platform).damages == []
+    assert LakeTable(location, verdicts).read().is_empty()
+
+
 def test_doubled_keys_are_found_and_one_row_of_each_stays(worked: Any) -> None:
     """As two committers left them: a second file with the same keys, and another close."""
     before, table = contents(worked), worked.platform.tables[BARS_1D.name]
     rows = table.read().filter(pl.col("symbol") == "BBB").head(3).with_columns(pl.col("close") + 0.25)
     added: list[AddedFile] = table._parts.write(rows)
-    entry = writing_entry(CommitContext(), added, partitions=BARS_1D.partitions)
-    worked.platform.location.put_new(f"{PATH}/{entry_path(table.version() + 1)}", entry)
+    version = table.version() + 1
+    entry = writing_entry(CommitContext(), added, version=version, partitions=BARS_1D.partitions)
+    worked.platform.location.put_new(f"{PATH}/{entry_path(version)}", entry)
     found = repaired(worked.platform)
     (damage,) = found.damages
     assert (damage.kind, damage.rows, damage.symbols) == ("doubled", 6, ("BBB",))
@@ -190,6 +263,8 @@ def test_a_lake_of_an_earlier_program_is_decoded_and_compared(worked: Any, tmp_p
     location = worked.platform.location
     raw = list_raw(location)[0]
     stored = pq.read_table(folder(worked) / raw)
+    metadata = {key: value for key, value in stored.schema.metadata.items() if key != b"quantx.object"}
+    stored = stored.replace_schema_metadata(metadata)
     pq.write_table(stored, folder(worked) / raw, write_page_checksum=True, compression="zstd", use_dictionary=False)
     entry, path = f"{PATH}/{entry_path(1)}", files(worked)[0]
     digest = read_log(location, PATH).state.live_files()[0].sha256  # type: ignore[union-attr]
@@ -257,9 +332,20 @@ def test_a_portion_finds_damage_and_resolves_it_once_it_is_mended(worked: Any) -
     assert open_findings(worked, DOUBLED_KEYS) == []
 
 
-def test_a_damaged_place_begins_a_new_pass(worked: Any) -> None:
+PLACES = [
+    b"\x00{",
+    b"{}",
+    b'{"began":"2024-01-:6T08:00:00+00:00","ended":true}',
+    b'{"began":"2924-01-16T08:00:00+00:00","ended":true}',
+    b'{"began":"2024-01-16T08:00:00","ended":true}',
+    b'{"began":"2024-01-10T08:00:00+00:00","zone":"raw","after":7}',
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_damaged_place_begins_a_new_pass(worked: Any, place: bytes) -> None:
     verify_portion(worked.platform, 5_000)
-    worked.platform.location.put("meta/verified.json", b"\x00{")
+    worked.platform.location.put("meta/verified.json", place)
     found = verify_portion(worked.platform, 10_000_000)
     assert found is not None
     assert found.objects == verified(worked.platform).objects

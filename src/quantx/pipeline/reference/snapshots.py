@@ -13,9 +13,10 @@ from quantx.universes.protocol import Document
 
 
 def keep_document(location: LakeLocation, universe: str, document: Document, suffix: str) -> str:
-    """Store a document under its SHA-256, create-only, and return its path; an equal document has the same path."""
+    """Store a document under its SHA-256, and return its path; an equal document has the same path."""
     path = f"meta/snapshots/universe={universe}/{document.sha256}{suffix}"
-    location.put_new(path, document.body)
+    if not location.create(path, document.body):  # other bytes under this SHA-256 are a damaged copy
+        location.put(path, document.body)
     return path
 
 

@@ -12,16 +12,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from ulid import ULID
 
-from quantx.errors import CommitConflict, ConfigError, DamagedObject, Fenced, LakeError, StateError
-from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch
+from quantx.errors import CommitConflict, ConfigError, Fenced, LakeError, StateError
+from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch, recorded_versions
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
+from quantx.pipeline.runtime.lake_ids import LAKE_ID, id_at, restore_ids
 from quantx.state.port import Hold, Role, State
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_LAKE_ID = "meta/lake_id"
 _ATTEMPTS = 5
 # The tables of each role, by name, each with its revisions; the curator has all others.
 _TABLES: Mapping[Role, tuple[str, ...]] = {
@@ -48,6 +48,7 @@ class RoleHolder:
 
     hold: Hold
     epoch: Epoch
+    versions: dict[str, int] = field(default_factory=dict)  # of the role's tables, by path
 
     @property
     def state_id(self) -> str:
@@ -62,6 +63,10 @@ class RoleHolder:
     def confirm(self) -> None:
         """Raise Fenced where another process has taken the role over."""
         self.epoch.confirm()
+
+    def note_version(self, table: str, version: int) -> None:
+        """Note the version of a table that was committed, to be recorded at the end of the epoch."""
+        self.versions[table] = version
 
     def confirm_lock(self) -> None:
         """Raise Fenced where the connection that holds the lock has ended; between commits, this keeps it open."""
@@ -82,16 +87,16 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
             yield None
             return
         epoch, clean = _next_epoch(location, state, role)
-        holder = RoleHolder(hold, epoch)
+        holder = RoleHolder(hold, epoch, recorded_versions(location, role))
         if not clean:
             for name in tables_of(role, tables):
                 tables[name].seal(CommitContext(by=holder))
         try:
             yield holder
         except CommitConflict:  # nothing is under way: the commit was refused
-            _end(epoch)
+            _end(holder)
             raise
-        _end(epoch)
+        _end(holder)
 
 
 def committing(
@@ -126,15 +131,26 @@ def tables_of(role: Role, tables: Tables) -> list[str]:
 def confirm_lake(location: LakeLocation, state: State) -> str:
     """Return the id of the state; ConfigError with the next step where it and this lake do not belong together.
 
+    Damaged ids of the lake are written again.
+
     A state of another lake would call sessions covered that are not stored there. The newest state owns the lake: a new
     one takes it over, which fences the processes of the one before, and an older one is refused.
     """
-    if state.binding() is not None and not location.has(_LAKE_ID):
+    try:
+        return _confirm(location, state)
+    except ConfigError:
+        if not restore_ids(location, state.binding()):
+            raise
+        return _confirm(location, state)
+
+
+def _confirm(location: LakeLocation, state: State) -> str:
+    if state.binding() is not None and not location.has(LAKE_ID):
         raise ConfigError(
             f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
             " lake, or remove that state as well: then everything is fetched again"
         )
-    lake_id = location.get_or_put(_LAKE_ID, str(ULID()).encode()).decode()
+    lake_id = location.get_or_put(LAKE_ID, str(ULID()).encode()).decode(errors="replace")
     bound = state.bind_lake(lake_id, str(ULID()))
     if bound.lake_id != lake_id:
         raise ConfigError(
@@ -144,7 +160,7 @@ def confirm_lake(location: LakeLocation, state: State) -> str:
     if not bound.took_over:
         _take_over(location, bound.state_id)
         state.took_over()
-    elif location.get_or_put(STATE_ID, bound.state_id.encode()).decode() != bound.state_id:
+    elif location.get_or_put(STATE_ID, bound.state_id.encode()).decode(errors="replace") != bound.state_id:
         raise ConfigError(
             f"a newer state has taken over the lake {location.url}, and the one in {state.shown_url} does not have"
             " its records; use the newer state, or remove this one: an empty state takes the lake over again"
@@ -169,7 +185,7 @@ def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch
     while True:
         newest, ended = newest_epoch(location, role)
         bound = state.binding()
-        if bound is not None and bound.took_over and bound.state_id == _owner(location):
+        if bound is not None and bound.took_over and bound.state_id == id_at(location, STATE_ID):
             state_id = bound.state_id
         else:
             state_id = confirm_lake(location, state)
@@ -179,14 +195,6 @@ def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch
             return epoch, ended
 
 
-def _owner(location: LakeLocation) -> str | None:
-    """Return the id of the state that owns the lake; None if it has none."""
-    try:
-        return location.get(STATE_ID).decode()
-    except DamagedObject:
-        return None
-
-
-def _end(epoch: Epoch) -> None:
+def _end(holder: RoleHolder) -> None:
     with contextlib.suppress(LakeError):  # the successor seals the tables instead
-        epoch.end()
+        holder.epoch.end(holder.versions)

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import DAMAGED_OBJECT, DOUBLED_KEYS
+from quantx.core.tables import ACTION_VERDICTS, AGREEMENTS, VERDICTS
 from quantx.pipeline.curating.derive import DERIVED
 
 DamageKind = Literal["raw", "file", "entry", "checkpoint", "hint", "doubled", "repair"]
 WORK = "meta/repair.json"  # what a repair is deriving again; it is there only while one is under way
+COMPARED = frozenset(table.name for table in (AGREEMENTS, VERDICTS, ACTION_VERDICTS))  # by comparing vendors
 REDERIVED = frozenset(table.name for table in DERIVED)
 
 
@@ -49,7 +51,8 @@ class Damage:
     def _next_step(self) -> str:
         if self.kind == "raw":
             return "restore it from a backup; curated rows from it stay"
-        if self.table in REDERIVED or self.kind in ("checkpoint", "hint", "repair") or not self.needed:
+        derived = self.table in REDERIVED or (self.table in COMPARED and self.kind == "file")
+        if derived or self.kind in ("checkpoint", "hint", "repair") or not self.needed:
             return "`quantx verify --repair` repairs it"
         if self.kind == "doubled":
             return "`quantx verify --repair` keeps the newest row of each key"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quantx.core.tables import Table
+from quantx.errors import DamagedObject
 from quantx.lake.replay import DataFile
 from quantx.lake.store import LakeLocation
 
@@ -76,7 +77,7 @@ def _keys(location: LakeLocation, path: str, table: Table, file: DataFile) -> pl
     try:
         body = pa.BufferReader(location.get(f"{path}/{file.path}"))
         rows = pl.DataFrame(pq.read_table(body, columns=columns, use_threads=False, page_checksum_verification=True))
-    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError):
+    except (DamagedObject, pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError):
         return None
     constants = [pl.lit(file.partition.get(p)).cast(table.schema[p]).alias(p) for p in table.key if p in file.partition]
     return rows.with_columns(constants).select(pl.col(c).cast(table.schema[c]) for c in table.key)

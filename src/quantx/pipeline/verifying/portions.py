@@ -17,7 +17,6 @@ from quantx.core.quality.operational_rules import DAMAGED_OBJECT, DOUBLED_KEYS
 from quantx.core.tables import TABLES
 from quantx.errors import DamagedObject
 from quantx.lake.diagnosis import data_files
-from quantx.lake.raw import list_raw
 from quantx.lake.replay import read_log
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import table_path
@@ -53,7 +52,7 @@ def verify_portion(
     store can't be reached: the next portion begins at the same place.
     """
     now = context.clock.now()
-    place = _place_of(context.location)
+    place = _place_of(context.location, now)
     if place is not None and place.ended and now < datetime.fromisoformat(place.began) + PERIOD:
         return None
     if place is None or place.ended:
@@ -91,11 +90,14 @@ def record(findings: Findings, found: Verified, *, whole: bool = False) -> None:
             findings.resolve(rule, over, "it was verified again, and is not damaged")
 
 
-def _place_of(location: LakeLocation) -> ScrubPlace | None:
+def _place_of(location: LakeLocation, now: datetime) -> ScrubPlace | None:
+    """Return the recorded place; None before the first pass, and where the record is damaged: a pass begins."""
     try:
-        return ScrubPlace(**json.loads(location.get(_PLACE)))
+        place = ScrubPlace(**json.loads(location.get(_PLACE)))
+        is_whole = datetime.fromisoformat(place.began) <= now and isinstance(place.after, str)
     except (DamagedObject, ValueError, TypeError):
-        return None  # the first pass, or a damaged place: begin again
+        return None
+    return place if is_whole else None
 
 
 def _go_on(verifier: Verifier, place: ScrubPlace, most_bytes: int, stopping: Callable[[], bool]) -> ScrubPlace:
@@ -111,7 +113,7 @@ def _go_on(verifier: Verifier, place: ScrubPlace, most_bytes: int, stopping: Cal
 
 
 def _raws(verifier: Verifier, after: str) -> Iterator[str]:
-    paths = [path for path in list_raw(verifier.location) if path > after]
+    paths = [path for path in verifier.raw_paths() if path > after]
     return verifier.raws(paths)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 import structlog
 
-from quantx.core.tables import TABLES, Table
+from quantx.core.tables import DECISIONS, TABLES, Table
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.digests import sha256, with_one_bit_back
 from quantx.lake.files import decode
@@ -29,7 +29,7 @@ from quantx.pipeline.reprocessing.inventory import Inventory, take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.roles import RoleHolder
-from quantx.pipeline.verifying.damage import REDERIVED, WORK, Damage, Repair
+from quantx.pipeline.verifying.damage import COMPARED, REDERIVED, WORK, Damage, Repair
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
 
 log = structlog.get_logger()
@@ -62,12 +62,13 @@ class Repairer:
             if damage.kind == "repair":
                 self._take_up_work(damage.path)
         self._lost_raw = {parse_raw_path(d.path)[2] for d in damages if d.kind == "raw"}
-        for name in sorted({d.table for d in damages if d.kind in ("entry", "checkpoint", "hint")}):
-            self._repair_log(
-                name, [d for d in damages if d.table == name and d.kind in ("entry", "checkpoint", "hint")]
-            )
-        self._reprocessor.curator.row_policy()  # raises where the decisions can't be read: nothing could be derived
-        self._repair_files([damage for damage in damages if damage.kind == "file"])
+        self._repair_stored([damage for damage in damages if damage.table == DECISIONS.name])
+        others = [damage for damage in damages if damage.table != DECISIONS.name]
+        if not self._can_decide():
+            for damage in others:
+                self._note(damage.path, False, "restore the decisions first: they say which rows are right")
+            return self.done
+        self._repair_stored(others)
         self._reprocessor.begin(holder)
         for name in self._tables if "*" in self._restarted else self._restarted:
             self._reduce(name)
@@ -79,6 +80,23 @@ class Repairer:
                 self._note(damage.path, False, "the vendor's reply is in no other object: restore it from a backup")
         self._derive_again(holder)
         return self.done
+
+    def _repair_stored(self, damages: Sequence[Damage]) -> None:
+        """Repair logs, and then the data files of tables."""
+        logs = [damage for damage in damages if damage.kind in ("entry", "checkpoint", "hint")]
+        for name in sorted({damage.table for damage in logs}):
+            self._repair_log(name, [damage for damage in logs if damage.table == name])
+        self._repair_files([damage for damage in damages if damage.kind == "file"])
+
+    def _can_decide(self) -> bool:
+        """Return whether all decisions about rows can be read."""
+        if not all(repair.done for repair in self.done):
+            return False
+        try:
+            self._reprocessor.curator.row_policy()
+        except DamagedObject:
+            return False
+        return True
 
     def _note(self, path: str, done: bool, what: str) -> None:
         self.done.append(Repair(path, done, what))
@@ -114,7 +132,8 @@ class Repairer:
             elif file is None:
                 self._note(damage.path, True, "the table does not have it any more")
             elif damage.table not in REDERIVED:
-                self._flip_back(damage.path, file)
+                if not self._flip_back(damage.path, file):
+                    self._remove_compared(damage, file)
             elif missing := self._not_in_raw(damage.path, file):
                 left.add(damage.source)
                 what = f"its rows can't be derived again: the raw zone lacks {', '.join(missing[:3])}"
@@ -166,17 +185,29 @@ class Repairer:
         else:
             self._resumed.append(path)
 
-    def _flip_back(self, path: str, file: DataFile) -> None:
+    def _flip_back(self, path: str, file: DataFile) -> bool:
         try:
             body = self._location.get(path)
         except DamagedObject:
             body = b""
         mended = with_one_bit_back(body, lambda tried: sha256(tried) == file.sha256) if file.sha256 else None
         if mended is None:
-            self._note(path, False, _BACKUP)
-            return
+            return False
         self._location.put(path, mended)
         self._note(path, True, "one flipped bit was set back; its SHA-256 proves it")
+        return True
+
+    def _remove_compared(self, damage: Damage, file: DataFile) -> None:
+        """Remove a file whose rows the next comparison of vendors writes again; leave any other one."""
+        if damage.table not in COMPARED:
+            self._note(damage.path, False, _BACKUP)
+            return
+        path = table_path(damage.table)
+        found = read_log(self._location, path)
+        assert found is not None
+        remove_files(self._location, path, self._tables[damage.table], found, [file], self._context)
+        set_aside(self._location, damage.path)
+        self._note(damage.path, True, f"it is in {ASIDE}; `quantx crossvalidate reconcile` writes its rows again")
 
     def _not_in_raw(self, path: str, file: DataFile) -> list[str]:
         """Return the raw objects that rows of a damaged file need, and that are missing or damaged.

@@ -18,10 +18,13 @@ import polars as pl
 from quantx.core.tables import Table
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.diagnosis import data_files, file_damage
+from quantx.lake.epochs import recorded_versions
+from quantx.lake.log import entry_path
 from quantx.lake.raw import list_raw, parse_raw_path, raw_damage
 from quantx.lake.replay import DataFile, TableLog, read_log
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import table_path
+from quantx.pipeline.runtime.roles import COMMITTING
 from quantx.pipeline.verifying.damage import WORK, Damage, Verified
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
 from quantx.state.replies.port import Replies
@@ -38,6 +41,7 @@ class Verifier:
         self.tables = tables
         self.found = Verified()
         self._replies = replies
+        self._recorded: dict[str, int] | None = None  # the versions of tables, as holders of roles have left them
         self._damaged_raw: dict[str, str] = {}  # what is wrong, by path
 
     def verify(
@@ -52,7 +56,7 @@ class Verifier:
         """
         rng = rng or random.Random()
         self.unfinished_repair()
-        raws = _sample(list_raw(self.location), share, rng)
+        raws = _sample(self.raw_paths(), share, rng)
         logs = {name: self.log(name) for name in self.tables}
         files = {
             name: _sample(data_files(self.location, table_path(name), log), share, rng)
@@ -82,9 +86,10 @@ class Verifier:
     def log(self, name: str) -> TableLog | None:
         """Check the log of a table; return it, None where the table does not exist."""
         path = table_path(name)
+        recorded = self._recorded_version(path)  # before the log: others commit meanwhile
         log = read_log(self.location, path)
         if log is None:
-            if any(each.endswith(".parquet") for each in self.location.sizes(path)):
+            if recorded >= 0 or any(each.endswith(".parquet") for each in self.location.sizes(path)):
                 self._note(Damage(kind="entry", path=f"{path}/_delta_log", what="is missing", table=name))
             return None
         again = read_log(self.location, path) if log.damages else log  # another process may have written meanwhile
@@ -93,12 +98,21 @@ class Verifier:
                 self._note(
                     Damage(kind=damage.part, path=damage.path, what=damage.what, table=name, needed=damage.needed)
                 )
+        if log.version < recorded:
+            missing = f"{path}/{entry_path(log.version + 1)}"
+            self._note(Damage(kind="entry", path=missing, what="is missing", table=name))
         self.found.undigested += log.undigested
         self.found.objects += log.objects
         self.found.bytes += log.bytes
         if not log.damages:
             self.found.intact.append(f"{path}/_delta_log")
         return again
+
+    def _recorded_version(self, path: str) -> int:
+        """Return the version of a table that a holder of its role has left, or an earlier one; -1 where none has."""
+        if self._recorded is None:
+            self._recorded = {p: v for role in COMMITTING for p, v in recorded_versions(self.location, role).items()}
+        return self._recorded.get(path, -1)
 
     def files(self, name: str, files: Sequence[DataFile]) -> Iterator[DataFile]:
         """Check data files of a table; yield each after its check."""
@@ -108,6 +122,10 @@ class Verifier:
             if problem is not None and self._is_still(path, file):
                 self._note(_of_file(name, path, file, problem))
             yield file
+
+    def raw_paths(self) -> list[str]:
+        """Return the paths of all raw objects in order: those in the lake, and those that have landed in the state."""
+        return sorted({*list_raw(self.location), *self._replies.objects()})
 
     def raws(self, paths: Sequence[str]) -> Iterator[str]:
         """Check raw objects; yield each after its check."""

@@ -44,6 +44,11 @@ class MemoryReplies(Replies):
             return set(paths) - self._records.raw.keys()
 
     @override
+    def objects(self) -> list[str]:
+        with self._records.lock:
+            return list(self._records.raw)
+
+    @override
     def of_object(self, path: str) -> list[StoredReply]:
         with self._records.lock:
             return [record.reply for record in self._records.replies if record.reply.path == path]

@@ -38,6 +38,10 @@ class Replies(Protocol):
         """Return the raw objects among `paths` that have not landed in this state."""
         ...
 
+    def objects(self) -> list[str]:
+        """Return the paths of all raw objects that have landed in this state."""
+        ...
+
     def of_object(self, path: str) -> list[StoredReply]:
         """Return the replies that have landed with a raw object, in their order; none for an unknown object."""
         ...

@@ -35,6 +35,10 @@ class PostgresReplies(Replies):
         return {row["path"] for row in self._database.rows("replies.unknown_objects", paths=sorted(paths))}
 
     @override
+    def objects(self) -> list[str]:
+        return [row["path"] for row in self._database.rows("replies.objects")]
+
+    @override
     def of_object(self, path: str) -> list[StoredReply]:
         return [reply_of(row) for row in self._database.rows("replies.of_object", path=path)]
 

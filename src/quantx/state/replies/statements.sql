@@ -18,6 +18,9 @@ order by l.fetched_at, l.id;
 select path from unnest(%(paths)s::text[]) as path
 where not exists (select from raw_objects o where o.path = path.path);
 
+-- name: objects
+select path from raw_objects;
+
 -- name: of_object
 -- The replies of one raw object.
 select o.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
