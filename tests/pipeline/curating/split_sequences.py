@@ -311,8 +311,8 @@ def send(desk: Desk, place: int, move: Step, stored_until: date | None) -> date 
         DIVIDED: (opened, opened),
         SILENT: (opened[:-1], opened[:-1]),
     }[move.does]
-    if desk.announced is not None:
-        listed = [*listed, *((desk.announced, ratio) for _, ratio in listed[:1] if listed[0] == desk.truth.splits[0])]
+    if desk.announced is not None and opened and desk.truth.splits[0] in listed:
+        listed = [(desk.announced, desk.truth.splits[0][1]), *listed]
     desk.reply(Window(start, final), at, listed, divided)
     rows = desk.rows()
     return max(rows) if rows else None
