@@ -133,6 +133,11 @@ def log_odds_of_step(move: float, steps: tuple[float, float], sigma: float) -> f
     return _price(move, steps[0], 0.0, sigma) - _price(move, steps[1], 0.0, sigma)
 
 
+def log_density(move: float, sigma: float) -> float:
+    """Return the log density of a log return that no event explains, up to a constant."""
+    return _price(move, 0.0, 0.0, sigma)
+
+
 def _place(bars: Sequence[BarClose], day: date) -> int:
     """Return the position of the first bar on a day or after it."""
     return next((i for i, bar in enumerate(bars) if bar.day >= day), len(bars))

@@ -6,7 +6,6 @@ can't be proved is held back. Stored rows that a good reply shows to be wrong ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -15,7 +14,8 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.prices import PRICES
-from quantx.core.quality.price_steps import DECIDED, BarClose, log_odds_of_step, usual_move
+from quantx.core.quality.lacking_splits import ShownHistory, StoredBar, lacking_splits, ratio_after
+from quantx.core.quality.price_steps import BarClose, usual_move
 from quantx.core.quality.split_basis import (
     BasisDecision,
     DoubtfulDays,
@@ -201,15 +201,11 @@ def _corrections(rows: pl.DataFrame, reply: _Reply, view: ReplyView, decision: B
     """
     if rows.is_empty():
         return BARS_1D.empty()
-    concerned = sorted({*decision.corrected, *_new_splits(view, decision)}, reverse=True)
-    factors = pl.Series("__factor", [1.0] * rows.height, dtype=pl.Float64)
-    for split in concerned:
-        wrong = _raws_without(split, rows.with_columns(pl.col("close") * factors), view, decision)
-        lacks = rows.select(pl.col("raw").is_in(list(wrong)) & (pl.col("date") < split.day)).to_series()
-        factors *= lacks.cast(pl.Float64) * (split.ratio - 1) + 1
+    lacking = _lacking(rows, view, decision)
+    factors = [ratio_after(day, lacking.get(raw, ())) for day, raw in rows.select("date", "raw").iter_rows()]
     factor = pl.col("__factor")
     return (
-        rows.with_columns(factors.alias("__factor"))
+        rows.with_columns(pl.Series("__factor", factors, dtype=pl.Float64))
         .filter(factor != 1.0)
         .with_columns(
             *(pl.col(price) * factor for price in PRICES),
@@ -220,46 +216,29 @@ def _corrections(rows: pl.DataFrame, reply: _Reply, view: ReplyView, decision: B
     )
 
 
-def _raws_without(split: ShareSplit, rows: pl.DataFrame, view: ReplyView, decision: BasisDecision) -> set[str]:
-    """Return the raw objects of the stored `rows` (as traded by later splits) that lack a split.
+def _lacking(rows: pl.DataFrame, view: ReplyView, decision: BasisDecision) -> dict[str, tuple[ShareSplit, ...]]:
+    """Return the splits that the stored `rows` of each raw object lack; those in doubt stay as they are."""
+    unproven = {day for days in decision.unproven for day in view.calendar.sessions(days.first, days.other - _DAY)}
+    closes = {bar.day: bar.close * ratio_after(bar.day, decision.applied) for bar in view.bars}
+    shown = ShownHistory(
+        closes={day: close for day, close in closes.items() if day not in unproven},
+        splits=_real_splits(view, decision),
+        calendar=view.calendar,
+        sigma=usual_move(view.bars, {each.day for each in decision.applied}),
+    )
+    stored = [StoredBar(*row) for row in rows.select(_STORED).iter_rows() if row[0] not in unproven]
+    concerned = {*decision.corrected, *_new_splits(view, decision)}
+    latest = max(split.day for split in concerned)
+    concerned |= {split for split in shown.splits if abs(latest - split.day) <= _TOGETHER}
+    return dict.fromkeys(decision.wrong_raws, decision.corrected) | lacking_splits(stored, shown, concerned)
 
-    The reply's own sessions prove some of them. The step to the following session decides about the others, from the
-    latest to the earliest; a step that does not decide leaves the rows as they are. Rows that were stored before the
-    ex-date are right.
-    """
-    wrong = set(decision.wrong_raws) if split in decision.corrected else set()
-    unproven = {
-        day for doubtful in decision.unproven for day in view.calendar.sessions(doubtful.first, doubtful.other - _DAY)
-    }
-    shown = {bar.day: bar.close * _ratio_after(bar.day, decision.applied) for bar in view.bars}
-    right = {
-        stored.raw
-        for day, stored in view.stored.items()
-        if day < split.day
-        and day not in unproven
-        and abs(math.log(stored.close / shown[day])) < abs(math.log(split.ratio)) / 4
-    } - wrong
-    stored = {day: (close, raw, at) for day, close, raw, at in rows.select(_STORED).iter_rows()}
-    sigma = usual_move(view.bars, {each.day for each in decision.applied})
-    last_close, real = view.calendar.close_of(view.calendar.back(split.day, 1)), {*decision.applied, *decision.actions}
-    following: tuple[date, float] | None = None
-    for day in sorted((shown.keys() | stored.keys()) - unproven, reverse=True):
-        if day in shown:
-            following = day, shown[day]
-            continue
-        close, raw, at = stored[day]
-        if following is not None and at >= last_close and raw not in wrong | right:
-            ratio = _ratio_after(day, real) / _ratio_after(following[0], real)
-            move = math.log(following[1] / close * ratio)
-            wide = sigma * math.sqrt(max(1.0, (following[0] - day).days * 5 / 7))
-            lacks = log_odds_of_step(move, (math.log(split.ratio), 0.0), wide) >= DECIDED
-            (wrong if lacks else right).add(raw)
-        following = day, close * (split.ratio if raw in wrong else 1.0)
-    return wrong
+
+def _real_splits(view: ReplyView, decision: BasisDecision) -> set[ShareSplit]:
+    """Return the splits of the reply, and the recorded ones that it does not name."""
+    named = {*decision.applied, *decision.actions}
+    days = {split.day for split in (*named, *decision.not_shown)}
+    return named | {split for split in view.recorded if split.day not in days}
 
 
 _STORED, _DAY = ("date", "close", "raw", "known_from"), timedelta(days=1)
-
-
-def _ratio_after(day: date, splits: Collection[ShareSplit]) -> float:
-    return math.prod(split.ratio for split in splits if split.day > day)
+_TOGETHER = timedelta(days=90)  # a reply that was divided by one split too early may lack those around it, too
