@@ -55,6 +55,9 @@ class Held:
     def confirm(self) -> None:
         pass
 
+    def note_version(self, table: str, version: int) -> None:
+        pass
+
 
 class Lost(Held):
     """A role that another process has taken over."""

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from quantx.core.model import Payload, Window
 from quantx.errors import ConfigError, ProviderError
-from quantx.lake.raw import RawPage, read_pages, write_batch
+from quantx.lake.raw import RawPage, raw_path, read_pages, write_batch
 from quantx.lake.store import open_location
 from quantx.providers.http import file_name
 from quantx.providers.http_provider import HttpProvider
@@ -86,8 +86,9 @@ def test_the_key_is_sent_and_shown_nowhere(
         if isinstance(kept, Payload):
             assert_hidden(f"{kept!r} {kept.request} {kept.body!r} {kept.content_type}")
             location = open_location("memory://")
-            write_batch(location, "raw/x.parquet", [RawPage(1, kept)])
-            assert [assert_hidden(repr(row)) for row in read_pages(location, "raw/x.parquet")]
+            path = raw_path(source, "bars", "2026-01-02", "01RAW")
+            write_batch(location, path, [RawPage(1, kept)])
+            assert [assert_hidden(repr(row)) for row in read_pages(location, path)]
     printed = capsys.readouterr()
     assert_hidden(caplog.text + printed.out + printed.err)
 

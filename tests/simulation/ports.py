@@ -188,7 +188,7 @@ class SimQueue:
         if world.happens("twice"):
             self._queue.send(bodies[:1], delay)
         if world.happens("garbage_message"):
-            world.garbage_messages += 1
+            world.garbage_messages += not self._actor.former  # the queue of the former state ends with it
             self._queue.send([world.rng.choice(("%%%", "e30=", "eyJ2Ijo5fQ=="))])
 
     def receive(self, most: int, visibility: float) -> list[Message]:

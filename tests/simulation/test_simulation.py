@@ -28,13 +28,13 @@ def test_the_rules_hold_after_a_hundred_histories(first: int) -> None:
         ("overwriting", "I1", "0-99"),
         ("forgetful", "I2", "0-299"),
         ("unbound", "I3", "0-99"),
-        ("unfenced-role", "fenced", "0-199"),
+        ("unfenced-role", "fenced I4", "0-199"),
         ("shared-rounds", "I5", "0-199"),
     ],
 )
 def test_a_fleet_without_one_of_its_safeguards_is_detected(mutant: str, rule: str, seeds: str) -> None:
     simulated = finish(start("--seeds", seeds, "--mutant", mutant, "--first"))
-    assert any(line.split(": ")[1] == rule for line in simulated.violations), simulated.output[-2000:]
+    assert any(line.split(": ")[1] in rule.split() for line in simulated.violations), simulated.output[-2000:]
 
 
 def test_a_seed_gives_one_history() -> None:
