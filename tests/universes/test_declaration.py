@@ -167,6 +167,14 @@ def test_the_earlier_form_is_read(tmp_path: Path) -> None:
     assert found.phases["phase_1"][0].symbol_column == "Symbol"
 
 
+def test_an_empty_value_of_the_earlier_form_is_not_given(tmp_path: Path) -> None:
+    empty = "url: null, path: '', symbol_column: , symbol_suffix: null, enabled: "
+    given = "universes: {p: [{name: a, source_type: static, symbols: ['0700.HK'], " + empty + "}]}"
+    (spec,) = declared(tmp_path, given).phases["p"]
+    assert (spec.path, spec.url, spec.symbol_column, spec.symbol_suffix) == (None, None, "symbol", "")
+    assert (spec.market, spec.enabled) == ("hk", True)
+
+
 def test_a_path_leads_from_the_file_or_else_from_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
