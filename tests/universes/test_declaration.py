@@ -193,6 +193,10 @@ BAD_EARLIER = {
     "today's form of a phase": ("universes:\n  p: {us: {market: us}}", r"line 2: below `universes` the file must"),
     "today's field": ("universes: {p: [\n{name: a,\ntype: static}]}", r"line 3: `type` belongs to the form with"),
     "no name": ("universes: {p: [\n{source_type: static}]}", r"line 2: the universe 1 of p needs `name`"),
+    "a name that YAML reads otherwise": (
+        "universes: {p: [{name: off, source_type: static, symbols: [A]}]}",
+        r"name: YAML reads off as a truth value; quote it: 'off'",
+    ),
     "no source": ("universes: {p: [{name: a}]}", r"the universe 1 of p needs `source_type`"),
     "an unknown key": (
         "universes:\n  p:\n    - name: a\n      source_type: static\n      symbols: [A]\n      color: red",
