@@ -262,6 +262,12 @@ def test_the_earlier_sections_are_settings_of_today(settings_file: Any, monkeypa
     assert load_settings().max_workers == 3
 
 
+@pytest.mark.parametrize(("cron", "azure"), [("0 6 * * 7", "0 0 6 * * 0"), ("0 6 ? * 1-5", "0 0 6 * * 1-5")])
+def test_sunday_and_any_day_of_cron_have_the_form_of_azure(cron: str, azure: str, settings_file: Any) -> None:
+    settings_file(f'schedules: {{daily_update: {{cron: "{cron}"}}}}')
+    assert load_settings().daily_schedule == azure
+
+
 @pytest.mark.parametrize(("cron", "azure"), [("0 6 * * 1-5", "0 0 6 * * 1-5"), ("30 5 7 * * 1-5", "30 5 7 * * 1-5")])
 def test_a_schedule_has_the_six_fields_of_azure(cron: str, azure: str, settings_file: Any) -> None:
     settings_file(f"daily_schedule: {cron}")

@@ -167,6 +167,14 @@ def test_the_earlier_form_is_read(tmp_path: Path) -> None:
     assert found.phases["phase_1"][0].symbol_column == "Symbol"
 
 
+def test_an_empty_value_of_the_earlier_form_is_not_given(tmp_path: Path) -> None:
+    empty = "url: null, path: '', symbol_column: , symbol_suffix: null, enabled: "
+    given = "universes: {p: [{name: a, source_type: static, symbols: ['0700.HK'], " + empty + "}]}"
+    (spec,) = declared(tmp_path, given).phases["p"]
+    assert (spec.path, spec.url, spec.symbol_column, spec.symbol_suffix) == (None, None, "symbol", "")
+    assert (spec.market, spec.enabled) == ("hk", True)
+
+
 def test_a_path_leads_from_the_file_or_else_from_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +193,10 @@ BAD_EARLIER = {
     "today's form of a phase": ("universes:\n  p: {us: {market: us}}", r"line 2: below `universes` the file must"),
     "today's field": ("universes: {p: [\n{name: a,\ntype: static}]}", r"line 3: `type` belongs to the form with"),
     "no name": ("universes: {p: [\n{source_type: static}]}", r"line 2: the universe 1 of p needs `name`"),
+    "a name that YAML reads otherwise": (
+        "universes: {p: [{name: off, source_type: static, symbols: [A]}]}",
+        r"name: YAML reads off as a truth value; quote it: 'off'",
+    ),
     "no source": ("universes: {p: [{name: a}]}", r"the universe 1 of p needs `source_type`"),
     "an unknown key": (
         "universes:\n  p:\n    - name: a\n      source_type: static\n      symbols: [A]\n      color: red",

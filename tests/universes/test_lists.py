@@ -493,6 +493,8 @@ SYMBOL_LISTS = {
     "another heading": ("Name,Ticker\nApple,aapl\nBerkshire,BRK-B\n", ["AAPL", "BRK.B"]),
     "codes and their market": ("code,market\n5,HK\n00700,hk\n", ["0005.HK", "0700.HK"]),
     "a symbol on each line": ("# mine\nAAPL\n\nmsft\nAAPL\n", ["AAPL", "MSFT", "AAPL"]),
+    "semicolons": ("Symbol;Name\nAAPL;Apple, Inc.\nMSFT;Microsoft\n", ["AAPL", "MSFT"]),
+    "tabs, a byte order mark and a plural": ("\ufeffName\tTickers\r\nApple\tAAPL\r\n", ["AAPL"]),
     "rows without a header": ("AAPL,0.5\nMSFT,0.5\n", ["AAPL", "MSFT"]),
 }
 

@@ -188,7 +188,8 @@ def _sources(platform: Platform, text: str | None) -> set[str] | None:
     if unknown := sorted(given - stored):
         raise ConfigError(
             f"no daily bars of the source {unknown[0]!r} in the lake;"
-            f" its sources: {', '.join(sorted(stored)) or 'none'}"
+            f" its sources: {', '.join(sorted(stored)) or 'none'}. `quantx backfill --source {unknown[0]} --symbols …"
+            " --start …` fetches them"
         )
     if len(given) < 2:
         raise ConfigError("--sources needs two vendors or more, as in --sources alpaca,yahoo")

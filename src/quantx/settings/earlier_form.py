@@ -57,13 +57,13 @@ def _six_fields(document: YamlDocument, place: tuple[str, ...], cron: Any) -> st
     fields = str(cron).split()
     if len(fields) != 5:
         return str(cron)  # six fields, or refused with the other values
-    day, weekday = fields[2], fields[4]
+    day, weekday = ("*" if field == "?" else field for field in (fields[2], fields[4]))
     if day != "*" and weekday != "*":
         raise ConfigError(
             f"{document.at(place)}: {cron!r} restricts the day and the day of the week: cron fires on either, Azure"
             " only where both match; restrict one of them"
         )
-    return " ".join(["0", *fields])
+    return " ".join(["0", *fields[:2], day, fields[3], "0" if weekday == "7" else weekday])  # cron's 7 is Sunday too
 
 
 def _section(document: YamlDocument, place: tuple[str, ...], keys: tuple[str, ...]) -> Mapping[str, Any]:

@@ -161,7 +161,8 @@ def _problem(document: YamlDocument, declared: Declared, first: ErrorDetails) ->
         fields = ", ".join(kind_key if name == "type" else name for name in UniverseSpec.model_fields if name != "name")
         return f"{where}: {loc[0]} is no field of a universe ({declared.name}); the fields are {fields}"
     if first["type"] == "string_type" and (read is None or isinstance(read, bool | int | float | date)):
-        written = document.written((*declared.place, *loc)) if loc != ("name",) else str(read)
+        is_key = loc == ("name",) and kind_key == "type"
+        written = str(read) if is_key else document.written((*declared.place, *loc))
         at = " ".join(f"position {part + 1}" if isinstance(part, int) else part for part in loc)
         kind = {bool: "a truth value", type(None): "an empty value", date: "a date"}.get(type(read), "a number")
         return f"{where}: the universe {declared.name}, {at}: YAML reads {written} as {kind}; quote it: '{written}'"

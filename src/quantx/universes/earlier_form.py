@@ -57,9 +57,10 @@ def _declared(document: YamlDocument, phase: str, number: int, given: Any) -> De
     for needed in ("name", "source_type"):
         if given.get(needed) is None:
             raise ConfigError(f"{document.at(place)}: the universe {number + 1} of {phase} needs `{needed}`")
-    values = {str(key): value for key, value in given.items() if key not in ("name", "source_type")}
+    named = {str(key): value for key, value in given.items() if key not in ("name", "source_type")}
+    values = {key: value for key, value in named.items() if value is not None and value != ""}  # empty: not given
     values.setdefault("market", _market(str(given["name"]), values))
-    if values.get("path") is not None:
+    if "path" in values:
         values["path"] = _path(document.path.parent, str(values["path"]))
     return Declared(phase, given["name"], place, {"type": given["source_type"], **values})
 
@@ -71,7 +72,7 @@ def _market(name: str, values: Mapping[str, Any]) -> str:
     ('hk', 'jp', 'eu')
     """
     symbols = values.get("symbols")
-    ends = [values["symbol_suffix"]] if values.get("symbol_suffix") else symbols if isinstance(symbols, list) else []
+    ends = [values["symbol_suffix"]] if "symbol_suffix" in values else symbols if isinstance(symbols, list) else []
     venues = [VENUES_BY_SUFFIX.get(str(end).upper().rpartition(".")[2]) for end in ends]
     if venues:
         return venues[0].market if all(venues) and venues[0] else US.market

@@ -15,7 +15,8 @@ from quantx.universes.forms import from_any_form
 from quantx.universes.protocol import Document
 from quantx.universes.texts import csv_rows, decode, numbered_rows
 
-_HEADS = ("symbol", "ticker", "code")
+_HEADS = ("symbol", "ticker", "code", "symbols", "tickers")
+_SEPARATORS = ",;\t"
 _MARKET, _TO = "market", "member_to"  # as in meta/universe_<phase>.csv
 _MARKETS = frozenset(MARKET_OF_CALENDAR.values())
 
@@ -30,16 +31,28 @@ class ListedSymbol(NamedTuple):
 def listed_symbols(document: Document) -> list[ListedSymbol]:
     """Return the symbols of a list in its order; RefusedList with the row of a problem.
 
-    The header is the first row with a column `symbol`, `ticker` or `code`, in any case; `market` and `member_to` are
-    read where they exist. Without a header, the first cell of each line is a symbol, and a line that begins with # is
-    a comment. A symbol without a suffix or a market is American.
+    The header is the first row with a column `symbol`, `ticker` or `code` (or its plural), in any case; `market` and
+    `member_to` are read where they exist. Commas, semicolons or tabs separate columns. Without a header, the first cell
+    of each line is a symbol, and a line that begins with # is a comment. A symbol without a suffix or a market is
+    American.
     """
-    where, rows = document.origin, csv_rows(decode(document), ",", document.origin)
+    where, text = document.origin, decode(document)
+    rows = csv_rows(text, _separator(text), where)
     heads = next((names for row in rows if (names := _heads(row))), None)
     found = list(_under(heads, rows, where) if heads else _of_lines(rows, where))
     if not found:
         raise RefusedList(f"{where} has no symbols")
     return found
+
+
+def _separator(text: str) -> str:
+    """Return the separator that the first line has most often, without comments; a comma by default.
+
+    >>> _separator("symbol;name"), _separator("AAPL")
+    (';', ',')
+    """
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    return max(_SEPARATORS, key=next(lines, "").count)
 
 
 def _heads(row: Sequence[str]) -> dict[str, str] | None:
