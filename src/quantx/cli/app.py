@@ -14,6 +14,7 @@ from rich.text import Text
 
 from quantx import __version__
 from quantx.cli import (
+    cache,
     compact,
     coverage,
     crossvalidate,
@@ -57,6 +58,7 @@ for module in (
     crossvalidate,
     instruments,
     compact,
+    cache,
     verify,
     state,
     operate,

@@ -13,6 +13,7 @@ from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
 from quantx.lake.store import open_location
 from quantx.pipeline.planning.scope import symbols_of_list
+from quantx.reader.cache.folder import cache_folder
 from quantx.reader.export import LAYOUTS, ExportResult
 from quantx.reader.lake import Lake
 from quantx.settings import is_symbol_list
@@ -62,7 +63,7 @@ def export(
     names = None if symbols is None else split_symbols(symbols)
     if names is None and universe is not None and is_symbol_list(universe):
         names, universe = symbols_of_list(location, universe), None
-    lake = Lake(location, settings.sources_of)
+    lake = Lake(location, settings.sources_of, cache_folder(settings, location.url))
     with work_progress(quiet=json) as display:
         bar = display.add_task("exporting", total=None, note="")
 

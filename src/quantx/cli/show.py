@@ -17,6 +17,7 @@ from quantx.lake.store import open_location
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.status import status_of
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.reader.cache.folder import cache_folder
 from quantx.reader.lake import Lake
 from quantx.state.values import TaskState
 
@@ -221,7 +222,8 @@ def query(
         raise ConfigError(f"--format {format!r} must be table, csv or parquet")
     if format == "parquet" and output is None:
         raise ConfigError("--format parquet needs a file: -o bars.parquet")
-    lake = Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
+    location = open_location(settings.lake_url, settings, create=False)
+    lake = Lake(location, settings.sources_of, cache_folder(settings, location.url))
     names = split_symbols(symbols)
     bars = lake.bars(
         names, start, end, timeframe=timeframe, adjust=adjustment, as_of=as_of, source=source, extended=extended

@@ -133,7 +133,7 @@ def adjust_bars(bars: pl.DataFrame, actions: pl.DataFrame, how: Adjust) -> pl.Da
     if how != "none":
         factor = total if how == "total" else 1 / pl.col("__split")
         frame = frame.with_columns(
-            *(pl.col(c) * factor for c in PRICES),
+            *(pl.col(c) * factor for c in PRICES if c in frame.columns),
             (pl.col("volume") * pl.col("__split")).round().cast(pl.Int64).alias("volume"),
         )
     return frame.drop("__split", "__dividend")

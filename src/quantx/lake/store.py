@@ -178,6 +178,13 @@ def open_location(url: str, settings: Settings | None = None, *, create: bool = 
     raise ConfigError(f"the lake's URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path")
 
 
+def absolute_url(url: str) -> str:
+    """Return the URL that `open_location` gives the lake at a URL or a local path, without opening it."""
+    if "://" in url and not url.startswith("file://"):
+        return url.rstrip("/")
+    return (_local_path(url) if "://" in url else Path(url)).expanduser().absolute().as_uri()
+
+
 def _open_local(url: str, *, create: bool) -> LakeLocation:
     if "://" in url and urlsplit(url).netloc not in ("", "localhost"):
         raise ConfigError(f"the lake's URL {url!r} has a host; a local path has three slashes: file:///…")

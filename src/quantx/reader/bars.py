@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from quantx.core.ordering import sorted_by
 from quantx.core.preference import (
     BEST,
     least_doubted,
@@ -17,8 +18,8 @@ from quantx.core.preference import (
     with_doubts,
     without_absurd,
 )
-from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
-from quantx.core.tables import BARS_1M, VERDICTS
+from quantx.core.prices import ADJUSTMENTS, PRICES, Adjust, adjust_bars
+from quantx.core.tables import BARS_1M, VERDICTS, Table
 from quantx.errors import ConfigError
 from quantx.reader.actions import ActionQueries
 from quantx.reader.arguments import (
@@ -34,6 +35,7 @@ from quantx.reader.arguments import (
     to_vendor,
 )
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 
 SymbolsAs = Literal["asked", "of_day"]
 _BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for three neighbours of each
@@ -42,6 +44,7 @@ _BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for
 class BarQueries(ActionQueries):
     """Daily and minute bars."""
 
+    @one_state
     def bars(
         self,
         symbols: Symbols,
@@ -104,9 +107,10 @@ class BarQueries(ActionQueries):
         if minutes and not extended:
             wanted = wanted.filtered(pl.col("regular"))
         moment = to_instant(as_of)
-        stored = self._stored.known_at(table, wanted, moment)
+        adjusted = adjust != "none" or "adj_close" in shown
+        stored = self._stored.known_at(table, wanted, moment, _needed(table, shown, adjusted=adjusted, best=best))
         if best:
-            stored = without_absurd(stored).filter(of_symbols.between(first, last).condition(table))
+            stored = without_absurd(stored).filter(of_symbols.between(first, last).of_rows(table))
             stored = with_doubts(stored, self._stored.known_at(VERDICTS, of_symbols, moment))
         rows = securities.rows(stored, requests, "date", ("time",) if minutes else ("date",))
         if best:
@@ -115,11 +119,20 @@ class BarQueries(ActionQueries):
             rows = of_one_source(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
         else:
             rows = preferred(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
-        # Events come with daily bars: a vendor of minutes only has none.
-        actions = self._actions(
-            requests, None if minutes else source, moment, to_date(base), first=None if best else source
-        )
-        frame = adjust_bars(rows, actions, adjust)
+        if adjusted:
+            # Events come with daily bars: a vendor of minutes only has none.
+            of, before = None if minutes else source, None if best else source
+            rows = adjust_bars(rows, self._actions(requests, of, moment, to_date(base), first=before), adjust)
         if symbols_as == "of_day":
-            frame = securities.of_day(frame, requests, "date")
-        return frame.sort(table.sort).select(shown)
+            rows = securities.of_day(rows, requests, "date")
+        return sorted_by(rows, table.sort).select(shown)
+
+
+def _needed(table: Table, shown: Sequence[str], *, adjusted: bool, best: bool) -> list[str]:
+    """Return the columns to read for the shown ones; verdicts need all prices."""
+    needed = {*table.sort, "date", "source", "known_from", *shown}
+    if adjusted:
+        needed |= {"close", "volume"}
+    if best:
+        needed |= set(PRICES)
+    return [column for column in table.schema if column in needed]

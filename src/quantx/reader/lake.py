@@ -9,8 +9,10 @@ from quantx.core.prices import Adjust
 from quantx.core.symbol_history import history_of
 from quantx.lake.store import open_location
 from quantx.reader.arguments import Day, Symbols, to_date, to_names
+from quantx.reader.cache.folder import cache_folder
 from quantx.reader.history import HistoryQueries
 from quantx.reader.panels import PanelQueries
+from quantx.reader.warm import CacheQueries
 from quantx.settings import load_settings, source_of
 
 if TYPE_CHECKING:
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 def open_lake(url: str | None = None) -> Lake:
     """Open a lake by its URL or path, or the one of the settings (`QUANTX_LAKE_URL`)."""
     settings = load_settings(lake_url=url)
-    return Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
+    location = open_location(settings.lake_url, settings, create=False)
+    return Lake(location, settings.sources_of, cache_folder(settings, location.url))
 
 
-class Lake(PanelQueries, HistoryQueries):
+class Lake(PanelQueries, HistoryQueries, CacheQueries):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
     Of two vendors with a bar for the same session, queries show the preferred one of the timeframe and the market.
