@@ -117,6 +117,8 @@ def cache_warm(
         result = lake.warm(names, universe=universe, source=source, start=start, end=end, on_copy=show)
     if json:
         print_json(asdict(result))
+    elif not result.files:
+        out.print("no file of the selection is large enough for a copy; small files are decoded when they are needed")
     else:
         out.print(
             f"{counted(result.files, 'file')}: {counted(result.written, 'copy', 'copies')} written,"

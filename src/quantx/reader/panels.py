@@ -9,12 +9,15 @@ from quantx.core.tables import BARS_1D
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, Symbols, bars_table, to_date, to_names
 from quantx.reader.bars import BarQueries
+from quantx.reader.dense import dense
+from quantx.reader.stored import one_state
 from quantx.reader.universes import UniverseQueries
 
 
 class PanelQueries(BarQueries, UniverseQueries):
     """Panels of bars."""
 
+    @one_state
     def panel(
         self,
         field: str = "close",
@@ -56,5 +59,4 @@ class PanelQueries(BarQueries, UniverseQueries):
             extended=extended,
             on=when,
         )
-        wide = bars.pivot("symbol", index=index, values=field, sort_columns=True)
-        return wide.sort(index)
+        return dense(bars, index, field)

@@ -9,7 +9,6 @@ from quantx.core.tables import BARS_1D, BARS_1M, Table
 from quantx.errors import ConfigError
 from quantx.lake.table_version import LiveFile
 from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_vendor
-from quantx.reader.cache.files import SMALL
 from quantx.reader.selection import Selection
 from quantx.reader.universes import UniverseQueries
 
@@ -62,7 +61,7 @@ class CacheQueries(UniverseQueries):
         wanted: list[tuple[Table, LiveFile]] = []
         for table in _WARMED:
             version = self._stored.version(table)
-            wanted += [(table, f) for f in selection.files(version.files if version else ()) if f.size > SMALL]
+            wanted += [(table, f) for f in selection.files(version.files if version else ()) if f.size > decoded.small]
         written = size = refused = 0
         for number, (table, live) in enumerate(wanted, 1):
             if not decoded.has_copy(table, live):

@@ -20,7 +20,7 @@ import polars as pl
 
 from quantx.core.ordering import sorted_by
 from quantx.core.tables import INSTANT, Table
-from quantx.lake.table_version import day_of
+from quantx.lake.table_version import LiveFile, day_of
 from quantx.reader.cache.blocks import Blocks, DamagedCopy, checksums
 from quantx.reader.cache.buffers import Format, bytes_of, series_of
 
@@ -28,6 +28,7 @@ _MAGIC = b"QXROWS01"
 _PRELUDE = struct.Struct("<8sQQQ32s")  # magic, bytes of the head, of the checksums, of the columns, SHA-256 of the head
 _ALIGNED = 64
 _PLAIN: dict[Any, Format] = {pl.Float64: "d", pl.Int64: "q", pl.Int32: "i", pl.Date: "i", pl.Boolean: "B"}
+_WIDTHS = {"d": 8, "q": 8, "i": 4, "B": 1, "H": 2, "I": 4}
 _FEW = 1 << 16  # values whose codes have two bytes
 
 
@@ -75,7 +76,7 @@ class DecodedFile:
     def read(self, column: CopiedColumn, start: int, end: int) -> memoryview:
         """Return the bytes of a column's values, or of its codes, in some rows."""
         assert column.format is not None
-        width = struct.calcsize(column.format)
+        width = _WIDTHS[column.format]
         return self._blocks.read(column.start + start * width, column.start + end * width)
 
     def read_present(self, column: CopiedColumn, start: int, end: int) -> memoryview | bytes:
@@ -128,13 +129,20 @@ def _only(column: CopiedColumn) -> pl.Series:
     return column.values
 
 
-def encode(frame: pl.DataFrame, table: Table) -> bytes:
-    """Return the copy of the rows of a file, without the partition columns."""
+def encode(frame: pl.DataFrame, table: Table, live: LiveFile) -> bytes:
+    """Return the copy of a file of a table from its rows, without the partition columns."""
     frame = sorted_by(frame, [c for c in table.sort if c in frame.columns]).rechunk()
     body = bytearray()
     columns = {name: _encode_column(frame[name], body) for name in frame.columns}
     symbols, ends = _symbol_runs(frame, table)
-    head = {"rows": frame.height, "by_day": _by_day(frame, table), "symbols": symbols, "ends": ends, "columns": columns}
+    head = {
+        "file": _name(table, live),
+        "rows": frame.height,
+        "by_day": _by_day(frame, table),
+        "symbols": symbols,
+        "ends": ends,
+        "columns": columns,
+    }
     text = json.dumps(head, separators=(",", ":")).encode()
     text += b" " * (-(_PRELUDE.size + len(text)) % _ALIGNED)
     sums = checksums(body)
@@ -143,8 +151,8 @@ def encode(frame: pl.DataFrame, table: Table) -> bytes:
     return b"".join((prelude, text, sums, bytes(_padding(prelude, text, sums)), body))
 
 
-def open_copy(body: memoryview, table: Table, partition: Mapping[str, Any], path: Path | None = None) -> DecodedFile:
-    """Return a copy from its bytes, those of the file `path` if any; DamagedCopy if they are not whole."""
+def open_copy(body: memoryview, table: Table, live: LiveFile, path: Path | None = None) -> DecodedFile:
+    """Return the copy of a file from bytes, those of the file `path` if any; DamagedCopy if they are not its copy."""
     if len(body) < _PRELUDE.size:
         raise DamagedCopy(str(path))
     prelude = body[: _PRELUDE.size]
@@ -156,8 +164,16 @@ def open_copy(body: memoryview, table: Table, partition: Mapping[str, Any], path
     start = after + sums + _padding(prelude, text, body[after : after + sums])
     if start + length != len(body) or hashlib.sha256(body[_PRELUDE.size : after + sums]).digest() != digest:
         raise DamagedCopy(str(path))
+    decoded = json.loads(bytes(text))
+    if decoded["file"] != _name(table, live):
+        raise DamagedCopy(str(path))
     blocks = Blocks(body[start:], body[after : after + sums], path)
-    return DecodedFile(blocks, json.loads(bytes(text)), table, partition)
+    return DecodedFile(blocks, decoded, table, live.partition)
+
+
+def _name(table: Table, live: LiveFile) -> list[str | int]:
+    """Return what names a file for ever: its path has its digest."""
+    return [table.name, live.path, live.size]
 
 
 def _padding(*parts: bytes | memoryview) -> int:

@@ -20,7 +20,7 @@ from quantx.reader.cache.blocks import DamagedCopy
 from quantx.reader.cache.copies import DecodedFile, encode, open_copy
 from quantx.reader.cache.folder import CacheFolder
 
-SMALL = 2_000_000  # bytes of a file that is decoded when it is needed: a few ms
+_SMALL = 2_000_000  # bytes: the file is decoded in a few ms
 _IN_MEMORY = 128_000_000  # bytes of decoded small files that stay in memory
 _log = structlog.get_logger()
 
@@ -38,6 +38,7 @@ class DecodedFiles:
     def __init__(self, location: LakeLocation, folder: CacheFolder | None = None) -> None:
         self._location = location
         self.folder = folder
+        self.small = _SMALL  # bytes of a file, up to which it is decoded when it is needed
         self._lock = threading.Lock()
         self._mapped: dict[_Key, DecodedFile] = {}
         self._small: OrderedDict[_Key, tuple[DecodedFile, int]] = OrderedDict()
@@ -55,7 +56,7 @@ class DecodedFiles:
                 decoded = held[0]
         if decoded is None:
             decoded = self._open(table, live, key)
-        if decoded is None and live.size <= SMALL:
+        if decoded is None and live.size <= self.small:
             decoded = self._decode_small(table, live, key)
         if decoded is None and self.folder is not None:
             self.background.note_read(table, live)
@@ -103,7 +104,7 @@ class DecodedFiles:
             body = self.folder.map(path)
             if body is None:
                 return None
-            decoded = open_copy(body, table, live.partition, path)
+            decoded = open_copy(body, table, live, path)
         except DamagedCopy:
             self.forget(table, live)
             return None
@@ -115,7 +116,7 @@ class DecodedFiles:
 
     def _decode_small(self, table: Table, live: LiveFile, key: _Key) -> DecodedFile:
         body = self._encoded(table, live)
-        decoded = open_copy(memoryview(body), table, live.partition)
+        decoded = open_copy(memoryview(body), table, live)
         if self.folder is not None and not self._location.url.startswith("file://"):
             try:
                 self.folder.store(self.folder.path_of(table.name, live), body)  # spares a request of other processes
@@ -131,7 +132,7 @@ class DecodedFiles:
         files = TableFiles(self._location, table_path(table.name), table)
         rows = files.decoded(live.path, live.size)
         stored = [pl.col(c).cast(t) for c, t in table.schema.items() if c in rows.columns and c not in table.partitions]
-        return encode(rows.select(stored), table)
+        return encode(rows.select(stored), table, live)
 
     def _warn(self, error: OSError) -> None:
         """Log once that the folder can't be used; queries read the lake then."""
