@@ -119,13 +119,14 @@ class BarQueries(ActionQueries):
             rows = of_one_source(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
         else:
             rows = preferred(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
+        rows = sorted_by(rows, table.sort)
         if adjusted:
             # Events come with daily bars: a vendor of minutes only has none.
             of, before = None if minutes else source, None if best else source
             rows = adjust_bars(rows, self._actions(requests, of, moment, to_date(base), first=before), adjust)
         if symbols_as == "of_day":
-            rows = securities.of_day(rows, requests, "date")
-        return sorted_by(rows, table.sort).select(shown)
+            rows = sorted_by(securities.of_day(rows, requests, "date"), table.sort)
+        return rows.select(shown)
 
 
 def _needed(table: Table, shown: Sequence[str], *, adjusted: bool, best: bool) -> list[str]:
