@@ -108,6 +108,8 @@ class SymbolHistory:
         carries the symbol now. Otherwise it is the only one that carried it in that period. None: the symbol has no
         history. ConfigError where several instruments carried it: a guess would mix securities.
         """
+        if symbol not in self._by_symbol:  # most symbols: a request may have thousands
+            return None
         if on is not None:
             return self.resolve(symbol, on) or self._only_instrument(symbol)
         within = self.namings_of(symbol, first, last)

@@ -48,6 +48,8 @@ class ActionQueries(LakeHandle):
         any_source = Selection.of(securities.stored_symbols(requests))
         wanted = replace(any_source, source=to_vendor(source), last=base)
         stored = self._stored.known_at(ACTIONS, wanted, moment)
+        if stored.is_empty():
+            return stored
         verdicts = self._stored.known_at(VERDICTS, any_source, moment) if source == BEST else VERDICTS.empty()
         # If a vendor is wrong by a factor, its splits are wrong; its dividends are in the units of their close.
         split = pl.col("kind") == "split"

@@ -52,6 +52,8 @@ class SecurityRows:
 
     def stored_symbols(self, requests: Sequence[SymbolRequest]) -> list[str]:
         """Return all symbols under which rows of these securities may be stored."""
+        if all(each.instrument is None for each in requests):
+            return [each.symbol for each in requests]
         symbols = [s for each in requests for s in (each.symbol, *self._symbols(each))]
         return list(dict.fromkeys(symbols))
 
