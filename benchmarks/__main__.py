@@ -19,6 +19,7 @@ from benchmarks import (
     page,
     queued,
     quota,
+    reader,
     real_files,
     recall,
     rules,
@@ -46,6 +47,8 @@ BENCHMARKS = {
     "sandbox": sandbox.run,
     "recall": recall.run,
     "real": real_files.run,
+    "r1": reader.run,
+    "r2": reader.run_azure,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quantx.core.tables import BARS_1D, BARS_1M, Table
+from quantx.core.tables import QUARANTINE, TABLES, Table
 from quantx.errors import ConfigError
 from quantx.lake.table_version import LiveFile
 from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_vendor
@@ -13,7 +13,7 @@ from quantx.reader.selection import Selection
 from quantx.reader.universes import UniverseQueries
 
 OnCopy = Callable[[int, int, str], None]  # files done, all files, the last one's table
-_WARMED = (BARS_1D, BARS_1D.revisions, BARS_1M, BARS_1M.revisions)  # other tables are read as a whole, into memory
+_WARMED = [table for table in TABLES.values() if table.sort[0] == "symbol" and table is not QUARANTINE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class CacheQueries(UniverseQueries):
         end: Day | None = None,
         on_copy: OnCopy | None = None,
     ) -> WarmResult:
-        """Write the copies of all files with bars of a selection, so that later queries read no other file.
+        """Write the copies of all large files with rows of a selection: bars, actions, revisions, verdicts.
 
         Without arguments it is the whole lake. Raises ConfigError if the cache is off, and LakeError if a file is
         missing or damaged.
