@@ -80,8 +80,10 @@ class DecodedFiles:
         folder = self.folder
         if folder is None:
             return None
-        body = self._encoded(table, live)
         try:
+            if self._warned or not folder.make_room(live.size):  # a copy is larger than its file
+                return None
+            body = self._encoded(table, live)
             if not folder.store(folder.path_of(table.name, live), body):
                 return None
         except OSError as error:

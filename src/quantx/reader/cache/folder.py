@@ -82,7 +82,7 @@ class CacheFolder:
         named = self.root / self.lake / _URL
         if not named.exists():
             named.write_text(self._url, "utf-8")
-        if not self._make_room(len(body)):
+        if not self.make_room(len(body)):
             return False
         unfinished = path.with_name(f".{path.stem}.{os.getpid()}.{time.monotonic_ns()}{_UNFINISHED}")
         try:
@@ -125,8 +125,12 @@ class CacheFolder:
             copy.path.unlink(missing_ok=True)
         return removed
 
-    def _make_room(self, size: int) -> bool:
-        """Remove abandoned files, and copies that were not used for a while; return whether there is room."""
+    def make_room(self, size: int) -> bool:
+        """Remove abandoned files, and copies that were not used for a while; return whether there is room.
+
+        OSError if the folder can't be written.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
         now = time.time()
         for path, facts in self._entries():
             if path.suffix == _UNFINISHED and now - facts.st_mtime > _ABANDONED:
