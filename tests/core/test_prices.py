@@ -329,11 +329,11 @@ def test_recorded_total_returns_agree_with_the_vendors_adjusted_close(market_dat
 
 def test_factors_by_search_are_those_of_the_join() -> None:
     """The search in rows by symbol and date, and the join, which takes rows in any order."""
-    days = [FIRST + timedelta(days=number) for number in range(30)]
+    days = [FIRST + timedelta(days=number) for number in range(200)]
     for seed in range(60):
         chance = random.Random(seed)
         rows = [(s, d, chance.uniform(1, 9)) for s in "ABCD" if chance.random() < 0.9 for d in days]
-        rows = [row for row in rows if chance.random() < 0.4]
+        rows = [row for row in rows if chance.random() < 0.6]  # more than 64 for a symbol
         bars = pl.DataFrame(rows, schema=["symbol", "date", "close"], orient="row").cast(
             {"symbol": pl.String, "date": pl.Date, "close": pl.Float64}
         )
@@ -341,13 +341,13 @@ def test_factors_by_search_are_those_of_the_join() -> None:
         events = [
             (
                 symbol,
-                chance.choice(days) + timedelta(days=chance.choice([0, 0, 40, -40])),
+                chance.choice(days) + timedelta(days=chance.choice([0, 0, 210, -210])),
                 chance.choice(["split", "dividend"]),
                 chance.choice([2.0, 3.0, 0.5]),
                 chance.choice([None, 10.0]),
             )
             for symbol in "ABCDZ"
-            for _ in range(chance.randrange(5))
+            for _ in range(chance.randrange(20))
         ]
         actions = pl.DataFrame(events, schema=ACTION_SCHEMA, orient="row")
         searched = adjust_bars(bars, actions, "total").sort("symbol", "date")

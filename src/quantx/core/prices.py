@@ -9,10 +9,11 @@ total              = split × dividend. Volume is divided by the split factor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
+
+from quantx.core.adjustment import adjustment_steps, with_adjustments
 
 Adjust = Literal["none", "split", "total"]
 ADJUSTMENTS: tuple[Adjust, ...] = ("none", "split", "total")
@@ -57,60 +58,6 @@ def with_factor(
         .sort(order)
     )
     return frame.with_columns(factors[name].fill_null(1.0))
-
-
-def with_factors(frame: pl.DataFrame, steps: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Add a column for each of some steps, as `with_factor` does.
-
-    In rows by symbol and date, as they are stored, the last row before each ex-date is searched, and gets the factor of
-    that ex-date; the rows before it take it from there. It needs a third of the time of a join.
-    """
-    if all(each.is_empty() for each in steps.values()):
-        return frame.with_columns(pl.lit(1.0).alias(name) for name in steps)
-    runs = _runs(frame)
-    if runs is None:
-        for name, each in steps.items():
-            frame = with_factor(frame, each, name)
-        return frame
-    return frame.with_columns(_filled(frame.height, runs, each).alias(name) for name, each in steps.items())
-
-
-_Runs = Mapping[str, tuple[int, pl.Series]]  # by symbol: the number of its first row, and its dates
-
-
-def _runs(frame: pl.DataFrame) -> _Runs | None:
-    """Return the rows of each symbol; None unless they follow one another by date."""
-    lengths = frame["symbol"].rle().struct.unnest()
-    if lengths["value"].n_unique() < lengths.height:
-        return None
-    runs, start, dates = {}, 0, frame.select("date")
-    for length, symbol in lengths.iter_rows():
-        own = dates.slice(start, length).to_series()
-        if not own.is_sorted():
-            return None
-        runs[symbol] = start, own
-        start += length
-    return runs
-
-
-def _filled(height: int, runs: _Runs, steps: pl.DataFrame) -> pl.Series:
-    """Return for each row the factor of the first step after its date, else 1.0."""
-    places, factors = [], []
-    for (symbol,), part in steps.partition_by("symbol", as_dict=True).items():
-        if (run := runs.get(symbol)) is not None:
-            start, dates = run
-            before = dates.search_sorted(part["ex_date"], side="left").cast(pl.Int64)  # rows before each ex-date
-            places.append(before.filter(before > 0) + (start - 1))
-            factors.append(part["factor"].filter(before > 0))
-    ends = [start + dates.len() - 1 for start, dates in runs.values()]
-    places.append(pl.Series(ends, dtype=pl.Int64))
-    factors.append(pl.repeat(1.0, len(ends), eager=True))
-    # Of several steps between two rows the first one counts: it has the factors of the others.
-    found = pl.DataFrame({"place": pl.concat(places), "factor": pl.concat(factors)}).unique(
-        "place", keep="first", maintain_order=True
-    )
-    filled = pl.repeat(None, height, dtype=pl.Float64, eager=True).scatter(found["place"], found["factor"])
-    return filled.fill_null(strategy="backward")
 
 
 def split_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
@@ -181,13 +128,16 @@ def adjust_bars(bars: pl.DataFrame, actions: pl.DataFrame, how: Adjust) -> pl.Da
     the dividends to the prices. The base is the last action in `actions`: pass the actions up to a date to adjust to
     it.
     """
-    frame = with_factors(bars, {"__split": split_steps(actions), "__dividend": dividend_steps(actions)})
+    return adjust_by_steps(bars, adjustment_steps(actions), how)
+
+
+def adjust_by_steps(bars: pl.DataFrame, steps: pl.DataFrame, how: Adjust) -> pl.DataFrame:
+    """Adjust as `adjust_bars` does, with the steps of the actions as `adjustment_steps` returns them."""
+    frame = with_adjustments(bars, steps)
     total = pl.col("__dividend") / pl.col("__split")
-    frame = frame.with_columns((pl.col("close") * total).alias("adj_close"))
+    adjusted = [(pl.col("close") * total).alias("adj_close")]
     if how != "none":
         factor = total if how == "total" else 1 / pl.col("__split")
-        frame = frame.with_columns(
-            *(pl.col(c) * factor for c in PRICES if c in frame.columns),
-            (pl.col("volume") * pl.col("__split")).round().cast(pl.Int64).alias("volume"),
-        )
-    return frame.drop("__split", "__dividend")
+        adjusted += [pl.col(c) * factor for c in PRICES if c in frame.columns]
+        adjusted.append((pl.col("volume") * pl.col("__split")).round().cast(pl.Int64).alias("volume"))
+    return frame.with_columns(adjusted).drop("__split", "__dividend")

@@ -9,12 +9,15 @@ from functools import partial
 
 import polars as pl
 
+from quantx.core.adjustment import adjustment_steps
 from quantx.core.preference import BEST, events_of_shown_bars, with_first, without_wrong_vendors
 from quantx.core.tables import ACTIONS, BARS_1D, VERDICTS
 from quantx.reader.arguments import Day, On, Symbols, to_days, to_instant, to_names, to_vendor
 from quantx.reader.handle import LakeHandle
 from quantx.reader.selection import Selection
 from quantx.reader.symbol_history import SymbolRequest
+
+_MANY = 100  # symbols
 
 
 class ActionQueries(LakeHandle):
@@ -35,6 +38,37 @@ class ActionQueries(LakeHandle):
         order = [c for c in ACTIONS.schema if c not in ("source", "raw", "known_from")]
         return frame.select(*order, "source", "known_from")
 
+    def _steps(
+        self,
+        requests: Sequence[SymbolRequest],
+        source: str | None,
+        moment: datetime | None,
+        base: date | None,
+        *,
+        first: str | None = None,
+    ) -> pl.DataFrame:
+        """Return the steps by which bars are adjusted.
+
+        For many symbols they are computed for all of the table, once per version, where no other table matters.
+        """
+        version = self._stored.version(ACTIONS)
+        files = version.files if version is not None else ()
+        vendors = {file.partition["source"] for file in files}
+        plain = len(requests) >= _MANY and all(each.instrument is None for each in requests)
+        if (
+            not plain
+            or moment is not None
+            or base is not None
+            or source == BEST
+            or (source is None and len(vendors) > 1)
+        ):
+            return adjustment_steps(self._actions(requests, source, moment, base, first=first))
+        known = self._all_steps.get(source)
+        if known is None or known[0] is not version:
+            stored = self._stored.rows(ACTIONS, Selection(source=to_vendor(source)))
+            known = self._all_steps[source] = version, adjustment_steps(stored)
+        return known[1]
+
     def _actions(
         self,
         requests: Sequence[SymbolRequest],
@@ -53,7 +87,10 @@ class ActionQueries(LakeHandle):
         verdicts = self._stored.known_at(VERDICTS, any_source, moment) if source == BEST else VERDICTS.empty()
         # If a vendor is wrong by a factor, its splits are wrong; its dividends are in the units of their close.
         split = pl.col("kind") == "split"
-        usable = pl.concat([without_wrong_vendors(stored.filter(split), verdicts, "ex_date"), stored.filter(~split)])
+        usable = stored
+        if not verdicts.is_empty():
+            usable = without_wrong_vendors(stored.filter(split), verdicts, "ex_date")
+            usable = pl.concat([usable, stored.filter(~split)])
         effect = pl.when(pl.col("kind") == "split").then(pl.col("value") != 1.0).otherwise(pl.col("value") != 0.0)
         rows = securities.rows(usable.filter(effect), requests, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:

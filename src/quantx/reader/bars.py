@@ -18,7 +18,7 @@ from quantx.core.preference import (
     with_doubts,
     without_absurd,
 )
-from quantx.core.prices import ADJUSTMENTS, PRICES, Adjust, adjust_bars
+from quantx.core.prices import ADJUSTMENTS, PRICES, Adjust, adjust_by_steps
 from quantx.core.tables import BARS_1M, VERDICTS, Table
 from quantx.errors import ConfigError
 from quantx.reader.actions import ActionQueries
@@ -123,7 +123,7 @@ class BarQueries(ActionQueries):
         if adjusted:
             # Events come with daily bars: a vendor of minutes only has none.
             of, before = None if minutes else source, None if best else source
-            rows = adjust_bars(rows, self._actions(requests, of, moment, to_date(base), first=before), adjust)
+            rows = adjust_by_steps(rows, self._steps(requests, of, moment, to_date(base), first=before), adjust)
         if symbols_as == "of_day":
             rows = sorted_by(securities.of_day(rows, requests, "date"), table.sort)
         return rows.select(shown)

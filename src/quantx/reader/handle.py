@@ -31,6 +31,7 @@ class LakeHandle:
         self._sources_of = sources_of
         self._stored = LakeTables(location, cache)
         self._security_rows: tuple[TableVersion | None, SecurityRows] | None = None
+        self._all_steps: dict[str | None, tuple[TableVersion | None, pl.DataFrame]] = {}  # by vendor; see ActionQueries
         self._pins = 0
         self.url = location.url
 
