@@ -227,7 +227,6 @@ module roles 'modules/roles.bicep' = {
     lakeAccount: lake.outputs.accountName
     lakeContainer: lake.outputs.containerName
     rawContainer: raw.outputs.containerName
-    rawApart: rawApart
     taskQueue: lake.outputs.queueName
     poisonQueue: lake.outputs.poisonQueueName
     hostAccount: host.outputs.accountName

@@ -3,8 +3,6 @@
 param lakeAccount string
 param lakeContainer string
 param rawContainer string
-@description('Raw objects lie in their own container; false: still below raw/ in the lake.')
-param rawApart bool
 param taskQueue string
 param poisonQueue string
 param hostAccount string
@@ -42,22 +40,9 @@ var custom = {
 var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions'
 
 // Below raw/ in the lake's container lie the raw objects of an installation that has not moved them yet, or the copies that
-// a move has left. Where raw objects are apart, the worker may change nothing there; otherwise it may not delete. A
-// condition on `delete` does not cover `write`: so the evidence inside the lake can still be replaced.
-var keepsCopies = '''
-((
-  !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write'})
-  AND
-  !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'})
-  AND
-  !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'})
-) OR (
-  @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringNotLike 'raw/*'
-  AND
-  @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringNotEquals 'raw'
-))
-'''
-var keepsInside = '''
+// a move has left: the worker may not delete them. It can replace them, because this condition does not cover `write`, and
+// can't: the outer request of a batch of deletes needs `write` for the container, which has no path to compare.
+var keepsRaw = '''
 ((
   !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'})
 ) OR (
@@ -125,7 +110,7 @@ resource workerLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${definitions}/${custom.lakeWriter}'
     description: 'Commits tables and writes reports; may not delete below raw/.'
-    condition: rawApart ? keepsCopies : keepsInside
+    condition: keepsRaw
     conditionVersion: '2.0'
   }
 }
