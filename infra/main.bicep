@@ -328,6 +328,7 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     vendorSecrets: vendorSecrets
     settings: settings
     serverHost: hasServer ? serverHost : ''
+    readersGroupId: readersGroupId
     replicaTimeout: replicaTimeout
     backfillTimeout: backfillTimeout
     maxWorkers: maxWorkers
