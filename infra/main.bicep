@@ -88,6 +88,20 @@ param adminPrincipalName string = ''
 ])
 param adminPrincipalType string = 'User'
 
+@description('The object id of a group that reads tables and reports, in lake and database, and nothing else. Empty: none.')
+param readersGroupId string = ''
+
+@description('The object id of a group that runs the jobs of the worker and reads their logs. Empty: none. Read what it can do in README.md.')
+param operatorsGroupId string = ''
+
+@description('Raw objects in a container of their own. False only for an installation that has not moved them yet (docs/operations.md).')
+param rawApart bool = true
+
+@description('Days for which a raw object can be neither replaced nor deleted; 0 writes no policy (for one that is locked).')
+@minValue(0)
+@maxValue(146000)
+param rawRetentionDays int = 365
+
 @description('Recipient of the alerts besides the owners of the subscription.')
 param alertEmail string = ''
 
@@ -99,7 +113,7 @@ param monthlyBudget int = 15
 param budgetStart string = ''
 param thisMonth string = utcNow('yyyy-MM-01')
 
-@description('Create the role that may start and stop the database. False where it exists and the deployer may not create roles (see github.bicep).')
+@description('Create the custom roles. False where they exist and the deployer may not create roles (see github.bicep).')
 param makeCustomRole bool = true
 
 var prefix = 'quantx-${environmentName}'
@@ -152,6 +166,14 @@ module lake 'modules/lake.bicep' = {
   }
 }
 
+module raw 'modules/raw.bicep' = {
+  name: 'raw'
+  params: {
+    accountName: lake.outputs.accountName
+    retentionDays: rawRetentionDays
+  }
+}
+
 module host 'modules/host.bicep' = {
   name: 'host'
   params: {
@@ -195,11 +217,16 @@ module postgres 'modules/postgres.bicep' = if (hasServer) {
   }
 }
 
+module customRoles 'modules/custom_roles.bicep' = if (makeCustomRole) {
+  name: 'custom-roles'
+}
+
 module roles 'modules/roles.bicep' = {
   name: 'roles'
   params: {
     lakeAccount: lake.outputs.accountName
     lakeContainer: lake.outputs.containerName
+    rawContainer: raw.outputs.containerName
     taskQueue: lake.outputs.queueName
     poisonQueue: lake.outputs.poisonQueueName
     hostAccount: host.outputs.accountName
@@ -213,7 +240,11 @@ module roles 'modules/roles.bicep' = {
     externalState: !hasServer
     adminPrincipalId: adminPrincipalId
     adminPrincipalType: adminPrincipalType
+    readersGroupId: readersGroupId
   }
+  dependsOn: [
+    customRoles
+  ]
 }
 
 module power 'modules/power.bicep' = if (inWindow) {
@@ -240,7 +271,9 @@ module containers 'modules/containers.bicep' = {
 
 // What the code reads; the same names as on a laptop (docs/reference/settings.md). The state's URL has no `sslmode`: then the
 // program encrypts and checks the server's certificate, before it sends a token.
-var settings = concat(extraSettings, [
+var settings = concat(extraSettings, rawApart ? [
+  { name: 'QUANTX_RAW_URL', value: 'az://${raw.outputs.containerName}' }
+] : [], [
   { name: 'AZURE_STORAGE_ACCOUNT', value: accountName }
   { name: 'QUANTX_LAKE_URL', value: 'az://${lake.outputs.containerName}' }
   { name: 'QUANTX_QUEUE_URL', value: 'az://${lake.outputs.queueName}' }
@@ -295,6 +328,7 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     vendorSecrets: vendorSecrets
     settings: settings
     serverHost: hasServer ? serverHost : ''
+    readersGroupId: readersGroupId
     replicaTimeout: replicaTimeout
     backfillTimeout: backfillTimeout
     maxWorkers: maxWorkers
@@ -324,6 +358,24 @@ module hours 'modules/hours.bicep' = if (inWindow && !empty(image)) {
   dependsOn: [
     roles
     power
+  ]
+}
+
+module operators 'modules/operators.bicep' = if (!empty(image) && !empty(operatorsGroupId)) {
+  name: 'operators'
+  params: {
+    operatorsGroupId: operatorsGroupId
+    jobNames: [
+      '${prefix}-worker'
+      '${prefix}-sweeper'
+      '${prefix}-universes'
+      '${prefix}-backfill'
+    ]
+    workspaceName: monitoring.outputs.workspaceName
+  }
+  dependsOn: [
+    jobs
+    customRoles
   ]
 }
 
@@ -358,6 +410,7 @@ output ACR_NAME string = registry.outputs.registryName
 output FUNCTION_APP_NAME string = appName
 output FUNCTION_APP_HOST string = functions.outputs.host
 output LAKE_URL string = 'az://${lake.outputs.containerName}'
+output RAW_URL string = rawApart ? 'az://${raw.outputs.containerName}' : ''
 output QUEUE_URL string = 'az://${lake.outputs.queueName}'
 output KEY_VAULT_NAME string = vault.outputs.vaultName
 output DATABASE_SERVER string = hasServer ? serverName : ''

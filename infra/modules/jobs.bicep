@@ -20,6 +20,8 @@ param vendorSecrets array
 param settings array
 @description('Empty: the state is a secret.')
 param serverHost string
+@description('The object id of the group that reads the database as the role <prefix>-readers. Empty: none.')
+param readersGroupId string
 param replicaTimeout int
 param backfillTimeout int
 param maxWorkers int
@@ -36,6 +38,7 @@ var size = {
   cpu: json('0.5')
   memory: '1Gi'
 }
+var readers = empty(readersGroupId) ? '' : ' ${prefix}-readers=${readersGroupId}=group'
 var secrets = [
   for one in concat(stateSecrets, vendorSecrets): {
     name: one.secret
@@ -281,7 +284,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             { name: 'PGUSER', value: migrator.name }
             { name: 'PGDATABASE', value: 'postgres' }
             { name: 'PGSSLMODE', value: 'verify-full' }
-            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId}' }
+            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId}${readers}' }
             { name: 'STATEMENT', value: loadTextContent('../database/principal.sql') }
           ]
           resources: size
@@ -293,12 +296,20 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
           image: image
           args: empty(serverHost) ? [
             'migrate'
+          ] : empty(readersGroupId) ? [
+            'migrate'
+            '--grant'
+            worker.name
+            '--grant'
+            functions.name
           ] : [
             'migrate'
             '--grant'
             worker.name
             '--grant'
             functions.name
+            '--grant-read'
+            '${prefix}-readers'
           ]
           env: empty(serverHost) ? [
             { name: 'QUANTX_STATE_URL', secretRef: 'quantx-state-url' }

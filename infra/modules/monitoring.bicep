@@ -59,6 +59,7 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
 }
 
 output workspaceId string = workspace.id
+output workspaceName string = workspace.name
 output insightsName string = insights.name
 // The connection string gives the endpoint; with DisableLocalAuth its key has no effect.
 output insightsConnection string = insights.properties.ConnectionString

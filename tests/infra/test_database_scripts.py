@@ -131,24 +131,33 @@ def test_principals_are_made_known_once(identity: FakeIdentity, empty_database_u
             end $$
         """)
         environment = {**libpq(empty_database_url), "STATEMENT": (DATABASE / "principal.sql").read_text("utf-8")}
-        principals = "quantx-t-worker=11111111-1111-1111-1111-111111111111 quantx-t-functions=2222"
+        principals = (
+            "quantx-t-worker=11111111-1111-1111-1111-111111111111 quantx-t-functions=2222"
+        principals += " quantx-t-readers=3=group"
+        )
         try:
             first = run("principals.py", identity, PRINCIPALS=principals, **environment)
             second = run("principals.py", identity, PRINCIPALS=principals, **environment)
             assert first.stdout.splitlines() == [
                 "principal quantx-t-worker: made",
                 "principal quantx-t-functions: made",
+                "principal quantx-t-readers: made",
             ], first.stderr
             assert second.stdout.splitlines() == [
                 "principal quantx-t-worker: known already",
                 "principal quantx-t-functions: known already",
+                "principal quantx-t-readers: known already",
             ]
             comment = database.execute(
                 "select shobj_description(oid, 'pg_authid') from pg_roles where rolname = 'quantx-t-worker'"
             ).fetchone()
             assert comment == ("11111111-1111-1111-1111-111111111111 service false false",)  # neither admin nor MFA
+            comment = database.execute(
+                "select shobj_description(oid, 'pg_authid') from pg_roles where rolname = 'quantx-t-readers'"
+            ).fetchone()
+            assert comment == ("3 group false false",)
         finally:
-            for role in ("quantx-t-worker", "quantx-t-functions"):
+            for role in ("quantx-t-worker", "quantx-t-functions", "quantx-t-readers"):
                 database.execute(f'drop role if exists "{role}"')
 
 

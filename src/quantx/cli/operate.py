@@ -34,6 +34,10 @@ def migrate(
             "--grant", help="Grant this role reading and writing of rows, without schema changes; may be repeated."
         ),
     ] = None,
+    grant_read: Annotated[
+        list[str] | None,
+        typer.Option("--grant-read", help="Grant this role reading of rows and nothing else; may be repeated."),
+    ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
@@ -45,8 +49,11 @@ def migrate(
     with closing(Database(settings.state_url, identity=identity_of_state(settings))) as database:
         for role in grant_to or ():
             database.grant(role)
+        for role in grant_read or ():
+            database.grant(role, read_only=True)
         version = database.schema_version()
         facts = {"version": version, "was": database.migrated_from, "granted": list(grant_to or ())}
+        facts["granted_read"] = list(grant_read or ())
         where = database.shown_url
     if json:
         print_json(facts)
@@ -56,6 +63,8 @@ def migrate(
     out.print(f"the schema in {where} has version {version}{was}{newer}", markup=False)
     for role in grant_to or ():
         out.print(f"{role} may read and write", markup=False)
+    for role in grant_read or ():
+        out.print(f"{role} may read", markup=False)
     return 0
 
 

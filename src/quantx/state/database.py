@@ -188,14 +188,17 @@ class Database:
                 " `quantx migrate`"
             ) from error
 
-    def grant(self, role: str) -> None:
-        """Grant a role the rights to plan, work and report; create a missing role from its Azure identity."""
+    def grant(self, role: str, *, read_only: bool = False) -> None:
+        """Grant a role the rights to plan, work and report, or to read rows; create a missing role from its identity.
+
+        The identity is one in Azure.
+        """
         with self.transaction() as connection:
             row = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
         if row is None:
             self._create_principal(role)
         with self.transaction() as connection:
-            grant(connection, role)
+            grant(connection, role, read_only=read_only)
 
     def _create_principal(self, role: str) -> None:
         """Create the role of an identity by Azure's extension, which works only in the database postgres."""

@@ -85,9 +85,10 @@ def oldest_program() -> int:
     return max(contracted_to(migration(step)) or 0 for step in range(1, SCHEMA_VERSION + 1))
 
 
-def grant(connection: psycopg.Connection[DictRow], role: str) -> None:
-    """Grant a role the rights to plan, work and report, also on later tables, but not to change the schema."""
-    connection.execute(sql.SQL(read_sql("schema", "grants.sql")).format(role=sql.Identifier(role)))
+def grant(connection: psycopg.Connection[DictRow], role: str, *, read_only: bool = False) -> None:
+    """Grant a role the rights to plan, work and report, or to read rows, also on later tables; not on the schema."""
+    statements = read_sql("schema", "grants_read.sql" if read_only else "grants.sql")
+    connection.execute(sql.SQL(statements).format(role=sql.Identifier(role)))
 
 
 def read_sql(folder: str, name: str) -> str:
