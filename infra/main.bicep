@@ -66,6 +66,9 @@ param backfillTimeout int = 43200
 @maxValue(10)
 param maxWorkers int = 2
 
+@description('When a worker starts (cron, UTC), where KEDA does not read the queue. Empty: by the length of the queue.')
+param workerSchedule string = ''
+
 @description('Vendor keys: [{ setting: \'QUANTX_ALPACA_API_KEY\', secret: \'alpaca-api-key\' }]. Each secret must be in the vault before it is named here.')
 param vendorSecrets array = []
 
@@ -75,7 +78,7 @@ param extraSettings array = []
 @description('Keep lake, vault and database off the internet. It can\'t be changed for a database that exists.')
 param privateNetwork bool = false
 
-@description('Addresses (CIDR) that may call the app and, with a private network, reach lake and vault. Empty: any address may call the app, with its key.')
+@description('Addresses (192.0.2.7, or a range as 192.0.2.0/24) that may call the app and, with a private network, reach lake and vault from another region. Empty: any address may call the app, with its key.')
 param allowedAddresses array = []
 
 @description('A person or group that administers the database, sets secrets and reads the lake: object id, name, kind. Empty: only the identities below.')
@@ -113,6 +116,10 @@ var inWindow = database == 'window'
 var sweeps = !empty(sweepSchedule) ? sweepSchedule : inWindow ? '0 */15 6-8 * * *' : '0 */15 * * * *'
 var sweeperRuns = !empty(sweeperSchedule) ? sweeperSchedule : inWindow ? '20,50 6-8 * * *' : '20 * * * *'
 var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
+// App Service wants ranges; Storage refuses /31 and /32, and wants their addresses one by one (learn.microsoft.com, "Guidelines
+// and limitations for the Azure Storage firewall").
+var addressRanges = map(allowedAddresses, address => contains(address, '/') ? address : '${address}/32')
+var storageAddresses = flatten(map(addressRanges, cidr => endsWith(cidr, '/31') || endsWith(cidr, '/32') ? map(range(0, endsWith(cidr, '/31') ? 2 : 1), index => first(split(cidrSubnet(cidr, 32, index), '/'))) : [cidr]))
 var serverName = '${prefix}-pg-${suffix}'
 var serverHost = '${serverName}.postgres.database.azure.com'
 
@@ -148,7 +155,7 @@ module lake 'modules/lake.bicep' = {
     location: location
     accountName: accountName
     subnetIds: network.outputs.clientSubnetIds
-    allowedAddresses: allowedAddresses
+    allowedAddresses: storageAddresses
   }
 }
 
@@ -158,7 +165,7 @@ module host 'modules/host.bicep' = {
     location: location
     accountName: 'qxhost${suffix}'
     subnetIds: network.outputs.clientSubnetIds
-    allowedAddresses: allowedAddresses
+    allowedAddresses: storageAddresses
   }
 }
 
@@ -176,7 +183,7 @@ module vault 'modules/vault.bicep' = {
     location: location
     vaultName: vaultName
     subnetIds: network.outputs.clientSubnetIds
-    allowedAddresses: allowedAddresses
+    allowedAddresses: storageAddresses
   }
 }
 
@@ -260,7 +267,7 @@ module functions 'modules/functions.bicep' = {
     packages: host.outputs.packages
     vaultUri: vault.outputs.uri
     subnetId: network.outputs.functionsSubnetId
-    allowedAddresses: allowedAddresses
+    allowedAddresses: addressRanges
     secrets: concat(stateSecrets, vendorSecrets)
     settings: concat(
       settings,
@@ -298,6 +305,7 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     replicaTimeout: replicaTimeout
     backfillTimeout: backfillTimeout
     maxWorkers: maxWorkers
+    workerSchedule: workerSchedule
     sweeperSchedule: sweeperRuns
     universesSchedule: universesSchedule
   }

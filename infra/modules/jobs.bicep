@@ -23,6 +23,8 @@ param serverHost string
 param replicaTimeout int
 param backfillTimeout int
 param maxWorkers int
+@description('Cron, UTC. Empty: workers start by the length of the queue.')
+param workerSchedule string
 param sweeperSchedule string
 param universesSchedule string
 
@@ -81,10 +83,15 @@ resource work 'Microsoft.App/jobs@2026-01-01' = {
     environmentId: environmentId
     workloadProfileName: 'Consumption'
     configuration: {
-      triggerType: 'Event'
+      triggerType: empty(workerSchedule) ? 'Event' : 'Schedule'
       replicaTimeout: replicaTimeout
       replicaRetryLimit: 0 // what a dead worker held goes back to the queue by itself
-      eventTriggerConfig: {
+      scheduleTriggerConfig: empty(workerSchedule) ? null : {
+        cronExpression: workerSchedule
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      eventTriggerConfig: !empty(workerSchedule) ? null : {
         parallelism: 1
         replicaCompletionCount: 1
         scale: {

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from .bicep import Choice, Declared, Expression, Schemas, Template, check, read
+from .evaluate import evaluated
 
 INFRA = Path(__file__).parents[2] / "infra"
 TEMPLATES = sorted(INFRA.rglob("*.bicep"))
@@ -207,11 +208,10 @@ def test_every_job_pulls_and_signs_in_by_identity() -> None:
         assert "registries" in configuration
         (container,) = job.body["properties"]["template"]["containers"]
         assert container["image"] == Expression("image")
-    (rule,) = next(
-        j.body["properties"]["configuration"]["eventTriggerConfig"]["scale"]["rules"]
-        for j in jobs
-        if j.symbol == "work"
-    )
+    (worker,) = (j.body["properties"]["configuration"] for j in jobs if j.symbol == "work")
+    (rule,) = worker["eventTriggerConfig"].other["scale"]["rules"]
+    assert worker["triggerType"] == Choice("Event", "Schedule")  # by schedule where KEDA does not read the queue
+    assert worker["scheduleTriggerConfig"].other["cronExpression"] == Expression("workerSchedule")
     assert rule["identity"] == Expression("worker.id")
     assert rule["metadata"]["queueLengthStrategy"] == "visibleonly"
     assert "auth" not in rule
@@ -269,3 +269,34 @@ def test_the_workflow_hands_out_these_roles_and_no_others() -> None:
     )
     assignable = read(INFRA / "github.bicep").variables["assignable"]
     assert set(assignable) == ids | {"powerRole"}
+
+
+# ------------------------------------------------------------------------------------------------------ network rules
+
+
+@pytest.mark.parametrize(
+    ("given", "of_storage", "of_app_service"),
+    [
+        # Storage: "Small address ranges that use /31 or /32 prefix sizes aren't supported. Configure these ranges using
+        # individual IP address rules." (learn.microsoft.com/azure/storage/common/storage-network-security-limitations)
+        # App Service takes ranges only: 1.2.3.4/32 for one address (hashicorp/terraform-provider-azurerm#6900).
+        ("203.0.113.7", ["203.0.113.7"], ["203.0.113.7/32"]),
+        ("203.0.113.7/32", ["203.0.113.7"], ["203.0.113.7/32"]),
+        ("203.0.113.6/31", ["203.0.113.6", "203.0.113.7"], ["203.0.113.6/31"]),
+        ("203.0.113.4/30", ["203.0.113.4/30"], ["203.0.113.4/30"]),
+        ("198.51.100.0/24", ["198.51.100.0/24"], ["198.51.100.0/24"]),
+    ],
+)
+def test_one_address_works_in_storage_vault_and_app(
+    given: str, of_storage: list[str], of_app_service: list[str]
+) -> None:
+    main = INFRA / "main.bicep"
+    assert evaluated(main, "storageAddresses", allowedAddresses=[given]) == of_storage
+    assert evaluated(main, "addressRanges", allowedAddresses=[given]) == of_app_service
+    handed = {module.symbol: module.body["params"].get("allowedAddresses") for module in read(main).modules}
+    assert {name for name, value in handed.items() if value == Expression("storageAddresses")} >= {
+        "lake",
+        "host",
+        "vault",
+    }
+    assert {name for name, value in handed.items() if value == Expression("addressRanges")} == {"functions"}
