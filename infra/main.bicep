@@ -226,13 +226,9 @@ module roles 'modules/roles.bicep' = {
 module power 'modules/power.bicep' = if (inWindow) {
   name: 'power'
   params: {
-    serverName: serverName
     powerId: identities.outputs.power.principalId
     makeRole: makeCustomRole
   }
-  dependsOn: [
-    postgres
-  ]
 }
 
 module containers 'modules/containers.bicep' = {
@@ -295,6 +291,7 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     worker: identities.outputs.worker
     migrator: identities.outputs.migrator
     functions: identities.outputs.functions
+    power: identities.outputs.power
     storageAccount: accountName
     queueName: lake.outputs.queueName
     vaultUri: vault.outputs.uri
@@ -325,6 +322,7 @@ module hours 'modules/hours.bicep' = if (inWindow && !empty(image)) {
     registryServer: registry.outputs.server
     power: identities.outputs.power
     serverName: serverName
+    serverHost: serverHost
     queueUrl: '${lake.outputs.queueEndpoint}${lake.outputs.queueName}'
     start: databaseStart
     stop: databaseStop

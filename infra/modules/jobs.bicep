@@ -6,10 +6,11 @@ param environmentId string
 @description('With registry and tag.')
 param image string
 param registryServer string
-@description('Identities: id, name, clientId; of the migrator and the functions also what the database has to know.')
+@description('Identities: id, name, clientId; of those that the database has to know also the principalId.')
 param worker object
 param migrator object
 param functions object
+param power object
 param storageAccount string
 param queueName string
 param vaultUri string
@@ -288,7 +289,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             { name: 'PGUSER', value: migrator.name }
             { name: 'PGDATABASE', value: 'postgres' }
             { name: 'PGSSLMODE', value: 'verify-full' }
-            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId}' }
+            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId} ${power.name}=${power.principalId}' }
             { name: 'STATEMENT', value: loadTextContent('../database/principal.sql') }
           ]
           resources: size
@@ -306,6 +307,8 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             worker.name
             '--grant'
             functions.name
+            '--grant-progress'
+            power.name
           ]
           env: empty(serverHost) ? [
             { name: 'QUANTX_STATE_URL', secretRef: 'quantx-state-url' }

@@ -34,6 +34,10 @@ def migrate(
             "--grant", help="Grant this role reading and writing of rows, without schema changes; may be repeated."
         ),
     ] = None,
+    progress_to: Annotated[
+        list[str] | None,
+        typer.Option("--grant-progress", help="Let this role see whether tasks are in progress; may be repeated."),
+    ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
@@ -45,7 +49,10 @@ def migrate(
     with closing(Database(settings.state_url, identity=identity_of_state(settings))) as database:
         for role in grant_to or ():
             database.grant(role)
+        for role in progress_to or ():
+            database.grant_progress(role)
         facts = {"version": SCHEMA_VERSION, "was": database.migrated_from, "granted": list(grant_to or ())}
+        facts["granted_progress"] = list(progress_to or ())
         where = database.shown_url
     if json:
         print_json(facts)
@@ -54,6 +61,8 @@ def migrate(
     out.print(f"the schema in {where} has version {SCHEMA_VERSION}{was}", markup=False)
     for role in grant_to or ():
         out.print(f"{role} may read and write", markup=False)
+    for role in progress_to or ():
+        out.print(f"{role} may see whether tasks are in progress", markup=False)
     return 0
 
 

@@ -19,7 +19,7 @@ from quantx.errors import ConfigError, RefusedStatement, StateError
 from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
 from quantx.state.entra import SignIn
-from quantx.state.schema.migrations import SCHEMA_VERSION, found_version, grant, migrate, read_sql
+from quantx.state.schema.migrations import SCHEMA_VERSION, found_version, grant, grant_progress, migrate, read_sql
 from quantx.state.values import Row
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -186,12 +186,21 @@ class Database:
 
     def grant(self, role: str) -> None:
         """Grant a role the rights to plan, work and report; create a missing role from its Azure identity."""
+        self._make_known(role)
+        with self.transaction() as connection:
+            grant(connection, role)
+
+    def grant_progress(self, role: str) -> None:
+        """Grant a role the right to see whether tasks are in progress; create a missing role as `grant` does."""
+        self._make_known(role)
+        with self.transaction() as connection:
+            grant_progress(connection, role)
+
+    def _make_known(self, role: str) -> None:
         with self.transaction() as connection:
             row = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
         if row is None:
             self._create_principal(role)
-        with self.transaction() as connection:
-            grant(connection, role)
 
     def _create_principal(self, role: str) -> None:
         """Create the role of an identity by Azure's extension, which works only in the database postgres."""

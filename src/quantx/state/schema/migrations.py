@@ -48,6 +48,11 @@ def grant(connection: psycopg.Connection[DictRow], role: str) -> None:
     connection.execute(sql.SQL(read_sql("schema", "grants.sql")).format(role=sql.Identifier(role)))
 
 
+def grant_progress(connection: psycopg.Connection[DictRow], role: str) -> None:
+    """Grant a role the right to see whether tasks are in progress, and no other."""
+    connection.execute(sql.SQL(read_sql("schema", "grants_progress.sql")).format(role=sql.Identifier(role)))
+
+
 def read_sql(folder: str, name: str) -> str:
     """Return an SQL file from a folder of the state."""
     return resources.files("quantx.state").joinpath(folder, name).read_text("utf-8")
