@@ -38,6 +38,14 @@ TEMPLATE = {
     ],
     "initContainers": None,
 }
+RECEIVERS = {
+    "armRoleReceivers": [{"name": "owners", "roleId": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"}],
+    "emailReceivers": [{"name": "email", "emailAddress": "a@example.org"}],
+    "logicAppReceivers": [
+        {"name": "chat", "resourceId": "/subscriptions/s/w", "callbackUrl": "https://logic.example.org"}
+    ],
+    "webhookReceivers": [{"name": "webhook", "serviceUri": "https://hook.example.org"}],
+}
 
 
 @dataclass
@@ -120,6 +128,12 @@ def answer(arguments: list[str], state: Path) -> int:
             print((state / "tags").read_text() if exists("tags") else "")
         case "group delete":
             (state / "group").unlink()
+        case "tag update" if option["--tags"].startswith("quantx-deploying="):
+            deploying = state / "deploying"
+            if option["--operation"] == "Merge":
+                deploying.write_text(option["--tags"].partition("=")[2])
+            elif deploying.read_text() == option["--tags"].partition("=")[2]:  # a tag is deleted with its value
+                deploying.unlink()
         case "tag update":
             (state / "tags").write_text(option["--tags"].partition("=")[2])
         case "deployment group create":
@@ -166,6 +180,12 @@ def answer(arguments: list[str], state: Path) -> int:
             print("Running" if len(asked.read_text()) % 2 else "Failed" if fails else "Succeeded")
         case "functionapp deploy":
             (state / "package").write_text(Path(option["--src-path"]).read_text())
+        case "monitor action-group show":
+            print(json.dumps(RECEIVERS))
+        case "monitor action-group test-notifications create":
+            print("Email\towners\tSucceeded\nEmail\temail\t" + ("Failed" if exists("unconfirmed") else "Succeeded"))
+        case "role assignment list":
+            print("owner@example.org\ngroup of owners")
         case "role definition list":
             print("11111111-1111-1111-1111-111111111111")
         case (
