@@ -78,7 +78,7 @@ register_providers() {
     local registered provider
     registered="$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv)" || true
     for provider in Microsoft.App Microsoft.Consumption Microsoft.ContainerRegistry Microsoft.DBforPostgreSQL Microsoft.Insights \
-        Microsoft.KeyVault Microsoft.ManagedIdentity Microsoft.Network Microsoft.OperationalInsights Microsoft.Storage Microsoft.Web; do
+        Microsoft.KeyVault Microsoft.Logic Microsoft.ManagedIdentity Microsoft.Network Microsoft.OperationalInsights Microsoft.Storage Microsoft.Web; do
         grep -qix "$provider" <<<"$registered" || az provider register --namespace "$provider" --wait ||
             say "deploy_hybrid: $provider can't be registered by this user; if it is not registered, an owner must do it"
     done

@@ -91,8 +91,23 @@ param adminPrincipalName string = ''
 ])
 param adminPrincipalType string = 'User'
 
-@description('Recipient of the alerts besides the owners of the subscription.')
+@description('Recipient of the alerts besides the owners of the subscription. Azure mails a code, which must be entered within 30 minutes.')
 param alertEmail string = ''
+
+@description('A webhook that gets the alerts as well; whoever knows it can post there.')
+@secure()
+param alertWebhook string = ''
+
+@description('What the webhook takes. common: Azure\'s common alert schema (PagerDuty, a workflow or a service of yours). slack, teams: a message; a small workflow writes it.')
+@allowed([
+  'common'
+  'slack'
+  'teams'
+])
+param alertWebhookKind string = 'common'
+
+@description('Send what the host of the app writes to the workspace. It writes much; the lines of the program come without it.')
+param appHostLogs bool = true
 
 @description('Euros or dollars a month, in the billing currency of the subscription; alerts at 80 %, and when a forecast exceeds it.')
 @minValue(1)
@@ -145,7 +160,17 @@ module monitoring 'modules/monitoring.bicep' = {
   params: {
     location: location
     prefix: prefix
+  }
+}
+
+module recipients 'modules/recipients.bicep' = {
+  name: 'recipients'
+  params: {
+    location: location
+    prefix: prefix
     alertEmail: alertEmail
+    alertWebhook: alertWebhook
+    alertWebhookKind: alertWebhookKind
   }
 }
 
@@ -339,13 +364,42 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     prefix: prefix
     workspaceId: monitoring.outputs.workspaceId
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupId: recipients.outputs.actionGroupId
     withJobs: !empty(image)
+    withHours: inWindow
+    serverName: hasServer ? serverName : ''
   }
   dependsOn: [
     containers
     jobs
+    hours
+    postgres
   ]
+}
+
+module diagnostics 'modules/diagnostics.bicep' = {
+  name: 'diagnostics'
+  params: {
+    workspaceId: monitoring.outputs.workspaceId
+    lakeAccount: lake.outputs.accountName
+    vaultName: vault.outputs.vaultName
+    serverName: hasServer ? serverName : ''
+    appName: appName
+    appHostLogs: appHostLogs
+  }
+  dependsOn: [
+    functions
+    postgres
+  ]
+}
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  params: {
+    location: location
+    prefix: prefix
+    workspaceId: monitoring.outputs.workspaceId
+  }
 }
 
 module budget 'modules/budget.bicep' = {
@@ -354,7 +408,7 @@ module budget 'modules/budget.bicep' = {
     prefix: prefix
     amount: monthlyBudget
     start: budgetSince
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupId: recipients.outputs.actionGroupId
   }
 }
 

@@ -30,8 +30,8 @@ _DECLARATIONS = {
 _KNOWN = frozenset(
     """
     allowed array az bool cidrSubnet concat contains description empty endsWith environment first flatten format guid
-    int join json loadTextContent map maxLength maxValue minLength minValue null object range resourceGroup resourceId
-    secure split string subscription true false uniqueString utcNow
+    int join json listCallbackUrl loadTextContent map maxLength maxValue minLength minValue null object range replace
+    resourceGroup resourceId secure split string subscription true false uniqueString utcNow
     """.split()  # noqa: SIM905 - a list of words is read more easily
 )
 
