@@ -98,12 +98,25 @@ deploy_templates() {  # deploy_templates [image=…]
     az deployment group create --name quantx --resource-group "$group" --parameters "${parameters[@]}" "$@" --output none
 }
 
+# The base image, from a copy in the registry of its own: the build neither depends on Docker Hub nor can it get another one.
+# Sets `base`.
+mirror_base_image() {
+    local image name digest
+    image="$(container/base_image.sh)"
+    name="${image%%@*}"
+    digest="${image#*@}"
+    say "deploy_hybrid: copying $name ($digest) to the registry $registry"
+    az acr import --name "$registry" --source "docker.io/library/${name%%:*}@$digest" --image "base/$name" --force --output none
+    base="$(az acr show --name "$registry" --query loginServer --output tsv)/base/${name%%:*}@$digest"
+}
+
 build_image() {
     local server
     if ! az acr repository show --name "$registry" --image "quantx:$tag" --output none 2>/dev/null; then
         say "deploy_hybrid: adding quantx:$tag to the registry $registry"
         if [ -z "${IMAGE_ARCHIVE:-}" ]; then
-            az acr build --registry "$registry" --image "quantx:$tag" --file container/Dockerfile .
+            mirror_base_image
+            az acr build --registry "$registry" --image "quantx:$tag" --file container/Dockerfile --build-arg PYTHON_IMAGE="$base" .
             return
         fi
         server="$(az acr show --name "$registry" --query loginServer --output tsv)"

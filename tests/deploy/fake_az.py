@@ -92,6 +92,9 @@ class Checkout:
 def make_checkout(tmp_path: Path) -> Checkout:
     checkout = Checkout(tmp_path / "checkout")
     shutil.copytree(REPOSITORY / "deploy", checkout.folder / "deploy")
+    (checkout.folder / "container").mkdir()
+    for name in ("base.Dockerfile", "base_image.sh"):
+        shutil.copy(REPOSITORY / "container" / name, checkout.folder / "container" / name)
     package = checkout.folder / "deploy" / "package_functions.sh"
     package.write_text('#!/bin/sh\necho package > "$1"\n')
     package.chmod(0o755)
@@ -155,6 +158,8 @@ def answer(arguments: list[str], state: Path) -> int:
             print("quantxmadeup" if exists("deployed") else "")
         case "acr repository show":
             return int(not exists("image"))
+        case "acr import":
+            (state / "mirrored").write_text(option["--source"])
         case "acr build":
             (state / "image").write_text(option["--image"])
         case "keyvault list-deleted":

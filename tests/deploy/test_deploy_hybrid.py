@@ -19,6 +19,7 @@ CHANGES = {
     "group create",
     "group delete",
     "deployment group create",
+    "acr import",
     "acr build",
     "keyvault recover",
     "postgres flexible-server start",
@@ -66,6 +67,7 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
     assert [c for c in changes(checkout) if c != "provider register"] == [
         "group create",
         "deployment group create",  # everything but the jobs
+        "acr import",  # the base image
         "acr build",
         "deployment group create",
         "containerapp job start",  # migrate
@@ -79,6 +81,9 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
     assert "image=" not in first
     assert "image=quantx:" in last
     assert "infra/dev.bicepparam" in last
+    digest = (REPOSITORY / "container/base.Dockerfile").read_text().strip().rpartition("@")[2]
+    assert (checkout.state / "mirrored").read_text() == f"docker.io/library/python@{digest}"
+    assert f"--build-arg PYTHON_IMAGE=quantxmadeup.azurecr.io/base/python@{digest}" in calls(checkout, "acr build")[0]
     migrated, refreshed, swept = calls(checkout, "containerapp job start")
     assert "quantx-dev-migrate" in migrated
     assert "quantx-dev-universes" in refreshed
