@@ -1,8 +1,8 @@
-# What a deployment does for those who watch it: it suspends the hourly stop of the database, and names who gets the alerts.
+# Around a deployment: suspend the hourly stop of the database; name the recipients of alerts, and send them a test.
 # deploy_hybrid.sh and test_alert.sh source it after azure.sh.
 # shellcheck shell=bash disable=SC2154  # azure.sh sets group, prefix, script, subscription
 
-# suspend_stop: let no db-stop stop the server until this script ends. A tag of the group says so; infra/database/power.py
+# suspend_stop: let no db-stop stop the server until this script ends, by a tag of the group. infra/database/power.py
 # reads it, and ignores one that is older than three hours.
 suspend_stop() {
     deploying="$(date -u +%Y-%m-%dT%H:%M:%SZ)"

@@ -94,7 +94,7 @@ param adminPrincipalType string = 'User'
 @description('Recipient of the alerts besides the owners of the subscription. Azure mails a code, which must be entered within 30 minutes.')
 param alertEmail string = ''
 
-@description('A webhook that gets the alerts as well; whoever knows it can post there.')
+@description('A webhook that gets the alerts as well. A secret, because it is all that is needed to post there.')
 @secure()
 param alertWebhook string = ''
 

@@ -1,4 +1,4 @@
-// Who read a secret, who changed or deleted objects, what the database and the app's host report: into the workspace.
+// Uses of secrets, changes and deletions of objects, the logs of the database and of the app's host: into the workspace.
 // (The jobs' logs: containers.bicep. The app's own lines come through Application Insights.)
 //
 // Reads of objects are left out: each query reads hundreds, and lines cost money. Of the queue only deletions are recorded.
@@ -8,7 +8,7 @@ param vaultName string
 @description('Empty: the state is a database outside.')
 param serverName string
 param appName string
-@description('The host of the app writes all of its levels, whatever host.json says (Azure/azure-functions-host#11434).')
+@description('The host of the app writes all of its levels, regardless of host.json (Azure/azure-functions-host#11434).')
 param appHostLogs bool
 
 resource account 'Microsoft.Storage/storageAccounts@2026-04-01' existing = {

@@ -1,4 +1,4 @@
-// Whom alerts reach: the owners of the subscription, an address, a webhook.
+// The recipients of alerts: the owners of the subscription, an address, a webhook.
 //
 // Owners are mailed only where the role is assigned to a user or a group at the subscription. A new address gets a code, and
 // no alert before it is entered (within 30 minutes). Slack and Teams refuse Azure's schema, so that a small workflow writes

@@ -96,7 +96,7 @@ class Management:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def begun(self) -> list[str]:
-        """Return the operations on the server that were asked for."""
+        """Return the requested operations on the server."""
         return [path.removeprefix(f"{SERVER}/") for verb, path in self.asked if verb == "POST"]
 
     def environment(self) -> dict[str, str]:

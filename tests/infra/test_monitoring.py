@@ -133,7 +133,7 @@ def test_owners_an_address_and_a_webhook_get_the_alerts() -> None:
 
 
 def test_slack_and_teams_get_messages_of_their_own_form() -> None:
-    """Both refuse the common alert schema: "use the Logic Apps action to transform the alert schema", says the page."""
+    """Both refuse the common alert schema: their page: "use the Logic Apps action to transform the alert schema"."""
     template = read(MODULES / "recipients.bicep")
     messages = template.variables["messages"]
     assert messages["slack"].keys() == {"text"}
