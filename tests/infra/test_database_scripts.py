@@ -316,14 +316,6 @@ def test_a_state_that_can_not_be_asked_keeps_it_running_and_is_a_failure(
     assert azure.begun() == []
 
 
-def test_the_role_of_power_sees_no_symbol_and_changes_nothing(owner: psycopg.Connection) -> None:
-    owner.execute("set role quantx_t_power")
-    for statement in ("select symbol from quantx.tasks", "select * from quantx.runs", "delete from quantx.tasks"):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            owner.execute(statement)  # type: ignore[call-overload]
-    owner.execute("reset role")
-
-
 def test_it_runs_as_the_container_runs_it(identity: FakeIdentity) -> None:
     azure = Management("Stopped", "Starting", "Ready")
     try:
