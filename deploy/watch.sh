@@ -23,9 +23,13 @@ tag_deploying() {  # tag_deploying <Merge|Delete>
 # address only after its confirmation (learn.microsoft.com/azure/azure-monitor/alerts/action-groups).
 say_recipients() {
     local owners
-    owners="$(az role assignment list --role Owner --scope "/subscriptions/$subscription" \
-        --query "[?principalType!='ServicePrincipal'].principalName" --output tsv 2>/dev/null | paste -sd ' ' -)" || true
-    say "$script: alerts are mailed to the owners of the subscription: ${owners:-none; an owner of the group alone gets none}"
+    if owners="$(az role assignment list --role Owner --scope "/subscriptions/$subscription" \
+        --query "[?principalType!='ServicePrincipal'].principalName" --output tsv 2>/dev/null)"; then
+        owners="${owners//$'\n'/, }"
+        say "$script: alerts are mailed to the owners of the subscription: ${owners:-there is none; an owner of the group gets no mail}"
+    else
+        say "$script: alerts are mailed to the owners of the subscription, which this user may not list; not to those of the group"
+    fi
     [ -z "${ALERT_EMAIL:-}" ] ||
         say "$script: and to $ALERT_EMAIL, once it is confirmed with the code that Azure mails there now, within 30 minutes"
     [ -z "${ALERT_WEBHOOK:-}" ] || say "$script: and to the webhook (${ALERT_WEBHOOK_KIND:-common})"

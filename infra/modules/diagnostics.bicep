@@ -74,6 +74,7 @@ resource ofVault 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   properties: {
     workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated' // the table AZKVAuditLogs
     logs: [
       {
         category: 'AuditEvent'
@@ -88,6 +89,7 @@ resource ofServer 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = i
   name: 'to-workspace'
   properties: {
     workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated' // the table PGSQLServerLogs
     logs: [
       {
         category: 'PostgreSQLLogs'

@@ -189,6 +189,10 @@ def answer(arguments: list[str], state: Path) -> int:
             print(json.dumps(RECEIVERS))
         case "monitor action-group test-notifications create":
             print("Email\towners\tSucceeded\nEmail\temail\t" + ("Failed" if exists("unconfirmed") else "Succeeded"))
+        case "role assignment list" if exists("no rights in the subscription"):
+            return 1
+        case "role assignment list" if exists("no owner"):
+            pass
         case "role assignment list":
             print("owner@example.org\ngroup of owners")
         case "role definition list":

@@ -164,7 +164,7 @@ def test_it_names_the_recipients_of_alerts_and_sends_them_a_test(checkout: Check
     sent = {"ALERT_EMAIL": "a@example.org", "ALERT_WEBHOOK": "https://hook.example.org", "ALERT_WEBHOOK_KIND": "slack"}
     done = checkout.run("deploy_hybrid.sh", "--apply", **sent)
     assert done.returncode == 0, done.stderr
-    assert "the owners of the subscription: owner@example.org group of owners" in done.stderr
+    assert "the owners of the subscription: owner@example.org, group of owners" in done.stderr
     assert "within 30 minutes" in done.stderr
     assert (
         "alertWebhook=https://hook.example.org alertWebhookKind=slack" in calls(checkout, "deployment group create")[0]
@@ -182,6 +182,10 @@ def test_it_names_the_recipients_of_alerts_and_sends_them_a_test(checkout: Check
 
 def test_a_receiver_that_did_not_take_the_test_alert_is_a_failure(checkout: Checkout) -> None:
     assert checkout.run("test_alert.sh").returncode == 0
+    checkout.let("no owner")
+    assert "there is none; an owner of the group gets no mail" in checkout.run("test_alert.sh").stderr
+    checkout.let("no rights in the subscription")
+    assert "which this user may not list" in checkout.run("test_alert.sh").stderr
     checkout.let("unconfirmed")
     done = checkout.run("test_alert.sh")
     assert done.returncode == 1

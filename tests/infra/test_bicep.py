@@ -256,6 +256,24 @@ def test_no_identity_may_do_more_than_its_part() -> None:
     assert not {role for _, role, _ in rights} & {"Owner", "Contributor", "User Access Administrator", "AcrPush"}
 
 
+def test_the_role_of_power_is_the_same_in_both_templates_and_as_small() -> None:
+    """The workflow may not make roles, so that github.bicep makes this one for it."""
+    (made, for_workflow) = (
+        [r.body["properties"] for r in read(INFRA / path).resources if r.symbol == "starter"]
+        for path in ("modules/power.bicep", "github.bicep")
+    )
+    assert [p["permissions"] for p in made] == [p["permissions"] for p in for_workflow]
+    assert [p["description"] for p in made] == [p["description"] for p in for_workflow]
+    assert made[0]["permissions"][0]["actions"] == [
+        "Microsoft.DBforPostgreSQL/flexibleServers/read",
+        "Microsoft.DBforPostgreSQL/flexibleServers/start/action",
+        "Microsoft.DBforPostgreSQL/flexibleServers/stop/action",
+        "Microsoft.App/jobs/read",
+        "Microsoft.App/jobs/executions/read",
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
+    ]
+
+
 def test_nobody_may_delete_raw_objects() -> None:
     writers = [
         r.body["properties"]
