@@ -64,7 +64,7 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: powerRole
   properties: {
     roleName: 'quantx database power ${powerRole}'
-    description: 'Start and stop a PostgreSQL flexible server, and see whether it runs.'
+    description: 'Start and stop a PostgreSQL flexible server; see whether it runs, and whether jobs or a deployment use it.'
     type: 'CustomRole'
     permissions: [
       {
@@ -72,6 +72,9 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.DBforPostgreSQL/flexibleServers/read'
           'Microsoft.DBforPostgreSQL/flexibleServers/start/action'
           'Microsoft.DBforPostgreSQL/flexibleServers/stop/action'
+          'Microsoft.App/jobs/read'
+          'Microsoft.App/jobs/executions/read'
+          'Microsoft.Resources/subscriptions/resourceGroups/read'
         ]
         notActions: []
       }

@@ -66,6 +66,9 @@ param backfillTimeout int = 43200
 @maxValue(10)
 param maxWorkers int = 2
 
+@description('When a worker starts (cron, UTC), where KEDA does not read the queue. Empty: by the length of the queue.')
+param workerSchedule string = ''
+
 @description('Vendor keys: [{ setting: \'QUANTX_ALPACA_API_KEY\', secret: \'alpaca-api-key\' }]. Each secret must be in the vault before it is named here.')
 param vendorSecrets array = []
 
@@ -75,7 +78,7 @@ param extraSettings array = []
 @description('Keep lake, vault and database off the internet. It can\'t be changed for a database that exists.')
 param privateNetwork bool = false
 
-@description('Addresses (CIDR) that may call the app and, with a private network, reach lake and vault. Empty: any address may call the app, with its key.')
+@description('Addresses (192.0.2.7, or a range as 192.0.2.0/24) that may call the app and, with a private network, reach lake and vault from another region. Empty: any address may call the app, with its key.')
 param allowedAddresses array = []
 
 @description('A person or group that administers the database, sets secrets and reads the lake: object id, name, kind. Empty: only the identities below.')
@@ -102,8 +105,23 @@ param rawApart bool = true
 @maxValue(146000)
 param rawRetentionDays int = 365
 
-@description('Recipient of the alerts besides the owners of the subscription.')
+@description('Recipient of the alerts besides the owners of the subscription. Azure mails a code, which must be entered within 30 minutes.')
 param alertEmail string = ''
+
+@description('A webhook that gets the alerts as well. A secret, because it is all that is needed to post there.')
+@secure()
+param alertWebhook string = ''
+
+@description('What the webhook takes. common: Azure\'s common alert schema (PagerDuty, a workflow or a service of yours). slack, teams: a message; a small workflow writes it.')
+@allowed([
+  'common'
+  'slack'
+  'teams'
+])
+param alertWebhookKind string = 'common'
+
+@description('Send what the host of the app writes to the workspace. It writes much; the lines of the program come without it.')
+param appHostLogs bool = true
 
 @description('Euros or dollars a month, in the billing currency of the subscription; alerts at 80 %, and when a forecast exceeds it.')
 @minValue(1)
@@ -127,6 +145,10 @@ var inWindow = database == 'window'
 var sweeps = !empty(sweepSchedule) ? sweepSchedule : inWindow ? '0 */15 6-8 * * *' : '0 */15 * * * *'
 var sweeperRuns = !empty(sweeperSchedule) ? sweeperSchedule : inWindow ? '20,50 6-8 * * *' : '20 * * * *'
 var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
+// App Service wants ranges; Storage refuses /31 and /32, and wants their addresses one by one (learn.microsoft.com, "Guidelines
+// and limitations for the Azure Storage firewall").
+var addressRanges = map(allowedAddresses, address => contains(address, '/') ? address : '${address}/32')
+var storageAddresses = flatten(map(addressRanges, cidr => endsWith(cidr, '/31') || endsWith(cidr, '/32') ? map(range(0, endsWith(cidr, '/31') ? 2 : 1), index => first(split(cidrSubnet(cidr, 32, index), '/'))) : [cidr]))
 var serverName = '${prefix}-pg-${suffix}'
 var serverHost = '${serverName}.postgres.database.azure.com'
 
@@ -152,7 +174,17 @@ module monitoring 'modules/monitoring.bicep' = {
   params: {
     location: location
     prefix: prefix
+  }
+}
+
+module recipients 'modules/recipients.bicep' = {
+  name: 'recipients'
+  params: {
+    location: location
+    prefix: prefix
     alertEmail: alertEmail
+    alertWebhook: alertWebhook
+    alertWebhookKind: alertWebhookKind
   }
 }
 
@@ -162,7 +194,7 @@ module lake 'modules/lake.bicep' = {
     location: location
     accountName: accountName
     subnetIds: network.outputs.clientSubnetIds
-    allowedAddresses: allowedAddresses
+    allowedAddresses: storageAddresses
   }
 }
 
@@ -180,7 +212,7 @@ module host 'modules/host.bicep' = {
     location: location
     accountName: 'qxhost${suffix}'
     subnetIds: network.outputs.clientSubnetIds
-    allowedAddresses: allowedAddresses
+    allowedAddresses: storageAddresses
   }
 }
 
@@ -198,7 +230,7 @@ module vault 'modules/vault.bicep' = {
     location: location
     vaultName: vaultName
     subnetIds: network.outputs.clientSubnetIds
-    allowedAddresses: allowedAddresses
+    allowedAddresses: storageAddresses
   }
 }
 
@@ -250,13 +282,9 @@ module roles 'modules/roles.bicep' = {
 module power 'modules/power.bicep' = if (inWindow) {
   name: 'power'
   params: {
-    serverName: serverName
     powerId: identities.outputs.power.principalId
     makeRole: makeCustomRole
   }
-  dependsOn: [
-    postgres
-  ]
 }
 
 module containers 'modules/containers.bicep' = {
@@ -293,7 +321,7 @@ module functions 'modules/functions.bicep' = {
     packages: host.outputs.packages
     vaultUri: vault.outputs.uri
     subnetId: network.outputs.functionsSubnetId
-    allowedAddresses: allowedAddresses
+    allowedAddresses: addressRanges
     secrets: concat(stateSecrets, vendorSecrets)
     settings: concat(
       settings,
@@ -321,6 +349,7 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     worker: identities.outputs.worker
     migrator: identities.outputs.migrator
     functions: identities.outputs.functions
+    power: identities.outputs.power
     storageAccount: accountName
     queueName: lake.outputs.queueName
     vaultUri: vault.outputs.uri
@@ -332,6 +361,7 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     replicaTimeout: replicaTimeout
     backfillTimeout: backfillTimeout
     maxWorkers: maxWorkers
+    workerSchedule: workerSchedule
     sweeperSchedule: sweeperRuns
     universesSchedule: universesSchedule
   }
@@ -351,6 +381,7 @@ module hours 'modules/hours.bicep' = if (inWindow && !empty(image)) {
     registryServer: registry.outputs.server
     power: identities.outputs.power
     serverName: serverName
+    serverHost: serverHost
     queueUrl: '${lake.outputs.queueEndpoint}${lake.outputs.queueName}'
     start: databaseStart
     stop: databaseStop
@@ -385,13 +416,42 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     prefix: prefix
     workspaceId: monitoring.outputs.workspaceId
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupId: recipients.outputs.actionGroupId
     withJobs: !empty(image)
+    withHours: inWindow
+    serverName: hasServer ? serverName : ''
   }
   dependsOn: [
     containers
     jobs
+    hours
+    postgres
   ]
+}
+
+module diagnostics 'modules/diagnostics.bicep' = {
+  name: 'diagnostics'
+  params: {
+    workspaceId: monitoring.outputs.workspaceId
+    lakeAccount: lake.outputs.accountName
+    vaultName: vault.outputs.vaultName
+    serverName: hasServer ? serverName : ''
+    appName: appName
+    appHostLogs: appHostLogs
+  }
+  dependsOn: [
+    functions
+    postgres
+  ]
+}
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  params: {
+    location: location
+    prefix: prefix
+    workspaceId: monitoring.outputs.workspaceId
+  }
 }
 
 module budget 'modules/budget.bicep' = {
@@ -400,7 +460,7 @@ module budget 'modules/budget.bicep' = {
     prefix: prefix
     amount: monthlyBudget
     start: budgetSince
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupId: recipients.outputs.actionGroupId
   }
 }
 

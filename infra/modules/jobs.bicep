@@ -6,10 +6,11 @@ param environmentId string
 @description('With registry and tag.')
 param image string
 param registryServer string
-@description('Identities: id, name, clientId; of the migrator and the functions also what the database has to know.')
+@description('Identities: id, name, clientId; of those that the database has to know also the principalId.')
 param worker object
 param migrator object
 param functions object
+param power object
 param storageAccount string
 param queueName string
 param vaultUri string
@@ -25,6 +26,8 @@ param readersGroupId string
 param replicaTimeout int
 param backfillTimeout int
 param maxWorkers int
+@description('Cron, UTC. Empty: workers start by the length of the queue.')
+param workerSchedule string
 param sweeperSchedule string
 param universesSchedule string
 
@@ -84,10 +87,15 @@ resource work 'Microsoft.App/jobs@2026-01-01' = {
     environmentId: environmentId
     workloadProfileName: 'Consumption'
     configuration: {
-      triggerType: 'Event'
+      triggerType: empty(workerSchedule) ? 'Event' : 'Schedule'
       replicaTimeout: replicaTimeout
       replicaRetryLimit: 0 // what a dead worker held goes back to the queue by itself
-      eventTriggerConfig: {
+      scheduleTriggerConfig: empty(workerSchedule) ? null : {
+        cronExpression: workerSchedule
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      eventTriggerConfig: !empty(workerSchedule) ? null : {
         parallelism: 1
         replicaCompletionCount: 1
         scale: {
@@ -284,7 +292,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             { name: 'PGUSER', value: migrator.name }
             { name: 'PGDATABASE', value: 'postgres' }
             { name: 'PGSSLMODE', value: 'verify-full' }
-            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId}${readers}' }
+            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId} ${power.name}=${power.principalId}${readers}' }
             { name: 'STATEMENT', value: loadTextContent('../database/principal.sql') }
           ]
           resources: size
@@ -310,6 +318,8 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             functions.name
             '--grant-read'
             '${prefix}-readers'
+            '--grant-progress'
+            power.name
           ]
           env: empty(serverHost) ? [
             { name: 'QUANTX_STATE_URL', secretRef: 'quantx-state-url' }

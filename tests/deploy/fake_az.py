@@ -38,6 +38,14 @@ TEMPLATE = {
     ],
     "initContainers": None,
 }
+RECEIVERS = {
+    "armRoleReceivers": [{"name": "owners", "roleId": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"}],
+    "emailReceivers": [{"name": "email", "emailAddress": "a@example.org"}],
+    "logicAppReceivers": [
+        {"name": "chat", "resourceId": "/subscriptions/s/w", "callbackUrl": "https://logic.example.org"}
+    ],
+    "webhookReceivers": [{"name": "webhook", "serviceUri": "https://hook.example.org"}],
+}
 
 
 @dataclass
@@ -84,6 +92,9 @@ class Checkout:
 def make_checkout(tmp_path: Path) -> Checkout:
     checkout = Checkout(tmp_path / "checkout")
     shutil.copytree(REPOSITORY / "deploy", checkout.folder / "deploy")
+    (checkout.folder / "container").mkdir()
+    for name in ("base.Dockerfile", "base_image.sh"):
+        shutil.copy(REPOSITORY / "container" / name, checkout.folder / "container" / name)
     package = checkout.folder / "deploy" / "package_functions.sh"
     package.write_text('#!/bin/sh\necho package > "$1"\n')
     package.chmod(0o755)
@@ -120,6 +131,12 @@ def answer(arguments: list[str], state: Path) -> int:
             print((state / "tags").read_text() if exists("tags") else "")
         case "group delete":
             (state / "group").unlink()
+        case "tag update" if option["--tags"].startswith("quantx-deploying="):
+            deploying = state / "deploying"
+            if option["--operation"] == "Merge":
+                deploying.write_text(option["--tags"].partition("=")[2])
+            elif deploying.read_text() == option["--tags"].partition("=")[2]:  # a tag is deleted with its value
+                deploying.unlink()
         case "tag update":
             (state / "tags").write_text(option["--tags"].partition("=")[2])
         case "deployment group create":
@@ -141,6 +158,8 @@ def answer(arguments: list[str], state: Path) -> int:
             print("quantxmadeup" if exists("deployed") else "")
         case "acr repository show":
             return int(not exists("image"))
+        case "acr import":
+            (state / "mirrored").write_text(option["--source"])
         case "acr build":
             (state / "image").write_text(option["--image"])
         case "keyvault list-deleted":
@@ -166,6 +185,16 @@ def answer(arguments: list[str], state: Path) -> int:
             print("Running" if len(asked.read_text()) % 2 else "Failed" if fails else "Succeeded")
         case "functionapp deploy":
             (state / "package").write_text(Path(option["--src-path"]).read_text())
+        case "monitor action-group show":
+            print(json.dumps(RECEIVERS))
+        case "monitor action-group test-notifications create":
+            print("Email\towners\tSucceeded\nEmail\temail\t" + ("Failed" if exists("unconfirmed") else "Succeeded"))
+        case "role assignment list" if exists("no rights in the subscription"):
+            return 1
+        case "role assignment list" if exists("no owner"):
+            pass
+        case "role assignment list":
+            print("owner@example.org\ngroup of owners")
         case "role definition list":
             print("11111111-1111-1111-1111-111111111111")
         case (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,14 @@ CHANGES = {
     "group create",
     "group delete",
     "deployment group create",
+    "acr import",
     "acr build",
     "keyvault recover",
     "postgres flexible-server start",
     "containerapp job start",
     "functionapp deploy",
     "tag update",
+    "monitor action-group test-notifications create",
     "role definition delete",
 }
 
@@ -34,8 +37,9 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def commands(checkout: Checkout) -> list[str]:
-    """Return the recorded commands without their options."""
-    return [re.split(r" -", " ".join(call))[0] for call in checkout.calls()]
+    """Return the recorded commands without their options, and without the tag that suspends the database's stop."""
+    lines = (" ".join(call) for call in checkout.calls())
+    return [re.split(r" -", line)[0] for line in lines if "quantx-deploying" not in line]
 
 
 def changes(checkout: Checkout) -> list[str]:
@@ -63,6 +67,7 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
     assert [c for c in changes(checkout) if c != "provider register"] == [
         "group create",
         "deployment group create",  # everything but the jobs
+        "acr import",  # the base image
         "acr build",
         "deployment group create",
         "containerapp job start",  # migrate
@@ -70,11 +75,15 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "functionapp deploy",
         "tag update",
         "containerapp job start",  # sweeper
+        "monitor action-group test-notifications create",
     ]
     first, last = calls(checkout, "deployment group create")
     assert "image=" not in first
     assert "image=quantx:" in last
     assert "infra/dev.bicepparam" in last
+    digest = (REPOSITORY / "container/base.Dockerfile").read_text().strip().rpartition("@")[2]
+    assert (checkout.state / "mirrored").read_text() == f"docker.io/library/python@{digest}"
+    assert f"--build-arg PYTHON_IMAGE=quantxmadeup.azurecr.io/base/python@{digest}" in calls(checkout, "acr build")[0]
     migrated, refreshed, swept = calls(checkout, "containerapp job start")
     assert "quantx-dev-migrate" in migrated
     assert "quantx-dev-universes" in refreshed
@@ -136,6 +145,51 @@ def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) 
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
     made = changes(checkout)
     assert made.index("postgres flexible-server start") < made.index("deployment group create")
+
+
+@pytest.mark.parametrize("failing", ["", "migrate"])
+def test_a_deployment_suspends_the_stop_of_the_database_until_it_ends(checkout: Checkout, failing: str) -> None:
+    checkout.let("failing job", failing or "none")
+    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == (1 if failing else 0)
+    began, ended = (line for line in calls(checkout, "tag update") if "quantx-deploying" in line)
+    value = re.search(r"quantx-deploying=(\S+)", began)
+    assert value is not None
+    assert datetime.now(UTC) - datetime.fromisoformat(value[1]) < timedelta(minutes=10)  # as power.py reads it
+    assert "--operation Merge" in began
+    assert "--operation Delete" in ended
+    assert not checkout.has("deploying")
+
+
+def test_it_names_the_recipients_of_alerts_and_sends_them_a_test(checkout: Checkout) -> None:
+    sent = {"ALERT_EMAIL": "a@example.org", "ALERT_WEBHOOK": "https://hook.example.org", "ALERT_WEBHOOK_KIND": "slack"}
+    done = checkout.run("deploy_hybrid.sh", "--apply", **sent)
+    assert done.returncode == 0, done.stderr
+    assert "the owners of the subscription: owner@example.org, group of owners" in done.stderr
+    assert "within 30 minutes" in done.stderr
+    assert (
+        "alertWebhook=https://hook.example.org alertWebhookKind=slack" in calls(checkout, "deployment group create")[0]
+    )
+    (test,) = calls(checkout, "monitor action-group test-notifications create")
+    assert test.count("--add-action") == 4
+    for action in (
+        "armrole owners 8e3af657-a8ff-443c-a75c-2fe8c4bcb635 usecommonalertschema",
+        "email email a@example.org usecommonalertschema",
+        "logicapp chat /subscriptions/s/w https://logic.example.org usecommonalertschema",
+        "webhook webhook https://hook.example.org usecommonalertschema",
+    ):
+        assert f"--add-action {action}" in test
+
+
+def test_a_receiver_that_did_not_take_the_test_alert_is_a_failure(checkout: Checkout) -> None:
+    assert checkout.run("test_alert.sh").returncode == 0
+    checkout.let("no owner")
+    assert "there is none; an owner of the group gets no mail" in checkout.run("test_alert.sh").stderr
+    checkout.let("no rights in the subscription")
+    assert "which this user may not list" in checkout.run("test_alert.sh").stderr
+    checkout.let("unconfirmed")
+    done = checkout.run("test_alert.sh")
+    assert done.returncode == 1
+    assert "not every receiver has taken the test alert" in done.stderr
 
 
 def test_a_deleted_vault_is_brought_back(checkout: Checkout) -> None:

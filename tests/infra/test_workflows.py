@@ -78,3 +78,27 @@ def test_nothing_is_deployed_that_was_not_looked_at_first() -> None:
     jobs = read(ROOT / ".github/workflows/deploy.yml")["jobs"]
     assert jobs["deploy"]["needs"] == "what-if"
     assert jobs["deploy"]["if"] == "${{ inputs.apply }}"
+
+
+def test_libraries_actions_and_base_image_are_updated_by_pull_requests() -> None:
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text("utf-8"))["updates"]
+    assert {update["package-ecosystem"]: update["directory"] for update in updates} == {
+        "github-actions": "/",
+        "docker": "/container",
+        "pip": "/requirements",
+    }
+    assert {update["schedule"]["interval"] for update in updates} == {"weekly"}
+
+
+def test_what_runs_is_scanned_again_each_week() -> None:
+    jobs = read(ROOT / ".github/workflows/weekly.yml")["jobs"]
+    scans = {
+        name: [s["with"]["sbom"] for s in job["steps"] if "scan-action" in s.get("uses", "")]
+        for name, job in jobs.items()
+    }
+    assert scans == {"built": ["dist/${{ matrix.part }}.cdx.json"], "locks": ["build/locks.cdx.json"]}
+    assert jobs["built"]["strategy"]["matrix"]["part"] == ["image", "functions"]
+    named = re.search(r"for name in (.+); do", str(jobs["locks"]["steps"]))
+    assert named is not None
+    assert {"run", "azure", "functions"} <= set(named[1].split())
+    assert all((ROOT / "requirements" / f"{name}.txt").is_file() for name in named[1].split())

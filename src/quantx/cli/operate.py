@@ -38,6 +38,10 @@ def migrate(
         list[str] | None,
         typer.Option("--grant-read", help="Grant this role reading of rows and nothing else; may be repeated."),
     ] = None,
+    grant_progress: Annotated[
+        list[str] | None,
+        typer.Option("--grant-progress", help="Let this role see whether tasks are in progress; may be repeated."),
+    ] = None,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
@@ -50,10 +54,17 @@ def migrate(
         for role in grant_to or ():
             database.grant(role)
         for role in grant_read or ():
-            database.grant(role, read_only=True)
+            database.grant(role, "read")
+        for role in grant_progress or ():
+            database.grant(role, "progress")
         version = database.schema_version()
-        facts = {"version": version, "was": database.migrated_from, "granted": list(grant_to or ())}
-        facts["granted_read"] = list(grant_read or ())
+        facts = {
+            "version": version,
+            "was": database.migrated_from,
+            "granted": list(grant_to or ()),
+            "granted_read": list(grant_read or ()),
+            "granted_progress": list(grant_progress or ()),
+        }
         where = database.shown_url
     if json:
         print_json(facts)
@@ -65,6 +76,8 @@ def migrate(
         out.print(f"{role} may read and write", markup=False)
     for role in grant_read or ():
         out.print(f"{role} may read", markup=False)
+    for role in grant_progress or ():
+        out.print(f"{role} may see whether tasks are in progress", markup=False)
     return 0
 
 
