@@ -131,10 +131,8 @@ def test_principals_are_made_known_once(identity: FakeIdentity, empty_database_u
             end $$
         """)
         environment = {**libpq(empty_database_url), "STATEMENT": (DATABASE / "principal.sql").read_text("utf-8")}
-        principals = (
-            "quantx-t-worker=11111111-1111-1111-1111-111111111111 quantx-t-functions=2222"
-        principals += " quantx-t-readers=3=group"
-        )
+        identities = "quantx-t-worker=11111111-1111-1111-1111-111111111111 quantx-t-functions=2222"
+        principals = f"{identities} quantx-t-readers=3=group"
         try:
             first = run("principals.py", identity, PRINCIPALS=principals, **environment)
             second = run("principals.py", identity, PRINCIPALS=principals, **environment)
