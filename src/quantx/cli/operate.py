@@ -51,14 +51,16 @@ def migrate(
             database.grant(role)
         for role in grant_read or ():
             database.grant(role, read_only=True)
-        facts = {"version": SCHEMA_VERSION, "was": database.migrated_from, "granted": list(grant_to or ())}
+        version = database.schema_version()
+        facts = {"version": version, "was": database.migrated_from, "granted": list(grant_to or ())}
         facts["granted_read"] = list(grant_read or ())
         where = database.shown_url
     if json:
         print_json(facts)
         return 0
-    was = "" if facts["was"] == SCHEMA_VERSION else f", it was {facts['was'] or 'empty'}"
-    out.print(f"the schema in {where} has version {SCHEMA_VERSION}{was}", markup=False)
+    was = "" if facts["was"] == version else f", it was {facts['was'] or 'empty'}"
+    newer = f"; this program has {SCHEMA_VERSION} and works with it" if version > SCHEMA_VERSION else ""
+    out.print(f"the schema in {where} has version {version}{was}{newer}", markup=False)
     for role in grant_to or ():
         out.print(f"{role} may read and write", markup=False)
     for role in grant_read or ():
