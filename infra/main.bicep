@@ -35,7 +35,7 @@ param image string = ''
 ])
 param database string = 'window'
 
-@description('When the server is started and stopped with database = window; cron, UTC. A stop waits until no task is queued.')
+@description('When the server is started and stopped with database = window; cron, UTC. A stop waits until nothing uses it (README.md).')
 param databaseStart string = '40 5 * * *'
 param databaseStop string = '15 0-4,9-23 * * *'
 
