@@ -74,6 +74,12 @@ def test_the_tests_run_on_every_python_that_is_supported() -> None:
     assert matrix == supported
 
 
+def test_the_tests_find_the_last_release() -> None:
+    checkout = read(ROOT / ".github/workflows/pull-request.yml")["jobs"]["test"]["steps"][0]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert checkout["with"]["fetch-depth"] == 0  # all history and tags: github.com/actions/checkout, "Usage"
+
+
 def test_nothing_is_deployed_that_was_not_looked_at_first() -> None:
     jobs = read(ROOT / ".github/workflows/deploy.yml")["jobs"]
     assert jobs["deploy"]["needs"] == "what-if"
