@@ -115,3 +115,4 @@ resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@202
 ]
 
 output host string = app.properties.defaultHostName
+output appName string = app.name
