@@ -81,6 +81,13 @@ param privateNetwork bool = false
 @description('Addresses (192.0.2.7, or a range as 192.0.2.0/24) that may call the app and, with a private network, reach lake and vault from another region. Empty: any address may call the app, with its key.')
 param allowedAddresses array = []
 
+@description('Entra sign-in for the HTTP functions: client id of an app registration. Empty: the function key alone.')
+param apiClientId string = ''
+
+@description('Object ids of groups, and of users and identities, that may call with apiClientId. Both empty: all of the directory.')
+param apiGroups array = []
+param apiIdentities array = []
+
 @description('A person or group that administers the database, sets secrets and reads the lake: object id, name, kind. Empty: only the identities below.')
 param adminPrincipalId string = ''
 param adminPrincipalName string = ''
@@ -336,6 +343,16 @@ module functions 'modules/functions.bicep' = {
   dependsOn: [
     roles
   ]
+}
+
+module signIn 'modules/sign-in.bicep' = if (!empty(apiClientId)) {
+  name: 'sign-in'
+  params: {
+    appName: functions.outputs.appName
+    clientId: apiClientId
+    groups: apiGroups
+    identities: apiIdentities
+  }
 }
 
 module jobs 'modules/jobs.bicep' = if (!empty(image)) {

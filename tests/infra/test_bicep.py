@@ -296,6 +296,16 @@ def test_the_workflow_hands_out_these_roles_and_no_others() -> None:
         assert f"name: {workflow.variables[name]}" in (INFRA / "modules/custom_roles.bicep").read_text("utf-8")
 
 
+def test_the_sign_in_leaves_out_the_functions_that_need_no_key() -> None:
+    app = (INFRA.parent / "azure_functions/function_app.py").read_text("utf-8")
+    routes = re.findall(r'@app\.route\("([\w/{}-]+)"(.*)\)', app)
+    anonymous = {f"/api/{route}" for route, more in routes if "ANONYMOUS" in more}
+    source = (INFRA / "modules/sign-in.bicep").read_text("utf-8")
+    excluded = re.search(r"excludedPaths: \[(.*?)\]", source, re.DOTALL)
+    assert excluded is not None
+    assert set(re.findall(r"'(/[^']+)'", excluded[1])) == anonymous == {"/api/health"}
+
+
 # ------------------------------------------------------------------------------------------------------ network rules
 
 

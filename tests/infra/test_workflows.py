@@ -53,6 +53,7 @@ def test_rights_are_given_per_job_and_only_to_read_sign_or_release(path: Path) -
         allowed = {
             "what-if": {"id-token"},
             "deploy": {"id-token"},
+            "ready": {"id-token"},
             "provenance": {"id-token", "attestations"},
             "release": {"contents"},  # of a tag that a maintainer pushed
         }
@@ -60,7 +61,7 @@ def test_rights_are_given_per_job_and_only_to_read_sign_or_release(path: Path) -
         assert job["timeout-minutes"] <= 90
         # Who signs in to Azure does so as an environment, whose rules in GitHub say who must agree.
         if any(str(step.get("uses", "")).startswith("azure/login@") for step in job["steps"]):
-            assert job["environment"] == "${{ inputs.environment }}"
+            assert job["environment"] in ("${{ inputs.environment }}", "${{ vars.NIGHTLY_ENVIRONMENT }}")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.name)
@@ -72,6 +73,12 @@ def test_the_tests_run_on_every_python_that_is_supported() -> None:
     matrix = read(ROOT / ".github/workflows/pull-request.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     supported = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
     assert matrix == supported
+
+
+def test_the_tests_find_the_last_release() -> None:
+    checkout = read(ROOT / ".github/workflows/pull-request.yml")["jobs"]["test"]["steps"][0]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert checkout["with"]["fetch-depth"] == 0  # all history and tags: github.com/actions/checkout, "Usage"
 
 
 def test_nothing_is_deployed_that_was_not_looked_at_first() -> None:
