@@ -3,7 +3,7 @@ param location string
 param prefix string
 param alertEmail string
 
-var owner = '8e3af657-a8ff-443c-a75c-2fe8c4bcb635' // holders of this role get the alerts
+var owner = '8e3af657-a8ff-443c-a75c-2fe8c4bcb635' // Owner: its holders get the alerts
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: '${prefix}-logs'

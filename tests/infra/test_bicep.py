@@ -163,7 +163,6 @@ def test_no_other_resource_knows_a_key_or_a_password() -> None:
     assert workspace["features"]["disableLocalAuth"] is True
     (app,) = of_type("Microsoft.Web/sites")
     assert app["httpsOnly"] is True
-    assert app["siteConfig"]["ftpsState"] == "Disabled"
     assert app["functionAppConfig"]["deployment"]["storage"]["authentication"]["type"] == "UserAssignedIdentity"
     (publishing,) = of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
     assert publishing["allow"] is False
