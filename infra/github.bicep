@@ -1,9 +1,14 @@
 // Once per environment, by an owner: an identity as which the workflow of one GitHub environment deploys, without a secret.
+// deploy/github.sh <owner>/<name> --apply reads the ids below and runs
 //   az deployment group create --resource-group quantx-dev --template-file infra/github.bicep --parameters repository=<owner>/<name>
 targetScope = 'resourceGroup'
 
 @description('owner/name, as GitHub spells it.')
 param repository string
+
+@description('The ids of owner and repository: gh api repos/<owner>/<name> --jq .owner.id,.id. Both, or neither for a repository whose tokens have no ids: one made before 2026-07-15 that has not opted in (github/docs#45221).')
+param ownerId string = ''
+param repositoryId string = ''
 
 @description('The environment in GitHub; its protection rules restrict deployments.')
 @allowed([
@@ -13,6 +18,8 @@ param repository string
 param environmentName string = 'dev'
 param location string = resourceGroup().location
 
+var parts = split(repository, '/')
+var subject = empty(repositoryId) ? 'repo:${repository}' : 'repo:${parts[0]}@${ownerId}/${parts[1]}@${repositoryId}'
 var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions'
 var contributor = 'b24988ac-6180-42a0-ab88-20f7382dd24c' // Contributor
 var accessAdministrator = 'f58310d9-a9f6-439a-9e8d-f62e7b41a168' // Role Based Access Control Administrator
@@ -45,7 +52,7 @@ resource fromGitHub 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedI
   name: 'github-${environmentName}'
   properties: {
     issuer: 'https://token.actions.githubusercontent.com'
-    subject: 'repo:${repository}:environment:${environmentName}'
+    subject: '${subject}:environment:${environmentName}'
     audiences: [
       'api://AzureADTokenExchange'
     ]
@@ -100,3 +107,4 @@ resource mayAssign 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 output AZURE_CLIENT_ID string = deployer.properties.clientId
 output AZURE_TENANT_ID string = subscription().tenantId
 output AZURE_SUBSCRIPTION_ID string = subscription().subscriptionId
+output SUBJECT string = '${subject}:environment:${environmentName}'

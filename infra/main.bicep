@@ -27,13 +27,16 @@ param functionAppName string = ''
 @description('The image, as quantx:<tag> in the registry. Empty: everything but the jobs, for the first time when no image exists.')
 param image string = ''
 
+@description('During an upgrade only: the image that all jobs but migrate keep until the app is published (deploy_hybrid.sh). Empty: image.')
+param runningImage string = ''
+
 @description('The state. always: a server that never stops. window: the same, stopped outside the hours of the daily update. external: a PostgreSQL of yours, whose URL is the secret quantx-state-url in the vault.')
 @allowed([
   'always'
   'window'
   'external'
 ])
-param database string = 'window'
+param database string = environmentName == 'prod' ? 'always' : 'window'
 
 @description('When the server is started and stopped with database = window; cron, UTC. A stop waits until no task is queued.')
 param databaseStart string = '40 5 * * *'
@@ -73,7 +76,7 @@ param vendorSecrets array = []
 param extraSettings array = []
 
 @description('Keep lake, vault and database off the internet. It can\'t be changed for a database that exists.')
-param privateNetwork bool = false
+param privateNetwork bool = environmentName == 'prod'
 
 @description('Addresses (CIDR) that may call the app and, with a private network, reach lake and vault. Empty: any address may call the app, with its key.')
 param allowedAddresses array = []
@@ -93,7 +96,7 @@ param alertEmail string = ''
 
 @description('Euros or dollars a month, in the billing currency of the subscription; alerts at 80 %, and when a forecast exceeds it.')
 @minValue(1)
-param monthlyBudget int = 15
+param monthlyBudget int = environmentName == 'prod' ? 60 : 15
 
 @description('The first of a month. It can\'t be changed for a budget that exists: hand over the output of the last deployment. Empty: this month.')
 param budgetStart string = ''
@@ -114,6 +117,7 @@ var sweeps = !empty(sweepSchedule) ? sweepSchedule : inWindow ? '0 */15 6-8 * * 
 var sweeperRuns = !empty(sweeperSchedule) ? sweeperSchedule : inWindow ? '20,50 6-8 * * *' : '20 * * * *'
 var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
 var serverName = '${prefix}-pg-${suffix}'
+var jobsImage = '${registry.outputs.server}/${empty(runningImage) ? image : runningImage}'
 var serverHost = '${serverName}.postgres.database.azure.com'
 
 module identities 'modules/identities.bicep' = {
@@ -283,7 +287,8 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     location: location
     prefix: prefix
     environmentId: containers.outputs.id
-    image: '${registry.outputs.server}/${image}'
+    image: jobsImage
+    migrateImage: '${registry.outputs.server}/${image}'
     registryServer: registry.outputs.server
     worker: identities.outputs.worker
     migrator: identities.outputs.migrator
@@ -313,7 +318,7 @@ module hours 'modules/hours.bicep' = if (inWindow && !empty(image)) {
     location: location
     prefix: prefix
     environmentId: containers.outputs.id
-    image: '${registry.outputs.server}/${image}'
+    image: jobsImage
     registryServer: registry.outputs.server
     power: identities.outputs.power
     serverName: serverName

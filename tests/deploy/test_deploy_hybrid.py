@@ -1,15 +1,17 @@
-"""The scripts of deploy/ from end to end, against a fake `az` that records its calls and their effects."""
+"""The scripts of deploy/ from end to end, against a fake Azure that records calls, and refuses what Azure refuses."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .fake_az import REPOSITORY, Checkout, make_checkout
+from .checkout import REPOSITORY, Checkout, made_checkout, stub
+from .fake_az import SUBSCRIPTION
 
 pytestmark = pytest.mark.slow
 
@@ -22,28 +24,23 @@ CHANGES = {
     "keyvault recover",
     "postgres flexible-server start",
     "containerapp job start",
-    "functionapp deploy",
+    "https scm POST /api/publish",
+    "https registry PUT /v2/quantx-functions/manifests/",
     "tag update",
     "role definition delete",
 }
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return make_checkout(tmp_path)
-
-
-def commands(checkout: Checkout) -> list[str]:
-    """Return the recorded commands without their options."""
-    return [re.split(r" -", " ".join(call))[0] for call in checkout.calls()]
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    with made_checkout(tmp_path) as made:
+        yield made
 
 
 def changes(checkout: Checkout) -> list[str]:
-    return [command for command in commands(checkout) if command in CHANGES]
-
-
-def calls(checkout: Checkout, command: str) -> list[str]:
-    return [line for line in (" ".join(call) for call in checkout.calls()) if line.startswith(command + " ")]
+    """Return the recorded commands that change something, without options and tags."""
+    commands = (re.sub(r"(/manifests/).*", r"\1", command) for command in checkout.commands())
+    return [command for command in commands if command in CHANGES]
 
 
 @pytest.mark.parametrize("group_exists", [True, False])
@@ -53,7 +50,7 @@ def test_without_apply_nothing_is_changed(checkout: Checkout, group_exists: bool
     done = checkout.run("deploy_hybrid.sh")
     assert done.returncode == 0, done.stderr
     assert changes(checkout) == []
-    assert ("deployment group what-if" in commands(checkout)) is group_exists
+    assert ("deployment group what-if" in checkout.commands()) is group_exists
     assert "nothing was changed" in done.stderr
 
 
@@ -64,24 +61,27 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "group create",
         "deployment group create",  # everything but the jobs
         "acr build",
+        "https registry PUT /v2/quantx-functions/manifests/",
         "deployment group create",
         "containerapp job start",  # migrate
-        "containerapp job start",  # universes: without members nothing can be planned
-        "functionapp deploy",
+        "https scm POST /api/publish",
         "tag update",
+        "containerapp job start",  # universes: without members nothing can be planned
         "containerapp job start",  # sweeper
     ]
-    first, last = calls(checkout, "deployment group create")
+    assert checkout.sites.running == checkout.package()
+    assert checkout.subscriptions() == {"", SUBSCRIPTION}  # the first one asks for it
+    first, last = checkout.lines("deployment group create")
     assert "image=" not in first
     assert "image=quantx:" in last
     assert "infra/dev.bicepparam" in last
-    migrated, refreshed, swept = calls(checkout, "containerapp job start")
+    migrated, refreshed, swept = checkout.lines("containerapp job start")
     assert "quantx-dev-migrate" in migrated
     assert "quantx-dev-universes" in refreshed
     assert "quantx-dev-sweeper" in swept
     for line in (
-        "https://quantx-dev-app.azurewebsites.net/api/health",
-        "https://quantx-dev-app.azurewebsites.net/api/trigger-update",
+        f"https://{checkout.sites.hosts['app']}/api/health",
+        f"https://{checkout.sites.hosts['app']}/api/trigger-update",
         "az://lake in the account quantxlake",
         "quantx-dev-pg",
         "quantxvault",
@@ -91,7 +91,7 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
 
 def test_only_what_is_not_registered_is_registered(checkout: Checkout) -> None:
     checkout.run("deploy_hybrid.sh", "--apply")
-    registered = [line.split()[3] for line in calls(checkout, "provider register")]
+    registered = [line.split()[3] for line in checkout.lines("provider register")]
     assert "Microsoft.App" in registered
     assert not {"Microsoft.Storage", "Microsoft.Insights"} & set(registered)
 
@@ -106,7 +106,7 @@ def test_a_second_time_makes_nothing_again(checkout: Checkout) -> None:
         "containerapp job start",
         "containerapp job start",
     ]
-    assert "budgetStart=2026-11-01" in calls(checkout, "deployment group create")[0]
+    assert "budgetStart=2026-11-01" in checkout.lines("deployment group create")[0]
 
 
 def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
@@ -115,11 +115,12 @@ def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
     assert done.returncode == 1
     assert "ended with status Failed" in done.stderr
     assert "ContainerAppConsoleLogs" in done.stderr
-    assert not checkout.has("package")
+    assert checkout.sites.published == []
     (checkout.state / "failing job").unlink()
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
-    assert checkout.has("package")
+    assert checkout.sites.running == checkout.package()
     assert "acr build" not in changes(checkout)
+    assert not any("/manifests/" in change for change in changes(checkout))  # the kept package is taken
 
 
 def test_a_list_that_is_refused_does_not_stop_a_deployment(checkout: Checkout) -> None:
@@ -127,12 +128,12 @@ def test_a_list_that_is_refused_does_not_stop_a_deployment(checkout: Checkout) -
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 0, done.stderr
     assert "a universe's list was refused" in done.stderr
-    assert checkout.has("package")
+    assert checkout.sites.running == checkout.package()
 
 
 def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) -> None:
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
-    checkout.let("stopped database")
+    checkout.let("database", "Stopping")  # it refuses to start until it is stopped
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
     made = changes(checkout)
     assert made.index("postgres flexible-server start") < made.index("deployment group create")
@@ -159,20 +160,18 @@ def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
     }
     done = checkout.run("deploy_hybrid.sh", "--apply", **names)
     assert done.returncode == 0, done.stderr
-    assert calls(checkout, "group create") == ["group create --name mine --location eastus --output none"]
-    for line in calls(checkout, "deployment group create"):
+    assert checkout.lines("group create") == ["group create --name mine --location eastus --output none"]
+    for line in checkout.lines("deployment group create"):
         assert "--resource-group mine --parameters infra/prod.bicepparam --parameters location=eastus" in line
         assert "storageAccountName=mylake01 acrName=myregistry functionAppName=my-app database=external" in line
         assert "alertEmail=people@example.org" in line
         assert "makeCustomRole=false" in line
-    assert "--registry myregistry" in calls(checkout, "acr build")[0]
-    assert "quantx-prod-migrate" in calls(checkout, "containerapp job start")[0]
+    assert "--registry myregistry" in checkout.lines("acr build")[0]
+    assert "quantx-prod-migrate" in checkout.lines("containerapp job start")[0]
 
 
 def test_what_was_built_elsewhere_is_taken_as_it_is(checkout: Checkout, tmp_path: Path) -> None:
-    docker = tmp_path / "bin" / "docker"
-    docker.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/docker.log"\n')
-    docker.chmod(0o755)
+    stub(tmp_path, "docker", f'echo "$*" >> "{tmp_path}/docker.log"')
     (tmp_path / "functions.zip").write_text("attested")
     built = {
         "IMAGE_ARCHIVE": "image.tar.gz",
@@ -185,10 +184,10 @@ def test_what_was_built_elsewhere_is_taken_as_it_is(checkout: Checkout, tmp_path
     done = checkout.run("deploy_hybrid.sh", "--apply", **built)
     assert done.returncode == 0, done.stderr
     assert "acr build" not in changes(checkout)
-    assert (checkout.state / "package").read_text() == "attested"
+    assert checkout.sites.running == b"attested"
     load, tag, push = (tmp_path / "docker.log").read_text().splitlines()
     assert load == "load --input image.tar.gz"
-    assert tag.startswith("tag quantx:abc quantxmadeup.azurecr.io/quantx:")
+    assert tag == f"tag quantx:abc {checkout.sites.hosts['registry']}/quantx:{checkout.tag}"
     assert push == "push " + tag.split()[2]
 
 
@@ -249,7 +248,7 @@ def test_what_is_deployed_is_committed(checkout: Checkout) -> None:
 
 def test_a_backfill_keeps_the_container_and_changes_its_arguments(checkout: Checkout) -> None:
     checkout.let("jobs")
-    checkout.let("stopped database")
+    checkout.let("database", "Stopped")
     done = checkout.run("backfill.sh", "--start", "2010-01-01", "--symbols", "AAPL,BRK.B", "--source", "it's")
     assert done.returncode == 0, done.stderr
     (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
@@ -267,7 +266,7 @@ def test_any_command_can_be_run_there_and_is_waited_for(checkout: Checkout) -> N
     (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
     assert container["args"] == ["tasks", "retry", "--id", "17"]
     assert container["image"] == "r/quantx:1"
-    assert commands(checkout)[-1] == "containerapp job execution show"
+    assert checkout.commands()[-1] == "containerapp job execution show"
     assert 'ContainerGroupName startswith "quantx-dev-backfill-abc"' in done.stderr
     checkout.let("failing job", "backfill")
     assert checkout.run("run.sh", "status").returncode == 1
@@ -295,7 +294,7 @@ def test_a_teardown_lists_recoverable_parts_and_needs_yes(checkout: Checkout) ->
 
 def test_no_script_knows_a_key() -> None:
     words = re.compile(
-        r"connection.string|AccountKey|account-key|--password|listKeys|keys list(?! --resource-group \$group)"
+        r"connection.string|AccountKey|account-key|--password|listKeys|keys list(?! --resource-group \"?\$group)"
     )
     for script in (REPOSITORY / "deploy").glob("*.sh"):
         assert words.findall(script.read_text("utf-8")) == [], script.name

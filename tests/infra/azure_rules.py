@@ -11,8 +11,8 @@ from pathlib import Path
 
 # Name → id of Microsoft's built-in roles, as in MicrosoftDocs/azure-docs,
 # articles/role-based-access-control/built-in-roles.md of 2026-04-09
-# (https://learn.microsoft.com/azure/role-based-access-control/built-in-roles). The groups are the sections of the page, each
-# with a page of its own below built-in-roles/. Add a role from there before a template names it.
+# (https://learn.microsoft.com/azure/role-based-access-control/built-in-roles). The groups are the sections of the page,
+# each with a page of its own below built-in-roles/. Add a role from there before a template names it.
 ROLES = {
     "privileged": {
         "Contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",

@@ -30,8 +30,8 @@ _DECLARATIONS = {
 _KNOWN = frozenset(
     """
     allowed array az bool concat contains description empty environment format guid int join json loadTextContent
-    maxLength maxValue minLength minValue null object resourceGroup resourceId secure string subscription true false
-    uniqueString utcNow
+    maxLength maxValue minLength minValue null object resourceGroup resourceId secure split string subscription
+    true false uniqueString utcNow
     """.split()  # noqa: SIM905 - a list of words is read more easily
 )
 
