@@ -6,6 +6,7 @@ group="${RESOURCE_GROUP:-quantx-$environment}"
 prefix="quantx-$environment"
 poll="${QUANTX_POLL_SECONDS:-10}"
 script="$(basename "$0" .sh)"
+outputs=""
 
 subscription="${AZURE_SUBSCRIPTION_ID:-}"
 
@@ -44,13 +45,21 @@ where_to_get() {
     esac
 }
 
-# output <NAME>: print this output of the last deployment, or nothing. Azure changes the case of names at times.
-output() {
-    az deployment group show --resource-group "$group" --name quantx --query properties.outputs --output json 2>/dev/null |
+# Set `outputs` to those of the last deployment, a line NAME=value each. Azure changes the case of names at times.
+read_outputs() {
+    outputs="$(az deployment group show --resource-group "$group" --name quantx --query properties.outputs --output json 2>/dev/null |
         python3 -c '
 import json, sys
-outputs = json.loads(sys.stdin.read() or "null") or {}
-print(next((o["value"] for name, o in outputs.items() if name.upper() == sys.argv[1]), ""))' "$1" || true
+for name, output in (json.loads(sys.stdin.read() or "null") or {}).items():
+    print(name.upper(), output["value"], sep="=")')" || true
+}
+
+# output <NAME>: print this output, or nothing.
+output() {
+    local name value
+    while IFS='=' read -r name value; do
+        [ "$name" != "$1" ] || printf '%s\n' "$value"
+    done <<<"$outputs"
 }
 
 # A stopped server refuses every change, and so the whole deployment. The scheduled job stops it again within hours.

@@ -56,6 +56,7 @@ check_names() {
 # Sets `parameters`: the file of the environment, and the overrides from variables (infra/main.parameters.json names them).
 choose_parameters() {
     local overrides line since
+    read_outputs
     since="$(output BUDGET_START)"
     [ -z "$since" ] || export BUDGET_START="$since"
     overrides="$(python3 -c '
@@ -101,8 +102,13 @@ recover_vault() {
     done
 }
 
-deploy_templates() {  # deploy_templates [image=…]
-    az deployment group create --name quantx --resource-group "$group" --parameters "${parameters[@]}" "$@" --output none
+# deploy_templates [image=…]: deploy infra/main.bicep, and read its outputs.
+deploy_templates() {
+    az deployment group create --name quantx --resource-group "$group" --parameters "${parameters[@]}" "$@" --output none || {
+        say "deploy_hybrid: Azure refused the templates, for the reason above; correct it, and run this again"
+        return 1
+    }
+    read_outputs
 }
 
 build_image() {

@@ -24,6 +24,7 @@ class Reply:
 
     @property
     def text(self) -> str:
+        """The beginning of the body, for a message."""
         return self.body.decode("utf-8", "replace").strip()[:500]
 
 

@@ -1,7 +1,7 @@
 """A fake `az` for the scripts: it records its calls and their effects, and refuses what Azure refuses.
 
-Each refusal has its source beside it; those of templates are in tests/infra/azure_rules.py. It runs once per call, hence
-with few imports. Its state is a folder with a file per fact.
+Each refusal has its source beside it; those of templates are in tests/infra/azure_rules.py. It runs once per call,
+hence with few imports. Its state is a folder with a file per fact.
 """
 
 from __future__ import annotations

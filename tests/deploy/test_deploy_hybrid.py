@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .checkout import REPOSITORY, Checkout, made_checkout, stub
+from .checkout import REPOSITORY, Checkout, stub
 from .fake_az import SUBSCRIPTION
 
 pytestmark = pytest.mark.slow
@@ -29,12 +28,6 @@ CHANGES = {
     "tag update",
     "role definition delete",
 }
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    with made_checkout(tmp_path) as made:
-        yield made
 
 
 def changes(checkout: Checkout) -> list[str]:
