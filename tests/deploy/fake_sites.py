@@ -110,6 +110,12 @@ class Sites:
                 return 200, self.manifests[f"{name}:{last}"], {}
         return NOTHING
 
+    def keep(self, reference: str, package: bytes) -> None:
+        """Have a package already."""
+        digest = "sha256:" + hashlib.sha256(package).hexdigest()
+        self.blobs[digest] = package
+        self.manifests[reference] = json.dumps({"layers": [{"digest": digest}]}).encode()
+
     def storage(self, _method: str, path: str, headers: Any, _body: bytes) -> Answer:
         """Answer as a storage account: it refuses a token beside a signature."""
         if headers.get("Authorization"):

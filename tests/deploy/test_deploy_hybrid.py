@@ -63,6 +63,8 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "containerapp job start",  # sweeper
     ]
     assert checkout.sites.running == checkout.package()
+    assert checkout.get("jobs") == f"quantx:{checkout.tag}"
+    assert checkout.get("tags") == f"quantx-dev-app {checkout.tag}"
     assert checkout.subscriptions() == {"", SUBSCRIPTION}  # the first one asks for it
     first, last = checkout.lines("deployment group create")
     assert "image=" not in first
@@ -90,7 +92,7 @@ def test_only_what_is_not_registered_is_registered(checkout: Checkout) -> None:
 
 
 def test_a_second_time_makes_nothing_again(checkout: Checkout) -> None:
-    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    checkout.be_deployed()
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 0, done.stderr
     assert [c for c in changes(checkout) if c != "provider register"] == [
@@ -125,7 +127,7 @@ def test_a_list_that_is_refused_does_not_stop_a_deployment(checkout: Checkout) -
 
 
 def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) -> None:
-    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    checkout.be_deployed()
     checkout.let("database", "Stopping")  # it refuses to start until it is stopped
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
     made = changes(checkout)

@@ -1,4 +1,4 @@
-"""An upgrade migrates, publishes, and switches the jobs, in this order; a failed smoke test brings the last release back."""
+"""An upgrade migrates, publishes and switches the jobs, in this order; a failed smoke test brings the last one back."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def steps(checkout: Checkout) -> list[str]:
 
 @pytest.fixture
 def deployed(checkout: Checkout) -> Checkout:
-    """A checkout whose first release is in operation, with another commit."""
-    done = checkout.run("deploy_hybrid.sh", "--apply")
-    assert done.returncode == 0, done.stderr
+    checkout.be_deployed()
     return checkout
 
 
@@ -146,7 +144,7 @@ def test_the_subscription_of_the_environment_is_used(checkout: Checkout) -> None
     assert "az knows no subscription elsewhere" in done.stderr
 
 
-# ------------------------------------------------------------------------------------ the parts, without the whole script
+# --------------------------------------------------------------------------------- the parts, without the whole script
 
 
 @pytest.fixture
@@ -197,10 +195,7 @@ def test_each_answer_of_the_site_has_its_message(
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (
-            (3, "App setting WEBSITE_RUN_FROM_PACKAGE is not supported"),
-            "failed: App setting WEBSITE_RUN_FROM_PACKAGE is",
-        ),
+        ((3, "App setting TZ is not supported"), "failed: App setting TZ is not supported"),
         ((5, ""), "another deployment is in progress: no reason given"),
     ],
 )
