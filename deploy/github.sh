@@ -35,7 +35,8 @@ check_rule() {
 choose_subject() {
     local prefix owner_id repository_id
     prefix="$(gh api "repos/$repository/actions/oidc/customization/sub" --jq '.sub_claim_prefix // empty')"
-    read -r owner_id repository_id < <(gh api "repos/$repository" --jq '"\(.owner.id) \(.id)"')
+    read -r owner_id repository_id < <(gh api "repos/$repository" --jq '"\(.owner.id) \(.id)"') ||
+        fail "the ids of $repository can't be read; run: gh auth login"
     parameters=(repository="$repository" environmentName="$environment")
     case "$prefix" in
         "" | "repo:$repository") ;;

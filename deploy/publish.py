@@ -45,15 +45,16 @@ BUSY = {0, 429, 500, 502, 503, 504}
 def publish(host: str, package: Path, token: str) -> None:
     """Send the package, then wait until its deployment has ended."""
     identifier = send_package(host, package, token)
-    state: dict[str, object] = {}
+    state: dict[str, object] = {}  # the last answer
     for _ in range(TRIES):
         wait()
         reply = send("GET", f"https://{host}/api/deployments/{identifier}", Authorization=f"Bearer {token}")
         if reply.status == 404 and state:
             break  # the machine that deployed was recycled after its work (azure-dev does the same)
-        if reply.status not in (200, 202):
+        found = document(reply)
+        if not isinstance(found, dict):
             continue
-        state = json.loads(reply.body)
+        state = found
         status = int(str(state.get("status", 0)))
         if status == SUCCESS:
             break
@@ -83,11 +84,16 @@ def send_package(host: str, package: Path, token: str) -> str:
     if reply.status not in (200, 202):
         reason = REFUSED.get(reply.status, "the site did not take the package")
         fail(f"publish: {host} answers {reply.status}: {reason} ({reply.text or 'no text'})", 2)
-    try:
-        identifier = json.loads(reply.body)  # the id, and nothing else
-    except ValueError:
-        identifier = None
+    identifier = document(reply)  # the id, and nothing else
     return identifier if isinstance(identifier, str) and identifier else "latest"
+
+
+def document(reply: Reply) -> object:
+    """Return the JSON of a good answer, None for any other: the site answers with pages of HTML while it restarts."""
+    try:
+        return json.loads(reply.body) if reply.status in (200, 202) else None
+    except ValueError:
+        return None
 
 
 def ask_ready(host: str, key: str) -> None:

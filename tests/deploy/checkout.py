@@ -62,15 +62,17 @@ class Checkout:
             check=False,
         )
 
+    def logged(self) -> list[list[str]]:
+        """The command lines of the last run, without `az`; requests over HTTPS begin with `https`."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
     def calls(self) -> list[list[str]]:
-        """The command lines of the last run, without `az` and the subscription, which every call names."""
-        logged = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-        return [call[:-2] if "--subscription" in call else call for call in logged]
+        """The same, without the subscription, which every call but the first names."""
+        return [call[:-2] if "--subscription" in call else call for call in self.logged()]
 
     def subscriptions(self) -> set[str]:
         """The subscriptions that the calls of the last run went to; empty: that which `az` has selected."""
-        logged = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return {call[-1] if "--subscription" in call else "" for call in logged if call[0] != "https"}
+        return {call[-1] if "--subscription" in call else "" for call in self.logged() if call[0] != "https"}
 
     def commands(self) -> list[str]:
         """The recorded commands without their options."""
