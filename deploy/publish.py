@@ -39,6 +39,13 @@ REFUSED = {
     409: "another deployment is in progress; wait until it has ended, and run this again",
     415: "the site takes application/zip only",
 }
+# Answers of /api/ready that say nothing about the release, once the app has had the time to load.
+UNASKED = {
+    401: "the app's sign-in (Entra, or its access restrictions) refuses this user",
+    403: "the app's sign-in (Entra, or its access restrictions) refuses this user",
+    404: "this package has no /api/ready",
+}
+SURE = 3  # tries
 BUSY = {0, 429, 500, 502, 503, 504}
 
 
@@ -99,13 +106,14 @@ def document(reply: Reply) -> object:
 def ask_ready(host: str, key: str) -> None:
     """Wait until the app reports that it reaches database, queue and lake; the first request may be a cold start."""
     reply = Reply(0, b"", {})
-    for _ in range(TRIES // 4):
+    for tries in range(TRIES // 4):
         reply = send("GET", f"https://{host}/api/ready", x_functions_key=key)
         if reply.status == 200:
             say(f"ready: {reply.text}")
             return
-        if reply.status == 404 and send("GET", f"https://{host}/api/health").status == 200:
-            say("ready: this package has no /api/ready; /api/health answers, which proves only that the app is loaded")
+        unasked = UNASKED.get(reply.status) if tries >= SURE else None
+        if unasked and send("GET", f"https://{host}/api/health").status == 200:
+            say(f"ready: {unasked}; /api/health answers, which proves only that the app is loaded")
             return
         wait()
     fail(f"ready: https://{host}/api/ready answers {reply.status}: {reply.text or 'no text'}")

@@ -209,12 +209,27 @@ def test_a_deployment_that_fails_gives_azures_reason(
     assert said in done.stderr
 
 
-def test_a_package_without_readiness_is_asked_for_its_health(sites: Sites) -> None:
-    sites.running = b"old"
+@pytest.mark.parametrize(
+    ("package", "key", "said"),
+    [
+        (b"old", "function-key", "this package has no /api/ready; /api/health answers"),
+        (b"new", "another", "refuses this user; /api/health answers"),  # as with Entra sign-in, without its token
+    ],
+)
+def test_an_app_that_gives_no_readiness_is_asked_for_its_health(
+    sites: Sites, package: bytes, key: str, said: str
+) -> None:
+    sites.running = package
     sites.without_ready = {b"old"}
-    done = call(sites, "publish.py", "ready", sites.hosts["app"], KEY="function-key")
+    done = call(sites, "publish.py", "ready", sites.hosts["app"], KEY=key)
     assert done.returncode == 0
-    assert "has no /api/ready" in done.stderr
+    assert said in done.stderr
+
+
+def test_an_app_without_functions_is_not_ready(sites: Sites) -> None:
+    done = call(sites, "publish.py", "ready", sites.hosts["app"], KEY="function-key")
+    assert done.returncode == 1
+    assert "answers 404" in done.stderr
 
 
 def test_a_kept_package_comes_back_as_it_was(sites: Sites, tmp_path: Path) -> None:
