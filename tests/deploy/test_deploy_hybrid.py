@@ -134,6 +134,15 @@ def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) 
     assert made.index("postgres flexible-server start") < made.index("deployment group create")
 
 
+def test_a_database_that_can_not_be_used_ends_the_deployment(checkout: Checkout) -> None:
+    checkout.be_deployed()
+    checkout.let("database", "Inaccessible")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 2
+    assert "the database quantx-dev-pg is Inaccessible; see its page in the portal" in done.stderr
+    assert changes(checkout) == ["provider register"] * len(changes(checkout))
+
+
 def test_a_deleted_vault_is_brought_back(checkout: Checkout) -> None:
     checkout.let("deleted vault")
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
