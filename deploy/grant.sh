@@ -31,6 +31,7 @@ grant() {
     [[ "$principal" =~ ^[0-9a-fA-F-]{36}$ ]] || fail "give the object id of the principal, not $principal: az ad user show --id … --query id"
     { [[ "$hours" =~ ^[0-9]{1,2}$ ]] && [ "$hours" -ge 1 ] && [ "$hours" -le 24 ]; } || fail "HOURS must be 1 to 24, not $hours"
     find_role
+    read_outputs
     account="$(output STORAGE_ACCOUNT)"
     [ -n "$account" ] || fail "$group has no deployment named quantx"
     until="$(python3 -c '

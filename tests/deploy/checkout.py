@@ -75,8 +75,9 @@ class Checkout:
         return {call[-1] if "--subscription" in call else "" for call in self.logged() if call[0] != "https"}
 
     def commands(self) -> list[str]:
-        """The recorded commands without their options."""
-        return [re.split(r" -", " ".join(call))[0] for call in self.calls()]
+        """The recorded commands without their options, and without the tag that suspends the database's stop."""
+        lines = (" ".join(call) for call in self.calls())
+        return [re.split(r" -", line)[0] for line in lines if "quantx-deploying" not in line]
 
     def lines(self, command: str) -> list[str]:
         return [line for line in (" ".join(call) for call in self.calls()) if line.startswith(command + " ")]
@@ -133,6 +134,9 @@ def made_checkout(tmp_path: Path) -> Iterator[Checkout]:
         checkout = Checkout(tmp_path / "checkout", sites)
         for part in ("deploy", "infra"):
             shutil.copytree(REPOSITORY / part, checkout.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        (checkout.folder / "container").mkdir()
+        for name in ("base.Dockerfile", "base_image.sh"):
+            shutil.copy(REPOSITORY / "container" / name, checkout.folder / "container" / name)
         package = checkout.folder / "deploy" / "package_functions.sh"
         package.write_text('#!/bin/sh\necho "package of $(git rev-parse --short=12 HEAD)" > "$1"\n')
         package.chmod(0o755)

@@ -77,7 +77,8 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
     assert "infra/dev.bicepparam" in last
     digest = (REPOSITORY / "container/base.Dockerfile").read_text().strip().rpartition("@")[2]
     assert checkout.get("mirrored") == f"docker.io/library/python@{digest}"
-    assert f"--build-arg PYTHON_IMAGE=quantxmadeup.azurecr.io/base/python@{digest}" in checkout.lines("acr build")[0]
+    base = f"{checkout.sites.hosts['registry']}/base/python@{digest}"
+    assert f"--build-arg PYTHON_IMAGE={base}" in checkout.lines("acr build")[0]
     migrated, refreshed, swept = checkout.lines("containerapp job start")
     assert "quantx-dev-migrate" in migrated
     assert "quantx-dev-universes" in refreshed
@@ -90,14 +91,14 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "quantxvault",
     ):
         assert line in done.stdout
-    began, ended = (line for line in calls(checkout, "tag update") if "quantx-deploying" in line)
+    began, ended = (line for line in checkout.lines("tag update") if "quantx-deploying" in line)
     value = re.search(r"quantx-deploying=(\S+)", began)
     assert value is not None
     assert datetime.now(UTC) - datetime.fromisoformat(value[1]) < timedelta(minutes=10)  # as power.py reads it
     assert "--operation Merge" in began
     assert "--operation Delete" in ended
     assert "the owners of the subscription: owner@example.org, group of owners" in done.stderr
-    (test,) = calls(checkout, "monitor action-group test-notifications create")
+    (test,) = checkout.lines("monitor action-group test-notifications create")
     assert test.count("--add-action") == 4
     for action in (
         "armrole owners 8e3af657-a8ff-443c-a75c-2fe8c4bcb635 usecommonalertschema",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from .fake_az import SUBSCRIPTION, Checkout, make_checkout
+from .checkout import Checkout
+from .fake_az import SUBSCRIPTION
 
 PERSON = "0f0f0f0f-0000-4000-8000-00000000000a"
 ROLE = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/e"
@@ -27,12 +28,10 @@ match words[:3]:
 """
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    made = make_checkout(tmp_path)
+@pytest.fixture(autouse=True)
+def asked(checkout: Checkout, tmp_path: Path) -> None:
     text = FAKE.format(python=sys.executable, subscription=SUBSCRIPTION, role=ROLE, person=PERSON)
     (tmp_path / "bin" / "az").write_text(text)
-    return made
 
 
 def test_an_assignment_ends_at_an_hour(checkout: Checkout) -> None:
