@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantx.lake.digests import sha256
-from quantx.lake.store import absolute_url
+from quantx.lake.store import normalized_url
 from quantx.lake.table_version import LiveFile
 from quantx.settings import Settings
 
@@ -159,7 +159,7 @@ def cache_folder(settings: Settings, lake_url: str) -> CacheFolder | None:
 
 def folder_of_settings(settings: Settings) -> CacheFolder:
     """Return the folder of copies of the lake of the settings, even if the cache is off; the lake is not opened."""
-    return _folder(settings, absolute_url(settings.lake_url))
+    return _folder(settings, normalized_url(settings.lake_url))
 
 
 def _folder(settings: Settings, lake_url: str) -> CacheFolder:
