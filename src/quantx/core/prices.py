@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from quantx.core.adjustment import adjustment_steps, with_adjustments
+from quantx.core.adjustment import AdjustmentSteps, with_adjustments
 
 Adjust = Literal["none", "split", "total"]
 ADJUSTMENTS: tuple[Adjust, ...] = ("none", "split", "total")
@@ -128,11 +128,11 @@ def adjust_bars(bars: pl.DataFrame, actions: pl.DataFrame, how: Adjust) -> pl.Da
     the dividends to the prices. The base is the last action in `actions`: pass the actions up to a date to adjust to
     it.
     """
-    return adjust_by_steps(bars, adjustment_steps(actions), how)
+    return adjust_by_steps(bars, AdjustmentSteps(actions), how)
 
 
-def adjust_by_steps(bars: pl.DataFrame, steps: pl.DataFrame, how: Adjust) -> pl.DataFrame:
-    """Adjust as `adjust_bars` does, with the steps of the actions as `adjustment_steps` returns them."""
+def adjust_by_steps(bars: pl.DataFrame, steps: AdjustmentSteps, how: Adjust) -> pl.DataFrame:
+    """Adjust as `adjust_bars` does, with the steps of the actions."""
     frame = with_adjustments(bars, steps)
     total = pl.col("__dividend") / pl.col("__split")
     adjusted = [(pl.col("close") * total).alias("adj_close")]

@@ -84,6 +84,10 @@ class SymbolHistory:
     def __bool__(self) -> bool:
         return bool(self._by_instrument)
 
+    def __contains__(self, symbol: str) -> bool:
+        """Return whether any instrument carried a symbol."""
+        return symbol in self._by_symbol
+
     @property
     def namings(self) -> list[Naming]:
         """Return all namings, by instrument and first day."""
@@ -108,8 +112,6 @@ class SymbolHistory:
         carries the symbol now. Otherwise it is the only one that carried it in that period. None: the symbol has no
         history. ConfigError where several instruments carried it: a guess would mix securities.
         """
-        if symbol not in self._by_symbol:  # most symbols: a request may have thousands
-            return None
         if on is not None:
             return self.resolve(symbol, on) or self._only_instrument(symbol)
         within = self.namings_of(symbol, first, last)

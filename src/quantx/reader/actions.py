@@ -9,7 +9,7 @@ from functools import partial
 
 import polars as pl
 
-from quantx.core.adjustment import adjustment_steps
+from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.preference import BEST, events_of_shown_bars, with_first, without_wrong_vendors
 from quantx.core.tables import ACTIONS, BARS_1D, VERDICTS
 from quantx.reader.arguments import Day, On, Symbols, to_days, to_instant, to_names, to_vendor
@@ -46,7 +46,7 @@ class ActionQueries(LakeHandle):
         base: date | None,
         *,
         first: str | None = None,
-    ) -> pl.DataFrame:
+    ) -> AdjustmentSteps:
         """Return the steps by which bars are adjusted.
 
         For many symbols they are computed for all of the table, once per version, where no other table matters.
@@ -62,11 +62,11 @@ class ActionQueries(LakeHandle):
             or source == BEST
             or (source is None and len(vendors) > 1)
         ):
-            return adjustment_steps(self._actions(requests, source, moment, base, first=first))
+            return AdjustmentSteps(self._actions(requests, source, moment, base, first=first))
         known = self._all_steps.get(source)
         if known is None or known[0] is not version:
             stored = self._stored.rows(ACTIONS, Selection(source=to_vendor(source)))
-            known = self._all_steps[source] = version, adjustment_steps(stored)
+            known = self._all_steps[source] = version, AdjustmentSteps(stored)
         return known[1]
 
     def _actions(

@@ -7,6 +7,7 @@ from typing import Self
 
 import polars as pl
 
+from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.symbol_history import history_of
 from quantx.core.tables import SYMBOL_HISTORY
 from quantx.lake.store import LakeLocation
@@ -31,7 +32,9 @@ class LakeHandle:
         self._sources_of = sources_of
         self._stored = LakeTables(location, cache)
         self._security_rows: tuple[TableVersion | None, SecurityRows] | None = None
-        self._all_steps: dict[str | None, tuple[TableVersion | None, pl.DataFrame]] = {}  # by vendor; see ActionQueries
+        self._all_steps: dict[
+            str | None, tuple[TableVersion | None, AdjustmentSteps]
+        ] = {}  # by vendor; see ActionQueries
         self._pins = 0
         self.url = location.url
 
