@@ -119,7 +119,7 @@ def job(azure: Azure, command: str, option: dict[str, str]) -> int:
 def sites(azure: Azure, command: str, option: dict[str, str]) -> int:
     match command:
         case "resource show":
-            print(azure.host("scm"))
+            print(azure.host("scm" if "'Repository'" in option["--query"] else "app"))
         case "functionapp keys list":
             print("function-key")
         case "functionapp deploy":
