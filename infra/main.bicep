@@ -27,13 +27,16 @@ param functionAppName string = ''
 @description('The image, as quantx:<tag> in the registry. Empty: everything but the jobs, for the first time when no image exists.')
 param image string = ''
 
+@description('During an upgrade only: the image that all jobs but migrate keep until the app is published (deploy_hybrid.sh). Empty: image.')
+param runningImage string = ''
+
 @description('The state. always: a server that never stops. window: the same, stopped outside the hours of the daily update. external: a PostgreSQL of yours, whose URL is the secret quantx-state-url in the vault.')
 @allowed([
   'always'
   'window'
   'external'
 ])
-param database string = 'window'
+param database string = environmentName == 'prod' ? 'always' : 'window'
 
 @description('When the server is started and stopped with database = window; cron, UTC. A stop waits until nothing uses it (README.md).')
 param databaseStart string = '40 5 * * *'
@@ -76,7 +79,7 @@ param vendorSecrets array = []
 param extraSettings array = []
 
 @description('Keep lake, vault and database off the internet. It can\'t be changed for a database that exists.')
-param privateNetwork bool = false
+param privateNetwork bool = environmentName == 'prod'
 
 @description('Addresses (192.0.2.7, or a range as 192.0.2.0/24) that may call the app and, with a private network, reach lake and vault from another region. Empty: any address may call the app, with its key.')
 param allowedAddresses array = []
@@ -111,7 +114,7 @@ param appHostLogs bool = true
 
 @description('Euros or dollars a month, in the billing currency of the subscription; alerts at 80 %, and when a forecast exceeds it.')
 @minValue(1)
-param monthlyBudget int = 15
+param monthlyBudget int = environmentName == 'prod' ? 60 : 15
 
 @description('The first of a month. It can\'t be changed for a budget that exists: hand over the output of the last deployment. Empty: this month.')
 param budgetStart string = ''
@@ -136,6 +139,7 @@ var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
 var addressRanges = map(allowedAddresses, address => contains(address, '/') ? address : '${address}/32')
 var storageAddresses = flatten(map(addressRanges, cidr => endsWith(cidr, '/31') || endsWith(cidr, '/32') ? map(range(0, endsWith(cidr, '/31') ? 2 : 1), index => first(split(cidrSubnet(cidr, 32, index), '/'))) : [cidr]))
 var serverName = '${prefix}-pg-${suffix}'
+var jobsImage = '${registry.outputs.server}/${empty(runningImage) ? image : runningImage}'
 var serverHost = '${serverName}.postgres.database.azure.com'
 
 module identities 'modules/identities.bicep' = {
@@ -311,7 +315,8 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     location: location
     prefix: prefix
     environmentId: containers.outputs.id
-    image: '${registry.outputs.server}/${image}'
+    image: jobsImage
+    migrateImage: '${registry.outputs.server}/${image}'
     registryServer: registry.outputs.server
     worker: identities.outputs.worker
     migrator: identities.outputs.migrator
@@ -343,7 +348,7 @@ module hours 'modules/hours.bicep' = if (inWindow && !empty(image)) {
     location: location
     prefix: prefix
     environmentId: containers.outputs.id
-    image: '${registry.outputs.server}/${image}'
+    image: jobsImage
     registryServer: registry.outputs.server
     power: identities.outputs.power
     serverName: serverName

@@ -5,6 +5,8 @@ param prefix string
 param environmentId string
 @description('With registry and tag.')
 param image string
+@description('The same for the job migrate: an upgrade migrates the database before the other jobs get the new image.')
+param migrateImage string
 param registryServer string
 @description('Identities: id, name, clientId; of those that the database has to know also the principalId.')
 param worker object
@@ -277,7 +279,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
       initContainers: empty(serverHost) ? [] : [
         {
           name: 'principals'
-          image: image
+          image: migrateImage
           command: [
             'python'
             '-c'
@@ -298,7 +300,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
       containers: [
         {
           name: 'migrate'
-          image: image
+          image: migrateImage
           args: empty(serverHost) ? [
             'migrate'
           ] : [

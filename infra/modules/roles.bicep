@@ -25,7 +25,7 @@ var role = {
   queueReader: '19e7f393-937e-4f77-808e-94535e297925' // Storage Queue Data Reader
   queueSender: 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a' // Storage Queue Data Message Sender
   tableContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
-  acrPull: '7f951dda-4ed3-4680-a7ca-43cc172d538d' // AcrPull
+  acrPull: '7f951dda-4ed3-4680-a7ca-43fe172d538d' // AcrPull
   secretsUser: '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
   secretsOfficer: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7' // Key Vault Secrets Officer
   metricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher

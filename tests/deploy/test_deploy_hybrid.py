@@ -1,4 +1,4 @@
-"""The scripts of deploy/ from end to end, against a fake `az` that records its calls and their effects."""
+"""The scripts of deploy/ from end to end, against a fake Azure that records calls, and refuses what Azure refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .fake_az import REPOSITORY, Checkout, make_checkout
+from .checkout import REPOSITORY, Checkout, stub
+from .fake_az import SUBSCRIPTION
 
 pytestmark = pytest.mark.slow
 
@@ -24,30 +25,19 @@ CHANGES = {
     "keyvault recover",
     "postgres flexible-server start",
     "containerapp job start",
-    "functionapp deploy",
+    "https scm POST /api/publish",
+    "https registry PUT /v2/quantx-functions/manifests/",
     "tag update",
     "monitor action-group test-notifications create",
     "role definition delete",
 }
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return make_checkout(tmp_path)
-
-
-def commands(checkout: Checkout) -> list[str]:
-    """Return the recorded commands without their options, and without the tag that suspends the database's stop."""
-    lines = (" ".join(call) for call in checkout.calls())
-    return [re.split(r" -", line)[0] for line in lines if "quantx-deploying" not in line]
-
-
 def changes(checkout: Checkout) -> list[str]:
-    return [command for command in commands(checkout) if command in CHANGES]
-
-
-def calls(checkout: Checkout, command: str) -> list[str]:
-    return [line for line in (" ".join(call) for call in checkout.calls()) if line.startswith(command + " ")]
+    """Return the recorded commands that change something, without options, and without the tag of the deployment."""
+    lines = (line for line in map(" ".join, checkout.calls()) if "quantx-deploying" not in line)
+    commands = (re.sub(r"(/manifests/).*", r"\1", re.split(r" -", line)[0]) for line in lines)
+    return [command for command in commands if command in CHANGES]
 
 
 @pytest.mark.parametrize("group_exists", [True, False])
@@ -57,7 +47,7 @@ def test_without_apply_nothing_is_changed(checkout: Checkout, group_exists: bool
     done = checkout.run("deploy_hybrid.sh")
     assert done.returncode == 0, done.stderr
     assert changes(checkout) == []
-    assert ("deployment group what-if" in commands(checkout)) is group_exists
+    assert ("deployment group what-if" in checkout.commands()) is group_exists
     assert "nothing was changed" in done.stderr
 
 
@@ -69,41 +59,47 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "deployment group create",  # everything but the jobs
         "acr import",  # the base image
         "acr build",
+        "https registry PUT /v2/quantx-functions/manifests/",
         "deployment group create",
         "containerapp job start",  # migrate
-        "containerapp job start",  # universes: without members nothing can be planned
-        "functionapp deploy",
+        "https scm POST /api/publish",
         "tag update",
+        "containerapp job start",  # universes: without members nothing can be planned
         "containerapp job start",  # sweeper
         "monitor action-group test-notifications create",
     ]
-    first, last = calls(checkout, "deployment group create")
+    assert checkout.sites.running == checkout.package()
+    assert checkout.get("jobs") == f"quantx:{checkout.tag}"
+    assert checkout.get("tags") == f"quantx-dev-app {checkout.tag}"
+    assert checkout.subscriptions() == {"", SUBSCRIPTION}  # the first one asks for it
+    first, last = checkout.lines("deployment group create")
     assert "image=" not in first
     assert "image=quantx:" in last
     assert "infra/dev.bicepparam" in last
     digest = (REPOSITORY / "container/base.Dockerfile").read_text().strip().rpartition("@")[2]
-    assert (checkout.state / "mirrored").read_text() == f"docker.io/library/python@{digest}"
-    assert f"--build-arg PYTHON_IMAGE=quantxmadeup.azurecr.io/base/python@{digest}" in calls(checkout, "acr build")[0]
-    migrated, refreshed, swept = calls(checkout, "containerapp job start")
+    assert checkout.get("mirrored") == f"docker.io/library/python@{digest}"
+    base = f"{checkout.sites.hosts['registry']}/base/python@{digest}"
+    assert f"--build-arg PYTHON_IMAGE={base}" in checkout.lines("acr build")[0]
+    migrated, refreshed, swept = checkout.lines("containerapp job start")
     assert "quantx-dev-migrate" in migrated
     assert "quantx-dev-universes" in refreshed
     assert "quantx-dev-sweeper" in swept
     for line in (
-        "https://quantx-dev-app.azurewebsites.net/api/health",
-        "https://quantx-dev-app.azurewebsites.net/api/trigger-update",
+        f"https://{checkout.sites.hosts['app']}/api/health",
+        f"https://{checkout.sites.hosts['app']}/api/trigger-update",
         "az://lake in the account quantxlake",
         "quantx-dev-pg",
         "quantxvault",
     ):
         assert line in done.stdout
-    began, ended = (line for line in calls(checkout, "tag update") if "quantx-deploying" in line)
+    began, ended = (line for line in checkout.lines("tag update") if "quantx-deploying" in line)
     value = re.search(r"quantx-deploying=(\S+)", began)
     assert value is not None
     assert datetime.now(UTC) - datetime.fromisoformat(value[1]) < timedelta(minutes=10)  # as power.py reads it
     assert "--operation Merge" in began
     assert "--operation Delete" in ended
     assert "the owners of the subscription: owner@example.org, group of owners" in done.stderr
-    (test,) = calls(checkout, "monitor action-group test-notifications create")
+    (test,) = checkout.lines("monitor action-group test-notifications create")
     assert test.count("--add-action") == 4
     for action in (
         "armrole owners 8e3af657-a8ff-443c-a75c-2fe8c4bcb635 usecommonalertschema",
@@ -116,13 +112,13 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
 
 def test_only_what_is_not_registered_is_registered(checkout: Checkout) -> None:
     checkout.run("deploy_hybrid.sh", "--apply")
-    registered = [line.split()[3] for line in calls(checkout, "provider register")]
+    registered = [line.split()[3] for line in checkout.lines("provider register")]
     assert "Microsoft.App" in registered
     assert not {"Microsoft.Storage", "Microsoft.Insights"} & set(registered)
 
 
 def test_a_second_time_makes_nothing_again(checkout: Checkout) -> None:
-    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
+    checkout.be_deployed()
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 0, done.stderr
     assert [c for c in changes(checkout) if c != "provider register"] == [
@@ -131,7 +127,7 @@ def test_a_second_time_makes_nothing_again(checkout: Checkout) -> None:
         "containerapp job start",
         "containerapp job start",
     ]
-    assert "budgetStart=2026-11-01" in calls(checkout, "deployment group create")[0]
+    assert "budgetStart=2026-11-01" in checkout.lines("deployment group create")[0]
 
 
 def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
@@ -140,12 +136,13 @@ def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
     assert done.returncode == 1
     assert "ended with status Failed" in done.stderr
     assert "ContainerAppConsoleLogs" in done.stderr
-    assert not checkout.has("package")
+    assert checkout.sites.published == []
     assert not checkout.has("deploying")  # the stop of the database is not suspended any more
     (checkout.state / "failing job").unlink()
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
-    assert checkout.has("package")
+    assert checkout.sites.running == checkout.package()
     assert "acr build" not in changes(checkout)
+    assert not any("/manifests/" in change for change in changes(checkout))  # the kept package is taken
 
 
 def test_a_list_that_is_refused_does_not_stop_a_deployment(checkout: Checkout) -> None:
@@ -153,12 +150,12 @@ def test_a_list_that_is_refused_does_not_stop_a_deployment(checkout: Checkout) -
     done = checkout.run("deploy_hybrid.sh", "--apply")
     assert done.returncode == 0, done.stderr
     assert "a universe's list was refused" in done.stderr
-    assert checkout.has("package")
+    assert checkout.sites.running == checkout.package()
 
 
 def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) -> None:
-    assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
-    checkout.let("stopped database")
+    checkout.be_deployed()
+    checkout.let("database", "Stopping")  # it refuses to start until it is stopped
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
     made = changes(checkout)
     assert made.index("postgres flexible-server start") < made.index("deployment group create")
@@ -199,8 +196,8 @@ def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
     }
     done = checkout.run("deploy_hybrid.sh", "--apply", **names)
     assert done.returncode == 0, done.stderr
-    assert calls(checkout, "group create") == ["group create --name mine --location eastus --output none"]
-    for line in calls(checkout, "deployment group create"):
+    assert checkout.lines("group create") == ["group create --name mine --location eastus --output none"]
+    for line in checkout.lines("deployment group create"):
         assert "--resource-group mine --parameters infra/prod.bicepparam --parameters location=eastus" in line
         assert "storageAccountName=mylake01 acrName=myregistry functionAppName=my-app database=external" in line
         assert "alertEmail=people@example.org" in line
@@ -208,14 +205,12 @@ def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
         assert "makeCustomRole=false" in line
     assert "to people@example.org, once it is confirmed" in done.stderr
     assert "within 30 minutes" in done.stderr
-    assert "--registry myregistry" in calls(checkout, "acr build")[0]
-    assert "quantx-prod-migrate" in calls(checkout, "containerapp job start")[0]
+    assert "--registry myregistry" in checkout.lines("acr build")[0]
+    assert "quantx-prod-migrate" in checkout.lines("containerapp job start")[0]
 
 
 def test_what_was_built_elsewhere_is_taken_as_it_is(checkout: Checkout, tmp_path: Path) -> None:
-    docker = tmp_path / "bin" / "docker"
-    docker.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/docker.log"\n')
-    docker.chmod(0o755)
+    stub(tmp_path, "docker", f'echo "$*" >> "{tmp_path}/docker.log"')
     (tmp_path / "functions.zip").write_text("attested")
     built = {
         "IMAGE_ARCHIVE": "image.tar.gz",
@@ -228,10 +223,10 @@ def test_what_was_built_elsewhere_is_taken_as_it_is(checkout: Checkout, tmp_path
     done = checkout.run("deploy_hybrid.sh", "--apply", **built)
     assert done.returncode == 0, done.stderr
     assert "acr build" not in changes(checkout)
-    assert (checkout.state / "package").read_text() == "attested"
+    assert checkout.sites.running == b"attested"
     load, tag, push = (tmp_path / "docker.log").read_text().splitlines()
     assert load == "load --input image.tar.gz"
-    assert tag.startswith("tag quantx:abc quantxmadeup.azurecr.io/quantx:")
+    assert tag == f"tag quantx:abc {checkout.sites.hosts['registry']}/quantx:{checkout.tag}"
     assert push == "push " + tag.split()[2]
 
 
@@ -292,7 +287,7 @@ def test_what_is_deployed_is_committed(checkout: Checkout) -> None:
 
 def test_a_backfill_keeps_the_container_and_changes_its_arguments(checkout: Checkout) -> None:
     checkout.let("jobs")
-    checkout.let("stopped database")
+    checkout.let("database", "Stopped")
     done = checkout.run("backfill.sh", "--start", "2010-01-01", "--symbols", "AAPL,BRK.B", "--source", "it's")
     assert done.returncode == 0, done.stderr
     (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
@@ -310,7 +305,7 @@ def test_any_command_can_be_run_there_and_is_waited_for(checkout: Checkout) -> N
     (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
     assert container["args"] == ["tasks", "retry", "--id", "17"]
     assert container["image"] == "r/quantx:1"
-    assert commands(checkout)[-1] == "containerapp job execution show"
+    assert checkout.commands()[-1] == "containerapp job execution show"
     assert 'ContainerGroupName startswith "quantx-dev-backfill-abc"' in done.stderr
     checkout.let("failing job", "backfill")
     assert checkout.run("run.sh", "status").returncode == 1
@@ -338,7 +333,7 @@ def test_a_teardown_lists_recoverable_parts_and_needs_yes(checkout: Checkout) ->
 
 def test_no_script_knows_a_key() -> None:
     words = re.compile(
-        r"connection.string|AccountKey|account-key|--password|listKeys|keys list(?! --resource-group \$group)"
+        r"connection.string|AccountKey|account-key|--password|listKeys|keys list(?! --resource-group \"?\$group)"
     )
     for script in (REPOSITORY / "deploy").glob("*.sh"):
         assert words.findall(script.read_text("utf-8")) == [], script.name

