@@ -65,9 +65,11 @@ smoke_test() {
 
 # Bring this tag's release into operation. A step that is done already is not done again.
 upgrade() {
-    local running published
+    local running published last
     running="$(running_image)"
     published="$(published_tag)"
+    last="${running#quantx:}" # image and package of a release have one tag
+    [ "${last:-$tag}" != "$tag" ] || last="$published"
     say "$script: deploying everything, with the image quantx:$tag${running:+; the jobs keep $running until the app is ready}"
     deploy_templates image="quantx:$tag" ${running:+runningImage="$running"}
     start_stopped_database
@@ -75,18 +77,20 @@ upgrade() {
     if [ "$published" != "$tag" ]; then
         publish "$package" "$tag" || {
             [ $? -ne 2 ] || fail "the package was not published; the app and the jobs are as before"
-            bring_back "the app is not ready with the new package; the jobs still run the last image" "$published" ""
+            bring_back "the app is not ready with the new package; the jobs have kept their image" "$last" ""
         }
+    else
+        smoke_test "$(output FUNCTION_APP_NAME)" || bring_back "the app is not ready" "$last" ""
     fi
     if [ -n "$running" ] && [ "$running" != "quantx:$tag" ]; then
         say "$script: switching the jobs to the image quantx:$tag"
         deploy_templates image="quantx:$tag"
     fi
     run_job "$prefix-universes" || say "$script: a universe's list was refused; the last good list stays, and the deployment continues"
-    run_job "$prefix-sweeper" || bring_back "the sweeper failed with the new image" "$published" "$running"
+    run_job "$prefix-sweeper" || bring_back "the sweeper failed with the new image" "$last" "$running"
 }
 
-# bring_back <reason> <tag of the last package> <last image>: return to the last release, and end with status 1.
+# bring_back <reason> <tag of the last release> <its image, or nothing where the jobs have it>: return to the last release, and end with status 1.
 bring_back() {
     say "$script: $1"
     if [ -z "$2" ] || [ "$2" = "$tag" ]; then

@@ -173,6 +173,15 @@ def test_a_receiver_that_did_not_take_the_test_alert_is_a_failure(checkout: Chec
     assert "not every receiver has taken the test alert" in done.stderr
 
 
+def test_a_database_that_can_not_be_used_ends_the_deployment(checkout: Checkout) -> None:
+    checkout.be_deployed()
+    checkout.let("database", "Inaccessible")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 2
+    assert "the database quantx-dev-pg is Inaccessible; see its page in the portal" in done.stderr
+    assert changes(checkout) == ["provider register"] * len(changes(checkout))
+
+
 def test_a_deleted_vault_is_brought_back(checkout: Checkout) -> None:
     checkout.let("deleted vault")
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
@@ -212,6 +221,7 @@ def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
 def test_what_was_built_elsewhere_is_taken_as_it_is(checkout: Checkout, tmp_path: Path) -> None:
     stub(tmp_path, "docker", f'echo "$*" >> "{tmp_path}/docker.log"')
     (tmp_path / "functions.zip").write_text("attested")
+    checkout.let("workflow")  # whose sign-in gets no new tokens at the end of a deployment
     built = {
         "IMAGE_ARCHIVE": "image.tar.gz",
         "IMAGE_NAME": "quantx:abc",

@@ -86,6 +86,18 @@ def test_a_failed_sweeper_brings_image_and_package_back(deployed: Checkout) -> N
     assert deployed.sites.running == deployed.package(old)
 
 
+def test_an_upgrade_that_stopped_before_the_jobs_can_still_return(deployed: Checkout) -> None:
+    old, new = deployed.tag, deployed.commit()
+    deployed.let("tags", f"quantx-dev-app {new}")  # the app was published, then the script was interrupted
+    deployed.sites.running = deployed.package(new)
+    deployed.let("failing job", "sweeper")
+    done = deployed.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 1
+    assert "publish" not in steps(deployed)[: steps(deployed).index("sweeper")]
+    assert deployed.get("jobs") == f"quantx:{old}"
+    assert deployed.sites.running == deployed.package(old)
+
+
 def test_a_first_release_that_is_not_ready_is_reported(checkout: Checkout) -> None:
     checkout.sites.broken = {checkout.package()}
     done = checkout.run("deploy_hybrid.sh", "--apply")
