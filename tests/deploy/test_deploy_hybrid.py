@@ -34,8 +34,9 @@ CHANGES = {
 
 
 def changes(checkout: Checkout) -> list[str]:
-    """Return the recorded commands that change something, without options and tags."""
-    commands = (re.sub(r"(/manifests/).*", r"\1", command) for command in checkout.commands())
+    """Return the recorded commands that change something, without options, and without the tag of the deployment."""
+    lines = (line for line in map(" ".join, checkout.calls()) if "quantx-deploying" not in line)
+    commands = (re.sub(r"(/manifests/).*", r"\1", re.split(r" -", line)[0]) for line in lines)
     return [command for command in commands if command in CHANGES]
 
 
