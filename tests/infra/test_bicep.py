@@ -342,3 +342,4 @@ def test_one_address_works_in_storage_vault_and_app(
         "vault",
     }
     assert {name for name, value in handed.items() if value == Expression("addressRanges")} == {"functions"}
+    assert Expression("allowedAddresses") not in handed.values()  # each module gets the form that it takes
