@@ -400,6 +400,15 @@ ACTION_VERDICTS = Table(
     null_is_unknown=False,
 )
 
+# The sessions of the exchanges, for readers without the calendars' library.
+SESSIONS = Table(
+    "sessions",
+    {"calendar": pl.String, "date": pl.Date, "open": INSTANT, "close": INSTANT},
+    partitions=(),
+    key=("calendar", "date"),
+    sort=("calendar", "date"),
+)
+
 TABLES = {
     table.name: table
     for table in (
