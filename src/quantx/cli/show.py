@@ -22,6 +22,15 @@ from quantx.state.values import TaskState
 _SHOWN = 40  # rows of a table on the terminal
 _FORMATS = ("table", "csv", "parquet")
 
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
+]
+PublicBy = Annotated[
+    str | None,
+    typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
+]
+
 tasks = typer.Typer(help="List tasks, and retry those that failed permanently.", no_args_is_help=True)
 
 
@@ -192,14 +201,8 @@ def query(
     start: Annotated[str | None, typer.Option(help="First day.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
     adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
-    as_of: Annotated[
-        str | None,
-        typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
-    ] = None,
-    public_by: Annotated[
-        str | None,
-        typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
-    ] = None,
+    as_of: AsOf = None,
+    public_by: PublicBy = None,
     source: Annotated[
         str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
     ] = None,
