@@ -211,7 +211,7 @@ def test_the_sessions_of_the_lake_stand_before_those_of_the_library(tmp_path: Pa
     ]
     location = open_location(str(tmp_path))
     LakeTable(location, BARS_1D).commit(CommitContext(1), pl.DataFrame(rows, schema=dict(BARS_1D.schema), orient="row"))
-    odd = [("XNYS", d, datetime.combine(d, time(3), UTC), datetime.combine(d, time(4), UTC)) for d in days]
+    odd = [("XNYS", d, datetime.combine(d, time(3), UTC), datetime.combine(d, time(4), UTC), INGESTED[0]) for d in days]
     LakeTable(location, SESSIONS).commit(
         CommitContext(1), pl.DataFrame(odd, schema=dict(SESSIONS.schema), orient="row")
     )

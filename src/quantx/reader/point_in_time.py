@@ -58,7 +58,7 @@ def public_rows(table: Table, symbols: Sequence[str], public_by: datetime, times
         return by_session | pl.col(day).is_null() if table.name == QUARANTINE.name else by_session
     if "month" in schema:  # of a whole month
         return pl.col("month") < public_by.year * 100 + public_by.month
-    for begin, _ in _INTERVALS:
+    for begin in ("first_day", *(begin for begin, _ in _INTERVALS)):
         if begin in schema:
             return pl.col(begin).is_null() | (pl.col(begin) <= public_by.date())
     return pl.lit(True)

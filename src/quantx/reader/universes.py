@@ -23,13 +23,12 @@ class Members:
     """The securities of a universe between two days, each once, by its last symbol in the universe."""
 
     on: dict[str, Day | None]  # by symbol: a day on which the security carried it
-    intervals: pl.DataFrame  # symbol (one of `on`), member_from and member_to (dates, both inclusive; no nulls)
+    intervals: pl.DataFrame  # symbol (one of `on`), member_from and member_to (both inclusive; no nulls); disjoint
 
     def rows_of_members(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows (symbol, date, …) of days on which the symbol's security was a member, in their order."""
-        marked = rows.select("symbol", "date").unique().join(self.intervals, on="symbol")
-        inside = marked.filter(pl.col("date").is_between("member_from", "member_to"))
-        return rows.join(inside, on=["symbol", "date"], how="semi", maintain_order="left")
+        of_symbol = rows.join(self.intervals, on="symbol", maintain_order="left")
+        return of_symbol.filter(pl.col("date").is_between("member_from", "member_to")).select(rows.columns)
 
     def mask(self, days: pl.Series) -> pl.DataFrame:
         """Return date and a column per symbol: whether its security was a member on the day."""
@@ -131,7 +130,7 @@ class UniverseQueries(KnownNames):
             pl.col("member_from").fill_null(date.min),
             pl.col("member_to").fill_null(date.max),
         )
-        return Members({each.symbol: days[each.symbol] for each in unique}, intervals)
+        return Members({each.symbol: days[each.symbol] for each in unique}, _disjoint(intervals))
 
     def _check_reach(self, name: str, start: date | None, moment: PointInTime) -> None:
         """Warn if `start` lies before the record of a universe: its members of that time are not known."""
@@ -143,6 +142,17 @@ class UniverseQueries(KnownNames):
                 f"the record of the universe {name} begins on {begin}: members that left before are not in it, so that"
                 f" days from {start} on have survivorship bias"
             )
+
+
+def _disjoint(intervals: pl.DataFrame) -> pl.DataFrame:
+    """Return the intervals of each symbol with those that overlap joined: a list may have two symbols of a security."""
+    joined: list[tuple[str, date, date]] = []
+    for symbol, first, last in intervals.sort("symbol", "member_from").iter_rows():
+        if joined and joined[-1][0] == symbol and first <= joined[-1][2]:
+            joined[-1] = (symbol, joined[-1][1], max(last, joined[-1][2]))
+        else:
+            joined.append((symbol, first, last))
+    return pl.DataFrame(joined, schema=intervals.schema, orient="row")
 
 
 def _begun_by(day: date) -> pl.Expr:
