@@ -61,7 +61,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable
         _print_paragraphs(title, rows, heads)
         return
     framed = sum(widths.values()) + _EDGE * len(heads) + 1 <= out.width
-    look: dict[str, Any] = {} if framed else {"box": None, "padding": 0, "collapse_padding": True, "pad_edge": False}
+    look: dict[str, Any] = {} if framed else {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False}
     table = Table(title=title, title_justify="left", header_style="bold", **look)
     for name, head in heads.items():
         numeric = isinstance(next((r[name] for r in rows if r[name] is not None), None), (int, float))

@@ -10,7 +10,16 @@ from datetime import date, datetime
 
 import polars as pl
 
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, UNIVERSE_MEMBERS, Table
+from quantx.core.tables import (
+    ACTIONS,
+    BARS_1D,
+    BARS_1D_ADJUSTED,
+    BARS_1M,
+    QUARANTINE,
+    SYMBOL_HISTORY,
+    UNIVERSE_MEMBERS,
+    Table,
+)
 from quantx.errors import IncompleteData, NotInLake
 from quantx.reader.arguments import did_you_mean
 from quantx.reader.handle import LakeHandle
@@ -112,12 +121,12 @@ class KnownNames(LakeHandle):
             )
 
     def _check_known(self, requests: Sequence[SymbolRequest]) -> None:
-        """Raise NotInLake for symbols without any rows that no universe and no symbol history has either."""
+        """Raise NotInLake for symbols without rows in any table, universe or symbol history."""
         if not requests:
             return
         known = self._declared_symbols()
         unknown = [each.symbol for each in requests if each.symbol not in known]
-        for table in (BARS_1D, BARS_1M, ACTIONS):
+        for table in (BARS_1D, BARS_1M, BARS_1D_ADJUSTED, ACTIONS, QUARANTINE):
             stored = self._stored[table.name]
             if unknown and stored.version() is not None:
                 rows = stored.scan().filter(pl.col("symbol").is_in(unknown)).select(pl.col("symbol").unique())

@@ -206,7 +206,7 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
         actions=lake.actions(symbol),
         revisions=lake.revisions(),
         quarantine=quarantine,
-        recent=lake.bars(list(market.histories), start=_weeks_before(story.outage_session)),
+        recent=lake.bars(lake.symbols()["symbol"].to_list(), start=_weeks_before(story.outage_session)),
         manifest=manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url),
     )
 
