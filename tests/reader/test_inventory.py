@@ -138,6 +138,7 @@ def test_paths_one_column_and_lists_of_other_libraries(lake: Lake, lake_folder: 
     assert open_lake(lake_folder).bars("AAA", columns="close").columns == ["close"]
     for symbols in (np.array(["AAA"]), pd.Index(["AAA"]), pl.Series(["AAA"]), ("AAA",)):
         assert lake.bars(symbols).height == 5  # type: ignore[arg-type]
+        assert lake.panel(symbols=symbols).columns == ["date", "AAA"]  # type: ignore[arg-type]
 
 
 def test_the_preference_of_vendors_is_that_of_the_settings() -> None:

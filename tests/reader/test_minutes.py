@@ -167,7 +167,7 @@ def test_start_and_end_are_sessions(lake: Lake) -> None:
         ("2024-11-01", None, []),
         (None, "2024-09-30", []),
     ):
-        with nullcontext() if closes else pytest.warns(IncompleteData, match="other days only"):
+        with nullcontext() if closes else pytest.warns(IncompleteData, match="of other days"):
             assert lake.bars("AAA", start, end, timeframe="1m")["close"].to_list() == closes
 
 
@@ -179,6 +179,13 @@ def test_what_was_believed_then_is_what_is_read(lake: Lake) -> None:
     assert (replaced["close"], replaced["time"]) == (5.0, at("2024-10-01T09:31"))
     assert "month" not in replaced
     assert lake.revisions("AAA").is_empty()
+
+
+def test_a_minute_is_public_at_its_end(lake: Lake) -> None:
+    end = at("2024-10-01T09:32")
+    assert lake.bars("AAA", timeframe="1m", public_by=end)["close"].to_list() == [11.0, 12.0]
+    assert lake.bars("AAA", timeframe="1m", public_by=end - timedelta(microseconds=1))["close"].to_list() == [11.0]
+    assert lake.bars("AAA", timeframe="1m", public_by=end, as_of=INSTANT_OF)["close"].to_list() == [11.0, 5.0]
 
 
 def test_a_session_is_of_one_source(lake: Lake) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
@@ -29,6 +29,10 @@ from quantx.reader.symbol_history import SymbolRequest
 
 _SHOWN = 5  # names in a message
 _ROWS = {BARS_1D.name: "daily bars", BARS_1M.name: "minute bars", ACTIONS.name: "actions"}
+_OTHERS = {
+    BARS_1D.name: "bars of other days",
+    BARS_1M.name: "minutes of other days, or outside of the regular session,",
+}
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,8 @@ class StoredSpan:
         )
 
 
-@dataclass
-class _Spans:
-    """The spans of symbols at one version of a table; None: the symbol has no rows."""
-
-    version: int | None = None
-    of: dict[str, StoredSpan | None] = field(default_factory=dict)
+# By table and vendor: the version of the table, and the span of each symbol at it; None: the symbol has no rows.
+_Spans = dict[tuple[str, str | None], tuple[int | None, dict[str, StoredSpan | None]]]
 
 
 class KnownNames(LakeHandle):
@@ -170,25 +170,25 @@ class KnownNames(LakeHandle):
 
     def _spans(self, table: Table, symbols: Sequence[str], source: str | None) -> Mapping[str, StoredSpan | None]:
         """Return the span of each stored symbol; repeated calls read a symbol once per version of the table."""
-        memo = self._memo.setdefault((table.name, source), _Spans())
-        version = self._stored[table.name].version()
-        if memo.version != version:
-            memo.version, memo.of = version, {}
-        fresh = [symbol for symbol in symbols if symbol not in memo.of]
+        stored = self._stored[table.name]
+        version = stored.version()
+        known = self._memo.get((table.name, source))
+        if known is None or known[0] != version:
+            known = self._memo[table.name, source] = (version, {})
+        spans = known[1]
+        fresh = [symbol for symbol in symbols if symbol not in spans]
         if fresh:
-            memo.of |= dict.fromkeys(fresh)
-            stored, wanted = self._stored[table.name], Selection.of(fresh, source)
-            rows = stored.scan().filter(wanted.condition(table)).group_by("symbol")
+            rows = stored.scan().filter(Selection.of(fresh, source).condition(table)).group_by("symbol")
             day = "ex_date" if "ex_date" in table.schema else "date"
             found = stored.collect(
                 rows.agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"), pl.col("known_from").min())
             )
-            memo.of |= {row[0]: StoredSpan(*row[1:]) for row in found.iter_rows()}
-        return memo.of
+            spans |= dict.fromkeys(fresh) | {row[0]: StoredSpan(*row[1:]) for row in found.iter_rows()}
+        return spans
 
     @property
-    def _memo(self) -> dict[tuple[str, str | None], _Spans]:
-        memo: dict[tuple[str, str | None], _Spans] = self.__dict__.setdefault("_spans_by_table", {})
+    def _memo(self) -> _Spans:
+        memo: _Spans = self.__dict__.setdefault("_spans_by_table", {})
         return memo
 
     def _absence(
@@ -222,7 +222,7 @@ class KnownNames(LakeHandle):
             first, last = (
                 f(getattr(span, end) for span in spans.values()) for f, end in ((min, "first"), (max, "last"))
             )
-            reasons.append(f"{_share(elsewhere, names)}bars of other days only, from {first} to {last}")
+            reasons.append(f"{_share(elsewhere, names)}{_OTHERS[table.name]} only, from {first} to {last}")
         if never:
             fresh = [name for name in names if name not in spans]
             reasons.append(f"{_share(never, names)}never fetched; {_step(fresh)}")

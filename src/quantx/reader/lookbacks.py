@@ -56,14 +56,14 @@ class LookbackQueries(PanelQueries):
             raise ConfigError("a lookback needs at least one date, and sessions=1 or more")
         members = self._panel_members(universe, symbols, days[0], days[-1], PointInTime.parse(as_of, None))
         request = BarRequest.parse(
-            list(members.on) if members is not None else symbols or (),
+            list(members.on) if members is not None else () if symbols is None else symbols,
             days[0] - timedelta(days=2 * sessions + 30),
             days[-1],
             adjust=adjust,
             base=days[-1],
             as_of=as_of,
             source=source,
-            on=on or (members.on if members is not None else None),
+            on=on if on is not None or members is None else members.on,
         )
         requests, traded, actions = self._read_traded(request)
         self._check_rows(request, requests, traded)

@@ -54,7 +54,7 @@ class PanelQueries(BarQueries, UniverseQueries):
         if members_only and members is None:
             raise ConfigError("members_only needs a universe")
         request = BarRequest.parse(
-            list(members.on) if members is not None else symbols or (),
+            list(members.on) if members is not None else () if symbols is None else symbols,
             start,
             end,
             timeframe=timeframe,
@@ -65,7 +65,7 @@ class PanelQueries(BarQueries, UniverseQueries):
             columns=["symbol", "time" if timeframe == "1m" else "date", *fields],
             base=base,
             extended=extended,
-            on=on or (members.on if members is not None else None),
+            on=on if on is not None or members is None else members.on,
         )
         requests, rows = self._read_bars(request)
         if members_only and members is not None:

@@ -21,17 +21,16 @@ class SessionTimes:
 
     def __init__(self, location: LakeLocation) -> None:
         self._table = TableReader(location, SESSIONS)
-        self._version: int | None = None
-        self._by_code: dict[str, pl.DataFrame] = {}
+        self._known: tuple[int | None, dict[str, pl.DataFrame]] | None = None  # version of the table, sessions by code
 
     def of(self, code: str) -> pl.DataFrame:
         """Return date, open and close (UTC) of each session of a calendar, in order."""
-        version = self._table.version()
-        if version != self._version:
-            self._version, self._by_code = version, {}
-        if code not in self._by_code:
-            self._by_code[code] = self._read(code)
-        return self._by_code[code]
+        version, known = self._table.version(), self._known
+        if known is None or known[0] != version:
+            known = self._known = (version, {})
+        if code not in known[1]:
+            known[1][code] = self._read(code, version)
+        return known[1][code]
 
     def last(self, code: str, moment: datetime, edge: Edge) -> date | None:
         """Return the last session that opened, or closed, by a moment; None before the first one."""
@@ -44,9 +43,9 @@ class SessionTimes:
         every = pl.concat(days) if days else pl.Series("date", [], pl.Date)
         return every.filter(every.is_between(first, last)).unique().sort()
 
-    def _read(self, code: str) -> pl.DataFrame:
+    def _read(self, code: str, version: int | None) -> pl.DataFrame:
         columns = ("date", "open", "close")
-        if self._version is not None:
+        if version is not None:
             stored = self._table.read(pl.col("calendar") == code)
             if stored.height:
                 return stored.select(columns).sort("date")
