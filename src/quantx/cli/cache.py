@@ -11,7 +11,6 @@ import typer
 from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
 from quantx.errors import ConfigError
-from quantx.settings import Settings
 
 cache = typer.Typer(
     help="Show, clear and fill the cache: decoded copies of the lake's files on this machine.", no_args_is_help=True
@@ -106,7 +105,9 @@ def cache_warm(
 
     Example: quantx cache warm --universe us_sp500 --start 2015-01-01
     """
-    lake = _lake(settings_for(use_local))
+    from quantx.reader.lake import lake_of
+
+    lake = lake_of(settings_for(use_local))
     names = None if symbols is None else split_symbols(symbols)
     with work_progress(quiet=json) as display:
         bar = display.add_task("copying", total=None, note="")
@@ -130,12 +131,3 @@ def cache_warm(
             " or check that the folder can be written (`quantx cache show`)"
         )
     return 1 if result.without_room else 0
-
-
-def _lake(settings: Settings) -> Any:
-    from quantx.lake.store import open_location
-    from quantx.reader.cache.folder import cache_folder
-    from quantx.reader.lake import Lake
-
-    location = open_location(settings.lake_url, settings, create=False)
-    return Lake(location, settings.sources_of, cache_folder(settings, location.url))

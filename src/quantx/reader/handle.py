@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from datetime import datetime
+from functools import partial
+from typing import Any, Self
 
 import polars as pl
 
 from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.symbol_history import history_of
-from quantx.core.tables import SYMBOL_HISTORY
-from quantx.lake.store import LakeLocation
+from quantx.core.tables import SYMBOL_HISTORY, Table
+from quantx.errors import ConfigError
+from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table_version import TableVersion
-from quantx.reader.cache.folder import CacheFolder
+from quantx.reader.cache.folder import CacheFolder, cache_folder
+from quantx.reader.point_in_time import PointInTime, public_ends, public_rows
+from quantx.reader.selection import Selection
+from quantx.reader.session_times import SessionTimes
 from quantx.reader.stored import LakeTables
 from quantx.reader.symbol_history import SecurityRows
+from quantx.settings import load_settings
 
 SourcesOf = Callable[[str, str], Sequence[str]]  # the vendors of a timeframe and a market, in order of preference
+
+
+def no_preference(timeframe: str, market: str) -> Sequence[str]:
+    """Return no vendors: all are equal."""
+    return ()
 
 
 class LakeHandle:
     """The opened tables of a lake. `cache`: the folder of decoded copies of its files; None: no copies."""
 
     def __init__(
-        self,
-        location: LakeLocation,
-        sources_of: SourcesOf = lambda timeframe, market: (),
-        cache: CacheFolder | None = None,
+        self, location: LakeLocation, sources_of: SourcesOf = no_preference, cache: CacheFolder | None = None
     ) -> None:
         self._location = location
         self._sources_of = sources_of
         self._stored = LakeTables(location, cache)
+        self._sessions = SessionTimes(location)
         self._security_rows: tuple[TableVersion | None, SecurityRows] | None = None
-        self._all_steps: dict[
-            str | None, tuple[TableVersion | None, AdjustmentSteps]
-        ] = {}  # by vendor; see ActionQueries
+        self._all_steps: dict[str | None, tuple[TableVersion | None, AdjustmentSteps]] = {}  # by vendor
         self._pins = 0
         self.url = location.url
 
@@ -61,6 +69,12 @@ class LakeHandle:
     def __exit__(self, *error: object) -> None:
         self.unpin()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the address and the preference of vendors: the reading process opens the lake with its own keys."""
+        if self.url == "memory://":
+            raise ConfigError("a lake in memory belongs to its process and can't be pickled")
+        return partial(_reopen, type(self)), (self.url, self._sources_of)
+
     def _symbol_history(self) -> pl.DataFrame:
         return self._stored.rows(SYMBOL_HISTORY)
 
@@ -70,3 +84,31 @@ class LakeHandle:
         if known is None or known[0] is not version:
             known = self._security_rows = version, SecurityRows(history_of(self._symbol_history()))
         return known[1]
+
+    def _known(
+        self, table: Table, selection: Selection, moment: PointInTime, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Return the rows of a selection that were known, and public, at a moment, with all columns or some."""
+        selection = self._public(table, selection, moment.public_by)
+        rows = self._stored.known_at(table, selection, moment.as_of, columns)
+        return rows if moment.day is None else rows.with_columns(public_ends(table, moment.day))
+
+    def _public(self, table: Table, selection: Selection, public_by: datetime | None) -> Selection:
+        """Return the rows of a selection that were public at a moment; None: all."""
+        if public_by is None:
+            return selection
+        symbols = self._symbols_in(table) if selection.symbols is None else selection.symbols
+        return selection.filtered(public_rows(table, symbols, public_by, self._sessions))
+
+    def _symbols_in(self, table: Table) -> list[str]:
+        """Return the stored symbols of a table; [] for a table without symbols."""
+        if "symbol" not in table.schema:
+            return []
+        stored = self._stored[table.name]
+        return stored.collect(stored.scan().select(pl.col("symbol").unique()))["symbol"].to_list()
+
+
+def _reopen(kind: type[LakeHandle], url: str, sources_of: SourcesOf) -> LakeHandle:
+    settings = load_settings(lake_url=url)
+    location = open_location(settings.lake_url, settings, create=False)
+    return kind(location, sources_of, cache_folder(settings, location.url))

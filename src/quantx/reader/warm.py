@@ -49,7 +49,7 @@ class CacheQueries(UniverseQueries):
         first, last = to_date(start), to_date(end)
         names = None if symbols is None else to_names(symbols)
         if universe is not None:
-            names = [*(names or []), *self._members_between(universe, first, last)]
+            names = [*(names or []), *self._members_between(universe, first, last).on]
         if names is not None:
             securities = self._securities()
             requests = securities.requests(names, first, last, dict.fromkeys(names, last))
