@@ -83,8 +83,8 @@ class BarQueries(ActionQueries):
     def _shown_bars(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of `_read_bars` with the requested columns, in order."""
         if request.symbols_as == "of_day":
-            rows = self._securities().of_day(rows, requests, "date")
-        return sorted_by(rows, request.table.sort).select(request.columns)
+            rows = sorted_by(self._securities().of_day(rows, requests, "date"), request.table.sort)
+        return rows.select(request.columns)
 
     def _check_rows(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> None:
         """Warn of symbols without rows, or raise NotInLake; see `_check_bars`."""
@@ -94,7 +94,7 @@ class BarQueries(ActionQueries):
         self._check_bars(request.table, requests, present, source=request.vendor, moment=request.moment)
 
     def _read_bars(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
-        """Return the requested securities, and their adjusted bars by requested symbol, one per session (minute)."""
+        """Return the requested securities, and their adjusted bars by requested symbol, sorted, one per session."""
         requests, rows = self._read_rows(request, request.needed_columns)
         rows = sorted_by(rows, request.table.sort)
         if not request.adjusted:
