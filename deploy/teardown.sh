@@ -33,7 +33,7 @@ if [ "$sure" = false ]; then
     [ "$typed" = "$group" ] || fail "that is not $group; nothing was deleted"
 fi
 roles="$(az role definition list --custom-role-only true --resource-group "$group" \
-    --query "[?starts_with(roleName, 'quantx database power')].name" --output tsv)"
+    --query "[?starts_with(roleName, 'quantx ')].name" --output tsv)"
 az group delete --name "$group" --yes
 for role in $roles; do # it would outlive the group, and is useful only in it
     az role definition delete --name "$role"

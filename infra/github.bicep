@@ -24,10 +24,13 @@ var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDe
 var contributor = 'b24988ac-6180-42a0-ab88-20f7382dd24c' // Contributor
 var accessAdministrator = 'f58310d9-a9f6-439a-9e8d-f62e7b41a168' // Role Based Access Control Administrator
 var powerRole = guid(resourceGroup().id, 'database-power')
-// The roles of modules/roles.bicep and modules/power.bicep; the workflow can hand out and take back these and no others.
+var lakeWriter = guid(resourceGroup().id, 'lake-writer')
+var rawWriter = guid(resourceGroup().id, 'raw-writer')
+var jobOperator = guid(resourceGroup().id, 'job-operator')
+// The roles of modules/roles.bicep, operators.bicep and power.bicep; the workflow can hand out and take back these and no
+// others: not the eraser's.
 var assignable = [
   'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner
-  'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
   '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' // Storage Blob Data Reader
   '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
   '19e7f393-937e-4f77-808e-94535e297925' // Storage Queue Data Reader
@@ -37,7 +40,11 @@ var assignable = [
   '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
   'b86a8fe4-44ce-4948-aee5-eccb2c155cd7' // Key Vault Secrets Officer
   '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher
+  '73c42c96-874c-492b-b04d-ab87d138a893' // Log Analytics Reader
   powerRole
+  lakeWriter
+  rawWriter
+  jobOperator
 ]
 var ids = join(assignable, ', ')
 var toIdentities = '((!(ActionMatches{\'Microsoft.Authorization/roleAssignments/write\'})) OR (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {${ids}})) AND ((!(ActionMatches{\'Microsoft.Authorization/roleAssignments/delete\'})) OR (@Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {${ids}}))'
@@ -64,7 +71,7 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: powerRole
   properties: {
     roleName: 'quantx database power ${powerRole}'
-    description: 'Start and stop a PostgreSQL flexible server, and see whether it runs.'
+    description: 'Start and stop a PostgreSQL flexible server; see whether it runs, and whether jobs or a deployment use it.'
     type: 'CustomRole'
     permissions: [
       {
@@ -72,6 +79,9 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.DBforPostgreSQL/flexibleServers/read'
           'Microsoft.DBforPostgreSQL/flexibleServers/start/action'
           'Microsoft.DBforPostgreSQL/flexibleServers/stop/action'
+          'Microsoft.App/jobs/read'
+          'Microsoft.App/jobs/executions/read'
+          'Microsoft.Resources/subscriptions/resourceGroups/read'
         ]
         notActions: []
       }
@@ -80,6 +90,10 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
       resourceGroup().id
     ]
   }
+}
+
+module customRoles 'modules/custom_roles.bicep' = {
+  name: 'custom-roles'
 }
 
 resource mayDeploy 'Microsoft.Authorization/roleAssignments@2022-04-01' = {

@@ -76,8 +76,9 @@ class Checkout:
         return {call[-1] if "--subscription" in call else "" for call in self.logged() if call[0] != "https"}
 
     def commands(self) -> list[str]:
-        """The recorded commands without their options."""
-        return [re.split(r" -", " ".join(call))[0] for call in self.calls()]
+        """The recorded commands without their options, and without the tag that suspends the database's stop."""
+        lines = (" ".join(call) for call in self.calls())
+        return [re.split(r" -", line)[0] for line in lines if "quantx-deploying" not in line]
 
     def lines(self, command: str) -> list[str]:
         return [line for line in (" ".join(call) for call in self.calls()) if line.startswith(command + " ")]
@@ -140,6 +141,9 @@ def make_pristine(folder: Path) -> Pristine:
     made = Checkout(folder / "checkout", Sites(folder))
     for part in ("deploy", "infra"):
         shutil.copytree(REPOSITORY / part, made.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (made.folder / "container").mkdir()
+    for name in ("base.Dockerfile", "base_image.sh"):
+        shutil.copy(REPOSITORY / "container" / name, made.folder / "container" / name)
     package = made.folder / "deploy" / "package_functions.sh"
     package.write_text('#!/bin/sh\necho "package of $(git rev-parse --short=12 HEAD)" > "$1"\n')
     package.chmod(0o755)

@@ -36,6 +36,14 @@ TEMPLATE = {
     ],
     "initContainers": None,
 }
+RECEIVERS = {
+    "armRoleReceivers": [{"name": "owners", "roleId": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"}],
+    "emailReceivers": [{"name": "email", "emailAddress": "a@example.org"}],
+    "logicAppReceivers": [
+        {"name": "chat", "resourceId": "/subscriptions/s/w", "callbackUrl": "https://logic.example.org"}
+    ],
+    "webhookReceivers": [{"name": "webhook", "serviceUri": "https://hook.example.org"}],
+}
 
 
 class Azure:
@@ -161,6 +169,11 @@ def answer(arguments: list[str], azure: Azure) -> int:
             print(azure.get("tags"))
         case "group delete":
             (azure.state / "group").unlink()
+        case "tag update" if option["--tags"].startswith("quantx-deploying="):
+            if option["--operation"] == "Merge":
+                azure.put("deploying", option["--tags"].partition("=")[2])
+            elif azure.get("deploying") == option["--tags"].partition("=")[2]:  # a tag is deleted with its value
+                (azure.state / "deploying").unlink()
         case "tag update":
             azure.put("tags", option["--tags"].partition("=")[2])
         case "deployment group create":
@@ -188,10 +201,22 @@ def answer(arguments: list[str], azure: Azure) -> int:
             return 1
         case "provider list":
             print("Microsoft.Storage\nmicrosoft.insights")
+        case "acr import":
+            azure.put("mirrored", option["--source"])
         case "keyvault list-deleted":
             print("quantxvault" if azure.has("deleted vault") else "")
         case "keyvault recover":
             (azure.state / "deleted vault").unlink()
+        case "monitor action-group show":
+            print(json.dumps(RECEIVERS))
+        case "monitor action-group test-notifications create":
+            print("Email\towners\tSucceeded\nEmail\temail\t" + ("Failed" if azure.has("unconfirmed") else "Succeeded"))
+        case "role assignment list" if azure.has("no rights in the subscription"):
+            return 1
+        case "role assignment list" if azure.has("no owner"):
+            pass
+        case "role assignment list":
+            print("owner@example.org\ngroup of owners")
         case "role definition list":
             print("11111111-1111-1111-1111-111111111111")
         case (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ CHANGES = {
     "group create",
     "group delete",
     "deployment group create",
+    "acr import",
     "acr build",
     "keyvault recover",
     "postgres flexible-server start",
@@ -26,13 +28,15 @@ CHANGES = {
     "https scm POST /api/publish",
     "https registry PUT /v2/quantx-functions/manifests/",
     "tag update",
+    "monitor action-group test-notifications create",
     "role definition delete",
 }
 
 
 def changes(checkout: Checkout) -> list[str]:
-    """Return the recorded commands that change something, without options and tags."""
-    commands = (re.sub(r"(/manifests/).*", r"\1", command) for command in checkout.commands())
+    """Return the recorded commands that change something, without options, and without the tag of the deployment."""
+    lines = (line for line in map(" ".join, checkout.calls()) if "quantx-deploying" not in line)
+    commands = (re.sub(r"(/manifests/).*", r"\1", re.split(r" -", line)[0]) for line in lines)
     return [command for command in commands if command in CHANGES]
 
 
@@ -53,6 +57,7 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
     assert [c for c in changes(checkout) if c != "provider register"] == [
         "group create",
         "deployment group create",  # everything but the jobs
+        "acr import",  # the base image
         "acr build",
         "https registry PUT /v2/quantx-functions/manifests/",
         "deployment group create",
@@ -61,6 +66,7 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "tag update",
         "containerapp job start",  # universes: without members nothing can be planned
         "containerapp job start",  # sweeper
+        "monitor action-group test-notifications create",
     ]
     assert checkout.sites.running == checkout.package()
     assert checkout.get("jobs") == f"quantx:{checkout.tag}"
@@ -70,6 +76,10 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
     assert "image=" not in first
     assert "image=quantx:" in last
     assert "infra/dev.bicepparam" in last
+    digest = (REPOSITORY / "container/base.Dockerfile").read_text().strip().rpartition("@")[2]
+    assert checkout.get("mirrored") == f"docker.io/library/python@{digest}"
+    base = f"{checkout.sites.hosts['registry']}/base/python@{digest}"
+    assert f"--build-arg PYTHON_IMAGE={base}" in checkout.lines("acr build")[0]
     migrated, refreshed, swept = checkout.lines("containerapp job start")
     assert "quantx-dev-migrate" in migrated
     assert "quantx-dev-universes" in refreshed
@@ -82,6 +92,22 @@ def test_the_first_time_everything_is_made_in_order(checkout: Checkout) -> None:
         "quantxvault",
     ):
         assert line in done.stdout
+    began, ended = (line for line in checkout.lines("tag update") if "quantx-deploying" in line)
+    value = re.search(r"quantx-deploying=(\S+)", began)
+    assert value is not None
+    assert datetime.now(UTC) - datetime.fromisoformat(value[1]) < timedelta(minutes=10)  # as power.py reads it
+    assert "--operation Merge" in began
+    assert "--operation Delete" in ended
+    assert "the owners of the subscription: owner@example.org, group of owners" in done.stderr
+    (test,) = checkout.lines("monitor action-group test-notifications create")
+    assert test.count("--add-action") == 4
+    for action in (
+        "armrole owners 8e3af657-a8ff-443c-a75c-2fe8c4bcb635 usecommonalertschema",
+        "email email a@example.org usecommonalertschema",
+        "logicapp chat /subscriptions/s/w https://logic.example.org usecommonalertschema",
+        "webhook webhook https://hook.example.org usecommonalertschema",
+    ):
+        assert f"--add-action {action}" in test
 
 
 def test_only_what_is_not_registered_is_registered(checkout: Checkout) -> None:
@@ -111,6 +137,7 @@ def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
     assert "ended with status Failed" in done.stderr
     assert "ContainerAppConsoleLogs" in done.stderr
     assert checkout.sites.published == []
+    assert not checkout.has("deploying")  # the stop of the database is not suspended any more
     (checkout.state / "failing job").unlink()
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
     assert checkout.sites.running == checkout.package()
@@ -132,6 +159,18 @@ def test_a_stopped_database_is_started_before_it_is_changed(checkout: Checkout) 
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
     made = changes(checkout)
     assert made.index("postgres flexible-server start") < made.index("deployment group create")
+
+
+def test_a_receiver_that_did_not_take_the_test_alert_is_a_failure(checkout: Checkout) -> None:
+    assert checkout.run("test_alert.sh").returncode == 0
+    checkout.let("no owner")
+    assert "there is none; an owner of the group gets no mail" in checkout.run("test_alert.sh").stderr
+    checkout.let("no rights in the subscription")
+    assert "which this user may not list" in checkout.run("test_alert.sh").stderr
+    checkout.let("unconfirmed")
+    done = checkout.run("test_alert.sh")
+    assert done.returncode == 1
+    assert "not every receiver has taken the test alert" in done.stderr
 
 
 def test_a_database_that_can_not_be_used_ends_the_deployment(checkout: Checkout) -> None:
@@ -160,6 +199,8 @@ def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
         "QUANTX_ENVIRONMENT": "prod",
         "QUANTX_DATABASE": "external",
         "ALERT_EMAIL": "people@example.org",
+        "ALERT_WEBHOOK": "https://hook.example.org",
+        "ALERT_WEBHOOK_KIND": "slack",
         "MAKE_CUSTOM_ROLE": "false",
     }
     done = checkout.run("deploy_hybrid.sh", "--apply", **names)
@@ -169,7 +210,10 @@ def test_the_names_of_the_environment_are_honoured(checkout: Checkout) -> None:
         assert "--resource-group mine --parameters infra/prod.bicepparam --parameters location=eastus" in line
         assert "storageAccountName=mylake01 acrName=myregistry functionAppName=my-app database=external" in line
         assert "alertEmail=people@example.org" in line
+        assert "alertWebhook=https://hook.example.org alertWebhookKind=slack" in line
         assert "makeCustomRole=false" in line
+    assert "to people@example.org, once it is confirmed" in done.stderr
+    assert "within 30 minutes" in done.stderr
     assert "--registry myregistry" in checkout.lines("acr build")[0]
     assert "quantx-prod-migrate" in checkout.lines("containerapp job start")[0]
 

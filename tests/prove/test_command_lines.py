@@ -69,6 +69,7 @@ def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Comp
         "ACR_NAME": "myregistry",
         "FUNCTION_APP_NAME": "my-app",
         "ALERT_EMAIL": "a@b.org",
+        "ALERT_WEBHOOK": "https://hook.example.org",
     }
     run("deploy_hybrid.sh")
     checkout.let("deleted vault")
@@ -78,6 +79,7 @@ def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Comp
     run("deploy_hybrid.sh", **names)
     run("backfill.sh", "--start", "2010-01-01", "--phase", "phase_1")
     run("run.sh", "status")
+    run("test_alert.sh")
     run("azd.sh", "before", AZURE_RESOURCE_GROUP="quantx-dev")
     run("github.sh", "o/n", "--apply")
     run("teardown.sh", "--yes")

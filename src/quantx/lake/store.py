@@ -1,10 +1,17 @@
-"""Open the lake: one URL gives the object store and the options with which Delta opens tables in it."""
+"""Open the lake: one URL gives the object store and the options with which Delta opens tables in it.
+
+Raw objects lie below `raw/` in the lake, or in a place of their own (the setting `raw_url`). Their paths are the same
+in both cases: `raw/source=…` is the object `source=…` there.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -13,9 +20,10 @@ import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity
-from quantx.errors import ConfigError, DamagedObject, LakeError
+from quantx.errors import ConfigError, DamagedObject, LakeError, RawNotReadable
 from quantx.lake.replies import reply_code, reply_reason
 from quantx.lake.s3 import AwsProcess, open_bucket
+from quantx.lake.zones import LAKE, RAW_ZONE, Zone
 from quantx.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
@@ -23,10 +31,13 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_CONTAINER = {"ContainerNotFound": "container", "NoSuchBucket": "bucket"}
-_REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.PermissionDeniedError)
-_ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Blob Data Contributor"
+_REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.PermissionDeniedError, PermissionError)
+_RAW = "raw/"
+_AZURE = ("az", "azure", "abfss")
+_ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role {}"
 _EMULATOR = "azure_storage_use_emulator"
 _NO_KEYS = "KeyBasedAuthenticationNotPermitted"
+_RAW_RIGHT = "tables need no right there; what reads raw objects needs Storage Blob Data Reader (or s3:GetObject)"
 # Opening an unreachable lake fails soon; the callers decide how long to retry.
 _RETRIES = 3
 _CONNECT, _READ = 2, 15  # seconds
@@ -47,6 +58,29 @@ class LakeLocation:
     options: dict[str, str] = field(repr=False)  # storage options of deltalake and Polars
     identity: AzureIdentity | None = field(default=None, repr=False)  # signs in if there is no key
     process: AwsProcess | None = field(default=None, repr=False)  # a profile's source of keys
+    raw_opener: Callable[[], LakeLocation] | None = field(default=None, repr=False)  # of raw's own place
+
+    @cached_property
+    def raw(self) -> LakeLocation:
+        """The location of the raw objects, opened by the first use: readers of tables have no rights there."""
+        return self if self.raw_opener is None else self.raw_opener()
+
+    def close(self) -> None:
+        """Close the connections of the identities that sign in."""
+        for location in {id(x): x for x in (self, self.__dict__.get("raw", self))}.values():
+            if location.identity is not None:
+                location.identity.close()
+
+    def address(self, path: str) -> str:
+        """Return the URL of an object."""
+        place, key = self._at(path)
+        return f"{place.url}/{key}"
+
+    def _at(self, path: str) -> tuple[LakeLocation, str]:
+        """Return the location of an object, and its path there."""
+        if self.raw_opener is None or not f"{path}/".startswith(_RAW):
+            return self, path
+        return self.raw, path.removeprefix("raw").removeprefix("/")
 
     @property
     def delta_options(self) -> dict[str, str]:
@@ -70,13 +104,18 @@ class LakeLocation:
         bytes it is a LakeError.
         """
         if not self.create(path, body):
-            raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced")
+            raise LakeError(f"{self.address(path)} exists with other bytes; raw objects are never replaced")
 
     def create(self, path: str, body: bytes) -> bool:
         """Create an object as `put_new` does; return False if it exists with other bytes."""
+        place, key = self._at(path)
         try:
-            obstore.put(self.store, path, body, mode="create")
+            obstore.put(place.store, key, body, mode="create")
         except obstore.exceptions.AlreadyExistsError:
+            return self.get(path) == body
+        except _REFUSED as error:  # of a role that only creates objects, also where the object exists
+            if not self.has(path):
+                raise self._failure("write", path, error) from error
             return self.get(path) == body
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
@@ -84,8 +123,9 @@ class LakeLocation:
 
     def has(self, path: str) -> bool:
         """Return whether an object exists; LakeError if its container is missing or can't be reached."""
+        place, key = self._at(path)
         try:
-            obstore.get(self.store, path)  # without its body; the reply to a HEAD has no error code
+            obstore.get(place.store, key)  # without its body; the reply to a HEAD has no error code
         except (obstore.exceptions.BaseError, OSError) as error:
             failure = self._failure("read", path, error)
             if isinstance(failure, DamagedObject):
@@ -107,33 +147,38 @@ class LakeLocation:
 
     def put(self, path: str, body: bytes) -> None:
         """Create or replace an object that can be made again: a listing or a report."""
+        place, key = self._at(path)
         try:
-            obstore.put(self.store, path, body)
+            obstore.put(place.store, key, body)
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
 
     def delete(self, paths: list[str]) -> None:
         """Delete objects; a missing one is no error."""
-        if not paths:
-            return
-        try:
-            obstore.delete(self.store, paths)
-        except FileNotFoundError:
-            pass
-        except (obstore.exceptions.BaseError, OSError) as error:
-            raise self._failure("delete", paths[0], error) from error
+        by_place = defaultdict[bool, list[str]](list)
+        for path in paths:
+            by_place[self._at(path)[0] is self].append(path)
+        for some in by_place.values():
+            try:
+                obstore.delete(self._at(some[0])[0].store, [self._at(path)[1] for path in some])
+            except FileNotFoundError:
+                pass
+            except (obstore.exceptions.BaseError, OSError) as error:
+                raise self._failure("delete", some[0], error) from error
 
     def get(self, path: str) -> bytes:
         """Return the bytes of an object; DamagedObject if it is missing, LakeError if the store can't be reached."""
+        place, key = self._at(path)
         try:
-            return bytes(obstore.get(self.store, path).bytes())
+            return bytes(obstore.get(place.store, key).bytes())
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
     def get_range(self, path: str, start: int, end: int) -> bytes:
         """Return the bytes of an object from `start` to `end` (exclusive); raises as `get`."""
+        place, key = self._at(path)
         try:
-            return bytes(obstore.get_range(self.store, path, start=start, end=end))
+            return bytes(obstore.get_range(place.store, key, start=start, end=end))
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
@@ -142,50 +187,96 @@ class LakeLocation:
         return list(self.sizes(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`."""
+        """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`.
+
+        The folder "" is the whole lake, with its raw objects.
+        """
+        place, key = self._at(prefix)
+        before = prefix.removesuffix(key) if place is not self else ""
+        before = f"{before.rstrip('/')}/" if before else ""
         try:
-            return {entry["path"]: entry["size"] for page in obstore.list(self.store, prefix) for entry in page}
+            found = {before + e["path"]: e["size"] for page in obstore.list(place.store, key) for e in page}
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
+        if prefix or self.raw_opener is None:
+            return found
+        return {path: size for path, size in found.items() if not path.startswith(_RAW)} | self.sizes("raw")
 
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""
-        what = f"cannot {verb} {self.url}/{path}"
+        address = self.address(path)
+        what = f"cannot {verb} {address}"
         if (kind := _NO_CONTAINER.get(reply_code(error))) is not None:
-            return LakeError(f"{what}: there is no {kind} {urlsplit(self.url).netloc}")
+            return LakeError(f"{what}: there is no {kind} {urlsplit(address).netloc}")
         if verb == "read" and isinstance(error, FileNotFoundError):
             return DamagedObject(f"{what}: it is missing")
+        if verb != "write" and isinstance(error, _REFUSED) and f"{path}/".startswith(_RAW):
+            return RawNotReadable(f"{what}: {reply_reason(error)}; {_RAW_RIGHT}")
         return LakeError(f"{what}: {reply_reason(error)}")
 
 
 def open_location(url: str, settings: Settings | None = None, *, create: bool = True) -> LakeLocation:
     """Open a lake by its URL or local path; raise ConfigError or LakeError with the reason of a failure.
 
-    A missing local folder or Azure container is created; with `create=False` it must exist.
+    A missing local folder or Azure container is created; with `create=False` it must exist. The place of raw objects
+    that the settings name is opened by its first use.
     """
-    scheme = urlsplit(url).scheme if "://" in url else "file"
+    lake = _open(url, settings, LAKE, create=create)
+    raw_url = settings.raw_url if settings else None
+    if not raw_url or _normalized(raw_url) == f"{lake.url.rstrip('/')}/raw":
+        return lake
+    inner, outer = f"{_normalized(raw_url)}/", f"{lake.url.rstrip('/')}/"
+    if outer != "memory:/" and (inner.startswith(outer) or outer.startswith(inner)):
+        raise ConfigError(
+            f"the raw zone {without_secrets(raw_url)!r} and the lake {lake.url} contain one another; set QUANTX_RAW_URL"
+            " to a place of its own, or remove it: then raw objects lie in the lake"
+        )
+    return replace(lake, raw_opener=partial(_open, raw_url, settings, RAW_ZONE, create=create))
+
+
+def _open(url: str, settings: Settings | None, zone: Zone, *, create: bool) -> LakeLocation:
+    scheme = _scheme(url)
     if scheme == "file":
-        return _open_local(url, create=create)
+        return _open_local(url, zone, create=create)
     if scheme == "memory":
         return LakeLocation("memory://", MemoryStore(), {})
-    if scheme in ("az", "azure", "abfss"):
-        return _open_azure(url, settings, create=create)
+    if scheme in _AZURE:
+        return _open_azure(url, settings, zone, create=create)
     if scheme == "s3":
-        bucket = open_bucket(url)
+        bucket = open_bucket(url, zone)
         return LakeLocation(bucket.url, bucket.store, bucket.options, process=bucket.process)
     if scheme == "gs":
         return LakeLocation(url.rstrip("/"), from_url(url), {})
-    raise ConfigError(f"the lake's URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path")
+    raise ConfigError(
+        f"the {zone.name}'s URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path"
+    )
 
 
-def _open_local(url: str, *, create: bool) -> LakeLocation:
+def _scheme(url: str) -> str:
+    return urlsplit(url).scheme if "://" in url else "file"
+
+
+def _normalized(url: str) -> str:
+    """Return a URL as `LakeLocation.url` has it."""
+    if _scheme(url) == "file":
+        return _folder(url).as_uri()
+    if _scheme(url) in _AZURE:
+        url = f"az://{url.partition('://')[2]}"
+    return url.rstrip("/")
+
+
+def _folder(url: str) -> Path:
+    return (_local_path(url) if "://" in url else Path(url)).expanduser().absolute()
+
+
+def _open_local(url: str, zone: Zone, *, create: bool) -> LakeLocation:
     if "://" in url and urlsplit(url).netloc not in ("", "localhost"):
-        raise ConfigError(f"the lake's URL {url!r} has a host; a local path has three slashes: file:///…")
-    folder = (_local_path(url) if "://" in url else Path(url)).expanduser().absolute()
+        raise ConfigError(f"the {zone.name}'s URL {url!r} has a host; a local path has three slashes: file:///…")
+    folder = _folder(url)
     if not create:
         if not folder.is_dir():
             raise ConfigError(
-                f"there is no lake in {folder}; `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
+                f"there is no {zone.name} in {folder}; `quantx backfill` creates one, {zone.setting} sets another"
             )
         return LakeLocation(folder.as_uri(), LocalStore(folder), {})
     try:
@@ -195,7 +286,7 @@ def _open_local(url: str, *, create: bool) -> LakeLocation:
         probe.unlink()
     except OSError as error:
         raise LakeError(
-            f"the lake's folder {folder} can't be written: {error.strerror}; choose another with QUANTX_LAKE_URL"
+            f"the {zone.name}'s folder {folder} can't be written: {error.strerror}; choose another with {zone.setting}"
         ) from None
     return LakeLocation(folder.as_uri(), LocalStore(folder), {})
 
@@ -237,11 +328,11 @@ class _Account:
         return {"token": token.text, "expires_at": token.ends}
 
 
-def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLocation:
+def _open_azure(url: str, settings: Settings | None, zone: Zone, *, create: bool) -> LakeLocation:
     parts = urlsplit(url)
     container, prefix = parts.netloc, parts.path.strip("/")
     if "@" in container or not container:
-        raise ConfigError(f"the lake's URL {without_secrets(url)!r} must have the form az://container/prefix")
+        raise ConfigError(f"the {zone.name}'s URL {without_secrets(url)!r} must have the form az://container/prefix")
     account = _account(settings)
     location = LakeLocation(
         f"az://{container}/{prefix}".rstrip("/"),
@@ -249,13 +340,13 @@ def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLoc
         _azure_options(account),
         account.identity,
     )
-    if not _has_container(account, container, prefix):
+    if not _has_container(account, container, prefix, zone):
         if not create:
             raise ConfigError(
-                f"there is no lake in {location.url}: the account {account.name} has no container {container};"
-                " `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
+                f"there is no {zone.name} in {location.url}: the account {account.name} has no container {container};"
+                f" `quantx backfill` creates one, {zone.setting} sets another"
             )
-        _create_container(account, container)
+        _create_container(account, container, zone)
     return location
 
 
@@ -292,7 +383,7 @@ def _azure_options(account: _Account) -> dict[str, str]:
     return options
 
 
-def _has_container(account: _Account, container: str, prefix: str) -> bool:
+def _has_container(account: _Account, container: str, prefix: str, zone: Zone) -> bool:
     """Return whether the container exists, by one request for an object: it needs only the right to read.
 
     LakeError if the account can't be reached or refuses.
@@ -307,17 +398,19 @@ def _has_container(account: _Account, container: str, prefix: str) -> bool:
     except (obstore.exceptions.BaseError, OSError) as error:
         if reply_code(error) == "InvalidResourceName":
             raise ConfigError(
-                f"the lake's URL has the invalid container name {container!r}; use 3 to 63 lower-case letters, digits"
-                " and single hyphens between them"
+                f"the {zone.name}'s URL has the invalid container name {container!r}; use 3 to 63 lower-case letters,"
+                " digits and single hyphens between them"
             ) from error
-        step = _ROLE if isinstance(error, _REFUSED) else "check the address and the network"
+        step = _ROLE.format(zone.right) if isinstance(error, _REFUSED) else "check the address and the network"
         if reply_code(error) == _NO_KEYS:
             step = "the account accepts no keys: set USE_MANAGED_IDENTITY=true and AZURE_STORAGE_ACCOUNT"
-        raise LakeError(f"the lake's container {account.address}/{container}: {reply_reason(error)}; {step}") from error
+        refusal = RawNotReadable if zone is RAW_ZONE and isinstance(error, _REFUSED) else LakeError
+        what = f"the {zone.name}'s container {account.address}/{container}"
+        raise refusal(f"{what}: {reply_reason(error)}; {step}") from error
     return True
 
 
-def _create_container(account: _Account, container: str) -> None:
+def _create_container(account: _Account, container: str, zone: Zone) -> None:
     """Create a container unless another process does; ConfigError if the user must create it."""
     from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
     from azure.storage.blob import ContainerClient, LinearRetry
@@ -340,7 +433,7 @@ def _create_container(account: _Account, container: str) -> None:
             raise LakeError(f"{missing}: {reply_reason(error)}") from error
     except HttpResponseError as error:
         if error.status_code in (401, 403):
-            raise ConfigError(f"{missing}: {reply_reason(error)}; create it, or {_ROLE}") from error
+            raise ConfigError(f"{missing}: {reply_reason(error)}; create it, or {_ROLE.format(zone.right)}") from error
         raise LakeError(f"{missing}: {reply_reason(error)}") from error
     except AzureError as error:
         raise LakeError(f"{missing}: {reply_reason(error)}") from error

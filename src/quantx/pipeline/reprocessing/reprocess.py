@@ -25,7 +25,7 @@ from quantx.core.model import Series, StoredReply
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
-from quantx.errors import Busy
+from quantx.errors import Busy, ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
@@ -37,6 +37,7 @@ from quantx.pipeline.curating.stored_replies import read_replies
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.reprocessing.table_changes import Change, change_of, quarantine_change_of, revisions_change_of
+from quantx.pipeline.runtime.raw_place import RAW_STEP, raw_url
 from quantx.pipeline.runtime.roles import RoleHolder, committing
 from quantx.state.replies.port import Holding, Replies
 from quantx.state.runs.port import Runs
@@ -114,6 +115,9 @@ class Reprocessor:
         """
         done = done or ReprocessSummary(policy=self.curator.policy.version)
         inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
+        has_bars = any(self.curator.tables[t.name].version() is not None for t in (BARS_1D, BARS_1M))
+        if symbols is None and source is None and has_bars and not (inventory.holdings or inventory.unlisted):
+            raise ConfigError(f"the lake has bars and no raw object is in {raw_url(self.curator.location)}; {RAW_STEP}")
         policy, done.mute = self.curator.row_policy(), dict(inventory.unlisted)
         for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
             done.left[source or "any source", symbol] = "the raw zone has no reply about it"
