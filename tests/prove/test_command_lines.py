@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..deploy.checkout import Checkout, made_checkout, stub
+from ..deploy.checkout import Checkout, made_checkout, make_pristine, stub
 
 AZURE_CLI = Path(__file__).parents[2] / ".venv" / "azure-cli" / "bin" / "python"
 Complaints = Callable[[list[list[str]]], dict[str, str]]
@@ -20,7 +20,7 @@ Complaints = Callable[[list[list[str]]], dict[str, str]]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    with made_checkout(tmp_path) as made:
+    with made_checkout(tmp_path, make_pristine(tmp_path / "pristine")) as made:
         yield made
 
 
