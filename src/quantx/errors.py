@@ -3,6 +3,7 @@
     QuantxError
     ├── ConfigError               user: fix a setting, a flag or a file
     │   ├── InvalidSymbol         user: not a symbol of a supported market
+    │   ├── MissingLake           user: there is no lake at the URL
     │   └── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
     ├── ProviderError             the vendor did not serve the request
     │   ├── RateLimited           no action: retried after a back-off, without counting an attempt
@@ -39,6 +40,10 @@ class ConfigError(QuantxError):
 
 class InvalidSymbol(ConfigError):
     """The text is not a symbol of a supported market."""
+
+
+class MissingLake(ConfigError):
+    """There is no lake at the URL."""
 
 
 class RefusedList(ConfigError):

@@ -13,7 +13,7 @@ import obstore
 from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity
-from quantx.errors import ConfigError, DamagedObject, LakeError
+from quantx.errors import ConfigError, DamagedObject, LakeError, MissingLake
 from quantx.lake.replies import reply_code, reply_reason
 from quantx.lake.s3 import AwsProcess, open_bucket
 from quantx.settings import Settings, without_secrets
@@ -36,6 +36,14 @@ _PROBE_RETRIES: RetryConfig = {
     "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=1), "base": 2},
 }
 _PROBE_CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=_CONNECT), "timeout": timedelta(seconds=_READ)}
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object as a listing has it."""
+
+    size: int  # bytes
+    e_tag: str | None  # changes with the object; None where the store has none
 
 
 @dataclass(frozen=True)
@@ -143,8 +151,16 @@ class LakeLocation:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`."""
+        return {path: found.size for path, found in self.objects(prefix).items()}
+
+    def objects(self, prefix: str) -> dict[str, ListedObject]:
+        """Return all objects in a folder by path, unordered; in an empty `prefix`: all. Raises as `paths`."""
         try:
-            return {entry["path"]: entry["size"] for page in obstore.list(self.store, prefix) for entry in page}
+            return {
+                entry["path"]: ListedObject(entry["size"], entry["e_tag"])
+                for page in obstore.list(self.store, prefix or None)
+                for entry in page
+            }
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
 
@@ -184,7 +200,7 @@ def _open_local(url: str, *, create: bool) -> LakeLocation:
     folder = (_local_path(url) if "://" in url else Path(url)).expanduser().absolute()
     if not create:
         if not folder.is_dir():
-            raise ConfigError(
+            raise MissingLake(
                 f"there is no lake in {folder}; `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
             )
         return LakeLocation(folder.as_uri(), LocalStore(folder), {})
@@ -242,16 +258,40 @@ def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLoc
     container, prefix = parts.netloc, parts.path.strip("/")
     if "@" in container or not container:
         raise ConfigError(f"the lake's URL {without_secrets(url)!r} must have the form az://container/prefix")
-    account = _account(settings)
+    return _open_container(_account(settings), f"az://{container}/{prefix}", container, prefix, create=create)
+
+
+def open_other_account(url: str, settings: Settings, *, create: bool = True) -> LakeLocation:
+    """Open a container of any account by its address https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX.
+
+    The connection string signs in where it is of this account, the managed identity elsewhere. The location is for
+    objects: Delta can't open tables by this address. Raises as `open_location`.
+    """
+    parts = urlsplit(url)
+    name, _, domain = (parts.hostname or "").partition(".")
+    container, _, prefix = parts.path.strip("/").partition("/")
+    if not container or not domain.startswith("blob."):
+        raise ConfigError(
+            f"the URL {without_secrets(url)!r} must have the form https://ACCOUNT.blob.core.windows.net/CONTAINER"
+        )
+    key = settings.storage_key()
+    own = key is not None and key.account == name
+    account = _Account(
+        name,
+        f"https://{parts.netloc}",
+        key.key if key is not None and own else None,
+        None if own else AzureIdentity.of(settings),
+    )
+    return _open_container(account, url, container, prefix, create=create)
+
+
+def _open_container(account: _Account, url: str, container: str, prefix: str, *, create: bool) -> LakeLocation:
     location = LakeLocation(
-        f"az://{container}/{prefix}".rstrip("/"),
-        account.store(container, prefix),
-        _azure_options(account),
-        account.identity,
+        url.rstrip("/"), account.store(container, prefix), _azure_options(account), account.identity
     )
     if not _has_container(account, container, prefix):
         if not create:
-            raise ConfigError(
+            raise MissingLake(
                 f"there is no lake in {location.url}: the account {account.name} has no container {container};"
                 " `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
             )
