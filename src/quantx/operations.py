@@ -95,7 +95,7 @@ class DataOperations:
         """
         from quantx.core.model import Window
         from quantx.pipeline.planning.update_request import UpdateRequest
-        from quantx.reader.moments import to_date
+        from quantx.reader.arguments import to_date
 
         names, first, last = _names(symbols), to_date(start), to_date(end) or datetime.now(UTC).date()
         if first is None or first > last:

@@ -67,7 +67,7 @@ def _trading(database: Database, folder: Path) -> Desk:
 
 @pytest.fixture(scope="module")
 def shared_desk(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with databases.migrated() as url, closing(Database(url)) as database:
+    with databases.empty() as url, closing(Database(url)) as database:  # without the columns of a later program
         yield _trading(database, tmp_path_factory.mktemp("shared") / "lake")
 
 
@@ -78,10 +78,11 @@ def site(shared_desk: Desk, tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def own_site(database: Database, tmp_path: Path) -> Site:
+def own_site(databases: Databases, tmp_path: Path) -> Iterator[Site]:
     """An installation that the test may change."""
-    desk = _trading(database, tmp_path / "lake")
-    return Site(desk, open_backups(str(tmp_path / "backups"), load_settings(), create=True))
+    with databases.empty() as url, closing(Database(url)) as database:
+        desk = _trading(database, tmp_path / "lake")
+        yield Site(desk, open_backups(str(tmp_path / "backups"), load_settings(), create=True))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 
 from quantx.backup.cut import consistent_cut, table_versions
 from quantx.backup.retention import Keep, delete_old_backups
+from quantx.backup.state_copy import restore_state
 from quantx.backup.store import object_path, open_backups
 from quantx.backup.verify import verify_backup
 from quantx.errors import Busy, ConfigError, DamagedObject, LakeError
@@ -189,6 +190,17 @@ def test_a_schema_without_rows_is_an_empty_state(site: Site, tmp_path: Path, dat
         assert len(state_rows(opens(tmp_path / "restored", url).database)["tasks"]) == 4
 
 
+def test_a_column_of_a_later_program_is_refused(site: Site, tmp_path: Path, databases: Any) -> None:
+    manifest = site.back_up().manifest
+    tables = dict(manifest.state.tables)
+    tables["runs"] = replace(tables["runs"], columns=[*tables["runs"].columns, "mood"])
+    with databases.empty() as url, closing(Database(url, migrated=False)) as database:
+        for later in (replace(manifest.state, tables=tables), replace(manifest.state, schema_version=99)):
+            with pytest.raises(ConfigError, match="update the program"):
+                restore_state(database, later, site.store.get, "lake")
+        assert database.schema_version() == 0
+
+
 def test_another_backup_does_not_finish_a_restore(site: Site, tmp_path: Path, empty_database_url: str) -> None:
     first = site.back_up().manifest.id
     site.back_up()
@@ -240,7 +252,7 @@ def test_the_intact_copy_of_an_object_that_was_damaged_later_is_kept(own_site: S
     raw = min(path for path in first.objects if path.startswith("raw/"))
     flip(own_site.lake / raw)
     second = own_site.back_up()
-    assert (second.damaged.keys(), second.replaced) == ({raw}, 1)
+    assert (set(second.damaged), second.replaced) == ({raw}, 1)
     assert second.manifest.objects[raw].sha256 == first.objects[raw].sha256
     assert second.manifest.damaged == [raw]
 

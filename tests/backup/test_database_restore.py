@@ -33,7 +33,14 @@ def base_backup(database: Database, folder: Path) -> None:
     assert row is not None
     running = EmbeddedPostgres(Path(row["data_directory"]))
     running.start()
-    command = [running.tool("pg_basebackup"), "--pgdata", folder, "--checkpoint=fast", "--dbname", database._url]
+    command = [
+        str(running.tool("pg_basebackup")),
+        "--pgdata",
+        str(folder),
+        "--checkpoint=fast",
+        "--dbname",
+        database._url,
+    ]
     subprocess.run(command, check=True)
     running.stop_if_unused()  # it stays: the database is connected
     for lock in folder.glob(".s.PGSQL.*.lock"):  # the embedded server has its socket in its folder

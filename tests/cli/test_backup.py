@@ -10,14 +10,18 @@ from tests.cli.conftest import Ran
 from ..databases import Databases
 
 Run = Callable[..., Ran]
-QUERY = ("query", "--symbols", "AAA,BBB", "--format", "csv")
+QUERY = ("query", "--symbols", "AAA", "--format", "csv")
 
 
 @pytest.mark.slow
 def test_a_backup_is_created_listed_verified_and_restored(
-    quantx: Run, tmp_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch
+    quantx: Run, tmp_path: Path, databases: Databases, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, rows = str(tmp_path / "backups"), quantx(*QUERY).out
+    place = str(tmp_path / "backups")
+    monkeypatch.setenv("QUANTX_LAKE_URL", str(tmp_path / "lake"))
+    monkeypatch.setenv("QUANTX_STATE_URL", empty_database_url)  # without the columns of a later program
+    assert quantx("backfill", "--start", "2016-05-02", "--end", "2016-06-10", "--symbols", "AAA").code == 0
+    rows = quantx(*QUERY).out
     created = json.loads(quantx("backup", "create", place, "--json").out)
     assert (created["copied"] > 0, created["damaged"], created["deleted_backups"]) == (True, {}, [])
     again = quantx("backup", "create", place, "--keep", 1)

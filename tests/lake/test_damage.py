@@ -20,7 +20,8 @@ from quantx.lake.mend import mend_log, restart_log, write_checkpoint
 from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import parse_entry, read_log
 from quantx.lake.store import LakeLocation, open_location
-from quantx.lake.table import LakeTable, table_path
+from quantx.lake.table import LakeTable
+from quantx.lake.table_reader import table_path
 
 PATH = table_path(BARS_1D.name)
 LOG = f"{PATH}/_delta_log"

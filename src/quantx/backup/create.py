@@ -79,7 +79,7 @@ def create_backup(
             on_step("state", 0, None)
             rows = copier.copy_state(connection)
         objects = copier.copy_lake(versions, portion, on_step)
-        hold.confirm()
+        copier.confirm_copies(rows, objects)
         manifest = Manifest(
             id=copier.id,
             program=program,
@@ -147,6 +147,17 @@ class _Copier:
                 if self.copied > before and len(wanted) > portion:
                     self._store.note(self.id, number, {path: copies[path] for path in paths if path in copies})
         return copies
+
+    def confirm_copies(self, state: StateCopy, objects: Mapping[str, ObjectCopy]) -> None:
+        """Raise LakeError unless all copies are stored.
+
+        The database may have been stopped meanwhile, so that the lock on backups was lost to another one, which deletes
+        objects without a backup.
+        """
+        stored = self._store.sizes()
+        parts = (part for table in state.tables.values() for part in table.parts)
+        if any(stored.get(copy.sha256) != copy.size for copy in (*objects.values(), *parts)):
+            raise LakeError(f"objects of this backup were deleted in {self._store.url} meanwhile; run it again")
 
     def _copy(self, path: str, listed: ListedObject, versions: Mapping[str, int], needed: bool) -> ObjectCopy | None:
         """Copy one object; None where it does not belong to the backup, or a report was deleted meanwhile."""

@@ -99,6 +99,13 @@ def restore_state(database: Database, copy: StateCopy, get: Callable[[ObjectCopy
                 )
         connection.execute("drop schema if exists quantx cascade")
         migrate(connection, copy.schema_version)
+        columns = _tables(connection)
+        for name, table in copy.tables.items():
+            if unknown := set(table.columns) - set(columns.get(name, ())):
+                raise ConfigError(
+                    f"the backup has {name}.{min(unknown)} of a later program, which this one does not know; update the"
+                    " program"
+                )
         for name, table in copy.tables.items():
             _fill(connection, name, table, get)
         for sequence, last in copy.sequences.items():

@@ -76,11 +76,8 @@ def app_of(state_id: str | None) -> str:
     return _APP if state_id is None else f"{_APP}.{state_id}"
 
 
-class CuratedTable(Protocol):
-    """A table with versions: each commit creates one atomically, and readers of an older version keep its rows.
-
-    Every method raises LakeError if the store can't be reached. The outcome of a commit is then unknown.
-    """
+class StoredTable(Protocol):
+    """A table for reading. Every method raises LakeError if the store can't be reached."""
 
     @property
     def table(self) -> Table:
@@ -94,10 +91,6 @@ class CuratedTable(Protocol):
 
     def version(self) -> int | None:
         """Return the newest version; None if the table does not exist."""
-        ...
-
-    def committed_round(self, state_id: str | None = None) -> int:
-        """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""
         ...
 
     def scan(self) -> pl.LazyFrame:
@@ -117,6 +110,17 @@ class CuratedTable(Protocol):
 
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""
+        ...
+
+
+class CuratedTable(StoredTable, Protocol):
+    """A table with versions: each commit creates one atomically, and readers of an older version keep its rows.
+
+    Every method raises LakeError if the store can't be reached. The outcome of a commit is then unknown.
+    """
+
+    def committed_round(self, state_id: str | None = None) -> int:
+        """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""
         ...
 
     def commit(
@@ -159,3 +163,4 @@ class CuratedTable(Protocol):
 
 
 Tables = Mapping[str, CuratedTable]  # by name
+StoredTables = Mapping[str, StoredTable]

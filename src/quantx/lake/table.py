@@ -8,24 +8,23 @@ log, writes checkpoints and deletes old files.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable, Schema
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from quantx.core.tables import Table
 from quantx.errors import CommitConflict, LakeError
 from quantx.lake.compaction import MonthFiles, plan_compaction
-from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
+from quantx.lake.diagnosis import log_failure
 from quantx.lake.files import TableFiles
 from quantx.lake.log import FileChange, TableMetadata, creating_entry, entry_path, writing_entry
 from quantx.lake.protocol import UNREAD, CommitContext, app_of
 from quantx.lake.replay import hinted_version, record_checkpoint
 from quantx.lake.store import LakeLocation
+from quantx.lake.table_reader import TableReader
 from quantx.tracing import shared_span
 
 _SEALING_ATTEMPTS = 20
@@ -38,55 +37,13 @@ CONFIGURATION = {
 }
 
 
-class LakeTable:
+class LakeTable(TableReader):
     """A handle on one table; the table is created by the first commit."""
 
     def __init__(self, location: LakeLocation, table: Table) -> None:
-        self.table = table
-        self._location = location
-        self._path = table_path(table.name)
+        super().__init__(location, table)
         self._parts = TableFiles(location, self._path, table)
-        self._delta: DeltaTable | None = None
-        self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
         self._rounds: tuple[int, dict[str, int]] = (-1, {})  # the last rounds by application, as of a version
-
-    @property
-    def url(self) -> str:
-        """Return the address of the table for any Delta reader."""
-        return self._location.table_url(self._path)
-
-    def refresh(self) -> DeltaTable | None:
-        """Update the handle to the newest version; return None if the table does not exist."""
-        options = self._location.delta_options
-        try:
-            if self._delta is None or options != self._opened_with:
-                self._delta, self._opened_with = self._open(options), options
-            else:
-                self._delta.update_incremental()
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as error:
-            self._delta = None  # the next call opens the table again
-            raise log_failure(self._location, self._path, self.table.name) from error
-        return self._delta
-
-    def _open(self, options: dict[str, str]) -> DeltaTable:
-        try:
-            return DeltaTable(self.url, storage_options=options)
-        except TableNotFoundError:  # most tables of most lakes: two requests each that find no damage
-            raise
-        except (DeltaError, OSError):
-            version = version_without_hint(self._location, self._path)
-            if version is None:
-                raise
-            delta = DeltaTable(self.url, storage_options=options, version=version)
-            delta.update_incremental()
-            return delta
-
-    def version(self) -> int | None:
-        """Return the newest version; None if the table does not exist."""
-        delta = self.refresh()
-        return None if delta is None else delta.version()
 
     def committed_round(self, state_id: str | None = None) -> int:
         """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""
@@ -108,61 +65,6 @@ class LakeTable:
             except (DeltaError, OSError) as error:
                 raise log_failure(self._location, self._path, self.table.name) from error
         return rounds[app]
-
-    def scan(self) -> pl.LazyFrame:
-        """Return the current rows, lazily; filters on partitions, symbol and date skip files.
-
-        Collect it soon: with an Azure identity the frame holds a token that expires.
-        """
-        delta = self.refresh()
-        if delta is None:
-            return self.table.empty().lazy()
-        try:
-            rows = pl.scan_delta(self._measured(delta), storage_options=self._location.delta_options or None)
-        except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
-            raise read_failure(self._location, self._path, self.table) from error
-        # Columns that were declared after the table was created are null.
-        missing = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._missing_columns(delta)]
-        return rows.with_columns(missing).select(list(self.table.schema))
-
-    def _measured(self, delta: DeltaTable) -> DeltaTable:
-        """Return a handle for Polars, which in a folder reads the sizes of files there, and not in the log.
-
-        Polars 1.43 ends its threads where a file is shorter than in the log, with a page of text on stderr each.
-        """
-        if not self._location.url.startswith("file://"):
-            return delta
-        measured = copy.copy(delta)
-        inner: Any = _WithoutSizes(delta._table)  # noqa: SLF001 – Polars takes the sizes from there
-        measured._table = inner  # noqa: SLF001
-        return measured
-
-    def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
-        """Return the current rows (those of `where`); LakeError if a file is missing or damaged."""
-        return self.collect(self.scan() if where is None else self.scan().filter(where))
-
-    def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
-        """Run a query on `scan` and return its result; LakeError if a file is missing or damaged."""
-        try:
-            return rows.collect(engine="streaming" if in_pieces else "in-memory")
-        except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
-            raise read_failure(self._location, self._path, self.table) from error
-
-    def facts(self) -> dict[str, str | int | float] | None:
-        """Return version, rows, files and megabytes; None if the table does not exist."""
-        delta = self.refresh()
-        if delta is None:
-            return None
-        files = self._files(delta)
-        rows, size = (int(files[c].sum()) if files.height else 0 for c in ("num_records", "size_bytes"))
-        return {
-            "table": self.table.name,
-            "url": self.url,
-            "version": delta.version(),
-            "rows": rows,
-            "files": files.height,
-            "megabytes": round(size / 1e6, 3),
-        }
 
     def commit(
         self,
@@ -302,11 +204,6 @@ class LakeTable:
             raise LakeError(f"the table {self.url} was created and can't be found; try again")
         return created
 
-    def _missing_columns(self, delta: DeltaTable) -> list[str]:
-        """Return the columns that were declared after the table was created."""
-        present = {field.name for field in delta.schema().fields}
-        return [c for c in self.table.schema if c not in present]
-
     def _with_missing_columns(self, delta: DeltaTable) -> TableMetadata | None:
         """Return the table's metadata with the missing columns, which are null in earlier files; None if it has all."""
         missing = self._missing_columns(delta)
@@ -370,10 +267,6 @@ class LakeTable:
         if dict(frame.schema) != dict(self.table.schema):  # delta-rs would cast a numeric string silently
             raise LakeError(f"rows for {self.table.name} have the columns {frame.schema}, not {self.table.schema}")
 
-    def _files(self, delta: DeltaTable) -> pl.DataFrame:
-        files = pl.DataFrame(delta.get_add_actions(flatten=True))
-        return files if files.height else files.with_columns(pl.lit("").alias("path")).clear()
-
     def _rewrite(
         self, delta: DeltaTable, changed: pl.DataFrame, gone: pl.DataFrame
     ) -> tuple[list[FileChange], pl.DataFrame]:
@@ -402,24 +295,6 @@ class LakeTable:
                 changed = changed.join(corrected, on=key, how="anti", nulls_equal=True)
                 actions += [self._parts.remove(row), *self._parts.write(pl.concat([rest, corrected]))]
         return actions, changed
-
-
-class _WithoutSizes:
-    """The inner handle of delta-rs, without the sizes of files."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def get_add_file_sizes(self) -> dict[str, int]:
-        return {}
-
-
-def table_path(name: str) -> str:
-    """Return the path of a table in the lake."""
-    return name if name == "quarantine" else f"curated/{name}"
 
 
 def open_tables(location: LakeLocation, tables: Mapping[str, Table]) -> dict[str, LakeTable]:

@@ -33,7 +33,8 @@ _LOCKS: dict[Role, int] = {
     "inspector": 7_013_018,
     "reconciler": 7_013_020,
     "verifier": 7_013_022,
-    "backup": 7_013_024,
+    "publisher": 7_013_024,
+    "backup": 7_013_026,
 }
 
 

@@ -14,7 +14,8 @@ from quantx.errors import LakeError
 from quantx.lake.mend import write_checkpoint
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.lake.table import open_tables, table_path
+from quantx.lake.table import open_tables
+from quantx.lake.table_reader import table_path
 from quantx.pipeline.curating.derive import DERIVED
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads

@@ -14,7 +14,7 @@ import pytest
 from quantx.core.tables import BARS_1D
 from quantx.lake.diagnosis import file_damage
 from quantx.lake.replay import read_log
-from quantx.lake.table import table_path
+from quantx.lake.table_reader import table_path
 from quantx.state.database import Database
 
 from .flips import KINDS, SmallLake, broken_promises, make_lake, repaired, with_flipped_bit

@@ -18,7 +18,8 @@ from quantx.lake.log import AddedFile, entry_path, writing_entry
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import list_raw
 from quantx.lake.replay import read_log
-from quantx.lake.table import LakeTable, open_tables, table_path
+from quantx.lake.table import LakeTable, open_tables
+from quantx.lake.table_reader import table_path
 from quantx.pipeline.curating.derive import DERIVED
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.portions import PERIOD, record, verify_portion

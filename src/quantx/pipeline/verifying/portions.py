@@ -19,7 +19,7 @@ from quantx.errors import DamagedObject
 from quantx.lake.diagnosis import data_files
 from quantx.lake.replay import read_log
 from quantx.lake.store import LakeLocation
-from quantx.lake.table import table_path
+from quantx.lake.table_reader import table_path
 from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.doubled_keys import overlapping

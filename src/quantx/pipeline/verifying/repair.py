@@ -23,7 +23,7 @@ from quantx.lake.mend import mend_log, remove_files, restart_log, set_aside
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import list_raw, parse_raw_path
 from quantx.lake.replay import ASIDE, DataFile, read_log
-from quantx.lake.table import table_path
+from quantx.lake.table_reader import table_path
 from quantx.pipeline.curating.derive import CURATED
 from quantx.pipeline.reprocessing.inventory import Inventory, take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor

@@ -23,7 +23,7 @@ from quantx.lake.log import entry_path
 from quantx.lake.raw import list_raw, parse_raw_path, raw_damage
 from quantx.lake.replay import DataFile, TableLog, read_log
 from quantx.lake.store import LakeLocation
-from quantx.lake.table import table_path
+from quantx.lake.table_reader import table_path
 from quantx.pipeline.runtime.roles import COMMITTING
 from quantx.pipeline.verifying.damage import WORK, Damage, Verified
 from quantx.pipeline.verifying.doubled_keys import doubled_keys

@@ -10,7 +10,7 @@ from datetime import date, datetime
 import polars as pl
 
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, VERDICTS, Table
-from quantx.lake.protocol import Tables
+from quantx.lake.protocol import StoredTables
 
 _TABLES = {"1d": BARS_1D, "1m": BARS_1M}
 
@@ -31,7 +31,7 @@ class Changes:
 
     def __init__(
         self,
-        tables: Tables,
+        tables: StoredTables,
         timeframes: Sequence[str],
         window: tuple[date | None, date | None],
         symbols: Iterable[str] | None,
@@ -59,7 +59,7 @@ class Changes:
             parts += [symbol, *sorted(self._hashes.get(symbol, ()))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
-    def _read_bars(self, tables: Tables, timeframe: str, window: tuple[date | None, date | None]) -> None:
+    def _read_bars(self, tables: StoredTables, timeframe: str, window: tuple[date | None, date | None]) -> None:
         table, stored = _TABLES[timeframe], tables[_TABLES[timeframe].name]
         inside = pl.lit(True)
         if window[0] is not None:
@@ -107,6 +107,6 @@ def _hash(table: Table) -> pl.Expr:
     return pl.struct(list(table.schema)).hash().alias("hash")
 
 
-def versions(tables: Tables, names: Sequence[str]) -> Mapping[str, int | None]:
+def versions(tables: StoredTables, names: Sequence[str]) -> Mapping[str, int | None]:
     """Return the versions of some tables, for the manifest."""
     return {name: tables[name].version() for name in names}

@@ -10,7 +10,7 @@ import polars as pl
 from quantx.core.symbol_history import SymbolHistory
 from quantx.core.symbols import venue_of
 from quantx.core.tables import INSTRUMENTS, UNIVERSE_MEMBERS
-from quantx.lake.protocol import Tables
+from quantx.lake.protocol import StoredTables
 from quantx.reader.export.encodings import parquet_bytes
 
 ACTIONS_PATH = "corporate_actions/{name}/actions.json"
@@ -75,14 +75,14 @@ def action_rows(actions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def reference_files(tables: Tables, history: SymbolHistory, owners: Mapping[str, str | None]) -> dict[str, bytes]:
+def reference_files(tables: StoredTables, history: SymbolHistory, owners: Mapping[str, str | None]) -> dict[str, bytes]:
     """Return the files of reference data of the exported symbols; `owners` are their instruments."""
     members = tables[UNIVERSE_MEMBERS.name].read()
     frames = (_metadata(tables, members, owners), _history(history, owners), _constituents(members, history, owners))
     return {path: parquet_bytes(frame) for path, frame in zip(list(FILES)[1:], frames, strict=True)}
 
 
-def _metadata(tables: Tables, members: pl.DataFrame, owners: Mapping[str, str | None]) -> pl.DataFrame:
+def _metadata(tables: StoredTables, members: pl.DataFrame, owners: Mapping[str, str | None]) -> pl.DataFrame:
     known = {row["instrument"]: row for row in tables[INSTRUMENTS.name].read().iter_rows(named=True)}
     named = members.filter(pl.col("name").is_not_null()).sort("known_from", "universe")
     names = dict(named.select("symbol", "name").iter_rows())

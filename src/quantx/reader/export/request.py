@@ -13,7 +13,7 @@ from quantx.core.preference import BEST
 from quantx.core.prices import ADJUSTMENTS, Adjust
 from quantx.core.symbol_history import SymbolHistory
 from quantx.errors import ConfigError
-from quantx.lake.protocol import Tables
+from quantx.lake.protocol import StoredTables
 from quantx.reader.export.layouts import LAYOUTS, TIMEFRAMES, BarFiles
 
 
@@ -49,7 +49,7 @@ class ExportReads:
     """What an export reads of an open lake."""
 
     url: str
-    tables: Tables
+    tables: StoredTables
     history: SymbolHistory
     bars: ReadBars
     actions: ReadActions

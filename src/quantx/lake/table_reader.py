@@ -1,0 +1,145 @@
+"""The reading half of a Delta table: its newest version, its files, and its rows as frames."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from quantx.core.tables import Table
+from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
+from quantx.lake.store import LakeLocation
+
+
+class TableReader:
+    """A handle for reading one table, at its newest version."""
+
+    def __init__(self, location: LakeLocation, table: Table) -> None:
+        self.table = table
+        self._location = location
+        self._path = table_path(table.name)
+        self._delta: DeltaTable | None = None
+        self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
+
+    @property
+    def url(self) -> str:
+        """Return the address of the table for any Delta reader."""
+        return self._location.table_url(self._path)
+
+    def refresh(self) -> DeltaTable | None:
+        """Update the handle to the newest version; return None if the table does not exist."""
+        options = self._location.delta_options
+        try:
+            if self._delta is None or options != self._opened_with:
+                self._delta, self._opened_with = self._open(options), options
+            else:
+                self._delta.update_incremental()
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            self._delta = None  # the next call opens the table again
+            raise log_failure(self._location, self._path, self.table.name) from error
+        return self._delta
+
+    def _open(self, options: dict[str, str]) -> DeltaTable:
+        try:
+            return DeltaTable(self.url, storage_options=options)
+        except TableNotFoundError:  # most tables of most lakes: two requests each that find no damage
+            raise
+        except (DeltaError, OSError):
+            version = version_without_hint(self._location, self._path)
+            if version is None:
+                raise
+            delta = DeltaTable(self.url, storage_options=options, version=version)
+            delta.update_incremental()
+            return delta
+
+    def version(self) -> int | None:
+        """Return the newest version; None if the table does not exist."""
+        delta = self.refresh()
+        return None if delta is None else delta.version()
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the current rows, lazily; filters on partitions, symbol and date skip files.
+
+        Collect it soon: with an Azure identity the frame holds a token that expires.
+        """
+        delta = self.refresh()
+        if delta is None:
+            return self.table.empty().lazy()
+        try:
+            rows = pl.scan_delta(self._measured(delta), storage_options=self._location.delta_options or None)
+        except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+            raise read_failure(self._location, self._path, self.table) from error
+        # Columns that were declared after the table was created are null.
+        missing = [pl.lit(None, dtype=self.table.schema[c]).alias(c) for c in self._missing_columns(delta)]
+        return rows.with_columns(missing).select(list(self.table.schema))
+
+    def _measured(self, delta: DeltaTable) -> DeltaTable:
+        """Return a handle for Polars, which in a folder reads the sizes of files there, and not in the log.
+
+        Polars 1.43 ends its threads where a file is shorter than in the log, with a page of text on stderr each.
+        """
+        if not self._location.url.startswith("file://"):
+            return delta
+        measured = copy.copy(delta)
+        inner: Any = _WithoutSizes(delta._table)  # noqa: SLF001 – Polars takes the sizes from there
+        measured._table = inner  # noqa: SLF001
+        return measured
+
+    def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
+        """Return the current rows (those of `where`); LakeError if a file is missing or damaged."""
+        return self.collect(self.scan() if where is None else self.scan().filter(where))
+
+    def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
+        """Run a query on `scan` and return its result; LakeError if a file is missing or damaged."""
+        try:
+            return rows.collect(engine="streaming" if in_pieces else "in-memory")
+        except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
+            raise read_failure(self._location, self._path, self.table) from error
+
+    def facts(self) -> dict[str, str | int | float] | None:
+        """Return version, rows, files and megabytes; None if the table does not exist."""
+        delta = self.refresh()
+        if delta is None:
+            return None
+        files = self._files(delta)
+        rows, size = (int(files[c].sum()) if files.height else 0 for c in ("num_records", "size_bytes"))
+        return {
+            "table": self.table.name,
+            "url": self.url,
+            "version": delta.version(),
+            "rows": rows,
+            "files": files.height,
+            "megabytes": round(size / 1e6, 3),
+        }
+
+    def _missing_columns(self, delta: DeltaTable) -> list[str]:
+        """Return the columns that were declared after the table was created."""
+        present = {field.name for field in delta.schema().fields}
+        return [c for c in self.table.schema if c not in present]
+
+    def _files(self, delta: DeltaTable) -> pl.DataFrame:
+        files = pl.DataFrame(delta.get_add_actions(flatten=True))
+        return files if files.height else files.with_columns(pl.lit("").alias("path")).clear()
+
+
+class _WithoutSizes:
+    """The inner handle of delta-rs, without the sizes of files."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def get_add_file_sizes(self) -> dict[str, int]:
+        return {}
+
+
+def table_path(name: str) -> str:
+    """Return the path of a table in the lake."""
+    return name if name == "quarantine" else f"curated/{name}"
