@@ -17,6 +17,7 @@ var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDe
 var contributor = 'b24988ac-6180-42a0-ab88-20f7382dd24c'
 var accessAdministrator = 'f58310d9-a9f6-439a-9e8d-f62e7b41a168' // Role Based Access Control Administrator
 var powerRole = guid(resourceGroup().id, 'database-power')
+var backupRole = guid(resourceGroup().id, 'backup-writer')
 // The roles of modules/roles.bicep and modules/power.bicep; the workflow can hand out and take back these and no others.
 var assignable = [
   'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -31,6 +32,7 @@ var assignable = [
   'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
   '3913510d-42f4-4e42-8a64-420c390055eb'
   powerRole
+  backupRole
 ]
 var ids = join(assignable, ', ')
 var toIdentities = '((!(ActionMatches{\'Microsoft.Authorization/roleAssignments/write\'})) OR (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {${ids}})) AND ((!(ActionMatches{\'Microsoft.Authorization/roleAssignments/delete\'})) OR (@Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {${ids}}))'
@@ -67,6 +69,32 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.DBforPostgreSQL/flexibleServers/stop/action'
         ]
         notActions: []
+      }
+    ]
+    assignableScopes: [
+      resourceGroup().id
+    ]
+  }
+}
+
+// The worker's right in the account of backups, without deletion: where the workflow deploys, an owner deletes old backups.
+resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: backupRole
+  properties: {
+    roleName: 'quantx backup writer ${backupRole}'
+    description: 'Create and read blobs; replace none, and delete none.'
+    type: 'CustomRole'
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/read'
+        ]
+        notActions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
+        ]
+        notDataActions: []
       }
     ]
     assignableScopes: [

@@ -39,6 +39,10 @@ param database string = 'window'
 param databaseStart string = '40 5 * * *'
 param databaseStop string = '15 0-4,9-23 * * *'
 
+@description('The name of the database server: that of a restored one, so that everything uses it. Empty: one is made up.')
+@maxLength(63)
+param databaseServerName string = ''
+
 @description('When the daily update is planned (NCRONTAB with seconds, UTC).')
 param dailySchedule string = '0 0 6 * * 1-5'
 
@@ -99,6 +103,19 @@ param monthlyBudget int = 15
 param budgetStart string = ''
 param thisMonth string = utcNow('yyyy-MM-01')
 
+@description('Region of a second storage account for backups; with a private network the paired region. Empty: no backups.')
+param backupLocation string = ''
+
+@description('When the backup is made (cron, UTC); its beginning needs the database.')
+param backupSchedule string = '0 7 * * *'
+
+@description('Backups older than this many days are deleted, which needs the right to delete. 0: all are kept.')
+@minValue(0)
+param backupKeepDays int = 0
+
+@description('Lock the storage accounts of lake and backups and the database server against deletion. It needs the rights of an owner, as makeCustomRole.')
+param lockData bool = true
+
 @description('Create the role that may start and stop the database. False where it exists and the deployer may not create roles (see github.bicep).')
 param makeCustomRole bool = true
 
@@ -113,7 +130,7 @@ var inWindow = database == 'window'
 var sweeps = !empty(sweepSchedule) ? sweepSchedule : inWindow ? '0 */15 6-8 * * *' : '0 */15 * * * *'
 var sweeperRuns = !empty(sweeperSchedule) ? sweeperSchedule : inWindow ? '20,50 6-8 * * *' : '20 * * * *'
 var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
-var serverName = '${prefix}-pg-${suffix}'
+var serverName = empty(databaseServerName) ? '${prefix}-pg-${suffix}' : databaseServerName
 var serverHost = '${serverName}.postgres.database.azure.com'
 
 module identities 'modules/identities.bicep' = {
@@ -216,6 +233,31 @@ module roles 'modules/roles.bicep' = {
   }
 }
 
+module backup 'modules/backup.bicep' = if (!empty(backupLocation)) {
+  name: 'backup'
+  params: {
+    location: backupLocation
+    accountName: 'qxback${suffix}'
+    subnetIds: network.outputs.clientSubnetIds
+    allowedAddresses: allowedAddresses
+    workerId: identities.outputs.worker.principalId
+    keepDays: backupKeepDays
+    makeRole: makeCustomRole
+    lockData: lockData && makeCustomRole
+  }
+}
+
+module locks 'modules/locks.bicep' = if (lockData && makeCustomRole) {
+  name: 'locks'
+  params: {
+    lakeAccount: lake.outputs.accountName
+    serverName: hasServer ? serverName : ''
+  }
+  dependsOn: [
+    postgres
+  ]
+}
+
 module power 'modules/power.bicep' = if (inWindow) {
   name: 'power'
   params: {
@@ -300,6 +342,9 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     maxWorkers: maxWorkers
     sweeperSchedule: sweeperRuns
     universesSchedule: universesSchedule
+    backupUrl: empty(backupLocation) ? '' : backup!.outputs.url
+    backupSchedule: backupSchedule
+    backupKeepDays: backupKeepDays
   }
   dependsOn: [
     roles
@@ -335,6 +380,7 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: monitoring.outputs.workspaceId
     actionGroupId: monitoring.outputs.actionGroupId
     withJobs: !empty(image)
+    withBackup: !empty(backupLocation)
   }
   dependsOn: [
     containers
@@ -362,4 +408,5 @@ output QUEUE_URL string = 'az://${lake.outputs.queueName}'
 output KEY_VAULT_NAME string = vault.outputs.vaultName
 output DATABASE_SERVER string = hasServer ? serverName : ''
 output JOB_PREFIX string = prefix
+output BACKUP_URL string = empty(backupLocation) ? '' : backup!.outputs.url
 output BUDGET_START string = budgetSince

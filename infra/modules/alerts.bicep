@@ -6,6 +6,8 @@ param workspaceId string
 param actionGroupId string
 @description('False before there is an image: there are no jobs to watch yet.')
 param withJobs bool
+@description('The job backup exists.')
+param withBackup bool
 
 // Logs of the jobs and of the app, as one table of lines.
 var lines = 'union isfuzzy=true (ContainerAppConsoleLogs | project TimeGenerated, Line = Log), (AppTraces | project TimeGenerated, Line = Message)'
@@ -104,7 +106,7 @@ resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
 ]
 
 resource executionsFail 'Microsoft.Insights/metricAlerts@2026-01-01' = [
-  for job in (withJobs ? ['worker', 'sweeper', 'universes', 'backfill'] : []): {
+  for job in (withJobs ? concat(['worker', 'sweeper', 'universes', 'backfill'], withBackup ? ['backup'] : []) : []): {
     name: '${prefix}-${job}-fails'
     location: 'global'
     properties: {

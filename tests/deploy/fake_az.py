@@ -99,10 +99,37 @@ def make_checkout(tmp_path: Path) -> Checkout:
     return checkout
 
 
+def answer_about_locks(command: str) -> int | None:
+    """Do what `az` would do with locks and retention policies; None for other commands."""
+    state = Path(os.environ["AZ_STATE"])
+    locks = state / "locks"
+    match command:
+        case "lock list":
+            print(locks.read_text() if locks.exists() else "")
+        case "lock delete":
+            locks.unlink()
+        case "storage account list":
+            print("quantxlake\nqxbackup")
+        case "storage container-rm list":
+            print("raw")
+        case "group delete" if locks.exists():
+            # learn.microsoft.com/azure/azure-resource-manager/management/lock-resources
+            print(
+                "(ScopeLocked) The scope cannot perform delete operation because following scope(s) are locked",
+                file=sys.stderr,
+            )
+            return 1
+        case _:
+            return None
+    return 0
+
+
 def answer(arguments: list[str], state: Path) -> int:
     """Do what `az` would do, as far as a script can see it."""
     command = " ".join(arguments[: next((n for n, a in enumerate(arguments) if a.startswith("-")), len(arguments))])
     option = dict(itertools.pairwise(arguments))
+    if (locked := answer_about_locks(command)) is not None:
+        return locked
     (image,) = [a for a in arguments if a.startswith("image=")] or [""]
 
     def exists(name: str) -> bool:

@@ -17,6 +17,7 @@ CHANGES = {
     "provider register",
     "group create",
     "group delete",
+    "lock delete",
     "deployment group create",
     "acr build",
     "keyvault recover",
@@ -280,16 +281,23 @@ def test_a_backfill_of_nothing_starts_nothing(checkout: Checkout) -> None:
     assert checkout.calls() == []
 
 
-def test_a_teardown_lists_recoverable_parts_and_needs_yes(checkout: Checkout) -> None:
+LOCK = "/subscriptions/x/resourceGroups/quantx-dev/providers/Microsoft.Authorization/locks/keep-lake"
+
+
+def test_a_teardown_says_what_is_lost_and_wants_the_name(checkout: Checkout) -> None:
     checkout.let("group")
+    checkout.let("locks", LOCK)
+    for arguments in ((), ("--name", "quantx-prod"), ("--yes",)):
+        done = checkout.run("teardown.sh", *arguments)
+        assert done.returncode == 2
+        assert changes(checkout) == []
     done = checkout.run("teardown.sh")
-    assert done.returncode == 2
-    assert changes(checkout) == []
-    assert "vault              7 days" in done.stderr
-    done = checkout.run("teardown.sh", "--yes")
+    for part in ("vault              7 days", LOCK, "quantxlake/raw", "all raw objects, the state, and the"):
+        assert part in done.stderr
+    done = checkout.run("teardown.sh", "--name", "quantx-dev")
     assert done.returncode == 0, done.stderr
-    assert changes(checkout) == ["group delete", "role definition delete"]
-    assert checkout.run("teardown.sh", "--yes").returncode == 0
+    assert changes(checkout) == ["lock delete", "group delete", "role definition delete"]
+    assert checkout.run("teardown.sh", "--name", "quantx-dev").returncode == 0
     assert changes(checkout) == []
 
 

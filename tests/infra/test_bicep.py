@@ -126,7 +126,7 @@ def of_type(name: str) -> list[dict[str, Any]]:
 
 def test_every_storage_account_takes_identities_only() -> None:
     accounts = of_type("Microsoft.Storage/storageAccounts")
-    assert len(accounts) == 2
+    assert len(accounts) == 3
     for account in accounts:
         assert account["allowSharedKeyAccess"] is False
         assert account["allowBlobPublicAccess"] is False
@@ -201,7 +201,7 @@ def test_the_apps_spans_are_sent() -> None:
 
 def test_every_job_pulls_and_signs_in_by_identity() -> None:
     jobs = [r for _, r in resources() if r.of.startswith("Microsoft.App/jobs@")]
-    assert len(jobs) == 6
+    assert len(jobs) == 7
     for job in jobs:
         configuration = job.body["properties"]["configuration"]
         assert "registries" in configuration
@@ -253,6 +253,28 @@ def test_no_identity_may_do_more_than_its_part() -> None:
     assert not {role for _, role, _ in rights} & {"Owner", "Contributor", "User Access Administrator", "AcrPush"}
 
 
+def test_the_worker_can_only_create_backups() -> None:
+    """Create-only: add/action without write and delete (see the page in the module)."""
+    blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
+    for file in ("modules/backup.bicep", "github.bicep"):
+        (role,) = [r for r in read(INFRA / file).resources if r.symbol == "writer"]
+        text = str(role.body["properties"]["permissions"])
+        assert re.findall(rf"'{blobs}([\w/]+)'", text)[:2] == ["read", "add/action"], file
+        assert f"{blobs}write" not in text
+    assert "keepDays == 0 ? []" in (INFRA / "modules/backup.bicep").read_text("utf-8")
+
+
+def test_what_holds_data_is_locked() -> None:
+    locks = {
+        str(r.body["scope"]): r.body["properties"]["level"]
+        for file in ("locks", "backup")
+        for r in read(INFRA / f"modules/{file}.bicep").resources
+        if r.of.startswith("Microsoft.Authorization/locks@")
+    }
+    assert locks == {"account": "CanNotDelete", "server": "CanNotDelete"}
+    assert "param lockData bool = true" in (INFRA / "main.bicep").read_text("utf-8")
+
+
 def test_nobody_may_delete_raw_objects() -> None:
     writers = [
         r.body["properties"]
@@ -268,4 +290,4 @@ def test_the_workflow_hands_out_these_roles_and_no_others() -> None:
         re.findall(r"^  \w+: '([0-9a-f-]{36})' //", (INFRA / "modules/roles.bicep").read_text("utf-8"), re.MULTILINE)
     )
     assignable = read(INFRA / "github.bicep").variables["assignable"]
-    assert set(assignable) == ids | {"powerRole"}
+    assert set(assignable) == ids | {"powerRole", "backupRole"}

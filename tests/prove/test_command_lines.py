@@ -72,7 +72,7 @@ def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Comp
     run("deploy_hybrid.sh", **names)
     run("backfill.sh", "--start", "2010-01-01", "--phase", "phase_1")
     run("run.sh", "status")
-    run("teardown.sh", "--yes")
+    run("teardown.sh", "--name", "quantx-dev")
     assert len({tuple(call[:2]) for call in asked.values()}) >= 15
     assert complaints(list(asked.values())) == {}
 
