@@ -281,6 +281,26 @@ def test_a_backfill_of_nothing_starts_nothing(checkout: Checkout) -> None:
     assert checkout.calls() == []
 
 
+def test_a_restore_runs_as_the_migrator_and_grants_afterwards(checkout: Checkout) -> None:
+    checkout.let("jobs", "quantx:1")
+    done = checkout.run("restore.sh", "https://a.blob.core.windows.net/backups", "--backup", "20261130T020000.000Z")
+    assert done.returncode == 0, done.stderr
+    starts = calls(checkout, "containerapp job start")
+    assert len(starts) == 2
+    assert all("--name quantx-dev-migrate" in line for line in starts)
+    assert ["--yaml" in line for line in starts] == [True, False]
+    (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
+    assert container["args"] == [
+        "backup",
+        "restore",
+        "https://a.blob.core.windows.net/backups",
+        "--backup",
+        "20261130T020000.000Z",
+    ]
+    assert container["image"] == "r/quantx:1"
+    assert checkout.run("restore.sh").returncode == 2
+
+
 LOCK = "/subscriptions/x/resourceGroups/quantx-dev/providers/Microsoft.Authorization/locks/keep-lake"
 
 
