@@ -161,7 +161,7 @@ def test_tables_that_change_all_the_time_are_an_error(own_site: Site) -> None:
 
 def test_a_restore_needs_empty_places(site: Site, tmp_path: Path, empty_database_url: str) -> None:
     site.back_up()
-    with pytest.raises(ConfigError, match="is a lake already"):
+    with pytest.raises(ConfigError, match="is not empty"):
         site.restore(site.lake, empty_database_url)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
@@ -180,6 +180,18 @@ def test_a_state_with_rows_is_not_replaced(site: Site, tmp_path: Path, databases
         location = open_location(str(tmp_path / "restored"))
         with pytest.raises(ConfigError, match="is being restored"):
             confirm_lake(location, PostgresState(Database(url)))
+
+
+def test_places_that_were_opened_and_not_used_are_empty(
+    site: Site, tmp_path: Path, empty_database_url: str, opens: Opens
+) -> None:
+    location = open_location(str(tmp_path / "restored"))
+    with closing(Database(empty_database_url)) as database:
+        confirm_lake(location, PostgresState(database))
+        site.back_up()
+        site.restore(tmp_path / "restored", empty_database_url)
+        confirm_lake(location, PostgresState(database))
+    assert opens(tmp_path / "restored", empty_database_url).task("AAA")["state"] == "done"
 
 
 def test_a_schema_without_rows_is_an_empty_state(site: Site, tmp_path: Path, databases: Any, opens: Opens) -> None:

@@ -28,6 +28,7 @@ from quantx.pipeline.runtime.lake_ids import LAKE_ID, RESTORING, id_at
 from quantx.state.database import Database
 
 _THREADS = 8
+_IDS = (LAKE_ID, STATE_ID, "meta/epochs/")
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,12 @@ def restore_backup(
 
 
 def _begin(location: LakeLocation, manifest: Manifest) -> str:
-    """Mark the lake as being restored; return its new id, or that of an unfinished restore of the same backup."""
+    """Mark the lake as being restored; return its new id, or that of an unfinished restore of the same backup.
+
+    A lake that a command has opened and not yet used has ids and nothing else: it is as good as empty.
+    """
     mark = f"{RESTORING}{manifest.id}:"
-    found = id_at(location, LAKE_ID)
-    if found is None:
-        if location.objects("") or location.objects("raw"):
-            raise ConfigError(f"{location.url} is not empty; restore into an empty place: set QUANTX_LAKE_URL")
-        found = location.get_or_put(LAKE_ID, f"{mark}{ULID()}".encode()).decode()
+    found = id_at(location, LAKE_ID) or ""
     if found.startswith(mark):
         return found.removeprefix(mark)
     if found.startswith(RESTORING):
@@ -93,7 +93,11 @@ def _begin(location: LakeLocation, manifest: Manifest) -> str:
             f"the restore of another backup into {location.url} is not finished; finish it with --backup {other}, or"
             " empty the place"
         )
-    raise ConfigError(f"{location.url} is a lake already; restore into an empty place: set QUANTX_LAKE_URL")
+    if any(not path.startswith(_IDS) for path in location.paths("") + location.paths("raw")):
+        raise ConfigError(f"{location.url} is not empty; restore into an empty place: set QUANTX_LAKE_URL")
+    lake_id = str(ULID())
+    location.put(LAKE_ID, f"{mark}{lake_id}".encode())
+    return lake_id
 
 
 def _copy_objects(store: BackupStore, manifest: Manifest, location: LakeLocation, on_step: OnStep) -> None:

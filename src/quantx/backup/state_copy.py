@@ -92,7 +92,7 @@ def restore_state(database: Database, copy: StateCopy, get: Callable[[ObjectCopy
             filled = [name for name in _tables(connection) if _has_rows(connection, name)]
             if "lake" in filled and _lake_of(connection) == lake_id:
                 return False
-            if filled:
+            if set(filled) - {"lake"}:  # the id of a lake that was opened and not yet used
                 raise ConfigError(
                     f"the state in {database.shown_url} has rows ({', '.join(sorted(filled)[:3])}); restore into an"
                     " empty database: set QUANTX_STATE_URL"
