@@ -11,13 +11,14 @@ param allowedAddresses array
 param workerId string
 @description('Backups older than this are deleted; 0: none, and the worker has no right to delete.')
 param keepDays int
-@description('False where the role exists already, because the deployer may not create roles or locks.')
-param makeRole bool
 @description('Lock the account against deletion.')
 param lockData bool
 param softDeleteDays int = 30
 
-var roleName = guid(resourceGroup().id, 'backup-writer')
+var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions'
+// Made by custom_roles.bicep: the first creates and reads, the second reads and deletes.
+var writer = guid(resourceGroup().id, 'raw-writer')
+var eraser = guid(resourceGroup().id, 'eraser')
 var isPrivate = !empty(subnetIds)
 
 resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
@@ -83,48 +84,26 @@ resource backups 'Microsoft.Storage/storageAccounts/blobServices/containers@2026
   }
 }
 
-resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (makeRole) {
-  name: roleName
-  properties: {
-    roleName: 'quantx backup writer ${roleName}'
-    description: 'Create and read blobs; replace none, and delete none unless old backups are deleted.'
-    type: 'CustomRole'
-    permissions: [
-      {
-        actions: [
-          'Microsoft.Storage/storageAccounts/blobServices/containers/read'
-        ]
-        notActions: []
-        dataActions: concat(
-          [
-            'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
-            'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
-          ],
-          keepDays == 0 ? [] : [
-            'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'
-          ]
-        )
-        notDataActions: []
-      }
-    ]
-    assignableScopes: [
-      resourceGroup().id
-    ]
-  }
-}
-
 resource mayWrite 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: backups
-  name: guid(backups.id, workerId, roleName)
+  name: guid(backups.id, workerId, writer)
   properties: {
     principalId: workerId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions/${roleName}'
+    roleDefinitionId: '${definitions}/${writer}'
     description: 'Stores backups, and reads them back.'
   }
-  dependsOn: [
-    writer
-  ]
+}
+
+resource mayErase 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (keepDays > 0) {
+  scope: backups
+  name: guid(backups.id, workerId, eraser)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${eraser}'
+    description: 'Deletes backups that are older than the parameter says.'
+  }
 }
 
 resource kept 'Microsoft.Authorization/locks@2020-05-01' = if (lockData) {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quantx.operations import DataOperations
     from quantx.reader import Lake, open_lake
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["DataOperations", "Lake", "__version__", "open_lake"]
 
 

@@ -14,6 +14,7 @@
     │       └── MalformedPayload  the reply does not fit the request
     ├── LakeError                 object store or table
     │   ├── DamagedObject         an object is missing, or differs from the stored one
+    │   ├── RawNotReadable        administrator: grant reading of raw objects, where it is wanted
     │   └── CommitConflict        no action: the table has changed since it was read; the work is repeated
     │       └── Fenced            no action: another process has taken the role over; it is taken again
     ├── StateError                PostgreSQL is unavailable
@@ -106,6 +107,10 @@ class LakeError(QuantxError):
 
 class DamagedObject(LakeError):
     """An object is missing, or its bytes differ from the stored ones; a retry would fail again."""
+
+
+class RawNotReadable(LakeError):
+    """The store refuses to read raw objects with the rights of this identity; tables need no such right."""
 
 
 class CommitConflict(LakeError):

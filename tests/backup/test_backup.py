@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from quantx.backup.cut import consistent_cut, table_versions
+from quantx.backup.restore import restore_backup
 from quantx.backup.retention import Keep, delete_old_backups
 from quantx.backup.state_copy import restore_state
 from quantx.backup.store import object_path, open_backups
@@ -211,6 +212,21 @@ def test_a_column_of_a_later_program_is_refused(site: Site, tmp_path: Path, data
             with pytest.raises(ConfigError, match="update the program"):
                 restore_state(database, later, site.store.get, "lake")
         assert database.schema_version() == 0
+
+
+def test_raw_objects_are_restored_into_their_own_place(site: Site, tmp_path: Path, empty_database_url: str) -> None:
+    manifest = site.back_up().manifest
+    settings = load_settings(lake_url=str(tmp_path / "restored"), raw_url=str(tmp_path / "raw"))
+    location = open_location(settings.lake_url, settings)
+    restore_backup(site.store, manifest, location, lambda: Database(empty_database_url, migrated=False))
+    raw = {path for path in manifest.objects if path.startswith("raw/")}
+    assert {f"raw/{path.relative_to(tmp_path / 'raw')}" for path in (tmp_path / "raw").rglob("*.parquet")} == raw
+    assert not (tmp_path / "restored" / "raw").exists()
+    with closing(Database(empty_database_url)) as database:
+        counted = replace(
+            site.desk, platform=replace(site.desk.platform, location=location, state=PostgresState(database))
+        )
+        assert raw < Site(counted, site.store).back_up().manifest.objects.keys()
 
 
 def test_another_backup_does_not_finish_a_restore(site: Site, tmp_path: Path, empty_database_url: str) -> None:

@@ -129,7 +129,7 @@ class _Copier:
 
     def copy_lake(self, versions: Mapping[str, int], portion: int, on_step: OnStep) -> dict[str, ObjectCopy]:
         """Copy the objects that belong to these versions of the tables, and all others; return them by path."""
-        found = self._location.objects("") | self._location.objects("raw")
+        found = self._location.objects("")
         live = {path for table, version in versions.items() for path in live_files(self._location, table, version)}
         if missing := sorted(live - found.keys()):
             raise DamagedObject(f"{missing[0]} is missing in {self._location.url}; `quantx verify --repair` repairs it")

@@ -93,7 +93,7 @@ def _begin(location: LakeLocation, manifest: Manifest) -> str:
             f"the restore of another backup into {location.url} is not finished; finish it with --backup {other}, or"
             " empty the place"
         )
-    if any(not path.startswith(_IDS) for path in location.paths("") + location.paths("raw")):
+    if any(not path.startswith(_IDS) for path in location.paths("")):
         raise ConfigError(f"{location.url} is not empty; restore into an empty place: set QUANTX_LAKE_URL")
     lake_id = str(ULID())
     location.put(LAKE_ID, f"{mark}{lake_id}".encode())
@@ -102,7 +102,7 @@ def _begin(location: LakeLocation, manifest: Manifest) -> str:
 
 def _copy_objects(store: BackupStore, manifest: Manifest, location: LakeLocation, on_step: OnStep) -> None:
     """Copy the objects that are not there yet; logs last, so that no reader sees a table without its files."""
-    there = location.sizes("") | location.sizes("raw")
+    there = location.sizes("")
     paths = sorted(manifest.objects, key=lambda path: ("/_delta_log/" in path, path))
     waiting = [path for path in paths if there.get(path) != manifest.objects[path].size]
     done = len(paths) - len(waiting)

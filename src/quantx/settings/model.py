@@ -52,6 +52,11 @@ class Settings(Vendors, BaseSettings):
     )
 
     lake_url: str = Field("./data/lake", description="the URL of the lake: file:///…, az://container/prefix, s3://…")
+    raw_url: str | None = Field(
+        None,
+        description="the URL of the raw objects where they have a place of their own, as in az://raw; by default they"
+        " lie in the lake, below raw/",
+    )
     state_url: str = Field(
         "./data/state", description="postgresql://…, or a folder for the embedded PostgreSQL (the default)"
     )
@@ -286,10 +291,19 @@ class Settings(Vendors, BaseSettings):
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Return the settings with `flags` above all else (None means: not given); ConfigError names the wrong values."""
+    """Return the settings with `flags` above all else (None means: not given); ConfigError names the wrong values.
+
+    The configured `raw_url` belongs to the configured lake: another one by a flag has its raw objects inside.
+    """
     export_library_variables()
+    given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        settings = Settings(**given)
+        if settings.raw_url and "lake_url" in given and "raw_url" not in given:
+            configured = Settings(**{name: value for name, value in given.items() if name != "lake_url"})
+            if configured.lake_url != settings.lake_url:  # the raw zone is that of the configured lake
+                return Settings(**given, raw_url="")
+        return settings
     except SettingsError as error:  # a variable that should hold JSON
         named = re.search(r'field "(\w+)"', str(error))
         raise ConfigError(

@@ -19,7 +19,7 @@ from quantx.errors import ConfigError, RefusedStatement, StateError
 from quantx.settings import without_secrets
 from quantx.state.embedded import EmbeddedPostgres
 from quantx.state.entra import SignIn
-from quantx.state.schema.migrations import SCHEMA_VERSION, found_version, grant, migrate, read_sql
+from quantx.state.schema.migrations import SCHEMA_VERSION, Rights, found_version, grant, migrate, read_sql
 from quantx.state.values import Row
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -199,14 +199,14 @@ class Database:
                 " `quantx migrate`"
             ) from error
 
-    def grant(self, role: str) -> None:
-        """Grant a role the rights to plan, work and report; create a missing role from its Azure identity."""
+    def grant(self, role: str, rights: Rights = "work") -> None:
+        """Grant a role its rights; create a missing role from its Azure identity."""
         with self.transaction() as connection:
             row = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
         if row is None:
             self._create_principal(role)
         with self.transaction() as connection:
-            grant(connection, role)
+            grant(connection, role, rights)
 
     def _create_principal(self, role: str) -> None:
         """Create the role of an identity by Azure's extension, which works only in the database postgres."""
