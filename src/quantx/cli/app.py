@@ -14,6 +14,7 @@ from rich.text import Text
 
 from quantx import __version__
 from quantx.cli import (
+    backup,
     cache,
     compact,
     coverage,
@@ -61,6 +62,7 @@ for module in (
     cache,
     verify,
     state,
+    backup,
     operate,
 ):
     module.register(app)
