@@ -17,6 +17,7 @@ from quantx.lake.log import entry_path
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_version import LiveFile, TableVersion, version_of
 
+_NEVER = float("-inf")
 _TRUSTED = 900  # seconds for which the next log entry alone shows whether a version is the newest: old entries go away
 
 
@@ -29,7 +30,7 @@ class TableReader:
         self._path = table_path(table.name)
         self._delta: DeltaTable | None = None
         self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
-        self._refreshed = 0.0  # when the log was listed last
+        self._refreshed = _NEVER  # when the log was listed last
         self._version: TableVersion | None = None
         self._pinned = False
 
@@ -52,9 +53,10 @@ class TableReader:
             else:
                 self._delta.update_incremental()
         except TableNotFoundError:
+            self._delta, self._opened_with, self._refreshed = None, options, time.monotonic()
             return None
         except (DeltaError, OSError) as error:
-            self._delta = None  # the next call opens the table again
+            self._delta, self._refreshed = None, _NEVER  # the next call opens the table again
             raise log_failure(self._location, self._path, self.table.name) from error
         self._refreshed = time.monotonic()
         return self._delta
@@ -62,11 +64,10 @@ class TableReader:
     def newest(self) -> DeltaTable | None:
         """Return the handle at the newest version as `refresh` does, by one request where nothing has changed."""
         delta = self._delta
-        if self._pinned or delta is None or self._location.delta_options != self._opened_with:
+        checked = time.monotonic() - self._refreshed < _TRUSTED
+        if self._pinned or not checked or self._location.delta_options != self._opened_with:
             return self.refresh()
-        if time.monotonic() - self._refreshed > _TRUSTED or self._location.has(self._entry_after(delta)):
-            return self.refresh()
-        return delta
+        return self.refresh() if self._location.has(self._entry_after(delta)) else delta
 
     def pin(self) -> None:
         """Keep the newest version for all further reads."""
@@ -82,7 +83,7 @@ class TableReader:
 
         Without `check` it is the version of the last check, if there was one.
         """
-        delta = self.newest() if check or self._delta is None else self._delta
+        delta = self.newest() if check or self._refreshed == _NEVER else self._delta
         if delta is None:
             return None
         if self._version is None or self._version.number != delta.version():
@@ -101,8 +102,8 @@ class TableReader:
             self._opened_with = options
         return self._delta
 
-    def _entry_after(self, delta: DeltaTable) -> str:
-        return f"{self._path}/{entry_path(delta.version() + 1)}"
+    def _entry_after(self, delta: DeltaTable | None) -> str:
+        return f"{self._path}/{entry_path(0 if delta is None else delta.version() + 1)}"
 
     def _open(self, options: dict[str, str]) -> DeltaTable:
         try:

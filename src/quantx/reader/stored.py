@@ -53,6 +53,7 @@ class LakeTables(Mapping[str, TableReader]):
         self._remote = not location.url.startswith(("file://", "memory://"))
         self.decoded = DecodedFiles(location, folder)
         self._thread = threading.local()
+        self._pool: ThreadPoolExecutor | None = None
         self._used: dict[str, frozenset[str]] = {}  # the names of the tables that a query used last time
 
     def __getitem__(self, name: str) -> TableReader:
@@ -104,9 +105,9 @@ class LakeTables(Mapping[str, TableReader]):
             tables = [self._tables[name] for name in names if name.endswith("_revisions") == revisions]
             steps = [table.pin if pin else table.newest for table in tables]
             if self._remote and len(steps) > 1:
-                with ThreadPoolExecutor(min(_CONNECTIONS, len(steps))) as pool:
-                    for done in [pool.submit(step) for step in steps]:
-                        done.result()
+                self._pool = self._pool or ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="quantx-lake")
+                for done in [self._pool.submit(step) for step in steps]:
+                    done.result()
             else:
                 for step in steps:
                     step()
