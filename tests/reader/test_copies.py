@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from quantx.core.tables import BARS_1D, INSTANT, TABLES, Table
 from quantx.lake.table_version import LiveFile
 from quantx.reader.cache.assemble import ChosenFile, assemble
-from quantx.reader.cache.blocks import DamagedCopy
+from quantx.reader.cache.blocks import DamagedCopy, WholeColumns
 from quantx.reader.cache.copies import encode, open_copy
 from quantx.reader.selection import Selection
 
@@ -28,7 +28,7 @@ def test_a_copy_has_the_rows_of_its_file(table: Table) -> None:
     part = frame.with_columns(pl.col(p).first() for p in table.partitions)
     live = LiveFile("p", 1, rows, {p: part[p][0] for p in table.partitions}, None, None, None, None)
     body = encode(part.drop(table.partitions), table, live)
-    chosen = ChosenFile(live, open_copy(memoryview(body), table, live))
+    chosen = ChosenFile(live, open_copy(body, table, live, WholeColumns(10**6)))
     got = assemble(table, [chosen], Selection(), list(table.schema))
     assert_frame_equal(got, part.sort(table.sort, maintain_order=True), check_row_order=False)
     if "symbol" in table.schema:
@@ -62,4 +62,4 @@ def test_a_body_that_is_no_copy_is_refused() -> None:
     whole = encode(BARS_1D.empty().drop(BARS_1D.partitions), BARS_1D, live)
     for body in (b"", b"QX", bytes(1000), whole[:-1], b"X" + whole[1:]):
         with pytest.raises(DamagedCopy):
-            open_copy(memoryview(body), BARS_1D, live)
+            open_copy(body, BARS_1D, live, WholeColumns(10**6))

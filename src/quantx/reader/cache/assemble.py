@@ -34,20 +34,8 @@ Run = tuple[DecodedFile, int, int]  # rows of a file, from the first to the last
 def assemble(table: Table, files: Sequence[ChosenFile], selection: Selection, columns: Sequence[str]) -> pl.DataFrame:
     """Return the rows of a selection, without its condition `where`, in some of the table's columns.
 
-    Raises DamagedCopy if a block does not match its checksum, or a copy has changed since it was opened.
+    Raises DamagedCopy if a block does not match its checksum.
     """
-    _confirm(files)
-    rows = _assembled(table, files, selection, columns)
-    _confirm(files)  # nothing has changed while the rows were copied
-    return rows
-
-
-def _confirm(files: Sequence[ChosenFile]) -> None:
-    for file in files:
-        file.decoded.confirm()
-
-
-def _assembled(table: Table, files: Sequence[ChosenFile], selection: Selection, columns: Sequence[str]) -> pl.DataFrame:
     runs: list[tuple[str, int, Run]] = []
     frames: list[pl.DataFrame] = []
     ordered = sorted(files, key=lambda each: (each.live.first_day or date.min, each.live.path))
