@@ -74,6 +74,7 @@ class DecodedFiles:
             self._damaged.add(key)
         if self.folder is not None:
             self.folder.remove(self.folder.path_of(table.name, live))
+            self.background.note_loss(table, live)
 
     def build(self, table: Table, live: LiveFile) -> int | None:
         """Write the copy of a file into the folder; return its bytes, None if there is no room or no folder.
