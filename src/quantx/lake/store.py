@@ -14,6 +14,7 @@ from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity
 from quantx.errors import ConfigError, DamagedObject, LakeError
+from quantx.extras import extra
 from quantx.lake.replies import reply_code, reply_reason
 from quantx.lake.s3 import AwsProcess, open_bucket
 from quantx.settings import Settings, without_secrets
@@ -319,8 +320,9 @@ def _has_container(account: _Account, container: str, prefix: str) -> bool:
 
 def _create_container(account: _Account, container: str) -> None:
     """Create a container unless another process does; ConfigError if the user must create it."""
-    from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-    from azure.storage.blob import ContainerClient, LinearRetry
+    with extra("a new container"):
+        from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+        from azure.storage.blob import ContainerClient, LinearRetry
 
     key = {"account_name": account.name, "account_key": account.key or ""}
     client = ContainerClient(
