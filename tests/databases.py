@@ -1,4 +1,7 @@
-"""Databases on the PostgreSQL of the tests: real new ones, and a pool of ones that have our schema and no rows."""
+"""Databases on the PostgreSQL of the tests: real new ones, and a pool of ones that have our schema and no rows.
+
+Each table of the pool has a column that this program does not know, as a later version of the schema may add.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,14 @@ _FUNCTIONS = "select pg_get_functiondef(oid) from pg_proc where pronamespace = '
 _WRITTEN = """
 select relname from pg_class where relnamespace = 'quantx'::regnamespace and relkind = 'r'
     and relname <> 'schema_version' and pg_relation_size(oid) > 0
+"""
+# So that all tests show that this program works with columns of a later version: see quantx.state.schema.migrations.
+_LATER_COLUMN = """
+do $$ declare name text; begin
+    for name in select relname from pg_class where relnamespace = 'quantx'::regnamespace and relkind = 'r' loop
+        execute format('alter table quantx.%I add column later_version text not null default %L', name, '');
+    end loop;
+end $$
 """
 _SEQUENCES = """
 select setval(oid::regclass, 1, false) from pg_class where relnamespace = 'quantx'::regnamespace and relkind = 'S'
@@ -79,6 +90,7 @@ class Databases:
         with closing(Database(self._address(name))):
             pass
         with psycopg.connect(self._address(name), options="-c search_path=quantx") as connection:
+            connection.execute(_LATER_COLUMN)
             self._functions, self._shape = _functions(connection), _shape(connection)
         self._template = name
 

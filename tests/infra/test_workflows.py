@@ -43,14 +43,19 @@ def test_one_action_has_one_commit_everywhere() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.name)
-def test_rights_are_given_per_job_and_only_to_read_or_to_sign(path: Path) -> None:
+def test_rights_are_given_per_job_and_only_to_read_sign_or_release(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {}
     assert workflow["concurrency"]
     assert workflow["defaults"]["run"]["shell"] == "bash"  # which ends where a pipe's first command fails
     for name, job in workflow["jobs"].items():
         writes = {right for right, level in job["permissions"].items() if level == "write"}
-        allowed = {"what-if": {"id-token"}, "deploy": {"id-token"}, "provenance": {"id-token", "attestations"}}
+        allowed = {
+            "what-if": {"id-token"},
+            "deploy": {"id-token"},
+            "provenance": {"id-token", "attestations"},
+            "release": {"contents"},  # of a tag that a maintainer pushed
+        }
         assert writes == allowed.get(name, set()), name
         assert job["timeout-minutes"] <= 90
         # Who signs in to Azure does so as an environment, whose rules in GitHub say who must agree.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
 
 from quantx.errors import ConfigError, StateError
 from quantx.state.database import Database, run
+from quantx.state.schema.migrations import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -72,11 +74,28 @@ def test_many_may_open_a_new_database_at_the_same_time(empty_database_url: str) 
     assert found == [found[0]] * 4
 
 
-def test_a_program_that_is_too_old_refuses_the_database(database: Database, empty_database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("oldest", "needed"), [(SCHEMA_VERSION + 1, SCHEMA_VERSION + 1), (None, 99)], ids=["contracted", "not recorded"]
+)
+def test_a_program_that_is_too_old_refuses_the_database(
+    database: Database, empty_database_url: str, oldest: int | None, needed: int
+) -> None:
     with database.transaction() as connection:
-        connection.execute("insert into schema_version (version) values (99)")
-    with pytest.raises(ConfigError, match=r"schema version 99.*update the program"):
+        connection.execute("insert into schema_version (version, oldest_program) values (99, %s)", [oldest])
+    words = rf"schema version 99, which needs a program of schema version {needed} or newer; .*update the program"
+    with pytest.raises(ConfigError, match=words):
         Database(empty_database_url)
+
+
+def test_a_program_works_with_a_newer_schema_that_was_only_expanded(
+    database: Database, empty_database_url: str
+) -> None:
+    with database.transaction() as connection:
+        connection.execute("insert into schema_version (version, oldest_program) values (99, %s)", [SCHEMA_VERSION])
+    before = tables(database)
+    with closing(Database(empty_database_url)) as again:
+        assert (again.schema_version(), again.migrated_from) == (99, 99)
+        assert tables(again) == before
 
 
 def test_a_migration_that_breaks_leaves_nothing_behind(empty_database_url: str) -> None:

@@ -45,13 +45,15 @@ def migrate(
     with closing(Database(settings.state_url, identity=identity_of_state(settings))) as database:
         for role in grant_to or ():
             database.grant(role)
-        facts = {"version": SCHEMA_VERSION, "was": database.migrated_from, "granted": list(grant_to or ())}
+        version = database.schema_version()
+        facts = {"version": version, "was": database.migrated_from, "granted": list(grant_to or ())}
         where = database.shown_url
     if json:
         print_json(facts)
         return 0
-    was = "" if facts["was"] == SCHEMA_VERSION else f", it was {facts['was'] or 'empty'}"
-    out.print(f"the schema in {where} has version {SCHEMA_VERSION}{was}", markup=False)
+    was = "" if facts["was"] == version else f", it was {facts['was'] or 'empty'}"
+    newer = f"; this program has {SCHEMA_VERSION} and works with it" if version > SCHEMA_VERSION else ""
+    out.print(f"the schema in {where} has version {version}{was}{newer}", markup=False)
     for role in grant_to or ():
         out.print(f"{role} may read and write", markup=False)
     return 0

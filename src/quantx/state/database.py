@@ -58,12 +58,15 @@ class AdvisoryLock:
 
 
 class Database:
-    """PostgreSQL with the newest version of the schema `quantx`; an `identity` signs in instead of a password."""
+    """PostgreSQL with this program's schema `quantx` or a newer one with which the program works.
+
+    An `identity` signs in instead of a password.
+    """
 
     def __init__(self, url: str, *, connections: int = 4, identity: AzureIdentity | None = None) -> None:
         self._embedded: EmbeddedPostgres | None = None
         self._url_of_user = url
-        self.migrated_from = SCHEMA_VERSION  # the version before this program
+        self.migrated_from = 0  # the schema's version before this program opened it
         if "://" not in url or url.startswith("file://"):
             self._embedded = EmbeddedPostgres(Path(url.removeprefix("file://")))
             url = self._embedded.start()
@@ -170,8 +173,9 @@ class Database:
             raise StateError(f"PostgreSQL can't be reached at {self.shown_url}: {_fact(error)}") from error
 
     def _migrate(self) -> None:
-        """Migrate the schema to the newest version; only a migration needs the owner's rights."""
-        if self.schema_version() == SCHEMA_VERSION:
+        """Migrate an older schema; only a migration needs the owner's rights."""
+        self.migrated_from = self.schema_version()
+        if self.migrated_from >= SCHEMA_VERSION:
             return
         try:
             with self.transaction() as connection:

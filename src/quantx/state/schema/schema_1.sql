@@ -1,4 +1,5 @@
 -- Version 1 of the schema: runs, tasks, landings, curation rounds, series, quota, queue, universes, hot bars.
+-- contracts: needs a program of version 1
 
 -- The lake that this database speaks about: what is covered here is stored there.
 create table lake (

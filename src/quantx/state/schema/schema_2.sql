@@ -1,5 +1,6 @@
 -- Version 2 of the schema: a fleet. Workers that die are counted, failed tasks are retried as new ones, senders take
 -- what is to be sent for a while, and a vendor's quota is given out in batches.
+-- contracts: needs a program of version 2
 
 alter table tasks
     add column lapses     integer not null default 0,     -- leases that ran out: their holders have died or hung

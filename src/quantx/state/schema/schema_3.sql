@@ -1,4 +1,5 @@
 -- Version 3 of the schema: findings, replies about several symbols, vendor fallback.
+-- contracts: needs a program of version 3
 
 -- Quality observations about data or about the system's own work, until they are acknowledged or resolved.
 create table findings (

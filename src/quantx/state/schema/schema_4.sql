@@ -1,4 +1,5 @@
 -- Version 4 of the schema: enabled universes; the symbol history; the first of a vendor's consecutive refusals.
+-- expands
 
 alter table universes add column enabled boolean not null default true;  -- false: no longer declared, or disabled
 

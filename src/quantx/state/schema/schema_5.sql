@@ -1,4 +1,5 @@
 -- Version 5 of the schema: missing sessions of series, until they are filled or explained.
+-- expands
 
 create table gaps (
     source      text not null,

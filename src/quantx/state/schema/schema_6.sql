@@ -1,4 +1,5 @@
 -- Version 6 of the schema: which runs' data was inspected after they had ended.
+-- expands
 
 alter table runs add column inspected_at timestamptz;
 -- Runs that ended before count as inspected: `quantx validate run` checks their data.
