@@ -44,7 +44,8 @@ def _exit_code(argv: Sequence[str] | None) -> int:
     except SystemExit as ended:  # Typer always exits so: with the command's code, or 2 for wrong usage
         return int(ended.code or 0)
     except ModuleNotFoundError as error:
-        return _fail(missing_extra(error, "this command"), USAGE)
+        of_azure = (error.name or "").partition(".")[0] == "azure"
+        return _fail(missing_extra(error, "azure" if of_azure else "local", "this command"), USAGE)
     except ProviderError as error:
         return _fail(error, FAILURES)
     except QuantxError as error:

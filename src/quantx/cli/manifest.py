@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.lake_only import LakeOnly, has_state, open_stored, report_without_state
+from quantx.cli.options import Json, UseLocal, exits, logged, reading_settings
 from quantx.cli.output import out, print_json, print_table
-from quantx.pipeline.reporting.manifest import manifest_of
-from quantx.pipeline.runtime.platform import open_platform
+from quantx.settings import Settings
 
 _SHOWN = 40  # series on the terminal
 
@@ -22,14 +22,16 @@ def register(app: typer.Typer) -> None:
 def show_manifest(
     json: Json = False,
     all_series: Annotated[bool, typer.Option("--all", help=f"All series, not only the first {_SHOWN}.")] = False,
+    lake_only: LakeOnly = False,
     use_local: UseLocal = False,
 ) -> int:
     """Show the manifest of the lake: tables with versions and sizes, and each series with its sessions.
 
+    Without a state (PostgreSQL) it has what the lake alone knows: no fetched windows, gaps and failures.
+
     Example: quantx show-manifest --json
     """
-    with open_platform(settings_for(use_local)) as platform:
-        facts = manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url)
+    facts = _facts(reading_settings(use_local), lake_only=lake_only)
     if json:
         print_json(facts)
         return 0
@@ -58,3 +60,17 @@ def show_manifest(
     if len(shown) < len(series):
         out.print(f"… {len(series) - len(shown):,} more series; --all lists them")
     return 0
+
+
+def _facts(settings: Settings, *, lake_only: bool) -> dict[str, Any]:
+    if lake_only or not has_state(settings):
+        from quantx.lake.inventory import inventory_of
+
+        location, tables = open_stored(settings)
+        report_without_state(settings, lake_only=lake_only)
+        return inventory_of(tables, location.url)
+    from quantx.pipeline.reporting.manifest import manifest_of
+    from quantx.pipeline.runtime.platform import open_platform
+
+    with open_platform(logged(settings)) as platform:
+        return manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url)

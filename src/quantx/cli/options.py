@@ -58,9 +58,13 @@ def reading_settings(use_local: bool, **flags: Any) -> Settings:
 
 def settings_for(use_local: bool, **flags: Any) -> Settings:
     """Return the settings with the flags above them, and configure the log."""
+    return logged(reading_settings(use_local, **flags))
+
+
+def logged(settings: Settings) -> Settings:
+    """Configure the log as the settings say, and return them."""
     from quantx.cli.logs import configure_logging
 
-    settings = reading_settings(use_local, **flags)
     configure_logging(settings.log_level)
     return settings
 

@@ -223,7 +223,7 @@ def _checkpoint_actions(body: bytes) -> list[Action]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a checkpoint as log entries have it: a map, which Polars reads as a list of pairs, is a dict."""
+    """Return a value of a checkpoint as log entries have it; Polars reads a map as a list of pairs."""
     if isinstance(value, Mapping):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list) and value and isinstance(value[0], Mapping) and value[0].keys() == {"key", "value"}:

@@ -320,7 +320,7 @@ def _has_container(account: _Account, container: str, prefix: str) -> bool:
 
 def _create_container(account: _Account, container: str) -> None:
     """Create a container unless another process does; ConfigError if the user must create it."""
-    with extra("a new container"):
+    with extra("azure", "a new container"):
         from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
         from azure.storage.blob import ContainerClient, LinearRetry
 

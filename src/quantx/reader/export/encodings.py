@@ -22,7 +22,7 @@ Slices = Callable[[int, int], bytes]  # the file of the rows from an offset, wit
 def check_libraries(layout: ExportLayout) -> None:
     """Raise MissingExtra where a library is not installed that writes the files of a layout."""
     if layout.reference or any(files.encoding == "parquet" for files in layout.bars.values()):
-        with extra(f"the layout {layout.name}"):
+        with extra("pandas", f"the layout {layout.name}"):
             import pyarrow.parquet  # noqa: F401
 
 
