@@ -130,7 +130,7 @@ class _LoadedCommands(Mapping[str, Command]):
     """The commands by name; reading a value imports the modules of its command."""
 
     def __getitem__(self, name: str) -> Command:
-        return _registered(COMMANDS[name].modules)[name]
+        return registered(COMMANDS[name].modules)[name]
 
     def __contains__(self, name: object) -> bool:
         return name in COMMANDS
@@ -166,7 +166,7 @@ class LazyCommands(typer.core.TyperGroup):
 
 
 @cache
-def _registered(modules: tuple[str, ...]) -> Mapping[str, Command]:
+def registered(modules: tuple[str, ...]) -> Mapping[str, Command]:
     """Import some modules and return the commands that they define."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     for module in modules:

@@ -11,7 +11,7 @@ from quantx.cli.options import Json, Phase, Symbols, Universe, UseLocal, exits, 
 from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
-from quantx.lake.store import open_location
+from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.export import LAYOUTS, ExportResult
 from quantx.reader.lake import Lake
 from quantx.settings import is_symbol_list
@@ -60,9 +60,7 @@ def export(
     location = open_location(settings.lake_url, settings, create=False)
     names = None if symbols is None else split_symbols(symbols)
     if names is None and universe is not None and is_symbol_list(universe):
-        from quantx.pipeline.planning.symbols_of_list import symbols_of_list
-
-        names, universe = symbols_of_list(location, universe), None
+        names, universe = _listed(location, universe), None
     lake = Lake(location, settings.sources_of)
     with work_progress(quiet=json) as display:
         bar = display.add_task("exporting", total=None, note="")
@@ -86,6 +84,12 @@ def export(
         )
     print_json({**vars(result), "folder": str(result.folder)}) if json else _print(result)
     return 1 if result.missing else 0
+
+
+def _listed(location: LakeLocation, path: str) -> tuple[str, ...]:
+    from quantx.pipeline.planning.symbols_of_list import symbols_of_list
+
+    return symbols_of_list(location, path)
 
 
 def _print(result: ExportResult) -> None:
