@@ -18,6 +18,7 @@ pin dev.txt pyproject.toml requirements/build.in --extra dev --constraint requir
 pin azure.txt pyproject.toml --extra pipeline --extra azure --constraint requirements/dev.txt "$@"
 pin read.txt pyproject.toml requirements/build.in --constraint requirements/run.txt "$@"
 pin functions.txt requirements/functions.in --constraint requirements/azure.txt --constraint requirements/run.txt "$@"
+pin lowest.txt pyproject.toml requirements/lowest.in requirements/build.in --extra pandas --resolution lowest-direct "$@"
 pin build.txt requirements/build.in --constraint requirements/run.txt "$@"
 pin pip.txt requirements/pip.in "$@"
 pin node.txt requirements/node.in "$@"

@@ -10,11 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
-import pytest
-import typer
 
-from quantx.cli.app import app
-from quantx.cli.commands import COMMANDS, registered
 from quantx.lake.sessions import calendars_of, stored_calendars
 
 # The libraries that only extras bring; the first import of one ends the process.
@@ -146,16 +142,3 @@ def test_a_command_imports_its_own_modules_only(lake_folder: Path, tmp_path: Pat
     # Polars imports pyarrow, and with it NumPy, to read a schema of Delta where pyarrow is installed.
     assert ({"duckdb", *_EXTRAS} & parts(query)) <= {"pyarrow", "numpy"}
     assert not {name for name in query if name.startswith(("quantx.pipeline", "quantx.state", "quantx.providers"))}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_overview_has_the_first_paragraph_of_each_command(name: str) -> None:
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    assert COMMANDS[name].summary == " ".join((command.help or "").split("\n\n")[0].split())
-
-
-def test_every_registered_command_is_in_the_overview() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    assert list(commands) == list(COMMANDS)
-    for modules in {each.modules for each in COMMANDS.values()}:
-        assert set(registered(modules)) <= set(COMMANDS)
