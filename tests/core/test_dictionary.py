@@ -7,8 +7,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from quantx.core.column_meanings import MEANINGS
 from quantx.core.dictionary import COLUMNS, NULLABLE, fields_of
-from quantx.core.tables import BARS_1D, MEANINGS, QUARANTINE, TABLES, Table
+from quantx.core.tables import BARS_1D, QUARANTINE, TABLES, Table
 
 
 def test_every_column_of_every_table_is_told() -> None:
@@ -37,7 +38,7 @@ def with_column(name: str, dtype: type[pl.DataType], table: str = "bars_1d") -> 
     [
         (
             with_column("turnover", pl.Float64),
-            "the column turnover of bars_1d has no entry in MEANINGS in core/tables.py",
+            "the column turnover of bars_1d has no entry in MEANINGS in core/column_meanings.py",
         ),
         (with_column("dataset", pl.Float64), "the column dataset of bars_1d is a number; .* needs a unit"),
         (replace(BARS_1D, name="ticks"), "the table ticks has no entry in NULLABLE; add one to core/dictionary.py"),

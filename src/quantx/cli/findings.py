@@ -10,6 +10,7 @@ import typer
 from quantx.cli.options import Json, Most, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
+from quantx.pipeline.inspecting.published import publish_findings
 from quantx.pipeline.runtime.platform import open_platform
 
 findings = typer.Typer(
@@ -68,5 +69,6 @@ def findings_acknowledge(
     with open_platform(settings_for(use_local)) as platform:
         if not platform.state.findings.close(finding, "acknowledged", by or getpass.getuser(), reason):
             raise ConfigError(f"no finding {finding}, or it is already acknowledged; `quantx findings list` lists them")
+        publish_findings(platform, platform.tables)
     out.print(f"finding {finding} is acknowledged")
     return 0

@@ -1,6 +1,6 @@
 """The data dictionary: the unit, time zone, origin and nullability of each column.
 
-A new table or column needs an entry here and a meaning in `core/tables.py`; `fields_of` reports a missing one.
+A new table or column needs an entry here and a meaning in `core/column_meanings.py`; `fields_of` reports a missing one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Literal
 
 import polars as pl
 
-from quantx.core.tables import INSTANT, MEANINGS, Table
+from quantx.core.column_meanings import MEANINGS
+from quantx.core.tables import INSTANT, Table
 
 # vendor: the reply, converted to as traded where the vendor's prices are adjusted; request: the request;
 # list: the source of a universe or of the symbol history; settings: universes.yaml; person: a manual entry;
@@ -105,6 +106,14 @@ COLUMNS: Mapping[str, Column] = {
     "field": Column("quantx"),
     "other_value": Column("vendor", f"{_PRICE}, or shares"),
     "other_date": Column("vendor"),
+    "calendar": Column("quantx"),
+    "severity": Column("quantx"),
+    "subject": Column("quantx"),
+    "first_day": Column("quantx"),
+    "last_day": Column("quantx"),
+    "message": Column("quantx"),
+    "facts": Column("quantx"),
+    "first_seen": Column("quantx"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -122,6 +131,8 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "universe_members": frozenset({"name", "member_from", "member_to"}),
     "instruments": frozenset({"name", "listed_on", "delisted_on", "reason"}),
     "symbol_history": frozenset({"symbol_from", "symbol_to"}),
+    "sessions": frozenset(),
+    "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),
 }
 
 
@@ -138,7 +149,10 @@ def fields_of(table: Table) -> list[Field]:
 
 
 def _field(table: Table, name: str, dtype: pl.DataType | type[pl.DataType], nullable: bool) -> Field:
-    for entries, where in ((MEANINGS, "MEANINGS in core/tables.py"), (COLUMNS, "COLUMNS in core/dictionary.py")):
+    for entries, where in (
+        (MEANINGS, "MEANINGS in core/column_meanings.py"),
+        (COLUMNS, "COLUMNS in core/dictionary.py"),
+    ):
         if name not in entries:
             raise ValueError(f"the column {name} of {table.name} has no entry in {where}; add one")
     kind, column = dtype() if isinstance(dtype, type) else dtype, COLUMNS[name]

@@ -20,80 +20,6 @@ PRICE_TOLERANCE = 1e-6
 STEP_TOLERANCE = 1e-5
 
 
-# The meaning of each column, in every table.
-MEANINGS = {
-    "source": "the vendor",
-    "year": "year of the date; a partition, so that readers skip files",
-    "month": "year and month of the date, as in 202410; a partition, so that readers skip files",
-    "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T",
-    "date": "session of the exchange; in quarantine null for a whole payload, or an event without a date",
-    "time": "start of the minute (UTC)",
-    "regular": "whether the minute is in the regular session; false before and after it",
-    "open": "first price of the session (of the minute), as traded, in `currency`",
-    "high": "highest price, as traded",
-    "low": "lowest price, as traded",
-    "close": "last price, as traded",
-    "volume": "shares, as traded",
-    "currency": "unit of prices and amounts: ISO 4217, or GBX, ZAC, ILA for hundredths",
-    "raw": "raw object (ULID) that holds the reply",
-    "known_from": "ingestion time: when the system learned the value (UTC)",
-    "known_to": "when another value replaced it (UTC); equal to `known_from`: withdrawn by `quantx reprocess`, so that"
-    " no `as_of` shows it",
-    "ex_date": "first session without the dividend, or in new shares",
-    "kind": "split, dividend, capital_gain, or foreign_dividend (in another currency; not applied to prices)",
-    "value": "split: new shares per old one (1: withdrawn); dividend, capital_gain: cash per share of the ex-date, in"
-    " `currency` (0: withdrawn); of a verdict: the vendor's value of `field`, or its ratio or amount (null: its event"
-    " is missing)",
-    "reference_close": "dividend, capital_gain: close of the session before, in the shares of the ex-date; null: it"
-    " moves no price, as a gain that the dividend beside it contains",
-    "ours": "factor before / factor after the session from the vendor's splits and dividends, on the vendor's basis",
-    "vendors": "the same from the vendor's adjusted close",
-    "verdict": "of an action: agree, spin_off_as_cash (agrees, too), or the likely cause: missing_dividend,"
-    " missing_split, wrong_factor, applied_twice, not_applied, unexplained; of two vendors: agree, a_wrong, b_wrong"
-    " or both_doubtful; of a bar or an event: wrong or doubtful",
-    "dataset": "the target table of the row",
-    "rules": "comma-separated ids of the broken rules",
-    "row": "the rejected row as JSON, as traded; or the reason for rejecting the event or the whole payload",
-    "payload_sha256": "SHA-256 of the reply's body",
-    "policy": "version of the rules that rejected the row; null: rejected before rules had versions",
-    "sent": "the rejected row as the vendor sent it, as JSON: prices on its own basis, adjusted close, currency; of an"
-    " event: its place in the reply, and the event",
-    "passed": "version of the rules that accepted the row later; null: it is still rejected",
-    "decision": "accept: a manual override, the row is curated although a rule rejects it",
-    "by": "approver of the decision",
-    "universe": "name of the universe",
-    "phase": "phase of the universe",
-    "market": "us, hk, jp or eu",
-    "name": "the source's name for the security",
-    "member_from": "first day of membership; null: since before the list began",
-    "member_to": "last day of membership; null: still a member",
-    "instrument": "permanent id of a security; it does not change with the symbol",
-    "status": "listed or delisted",
-    "listed_on": "first known day; null: since before the record began",
-    "delisted_on": "last day of trading; null: still listed",
-    "reason": "reason of the decision or of the delisting, from the source or a person",
-    "evidence": "source of the fact: a file and its SHA-256, a list, a person",
-    "symbol_from": "first day on which the security carried the symbol; null: since before the record began",
-    "symbol_to": "last day on which it carried the symbol; null: still",
-    "source_a": "one vendor of a pair, the first by name",
-    "source_b": "the other vendor",
-    "sessions": "compared sessions: both vendors have a bar, or one has trades and the other no bar",
-    "agreed": "compared sessions on which the two agree in all fields, within the tolerance of the market",
-    "wrong_a": "wrong bars of source_a, and its missing sessions",
-    "wrong_b": "the same of source_b",
-    "lacking_a": "the missing sessions in wrong_a: source_b has them",
-    "lacking_b": "the same of source_b",
-    "worst": "largest difference of the two closes, relative to the smaller one",
-    "decided_by": "comma-separated deciding vendors, calendar, or series (the vendor's own neighbouring bars); of an"
-    " event: vendors, adjusted closes (the vendor's own), or price (its step on the ex-date); null: no decision",
-    "rule": "id of the rule that names the cause",
-    "against": "the other vendor",
-    "field": "the most important differing field; null: the bar as a whole",
-    "other_value": "the other vendor's value; null: it does not have the event",
-    "other_date": "the other vendor's ex-date, where it is another",
-}
-
-
 @dataclass(frozen=True)
 class Table:
     """One curated Delta table."""
@@ -400,6 +326,48 @@ ACTION_VERDICTS = Table(
     null_is_unknown=False,
 )
 
+# Sessions of the exchanges, published for readers that have no calendars: see pipeline/inspecting/published.py.
+SESSIONS = Table(
+    "sessions",
+    {
+        "calendar": pl.String,
+        "date": pl.Date,
+        "open": INSTANT,
+        "close": INSTANT,
+        "known_from": INSTANT,
+    },
+    partitions=(),
+    key=("calendar", "date"),
+    sort=("calendar", "date"),
+    values=("open", "close"),
+)
+
+# The open and acknowledged findings of the state, published for readers; a resolved one is in the revisions.
+FINDINGS = Table(
+    "findings",
+    {
+        "rule": pl.String,
+        "severity": pl.String,
+        "subject": pl.String,
+        "source": pl.String,  # null: the finding is not about one vendor
+        "dataset": pl.String,
+        "first_day": pl.Date,
+        "last_day": pl.Date,
+        "status": pl.String,  # open or acknowledged
+        "message": pl.String,
+        "facts": pl.String,
+        "first_seen": INSTANT,
+        "by": pl.String,
+        "reason": pl.String,
+        "known_from": INSTANT,
+    },
+    partitions=(),
+    key=("rule", "subject", "source", "dataset", "first_day"),
+    sort=("subject", "rule", "first_day"),
+    values=("severity", "last_day", "status", "message", "facts", "by", "reason"),
+    null_is_unknown=False,
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -427,5 +395,9 @@ TABLES = {
         VERDICTS.revisions,
         ACTION_VERDICTS,
         ACTION_VERDICTS.revisions,
+        SESSIONS,
+        SESSIONS.revisions,
+        FINDINGS,
+        FINDINGS.revisions,
     )
 }

@@ -23,7 +23,9 @@ from quantx.state.tasks.port import Tasks
 from quantx.state.universes.port import Universes
 from quantx.state.values import Binding
 
-Role = Literal["curator", "reporter", "universes", "instruments", "healer", "inspector", "reconciler", "verifier"]
+Role = Literal[
+    "curator", "reporter", "universes", "instruments", "healer", "inspector", "reconciler", "verifier", "publisher"
+]
 
 
 class Hold(Protocol):

@@ -33,6 +33,7 @@ _LOCKS: dict[Role, int] = {
     "inspector": 7_013_018,
     "reconciler": 7_013_020,
     "verifier": 7_013_022,
+    "publisher": 7_013_024,
 }
 
 

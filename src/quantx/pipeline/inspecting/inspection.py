@@ -1,4 +1,4 @@
-"""Inspection after runs: series, minutes, dividends, vendors, gaps, and the coverage page.
+"""Inspection after runs: series, minutes, dividends, vendors, gaps, the coverage page, and what readers need.
 
 One process at a time inspects all runs that ended since the last inspection. The checks are independent: when one
 fails, a finding is noted, the others go on, and the next worker inspects the runs again.
@@ -22,6 +22,7 @@ from quantx.lake.protocol import Tables
 from quantx.pipeline.inspecting.dividends import check_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
+from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
 from quantx.pipeline.inspecting.reconcile import reconcile
 from quantx.pipeline.inspecting.series import validate_series
 from quantx.pipeline.reporting.coverage import write_coverage
@@ -43,7 +44,7 @@ class _Checks:
     minutes: Mapping[str, Window]  # sessions of minutes to check, by symbol, beside those of the last week
 
     def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
-        """Return the checks by name. The coverage page comes last: it shows the findings of the others."""
+        """Return the checks by name. The coverage page and the published findings come last: they show the others'."""
         return {
             "series": partial(validate_series, self.tables, self.context.state.findings),
             "minutes": self._minutes,
@@ -51,6 +52,8 @@ class _Checks:
             "vendors": self._vendors,
             "gaps": self._gaps,
             "coverage": self._coverage,
+            "sessions": partial(publish_sessions, self.context, self.tables),
+            "findings": lambda _: publish_findings(self.context, self.tables),
         }
 
     def _minutes(self, symbols: Collection[str]) -> None:

@@ -38,6 +38,7 @@ _TABLES: Mapping[Role, tuple[str, ...]] = {
     "universes": ("universe_members",),
     "instruments": ("instruments", "symbol_history"),
     "reconciler": ("agreements", "verdicts", "action_verdicts"),
+    "publisher": ("sessions", "findings"),
 }
 COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
 
