@@ -8,10 +8,11 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from quantx.lake.sessions import calendars_of, stored_calendars
+from quantx.lake.sessions import calendars_of
 
 # The libraries that only extras bring; the first import of one ends the process.
 _EXTRAS = (
@@ -60,6 +61,7 @@ def test_the_core_reads_a_lake_alone(lake_folder: Path, tmp_path: Path) -> None:
         "query": ["query", "--symbols", "AAA", "--format", "csv"],
         "parquet": ["query", "--symbols", "AAA", "--format", "parquet", "-o", "aaa.parquet"],
         "manifest": ["show-manifest", "--json"],
+        "coverage": ["coverage", "--universe", "us", "--json"],
         "csv": ["export", "csv", "--layout", "csv", "--symbols", "AAA"],
         "hive": ["export", "hive", "--layout", "hive-ticker", "--symbols", "AAA"],
         "backfill": ["backfill", "--start", "2024-01-01", "--symbols", "AAA"],
@@ -75,6 +77,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     assert lake.bars("AAA", as_of="2024-01-11T23:00:00Z").height == 5
     assert lake.panel("close", symbols=["AAA", "BBB"]).width == 3
     assert lake.revisions("AAA").height == 1
+    assert lake.coverage(until="2024-01-04")["present"].to_list() == [2, 5, 1, 1]
 results = {{}}
 for name, words in {commands!r}.items():
     out, err = io.StringIO(), io.StringIO()
@@ -98,6 +101,9 @@ print(json.dumps(results))
     manifest = json.loads(results["manifest"][1])
     (aaa,) = (s for s in manifest["series"] if (s["symbol"], s["dataset"]) == ("AAA", "bars"))
     assert (aaa["rows"], aaa["revised"], aaa["first"], aaa["gaps_open"]) == (5, 1, "2023-12-28", None)
+    facts = json.loads(results["coverage"][1])
+    assert [(row["month"], row["present"]) for row in facts["months"]][:2] == [(202312, 2), (202401, 5)]
+    assert facts["findings"] is None  # no run has published any
 
 
 def test_an_identity_in_azure_needs_an_extra(tmp_path: Path) -> None:
@@ -107,20 +113,19 @@ def test_an_identity_in_azure_needs_an_extra(tmp_path: Path) -> None:
     assert "'quantx-data-builder[azure]'" in done.stderr
 
 
-def test_sessions_come_from_the_lake_first(lake_folder: Path) -> None:
+def test_sessions_come_from_the_lake_as_far_as_it_has_them() -> None:
     class Sessions:
         def read(self) -> pl.DataFrame:
             days = [date(2024, 1, 3), date(2024, 1, 2)]
             opens, closes = ([datetime(d.year, d.month, d.day, hour, tzinfo=UTC) for d in days] for hour in (14, 21))
-            return pl.DataFrame({"calendar": ["XTST"] * 2, "date": days, "open": opens, "close": closes})
+            return pl.DataFrame({"calendar": ["XNYS"] * 2, "date": days, "open": opens, "close": closes})
 
-    tables = {"sessions": Sessions()}
-    calendar = calendars_of(tables)("XTST")  # type: ignore[arg-type]
-    assert calendar.days == (date(2024, 1, 2), date(2024, 1, 3))
-    assert calendar.close_of(date(2024, 1, 3)) == datetime(2024, 1, 3, 21, tzinfo=UTC)
-    assert calendar.last_closed(datetime(2024, 1, 3, 20, tzinfo=UTC)) == date(2024, 1, 2)
-    assert stored_calendars({}) == {}
-    assert calendars_of({})("XNYS").is_session(date(2024, 1, 2))  # computed where no lake has it
+    tables: Any = {"sessions": Sessions()}
+    stored = calendars_of(tables, datetime(2024, 1, 3, 20, tzinfo=UTC))("XNYS")
+    assert stored.days == (date(2024, 1, 2), date(2024, 1, 3))
+    assert stored.close_of(date(2024, 1, 3)) == datetime(2024, 1, 3, 21, tzinfo=UTC)
+    later = calendars_of(tables, datetime(2024, 1, 9, tzinfo=UTC))("XNYS")  # computed: the lake ends before
+    assert later.is_session(date(2024, 1, 8))
 
 
 def test_a_command_imports_its_own_modules_only(lake_folder: Path, tmp_path: Path) -> None:

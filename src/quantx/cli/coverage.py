@@ -39,7 +39,7 @@ def coverage(
 
     The page shows completeness by universe and month, freshness, rejected rows, findings, adjustment proofs and vendor
     agreement. It is one self-contained file that needs no network. Without a state (PostgreSQL) nothing is written to
-    the lake, and findings and explanations of gaps are not known.
+    the lake, the findings are those that the lake has, and explanations of gaps are not known.
 
     Example: quantx coverage --output .
     """

@@ -59,6 +59,6 @@ class HistoryQueries(UniverseQueries):
         bars = self._stored[BARS_1D.name]
         held = bars.collect(held_days(bars.scan()), in_pieces=True)
         moment = to_instant(until) or datetime.now(UTC)
-        counts = completeness(held, members, self._symbol_history(), moment, calendars_of(self._stored))
+        counts = completeness(held, members, self._symbol_history(), moment, calendars_of(self._stored, moment))
         rows = counts.by_month() if by == "month" else counts.by_symbol()
         return rows if universe is None else rows.filter(pl.col("universe") == universe)

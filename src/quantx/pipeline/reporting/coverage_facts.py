@@ -11,14 +11,14 @@ import polars as pl
 
 from quantx.core.completeness import Completeness, completeness, held_days, month_of, without_bars
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
+from quantx.core.model import SEVERITIES
 from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.quality.vendor_verdicts import vendor_scores
-from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, DECISIONS, FINDINGS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
-from quantx.lake.protocol import StoredTables
+from quantx.lake.protocol import StoredTable, StoredTables
 from quantx.lake.sessions import calendars_of
-from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
 from quantx.state.port import State
 from quantx.state.values import Row
@@ -48,7 +48,7 @@ LIMITS = (
 class CoverageFacts:
     """The facts of the page and the JSON. Months are numbers as in 202410.
 
-    None: not checked yet, or only in the state, which was not read.
+    None: not checked yet, or not known without the state.
     """
 
     lake: str
@@ -84,14 +84,15 @@ def coverage_facts(
 ) -> CoverageFacts:
     """Return the facts of the lake at this address, or of one universe; ConfigError if it has no such universe.
 
-    Without a state, findings, explanations of gaps, and which universes are updated are not known.
+    Without a state the findings are those that the lake has. Explanations of gaps, and which universes are updated, are
+    not known then.
     """
     members = tables[UNIVERSE_MEMBERS.name].read()
     if universe is not None:
         members = _of_universe(members, universe)
     bars = tables[BARS_1D.name]
     held = bars.collect(held_days(bars.scan()), in_pieces=True)
-    complete = completeness(held, members, tables[SYMBOL_HISTORY.name].read(), now, calendars_of(tables))
+    complete = completeness(held, members, tables[SYMBOL_HISTORY.name].read(), now, calendars_of(tables, now))
     subjects: set[str] | None = None
     if universe is not None:
         complete = replace(complete, spans=complete.spans.filter(pl.col("universe") == universe))
@@ -113,8 +114,8 @@ def coverage_facts(
         delisted=_delisted(complete),
         rejected_rows=rejected.height,
         rejects=_rejects(rejected),
-        findings=None if state is None else _findings(state.findings, "open", subjects, now),
-        acknowledged=None if state is None else _findings(state.findings, "acknowledged", subjects, now),
+        findings=_findings(tables, state, "open", subjects, now),
+        acknowledged=_findings(tables, state, "acknowledged", subjects, now),
         proofs=None if by_symbol is None else proofs_by_source(by_symbol),
         proofs_by_symbol=by_symbol,
         disagreements=None if proofs is None else disagreements(proofs),
@@ -221,7 +222,21 @@ def _rejects(rejected: pl.DataFrame) -> pl.DataFrame:
     return counted.sort(keys)
 
 
-def _findings(findings: Findings, status: str, subjects: Collection[str] | None, now: datetime) -> list[Row]:
-    """Return the findings with this status by severity, with their age in days."""
-    rows = [row for row in findings.listed(None, status=status) if subjects is None or row["subject"] in subjects]
+def _findings(
+    tables: StoredTables, state: State | None, status: str, subjects: Collection[str] | None, now: datetime
+) -> list[Row] | None:
+    """Return the findings with this status by severity, with their age in days; None where the lake has none at all."""
+    listed = _published(tables[FINDINGS.name], status) if state is None else state.findings.listed(None, status=status)
+    if listed is None:
+        return None
+    rows = [row for row in listed if subjects is None or row["subject"] in subjects]
     return [row | {"age_days": (now.date() - row["first_seen"].date()).days} for row in rows]
+
+
+def _published(table: StoredTable, status: str) -> list[Row] | None:
+    """Return the published findings with this status, in the form of the state; None where there is no such table."""
+    if table.version() is None:
+        return None
+    rows = table.read(pl.col("status") == status).rename({"by": "settled_by"})
+    worst = rows.sort("first_seen", descending=True).to_dicts()
+    return sorted(worst, key=lambda row: SEVERITIES.index(row["severity"]))

@@ -54,7 +54,7 @@ def _summary(facts: CoverageFacts) -> Iterable[tuple[str, str, str]]:
     members, up_to_date, behind = (int(facts.freshness[c].sum()) for c in ("members", "up_to_date", "behind"))
     yield "Members up to date", f"{up_to_date:,} of {members:,}", f"{behind:,} stale"
     if facts.findings is None:
-        yield "Open findings", "–", "in the state, which was not read"
+        yield "Open findings", "–", "not in the lake"
     else:
         severities = Counter(row["severity"] for row in facts.findings)
         counted = ", ".join(f"{severities[s]:,} {s}" for s in SEVERITIES if severities[s])
