@@ -23,6 +23,7 @@ from benchmarks import (
     recall,
     rules,
     sandbox,
+    start,
     upsert,
     upsert_azure,
     vendors,
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "sandbox": sandbox.run,
     "recall": recall.run,
     "real": real_files.run,
+    "start": start.run,
 }
 
 
