@@ -43,6 +43,7 @@ prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templa
 	sh requirements/prove.sh
 	$(PY) -m pytest tests/prove -rs $(ARGS)
 	FLIPS=400 $(PY) -m pytest tests/pipeline/verifying/test_flips.py -n 2 $(ARGS)
+	CLEAN_FILES=all $(PY) -m pytest tests/core/quality/test_recorded_defects.py $(ARGS)
 
 lowest: .venv/.dev  ## the reader's tests on the oldest versions of Polars, deltalake, pandas and others that are allowed
 	sh requirements/lowest.sh $(ARGS)

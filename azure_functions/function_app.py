@@ -73,6 +73,17 @@ def show_run(req: func.HttpRequest) -> func.HttpResponse:
     return reply(triggers.run_facts(settings, req.route_params.get("id", "")))
 
 
+@app.function_name("ready")
+@app.route("ready", methods=["GET"])
+@with_problems
+def ready(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the states of database, queue and lake: 200 if all are ready, else 503."""
+    from quantx.pipeline.reporting.readiness import check_readiness, readiness_facts
+
+    facts = readiness_facts(check_readiness(installed()[1]), with_reasons=False)
+    return reply(facts, 200 if facts["status"] == "ready" else 503)
+
+
 @app.function_name("health")
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:

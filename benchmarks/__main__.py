@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import (
     alpaca_pages,
+    app,
     backfill,
     coverage,
     faulty,
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "m1": minutes.throughput,
     "m2": minutes.session,
     "m3": minutes.month,
+    "app": app.run,
     "coverage": coverage.run,
     "alpaca": alpaca_pages.run,
     "sandbox": sandbox.run,

@@ -85,6 +85,12 @@ ABOUT = {
         "The sessions of a closed month are sorted by symbol, part by part, so that the memory does not grow with the"
         " month. The floor reads the files one by one and writes their rows unchanged.",
     ),
+    "app": (
+        "Functions app",
+        "The app of Azure, in Microsoft's execution engine, plans a universe of 5,000 symbols: by its daily timer, by a"
+        " second firing, and by a request for a backfill. The instance has 512 MB (`instanceMemoryMB`), which the host"
+        " shares with the app; the host itself can't be measured here.",
+    ),
     "coverage": (
         "Coverage page",
         "The completeness of 15 years of 5,000 symbols in ten universes: read from the lake, compared with the"

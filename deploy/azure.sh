@@ -6,9 +6,16 @@ group="${RESOURCE_GROUP:-quantx-$environment}"
 prefix="quantx-$environment"
 poll="${QUANTX_POLL_SECONDS:-10}"
 script="$(basename "$0" .sh)"
+outputs=""
+
+subscription="${AZURE_SUBSCRIPTION_ID:-}"
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$script: $*"; exit 2; }
+
+# Every command goes to one subscription, whatever `az account set` selects meanwhile in another window. azd names it in
+# AZURE_SUBSCRIPTION_ID; otherwise it is the selected one.
+az() { command az "$@" ${subscription:+--subscription "$subscription"}; }
 
 # Exit with status 2 unless all tools are installed and a user is signed in; set `subscription`.
 check_prerequisites() {
@@ -19,9 +26,13 @@ check_prerequisites() {
     esac
     [[ "$group" =~ ^[A-Za-z0-9._()-]{1,90}$ ]] || fail "RESOURCE_GROUP is not a valid name of a resource group: $group"
     for tool in "$@"; do
-        command -v "$tool" >/dev/null || fail "$tool is not installed$(where_to_get "$tool")"
+        type -P "$tool" >/dev/null || fail "$tool is not installed$(where_to_get "$tool")"
     done
-    subscription="$(az account show --query id --output tsv 2>/dev/null)" || fail "not signed in; run: az login"
+    if ! subscription="$(az account show --query id --output tsv 2>/dev/null)"; then
+        [ -z "${AZURE_SUBSCRIPTION_ID:-}" ] ||
+            fail "az knows no subscription $AZURE_SUBSCRIPTION_ID (AZURE_SUBSCRIPTION_ID); run az login as a user who may use it"
+        fail "not signed in; run: az login"
+    fi
     [ -n "$subscription" ] || fail "no subscription is selected; run: az account set --subscription …"
 }
 
@@ -29,26 +40,52 @@ where_to_get() {
     case "$1" in
         az) printf '%s' "; see https://learn.microsoft.com/cli/azure/install-azure-cli" ;;
         git) printf '%s' "; the tag of the image is the commit" ;;
+        gh) printf '%s' "; see https://cli.github.com" ;;
         python3) printf '%s' "; it parses the output of az, and builds the package of the app" ;;
     esac
 }
 
-# output <NAME>: print this output of the last deployment, or nothing. Azure changes the case of names at times.
-output() {
-    az deployment group show --resource-group "$group" --name quantx --query properties.outputs --output json 2>/dev/null |
+# Set `outputs` to those of the last deployment, a line NAME=value each. Azure changes the case of names at times.
+read_outputs() {
+    outputs="$(az deployment group show --resource-group "$group" --name quantx --query properties.outputs --output json 2>/dev/null |
         python3 -c '
 import json, sys
-outputs = json.loads(sys.stdin.read() or "null") or {}
-print(next((o["value"] for name, o in outputs.items() if name.upper() == sys.argv[1]), ""))' "$1" || true
+for name, output in (json.loads(sys.stdin.read() or "null") or {}).items():
+    print(name.upper(), output["value"], sep="=")')" || true
 }
 
-# A stopped server can be neither changed nor migrated. The scheduled job stops it again within hours.
+# output <NAME>: print this output, or nothing.
+output() {
+    local name value
+    while IFS='=' read -r name value; do
+        [ "$name" != "$1" ] || printf '%s\n' "$value"
+    done <<<"$outputs"
+}
+
+# A stopped server refuses every change, and so the whole deployment. The scheduled job stops it again within hours.
 start_stopped_database() {
     local server
-    for server in $(az postgres flexible-server list --resource-group "$group" --query "[?state=='Stopped'].name" --output tsv); do
-        say "$script: starting the database $server"
-        az postgres flexible-server start --resource-group "$group" --name "$server" --output none
+    for server in $(az postgres flexible-server list --resource-group "$group" --query "[].name" --output tsv); do
+        start_server "$server"
     done
+}
+
+# start_server <name>: return when it is ready; status 2 where that takes more than a quarter of an hour.
+start_server() {
+    local state tries
+    for ((tries = 0; tries < 90; tries++)); do
+        state="$(az postgres flexible-server show --resource-group "$group" --name "$1" --query state --output tsv)"
+        case "$state" in
+            Ready) return 0 ;;
+            Stopped)
+                say "$script: starting the database $1"
+                az postgres flexible-server start --resource-group "$group" --name "$1" --output none
+                ;;
+            Disabled | Dropping | Inaccessible) fail "the database $1 is $state; see its page in the portal" ;;
+            *) sleep "$poll" ;; # Starting, Stopping, Updating: it takes one change at a time
+        esac
+    done
+    fail "the database $1 is still $state; run this again when it is Ready"
 }
 
 # run_job <name>: start one execution and wait for its success.

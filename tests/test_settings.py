@@ -14,6 +14,7 @@ from quantx.core.model import Quota
 from quantx.errors import ConfigError
 from quantx.settings import Settings, load_settings, parse_quota, setting_references, source_of
 from quantx.settings.vendors import FLAT_NAMES
+from quantx.storage import LocalStorage
 
 CANARY = "c4n4ry-S3cret"
 
@@ -567,3 +568,14 @@ def test_every_flat_name_leads_to_a_vendors_setting(monkeypatch: pytest.MonkeyPa
 def test_an_attribute_that_is_no_setting_is_an_error() -> None:
     with pytest.raises(AttributeError):
         getattr(load_settings(), "alpaca_color")  # noqa: B009
+
+
+def test_the_configured_raw_zone_belongs_to_the_configured_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--use-local`, the demo and `open_lake(url)` name another lake, which has its raw objects inside."""
+    monkeypatch.setenv("QUANTX_LAKE_URL", "az://lake")
+    monkeypatch.setenv("QUANTX_RAW_URL", "az://raw")
+    assert load_settings().raw_url == "az://raw"
+    assert load_settings(lake_url="az://lake").raw_url == "az://raw"
+    assert not load_settings(lake_url="./data/lake").raw_url
+    assert load_settings(lake_url="./data/lake", raw_url="./data/raw").raw_url == "./data/raw"
+    assert not LocalStorage().settings().raw_url

@@ -73,7 +73,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
       appSettings: concat(own, settings, references)
-      ftpsState: 'Disabled'
       http20Enabled: true
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
@@ -96,8 +95,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         version: '3.13'
       }
       scaleAndConcurrency: {
+        // The app's peak is 225 MB while it plans 5,000 symbols (docs/benchmarks.md, "Functions app"); the host needs some of the rest.
         instanceMemoryMB: 512
-        maximumInstanceCount: 40 // the minimum that Azure accepts; timers never need a second instance
+        maximumInstanceCount: 40 // Azure accepts 1 to 1,000; timers never need a second instance
       }
     }
   }
@@ -115,3 +115,4 @@ resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@202
 ]
 
 output host string = app.properties.defaultHostName
+output appName string = app.name

@@ -1,14 +1,15 @@
-// Two jobs that start the database before the daily update and stop it when nothing is left to do.
+// Two jobs that start the database before the daily update and stop it when nothing uses it.
 param location string
 param prefix string
 param environmentId string
 @description('With registry and tag.')
 param image string
 param registryServer string
-@description('The identity that may: id, clientId.')
+@description('The identity that may: id, name, clientId.')
 param power object
 param serverName string
-@description('Where tasks wait; a database for which there are any is not stopped.')
+param serverHost string
+@description('Where tasks wait; the database is not stopped while there are any.')
 param queueUrl string
 @description('Cron, UTC.')
 param start string
@@ -37,7 +38,7 @@ resource hours 'Microsoft.App/jobs@2026-01-01' = [
       configuration: {
         triggerType: 'Schedule'
         replicaTimeout: 900
-        replicaRetryLimit: 2
+        replicaRetryLimit: 1 // a start waits for ten minutes, twice; then an alert fires
         scheduleTriggerConfig: {
           cronExpression: one.schedule
           parallelism: 1
@@ -66,6 +67,11 @@ resource hours 'Microsoft.App/jobs@2026-01-01' = [
               { name: 'MANAGEMENT_URL', value: az.environment().resourceManager }
               { name: 'SERVER_ID', value: server.id }
               { name: 'QUEUE_URL', value: queueUrl }
+              { name: 'STATEMENT', value: loadTextContent('../database/in_progress.sql') }
+              { name: 'PGHOST', value: serverHost }
+              { name: 'PGUSER', value: power.name }
+              { name: 'PGDATABASE', value: 'quantx' }
+              { name: 'PGSSLMODE', value: 'verify-full' }
             ]
             resources: {
               cpu: json('0.25')

@@ -1,15 +1,19 @@
-// Five jobs from one image: worker (by queue length), sweeper and universes (by schedule), backfill and migrate (by hand).
+// The jobs from one image: worker (by queue length), sweeper, universes and backup (by schedule), backfill and migrate (by
+// hand).
 // Nothing runs, and nothing is paid, between executions.
 param location string
 param prefix string
 param environmentId string
 @description('With registry and tag.')
 param image string
+@description('The same for the job migrate: an upgrade migrates the database before the other jobs get the new image.')
+param migrateImage string
 param registryServer string
-@description('Identities: id, name, clientId; of the migrator and the functions also what the database has to know.')
+@description('Identities: id, name, clientId; of those that the database has to know also the principalId.')
 param worker object
 param migrator object
 param functions object
+param power object
 param storageAccount string
 param queueName string
 param vaultUri string
@@ -20,11 +24,19 @@ param vendorSecrets array
 param settings array
 @description('Empty: the state is a secret.')
 param serverHost string
+@description('The object id of the group that reads the database as the role <prefix>-readers. Empty: none.')
+param readersGroupId string
 param replicaTimeout int
 param backfillTimeout int
 param maxWorkers int
+@description('Cron, UTC. Empty: workers start by the length of the queue.')
+param workerSchedule string
 param sweeperSchedule string
 param universesSchedule string
+@description('Where backups go. Empty: there are none.')
+param backupUrl string
+param backupSchedule string
+param backupKeepDays int
 
 var byHand = {
   parallelism: 1
@@ -36,6 +48,7 @@ var size = {
   cpu: json('0.5')
   memory: '1Gi'
 }
+var readers = empty(readersGroupId) ? '' : ' ${prefix}-readers=${readersGroupId}=group'
 var secrets = [
   for one in concat(stateSecrets, vendorSecrets): {
     name: one.secret
@@ -81,10 +94,15 @@ resource work 'Microsoft.App/jobs@2026-01-01' = {
     environmentId: environmentId
     workloadProfileName: 'Consumption'
     configuration: {
-      triggerType: 'Event'
+      triggerType: empty(workerSchedule) ? 'Event' : 'Schedule'
       replicaTimeout: replicaTimeout
       replicaRetryLimit: 0 // what a dead worker held goes back to the queue by itself
-      eventTriggerConfig: {
+      scheduleTriggerConfig: empty(workerSchedule) ? null : {
+        cronExpression: workerSchedule
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      eventTriggerConfig: !empty(workerSchedule) ? null : {
         parallelism: 1
         replicaCompletionCount: 1
         scale: {
@@ -200,6 +218,50 @@ resource universes 'Microsoft.App/jobs@2026-01-01' = {
   }
 }
 
+// Copies what is new in lake and state to another account. An execution that ends too early is continued by the next one.
+resource backup 'Microsoft.App/jobs@2026-01-01' = if (!empty(backupUrl)) {
+  name: '${prefix}-backup'
+  location: location
+  identity: asWorker
+  properties: {
+    environmentId: environmentId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Schedule'
+      replicaTimeout: 21600
+      replicaRetryLimit: 1
+      scheduleTriggerConfig: {
+        cronExpression: backupSchedule
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      registries: pulledByWorker
+      secrets: secrets
+    }
+    template: {
+      containers: [
+        {
+          name: 'backup'
+          image: image
+          args: backupKeepDays == 0 ? [
+            'backup'
+            'create'
+            backupUrl
+          ] : [
+            'backup'
+            'create'
+            backupUrl
+            '--keep-days'
+            string(backupKeepDays)
+          ]
+          env: workerSettings
+          resources: size
+        }
+      ]
+    }
+  }
+}
+
 // Started by deploy/backfill.sh, which hands over what to fetch; without that it only prints its usage.
 resource backfill 'Microsoft.App/jobs@2026-01-01' = {
   name: '${prefix}-backfill'
@@ -248,7 +310,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
     workloadProfileName: 'Consumption'
     configuration: {
       triggerType: 'Manual'
-      replicaTimeout: 900
+      replicaTimeout: 21600 // deploy/restore.sh restores a whole lake as this identity
       replicaRetryLimit: 0
       manualTriggerConfig: byHand
       registries: [
@@ -269,7 +331,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
       initContainers: empty(serverHost) ? [] : [
         {
           name: 'principals'
-          image: image
+          image: migrateImage
           command: [
             'python'
             '-c'
@@ -281,7 +343,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             { name: 'PGUSER', value: migrator.name }
             { name: 'PGDATABASE', value: 'postgres' }
             { name: 'PGSSLMODE', value: 'verify-full' }
-            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId}' }
+            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId} ${power.name}=${power.principalId}${readers}' }
             { name: 'STATEMENT', value: loadTextContent('../database/principal.sql') }
           ]
           resources: size
@@ -290,15 +352,25 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
       containers: [
         {
           name: 'migrate'
-          image: image
+          image: migrateImage
           args: empty(serverHost) ? [
             'migrate'
+          ] : empty(readersGroupId) ? [
+            'migrate'
+            '--grant'
+            worker.name
+            '--grant'
+            functions.name
           ] : [
             'migrate'
             '--grant'
             worker.name
             '--grant'
             functions.name
+            '--grant-read'
+            '${prefix}-readers'
+            '--grant-progress'
+            power.name
           ]
           env: empty(serverHost) ? [
             { name: 'QUANTX_STATE_URL', secretRef: 'quantx-state-url' }

@@ -1,9 +1,8 @@
 // The lake and the queue: a storage account that takes identities only.
 //
-// Blob versioning and version-level immutability do not exist with a hierarchical namespace, and an immutable container
-// would forbid the tables beside raw/ to compact. So raw objects are protected threefold: the code creates them and
-// never overwrites, no identity may delete below raw/ (the condition in roles.bicep), and what is deleted or replaced
-// can be had back for `softDeleteDays`.
+// Raw objects are in a container of their own (raw.bicep), because a retention policy would forbid the tables to compact.
+// A deleted object can be restored for `softDeleteDays`; a replaced one can't: with a hierarchical namespace there is no
+// versioning, and soft delete keeps no overwritten data (azure-docs, storage/blobs/soft-delete-blob-overview).
 param location string
 param accountName string
 @description('Allowed networks and addresses. Both empty: any address, with the right role.')
@@ -92,7 +91,8 @@ resource tiers 'Microsoft.Storage/storageAccounts/managementPolicies@2026-04-01'
                 'blockBlob'
               ]
               prefixMatch: [
-                '${lake.name}/raw/'
+                '${lake.name}/raw/' // of installations that have not moved theirs
+                'raw/' // the container of raw.bicep
               ]
             }
             actions: {

@@ -1,9 +1,6 @@
-// Where logs and traces go, and whom alerts reach. Signing in with the key of a connection string is switched off.
+// Where logs and traces go. Signing in with the key of a connection string is switched off.
 param location string
 param prefix string
-param alertEmail string
-
-var owner = '8e3af657-a8ff-443c-a75c-2fe8c4bcb635' // holders of this role get the alerts
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: '${prefix}-logs'
@@ -18,7 +15,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
       enableLogAccessUsingOnlyResourcePermissions: true
     }
     workspaceCapping: {
-      dailyQuotaGb: 1 // a loop that logs can't cost more than that
+      dailyQuotaGb: 1 // a loop that logs can't cost much more than that; an alert fires when it is reached
     }
   }
 }
@@ -35,31 +32,8 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
-  name: '${prefix}-people'
-  location: 'global'
-  properties: {
-    enabled: true
-    groupShortName: 'quantx'
-    armRoleReceivers: [
-      {
-        name: 'owners'
-        roleId: owner
-        useCommonAlertSchema: true
-      }
-    ]
-    emailReceivers: empty(alertEmail) ? [] : [
-      {
-        name: 'email'
-        emailAddress: alertEmail
-        useCommonAlertSchema: true
-      }
-    ]
-  }
-}
-
 output workspaceId string = workspace.id
+output workspaceName string = workspace.name
 output insightsName string = insights.name
 // The connection string gives the endpoint; with DisableLocalAuth its key has no effect.
 output insightsConnection string = insights.properties.ConnectionString
-output actionGroupId string = people.id

@@ -1,20 +1,15 @@
-// The right to start and stop one database, and no other: no built-in role is as small.
-param serverName string
+// The right to start and stop the database, and to see what uses it: no built-in role is as small.
 param powerId string
 @description('False where the role exists already, because the deployer may not create roles.')
 param makeRole bool
 
 var roleName = guid(resourceGroup().id, 'database-power')
 
-resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' existing = {
-  name: serverName
-}
-
 resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (makeRole) {
   name: roleName
   properties: {
     roleName: 'quantx database power ${roleName}'
-    description: 'Start and stop a PostgreSQL flexible server, and see whether it runs.'
+    description: 'Start and stop a PostgreSQL flexible server; see whether it runs, and whether jobs or a deployment use it.'
     type: 'CustomRole'
     permissions: [
       {
@@ -22,6 +17,9 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (make
           'Microsoft.DBforPostgreSQL/flexibleServers/read'
           'Microsoft.DBforPostgreSQL/flexibleServers/start/action'
           'Microsoft.DBforPostgreSQL/flexibleServers/stop/action'
+          'Microsoft.App/jobs/read'
+          'Microsoft.App/jobs/executions/read'
+          'Microsoft.Resources/subscriptions/resourceGroups/read'
         ]
         notActions: []
       }
@@ -33,13 +31,12 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (make
 }
 
 resource mayStart 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: server
-  name: guid(server.id, powerId, roleName)
+  name: guid(resourceGroup().id, powerId, roleName)
   properties: {
     principalId: powerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions/${roleName}'
-    description: 'Starts the database before the daily update and stops it afterwards.'
+    description: 'Starts the database before the daily update, and stops it when nothing uses it.'
   }
   dependsOn: [
     starter

@@ -2,6 +2,7 @@
 // (Rights in the database: ../database. The right to start and stop it: power.bicep.)
 param lakeAccount string
 param lakeContainer string
+param rawContainer string
 param taskQueue string
 param poisonQueue string
 param hostAccount string
@@ -16,28 +17,34 @@ param powerId string
 param externalState bool
 param adminPrincipalId string
 param adminPrincipalType string
+@description('A group that reads tables and reports. Empty: none.')
+param readersGroupId string
 
 var role = {
   blobOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner
-  blobContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
   blobReader: '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' // Storage Blob Data Reader
   queueContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
   queueReader: '19e7f393-937e-4f77-808e-94535e297925' // Storage Queue Data Reader
   queueSender: 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a' // Storage Queue Data Message Sender
   tableContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
-  acrPull: '7f951dda-4ed3-4680-a7ca-43cc172d538d' // AcrPull
+  acrPull: '7f951dda-4ed3-4680-a7ca-43fe172d538d' // AcrPull
   secretsUser: '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
   secretsOfficer: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7' // Key Vault Secrets Officer
   metricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher
 }
+// Made by custom_roles.bicep.
+var custom = {
+  lakeWriter: guid(resourceGroup().id, 'lake-writer') // quantx lake writer
+  rawWriter: guid(resourceGroup().id, 'raw-writer') // quantx raw writer
+}
 var definitions = '${subscription().id}/providers/Microsoft.Authorization/roleDefinitions'
 
-// Raw objects are evidence: writers of the lake may neither delete nor move objects below raw/.
-var notRaw = '''
+// Below raw/ in the lake's container lie the raw objects of an installation that has not moved them yet, or the copies that
+// a move has left: the worker may not delete them. It can replace them, because this condition does not cover `write`, and
+// can't: the outer request of a batch of deletes needs `write` for the container, which has no path to compare.
+var keepsRaw = '''
 ((
   !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'})
-  AND
-  !(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action'})
 ) OR (
   @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringNotLike 'raw/*'
   AND
@@ -57,6 +64,11 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-04-01' exist
 resource lake 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-04-01' existing = {
   parent: blobs
   name: lakeContainer
+}
+
+resource raw 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-04-01' existing = {
+  parent: blobs
+  name: rawContainer
 }
 
 resource queues 'Microsoft.Storage/storageAccounts/queueServices@2026-04-01' existing = {
@@ -92,14 +104,25 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
 
 resource workerLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: lake
-  name: guid(lake.id, workerId, role.blobContributor)
+  name: guid(lake.id, workerId, custom.lakeWriter)
   properties: {
     principalId: workerId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: '${definitions}/${role.blobContributor}'
-    description: 'Stores raw objects, commits tables, writes reports; may not delete below raw/.'
-    condition: notRaw
+    roleDefinitionId: '${definitions}/${custom.lakeWriter}'
+    description: 'Commits tables and writes reports; may not delete below raw/.'
+    condition: keepsRaw
     conditionVersion: '2.0'
+  }
+}
+
+resource workerRaw 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: raw
+  name: guid(raw.id, workerId, custom.rawWriter)
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${custom.rawWriter}'
+    description: 'Creates and reads raw objects; can neither replace, delete nor move one.'
   }
 }
 
@@ -320,5 +343,27 @@ resource adminLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!e
     principalType: adminPrincipalType
     roleDefinitionId: '${definitions}/${role.blobReader}'
     description: 'Queries the lake from outside Azure.'
+  }
+}
+
+resource adminRaw 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(adminPrincipalId)) {
+  scope: raw
+  name: guid(raw.id, adminPrincipalId, role.blobReader)
+  properties: {
+    principalId: adminPrincipalId
+    principalType: adminPrincipalType
+    roleDefinitionId: '${definitions}/${role.blobReader}'
+    description: 'Reads the evidence from outside Azure.'
+  }
+}
+
+resource readersGroupLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(readersGroupId)) {
+  scope: lake
+  name: guid(lake.id, readersGroupId, role.blobReader)
+  properties: {
+    principalId: readersGroupId
+    principalType: 'Group'
+    roleDefinitionId: '${definitions}/${role.blobReader}'
+    description: 'Reads tables, features, quarantine, reports and meta; not the raw container.'
   }
 }

@@ -49,7 +49,7 @@ class AzureIdentity:
         """Return the credential for clients of Azure's SDK, which request tokens from it."""
         with self._lock:
             if self._credential is None:
-                with extra("azure", "the Azure sign-in"):
+                with extra("azure-storage", "the Azure sign-in"):
                     from azure.identity import DefaultAzureCredential
 
                 named = {"managed_identity_client_id": self._client_id} if self._client_id else {}
@@ -65,7 +65,7 @@ class AzureIdentity:
 
     def token(self, scope: str, failure: type[QuantxError]) -> Token:
         """Return a valid token; raise `failure` with the reason where no token is available."""
-        with extra("azure", "the Azure sign-in"):
+        with extra("azure-storage", "the Azure sign-in"):
             from azure.core.exceptions import AzureError
 
         try:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from quantx.errors import ConfigError
 
-Extra = Literal["azure", "local", "pandas"]
+Extra = Literal["azure-storage", "local", "pandas"]
 
 
 class MissingExtra(ConfigError):

@@ -106,6 +106,7 @@ class LocalStorage(LakeStorage):
         super().__init__(
             {
                 "lake_url": str(self.root_path / "lake"),
+                "raw_url": "",  # inside
                 "state_url": state_url or str(self.root_path / "state"),
                 "queue_url": "postgresql",
             }

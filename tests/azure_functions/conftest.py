@@ -24,6 +24,7 @@ from quantx.sandbox import Sandbox, load_market, running
 
 from ..azurite import Azurite
 from ..fleet.fleet import Fleet, Vendor, killed_at_the_end
+from .engine import install
 
 REPOSITORY = Path(__file__).parents[2]
 SITE = ".python_packages/lib/site-packages"
@@ -57,13 +58,8 @@ PYTHON, VERSION = find_python()
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with azure-functions-runtime; tests that need it are skipped where it can't be had."""
     folder = tmp_path_factory.mktemp("engine")
-    wanted = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
-    wanted += ["--target", str(folder), "-r", str(REPOSITORY / "requirements/functions_runtime.txt")]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", *wanted], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"azure-functions-runtime can't be had here: {done.stderr.strip().splitlines()[-1][:200]}")
+    if missing := install(folder):
+        pytest.skip(missing)
     return folder
 
 

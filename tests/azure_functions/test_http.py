@@ -177,6 +177,19 @@ def test_health_needs_no_key_and_reports_nothing(host: Host) -> None:
     assert levels["trigger_update"] == levels["show_run"] == "FUNCTION"
 
 
+def test_readiness_needs_the_key_and_names_each_part(host: Host, fleet: Fleet) -> None:
+    messages = depth_of(fleet)  # this creates the queues
+    reply = host.get("ready")
+    assert host.loaded["functions"]["ready"][0]["authLevel"] == "FUNCTION"
+    assert (reply.status, reply.document["status"]) == (200, "ready")
+    assert {name: part["state"] for name, part in reply.document["parts"].items()} == {
+        "database": "ok",
+        "queue": "ok",
+        "lake": "ok",
+    }
+    assert reply.document["parts"]["queue"]["messages"] == messages
+
+
 @pytest.mark.parametrize("away", ["state", "lake", "settings"])
 def test_an_outage_is_reported_without_a_secret(fleet: Fleet, hosts: Hosts, away: str) -> None:
     account = fleet.settings["AZURE_STORAGE_CONNECTION_STRING"]
@@ -189,13 +202,19 @@ def test_an_outage_is_reported_without_a_secret(fleet: Fleet, hosts: Hosts, away
     }[away]
     key = re.search(r"AccountKey=([^;]+)", account)
     assert key is not None
+    depth_of(fleet)  # this creates the queues
     with hosts(**{**fleet.settings, **instead}) as cut_off:
         reply = cut_off.post({"symbols": ["AAPL"]})
         assert_problem(reply, status)
         assert ("Retry-After" in reply.headers) is (status == 503)
+        ready = cut_off.get("ready")
+        assert ready.status == status
+        if status == 503:
+            failed = {name for name, part in ready.document["parts"].items() if part["state"] != "ok"}
+            assert failed == {{"state": "database"}.get(away, away)}
         (fired,) = cut_off.fires("daily_update")
         assert not fired["ok"], "the host tries again, and counts the failure"
-        for text in (reply.text, cut_off.log_text(), json.dumps(fired)):
+        for text in (reply.text, ready.text, cut_off.log_text(), json.dumps(fired)):
             assert CANARY not in text
             assert key[1] not in text
         assert cut_off.get("health").status == 200

@@ -124,7 +124,7 @@ def test_the_libraries_are_those_of_the_other_environments() -> None:
 def test_the_engine_finds_the_functions_and_their_schedules(hosts: Hosts) -> None:
     with hosts() as host:
         found, retries = host.loaded["functions"], host.loaded["retries"]
-        assert sorted(found) == ["daily_update", "health", "show_run", "sweep", "trigger_update"]
+        assert sorted(found) == ["daily_update", "health", "ready", "show_run", "sweep", "trigger_update"]
         assert found["daily_update"][0]["schedule"] == SCHEDULES["DAILY_SCHEDULE"]
         assert found["sweep"][0]["schedule"] == SCHEDULES["SWEEP_SCHEDULE"]
         assert retries["daily_update"]["max_retry_count"] == "3"

@@ -1,30 +1,15 @@
-"""The benchmarks run at a tenth of their size and count what they say; times are printed, never asserted."""
+"""The quick benchmarks run at a tenth of their size and count what they say; times are printed, never asserted.
+
+The larger ones: tests/prove/test_large_benchmarks.py.
+"""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
+from .outcomes import outcome_of
+
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setattr(sys, "argv", ["benchmarks"])
-
-
-def outcome_of(name: str) -> dict[str, int]:
-    from benchmarks.__main__ import main
-
-    (outcome,) = main([name, "--quick"])
-    if outcome.skipped:
-        pytest.skip(outcome.skipped)
-    return dict(outcome.counts)
 
 
 def test_the_sandbox_answers_every_window() -> None:
@@ -37,27 +22,6 @@ def test_alpacas_pages_are_read_whole() -> None:
     assert 25 * 390 + 500 * 20 < counts["rows"] < 25 * (390 + 80) + 500 * 20
 
 
-def test_a_backfill_within_the_quota_asks_once_for_each_symbol_and_is_never_refused() -> None:
-    sessions = 250  # of New York, 2025
-    assert outcome_of("b1") == {"symbols": 50, "requests": 50, "refused": 0, "rows": 50 * sessions}
-
-
-def test_a_backfill_is_curated_with_one_commit_per_table_and_round() -> None:
-    counts = outcome_of("b2")
-    sessions, rounds = 5031, counts["commits"] // 3  # of New York, 2006 to 2025
-    assert 1 <= rounds <= 2
-    assert counts == {
-        "payloads": 50,
-        "raw_objects": 2,
-        "rows": 50 * sessions,
-        "actions": counts["actions"],
-        "rejected": 0,
-        "commits": rounds * 3,  # bars, actions, proofs of these
-        "files": rounds * 20,
-    }
-    assert counts["actions"] > 25 * 4 * 19
-
-
 def test_all_rules_find_what_is_planted_in_every_twentieth_symbol() -> None:
     sessions, faulty = 3774, 80 // 20  # of New York, 2010 to 2024
     assert outcome_of("b6") == {
@@ -66,15 +30,6 @@ def test_all_rules_find_what_is_planted_in_every_twentieth_symbol() -> None:
         "bad_tick": faulty,
         "forgotten_split": faulty,
     }
-
-
-def test_damage_of_nearly_every_kind_is_found_and_clean_files_raise_little() -> None:
-    """One try of each kind: some are missed by chance, and a few files have no market."""
-    counts = outcome_of("recall")
-    assert counts["kinds"] > 50
-    assert counts["missed"] <= 8
-    assert counts["alarms"] <= 1
-    assert counts["hidden_splits"] > 0
 
 
 def test_a_daily_upsert_is_one_commit_per_table() -> None:
@@ -98,21 +53,6 @@ def test_vendors_are_reconciled_and_each_error_is_counted_once() -> None:
     systematic = 3772 + year  # a symbol in cents, one without its split until 2018: a third vendor has both
     assert counts["wrong"] > systematic - 20
     assert counts["doubtful"] == 2 * (counts["odd"] - counts["lacking"] - counts["wrong"])
-
-
-def test_on_azurite_it_is_the_same_and_every_request_is_of_a_known_kind() -> None:
-    counts = outcome_of("b3-azure")
-    assert counts["rows"] == 500 * (3773 - 10 - 1)
-    assert counts["new"] == 10 * 500
-    assert counts["commits"] == 10 * 2
-    assert counts["PUT log entry"] == 10 * 2 + 1  # the table of revisions is created by its first commit
-    assert counts["PUT rows"] >= 10 * 2
-
-
-def test_tasks_through_azurite_are_done_once_and_leave_no_message() -> None:
-    counts = outcome_of("b5")
-    assert 2 <= counts.pop("raw_objects") <= 4
-    assert counts == {"tasks": 64, "done": 64, "requests": 64, "rows": 64 * 5, "messages_left": 0, "messages_alone": 64}
 
 
 def test_sessions_of_minutes_are_stored_but_for_the_broken_rows() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "container" / "Dockerfile"
+BASE_IMAGE = ROOT / "container" / "base_image.sh"
 ENTRY = ROOT / "container" / "cli.py"
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
@@ -49,6 +51,36 @@ def test_hadolint_would_find(good: str, bad: str, rule: str) -> None:
     recipe = RECIPE.read_text()
     assert good in recipe
     assert rule in lint(recipe.replace(good, bad))
+
+
+def base_image(tmp_path: Path, content: str) -> subprocess.CompletedProcess[str]:
+    shutil.copy(BASE_IMAGE, tmp_path)
+    (tmp_path / "base.Dockerfile").write_text(content)
+    return subprocess.run([tmp_path / BASE_IMAGE.name], capture_output=True, text=True, check=False)
+
+
+def test_the_base_image_is_named_once_and_by_digest(tmp_path: Path) -> None:
+    named = (ROOT / "container" / "base.Dockerfile").read_text()
+    printed = base_image(tmp_path, named)
+    assert re.fullmatch(r"python:3\.13\.\d+-slim-bookworm@sha256:[0-9a-f]{64}\n", printed.stdout), printed.stderr
+    assert named.count("\nFROM ") == 1
+    assert re.findall(r"^ARG PYTHON_IMAGE(.*)$", RECIPE.read_text(), re.MULTILINE) == [""]  # no build without it
+    builds = 0
+    for path in [*(ROOT / ".github/workflows").glob("*.yml"), *(ROOT / "deploy").glob("*.sh"), ROOT / "azure.yaml"]:
+        for line in re.findall(r"(?:docker|acr) build .*", path.read_text().replace("\\\n", "")):
+            assert re.search(r'--build-arg PYTHON_IMAGE="\$(\(container/base_image\.sh\)|base)"', line), path.name
+            builds += 1
+    assert builds == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "FROM python:3.13\n", "FROM python@sha256:" + 64 * "0" + "\n", "FROM python:3.13@sha256:abc\n"],
+)
+def test_a_base_image_without_tag_and_digest_is_refused(tmp_path: Path, content: str) -> None:
+    refused = base_image(tmp_path, f"# base\n{content}")
+    assert refused.returncode == 2
+    assert "must name one image with tag and digest" in refused.stderr
 
 
 def test_every_library_is_checked_and_none_is_built() -> None:

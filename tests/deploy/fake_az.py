@@ -1,6 +1,7 @@
-"""A fake `az` for the scripts: it records its calls and their effects, and refuses unknown commands.
+"""A fake `az` for the scripts: it records its calls and their effects, and refuses what Azure refuses.
 
-`Checkout` is a repository with nothing but the scripts, all of it committed, and this file as `az` on the PATH.
+Each refusal has its source beside it; those of templates are in tests/infra/azure_rules.py. It runs once per call,
+hence with few imports. Its state is a folder with a file per fact.
 """
 
 from __future__ import annotations
@@ -8,19 +9,16 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+OTHER_SUBSCRIPTION = "00000000-0000-0000-0000-000000000002"
 OUTPUTS = {
     "aCR_NAME": "quantxmadeup",  # Azure changes the case now and then
     "STORAGE_ACCOUNT": "quantxlake",
     "FUNCTION_APP_NAME": "quantx-dev-app",
-    "FUNCTION_APP_HOST": "quantx-dev-app.azurewebsites.net",
+    "FUNCTION_APP_HOST": "",  # of the fake sites
     "LAKE_URL": "az://lake",
     "QUEUE_URL": "az://tasks",
     "KEY_VAULT_NAME": "quantxvault",
@@ -38,134 +36,198 @@ TEMPLATE = {
     ],
     "initContainers": None,
 }
+RECEIVERS = {
+    "armRoleReceivers": [{"name": "owners", "roleId": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"}],
+    "emailReceivers": [{"name": "email", "emailAddress": "a@example.org"}],
+    "logicAppReceivers": [
+        {"name": "chat", "resourceId": "/subscriptions/s/w", "callbackUrl": "https://logic.example.org"}
+    ],
+    "webhookReceivers": [{"name": "webhook", "serviceUri": "https://hook.example.org"}],
+}
 
 
-@dataclass
-class Checkout:
-    """The folder in which a script runs, and the calls of `az` that it made."""
+class Azure:
+    """What a script can see of Azure: files in a folder."""
 
-    folder: Path
-
-    @property
-    def state(self) -> Path:
-        return self.folder.parent / "azure"
-
-    def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        (self.folder.parent / "az.log").unlink(missing_ok=True)
-        return subprocess.run(
-            ["bash", str(self.folder / "deploy" / script), *arguments],
-            env={
-                "PATH": f"{self.folder.parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
-                "HOME": str(self.folder.parent),
-                "AZ_STATE": str(self.state),
-                "AZ_LOG": str(self.folder.parent / "az.log"),
-                "QUANTX_POLL_SECONDS": "0",
-                **environment,
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def calls(self) -> list[list[str]]:
-        """The command lines of the last run, without `az`."""
-        log = self.folder.parent / "az.log"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    def __init__(self, state: Path) -> None:
+        self.state = state
 
     def has(self, name: str) -> bool:
         return (self.state / name).exists()
 
-    def let(self, name: str, text: str = "") -> None:
+    def get(self, name: str, default: str = "") -> str:
+        return (self.state / name).read_text() if self.has(name) else default
+
+    def put(self, name: str, text: str = "") -> None:
         (self.state / name).write_text(text)
 
-
-def make_checkout(tmp_path: Path) -> Checkout:
-    checkout = Checkout(tmp_path / "checkout")
-    shutil.copytree(REPOSITORY / "deploy", checkout.folder / "deploy")
-    package = checkout.folder / "deploy" / "package_functions.sh"
-    package.write_text('#!/bin/sh\necho package > "$1"\n')
-    package.chmod(0o755)
-    (checkout.folder / ".gitignore").write_text("/build/\n")
-    git = ["git", "-C", str(checkout.folder), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for step in (["init", "-q"], ["add", "."], ["commit", "-q", "--no-gpg-sign", "-m", "scripts"]):
-        subprocess.run([*git, *step], check=True, capture_output=True)
-    checkout.state.mkdir()
-    stub = tmp_path / "bin" / "az"
-    stub.parent.mkdir()
-    stub.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" "$@"\n')
-    stub.chmod(0o755)
-    return checkout
+    def host(self, role: str) -> str:
+        return str(json.loads(self.get("hosts"))[role])
 
 
-def answer(arguments: list[str], state: Path) -> int:
+def refuse(text: str, status: int = 1) -> int:
+    print(f"ERROR: {text}", file=sys.stderr)
+    return status
+
+
+def deploy(azure: Azure, parameters: dict[str, str]) -> int:
+    """Deploy infra/main.bicep of the working directory, unless Azure would refuse it."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
+    from azure_rules import refusal
+
+    if answer := refusal(sorted(Path("infra").rglob("*.bicep"))):
+        return refuse(answer)
+    if azure.get("database", "Ready") != "Ready":
+        # "When the server is in a stopped state, no management operations can be performed for the server"
+        # (learn.microsoft.com/azure/postgresql, Stop a server); the code: hashicorp/terraform-provider-azurerm#29219.
+        return refuse(f"(ServerIsNotReady) Sever Name = quantx-dev-pg, Current Server State = {azure.get('database')}")
+    azure.put("deployed", json.dumps(parameters))
+    azure.put("database", "Ready")
+    if image := parameters.get("image"):
+        azure.put("migrate image", image)
+        azure.put("jobs", parameters.get("runningImage") or image)
+    return 0
+
+
+def database(azure: Azure, command: str) -> int:
+    state = azure.get("database", "Ready")
+    match command:
+        case "list":
+            print("quantx-dev-pg" if azure.has("database") else "")
+        case "show":
+            print(state)
+            azure.put("database", {"Stopping": "Stopped", "Starting": "Ready"}.get(state, state))
+        case "start" if state != "Stopped":
+            return refuse(f"(ServerIsNotReady) Current Server State = {state}")
+        case "start":
+            azure.put("database", "Ready")
+    return 0
+
+
+def job(azure: Azure, command: str, option: dict[str, str]) -> int:
+    match command:
+        case "list":
+            print(f"{azure.host('registry')}/{azure.get('jobs')}" if azure.has("jobs") else "")
+        case "show":
+            print(json.dumps(TEMPLATE))
+        case "start" if not azure.has("jobs"):
+            return refuse("(ResourceNotFound) The Resource was not found.", 3)
+        case "start":
+            if "--yaml" in option:
+                azure.put("execution", Path(option["--yaml"]).read_text())
+            print(f"{option['--name']}-abc")
+        case "execution show":
+            asked = f"asked {option['--name']}"
+            azure.put(asked, "x" + azure.get(asked))
+            fails = azure.has("failing job") and azure.get("failing job") in option["--name"]
+            print("Running" if len(azure.get(asked)) % 2 else "Failed" if fails else "Succeeded")
+    return 0
+
+
+def sites(azure: Azure, command: str, option: dict[str, str]) -> int:
+    match command:
+        case "resource show":
+            print(azure.host("scm" if "'Repository'" in option["--query"] else "app"))
+        case "functionapp keys list":
+            print("function-key")
+        case "functionapp deploy":
+            # Azure/azure-cli#33688: the command sends application/octet-stream.
+            return refuse(
+                "An error occurred during deployment. Status Code: 415,  Please visit "
+                f"https://{azure.host('scm')}/api/deployments/latest to get more information about your deployment"
+            )
+        case "functionapp deployment source config-zip":
+            azure.put("built in azure", option["--src"])
+    return 0
+
+
+def answer(arguments: list[str], azure: Azure) -> int:
     """Do what `az` would do, as far as a script can see it."""
     command = " ".join(arguments[: next((n for n, a in enumerate(arguments) if a.startswith("-")), len(arguments))])
     option = dict(itertools.pairwise(arguments))
-    (image,) = [a for a in arguments if a.startswith("image=")] or [""]
-
-    def exists(name: str) -> bool:
-        return (state / name).exists()
-
+    if command.startswith("containerapp job "):
+        return job(azure, command.removeprefix("containerapp job "), option)
+    if command.startswith("postgres flexible-server "):
+        return database(azure, command.removeprefix("postgres flexible-server "))
+    if command.startswith("functionapp ") or command == "resource show":
+        return sites(azure, command, option)
     match command:
         case "account show":
-            print("" if exists("signed out") else SUBSCRIPTION)
-            return int(exists("signed out"))
+            known = option.get("--subscription", SUBSCRIPTION) in (SUBSCRIPTION, OTHER_SUBSCRIPTION)
+            if azure.has("signed out") or not known:
+                return refuse("Please run 'az login' to setup account.")
+            print(option.get("--subscription", SUBSCRIPTION))
+        case "account get-access-token" if "--resource" in option:
+            azure.put(f"token of {option['--resource'].rpartition('/')[2]}")
+        case "account get-access-token":
+            print("arm-token")
         case "group exists":
-            print("true" if exists("group") else "false")
+            print("true" if azure.has("group") else "false")
         case "group create":
-            (state / "group").touch()
+            azure.put("group")
         case "group show":
-            print((state / "tags").read_text() if exists("tags") else "")
+            print(azure.get("tags"))
+        case "group delete" if azure.has("locks"):
+            # learn.microsoft.com/azure/azure-resource-manager/management/lock-resources
+            return refuse("(ScopeLocked) The scope cannot perform delete operation because these scopes are locked")
         case "group delete":
-            (state / "group").unlink()
+            (azure.state / "group").unlink()
+        case "lock list":
+            print(azure.get("locks"))
+        case "lock delete":
+            (azure.state / "locks").unlink()
+        case "storage account list":
+            print("quantxlake\nqxbackup")
+        case "storage container-rm list":
+            print("raw")
+        case "tag update" if option["--tags"].startswith("quantx-deploying="):
+            if option["--operation"] == "Merge":
+                azure.put("deploying", option["--tags"].partition("=")[2])
+            elif azure.get("deploying") == option["--tags"].partition("=")[2]:  # a tag is deleted with its value
+                (azure.state / "deploying").unlink()
         case "tag update":
-            (state / "tags").write_text(option["--tags"].partition("=")[2])
+            azure.put("tags", option["--tags"].partition("=")[2])
         case "deployment group create":
-            (state / "deployed").touch()
-            if image:
-                (state / "jobs").touch()
+            given = dict(a.split("=", 1) for a in arguments if "=" in a and not a.startswith("-"))
+            return deploy(azure, given)
         case "deployment group show":
-            if not exists("deployed"):
-                print("DeploymentNotFound", file=sys.stderr)
-                return 3
-            print(json.dumps({name: {"type": "String", "value": value} for name, value in OUTPUTS.items()}))
+            if not azure.has("deployed"):
+                return refuse("DeploymentNotFound", 3)
+            outputs = {**OUTPUTS, "FUNCTION_APP_HOST": azure.host("app")}
+            print(json.dumps({name: {"type": "String", "value": value} for name, value in outputs.items()}))
         case "acr show":
-            print("quantxmadeup.azurecr.io")
-        case "provider list" | "provider register" if exists("no rights in the subscription"):
+            print(azure.host("registry"))
+        case "acr login" if azure.has("workflow") and not azure.has("token of containerregistry.azure.net"):
+            # Azure/azure-cli#28708: no new token ten minutes after the sign-in; `acr login` needs one of this resource.
+            return refuse("AADSTS700024: Client assertion is not within its valid time range.")
+        case "acr login":
+            print("refresh-token" if "--expose-token" in arguments else "Login Succeeded")
+        case "acr list":
+            print("quantxmadeup" if azure.has("deployed") else "")
+        case "acr repository show":
+            return int(azure.get("image") != option["--image"])
+        case "acr build":
+            azure.put("image", option["--image"])
+        case "provider list" | "provider register" if azure.has("no rights in the subscription"):
             return 1
         case "provider list":
             print("Microsoft.Storage\nmicrosoft.insights")
-        case "acr list":
-            print("quantxmadeup" if exists("deployed") else "")
-        case "acr repository show":
-            return int(not exists("image"))
-        case "acr build":
-            (state / "image").write_text(option["--image"])
+        case "acr import":
+            azure.put("mirrored", option["--source"])
         case "keyvault list-deleted":
-            print("quantxvault" if exists("deleted vault") else "")
+            print("quantxvault" if azure.has("deleted vault") else "")
         case "keyvault recover":
-            (state / "deleted vault").unlink()
-        case "postgres flexible-server list":
-            print("quantx-dev-pg" if exists("stopped database") else "")
-        case "postgres flexible-server start":
-            (state / "stopped database").unlink()
-        case "containerapp job start":
-            if not exists("jobs"):
-                return 3
-            if "--yaml" in option:
-                (state / "execution").write_text(Path(option["--yaml"]).read_text())
-            print(f"{option['--name']}-abc")
-        case "containerapp job show":
-            print(json.dumps(TEMPLATE))
-        case "containerapp job execution show":
-            asked = state / f"asked {option['--name']}"
-            asked.write_text("x" + (asked.read_text() if asked.exists() else ""))
-            fails = exists("failing job") and (state / "failing job").read_text() in option["--name"]
-            print("Running" if len(asked.read_text()) % 2 else "Failed" if fails else "Succeeded")
-        case "functionapp deploy":
-            (state / "package").write_text(Path(option["--src-path"]).read_text())
+            (azure.state / "deleted vault").unlink()
+        case "monitor action-group show":
+            print(json.dumps(RECEIVERS))
+        case "monitor action-group test-notifications create":
+            print("Email\towners\tSucceeded\nEmail\temail\t" + ("Failed" if azure.has("unconfirmed") else "Succeeded"))
+        case "role assignment list" if azure.has("no rights in the subscription"):
+            return 1
+        case "role assignment list" if azure.has("no owner"):
+            pass
+        case "role assignment list":
+            print("owner@example.org\ngroup of owners")
         case "role definition list":
             print("11111111-1111-1111-1111-111111111111")
         case (
@@ -174,16 +236,14 @@ def answer(arguments: list[str], state: Path) -> int:
             | "provider register"
             | "resource list"
             | "role definition delete"
-            | "acr login"
         ):
             pass
         case _:
-            print(f"the fake does not know: az {command}", file=sys.stderr)
-            return 2
+            return refuse(f"the fake does not know: az {command}", 2)
     return 0
 
 
 if __name__ == "__main__":
     with Path(os.environ["AZ_LOG"]).open("a") as log:
         log.write(json.dumps(sys.argv[1:]) + "\n")
-    sys.exit(answer(sys.argv[1:], Path(os.environ["AZ_STATE"])))
+    sys.exit(answer(sys.argv[1:], Azure(Path(os.environ["AZ_STATE"]))))

@@ -29,9 +29,9 @@ _DECLARATIONS = {
 # Functions and words that need no declaration; only those that our templates use, so that a typo is found.
 _KNOWN = frozenset(
     """
-    allowed array az bool concat contains description empty environment format guid int join json loadTextContent
-    maxLength maxValue minLength minValue null object resourceGroup resourceId secure string subscription true false
-    uniqueString utcNow
+    allowed array az bool cidrSubnet concat contains description empty endsWith environment first flatten format guid
+    int join json listCallbackUrl loadTextContent map maxLength maxValue minLength minValue null object range replace
+    resourceGroup resourceId secure split string subscription true false uniqueString utcNow
     """.split()  # noqa: SIM905 - a list of words is read more easily
 )
 
@@ -188,6 +188,8 @@ def _loop_names(node: Node) -> set[str]:
         initializer = node.child_by_field_name("initializer")
         if initializer is not None:
             found.add(text(initializer))
+    elif node.type == "lambda_expression":
+        found.add(text(node.named_children[0]))
     for child in node.named_children:
         found |= _loop_names(child)
     return found

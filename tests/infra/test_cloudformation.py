@@ -32,8 +32,12 @@ def _argument(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     return loader.construct_sequence(node, deep=True)
 
 
+def template() -> dict[str, Any]:
+    return yaml.load(TEMPLATE.read_text("utf-8"), _Tags)  # type: ignore[no-any-return]  # noqa: S506
+
+
 def resources() -> dict[str, Any]:
-    return yaml.load(TEMPLATE.read_text("utf-8"), _Tags)["Resources"]  # type: ignore[no-any-return]  # noqa: S506
+    return template()["Resources"]  # type: ignore[no-any-return]
 
 
 def cfn_lint(path: Path) -> subprocess.CompletedProcess[str]:
@@ -85,6 +89,15 @@ def test_the_role_is_for_one_repository_and_branch_and_can_delete_no_raw_object(
     }
     deleted = allowed["DeleteReplacedFiles"]["Resource"]
     assert deleted == [f"${{Lake.Arn}}/${{Prefix}}/{p}/*" for p in ("curated", "quarantine", "meta/epochs")]
+
+
+@pytest.mark.parametrize(
+    ("repository", "fits"),
+    [("o/n", True), ("octo-org@12/my.repo@345", True), ("o@x/n", False), ("o/n:*", False), ("*/n", False)],
+)
+def test_the_subject_names_one_repository_with_or_without_ids(repository: str, fits: bool) -> None:
+    pattern = template()["Parameters"]["GitHubRepository"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, repository)) is fits
 
 
 # -------------------------------------------------------------------------------------------------------- the workflow

@@ -42,10 +42,18 @@ def containers() -> Iterator[dict[str, Any]]:
         yield from resource.body["properties"]["template"]["containers"]
 
 
+def choices(arguments: Any) -> Iterator[list[Any]]:
+    if isinstance(arguments, Choice):
+        yield from choices(arguments.one)
+        yield from choices(arguments.other)
+    else:
+        yield arguments
+
+
 def command_lines() -> Iterator[list[str]]:
     for container in containers():
         arguments = container["args"]
-        for one in (arguments.one, arguments.other) if isinstance(arguments, Choice) else (arguments,):
+        for one in choices(arguments):
             yield ["1800" if isinstance(word, Expression) and "Timeout" in word else str(word) for word in one]
 
 
@@ -62,7 +70,10 @@ def test_the_jobs_are_these() -> None:
         "work",
         "sweep",
         "refresh-universe",
+        "backup",
+        "backup",
         "backfill",
+        "migrate",
         "migrate",
         "migrate",
     ]

@@ -53,6 +53,7 @@ def test_rights_are_given_per_job_and_only_to_read_sign_or_release(path: Path) -
         allowed = {
             "what-if": {"id-token"},
             "deploy": {"id-token"},
+            "ready": {"id-token"},
             "provenance": {"id-token", "attestations"},
             "release": {"contents"},  # of a tag that a maintainer pushed
         }
@@ -60,7 +61,7 @@ def test_rights_are_given_per_job_and_only_to_read_sign_or_release(path: Path) -
         assert job["timeout-minutes"] <= 90
         # Who signs in to Azure does so as an environment, whose rules in GitHub say who must agree.
         if any(str(step.get("uses", "")).startswith("azure/login@") for step in job["steps"]):
-            assert job["environment"] == "${{ inputs.environment }}"
+            assert job["environment"] in ("${{ inputs.environment }}", "${{ vars.NIGHTLY_ENVIRONMENT }}")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.name)
@@ -74,7 +75,44 @@ def test_the_tests_run_on_every_python_that_is_supported() -> None:
     assert matrix == supported
 
 
+def test_the_tests_find_the_last_release() -> None:
+    checkout = read(ROOT / ".github/workflows/pull-request.yml")["jobs"]["test"]["steps"][0]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert checkout["with"]["fetch-depth"] == 0  # all history and tags: github.com/actions/checkout, "Usage"
+
+
 def test_nothing_is_deployed_that_was_not_looked_at_first() -> None:
     jobs = read(ROOT / ".github/workflows/deploy.yml")["jobs"]
     assert jobs["deploy"]["needs"] == "what-if"
-    assert jobs["deploy"]["if"] == "${{ inputs.apply }}"
+    assert jobs["deploy"]["if"] == "${{ inputs.apply && github.ref == 'refs/heads/main' }}"
+
+
+def test_only_main_is_deployed() -> None:
+    jobs = read(ROOT / ".github/workflows/deploy.yml")["jobs"]
+    assert all("github.ref == 'refs/heads/main'" in job["if"] for job in jobs.values())
+    first = next(step for step in jobs["what-if"]["steps"] if "run" in step)
+    assert "deploy/github.sh" in first["run"]  # the rule is checked before the sign-in
+
+
+def test_libraries_actions_and_base_image_are_updated_by_pull_requests() -> None:
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text("utf-8"))["updates"]
+    assert {update["package-ecosystem"]: update["directory"] for update in updates} == {
+        "github-actions": "/",
+        "docker": "/container",
+        "pip": "/requirements",
+    }
+    assert {update["schedule"]["interval"] for update in updates} == {"weekly"}
+
+
+def test_what_runs_is_scanned_again_each_week() -> None:
+    jobs = read(ROOT / ".github/workflows/weekly.yml")["jobs"]
+    scans = {
+        name: [s["with"]["sbom"] for s in job["steps"] if "scan-action" in s.get("uses", "")]
+        for name, job in jobs.items()
+    }
+    assert scans == {"built": ["dist/${{ matrix.part }}.cdx.json"], "locks": ["build/locks.cdx.json"]}
+    assert jobs["built"]["strategy"]["matrix"]["part"] == ["image", "functions"]
+    named = re.search(r"for name in (.+); do", str(jobs["locks"]["steps"]))
+    assert named is not None
+    assert {"run", "azure", "functions"} <= set(named[1].split())
+    assert all((ROOT / "requirements" / f"{name}.txt").is_file() for name in named[1].split())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,14 +16,33 @@ from quantx.settings import Settings
 
 from ..azurite import Azurite
 
+PLACES = ("local disk", "memory", "azurite")
+APART = (
+    "local disk, raw in another folder",
+    "memory, raw on local disk",
+    "azurite, raw in another container",
+    "azurite, raw on local disk",
+)
 
-@pytest.fixture(params=["local disk", "memory", "azurite"])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> LakeLocation:
-    if request.param == "azurite":
+
+def open_at(request: pytest.FixtureRequest, tmp_path: Path, name: str) -> LakeLocation:
+    """Open a new lake at a place, with the raw objects in it or in a place of their own."""
+    place, _, raw = name.partition(", raw ")
+    given: dict[str, Any] = {}
+    url = {"local disk": str(tmp_path / "lake"), "memory": "memory://"}.get(place)
+    if url is None:
         azurite: Azurite = request.getfixturevalue("azurite")
-        settings = Settings(azure_storage_connection_string=azurite.connection_string)  # type: ignore[arg-type]
-        return open_location(f"az://{azurite.new_container()}/a/prefix", settings)
-    return open_location({"local disk": str(tmp_path / "lake"), "memory": "memory://"}[request.param])
+        given["azure_storage_connection_string"] = azurite.connection_string
+        url = f"az://{azurite.new_container()}/a/prefix"
+        given["raw_url"] = f"az://{azurite.new_container()}/raw" if raw == "in another container" else None
+    if raw.endswith(("folder", "disk")):
+        given["raw_url"] = str(tmp_path / "apart" / "raw")
+    return open_location(url, Settings(**given))
+
+
+@pytest.fixture(params=[*PLACES, *APART])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> LakeLocation:
+    return open_at(request, tmp_path, request.param)
 
 
 class TestLakeLocation:
@@ -91,6 +112,63 @@ class TestLakeLocation:
                 write(path, b"x")
         with pytest.raises(ValueError, match="path"):
             location.get(path)
+
+
+@pytest.mark.parametrize("name", APART)
+class TestRawApart:
+    """Raw objects in a place of their own have the same paths, and the lake has none of them."""
+
+    @pytest.fixture
+    def apart(self, request: pytest.FixtureRequest, tmp_path: Path, name: str) -> LakeLocation:
+        return open_at(request, tmp_path, name)
+
+    def test_the_path_decides_where_an_object_lies(self, apart: LakeLocation) -> None:
+        for path in ("raw/source=a/x.parquet", "curated/t/x.parquet", "rawer/y"):
+            apart.put_new(path, path.encode())
+        assert apart.raw.sizes("") == {"source=a/x.parquet": 22}
+        lake = replace(apart, raw_opener=None)
+        assert set(lake.paths("")) == {"curated/t/x.parquet", "rawer/y"}
+        assert apart.sizes("raw/source=a") == {"raw/source=a/x.parquet": 22}
+        assert apart.get_range("raw/source=a/x.parquet", 4, 10) == b"source"
+        assert apart.address("raw/source=a/x.parquet") == f"{apart.raw.url}/source=a/x.parquet"
+        assert apart.address("rawer/y") == f"{apart.url}/rawer/y"
+
+    def test_the_whole_lake_has_the_raw_objects_and_no_copies_that_a_move_has_left(self, apart: LakeLocation) -> None:
+        replace(apart, raw_opener=None).put("raw/left.parquet", b"1")
+        apart.put_new("raw/new.parquet", b"22")
+        apart.put("meta/x", b"1")
+        assert apart.sizes("") == {"raw/new.parquet": 2, "meta/x": 1}
+        assert not apart.has("raw/left.parquet")
+
+    def test_objects_of_both_places_are_deleted_together(self, apart: LakeLocation) -> None:
+        for path in ("raw/a", "meta/a", "meta/b"):
+            apart.put(path, b"1")
+        apart.delete(["raw/a", "meta/a", "raw/missing"])
+        assert apart.paths("") == ["meta/b"]
+
+
+def test_raw_objects_in_the_usual_place_are_no_place_of_their_own(tmp_path: Path) -> None:
+    for lake in (str(tmp_path / "lake"), (tmp_path / "lake").as_uri()):
+        for raw in (None, "", str(tmp_path / "lake" / "raw"), (tmp_path / "lake" / "raw").as_uri() + "/"):
+            location = open_location(lake, Settings(raw_url=raw))
+            assert location.raw is location
+    memory = open_location("memory://", Settings(raw_url="memory://"))  # each memory is a place of its own
+    assert memory.raw is not memory
+
+
+@pytest.mark.parametrize("raw", ["lake/curated", "lake", "lake/raw/more", "."])
+def test_neither_place_lies_in_the_other(tmp_path: Path, raw: str) -> None:
+    with pytest.raises(ConfigError, match="contain one another; set QUANTX_RAW_URL to a place of its own"):
+        open_location(str(tmp_path / "lake"), Settings(raw_url=str(tmp_path / raw)))
+
+
+def test_who_reads_tables_needs_no_raw_objects(tmp_path: Path) -> None:
+    open_location(str(tmp_path / "lake")).put("curated/x", b"1")
+    location = open_location(str(tmp_path / "lake"), Settings(raw_url=str(tmp_path / "missing")), create=False)
+    assert location.get("curated/x") == b"1"
+    with pytest.raises(ConfigError, match=r"there is no raw zone in .*missing; .* QUANTX_RAW_URL sets another"):
+        location.get("raw/x")
+    location.close()
 
 
 FORMS: dict[str, Callable[[Path], str]] = {
@@ -180,7 +258,7 @@ def test_a_wrong_url_is_the_users_to_mend(url: str, settings: Settings | None, m
 @pytest.fixture
 def without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no such account that could be asked for its container."""
-    monkeypatch.setattr("quantx.lake.store._has_container", lambda *_: True)
+    monkeypatch.setattr("quantx.lake.azure._has_container", lambda *_: True)
 
 
 CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=YzRuNHJ5;EndpointSuffix=core.windows.net"

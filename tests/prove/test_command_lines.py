@@ -7,20 +7,21 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ..deploy.fake_az import Checkout, make_checkout
+from ..deploy.checkout import Checkout, made_checkout, make_pristine, stub
 
 AZURE_CLI = Path(__file__).parents[2] / ".venv" / "azure-cli" / "bin" / "python"
 Complaints = Callable[[list[list[str]]], dict[str, str]]
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return make_checkout(tmp_path)
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    with made_checkout(tmp_path, make_pristine(tmp_path / "pristine")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -47,32 +48,43 @@ def complaints(checkout: Checkout, tmp_path: Path) -> Complaints:
     return ask
 
 
-def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Complaints) -> None:
+def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Complaints, tmp_path: Path) -> None:
     asked: dict[str, list[str]] = {}
 
     def run(script: str, *arguments: str, **environment: str) -> None:
         done = checkout.run(script, *arguments, **environment)
         assert done.returncode == 0, done.stderr
-        for call in checkout.calls():
+        for call in checkout.logged():
+            if call[0] == "https":
+                continue
             if "--yaml" in call:  # the script has removed it again, and the parser wants a file
                 call[call.index("--yaml") + 1] = str(checkout.folder / "deploy" / "azure.sh")
             asked.setdefault(" ".join(call), call)
 
+    stub(tmp_path, "azd", "true")
+    answers = "*/dev) echo true ;; *policies) echo main ;; *sub) echo repo:o@1/n@2 ;; *) echo 1 2 ;;"
+    stub(tmp_path, "gh", f'case "$2" in {answers} esac')
     names = {
         "STORAGE_ACCOUNT": "mylake01",
         "ACR_NAME": "myregistry",
         "FUNCTION_APP_NAME": "my-app",
         "ALERT_EMAIL": "a@b.org",
+        "ALERT_WEBHOOK": "https://hook.example.org",
     }
     run("deploy_hybrid.sh")
     checkout.let("deleted vault")
     run("deploy_hybrid.sh", "--apply")
-    checkout.let("stopped database")
+    checkout.let("database", "Stopped")
     run("deploy_hybrid.sh", "--apply", QUANTX_DATABASE="always", MAKE_CUSTOM_ROLE="false", **names)
     run("deploy_hybrid.sh", **names)
     run("backfill.sh", "--start", "2010-01-01", "--phase", "phase_1")
     run("run.sh", "status")
-    run("teardown.sh", "--yes")
+    run("test_alert.sh")
+    run("azd.sh", "before", AZURE_RESOURCE_GROUP="quantx-dev")
+    run("github.sh", "o/n", "--apply")
+    run("restore.sh", "https://a.blob.core.windows.net/backups")
+    checkout.let("locks", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Authorization/locks/keep")
+    run("teardown.sh", "--name", "quantx-dev")
     assert len({tuple(call[:2]) for call in asked.values()}) >= 15
     assert complaints(list(asked.values())) == {}
 
@@ -99,7 +111,7 @@ def written_in(page: Path) -> list[list[str]]:
     """Return the `az` command lines of a page: those between backticks, and the lines of its blocks and comments."""
     source = page.read_text("utf-8").replace("\\\n", " ").replace("\\|", "|")
     spans = re.findall(r"(?<!`)`(az [^`]+)`(?!`)", source)
-    lines = re.findall(r"^(?://\s+)?(az .+)$", source, re.MULTILINE)
+    lines = re.findall(r"^(?://)?[ ]*(az .+)$", source, re.MULTILINE)
     commands = []
     for text in (*spans, *lines):
         words = shlex.split(re.sub(r"<[^>]*>", "placeholder", text.split(" > ")[0].split(" #")[0]))[1:]

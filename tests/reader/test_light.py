@@ -110,7 +110,7 @@ def test_an_identity_in_azure_needs_an_extra(tmp_path: Path) -> None:
     script = f"{_WITHOUT}\nimport os, quantx\nos.environ['AZURE_STORAGE_ACCOUNT'] = 'lake'\nquantx.open_lake()"
     done = run(script, tmp_path, "az://quantx")
     assert "MissingExtra: the Azure sign-in needs the library azure, which is not installed" in done.stderr
-    assert "'quantx-data-builder[azure]'" in done.stderr
+    assert "'quantx-data-builder[azure-storage]'" in done.stderr
 
 
 def test_sessions_come_from_the_lake_as_far_as_it_has_them() -> None:

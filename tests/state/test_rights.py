@@ -39,6 +39,12 @@ class Roles:
 @pytest.fixture
 def roles(database_url: str) -> Iterator[Roles]:
     """A database of its own, and two roles that are no administrators."""
+    with new_roles(database_url) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def new_roles(database_url: str) -> Iterator[Roles]:
     mark = uuid.uuid4().hex[:12]
     owner, worker, name = (f"{kind}_{mark}" for kind in ("owner", "worker", "test"))
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -57,6 +63,19 @@ def roles(database_url: str) -> Iterator[Roles]:
 @pytest.fixture
 def granted(roles: Roles) -> Iterator[PostgresState]:
     """The state as the granted role opens it."""
+    with opened_by_the_granted(roles) as state:
+        yield state
+
+
+@pytest.fixture(scope="module")
+def unchanged(database_url: str) -> Iterator[PostgresState]:
+    """The same, shared by tests that change nothing."""
+    with new_roles(database_url) as roles, opened_by_the_granted(roles) as state:
+        yield state
+
+
+@contextlib.contextmanager
+def opened_by_the_granted(roles: Roles) -> Iterator[PostgresState]:
     with contextlib.closing(Database(roles.owner)) as owner:
         owner.grant(roles.name)
     with contextlib.closing(PostgresState(Database(roles.worker))) as state:
@@ -131,8 +150,9 @@ def test_the_granted_role_plans_works_and_reports(granted: PostgresState) -> Non
         "drop schema quantx cascade",
     ],
 )
-def test_the_granted_role_changes_no_table(granted: PostgresState, statement: str) -> None:
-    with pytest.raises(RefusedStatement, match=r"permission denied|must be owner"), granted.database.transaction() as c:
+def test_the_granted_role_changes_no_table(unchanged: PostgresState, statement: str) -> None:
+    refused = pytest.raises(RefusedStatement, match=r"permission denied|must be owner")
+    with refused, unchanged.database.transaction() as c:
         c.execute(statement)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ import typer
 
 from quantx import __version__
 from quantx.cli.commands import LazyCommands
-from quantx.errors import ProviderError, QuantxError
+from quantx.errors import ConfigError, ProviderError, QuantxError
 from quantx.extras import missing_extra
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def _exit_code(argv: Sequence[str] | None) -> int:
         return int(ended.code or 0)
     except ModuleNotFoundError as error:
         of_azure = (error.name or "").partition(".")[0] == "azure"
-        return _fail(missing_extra(error, "azure" if of_azure else "local", "this command"), USAGE)
+        return _fail(missing_extra(error, "azure-storage" if of_azure else "local", "this command"), USAGE)
     except ProviderError as error:
         return _fail(error, FAILURES)
     except QuantxError as error:
@@ -58,7 +58,9 @@ def _fail(error: QuantxError, code: int) -> int:
 
     from quantx.cli.output import err
 
-    err.print(Text(f"{type(error).__name__}:", "red"), str(error))
+    # A ConfigError is the user's mistake: the text is the fact and the next step.
+    kind = "error" if isinstance(error, ConfigError) else type(error).__name__
+    err.print(Text(f"{kind}:", "red"), str(error))
     return code
 
 

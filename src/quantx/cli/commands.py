@@ -76,7 +76,10 @@ COMMANDS: Mapping[str, CommandModules] = {
         "manifest",
         summary="Show the manifest of the lake: tables with versions and sizes, and each series with its sessions.",
     ),
-    "query": _of("query", summary="Read OHLCV bars from the lake. No database is needed."),
+    "query": _of(
+        "query",
+        summary="Read OHLCV bars from the lake. No database is needed. The exit code is 1 if no bar was found.",
+    ),
     "export": _of(
         "export",
         summary="Export OHLCV bars as files in the layout of another tool: all of the lake, a universe, a phase or"
@@ -100,6 +103,11 @@ COMMANDS: Mapping[str, CommandModules] = {
         "verify",
         summary="Find damaged and missing objects of the lake, and doubled keys; with --repair, repair them.",
     ),
+    "ready": _of(
+        "operate",
+        summary="Check that database, queue and lake answer, and that the lake is that of the state. Exit code 1 if"
+        " not.",
+    ),
     "migrate": _of(
         "operate",
         summary="Migrate the state's schema to this program's version. Run it as the owner of the schema; it is"
@@ -122,6 +130,10 @@ COMMANDS: Mapping[str, CommandModules] = {
     "state": _of(
         "state",
         summary="Keep the embedded PostgreSQL's state in the lake, for machines that do not outlive a run.",
+    ),
+    "backup": _of(
+        "backup",
+        summary="Copy lake and state to another place, verify the copies, and restore them into an empty place.",
     ),
 }
 

@@ -10,8 +10,9 @@ import typer
 from quantx.cli.output import err
 from quantx.core.tables import TABLES
 from quantx.lake.protocol import StoredTables
-from quantx.lake.store import LakeLocation, open_location
+from quantx.lake.store import LakeLocation
 from quantx.lake.table_reader import TableReader
+from quantx.reader.lake import location_of
 from quantx.settings import Settings, without_secrets
 
 LakeOnly = Annotated[
@@ -32,7 +33,7 @@ def has_state(settings: Settings) -> bool:
 
 def open_stored(settings: Settings) -> tuple[LakeLocation, StoredTables]:
     """Open the tables of the lake for reading; ConfigError where there is no lake."""
-    location = open_location(settings.lake_url, settings, create=False)
+    location = location_of(settings)
     return location, {name: TableReader(location, table) for name, table in TABLES.items()}
 
 

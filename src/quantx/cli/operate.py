@@ -1,4 +1,4 @@
-"""Commands for operators: migrate, cost."""
+"""Commands for operators: ready, migrate, cost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from quantx.cli.output import out, print_json
 from quantx.core.foreign_errors import file_fact
 from quantx.errors import ConfigError
 from quantx.pipeline.reporting.cost import as_facts, estimate, page, read_prices
+from quantx.pipeline.reporting.readiness import check_readiness, is_ready, readiness_facts
 from quantx.state.database import Database
 from quantx.state.entra import identity_of_state
 from quantx.state.postgres import open_state
@@ -23,8 +24,25 @@ from quantx.state.schema.migrations import SCHEMA_VERSION
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    app.command("ready")(exits(ready))
     app.command("migrate")(exits(migrate))
     app.command("cost")(exits(cost))
+
+
+def ready(json: Json = False, use_local: UseLocal = False) -> int:
+    """Check that database, queue and lake answer, and that the lake is that of the state. Exit code 1 if not.
+
+    Example: quantx ready --json
+    """
+    parts = check_readiness(settings_for(use_local))
+    facts = readiness_facts(parts, with_reasons=True)
+    if json:
+        print_json(facts)
+    else:
+        for name, part in facts["parts"].items():
+            reason = f": {part['reason']}" if "reason" in part else ""
+            out.print(f"{name} {part['state']} in {part['seconds']:.2f} s{reason}", markup=False)
+    return 0 if is_ready(parts) else 1
 
 
 def migrate(
@@ -33,6 +51,14 @@ def migrate(
         typer.Option(
             "--grant", help="Grant this role reading and writing of rows, without schema changes; may be repeated."
         ),
+    ] = None,
+    grant_read: Annotated[
+        list[str] | None,
+        typer.Option("--grant-read", help="Grant this role reading of rows and nothing else; may be repeated."),
+    ] = None,
+    grant_progress: Annotated[
+        list[str] | None,
+        typer.Option("--grant-progress", help="Let this role see whether tasks are in progress; may be repeated."),
     ] = None,
     json: Json = False,
     use_local: UseLocal = False,
@@ -45,8 +71,18 @@ def migrate(
     with closing(Database(settings.state_url, identity=identity_of_state(settings))) as database:
         for role in grant_to or ():
             database.grant(role)
+        for role in grant_read or ():
+            database.grant(role, "read")
+        for role in grant_progress or ():
+            database.grant(role, "progress")
         version = database.schema_version()
-        facts = {"version": version, "was": database.migrated_from, "granted": list(grant_to or ())}
+        facts = {
+            "version": version,
+            "was": database.migrated_from,
+            "granted": list(grant_to or ()),
+            "granted_read": list(grant_read or ()),
+            "granted_progress": list(grant_progress or ()),
+        }
         where = database.shown_url
     if json:
         print_json(facts)
@@ -56,6 +92,10 @@ def migrate(
     out.print(f"the schema in {where} has version {version}{was}{newer}", markup=False)
     for role in grant_to or ():
         out.print(f"{role} may read and write", markup=False)
+    for role in grant_read or ():
+        out.print(f"{role} may read", markup=False)
+    for role in grant_progress or ():
+        out.print(f"{role} may see whether tasks are in progress", markup=False)
     return 0
 
 

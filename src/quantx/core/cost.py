@@ -103,6 +103,7 @@ def month_of(
         "queue_operations": updates * queue,
         "logs": updates * logs / 1e9,
         "alert_rules": installation["alert_rules"],
+        "alert_metrics": installation.get("alert_metrics", 0),  # a table of before has none
     }
 
 

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import S3Store
 
-from quantx.errors import ConfigError, LakeError
+from quantx.errors import ConfigError, LakeError, RawNotReadable
 from quantx.lake.replies import reply_code, reply_reason
+from quantx.lake.zones import LAKE, RAW_ZONE, Zone
 from quantx.settings.aws import AwsAccess, AwsKeys, aws_access
 
 if TYPE_CHECKING:
@@ -98,17 +99,17 @@ class Bucket:
     process: AwsProcess | None = None
 
 
-def open_bucket(url: str) -> Bucket:
+def open_bucket(url: str, zone: Zone = LAKE) -> Bucket:
     """Open s3://bucket/prefix, which must exist; ConfigError or LakeError with the reason of a failure."""
     parts = urlsplit(url)
     name, prefix, access = parts.netloc, parts.path.strip("/"), aws_access()
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"the lake's URL {url!r} must have the form s3://bucket/prefix, with a bucket's name of 3 to 63 lower-case"
-            " letters, digits, dots and hyphens"
+            f"the {zone.name}'s URL {url!r} must have the form s3://bucket/prefix, with a bucket's name of 3 to 63"
+            " lower-case letters, digits, dots and hyphens"
         )
     process = AwsProcess(access.process) if access.process else None
-    _probe(_store(name, prefix, access, process, _TIMEOUTS, _PROBE_RETRIES), name, access)
+    _probe(_store(name, prefix, access, process, _TIMEOUTS, _PROBE_RETRIES), name, access, zone)
     return Bucket(
         f"s3://{name}/{prefix}".rstrip("/"),
         store=_store(name, prefix, access, process),
@@ -153,7 +154,7 @@ def _key_options(keys: AwsKeys) -> dict[str, str]:
     return options if keys.session_token is None else {**options, "aws_session_token": keys.session_token}
 
 
-def _probe(store: S3Store, name: str, access: AwsAccess) -> None:
+def _probe(store: S3Store, name: str, access: AwsAccess, zone: Zone) -> None:
     """Raise the reason why the bucket can't be read; one request for an object needs only the right to read."""
     try:
         obstore.get(store, "meta/lake_id")
@@ -161,13 +162,13 @@ def _probe(store: S3Store, name: str, access: AwsAccess) -> None:
         if reply_code(error) == "NoSuchBucket":
             raise ConfigError(
                 f"there is no bucket {name} at {access.endpoint or 'Amazon S3'}; create it (infra/aws/lake.yaml does),"
-                " or set QUANTX_LAKE_URL to another"
+                f" or set {zone.setting} to another"
             ) from error
     except (obstore.exceptions.BaseError, OSError) as error:
-        raise _refusal(error, name, access) from error
+        raise _refusal(error, name, access, zone) from error
 
 
-def _refusal(error: Exception, name: str, access: AwsAccess) -> LakeError | ConfigError:
+def _refusal(error: Exception, name: str, access: AwsAccess, zone: Zone) -> LakeError | ConfigError:
     code, text = reply_code(error), str(error)
     if _INSTANCE in text and access.sign_in == "instance":
         return ConfigError(
@@ -188,7 +189,8 @@ def _refusal(error: Exception, name: str, access: AwsAccess) -> LakeError | Conf
             f"the bucket {name} is not in the region {access.region}"
             + (f" but in {region}; set AWS_REGION={region}" if region else "; set AWS_REGION to the bucket's region")
         )
-    return LakeError(f"the lake's bucket {name}: {reply_reason(error)}; {_STEPS.get(code, _network(access))}")
+    refusal = RawNotReadable if zone is RAW_ZONE and code == "AccessDenied" else LakeError
+    return refusal(f"the {zone.name}'s bucket {name}: {reply_reason(error)}; {_STEPS.get(code, _network(access))}")
 
 
 def _network(access: AwsAccess) -> str:

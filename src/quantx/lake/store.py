@@ -1,42 +1,41 @@
-"""Open the lake: one URL gives the object store and the options with which Delta opens tables in it."""
+"""Open the lake: one URL gives the object store and the options with which Delta opens tables in it.
+
+Raw objects lie below `raw/` in the lake, or in a place of their own (the setting `raw_url`). Their paths are the same
+in both cases: `raw/source=…` is the object `source=…` there.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity
-from quantx.errors import ConfigError, DamagedObject, LakeError
-from quantx.extras import extra
+from quantx.errors import ConfigError, DamagedObject, LakeError, MissingLake, RawNotReadable
+from quantx.lake.azure import NO_CONTAINER, REFUSED, AzureContainer, open_address, open_container
 from quantx.lake.replies import reply_code, reply_reason
 from quantx.lake.s3 import AwsProcess, open_bucket
+from quantx.lake.zones import LAKE, RAW_ZONE, Zone
 from quantx.settings import Settings, without_secrets
 
-if TYPE_CHECKING:
-    from obstore.store import AzureConfig, AzureCredential, ClientConfig, RetryConfig
+_RAW = "raw/"
+_AZURE = ("az", "azure", "abfss")
+_RAW_RIGHT = "tables need no right there; what reads raw objects needs Storage Blob Data Reader (or s3:GetObject)"
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_NO_CONTAINER = {"ContainerNotFound": "container", "NoSuchBucket": "bucket"}
-_REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.PermissionDeniedError)
-_ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role Storage Blob Data Contributor"
-_EMULATOR = "azure_storage_use_emulator"
-_NO_KEYS = "KeyBasedAuthenticationNotPermitted"
-# Opening an unreachable lake fails soon; the callers decide how long to retry.
-_RETRIES = 3
-_CONNECT, _READ = 2, 15  # seconds
-_PROBE_RETRIES: RetryConfig = {
-    "max_retries": _RETRIES,
-    "retry_timeout": timedelta(seconds=_READ),
-    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=1), "base": 2},
-}
-_PROBE_CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=_CONNECT), "timeout": timedelta(seconds=_READ)}
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object as a listing has it."""
+
+    size: int  # bytes
+    e_tag: str | None  # changes with the object; None where the store has none
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,29 @@ class LakeLocation:
     options: dict[str, str] = field(repr=False)  # storage options of deltalake and Polars
     identity: AzureIdentity | None = field(default=None, repr=False)  # signs in if there is no key
     process: AwsProcess | None = field(default=None, repr=False)  # a profile's source of keys
+    raw_opener: Callable[[], LakeLocation] | None = field(default=None, repr=False)  # of raw's own place
+
+    @cached_property
+    def raw(self) -> LakeLocation:
+        """The location of the raw objects, opened by the first use: readers of tables have no rights there."""
+        return self if self.raw_opener is None else self.raw_opener()
+
+    def close(self) -> None:
+        """Close the connections of the identities that sign in."""
+        for location in {id(x): x for x in (self, self.__dict__.get("raw", self))}.values():
+            if location.identity is not None:
+                location.identity.close()
+
+    def address(self, path: str) -> str:
+        """Return the URL of an object."""
+        place, key = self._at(path)
+        return f"{place.url}/{key}"
+
+    def _at(self, path: str) -> tuple[LakeLocation, str]:
+        """Return the location of an object, and its path there."""
+        if self.raw_opener is None or not f"{path}/".startswith(_RAW):
+            return self, path
+        return self.raw, path.removeprefix("raw").removeprefix("/")
 
     @property
     def delta_options(self) -> dict[str, str]:
@@ -71,13 +93,18 @@ class LakeLocation:
         bytes it is a LakeError.
         """
         if not self.create(path, body):
-            raise LakeError(f"{self.url}/{path} exists with other bytes; raw objects are never replaced")
+            raise LakeError(f"{self.address(path)} exists with other bytes; raw objects are never replaced")
 
     def create(self, path: str, body: bytes) -> bool:
         """Create an object as `put_new` does; return False if it exists with other bytes."""
+        place, key = self._at(path)
         try:
-            obstore.put(self.store, path, body, mode="create")
+            obstore.put(place.store, key, body, mode="create")
         except obstore.exceptions.AlreadyExistsError:
+            return self.get(path) == body
+        except REFUSED as error:  # of a role that only creates objects, also where the object exists
+            if not self.has(path):
+                raise self._failure("write", path, error) from error
             return self.get(path) == body
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
@@ -85,8 +112,9 @@ class LakeLocation:
 
     def has(self, path: str) -> bool:
         """Return whether an object exists; LakeError if its container is missing or can't be reached."""
+        place, key = self._at(path)
         try:
-            obstore.get(self.store, path)  # without its body; the reply to a HEAD has no error code
+            obstore.get(place.store, key)  # without its body; the reply to a HEAD has no error code
         except (obstore.exceptions.BaseError, OSError) as error:
             failure = self._failure("read", path, error)
             if isinstance(failure, DamagedObject):
@@ -108,35 +136,47 @@ class LakeLocation:
 
     def put(self, path: str, body: bytes) -> None:
         """Create or replace an object that can be made again: a listing or a report."""
+        place, key = self._at(path)
         try:
-            obstore.put(self.store, path, body)
+            obstore.put(place.store, key, body)
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("write", path, error) from error
 
     def delete(self, paths: list[str]) -> None:
         """Delete objects; a missing one is no error."""
-        if not paths:
-            return
-        try:
-            obstore.delete(self.store, paths)
-        except FileNotFoundError:
-            pass
-        except (obstore.exceptions.BaseError, OSError) as error:
-            raise self._failure("delete", paths[0], error) from error
+        by_place = defaultdict[bool, list[str]](list)
+        for path in paths:
+            by_place[self._at(path)[0] is self].append(path)
+        for some in by_place.values():
+            try:
+                obstore.delete(self._at(some[0])[0].store, [self._at(path)[1] for path in some])
+            except FileNotFoundError:
+                pass
+            except (obstore.exceptions.BaseError, OSError) as error:
+                raise self._failure("delete", some[0], error) from error
 
     def get(self, path: str) -> bytes:
         """Return the bytes of an object; DamagedObject if it is missing, LakeError if the store can't be reached."""
+        place, key = self._at(path)
         try:
-            return bytes(obstore.get(self.store, path).bytes())
+            return bytes(obstore.get(place.store, key).bytes())
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
     def get_range(self, path: str, start: int, end: int) -> bytes:
         """Return the bytes of an object from `start` to `end` (exclusive); raises as `get`."""
+        place, key = self._at(path)
         try:
-            return bytes(obstore.get_range(self.store, path, start=start, end=end))
+            return bytes(obstore.get_range(place.store, key, start=start, end=end))
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders at the top of the location; raises as `paths`."""
+        try:
+            return list(obstore.list_with_delimiter(self.store)["common_prefixes"])
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("list", "", error) from error
 
     def paths(self, prefix: str) -> list[str]:
         """Return the paths of all objects in a folder, unordered; LakeError if the store can't be reached."""
@@ -144,49 +184,115 @@ class LakeLocation:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`."""
+        return {path: found.size for path, found in self.objects(prefix).items()}
+
+    def objects(self, prefix: str) -> dict[str, ListedObject]:
+        """Return all objects in a folder by path, unordered; raises as `paths`.
+
+        The folder "" is the whole lake, with its raw objects.
+        """
+        place, key = self._at(prefix)
+        before = prefix.removesuffix(key) if place is not self else ""
+        before = f"{before.rstrip('/')}/" if before else ""
         try:
-            return {entry["path"]: entry["size"] for page in obstore.list(self.store, prefix) for entry in page}
+            found = {
+                before + entry["path"]: ListedObject(entry["size"], entry["e_tag"])
+                for page in obstore.list(place.store, key)
+                for entry in page
+            }
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
+        if prefix or self.raw_opener is None:
+            return found
+        return {path: each for path, each in found.items() if not path.startswith(_RAW)} | self.objects("raw")
 
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""
-        what = f"cannot {verb} {self.url}/{path}"
-        if (kind := _NO_CONTAINER.get(reply_code(error))) is not None:
-            return LakeError(f"{what}: there is no {kind} {urlsplit(self.url).netloc}")
+        address = self.address(path)
+        what = f"cannot {verb} {address}"
+        if (kind := NO_CONTAINER.get(reply_code(error))) is not None:
+            return LakeError(f"{what}: there is no {kind} {urlsplit(address).netloc}")
         if verb == "read" and isinstance(error, FileNotFoundError):
             return DamagedObject(f"{what}: it is missing")
+        if verb != "write" and isinstance(error, REFUSED) and f"{path}/".startswith(_RAW):
+            return RawNotReadable(f"{what}: {reply_reason(error)}; {_RAW_RIGHT}")
         return LakeError(f"{what}: {reply_reason(error)}")
 
 
 def open_location(url: str, settings: Settings | None = None, *, create: bool = True) -> LakeLocation:
     """Open a lake by its URL or local path; raise ConfigError or LakeError with the reason of a failure.
 
-    A missing local folder or Azure container is created; with `create=False` it must exist.
+    A missing local folder or Azure container is created; with `create=False` it must exist. The place of raw objects
+    that the settings name is opened by its first use.
     """
-    scheme = urlsplit(url).scheme if "://" in url else "file"
+    lake = _open(url, settings, LAKE, create=create)
+    raw_url = settings.raw_url if settings else None
+    if not raw_url or _normalized(raw_url) == f"{lake.url.rstrip('/')}/raw":
+        return lake
+    inner, outer = f"{_normalized(raw_url)}/", f"{lake.url.rstrip('/')}/"
+    if outer != "memory:/" and (inner.startswith(outer) or outer.startswith(inner)):
+        raise ConfigError(
+            f"the raw zone {without_secrets(raw_url)!r} and the lake {lake.url} contain one another; set QUANTX_RAW_URL"
+            " to a place of its own, or remove it: then raw objects lie in the lake"
+        )
+    return replace(lake, raw_opener=partial(_open, raw_url, settings, RAW_ZONE, create=create))
+
+
+def _open(url: str, settings: Settings | None, zone: Zone, *, create: bool) -> LakeLocation:
+    scheme = _scheme(url)
     if scheme == "file":
-        return _open_local(url, create=create)
+        return _open_local(url, zone, create=create)
     if scheme == "memory":
         return LakeLocation("memory://", MemoryStore(), {})
-    if scheme in ("az", "azure", "abfss"):
-        return _open_azure(url, settings, create=create)
+    if scheme in _AZURE:
+        return _in_azure(open_container(url, settings, zone, create=create))
     if scheme == "s3":
-        bucket = open_bucket(url)
+        bucket = open_bucket(url, zone)
         return LakeLocation(bucket.url, bucket.store, bucket.options, process=bucket.process)
     if scheme == "gs":
         return LakeLocation(url.rstrip("/"), from_url(url), {})
-    raise ConfigError(f"the lake's URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path")
+    raise ConfigError(
+        f"the {zone.name}'s URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path"
+    )
 
 
-def _open_local(url: str, *, create: bool) -> LakeLocation:
+def open_other_account(url: str, settings: Settings, *, create: bool = True) -> LakeLocation:
+    """Open a container of any account by its address https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX.
+
+    The location is for objects: Delta can't open tables by this address. Raises as `open_location`.
+    """
+    return _in_azure(open_address(url, settings, create=create))
+
+
+def _in_azure(container: AzureContainer) -> LakeLocation:
+    return LakeLocation(container.url, container.store, container.options, container.identity)
+
+
+def _scheme(url: str) -> str:
+    return urlsplit(url).scheme if "://" in url else "file"
+
+
+def _normalized(url: str) -> str:
+    """Return a URL as `LakeLocation.url` has it."""
+    if _scheme(url) == "file":
+        return _folder(url).as_uri()
+    if _scheme(url) in _AZURE:
+        url = f"az://{url.partition('://')[2]}"
+    return url.rstrip("/")
+
+
+def _folder(url: str) -> Path:
+    return (_local_path(url) if "://" in url else Path(url)).expanduser().absolute()
+
+
+def _open_local(url: str, zone: Zone, *, create: bool) -> LakeLocation:
     if "://" in url and urlsplit(url).netloc not in ("", "localhost"):
-        raise ConfigError(f"the lake's URL {url!r} has a host; a local path has three slashes: file:///…")
-    folder = (_local_path(url) if "://" in url else Path(url)).expanduser().absolute()
+        raise ConfigError(f"the {zone.name}'s URL {url!r} has a host; a local path has three slashes: file:///…")
+    folder = _folder(url)
     if not create:
         if not folder.is_dir():
-            raise ConfigError(
-                f"there is no lake in {folder}; `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
+            raise MissingLake(
+                f"there is no {zone.name} in {folder}; `quantx backfill` creates one, {zone.setting} sets another"
             )
         return LakeLocation(folder.as_uri(), LocalStore(folder), {})
     try:
@@ -196,7 +302,7 @@ def _open_local(url: str, *, create: bool) -> LakeLocation:
         probe.unlink()
     except OSError as error:
         raise LakeError(
-            f"the lake's folder {folder} can't be written: {error.strerror}; choose another with QUANTX_LAKE_URL"
+            f"the {zone.name}'s folder {folder} can't be written: {error.strerror}; choose another with {zone.setting}"
         ) from None
     return LakeLocation(folder.as_uri(), LocalStore(folder), {})
 
@@ -204,145 +310,3 @@ def _open_local(url: str, *, create: bool) -> LakeLocation:
 def _local_path(url: str) -> Path:
     """Return the path of a file:// URL; decode %20 and the like."""
     return Path(unquote(url.removeprefix("file://").removeprefix("localhost")))
-
-
-@dataclass(frozen=True)
-class _Account:
-    """A storage account with its credentials."""
-
-    name: str
-    endpoint: str | None  # of its blobs; None: the default
-    key: str | None = field(repr=False)
-    identity: AzureIdentity | None = None  # used without a key
-
-    @property
-    def address(self) -> str:
-        return self.endpoint or f"https://{self.name}.blob.core.windows.net"
-
-    @property
-    def is_emulator(self) -> bool:
-        return urlsplit(self.address).hostname in _LOOPBACK
-
-    def store(self, container: str, prefix: str, **how: Any) -> AzureStore:
-        """Return the object store of a container below a prefix."""
-        config = _azure_options(self)
-        if self.identity is not None:
-            config.pop(_EMULATOR, None)  # the emulator switch would disable tokens
-            how["credential_provider"] = self._provide
-        return AzureStore(container, prefix=prefix or None, config=cast("AzureConfig", config), **how)
-
-    def _provide(self) -> AzureCredential:
-        """Return a token for obstore, which calls this whenever the last one is about to expire."""
-        assert self.identity is not None
-        token = self.identity.token(STORAGE, LakeError)
-        return {"token": token.text, "expires_at": token.ends}
-
-
-def _open_azure(url: str, settings: Settings | None, *, create: bool) -> LakeLocation:
-    parts = urlsplit(url)
-    container, prefix = parts.netloc, parts.path.strip("/")
-    if "@" in container or not container:
-        raise ConfigError(f"the lake's URL {without_secrets(url)!r} must have the form az://container/prefix")
-    account = _account(settings)
-    location = LakeLocation(
-        f"az://{container}/{prefix}".rstrip("/"),
-        account.store(container, prefix),
-        _azure_options(account),
-        account.identity,
-    )
-    if not _has_container(account, container, prefix):
-        if not create:
-            raise ConfigError(
-                f"there is no lake in {location.url}: the account {account.name} has no container {container};"
-                " `quantx backfill` creates one, QUANTX_LAKE_URL sets another"
-            )
-        _create_container(account, container)
-    return location
-
-
-def _account(settings: Settings | None) -> _Account:
-    key = settings.storage_key() if settings else None
-    if key is not None:
-        return _Account(key.account, key.blob_endpoint and key.blob_endpoint.rstrip("/"), key.key)
-    if settings is None or settings.azure_storage_account is None:
-        raise ConfigError(
-            "an az:// lake needs AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for the managed identity"
-        )
-    endpoint = (settings.azure_storage_blob_endpoint or "").rstrip("/") or None
-    if endpoint and not endpoint.startswith("https://"):
-        raise ConfigError(
-            f"AZURE_STORAGE_BLOB_ENDPOINT {endpoint!r} is not encrypted, and an identity needs encryption; use https://,"
-            " or set AZURE_STORAGE_CONNECTION_STRING"
-        )
-    return _Account(settings.azure_storage_account, endpoint, None, AzureIdentity.of(settings))
-
-
-def _azure_options(account: _Account) -> dict[str, str]:
-    """Return the storage options of Delta and Polars, without the token of an identity."""
-    options = {"azure_storage_account_name": account.name}
-    if account.key:
-        options["azure_storage_account_key"] = account.key
-    if account.is_emulator:
-        # Azurite lacks `startFrom`, with which Delta lists its log (Azurite#2619). The emulator switch of object_store
-        # does not use it, and takes its address only from the environment.
-        origin = urlsplit(account.address)
-        os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
-        options[_EMULATOR] = "true"
-    if account.endpoint:
-        options["azure_storage_endpoint"] = account.endpoint
-    return options
-
-
-def _has_container(account: _Account, container: str, prefix: str) -> bool:
-    """Return whether the container exists, by one request for an object: it needs only the right to read.
-
-    LakeError if the account can't be reached or refuses.
-    """
-    if account.identity is not None:
-        account.identity.token(STORAGE, LakeError)  # raises with the reason, which the store would hide
-    probe = account.store(container, prefix, client_options=_PROBE_CLIENT, retry_config=_PROBE_RETRIES)
-    try:
-        obstore.get(probe, "meta/lake_id")  # most lakes have it, so that their logs show few failures
-    except FileNotFoundError as error:
-        return reply_code(error) not in _NO_CONTAINER
-    except (obstore.exceptions.BaseError, OSError) as error:
-        if reply_code(error) == "InvalidResourceName":
-            raise ConfigError(
-                f"the lake's URL has the invalid container name {container!r}; use 3 to 63 lower-case letters, digits"
-                " and single hyphens between them"
-            ) from error
-        step = _ROLE if isinstance(error, _REFUSED) else "check the address and the network"
-        if reply_code(error) == _NO_KEYS:
-            step = "the account accepts no keys: set USE_MANAGED_IDENTITY=true and AZURE_STORAGE_ACCOUNT"
-        raise LakeError(f"the lake's container {account.address}/{container}: {reply_reason(error)}; {step}") from error
-    return True
-
-
-def _create_container(account: _Account, container: str) -> None:
-    """Create a container unless another process does; ConfigError if the user must create it."""
-    with extra("azure", "a new container"):
-        from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-        from azure.storage.blob import ContainerClient, LinearRetry
-
-    key = {"account_name": account.name, "account_key": account.key or ""}
-    client = ContainerClient(
-        account.address,
-        container,
-        credential=account.identity.credential if account.identity else key,
-        retry_policy=LinearRetry(backoff=1, retry_total=_RETRIES, random_jitter_range=1),
-        connection_timeout=_CONNECT,
-        read_timeout=_READ,
-    )
-    missing = f"there is no container {container} in the account {account.name}, and it can't be created"
-    try:
-        with client:
-            client.create_container()
-    except ResourceExistsError as error:
-        if reply_code(error) != "ContainerAlreadyExists":  # it is being deleted, which takes half a minute
-            raise LakeError(f"{missing}: {reply_reason(error)}") from error
-    except HttpResponseError as error:
-        if error.status_code in (401, 403):
-            raise ConfigError(f"{missing}: {reply_reason(error)}; create it, or {_ROLE}") from error
-        raise LakeError(f"{missing}: {reply_reason(error)}") from error
-    except AzureError as error:
-        raise LakeError(f"{missing}: {reply_reason(error)}") from error

@@ -69,11 +69,14 @@ class _ShortRetry(ExponentialRetry):
 class AzureQueue(TaskQueue):
     """A TaskQueue in Azure Storage, and its poison queue; both are created at their first use where they are missing.
 
+    With `create=False` an operation on a missing queue is a QueueError.
     The service takes visibility in whole seconds; it is rounded up.
     """
 
-    def __init__(self, account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> None:
-        self._url = f"{account_url}/{name}"
+    def __init__(
+        self, account_url: str, name: str, access: dict[str, str] | AzureIdentity, *, create: bool = True
+    ) -> None:
+        self._url, self._create = f"{account_url}/{name}", create
         with ExitStack() as opened:
             if isinstance(access, AzureIdentity):
                 opened.callback(access.close)
@@ -235,7 +238,7 @@ class AzureQueue(TaskQueue):
             try:
                 return request()
             except HttpResponseError as error:
-                if _code(error) != "QueueNotFound":
+                if _code(error) != "QueueNotFound" or not self._create:
                     raise
                 _create(client)
                 return request()
@@ -288,4 +291,6 @@ def _reason(error: AzureError) -> str:
         return f"{fact}; check AZURE_STORAGE_CONNECTION_STRING, or give the identity the {_ROLE}"
     if status is None:
         return f"{fact}; check the address, and that the service or the identity can be reached"
+    if _code(error) == "QueueNotFound":
+        return "there is no queue of that name; check QUANTX_QUEUE_URL"
     return f"{fact}; the same request may work later"

@@ -19,13 +19,16 @@ _FORMS = "use postgresql, az://<name>, or https://<account>.queue.core.windows.n
 
 
 def open_queue(settings: Settings, database: Database) -> TaskQueue:
-    """Return the queue that the settings name; raise ConfigError with the reason where they are wrong.
+    """Return the queue that the settings name; raise ConfigError with the reason where they are wrong."""
+    return PostgresQueue(database) if settings.queue_url == "postgresql" else open_storage_queue(settings)
 
-    A queue in Azure is not contacted yet: its first operation fails where it can't be reached.
+
+def open_storage_queue(settings: Settings, *, create: bool = True) -> TaskQueue:
+    """Return the queue in Azure Storage that the settings name; with `create=False` it must exist.
+
+    It is not contacted yet: its first operation fails where it can't be reached.
     """
     url = settings.queue_url
-    if url == "postgresql":
-        return PostgresQueue(database)
     if "?" in url or "#" in url or "@" in url:
         raise ConfigError(
             f"QUANTX_QUEUE_URL {without_secrets(url)!r} has more than an address in it; signatures (SAS) are not used:"
@@ -35,10 +38,10 @@ def open_queue(settings: Settings, database: Database) -> TaskQueue:
     if not separator:
         scheme, rest = "az", scheme
     if scheme == "az":
-        return _open_azure(*_of_the_account(settings), rest, settings)
+        return _open_azure(*_of_the_account(settings), rest, settings, create=create)
     if scheme not in ("http", "https"):
         raise ConfigError(f"QUANTX_QUEUE_URL starts with {scheme}://; {_FORMS}")
-    return _open_azure(*_of_the_url(url), settings)
+    return _open_azure(*_of_the_url(url), settings, create=create)
 
 
 def _of_the_account(settings: Settings) -> tuple[str, str]:
@@ -69,7 +72,7 @@ def _of_the_url(url: str) -> tuple[str, str, str]:
     raise ConfigError(f"QUANTX_QUEUE_URL {url!r} names no queue of an account; {_FORMS}")
 
 
-def _open_azure(address: str, account: str, name: str, settings: Settings) -> TaskQueue:
+def _open_azure(address: str, account: str, name: str, settings: Settings, *, create: bool) -> TaskQueue:
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"QUANTX_QUEUE_URL names the queue {name!r}; Azure wants 3 to 56 lower-case letters, digits and single"
@@ -84,10 +87,10 @@ def _open_azure(address: str, account: str, name: str, settings: Settings) -> Ta
                 f"QUANTX_QUEUE_URL is of the account {account}, AZURE_STORAGE_CONNECTION_STRING of {key.account};"
                 " name one account, or set USE_MANAGED_IDENTITY=true"
             )
-        return AzureQueue(address, name, {"account_name": key.account, "account_key": key.key})
+        return AzureQueue(address, name, {"account_name": key.account, "account_key": key.key}, create=create)
     if address.startswith("http://"):
         raise ConfigError(
             f"QUANTX_QUEUE_URL {settings.queue_url!r} is not encrypted, so that only a key can be used, no identity;"
             " set AZURE_STORAGE_CONNECTION_STRING"
         )
-    return AzureQueue(address, name, AzureIdentity.of(settings))
+    return AzureQueue(address, name, AzureIdentity.of(settings), create=create)

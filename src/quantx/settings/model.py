@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,6 +45,14 @@ def is_symbol_list(path: Path | str) -> bool:
     return str(path).lower().endswith((".csv", ".txt"))
 
 
+def preferred_vendors(
+    sources: Mapping[str, Mapping[str, tuple[str, ...]]], timeframe: str, market: str
+) -> tuple[str, ...]:
+    """Return the vendors of a market's bars by the setting `sources`, in order of preference."""
+    by_market = sources.get(timeframe, {})
+    return by_market.get(market, by_market.get("any", ()))
+
+
 class Settings(Vendors, BaseSettings):
     """The configuration of one installation; read it with `load_settings`."""
 
@@ -52,6 +61,11 @@ class Settings(Vendors, BaseSettings):
     )
 
     lake_url: str = Field("./data/lake", description="the URL of the lake: file:///…, az://container/prefix, s3://…")
+    raw_url: str | None = Field(
+        None,
+        description="the URL of the raw objects where they have a place of their own, as in az://raw; by default they"
+        " lie in the lake, below raw/",
+    )
     state_url: str = Field(
         "./data/state", description="postgresql://…, or a folder for the embedded PostgreSQL (the default)"
     )
@@ -195,8 +209,7 @@ class Settings(Vendors, BaseSettings):
 
     def sources_of(self, timeframe: str, market: str) -> tuple[str, ...]:
         """Return the vendors of a market's bars in order of preference; none where none is declared."""
-        by_market = self.sources.get(timeframe, {})
-        return by_market.get(market, by_market.get("any", ()))
+        return preferred_vendors(self.sources, timeframe, market)
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -286,10 +299,19 @@ class Settings(Vendors, BaseSettings):
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Return the settings with `flags` above all else (None means: not given); ConfigError names the wrong values."""
+    """Return the settings with `flags` above all else (None means: not given); ConfigError names the wrong values.
+
+    The configured `raw_url` belongs to the configured lake: another one by a flag has its raw objects inside.
+    """
     export_library_variables()
+    given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        settings = Settings(**given)
+        if settings.raw_url and "lake_url" in given and "raw_url" not in given:
+            configured = Settings(**{name: value for name, value in given.items() if name != "lake_url"})
+            if configured.lake_url != settings.lake_url:  # the raw zone is that of the configured lake
+                return Settings(**given, raw_url="")
+        return settings
     except SettingsError as error:  # a variable that should hold JSON
         named = re.search(r'field "(\w+)"', str(error))
         raise ConfigError(

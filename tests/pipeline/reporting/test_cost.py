@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,8 +53,12 @@ def test_a_job_has_the_size_that_is_reckoned_with(table: PriceTable) -> None:
     source = (SHIPPED.parents[1] / "infra/modules/jobs.bicep").read_text("utf-8")
     assert f"cpu: json('{table.installation['worker_vcpu']}')" in source
     assert f"memory: '{table.installation['worker_gib']}Gi'" in source
-    alerts = (SHIPPED.parents[1] / "infra/modules/alerts.bicep").read_text("utf-8")
-    assert alerts.count("    every: 'PT") == table.installation["alert_rules"]
+    alerts = SHIPPED.parents[1] / "infra/modules/alerts.bicep"
+    assert alerts.read_text("utf-8").count("    every: 'PT") == table.installation["alert_rules"]
+    jobs, metrics = (re.findall(rf"var {name} = .*", alerts.read_text("utf-8")) for name in ("jobs", "ofServer"))
+    assert len(jobs) == len(metrics) == 1
+    names = len(re.findall(r"'[\w-]+'", jobs[0]))
+    assert names + alerts.read_text("utf-8").count("    metric: '") == table.installation["alert_metrics"]
 
 
 def test_past_runs_can_be_scaled_to_more_symbols(table: PriceTable) -> None:

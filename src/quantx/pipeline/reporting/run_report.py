@@ -26,10 +26,11 @@ def report_ended_runs(state: State, location: LakeLocation, clock: Clock) -> Non
             return
         for run in runs.ended():
             path = f"reports/{run.kind}/{run.created_at.date()}/{run.id}.json"
-            body = json.dumps(_summary(runs, run, clock.now()), indent=2, default=str)
-            location.put(path, body.encode())
+            summary = _summary(runs, run, clock.now())
+            location.put(path, json.dumps(summary, indent=2, default=str).encode())
             runs.finish(run.id, path)
-            log.info("run.ended", run_id=run.id, report=path)
+            failed = summary["results"]["failed"]
+            log.info("run.ended", run_id=run.id, kind=run.kind, tasks=summary["tasks"], failed=failed, report=path)
 
 
 def run_totals(runs: Runs, run_id: str) -> dict[str, int]:

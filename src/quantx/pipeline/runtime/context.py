@@ -106,8 +106,7 @@ def open_parts(
 ) -> Context:
     """Return the opened parts of a context; each part is closed with `opened`, also where a later one fails to open."""
     location = open_location(settings.lake_url, settings)
-    if location.identity is not None:
-        opened.callback(location.identity.close)
+    opened.callback(location.close)
     identity = identity_of_state(settings)
     if identity is not None:
         opened.callback(identity.close)

@@ -12,6 +12,7 @@ from quantx.core.tables import TABLES
 from quantx.lake.protocol import Tables
 from quantx.lake.table import open_tables
 from quantx.pipeline.runtime.context import Context, ProviderOpener, open_parts
+from quantx.pipeline.runtime.raw_place import confirm_raw
 from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime, Threads
 from quantx.providers.registry import open_providers, quotas_of
@@ -44,6 +45,7 @@ def open_platform(
 def _open(settings: Settings, providers: ProviderOpener, runtime: Runtime) -> tuple[ExitStack, Platform]:
     with ExitStack() as opened:
         parts = vars(open_parts(opened, settings, runtime, provider_opener=providers))
+        confirm_raw(parts["location"], parts["state"].replies)
         tables = open_tables(parts["location"], TABLES)
         return opened.pop_all(), Platform(**parts, tables=tables, quotas=quotas_of(settings))
     raise AssertionError("the block returns or raises")

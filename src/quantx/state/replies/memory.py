@@ -49,6 +49,11 @@ class MemoryReplies(Replies):
             return list(self._records.raw)
 
     @override
+    def first_and_last_objects(self, most: int) -> list[str]:
+        paths = self.objects()
+        return list(dict.fromkeys(paths[:most] + paths[-most:]))
+
+    @override
     def of_object(self, path: str) -> list[StoredReply]:
         with self._records.lock:
             return [record.reply for record in self._records.replies if record.reply.path == path]

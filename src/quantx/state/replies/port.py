@@ -42,6 +42,10 @@ class Replies(Protocol):
         """Return the paths of all raw objects that have landed in this state."""
         ...
 
+    def first_and_last_objects(self, most: int) -> list[str]:
+        """Return the paths of the first and of the last raw objects that have landed, up to `most` of each."""
+        ...
+
     def of_object(self, path: str) -> list[StoredReply]:
         """Return the replies that have landed with a raw object, in their order; none for an unknown object."""
         ...

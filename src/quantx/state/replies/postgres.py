@@ -39,6 +39,10 @@ class PostgresReplies(Replies):
         return [row["path"] for row in self._database.rows("replies.objects")]
 
     @override
+    def first_and_last_objects(self, most: int) -> list[str]:
+        return [row["path"] for row in self._database.rows("replies.first_and_last_objects", most=most)]
+
+    @override
     def of_object(self, path: str) -> list[StoredReply]:
         return [reply_of(row) for row in self._database.rows("replies.of_object", path=path)]
 

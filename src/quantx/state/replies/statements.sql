@@ -21,6 +21,12 @@ where not exists (select from raw_objects o where o.path = path.path);
 -- name: objects
 select path from raw_objects;
 
+-- name: first_and_last_objects
+select path from raw_objects
+where id in (select id from raw_objects order by id limit %(most)s)
+    or id in (select id from raw_objects order by id desc limit %(most)s)
+order by id;
+
 -- name: of_object
 -- The replies of one raw object.
 select o.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,

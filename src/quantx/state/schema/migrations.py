@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from typing import Literal
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import DictRow
 
 from quantx.errors import ConfigError
+
+Rights = Literal["work", "read", "progress"]
 
 SCHEMA_VERSION = 7
 _LOCK = 7_013_001  # advisory lock: one process migrates
@@ -47,8 +50,8 @@ def _check_works_with_newer(connection: psycopg.Connection[DictRow], version: in
         )
 
 
-def migrate(connection: psycopg.Connection[DictRow]) -> int:
-    """Migrate the schema to the newest version, in the transaction of `connection`; return the version before."""
+def migrate(connection: psycopg.Connection[DictRow], upto: int = SCHEMA_VERSION) -> int:
+    """Migrate the schema to the version `upto`, in the transaction of `connection`; return the version before."""
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
     connection.execute("create schema if not exists quantx")
     connection.execute(
@@ -56,10 +59,10 @@ def migrate(connection: psycopg.Connection[DictRow]) -> int:
         " (version integer primary key, applied_at timestamptz not null default clock_timestamp())"
     )
     before = found_version(connection)
-    for step in range(before + 1, SCHEMA_VERSION + 1):
+    for step in range(before + 1, upto + 1):
         connection.execute(migration(step))
         connection.execute("insert into quantx.schema_version (version) values (%s)", [step])
-    if before < SCHEMA_VERSION:
+    if before < SCHEMA_VERSION == upto:
         connection.execute(
             "update quantx.schema_version set oldest_program = %s where version = %s",
             [oldest_program(), SCHEMA_VERSION],
@@ -85,9 +88,13 @@ def oldest_program() -> int:
     return max(contracted_to(migration(step)) or 0 for step in range(1, SCHEMA_VERSION + 1))
 
 
-def grant(connection: psycopg.Connection[DictRow], role: str) -> None:
-    """Grant a role the rights to plan, work and report, also on later tables, but not to change the schema."""
-    connection.execute(sql.SQL(read_sql("schema", "grants.sql")).format(role=sql.Identifier(role)))
+def grant(connection: psycopg.Connection[DictRow], role: str, rights: Rights) -> None:
+    """Grant a role its rights, also on later tables, but not to change the schema.
+
+    work: plan, work and report. read: read rows. progress: see whether tasks are in progress.
+    """
+    statements = read_sql("schema", f"grants_{rights}.sql")
+    connection.execute(sql.SQL(statements).format(role=sql.Identifier(role)))
 
 
 def read_sql(folder: str, name: str) -> str:
