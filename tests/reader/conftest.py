@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from quantx.core.calendars import calendar
-from quantx.core.tables import ACTIONS, BARS_1D, SESSIONS, TABLES, UNIVERSE_MEMBERS
+from quantx.core.tables import ACTIONS, BARS_1D, TABLES, UNIVERSE_MEMBERS
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
@@ -29,12 +29,6 @@ def _bars(symbol: str, closes: dict[str, float], source: str, known_from: dateti
 def _actions(rows: list[tuple[str, str, str, float, float | None]], known_from: datetime) -> pl.DataFrame:
     full = [("yahoo", s, date.fromisoformat(d), k, v, r, "USD", "raw1", known_from) for s, d, k, v, r in rows]
     return pl.DataFrame(full, schema=dict(ACTIONS.schema), orient="row")
-
-
-def _sessions(code: str) -> pl.DataFrame:
-    days = calendar(code)
-    columns = {"calendar": code, "date": days.days, "open": days.opens, "close": days.closes, "known_from": T1}
-    return pl.DataFrame(columns, schema=dict(SESSIONS.schema)).filter(pl.col("date") >= date(2023, 12, 1))
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +68,7 @@ def lake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables["universe_members"].commit(
         CommitContext(1), pl.DataFrame(members, schema=dict(UNIVERSE_MEMBERS.schema), orient="row")
     )
-    tables["sessions"].commit(CommitContext(1), pl.concat([_sessions("XNYS"), _sessions("XHKG")]))
+    calendar("XNYS")
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -11,8 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
+from quantx.core.calendars import calendar
+from quantx.core.tables import SESSIONS, TABLES
+from quantx.lake.protocol import CommitContext
 from quantx.lake.sessions import calendars_of
+from quantx.lake.store import open_location
+from quantx.lake.table import open_tables
 
 # The libraries that only extras bring; the first import of one ends the process.
 _EXTRAS = (
@@ -56,7 +63,22 @@ def parts(modules: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules}
 
 
-def test_the_core_reads_a_lake_alone(lake_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def inspected(lake_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the lake in which an inspection has published the sessions."""
+    folder = tmp_path / "inspected"
+    shutil.copytree(lake_folder, folder)
+    parts = []
+    for code in ("XNYS", "XHKG"):
+        days = calendar(code)
+        columns = {"calendar": code, "date": days.days, "open": days.opens, "close": days.closes}
+        parts.append(pl.DataFrame(columns | {"known_from": datetime(2024, 1, 10, tzinfo=UTC)}))
+    rows = pl.concat(parts).cast(dict(SESSIONS.schema)).select(list(SESSIONS.schema))
+    open_tables(open_location(str(folder)), TABLES)[SESSIONS.name].commit(CommitContext(1), rows)
+    return folder
+
+
+def test_the_core_reads_a_lake_alone(inspected: Path, tmp_path: Path) -> None:
     commands = {
         "query": ["query", "--symbols", "AAA", "--format", "csv"],
         "parquet": ["query", "--symbols", "AAA", "--format", "parquet", "-o", "aaa.parquet"],
@@ -86,7 +108,7 @@ for name, words in {commands!r}.items():
     results[name] = (code, out.getvalue(), err.getvalue())
 print(json.dumps(results))
 """
-    done = run(script, tmp_path, str(lake_folder))
+    done = run(script, tmp_path, str(inspected))
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     codes = {name: code for name, (code, _, _) in results.items()}
