@@ -4,6 +4,7 @@
     ├── ConfigError               user: fix a setting, a flag or a file
     │   ├── InvalidSymbol         user: not a symbol of a supported market
     │   ├── NotInLake             user: the lake knows no such symbol, vendor, universe or table
+    │   ├── MissingLake           user: there is no lake at the URL
     │   └── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
     ├── ProviderError             the vendor did not serve the request
     │   ├── RateLimited           no action: retried after a back-off, without counting an attempt
@@ -51,6 +52,10 @@ class NotInLake(ConfigError):
     def __init__(self, message: str, names: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.names = tuple(names)
+
+
+class MissingLake(ConfigError):
+    """There is no lake at the URL."""
 
 
 class RefusedList(ConfigError):

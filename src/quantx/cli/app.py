@@ -14,6 +14,7 @@ from rich.text import Text
 
 from quantx import __version__
 from quantx.cli import (
+    backup,
     compact,
     coverage,
     crossvalidate,
@@ -59,6 +60,7 @@ for module in (
     compact,
     verify,
     state,
+    backup,
     operate,
 ):
     module.register(app)
