@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import reduce
+from operator import and_
 
 import polars as pl
 
@@ -36,20 +38,25 @@ class Selection:
 
     def condition(self, table: Table) -> pl.Expr:
         """Return the selection as a filter of the table's rows, with a filter of its partitions."""
-        wanted = pl.lit(True)
+        conditions = self.conditions(table)
+        return reduce(and_, conditions) if conditions else pl.lit(True)
+
+    def conditions(self, table: Table) -> list[pl.Expr]:
+        """Return the parts of `condition`, none of them a constant: Polars 1.33 fails on constants over partitions."""
+        wanted = []
         if self.symbols is not None:
-            wanted &= pl.col("symbol").is_in(list(self.symbols))
+            wanted.append(pl.col("symbol").is_in(list(self.symbols)))
         if self.source is not None:
-            wanted &= pl.col("source") == self.source
+            wanted.append(pl.col("source") == self.source)
         if self.first is not None:
-            wanted &= pl.col(day_of(table)) >= self.first
+            wanted.append(pl.col(day_of(table)) >= self.first)
         if self.last is not None:
-            wanted &= pl.col(day_of(table)) <= self.last
+            wanted.append(pl.col(day_of(table)) <= self.last)
         for column, number in (("year", year_number), ("month", month_number)):
             if column in table.partitions and "date" in table.schema:
-                wanted &= pl.lit(True) if self.first is None else pl.col(column) >= number(self.first)
-                wanted &= pl.lit(True) if self.last is None else pl.col(column) <= number(self.last)
-        return wanted if self.where is None else wanted & self.where
+                wanted += [] if self.first is None else [pl.col(column) >= number(self.first)]
+                wanted += [] if self.last is None else [pl.col(column) <= number(self.last)]
+        return wanted if self.where is None else [*wanted, self.where]
 
 
 def day_of(table: Table) -> str:
