@@ -25,6 +25,7 @@ from benchmarks import (
     recall,
     rules,
     sandbox,
+    start,
     upsert,
     upsert_azure,
     vendors,
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "sandbox": sandbox.run,
     "recall": recall.run,
     "real": real_files.run,
+    "start": start.run,
     "r1": reader.run,
     "r2": reader.run_azure,
 }

@@ -107,6 +107,11 @@ ABOUT = {
         "The rate of requests that the sandbox answers, which must not limit the other benchmarks. The floor is the"
         " same HTTP server with a constant reply.",
     ),
+    "start": (
+        "Start",
+        "Whole processes, in seconds of CPU. pyarrow is refused in the reads, as it is absent in the install for"
+        " reading; the last line has it, because Polars imports it where it is installed.",
+    ),
     "recall": (
         "Recall of the rules",
         "Clean daily files (recorded ones, or the invented sample) are damaged at random places, in each kind that the"

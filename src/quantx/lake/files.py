@@ -13,14 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
-from ulid import ULID
 
 from quantx.core.tables import INSTANT, Table
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
 from quantx.lake.log import AddedFile, RemovedFile
+from quantx.lake.pages import check_pages
 from quantx.lake.store import LakeLocation
 
 REPAIR = "`quantx verify --repair` repairs it"
@@ -78,6 +76,8 @@ class TableFiles:
         return [self._write_one(key, piece) for piece in self._pieces(part)]
 
     def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddedFile:
+        from ulid import ULID  # for writing only: a reader has no such library
+
         values = {p: str(v) for p, v in zip(self.table.partitions, key, strict=True)}
         folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
         body = _parquet(part)
@@ -163,16 +163,18 @@ def decode(body: bytes, *, proven: bool = False) -> pl.DataFrame:
 
     `proven`: a digest has proved the bytes, so that the checksums of the pages need no comparison.
     """
+    if not proven:
+        check_pages(body)
     try:
-        if proven:
-            return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
-        return pl.DataFrame(pq.ParquetFile(io.BytesIO(body), page_checksum_verification=True).read(use_threads=False))
-    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise DamagedObject("can't be read as Parquet") from None
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:
     """Encode with the settings that measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
+    import pyarrow.parquet as pq  # for writing only: a reader has no such library
+
     texts = [c for c, t in rows.schema.items() if t == pl.String]
     integers = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t == pl.Int64}
     dates = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t in (pl.Date, INSTANT)}

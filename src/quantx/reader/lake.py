@@ -37,10 +37,16 @@ def open_lake(url: str | PathLike[str] | None = None) -> Lake:
 
 def lake_of(settings: Settings) -> Lake:
     """Open the lake of the settings; raises as `open_lake`."""
+    location = location_of(settings)
+    return Lake(location, partial(preferred_vendors, settings.sources), cache_folder(settings, location.url))
+
+
+def location_of(settings: Settings) -> LakeLocation:
+    """Open the location of the settings' lake for reading; raises as `open_lake`."""
     location = open_location(settings.lake_url, settings, create=False)
     if location.url != "memory://" and not _ZONES.intersection(location.folders()):
         raise ConfigError(f"there is no lake in {location.url}{_nearby(location)}; `quantx backfill` creates one there")
-    return Lake(location, partial(preferred_vendors, settings.sources), cache_folder(settings, location.url))
+    return location
 
 
 def _nearby(location: LakeLocation) -> str:

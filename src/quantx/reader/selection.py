@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import reduce
+from operator import and_
 
 import polars as pl
 
@@ -58,26 +60,38 @@ class Selection:
 
     def of_rows(self, table: Table) -> pl.Expr:
         """Return the symbols and the days as a filter of the rows of files that `files` has chosen."""
-        wanted = pl.lit(True)
-        if self.symbols is not None:
-            only = self.symbols[0] if len(self.symbols) == 1 else None
-            wanted = pl.col("symbol").is_in(list(self.symbols)) if only is None else pl.col("symbol") == only
-        if self.first is not None:
-            wanted &= pl.col(day_of(table)) >= self.first
-        if self.last is not None:
-            wanted &= pl.col(day_of(table)) <= self.last
-        return wanted
+        return _all_of(self._rows(table))
 
     def condition(self, table: Table) -> pl.Expr:
         """Return the selection as a filter of the table's rows, with a filter of its partitions."""
-        wanted = self.of_rows(table)
+        return _all_of(self.conditions(table))
+
+    def conditions(self, table: Table) -> list[pl.Expr]:
+        """Return the parts of `condition`, none of them a constant: Polars 1.33 fails on constants over partitions."""
+        wanted = self._rows(table)
         if self.source is not None:
-            wanted &= pl.col("source") == self.source
+            wanted.append(pl.col("source") == self.source)
         for column, number in (("year", year_number), ("month", month_number)):
             if column in table.partitions and "date" in table.schema:
-                wanted &= pl.lit(True) if self.first is None else pl.col(column) >= number(self.first)
-                wanted &= pl.lit(True) if self.last is None else pl.col(column) <= number(self.last)
-        return wanted if self.where is None else wanted & self.where
+                wanted += [] if self.first is None else [pl.col(column) >= number(self.first)]
+                wanted += [] if self.last is None else [pl.col(column) <= number(self.last)]
+        return wanted if self.where is None else [*wanted, self.where]
+
+    def _rows(self, table: Table) -> list[pl.Expr]:
+        wanted = []
+        if self.symbols is not None:
+            only = self.symbols[0] if len(self.symbols) == 1 else None
+            symbol = pl.col("symbol")
+            wanted.append(symbol.is_in(list(self.symbols)) if only is None else symbol == only)
+        if self.first is not None:
+            wanted.append(pl.col(day_of(table)) >= self.first)
+        if self.last is not None:
+            wanted.append(pl.col(day_of(table)) <= self.last)
+        return wanted
+
+
+def _all_of(conditions: Sequence[pl.Expr]) -> pl.Expr:
+    return reduce(and_, conditions) if conditions else pl.lit(True)
 
 
 def year_number(day: date) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable
-
-import structlog
 
 from quantx.core.tables import Table
 from quantx.errors import LakeError
@@ -17,7 +16,7 @@ from quantx.lake.table_version import LiveFile
 Build = Callable[[Table, LiveFile], object]
 _TWICE = 2  # reads; a process that reads a file once, as a command does, ends before a copy would be of use
 _IDLE = 5.0  # seconds after which the thread ends
-_log = structlog.get_logger()
+_log = logging.getLogger("quantx.cache")
 _running: weakref.WeakSet[BackgroundCopies] = weakref.WeakSet()
 
 
@@ -72,7 +71,7 @@ class BackgroundCopies:
             try:
                 self._build(*item)
             except LakeError as error:  # the query that needs the file reports it
-                _log.debug("cache.not_copied", table=item[0].name, path=item[1].path, reason=str(error))
+                _log.debug("no copy of %s of the table %s: %s", item[1].path, item[0].name, error)
             finally:
                 with self._changed:
                     self._busy = False

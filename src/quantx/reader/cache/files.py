@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import polars as pl
-import structlog
 
 from quantx.core.tables import Table
 from quantx.lake.files import TableFiles
@@ -24,7 +24,7 @@ _SMALL = 2_000_000  # bytes: the file is decoded in a few ms
 _IN_MEMORY = 128_000_000  # bytes of decoded small files that stay in memory
 _WHOLE = 256_000_000  # bytes of columns that queries of all symbols on some days needed
 _MOST_OPEN = 256  # files; a process may have 1,024 on most systems
-_log = structlog.get_logger()
+_log = logging.getLogger("quantx.cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +146,6 @@ class DecodedFiles:
         """Log once that the folder can't be used; queries read the lake then."""
         if not self._warned and self.folder is not None:
             self._warned = True
-            _log.warning("cache.unusable", folder=str(self.folder.root), reason=error.strerror)
+            _log.warning(
+                "the cache folder %s is not usable: %s; queries read the lake", self.folder.root, error.strerror
+            )
