@@ -45,7 +45,7 @@ def assemble(table: Table, files: Sequence[ChosenFile], selection: Selection, co
         else:
             runs += [(symbol, number, run) for symbol, run in _runs(table, file, selection)]
     runs.sort(key=lambda each: each[:2])
-    frames.insert(0, _frame(table, [run for _, _, run in runs], columns))
+    frames.insert(0, _frame(table, runs, columns))
     return frames[0] if len(frames) == 1 else pl.concat(frames)
 
 
@@ -108,10 +108,19 @@ def _runs(table: Table, file: ChosenFile, selection: Selection) -> list[tuple[st
     return runs
 
 
-def _frame(table: Table, runs: Sequence[Run], columns: Sequence[str]) -> pl.DataFrame:
+def _frame(table: Table, runs: Sequence[tuple[str, int, Run]], columns: Sequence[str]) -> pl.DataFrame:
     if not runs:
         return table.empty().select(columns)
-    return pl.DataFrame([_column(name, runs) for name in columns])
+    rows = [run for _, _, run in runs]
+    named = all(symbol for symbol, _, _ in runs)  # a run without a symbol is of all symbols of a file
+    return pl.DataFrame([_symbols(runs) if named and name == "symbol" else _column(name, rows) for name in columns])
+
+
+def _symbols(runs: Sequence[tuple[str, int, Run]]) -> pl.Series:
+    """Return the symbol of each row, without a read."""
+    places = {symbol: place for place, symbol in enumerate(dict.fromkeys(symbol for symbol, _, _ in runs))}
+    codes = [array("I", (places[symbol],)) * (end - start) for symbol, _, (_, start, end) in runs]
+    return pl.Series(list(places), dtype=pl.String).gather(series_of("", b"".join(codes), "I")).alias("symbol")
 
 
 def _column(name: str, runs: Sequence[Run]) -> pl.Series:
