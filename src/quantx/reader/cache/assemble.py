@@ -16,7 +16,9 @@ from quantx.reader.cache.buffers import Format, series_of
 from quantx.reader.cache.copies import CopiedColumn, DecodedFile, with_nulls
 from quantx.reader.selection import Selection
 
-_FEW = 1_500  # symbols whose days are searched one by one; for more, all days of a file are compared
+# Symbols whose days are searched one by one; for more, all days of a file are compared.
+_FEW = 1_500
+_FEW_OF_DAYS = 150  # where the result is small beside the reads that each symbol takes
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -57,7 +59,18 @@ def _is_wide(table: Table, file: ChosenFile, selection: Selection) -> bool:
     if _has_all_days(table, file.live, selection):
         return False
     asked = len(decoded.places) if selection.symbols is None else len(selection.symbols)
-    return not decoded.by_day or asked > _FEW
+    return not decoded.by_day or asked > (_FEW_OF_DAYS if _has_few_days(file.live, selection) else _FEW)
+
+
+def _has_few_days(live: LiveFile, selection: Selection) -> bool:
+    """Return whether the selection has less than a tenth of the days of a file."""
+    if live.first_day is None or live.last_day is None:
+        return False
+    first, last = (
+        max(selection.first or live.first_day, live.first_day),
+        min(selection.last or live.last_day, live.last_day),
+    )
+    return (last - first).days < (live.last_day - live.first_day).days / 10
 
 
 def _has_all_days(table: Table, live: LiveFile, selection: Selection) -> bool:
