@@ -48,7 +48,7 @@ prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templa
 lowest: .venv/.dev  ## the reader's tests on the oldest versions of Polars, deltalake, pandas and others that are allowed
 	sh requirements/lowest.sh $(ARGS)
 
-bench: .venv/.dev .venv/.azurite  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
+bench: .venv/.dev .venv/.azurite .venv/.arctic  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
 	$(PY) -m benchmarks $(or $(ARGS),--write)
 
 docs: .venv/.dev  ## write docs/reference from the program
@@ -78,3 +78,5 @@ clean:  ## remove the environment, caches and what was built (not data/)
 # Not made where the registry of packages has not all of it; the next run tries again.
 .venv/.aws: requirements/aws.sh requirements/aws.txt | .venv/.dev
 	@sh requirements/aws.sh
+.venv/.arctic: requirements/arctic.sh requirements/arctic.txt | .venv/.dev
+	@sh requirements/arctic.sh

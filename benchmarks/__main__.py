@@ -20,6 +20,7 @@ from benchmarks import (
     page,
     queued,
     quota,
+    reader,
     real_files,
     recall,
     rules,
@@ -50,6 +51,8 @@ BENCHMARKS = {
     "recall": recall.run,
     "real": real_files.run,
     "start": start.run,
+    "r1": reader.run,
+    "r2": reader.run_azure,
 }
 
 

@@ -118,6 +118,17 @@ ABOUT = {
         " rules are for. Damage is found if it becomes a rejected row or a finding at `warn` or worse that the clean"
         " file has not. With two vendors, the second one has the clean rows. `--seed` chooses other places and files.",
     ),
+    "r1": (
+        "R1 · reading",
+        "Queries of `open_lake` on a local disk: with decoded copies of the files in this machine's cache, and without."
+        " The first call of each is not counted. The peers read the same rows: Polars and DuckDB from the same files,"
+        " whose list they are given, ArcticDB from its own storage.",
+    ),
+    "r2": (
+        "R2 · reading from Azurite",
+        "The same in a lake on Azurite, behind a proxy that delays each request by 15 ms and counts it: without copies,"
+        " with copies, and with copies and pinned versions, which needs no request at all.",
+    ),
     "real": (
         "Recorded files",
         "171,000 rows of 39 recorded files through the real command, with its start: HTTP, queue, worker, raw zone,"

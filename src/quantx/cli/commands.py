@@ -99,6 +99,9 @@ COMMANDS: Mapping[str, CommandModules] = {
         summary="Compact the tables' files for fast reads. No row changes, and an interrupted compaction loses"
         " nothing.",
     ),
+    "cache": _of(
+        "cache", summary="Show, clear and fill the cache: decoded copies of the lake's files on this machine."
+    ),
     "verify": _of(
         "verify",
         summary="Find damaged and missing objects of the lake, and doubled keys; with --repair, repair them.",

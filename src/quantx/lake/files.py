@@ -37,17 +37,27 @@ class TableFiles:
 
     def read(self, row: Mapping[str, Any]) -> pl.DataFrame:
         """Return the rows of a file, given its row of Delta's add actions; LakeError if it is missing or damaged."""
-        body = intact_file(self._location, self.table, f"{self._path}/{row['path']}")
-        try:
-            frame = decode(body, proven=named_digest(row["path"]) is not None)
-        except DamagedObject as error:
-            raise damaged_file(self.table, f"{self._path}/{row['path']}", str(error)) from None
+        frame = self.decoded(row["path"])
         constants = {p: row[f"partition.{p}"] for p in self.table.partitions}
         # Columns that were declared after the file was written are null.
         constants |= {c: None for c in self.table.schema if c not in frame.columns and c not in constants}
         return frame.with_columns(
             pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in constants.items()
         ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
+
+    def decoded(self, path: str, size: int | None = None) -> pl.DataFrame:
+        """Return the rows of a file below the table as stored there, without the partition columns.
+
+        DamagedObject if the file is missing, or does not match its size (where given) or its digest.
+        """
+        full = f"{self._path}/{path}"
+        body = intact_file(self._location, self.table, full)
+        if size is not None and len(body) != size:
+            raise damaged_file(self.table, full, f"has {len(body):,} bytes, not {size:,}")
+        try:
+            return decode(body, proven=named_digest(path) is not None)
+        except DamagedObject as error:
+            raise damaged_file(self.table, full, str(error)) from None
 
     def remove(self, row: Mapping[str, Any]) -> RemovedFile:
         """Return the removal of a file, given its row of Delta's add actions."""
