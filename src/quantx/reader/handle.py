@@ -63,13 +63,12 @@ class LakeHandle:
         """Return the rows of a selection that were public at a moment; None: all."""
         if public_by is None:
             return selection
-        symbols = self._symbols_in(table) if selection.symbols is None else selection.symbols
+        chosen = selection.symbols
+        symbols = partial(self._symbols_in, table) if chosen is None else lambda: chosen
         return selection.filtered(public_rows(table, symbols, public_by, self._sessions))
 
     def _symbols_in(self, table: Table) -> list[str]:
-        """Return the stored symbols of a table; [] for a table without symbols."""
-        if "symbol" not in table.schema:
-            return []
+        """Return the stored symbols of a table."""
         stored = self._stored[table.name]
         return stored.collect(stored.scan().select(pl.col("symbol").unique()))["symbol"].to_list()
 
