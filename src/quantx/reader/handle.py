@@ -40,7 +40,7 @@ class LakeHandle:
         self._location = location
         self._sources_of = sources_of
         self._stored = LakeTables(location, cache)
-        self._sessions = SessionTimes(location)
+        self._sessions = SessionTimes(self._stored)
         self._security_rows: tuple[TableVersion | None, SecurityRows] | None = None
         self._all_steps: dict[str | None, tuple[TableVersion | None, AdjustmentSteps]] = {}  # by vendor
         self._pins = 0
@@ -103,8 +103,7 @@ class LakeHandle:
 
     def _symbols_in(self, table: Table) -> list[str]:
         """Return the stored symbols of a table."""
-        stored = self._stored[table.name]
-        return stored.collect(stored.scan().select(pl.col("symbol").unique()))["symbol"].to_list()
+        return self._stored.rows(table, columns=["symbol"])["symbol"].unique().to_list()
 
 
 def _reopen(kind: type[LakeHandle], url: str, sources_of: SourcesOf) -> LakeHandle:
