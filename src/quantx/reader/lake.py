@@ -9,6 +9,7 @@ from quantx.core.prices import Adjust
 from quantx.core.symbol_history import history_of
 from quantx.lake.store import open_location
 from quantx.reader.arguments import Day, Symbols, to_date, to_names
+from quantx.reader.explain.queries import ExplainQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.panels import PanelQueries
 from quantx.settings import load_settings, source_of
@@ -23,7 +24,7 @@ def open_lake(url: str | None = None) -> Lake:
     return Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
 
 
-class Lake(PanelQueries, HistoryQueries):
+class Lake(PanelQueries, HistoryQueries, ExplainQueries):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
     Of two vendors with a bar for the same session, queries show the preferred one of the timeframe and the market.
