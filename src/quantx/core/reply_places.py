@@ -93,12 +93,19 @@ class SoughtRow:
         return found + 0.5 * named
 
 
-def find_row(body: bytes, row: SoughtRow) -> ReplyPlace | None:
-    """Return the best place of a row in a reply; None if nothing there has its stamp."""
+def find_row(body: bytes, row: SoughtRow, *, like: ReplyPlace | None = None) -> ReplyPlace | None:
+    """Return the best place of a row in a reply; None if nothing there has its stamp.
+
+    With `like`, the place of another row, only places of that form count: its path with other numbers.
+    """
     text = body.decode("utf-8", "replace")
-    if text.lstrip()[:1] in ("{", "["):
-        return max(_places_in_json(text, row), key=lambda place: place.agreeing, default=None)
-    return max(_places_in_lines(text, row), key=lambda place: place.agreeing, default=None)
+    found = _places_in_json(text, row) if text.lstrip()[:1] in ("{", "[") else _places_in_lines(text, row)
+    places = (place for place in found if like is None or _form(place) == _form(like))
+    return max(places, key=lambda place: place.agreeing, default=None)
+
+
+def _form(place: ReplyPlace) -> str:
+    return re.sub(r"(?<=[/ ])\d[^/]*", "#", place.where)
 
 
 def find_event(body: bytes, place: str, sent: str) -> ReplyPlace | None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
 
+from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.tables import INSTRUMENTS, SESSIONS
+from quantx.errors import ConfigError
 from quantx.reader.explain.findings import MARKET_MISSING, MISSING
 from quantx.reader.explain.subject import Subject, SubjectRows
 from quantx.reader.selection import Selection
 
 _SATURDAY = 5
+
+InReply = Callable[[str, date, date], Iterable[str]]  # of a vendor, and its bars before and after the day
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +30,28 @@ class SessionFacts:
     close: datetime | None = None
 
     @staticmethod
-    def read(rows: SubjectRows, calendar: str, day: date) -> SessionFacts:
+    def read(rows: SubjectRows, code: str, day: date) -> SessionFacts:
         """Return the facts of a day from the published sessions."""
-        own = rows.tables.rows(SESSIONS, Selection(where=pl.col("calendar") == calendar))
+        own = rows.tables.rows(SESSIONS, Selection(where=pl.col("calendar") == code))
         first, last = own["date"].min(), own["date"].max()
         if not isinstance(first, date) or not isinstance(last, date) or not first <= day <= last:
-            return SessionFacts(is_session=False if day.weekday() >= _SATURDAY else None)
+            return SessionFacts(is_session=None)
         of_day = own.filter(pl.col("date") == day)
         return SessionFacts(is_session=of_day.height > 0, close=of_day["close"][0] if of_day.height else None)
+
+    def or_computed(self, code: str, day: date) -> SessionFacts:
+        """Return these facts, or those of the calendars' library, if the lake has none and the library is installed."""
+        if self.is_session is not None:
+            return self
+        if day.weekday() >= _SATURDAY:
+            return SessionFacts(is_session=False)
+        try:
+            days = calendar(code)
+        except (ImportError, ConfigError):
+            return self
+        if not days.days[0] <= day <= days.days[-1]:
+            return self
+        return SessionFacts(is_session=days.is_session(day), close=days.close_of(day) if days.is_session(day) else None)
 
 
 def reasons(
@@ -45,8 +63,12 @@ def reasons(
     as_of: datetime | None,
     rejected: Sequence[Mapping[str, Any]],
     findings: Sequence[Mapping[str, Any]],
+    in_reply: InReply,
 ) -> list[str]:
-    """Return the reasons why no vendor (or not this one) has a row of a subject; one at least."""
+    """Return the reasons why no vendor (or not this one) has a row of a subject; one at least.
+
+    `in_reply` searches a reply that has the bars before and after the day.
+    """
     found = [
         *_of_calendar(subject, session),
         *_of_listing(rows, subject),
@@ -55,7 +77,7 @@ def reasons(
         *(f"{each['message']}" for each in findings if each["rule"] in (MISSING, MARKET_MISSING)),
     ]
     if not found or not _explains_all(session):
-        found += _of_coverage(rows, subject, source)
+        found += _of_coverage(rows, subject, source, in_reply)
     return list(dict.fromkeys(found)) or ["no reason is known: `quantx heal` searches missing sessions"]
 
 
@@ -99,7 +121,7 @@ def _of_time(rows: SubjectRows, subject: Subject, source: str | None, as_of: dat
             yield f"that of {row['source']} is known since {row['known_from']:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _of_coverage(rows: SubjectRows, subject: Subject, source: str | None) -> Iterator[str]:
+def _of_coverage(rows: SubjectRows, subject: Subject, source: str | None, in_reply: InReply) -> Iterator[str]:
     stored = rows.tables[subject.table.name]
     own = stored.scan().filter(Selection.of(subject.symbols, source).condition(subject.table))
     days = pl.col("date")
@@ -120,3 +142,4 @@ def _of_coverage(rows: SubjectRows, subject: Subject, source: str | None) -> Ite
             yield f"outside of the coverage: the bars of {row['source']} end on {row['last']}"
         else:
             yield f"{row['source']} has bars before ({row['before']}) and after ({row['after']}), and none for this day"
+            yield from in_reply(row["source"], row["before"], row["after"])

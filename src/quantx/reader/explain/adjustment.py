@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.prices import CASH_KINDS, PRICES, adjust_bars
-from quantx.reader.explain.explanation import ActionEffect, Adjustment
+from quantx.reader.explain.facts import ActionEffect, Adjustment
 
 _SHOWN = (*PRICES, "volume")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality.quarantine_states import newest_of_each, with_ids, with_states
-from quantx.core.reply_places import SoughtRow
+from quantx.core.reply_places import ReplyPlace, SoughtRow, find_row
 from quantx.core.symbols import venue_of
 from quantx.core.tables import (
     ACTION_VERDICTS,
@@ -29,9 +30,10 @@ from quantx.reader.actions import ActionQueries
 from quantx.reader.arguments import Day, bars_table, to_date, to_instant, to_names, to_vendor
 from quantx.reader.explain.absence import SessionFacts, reasons
 from quantx.reader.explain.adjustment import adjustment_of
-from quantx.reader.explain.explanation import Adjustment, Explanation
+from quantx.reader.explain.explanation import Explanation
+from quantx.reader.explain.facts import Adjustment
 from quantx.reader.explain.findings import findings_about
-from quantx.reader.explain.reply import ReplyEvidence, SoughtValues, find_reply, split_ratio
+from quantx.reader.explain.reply import SoughtValues, find_reply, split_ratio
 from quantx.reader.explain.rules import rules_of
 from quantx.reader.explain.subject import STORED, Subject, SubjectRows, chosen_row, to_minute
 from quantx.reader.selection import Selection
@@ -92,13 +94,46 @@ class ExplainQueries(ActionQueries):
         findings = findings_about(self._stored, subject.symbols, subject.venue.calendar, subject.day)
         session = SessionFacts.read(rows, subject.venue.calendar, subject.day)
         if row is None:
-            why = reasons(rows, subject, session, source=vendor, as_of=moment, rejected=rejected, findings=findings)
+            why = reasons(
+                rows,
+                subject,
+                session.or_computed(subject.venue.calendar, subject.day),
+                source=vendor,
+                as_of=moment,
+                rejected=rejected,
+                findings=findings,
+                in_reply=partial(self._in_reply, subject),
+            )
             return _absent(subject, field, rejected=rejected, findings=findings, absence=why)
-        verdicts = rows.of_day(VERDICTS, subject)
-        stored = {c: row[c] for c in subject.table.schema}
+        return self._explained(
+            rows,
+            subject,
+            row,
+            field,
+            others=_others(by_vendor, row, field),
+            adjustment=self._adjustment(subject, row, source, moment),
+            in_calendar=session.is_session,
+            rejected=rejected,
+            findings=findings,
+        )
+
+    def _explained(
+        self,
+        rows: SubjectRows,
+        subject: Subject,
+        row: Mapping[str, Any],
+        field: str,
+        *,
+        in_calendar: bool | None,
+        rejected: Sequence[Mapping[str, Any]],
+        **parts: Any,
+    ) -> Explanation:
+        """Return the explanation of a row, with the parts that are known already."""
+        stored = {c: row[c] for c in subject.table.schema} | {"symbol": row[STORED]}
         accepted = any(r["state"] == "accepted" and r["source"] == row["source"] for r in rejected)
         in_past = row["date"] <= row["known_from"].astimezone(ZoneInfo(subject.venue.timezone)).date()
-        market = {"in_calendar": session.is_session, "in_past": in_past}
+        of_day = {"in_calendar": in_calendar, "in_past": in_past}
+        values = self._values(subject, row, row[STORED])
         return Explanation(
             subject=subject.name,
             table=subject.table.name,
@@ -111,16 +146,14 @@ class ExplainQueries(ActionQueries):
             currency=row["currency"],
             source=row["source"],
             known_from=row["known_from"],
-            row=stored | {"symbol": row[STORED]},
-            reply=self._reply(subject, row),
-            rules=rules_of(subject.table, stored | {"symbol": row[STORED]}, market, accepted=accepted),
+            row=stored,
+            reply=find_reply(self._location, row["source"], row["raw"], values, _DATASETS),
+            rules=rules_of(subject.table, stored, of_day, accepted=accepted),
             rejected=rejected,
             revisions=rows.revisions(subject, row),
-            others=_others(by_vendor, row, field),
-            verdicts=verdicts.select(_VERDICT).sort("source").to_dicts(),
+            verdicts=rows.of_day(VERDICTS, subject).select(_VERDICT).sort("source").to_dicts(),
             agreements=self._agreements(subject),
-            adjustment=self._adjustment(subject, row, source, moment),
-            findings=findings,
+            **parts,
         )
 
     def _subject(self, symbol: str, day: Day, time: str | datetime | None) -> Subject:
@@ -133,18 +166,34 @@ class ExplainQueries(ActionQueries):
         table = bars_table("1d" if minute is None else "1m")
         return Subject(table=table, request=request, symbols=symbols, day=on, time=minute)
 
-    def _reply(self, subject: Subject, row: Mapping[str, Any]) -> ReplyEvidence:
-        """Return the reply of a row; the splits of its vendor tell what a split-adjusting vendor sent."""
-        own = Selection.of([row[STORED]], row["source"]).filtered(pl.col("kind") == "split")
+    def _values(self, subject: Subject, row: Mapping[str, Any], symbol: str) -> SoughtValues:
+        """Return the values of a row that is stored under a symbol; a split-adjusting vendor sent others."""
+        own = Selection.of([symbol], row["source"]).filtered(pl.col("kind") == "split")
         splits: Sequence[tuple[date, float]] = self._stored.rows(ACTIONS, own).select("ex_date", "value").rows()
-        zone = ZoneInfo(venue_of(row[STORED]).timezone)
-        values = SoughtValues(
-            symbol=row[STORED],
-            sought=SoughtRow(row[STORED], subject.day, subject.time, zone, ()),
+        return SoughtValues(
+            symbol=symbol,
+            sought=SoughtRow(symbol, row["date"], subject.time, ZoneInfo(subject.venue.timezone), ()),
             named={c: float(row[c]) for c in _FIELDS},
-            ratio=split_ratio(splits, subject.day, row["known_from"].date()),
+            ratio=split_ratio(splits, row["date"], row["known_from"].date()),
         )
-        return find_reply(self._location, row["source"], row["raw"], values, _DATASETS)
+
+    def _in_reply(self, subject: Subject, source: str, before: date, after: date) -> Iterator[str]:
+        """Yield whether a reply with the bars before and after a day has a row for it; nothing if there is none."""
+        around = Selection.of(subject.symbols, source).filtered(pl.col("date").is_in([before, after]))
+        rows = self._stored.rows(subject.table, around).sort("date").to_dicts()
+        for row in rows if subject.time is None else ():
+            values = self._values(subject, row, row["symbol"])
+            reply = find_reply(self._location, source, row["raw"], values, _DATASETS)
+            days = [replace(values.sought, day=day) for day in (before, after, subject.day)]
+            if reply.body is None or reply.place is None:
+                continue
+            found = [find_row(reply.body, day, like=ReplyPlace(reply.place, "", 0)) for day in days]
+            if found[0] is None or found[1] is None:
+                continue
+            where = f"the reply with both ({reply.path}, row {reply.row})"
+            nothing = f"{source} sent nothing for it: {where} has no row of that day"
+            yield nothing if found[2] is None else f"{where} has a row for it: {found[2].text}"
+            return
 
     def _rejected(self, rows: SubjectRows, subject: Subject) -> list[dict[str, Any]]:
         found = rows.of_day(QUARANTINE, subject)

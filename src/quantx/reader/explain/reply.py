@@ -41,8 +41,8 @@ class SoughtValues:
 
     symbol: str  # as stored
     sought: SoughtRow
-    named: Mapping[str, float]
-    ratio: float
+    named: Mapping[str, float] = field(default_factory=dict)
+    ratio: float = 1.0
 
     def place_in(self, body: bytes) -> tuple[ReplyPlace | None, Mapping[str, float] | None, float]:
         """Return the row's place in a reply, its values as sent, and the ratio; (None, None, 1) if it is not there."""

@@ -11,7 +11,7 @@ from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
 from quantx.core.symbols import venue_of
 from quantx.core.tables import BARS_1D, BARS_1M, Table
-from quantx.reader.explain.explanation import RuleResult, RuleResults, RuleState
+from quantx.reader.explain.facts import RuleResult, RuleResults, RuleState
 
 
 def rules_of(table: Table, row: Mapping[str, Any], facts: Mapping[str, bool | None], *, accepted: bool) -> RuleResults:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from quantx.core.prices import PRICES
-from quantx.reader.explain.explanation import ActionEffect, Adjustment, Explanation, RuleResults
+from quantx.reader.explain.facts import ActionEffect, Adjustment, ExplanationFacts, RuleResults
 from quantx.reader.explain.reply import ReplyEvidence
 
 _FIELDS = (*PRICES, "volume")
@@ -25,17 +25,17 @@ class ScreenSection:
     lines: Sequence[str]
 
 
-def sections(told: Explanation) -> list[ScreenSection]:
+def sections(facts: ExplanationFacts) -> list[ScreenSection]:
     """Return the sections of an explanation; the last one names the parts of which there is nothing."""
     parts = {
-        "Why there is none": list(told.absence),
-        "Reply": _reply(told.reply),
-        "Rules": _rules(told.rules),
-        "Rejected rows of the day": [line for row in told.rejected for line in _rejected(row)],
-        "Earlier values": [_revision(row) for row in told.revisions],
-        "Other vendors": [*_others(told), *map(_verdict, told.verdicts), *map(_agreement, told.agreements)],
-        "Adjustment": _adjustment(told.adjustment),
-        "Findings": [f"{f['severity']} {f['rule']} ({f['status']}): {f['message']}" for f in told.findings],
+        "Why there is none": list(facts.absence),
+        "Reply": _reply(facts.reply),
+        "Rules": _rules(facts.rules),
+        "Rejected rows of the day": [line for row in facts.rejected for line in _rejected(row)],
+        "Earlier values": [_revision(row) for row in facts.revisions],
+        "Other vendors": [*_others(facts), *map(_verdict, facts.verdicts), *map(_agreement, facts.agreements)],
+        "Adjustment": _adjustment(facts.adjustment),
+        "Findings": [f"{f['severity']} {f['rule']} ({f['status']}): {f['message']}" for f in facts.findings],
     }
     found = [ScreenSection(title, lines) for title, lines in parts.items() if lines]
     optional = ("Rejected rows of the day", "Earlier values", "Other vendors", "Findings")
@@ -43,31 +43,31 @@ def sections(told: Explanation) -> list[ScreenSection]:
     return [*found, *([ScreenSection("None", [", ".join(nothing)])] if nothing else [])]
 
 
-def headline(told: Explanation) -> str:
+def headline(facts: ExplanationFacts) -> str:
     """Return the value with its source in one line."""
-    if told.row is None:
-        return f"{told.subject}: no {told.field}"
-    value = f"{told.field} {number(told.value)} {told.currency or ''}".rstrip()
-    symbol = "" if told.stored_symbol == told.symbol else f" as {told.stored_symbol}"
-    return f"{told.subject}: {value}, as traded, from {told.source}{symbol}, known since {instant(told.known_from)}"
+    if facts.row is None:
+        return f"{facts.subject}: no {facts.field}"
+    value = f"{facts.field} {number(facts.value)} {facts.currency or ''}".rstrip()
+    symbol = "" if facts.stored_symbol == facts.symbol else f" as {facts.stored_symbol}"
+    return f"{facts.subject}: {value}, as traded, from {facts.source}{symbol}, known since {instant(facts.known_from)}"
 
 
-def as_text(told: Explanation) -> str:
+def as_text(facts: ExplanationFacts) -> str:
     """Return an explanation as text."""
-    lines = [headline(told)]
-    for section in sections(told):
+    lines = [headline(facts)]
+    for section in sections(facts):
         lines += [section.title, *(f"  {line}" for line in section.lines)]
     return "\n".join(lines)
 
 
-def as_html(told: Explanation) -> str:
+def as_html(facts: ExplanationFacts) -> str:
     """Return an explanation as HTML."""
     body = "".join(
         f"<tr><th style='text-align:left;vertical-align:top'>{escape(section.title)}</th><td style='text-align:left'>"
         f"{'<br>'.join(escape(line) for line in section.lines)}</td></tr>"
-        for section in sections(told)
+        for section in sections(facts)
     )
-    return f"<div><b>{escape(headline(told))}</b><table>{body}</table></div>"
+    return f"<div><b>{escape(headline(facts))}</b><table>{body}</table></div>"
 
 
 def number(value: float | int | None) -> str:
@@ -138,9 +138,9 @@ def _revision(row: Mapping[str, Any]) -> str:
     return f"from {instant(row['known_from'])} {period}: {_values(row)}; raw object {row['raw']}"
 
 
-def _others(told: Explanation) -> Iterator[str]:
-    for row in told.others:
-        apart = "" if row["difference"] is None else f"; {told.field} {row['difference']:+.4%}"
+def _others(facts: ExplanationFacts) -> Iterator[str]:
+    for row in facts.others:
+        apart = "" if row["difference"] is None else f"; {facts.field} {row['difference']:+.4%}"
         yield f"{row['source']}: {_values(row)} {row['currency'] or ''}{apart}"
 
 
@@ -161,8 +161,8 @@ def _adjustment(adjustment: Adjustment | None) -> list[str]:
     if not adjustment.actions:
         return ["no later split or dividend is known: adjusted values are those as traded"]
     shown = adjustment.actions[-_MOST:]
-    more = len(adjustment.actions) - len(shown)
-    lines = [f"{more} earlier actions"] if more else []
+    before = adjustment.actions[:-_MOST]
+    lines = [f"{len(before)} actions from {before[0].ex_date} to {before[-1].ex_date}, and"] if before else []
     lines += [_action(action) for action in shown]
     lines.append(f"split-adjusted (× {number(adjustment.split_factor)}): {_values(adjustment.split)}")
     lines.append(f"total-adjusted (× {number(adjustment.total_factor)}): {_values(adjustment.total)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -66,7 +66,7 @@ class SubjectRows:
         key = ("date",) if subject.time is None else ("time",)
         return self.securities.rows(stored.with_columns(pl.col("symbol").alias(STORED)), [subject.request], "date", key)
 
-    def revisions(self, subject: Subject, row: dict[str, Any]) -> list[dict[str, Any]]:
+    def revisions(self, subject: Subject, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the earlier values of a row, the oldest first."""
         earlier = subject.table.revisions
         where = Selection.of([row[STORED]], row["source"]).between(subject.day, subject.day)
