@@ -85,6 +85,12 @@ show_planned_changes() {
     az deployment group what-if --resource-group "$group" --parameters "${parameters[@]}" image="quantx:$tag"
 }
 
+# A sign-in of a workflow gets new tokens for ten minutes only (Azure/azure-cli#28708). The registry's is needed later, so it is
+# fetched now: az keeps it for an hour.
+fetch_registry_token() {
+    az account get-access-token --resource https://containerregistry.azure.net --output none
+}
+
 register_providers() {
     local registered provider
     registered="$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv)" || true
@@ -178,6 +184,7 @@ if [ "$apply" = false ]; then
     exit 0
 fi
 
+fetch_registry_token
 register_providers
 [ "$(az group exists --name "$group")" = true ] || az group create --name "$group" --location "$location" --output none
 suspend_stop

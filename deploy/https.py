@@ -7,8 +7,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.message import Message
 from typing import IO, NoReturn
 
 SECONDS = 300  # a package has 60 to 90 MB
@@ -18,9 +18,9 @@ SECONDS = 300  # a package has 60 to 90 MB
 class Reply:
     """An answer. Status 0: there was none, and the text is the reason."""
 
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
+    status: int = 0
+    body: bytes = b""
+    headers: Message = field(default_factory=Message)
 
     @property
     def text(self) -> str:
@@ -49,7 +49,7 @@ def send(method: str, url: str, body: bytes | IO[bytes] | None = None, **headers
         with error:
             return Reply(error.code, error.read(), error.headers)
     except OSError as error:  # no connection, a time-out, a certificate
-        return Reply(0, str(getattr(error, "reason", error)).encode(), {})
+        return Reply(body=str(getattr(error, "reason", error)).encode())
 
 
 def wait() -> None:

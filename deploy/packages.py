@@ -106,9 +106,11 @@ def main(arguments: list[str], token: str) -> None:
     """Carry out the command line."""
     match arguments:
         case ["keep", server, reference, file]:
-            keep(server, *reference.split(":"), Path(file).read_bytes(), token)
+            name, _, tag = reference.partition(":")
+            keep(server, name, tag, Path(file).read_bytes(), token)
         case ["fetch", server, reference, file]:
-            content = fetch(server, *reference.split(":"), token)
+            name, _, tag = reference.partition(":")
+            content = fetch(server, name, tag, token)
             if content is None:
                 sys.exit(3)
             Path(file).write_bytes(content)

@@ -74,7 +74,7 @@ def publish(host: str, package: Path, token: str) -> None:
 
 def send_package(host: str, package: Path, token: str) -> str:
     """Send the package; return the id of its deployment. A site that is just starting is asked again."""
-    reply = Reply(0, b"", {})
+    reply = Reply()
     for _ in range(5):
         with package.open("rb") as content:
             reply = send(
@@ -105,7 +105,7 @@ def document(reply: Reply) -> object:
 
 def ask_ready(host: str, key: str) -> None:
     """Wait until the app reports that it reaches database, queue and lake; the first request may be a cold start."""
-    reply = Reply(0, b"", {})
+    reply = Reply()
     for tries in range(TRIES // 4):
         reply = send("GET", f"https://{host}/api/ready", x_functions_key=key)
         if reply.status == 200:

@@ -127,7 +127,7 @@ def job(azure: Azure, command: str, option: dict[str, str]) -> int:
 def sites(azure: Azure, command: str, option: dict[str, str]) -> int:
     match command:
         case "resource show":
-            print(azure.host("scm"))
+            print(azure.host("scm" if "'Repository'" in option["--query"] else "app"))
         case "functionapp keys list":
             print("function-key")
         case "functionapp deploy":
@@ -157,6 +157,8 @@ def answer(arguments: list[str], azure: Azure) -> int:
             if azure.has("signed out") or not known:
                 return refuse("Please run 'az login' to setup account.")
             print(option.get("--subscription", SUBSCRIPTION))
+        case "account get-access-token" if "--resource" in option:
+            azure.put(f"token of {option['--resource'].rpartition('/')[2]}")
         case "account get-access-token":
             print("arm-token")
         case "group exists":
@@ -165,8 +167,19 @@ def answer(arguments: list[str], azure: Azure) -> int:
             azure.put("group")
         case "group show":
             print(azure.get("tags"))
+        case "group delete" if azure.has("locks"):
+            # learn.microsoft.com/azure/azure-resource-manager/management/lock-resources
+            return refuse("(ScopeLocked) The scope cannot perform delete operation because these scopes are locked")
         case "group delete":
             (azure.state / "group").unlink()
+        case "lock list":
+            print(azure.get("locks"))
+        case "lock delete":
+            (azure.state / "locks").unlink()
+        case "storage account list":
+            print("quantxlake\nqxbackup")
+        case "storage container-rm list":
+            print("raw")
         case "tag update" if option["--tags"].startswith("quantx-deploying="):
             if option["--operation"] == "Merge":
                 azure.put("deploying", option["--tags"].partition("=")[2])
@@ -184,6 +197,9 @@ def answer(arguments: list[str], azure: Azure) -> int:
             print(json.dumps({name: {"type": "String", "value": value} for name, value in outputs.items()}))
         case "acr show":
             print(azure.host("registry"))
+        case "acr login" if azure.has("workflow") and not azure.has("token of containerregistry.azure.net"):
+            # Azure/azure-cli#28708: no new token ten minutes after the sign-in; `acr login` needs one of this resource.
+            return refuse("AADSTS700024: Client assertion is not within its valid time range.")
         case "acr login":
             print("refresh-token" if "--expose-token" in arguments else "Login Succeeded")
         case "acr list":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.options import AsOf, Json, PublicBy, UseLocal, exits, settings_for
 from quantx.cli.output import err, out, print_json
 from quantx.errors import ConfigError
 
@@ -29,7 +29,8 @@ def explain(
         str | None, typer.Option(help="Explain a minute: HH:MM in the exchange's zone, or an instant with its offset.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Only this vendor; by default the one that queries show.")] = None,
-    as_of: Annotated[str | None, typer.Option(help="The bar as known then: a date, or an instant.")] = None,
+    as_of: AsOf = None,
+    public_by: PublicBy = None,
     raw: Annotated[
         Path | None, typer.Option(help="Write the vendor's reply into this new file, exactly as it was sent.")
     ] = None,
@@ -43,12 +44,10 @@ def explain(
 
     Example: quantx explain AAPL 2024-06-10 --field close --raw reply.json
     """
-    from quantx.lake.store import open_location
-    from quantx.reader.lake import Lake
+    from quantx.reader.lake import lake_of
 
-    settings = settings_for(use_local)
-    lake = Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
-    explanation = lake.explain(symbol, day, field=field, time=time, source=source, as_of=as_of)
+    lake = lake_of(settings_for(use_local))
+    explanation = lake.explain(symbol, day, field=field, time=time, source=source, as_of=as_of, public_by=public_by)
     print_json(explanation.as_facts()) if json else _print(explanation)
     if raw is not None:
         _write_reply(explanation, raw)

@@ -31,6 +31,14 @@ Phase = Annotated[str | None, typer.Option(help="All universes of a phase.")]
 MaxWorkers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Maximum number of concurrent requests of this process.")
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
+]
+PublicBy = Annotated[
+    str | None,
+    typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
+]
 _EARLIER_LIMIT = "The earlier name of --limit; it wins over --limit."
 Most = Annotated[int | None, typer.Option("--most", min=1, max=100_000, hidden=True, help=_EARLIER_LIMIT)]
 MostRows = Annotated[int | None, typer.Option("--most", min=1, max=1_000_000, hidden=True, help=_EARLIER_LIMIT)]
@@ -105,6 +113,19 @@ def parse_day(text: str, option: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{option} {text!r} is not a date; use YYYY-MM-DD") from None
+
+
+def parse_share(sample: str | None) -> float:
+    """Return the share of a --sample as in 5%, 1.0 without one; ConfigError where it is not one."""
+    if sample is None:
+        return 1.0
+    try:
+        percent = float(sample.removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not 0 < percent <= 100:
+        raise ConfigError(f"--sample {sample!a} must be a share of the files, as in 5%")
+    return percent / 100
 
 
 def existing_folder(path: Path | None, option: str) -> Path | None:

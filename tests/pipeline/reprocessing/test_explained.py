@@ -21,6 +21,7 @@ from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.daily_rules import DAILY_RULES
 from quantx.core.quality.policy import Policy
 from quantx.core.symbol_history import Naming, SymbolHistory, history_rows
+from quantx.errors import NotInLake
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import SCHEMA, list_raw
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
@@ -239,7 +240,11 @@ def test_a_session_without_a_bar_is_explained(market: Any) -> None:
     assert "2023-11-23 is no session of XNYS: a closure" in why(lake.explain("AAA", "2023-11-23"))
     assert "the bars of tape begin on 2023-10-02" in why(lake.explain("AAA", "2023-09-29"))
     assert "the bars of tape end on 2024-01-12" in why(lake.explain("AAA", "2024-01-16"))
-    assert "`quantx backfill` fetches them" in why(lake.explain("ZZZ", "2024-01-11"))
+    with pytest.raises(NotInLake, match="the lake knows no symbol ZZZ"):
+        lake.explain("ZZZ", "2024-01-11")
+    with pytest.raises(NotInLake, match="no daily bars of the source 'third'"):
+        lake.explain("AAA", "2024-01-11", source="third")
+    assert "was not public by 2023-10-02" in why(lake.explain("BBB", DAYS[1], public_by=DAYS[0]))
     assert "tape has none; other has one" in why(lake.explain("AAA", UNSENT, source="tape"))
     assert "is known since 2024-01-12 23:00:00 UTC" in why(lake.explain("BBB", DAYS[1], as_of="2024-01-01"))
 

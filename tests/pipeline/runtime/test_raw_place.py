@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from quantx.pipeline.runtime.platform import open_platform
 from quantx.pipeline.runtime.raw_place import confirm_raw
 from quantx.pipeline.verifying.verify import Verifier
 from quantx.settings import Settings, load_settings
+from quantx.state.database import Database
 
 from ..conftest import Desk, reprocess
 
@@ -72,8 +74,19 @@ def test_single_missing_objects_are_damage_and_no_wrong_setting(desk: Desk) -> N
     assert first != last
     desk.platform.location.delete([last])
     assert not is_refused(desk, desk.platform.location)
-    desk.platform.location.delete([first])
+    desk.platform.location.delete(desk.platform.location.paths("raw"))
     assert is_refused(desk, desk.platform.location)
+
+
+def test_a_new_state_that_finds_tables_and_no_raw_objects_is_refused(
+    desk: Desk, another_desk: Callable[..., Desk], fresh_database: Database, tmp_path: Path
+) -> None:
+    run(desk)
+    newer = another_desk(fresh_database)
+    elsewhere = newer.with_(location=moved_to(desk, str(tmp_path / "elsewhere")))
+    with pytest.raises(ConfigError, match=r"has bars and no raw object is in .*elsewhere; set QUANTX_RAW_URL"):
+        reprocess(elsewhere)
+    assert reprocess(newer.platform).symbols == 2
 
 
 def test_a_process_does_not_start_with_a_wrong_setting(desk: Desk, migrated_database_url: str, tmp_path: Path) -> None:

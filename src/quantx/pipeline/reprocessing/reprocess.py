@@ -25,7 +25,7 @@ from quantx.core.model import Series, StoredReply
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
-from quantx.errors import Busy
+from quantx.errors import Busy, ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
@@ -37,10 +37,11 @@ from quantx.pipeline.curating.stored_replies import read_replies
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.reprocessing.table_changes import Change, change_of, quarantine_change_of, revisions_change_of
+from quantx.pipeline.runtime.raw_place import RAW_STEP, raw_url
 from quantx.pipeline.runtime.roles import RoleHolder, committing
 from quantx.state.replies.port import Holding, Replies
 from quantx.state.runs.port import Runs
-from quantx.state.series.port import SeriesBook, SeriesFacts, Sessions
+from quantx.state.series.port import SeriesBook, SeriesFacts, SeriesProgress, Sessions
 
 log = structlog.get_logger()
 
@@ -114,6 +115,9 @@ class Reprocessor:
         """
         done = done or ReprocessSummary(policy=self.curator.policy.version)
         inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
+        has_bars = any(self.curator.tables[t.name].version() is not None for t in (BARS_1D, BARS_1M))
+        if symbols is None and source is None and has_bars and not (inventory.holdings or inventory.unlisted):
+            raise ConfigError(f"the lake has bars and no raw object is in {raw_url(self.curator.location)}; {RAW_STEP}")
         policy, done.mute = self.curator.row_policy(), dict(inventory.unlisted)
         for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
             done.left[source or "any source", symbol] = "the raw zone has no reply about it"
@@ -233,14 +237,18 @@ class Reprocessor:
         )
 
     def _restate(self, rederived: _Rederived, changes: Mapping[str, Change], left: Collection[str]) -> None:
-        """Record in the state what has changed of its series and recent bars, or all of it where the state is new."""
+        """Record in the state what has changed of its series and recent bars, or all of it where the state is new.
+
+        A state that was restored from a backup of its database may not know the newest replies of a series.
+        """
         sessions = dict[Series, Sessions]()
         for timeframe, tables in _BARS.items():
             of = {s.symbol: s for s in rederived.series if (s.dataset, s.timeframe) == ("bars", timeframe)}
             progress = self.series.progress(rederived.source, "bars", timeframe, sorted(of))
             touched = {symbol for t in tables for symbol in _symbols(changes[t.name])}
             spans = _spans(pl.concat(rederived.tables[t.name].select("symbol", "date") for t in tables))
-            moved = ((of.keys() - progress.keys()) | (touched & of.keys())) - set(left)
+            newer = _newer(rederived.facts, progress, of.values())
+            moved = ((of.keys() - progress.keys()) | newer | (touched & of.keys())) - set(left)
             sessions |= {of[symbol]: spans.get(symbol, (None, None)) for symbol in moved}
         if not sessions:
             return
@@ -253,6 +261,18 @@ class Reprocessor:
         recent = {series.symbol for series in sessions if series.timeframe == "1d"}
         bars = rederived.tables[BARS_1D.name].filter(pl.col("symbol").is_in(recent))
         self.replies.restate(rederived.source, facts, sessions, recent, recent_bars(bars))
+
+
+def _newer(
+    facts: Sequence[SeriesFacts], progress: Mapping[str, SeriesProgress], series: Collection[Series]
+) -> set[str]:
+    """Return the symbols of series with a reply that was fetched after the last request that the state has."""
+    last = {fact.series: fact.asked_at for fact in sorted(facts, key=lambda fact: fact.asked_at)}
+    return {
+        each.symbol
+        for each in series
+        if each in last and each.symbol in progress and (progress[each.symbol].asked_at or last[each]) < last[each]
+    }
 
 
 def _batches(holdings: Sequence[Holding]) -> Iterator[list[Holding]]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.tables import INSTRUMENTS, SESSIONS
 from quantx.errors import ConfigError
 from quantx.reader.explain.findings import MARKET_MISSING, MISSING
 from quantx.reader.explain.subject import Subject, SubjectRows
+from quantx.reader.point_in_time import NOW, PointInTime
 from quantx.reader.selection import Selection
+from quantx.reader.session_times import SessionTimes
 
 _SATURDAY = 5
 
@@ -30,28 +31,17 @@ class SessionFacts:
     close: datetime | None = None
 
     @staticmethod
-    def read(rows: SubjectRows, code: str, day: date) -> SessionFacts:
-        """Return the facts of a day from the published sessions."""
-        own = rows.tables.rows(SESSIONS, Selection(where=pl.col("calendar") == code))
-        first, last = own["date"].min(), own["date"].max()
-        if not isinstance(first, date) or not isinstance(last, date) or not first <= day <= last:
-            return SessionFacts(is_session=None)
-        of_day = own.filter(pl.col("date") == day)
-        return SessionFacts(is_session=of_day.height > 0, close=of_day["close"][0] if of_day.height else None)
-
-    def or_computed(self, code: str, day: date) -> SessionFacts:
-        """Return these facts, or those of the calendars' library, if the lake has none and the library is installed."""
-        if self.is_session is not None:
-            return self
-        if day.weekday() >= _SATURDAY:
-            return SessionFacts(is_session=False)
+    def of(times: SessionTimes, code: str, day: date) -> SessionFacts:
+        """Return the facts of a day on an exchange."""
         try:
-            days = calendar(code)
-        except (ImportError, ConfigError):
-            return self
-        if not days.days[0] <= day <= days.days[-1]:
-            return self
-        return SessionFacts(is_session=days.is_session(day), close=days.close_of(day) if days.is_session(day) else None)
+            sessions = times.of(code)
+        except ConfigError:  # neither in the lake nor in an installed library
+            sessions = SESSIONS.empty()
+        first, last = sessions["date"].min(), sessions["date"].max()
+        if not isinstance(first, date) or not isinstance(last, date) or not first <= day <= last:
+            return SessionFacts(is_session=False if day.weekday() >= _SATURDAY else None)
+        of_day = sessions.filter(pl.col("date") == day)
+        return SessionFacts(is_session=of_day.height > 0, close=of_day["close"][0] if of_day.height else None)
 
 
 def reasons(
@@ -60,7 +50,7 @@ def reasons(
     session: SessionFacts,
     *,
     source: str | None,
-    as_of: datetime | None,
+    moment: PointInTime,
     rejected: Sequence[Mapping[str, Any]],
     findings: Sequence[Mapping[str, Any]],
     in_reply: InReply,
@@ -72,7 +62,7 @@ def reasons(
     found = [
         *_of_calendar(subject, session),
         *_of_listing(rows, subject),
-        *_of_time(rows, subject, source, as_of),
+        *_of_time(rows, subject, source, moment),
         *(f"{row['source']} sent a row that was rejected: {row['rules']} (below)" for row in rejected if _open(row)),
         *(f"{each['message']}" for each in findings if each["rule"] in (MISSING, MARKET_MISSING)),
     ]
@@ -95,7 +85,7 @@ def _of_calendar(subject: Subject, session: SessionFacts) -> Iterator[str]:
         closed = "a weekend" if subject.day.weekday() >= _SATURDAY else "a closure"
         yield f"{subject.day} is no session of {code}: {closed}"
     elif session.is_session is None:
-        yield f"the lake has no sessions of {code} for {subject.day}, so that a closure can't be told from a gap"
+        yield f"the lake has no sessions of {code} for {subject.day}: a closure and a gap look alike"
     elif session.close is not None and now < session.close + SETTLED_AFTER:
         yield f"the session of {subject.day} settles at {session.close + SETTLED_AFTER:%Y-%m-%d %H:%M} UTC"
 
@@ -112,13 +102,15 @@ def _of_listing(rows: SubjectRows, subject: Subject) -> Iterator[str]:
             yield f"{subject.symbol} ({instrument}) was delisted on {row['delisted_on']}{why}"
 
 
-def _of_time(rows: SubjectRows, subject: Subject, source: str | None, as_of: datetime | None) -> Iterator[str]:
-    now = rows.by_vendor(subject, None)
+def _of_time(rows: SubjectRows, subject: Subject, source: str | None, moment: PointInTime) -> Iterator[str]:
+    now = rows.by_vendor(subject, NOW)
     for row in now.sort("source").iter_rows(named=True):
         if source is not None and row["source"] != source:
             yield f"{source} has none; {row['source']} has one"
-        elif as_of is not None:
+        elif moment.as_of is not None and row["known_from"] > moment.as_of:
             yield f"that of {row['source']} is known since {row['known_from']:%Y-%m-%d %H:%M:%S} UTC"
+        elif moment.public_by is not None:
+            yield f"that of {row['source']} was not public by {moment.public_by:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _of_coverage(rows: SubjectRows, subject: Subject, source: str | None, in_reply: InReply) -> Iterator[str]:

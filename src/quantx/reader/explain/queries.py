@@ -27,7 +27,7 @@ from quantx.core.tables import (
 )
 from quantx.errors import ConfigError
 from quantx.reader.actions import ActionQueries
-from quantx.reader.arguments import Day, bars_table, to_date, to_instant, to_names, to_vendor
+from quantx.reader.arguments import Day, bars_table, to_date, to_names, to_vendor
 from quantx.reader.explain.absence import SessionFacts, reasons
 from quantx.reader.explain.adjustment import adjustment_of
 from quantx.reader.explain.explanation import Explanation
@@ -36,6 +36,7 @@ from quantx.reader.explain.findings import findings_about
 from quantx.reader.explain.reply import SoughtValues, find_reply, split_ratio
 from quantx.reader.explain.rules import rules_of
 from quantx.reader.explain.subject import STORED, Subject, SubjectRows, chosen_row, to_minute
+from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
 
 _FIELDS = (*PRICES, "volume")
@@ -70,6 +71,7 @@ class ExplainQueries(ActionQueries):
         time: str | datetime | None = None,
         source: str | None = None,
         as_of: Day | None = None,
+        public_by: Day | None = None,
     ) -> Explanation:
         """Explain a value of a bar, or why there is none; the lake alone is read.
 
@@ -78,28 +80,33 @@ class ExplainQueries(ActionQueries):
         the value, and findings. Where raw objects can't be read, `reply.problem` states it.
 
         `field`: open, high, low, close or volume. `time` explains a minute: HH:MM in the exchange's zone, or an
-        instant. `source`: that vendor's bar instead of the one that queries show. `as_of`: the bar as known then.
+        instant. `source`: that vendor's bar instead of the one that queries show. `as_of` and `public_by`: the bar, and
+        the actions that adjust it, as known and as public then.
 
-        Raises ConfigError for an invalid symbol, day or field, and if several securities carried the symbol.
+        Raises NotInLake for a symbol or vendor that the lake does not know, and ConfigError for an invalid symbol, day
+        or field, and if several securities carried the symbol.
         """
         if field not in _FIELDS:
             raise ConfigError(f"field={field!r} must be one of {', '.join(_FIELDS)}")
         subject = self._subject(symbol, day, time)
-        rows, moment, vendor = SubjectRows(self._stored, self._securities()), to_instant(as_of), to_vendor(source)
+        moment, vendor = PointInTime.parse(as_of, public_by), to_vendor(source)
+        rows = SubjectRows(self._stored, self._securities(), self._known)
         by_vendor = rows.by_vendor(subject, moment)
         own = by_vendor if vendor is None else by_vendor.filter(pl.col("source") == vendor)
         timeframe = "1d" if subject.time is None else "1m"
         row = chosen_row(own, partial(self._sources_of, timeframe))
         rejected = self._rejected(rows, subject)
         findings = findings_about(self._stored, subject.symbols, subject.venue.calendar, subject.day)
-        session = SessionFacts.read(rows, subject.venue.calendar, subject.day)
+        session = SessionFacts.of(self._sessions, subject.venue.calendar, subject.day)
         if row is None:
+            self._check_source(subject.table, vendor)
+            self._check_known([subject.request])
             why = reasons(
                 rows,
                 subject,
-                session.or_computed(subject.venue.calendar, subject.day),
+                session,
                 source=vendor,
-                as_of=moment,
+                moment=moment,
                 rejected=rejected,
                 findings=findings,
                 in_reply=partial(self._in_reply, subject),
@@ -211,7 +218,7 @@ class ExplainQueries(ActionQueries):
         return rows.select(_AGREEMENT).sort("source_a", "source_b").to_dicts()
 
     def _adjustment(
-        self, subject: Subject, row: Mapping[str, Any], source: str | None, moment: datetime | None
+        self, subject: Subject, row: Mapping[str, Any], source: str | None, moment: PointInTime
     ) -> Adjustment:
         minutes = subject.time is not None
         actions = self._actions([subject.request], None if minutes else source, moment, None, first=source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from quantx.core.symbols import Venue, venue_of
 from quantx.core.tables import Table
 from quantx.errors import ConfigError
 from quantx.reader.arguments import to_instant
+from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
 from quantx.reader.stored import LakeTables
 from quantx.reader.symbol_history import SecurityRows, SymbolRequest
@@ -55,14 +56,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class SubjectRows:
-    """Rows of the lake about a subject."""
+    """Rows of the lake about a subject; `known` returns rows of a table as known, and public, at a moment."""
 
     tables: LakeTables
     securities: SecurityRows
+    known: Callable[[Table, Selection, PointInTime], pl.DataFrame]
 
-    def by_vendor(self, subject: Subject, as_of: datetime | None) -> pl.DataFrame:
-        """Return the row of each vendor, as known at `as_of`, with the stored symbol in a column of its own."""
-        stored = self.tables.known_at(subject.table, subject.here, as_of)
+    def by_vendor(self, subject: Subject, moment: PointInTime) -> pl.DataFrame:
+        """Return the row of each vendor as of a moment, with the stored symbol in a column of its own."""
+        stored = self.known(subject.table, subject.here, moment)
         key = ("date",) if subject.time is None else ("time",)
         return self.securities.rows(stored.with_columns(pl.col("symbol").alias(STORED)), [subject.request], "date", key)
 
