@@ -44,15 +44,22 @@ class SessionFacts:
         return SessionFacts(is_session=of_day.height > 0, close=of_day["close"][0] if of_day.height else None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DayFacts:
+    """What is known about the day of a security, with a bar or without."""
+
+    session: SessionFacts
+    rejected: Sequence[Mapping[str, Any]]  # rows of quarantine, with their states
+    findings: Sequence[Mapping[str, Any]]
+
+
 def reasons(
     rows: SubjectRows,
     subject: Subject,
-    session: SessionFacts,
+    about: DayFacts,
     *,
     source: str | None,
     moment: PointInTime,
-    rejected: Sequence[Mapping[str, Any]],
-    findings: Sequence[Mapping[str, Any]],
     in_reply: InReply,
 ) -> list[str]:
     """Return the reasons why no vendor (or not this one) has a row of a subject; one at least.
@@ -60,19 +67,19 @@ def reasons(
     `in_reply` searches a reply that has the bars before and after the day.
     """
     found = [
-        *_of_calendar(subject, session),
+        *_of_calendar(subject, about.session),
         *_of_listing(rows, subject),
         *_of_time(rows, subject, source, moment),
-        *(f"{row['source']} sent a row that was rejected: {row['rules']} (below)" for row in rejected if _open(row)),
-        *(f"{each['message']}" for each in findings if each["rule"] in (MISSING, MARKET_MISSING)),
+        *(
+            f"{row['source']} sent a row that was rejected: {row['rules']} (below)"
+            for row in about.rejected
+            if _open(row)
+        ),
+        *(str(each["message"]) for each in about.findings if each["rule"] in (MISSING, MARKET_MISSING)),
     ]
-    if not found or not _explains_all(session):
+    if about.session.is_session is not False:
         found += _of_coverage(rows, subject, source, in_reply)
     return list(dict.fromkeys(found)) or ["no reason is known: `quantx heal` searches missing sessions"]
-
-
-def _explains_all(session: SessionFacts) -> bool:
-    return session.is_session is False
 
 
 def _open(row: Mapping[str, Any]) -> bool:

@@ -28,7 +28,7 @@ from quantx.core.tables import (
 from quantx.errors import ConfigError
 from quantx.reader.actions import ActionQueries
 from quantx.reader.arguments import Day, bars_table, to_date, to_names, to_vendor
-from quantx.reader.explain.absence import SessionFacts, reasons
+from quantx.reader.explain.absence import DayFacts, SessionFacts, reasons
 from quantx.reader.explain.adjustment import adjustment_of
 from quantx.reader.explain.explanation import Explanation
 from quantx.reader.explain.facts import Adjustment
@@ -95,34 +95,30 @@ class ExplainQueries(ActionQueries):
         own = by_vendor if vendor is None else by_vendor.filter(pl.col("source") == vendor)
         timeframe = "1d" if subject.time is None else "1m"
         row = chosen_row(own, partial(self._sources_of, timeframe))
-        rejected = self._rejected(rows, subject)
-        findings = findings_about(self._stored, subject.symbols, subject.venue.calendar, subject.day)
-        session = SessionFacts.of(self._sessions, subject.venue.calendar, subject.day)
-        if row is None:
-            self._check_source(subject.table, vendor)
-            self._check_known([subject.request])
-            why = reasons(
-                rows,
-                subject,
-                session,
-                source=vendor,
-                moment=moment,
-                rejected=rejected,
-                findings=findings,
-                in_reply=partial(self._in_reply, subject),
-            )
-            return _absent(subject, field, rejected=rejected, findings=findings, absence=why)
-        return self._explained(
-            rows,
-            subject,
-            row,
-            field,
-            others=_others(by_vendor, row, field),
-            adjustment=self._adjustment(subject, row, source, moment),
-            in_calendar=session.is_session,
-            rejected=rejected,
-            findings=findings,
+        about = DayFacts(
+            session=SessionFacts.of(self._sessions, subject.venue.calendar, subject.day),
+            rejected=self._rejected(rows, subject),
+            findings=findings_about(self._stored, subject.symbols, subject.venue.calendar, subject.day),
         )
+        if row is None:
+            return self._unexplained(rows, subject, field, about, vendor, moment)
+        others, adjustment = _others(by_vendor, row, field), self._adjustment(subject, row, source, moment)
+        return self._explained(rows, subject, row, field, about, others=others, adjustment=adjustment)
+
+    def _unexplained(
+        self,
+        rows: SubjectRows,
+        subject: Subject,
+        field: str,
+        about: DayFacts,
+        vendor: str | None,
+        moment: PointInTime,
+    ) -> Explanation:
+        """Return why there is no row."""
+        self._check_source(subject.table, vendor)
+        self._check_known([subject.request])
+        why = reasons(rows, subject, about, source=vendor, moment=moment, in_reply=partial(self._in_reply, subject))
+        return _absent(subject, field, rejected=about.rejected, findings=about.findings, absence=why)
 
     def _explained(
         self,
@@ -130,16 +126,14 @@ class ExplainQueries(ActionQueries):
         subject: Subject,
         row: Mapping[str, Any],
         field: str,
-        *,
-        in_calendar: bool | None,
-        rejected: Sequence[Mapping[str, Any]],
+        about: DayFacts,
         **parts: Any,
     ) -> Explanation:
         """Return the explanation of a row, with the parts that are known already."""
         stored = {c: row[c] for c in subject.table.schema} | {"symbol": row[STORED]}
-        accepted = any(r["state"] == "accepted" and r["source"] == row["source"] for r in rejected)
+        accepted = any(r["state"] == "accepted" and r["source"] == row["source"] for r in about.rejected)
         in_past = row["date"] <= row["known_from"].astimezone(ZoneInfo(subject.venue.timezone)).date()
-        of_day = {"in_calendar": in_calendar, "in_past": in_past}
+        of_day = {"in_calendar": about.session.is_session, "in_past": in_past}
         values = self._values(subject, row, row[STORED])
         return Explanation(
             subject=subject.name,
@@ -156,7 +150,8 @@ class ExplainQueries(ActionQueries):
             row=stored,
             reply=find_reply(self._location, row["source"], row["raw"], values, _DATASETS),
             rules=rules_of(subject.table, stored, of_day, accepted=accepted),
-            rejected=rejected,
+            rejected=about.rejected,
+            findings=about.findings,
             revisions=rows.revisions(subject, row),
             verdicts=rows.of_day(VERDICTS, subject).select(_VERDICT).sort("source").to_dicts(),
             agreements=self._agreements(subject),
