@@ -15,6 +15,7 @@ from rich.text import Text
 from quantx import __version__
 from quantx.cli import (
     backup,
+    changes,
     compact,
     coverage,
     crossvalidate,
@@ -51,6 +52,7 @@ for module in (
     sweep,
     show,
     explain,
+    changes,
     export,
     coverage,
     heal,

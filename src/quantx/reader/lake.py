@@ -12,10 +12,12 @@ from quantx.core.symbol_history import history_of
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.arguments import Day, Symbols, to_date, to_names
+from quantx.reader.changes import ChangeQueries
 from quantx.reader.explain.queries import ExplainQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
+from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
 
@@ -54,7 +56,9 @@ def _nearby(location: LakeLocation) -> str:
     return "" if found is None else f" (did you mean {found}?)"
 
 
-class Lake(LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries, ExplainQueries):
+class Lake(
+    LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries, ExplainQueries, RecordQueries, ChangeQueries
+):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
     It can be pickled: a worker of joblib, Dask or Ray opens the lake again, with the credentials of its own settings.
