@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.options import Json, Symbols, UseLocal, exits, reading_settings, split_symbols
 from quantx.cli.output import counted, out, print_json, print_table
 
 _KEY = ["table", "change"]
@@ -36,7 +36,7 @@ def changes(
     from quantx.reader.lake import lake_of
 
     moment = since or datetime.now(UTC) - timedelta(days=1)
-    found = lake_of(settings_for(use_local)).changes(
+    found = lake_of(reading_settings(use_local)).changes(
         moment, split_symbols(symbols) or None, timeframe=timeframe, source=source
     )
     newest = found.reverse().head(limit)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from quantx.cli.options import AsOf, Json, PublicBy, UseLocal, exits, settings_for
+from quantx.cli.options import AsOf, Json, PublicBy, UseLocal, exits, reading_settings
 from quantx.cli.output import err, out, print_json
 from quantx.errors import ConfigError
 
@@ -46,7 +46,7 @@ def explain(
     """
     from quantx.reader.lake import lake_of
 
-    lake = lake_of(settings_for(use_local))
+    lake = lake_of(reading_settings(use_local))
     explanation = lake.explain(symbol, day, field=field, time=time, source=source, as_of=as_of, public_by=public_by)
     print_json(explanation.as_facts()) if json else _print(explanation)
     if raw is not None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import polars as pl
-from ulid import ULID
 
 from quantx.core.model import Payload
 from quantx.errors import DamagedObject
 from quantx.lake.store import LakeLocation
 
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
+_ULID = 26  # characters
 _COLUMNS = ("symbol", "request", "status", "fetched_at", "vendor_time", "sha256", "content_type", "body")
 
 
@@ -24,16 +26,27 @@ class RawReply:
     payload: Payload
 
 
+def day_of_ulid(ulid: str) -> date | None:
+    """Return the day (UTC) in a ULID, whose first ten characters are milliseconds since 1970; None for another text.
+
+    >>> day_of_ulid("01M8PV3893SAC0TPQRPZEKWXNG")
+    datetime.date(2026, 11, 30)
+    """
+    if len(ulid) != _ULID or not set(ulid) <= set(_DIGITS):
+        return None
+    milliseconds = 0
+    for digit in ulid[:10]:
+        milliseconds = milliseconds * len(_DIGITS) + _DIGITS.index(digit)
+    return date(1970, 1, 1) + timedelta(milliseconds=milliseconds)
+
+
 def find_raw(location: LakeLocation, source: str, ulid: str, datasets: Sequence[str]) -> str | None:
     """Return the path of a raw object of a vendor by its ULID; None if there is none.
 
     `datasets` are those in whose folders it is expected. The ULID has the day; other folders are searched if the object
     is in none of these. Raises RawNotReadable without the right to read there.
     """
-    try:
-        day = ULID.from_str(ulid).datetime.date()
-    except ValueError:
-        day = None
+    day = day_of_ulid(ulid)
     for dataset in datasets if day is not None else ():
         path = f"raw/source={source}/dataset={dataset}/ingest_date={day}/{ulid}.parquet"
         if location.has(path):

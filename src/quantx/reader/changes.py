@@ -8,9 +8,10 @@ import polars as pl
 
 from quantx.core.tables import ACTIONS, INSTANT, Table
 from quantx.errors import ConfigError
+from quantx.lake.table_version import day_of
 from quantx.reader.arguments import Day, Symbols, bars_table, to_instant, to_names, to_vendor
 from quantx.reader.known_names import KnownNames
-from quantx.reader.selection import Selection, day_of
+from quantx.reader.selection import Selection
 
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "table": pl.String,
