@@ -80,6 +80,14 @@ COMMANDS: Mapping[str, CommandModules] = {
         "query",
         summary="Read OHLCV bars from the lake. No database is needed. The exit code is 1 if no bar was found.",
     ),
+    "explain": _of(
+        "explain",
+        summary="Explain a value: its vendor's reply, rules, rejected rows, revisions, other vendors and adjustment.",
+    ),
+    "changes": _of(
+        "changes",
+        summary="List the bars and actions that are new, revised or withdrawn since a moment. No database is needed.",
+    ),
     "export": _of(
         "export",
         summary="Export OHLCV bars as files in the layout of another tool: all of the lake, a universe, a phase or"
