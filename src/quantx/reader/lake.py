@@ -16,6 +16,7 @@ from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.sql.queries import SqlQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _nearby(location: LakeLocation) -> str:
     return "" if found is None else f" (did you mean {found}?)"
 
 
-class Lake(LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries):
+class Lake(LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries, SqlQueries):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
     It can be pickled: a worker of joblib, Dask or Ray opens the lake again, with the credentials of its own settings.
