@@ -12,10 +12,24 @@ from quantx.reader.sql.catalog import VIEWS, columns_of
 
 _HISTORY = Path("~/.quantx_sql_history")
 _KEPT = 1_000  # lines of history
-_WORDS = """
-    select from where group by order limit join left using on as with distinct between in is not null and or case when
-    then else end count sum avg min max having qualify over partition describe show tables
-""".split()
+_WORDS = (
+    "select",
+    "from",
+    "where",
+    "group",
+    "order",
+    "limit",
+    "join",
+    "left",
+    "using",
+    "with",
+    "distinct",
+    "between",
+    "having",
+    "qualify",
+    "partition",
+    "describe",
+)
 _HELP = "One SELECT, ended by a semicolon. Tab completes names. .tables lists the tables, .quit ends the shell."
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import tempfile
 import threading
 import weakref
@@ -55,14 +57,14 @@ class SqlEngine:
         self._sources_of = sources_of
         self._computed = computed
         self._local = is_local(url)
-        self._folder = tempfile.TemporaryDirectory(prefix="quantx-sql-")
+        self._folder = Path(tempfile.gettempdir()) / f"quantx-sql-{secrets.token_hex(8)}"  # created when needed
         self._lock = threading.Lock()
         self._files = ParquetViews()
         self._has = _Created()
         bars, quarantine = tables["bars_1d"].url, tables["quarantine"].url
         folders = [str(Path(bars).parent), quarantine] if self._local else []
-        self._connection = locked_connection([*folders, self._folder.name], memory)
-        self.close = weakref.finalize(self, self._connection.close)
+        self._connection = locked_connection([*folders, str(self._folder)], memory)
+        self.close = weakref.finalize(self, _close, self._connection, self._folder)
 
     def run(self, sql: str, parameters: Parameters | None, limits: Limits) -> Result:
         """Return the rows of one SELECT; SqlError with the reason if it is refused, wrong, or exceeds a limit."""
@@ -161,8 +163,9 @@ class SqlEngine:
         versions = tuple(self._has.tables[table] for table in wanting.reads)
         if self._has.computed == versions:
             return
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         for table, frame in self._computed(self._has.first_year).items():
-            path = Path(self._folder.name) / f"{table}-{'-'.join(map(str, versions))}.parquet"
+            path = self._folder / f"{table}-{'-'.join(map(str, versions))}.parquet"
             frame.write_parquet(path)
             self._create(f"VIEW {name(table)}", f"SELECT * FROM read_parquet({text(str(path))})")
         self._has.computed = versions
@@ -175,3 +178,8 @@ class SqlEngine:
 
     def _create(self, what: str, select: str) -> None:
         self._connection.execute(f"CREATE OR REPLACE {'' if self._local else 'TEMP '}{what} AS {select}")
+
+
+def _close(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    connection.close()
+    shutil.rmtree(folder, ignore_errors=True)

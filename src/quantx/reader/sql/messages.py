@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from quantx.errors import LakeError, QuantxError, SqlError
 from quantx.reader.sql.catalog import columns_of
 
-_COLUMN = re.compile(r'[Rr]eferenced column "([^"]+)"|does not have a column named "([^"]+)"|[Cc]olumn "([^"]+)"')
+_COLUMN = re.compile(r'[Rr]eferenced column "([^"]+)" (?:was )?not found|does not have a column named "([^"]+)"')
 _PLACE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _KIND = re.compile(r"\b([A-Z]\w*(?: [A-Za-z]\w*){0,3}) Error: *", re.DOTALL)
 _MEMORY = "the query needs more memory than it may use; narrow it by symbol or date, or aggregate in steps"
@@ -35,7 +35,7 @@ def plain_error(error: Exception, tables: Collection[str]) -> QuantxError:
         return SqlError(_OUTSIDE)
     if kind.startswith("Transaction"):
         return SqlError(_READ_ONLY)
-    if kind == "Binder" and (match := _COLUMN.search(first)) and "not found" in rest:
+    if kind == "Binder" and (match := _COLUMN.search(first)):
         return _unknown_column(next(filter(None, match.groups())), tables)
     return SqlError(f"the query has an error{_place(whole)}: {first}")
 
