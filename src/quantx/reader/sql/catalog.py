@@ -49,7 +49,7 @@ class Preference:
 
 
 @dataclass(frozen=True)
-class View:
+class SqlView:
     """A view, or with a parameter a table function, of stored tables."""
 
     name: str
@@ -103,7 +103,7 @@ def nulls(table: Table, columns: Iterable[str]) -> str:
     return ", ".join(f"CAST(NULL AS {sql_type(table.schema[c])}) AS {name(c)}" for c in columns)
 
 
-def needed(names: Iterable[str]) -> tuple[list[str], list[View]]:
+def needed(names: Iterable[str]) -> tuple[list[str], list[SqlView]]:
     """Return the stored tables and the views that a query needs for the names that it uses, in order of creation."""
     views = [VIEWS[each] for each in VIEWS if each in set(names)]
     stored = [each for each in names if each in TABLES] + [table for view in views for table in view.reads]
@@ -119,7 +119,7 @@ def columns_of() -> dict[str, list[str]]:
     return columns
 
 
-def _view_columns(view: View) -> list[str]:
+def _view_columns(view: SqlView) -> list[str]:
     if view.name in ("bars", "bars_asof"):
         return _BARS.split(", ")
     if view.name == "minutes":
@@ -219,8 +219,8 @@ def _adjusted(how: str) -> Callable[[Preference], str]:
     return select
 
 
-def _as_of_view(table: Table) -> View:
-    return View(
+def _as_of_view(table: Table) -> SqlView:
+    return SqlView(
         f"{table.name}_asof",
         f"the rows of `{table.name}` as this system knew them at a moment",
         (table.name, table.revisions.name),
@@ -238,44 +238,44 @@ def _universe_on(preference: Preference) -> str:
 
 
 _ADJUSTED_READS = (BARS_1D.name, ACTIONS.name, SYMBOL_HISTORY.name, "verdicts")
-VIEWS: Mapping[str, View] = {
+VIEWS: Mapping[str, SqlView] = {
     view.name: view
     for view in (
-        View(
+        SqlView(
             "bars",
             "daily bars as traded: per symbol and session the bar of the preferred vendor",
             (BARS_1D.name,),
             _bars,
         ),
-        View(
+        SqlView(
             "bars_adjusted",
             'daily bars adjusted for splits and dividends, as `lake.bars(…, adjust="total")` gives them',
             _ADJUSTED_READS,
             _adjusted("total"),
             adjusts=True,
         ),
-        View(
+        SqlView(
             "bars_split_adjusted",
             'daily bars adjusted for splits, as `lake.bars(…, adjust="split")` gives them',
             _ADJUSTED_READS,
             _adjusted("split"),
             adjusts=True,
         ),
-        View(
+        SqlView(
             "bars_asof",
             "daily bars as traded, as this system knew them at a moment: a date (its end) or an instant, UTC",
             (BARS_1D.name, BARS_1D.revisions.name),
             _bars_asof,
             ("moment",),
         ),
-        View(
+        SqlView(
             "minutes",
             "minute bars of the regular session: per symbol and session those of the preferred vendor",
             (BARS_1M.name,),
             _minutes,
             timeframe="1m",
         ),
-        View(
+        SqlView(
             "universe_on",
             "the members of a universe on a day",
             (UNIVERSE_MEMBERS.name,),

@@ -18,7 +18,7 @@ import polars as pl
 from quantx.core.tables import TABLES
 from quantx.errors import SqlError
 from quantx.lake.table_reader import TableReader
-from quantx.reader.sql.catalog import VIEWS, Preference, SourcesOf, View, empty, name, needed, orders, text
+from quantx.reader.sql.catalog import VIEWS, Preference, SourcesOf, SqlView, empty, name, needed, orders, text
 from quantx.reader.sql.files import is_local, pinned_files
 from quantx.reader.sql.limits import Limits, Parameters, Result
 from quantx.reader.sql.lockdown import interrupted_after, locked_connection, roll_back
@@ -155,7 +155,7 @@ class SqlEngine:
             ) from None
         return f"SELECT * FROM {frame}"
 
-    def _compute(self, views: Sequence[View]) -> None:
+    def _compute(self, views: Sequence[SqlView]) -> None:
         """Compute what the adjusted views need, once per version of their tables."""
         wanting = next((view for view in views if view.adjusts), None)
         if wanting is None:
@@ -170,7 +170,7 @@ class SqlEngine:
             self._create(f"VIEW {name(table)}", f"SELECT * FROM read_parquet({text(str(path))})")
         self._has.computed = versions
 
-    def _create_view(self, view: View) -> None:
+    def _create_view(self, view: SqlView) -> None:
         preference = Preference(self._has.sources.get(view.reads[0]), orders(view.timeframe, self._sources_of))
         if self._has.views.get(view.name) != preference:
             self._create(*view.definition(preference))
