@@ -119,9 +119,16 @@ def _write_file(rows: pl.DataFrame, form: str, output: Path) -> None:
 
 def _text(rows: pl.DataFrame, form: str) -> str:
     if form == "csv":
-        nested = [pl.col(c).map_elements(str, pl.String) for c, kind in rows.schema.items() if kind.is_nested()]
+        nested = [_as_json(rows[c]) for c, kind in rows.schema.items() if kind.is_nested()]
         return rows.with_columns(nested).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
     return json.dumps(rows.to_dicts(), default=_plain, ensure_ascii=False, indent=2) + "\n"
+
+
+def _as_json(values: pl.Series) -> pl.Series:
+    texts = [
+        None if each is None else json.dumps(each, default=_plain, ensure_ascii=False) for each in values.to_list()
+    ]
+    return pl.Series(values.name, texts, pl.String)
 
 
 def _plain(value: object) -> str:

@@ -15,11 +15,11 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from quantx.core.tables import TABLES
+from quantx.core.tables import BARS_1D, TABLES
 from quantx.errors import SqlError
 from quantx.lake.table_reader import TableReader
 from quantx.reader.sql.catalog import VIEWS, Preference, SourcesOf, SqlView, empty, name, needed, orders, text
-from quantx.reader.sql.files import is_local, pinned_files
+from quantx.reader.sql.files import PinnedFiles, is_local, pinned_files
 from quantx.reader.sql.limits import Limits, Parameters, Result
 from quantx.reader.sql.lockdown import interrupted_after, locked_connection, roll_back
 from quantx.reader.sql.messages import plain_error
@@ -34,9 +34,8 @@ Computed = Callable[[int | None], dict[str, pl.DataFrame]]  # what adjusted view
 class _Created:
     """What the connection has views of, by name."""
 
-    tables: dict[str, int | None] = field(default_factory=dict)  # the version of each table; None: it does not exist
-    sources: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
-    first_year: int | None = None
+    versions: dict[str, int | None] = field(default_factory=dict)  # of each table; None: it does not exist
+    files: dict[str, PinnedFiles | None] = field(default_factory=dict)  # of a local lake
     views: dict[str, Preference] = field(default_factory=dict)
     computed: tuple[int | None, ...] | None = None  # the versions behind what adjusted views need
 
@@ -61,7 +60,7 @@ class SqlEngine:
         self._lock = threading.Lock()
         self._files = ParquetViews()
         self._has = _Created()
-        bars, quarantine = tables["bars_1d"].url, tables["quarantine"].url
+        bars, quarantine = tables[BARS_1D.name].url, tables["quarantine"].url
         folders = [str(Path(bars).parent), quarantine] if self._local else []
         self._connection = locked_connection([*folders, str(self._folder)], memory)
         self.close = weakref.finalize(self, _close, self._connection, self._folder)
@@ -129,18 +128,21 @@ class SqlEngine:
     def _newest(self, reader: TableReader) -> str | None:
         """Return the SELECT of a table's newest version; None if the connection has a view of it."""
         table, has = reader.table.name, self._has
-        files = pinned_files(reader) if self._local else None
-        version = (None if files is None else files.version) if self._local else reader.version()
-        if table in has.tables and has.tables[table] == version:
-            return None
-        has.tables[table] = version
         if not self._local:
-            has.sources[table] = () if version is None else None
-            return empty(reader.table) if version is None else self._of_frame(reader)
-        has.sources[table] = () if files is None else files.sources
-        if table == "bars_1d":
-            has.first_year = None if files is None else files.first_year
+            return self._newest_frame(reader)
+        files = pinned_files(reader, has.files.get(table))
+        version = None if files is None else files.version
+        if table in has.versions and has.versions[table] == version:
+            return None
+        has.versions[table], has.files[table] = version, files
         return self._files.select(self._connection, reader.table, files)
+
+    def _newest_frame(self, reader: TableReader) -> str | None:
+        table, version = reader.table.name, reader.version()
+        if table in self._has.versions and self._has.versions[table] == version:
+            return None
+        self._has.versions[table] = version
+        return empty(reader.table) if version is None else self._of_frame(reader)
 
     def _of_frame(self, reader: TableReader) -> str:
         """Return the SELECT of a remote table: a lazy frame, of which DuckDB reads the rows and columns it needs."""
@@ -160,21 +162,29 @@ class SqlEngine:
         wanting = next((view for view in views if view.adjusts), None)
         if wanting is None:
             return
-        versions = tuple(self._has.tables[table] for table in wanting.reads)
+        versions = tuple(self._has.versions[table] for table in wanting.reads)
         if self._has.computed == versions:
             return
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        for table, frame in self._computed(self._has.first_year).items():
+        bars = self._has.files.get(BARS_1D.name)
+        for table, frame in self._computed(None if bars is None else bars.first_year).items():
             path = self._folder / f"{table}-{'-'.join(map(str, versions))}.parquet"
             frame.write_parquet(path)
             self._create(f"VIEW {name(table)}", f"SELECT * FROM read_parquet({text(str(path))})")
         self._has.computed = versions
 
     def _create_view(self, view: SqlView) -> None:
-        preference = Preference(self._has.sources.get(view.reads[0]), orders(view.timeframe, self._sources_of))
+        preference = Preference(self._sources(view.reads[0]), orders(view.timeframe, self._sources_of))
         if self._has.views.get(view.name) != preference:
             self._create(*view.definition(preference))
             self._has.views[view.name] = preference
+
+    def _sources(self, table: str) -> tuple[str, ...] | None:
+        """Return the vendors of a table; None: unknown."""
+        if not self._local:
+            return None
+        files = self._has.files[table]
+        return () if files is None else files.sources
 
     def _create(self, what: str, select: str) -> None:
         self._connection.execute(f"CREATE OR REPLACE {'' if self._local else 'TEMP '}{what} AS {select}")

@@ -28,11 +28,13 @@ def is_local(url: str) -> bool:
     return url.startswith("file://") and not any(c in unquote(url) for c in _PATTERN)
 
 
-def pinned_files(reader: TableReader) -> PinnedFiles | None:
-    """Return the files of the newest version; None if the table does not exist."""
+def pinned_files(reader: TableReader, known: PinnedFiles | None = None) -> PinnedFiles | None:
+    """Return the files of the newest version, or `known` if it is of that version; None if the table does not exist."""
     delta = reader.refresh()
     if delta is None:
         return None
+    if known is not None and known.version == delta.version():
+        return known
     adds = pl.DataFrame(delta.get_add_actions(flatten=True))
     if adds.is_empty():
         return PinnedFiles(delta.version(), (), (), None)
