@@ -10,7 +10,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from quantx.cli.options import UseLocal, exits, settings_for
+from quantx.cli.options import UseLocal, exits, reading_settings
 from quantx.cli.output import counted, err, out, print_table
 from quantx.errors import ConfigError
 from quantx.reader.lake import lake_of
@@ -47,7 +47,7 @@ def sql(
     Example: quantx sql "select symbol, max(close) from bars group by symbol" -o highs.csv
     """
     form = _format(format, output)
-    lake = lake_of(settings_for(use_local))
+    lake = lake_of(reading_settings(use_local))
     limits = Limits(timeout, max_rows)
     if query is None and sys.stdin.isatty():
         from quantx.cli.sql_shell import run_shell
@@ -69,7 +69,7 @@ def db_init(
 
     Example: quantx db init data/quantx.duckdb
     """
-    settings = settings_for(use_local)
+    settings = reading_settings(use_local)
     path = file or settings.sql_views or _VIEWS
     lake_of(settings).write_views(path)
     out.print(f"views of {settings.lake_url} written to {path}", markup=False)

@@ -131,14 +131,15 @@ class SqlEngine:
         if not self._local:
             return self._newest_frame(reader)
         files = pinned_files(reader, has.files.get(table))
-        version = None if files is None else files.version
+        version = None if files is None else files.version.number
         if table in has.versions and has.versions[table] == version:
             return None
         has.versions[table], has.files[table] = version, files
         return self._files.select(self._connection, reader.table, files)
 
     def _newest_frame(self, reader: TableReader) -> str | None:
-        table, version = reader.table.name, reader.version()
+        current = reader.current()
+        table, version = reader.table.name, None if current is None else current.number
         if table in self._has.versions and self._has.versions[table] == version:
             return None
         self._has.versions[table] = version

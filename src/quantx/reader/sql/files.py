@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-import polars as pl
-
 from quantx.lake.table_reader import TableReader
+from quantx.lake.table_version import TableVersion
 
 _PATTERN = "*?["  # DuckDB reads a path with one of these as a pattern
 
@@ -17,7 +16,7 @@ _PATTERN = "*?["  # DuckDB reads a path with one of these as a pattern
 class PinnedFiles:
     """The local files of one version of a table; the values of partition columns stand in the paths (Hive)."""
 
-    version: int
+    version: TableVersion
     paths: tuple[str, ...]
     sources: tuple[str, ...]  # vendors with rows; () where the table has no partition by vendor
     first_year: int | None
@@ -29,25 +28,14 @@ def is_local(url: str) -> bool:
 
 
 def pinned_files(reader: TableReader, known: PinnedFiles | None = None) -> PinnedFiles | None:
-    """Return the files of the newest version, or `known` if it is of that version; None if the table does not exist."""
-    delta = reader.refresh()
-    if delta is None:
-        return None
-    if known is not None and known.version == delta.version():
-        return known
-    adds = pl.DataFrame(delta.get_add_actions(flatten=True))
-    if adds.is_empty():
-        return PinnedFiles(delta.version(), (), (), None)
+    """Return the files of the version that reads use now, or `known` if it has them; None if there is no table."""
+    version = reader.current()
+    if version is None or (known is not None and known.version is version):
+        return known if version is not None else None
     root = Path(reader.url)
-    paths = [str(root / unquote(path)) for path in adds["path"]]
-    return PinnedFiles(delta.version(), tuple(paths), _sources(adds), _first_year(adds))
-
-
-def _sources(adds: pl.DataFrame) -> tuple[str, ...]:
-    column = "partition.source"
-    return tuple(adds[column].unique().drop_nulls().sort()) if column in adds.columns else ()
-
-
-def _first_year(adds: pl.DataFrame) -> int | None:
-    year = adds["partition.year"].cast(pl.Int32).min() if "partition.year" in adds.columns else None
-    return year if isinstance(year, int) else None
+    return PinnedFiles(
+        version,
+        paths=tuple(str(root / unquote(file.path)) for file in version.files),
+        sources=tuple(sorted({file.partition["source"] for file in version.files if "source" in file.partition})),
+        first_year=min((file.partition["year"] for file in version.files if "year" in file.partition), default=None),
+    )
