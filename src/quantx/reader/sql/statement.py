@@ -12,6 +12,7 @@ import duckdb
 
 from quantx.errors import SqlError
 from quantx.reader.sql.catalog import VIEWS, columns_of
+from quantx.reader.sql.messages import plain_error
 
 MOST_CHARACTERS = 100_000
 _LISTED = "information_schema"  # its views list the tables and columns
@@ -61,8 +62,10 @@ def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> Statemen
 def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     try:
         statements = connection.extract_statements(sql)
-    except duckdb.Error as error:
+    except (duckdb.ParserException, duckdb.NotImplementedException) as error:
         raise _syntax_error(connection, sql, error) from None
+    except (duckdb.Error, MemoryError) as error:
+        raise plain_error(error, ()) from None
     kinds = [str(each.type).rpartition(".")[2] for each in statements]
     if not kinds:
         raise SqlError("the query is empty; write one SELECT, as in: select * from bars limit 5")
@@ -90,7 +93,7 @@ def _syntax_error(connection: duckdb.DuckDBPyConnection, sql: str, error: duckdb
         tree = json.loads(_serialized(connection, sql))
     except (SqlError, RecursionError):
         tree = {}
-    what = str(tree.get("error_message") or str(error).partition(":")[2].strip().splitlines()[0])
+    what = str(tree.get("error_message") or str(error).partition(":")[2]).strip().splitlines()[0]
     position = str(tree.get("position", ""))
     if not position.isdigit():
         return SqlError(f"the query has an error: {what}")

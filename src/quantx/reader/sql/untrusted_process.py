@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import IO, Protocol
 
-from quantx.errors import QuantxError, SqlError
+from quantx.errors import QuantxError, SqlMemoryError
 from quantx.reader.sql.limits import Limits, Parameters, Result
 from quantx.reader.sql.untrusted import read_message, write_message
 
@@ -51,7 +51,9 @@ def _answer(lake: _Lake, request: bytes, answers: IO[bytes]) -> None:
         body = io.BytesIO()
         result.rows.write_ipc(body)
     except (QuantxError, MemoryError) as error:
-        failure = error if isinstance(error, QuantxError) else SqlError("the query needs more memory than it may use")
+        failure = (
+            error if isinstance(error, QuantxError) else SqlMemoryError("the query needs more memory than it may use")
+        )
         write_message(answers, json.dumps({"error": type(failure).__name__, "message": str(failure)}).encode())
         return
     write_message(answers, json.dumps({"rows": True, "cut": result.cut}).encode())
