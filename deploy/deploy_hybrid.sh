@@ -111,13 +111,25 @@ recover_vault() {
     done
 }
 
-# deploy_templates [image=…]: deploy infra/main.bicep, and read its outputs.
+# deploy_templates [image=…]: deploy infra/main.bicep, and read its outputs. A new role is not known everywhere at once, and its first
+# assignment can be refused for minutes (hashicorp/terraform-provider-azurerm#5038): then the deployment is repeated.
 deploy_templates() {
-    az deployment group create --name quantx --resource-group "$group" --parameters "${parameters[@]}" "$@" --output none || {
-        say "deploy_hybrid: Azure refused the templates, for the reason above; correct it, and run this again"
-        return 1
-    }
-    read_outputs
+    local answer tries
+    answer="$(mktemp)"
+    for ((tries = 0; tries < 3; tries++)); do
+        if az deployment group create --name quantx --resource-group "$group" --parameters "${parameters[@]}" "$@" --output none 2>&1 |
+            tee "$answer" >&2; then
+            rm -f "$answer"
+            read_outputs
+            return 0
+        fi
+        grep -q RoleDefinitionDoesNotExist "$answer" || break
+        say "deploy_hybrid: a new role is not known everywhere yet; trying again"
+        sleep "$((6 * poll))"
+    done
+    rm -f "$answer"
+    say "deploy_hybrid: Azure refused the templates, for the reason above; correct it, and run this again"
+    return 1
 }
 
 # The base image, from a copy in the registry of its own: the build neither depends on Docker Hub nor can it get another one.

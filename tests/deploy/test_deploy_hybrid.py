@@ -30,6 +30,7 @@ CHANGES = {
     "https registry PUT /v2/quantx-functions/manifests/",
     "tag update",
     "monitor action-group test-notifications create",
+    "role assignment delete",
     "role definition delete",
 }
 
@@ -364,7 +365,8 @@ def test_a_teardown_says_what_is_lost_and_wants_the_name(checkout: Checkout) -> 
         assert part in done.stderr
     done = checkout.run("teardown.sh", "--name", "quantx-dev")
     assert done.returncode == 0, done.stderr
-    assert changes(checkout) == ["lock delete", "group delete", "role definition delete"]
+    assert changes(checkout) == ["lock delete", "role assignment delete", "role definition delete", "group delete"]
+    assert checkout.has("deleted role")
     assert checkout.run("teardown.sh", "--name", "quantx-dev").returncode == 0
     assert changes(checkout) == []
 
