@@ -232,7 +232,7 @@ def answer(arguments: list[str], azure: Azure) -> int:
         case "role assignment list" if "--all" in arguments:
             print("" if azure.has("unassigned") else "/subscriptions/s/resourceGroups/g/assignment")
         case "role assignment delete" if azure.has("locks"):
-            # "A cannot-delete lock on a resource or resource group prevents the deletion of Azure RBAC assignments" (lock-resources)
+            # lock-resources: "… prevents the deletion of Azure RBAC assignments"
             return refuse("(ScopeLocked) The scope cannot perform delete operation because these scopes are locked")
         case "role assignment create":
             pass
