@@ -173,6 +173,7 @@ queue           $(output QUEUE_URL)
 database        $(output DATABASE_SERVER)
 vault           $(output KEY_VAULT_NAME)
 registry        $registry, image quantx:$tag
+backups         $(output BACKUP_URL | grep . || echo "none; BACKUP_LOCATION names a region for them")
 backfill        deploy/backfill.sh --start 2010-01-01 --phase phase_1
 TEXT
 }
