@@ -79,7 +79,10 @@ upgrade() {
     say "$script: deploying everything, with the image quantx:$tag${running:+; the jobs keep $running until the app is ready}"
     deploy_templates image="quantx:$tag" ${running:+runningImage="$running"}
     start_stopped_database
-    run_job "$prefix-migrate"
+    if ! run_job "$prefix-migrate"; then
+        say "$script: the database was not migrated; app and jobs are as before. Correct the cause, and run this again"
+        exit 1
+    fi
     if [ "$published" != "$tag" ]; then
         publish "$package" "$tag" || {
             [ $? -ne 2 ] || fail "the package was not published; the app and the jobs are as before"

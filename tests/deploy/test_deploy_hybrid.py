@@ -138,6 +138,7 @@ def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
     assert done.returncode == 1
     assert "ended with status Failed" in done.stderr
     assert "ContainerAppConsoleLogs" in done.stderr
+    assert "the database was not migrated; app and jobs are as before" in done.stderr
     assert checkout.sites.published == []
     assert not checkout.has("deploying")  # the stop of the database is not suspended any more
     (checkout.state / "failing job").unlink()
