@@ -98,6 +98,8 @@ def database(azure: Azure, command: str) -> int:
     match command:
         case "list":
             print("quantx-dev-pg" if azure.has("database") else "")
+        case "list-skus":
+            print("Enabled" if azure.has("restricted region") else "Disabled")
         case "show":
             print(state)
             azure.put("database", {"Stopping": "Stopped", "Starting": "Ready"}.get(state, state))
@@ -213,6 +215,11 @@ def answer(arguments: list[str], azure: Azure) -> int:
             print("quantxmadeup" if azure.has("deployed") else "")
         case "acr repository show":
             return int(azure.get("image") != option["--image"])
+        case "acr build" if azure.has("free credits"):
+            # MicrosoftDocs/azure-aks-docs#112
+            return refuse(
+                "(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted."
+            )
         case "acr build":
             azure.put("image", option["--image"])
         case "provider list" | "provider register" if azure.has("no rights in the subscription"):

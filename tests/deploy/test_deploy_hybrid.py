@@ -185,6 +185,21 @@ def test_a_database_that_can_not_be_used_ends_the_deployment(checkout: Checkout)
     assert changes(checkout) == ["provider register"] * len(changes(checkout))
 
 
+def test_a_region_that_is_closed_to_the_subscription_ends_the_first_deployment(checkout: Checkout) -> None:
+    checkout.let("restricted region")
+    for arguments in ((), ("--apply",)):
+        done = checkout.run("deploy_hybrid.sh", *arguments)
+        assert (done.returncode, "may create no PostgreSQL server in westeurope" in done.stderr) == (2, True)
+        assert "deployment group create" not in changes(checkout)
+
+
+def test_a_registry_that_may_not_build_names_the_way_out(checkout: Checkout) -> None:
+    checkout.let("free credits")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert (done.returncode, "IMAGE_ARCHIVE=build/image.tar IMAGE_NAME=quantx" in done.stderr) == (1, True)
+    assert not checkout.has("jobs")
+
+
 def test_a_deleted_vault_is_brought_back(checkout: Checkout) -> None:
     checkout.let("deleted vault")
     assert checkout.run("deploy_hybrid.sh", "--apply").returncode == 0
