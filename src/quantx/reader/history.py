@@ -13,12 +13,14 @@ from quantx.errors import ConfigError
 from quantx.lake.sessions import calendars_of
 from quantx.reader.arguments import Day, Symbols, bars_table, to_instant, to_names, to_vendor
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 from quantx.reader.universes import UniverseQueries
 
 
 class HistoryQueries(UniverseQueries):
     """Revisions, symbol history and coverage."""
 
+    @one_state
     def revisions(
         self, symbols: Symbols | None = None, *, timeframe: str = "1d", source: str | None = None
     ) -> pl.DataFrame:
@@ -35,6 +37,7 @@ class HistoryQueries(UniverseQueries):
         self._check_carried(wanted.symbols or (), frame["symbol"])
         return frame.drop("year" if timeframe == "1d" else "month").sort(*table.sort, "known_from")
 
+    @one_state
     def symbol_history(self, symbols: Symbols | None = None) -> pl.DataFrame:
         """Return the symbol history of all securities, or of those that ever carried one of `symbols`.
 
@@ -49,6 +52,7 @@ class HistoryQueries(UniverseQueries):
         shown = history.select("instrument", "symbol", "symbol_from", "symbol_to")
         return shown.sort("instrument", "symbol_from", nulls_last=False)
 
+    @one_state
     def coverage(
         self, universe: str | None = None, *, by: Literal["month", "symbol"] = "month", until: Day | None = None
     ) -> pl.DataFrame:

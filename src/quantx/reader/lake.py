@@ -20,6 +20,7 @@ from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.warm import CacheQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
 
@@ -72,6 +73,7 @@ class Lake(
     ExplainQueries,
     RecordQueries,
     ChangeQueries,
+    SnapshotQueries,
     CacheQueries,
 ):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.

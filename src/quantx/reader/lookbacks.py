@@ -16,6 +16,7 @@ from quantx.reader.bar_request import BarRequest
 from quantx.reader.panels import PanelQueries
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.reshape import wide
+from quantx.reader.stored import one_state
 
 _FIELDS = (*PRICES, "volume", "adj_close")
 _SPLIT, _DIVIDEND = "__split", "__dividend"
@@ -24,6 +25,7 @@ _SPLIT, _DIVIDEND = "__split", "__dividend"
 class LookbackQueries(PanelQueries):
     """Windows of bars for days of rebalancing."""
 
+    @one_state
     def lookback(
         self,
         field: str = "close",
