@@ -88,6 +88,9 @@ COMMANDS: Mapping[str, CommandModules] = {
         "changes",
         summary="List the bars and actions that are new, revised or withdrawn since a moment. No database is needed.",
     ),
+    "snapshot": _of(
+        "snapshot", summary="Pin the versions of all tables under a name, list such snapshots, and drop them."
+    ),
     "export": _of(
         "export",
         summary="Export OHLCV bars as files in the layout of another tool: all of the lake, a universe, a phase or"

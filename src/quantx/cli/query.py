@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from quantx.cli.output import counted, incomplete_data_reported, out, print_tabl
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
 from quantx.reader.lake import lake_of
+from quantx.reader.provenance import PROVENANCE, Provenance, provenance
 
 _SHOWN = 40  # rows of a table on the terminal
 _FORMATS = ("table", "csv", "parquet")
@@ -39,6 +41,9 @@ def query(
     adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
     as_of: AsOf = None,
     public_by: PublicBy = None,
+    snapshot: Annotated[
+        str | None, typer.Option(help="Read the tables as a named snapshot has them (`quantx snapshot`).")
+    ] = None,
     source: Annotated[
         str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
     ] = None,
@@ -63,7 +68,7 @@ def query(
     if adjustment is None:
         raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
     form = _format(format, output)
-    lake = lake_of(settings)
+    lake = lake_of(settings) if snapshot is None else lake_of(settings).snapshot(snapshot, create=False)
     names = split_symbols(symbols)
     with incomplete_data_reported():
         bars = lake.bars(
@@ -77,9 +82,10 @@ def query(
             source=source,
             extended=extended,
         )
+    found = provenance(bars)
     if view == "latest" or rows is not None:
         bars = bars.group_by("symbol", maintain_order=True).tail(rows or 1)
-    _write(bars, form, output)
+    _write(bars, form, output, found)
     return 0 if bars.height else 1
 
 
@@ -99,7 +105,7 @@ def _format(given: str | None, output: Path | None) -> str:
     return form
 
 
-def _write(bars: pl.DataFrame, form: str, output: Path | None) -> None:
+def _write(bars: pl.DataFrame, form: str, output: Path | None, found: Provenance) -> None:
     if output is None:
         if form == "csv":
             sys.stdout.write(_csv(bars))
@@ -110,7 +116,7 @@ def _write(bars: pl.DataFrame, form: str, output: Path | None) -> None:
         if form == "csv":
             output.write_text(_csv(bars))
         else:
-            bars.write_parquet(output)
+            bars.write_parquet(output, metadata={PROVENANCE: json.dumps(found.as_facts(), default=str)})
     except OSError as error:
         raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
     symbols = counted(bars["symbol"].n_unique(), "symbol")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -19,6 +19,8 @@ from typing import Any
 import polars as pl
 
 from quantx.errors import NoProvenance
+
+PROVENANCE = "quantx.provenance"  # in the metadata of Parquet files: JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,7 @@ class Provenance:
 
     def as_facts(self) -> dict[str, Any]:
         """Return all of it as plain values for JSON."""
-        facts = asdict(self)
-        return facts | {"arguments": {name: _plain(value) for name, value in self.arguments.items()}}
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 class FrameRegistry:
@@ -73,7 +74,9 @@ class FrameRegistry:
             )
         if found.schema != known[1].schema or not found.equals(known[1]):
             raise NoProvenance("this frame was changed after the query returned it; query it again")
-        return known[2]
+        # Found only now: a query of many rows should not wait for it.
+        own = found["source"].unique().sort() if found.schema.get("source") == pl.String else known[2].sources
+        return replace(known[2], sources=tuple(own))
 
 
 FRAMES = FrameRegistry()
@@ -102,7 +105,6 @@ def note_provenance(
     bound = _signature(query).bind(None, *given[0], **given[1])
     bound.apply_defaults()
     arguments = dict(list(bound.arguments.items())[1:])
-    own = frame["source"].unique().sort().to_list() if frame.schema.get("source") == pl.String else sources
     FRAMES.note(
         frame,
         Provenance(
@@ -111,7 +113,7 @@ def note_provenance(
             query=query.__name__,
             arguments=arguments,
             tables=dict(sorted(versions.items())),
-            sources=tuple(own),
+            sources=tuple(sources),
             adjustment=arguments.get("adjust"),
             base=arguments.get("base"),
             as_of=arguments.get("as_of"),
