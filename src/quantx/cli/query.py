@@ -12,7 +12,7 @@ import typer
 
 from quantx.cli.options import AsOf, PublicBy, UseLocal, exits, reading_settings, split_symbols
 from quantx.cli.output import counted, incomplete_data_reported, out, print_table
-from quantx.core.prices import ADJUSTMENTS
+from quantx.core.prices import ADJUSTMENTS, Adjust
 from quantx.errors import ConfigError
 from quantx.reader.lake import lake_of
 from quantx.reader.provenance import PROVENANCE, Provenance, provenance
@@ -63,13 +63,10 @@ def query(
 
     Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total -o bars.csv
     """
-    settings = reading_settings(use_local)
-    adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
-    if adjustment is None:
-        raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-    form = _format(format, output)
-    lake = lake_of(settings) if snapshot is None else lake_of(settings).snapshot(snapshot, create=False)
-    names = split_symbols(symbols)
+    lake = lake_of(reading_settings(use_local))
+    if snapshot is not None:
+        lake = lake.snapshot(snapshot, create=False)
+    adjustment, form, names = _adjustment(adjust), _format(format, output), split_symbols(symbols)
     with incomplete_data_reported():
         bars = lake.bars(
             names,
@@ -87,6 +84,14 @@ def query(
         bars = bars.group_by("symbol", maintain_order=True).tail(rows or 1)
     _write(bars, form, output, found)
     return 0 if bars.height else 1
+
+
+def _adjustment(given: str) -> Adjust:
+    """Return the adjustment of an option; ConfigError for an unknown one."""
+    adjustment = next((a for a in ADJUSTMENTS if a == given), None)
+    if adjustment is None:
+        raise ConfigError(f"--adjust {given!r} must be one of {', '.join(ADJUSTMENTS)}")
+    return adjustment
 
 
 def _format(given: str | None, output: Path | None) -> str:
