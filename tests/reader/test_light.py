@@ -87,6 +87,7 @@ def test_the_core_reads_a_lake_alone(inspected: Path, tmp_path: Path) -> None:
         "csv": ["export", "csv", "--layout", "csv", "--symbols", "AAA"],
         "hive": ["export", "hive", "--layout", "hive-ticker", "--symbols", "AAA"],
         "backfill": ["backfill", "--start", "2024-01-01", "--symbols", "AAA"],
+        "cache": ["cache", "show", "--json"],
         "explain": ["explain", "AAA", "2024-01-02", "--json"],
         "changes": ["changes", "--since", "2024-01-10T22:00:00Z"],
         "help": ["--help"],
