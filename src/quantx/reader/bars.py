@@ -8,13 +8,16 @@ from functools import partial
 
 import polars as pl
 
+from quantx.core.adjustment import AdjustmentSteps
+from quantx.core.ordering import sorted_by
 from quantx.core.preference import least_doubted, of_one_source, preferred, with_doubts, without_absurd
-from quantx.core.prices import Adjust, adjust_bars
+from quantx.core.prices import Adjust, adjust_by_steps
 from quantx.core.tables import VERDICTS
 from quantx.reader.actions import ActionQueries
 from quantx.reader.arguments import Day, On, Symbols
 from quantx.reader.bar_request import BarRequest, SymbolsAs
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 from quantx.reader.symbol_history import SymbolRequest
 
 _BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for three neighbours of each
@@ -23,6 +26,7 @@ _BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for
 class BarQueries(ActionQueries):
     """Daily and minute bars."""
 
+    @one_state
     def bars(
         self,
         symbols: Symbols,
@@ -79,8 +83,8 @@ class BarQueries(ActionQueries):
     def _shown_bars(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of `_read_bars` with the requested columns, in order."""
         if request.symbols_as == "of_day":
-            rows = self._securities().of_day(rows, requests, "date")
-        return rows.sort(request.table.sort).select(request.columns)
+            rows = sorted_by(self._securities().of_day(rows, requests, "date"), request.table.sort)
+        return rows.select(request.columns)
 
     def _check_rows(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> None:
         """Warn of symbols without rows, or raise NotInLake; see `_check_bars`."""
@@ -90,12 +94,22 @@ class BarQueries(ActionQueries):
         self._check_bars(request.table, requests, present, source=request.vendor, moment=request.moment)
 
     def _read_bars(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
-        """Return the requested securities, and their adjusted bars by requested symbol, one per session (minute)."""
-        requests, traded, actions = self._read_traded(request)
-        return requests, adjust_bars(traded, actions, request.adjust)
+        """Return the requested securities, and their adjusted bars by requested symbol, sorted, one per session."""
+        requests, rows = self._read_traded(request)
+        if request.adjusted:
+            rows = adjust_by_steps(rows, self._adjustment_steps(request, requests), request.adjust)
+        return requests, rows
 
-    def _read_traded(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame, pl.DataFrame]:
-        """Return the requested securities, their as-traded bars by requested symbol, and the actions to adjust with."""
+    def _adjustment_steps(self, request: BarRequest, requests: Sequence[SymbolRequest]) -> AdjustmentSteps:
+        """Return the steps by which the requested bars are adjusted.
+
+        Events come with daily bars: a vendor of minutes only has none.
+        """
+        source, first = None if request.minutes else request.source, None if request.best else request.source
+        return self._steps(requests, source, request.moment, request.base, first=first)
+
+    def _read_traded(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
+        """Return the requested securities, and their as-traded bars by requested symbol, sorted, one per session."""
         securities, table = self._securities(), request.table
         requests = securities.requests(request.names, request.first, request.last, request.on)
         of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
@@ -103,9 +117,9 @@ class BarQueries(ActionQueries):
         wanted = of_symbols.between(request.first and request.first - beside, request.last and request.last + beside)
         if request.minutes and not request.extended:
             wanted = wanted.filtered(pl.col("regular"))
-        stored = self._known(table, wanted, request.moment)
+        stored = self._known(table, wanted, request.moment, request.needed_columns)
         if request.best:
-            inside = of_symbols.between(request.first, request.last).condition(table)
+            inside = of_symbols.between(request.first, request.last).of_rows(table)
             verdicts = self._known(VERDICTS, of_symbols, request.moment)
             stored = with_doubts(without_absurd(stored).filter(inside), verdicts)
         rows = securities.rows(stored, requests, "date", request.day_key)
@@ -116,15 +130,7 @@ class BarQueries(ActionQueries):
             rows = of_one_source(rows, ("symbol", "date"), order)
         else:
             rows = preferred(rows, ("symbol", "date"), order)
-        # Events come with daily bars: a vendor of minutes only has none.
-        actions = self._actions(
-            requests,
-            None if request.minutes else request.source,
-            request.moment,
-            request.base,
-            first=None if request.best else request.source,
-        )
-        return requests, rows, actions
+        return requests, sorted_by(rows, table.sort)
 
     def _bars_to_export(self, symbols: Symbols, start: Day | None, end: Day | None, **how: object) -> pl.DataFrame:
         """Return bars as `bars` does, without checks: an export knows the stored symbols, and reports others."""

@@ -9,16 +9,15 @@ row's day, or to the last one that carried it before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import polars as pl
 
 from quantx.core.symbol_history import Naming, SymbolHistory
 
 
-@dataclass(frozen=True)
-class SymbolRequest:
+class SymbolRequest(NamedTuple):
     """A requested symbol and its security; None: the symbol is always this one security's, or unknown."""
 
     symbol: str
@@ -35,7 +34,10 @@ class SecurityRows:
         self, symbols: Sequence[str], first: date | None, last: date | None, on: Mapping[str, date | None]
     ) -> list[SymbolRequest]:
         """Return the security of each symbol; ConfigError if a symbol means several of them in that time."""
-        return [SymbolRequest(symbol, self._instrument(symbol, first, last, on.get(symbol))) for symbol in symbols]
+        history = self._history
+        return [
+            SymbolRequest(s, self._instrument(s, first, last, on.get(s)) if s in history else None) for s in symbols
+        ]
 
     def unique(self, requests: Sequence[SymbolRequest]) -> list[SymbolRequest]:
         """Return each security once, by its last request."""
@@ -50,8 +52,16 @@ class SecurityRows:
         plain = len(self._history.symbols_of(instrument)) == len(self._history.namings_of(symbol)) == 1
         return None if plain else instrument
 
+    def instrument_on(self, symbol: str, day: date) -> str | None:
+        """Return the instrument that carried a symbol on a day, else the one that carried it at the nearest time."""
+        namings = self._history.namings_of(symbol)
+        apart = [max((n.begins - day).days, (day - n.ends).days, 0) for n in namings]
+        return namings[apart.index(min(apart))].instrument if namings else None
+
     def stored_symbols(self, requests: Sequence[SymbolRequest]) -> list[str]:
         """Return all symbols under which rows of these securities may be stored."""
+        if all(each.instrument is None for each in requests):
+            return [each.symbol for each in requests]
         symbols = [s for each in requests for s in (each.symbol, *self._symbols(each))]
         return list(dict.fromkeys(symbols))
 
