@@ -221,9 +221,7 @@ def answer(arguments: list[str], azure: Azure) -> int:
             return int(azure.get("image") != option["--image"])
         case "acr build" if azure.has("free credits"):
             # MicrosoftDocs/azure-aks-docs#112
-            return refuse(
-                "(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted."
-            )
+            return refuse("(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted.")
         case "acr build":
             azure.put("image", option["--image"])
         case "provider list" | "provider register" if azure.has("no rights in the subscription"):
