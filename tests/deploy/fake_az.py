@@ -134,6 +134,10 @@ def sites(azure: Azure, command: str, option: dict[str, str]) -> int:
     match command:
         case "resource show":
             print(azure.host("scm" if "'Repository'" in option["--query"] else "app"))
+        case "functionapp start":
+            (azure.state / "stopped").unlink(missing_ok=True)
+        case "functionapp keys list" if azure.has("stopped"):
+            return refuse("Operation returned an invalid status 'Bad Request'")
         case "functionapp keys list" if azure.get("starting"):
             azure.put("starting", azure.get("starting")[1:])
             return refuse("Operation returned an invalid status 'Bad Request'")  # Azure/azure-cli#20892, #25205
