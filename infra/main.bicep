@@ -42,6 +42,10 @@ param database string = environmentName == 'prod' ? 'always' : 'window'
 param databaseStart string = '40 5 * * *'
 param databaseStop string = '15 0-4,9-23 * * *'
 
+@description('The name of the database server: that of a restored one, so that everything uses it. Empty: one is made up.')
+@maxLength(63)
+param databaseServerName string = ''
+
 @description('When the daily update is planned (NCRONTAB with seconds, UTC).')
 param dailySchedule string = '0 0 6 * * 1-5'
 
@@ -141,6 +145,19 @@ param monthlyBudget int = environmentName == 'prod' ? 60 : 15
 param budgetStart string = ''
 param thisMonth string = utcNow('yyyy-MM-01')
 
+@description('Region of a second storage account for backups; with a private network the paired region. Empty: no backups.')
+param backupLocation string = ''
+
+@description('When the backup is made (cron, UTC); its beginning needs the database.')
+param backupSchedule string = '0 7 * * *'
+
+@description('Backups older than this many days are deleted, which needs the right to delete. 0: all are kept.')
+@minValue(0)
+param backupKeepDays int = 0
+
+@description('Lock the storage accounts of lake and backups and the database server against deletion. It needs the rights of an owner, as makeCustomRole.')
+param lockData bool = true
+
 @description('Create the custom roles. False where they exist and the deployer may not create roles (see github.bicep).')
 param makeCustomRole bool = true
 
@@ -159,7 +176,7 @@ var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
 // and limitations for the Azure Storage firewall").
 var addressRanges = map(allowedAddresses, address => contains(address, '/') ? address : '${address}/32')
 var storageAddresses = flatten(map(addressRanges, cidr => endsWith(cidr, '/31') || endsWith(cidr, '/32') ? map(range(0, endsWith(cidr, '/31') ? 2 : 1), index => first(split(cidrSubnet(cidr, 32, index), '/'))) : [cidr]))
-var serverName = '${prefix}-pg-${suffix}'
+var serverName = empty(databaseServerName) ? '${prefix}-pg-${suffix}' : databaseServerName
 var jobsImage = '${registry.outputs.server}/${empty(runningImage) ? image : runningImage}'
 var serverHost = '${serverName}.postgres.database.azure.com'
 
@@ -290,6 +307,33 @@ module roles 'modules/roles.bicep' = {
   ]
 }
 
+module backup 'modules/backup.bicep' = if (!empty(backupLocation)) {
+  name: 'backup'
+  params: {
+    location: backupLocation
+    accountName: 'qxback${suffix}'
+    subnetIds: network.outputs.clientSubnetIds
+    allowedAddresses: storageAddresses
+    workerId: identities.outputs.worker.principalId
+    keepDays: backupKeepDays
+    lockData: lockData && makeCustomRole
+  }
+  dependsOn: [
+    customRoles
+  ]
+}
+
+module locks 'modules/locks.bicep' = if (lockData && makeCustomRole) {
+  name: 'locks'
+  params: {
+    lakeAccount: lake.outputs.accountName
+    serverName: hasServer ? serverName : ''
+  }
+  dependsOn: [
+    postgres
+  ]
+}
+
 module power 'modules/power.bicep' = if (inWindow) {
   name: 'power'
   params: {
@@ -386,6 +430,9 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     workerSchedule: workerSchedule
     sweeperSchedule: sweeperRuns
     universesSchedule: universesSchedule
+    backupUrl: empty(backupLocation) ? '' : backup!.outputs.url
+    backupSchedule: backupSchedule
+    backupKeepDays: backupKeepDays
   }
   dependsOn: [
     roles
@@ -440,6 +487,7 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: monitoring.outputs.workspaceId
     actionGroupId: recipients.outputs.actionGroupId
     withJobs: !empty(image)
+    withBackup: !empty(backupLocation)
     withHours: inWindow
     serverName: hasServer ? serverName : ''
   }
@@ -497,4 +545,5 @@ output QUEUE_URL string = 'az://${lake.outputs.queueName}'
 output KEY_VAULT_NAME string = vault.outputs.vaultName
 output DATABASE_SERVER string = hasServer ? serverName : ''
 output JOB_PREFIX string = prefix
+output BACKUP_URL string = empty(backupLocation) ? '' : backup!.outputs.url
 output BUDGET_START string = budgetSince

@@ -9,8 +9,6 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "quantx"
 MOST_LINES = 450  # of a module
 MOST_LINES_OF_A_FUNCTION = 60
-# Long by its signature and its docstring, which is the reference of the most used call.
-LONG_FUNCTIONS = {"reader/bars.py:bars"}
 
 MODULES = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 NODES = [(name, node) for name, text in MODULES.items() for node in ast.walk(ast.parse(text))]
@@ -29,11 +27,11 @@ def test_no_module_is_longer_than_one_sitting() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
-def test_no_function_is_long_except_the_named_ones() -> None:
+def test_no_function_is_long() -> None:
     long = {
         f"{module}:{node.name}"
         for module, node in NODES
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION
     }
-    assert long == LONG_FUNCTIONS
+    assert long == set()

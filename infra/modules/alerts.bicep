@@ -6,6 +6,8 @@ param workspaceId string
 param actionGroupId string
 @description('False before there is an image: there are no jobs to watch yet.')
 param withJobs bool
+@description('The job backup exists.')
+param withBackup bool
 @description('The jobs db-start and db-stop exist.')
 param withHours bool
 @description('Empty: the state is a database outside.')
@@ -64,7 +66,7 @@ var rules = [
   }
 ]
 
-var jobs = withJobs ? concat(['worker', 'sweeper', 'universes', 'backfill', 'migrate'], withHours ? ['db-start', 'db-stop'] : []) : []
+var jobs = withJobs ? concat(['worker', 'sweeper', 'universes', 'backfill', 'migrate'], withHours ? ['db-start', 'db-stop'] : [], withBackup ? ['backup'] : []) : []
 
 // learn.microsoft.com/azure/postgresql/monitor/concepts-monitoring
 var ofServer = [

@@ -1,4 +1,5 @@
-// Five jobs from one image: worker (by queue length), sweeper and universes (by schedule), backfill and migrate (by hand).
+// The jobs from one image: worker (by queue length), sweeper, universes and backup (by schedule), backfill and migrate (by
+// hand).
 // Nothing runs, and nothing is paid, between executions.
 param location string
 param prefix string
@@ -32,6 +33,10 @@ param maxWorkers int
 param workerSchedule string
 param sweeperSchedule string
 param universesSchedule string
+@description('Where backups go. Empty: there are none.')
+param backupUrl string
+param backupSchedule string
+param backupKeepDays int
 
 var byHand = {
   parallelism: 1
@@ -213,6 +218,50 @@ resource universes 'Microsoft.App/jobs@2026-01-01' = {
   }
 }
 
+// Copies what is new in lake and state to another account. An execution that ends too early is continued by the next one.
+resource backup 'Microsoft.App/jobs@2026-01-01' = if (!empty(backupUrl)) {
+  name: '${prefix}-backup'
+  location: location
+  identity: asWorker
+  properties: {
+    environmentId: environmentId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Schedule'
+      replicaTimeout: 21600
+      replicaRetryLimit: 1
+      scheduleTriggerConfig: {
+        cronExpression: backupSchedule
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      registries: pulledByWorker
+      secrets: secrets
+    }
+    template: {
+      containers: [
+        {
+          name: 'backup'
+          image: image
+          args: backupKeepDays == 0 ? [
+            'backup'
+            'create'
+            backupUrl
+          ] : [
+            'backup'
+            'create'
+            backupUrl
+            '--keep-days'
+            string(backupKeepDays)
+          ]
+          env: workerSettings
+          resources: size
+        }
+      ]
+    }
+  }
+}
+
 // Started by deploy/backfill.sh, which hands over what to fetch; without that it only prints its usage.
 resource backfill 'Microsoft.App/jobs@2026-01-01' = {
   name: '${prefix}-backfill'
@@ -261,7 +310,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
     workloadProfileName: 'Consumption'
     configuration: {
       triggerType: 'Manual'
-      replicaTimeout: 900
+      replicaTimeout: 21600 // deploy/restore.sh restores a whole lake as this identity
       replicaRetryLimit: 0
       manualTriggerConfig: byHand
       registries: [

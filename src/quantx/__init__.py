@@ -12,11 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quantx.errors import IncompleteData
     from quantx.operations import DataOperations
     from quantx.reader import Lake, open_lake
 
 __version__ = "0.2.0.dev0"
-__all__ = ["DataOperations", "Lake", "__version__", "open_lake"]
+__all__ = ["DataOperations", "IncompleteData", "Lake", "__version__", "open_lake"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,8 +26,17 @@ def __getattr__(name: str) -> Any:
         from quantx.operations import DataOperations
 
         return DataOperations
+    if name == "IncompleteData":
+        from quantx.errors import IncompleteData
+
+        return IncompleteData
     if name in ("open_lake", "Lake"):
         from quantx import reader
 
         return getattr(reader, name)
     raise AttributeError(f"module 'quantx' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, also those that are not imported yet."""
+    return __all__

@@ -3,6 +3,8 @@
     QuantxError
     ├── ConfigError               user: fix a setting, a flag or a file
     │   ├── InvalidSymbol         user: not a symbol of a supported market
+    │   ├── NotInLake             user: the lake knows no such symbol, vendor, universe or table
+    │   ├── MissingLake           user: there is no lake at the URL
     │   └── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
     ├── ProviderError             the vendor did not serve the request
     │   ├── RateLimited           no action: retried after a back-off, without counting an attempt
@@ -22,11 +24,13 @@
     └── Busy                      no action: another process has the role; try again later
 
 Retries depend on the class, never on the text.
+
+`IncompleteData` is a warning: a result lacks some of the requested data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -40,6 +44,18 @@ class ConfigError(QuantxError):
 
 class InvalidSymbol(ConfigError):
     """The text is not a symbol of a supported market."""
+
+
+class NotInLake(ConfigError):
+    """The lake knows no symbol, vendor, universe or table of this name; `names` has all unknown ones."""
+
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
+class MissingLake(ConfigError):
+    """There is no lake at the URL."""
 
 
 class RefusedList(ConfigError):
@@ -133,3 +149,14 @@ class QueueError(QuantxError):
 
 class Busy(QuantxError):
     """Another process has the required role, and releases it at the end of its work."""
+
+
+class IncompleteData(UserWarning):
+    """A query's result lacks some of the requested data; the text states which, and why.
+
+    `names` has all absent symbols. `warnings.simplefilter("error", quantx.IncompleteData)` turns it into an error.
+    """
+
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)

@@ -158,10 +158,26 @@ def test_a_shortened_table_states_the_total(quantx: Run) -> None:
 
 
 def test_an_empty_result_is_reported_on_stderr(quantx: Run) -> None:
-    ran = quantx("query", "--symbols", "ZZZ", "--format", "csv")
-    assert ran.code == 0
+    ran = quantx("query", "--symbols", "AAA", "--start", "2030-01-01", "--format", "csv")
+    assert ran.code == 1
     assert ran.out.splitlines() == ["symbol,date,open,high,low,close,volume,adj_close,source,known_from"]
-    assert "no bars for ZZZ" in ran.err
+    assert ran.err.startswith("warning: no daily bars of AAA (bars of other days only, from 2016-01-04 to 2016-12-30)")
+
+
+def test_an_unknown_symbol_is_an_error_with_the_next_step(quantx: Run) -> None:
+    ran = quantx("query", "--symbols", "AAA,AAB", "--format", "csv")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: the lake knows no symbol AAB (did you mean AAA?)")
+    assert "`quantx backfill --symbols AAB --start 2000-01-01` fetches it" in ran.err
+
+
+def test_the_ending_of_a_file_chooses_the_format(quantx: Run, tmp_path: Path) -> None:
+    for name in ("bars.csv", "bars.parquet"):
+        ran = quantx("query", "--symbols", "AAA", "-o", str(tmp_path / name))
+        assert (ran.code, ran.out) == (0, f"252 bars of 1 symbol written to {tmp_path / name}\n")
+    read = pl.read_csv(tmp_path / "bars.csv", try_parse_dates=True)
+    assert read["close"].equals(pl.read_parquet(tmp_path / "bars.parquet")["close"])
+    assert "use .csv or .parquet" in quantx("query", "--symbols", "AAA", "-o", str(tmp_path / "bars.txt")).err
 
 
 def test_results_go_to_stdout_and_nothing_else_does(quantx: Run) -> None:

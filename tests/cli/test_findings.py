@@ -44,4 +44,4 @@ def test_the_earlier_name_of_the_limit_has_its_bounds(quantx: Run, group: str, l
 @pytest.mark.parametrize("arguments", [("999999", "--reason", "none"), ("1", "--reason", " ")])
 def test_what_is_not_there_or_has_no_reason_is_refused(quantx: Run, arguments: tuple[str, ...]) -> None:
     ran = quantx("findings", "acknowledge", *arguments)
-    assert (ran.code, ran.err.startswith("ConfigError:")) == (2, True)
+    assert (ran.code, ran.err.startswith("error:")) == (2, True)

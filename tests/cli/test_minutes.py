@@ -118,7 +118,7 @@ def test_compact_waits_for_no_curator(quantx: Callable[..., Ran], migrated_datab
 )
 def test_what_compact_does_not_understand_is_refused(quantx: Callable[..., Ran], arguments: tuple[str, ...]) -> None:
     ran = quantx("compact", *arguments)
-    assert (ran.code, ran.err.startswith("ConfigError:")) == (2, True)
+    assert (ran.code, ran.err.startswith("error:")) == (2, True)
 
 
 def test_validate_checks_sessions_of_minutes_from_any_day_on(quantx: Callable[..., Ran]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quantx.cli.output import counted, print_table
+from quantx.cli.output import counted, out, print_table
 
 FINDING: dict[str, Any] = {
     "id": 12345,
@@ -29,6 +29,30 @@ def test_what_fits_is_a_table_in_which_only_texts_are_broken(capsys: pytest.Capt
     assert max(map(len, said.splitlines())) <= 140
     for whole in ("12345", "dividend_in_unit_of_price", "0700.HK", "2024-01-12", "1,234"):
         assert whole in said
+
+
+def test_bars_keep_their_columns_in_a_narrow_window(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = {"symbol": "AAPL", "date": date(2024, 1, 12), "open": 186.06, "high": 186.74, "low": 185.19, "close": 185.92}
+    bar |= {"volume": 40_477_800, "adj_close": 184.2345, "source": "yahoo"}
+    monkeypatch.setattr(out, "width", 80)
+    print_table("2 bars", [bar, bar])
+    title, heads, *lines = capsys.readouterr().out.splitlines()
+    assert title.strip() == "2 bars"
+    assert heads.split() == ["symbol", "date", "open", "high", "low", "close", "volume", "adj", "close", "source"]
+    assert lines[0].split() == [
+        "AAPL",
+        "2024-01-12",
+        "186.06",
+        "186.74",
+        "185.19",
+        "185.92",
+        "40,477,800",
+        "184.2345",
+        "yahoo",
+    ]
+    assert max(map(len, lines)) <= 80
 
 
 def test_what_does_not_fit_is_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from quantx.core.symbols import (
     canonical_symbol,
     parse_symbol,
     stored_symbol,
+    symbol_of,
     venue_of,
 )
 from quantx.errors import ConfigError, InvalidSymbol
@@ -114,9 +115,36 @@ def test_a_legal_symbol_is_its_own_canonical_form(symbol: str) -> None:
     assert venue_of(symbol).market == LEGAL[symbol]
 
 
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [
+        ("BRK-B", "BRK.B"),
+        ("brk/b", "BRK.B"),
+        ("BAC-PL", "BAC.PRL"),
+        ("AAPL.US", "AAPL"),
+        ("BRK-B.US", "BRK.B"),
+        ("7203.JP", "7203.T"),
+        ("VOD.UK", "VOD.L"),
+        ("700.HK", "0700.HK"),
+        ("NOVO-B.CO", "NOVO-B.CO"),
+    ],
+)
+def test_the_forms_of_vendors_are_understood_where_users_read_and_named_elsewhere(text: str, symbol: str) -> None:
+    assert symbol_of(text) == symbol
+    if text not in ("700.HK", "NOVO-B.CO"):
+        with pytest.raises(InvalidSymbol, match=f"is a vendor's form of the symbol {symbol}; write {symbol}"):
+            parse_symbol(text)
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE.values() if text not in ("a/b", "BRK-B")])
+def test_other_texts_are_refused_where_users_read_as_well(text: str) -> None:
+    with pytest.raises(InvalidSymbol):
+        symbol_of(text)
+
+
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_what_is_no_symbol_is_refused(text: str) -> None:
-    with pytest.raises(InvalidSymbol, match=r"write it as in AAPL|write [0-9]{4}\.HK for Hong Kong"):
+    with pytest.raises(InvalidSymbol, match=r"write it as in AAPL|write [0-9]{4}\.HK for Hong Kong|write [AB]"):
         parse_symbol(text)
 
 

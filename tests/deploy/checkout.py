@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..azurite import make_certificate
 from . import fake_az
 from .fake_sites import Sites, run_sites
 
@@ -127,23 +128,38 @@ class Checkout:
         self.commit()
 
 
+@dataclass(frozen=True)
+class Pristine:
+    """What every checkout is a copy of, made once: the committed scripts and templates, and the hosts' certificates."""
+
+    folder: Path
+    certificates: tuple[Path, Path, Path]
+
+
+def make_pristine(folder: Path) -> Pristine:
+    folder.mkdir(exist_ok=True)
+    made = Checkout(folder / "checkout", Sites(folder))
+    for part in ("deploy", "infra"):
+        shutil.copytree(REPOSITORY / part, made.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (made.folder / "container").mkdir()
+    for name in ("base.Dockerfile", "base_image.sh"):
+        shutil.copy(REPOSITORY / "container" / name, made.folder / "container" / name)
+    package = made.folder / "deploy" / "package_functions.sh"
+    package.write_text('#!/bin/sh\necho "package of $(git rev-parse --short=12 HEAD)" > "$1"\n')
+    package.chmod(0o755)
+    (made.folder / ".gitignore").write_text("/build/\n__pycache__/\n")
+    made.git("init", "-q", "--template=")
+    made.git("add", ".")
+    made.commit()
+    return Pristine(made.folder, make_certificate(folder))
+
+
 @contextmanager
-def made_checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """Make the checkout; the hosts run within the context."""
-    with run_sites(tmp_path) as sites:
+def made_checkout(tmp_path: Path, pristine: Pristine) -> Iterator[Checkout]:
+    """Make a checkout; the hosts run within the context."""
+    with run_sites(pristine.certificates) as sites:
         checkout = Checkout(tmp_path / "checkout", sites)
-        for part in ("deploy", "infra"):
-            shutil.copytree(REPOSITORY / part, checkout.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        (checkout.folder / "container").mkdir()
-        for name in ("base.Dockerfile", "base_image.sh"):
-            shutil.copy(REPOSITORY / "container" / name, checkout.folder / "container" / name)
-        package = checkout.folder / "deploy" / "package_functions.sh"
-        package.write_text('#!/bin/sh\necho "package of $(git rev-parse --short=12 HEAD)" > "$1"\n')
-        package.chmod(0o755)
-        (checkout.folder / ".gitignore").write_text("/build/\n__pycache__/\n")
-        checkout.git("init", "-q")
-        checkout.git("add", ".")
-        checkout.commit()
+        shutil.copytree(pristine.folder, checkout.folder)
         checkout.state.mkdir()
         checkout.let("hosts", json.dumps(sites.hosts))
         stub(tmp_path, "az", f'exec "{sys.executable}" -S -E "{fake_az.__file__}" "$@"')

@@ -7,10 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from .checkout import Checkout, made_checkout
+from .checkout import Checkout, Pristine, made_checkout, make_pristine
+from .fake_sites import Sites, run_sites
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Pristine:
+    return make_pristine(tmp_path_factory.mktemp("pristine"))
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    with made_checkout(tmp_path) as made:
+def checkout(tmp_path: Path, pristine: Pristine) -> Iterator[Checkout]:
+    with made_checkout(tmp_path, pristine) as made:
         yield made
+
+
+@pytest.fixture
+def sites(pristine: Pristine) -> Iterator[Sites]:
+    with run_sites(pristine.certificates) as running:
+        yield running

@@ -167,8 +167,19 @@ def answer(arguments: list[str], azure: Azure) -> int:
             azure.put("group")
         case "group show":
             print(azure.get("tags"))
+        case "group delete" if azure.has("locks"):
+            # learn.microsoft.com/azure/azure-resource-manager/management/lock-resources
+            return refuse("(ScopeLocked) The scope cannot perform delete operation because these scopes are locked")
         case "group delete":
             (azure.state / "group").unlink()
+        case "lock list":
+            print(azure.get("locks"))
+        case "lock delete":
+            (azure.state / "locks").unlink()
+        case "storage account list":
+            print("quantxlake\nqxbackup")
+        case "storage container-rm list":
+            print("raw")
         case "tag update" if option["--tags"].startswith("quantx-deploying="):
             if option["--operation"] == "Merge":
                 azure.put("deploying", option["--tags"].partition("=")[2])

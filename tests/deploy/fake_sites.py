@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ..azurite import make_certificate
-
 Answer = tuple[int, bytes, dict[str, str]]
 NOTHING: Answer = (404, b"", {})
 
@@ -124,9 +122,9 @@ class Sites:
 
 
 @contextmanager
-def run_sites(folder: Path) -> Iterator[Sites]:
-    """Start the hosts; they end with the context."""
-    authority, certificate, key = make_certificate(folder)
+def run_sites(certificates: tuple[Path, Path, Path]) -> Iterator[Sites]:
+    """Start the hosts with these files of an authority, a certificate and its key; they end with the context."""
+    authority, certificate, key = certificates
     sites = Sites(authority)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

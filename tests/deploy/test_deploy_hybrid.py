@@ -19,6 +19,7 @@ CHANGES = {
     "provider register",
     "group create",
     "group delete",
+    "lock delete",
     "deployment group create",
     "acr import",
     "acr build",
@@ -328,16 +329,43 @@ def test_a_backfill_of_nothing_starts_nothing(checkout: Checkout) -> None:
     assert checkout.calls() == []
 
 
-def test_a_teardown_lists_recoverable_parts_and_needs_yes(checkout: Checkout) -> None:
-    checkout.let("group")
-    done = checkout.run("teardown.sh")
-    assert done.returncode == 2
-    assert changes(checkout) == []
-    assert "vault              7 days" in done.stderr
-    done = checkout.run("teardown.sh", "--yes")
+def test_a_restore_runs_as_the_migrator_and_grants_afterwards(checkout: Checkout) -> None:
+    checkout.let("jobs", "quantx:1")
+    done = checkout.run("restore.sh", "https://a.blob.core.windows.net/backups", "--backup", "20261130T020000.000Z")
     assert done.returncode == 0, done.stderr
-    assert changes(checkout) == ["group delete", "role definition delete"]
-    assert checkout.run("teardown.sh", "--yes").returncode == 0
+    starts = [line for line in map(" ".join, checkout.calls()) if line.startswith("containerapp job start ")]
+    assert len(starts) == 2
+    assert all("--name quantx-dev-migrate" in line for line in starts)
+    assert ["--yaml" in line for line in starts] == [True, False]
+    (container,) = json.loads((checkout.state / "execution").read_text())["containers"]
+    assert container["args"] == [
+        "backup",
+        "restore",
+        "https://a.blob.core.windows.net/backups",
+        "--backup",
+        "20261130T020000.000Z",
+    ]
+    assert container["image"] == "r/quantx:1"
+    assert checkout.run("restore.sh").returncode == 2
+
+
+LOCK = "/subscriptions/x/resourceGroups/quantx-dev/providers/Microsoft.Authorization/locks/keep-lake"
+
+
+def test_a_teardown_says_what_is_lost_and_wants_the_name(checkout: Checkout) -> None:
+    checkout.let("group")
+    checkout.let("locks", LOCK)
+    for arguments in ((), ("--name", "quantx-prod"), ("--yes",)):
+        done = checkout.run("teardown.sh", *arguments)
+        assert done.returncode == 2
+        assert changes(checkout) == []
+    done = checkout.run("teardown.sh")
+    for part in ("vault              7 days", LOCK, "quantxlake/raw", "all raw objects, the state, and the"):
+        assert part in done.stderr
+    done = checkout.run("teardown.sh", "--name", "quantx-dev")
+    assert done.returncode == 0, done.stderr
+    assert changes(checkout) == ["lock delete", "group delete", "role definition delete"]
+    assert checkout.run("teardown.sh", "--name", "quantx-dev").returncode == 0
     assert changes(checkout) == []
 
 

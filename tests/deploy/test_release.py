@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .checkout import REPOSITORY, Checkout
 from .fake_az import OTHER_SUBSCRIPTION
-from .fake_sites import Sites, run_sites
+from .fake_sites import Sites
 
 pytestmark = pytest.mark.slow
 
@@ -157,12 +156,6 @@ def test_the_subscription_of_the_environment_is_used(checkout: Checkout) -> None
 
 
 # --------------------------------------------------------------------------------- the parts, without the whole script
-
-
-@pytest.fixture
-def sites(tmp_path: Path) -> Iterator[Sites]:
-    with run_sites(tmp_path) as running:
-        yield running
 
 
 def call(sites: Sites, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -127,7 +127,7 @@ def of_type(name: str) -> list[dict[str, Any]]:
 
 def test_every_storage_account_takes_identities_only() -> None:
     accounts = of_type("Microsoft.Storage/storageAccounts")
-    assert len(accounts) == 2
+    assert len(accounts) == 3
     for account in accounts:
         assert account["allowSharedKeyAccess"] is False
         assert account["allowBlobPublicAccess"] is False
@@ -211,7 +211,7 @@ def test_the_apps_spans_are_sent() -> None:
 
 def test_every_job_pulls_and_signs_in_by_identity() -> None:
     jobs = [r for _, r in resources() if r.of.startswith("Microsoft.App/jobs@")]
-    assert len(jobs) == 6
+    assert len(jobs) == 7
     for job in jobs:
         configuration = job.body["properties"]["configuration"]
         assert "registries" in configuration
@@ -272,6 +272,28 @@ def test_no_identity_may_do_more_than_its_part() -> None:
         ("Storage Queue Data Reader", "tasks"),
     }
     assert not {role for _, role, _ in rights} & {"Owner", "Contributor", "User Access Administrator", "AcrPush"}
+
+
+def test_the_worker_creates_backups_and_deletes_only_where_old_ones_go() -> None:
+    roles = {
+        str(r.body["name"]).split(", ")[-1].rstrip(")"): r.body
+        for r in read(INFRA / "modules/backup.bicep").resources
+        if r.of.startswith("Microsoft.Authorization/roleAssignments@")
+    }
+    assert roles.keys() == {"writer", "eraser"}
+    source = (INFRA / "modules/backup.bicep").read_text("utf-8")
+    assert "resource mayErase 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (keepDays > 0)" in source
+
+
+def test_what_holds_data_is_locked() -> None:
+    locks = {
+        str(r.body["scope"]): r.body["properties"]["level"]
+        for file in ("locks", "backup")
+        for r in read(INFRA / f"modules/{file}.bicep").resources
+        if r.of.startswith("Microsoft.Authorization/locks@")
+    }
+    assert locks == {"account": "CanNotDelete", "server": "CanNotDelete"}
+    assert "param lockData bool = true" in (INFRA / "main.bicep").read_text("utf-8")
 
 
 def test_the_role_of_power_is_the_same_in_both_templates_and_as_small() -> None:

@@ -70,6 +70,8 @@ def test_the_jobs_are_these() -> None:
         "work",
         "sweep",
         "refresh-universe",
+        "backup",
+        "backup",
         "backfill",
         "migrate",
         "migrate",

@@ -102,9 +102,11 @@ def test_the_daily_cap_of_the_log_is_watched_with_the_query_of_microsofts_page()
 def test_every_job_is_watched() -> None:
     jobs = re.findall(r"  name: '\$\{prefix\}-([\w-]+)'", (MODULES / "jobs.bicep").read_text("utf-8"))
     alerts = MODULES / "alerts.bicep"
-    assert set(evaluated(alerts, "jobs", withJobs=True, withHours=False)) == set(jobs)
-    assert set(evaluated(alerts, "jobs", withJobs=True, withHours=True)) == {*jobs, "db-start", "db-stop"}
-    assert evaluated(alerts, "jobs", withJobs=False, withHours=True) == []
+    some = {"withHours": False, "withBackup": False}
+    assert set(evaluated(alerts, "jobs", withJobs=True, **some)) == {*jobs} - {"backup"}
+    every = {"withHours": True, "withBackup": True}
+    assert set(evaluated(alerts, "jobs", withJobs=True, **every)) == {*jobs, "db-start", "db-stop"}
+    assert evaluated(alerts, "jobs", withJobs=False, **every) == []
 
 
 def test_the_databases_disk_credits_and_failed_connections_are_watched() -> None:

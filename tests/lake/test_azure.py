@@ -66,7 +66,7 @@ def with_identity(azurite_https: SecureAzurite, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def as_in_azure(azurite_like_azure: SecureAzurite, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The managed identity, and nothing that tells this Azurite from the real service."""
-    monkeypatch.setattr("quantx.lake.store._LOOPBACK", ())
+    monkeypatch.setattr("quantx.lake.azure._LOOPBACK", ())
     return sign_in(azurite_like_azure, monkeypatch)
 
 

@@ -258,7 +258,7 @@ def test_a_wrong_url_is_the_users_to_mend(url: str, settings: Settings | None, m
 @pytest.fixture
 def without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no such account that could be asked for its container."""
-    monkeypatch.setattr("quantx.lake.store._has_container", lambda *_: True)
+    monkeypatch.setattr("quantx.lake.azure._has_container", lambda *_: True)
 
 
 CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=YzRuNHJ5;EndpointSuffix=core.windows.net"

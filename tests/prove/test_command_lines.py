@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..deploy.checkout import Checkout, made_checkout, stub
+from ..deploy.checkout import Checkout, made_checkout, make_pristine, stub
 
 AZURE_CLI = Path(__file__).parents[2] / ".venv" / "azure-cli" / "bin" / "python"
 Complaints = Callable[[list[list[str]]], dict[str, str]]
@@ -20,7 +20,7 @@ Complaints = Callable[[list[list[str]]], dict[str, str]]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    with made_checkout(tmp_path) as made:
+    with made_checkout(tmp_path, make_pristine(tmp_path / "pristine")) as made:
         yield made
 
 
@@ -82,7 +82,9 @@ def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Comp
     run("test_alert.sh")
     run("azd.sh", "before", AZURE_RESOURCE_GROUP="quantx-dev")
     run("github.sh", "o/n", "--apply")
-    run("teardown.sh", "--yes")
+    run("restore.sh", "https://a.blob.core.windows.net/backups")
+    checkout.let("locks", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Authorization/locks/keep")
+    run("teardown.sh", "--name", "quantx-dev")
     assert len({tuple(call[:2]) for call in asked.values()}) >= 15
     assert complaints(list(asked.values())) == {}
 
@@ -109,7 +111,7 @@ def written_in(page: Path) -> list[list[str]]:
     """Return the `az` command lines of a page: those between backticks, and the lines of its blocks and comments."""
     source = page.read_text("utf-8").replace("\\\n", " ").replace("\\|", "|")
     spans = re.findall(r"(?<!`)`(az [^`]+)`(?!`)", source)
-    lines = re.findall(r"^(?://\s+)?(az .+)$", source, re.MULTILINE)
+    lines = re.findall(r"^(?://)?[ ]*(az .+)$", source, re.MULTILINE)
     commands = []
     for text in (*spans, *lines):
         words = shlex.split(re.sub(r"<[^>]*>", "placeholder", text.split(" > ")[0].split(" #")[0]))[1:]

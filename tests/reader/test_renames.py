@@ -12,7 +12,7 @@ import pytest
 
 from quantx.core.symbol_history import Naming, SymbolHistory, history_rows
 from quantx.core.tables import ACTIONS, BARS_1D, TABLES, UNIVERSE_MEMBERS
-from quantx.errors import ConfigError
+from quantx.errors import ConfigError, IncompleteData
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
@@ -136,6 +136,21 @@ def test_a_panel_has_a_security_once(lake: Lake) -> None:
     assert panel.columns == ["date", "AAPL", "META"]
     assert panel["META"].to_list() == [300.0, 330.0, 310.0, 320.0]
     assert lake.panel(symbols=["FB"], start="2015-01-01")["FB"].to_list() == [300.0, 330.0, 310.0, 320.0]
+
+
+def test_a_renamed_member_is_one_column_and_a_member_under_both_symbols(lake: Lake) -> None:
+    window = {"start": "2021-01-01", "end": "2024-12-31"}
+    whole = lake.panel(universe="u", **window)
+    with pytest.warns(IncompleteData, match="begins on 2022-06-08"):  # the list has the two intervals alone
+        only = lake.panel(universe="u", members_only=True, **window)
+    assert only.equals(whole)
+    with pytest.warns(IncompleteData, match="begins on 2022-06-08"):
+        mask = lake.membership("u", "2022-06-07", "2022-06-10", mask=True)
+    assert mask.columns == ["date", "AAPL", "META"]
+    assert mask["META"].to_list() == [True] * 4
+    with pytest.warns(IncompleteData):
+        intervals = lake.membership("u", "2021-01-01")
+    assert intervals["symbol"].to_list() == ["AAPL", "FB", "META"]
 
 
 def test_the_history_of_symbols_can_be_read(lake: Lake) -> None:

@@ -200,3 +200,17 @@ def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"can't be created.*QUANTX_STATE_URL"):
         Database(str(tmp_path / "file" / "state"))
+
+
+def test_files_of_a_server_whose_creation_was_killed_are_created_again(server_folder: Callable[[], Path]) -> None:
+    folder = server_folder()
+    folder.mkdir()
+    (folder / "PG_VERSION").write_text("18\n")
+    (folder / "base").mkdir()
+    note = folder.with_name(f".{folder.name}.new")
+    note.touch()  # as a killed `start` leaves it
+    server = EmbeddedPostgres(folder)
+    server.start()
+    assert not note.exists()
+    server.stop_if_unused()
+    assert (folder / "global").is_dir()

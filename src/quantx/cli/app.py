@@ -14,6 +14,7 @@ from rich.text import Text
 
 from quantx import __version__
 from quantx.cli import (
+    backup,
     compact,
     coverage,
     crossvalidate,
@@ -32,7 +33,7 @@ from quantx.cli import (
     verify,
 )
 from quantx.cli.output import err, out
-from quantx.errors import ProviderError, QuantxError
+from quantx.errors import ConfigError, ProviderError, QuantxError
 from quantx.tracing import add_trace
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ for module in (
     compact,
     verify,
     state,
+    backup,
     operate,
 ):
     module.register(app)
@@ -86,6 +88,9 @@ def _exit_code(argv: Sequence[str] | None) -> int:
     except ProviderError as error:
         err.print(Text(f"{type(error).__name__}:", "red"), str(error))
         return FAILURES
+    except ConfigError as error:  # the user's mistake: the text is the fact and the next step
+        err.print(Text("error:", "red"), str(error))
+        return USAGE
     except QuantxError as error:
         err.print(Text(f"{type(error).__name__}:", "red"), str(error))
         return USAGE

@@ -14,7 +14,7 @@ from quantx.errors import ConfigError
 from quantx.lake.store import open_location
 from quantx.pipeline.planning.scope import symbols_of_list
 from quantx.reader.export import LAYOUTS, ExportResult
-from quantx.reader.lake import Lake
+from quantx.reader.lake import lake_of
 from quantx.settings import is_symbol_list
 
 _NAMED = 10  # symbols of a message
@@ -58,11 +58,11 @@ def export(
     adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
     if adjustment is None:
         raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-    location = open_location(settings.lake_url, settings, create=False)
+    lake = lake_of(settings)
     names = None if symbols is None else split_symbols(symbols)
     if names is None and universe is not None and is_symbol_list(universe):
+        location = open_location(settings.lake_url, settings, create=False)
         names, universe = symbols_of_list(location, universe), None
-    lake = Lake(location, settings.sources_of)
     with work_progress(quiet=json) as display:
         bar = display.add_task("exporting", total=None, note="")
 

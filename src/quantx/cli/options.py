@@ -107,6 +107,19 @@ def parse_day(text: str, option: str) -> date:
         raise ConfigError(f"{option} {text!r} is not a date; use YYYY-MM-DD") from None
 
 
+def parse_share(sample: str | None) -> float:
+    """Return the share of a --sample as in 5%, 1.0 without one; ConfigError where it is not one."""
+    if sample is None:
+        return 1.0
+    try:
+        percent = float(sample.removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not 0 < percent <= 100:
+        raise ConfigError(f"--sample {sample!a} must be a share of the files, as in 5%")
+    return percent / 100
+
+
 def existing_folder(path: Path | None, option: str) -> Path | None:
     """Return the folder; ConfigError where there is none."""
     if path is not None and not path.is_dir():

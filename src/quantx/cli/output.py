@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from quantx.errors import IncompleteData
 
 _WIDE = 140  # width of a table where stdout is not a terminal
 _READABLE = 26  # characters: a long text in fewer is a strip; no rule, date or vendor name is longer
@@ -28,13 +32,23 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
 
 
+@contextmanager
+def incomplete_data_reported() -> Iterator[None]:
+    """Print the warnings of queries in the block on stderr, one line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", IncompleteData)
+        yield
+    for each in caught:
+        err.print(f"warning: {each.message}")
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun in the right form: 1 request, 2,000 requests."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> None:
-    """Print rows as a table, numbers to the right; rows too wide for a table become a paragraph each.
+    """Print rows as a table, numbers to the right: in a narrow window without lines, and if need be as paragraphs.
 
     `columns` selects and orders the columns; a mapping also gives their heads.
     """
@@ -43,10 +57,12 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable
         return
     heads = dict(columns) if isinstance(columns, Mapping) else {n: _head(n) for n in columns or rows[0]}
     widths = {name: _min_width(name, head, rows) for name, head in heads.items()}
-    if sum(widths.values()) + _EDGE * len(heads) + 1 > out.width:
+    if sum(widths.values()) + len(heads) - 1 > out.width:
         _print_paragraphs(title, rows, heads)
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
+    framed = sum(widths.values()) + _EDGE * len(heads) + 1 <= out.width
+    look: dict[str, Any] = {} if framed else {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False}
+    table = Table(title=title, title_justify="left", header_style="bold", **look)
     for name, head in heads.items():
         numeric = isinstance(next((r[name] for r in rows if r[name] is not None), None), (int, float))
         table.add_column(head, justify="right" if numeric else "left", overflow="fold", min_width=widths[name])

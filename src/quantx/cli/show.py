@@ -10,17 +10,26 @@ import polars as pl
 import typer
 
 from quantx.cli.options import Json, Most, UseLocal, exits, settings_for, split_symbols
-from quantx.cli.output import counted, err, out, print_json, print_table
+from quantx.cli.output import counted, incomplete_data_reported, out, print_json, print_table
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
-from quantx.lake.store import open_location
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.status import status_of
 from quantx.pipeline.runtime.platform import open_platform
-from quantx.reader.lake import Lake
+from quantx.reader.lake import lake_of
 from quantx.state.values import TaskState
 
 _SHOWN = 40  # rows of a table on the terminal
+_FORMATS = ("table", "csv", "parquet")
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
+]
+PublicBy = Annotated[
+    str | None,
+    typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
+]
 
 tasks = typer.Typer(help="List tasks, and retry those that failed permanently.", no_args_is_help=True)
 
@@ -192,10 +201,8 @@ def query(
     start: Annotated[str | None, typer.Option(help="First day.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
     adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
-    as_of: Annotated[
-        str | None,
-        typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
-    ] = None,
+    as_of: AsOf = None,
+    public_by: PublicBy = None,
     source: Annotated[
         str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
     ] = None,
@@ -203,53 +210,75 @@ def query(
     extended: Annotated[
         bool, typer.Option("--extended", help="Include minute bars outside the regular session.")
     ] = False,
-    format: Annotated[str, typer.Option(help="table, csv or parquet.")] = "table",  # noqa: A002 — the option's name
+    format: Annotated[  # noqa: A002 — the option's name
+        str | None, typer.Option(help="table, csv or parquet; by default as the file's name ends, else table.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     use_local: UseLocal = False,
 ) -> int:
-    """Read OHLCV bars from the lake. No database is needed.
+    """Read OHLCV bars from the lake. No database is needed. The exit code is 1 if no bar was found.
 
     `quantx query latest --symbol AAPL --rows 10` shows the last ten bars.
 
-    Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total --format csv -o bars.csv
+    Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total -o bars.csv
     """
     settings = settings_for(use_local)
     adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
     if adjustment is None:
         raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-    if format not in ("table", "csv", "parquet"):
-        raise ConfigError(f"--format {format!r} must be table, csv or parquet")
-    if format == "parquet" and output is None:
-        raise ConfigError("--format parquet needs a file: -o bars.parquet")
-    lake = Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
+    form = _format(format, output)
+    lake = lake_of(settings)
     names = split_symbols(symbols)
-    bars = lake.bars(
-        names, start, end, timeframe=timeframe, adjust=adjustment, as_of=as_of, source=source, extended=extended
-    )
+    with incomplete_data_reported():
+        bars = lake.bars(
+            names,
+            start,
+            end,
+            timeframe=timeframe,
+            adjust=adjustment,
+            as_of=as_of,
+            public_by=public_by,
+            source=source,
+            extended=extended,
+        )
     if view == "latest" or rows is not None:
         bars = bars.group_by("symbol", maintain_order=True).tail(rows or 1)
-    if bars.is_empty():
-        err.print(f"no bars for {', '.join(names)}; `quantx show-manifest` lists the lake's series")
-    _write(bars, format, output)
-    return 0
+    _write(bars, form, output)
+    return 0 if bars.height else 1
 
 
-def _write(bars: pl.DataFrame, format: str, output: Path | None) -> None:  # noqa: A002 — the option's name
+def _format(given: str | None, output: Path | None) -> str:
+    """Return the format to write; ConfigError where it does not fit the file."""
+    if given not in (None, *_FORMATS):
+        raise ConfigError(f"--format {given!r} must be table, csv or parquet")
     if output is None:
-        if format == "csv":
+        if given == "parquet":
+            raise ConfigError("--format parquet needs a file: -o bars.parquet")
+        return given or "table"
+    form = given or output.suffix.lower().removeprefix(".")
+    if form not in _FORMATS:
+        raise ConfigError(f"the name of {output} has no known ending; use .csv or .parquet, or --format")
+    if form == "table":
+        raise ConfigError("--format table is for the terminal; use --format csv or parquet with -o")
+    return form
+
+
+def _write(bars: pl.DataFrame, form: str, output: Path | None) -> None:
+    if output is None:
+        if form == "csv":
             sys.stdout.write(_csv(bars))
         elif bars.height:
             _print_bars(bars)
         return
-    if format == "table":
-        raise ConfigError("--format table is for the terminal; use --format csv or parquet with -o")
     try:
-        if format == "csv":
+        if form == "csv":
             output.write_text(_csv(bars))
         else:
             bars.write_parquet(output)
     except OSError as error:
         raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
+    symbols = counted(bars["symbol"].n_unique(), "symbol")
+    out.print(f"{counted(bars.height, 'bar')} of {symbols} written to {output}", markup=False)
 
 
 def _csv(bars: pl.DataFrame) -> str:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.options import Json, UseLocal, exits, parse_share, settings_for
 from quantx.cli.output import counted, err, out, print_json, work_progress
-from quantx.errors import Busy, ConfigError
+from quantx.errors import Busy
 from quantx.pipeline.runtime.platform import Platform, open_platform
 
 _SHOWN = 40  # damages
@@ -39,7 +39,7 @@ def verify(
 
     Example: quantx verify --sample 5%
     """
-    share = _share(sample)
+    share = parse_share(sample)
     try:
         with open_platform(settings_for(use_local)) as platform:
             facts = _carry_out(platform, share, repair=repair)
@@ -78,18 +78,6 @@ def _inspect(platform: Platform, repairer: Any) -> Sequence[str]:
 
     touched = sorted({symbol for done in repairer.summaries for _, symbol in done.touched})
     return inspect_symbols(platform, platform.tables, touched) if touched and platform.settings.inspect else ()
-
-
-def _share(sample: str | None) -> float:
-    if sample is None:
-        return 1.0
-    try:
-        percent = float(sample.removesuffix("%"))
-    except ValueError:
-        percent = 0.0
-    if not 0 < percent <= 100:
-        raise ConfigError(f"--sample {sample!a} must be a share of the files, as in 5%")
-    return percent / 100
 
 
 def _print(facts: dict[str, Any]) -> None:

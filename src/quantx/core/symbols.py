@@ -70,6 +70,8 @@ _PATTERNS = {
     "eu": re.compile(r"[A-Z0-9][A-Z0-9]{0,9}(-[A-Z0-9]{1,4})?\.[A-Z]{1,2}"),
 }
 _LONGEST = 16
+# Suffixes that only vendors use (https://stooq.com/db/): the suffix of the same exchange here, "" for American symbols.
+_SUFFIXES_OF_VENDORS = {"US": "", "JP": "T", "UK": "L"}
 
 
 @lru_cache(maxsize=65536)
@@ -113,6 +115,8 @@ def _not_a_symbol(text: str) -> InvalidSymbol:
             f"{code!a} is a code without its exchange; write {_canonical(f'{code}.HK')} for Hong Kong"
             + (f", {code}.T for Tokyo" if len(code) == 4 else "")
         )
+    if (own := _of_vendor(text)) is not None:
+        return InvalidSymbol(f"{text[:40]!a} is a vendor's form of the symbol {own}; write {own}")
     return InvalidSymbol(
         f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or"
         " ASML.AS"
@@ -164,11 +168,46 @@ def canonical_symbol(wire: str) -> str:
     try:
         return parse_symbol(wire)
     except InvalidSymbol:
-        root, hyphen, tail = wire.strip().upper().partition("-")
-        tail = f"PR{tail[1:]}" if len(tail) == 2 and tail.startswith("P") else tail
-        if not hyphen or _canonical(f"{root}.{tail}") is None:
+        symbol = _of_share_class(wire.strip().upper(), "-") if wire.isascii() else None
+        if symbol is None:
             raise
-        return parse_symbol(f"{root}.{tail}")
+        return symbol
+
+
+def symbol_of(text: str) -> str:
+    """Return the canonical symbol of a text in our form or in that of a vendor, or raise InvalidSymbol.
+
+    Understood are Yahoo's hyphen (BRK-B), a slash (BRK/B), and Stooq's suffixes (AAPL.US, 7203.JP, VOD.UK).
+
+    >>> symbol_of("brk/b"), symbol_of("700.hk"), symbol_of("7203.JP"), symbol_of("BRK-B.US")
+    ('BRK.B', '0700.HK', '7203.T', 'BRK.B')
+    """
+    try:
+        return parse_symbol(text)
+    except InvalidSymbol:
+        symbol = _of_vendor(text)
+        if symbol is None:
+            raise
+        return parse_symbol(symbol)
+
+
+def _of_vendor(text: str) -> str | None:
+    """Return the canonical symbol of a vendor's spelling; None if it is not one."""
+    if not text.isascii():  # the upper case of some foreign letters is ASCII
+        return None
+    code, dot, suffix = text.strip().upper().rpartition(".")
+    if dot and suffix in _SUFFIXES_OF_VENDORS:
+        own = _SUFFIXES_OF_VENDORS[suffix]
+        return _canonical(f"{code}.{own}") if own else _canonical(code) or _of_vendor(code)
+    text = text.strip().upper()
+    return _of_share_class(text, "-") or _of_share_class(text, "/")
+
+
+def _of_share_class(text: str, separator: str) -> str | None:
+    """Return the canonical symbol of an American class of shares written with another separator than a dot."""
+    root, _, tail = text.partition(separator)
+    tail = f"PR{tail[1:]}" if len(tail) == 2 and tail.startswith("P") else tail
+    return _canonical(f"{root}.{tail}") if tail else None
 
 
 def hyphenated_symbol(symbol: str) -> str:

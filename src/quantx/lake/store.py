@@ -10,43 +10,32 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.store import AzureStore, LocalStore, MemoryStore, ObjectStore, from_url
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity
-from quantx.errors import ConfigError, DamagedObject, LakeError, RawNotReadable
+from quantx.errors import ConfigError, DamagedObject, LakeError, MissingLake, RawNotReadable
+from quantx.lake.azure import NO_CONTAINER, REFUSED, AzureContainer, open_address, open_container
 from quantx.lake.replies import reply_code, reply_reason
 from quantx.lake.s3 import AwsProcess, open_bucket
 from quantx.lake.zones import LAKE, RAW_ZONE, Zone
 from quantx.settings import Settings, without_secrets
 
-if TYPE_CHECKING:
-    from obstore.store import AzureConfig, AzureCredential, ClientConfig, RetryConfig
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_NO_CONTAINER = {"ContainerNotFound": "container", "NoSuchBucket": "bucket"}
-_REFUSED = (obstore.exceptions.UnauthenticatedError, obstore.exceptions.PermissionDeniedError, PermissionError)
 _RAW = "raw/"
 _AZURE = ("az", "azure", "abfss")
-_ROLE = "check AZURE_STORAGE_CONNECTION_STRING, or give the identity the role {}"
-_EMULATOR = "azure_storage_use_emulator"
-_NO_KEYS = "KeyBasedAuthenticationNotPermitted"
 _RAW_RIGHT = "tables need no right there; what reads raw objects needs Storage Blob Data Reader (or s3:GetObject)"
-# Opening an unreachable lake fails soon; the callers decide how long to retry.
-_RETRIES = 3
-_CONNECT, _READ = 2, 15  # seconds
-_PROBE_RETRIES: RetryConfig = {
-    "max_retries": _RETRIES,
-    "retry_timeout": timedelta(seconds=_READ),
-    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=1), "base": 2},
-}
-_PROBE_CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=_CONNECT), "timeout": timedelta(seconds=_READ)}
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object as a listing has it."""
+
+    size: int  # bytes
+    e_tag: str | None  # changes with the object; None where the store has none
 
 
 @dataclass(frozen=True)
@@ -113,7 +102,7 @@ class LakeLocation:
             obstore.put(place.store, key, body, mode="create")
         except obstore.exceptions.AlreadyExistsError:
             return self.get(path) == body
-        except _REFUSED as error:  # of a role that only creates objects, also where the object exists
+        except REFUSED as error:  # of a role that only creates objects, also where the object exists
             if not self.has(path):
                 raise self._failure("write", path, error) from error
             return self.get(path) == body
@@ -182,12 +171,23 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders at the top of the location; raises as `paths`."""
+        try:
+            return list(obstore.list_with_delimiter(self.store)["common_prefixes"])
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("list", "", error) from error
+
     def paths(self, prefix: str) -> list[str]:
         """Return the paths of all objects in a folder, unordered; LakeError if the store can't be reached."""
         return list(self.sizes(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`.
+        """Return the paths of all objects in a folder with their sizes in bytes, unordered; raises as `paths`."""
+        return {path: found.size for path, found in self.objects(prefix).items()}
+
+    def objects(self, prefix: str) -> dict[str, ListedObject]:
+        """Return all objects in a folder by path, unordered; raises as `paths`.
 
         The folder "" is the whole lake, with its raw objects.
         """
@@ -195,22 +195,26 @@ class LakeLocation:
         before = prefix.removesuffix(key) if place is not self else ""
         before = f"{before.rstrip('/')}/" if before else ""
         try:
-            found = {before + e["path"]: e["size"] for page in obstore.list(place.store, key) for e in page}
+            found = {
+                before + entry["path"]: ListedObject(entry["size"], entry["e_tag"])
+                for page in obstore.list(place.store, key)
+                for entry in page
+            }
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("list", prefix, error) from error
         if prefix or self.raw_opener is None:
             return found
-        return {path: size for path, size in found.items() if not path.startswith(_RAW)} | self.sizes("raw")
+        return {path: each for path, each in found.items() if not path.startswith(_RAW)} | self.objects("raw")
 
     def _failure(self, verb: str, path: str, error: Exception) -> LakeError:
         """Return the error to raise: DamagedObject for one missing object, LakeError for an unreachable store."""
         address = self.address(path)
         what = f"cannot {verb} {address}"
-        if (kind := _NO_CONTAINER.get(reply_code(error))) is not None:
+        if (kind := NO_CONTAINER.get(reply_code(error))) is not None:
             return LakeError(f"{what}: there is no {kind} {urlsplit(address).netloc}")
         if verb == "read" and isinstance(error, FileNotFoundError):
             return DamagedObject(f"{what}: it is missing")
-        if verb != "write" and isinstance(error, _REFUSED) and f"{path}/".startswith(_RAW):
+        if verb != "write" and isinstance(error, REFUSED) and f"{path}/".startswith(_RAW):
             return RawNotReadable(f"{what}: {reply_reason(error)}; {_RAW_RIGHT}")
         return LakeError(f"{what}: {reply_reason(error)}")
 
@@ -241,7 +245,7 @@ def _open(url: str, settings: Settings | None, zone: Zone, *, create: bool) -> L
     if scheme == "memory":
         return LakeLocation("memory://", MemoryStore(), {})
     if scheme in _AZURE:
-        return _open_azure(url, settings, zone, create=create)
+        return _in_azure(open_container(url, settings, zone, create=create))
     if scheme == "s3":
         bucket = open_bucket(url, zone)
         return LakeLocation(bucket.url, bucket.store, bucket.options, process=bucket.process)
@@ -250,6 +254,18 @@ def _open(url: str, settings: Settings | None, zone: Zone, *, create: bool) -> L
     raise ConfigError(
         f"the {zone.name}'s URL {url!r} starts with {scheme}://; use file://, az://, s3://, gs:// or a path"
     )
+
+
+def open_other_account(url: str, settings: Settings, *, create: bool = True) -> LakeLocation:
+    """Open a container of any account by its address https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX.
+
+    The location is for objects: Delta can't open tables by this address. Raises as `open_location`.
+    """
+    return _in_azure(open_address(url, settings, create=create))
+
+
+def _in_azure(container: AzureContainer) -> LakeLocation:
+    return LakeLocation(container.url, container.store, container.options, container.identity)
 
 
 def _scheme(url: str) -> str:
@@ -275,7 +291,7 @@ def _open_local(url: str, zone: Zone, *, create: bool) -> LakeLocation:
     folder = _folder(url)
     if not create:
         if not folder.is_dir():
-            raise ConfigError(
+            raise MissingLake(
                 f"there is no {zone.name} in {folder}; `quantx backfill` creates one, {zone.setting} sets another"
             )
         return LakeLocation(folder.as_uri(), LocalStore(folder), {})
@@ -294,146 +310,3 @@ def _open_local(url: str, zone: Zone, *, create: bool) -> LakeLocation:
 def _local_path(url: str) -> Path:
     """Return the path of a file:// URL; decode %20 and the like."""
     return Path(unquote(url.removeprefix("file://").removeprefix("localhost")))
-
-
-@dataclass(frozen=True)
-class _Account:
-    """A storage account with its credentials."""
-
-    name: str
-    endpoint: str | None  # of its blobs; None: the default
-    key: str | None = field(repr=False)
-    identity: AzureIdentity | None = None  # used without a key
-
-    @property
-    def address(self) -> str:
-        return self.endpoint or f"https://{self.name}.blob.core.windows.net"
-
-    @property
-    def is_emulator(self) -> bool:
-        return urlsplit(self.address).hostname in _LOOPBACK
-
-    def store(self, container: str, prefix: str, **how: Any) -> AzureStore:
-        """Return the object store of a container below a prefix."""
-        config = _azure_options(self)
-        if self.identity is not None:
-            config.pop(_EMULATOR, None)  # the emulator switch would disable tokens
-            how["credential_provider"] = self._provide
-        return AzureStore(container, prefix=prefix or None, config=cast("AzureConfig", config), **how)
-
-    def _provide(self) -> AzureCredential:
-        """Return a token for obstore, which calls this whenever the last one is about to expire."""
-        assert self.identity is not None
-        token = self.identity.token(STORAGE, LakeError)
-        return {"token": token.text, "expires_at": token.ends}
-
-
-def _open_azure(url: str, settings: Settings | None, zone: Zone, *, create: bool) -> LakeLocation:
-    parts = urlsplit(url)
-    container, prefix = parts.netloc, parts.path.strip("/")
-    if "@" in container or not container:
-        raise ConfigError(f"the {zone.name}'s URL {without_secrets(url)!r} must have the form az://container/prefix")
-    account = _account(settings)
-    location = LakeLocation(
-        f"az://{container}/{prefix}".rstrip("/"),
-        account.store(container, prefix),
-        _azure_options(account),
-        account.identity,
-    )
-    if not _has_container(account, container, prefix, zone):
-        if not create:
-            raise ConfigError(
-                f"there is no {zone.name} in {location.url}: the account {account.name} has no container {container};"
-                f" `quantx backfill` creates one, {zone.setting} sets another"
-            )
-        _create_container(account, container, zone)
-    return location
-
-
-def _account(settings: Settings | None) -> _Account:
-    key = settings.storage_key() if settings else None
-    if key is not None:
-        return _Account(key.account, key.blob_endpoint and key.blob_endpoint.rstrip("/"), key.key)
-    if settings is None or settings.azure_storage_account is None:
-        raise ConfigError(
-            "an az:// lake needs AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for the managed identity"
-        )
-    endpoint = (settings.azure_storage_blob_endpoint or "").rstrip("/") or None
-    if endpoint and not endpoint.startswith("https://"):
-        raise ConfigError(
-            f"AZURE_STORAGE_BLOB_ENDPOINT {endpoint!r} is not encrypted, and an identity needs encryption; use https://,"
-            " or set AZURE_STORAGE_CONNECTION_STRING"
-        )
-    return _Account(settings.azure_storage_account, endpoint, None, AzureIdentity.of(settings))
-
-
-def _azure_options(account: _Account) -> dict[str, str]:
-    """Return the storage options of Delta and Polars, without the token of an identity."""
-    options = {"azure_storage_account_name": account.name}
-    if account.key:
-        options["azure_storage_account_key"] = account.key
-    if account.is_emulator:
-        # Azurite lacks `startFrom`, with which Delta lists its log (Azurite#2619). The emulator switch of object_store
-        # does not use it, and takes its address only from the environment.
-        origin = urlsplit(account.address)
-        os.environ["AZURITE_BLOB_STORAGE_URL"] = f"{origin.scheme}://{origin.netloc}"
-        options[_EMULATOR] = "true"
-    if account.endpoint:
-        options["azure_storage_endpoint"] = account.endpoint
-    return options
-
-
-def _has_container(account: _Account, container: str, prefix: str, zone: Zone) -> bool:
-    """Return whether the container exists, by one request for an object: it needs only the right to read.
-
-    LakeError if the account can't be reached or refuses.
-    """
-    if account.identity is not None:
-        account.identity.token(STORAGE, LakeError)  # raises with the reason, which the store would hide
-    probe = account.store(container, prefix, client_options=_PROBE_CLIENT, retry_config=_PROBE_RETRIES)
-    try:
-        obstore.get(probe, "meta/lake_id")  # most lakes have it, so that their logs show few failures
-    except FileNotFoundError as error:
-        return reply_code(error) not in _NO_CONTAINER
-    except (obstore.exceptions.BaseError, OSError) as error:
-        if reply_code(error) == "InvalidResourceName":
-            raise ConfigError(
-                f"the {zone.name}'s URL has the invalid container name {container!r}; use 3 to 63 lower-case letters,"
-                " digits and single hyphens between them"
-            ) from error
-        step = _ROLE.format(zone.right) if isinstance(error, _REFUSED) else "check the address and the network"
-        if reply_code(error) == _NO_KEYS:
-            step = "the account accepts no keys: set USE_MANAGED_IDENTITY=true and AZURE_STORAGE_ACCOUNT"
-        refusal = RawNotReadable if zone is RAW_ZONE and isinstance(error, _REFUSED) else LakeError
-        what = f"the {zone.name}'s container {account.address}/{container}"
-        raise refusal(f"{what}: {reply_reason(error)}; {step}") from error
-    return True
-
-
-def _create_container(account: _Account, container: str, zone: Zone) -> None:
-    """Create a container unless another process does; ConfigError if the user must create it."""
-    from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-    from azure.storage.blob import ContainerClient, LinearRetry
-
-    key = {"account_name": account.name, "account_key": account.key or ""}
-    client = ContainerClient(
-        account.address,
-        container,
-        credential=account.identity.credential if account.identity else key,
-        retry_policy=LinearRetry(backoff=1, retry_total=_RETRIES, random_jitter_range=1),
-        connection_timeout=_CONNECT,
-        read_timeout=_READ,
-    )
-    missing = f"there is no container {container} in the account {account.name}, and it can't be created"
-    try:
-        with client:
-            client.create_container()
-    except ResourceExistsError as error:
-        if reply_code(error) != "ContainerAlreadyExists":  # it is being deleted, which takes half a minute
-            raise LakeError(f"{missing}: {reply_reason(error)}") from error
-    except HttpResponseError as error:
-        if error.status_code in (401, 403):
-            raise ConfigError(f"{missing}: {reply_reason(error)}; create it, or {_ROLE.format(zone.right)}") from error
-        raise LakeError(f"{missing}: {reply_reason(error)}") from error
-    except AzureError as error:
-        raise LakeError(f"{missing}: {reply_reason(error)}") from error

@@ -117,6 +117,14 @@ class TableReader:
             "megabytes": round(size / 1e6, 3),
         }
 
+    def files(self) -> pl.DataFrame:
+        """Return path, num_records and size_bytes of each current file, and its partition.*, min.* and max.*.
+
+        It reads the log only. Values that a file's writer did not record are null, or have no column.
+        """
+        delta = self.refresh()
+        return pl.DataFrame() if delta is None else self._files(delta)
+
     def _missing_columns(self, delta: DeltaTable) -> list[str]:
         """Return the columns that were declared after the table was created."""
         present = {field.name for field in delta.schema().fields}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from difflib import get_close_matches
+from typing import Any
 
 from quantx.core.preference import BEST
-from quantx.core.symbols import parse_symbol
+from quantx.core.symbols import symbol_of
 from quantx.core.tables import BARS_1D, BARS_1M, Table
 from quantx.errors import ConfigError
 from quantx.settings import source_of
@@ -20,11 +22,12 @@ BARS = {"1d": BARS_1D, "1m": BARS_1M}
 
 
 def to_date(value: Day | None) -> date | None:
-    """Return a date from a text, a date or a datetime; raise ConfigError for anything else."""
-    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
-        return value
+    """Return the date of a text, a date, a datetime, or those of NumPy and pandas; raise ConfigError for others."""
+    value = _plain(value)
     if isinstance(value, datetime):
         return value.date()
+    if value is None or isinstance(value, date):
+        return value
     try:
         return datetime.fromisoformat(value).date()
     except (TypeError, ValueError):
@@ -33,6 +36,7 @@ def to_date(value: Day | None) -> date | None:
 
 def to_instant(value: Day | None) -> datetime | None:
     """Return an aware instant in UTC: a date is the end of that day, a naive time is in UTC."""
+    value = _plain(value)
     if value is None:
         return None
     if isinstance(value, str):
@@ -51,6 +55,20 @@ def to_instant(value: Day | None) -> datetime | None:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def _plain(value: Any) -> Any:
+    """Return Python's date or datetime for those of NumPy and pandas, which need not be installed."""
+    if type(value).__module__.partition(".")[0] not in ("numpy", "pandas"):
+        return value
+    if value != value:  # noqa: PLR0124 – NaT, which equals nothing
+        raise ConfigError(f"{value} is not a date, use YYYY-MM-DD")
+    if isinstance(value, datetime):  # of pandas, with nanoseconds
+        return datetime.combine(value.date(), value.timetz())
+    if hasattr(value, "astype") and str(value.dtype).startswith("datetime64"):
+        exact = value.astype("datetime64[us]").item()
+        return exact.date() if str(value.dtype) == "datetime64[D]" else exact
+    return value
+
+
 def to_names(symbols: object) -> list[str]:
     """Return canonical symbols, each once; raise ConfigError for what is not a symbol."""
     given = list(symbols) if isinstance(symbols, Iterable) and not isinstance(symbols, str) else [symbols]
@@ -58,14 +76,14 @@ def to_names(symbols: object) -> list[str]:
     for symbol in given:
         if not isinstance(symbol, str):
             raise ConfigError(f"{symbol!r} is not a symbol; use a text, or a list of texts")
-        names.append(parse_symbol(symbol))
+        names.append(symbol_of(symbol))
     return list(dict.fromkeys(names))
 
 
 def to_days(names: Sequence[str], on: On | None) -> dict[str, date | None]:
     """Return the day of each symbol on which it carried the wanted security."""
     if isinstance(on, Mapping):
-        days = {parse_symbol(symbol): to_date(day) for symbol, day in on.items()}
+        days = {symbol_of(symbol): to_date(day) for symbol, day in on.items()}
         return {name: days.get(name) for name in names}
     return dict.fromkeys(names, to_date(on))
 
@@ -82,14 +100,20 @@ def bars_table(timeframe: str) -> Table:
     return BARS[timeframe]
 
 
-def shown_columns(columns: Sequence[str] | None, *, minutes: bool) -> list[str]:
+def shown_columns(columns: str | Sequence[str] | None, *, minutes: bool) -> list[str]:
     """Return the columns of a frame of bars; raise ConfigError for an unknown one."""
     usual = MINUTE_COLUMNS if minutes else BAR_COLUMNS
-    shown = list(columns) if columns is not None else list(usual)
+    shown = [columns] if isinstance(columns, str) else list(usual if columns is None else columns)
     allowed = [*usual, "currency", "raw", *(["regular"] if minutes else [])]
     if len(set(shown)) < len(shown):
         raise ConfigError(f"columns has a duplicate: {', '.join(shown)}")
     unknown = [c for c in shown if c not in allowed]
     if unknown:
-        raise ConfigError(f"unknown column {unknown[0]!r}; use {', '.join(allowed)}")
+        raise ConfigError(f"unknown column {unknown[0]!r}{did_you_mean(unknown[0], allowed)}; use {', '.join(allowed)}")
     return shown
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a part of a message with the known names that are alike, as in ' (did you mean AAPL?)', or nothing."""
+    alike = get_close_matches(name, sorted(known), n=3)
+    return f" (did you mean {' or '.join(alike)}?)" if alike else ""

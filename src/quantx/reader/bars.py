@@ -5,37 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Literal
 
 import polars as pl
 
-from quantx.core.preference import (
-    BEST,
-    least_doubted,
-    of_one_source,
-    preferred,
-    with_doubts,
-    without_absurd,
-)
-from quantx.core.prices import ADJUSTMENTS, Adjust, adjust_bars
-from quantx.core.tables import BARS_1M, VERDICTS
-from quantx.errors import ConfigError
+from quantx.core.preference import least_doubted, of_one_source, preferred, with_doubts, without_absurd
+from quantx.core.prices import Adjust, adjust_bars
+from quantx.core.tables import VERDICTS
 from quantx.reader.actions import ActionQueries
-from quantx.reader.arguments import (
-    Day,
-    On,
-    Symbols,
-    bars_table,
-    shown_columns,
-    to_date,
-    to_days,
-    to_instant,
-    to_names,
-    to_vendor,
-)
+from quantx.reader.arguments import Day, On, Symbols
+from quantx.reader.bar_request import BarRequest, SymbolsAs
 from quantx.reader.selection import Selection
+from quantx.reader.symbol_history import SymbolRequest
 
-SymbolsAs = Literal["asked", "of_day"]
 _BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for three neighbours of each
 
 
@@ -51,8 +32,9 @@ class BarQueries(ActionQueries):
         timeframe: str = "1d",
         adjust: Adjust = "none",
         as_of: Day | None = None,
+        public_by: Day | None = None,
         source: str | None = None,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         base: Day | None = None,
         extended: bool = False,
         on: On | None = None,
@@ -60,66 +42,91 @@ class BarQueries(ActionQueries):
     ) -> pl.DataFrame:
         """Return bars, sorted by symbol and date (1m: and time); start and end are sessions, both inclusive.
 
-        A symbol means a security with its whole history, including earlier symbols that the lake knows: META includes
-        the bars of FB. With `on` (a day, or a day per symbol) it is the security that carried the symbol on that day.
-        Without it, it is the one that carries the symbol now or, with an end, carried it between start and end. The
-        frame has the requested symbol, or with `symbols_as="of_day"` the symbol of each day.
-
         Columns: symbol, date (session of the exchange), open, high, low, close, volume, adj_close, source, known_from
-        (UTC), or those in `columns` (also `currency`, the unit of the prices, and `raw`, the raw object's id).
-
-        `timeframe`: "1d", or "1m" for minutes. Minutes also have `time`, the start of the minute (UTC), and `columns`
-        may include `regular`. Minutes outside of the regular session need `extended`. All minutes of one session are of
-        one source.
-
-        `source`: a vendor's name, or "best": per session the bar of the first vendor that no other vendor contradicts,
-        by the verdicts of `quantx crossvalidate reconcile` (a doubtful bar only if there is no other, a wrong one
-        last). A bar that is 20 times the bars before and after it, or a 20th of them, is never shown.
+        (UTC), or those in `columns` (also `currency`, the unit of the prices, and `raw`, the raw object's id). Minutes,
+        `timeframe="1m"`, also have `time`, their start (UTC); those outside of the regular session need `extended`.
 
         `adjust`: "none" gives prices and volume as traded, "split" applies later splits, "total" also dividends by
-        Yahoo's rule. `adj_close` is the total-adjusted close in every case. `base` adjusts to that day instead of to
-        the last known action. `as_of` gives bars and actions as known at that time.
+        Yahoo's rule, to the last known action or to the day `base`. `adj_close` is always total-adjusted.
+        `as_of` gives bars and actions as this system knew them, `public_by` as they were public in the world.
+        `source`: a vendor's name, or "best": per session the first vendor's bar that no other vendor contradicts.
+        A symbol means a security with all its symbols: META includes the bars of FB. Several securities may have
+        carried it: `on` (a day, or a day per symbol) chooses the one of that day. `symbols_as="of_day"` gives rows
+        the symbol of their day. docs/how-to/query.md explains each argument.
 
-        Raises ConfigError for an invalid symbol, date or name, and if several securities carried a symbol.
+        Warns with IncompleteData of symbols without bars. Raises NotInLake for a symbol or vendor that the lake does
+        not know, and ConfigError for an invalid argument, and if several securities carried a symbol.
         """
-        table = bars_table(timeframe)
-        if symbols_as not in ("asked", "of_day"):
-            raise ConfigError(f"symbols_as={symbols_as!r} must be asked or of_day")
-        if adjust not in ADJUSTMENTS:
-            raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-        minutes = table is BARS_1M
-        shown = shown_columns(columns, minutes=minutes)
-        names = to_names(symbols)
-        first, last = to_date(start), to_date(end)
-        if first is not None and last is not None and first > last:
-            raise ConfigError(f"the start {first} lies after the end {last}")
-        best = source == BEST
-        if best and minutes:
-            raise ConfigError("source='best' needs verdicts, which exist only for daily bars; use timeframe='1d'")
-        securities = self._securities()
-        requests = securities.requests(names, first, last, to_days(names, on))
-        of_symbols = Selection.of(securities.stored_symbols(requests), to_vendor(source))
-        beside = _BESIDE if best else timedelta(0)
-        wanted = of_symbols.between(first and first - beside, last and last + beside)
-        if minutes and not extended:
+        request = BarRequest.parse(
+            symbols,
+            start,
+            end,
+            timeframe=timeframe,
+            adjust=adjust,
+            as_of=as_of,
+            public_by=public_by,
+            source=source,
+            columns=columns,
+            base=base,
+            extended=extended,
+            on=on,
+            symbols_as=symbols_as,
+        )
+        requests, rows = self._read_bars(request)
+        self._check_rows(request, requests, rows)
+        return self._shown_bars(request, requests, rows)
+
+    def _shown_bars(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of `_read_bars` with the requested columns, in order."""
+        if request.symbols_as == "of_day":
+            rows = self._securities().of_day(rows, requests, "date")
+        return rows.sort(request.table.sort).select(request.columns)
+
+    def _check_rows(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> None:
+        """Warn of symbols without rows, or raise NotInLake; see `_check_bars`."""
+        if len(requests) == 1 and rows.height:
+            return
+        present = set(rows["symbol"].unique()) if rows.height else ()
+        self._check_bars(request.table, requests, present, source=request.vendor, moment=request.moment)
+
+    def _read_bars(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
+        """Return the requested securities, and their adjusted bars by requested symbol, one per session (minute)."""
+        requests, traded, actions = self._read_traded(request)
+        return requests, adjust_bars(traded, actions, request.adjust)
+
+    def _read_traded(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame, pl.DataFrame]:
+        """Return the requested securities, their as-traded bars by requested symbol, and the actions to adjust with."""
+        securities, table = self._securities(), request.table
+        requests = securities.requests(request.names, request.first, request.last, request.on)
+        of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
+        beside = _BESIDE if request.best else timedelta(0)
+        wanted = of_symbols.between(request.first and request.first - beside, request.last and request.last + beside)
+        if request.minutes and not request.extended:
             wanted = wanted.filtered(pl.col("regular"))
-        moment = to_instant(as_of)
-        stored = self._stored.known_at(table, wanted, moment)
-        if best:
-            stored = without_absurd(stored).filter(of_symbols.between(first, last).condition(table))
-            stored = with_doubts(stored, self._stored.known_at(VERDICTS, of_symbols, moment))
-        rows = securities.rows(stored, requests, "date", ("time",) if minutes else ("date",))
-        if best:
-            rows = least_doubted(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
-        elif minutes:
-            rows = of_one_source(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
+        stored = self._known(table, wanted, request.moment)
+        if request.best:
+            inside = of_symbols.between(request.first, request.last).condition(table)
+            verdicts = self._known(VERDICTS, of_symbols, request.moment)
+            stored = with_doubts(without_absurd(stored).filter(inside), verdicts)
+        rows = securities.rows(stored, requests, "date", request.day_key)
+        order = partial(self._sources_of, request.timeframe)
+        if request.best:
+            rows = least_doubted(rows, ("symbol", "date"), order)
+        elif request.minutes:
+            rows = of_one_source(rows, ("symbol", "date"), order)
         else:
-            rows = preferred(rows, ("symbol", "date"), partial(self._sources_of, timeframe))
+            rows = preferred(rows, ("symbol", "date"), order)
         # Events come with daily bars: a vendor of minutes only has none.
         actions = self._actions(
-            requests, None if minutes else source, moment, to_date(base), first=None if best else source
+            requests,
+            None if request.minutes else request.source,
+            request.moment,
+            request.base,
+            first=None if request.best else request.source,
         )
-        frame = adjust_bars(rows, actions, adjust)
-        if symbols_as == "of_day":
-            frame = securities.of_day(frame, requests, "date")
-        return frame.sort(table.sort).select(shown)
+        return requests, rows, actions
+
+    def _bars_to_export(self, symbols: Symbols, start: Day | None, end: Day | None, **how: object) -> pl.DataFrame:
+        """Return bars as `bars` does, without checks: an export knows the stored symbols, and reports others."""
+        request = BarRequest.parse(symbols, start, end, **how)  # type: ignore[arg-type]
+        return self._shown_bars(request, *self._read_bars(request))

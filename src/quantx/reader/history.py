@@ -23,11 +23,15 @@ class HistoryQueries(UniverseQueries):
     ) -> pl.DataFrame:
         """Return the bars that a vendor changed later: the values known from `known_from` until `known_to`.
 
-        If the two are equal, `quantx reprocess` withdrew the bar: no `as_of` shows it.
+        If the two are equal, `quantx reprocess` withdrew the bar: no `as_of` shows it. Raises NotInLake for a symbol or
+        vendor that the lake does not know.
         """
         table = bars_table(timeframe)
         wanted = Selection.of(None if symbols is None else to_names(symbols), to_vendor(source))
         frame = self._stored.rows(table.revisions, wanted)
+        if frame.is_empty():
+            self._check_source(table, wanted.source)
+        self._check_carried(wanted.symbols or (), frame["symbol"])
         return frame.drop("year" if timeframe == "1d" else "month").sort(*table.sort, "known_from")
 
     def symbol_history(self, symbols: Symbols | None = None) -> pl.DataFrame:
@@ -37,7 +41,9 @@ class HistoryQueries(UniverseQueries):
         """
         history = self._symbol_history()
         if symbols is not None:
-            carried = history.filter(pl.col("symbol").is_in(to_names(symbols)))
+            names = to_names(symbols)
+            self._check_carried(names, history["symbol"])
+            carried = history.filter(pl.col("symbol").is_in(names))
             history = history.join(carried, on="instrument", how="semi")
         shown = history.select("instrument", "symbol", "symbol_from", "symbol_to")
         return shown.sort("instrument", "symbol_from", nulls_last=False)

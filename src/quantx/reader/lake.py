@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
+from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantx.core.prices import Adjust
 from quantx.core.symbol_history import history_of
-from quantx.lake.store import open_location
+from quantx.errors import ConfigError
+from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.arguments import Day, Symbols, to_date, to_names
 from quantx.reader.history import HistoryQueries
-from quantx.reader.panels import PanelQueries
-from quantx.settings import load_settings, source_of
+from quantx.reader.inventory import InventoryQueries
+from quantx.reader.lookbacks import LookbackQueries
+from quantx.reader.resample import ResampleQueries
+from quantx.settings import Settings, load_settings, preferred_vendors, source_of
 
 if TYPE_CHECKING:
     from quantx.reader.export import ExportResult, OnProgress
 
 
-def open_lake(url: str | None = None) -> Lake:
-    """Open a lake by its URL or path, or the one of the settings (`QUANTX_LAKE_URL`)."""
-    settings = load_settings(lake_url=url)
-    return Lake(open_location(settings.lake_url, settings, create=False), settings.sources_of)
+_ZONES = {"raw", "curated", "quarantine", "meta"}  # a lake has at least one of these folders
 
 
-class Lake(PanelQueries, HistoryQueries):
+def open_lake(url: str | PathLike[str] | None = None) -> Lake:
+    """Open a lake by its URL or path, or the one of the settings (`QUANTX_LAKE_URL`).
+
+    Raises ConfigError if there is no lake, and LakeError if it can't be reached.
+    """
+    return lake_of(load_settings(lake_url=None if url is None else fspath(url)))
+
+
+def lake_of(settings: Settings) -> Lake:
+    """Open the lake of the settings; raises as `open_lake`."""
+    location = open_location(settings.lake_url, settings, create=False)
+    if location.url != "memory://" and not _ZONES.intersection(location.folders()):
+        raise ConfigError(f"there is no lake in {location.url}{_nearby(location)}; `quantx backfill` creates one there")
+    return Lake(location, partial(preferred_vendors, settings.sources))
+
+
+def _nearby(location: LakeLocation) -> str:
+    """Return a part of a message with the lake in the folder above or below, or nothing."""
+    if not location.url.startswith("file://"):
+        return ""
+    folder = Path(location.table_url(""))
+    near = (
+        path for path in (folder / "lake", folder / "data/lake", *folder.parents[:2]) if (path / "curated").is_dir()
+    )
+    found = next(near, None)
+    return "" if found is None else f" (did you mean {found}?)"
+
+
+class Lake(LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
+
+    It can be pickled: a worker of joblib, Dask or Ray opens the lake again, with the credentials of its own settings.
 
     Of two vendors with a bar for the same session, queries show the preferred one of the timeframe and the market.
     `sources_of` gives the order of preference, as the setting `sources` does; other vendors come last.
@@ -76,10 +108,10 @@ class Lake(PanelQueries, HistoryQueries):
             url=self.url,
             tables=self._stored,
             history=history_of(self._symbol_history()),
-            bars=self.bars,
-            actions=self.actions,
+            bars=self._bars_to_export,
+            actions=self._actions_to_export,
             sources_of=self._sources_of,
-            members=lambda name: {n: to_date(day) for n, day in self._members_between(name, first, last).items()},
+            members=lambda name: {n: to_date(day) for n, day in self._members_between(name, first, last).on.items()},
             preferred=lambda days: [
                 each.symbol for each in securities.unique(securities.requests(list(days), first, last, days))
             ],

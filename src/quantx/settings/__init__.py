@@ -8,7 +8,15 @@ or in the working folder.
 from __future__ import annotations
 
 from quantx.settings.azure_storage import StorageKey
-from quantx.settings.model import DECLARATION, MARKETS, TIMEFRAMES, Settings, is_symbol_list, load_settings
+from quantx.settings.model import (
+    DECLARATION,
+    MARKETS,
+    TIMEFRAMES,
+    Settings,
+    is_symbol_list,
+    load_settings,
+    preferred_vendors,
+)
 from quantx.settings.quotas import parse_quota
 from quantx.settings.redaction import without_secrets
 from quantx.settings.reference import SettingReference, setting_references
@@ -24,6 +32,7 @@ __all__ = [
     "is_symbol_list",
     "load_settings",
     "parse_quota",
+    "preferred_vendors",
     "setting_references",
     "source_of",
     "without_secrets",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,6 +43,14 @@ def _sources_of(names: Any) -> Any:
 def is_symbol_list(path: Path | str) -> bool:
     """Return whether a path means a file of symbols, and not a universe or its declaration: .csv or .txt."""
     return str(path).lower().endswith((".csv", ".txt"))
+
+
+def preferred_vendors(
+    sources: Mapping[str, Mapping[str, tuple[str, ...]]], timeframe: str, market: str
+) -> tuple[str, ...]:
+    """Return the vendors of a market's bars by the setting `sources`, in order of preference."""
+    by_market = sources.get(timeframe, {})
+    return by_market.get(market, by_market.get("any", ()))
 
 
 class Settings(Vendors, BaseSettings):
@@ -200,8 +209,7 @@ class Settings(Vendors, BaseSettings):
 
     def sources_of(self, timeframe: str, market: str) -> tuple[str, ...]:
         """Return the vendors of a market's bars in order of preference; none where none is declared."""
-        by_market = self.sources.get(timeframe, {})
-        return by_market.get(market, by_market.get("any", ()))
+        return preferred_vendors(self.sources, timeframe, market)
 
     @field_validator("sources", mode="before")
     @classmethod

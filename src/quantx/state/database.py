@@ -60,10 +60,12 @@ class AdvisoryLock:
 class Database:
     """PostgreSQL with this program's schema `quantx` or a newer one with which the program works.
 
-    An `identity` signs in instead of a password.
+    An `identity` signs in instead of a password. With `migrated=False` the schema stays as it is: a restore creates it.
     """
 
-    def __init__(self, url: str, *, connections: int = 4, identity: AzureIdentity | None = None) -> None:
+    def __init__(
+        self, url: str, *, connections: int = 4, identity: AzureIdentity | None = None, migrated: bool = True
+    ) -> None:
         self._embedded: EmbeddedPostgres | None = None
         self._url_of_user = url
         self.migrated_from = 0  # the schema's version before this program opened it
@@ -93,7 +95,8 @@ class Database:
         )
         try:
             self._check_reachable()
-            self._migrate()
+            if migrated:
+                self._migrate()
         except BaseException:
             self.close()
             raise
@@ -136,6 +139,14 @@ class Database:
             raise RefusedStatement(f"PostgreSQL: {_fact(error)}") from error
         except psycopg.Error as error:  # also deadlocks, and a server that is read-only during a fail-over
             raise StateError(f"PostgreSQL: {_fact(error)}") from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[psycopg.Connection[DictRow]]:
+        """Yield a connection in one read-only transaction, whose statements all see the state as it is now."""
+        with self.transaction() as connection:
+            connection.execute("set transaction isolation level repeatable read, read only")
+            connection.execute("select 1 as now")  # the first statement fixes the snapshot
+            yield connection
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run a named statement (`noun.name`) in a transaction of its own and return its rows."""

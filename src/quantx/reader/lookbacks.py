@@ -1,0 +1,123 @@
+"""Lookback windows: the last sessions before each of many days, as they looked on that day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from quantx.core.prices import PRICES, Adjust, dividend_steps, split_steps, with_factor
+from quantx.errors import ConfigError
+from quantx.reader.arguments import Day, On, Symbols, to_date
+from quantx.reader.bar_request import BarRequest
+from quantx.reader.panels import PanelQueries
+from quantx.reader.point_in_time import PointInTime
+from quantx.reader.reshape import wide
+
+_FIELDS = (*PRICES, "volume", "adj_close")
+_SPLIT, _DIVIDEND = "__split", "__dividend"
+
+
+class LookbackQueries(PanelQueries):
+    """Windows of bars for days of rebalancing."""
+
+    def lookback(
+        self,
+        field: str = "close",
+        *,
+        dates: Iterable[Day],
+        sessions: int,
+        universe: str | None = None,
+        symbols: Symbols | None = None,
+        members_only: bool = True,
+        adjust: Adjust = "total",
+        as_of: Day | None = None,
+        source: str | None = None,
+        on: On | None = None,
+    ) -> pl.DataFrame:
+        """Return, for each of `dates`, the last `sessions` sessions up to it, adjusted as of that day.
+
+        Columns: seen_on (one of `dates`), date (session), and one per symbol. The rows of a day equal
+        `panel(field, end=day, base=day, …).tail(sessions)`: splits and dividends with a later ex-date do not count.
+        All days take one read. Sessions are days with a bar of any of the symbols.
+
+        `field` is open, high, low, close, volume or adj_close, of daily bars. Of a universe the columns are all that
+        were members on any of the days from the first to the last; with `members_only` a column is null in the windows
+        of days on which the security was no member. `as_of` is one moment for all days; other arguments are those of
+        `panel`.
+
+        A return between two sessions is the same for every base; levels, and sums of amounts, are not.
+        """
+        days = sorted({day for each in dates if (day := to_date(each)) is not None})
+        if field not in _FIELDS:
+            raise ConfigError(f"a lookback of {field!r} can't be adjusted; use {', '.join(_FIELDS)}")
+        if not days or sessions < 1:
+            raise ConfigError("a lookback needs at least one date, and sessions=1 or more")
+        members = self._panel_members(universe, symbols, days[0], days[-1], PointInTime.parse(as_of, None))
+        request = BarRequest.parse(
+            list(members.on) if members is not None else () if symbols is None else symbols,
+            days[0] - timedelta(days=2 * sessions + 30),
+            days[-1],
+            adjust=adjust,
+            base=days[-1],
+            as_of=as_of,
+            source=source,
+            on=on if on is not None or members is None else members.on,
+        )
+        requests, traded, actions = self._read_traded(request)
+        self._check_rows(request, requests, traded)
+        names = [each.symbol for each in requests]
+        frame = _windows(field, traded, actions, names, days, sessions, adjust)
+        if members is None or not members_only:
+            return frame
+        self._check_reach(str(universe), days[0], request.moment)
+        mask = frame.select("seen_on").join(
+            members.mask(pl.Series("seen_on", days)),
+            left_on="seen_on",
+            right_on="date",
+            how="left",
+            maintain_order="left",
+        )
+        return frame.with_columns(pl.when(mask[name]).then(pl.col(name)).alias(name) for name in sorted(names))
+
+
+def _windows(
+    field: str,
+    traded: pl.DataFrame,
+    actions: pl.DataFrame,
+    symbols: Sequence[str],
+    days: Sequence[date],
+    sessions: int,
+    adjust: Adjust,
+) -> pl.DataFrame:
+    """Return the windows of as-traded bars, each adjusted with the actions between its rows and its day.
+
+    The factor from a row to a day is the row's factor to the last day, divided by the day's factor to the last day.
+    """
+    factors = {_SPLIT: split_steps(actions), _DIVIDEND: dividend_steps(actions)}
+    at_days = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(
+        pl.DataFrame({"date": days}, schema={"date": pl.Date}), how="cross"
+    )
+    for name, steps in factors.items():
+        traded, at_days = with_factor(traded, steps, name), with_factor(at_days, steps, name)
+    held = traded["date"].unique().sort()
+    ends = held.search_sorted(pl.Series(days, dtype=pl.Date), side="right")
+    pairs = [(n, row) for n, end in enumerate(ends) for row in range(max(0, end - sessions), end)]
+    of_day = pl.Series([n for n, _ in pairs], dtype=pl.UInt32)
+    of_row = pl.Series([row for _, row in pairs], dtype=pl.UInt32)
+
+    def factor(name: str) -> pl.DataFrame:
+        """Return a factor from each row of the windows to the day of its window."""
+        at_rows = wide(traded, "date", [name], symbols).drop("date")
+        return at_rows[of_row] / wide(at_days, "date", [name], symbols).drop("date")[of_day]
+
+    values = wide(traded, "date", ["close" if field == "adj_close" else field], symbols).drop("date")[of_row]
+    how = "total" if field == "adj_close" else adjust
+    if how != "none" and field == "volume":
+        values = (values * factor(_SPLIT)).select(pl.all().round().cast(pl.Int64))
+    elif how != "none":
+        values = values / factor(_SPLIT)
+        values = values * factor(_DIVIDEND) if how == "total" else values
+    index = pl.DataFrame({"seen_on": pl.Series(days, dtype=pl.Date)[of_day], "date": held[of_row]})
+    return index.hstack(values)
