@@ -41,6 +41,7 @@ check: .venv/.dev .venv/.site  ## lint, format, types, layers, documentation and
 
 prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templates, deploy script, workflows, container
 	sh requirements/prove.sh
+	sh requirements/libraries.sh
 	$(PY) -m pytest tests/prove -rs $(ARGS)
 	FLIPS=400 $(PY) -m pytest tests/pipeline/verifying/test_flips.py -n 2 $(ARGS)
 	CLEAN_FILES=all $(PY) -m pytest tests/core/quality/test_recorded_defects.py $(ARGS)
