@@ -14,7 +14,7 @@ ifneq ($(shell cat .venv/.where 2>/dev/null),$(CURDIR))
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help demo test coverage check prove bench docs reference lock clean
+.PHONY: help demo test coverage check prove lowest bench docs reference lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,7 +46,10 @@ prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templa
 	FLIPS=400 $(PY) -m pytest tests/pipeline/verifying/test_flips.py -n 2 $(ARGS)
 	CLEAN_FILES=all $(PY) -m pytest tests/core/quality/test_recorded_defects.py $(ARGS)
 
-bench: .venv/.dev .venv/.azurite  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
+lowest: .venv/.dev  ## the reader's tests on the oldest versions of Polars, deltalake, pandas and others that are allowed
+	sh requirements/lowest.sh $(ARGS)
+
+bench: .venv/.dev .venv/.azurite .venv/.arctic  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
 	$(PY) -m benchmarks $(or $(ARGS),--write)
 
 docs: .venv/.site  ## serve the site of the documentation on http://127.0.0.1:8000
@@ -82,3 +85,5 @@ clean:  ## remove the environment, caches and what was built (not data/)
 
 .venv/.aws: requirements/aws.sh requirements/aws.txt | .venv/.dev
 	@sh requirements/aws.sh
+.venv/.arctic: requirements/arctic.sh requirements/arctic.txt | .venv/.dev
+	@sh requirements/arctic.sh

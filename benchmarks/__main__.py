@@ -20,10 +20,12 @@ from benchmarks import (
     page,
     queued,
     quota,
+    reader,
     real_files,
     recall,
     rules,
     sandbox,
+    start,
     upsert,
     upsert_azure,
     vendors,
@@ -48,6 +50,9 @@ BENCHMARKS = {
     "sandbox": sandbox.run,
     "recall": recall.run,
     "real": real_files.run,
+    "start": start.run,
+    "r1": reader.run,
+    "r2": reader.run_azure,
 }
 
 

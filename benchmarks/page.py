@@ -107,11 +107,27 @@ ABOUT = {
         "The rate of requests that the sandbox answers, which must not limit the other benchmarks. The floor is the"
         " same HTTP server with a constant reply.",
     ),
+    "start": (
+        "Start",
+        "Whole processes, in seconds of CPU. pyarrow is refused in the reads, as it is absent in the install for"
+        " reading; the last line has it, because Polars imports it where it is installed.",
+    ),
     "recall": (
         "Recall of the rules",
         "Clean daily files (recorded ones, or the invented sample) are damaged at random places, in each kind that the"
         " rules are for. Damage is found if it becomes a rejected row or a finding at `warn` or worse that the clean"
         " file has not. With two vendors, the second one has the clean rows. `--seed` chooses other places and files.",
+    ),
+    "r1": (
+        "R1 · reading",
+        "Queries of `open_lake` on a local disk: with decoded copies of the files in this machine's cache, and without."
+        " The first call of each is not counted. The peers read the same rows: Polars and DuckDB from the same files,"
+        " whose list they are given, ArcticDB from its own storage.",
+    ),
+    "r2": (
+        "R2 · reading from Azurite",
+        "The same in a lake on Azurite, behind a proxy that delays each request by 15 ms and counts it: without copies,"
+        " with copies, and with copies and pinned versions, which needs no request at all.",
     ),
     "real": (
         "Recorded files",

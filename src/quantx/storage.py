@@ -78,7 +78,7 @@ class LakeStorage:
 
         A phase's list is `meta/universe_<phase>.csv`, which `refresh_universe` writes.
         """
-        from quantx.pipeline.planning.scope import symbols_of_list
+        from quantx.pipeline.planning.symbols_of_list import symbols_of_list
         from quantx.settings import is_symbol_list
 
         path = name if is_symbol_list(name) else f"meta/universe_{name}.csv"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import lzma
+import random
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,7 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantx.core.prices import ADJUSTMENTS, PRICES, adjust_bars, to_as_traded
+from quantx.core.prices import (
+    ADJUSTMENTS,
+    PRICES,
+    adjust_bars,
+    dividend_steps,
+    split_steps,
+    to_as_traded,
+    with_factor,
+)
 
 from ..market_data import either
 
@@ -324,3 +333,38 @@ def test_recorded_total_returns_agree_with_the_vendors_adjusted_close(market_dat
         adjusted = adjust_bars(bars, pl.DataFrame(events, schema=ACTION_SCHEMA, orient="row"), "total")
         theirs = pl.Series([float(r["AdjClose"]) for r in rows])
         assert ((adjusted["adj_close"] - theirs).abs() / theirs).max() < 0.005
+
+
+@pytest.mark.parametrize("few", [0, 100, 10_000])
+def test_factors_by_search_are_those_of_the_join(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search in lists, the search in rows by symbol and date, and the join, which takes rows in any order."""
+    monkeypatch.setattr("quantx.core.adjustment._FEW", few)
+    days = [FIRST + timedelta(days=number) for number in range(100)]
+    for seed in range(30):
+        chance = random.Random(seed)
+        rows = [(s, d, chance.uniform(1, 9)) for s in "ABCD" if chance.random() < 0.9 for d in days]
+        rows = [row for row in rows if chance.random() < 0.6]
+        bars = pl.DataFrame(rows, schema=["symbol", "date", "close"], orient="row").cast(
+            {"symbol": pl.String, "date": pl.Date, "close": pl.Float64}
+        )
+        bars = bars.with_columns(pl.lit(1000, pl.Int64).alias("volume"))
+        events = [
+            (
+                symbol,
+                chance.choice(days) + timedelta(days=chance.choice([0, 0, 110, -110])),
+                chance.choice(["split", "dividend"]),
+                chance.choice([2.0, 3.0, 0.5]),
+                chance.choice([None, 10.0]),
+            )
+            for symbol in "ABCDZ"
+            for _ in range(chance.randrange(20))
+        ]
+        actions = pl.DataFrame(events, schema=ACTION_SCHEMA, orient="row")
+        searched = adjust_bars(bars, actions, "total").sort("symbol", "date")
+        joined = with_factor(bars, split_steps(actions), "split")
+        joined = with_factor(joined, dividend_steps(actions), "dividend")
+        total = pl.col("dividend") / pl.col("split")
+        joined = joined.select("symbol", "date", pl.col("close") * total)
+        assert searched.select("symbol", "date", "close").equals(joined)
+        shuffled = adjust_bars(bars.sample(fraction=1, shuffle=True, seed=seed), actions, "total")
+        assert searched.equals(shuffled.sort("symbol", "date"))

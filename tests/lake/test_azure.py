@@ -25,6 +25,7 @@ from quantx.errors import ConfigError, DamagedObject, LakeError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import CommitContext, LakeTable
 from quantx.queues.open import open_queue
+from quantx.reader.lake import lake_of
 from quantx.settings import Settings, load_settings
 
 from ..azurite import ACCOUNT, KEY, Azurite, FakeIdentity, SecureAzurite, start_secure, why_missing
@@ -210,6 +211,16 @@ def test_a_reader_makes_no_container(with_key: Settings, azurite: Azurite) -> No
         open_location(f"az://{name}/a", with_key, create=False)
     with azurite.blobs() as service:
         assert not list(service.list_containers(name))
+
+
+def test_a_prefix_without_a_lake_is_no_lake(with_key: Settings) -> None:
+    url = f"az://{a_name()}/a/lake"
+    location = open_location(url, with_key)
+    with pytest.raises(ConfigError, match=f"there is no lake in {url}; `quantx backfill` creates one there"):
+        lake_of(with_key.model_copy(update={"lake_url": url}))
+    location.put("meta/lake_id", b"1")
+    assert location.folders() == ["meta"]
+    assert "no tables yet" in repr(lake_of(with_key.model_copy(update={"lake_url": url})))
 
 
 def test_that_the_container_is_gone_is_not_the_loss_of_an_object(with_key: Settings, azurite: Azurite) -> None:

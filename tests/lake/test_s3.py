@@ -45,6 +45,7 @@ def test_an_object_is_created_once(s3_lake: str) -> None:
     assert lake.get("raw/a") == b"first"
     assert lake.get_range("raw/a", 1, 3) == b"ir"
     assert lake.paths("raw") == ["raw/a"]
+    assert lake.folders() == ["raw"]
     assert (lake.has("raw/a"), lake.has("raw/b")) == (True, False)
     with pytest.raises(DamagedObject, match="is missing"):
         lake.get("raw/b")

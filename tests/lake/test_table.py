@@ -431,6 +431,22 @@ def test_folding_puts_the_newest_days_in_a_file_of_their_own(table: LakeTable) -
     assert len(files(table) & before) == 1
 
 
+def test_folding_gives_a_closed_year_one_file(table: LakeTable) -> None:
+    """A former fold left two: the dates before the year's last ones, and these."""
+    for number in (0, 1, 2, 400, 401, 402):
+        table.commit(ctx(number + 1), bars("AB", [number]))
+    before = rows(table.scan())
+    assert table.fold(CommitContext(), 2, tail=1) == 2
+    spans = pl.DataFrame(DeltaTable(table.url).get_add_actions(flatten=True)).sort("min.date")
+    assert spans.select("min.date", "max.date").rows() == [
+        (day(0), day(2)),
+        (day(400), day(401)),
+        (day(402), day(402)),
+    ]
+    assert rows(table.scan()) == before
+    assert table.fold(CommitContext(), 2, tail=1) == table.fold(CommitContext(), 1, tail=1) - 1 == 0
+
+
 def test_folding_a_short_partition_into_its_tail_loses_nothing(table: LakeTable) -> None:
     for number in range(1, 4):
         table.commit(ctx(number), bars("A", [number]))

@@ -155,7 +155,7 @@ def _moments(count: int) -> list[datetime]:
 
 @pytest.mark.parametrize("clocks", ["as_of", "public_by", "both"])
 def test_bars_and_actions_on_random_days_equal_a_replay(history: History, clocks: str) -> None:
-    for moment, other in zip(_moments(20), reversed(_moments(20)), strict=True):
+    for moment, other in zip(_moments(12), reversed(_moments(12)), strict=True):
         as_of = None if clocks == "public_by" else moment
         public_by = {"as_of": None, "public_by": moment, "both": other}[clocks]
         how = {"as_of": as_of, "public_by": public_by}
@@ -317,6 +317,20 @@ def test_windows_of_many_days_equal_a_loop_over_the_days(members: Lake, field: s
         .insert_column(0, pl.lit(day).alias("seen_on"))
         for day in days
     ]
+    assert_frame_equal(found, pl.concat(loop), rel_tol=1e-12)
+
+
+def test_windows_of_many_days_equal_a_loop_over_what_was_known_on_each(members: Lake) -> None:
+    days = [date(2024, 1, 8), date(2024, 1, 31), date(2024, 2, 29)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteData)
+        found = members.lookback(dates=days, sessions=15, symbols=SYMBOLS, as_of="each")
+        loop = [
+            members.panel(symbols=SYMBOLS, end=day, base=day, adjust="total", as_of=day)
+            .tail(15)
+            .insert_column(0, pl.lit(day).alias("seen_on"))
+            for day in days
+        ]
     assert_frame_equal(found, pl.concat(loop), rel_tol=1e-12)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.lake_only import LakeOnly, has_state, open_stored, report_without_state
+from quantx.cli.options import Json, UseLocal, exits, logged, reading_settings
 from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.reporting.coverage import coverage_json, store_coverage
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
 from quantx.pipeline.reporting.coverage_page import coverage_page
-from quantx.pipeline.runtime.platform import open_platform
+from quantx.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -30,19 +32,18 @@ def coverage(
     ] = None,
     universe: Annotated[str | None, typer.Option(help="Only this universe.")] = None,
     json: Json = False,
+    lake_only: LakeOnly = False,
     use_local: UseLocal = False,
 ) -> int:
     """Report completeness and quality, and write them as a page and as JSON to reports/coverage in the lake.
 
     The page shows completeness by universe and month, freshness, rejected rows, findings, adjustment proofs and vendor
-    agreement. It is one self-contained file that needs no network.
+    agreement. It is one self-contained file that needs no network. Without a state (PostgreSQL) nothing is written to
+    the lake, the findings are those that the lake has, and explanations of gaps are not known.
 
     Example: quantx coverage --output .
     """
-    with open_platform(settings_for(use_local)) as platform:
-        location, now = platform.location, platform.clock.now()
-        facts = coverage_facts(platform.tables, platform.state, location.url, now, universe)
-        address = f"{location.url}/{store_coverage(location, facts)}"
+    facts, stored = _facts(reading_settings(use_local), universe, lake_only=lake_only)
     written = _write(output, facts) if output is not None else []
     if json:
         print_json(facts.as_json())
@@ -59,9 +60,23 @@ def coverage(
         "settled": "last settled session",
     }
     print_table("current members", facts.freshness.to_dicts(), columns)
-    for place in (address, *written):
+    for place in (*stored, *written):
         out.print(f"page {place}" if str(place).endswith(".html") else f"JSON {place}")
     return 0
+
+
+def _facts(settings: Settings, universe: str | None, *, lake_only: bool) -> tuple[CoverageFacts, list[str]]:
+    """Return the facts, and the address of the page in the lake, if it was written."""
+    if lake_only or not has_state(settings):
+        location, tables = open_stored(settings)
+        report_without_state(settings, lake_only=lake_only)
+        return coverage_facts(tables, None, location.url, datetime.now(UTC), universe), []
+    from quantx.pipeline.runtime.platform import open_platform
+
+    with open_platform(logged(settings)) as platform:
+        location, now = platform.location, platform.clock.now()
+        facts = coverage_facts(platform.tables, platform.state, location.url, now, universe)
+        return facts, [f"{location.url}/{store_coverage(location, facts)}"]
 
 
 def _write(output: Path, facts: CoverageFacts) -> list[Path]:

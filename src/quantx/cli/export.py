@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from quantx.cli.options import Json, Phase, Symbols, Universe, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.options import Json, Phase, Symbols, Universe, UseLocal, exits, reading_settings, split_symbols
 from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
-from quantx.lake.store import open_location
-from quantx.pipeline.planning.scope import symbols_of_list
+from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.export import LAYOUTS, ExportResult
 from quantx.reader.lake import lake_of
 from quantx.settings import is_symbol_list
@@ -54,7 +53,7 @@ def export(
 
     Example: quantx export out --layout hive-ticker --universe us_mega_caps --start 2015-01-01
     """
-    settings = settings_for(use_local)
+    settings = reading_settings(use_local)
     adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
     if adjustment is None:
         raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
@@ -62,7 +61,7 @@ def export(
     names = None if symbols is None else split_symbols(symbols)
     if names is None and universe is not None and is_symbol_list(universe):
         location = open_location(settings.lake_url, settings, create=False)
-        names, universe = symbols_of_list(location, universe), None
+        names, universe = _listed(location, universe), None
     with work_progress(quiet=json) as display:
         bar = display.add_task("exporting", total=None, note="")
 
@@ -85,6 +84,12 @@ def export(
         )
     print_json({**vars(result), "folder": str(result.folder)}) if json else _print(result)
     return 1 if result.missing else 0
+
+
+def _listed(location: LakeLocation, path: str) -> tuple[str, ...]:
+    from quantx.pipeline.planning.symbols_of_list import symbols_of_list
+
+    return symbols_of_list(location, path)
 
 
 def _print(result: ExportResult) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, print_table
-from quantx.cli.show import tasks
+from quantx.cli.tasks import tasks
 from quantx.core.gap_schedule import Gap
 from quantx.core.quality.gaps import to_windows
 from quantx.core.symbols import parse_symbol

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from quantx.errors import ConfigError
 from quantx.settings import Settings, load_settings, source_of
-from quantx.tracing import export_traces
 
 UseLocal = Annotated[
     bool, typer.Option("--use-local", help="Use ./data and the embedded PostgreSQL, and ignore the environment.")
@@ -52,19 +49,30 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
     return ending
 
 
-def settings_for(use_local: bool, **flags: Any) -> Settings:
-    """Return the settings with the flags above them, and apply the log level."""
+def reading_settings(use_local: bool, **flags: Any) -> Settings:
+    """Return the settings with the flags above them, for commands that only read the lake: they write no log."""
     if use_local:
         flags |= {"lake_url": "./data/lake", "state_url": "./data/state", "queue_url": "postgresql"}
-    settings = load_settings(**flags)
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level])
-    )
+    return load_settings(**flags)
+
+
+def settings_for(use_local: bool, **flags: Any) -> Settings:
+    """Return the settings with the flags above them, and configure the log."""
+    return logged(reading_settings(use_local, **flags))
+
+
+def logged(settings: Settings) -> Settings:
+    """Configure the log as the settings say, and return them."""
+    from quantx.cli.logs import configure_logging
+
+    configure_logging(settings.log_level)
     return settings
 
 
 def traced_settings(use_local: bool, **flags: Any) -> Settings:
     """Return the settings of a command that moves data, and export its traces as they configure."""
+    from quantx.tracing import export_traces
+
     settings = settings_for(use_local, **flags)
     export_traces(settings)
     return settings

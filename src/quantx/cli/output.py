@@ -8,14 +8,16 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from quantx.errors import IncompleteData
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _WIDE = 140  # width of a table where stdout is not a terminal
 _READABLE = 26  # characters: a long text in fewer is a strip; no rule, date or vendor name is longer
@@ -96,6 +98,8 @@ def _head(name: str) -> str:
 
 def work_progress(*, quiet: bool = False) -> Progress:
     """Return a progress display on stderr; it shows nothing where stderr is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

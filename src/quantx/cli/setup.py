@@ -1,4 +1,4 @@
-"""Commands for set-up and try-out: init, config, sandbox, demo."""
+"""Commands for set-up and try-out: init, sandbox, demo."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from quantx.cli.demo.run import demo
-from quantx.cli.options import Json, UseLocal, existing_folder, exits, parse_day, settings_for
-from quantx.cli.output import counted, out, print_json, print_table
+from quantx.cli.logs import configure_logging
+from quantx.cli.options import UseLocal, existing_folder, exits, parse_day, settings_for
+from quantx.cli.output import counted, out
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
-from quantx.settings import DECLARATION, setting_references
+from quantx.settings import DECLARATION
 
 _MARKETS = {"files": "from files", "recorded": "recorded replies", "synthetic": "a synthetic market"}
 
@@ -22,7 +23,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("demo")(exits(demo))
     app.command("init")(exits(init))
-    app.command("config")(exits(config))
     app.command("sandbox")(exits(sandbox))
 
 
@@ -50,21 +50,6 @@ def write_template(path: Path) -> bool:
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from error
     return True
-
-
-def config(json: Json = False, use_local: UseLocal = False) -> int:
-    """Show every setting in force, with secrets hidden.
-
-    Example: quantx config --json
-    """
-    shown = settings_for(use_local).redacted()
-    if json:
-        print_json(shown)
-    else:
-        references = setting_references()
-        rows = [{"setting": n, "value": v, "meaning": references[n].description} for n, v in shown.items()]
-        print_table("settings", rows)
-    return 0
 
 
 Drift = Annotated[
@@ -113,6 +98,7 @@ def sandbox(
     from quantx.sandbox import Sandbox, load_market, serve
     from quantx.settings.vendors import flat_name
 
+    configure_logging()
     last = parse_day(until, "--until") if until else None
     market = load_market(existing_folder(data, "--data"), seed=seed, today=last)
     app = Sandbox(

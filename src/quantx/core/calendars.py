@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import warnings
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+
+from quantx.extras import extra
 
 # The first day of a calendar; a calendar that begins later starts at its own first day.
 _EARLIEST = date(1970, 1, 2)
@@ -67,10 +70,14 @@ class Calendar:
         return i
 
 
+CalendarOf = Callable[[str], Calendar]  # by its ISO 10383 code
+
+
 @lru_cache(maxsize=32)
 def calendar(code: str) -> Calendar:
     """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
-    import exchange_calendars  # imports pandas: only planning and curating load it
+    with extra("local", f"the calendar of {code}"):
+        import exchange_calendars  # imports pandas: only planning and curating load it
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # exchange_calendars 4.13 uses deprecated pandas functions

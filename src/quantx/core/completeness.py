@@ -6,13 +6,13 @@ several vendors, or of a security's old and new symbol, count once, and a month 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
 
-from quantx.core.calendars import calendar
+from quantx.core.calendars import Calendar, CalendarOf, calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
 
@@ -77,7 +77,13 @@ def held_days(bars: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def completeness(held: pl.DataFrame, members: pl.DataFrame, history: pl.DataFrame, now: datetime) -> Completeness:
+def completeness(
+    held: pl.DataFrame,
+    members: pl.DataFrame,
+    history: pl.DataFrame,
+    now: datetime,
+    calendars: CalendarOf = calendar,
+) -> Completeness:
     """Compare the stored days (`held`, from `held_days`) with the sessions of the calendars.
 
     `members` are rows of universe_members, `history` those of symbol_history. The expected sessions of
@@ -90,8 +96,12 @@ def completeness(held: pl.DataFrame, members: pl.DataFrame, history: pl.DataFram
     alone = _alone(held, stored, listed.height)
     lives = pl.concat([lives, _lives(alone, history)])
     stored = pl.concat([stored.unique(), alone.select("span", "symbol")])
-    spans = _spans(pl.concat([listed, alone]), lives, stored, held, now)
-    return Completeness(spans, _months(spans, stored, held))
+    everything = pl.concat([listed, alone])
+    opened = {venue_of(symbol).calendar for symbol in everything["symbol"].unique()}
+    sessions = {code: calendars(code) for code in sorted(opened)}
+    ends = {code: each.last_closed(now, SETTLED_AFTER) for code, each in sessions.items()}
+    spans = _spans(everything, lives, stored, held, ends)
+    return Completeness(spans, _months(spans, stored, held, _open_days(sessions.values())))
 
 
 def without_bars(sessions: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
@@ -130,10 +140,14 @@ def _lives(listed: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
 
 
 def _spans(
-    listed: pl.DataFrame, lives: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame, now: datetime
+    listed: pl.DataFrame,
+    lives: pl.DataFrame,
+    stored: pl.DataFrame,
+    held: pl.DataFrame,
+    ends: Mapping[str, date | None],
 ) -> pl.DataFrame:
+    """Return the spans; `ends` are the last settled sessions by calendar."""
     codes = [(symbol, venue_of(symbol).calendar) for symbol in listed["symbol"].unique()]
-    ends = {code: calendar(code).last_closed(now, SETTLED_AFTER) for _, code in codes}
     venues = pl.DataFrame(
         [(symbol, code, ends[code]) for symbol, code in codes],
         schema={"symbol": pl.String, "calendar": pl.String, "settled": pl.Date},
@@ -163,7 +177,7 @@ def _spans(
     )
 
 
-def _months(spans: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+def _months(spans: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame, open_days: pl.DataFrame) -> pl.DataFrame:
     """Return span, month, expected and present."""
     first, last = pl.col("first"), pl.col("last")
     counted = pl.int_ranges(_month_number(first), _month_number(last) + 1)
@@ -175,7 +189,7 @@ def _months(spans: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame) -> pl
         .select("span", "calendar", "first", "last", counted.alias("number"))
         .explode("number")
         .with_columns((pl.col("number") // 12 * 100 + pl.col("number") % 12 + 1).cast(pl.Int32).alias("month"))
-        .join(_open_days(spans["calendar"].unique()).lazy(), on=["calendar", "month"])
+        .join(open_days.lazy(), on=["calendar", "month"])
         .select("span", "month", (pl.col("open") & begins.cast(pl.UInt64) & ends.cast(pl.UInt64)).alias("expected"))
     )
     present = stored.lazy().join(held.lazy(), on="symbol").group_by("span", "month").agg(pl.col("days").bitwise_or())
@@ -189,11 +203,11 @@ def _months(spans: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame) -> pl
     )
 
 
-def _open_days(codes: Iterable[str]) -> pl.DataFrame:
+def _open_days(calendars: Iterable[Calendar]) -> pl.DataFrame:
     """Return calendar, month and open (the bits of its sessions)."""
     schema = {"calendar": pl.String, "date": pl.Date}
     days = [pl.DataFrame(schema=schema)]
-    days += [pl.DataFrame({"calendar": code, "date": calendar(code).days}, schema=schema) for code in codes]
+    days += [pl.DataFrame({"calendar": each.code, "date": each.days}, schema=schema) for each in calendars]
     day = pl.col("date")
     return pl.concat(days).group_by("calendar", month_of(day).alias("month")).agg(_bit(day).bitwise_or().alias("open"))
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from quantx.core.quality.neighbours import COMES_BACK, beyond_neighbours
+from quantx.core.neighbours import COMES_BACK, beyond_neighbours
 from quantx.core.symbols import venue_of
 
 Order = Callable[[str], Sequence[str]]  # the vendors of a market, the first one first; others come last, by name

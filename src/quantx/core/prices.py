@@ -13,6 +13,8 @@ from typing import Literal
 
 import polars as pl
 
+from quantx.core.adjustment import AdjustmentSteps, with_adjustments
+
 Adjust = Literal["none", "split", "total"]
 ADJUSTMENTS: tuple[Adjust, ...] = ("none", "split", "total")
 PRICES = ("open", "high", "low", "close")
@@ -126,14 +128,16 @@ def adjust_bars(bars: pl.DataFrame, actions: pl.DataFrame, how: Adjust) -> pl.Da
     the dividends to the prices. The base is the last action in `actions`: pass the actions up to a date to adjust to
     it.
     """
-    frame = with_factor(bars, split_steps(actions), "__split")
-    frame = with_factor(frame, dividend_steps(actions), "__dividend")
+    return adjust_by_steps(bars, AdjustmentSteps(actions), how)
+
+
+def adjust_by_steps(bars: pl.DataFrame, steps: AdjustmentSteps, how: Adjust) -> pl.DataFrame:
+    """Adjust as `adjust_bars` does, with the steps of the actions."""
+    frame = with_adjustments(bars, steps)
     total = pl.col("__dividend") / pl.col("__split")
-    frame = frame.with_columns((pl.col("close") * total).alias("adj_close"))
+    adjusted = [(pl.col("close") * total).alias("adj_close")]
     if how != "none":
         factor = total if how == "total" else 1 / pl.col("__split")
-        frame = frame.with_columns(
-            *(pl.col(c) * factor for c in PRICES),
-            (pl.col("volume") * pl.col("__split")).round().cast(pl.Int64).alias("volume"),
-        )
-    return frame.drop("__split", "__dividend")
+        adjusted += [pl.col(c) * factor for c in PRICES if c in frame.columns]
+        adjusted.append((pl.col("volume") * pl.col("__split")).round().cast(pl.Int64).alias("volume"))
+    return frame.with_columns(adjusted).drop("__split", "__dividend")

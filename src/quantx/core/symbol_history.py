@@ -84,6 +84,10 @@ class SymbolHistory:
     def __bool__(self) -> bool:
         return bool(self._by_instrument)
 
+    def __contains__(self, symbol: str) -> bool:
+        """Return whether any instrument carried a symbol."""
+        return symbol in self._by_symbol
+
     @property
     def namings(self) -> list[Naming]:
         """Return all namings, by instrument and first day."""

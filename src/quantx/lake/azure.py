@@ -13,6 +13,7 @@ from obstore.store import AzureStore
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity
 from quantx.errors import ConfigError, LakeError, MissingLake, RawNotReadable
+from quantx.extras import extra
 from quantx.lake.replies import reply_code, reply_reason
 from quantx.lake.zones import LAKE, RAW_ZONE, Zone
 from quantx.settings import Settings, without_secrets
@@ -191,8 +192,9 @@ def _has_container(account: _Account, container: str, prefix: str, zone: Zone) -
 
 def _create_container(account: _Account, container: str, zone: Zone) -> None:
     """Create a container unless another process does; ConfigError if the user must create it."""
-    from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-    from azure.storage.blob import ContainerClient, LinearRetry
+    with extra("azure-storage", "a new container"):
+        from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+        from azure.storage.blob import ContainerClient, LinearRetry
 
     key = {"account_name": account.name, "account_key": account.key or ""}
     client = ContainerClient(

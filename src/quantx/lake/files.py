@@ -13,14 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
-from ulid import ULID
 
 from quantx.core.tables import INSTANT, Table
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
 from quantx.lake.log import AddedFile, RemovedFile
+from quantx.lake.pages import check_pages
 from quantx.lake.store import LakeLocation
 
 REPAIR = "`quantx verify --repair` repairs it"
@@ -39,17 +37,27 @@ class TableFiles:
 
     def read(self, row: Mapping[str, Any]) -> pl.DataFrame:
         """Return the rows of a file, given its row of Delta's add actions; LakeError if it is missing or damaged."""
-        body = intact_file(self._location, self.table, f"{self._path}/{row['path']}")
-        try:
-            frame = decode(body, proven=named_digest(row["path"]) is not None)
-        except DamagedObject as error:
-            raise damaged_file(self.table, f"{self._path}/{row['path']}", str(error)) from None
+        frame = self.decoded(row["path"])
         constants = {p: row[f"partition.{p}"] for p in self.table.partitions}
         # Columns that were declared after the file was written are null.
         constants |= {c: None for c in self.table.schema if c not in frame.columns and c not in constants}
         return frame.with_columns(
             pl.lit(value, dtype=self.table.schema[c]).alias(c) for c, value in constants.items()
         ).select([pl.col(c).cast(t) for c, t in self.table.schema.items()])
+
+    def decoded(self, path: str, size: int | None = None) -> pl.DataFrame:
+        """Return the rows of a file below the table as stored there, without the partition columns.
+
+        DamagedObject if the file is missing, or does not match its size (where given) or its digest.
+        """
+        full = f"{self._path}/{path}"
+        body = intact_file(self._location, self.table, full)
+        if size is not None and len(body) != size:
+            raise damaged_file(self.table, full, f"has {len(body):,} bytes, not {size:,}")
+        try:
+            return decode(body, proven=named_digest(path) is not None)
+        except DamagedObject as error:
+            raise damaged_file(self.table, full, str(error)) from None
 
     def remove(self, row: Mapping[str, Any]) -> RemovedFile:
         """Return the removal of a file, given its row of Delta's add actions."""
@@ -68,6 +76,8 @@ class TableFiles:
         return [self._write_one(key, piece) for piece in self._pieces(part)]
 
     def _write_one(self, key: tuple[Any, ...], part: pl.DataFrame) -> AddedFile:
+        from ulid import ULID  # for writing only: a reader has no such library
+
         values = {p: str(v) for p, v in zip(self.table.partitions, key, strict=True)}
         folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
         body = _parquet(part)
@@ -153,16 +163,18 @@ def decode(body: bytes, *, proven: bool = False) -> pl.DataFrame:
 
     `proven`: a digest has proved the bytes, so that the checksums of the pages need no comparison.
     """
+    if not proven:
+        check_pages(body)
     try:
-        if proven:
-            return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
-        return pl.DataFrame(pq.ParquetFile(io.BytesIO(body), page_checksum_verification=True).read(use_threads=False))
-    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise DamagedObject("can't be read as Parquet") from None
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:
     """Encode with the settings that measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
+    import pyarrow.parquet as pq  # for writing only: a reader has no such library
+
     texts = [c for c, t in rows.schema.items() if t == pl.String]
     integers = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t == pl.Int64}
     dates = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t in (pl.Date, INSTANT)}

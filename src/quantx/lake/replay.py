@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import polars as pl
 
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
 from quantx.lake.log import DIGEST, VERSION, is_whole
+from quantx.lake.pages import check_pages
 from quantx.lake.store import LakeLocation
 
 HINT = "_last_checkpoint"
@@ -212,12 +212,23 @@ def _check_parts(actions: Sequence[Action]) -> None:
 
 def _checkpoint_actions(body: bytes) -> list[Action]:
     try:
-        table = pq.ParquetFile(io.BytesIO(body), page_checksum_verification=True).read(use_threads=False)
-        rows: list[Action] = table.to_pylist()
+        check_pages(body)
+        rows = [_plain(row) for row in pl.read_parquet(io.BytesIO(body), hive_partitioning=False).to_dicts()]
         _check_parts(rows)
-    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError, KeyError):
+    except (DamagedObject, OSError, ValueError, TypeError, AttributeError, KeyError):
+        raise DamagedObject("can't be read as a checkpoint") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise DamagedObject("can't be read as a checkpoint") from None
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a checkpoint as log entries have it; Polars reads a map as a list of pairs."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], Mapping) and value[0].keys() == {"key", "value"}:
+        return {pair["key"]: pair["value"] for pair in value}
+    return value
 
 
 def _record_path(table: str, version: int) -> str:

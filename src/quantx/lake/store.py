@@ -227,9 +227,9 @@ def open_location(url: str, settings: Settings | None = None, *, create: bool = 
     """
     lake = _open(url, settings, LAKE, create=create)
     raw_url = settings.raw_url if settings else None
-    if not raw_url or _normalized(raw_url) == f"{lake.url.rstrip('/')}/raw":
+    if not raw_url or normalized_url(raw_url) == f"{lake.url.rstrip('/')}/raw":
         return lake
-    inner, outer = f"{_normalized(raw_url)}/", f"{lake.url.rstrip('/')}/"
+    inner, outer = f"{normalized_url(raw_url)}/", f"{lake.url.rstrip('/')}/"
     if outer != "memory:/" and (inner.startswith(outer) or outer.startswith(inner)):
         raise ConfigError(
             f"the raw zone {without_secrets(raw_url)!r} and the lake {lake.url} contain one another; set QUANTX_RAW_URL"
@@ -272,7 +272,7 @@ def _scheme(url: str) -> str:
     return urlsplit(url).scheme if "://" in url else "file"
 
 
-def _normalized(url: str) -> str:
+def normalized_url(url: str) -> str:
     """Return a URL as `LakeLocation.url` has it."""
     if _scheme(url) == "file":
         return _folder(url).as_uri()

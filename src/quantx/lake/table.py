@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 
 import polars as pl
 from deltalake import DeltaTable, Schema
@@ -28,6 +29,7 @@ from quantx.lake.table_reader import TableReader
 from quantx.tracing import shared_span
 
 _SEALING_ATTEMPTS = 20
+_LATE = timedelta(days=31)  # updates change the sessions of some days before
 _LOG_ENTRIES = 20  # since the last checkpoint
 CONFIGURATION = {
     "delta.checkpointInterval": "1000",  # `fold` writes checkpoints, not an update
@@ -113,7 +115,8 @@ class LakeTable(TableReader):
         """Rewrite each partition of more than `most_files` files as one sorted file; return the number of partitions.
 
         The rows stay the same. The newest `tail` dates go to a separate file, so that corrections by the next updates
-        rewrite little. Replaced files older than the table's retention are deleted, and a long log gets a checkpoint.
+        rewrite little; a closed year, to which no update comes any more, has one file for all dates, and may have one
+        file fewer. Replaced files older than the table's retention are deleted, and a long log gets a checkpoint.
         """
         delta = self.refresh()
         if delta is None:
@@ -123,12 +126,15 @@ class LakeTable(TableReader):
         groups = files.group_by(partitions) if partitions else [((), files)]
         actions: list[FileChange] = []
         folded = 0
+        open_year = _open_year(files)
         for _, group in groups:
-            if group.height <= most_files:
+            closed = tail > 0 and "partition.year" in group.columns and group["partition.year"][0] < open_year
+            if group.height <= (max(1, most_files - 1) if closed else most_files):
                 continue
             folded += 1
             rows = pl.concat([self._parts.read(row) for row in group.iter_rows(named=True)])
-            old, recent = _split_tail(rows, tail) if "date" in self.table.schema else (rows, rows.clear())
+            newest = 0 if closed else tail
+            old, recent = _split_tail(rows, newest) if "date" in self.table.schema else (rows, rows.clear())
             actions += [*self._parts.write(old), *self._parts.write(recent)]
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:
@@ -300,6 +306,12 @@ class LakeTable(TableReader):
 def open_tables(location: LakeLocation, tables: Mapping[str, Table]) -> dict[str, LakeTable]:
     """Return a handle per table, without reading anything."""
     return {name: LakeTable(location, table) for name, table in tables.items()}
+
+
+def _open_year(files: pl.DataFrame) -> int:
+    """Return the first year that updates still change: that of a month before the newest date of the files."""
+    newest = files["max.date"].max() if "max.date" in files.columns else None
+    return (newest - _LATE).year if isinstance(newest, date) else 0
 
 
 def _split_tail(rows: pl.DataFrame, tail: int) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -11,7 +13,12 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from quantx.core.tables import Table
 from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
+from quantx.lake.log import entry_path
 from quantx.lake.store import LakeLocation
+from quantx.lake.table_version import LiveFile, TableVersion, version_of
+
+_NEVER = float("-inf")
+_TRUSTED = 900  # seconds for which the next log entry alone shows whether a version is the newest: old entries go away
 
 
 class TableReader:
@@ -23,6 +30,9 @@ class TableReader:
         self._path = table_path(table.name)
         self._delta: DeltaTable | None = None
         self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
+        self._refreshed = _NEVER  # when the log was listed last
+        self._version: TableVersion | None = None
+        self._pinned = False
 
     @property
     def url(self) -> str:
@@ -30,19 +40,70 @@ class TableReader:
         return self._location.table_url(self._path)
 
     def refresh(self) -> DeltaTable | None:
-        """Update the handle to the newest version; return None if the table does not exist."""
+        """Update the handle to the newest version; return None if the table does not exist.
+
+        A pinned table keeps its version.
+        """
+        if self._pinned:
+            return self._held()
         options = self._location.delta_options
         try:
             if self._delta is None or options != self._opened_with:
-                self._delta, self._opened_with = self._open(options), options
+                self._delta, self._opened_with, self._version = self._open(options), options, None
             else:
                 self._delta.update_incremental()
         except TableNotFoundError:
+            self._delta, self._opened_with, self._refreshed = None, options, time.monotonic()
             return None
         except (DeltaError, OSError) as error:
-            self._delta = None  # the next call opens the table again
+            self._delta, self._refreshed = None, _NEVER  # the next call opens the table again
             raise log_failure(self._location, self._path, self.table.name) from error
+        self._refreshed = time.monotonic()
         return self._delta
+
+    def newest(self) -> DeltaTable | None:
+        """Return the handle at the newest version as `refresh` does, by one request where nothing has changed."""
+        delta = self._delta
+        checked = time.monotonic() - self._refreshed < _TRUSTED
+        if self._pinned or not checked or self._location.delta_options != self._opened_with:
+            return self.refresh()
+        return self.refresh() if self._location.has(self._entry_after(delta)) else delta
+
+    def pin(self) -> None:
+        """Keep the newest version for all further reads."""
+        self.newest()
+        self._pinned = True
+
+    def unpin(self) -> None:
+        """Read the newest version again."""
+        self._pinned = False
+
+    def current(self, *, check: bool = True) -> TableVersion | None:
+        """Return the files of the newest version; None if the table does not exist.
+
+        Without `check` it is the version of the last check, if there was one.
+        """
+        delta = self.newest() if check or self._refreshed == _NEVER else self._delta
+        if delta is None:
+            return None
+        if self._version is None or self._version.number != delta.version():
+            self._version = version_of(delta, self.table)
+        return self._version
+
+    def _held(self) -> DeltaTable | None:
+        """Return the handle of a pinned table, with current credentials."""
+        options = self._location.delta_options
+        if self._delta is not None and options != self._opened_with:
+            version = self._delta.version()
+            try:
+                self._delta = DeltaTable(self.url, storage_options=options, version=version)
+            except (DeltaError, OSError) as error:
+                raise log_failure(self._location, self._path, self.table.name) from error
+            self._opened_with = options
+        return self._delta
+
+    def _entry_after(self, delta: DeltaTable | None) -> str:
+        return f"{self._path}/{entry_path(0 if delta is None else delta.version() + 1)}"
 
     def _open(self, options: dict[str, str]) -> DeltaTable:
         try:
@@ -100,6 +161,31 @@ class TableReader:
             return rows.collect(engine="streaming" if in_pieces else "in-memory")
         except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
             raise read_failure(self._location, self._path, self.table) from error
+
+    def read_files(self, files: Sequence[LiveFile], where: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
+        """Return the rows of `where` in some files, in some columns; LakeError if a file is missing or damaged.
+
+        `where` has no partition columns.
+        """
+        groups: dict[tuple[Any, ...], list[str]] = {}
+        for file in files:
+            groups.setdefault(tuple(file.partition.items()), []).append(f"{self.url}/{file.path}")
+        stored = {c: t for c, t in self.table.schema.items() if c not in self.table.partitions}
+        parts = [
+            pl.scan_parquet(
+                paths,
+                schema=stored,
+                glob=False,
+                hive_partitioning=False,
+                missing_columns="insert",
+                storage_options=self._location.delta_options or None,
+            )
+            .filter(where)
+            .with_columns([pl.lit(value, dtype=self.table.schema[name]).alias(name) for name, value in partition])
+            .select(columns)
+            for partition, paths in groups.items()
+        ]
+        return self.collect(parts[0] if len(parts) == 1 else pl.concat(parts))
 
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""

@@ -9,20 +9,24 @@ from functools import partial
 
 import polars as pl
 
+from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.preference import BEST, events_of_shown_bars, with_first, without_wrong_vendors
 from quantx.core.tables import ACTIONS, BARS_1D, VERDICTS
 from quantx.reader.arguments import Day, On, Symbols, to_days, to_names, to_vendor
 from quantx.reader.known_names import KnownNames
 from quantx.reader.point_in_time import NOW, PointInTime
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 from quantx.reader.symbol_history import SymbolRequest
 
+_MANY = 100  # symbols
 ACTION_COLUMNS = ("symbol", "ex_date", "kind", "value", "reference_close", "currency", "source", "known_from")
 
 
 class ActionQueries(KnownNames):
     """Corporate actions."""
 
+    @one_state
     def actions(
         self,
         symbols: Symbols,
@@ -55,6 +59,32 @@ class ActionQueries(KnownNames):
         requests = self._securities().requests(names, None, None, to_days(names, on))
         return self._actions(requests, source, NOW, None).select(ACTION_COLUMNS)
 
+    def _steps(
+        self,
+        requests: Sequence[SymbolRequest],
+        source: str | None,
+        moment: PointInTime,
+        base: date | None,
+        *,
+        first: str | None = None,
+    ) -> AdjustmentSteps:
+        """Return the steps by which bars are adjusted.
+
+        For many symbols they are computed for all of the table, once per version, where no other table matters.
+        """
+        version = self._stored.version(ACTIONS)
+        files = version.files if version is not None else ()
+        vendors = {file.partition["source"] for file in files}
+        plain = len(requests) >= _MANY and all(each.instrument is None for each in requests)
+        of_one_vendor = source != BEST and (source is not None or len(vendors) <= 1)
+        if not plain or not of_one_vendor or moment != NOW or base is not None:
+            return AdjustmentSteps(self._actions(requests, source, moment, base, first=first))
+        known = self._all_steps.get(source)
+        if known is None or known[0] is not version:
+            stored = self._stored.rows(ACTIONS, Selection(source=to_vendor(source)))
+            known = self._all_steps[source] = version, AdjustmentSteps(stored)
+        return known[1]
+
     def _actions(
         self,
         requests: Sequence[SymbolRequest],
@@ -68,10 +98,15 @@ class ActionQueries(KnownNames):
         any_source = Selection.of(securities.stored_symbols(requests))
         wanted = replace(any_source, source=to_vendor(source), last=base)
         stored = self._known(ACTIONS, wanted, moment)
+        if stored.is_empty():
+            return stored
         verdicts = self._known(VERDICTS, any_source, moment) if source == BEST else VERDICTS.empty()
         # If a vendor is wrong by a factor, its splits are wrong; its dividends are in the units of their close.
         split = pl.col("kind") == "split"
-        usable = pl.concat([without_wrong_vendors(stored.filter(split), verdicts, "ex_date"), stored.filter(~split)])
+        usable = stored
+        if not verdicts.is_empty():
+            usable = without_wrong_vendors(stored.filter(split), verdicts, "ex_date")
+            usable = pl.concat([usable, stored.filter(~split)])
         effect = pl.when(pl.col("kind") == "split").then(pl.col("value") != 1.0).otherwise(pl.col("value") != 0.0)
         rows = securities.rows(usable.filter(effect), requests, "ex_date", ("ex_date", "kind"))
         if rows["source"].n_unique() > 1:

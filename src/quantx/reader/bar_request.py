@@ -8,7 +8,7 @@ from datetime import date
 from typing import Literal
 
 from quantx.core.preference import BEST
-from quantx.core.prices import ADJUSTMENTS, Adjust
+from quantx.core.prices import ADJUSTMENTS, PRICES, Adjust
 from quantx.core.tables import BARS_1M, Table
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, Symbols, bars_table, shown_columns, to_date, to_days, to_names
@@ -96,6 +96,21 @@ class BarRequest:
     def vendor(self) -> str | None:
         """Return the vendor to which rows are limited; None: rows of several vendors are needed."""
         return None if self.best else self.source
+
+    @property
+    def adjusted(self) -> bool:
+        """Return whether the result depends on actions."""
+        return self.adjust != "none" or "adj_close" in self.columns
+
+    @property
+    def needed_columns(self) -> list[str]:
+        """Return the stored columns that the result depends on."""
+        needed = {*self.table.sort, "date", "source", "known_from", *self.columns}
+        if self.adjusted:
+            needed |= {"close", "volume"}
+        if self.best:  # verdicts are about all prices
+            needed |= set(PRICES)
+        return [column for column in self.table.schema if column in needed]
 
     @property
     def day_key(self) -> tuple[str, ...]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import polars as pl
 
+from quantx.core.ordering import sorted_by
 from quantx.core.preference import least_doubted, of_one_source, preferred, with_doubts, without_absurd
-from quantx.core.prices import Adjust, adjust_bars
+from quantx.core.prices import Adjust, adjust_by_steps
 from quantx.core.tables import VERDICTS
 from quantx.reader.actions import ActionQueries
 from quantx.reader.arguments import Day, On, Symbols
 from quantx.reader.bar_request import BarRequest, SymbolsAs
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 from quantx.reader.symbol_history import SymbolRequest
 
 _BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for three neighbours of each
@@ -23,6 +26,7 @@ _BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for
 class BarQueries(ActionQueries):
     """Daily and minute bars."""
 
+    @one_state
     def bars(
         self,
         symbols: Symbols,
@@ -79,8 +83,8 @@ class BarQueries(ActionQueries):
     def _shown_bars(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of `_read_bars` with the requested columns, in order."""
         if request.symbols_as == "of_day":
-            rows = self._securities().of_day(rows, requests, "date")
-        return rows.sort(request.table.sort).select(request.columns)
+            rows = sorted_by(self._securities().of_day(rows, requests, "date"), request.table.sort)
+        return rows.select(request.columns)
 
     def _check_rows(self, request: BarRequest, requests: Sequence[SymbolRequest], rows: pl.DataFrame) -> None:
         """Warn of symbols without rows, or raise NotInLake; see `_check_bars`."""
@@ -90,12 +94,22 @@ class BarQueries(ActionQueries):
         self._check_bars(request.table, requests, present, source=request.vendor, moment=request.moment)
 
     def _read_bars(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
-        """Return the requested securities, and their adjusted bars by requested symbol, one per session (minute)."""
-        requests, traded, actions = self._read_traded(request)
-        return requests, adjust_bars(traded, actions, request.adjust)
+        """Return the requested securities, and their adjusted bars by requested symbol, sorted, one per session."""
+        requests, rows = self._read_rows(request, request.needed_columns)
+        rows = sorted_by(rows, request.table.sort)
+        if not request.adjusted:
+            return requests, rows
+        return requests, adjust_by_steps(rows, self._steps(requests, **_of_actions(request)), request.adjust)
 
     def _read_traded(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame, pl.DataFrame]:
         """Return the requested securities, their as-traded bars by requested symbol, and the actions to adjust with."""
+        requests, rows = self._read_rows(request)
+        return requests, rows, self._actions(requests, **_of_actions(request))
+
+    def _read_rows(
+        self, request: BarRequest, columns: Sequence[str] | None = None
+    ) -> tuple[list[SymbolRequest], pl.DataFrame]:
+        """Return the requested securities, and their as-traded bars, with all columns of the table or some."""
         securities, table = self._securities(), request.table
         requests = securities.requests(request.names, request.first, request.last, request.on)
         of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
@@ -103,9 +117,9 @@ class BarQueries(ActionQueries):
         wanted = of_symbols.between(request.first and request.first - beside, request.last and request.last + beside)
         if request.minutes and not request.extended:
             wanted = wanted.filtered(pl.col("regular"))
-        stored = self._known(table, wanted, request.moment)
+        stored = self._known(table, wanted, request.moment, columns)
         if request.best:
-            inside = of_symbols.between(request.first, request.last).condition(table)
+            inside = of_symbols.between(request.first, request.last).of_rows(table)
             verdicts = self._known(VERDICTS, of_symbols, request.moment)
             stored = with_doubts(without_absurd(stored).filter(inside), verdicts)
         rows = securities.rows(stored, requests, "date", request.day_key)
@@ -116,17 +130,19 @@ class BarQueries(ActionQueries):
             rows = of_one_source(rows, ("symbol", "date"), order)
         else:
             rows = preferred(rows, ("symbol", "date"), order)
-        # Events come with daily bars: a vendor of minutes only has none.
-        actions = self._actions(
-            requests,
-            None if request.minutes else request.source,
-            request.moment,
-            request.base,
-            first=None if request.best else request.source,
-        )
-        return requests, rows, actions
+        return requests, rows
 
     def _bars_to_export(self, symbols: Symbols, start: Day | None, end: Day | None, **how: object) -> pl.DataFrame:
         """Return bars as `bars` does, without checks: an export knows the stored symbols, and reports others."""
         request = BarRequest.parse(symbols, start, end, **how)  # type: ignore[arg-type]
         return self._shown_bars(request, *self._read_bars(request))
+
+
+def _of_actions(request: BarRequest) -> dict[str, Any]:
+    """Return the arguments with which the actions of bars are read."""
+    return {
+        "source": None if request.minutes else request.source,  # events come with daily bars
+        "moment": request.moment,
+        "base": request.base,
+        "first": None if request.best else request.source,
+    }

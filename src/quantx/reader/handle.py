@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
+from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.symbol_history import history_of
 from quantx.core.tables import SYMBOL_HISTORY, Table
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
+from quantx.lake.table_version import TableVersion
+from quantx.reader.cache.folder import CacheFolder, cache_folder
 from quantx.reader.point_in_time import PointInTime, public_ends, public_rows
 from quantx.reader.selection import Selection
 from quantx.reader.session_times import SessionTimes
@@ -29,15 +32,42 @@ def no_preference(timeframe: str, market: str) -> Sequence[str]:
 
 
 class LakeHandle:
-    """The opened tables of a lake."""
+    """The opened tables of a lake. `cache`: the folder of decoded copies of its files; None: no copies."""
 
-    def __init__(self, location: LakeLocation, sources_of: SourcesOf = no_preference) -> None:
+    def __init__(
+        self, location: LakeLocation, sources_of: SourcesOf = no_preference, cache: CacheFolder | None = None
+    ) -> None:
         self._location = location
         self._sources_of = sources_of
-        self._stored = LakeTables(location)
+        self._stored = LakeTables(location, cache)
         self._sessions = SessionTimes(location)
-        self._security_rows: SecurityRows | None = None
+        self._security_rows: tuple[TableVersion | None, SecurityRows] | None = None
+        self._all_steps: dict[str | None, tuple[TableVersion | None, AdjustmentSteps]] = {}  # by vendor
+        self._pins = 0
         self.url = location.url
+
+    def pin(self) -> Self:
+        """Keep the present versions of all tables for all queries of this lake; return the lake.
+
+        Queries then need no request to check for newer versions, and see one state of the tables. It lasts until
+        `unpin()` or, in `with lake.pin():`, until the end of the block. Each query checks the versions otherwise.
+        """
+        if self._pins == 0:
+            self._stored.pin()
+        self._pins += 1
+        return self
+
+    def unpin(self) -> None:
+        """Let queries read the newest versions again, after as many calls as of `pin`."""
+        self._pins = max(0, self._pins - 1)
+        if self._pins == 0:
+            self._stored.unpin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.unpin()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the address and the preference of vendors: the reading process opens the lake with its own keys."""
@@ -49,15 +79,19 @@ class LakeHandle:
         return self._stored.rows(SYMBOL_HISTORY)
 
     def _securities(self) -> SecurityRows:
-        """Return the selection of rows by security; this handle reads the symbol history once."""
-        if self._security_rows is None:
-            self._security_rows = SecurityRows(history_of(self._symbol_history()))
-        return self._security_rows
+        """Return the selection of rows by security; the symbol history is parsed once per version."""
+        version, known = self._stored.version(SYMBOL_HISTORY), self._security_rows
+        if known is None or known[0] is not version:
+            known = self._security_rows = version, SecurityRows(history_of(self._symbol_history()))
+        return known[1]
 
-    def _known(self, table: Table, selection: Selection, moment: PointInTime) -> pl.DataFrame:
-        """Return the rows of a selection that were known, and public, at a moment."""
+    def _known(
+        self, table: Table, selection: Selection, moment: PointInTime, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Return the rows of a selection that were known, and public, at a moment, with all columns or some."""
         selection = self._public(table, selection, moment.public_by)
-        return self._stored.known_at(table, selection, moment.as_of).with_columns(public_ends(table, moment.day))
+        rows = self._stored.known_at(table, selection, moment.as_of, columns)
+        return rows if moment.day is None else rows.with_columns(public_ends(table, moment.day))
 
     def _public(self, table: Table, selection: Selection, public_by: datetime | None) -> Selection:
         """Return the rows of a selection that were public at a moment; None: all."""
@@ -76,4 +110,5 @@ class LakeHandle:
 
 def _reopen(kind: type[LakeHandle], url: str, sources_of: SourcesOf) -> LakeHandle:
     settings = load_settings(lake_url=url)
-    return kind(open_location(settings.lake_url, settings, create=False), sources_of)
+    location = open_location(settings.lake_url, settings, create=False)
+    return kind(location, sources_of, cache_folder(settings, location.url))

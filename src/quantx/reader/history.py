@@ -10,6 +10,7 @@ import polars as pl
 from quantx.core.completeness import completeness, held_days
 from quantx.core.tables import BARS_1D, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
+from quantx.lake.sessions import calendars_of
 from quantx.reader.arguments import Day, Symbols, bars_table, to_instant, to_names, to_vendor
 from quantx.reader.selection import Selection
 from quantx.reader.universes import UniverseQueries
@@ -64,6 +65,6 @@ class HistoryQueries(UniverseQueries):
         bars = self._stored[BARS_1D.name]
         held = bars.collect(held_days(bars.scan()), in_pieces=True)
         moment = to_instant(until) or datetime.now(UTC)
-        counts = completeness(held, members, self._symbol_history(), moment)
+        counts = completeness(held, members, self._symbol_history(), moment, calendars_of(self._stored, moment))
         rows = counts.by_month() if by == "month" else counts.by_symbol()
         return rows if universe is None else rows.filter(pl.col("universe") == universe)

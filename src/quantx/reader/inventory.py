@@ -92,7 +92,7 @@ class InventoryQueries(KnownNames):
         table, vendor = bars_table(timeframe), to_vendor(source)
         self._check_source(table, vendor)
         stored = self._stored[table.name]
-        rows = stored.scan().filter(Selection.of(None, vendor).condition(table)).group_by("symbol", "source")
+        rows = self._scan_known(table, Selection.of(None, vendor), None).group_by("symbol", "source")
         day = pl.col("date")
         counted = rows.agg(
             day.min().alias("first"), day.max().alias("last"), pl.len().alias("bars"), pl.col("known_from").max()
@@ -141,7 +141,8 @@ class InventoryQueries(KnownNames):
         """Return the rows of a selection as known at `as_of`, lazily."""
         stored = self._stored[table.name]
         if as_of is None or "known_from" not in table.schema:
-            return stored.scan().filter(selection.condition(table))
+            conditions = selection.conditions(table)
+            return stored.scan().filter(*conditions) if conditions else stored.scan()
         known = selection.filtered(pl.col("known_from") <= as_of)
         current = stored.scan().filter(known.condition(table))
         if table.revisions.name not in self._stored:

@@ -12,10 +12,12 @@ from quantx.core.symbol_history import history_of
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.arguments import Day, Symbols, to_date, to_names
+from quantx.reader.cache.folder import cache_folder
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.warm import CacheQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
 
 if TYPE_CHECKING:
@@ -35,10 +37,16 @@ def open_lake(url: str | PathLike[str] | None = None) -> Lake:
 
 def lake_of(settings: Settings) -> Lake:
     """Open the lake of the settings; raises as `open_lake`."""
+    location = location_of(settings)
+    return Lake(location, partial(preferred_vendors, settings.sources), cache_folder(settings, location.url))
+
+
+def location_of(settings: Settings) -> LakeLocation:
+    """Open the location of the settings' lake for reading; raises as `open_lake`."""
     location = open_location(settings.lake_url, settings, create=False)
     if location.url != "memory://" and not _ZONES.intersection(location.folders()):
         raise ConfigError(f"there is no lake in {location.url}{_nearby(location)}; `quantx backfill` creates one there")
-    return Lake(location, partial(preferred_vendors, settings.sources))
+    return location
 
 
 def _nearby(location: LakeLocation) -> str:
@@ -53,7 +61,7 @@ def _nearby(location: LakeLocation) -> str:
     return "" if found is None else f" (did you mean {found}?)"
 
 
-class Lake(LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries):
+class Lake(LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries, CacheQueries):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
     It can be pickled: a worker of joblib, Dask or Ray opens the lake again, with the credentials of its own settings.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+from typing import Literal
 
 import polars as pl
 
@@ -32,7 +34,7 @@ class LookbackQueries(PanelQueries):
         symbols: Symbols | None = None,
         members_only: bool = True,
         adjust: Adjust = "total",
-        as_of: Day | None = None,
+        as_of: Day | Literal["each"] | None = None,
         source: str | None = None,
         on: On | None = None,
     ) -> pl.DataFrame:
@@ -44,8 +46,9 @@ class LookbackQueries(PanelQueries):
 
         `field` is open, high, low, close, volume or adj_close, of daily bars. Of a universe the columns are all that
         were members on any of the days from the first to the last; with `members_only` a column is null in the windows
-        of days on which the security was no member. `as_of` is one moment for all days; other arguments are those of
-        `panel`.
+        of days on which the security was no member. `as_of` is one moment for all days, or "each": every window as this
+        system knew it at the end of its day, by one read per day (of members as known now). Other arguments are those
+        of `panel`.
 
         A return between two sessions is the same for every base; levels, and sums of amounts, are not.
         """
@@ -54,35 +57,49 @@ class LookbackQueries(PanelQueries):
             raise ConfigError(f"a lookback of {field!r} can't be adjusted; use {', '.join(_FIELDS)}")
         if not days or sessions < 1:
             raise ConfigError("a lookback needs at least one date, and sessions=1 or more")
-        members = self._panel_members(universe, symbols, days[0], days[-1], PointInTime.parse(as_of, None))
+        moment = PointInTime.parse(None if as_of == "each" else as_of, None)
+        members = self._panel_members(universe, symbols, days[0], days[-1], moment)
         request = BarRequest.parse(
             list(members.on) if members is not None else () if symbols is None else symbols,
-            days[0] - timedelta(days=2 * sessions + 30),
+            days[0],
             days[-1],
             adjust=adjust,
-            base=days[-1],
-            as_of=as_of,
+            as_of=moment.as_of,
             source=source,
             on=on if on is not None or members is None else members.on,
         )
-        requests, traded, actions = self._read_traded(request)
-        self._check_rows(request, requests, traded)
-        names = [each.symbol for each in requests]
-        frame = _windows(field, traded, actions, names, days, sessions, adjust)
+        frame = self._windows(request, field, days, sessions, each=as_of == "each")
         if members is None or not members_only:
             return frame
         self._check_reach(str(universe), days[0], request.moment)
-        mask = frame.select("seen_on").join(
-            members.mask(pl.Series("seen_on", days)),
-            left_on="seen_on",
-            right_on="date",
-            how="left",
-            maintain_order="left",
+        mask = members.mask(pl.Series(days, dtype=pl.Date))
+        of_rows = frame.select("seen_on").join(
+            mask, left_on="seen_on", right_on="date", how="left", maintain_order="left"
         )
-        return frame.with_columns(pl.when(mask[name]).then(pl.col(name)).alias(name) for name in sorted(names))
+        return frame.with_columns(pl.when(of_rows[name]).then(pl.col(name)).alias(name) for name in frame.columns[2:])
+
+    def _windows(
+        self, request: BarRequest, field: str, days: Sequence[date], sessions: int, *, each: bool
+    ) -> pl.DataFrame:
+        """Return the windows of all days by one read, or `each` as known at the end of its day."""
+        frames = []
+        for group in [[day] for day in days] if each else [days]:
+            read = replace(
+                request,
+                first=group[0] - timedelta(days=2 * sessions + 30),
+                last=group[-1],
+                base=group[-1],
+                moment=PointInTime.parse(group[0], None) if each else request.moment,
+            )
+            requests, traded, actions = self._read_traded(read)
+            frames.append(_adjusted_windows(field, traded, actions, request.names, group, sessions, request.adjust))
+        frame = pl.concat(frames)
+        present = [name for name in request.names if frame[name].null_count() < frame.height]
+        self._check_bars(read.table, requests, present, source=read.vendor, moment=read.moment)
+        return frame
 
 
-def _windows(
+def _adjusted_windows(
     field: str,
     traded: pl.DataFrame,
     actions: pl.DataFrame,

@@ -13,12 +13,14 @@ from quantx.reader.bar_request import BarRequest
 from quantx.reader.bars import BarQueries
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.reshape import wide
+from quantx.reader.stored import one_state
 from quantx.reader.universes import Members, UniverseQueries
 
 
 class PanelQueries(BarQueries, UniverseQueries):
     """Panels of bars."""
 
+    @one_state
     def panel(
         self,
         field: str | Sequence[str] = "close",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import reduce
+from operator import and_
 
 import polars as pl
 
 from quantx.core.tables import Table
+from quantx.lake.table_version import LiveFile, day_of
 
 
 @dataclass(frozen=True)
@@ -34,27 +38,60 @@ class Selection:
         """Return the same selection under one more condition."""
         return replace(self, where=where if self.where is None else self.where & where)
 
+    def files(self, files: Sequence[LiveFile]) -> list[LiveFile]:
+        """Return the files that may have rows of the selection, by their partitions and statistics."""
+        first, last, source = self.first, self.last, self.source
+        symbols = None if self.symbols is None else sorted(self.symbols)
+        chosen = []
+        for file in files:
+            of = file.partition
+            if source is not None and of.get("source", source) != source:
+                continue
+            if first is not None and file.last_day is not None and file.last_day < first:
+                continue
+            if last is not None and file.first_day is not None and file.first_day > last:
+                continue
+            if symbols is not None and file.first_symbol is not None and file.last_symbol is not None:
+                at = bisect_left(symbols, file.first_symbol)
+                if at == len(symbols) or symbols[at] > file.last_symbol:
+                    continue
+            chosen.append(file)
+        return chosen
+
+    def of_rows(self, table: Table) -> pl.Expr:
+        """Return the symbols and the days as a filter of the rows of files that `files` has chosen."""
+        return _all_of(self._rows(table))
+
     def condition(self, table: Table) -> pl.Expr:
         """Return the selection as a filter of the table's rows, with a filter of its partitions."""
-        wanted = pl.lit(True)
-        if self.symbols is not None:
-            wanted &= pl.col("symbol").is_in(list(self.symbols))
+        return _all_of(self.conditions(table))
+
+    def conditions(self, table: Table) -> list[pl.Expr]:
+        """Return the parts of `condition`, none of them a constant: Polars 1.33 fails on constants over partitions."""
+        wanted = self._rows(table)
         if self.source is not None:
-            wanted &= pl.col("source") == self.source
-        if self.first is not None:
-            wanted &= pl.col(day_of(table)) >= self.first
-        if self.last is not None:
-            wanted &= pl.col(day_of(table)) <= self.last
+            wanted.append(pl.col("source") == self.source)
         for column, number in (("year", year_number), ("month", month_number)):
             if column in table.partitions and "date" in table.schema:
-                wanted &= pl.lit(True) if self.first is None else pl.col(column) >= number(self.first)
-                wanted &= pl.lit(True) if self.last is None else pl.col(column) <= number(self.last)
-        return wanted if self.where is None else wanted & self.where
+                wanted += [] if self.first is None else [pl.col(column) >= number(self.first)]
+                wanted += [] if self.last is None else [pl.col(column) <= number(self.last)]
+        return wanted if self.where is None else [*wanted, self.where]
+
+    def _rows(self, table: Table) -> list[pl.Expr]:
+        wanted = []
+        if self.symbols is not None:
+            only = self.symbols[0] if len(self.symbols) == 1 else None
+            symbol = pl.col("symbol")
+            wanted.append(symbol.is_in(list(self.symbols)) if only is None else symbol == only)
+        if self.first is not None:
+            wanted.append(pl.col(day_of(table)) >= self.first)
+        if self.last is not None:
+            wanted.append(pl.col(day_of(table)) <= self.last)
+        return wanted
 
 
-def day_of(table: Table) -> str:
-    """Return the column with the day of a table's rows."""
-    return "date" if "date" in table.schema else "ex_date"
+def _all_of(conditions: Sequence[pl.Expr]) -> pl.Expr:
+    return reduce(and_, conditions) if conditions else pl.lit(True)
 
 
 def year_number(day: date) -> int:

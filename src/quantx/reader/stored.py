@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import polars as pl
 
 from quantx.core.tables import TABLES, Table
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_reader import TableReader
+from quantx.lake.table_version import LiveFile, TableVersion
+from quantx.reader.cache.assemble import assemble
+from quantx.reader.cache.blocks import DamagedCopy
+from quantx.reader.cache.files import DecodedFiles
+from quantx.reader.cache.folder import CacheFolder
 from quantx.reader.selection import Selection
+
+_CONNECTIONS = 8
+
+
+class _OfLake(Protocol):
+    _stored: LakeTables
+
+
+Q = TypeVar("Q", bound=_OfLake)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def one_state(query: Callable[Concatenate[Q, P], R]) -> Callable[Concatenate[Q, P], R]:
+    """Decorate a query of a lake: it checks the version of each table once, and sees one version of it."""
+
+    @wraps(query)
+    def run(self: Q, /, *args: P.args, **values: P.kwargs) -> R:
+        with self._stored.one_state(query.__name__):
+            return query(self, *args, **values)
+
+    return run
 
 
 class LakeTables(Mapping[str, TableReader]):
-    """The tables of one lake by name; each is read at its newest version."""
+    """The tables of one lake by name; each is read at its newest version, or at the version of `pin`."""
 
-    def __init__(self, location: LakeLocation) -> None:
+    def __init__(self, location: LakeLocation, folder: CacheFolder | None = None) -> None:
         self._tables = {name: TableReader(location, table) for name, table in TABLES.items()}
+        self._remote = not location.url.startswith(("file://", "memory://"))
+        self.decoded = DecodedFiles(location, folder)
+        self._thread = threading.local()
+        self._pool: ThreadPoolExecutor | None = None
+        self._used: dict[str, frozenset[str]] = {}  # the names of the tables that a query used last time
 
     def __getitem__(self, name: str) -> TableReader:
         return self._tables[name]
@@ -28,18 +65,110 @@ class LakeTables(Mapping[str, TableReader]):
     def __len__(self) -> int:
         return len(self._tables)
 
-    def rows(self, table: Table, selection: Selection | None = None) -> pl.DataFrame:
-        """Return the current rows of a selection, with all columns of the table."""
-        chosen = Selection() if selection is None else selection
-        return self._tables[table.name].read(chosen.condition(table))
+    @contextmanager
+    def one_state(self, query: str) -> Iterator[None]:
+        """Check the version of each table once within the `with` block, in this thread.
 
-    def known_at(self, table: Table, selection: Selection, as_of: datetime | None) -> pl.DataFrame:
+        The tables that `query` used last time are checked together, which takes one round trip.
+        """
+        if self._checked is not None:  # a query within a query
+            yield
+            return
+        self._thread.checked = set()
+        try:
+            self._check(self._used.get(query, ()))
+            self._thread.checked.update(self._used.get(query, ()))
+            self._thread.used = set()
+            yield
+            self._used[query] = frozenset(self._thread.used)
+        finally:
+            self._thread.checked = None
+
+    @property
+    def _checked(self) -> set[str] | None:
+        """Return the tables that this thread does not check again; None outside of `one_state`."""
+        checked: set[str] | None = getattr(self._thread, "checked", None)
+        return checked
+
+    def pin(self) -> None:
+        """Keep the newest versions of all tables for all further reads."""
+        self._check(self, pin=True)
+
+    def unpin(self) -> None:
+        """Read the newest versions again."""
+        for table in self._tables.values():
+            table.unpin()
+
+    def _check(self, names: Iterable[str], *, pin: bool = False) -> None:
+        """Find the newest versions, those of revisions last: a round commits them first, and no row is in neither."""
+        for revisions in (False, True):
+            tables = [self._tables[name] for name in names if name.endswith("_revisions") == revisions]
+            steps = [table.pin if pin else table.newest for table in tables]
+            if self._remote and len(steps) > 1:
+                self._pool = self._pool or ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="quantx-lake")
+                for done in [self._pool.submit(step) for step in steps]:
+                    done.result()
+            else:
+                for step in steps:
+                    step()
+
+    def version(self, table: Table) -> TableVersion | None:
+        """Return the version of a table that reads use now; None if it does not exist."""
+        name, checked = table.name, self._checked
+        if checked is None:
+            return self._tables[name].current()
+        version = self._tables[name].current(check=name not in checked)
+        checked.add(name)
+        self._thread.used.add(name)
+        return version
+
+    def rows(
+        self, table: Table, selection: Selection | None = None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Return the current rows of a selection, with all columns of the table or some."""
+        chosen = Selection() if selection is None else selection
+        shown = list(table.schema) if columns is None else list(columns)
+        version = self.version(table)
+        if version is None:
+            return table.empty().select(shown)
+        files = chosen.files(version.files)
+        further = [] if chosen.where is None else chosen.where.meta.root_names()
+        needed = list(dict.fromkeys([*shown, *further]))
+        rows = self._rows(table, chosen, files, needed)
+        if chosen.where is not None:
+            rows = rows.filter(chosen.where)
+        return rows.select(shown)
+
+    def _rows(
+        self, table: Table, selection: Selection, files: Sequence[LiveFile], columns: Sequence[str]
+    ) -> pl.DataFrame:
+        """Return the rows in some files: from decoded files where there are any, and from the others as they are."""
+        reader = self._tables[table.name]
+        found = {file: self.decoded.find(table, file) for file in files}
+        others = [file for file, decoded in found.items() if decoded is None]
+        parts = []
+        try:
+            parts.append(assemble(table, [each for each in found.values() if each is not None], selection, columns))
+        except DamagedCopy:
+            for file, decoded in found.items():
+                if decoded is not None and decoded.decoded.damaged:
+                    self.decoded.forget(table, file)
+            return self._rows(table, selection, files, columns)
+        if others:
+            parts.append(reader.read_files(others, selection.of_rows(table), columns))
+        return parts[0] if len(parts) == 1 else pl.concat(parts)
+
+    def known_at(
+        self, table: Table, selection: Selection, as_of: datetime | None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         """Return the rows of a selection as known at `as_of`; None: the current ones."""
         if as_of is None:
-            return self.rows(table, selection)
+            return self.rows(table, selection, columns)
+        shown = list(table.schema) if columns is None else list(columns)
         known = selection.filtered(pl.col("known_from") <= as_of)
-        replaced = self.rows(table.revisions, known.filtered(pl.col("known_to") > as_of))
+        # The current rows first: a round commits revisions before, so that no row is in neither.
         current = self.rows(table, known)
+        replaced = self.rows(table.revisions, known.filtered(pl.col("known_to") > as_of))
         # Between the two commits of a round a row is current and a revision at once.
         replaced = replaced.join(current, on=list(table.revisions.key), how="anti", nulls_equal=True)
-        return pl.concat([current, replaced.select(list(table.schema))])
+        return pl.concat([current.select(shown), replaced.select(shown)])

@@ -9,16 +9,15 @@ row's day, or to the last one that carried it before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import polars as pl
 
 from quantx.core.symbol_history import Naming, SymbolHistory
 
 
-@dataclass(frozen=True)
-class SymbolRequest:
+class SymbolRequest(NamedTuple):
     """A requested symbol and its security; None: the symbol is always this one security's, or unknown."""
 
     symbol: str
@@ -35,7 +34,10 @@ class SecurityRows:
         self, symbols: Sequence[str], first: date | None, last: date | None, on: Mapping[str, date | None]
     ) -> list[SymbolRequest]:
         """Return the security of each symbol; ConfigError if a symbol means several of them in that time."""
-        return [SymbolRequest(symbol, self._instrument(symbol, first, last, on.get(symbol))) for symbol in symbols]
+        history = self._history
+        return [
+            SymbolRequest(s, self._instrument(s, first, last, on.get(s)) if s in history else None) for s in symbols
+        ]
 
     def unique(self, requests: Sequence[SymbolRequest]) -> list[SymbolRequest]:
         """Return each security once, by its last request."""
@@ -52,6 +54,8 @@ class SecurityRows:
 
     def stored_symbols(self, requests: Sequence[SymbolRequest]) -> list[str]:
         """Return all symbols under which rows of these securities may be stored."""
+        if all(each.instrument is None for each in requests):
+            return [each.symbol for each in requests]
         symbols = [s for each in requests for s in (each.symbol, *self._symbols(each))]
         return list(dict.fromkeys(symbols))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -129,6 +129,16 @@ class Settings(Vendors, BaseSettings):
         "WARNING",
         validation_alias=_names("log_level", "FETCHER_LOG_LEVEL"),
         description="DEBUG, INFO, WARNING or ERROR",
+    )
+    cache_size: ByteSize = Field(
+        ByteSize(5_000_000_000),
+        description="the most bytes that decoded copies of the lake's files take on this machine, as in 5GB; they make"
+        " reading faster, and the least recently used ones go first (0: no copies)",
+    )
+    cache_dir: Path | None = Field(
+        None,
+        description="the folder of these copies; by default the user's cache folder: ~/.cache/quantx on Linux,"
+        " ~/Library/Caches/quantx on macOS",
     )
     sources: dict[str, dict[str, tuple[str, ...]]] = Field(
         {"1d": {"any": ("yahoo",)}, "1m": {"us": ("alpaca",)}},

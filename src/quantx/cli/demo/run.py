@@ -16,6 +16,7 @@ import yaml
 
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.script import Story, story_of
+from quantx.cli.logs import configure_logging
 from quantx.cli.options import existing_folder, settings_for
 from quantx.cli.output import counted, out, print_table
 from quantx.core.model import Window
@@ -52,6 +53,7 @@ def demo(
     Example: quantx demo --data FOLDER
     """
     started = time.monotonic()
+    configure_logging()
     market = load_market(existing_folder(data, "--data"), seed=seed)
     story = story_of(market)
     _prepare(folder, market)

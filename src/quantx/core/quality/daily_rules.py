@@ -12,8 +12,8 @@ from operator import and_, or_
 
 import polars as pl
 
+from quantx.core.neighbours import beyond_neighbours
 from quantx.core.prices import PRICES
-from quantx.core.quality.neighbours import beyond_neighbours
 from quantx.core.quality.rule import Checked, Rule, split_by
 
 # Above this a volume is not exact as a 64-bit float; no security ever traded a millionth of it in a day.

@@ -13,7 +13,7 @@ from operator import or_
 
 import polars as pl
 
-from quantx.core.quality.neighbours import COMES_BACK
+from quantx.core.neighbours import COMES_BACK
 from quantx.core.quality.notable_bars import BACK, JUMP, LARGE, STEP
 from quantx.core.quality.rule import Rule
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from quantx.errors import ConfigError, QuantxError
 from quantx.pipeline.planning.plan import plan_backfill, plan_daily
-from quantx.pipeline.planning.scope import Scope, has_list
+from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.planning.sweep import SweepResult, sweep
+from quantx.pipeline.planning.symbols_of_list import has_list
 from quantx.pipeline.planning.update_request import FieldError, InvalidRequest, UpdateRequest, parse_request
 from quantx.pipeline.runtime.context import Context, open_context
 from quantx.settings import Settings, is_symbol_list, source_of

@@ -59,14 +59,15 @@ def rejects_view(facts: CoverageFacts) -> dict[str, Any] | None:
 
 def findings_view(facts: CoverageFacts) -> dict[str, Any]:
     """Return the open findings by severity, and the acknowledged ones with their reasons."""
-    counts = Counter((row["severity"], row["rule"]) for row in facts.findings)
+    counts = Counter((row["severity"], row["rule"]) for row in facts.findings or ())
     order = sorted(counts, key=lambda pair: (SEVERITIES.index(pair[0]), -counts[pair], pair[1]))
     rows = [{"severity": s, "rule": rule, "findings": counts[s, rule], "meaning": _meaning(rule)} for s, rule in order]
     return {
+        "known": facts.findings is not None,
         "by_rule": table_of(rows, "Open findings by rule") if rows else None,
         "lists": [
-            *_note_list("The worst and newest", facts.findings),
-            *_note_list("Acknowledged", facts.acknowledged),
+            *_note_list("The worst and newest", facts.findings or ()),
+            *_note_list("Acknowledged", facts.acknowledged or ()),
         ],
     }
 

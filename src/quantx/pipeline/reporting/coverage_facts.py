@@ -11,19 +11,22 @@ import polars as pl
 
 from quantx.core.completeness import Completeness, completeness, held_days, month_of, without_bars
 from quantx.core.evidence import agreement_by_month, disagreements, proofs_by_source, proofs_by_symbol
+from quantx.core.model import SEVERITIES
 from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.quarantine_states import newest_of_each, with_states
 from quantx.core.quality.vendor_verdicts import vendor_scores
-from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, DECISIONS, FINDINGS, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
-from quantx.lake.protocol import Tables
-from quantx.state.findings.port import Findings
+from quantx.lake.protocol import StoredTable, StoredTables
+from quantx.lake.sessions import calendars_of
 from quantx.state.gaps.port import Gaps
 from quantx.state.port import State
 from quantx.state.values import Row
 
 # Sessions of a current member are expected until the last settled one, unless its security was delisted before.
 _IS_DELISTED = pl.col("last") < pl.col("settled")
+
+_EXPLAINED = pl.DataFrame(schema={"symbol": pl.String, "explained": pl.Int64, "explanation": pl.String})
 
 # The limits of the figures, shown on the page; more is in docs/explanation/limits.md.
 LIMITS = (
@@ -43,7 +46,10 @@ LIMITS = (
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageFacts:
-    """The facts of the page and the JSON. Months are numbers as in 202410; None: not checked yet."""
+    """The facts of the page and the JSON. Months are numbers as in 202410.
+
+    None: not checked yet, or not known without the state.
+    """
 
     lake: str
     made_at: datetime
@@ -59,8 +65,8 @@ class CoverageFacts:
     delisted: pl.DataFrame  # universe, symbol, newest, delisted_on: members whose security is delisted
     rejected_rows: int  # each counted once
     rejects: pl.DataFrame  # rule, source, month (of the reply if all of it was rejected), rows, symbols
-    findings: list[Row]  # open
-    acknowledged: list[Row]
+    findings: list[Row] | None  # open
+    acknowledged: list[Row] | None
     proofs: pl.DataFrame | None  # source, series, proven, disagrees, nothing_to_prove
     proofs_by_symbol: pl.DataFrame | None  # source, symbol, events, agree, worst, verdict, first_disagreement
     disagreements: pl.DataFrame | None  # source, symbol, ex_date, ours, vendors, verdict
@@ -74,15 +80,19 @@ class CoverageFacts:
 
 
 def coverage_facts(
-    tables: Tables, state: State, lake: str, now: datetime, universe: str | None = None
+    tables: StoredTables, state: State | None, lake: str, now: datetime, universe: str | None = None
 ) -> CoverageFacts:
-    """Return the facts of the lake at this address, or of one universe; ConfigError if it has no such universe."""
+    """Return the facts of the lake at this address, or of one universe; ConfigError if it has no such universe.
+
+    Without a state the findings are those that the lake has. Explanations of gaps, and which universes are updated, are
+    not known then.
+    """
     members = tables[UNIVERSE_MEMBERS.name].read()
     if universe is not None:
         members = _of_universe(members, universe)
     bars = tables[BARS_1D.name]
     held = bars.collect(held_days(bars.scan()), in_pieces=True)
-    complete = completeness(held, members, tables[SYMBOL_HISTORY.name].read(), now)
+    complete = completeness(held, members, tables[SYMBOL_HISTORY.name].read(), now, calendars_of(tables, now))
     subjects: set[str] | None = None
     if universe is not None:
         complete = replace(complete, spans=complete.spans.filter(pl.col("universe") == universe))
@@ -98,14 +108,14 @@ def coverage_facts(
         policy_version=POLICY_VERSION,
         universe=universe,
         months=complete.by_month(),
-        symbols=_symbols(complete, rejected, _explained(state.gaps, held)),
-        freshness=_freshness(complete, {row["name"] for row in state.universes.freshness()}),
+        symbols=_symbols(complete, rejected, None if state is None else _explained(state.gaps, held)),
+        freshness=_freshness(complete, None if state is None else {row["name"] for row in state.universes.freshness()}),
         behind=_behind(complete),
         delisted=_delisted(complete),
         rejected_rows=rejected.height,
         rejects=_rejects(rejected),
-        findings=_findings(state.findings, "open", subjects, now),
-        acknowledged=_findings(state.findings, "acknowledged", subjects, now),
+        findings=_findings(tables, state, "open", subjects, now),
+        acknowledged=_findings(tables, state, "acknowledged", subjects, now),
         proofs=None if by_symbol is None else proofs_by_source(by_symbol),
         proofs_by_symbol=by_symbol,
         disagreements=None if proofs is None else disagreements(proofs),
@@ -132,20 +142,21 @@ def _of_universe(members: pl.DataFrame, universe: str) -> pl.DataFrame:
     return chosen
 
 
-def _symbols(complete: Completeness, rejected: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
-    """Return each symbol of each universe, those with most missing sessions first."""
+def _symbols(complete: Completeness, rejected: pl.DataFrame, explained: pl.DataFrame | None) -> pl.DataFrame:
+    """Return each symbol of each universe, most missing sessions first; `explained` null: not known."""
     newest = complete.spans.group_by("universe", "symbol").agg(pl.col("newest").max())
     counted = rejected.filter(pl.col("dataset") == BARS_1D.name).group_by("symbol").agg(pl.len().alias("rejected"))
     missing = pl.col("expected") - pl.col("present")
+    # A gap before the symbol joined the universe does not count there.
+    counted_gaps = pl.min_horizontal(pl.col("explained").fill_null(0), missing)
     return (
         complete.by_symbol()
         .join(newest, on=["universe", "symbol"], how="left", nulls_equal=True)
         .join(counted, on="symbol", how="left")
-        .join(explained, on="symbol", how="left")
+        .join(_EXPLAINED if explained is None else explained, on="symbol", how="left")
         .with_columns(
             pl.col("rejected").fill_null(0),
-            # A gap before the symbol joined the universe does not count there.
-            pl.min_horizontal(pl.col("explained").fill_null(0), missing).alias("explained"),
+            explained=pl.col("explained") if explained is None else counted_gaps,
         )
         .sort(missing, "symbol", descending=[True, False])
     )
@@ -165,7 +176,7 @@ def _explained(gaps: Gaps, held: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _freshness(complete: Completeness, updated: Collection[str]) -> pl.DataFrame:
+def _freshness(complete: Completeness, updated: Collection[str] | None) -> pl.DataFrame:
     """Return how many current members are up to date, by universe and market."""
     has_bars, is_fresh = pl.col("newest").is_not_null(), pl.col("newest") >= pl.col("last")
     counts = (
@@ -181,9 +192,9 @@ def _freshness(complete: Completeness, updated: Collection[str]) -> pl.DataFrame
             has_bars.not_().sum().alias("without_bars"),
         )
     )
-    is_updated = pl.col("universe").is_in(list(updated)).alias("updated")
+    is_updated = pl.lit(None, pl.Boolean) if updated is None else pl.col("universe").is_in(list(updated))
     keys = ["universe", "market"]
-    return counts.select(*keys, is_updated, pl.exclude(keys)).sort(keys, nulls_last=True)
+    return counts.select(*keys, is_updated.alias("updated"), pl.exclude(keys)).sort(keys, nulls_last=True)
 
 
 def _behind(complete: Completeness) -> pl.DataFrame:
@@ -211,7 +222,21 @@ def _rejects(rejected: pl.DataFrame) -> pl.DataFrame:
     return counted.sort(keys)
 
 
-def _findings(findings: Findings, status: str, subjects: Collection[str] | None, now: datetime) -> list[Row]:
-    """Return the findings with this status by severity, with their age in days."""
-    rows = [row for row in findings.listed(None, status=status) if subjects is None or row["subject"] in subjects]
+def _findings(
+    tables: StoredTables, state: State | None, status: str, subjects: Collection[str] | None, now: datetime
+) -> list[Row] | None:
+    """Return the findings with this status by severity, with their age in days; None where the lake has none at all."""
+    listed = _published(tables[FINDINGS.name], status) if state is None else state.findings.listed(None, status=status)
+    if listed is None:
+        return None
+    rows = [row for row in listed if subjects is None or row["subject"] in subjects]
     return [row | {"age_days": (now.date() - row["first_seen"].date()).days} for row in rows]
+
+
+def _published(table: StoredTable, status: str) -> list[Row] | None:
+    """Return the published findings with this status, in the form of the state; None where there is no such table."""
+    if table.version() is None:
+        return None
+    rows = table.read(pl.col("status") == status).rename({"by": "settled_by"})
+    worst = rows.sort("first_seen", descending=True).to_dicts()
+    return sorted(worst, key=lambda row: SEVERITIES.index(row["severity"]))

@@ -53,9 +53,12 @@ def _summary(facts: CoverageFacts) -> Iterable[tuple[str, str, str]]:
     yield "Completeness", _share(present, expected), f"{present:,} of {expected:,} expected sessions"
     members, up_to_date, behind = (int(facts.freshness[c].sum()) for c in ("members", "up_to_date", "behind"))
     yield "Members up to date", f"{up_to_date:,} of {members:,}", f"{behind:,} stale"
-    severities = Counter(row["severity"] for row in facts.findings)
-    counted = ", ".join(f"{severities[s]:,} {s}" for s in SEVERITIES if severities[s])
-    yield "Open findings", f"{len(facts.findings):,}", counted or "none"
+    if facts.findings is None:
+        yield "Open findings", "–", "not in the lake"
+    else:
+        severities = Counter(row["severity"] for row in facts.findings)
+        counted = ", ".join(f"{severities[s]:,} {s}" for s in SEVERITIES if severities[s])
+        yield "Open findings", f"{len(facts.findings):,}", counted or "none"
     yield "Rejected rows", f"{facts.rejected_rows:,}", "in quarantine"
     proven, agreement = ("–", "not checked yet"), ("–", "not checked yet")
     if facts.proofs is not None:
@@ -84,8 +87,9 @@ def _freshness(facts: CoverageFacts) -> Iterable[HtmlTable]:
         "settled": "last settled",
         "note": "",
     }
+    notes = {False: "not updated daily"}
     rows = [
-        row | {"universe": row["universe"] or _NO_UNIVERSE, "note": "" if row["updated"] else "not updated daily"}
+        row | {"universe": row["universe"] or _NO_UNIVERSE, "note": notes.get(row["updated"], "")}
         for row in facts.freshness.iter_rows(named=True)
     ]
     yield table_of(rows, "Current members by universe", heads)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from quantx.reader.export.layouts import Encoding
+from quantx.extras import extra
+from quantx.reader.export.layouts import Encoding, ExportLayout
+
+if TYPE_CHECKING:  # of an extra: only Parquet needs it, for types that Polars does not write
+    import pyarrow as pa
 
 _INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"  # as `quantx query --format csv` writes it
 _FORMULA = r"^[=+\-@\t\r\n]"  # a spreadsheet takes a text that begins so for a formula
 Slices = Callable[[int, int], bytes]  # the file of the rows from an offset, with a length
+
+
+def check_libraries(layout: ExportLayout) -> None:
+    """Raise MissingExtra where a library is not installed that writes the files of a layout."""
+    if layout.reference or any(files.encoding == "parquet" for files in layout.bars.values()):
+        with extra("pandas", f"the layout {layout.name}"):
+            import pyarrow.parquet  # noqa: F401
 
 
 def encoder(rows: pl.DataFrame, encoding: Encoding, dictionaries: tuple[str, ...] = ()) -> Slices:
@@ -42,6 +52,9 @@ def json_bytes(rows: pl.DataFrame) -> bytes:
 
 
 def _parquet(table: pa.Table) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     texts = [f.name for f in table.schema if pa.types.is_string(f.type) or pa.types.is_dictionary(f.type)]
     buffer = io.BytesIO()
     # Without dictionaries of prices a file of a year is written in two thirds of the time, and is smaller.
@@ -51,6 +64,8 @@ def _parquet(table: pa.Table) -> bytes:
 
 def _arrow(rows: pl.DataFrame, dictionaries: tuple[str, ...]) -> pa.Table:
     """Return the rows with the types that all readers know."""
+    import pyarrow as pa
+
     table = rows.to_arrow()
     table = table.cast(
         pa.schema(pa.field(f.name, pa.string() if rows.schema[f.name] == pl.String else f.type) for f in table.schema)

@@ -14,7 +14,7 @@ from quantx.core.symbols import market_of
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, INSTRUMENTS, SYMBOL_HISTORY, UNIVERSE_MEMBERS, VERDICTS
 from quantx.errors import ConfigError
 from quantx.reader.export.changes import Changes, StoredBars, versions
-from quantx.reader.export.encodings import encoder, json_bytes
+from quantx.reader.export.encodings import check_libraries, encoder, json_bytes
 from quantx.reader.export.folder import REFERENCE, ExportFolder, Unit, exported_symbols
 from quantx.reader.export.layouts import LAYOUTS, BarFiles
 from quantx.reader.export.reference import ACTIONS_PATH, action_rows, reference_files
@@ -51,6 +51,7 @@ def run_export(
 
     Raises ConfigError if the folder can't be used: it has other files, another export, or the lake itself.
     """
+    check_libraries(LAYOUTS[request.layout])
     folder = folder.expanduser().absolute()
     _check_apart(folder, reads.url)
     chosen = selected(reads, request, exported_symbols(folder))

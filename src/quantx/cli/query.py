@@ -1,0 +1,136 @@
+"""The command that reads bars."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import polars as pl
+import typer
+
+from quantx.cli.options import UseLocal, exits, reading_settings, split_symbols
+from quantx.cli.output import counted, incomplete_data_reported, out, print_table
+from quantx.core.prices import ADJUSTMENTS
+from quantx.errors import ConfigError
+from quantx.reader.lake import lake_of
+
+_SHOWN = 40  # rows of a table on the terminal
+_FORMATS = ("table", "csv", "parquet")
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
+]
+PublicBy = Annotated[
+    str | None,
+    typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("query")(exits(query))
+
+
+def query(
+    symbols: Annotated[
+        str, typer.Option("--symbols", "--symbol", help="Comma-separated symbols, as in AAPL,BRK.B,0700.HK.")
+    ],
+    view: Annotated[
+        Literal["bars", "latest"], typer.Argument(help="bars: all; latest: the last ones of each symbol.")
+    ] = "bars",
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Only the last bars of each symbol; with `latest` 1 by default.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First day.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
+    adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
+    as_of: AsOf = None,
+    public_by: PublicBy = None,
+    source: Annotated[
+        str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
+    ] = None,
+    timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")] = "1d",
+    extended: Annotated[
+        bool, typer.Option("--extended", help="Include minute bars outside the regular session.")
+    ] = False,
+    format: Annotated[  # noqa: A002 — the option's name
+        str | None, typer.Option(help="table, csv or parquet; by default as the file's name ends, else table.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    use_local: UseLocal = False,
+) -> int:
+    """Read OHLCV bars from the lake. No database is needed. The exit code is 1 if no bar was found.
+
+    `quantx query latest --symbol AAPL --rows 10` shows the last ten bars.
+
+    Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total -o bars.csv
+    """
+    settings = reading_settings(use_local)
+    adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
+    if adjustment is None:
+        raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
+    form = _format(format, output)
+    lake = lake_of(settings)
+    names = split_symbols(symbols)
+    with incomplete_data_reported():
+        bars = lake.bars(
+            names,
+            start,
+            end,
+            timeframe=timeframe,
+            adjust=adjustment,
+            as_of=as_of,
+            public_by=public_by,
+            source=source,
+            extended=extended,
+        )
+    if view == "latest" or rows is not None:
+        bars = bars.group_by("symbol", maintain_order=True).tail(rows or 1)
+    _write(bars, form, output)
+    return 0 if bars.height else 1
+
+
+def _format(given: str | None, output: Path | None) -> str:
+    """Return the format to write; ConfigError where it does not fit the file."""
+    if given not in (None, *_FORMATS):
+        raise ConfigError(f"--format {given!r} must be table, csv or parquet")
+    if output is None:
+        if given == "parquet":
+            raise ConfigError("--format parquet needs a file: -o bars.parquet")
+        return given or "table"
+    form = given or output.suffix.lower().removeprefix(".")
+    if form not in _FORMATS:
+        raise ConfigError(f"the name of {output} has no known ending; use .csv or .parquet, or --format")
+    if form == "table":
+        raise ConfigError("--format table is for the terminal; use --format csv or parquet with -o")
+    return form
+
+
+def _write(bars: pl.DataFrame, form: str, output: Path | None) -> None:
+    if output is None:
+        if form == "csv":
+            sys.stdout.write(_csv(bars))
+        elif bars.height:
+            _print_bars(bars)
+        return
+    try:
+        if form == "csv":
+            output.write_text(_csv(bars))
+        else:
+            bars.write_parquet(output)
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
+    symbols = counted(bars["symbol"].n_unique(), "symbol")
+    out.print(f"{counted(bars.height, 'bar')} of {symbols} written to {output}", markup=False)
+
+
+def _csv(bars: pl.DataFrame) -> str:
+    return bars.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+
+
+def _print_bars(bars: pl.DataFrame) -> None:
+    rows: list[dict[str, Any]] = bars.drop("known_from").tail(_SHOWN).to_dicts()
+    title = counted(bars.height, "bar") + (f", the last {_SHOWN}" if bars.height > _SHOWN else "")
+    print_table(title, rows)

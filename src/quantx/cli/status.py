@@ -1,0 +1,51 @@
+"""The command that shows the state of the system."""
+
+from __future__ import annotations
+
+import typer
+
+from quantx.cli.options import Json, UseLocal, exits, settings_for
+from quantx.cli.output import print_json, print_table
+from quantx.pipeline.reporting.status import status_of
+from quantx.pipeline.runtime.platform import open_platform
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("status")(exits(status))
+
+
+def status(json: Json = False, use_local: UseLocal = False) -> int:
+    """Show runs, tasks, the queue, vendors in back-off, refused symbols, and the freshness of universes.
+
+    Example: quantx status --json
+    """
+    with open_platform(settings_for(use_local)) as platform:
+        facts = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
+    if json:
+        print_json(facts)
+        return 0
+    print_table(
+        "runs",
+        facts["runs"],
+        [
+            "id",
+            "kind",
+            "created_at",
+            "tasks",
+            "success",
+            "failed",
+            "skipped",
+            "rows_new",
+            "rows_changed",
+            "rows_rejected",
+        ],
+    )
+    print_table("tasks", [facts["tasks"]])
+    print_table("queue", [facts["queue"]])
+    print_table("vendors in back-off", facts["closed"])
+    print_table("series that their vendor refuses", facts["refused"])
+    print_table("universes", facts["universes"])
+    print_table("open findings", [facts["findings"]] if facts["findings"] else [])
+    print_table("missing sessions", [facts["gaps"]] if any(facts["gaps"].values()) else [])
+    return 0

@@ -1,0 +1,145 @@
+"""The decoded files of a lake: found in memory, mapped from the folder of copies, or decoded again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import polars as pl
+
+from quantx.core.tables import Table
+from quantx.lake.files import TableFiles
+from quantx.lake.store import LakeLocation
+from quantx.lake.table_reader import table_path
+from quantx.lake.table_version import LiveFile
+from quantx.reader.cache.assemble import ChosenFile
+from quantx.reader.cache.background import BackgroundCopies
+from quantx.reader.cache.blocks import DamagedCopy
+from quantx.reader.cache.copies import DecodedFile, encode, open_copy
+from quantx.reader.cache.folder import CacheFolder
+
+_SMALL = 2_000_000  # bytes: the file is decoded in a few ms
+_IN_MEMORY = 128_000_000  # bytes of decoded small files that stay in memory
+_log = logging.getLogger("quantx.cache")
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    table: str
+    path: str
+    size: int
+
+
+class DecodedFiles:
+    """The decoded files of one lake; threads may share it. `folder` None: only small files are kept, in memory."""
+
+    def __init__(self, location: LakeLocation, folder: CacheFolder | None = None) -> None:
+        self._location = location
+        self.folder = folder
+        self.small = _SMALL  # bytes of a file, up to which it is decoded when it is needed
+        self._lock = threading.Lock()
+        self._mapped: dict[_Key, DecodedFile] = {}
+        self._small: OrderedDict[_Key, tuple[DecodedFile, int]] = OrderedDict()
+        self._damaged: set[_Key] = set()  # whose copy can't be used, also where it can't be removed
+        self._warned = False
+        self.background = BackgroundCopies(self.build)
+
+    def find(self, table: Table, live: LiveFile) -> ChosenFile | None:
+        """Return a file decoded; None if it is large and has no copy."""
+        key = _Key(table.name, live.path, live.size)
+        with self._lock:
+            decoded = self._mapped.get(key)
+            if decoded is None and (held := self._small.get(key)) is not None:
+                self._small.move_to_end(key)
+                decoded = held[0]
+        if decoded is None:
+            decoded = self._open(table, live, key)
+        if decoded is None and live.size <= self.small:
+            decoded = self._decode_small(table, live, key)
+        if decoded is None and self.folder is not None:
+            self.background.note_read(table, live)
+        return None if decoded is None else ChosenFile(live, decoded)
+
+    def forget(self, table: Table, live: LiveFile) -> None:
+        """Remove the copy of a file, which is damaged."""
+        key = _Key(table.name, live.path, live.size)
+        with self._lock:
+            self._mapped.pop(key, None)
+            self._small.pop(key, None)
+            self._damaged.add(key)
+        if self.folder is not None:
+            self.folder.remove(self.folder.path_of(table.name, live))
+
+    def build(self, table: Table, live: LiveFile) -> int | None:
+        """Write the copy of a file into the folder; return its bytes, None if there is no room or no folder.
+
+        Raises LakeError if the file is missing, or does not match its size or its digest.
+        """
+        folder = self.folder
+        if folder is None:
+            return None
+        try:
+            if self._warned or not folder.make_room(live.size):  # a copy is larger than its file
+                return None
+            body = self._encoded(table, live)
+            if not folder.store(folder.path_of(table.name, live), body):
+                return None
+        except OSError as error:
+            self._warn(error)
+            return None
+        with self._lock:
+            self._damaged.discard(_Key(table.name, live.path, live.size))
+        return len(body)
+
+    def has_copy(self, table: Table, live: LiveFile) -> bool:
+        """Return whether the folder has a whole copy of a file."""
+        key = _Key(table.name, live.path, live.size)
+        return key in self._mapped or self._open(table, live, key) is not None
+
+    def _open(self, table: Table, live: LiveFile, key: _Key) -> DecodedFile | None:
+        if self.folder is None or key in self._damaged:
+            return None
+        path = self.folder.path_of(table.name, live)
+        try:
+            body = self.folder.map(path)
+            if body is None:
+                return None
+            decoded = open_copy(body, table, live, path)
+        except DamagedCopy:
+            self.forget(table, live)
+            return None
+        except OSError as error:
+            self._warn(error)
+            return None
+        with self._lock:
+            return self._mapped.setdefault(key, decoded)
+
+    def _decode_small(self, table: Table, live: LiveFile, key: _Key) -> DecodedFile:
+        body = self._encoded(table, live)
+        decoded = open_copy(memoryview(body), table, live)
+        if self.folder is not None and not self._location.url.startswith("file://"):
+            try:
+                self.folder.store(self.folder.path_of(table.name, live), body)  # spares a request of other processes
+            except OSError as error:
+                self._warn(error)
+        with self._lock:
+            self._small[key] = decoded, len(body)
+            while len(self._small) > 1 and sum(size for _, size in self._small.values()) > _IN_MEMORY:
+                self._small.popitem(last=False)
+        return decoded
+
+    def _encoded(self, table: Table, live: LiveFile) -> bytes:
+        files = TableFiles(self._location, table_path(table.name), table)
+        rows = files.decoded(live.path, live.size)
+        stored = [pl.col(c).cast(t) for c, t in table.schema.items() if c in rows.columns and c not in table.partitions]
+        return encode(rows.select(stored), table, live)
+
+    def _warn(self, error: OSError) -> None:
+        """Log once that the folder can't be used; queries read the lake then."""
+        if not self._warned and self.folder is not None:
+            self._warned = True
+            _log.warning(
+                "the cache folder %s is not usable: %s; queries read the lake", self.folder.root, error.strerror
+            )
