@@ -65,7 +65,9 @@ def test_a_minute_by_the_time_of_its_exchange_or_an_instant(minutes: Lake, time:
 def test_a_minute_without_a_bar(minutes: Lake) -> None:
     found = minutes.explain("AAA", DAY, time="10:32")
     assert found.row is None
-    assert found.absence
+    assert (
+        "alpaca has 2 minutes of the session, from 15:30 to 15:31 UTC: one without a trade has no bar" in found.absence
+    )
 
 
 def test_wrong_arguments_are_named(minutes: Lake) -> None:
