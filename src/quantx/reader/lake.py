@@ -21,6 +21,7 @@ from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
 from quantx.reader.snapshots import SnapshotQueries
+from quantx.reader.sql.queries import SqlQueries
 from quantx.reader.warm import CacheQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
 
@@ -75,6 +76,7 @@ class Lake(
     ChangeQueries,
     SnapshotQueries,
     CacheQueries,
+    SqlQueries,
 ):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
