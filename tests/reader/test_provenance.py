@@ -51,6 +51,8 @@ def test_each_query_has_its_own(lake: Lake) -> None:
     assert quantx.provenance(actions).query == "actions"
     assert quantx.provenance(members).tables.keys() == {"universe_members"}
     assert quantx.provenance(lake.revisions("AAA")).sources == ("yahoo",)
+    covered = quantx.provenance(lake.coverage(until="2024-01-04"))
+    assert {"bars_1d", "universe_members"} <= covered.tables.keys()
 
 
 def test_other_frames_have_none_rather_than_a_wrong_one(lake: Lake) -> None:

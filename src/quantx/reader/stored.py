@@ -40,6 +40,7 @@ class QueryReads:
 
     tables: dict[str, int | None] = field(default_factory=dict)
     sources: set[str] = field(default_factory=set)
+    opened: set[str] = field(default_factory=set)  # tables of which the query reads more than `rows` returns
 
 
 Q = TypeVar("Q", bound=_OfLake)
@@ -93,6 +94,8 @@ class LakeTables(Mapping[str, TableReader]):
         self._used: dict[str, frozenset[str]] = {}  # the names of the tables that a query used last time
 
     def __getitem__(self, name: str) -> TableReader:
+        if self._checked is not None:
+            self._thread.used.opened.add(name)
         return self._tables[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -117,6 +120,9 @@ class LakeTables(Mapping[str, TableReader]):
             self._thread.checked.update(self._used.get(query, ()))
             reads = self._thread.used = QueryReads()
             yield reads
+            for name in reads.opened - reads.tables.keys():
+                version = self._tables[name].current(check=False)
+                reads.tables[name] = None if version is None else version.number
             self._used[query] = frozenset(reads.tables)
         finally:
             self._thread.checked = None
