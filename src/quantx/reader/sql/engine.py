@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from quantx.core.tables import BARS_1D, TABLES
-from quantx.errors import SqlError
+from quantx.extras import extra
 from quantx.lake.table_reader import TableReader
 from quantx.reader.sql.catalog import VIEWS, Preference, SourcesOf, SqlView, empty, name, needed, orders, text
 from quantx.reader.sql.files import PinnedFiles, is_local, pinned_files
@@ -138,25 +138,20 @@ class SqlEngine:
         return self._files.select(self._connection, reader.table, files)
 
     def _newest_frame(self, reader: TableReader) -> str | None:
-        current = reader.current()
-        table, version = reader.table.name, None if current is None else current.number
+        """Register a lazy frame of a table, of which DuckDB reads the rows and columns that it needs.
+
+        Each query has a frame of its own: a frame has a token that expires. Return as `_newest`.
+        """
+        table, current = reader.table.name, reader.current()
+        version = None if current is None else current.number
+        if version is not None:
+            with extra("pandas", "SQL on a remote lake"):
+                import pyarrow  # noqa: F401 – DuckDB reads frames by it
+            self._connection.register(f"frame_{table}", reader.scan())
         if table in self._has.versions and self._has.versions[table] == version:
             return None
         self._has.versions[table] = version
-        return empty(reader.table) if version is None else self._of_frame(reader)
-
-    def _of_frame(self, reader: TableReader) -> str:
-        """Return the SELECT of a remote table: a lazy frame, of which DuckDB reads the rows and columns it needs."""
-        frame = f"frame_{reader.table.name}"
-        try:
-            self._connection.register(frame, reader.scan())
-        except (ImportError, duckdb.Error) as error:
-            if "pyarrow" not in str(error):
-                raise
-            raise SqlError(
-                "SQL on a remote lake needs the library pyarrow: pip install 'quantx-data-builder[pandas]'"
-            ) from None
-        return f"SELECT * FROM {frame}"
+        return empty(reader.table) if version is None else f"SELECT * FROM frame_{table}"
 
     def _compute(self, views: Sequence[SqlView]) -> None:
         """Compute what the adjusted views need, once per version of their tables."""
