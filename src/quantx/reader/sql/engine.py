@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from quantx.lake.table_reader import TableReader
 from quantx.reader.sql.catalog import VIEWS, Preference, SourcesOf, SqlView, empty, name, needed, orders, text
 from quantx.reader.sql.files import PinnedFiles, is_local, pinned_files
 from quantx.reader.sql.limits import Limits, Parameters, Result
-from quantx.reader.sql.lockdown import interrupted_after, locked_connection, roll_back
+from quantx.reader.sql.lockdown import locked_connection, roll_back, run_within
 from quantx.reader.sql.messages import plain_error
 from quantx.reader.sql.parquet_views import ParquetViews
 from quantx.reader.sql.result import FailedResult, to_frame
@@ -67,14 +68,17 @@ class SqlEngine:
 
     def run(self, sql: str, parameters: Parameters | None, limits: Limits) -> Result:
         """Return the rows of one SELECT; SqlError with the reason if it is refused, wrong, or exceeds a limit."""
-        with self._bound(sql, parameters, limits) as relation:
-            frame = to_frame(relation if limits.rows is None else relation.limit(limits.rows + 1))
+        with self._bound(sql, parameters) as (cursor, relation):
+            limited = relation if limits.rows is None else relation.limit(limits.rows + 1)
+            frame = run_within(limits.seconds, cursor, partial(to_frame, limited))
         if limits.rows is None or frame.height <= limits.rows:
             return Result(frame, cut=False)
         return Result(frame.head(limits.rows), cut=True)
 
     @contextmanager
-    def _bound(self, sql: str, parameters: Parameters | None, limits: Limits) -> Iterator[duckdb.DuckDBPyRelation]:
+    def _bound(
+        self, sql: str, parameters: Parameters | None
+    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]]:
         """Bind a query to the present versions of its tables, in a transaction that sees them only and can't write.
 
         Queries of a remote lake wait for one another: its frames belong to one connection.
@@ -93,8 +97,7 @@ class SqlEngine:
                     self._end(cursor)
                     raise plain_error(error, statement.names) from None
             try:
-                with interrupted_after(cursor, limits.seconds):
-                    yield relation
+                yield cursor, relation
             except (duckdb.Error, FailedResult) as error:
                 raise plain_error(error, statement.names) from None
             finally:
