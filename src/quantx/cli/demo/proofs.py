@@ -22,10 +22,9 @@ def show_proofs(platform: Platform, folder: Path, revision: Revision) -> None:
     """Explain a value, query by SQL, verify, export and back up the lake, and print the results."""
     lake = Lake(platform.location)
     _explain(lake, revision)
-    rows = lake.sql("select count(*) as bars, count(distinct symbol) as symbols from bars").row(0, named=True)
-    out.print(
-        f"[bold]SQL[/bold] select count(*), count(distinct symbol) from bars: {rows['bars']:,}, {rows['symbols']}"
-    )
+    bars, symbols = lake.sql(_QUERY).row(0)
+    answer = f"{bars:,} bars of {counted(symbols, 'symbol')}"
+    out.print("[bold]SQL[/bold]", _QUERY, "→", answer)
     found = verifier_of(platform).verify()
     out.print(
         f"[bold]Verified[/bold] {counted(found.objects, 'object')} of the lake by their SHA-256:"
