@@ -167,11 +167,16 @@ class TableReader:
 
         `where` has no partition columns.
         """
+        parts = [rows.select(columns) for rows in self.scans(files, where)]
+        return self.collect(parts[0] if len(parts) == 1 else pl.concat(parts))
+
+    def scans(self, files: Sequence[LiveFile], where: pl.Expr | None = None) -> list[pl.LazyFrame]:
+        """Return the rows of `where` in some files lazily, a frame for each partition; as `read_files`."""
         groups: dict[tuple[Any, ...], list[str]] = {}
         for file in files:
             groups.setdefault(tuple(file.partition.items()), []).append(f"{self.url}/{file.path}")
         stored = {c: t for c, t in self.table.schema.items() if c not in self.table.partitions}
-        parts = [
+        return [
             pl.scan_parquet(
                 paths,
                 schema=stored,
@@ -180,12 +185,10 @@ class TableReader:
                 missing_columns="insert",
                 storage_options=self._location.delta_options or None,
             )
-            .filter(where)
+            .filter(pl.lit(True) if where is None else where)
             .with_columns([pl.lit(value, dtype=self.table.schema[name]).alias(name) for name, value in partition])
-            .select(columns)
             for partition, paths in groups.items()
         ]
-        return self.collect(parts[0] if len(parts) == 1 else pl.concat(parts))
 
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""

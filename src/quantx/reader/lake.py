@@ -20,6 +20,7 @@ from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.sql.queries import SqlQueries
 from quantx.reader.warm import CacheQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
@@ -73,6 +74,7 @@ class Lake(
     ExplainQueries,
     RecordQueries,
     ChangeQueries,
+    SnapshotQueries,
     CacheQueries,
     SqlQueries,
 ):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -13,6 +14,8 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 import polars as pl
 
 from quantx.core.tables import TABLES, Table
+from quantx.lake.snapshot_reader import SnapshotReader
+from quantx.lake.snapshots import LakeSnapshot
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_reader import TableReader
 from quantx.lake.table_version import LiveFile, TableVersion
@@ -20,6 +23,7 @@ from quantx.reader.cache.assemble import assemble
 from quantx.reader.cache.blocks import DamagedCopy
 from quantx.reader.cache.files import DecodedFiles
 from quantx.reader.cache.folder import CacheFolder
+from quantx.reader.provenance import note_provenance
 from quantx.reader.selection import Selection
 
 _CONNECTIONS = 8
@@ -27,6 +31,15 @@ _CONNECTIONS = 8
 
 class _OfLake(Protocol):
     _stored: LakeTables
+    url: str
+
+
+@dataclass
+class QueryReads:
+    """What a query has read: the versions of tables (None: there is no such table), and the vendors of their files."""
+
+    tables: dict[str, int | None] = field(default_factory=dict)
+    sources: set[str] = field(default_factory=set)
 
 
 Q = TypeVar("Q", bound=_OfLake)
@@ -35,21 +48,44 @@ R = TypeVar("R")
 
 
 def one_state(query: Callable[Concatenate[Q, P], R]) -> Callable[Concatenate[Q, P], R]:
-    """Decorate a query of a lake: it checks the version of each table once, and sees one version of it."""
+    """Decorate a query of a lake: it checks the version of each table once, and sees one version of it.
+
+    A frame that it returns has a provenance.
+    """
 
     @wraps(query)
     def run(self: Q, /, *args: P.args, **values: P.kwargs) -> R:
-        with self._stored.one_state(query.__name__):
-            return query(self, *args, **values)
+        tables = self._stored
+        with tables.one_state(query.__name__) as reads:
+            result = query(self, *args, **values)
+        if reads is not None and isinstance(result, pl.DataFrame):
+            note_provenance(
+                result,
+                query,
+                (args, values),
+                lake=self.url,
+                snapshot=None if tables.snapshot is None else tables.snapshot.name,
+                versions={name: number for name, number in reads.tables.items() if number is not None},
+                sources=sorted(reads.sources),
+            )
+        return result
 
     return run
 
 
 class LakeTables(Mapping[str, TableReader]):
-    """The tables of one lake by name; each is read at its newest version, or at the version of `pin`."""
+    """The tables of one lake by name; each is read at its newest version, that of `pin`, or that of `snapshot`."""
 
-    def __init__(self, location: LakeLocation, folder: CacheFolder | None = None) -> None:
-        self._tables = {name: TableReader(location, table) for name, table in TABLES.items()}
+    def __init__(
+        self, location: LakeLocation, folder: CacheFolder | None = None, snapshot: LakeSnapshot | None = None
+    ) -> None:
+        self.snapshot = snapshot
+        self._tables: dict[str, TableReader] = {
+            name: TableReader(location, table)
+            if snapshot is None
+            else SnapshotReader(location, table, snapshot.tables.get(name))
+            for name, table in TABLES.items()
+        }
         self._remote = not location.url.startswith(("file://", "memory://"))
         self.decoded = DecodedFiles(location, folder)
         self._thread = threading.local()
@@ -66,21 +102,22 @@ class LakeTables(Mapping[str, TableReader]):
         return len(self._tables)
 
     @contextmanager
-    def one_state(self, query: str) -> Iterator[None]:
+    def one_state(self, query: str) -> Iterator[QueryReads | None]:
         """Check the version of each table once within the `with` block, in this thread.
 
-        The tables that `query` used last time are checked together, which takes one round trip.
+        The tables that `query` used last time are checked together, which takes one round trip. The value of the block
+        is what is read in it; None in a query within a query.
         """
-        if self._checked is not None:  # a query within a query
-            yield
+        if self._checked is not None:
+            yield None
             return
         self._thread.checked = set()
         try:
             self._check(self._used.get(query, ()))
             self._thread.checked.update(self._used.get(query, ()))
-            self._thread.used = set()
-            yield
-            self._used[query] = frozenset(self._thread.used)
+            reads = self._thread.used = QueryReads()
+            yield reads
+            self._used[query] = frozenset(reads.tables)
         finally:
             self._thread.checked = None
 
@@ -119,7 +156,7 @@ class LakeTables(Mapping[str, TableReader]):
             return self._tables[name].current()
         version = self._tables[name].current(check=name not in checked)
         checked.add(name)
-        self._thread.used.add(name)
+        self._thread.used.tables[name] = None if version is None else version.number
         return version
 
     def rows(
@@ -132,6 +169,8 @@ class LakeTables(Mapping[str, TableReader]):
         if version is None:
             return table.empty().select(shown)
         files = chosen.files(version.files)
+        if self._checked is not None and "source" in table.partitions:
+            self._thread.used.sources.update(file.partition["source"] for file in files)
         further = [] if chosen.where is None else chosen.where.meta.root_names()
         needed = list(dict.fromkeys([*shown, *further]))
         rows = self._rows(table, chosen, files, needed)

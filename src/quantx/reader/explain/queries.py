@@ -34,10 +34,10 @@ from quantx.reader.explain.explanation import Explanation
 from quantx.reader.explain.facts import Adjustment
 from quantx.reader.explain.findings import findings_about
 from quantx.reader.explain.reply import SoughtValues, find_reply, split_ratio
-from quantx.reader.explain.rules import rules_of
 from quantx.reader.explain.subject import STORED, Subject, SubjectRows, chosen_row, to_minute
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 
 _FIELDS = (*PRICES, "volume")
 _REJECTED = (
@@ -62,6 +62,7 @@ _DATASETS = ("bars",)  # of the raw objects with replies about bars
 class ExplainQueries(ActionQueries):
     """Explanations of values."""
 
+    @one_state
     def explain(
         self,
         symbol: str,
@@ -130,6 +131,8 @@ class ExplainQueries(ActionQueries):
         **parts: Any,
     ) -> Explanation:
         """Return the explanation of a row, with the parts that are known already."""
+        from quantx.reader.explain.rules import rules_of  # loads all rules, which other queries do not need
+
         stored = {c: row[c] for c in subject.table.schema} | {"symbol": row[STORED]}
         accepted = any(r["state"] == "accepted" and r["source"] == row["source"] for r in about.rejected)
         in_past = row["date"] <= row["known_from"].astimezone(ZoneInfo(subject.venue.timezone)).date()
