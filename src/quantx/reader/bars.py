@@ -112,6 +112,8 @@ class BarQueries(ActionQueries):
         """Return the requested securities, and their as-traded bars by requested symbol, sorted, one per session."""
         securities, table = self._securities(), request.table
         requests = securities.requests(request.names, request.first, request.last, request.on)
+        if columns is not None and all(each.instrument is None for each in requests):
+            columns = [c for c in columns if c != "known_from" or c in request.columns]  # it separates securities
         of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
         beside = _BESIDE if request.best else timedelta(0)
         wanted = of_symbols.between(request.first and request.first - beside, request.last and request.last + beside)
