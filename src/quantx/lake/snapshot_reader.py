@@ -26,7 +26,7 @@ class SnapshotReader(TableReader):
         """Return None: no log is read."""
         return None
 
-    def current(self, *, check: bool = True) -> TableVersion | None:
+    def current(self) -> TableVersion | None:
         """Return the files of the version; None if the table did not exist."""
         return self._fixed
 

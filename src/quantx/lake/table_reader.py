@@ -78,12 +78,9 @@ class TableReader:
         """Read the newest version again."""
         self._pinned = False
 
-    def current(self, *, check: bool = True) -> TableVersion | None:
-        """Return the files of the newest version; None if the table does not exist.
-
-        Without `check` it is the version of the last check, if there was one.
-        """
-        delta = self.newest() if check or self._refreshed == _NEVER else self._delta
+    def current(self) -> TableVersion | None:
+        """Return the files of the newest version; None if the table does not exist."""
+        delta = self.newest()
         if delta is None:
             return None
         if self._version is None or self._version.number != delta.version():

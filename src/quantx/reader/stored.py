@@ -36,11 +36,17 @@ class _OfLake(Protocol):
 
 @dataclass
 class QueryReads:
-    """What a query has read: the versions of tables (None: there is no such table), and the vendors of their files."""
+    """The state of the tables that a query sees, and what it has read: tables, and the vendors of their files."""
 
-    tables: dict[str, int | None] = field(default_factory=dict)
+    versions: dict[str, TableVersion | None] = field(default_factory=dict)  # None: there is no such table
+    tables: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
     opened: set[str] = field(default_factory=set)  # tables of which the query reads more than `rows` returns
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Return the versions of the tables that the query has read."""
+        return {name: version.number for name in self.tables if (version := self.versions[name]) is not None}
 
 
 Q = TypeVar("Q", bound=_OfLake)
@@ -66,7 +72,7 @@ def one_state(query: Callable[Concatenate[Q, P], R]) -> Callable[Concatenate[Q, 
                 (args, values),
                 lake=self.url,
                 snapshot=None if tables.snapshot is None else tables.snapshot.name,
-                versions={name: number for name, number in reads.tables.items() if number is not None},
+                versions=reads.numbers,
                 sources=sorted(reads.sources),
             )
         return result
@@ -111,59 +117,64 @@ class LakeTables(Mapping[str, TableReader]):
         The tables that `query` used last time are checked together, which takes one round trip. The value of the block
         is what is read in it; None in a query within a query.
         """
-        if self._checked is not None:
+        if self._reads is not None:
             yield None
             return
-        self._thread.checked = set()
+        reads = self._thread.reads = QueryReads()
         try:
-            self._check(self._used.get(query, ()))
-            self._thread.checked.update(self._used.get(query, ()))
-            reads = self._thread.used = QueryReads()
+            self._check(self._used.get(query, ()), reads.versions)
             yield reads
             for name in reads.opened - reads.tables.keys():
                 version = self._tables[name].current(check=False)
                 reads.tables[name] = None if version is None else version.number
             self._used[query] = frozenset(reads.tables)
         finally:
-            self._thread.checked = None
+            self._thread.reads = None
 
     @property
-    def _checked(self) -> set[str] | None:
-        """Return the tables that this thread does not check again; None outside of `one_state`."""
-        checked: set[str] | None = getattr(self._thread, "checked", None)
-        return checked
+    def _reads(self) -> QueryReads | None:
+        """Return the state that this thread sees; None outside of `one_state`."""
+        reads: QueryReads | None = getattr(self._thread, "reads", None)
+        return reads
 
     def pin(self) -> None:
         """Keep the newest versions of all tables for all further reads."""
-        self._check(self, pin=True)
+        self._each(self, TableReader.pin)
 
     def unpin(self) -> None:
         """Read the newest versions again."""
         for table in self._tables.values():
             table.unpin()
 
-    def _check(self, names: Iterable[str], *, pin: bool = False) -> None:
-        """Find the newest versions, those of revisions last: a round commits them first, and no row is in neither."""
+    def _check(self, names: Iterable[str], versions: dict[str, TableVersion | None]) -> None:
+        """Put the newest versions into `versions`: another thread may move the handles on at any time."""
+
+        def check(table: TableReader) -> None:
+            versions[table.table.name] = table.current()
+
+        self._each(names, check)
+
+    def _each(self, names: Iterable[str], step: Callable[[TableReader], None]) -> None:
+        """Take a step for each table, those of revisions last: a round commits them first, and no row is in neither."""
         for revisions in (False, True):
             tables = [self._tables[name] for name in names if name.endswith("_revisions") == revisions]
-            steps = [table.pin if pin else table.newest for table in tables]
-            if self._remote and len(steps) > 1:
+            if self._remote and len(tables) > 1:
                 self._pool = self._pool or ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="quantx-lake")
-                for done in [self._pool.submit(step) for step in steps]:
+                for done in [self._pool.submit(step, table) for table in tables]:
                     done.result()
             else:
-                for step in steps:
-                    step()
+                for table in tables:
+                    step(table)
 
     def version(self, table: Table) -> TableVersion | None:
         """Return the version of a table that reads use now; None if it does not exist."""
-        name, checked = table.name, self._checked
-        if checked is None:
+        name, reads = table.name, self._reads
+        if reads is None:
             return self._tables[name].current()
-        version = self._tables[name].current(check=name not in checked)
-        checked.add(name)
-        self._thread.used.tables[name] = None if version is None else version.number
-        return version
+        if name not in reads.versions:
+            reads.versions[name] = self._tables[name].current()
+        reads.tables.add(name)
+        return reads.versions[name]
 
     def rows(
         self, table: Table, selection: Selection | None = None, columns: Sequence[str] | None = None
@@ -175,8 +186,8 @@ class LakeTables(Mapping[str, TableReader]):
         if version is None:
             return table.empty().select(shown)
         files = chosen.files(version.files)
-        if self._checked is not None and "source" in table.partitions:
-            self._thread.used.sources.update(file.partition["source"] for file in files)
+        if (reads := self._reads) is not None and "source" in table.partitions:
+            reads.sources.update(file.partition["source"] for file in files)
         further = [] if chosen.where is None else chosen.where.meta.root_names()
         needed = list(dict.fromkeys([*shown, *further]))
         rows = self._rows(table, chosen, files, needed)
