@@ -100,8 +100,8 @@ class LakeTables(Mapping[str, TableReader]):
         self._used: dict[str, frozenset[str]] = {}  # the names of the tables that a query used last time
 
     def __getitem__(self, name: str) -> TableReader:
-        if self._checked is not None:
-            self._thread.used.opened.add(name)
+        if (reads := self._reads) is not None:
+            reads.opened.add(name)
         return self._tables[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -124,9 +124,9 @@ class LakeTables(Mapping[str, TableReader]):
         try:
             self._check(self._used.get(query, ()), reads.versions)
             yield reads
-            for name in reads.opened - reads.tables.keys():
-                version = self._tables[name].current(check=False)
-                reads.tables[name] = None if version is None else version.number
+            for name in reads.opened - reads.tables:
+                reads.versions.setdefault(name, self._tables[name].held())
+                reads.tables.add(name)
             self._used[query] = frozenset(reads.tables)
         finally:
             self._thread.reads = None
