@@ -122,7 +122,13 @@ def _same(lakes: list[Lake], seed: int, count: int = 40) -> None:
 # ----------------------------------------------------------------------------------------------------------- equality
 
 
-def test_rows_are_those_of_a_plain_reading(built: Path, folder: CacheFolder) -> None:
+@pytest.mark.parametrize("few", [0, 4, 1_500])
+def test_rows_are_those_of_a_plain_reading(
+    built: Path, folder: CacheFolder, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days of up to `few` symbols are searched one by one; for more, all days of a file are compared."""
+    for name in ("_FEW", "_FEW_OF_DAYS"):
+        monkeypatch.setattr(f"quantx.reader.cache.assemble.{name}", few)
     plain = LakeTable(open_location(str(built)), BARS_1D).read()
     copied, chance = _warm(built, folder)._stored, random.Random(5)
     direct = _lake(built, None)._stored

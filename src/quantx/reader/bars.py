@@ -112,12 +112,15 @@ class BarQueries(ActionQueries):
         """Return the requested securities, and their as-traded bars by requested symbol, sorted, one per session."""
         securities, table = self._securities(), request.table
         requests = securities.requests(request.names, request.first, request.last, request.on)
+        columns = request.needed_columns
+        if all(each.instrument is None for each in requests):
+            columns = [c for c in columns if c != "known_from" or c in request.columns]  # it separates securities
         of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
         beside = _BESIDE if request.best else timedelta(0)
         wanted = of_symbols.between(request.first and request.first - beside, request.last and request.last + beside)
         if request.minutes and not request.extended:
             wanted = wanted.filtered(pl.col("regular"))
-        stored = self._known(table, wanted, request.moment, request.needed_columns)
+        stored = self._known(table, wanted, request.moment, columns)
         if request.best:
             inside = of_symbols.between(request.first, request.last).of_rows(table)
             verdicts = self._known(VERDICTS, of_symbols, request.moment)
