@@ -23,6 +23,7 @@ from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
 from quantx.reader.export import layouts
 from quantx.reader.export import reference as export_reference
+from quantx.reader.sql.catalog import VIEWS, columns_of
 from quantx.settings import SettingReference, setting_references
 
 FOLDER = Path(__file__).parent
@@ -218,7 +219,24 @@ def _reference_file(path: str, columns: Mapping[str, str]) -> str:
     return f"\n`{path}`\n\n| column | meaning |\n|---|---|\n{rows}"
 
 
+def sql() -> str:
+    """Return the reference of the tables and views of SQL."""
+    parts = [
+        NOTE,
+        "# SQL\n\nThe tables and views of `lake.sql` and `quantx sql`: [how to](../how-to/query-with-sql.md).\n\n"
+        "## Views\n\n| view | rows | columns |\n|---|---|---|\n",
+    ]
+    columns = columns_of()
+    parts += [f"| `{view.call}` | {view.meaning} | {', '.join(columns[view.name])} |\n" for view in VIEWS.values()]
+    parts.append(
+        "\n`moment` is a date (its end) or an instant as in '2024-01-31T15:30:00Z', UTC; `day` is a date.\n\n"
+        "## Tables\n\n[Their columns](tables.md): " + ", ".join(f"`{table}`" for table in TABLES) + ".\n"
+    )
+    return "".join(parts)
+
+
 PAGES = {
+    "reference/sql.md": sql,
     "reference/exports.md": exports,
     "reference/commands.md": commands,
     "reference/settings.md": settings,

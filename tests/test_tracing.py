@@ -127,7 +127,7 @@ def test_a_run_is_one_trace_and_what_serves_it_is_linked(traced: Callable[..., T
     assert sum(said(span, "tasks") for span in batches) == 4
     parents = {span.context.span_id: span.name for span in done.spans if span.context}
     assert {parents[span.parent.span_id] for span in done.named("land") if span.parent} == {"batch"}
-    assert {parents[span.parent.span_id] for span in done.named("commit") if span.parent} == {"round"}
+    assert {parents[span.parent.span_id] for span in done.named("commit") if span.parent} == {"round", "inspect"}
     bars = LakeTable(open_location(str(tmp_path / "lake")), BARS_1D)
     committed = [span for span in done.named("commit") if said(span, "table") == "bars_1d"]
     assert max(said(span, "version") for span in committed) == bars.version()

@@ -5,7 +5,8 @@
     │   ├── InvalidSymbol         user: not a symbol of a supported market
     │   ├── NotInLake             user: the lake knows no such symbol, vendor, universe or table
     │   ├── MissingLake           user: there is no lake at the URL
-    │   └── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
+    │   ├── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
+    │   └── SqlError              user: correct the query, or narrow it; SqlMemoryError: it needs more memory
     ├── ProviderError             the vendor did not serve the request
     │   ├── RateLimited           no action: retried after a back-off, without counting an attempt
     │   ├── TransientProviderError    no action: retried
@@ -60,6 +61,14 @@ class MissingLake(ConfigError):
 
 class RefusedList(ConfigError):
     """A universe's list failed the plausibility checks; the last good list stays until a user decides."""
+
+
+class SqlError(ConfigError):
+    """A query is not one SELECT over the tables, has an error, or needs more time or memory than it may use."""
+
+
+class SqlMemoryError(SqlError):
+    """A query needs more memory than it may use."""
 
 
 class ProviderError(QuantxError):

@@ -74,6 +74,14 @@ def test_an_app_that_is_not_ready_gets_its_last_package_back(deployed: Checkout)
     assert deployed.get("jobs") == f"quantx:{new}"
 
 
+def test_a_host_that_starts_slowly_is_asked_again(deployed: Checkout) -> None:
+    new = deployed.commit()
+    deployed.let("starting", "xx")
+    assert deployed.run("deploy_hybrid.sh", "--apply").returncode == 0
+    assert deployed.commands().count("functionapp keys list") == 3
+    assert deployed.sites.running == deployed.package(new)
+
+
 def test_a_failed_sweeper_brings_image_and_package_back(deployed: Checkout) -> None:
     old = deployed.tag
     deployed.commit()
@@ -121,6 +129,14 @@ def test_templates_that_azure_refuses_end_the_deployment(
     assert answer in done.stderr
     assert "Azure refused the templates" in done.stderr
     assert "acr build" not in checkout.commands()
+
+
+def test_a_new_role_that_is_not_known_everywhere_is_waited_for(checkout: Checkout) -> None:
+    checkout.let("new role", "xx")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert checkout.commands().count("deployment group create") == 4
+    assert done.stderr.count("trying again") == 2
 
 
 def test_a_package_that_the_site_refuses_changes_nothing(deployed: Checkout) -> None:

@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -20,13 +21,9 @@ from polars.testing import assert_frame_equal
 from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, TABLES, Table
 from quantx.errors import ConfigError, DamagedObject
 from quantx.lake.protocol import CommitContext
-from quantx.lake.store import open_location
+from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable, open_tables
-from quantx.lake.table_version import LiveFile
 from quantx.reader import Lake
-from quantx.reader.cache.assemble import ChosenFile, assemble
-from quantx.reader.cache.blocks import DamagedCopy
-from quantx.reader.cache.copies import encode, open_copy
 from quantx.reader.cache.folder import CacheFolder, cache_folder
 from quantx.reader.selection import Selection
 from quantx.reader.stored import LakeTables
@@ -125,43 +122,13 @@ def _same(lakes: list[Lake], seed: int, count: int = 40) -> None:
 # ----------------------------------------------------------------------------------------------------------- equality
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_a_copy_has_the_rows_of_its_file(table: Table) -> None:
-    chance, rows = random.Random(table.name), 300
-    frame = pl.DataFrame({c: _values(chance, c, t, rows) for c, t in table.schema.items()}, schema=dict(table.schema))
-    part = frame.with_columns(pl.col(p).first() for p in table.partitions)
-    live = LiveFile("p", 1, rows, {p: part[p][0] for p in table.partitions}, None, None, None, None)
-    body = encode(part.drop(table.partitions), table, live)
-    chosen = ChosenFile(live, open_copy(memoryview(body), table, live))
-    got = assemble(table, [chosen], Selection(), list(table.schema))
-    assert_frame_equal(got, part.sort(table.sort, maintain_order=True), check_row_order=False)
-    if "symbol" in table.schema:
-        some = Selection.of(["B", "Z"])
-        assert_frame_equal(
-            assemble(table, [chosen], some, list(table.schema)),
-            part.filter(pl.col("symbol").is_in(["B", "Z"])),
-            check_row_order=False,
-        )
-
-
-def _values(chance: random.Random, name: str, dtype: Any, count: int) -> list[Any]:
-    nulls = 0.0 if name in ("symbol", "date", "time") else 0.1
-    return [None if chance.random() < nulls else _value(chance, dtype) for _ in range(count)]
-
-
-def _value(chance: random.Random, dtype: Any) -> Any:
-    if dtype == pl.String:
-        return chance.choice("ABCDE")
-    if dtype == pl.Date:
-        return DAYS[chance.randrange(len(DAYS))]
-    if dtype == pl.Boolean:
-        return chance.random() < 0.5
-    if dtype == INSTANT:
-        return BEGIN + timedelta(microseconds=chance.randrange(10**9))
-    return chance.choice([-1, 0, 2**31 - 1]) if dtype == pl.Int32 else chance.randrange(10**6)
-
-
-def test_rows_are_those_of_a_plain_reading(built: Path, folder: CacheFolder) -> None:
+@pytest.mark.parametrize("few", [0, 4, 1_500])
+def test_rows_are_those_of_a_plain_reading(
+    built: Path, folder: CacheFolder, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days of up to `few` symbols are searched one by one; for more, all days of a file are compared."""
+    for name in ("_FEW", "_FEW_OF_DAYS"):
+        monkeypatch.setattr(f"quantx.reader.cache.assemble.{name}", few)
     plain = LakeTable(open_location(str(built)), BARS_1D).read()
     copied, chance = _warm(built, folder)._stored, random.Random(5)
     direct = _lake(built, None)._stored
@@ -207,6 +174,57 @@ def test_queries_see_commits_and_compaction(built: Path, tmp_path: Path) -> None
     assert pinned.bars(SYMBOLS).height < copied.bars(SYMBOLS).height
     pinned.unpin()
     assert_frame_equal(pinned.bars(SYMBOLS), copied.bars(SYMBOLS))
+
+
+class Counting(LakeLocation):
+    """A location that records which objects are looked for."""
+
+    sought: ClassVar[list[str]] = []
+
+    def has(self, path: str) -> bool:
+        self.sought.append(path.split("/")[1])
+        return super().has(path)
+
+
+def test_a_query_checks_each_table_once_and_a_pinned_one_none(built: Path) -> None:
+    location = open_location(str(built))
+    lake = Lake(Counting(**{field.name: getattr(location, field.name) for field in fields(location)}))
+    lake.panel("close", symbols=SYMBOLS, adjust="total")
+    for query in (
+        lambda: lake.panel("close", symbols=SYMBOLS, adjust="total"),
+        lambda: lake.bars("S01"),
+    ):
+        Counting.sought.clear()
+        query()
+        assert sorted(Counting.sought) == ["actions", "bars_1d", "symbol_history"]
+    with lake.pin():
+        Counting.sought.clear()
+        lake.panel("close", symbols=SYMBOLS, adjust="total")
+        lake.bars("S01")
+        assert Counting.sought == []
+    lake.bars("S01")
+    assert len(Counting.sought) == 3
+
+
+def test_a_round_between_two_reads_hides_no_row(built: Path, tmp_path: Path) -> None:
+    """The row that the round replaces is still current in the first read, and a revision in the second."""
+    target = tmp_path / "lake"
+    subprocess.run(["cp", "-r", built, target], check=True)
+    tables = open_tables(open_location(str(target)), TABLES)
+    row = tables["bars_1d"].read(pl.col("symbol") == "S01").head(1)
+    rounds = [20]
+
+    class Interrupted(LakeTables):
+        def rows(self, table: Table, *args: Any, **values: Any) -> pl.DataFrame:
+            found = super().rows(table, *args, **values)
+            if rounds:
+                _revise(tables, row, rounds.pop())
+            return found
+
+    seen = Interrupted(open_location(str(target))).known_at(BARS_1D, Selection.of(["S01"]), BEGIN + timedelta(days=10))
+    assert not rounds
+    assert seen.join(row, on=list(row.columns), how="semi", nulls_equal=True).height == 1
+    assert seen.select(BARS_1D.key).is_unique().all()
 
 
 def test_threads_share_a_lake(built: Path, folder: CacheFolder) -> None:
@@ -406,14 +424,6 @@ def test_the_settings_choose_folder_and_size(tmp_path: Path, monkeypatch: pytest
 def test_warm_needs_a_cache(built: Path) -> None:
     with pytest.raises(ConfigError, match="QUANTX_CACHE_SIZE"):
         _lake(built, None).warm()
-
-
-def test_a_body_that_is_no_copy_is_refused() -> None:
-    live = LiveFile("p", 1, 0, {}, None, None, None, None)
-    whole = encode(BARS_1D.empty().drop(BARS_1D.partitions), BARS_1D, live)
-    for body in (b"", b"QX", bytes(1000), whole[:-1], b"X" + whole[1:]):
-        with pytest.raises(DamagedCopy):
-            open_copy(memoryview(body), BARS_1D, live)
 
 
 def test_every_table_can_be_read_empty(built: Path) -> None:

@@ -87,6 +87,9 @@ def test_the_core_reads_a_lake_alone(inspected: Path, tmp_path: Path) -> None:
         "csv": ["export", "csv", "--layout", "csv", "--symbols", "AAA"],
         "hive": ["export", "hive", "--layout", "hive-ticker", "--symbols", "AAA"],
         "backfill": ["backfill", "--start", "2024-01-01", "--symbols", "AAA"],
+        "cache": ["cache", "show", "--json"],
+        "explain": ["explain", "AAA", "2024-01-02", "--json"],
+        "changes": ["changes", "--since", "2024-01-10T22:00:00Z"],
         "help": ["--help"],
     }
     script = f"""{_WITHOUT}
@@ -125,6 +128,9 @@ print(json.dumps(results))
     assert (aaa["rows"], aaa["revised"], aaa["first"], aaa["gaps_open"]) == (5, 1, "2023-12-28", None)
     facts = json.loads(results["coverage"][1])
     assert [(row["month"], row["present"]) for row in facts["months"]][:2] == [(202312, 2), (202401, 5)]
+    explained = json.loads(results["explain"][1])
+    assert (explained["value"], explained["reply"]["problem"][:33]) == (102.0, "the raw zone has no object raw1 o")
+    assert results["changes"][1].startswith("since 2024-01-10T22:00:00Z: 1 new in actions, 2 new in bars_1d, 1 revised")
     assert facts["findings"] is None  # no run has published any
 
 

@@ -277,7 +277,9 @@ def test_membership_is_a_mask_of_sessions_by_members(members: Lake) -> None:
 
 
 def test_a_list_that_does_not_reach_back_is_a_warning(members: Lake) -> None:
-    with pytest.warns(IncompleteData, match=r"begins on 2023-12-01: .* days from 2023-11-01 on have survivorship bias"):
+    with pytest.warns(
+        IncompleteData, match=r"begins on 2023-12-01: .* days from 2023-11-01 to then have survivorship bias"
+    ):
         members.membership("u", "2023-11-01")
     with pytest.warns(IncompleteData, match="survivorship bias"):
         members.panel(universe="u", start="2023-11-01", members_only=True)

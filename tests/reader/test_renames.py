@@ -158,6 +158,10 @@ def test_the_history_of_symbols_can_be_read(lake: Lake) -> None:
         ("FB", date(1999, 9, 29)), ("FB", date(2012, 5, 18)), ("META", date(2022, 6, 9))
     ]  # fmt: skip
     assert lake.symbol_history().height == len(HISTORY)
+    public = lake.symbol_history("FB", public_by="2021-01-01").select("symbol", "symbol_from", "symbol_to")
+    assert public.rows() == [("FB", date(1999, 9, 29), date(2003, 3, 28)), ("FB", date(2012, 5, 18), None)]
+    with pytest.raises(ConfigError, match="knows no symbol"):
+        lake.symbol_history("ZZZ")
 
 
 def test_without_a_history_every_row_is_read_as_it_is_stored(location: LakeLocation) -> None:

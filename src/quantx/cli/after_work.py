@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from quantx.cli.output import err
+from quantx.errors import QuantxError
 from quantx.pipeline.runtime.platform import Platform
+from quantx.settings import Settings
 
 
 def inspect(platform: Platform, until: float | None = None) -> None:
     """Inspect the data of ended runs, and print which inspections failed; the exit code stays that of the work.
 
-    No inspection starts after `until` (monotonic clock), or once the process is stopping.
+    No inspection starts after `until` (monotonic clock), or once the process is stopping. Then refresh the file of
+    views for other tools, if the settings name one.
     """
     from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 
@@ -22,3 +26,14 @@ def inspect(platform: Platform, until: float | None = None) -> None:
         err.print(
             f"inspection failed: {', '.join(failed)}; `quantx findings list --rule inspection_failed` shows the reasons"
         )
+    if platform.settings.sql_views is not None and not stopping():
+        _refresh_views(platform.settings, platform.settings.sql_views)
+
+
+def _refresh_views(settings: Settings, file: Path) -> None:
+    from quantx.reader.lake import lake_of
+
+    try:
+        lake_of(settings).write_views(file)
+    except QuantxError as error:
+        err.print(f"the views of {file} were not refreshed: {error}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quantx.cli.options import Json, Symbols, UseLocal, exits, settings_for, split_symbols
+from quantx.cli.options import Json, Symbols, UseLocal, exits, reading_settings, split_symbols
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
 from quantx.errors import ConfigError
 
@@ -32,7 +32,7 @@ def cache_show(json: Json = False, use_local: UseLocal = False) -> int:
     """
     from quantx.reader.cache.folder import folder_of_settings
 
-    settings = settings_for(use_local)
+    settings = reading_settings(use_local)
     folder = folder_of_settings(settings)
     tables: dict[tuple[str, str], dict[str, Any]] = {}
     for copy in folder.copies():
@@ -77,7 +77,7 @@ def cache_clear(
     """
     from quantx.reader.cache.folder import folder_of_settings
 
-    folder = folder_of_settings(settings_for(use_local))
+    folder = folder_of_settings(reading_settings(use_local))
     try:
         removed = folder.clear(everything=all_lakes)
     except OSError as error:
@@ -107,7 +107,7 @@ def cache_warm(
     """
     from quantx.reader.lake import lake_of
 
-    lake = lake_of(settings_for(use_local))
+    lake = lake_of(reading_settings(use_local))
     names = None if symbols is None else split_symbols(symbols)
     with work_progress(quiet=json) as display:
         bar = display.add_task("copying", total=None, note="")

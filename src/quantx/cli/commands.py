@@ -80,6 +80,18 @@ COMMANDS: Mapping[str, CommandModules] = {
         "query",
         summary="Read OHLCV bars from the lake. No database is needed. The exit code is 1 if no bar was found.",
     ),
+    "explain": _of(
+        "explain",
+        summary="Explain a value: its vendor's reply, rules, rejected rows, revisions, other vendors and adjustment.",
+    ),
+    "changes": _of(
+        "changes",
+        summary="List the bars and actions that are new, revised or withdrawn since a moment. No database is needed.",
+    ),
+    "sql": _of(
+        "sql", summary="Run one SQL SELECT over the lake's tables. No database is needed, and nothing can be changed."
+    ),
+    "db": _of("sql", summary="Write a DuckDB file of views for other tools."),
     "export": _of(
         "export",
         summary="Export OHLCV bars as files in the layout of another tool: all of the lake, a universe, a phase or"

@@ -28,6 +28,14 @@ Phase = Annotated[str | None, typer.Option(help="All universes of a phase.")]
 MaxWorkers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Maximum number of concurrent requests of this process.")
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
+]
+PublicBy = Annotated[
+    str | None,
+    typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
+]
 _EARLIER_LIMIT = "The earlier name of --limit; it wins over --limit."
 Most = Annotated[int | None, typer.Option("--most", min=1, max=100_000, hidden=True, help=_EARLIER_LIMIT)]
 MostRows = Annotated[int | None, typer.Option("--most", min=1, max=1_000_000, hidden=True, help=_EARLIER_LIMIT)]

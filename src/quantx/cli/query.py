@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 import typer
 
-from quantx.cli.options import UseLocal, exits, reading_settings, split_symbols
+from quantx.cli.options import AsOf, PublicBy, UseLocal, exits, reading_settings, split_symbols
 from quantx.cli.output import counted, incomplete_data_reported, out, print_table
 from quantx.core.prices import ADJUSTMENTS
 from quantx.errors import ConfigError
@@ -17,15 +17,6 @@ from quantx.reader.lake import lake_of
 
 _SHOWN = 40  # rows of a table on the terminal
 _FORMATS = ("table", "csv", "parquet")
-
-AsOf = Annotated[
-    str | None,
-    typer.Option(help="Point-in-time read, as known then: a date, or an instant as in 2024-01-31T15:30:00Z."),
-]
-PublicBy = Annotated[
-    str | None,
-    typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
-]
 
 
 def register(app: typer.Typer) -> None:

@@ -11,13 +11,14 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 _TOKEN = re.compile(r'[ \t\r\n]*(?:([{}\[\],:])|("(?:[^"\\]|\\.)*")|([^\s{}\[\],:"]+))')
 _STAMP = re.compile(r"(\d{4})[-/.]?(\d\d)[-/.]?(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _MINUTE = timedelta(minutes=1)  # of a vendor that stamps minutes with their end
+_SECONDS_OF_DAY = 86_400
 _LONGEST = 600  # characters of a row
 _SAME = 1e-9
 
@@ -35,7 +36,10 @@ class ReplyPlace:
 
 @dataclass(frozen=True)
 class SoughtRow:
-    """A row to find: its session, its stamp (None: the vendor sends only a date), and its numbers as sent."""
+    """A row to find: its session, its stamp, and its numbers as sent.
+
+    Without a stamp it is any of the session's day: a date, or an instant of that day in the zone of the exchange.
+    """
 
     symbol: str
     day: date
@@ -62,8 +66,11 @@ class SoughtRow:
             return False
 
     def _is_at(self, seconds: float) -> bool:
-        if self.time is None or not math.isfinite(seconds):
+        if not math.isfinite(seconds):
             return False
+        if self.time is None:
+            start = datetime.combine(self.day, time(), self.zone).timestamp()
+            return any(0 <= seconds / unit - start < _SECONDS_OF_DAY for unit in (1, 1_000, 1_000_000_000))
         at = self.time.timestamp()
         return any(abs(seconds / unit - at) < 1 for unit in (1, 1_000, 1_000_000_000))
 
@@ -86,12 +93,19 @@ class SoughtRow:
         return found + 0.5 * named
 
 
-def find_row(body: bytes, row: SoughtRow) -> ReplyPlace | None:
-    """Return the best place of a row in a reply; None if nothing there has its stamp."""
+def find_row(body: bytes, row: SoughtRow, *, like: ReplyPlace | None = None) -> ReplyPlace | None:
+    """Return the best place of a row in a reply; None if nothing there has its stamp.
+
+    With `like`, the place of another row, only places of that form count: its path with other numbers.
+    """
     text = body.decode("utf-8", "replace")
-    if text.lstrip()[:1] in ("{", "["):
-        return max(_places_in_json(text, row), key=lambda place: place.agreeing, default=None)
-    return max(_places_in_lines(text, row), key=lambda place: place.agreeing, default=None)
+    found = _places_in_json(text, row) if text.lstrip()[:1] in ("{", "[") else _places_in_lines(text, row)
+    places = (place for place in found if like is None or _form(place) == _form(like))
+    return max(places, key=lambda place: place.agreeing, default=None)
+
+
+def _form(place: ReplyPlace) -> str:
+    return re.sub(r"(?<=[/ ])\d[^/]*", "#", place.where)
 
 
 def find_event(body: bytes, place: str, sent: str) -> ReplyPlace | None:

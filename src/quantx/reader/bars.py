@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import polars as pl
 
+from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.ordering import sorted_by
 from quantx.core.preference import least_doubted, of_one_source, preferred, with_doubts, without_absurd
 from quantx.core.prices import Adjust, adjust_by_steps
@@ -95,23 +95,26 @@ class BarQueries(ActionQueries):
 
     def _read_bars(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
         """Return the requested securities, and their adjusted bars by requested symbol, sorted, one per session."""
-        requests, rows = self._read_rows(request, request.needed_columns)
-        rows = sorted_by(rows, request.table.sort)
-        if not request.adjusted:
-            return requests, rows
-        return requests, adjust_by_steps(rows, self._steps(requests, **_of_actions(request)), request.adjust)
+        requests, rows = self._read_traded(request)
+        if request.adjusted:
+            rows = adjust_by_steps(rows, self._adjustment_steps(request, requests), request.adjust)
+        return requests, rows
 
-    def _read_traded(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame, pl.DataFrame]:
-        """Return the requested securities, their as-traded bars by requested symbol, and the actions to adjust with."""
-        requests, rows = self._read_rows(request)
-        return requests, rows, self._actions(requests, **_of_actions(request))
+    def _adjustment_steps(self, request: BarRequest, requests: Sequence[SymbolRequest]) -> AdjustmentSteps:
+        """Return the steps by which the requested bars are adjusted.
 
-    def _read_rows(
-        self, request: BarRequest, columns: Sequence[str] | None = None
-    ) -> tuple[list[SymbolRequest], pl.DataFrame]:
-        """Return the requested securities, and their as-traded bars, with all columns of the table or some."""
+        Events come with daily bars: a vendor of minutes only has none.
+        """
+        source, first = None if request.minutes else request.source, None if request.best else request.source
+        return self._steps(requests, source, request.moment, request.base, first=first)
+
+    def _read_traded(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
+        """Return the requested securities, and their as-traded bars by requested symbol, sorted, one per session."""
         securities, table = self._securities(), request.table
         requests = securities.requests(request.names, request.first, request.last, request.on)
+        columns = request.needed_columns
+        if all(each.instrument is None for each in requests):
+            columns = [c for c in columns if c != "known_from" or c in request.columns]  # it separates securities
         of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
         beside = _BESIDE if request.best else timedelta(0)
         wanted = of_symbols.between(request.first and request.first - beside, request.last and request.last + beside)
@@ -130,19 +133,9 @@ class BarQueries(ActionQueries):
             rows = of_one_source(rows, ("symbol", "date"), order)
         else:
             rows = preferred(rows, ("symbol", "date"), order)
-        return requests, rows
+        return requests, sorted_by(rows, table.sort)
 
     def _bars_to_export(self, symbols: Symbols, start: Day | None, end: Day | None, **how: object) -> pl.DataFrame:
         """Return bars as `bars` does, without checks: an export knows the stored symbols, and reports others."""
         request = BarRequest.parse(symbols, start, end, **how)  # type: ignore[arg-type]
         return self._shown_bars(request, *self._read_bars(request))
-
-
-def _of_actions(request: BarRequest) -> dict[str, Any]:
-    """Return the arguments with which the actions of bars are read."""
-    return {
-        "source": None if request.minutes else request.source,  # events come with daily bars
-        "moment": request.moment,
-        "base": request.base,
-        "first": None if request.best else request.source,
-    }

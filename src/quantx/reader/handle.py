@@ -40,7 +40,7 @@ class LakeHandle:
         self._location = location
         self._sources_of = sources_of
         self._stored = LakeTables(location, cache)
-        self._sessions = SessionTimes(location)
+        self._sessions = SessionTimes(self._stored)
         self._security_rows: tuple[TableVersion | None, SecurityRows] | None = None
         self._all_steps: dict[str | None, tuple[TableVersion | None, AdjustmentSteps]] = {}  # by vendor
         self._pins = 0
@@ -97,15 +97,13 @@ class LakeHandle:
         """Return the rows of a selection that were public at a moment; None: all."""
         if public_by is None:
             return selection
-        symbols = self._symbols_in(table) if selection.symbols is None else selection.symbols
+        chosen = selection.symbols
+        symbols = partial(self._symbols_in, table) if chosen is None else lambda: chosen
         return selection.filtered(public_rows(table, symbols, public_by, self._sessions))
 
     def _symbols_in(self, table: Table) -> list[str]:
-        """Return the stored symbols of a table; [] for a table without symbols."""
-        if "symbol" not in table.schema:
-            return []
-        stored = self._stored[table.name]
-        return stored.collect(stored.scan().select(pl.col("symbol").unique()))["symbol"].to_list()
+        """Return the stored symbols of a table."""
+        return self._stored.rows(table, columns=["symbol"])["symbol"].unique().to_list()
 
 
 def _reopen(kind: type[LakeHandle], url: str, sources_of: SourcesOf) -> LakeHandle:

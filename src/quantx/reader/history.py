@@ -8,10 +8,11 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.completeness import completeness, held_days
-from quantx.core.tables import BARS_1D, UNIVERSE_MEMBERS
+from quantx.core.tables import BARS_1D, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError
 from quantx.lake.sessions import calendars_of
 from quantx.reader.arguments import Day, Symbols, bars_table, to_instant, to_names, to_vendor
+from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
 from quantx.reader.universes import UniverseQueries
 
@@ -35,12 +36,15 @@ class HistoryQueries(UniverseQueries):
         self._check_carried(wanted.symbols or (), frame["symbol"])
         return frame.drop("year" if timeframe == "1d" else "month").sort(*table.sort, "known_from")
 
-    def symbol_history(self, symbols: Symbols | None = None) -> pl.DataFrame:
+    def symbol_history(
+        self, symbols: Symbols | None = None, *, as_of: Day | None = None, public_by: Day | None = None
+    ) -> pl.DataFrame:
         """Return the symbol history of all securities, or of those that ever carried one of `symbols`.
 
-        Columns: instrument, symbol, symbol_from (null: since before the record began), symbol_to (null: still).
+        Columns: instrument, symbol, symbol_from (null: since before the record began), symbol_to (null: still). `as_of`
+        gives the history as this system knew it, `public_by` without later symbols and ends.
         """
-        history = self._symbol_history()
+        history = self._known(SYMBOL_HISTORY, Selection(), PointInTime.parse(as_of, public_by))
         if symbols is not None:
             names = to_names(symbols)
             self._check_carried(names, history["symbol"])

@@ -21,6 +21,7 @@ from quantx.core.tables import (
     Table,
 )
 from quantx.errors import IncompleteData, NotInLake
+from quantx.lake.table_version import TableVersion, day_of
 from quantx.reader.arguments import did_you_mean
 from quantx.reader.handle import LakeHandle
 from quantx.reader.point_in_time import NOW, PointInTime
@@ -50,7 +51,7 @@ class StoredSpan:
 
 
 # By table and vendor: the version of the table, and the span of each symbol at it; None: the symbol has no rows.
-_Spans = dict[tuple[str, str | None], tuple[int | None, dict[str, StoredSpan | None]]]
+_Spans = dict[tuple[str, str | None], tuple[TableVersion | None, dict[str, StoredSpan | None]]]
 
 
 class KnownNames(LakeHandle):
@@ -74,7 +75,7 @@ class KnownNames(LakeHandle):
             return
         kind = _ROWS[table.name]
         names = [each.symbol for each in absent]
-        if self._stored[table.name].version() is None:
+        if self._stored.version(table) is None:
             step = f"`quantx backfill` fetches them{' with --timeframe 1m' if table is BARS_1M else ''}"
             warn_user(f"no {kind}: the lake {self.url} has no table {table.name} yet; {step}", names)
             return
@@ -87,7 +88,7 @@ class KnownNames(LakeHandle):
     def _check_symbols(self, requests: Sequence[SymbolRequest], present: Collection[str], moment: PointInTime) -> None:
         """Check symbols without actions: it is usual, if they have bars that were known then."""
         absent = [each for each in requests if each.symbol not in present]
-        if not absent or self._stored[BARS_1D.name].version() is None:
+        if not absent or self._stored.version(BARS_1D) is None:
             return
         spans = self._spans_of(BARS_1D, absent, None, moment)
         never = [each for each in absent if each.symbol not in spans]
@@ -105,7 +106,7 @@ class KnownNames(LakeHandle):
     def _check_carried(self, symbols: Sequence[str], present: Iterable[str]) -> None:
         """Raise NotInLake for symbols that are not in a result and that the lake does not know."""
         absent = set(symbols).difference(present)
-        if absent and self._stored[BARS_1D.name].version() is not None:
+        if absent and self._stored.version(BARS_1D) is not None:
             self._check_known([SymbolRequest(symbol, None) for symbol in symbols if symbol in absent])
 
     def _check_source(self, table: Table, source: str | None) -> None:
@@ -127,10 +128,9 @@ class KnownNames(LakeHandle):
         known = self._declared_symbols()
         unknown = [each.symbol for each in requests if each.symbol not in known]
         for table in (BARS_1D, BARS_1M, BARS_1D_ADJUSTED, ACTIONS, QUARANTINE):
-            stored = self._stored[table.name]
-            if unknown and stored.version() is not None:
-                rows = stored.scan().filter(pl.col("symbol").is_in(unknown)).select(pl.col("symbol").unique())
-                unknown = [name for name in unknown if name not in set(stored.collect(rows)["symbol"])]
+            if unknown:
+                found = set(self._stored.rows(table, Selection.of(unknown), ["symbol"])["symbol"])
+                unknown = [name for name in unknown if name not in found]
         if unknown:
             known = known.union(self._symbols_in(BARS_1D))
             alike = did_you_mean(unknown[0], known) if len(unknown) == 1 else ""
@@ -170,18 +170,17 @@ class KnownNames(LakeHandle):
 
     def _spans(self, table: Table, symbols: Sequence[str], source: str | None) -> Mapping[str, StoredSpan | None]:
         """Return the span of each stored symbol; repeated calls read a symbol once per version of the table."""
-        stored = self._stored[table.name]
-        version = stored.version()
+        version = self._stored.version(table)
         known = self._memo.get((table.name, source))
-        if known is None or known[0] != version:
+        if known is None or known[0] is not version:
             known = self._memo[table.name, source] = (version, {})
         spans = known[1]
         fresh = [symbol for symbol in symbols if symbol not in spans]
         if fresh:
-            rows = stored.scan().filter(Selection.of(fresh, source).condition(table)).group_by("symbol")
-            day = "ex_date" if "ex_date" in table.schema else "date"
-            found = stored.collect(
-                rows.agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"), pl.col("known_from").min())
+            day = day_of(table)
+            rows = self._stored.rows(table, Selection.of(fresh, source), ["symbol", day, "known_from"])
+            found = rows.group_by("symbol").agg(
+                pl.col(day).min().alias("first"), pl.col(day).max().alias("last"), pl.col("known_from").min()
             )
             spans |= dict.fromkeys(fresh) | {row[0]: StoredSpan(*row[1:]) for row in found.iter_rows()}
         return spans

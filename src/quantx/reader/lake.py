@@ -13,10 +13,14 @@ from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.arguments import Day, Symbols, to_date, to_names
 from quantx.reader.cache.folder import cache_folder
+from quantx.reader.changes import ChangeQueries
+from quantx.reader.explain.queries import ExplainQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
+from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.sql.queries import SqlQueries
 from quantx.reader.warm import CacheQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
 
@@ -61,7 +65,17 @@ def _nearby(location: LakeLocation) -> str:
     return "" if found is None else f" (did you mean {found}?)"
 
 
-class Lake(LookbackQueries, HistoryQueries, InventoryQueries, ResampleQueries, CacheQueries):
+class Lake(
+    LookbackQueries,
+    HistoryQueries,
+    InventoryQueries,
+    ResampleQueries,
+    ExplainQueries,
+    RecordQueries,
+    ChangeQueries,
+    CacheQueries,
+    SqlQueries,
+):
     """A lake, open for reading. Frames are `polars.DataFrame`; `.to_pandas()` gives pandas.
 
     It can be pickled: a worker of joblib, Dask or Ray opens the lake again, with the credentials of its own settings.

@@ -9,13 +9,16 @@ from typing import Literal
 
 import polars as pl
 
-from quantx.core.prices import PRICES, Adjust, dividend_steps, split_steps, with_factor
+from quantx.core.adjustment import AdjustmentSteps, with_adjustments
+from quantx.core.prices import PRICES, Adjust
+from quantx.core.tables import ACTIONS
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, Symbols, to_date
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.panels import PanelQueries
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.reshape import wide
+from quantx.reader.stored import one_state
 
 _FIELDS = (*PRICES, "volume", "adj_close")
 _SPLIT, _DIVIDEND = "__split", "__dividend"
@@ -24,6 +27,7 @@ _SPLIT, _DIVIDEND = "__split", "__dividend"
 class LookbackQueries(PanelQueries):
     """Windows of bars for days of rebalancing."""
 
+    @one_state
     def lookback(
         self,
         field: str = "close",
@@ -66,6 +70,7 @@ class LookbackQueries(PanelQueries):
             adjust=adjust,
             as_of=moment.as_of,
             source=source,
+            columns=["symbol", "date", field],
             on=on if on is not None or members is None else members.on,
         )
         frame = self._windows(request, field, days, sessions, each=as_of == "each")
@@ -91,8 +96,9 @@ class LookbackQueries(PanelQueries):
                 base=group[-1],
                 moment=PointInTime.parse(group[0], None) if each else request.moment,
             )
-            requests, traded, actions = self._read_traded(read)
-            frames.append(_adjusted_windows(field, traded, actions, request.names, group, sessions, request.adjust))
+            requests, traded = self._read_traded(read)
+            steps = self._adjustment_steps(read, requests) if read.adjusted else AdjustmentSteps(ACTIONS.empty())
+            frames.append(_adjusted_windows(field, traded, steps, request.names, group, sessions, request.adjust))
         frame = pl.concat(frames)
         present = [name for name in request.names if frame[name].null_count() < frame.height]
         self._check_bars(read.table, requests, present, source=read.vendor, moment=read.moment)
@@ -102,22 +108,20 @@ class LookbackQueries(PanelQueries):
 def _adjusted_windows(
     field: str,
     traded: pl.DataFrame,
-    actions: pl.DataFrame,
+    steps: AdjustmentSteps,
     symbols: Sequence[str],
     days: Sequence[date],
     sessions: int,
     adjust: Adjust,
 ) -> pl.DataFrame:
-    """Return the windows of as-traded bars, each adjusted with the actions between its rows and its day.
+    """Return the windows of as-traded bars, each adjusted with the steps between its rows and its day.
 
     The factor from a row to a day is the row's factor to the last day, divided by the day's factor to the last day.
     """
-    factors = {_SPLIT: split_steps(actions), _DIVIDEND: dividend_steps(actions)}
     at_days = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(
         pl.DataFrame({"date": days}, schema={"date": pl.Date}), how="cross"
     )
-    for name, steps in factors.items():
-        traded, at_days = with_factor(traded, steps, name), with_factor(at_days, steps, name)
+    traded, at_days = with_adjustments(traded, steps), with_adjustments(at_days, steps)
     held = traded["date"].unique().sort()
     ends = held.search_sorted(pl.Series(days, dtype=pl.Date), side="right")
     pairs = [(n, row) for n, end in enumerate(ends) for row in range(max(0, end - sessions), end)]

@@ -8,7 +8,7 @@ the bar: with `public_by` alone, rows have their newest values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -46,15 +46,17 @@ class PointInTime:
 NOW = PointInTime()
 
 
-def public_rows(table: Table, symbols: Sequence[str], public_by: datetime, times: SessionTimes) -> pl.Expr:
-    """Return the condition under which a table's rows of some stored symbols were public."""
+def public_rows(
+    table: Table, symbols: Callable[[], Sequence[str]], public_by: datetime, times: SessionTimes
+) -> pl.Expr:
+    """Return the condition under which a table's rows were public; `symbols` gives the stored symbols that matter."""
     schema = table.schema
     if "public_at" in schema:
         return pl.col("public_at") <= public_by
     if "time" in schema:
         return pl.col("time") <= public_by - _MINUTE
     if "symbol" in schema and (day := next((c for c in ("ex_date", "date") if c in schema), None)) is not None:
-        by_session = _by_session(day, symbols, public_by, times)
+        by_session = _by_session(day, symbols(), public_by, times)
         return by_session | pl.col(day).is_null() if table.name == QUARANTINE.name else by_session
     if "month" in schema:  # of a whole month
         return pl.col("month") < public_by.year * 100 + public_by.month

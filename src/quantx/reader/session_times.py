@@ -10,8 +10,9 @@ import polars as pl
 
 from quantx.core.tables import SESSIONS
 from quantx.errors import ConfigError
-from quantx.lake.store import LakeLocation
-from quantx.lake.table_reader import TableReader
+from quantx.lake.table_version import TableVersion
+from quantx.reader.selection import Selection
+from quantx.reader.stored import LakeTables
 
 Edge = Literal["open", "close"]
 
@@ -19,14 +20,14 @@ Edge = Literal["open", "close"]
 class SessionTimes:
     """The sessions of the exchanges, by the code of their calendar."""
 
-    def __init__(self, location: LakeLocation) -> None:
-        self._table = TableReader(location, SESSIONS)
-        self._known: tuple[int | None, dict[str, pl.DataFrame]] | None = None  # version of the table, sessions by code
+    def __init__(self, tables: LakeTables) -> None:
+        self._tables = tables
+        self._known: tuple[TableVersion | None, dict[str, pl.DataFrame]] | None = None  # sessions by code at a version
 
     def of(self, code: str) -> pl.DataFrame:
         """Return date, open and close (UTC) of each session of a calendar, in order."""
-        version, known = self._table.version(), self._known
-        if known is None or known[0] != version:
+        version, known = self._tables.version(SESSIONS), self._known
+        if known is None or known[0] is not version:
             known = self._known = (version, {})
         if code not in known[1]:
             known[1][code] = self._read(code, version)
@@ -43,10 +44,10 @@ class SessionTimes:
         every = pl.concat(days) if days else pl.Series("date", [], pl.Date)
         return every.filter(every.is_between(first, last)).unique().sort()
 
-    def _read(self, code: str, version: int | None) -> pl.DataFrame:
+    def _read(self, code: str, version: TableVersion | None) -> pl.DataFrame:
         columns = ("date", "open", "close")
         if version is not None:
-            stored = self._table.read(pl.col("calendar") == code)
+            stored = self._tables.rows(SESSIONS, Selection(where=pl.col("calendar") == code))
             if stored.height:
                 return stored.select(columns).sort("date")
         try:

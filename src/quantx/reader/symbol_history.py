@@ -52,6 +52,12 @@ class SecurityRows:
         plain = len(self._history.symbols_of(instrument)) == len(self._history.namings_of(symbol)) == 1
         return None if plain else instrument
 
+    def instrument_on(self, symbol: str, day: date) -> str | None:
+        """Return the instrument that carried a symbol on a day, else the one that carried it at the nearest time."""
+        namings = self._history.namings_of(symbol)
+        apart = [max((n.begins - day).days, (day - n.ends).days, 0) for n in namings]
+        return namings[apart.index(min(apart))].instrument if namings else None
+
     def stored_symbols(self, requests: Sequence[SymbolRequest]) -> list[str]:
         """Return all symbols under which rows of these securities may be stored."""
         if all(each.instrument is None for each in requests):

@@ -140,7 +140,7 @@ class UniverseQueries(KnownNames):
         if start is not None and begin is not None and start < begin and members["member_from"].has_nulls():
             warn_user(
                 f"the record of the universe {name} begins on {begin}: members that left before are not in it, so that"
-                f" days from {start} on have survivorship bias"
+                f" the days from {start} to then have survivorship bias"
             )
 
 

@@ -120,6 +120,11 @@ class Settings(Vendors, BaseSettings):
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
     )
+    sql_views: Path | None = Field(
+        None,
+        description="a DuckDB file of views of the lake, for other tools, which each run refreshes; `quantx db init`"
+        " writes it (a lake in a local folder only)",
+    )
     verify_megabytes: int = Field(
         100,
         ge=0,

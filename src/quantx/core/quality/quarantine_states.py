@@ -1,6 +1,8 @@
-"""The states of rejected rows, from the tables `quarantine` and `decisions`."""
+"""The states and the ids of rejected rows, from the tables `quarantine` and `decisions`."""
 
 from __future__ import annotations
+
+import hashlib
 
 import polars as pl
 
@@ -22,6 +24,13 @@ def with_states(rows: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("open"))
         .alias("state")
     )
+
+
+def with_ids(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the id of each rejected row: the digest of its values, whichever rules it breaks."""
+    texts = rows.select(pl.concat_str([pl.col(c).cast(pl.String).fill_null("") for c in DECISIONS.key], separator="\n"))
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts.to_series()]
+    return rows.with_columns(pl.Series("id", digests, dtype=pl.String))
 
 
 def newest_of_each(rows: pl.DataFrame) -> pl.DataFrame:

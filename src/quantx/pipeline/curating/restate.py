@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,15 +27,25 @@ def read_stored(table: CuratedTable, where: pl.Expr | None = None) -> StoredRows
     return StoredRows(table.read(where), version)
 
 
-def restate(tables: Tables, table: Table, stored: StoredRows, rows: pl.DataFrame, now: datetime, by: Committer) -> bool:
+def restate(
+    tables: Tables,
+    table: Table,
+    stored: StoredRows,
+    rows: pl.DataFrame,
+    now: datetime,
+    by: Committer,
+    run_ids: Sequence[str] = (),
+) -> bool:
     """Replace the rows `stored` of a table by `rows`, with revisions; return whether a row has changed.
+
+    `run_ids` are the runs that the commits serve, for the log.
 
     Raises CommitConflict if the table has changed since `stored` was read.
     """
     merged = merge(stored.rows, rows, table)
     gone = stored.rows.join(rows, on=list(table.key), how="anti", nulls_equal=True)
     superseded = pl.concat([merged.superseded, gone.with_columns(pl.lit(now).cast(INSTANT).alias("known_to"))])
-    context, revisions = CommitContext(by=by), tables[table.revisions.name]
+    context, revisions = CommitContext(run_ids=run_ids, by=by), tables[table.revisions.name]
     if superseded.height:
         # After a crash between the two commits the replaced rows are there already.
         known = read_stored(revisions, pl.col("known_from").is_in(superseded["known_from"].unique().implode()))

@@ -7,7 +7,7 @@ fails, a finding is noted, the others go on, and the next worker inspects the ru
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -42,6 +42,7 @@ class _Checks:
     context: Context
     tables: Tables
     minutes: Mapping[str, Window]  # sessions of minutes to check, by symbol, beside those of the last week
+    run_ids: Sequence[str]
 
     def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
         """Return the checks by name. The coverage page and the published findings come last: they show the others'."""
@@ -52,8 +53,8 @@ class _Checks:
             "vendors": self._vendors,
             "gaps": self._gaps,
             "coverage": self._coverage,
-            "sessions": partial(publish_sessions, self.context, self.tables),
-            "findings": lambda _: publish_findings(self.context, self.tables),
+            "sessions": partial(publish_sessions, self.context, self.tables, run_ids=self.run_ids),
+            "findings": lambda _: publish_findings(self.context, self.tables, run_ids=self.run_ids),
         }
 
     def _minutes(self, symbols: Collection[str]) -> None:
@@ -101,7 +102,12 @@ def inspect_ended_runs(context: Context, tables: Tables, *, stopping: Callable[[
         symbols = sorted({symbol for named in ended.values() for symbol in named})
         with shared_span("inspect", ended):
             failed = inspect_symbols(
-                context, tables, symbols, minutes=runs.minute_windows(list(ended)), stopping=stopping
+                context,
+                tables,
+                symbols,
+                minutes=runs.minute_windows(list(ended)),
+                run_ids=list(ended),
+                stopping=stopping,
             )
             if not failed and not stopping():
                 runs.inspected(list(ended))
@@ -114,15 +120,16 @@ def inspect_symbols(
     symbols: Collection[str],
     *,
     minutes: Mapping[str, Window] | None = None,
+    run_ids: Sequence[str] = (),
     stopping: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Check these symbols, and those with a gap that is due for gaps; return the names of the failed checks.
 
-    `minutes` are the days of which minutes came, by symbol: their sessions are checked, too. No check starts once
-    `stopping` returns true.
+    `minutes` are the days of which minutes came, by symbol: their sessions are checked, too. `run_ids` are the runs
+    that brought the data, for the log. No check starts once `stopping` returns true.
     """
     errors: dict[str, str | None] = {}
-    for name, check in _Checks(context, tables, minutes or {}).in_order().items():
+    for name, check in _Checks(context, tables, minutes or {}, run_ids).in_order().items():
         if stopping():
             break
         about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols

@@ -7,7 +7,7 @@ Readers of a lake need no database and no calendars then. A finding that is reso
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,9 @@ from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 _AHEAD = timedelta(days=330)  # calendars end a year from today: whole months of them, so that a month has one commit
 
 
-def publish_sessions(context: Context, tables: Tables, symbols: Collection[str]) -> None:
+def publish_sessions(
+    context: Context, tables: Tables, symbols: Collection[str], *, run_ids: Sequence[str] = ()
+) -> None:
     """Publish the sessions of the exchanges of these symbols; those of other exchanges stay."""
     codes = {venue_of(symbol).calendar for symbol in symbols}
 
@@ -35,10 +37,10 @@ def publish_sessions(context: Context, tables: Tables, symbols: Collection[str])
         parts = [SESSIONS.empty(), *(_sessions(code, until, now) for code in sorted(known))]
         return pl.concat(parts)
 
-    _publish(context, tables, SESSIONS, rows)
+    _publish(context, tables, SESSIONS, rows, run_ids)
 
 
-def publish_findings(context: Context, tables: Tables) -> None:
+def publish_findings(context: Context, tables: Tables, *, run_ids: Sequence[str] = ()) -> None:
     """Publish the open and the acknowledged findings of the state."""
 
     def rows(_: StoredRows, now: datetime) -> pl.DataFrame:
@@ -47,11 +49,15 @@ def publish_findings(context: Context, tables: Tables) -> None:
         published = [_finding(row, now) for row in listed]
         return pl.DataFrame(published, schema=dict(FINDINGS.schema), orient="row")
 
-    _publish(context, tables, FINDINGS, rows)
+    _publish(context, tables, FINDINGS, rows, run_ids)
 
 
 def _publish(
-    context: Context, tables: Tables, table: Table, rows: Callable[[StoredRows, datetime], pl.DataFrame]
+    context: Context,
+    tables: Tables,
+    table: Table,
+    rows: Callable[[StoredRows, datetime], pl.DataFrame],
+    run_ids: Sequence[str],
 ) -> None:
     """Restate a table by new rows, under the publisher's role; another process that holds it publishes the same."""
 
@@ -59,7 +65,7 @@ def _publish(
         if holder is None:
             return
         stored, now = read_stored(tables[table.name]), context.clock.now()
-        restate(tables, table, stored, rows(stored, now), now, holder)
+        restate(tables, table, stored, rows(stored, now), now, holder, run_ids)
         for name in (table.name, table.revisions.name):
             tables[name].fold(CommitContext(by=holder), MOST_FILES)
 

@@ -7,7 +7,6 @@ can't be derived from the raw zone.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from quantx.core.model import Payload
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
 from quantx.core.quality.event_rules import breaks_event_rule
-from quantx.core.quality.quarantine_states import newest_of_each, with_states
+from quantx.core.quality.quarantine_states import newest_of_each, with_ids, with_states
 from quantx.core.reply_places import ReplyPlace, SoughtRow, find_event, find_row
 from quantx.core.symbols import venue_of
 from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
@@ -65,8 +64,7 @@ def rejected_rows(tables: Tables, wanted: RowSelection = RowSelection()) -> pl.D
         where &= pl.col("source") == wanted.source
     if wanted.rule is not None:
         where &= pl.col("rules").str.split(",").list.contains(wanted.rule)
-    rows = with_states(tables[QUARANTINE.name].read(where), tables[DECISIONS.name].read())
-    rows = rows.with_columns(_ids(rows))
+    rows = with_ids(with_states(tables[QUARANTINE.name].read(where), tables[DECISIONS.name].read()))
     if wanted.state is not None:
         rows = rows.filter(pl.col("state") == wanted.state)
     if wanted.market is not None:
@@ -75,12 +73,6 @@ def rejected_rows(tables: Tables, wanted: RowSelection = RowSelection()) -> pl.D
     if wanted.ids:
         rows = pl.concat([_named(rows, each) for each in wanted.ids])
     return newest_of_each(rows).select("id", "state", pl.exclude("id", "state"))
-
-
-def _ids(rows: pl.DataFrame) -> pl.Series:
-    texts = rows.select(pl.concat_str([pl.col(c).cast(pl.String).fill_null("") for c in DECISIONS.key], separator="\n"))
-    digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts.to_series()]
-    return pl.Series("id", digests, dtype=pl.String)
 
 
 def _named(rows: pl.DataFrame, name: str) -> pl.DataFrame:

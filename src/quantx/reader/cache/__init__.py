@@ -1,5 +1,5 @@
-"""Decoded copies of the immutable files of tables: in memory, and memory-mapped from a folder of the user.
+"""Decoded copies of the immutable files of tables: in memory, and in a folder of the user.
 
-A copy has its columns one after the other, the rows sorted by symbol, and the offset of each symbol. The checksum of
-each block of 8 KB is compared when a process reads the block for the first time.
+A copy has its columns one after the other, the rows sorted by symbol, and the offset of each symbol. A query reads the
+blocks of 4 KB that have its rows, and compares each with its checksum.
 """

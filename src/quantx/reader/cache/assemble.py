@@ -16,7 +16,9 @@ from quantx.reader.cache.buffers import Format, series_of
 from quantx.reader.cache.copies import CopiedColumn, DecodedFile, with_nulls
 from quantx.reader.selection import Selection
 
-_FEW = 1_500  # symbols whose days are searched one by one; for more, all days of a file are compared
+# Symbols whose days are searched one by one; for more, all days of a file are compared.
+_FEW = 1_500
+_FEW_OF_DAYS = 150  # where the result is small beside the reads that each symbol takes
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -36,8 +38,6 @@ def assemble(table: Table, files: Sequence[ChosenFile], selection: Selection, co
 
     Raises DamagedCopy if a block does not match its checksum.
     """
-    for file in files:
-        file.decoded.confirm()
     runs: list[tuple[str, int, Run]] = []
     frames: list[pl.DataFrame] = []
     ordered = sorted(files, key=lambda each: (each.live.first_day or date.min, each.live.path))
@@ -47,7 +47,7 @@ def assemble(table: Table, files: Sequence[ChosenFile], selection: Selection, co
         else:
             runs += [(symbol, number, run) for symbol, run in _runs(table, file, selection)]
     runs.sort(key=lambda each: each[:2])
-    frames.insert(0, _frame(table, [run for _, _, run in runs], columns))
+    frames.insert(0, _frame(table, runs, columns))
     return frames[0] if len(frames) == 1 else pl.concat(frames)
 
 
@@ -59,7 +59,18 @@ def _is_wide(table: Table, file: ChosenFile, selection: Selection) -> bool:
     if _has_all_days(table, file.live, selection):
         return False
     asked = len(decoded.places) if selection.symbols is None else len(selection.symbols)
-    return not decoded.by_day or asked > _FEW
+    return not decoded.by_day or asked > (_FEW_OF_DAYS if _has_few_days(file.live, selection) else _FEW)
+
+
+def _has_few_days(live: LiveFile, selection: Selection) -> bool:
+    """Return whether the selection has less than a tenth of the days of a file."""
+    if live.first_day is None or live.last_day is None:
+        return False
+    first, last = (
+        max(selection.first or live.first_day, live.first_day),
+        min(selection.last or live.last_day, live.last_day),
+    )
+    return (last - first).days < (live.last_day - live.first_day).days / 10
 
 
 def _has_all_days(table: Table, live: LiveFile, selection: Selection) -> bool:
@@ -110,10 +121,19 @@ def _runs(table: Table, file: ChosenFile, selection: Selection) -> list[tuple[st
     return runs
 
 
-def _frame(table: Table, runs: Sequence[Run], columns: Sequence[str]) -> pl.DataFrame:
+def _frame(table: Table, runs: Sequence[tuple[str, int, Run]], columns: Sequence[str]) -> pl.DataFrame:
     if not runs:
         return table.empty().select(columns)
-    return pl.DataFrame([_column(name, runs) for name in columns])
+    rows = [run for _, _, run in runs]
+    named = all(symbol for symbol, _, _ in runs)  # a run without a symbol is of all symbols of a file
+    return pl.DataFrame([_symbols(runs) if named and name == "symbol" else _column(name, rows) for name in columns])
+
+
+def _symbols(runs: Sequence[tuple[str, int, Run]]) -> pl.Series:
+    """Return the symbol of each row, without a read."""
+    places = {symbol: place for place, symbol in enumerate(dict.fromkeys(symbol for symbol, _, _ in runs))}
+    codes = [array("I", (places[symbol],)) * (end - start) for symbol, _, (_, start, end) in runs]
+    return pl.Series(list(places), dtype=pl.String).gather(series_of("", b"".join(codes), "I")).alias("symbol")
 
 
 def _column(name: str, runs: Sequence[Run]) -> pl.Series:

@@ -46,6 +46,11 @@ class BackgroundCopies:
                 self._thread.start()
                 _running.add(self)
 
+    def note_loss(self, table: Table, live: LiveFile) -> None:
+        """Forget the reads of a file that has lost its copy: the second one from now queues another."""
+        with self._changed:
+            self._reads.pop((table.name, live.path), None)
+
     def wait(self, seconds: float) -> bool:
         """Wait until all queued copies are written; return whether they are."""
         with self._changed:

@@ -1,13 +1,23 @@
-"""Bytes in blocks of 8 KB; a block is compared with its checksum before its first use."""
+"""Bytes in blocks of 4 KB with checksums: every block of a file is compared as it is read, into memory of its own.
+
+A file is read, not mapped: a process that reads a mapped file beyond its end is ended, and mapped bytes may change
+after their comparison.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from array import array
+from collections import OrderedDict
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Protocol
 from zlib import crc32
 
-_SHIFT = 13
+_SHIFT = 12
 _SIZE = 1 << _SHIFT
+_PREAD = getattr(os, "pread", None)  # Windows has none
 
 
 class DamagedCopy(Exception):
@@ -20,48 +30,99 @@ def checksums(body: bytes | bytearray | memoryview) -> bytes:
     return array("I", (crc32(view[at : at + _SIZE]) for at in range(0, len(view), _SIZE))).tobytes()
 
 
-class Blocks:
-    """The bytes of a copy; `path` names its file, which must stay as it was when it was opened."""
-
-    def __init__(self, body: memoryview, sums: memoryview, path: Path | None = None) -> None:
-        self._body = body
-        self._sums = sums.cast("I")
-        self._proven = bytearray(len(self._sums))
-        self._path = path
-        self.damaged = False
-        self._opened = None if path is None else _identity(path)
-
-    def confirm(self) -> None:
-        """Raise DamagedCopy if the file was changed: reading bytes beyond its end would end the process."""
-        if self._path is None:
-            return
-        now, opened = _identity(self._path), self._opened
-        # A file that was deleted, or replaced by another one, stays readable.
-        if now is not None and opened is not None and now[0] == opened[0] and now != opened:
-            raise self._damage()
+class Blocks(Protocol):
+    """The bytes of the columns of a copy."""
 
     def read(self, start: int, end: int) -> memoryview:
         """Return the bytes from `start` to `end`; DamagedCopy if a block does not match its checksum."""
-        first, last = start >> _SHIFT, (end - 1 >> _SHIFT) + 1
-        proven = self._proven
-        if proven.find(0, first, last) >= 0:
-            for number in range(first, last):
-                if not proven[number]:
-                    at = number << _SHIFT
-                    if crc32(self._body[at : at + _SIZE]) != self._sums[number]:
-                        raise self._damage()
-                    proven[number] = 1
+        ...
+
+
+class HeldBlocks:
+    """The same in memory."""
+
+    def __init__(self, body: memoryview) -> None:
+        self._body = body
+
+    def read(self, start: int, end: int) -> memoryview:
+        """Return the bytes from `start` to `end`."""
         return self._body[start:end]
 
-    def _damage(self) -> DamagedCopy:
-        self.damaged = True
-        return DamagedCopy(str(self._path))
+
+class OpenFile:
+    """A file that stays open, also where it is deleted, until the last reader has gone."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file for reading; OSError if it can't be opened."""
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def size(self) -> int:
+        """Return the bytes of the file."""
+        return os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return some bytes, or fewer at the end; DamagedCopy if they can't be read."""
+        try:
+            if _PREAD is not None:
+                body: bytes = _PREAD(self._descriptor, length, offset)
+                return body
+            with self._lock:
+                os.lseek(self._descriptor, offset, os.SEEK_SET)
+                return os.read(self._descriptor, length)
+        except OSError:
+            raise DamagedCopy from None
 
 
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes with a file's bytes; None if it is gone."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+class FileBlocks:
+    """The bytes of a file from `offset`."""
+
+    def __init__(self, file: OpenFile, offset: int, length: int, sums: bytes) -> None:
+        self._file = file
+        self._offset = offset
+        self._length = length
+        self._sums = memoryview(sums).cast("I")
+
+    def read(self, start: int, end: int) -> memoryview:
+        """Return the bytes from `start` to `end`; DamagedCopy if a block does not match its checksum."""
+        if start >= end:
+            return memoryview(b"")
+        first, last = start >> _SHIFT, end - 1 >> _SHIFT
+        low, high = first << _SHIFT, min((last + 1) << _SHIFT, self._length)
+        body = self._file.read(self._offset + low, high - low)
+        if len(body) != high - low:
+            raise DamagedCopy
+        if first == last:
+            if crc32(body) != self._sums[first]:
+                raise DamagedCopy
+            return memoryview(body)[start - low : end - low]
+        view = memoryview(body)
+        for at, number in zip(range(0, high - low, _SIZE), range(first, last + 1), strict=True):
+            if crc32(view[at : at + _SIZE]) != self._sums[number]:
+                raise DamagedCopy
+        return view[start - low : end - low]
+
+
+class WholeColumns:
+    """Columns that queries needed as a whole, checked, up to a number of bytes; the least recently used go first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._held: OrderedDict[Hashable, memoryview] = OrderedDict()
+
+    def get(self, key: Hashable) -> memoryview | None:
+        """Return a column; None if it is not here."""
+        return self._held.get(key)
+
+    def keep(self, key: Hashable, column: memoryview) -> None:
+        """Keep a column, instead of others."""
+        with self._lock:
+            self._held[key] = column
+            self._held.move_to_end(key)
+            while len(self._held) > 1 and sum(len(each) for each in self._held.values()) > self._most:
+                self._held.popitem(last=False)

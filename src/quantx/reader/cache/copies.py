@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,12 +20,13 @@ import polars as pl
 from quantx.core.ordering import sorted_by
 from quantx.core.tables import INSTANT, Table
 from quantx.lake.table_version import LiveFile, day_of
-from quantx.reader.cache.blocks import Blocks, DamagedCopy, checksums
+from quantx.reader.cache.blocks import Blocks, DamagedCopy, FileBlocks, HeldBlocks, OpenFile, WholeColumns, checksums
 from quantx.reader.cache.buffers import Format, bytes_of, series_of
 
-_MAGIC = b"QXROWS01"
+_MAGIC = b"QXROWS02"
 _PRELUDE = struct.Struct("<8sQQQ32s")  # magic, bytes of the head, of the checksums, of the columns, SHA-256 of the head
 _ALIGNED = 64
+_MOST_HEAD = 1 << 30  # bytes
 _PLAIN: dict[Any, Format] = {pl.Float64: "d", pl.Int64: "q", pl.Int32: "i", pl.Date: "i", pl.Boolean: "B"}
 _WIDTHS = {"d": 8, "q": 8, "i": 4, "B": 1, "H": 2, "I": 4}
 _FEW = 1 << 16  # values whose codes have two bytes
@@ -46,7 +46,11 @@ class CopiedColumn:
 class DecodedFile:
     """The rows of a data file, sorted by the table's order."""
 
-    def __init__(self, blocks: Blocks, head: Mapping[str, Any], table: Table, partition: Mapping[str, Any]) -> None:
+    def __init__(
+        self, blocks: Blocks, whole: WholeColumns, head: Mapping[str, Any], table: Table, partition: Mapping[str, Any]
+    ) -> None:
+        self._whole = whole
+        self.damaged = False  # a read has found damage
         self.rows = int(head["rows"])
         self.by_day = bool(head["by_day"])  # the days of each symbol increase
         self._blocks = blocks
@@ -64,26 +68,27 @@ class DecodedFile:
             else:
                 self.columns[name] = _column(_instance(dtype), stored)
 
-    @property
-    def damaged(self) -> bool:
-        """Return whether a read has found damage."""
-        return self._blocks.damaged
-
-    def confirm(self) -> None:
-        """Raise DamagedCopy if the copy's file has changed."""
-        self._blocks.confirm()
-
     def read(self, column: CopiedColumn, start: int, end: int) -> memoryview:
-        """Return the bytes of a column's values, or of its codes, in some rows."""
+        """Return the bytes of a column's values, or of its codes, in some rows; DamagedCopy if they are damaged."""
         assert column.format is not None
         width = _WIDTHS[column.format]
-        return self._blocks.read(column.start + start * width, column.start + end * width)
+        held = self._whole.get((self, column.start))
+        if held is not None:
+            return held[start * width : end * width]
+        return self._read(column.start + start * width, column.start + end * width)
 
     def read_present(self, column: CopiedColumn, start: int, end: int) -> memoryview | bytes:
         """Return a byte for each of some rows: 0 where the column is null."""
         if column.present is None:
             return b"\1" * (end - start)
-        return self._blocks.read(column.present + start, column.present + end)
+        return self._read(column.present + start, column.present + end)
+
+    def _read(self, start: int, end: int) -> memoryview:
+        try:
+            return self._blocks.read(start, end)
+        except DamagedCopy:
+            self.damaged = True
+            raise
 
     def series(self, name: str, runs: Sequence[tuple[int, int]]) -> pl.Series:
         """Return a column in some runs of rows."""
@@ -106,7 +111,7 @@ class DecodedFile:
         if column.values is not None:
             return column.values.gather(read).alias(name)
         if column.present is not None:
-            present = series_of(name, self._blocks.read(column.present, column.present + self.rows), "B")
+            present = series_of(name, self._read(column.present, column.present + self.rows), "B")
             read = with_nulls(read, present.gather(places))
         return read.cast(column.dtype)
 
@@ -121,7 +126,9 @@ class DecodedFile:
 
     def _all(self, name: str, column: CopiedColumn) -> pl.Series:
         assert column.format is not None
-        return series_of(name, self.read(column, 0, self.rows), column.format)
+        body = self.read(column, 0, self.rows)
+        self._whole.keep((self, column.start), body)
+        return series_of(name, body, column.format)
 
 
 def _only(column: CopiedColumn) -> pl.Series:
@@ -151,24 +158,38 @@ def encode(frame: pl.DataFrame, table: Table, live: LiveFile) -> bytes:
     return b"".join((prelude, text, sums, bytes(_padding(prelude, text, sums)), body))
 
 
-def open_copy(body: memoryview, table: Table, live: LiveFile, path: Path | None = None) -> DecodedFile:
-    """Return the copy of a file from bytes, those of the file `path` if any; DamagedCopy if they are not its copy."""
-    if len(body) < _PRELUDE.size:
-        raise DamagedCopy(str(path))
-    prelude = body[: _PRELUDE.size]
+def open_copy(body: bytes, table: Table, live: LiveFile, whole: WholeColumns) -> DecodedFile:
+    """Return the copy of a file from its bytes; DamagedCopy if they are not its copy."""
+    view = memoryview(body)
+    head, sums, start, length = _head(lambda at, size: bytes(view[at : at + size]), table, live)
+    if start + length != len(body) or checksums(view[start:]) != sums:
+        raise DamagedCopy
+    return DecodedFile(HeldBlocks(view[start:]), whole, head, table, live.partition)
+
+
+def open_copy_file(file: OpenFile, table: Table, live: LiveFile, whole: WholeColumns) -> DecodedFile:
+    """Return the copy of a file from an open file, of which it reads the head only; DamagedCopy if it is not a copy."""
+    head, sums, start, length = _head(file.read, table, live)
+    if file.size() != start + length:
+        raise DamagedCopy
+    return DecodedFile(FileBlocks(file, start, length, sums), whole, head, table, live.partition)
+
+
+def _head(read: Callable[[int, int], bytes], table: Table, live: LiveFile) -> tuple[Mapping[str, Any], bytes, int, int]:
+    """Return the head, the checksums, and where the columns begin and how long they are; DamagedCopy if damaged."""
+    prelude = read(0, _PRELUDE.size)
+    if len(prelude) < _PRELUDE.size:
+        raise DamagedCopy
     magic, head, sums, length, digest = _PRELUDE.unpack(prelude)
-    after = _PRELUDE.size + head
-    if magic != _MAGIC or after + sums > len(body):
-        raise DamagedCopy(str(path))
-    text = body[_PRELUDE.size : after]
-    start = after + sums + _padding(prelude, text, body[after : after + sums])
-    if start + length != len(body) or hashlib.sha256(body[_PRELUDE.size : after + sums]).digest() != digest:
-        raise DamagedCopy(str(path))
-    decoded = json.loads(bytes(text))
+    if magic != _MAGIC or head + sums > _MOST_HEAD:
+        raise DamagedCopy
+    body = read(len(prelude), head + sums)
+    if hashlib.sha256(body).digest() != digest:
+        raise DamagedCopy
+    decoded = json.loads(body[:head])
     if decoded["file"] != _name(table, live):
-        raise DamagedCopy(str(path))
-    blocks = Blocks(body[start:], body[after : after + sums], path)
-    return DecodedFile(blocks, decoded, table, live.partition)
+        raise DamagedCopy
+    return decoded, body[head:], len(prelude) + len(body) + _padding(prelude, body), length
 
 
 def _name(table: Table, live: LiveFile) -> list[str | int]:

@@ -1,4 +1,4 @@
-"""The decoded files of a lake: found in memory, mapped from the folder of copies, or decoded again."""
+"""The decoded files of a lake: found in memory, read from the folder of copies, or decoded again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from quantx.lake.table_reader import table_path
 from quantx.lake.table_version import LiveFile
 from quantx.reader.cache.assemble import ChosenFile
 from quantx.reader.cache.background import BackgroundCopies
-from quantx.reader.cache.blocks import DamagedCopy
-from quantx.reader.cache.copies import DecodedFile, encode, open_copy
+from quantx.reader.cache.blocks import DamagedCopy, WholeColumns
+from quantx.reader.cache.copies import DecodedFile, encode, open_copy, open_copy_file
 from quantx.reader.cache.folder import CacheFolder
 
 _SMALL = 2_000_000  # bytes: the file is decoded in a few ms
 _IN_MEMORY = 128_000_000  # bytes of decoded small files that stay in memory
+_WHOLE = 256_000_000  # bytes of columns that queries of all symbols on some days needed
+_MOST_OPEN = 256  # files; a process may have 1,024 on most systems
 _log = logging.getLogger("quantx.cache")
 
 
@@ -40,7 +42,8 @@ class DecodedFiles:
         self.folder = folder
         self.small = _SMALL  # bytes of a file, up to which it is decoded when it is needed
         self._lock = threading.Lock()
-        self._mapped: dict[_Key, DecodedFile] = {}
+        self._opened: OrderedDict[_Key, DecodedFile] = OrderedDict()
+        self._whole = WholeColumns(_WHOLE)
         self._small: OrderedDict[_Key, tuple[DecodedFile, int]] = OrderedDict()
         self._damaged: set[_Key] = set()  # whose copy can't be used, also where it can't be removed
         self._warned = False
@@ -50,7 +53,7 @@ class DecodedFiles:
         """Return a file decoded; None if it is large and has no copy."""
         key = _Key(table.name, live.path, live.size)
         with self._lock:
-            decoded = self._mapped.get(key)
+            decoded = self._opened.get(key)
             if decoded is None and (held := self._small.get(key)) is not None:
                 self._small.move_to_end(key)
                 decoded = held[0]
@@ -66,11 +69,12 @@ class DecodedFiles:
         """Remove the copy of a file, which is damaged."""
         key = _Key(table.name, live.path, live.size)
         with self._lock:
-            self._mapped.pop(key, None)
+            self._opened.pop(key, None)
             self._small.pop(key, None)
             self._damaged.add(key)
         if self.folder is not None:
             self.folder.remove(self.folder.path_of(table.name, live))
+            self.background.note_loss(table, live)
 
     def build(self, table: Table, live: LiveFile) -> int | None:
         """Write the copy of a file into the folder; return its bytes, None if there is no room or no folder.
@@ -96,17 +100,17 @@ class DecodedFiles:
     def has_copy(self, table: Table, live: LiveFile) -> bool:
         """Return whether the folder has a whole copy of a file."""
         key = _Key(table.name, live.path, live.size)
-        return key in self._mapped or self._open(table, live, key) is not None
+        return key in self._opened or self._open(table, live, key) is not None
 
     def _open(self, table: Table, live: LiveFile, key: _Key) -> DecodedFile | None:
         if self.folder is None or key in self._damaged:
             return None
         path = self.folder.path_of(table.name, live)
         try:
-            body = self.folder.map(path)
-            if body is None:
+            file = self.folder.open(path)
+            if file is None:
                 return None
-            decoded = open_copy(body, table, live, path)
+            decoded = open_copy_file(file, table, live, self._whole)
         except DamagedCopy:
             self.forget(table, live)
             return None
@@ -114,11 +118,13 @@ class DecodedFiles:
             self._warn(error)
             return None
         with self._lock:
-            return self._mapped.setdefault(key, decoded)
+            while len(self._opened) >= _MOST_OPEN:
+                self._opened.popitem(last=False)
+            return self._opened.setdefault(key, decoded)
 
     def _decode_small(self, table: Table, live: LiveFile, key: _Key) -> DecodedFile:
         body = self._encoded(table, live)
-        decoded = open_copy(memoryview(body), table, live)
+        decoded = open_copy(body, table, live, self._whole)
         if self.folder is not None and not self._location.url.startswith("file://"):
             try:
                 self.folder.store(self.folder.path_of(table.name, live), body)  # spares a request of other processes

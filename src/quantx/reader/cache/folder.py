@@ -7,7 +7,6 @@ of the folder may be deleted at any time: a process that has it open keeps it, a
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import shutil
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from quantx.lake.digests import sha256
 from quantx.lake.store import normalized_url
 from quantx.lake.table_version import LiveFile
+from quantx.reader.cache.blocks import OpenFile
 from quantx.settings import Settings
 
 _SUFFIX = ".rows"
@@ -55,17 +55,14 @@ class CacheFolder:
         name = sha256(f"{live.path}\n{live.size}".encode())[:32]
         return self.root / self.lake / table / f"{name}{_SUFFIX}"
 
-    def map(self, path: Path) -> memoryview | None:
-        """Return the bytes of a copy, memory-mapped; None if there is none. OSError if it can't be read."""
+    def open(self, path: Path) -> OpenFile | None:
+        """Open a copy; None if there is none. OSError if it can't be read."""
         try:
-            with path.open("rb") as file:
-                body = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            file = OpenFile(path)
         except FileNotFoundError:
             return None
-        except ValueError:  # an empty file can't be mapped
-            return memoryview(b"")
         self.note_use(path)
-        return body
+        return file
 
     def note_use(self, path: Path) -> None:
         """Record that a copy was used, by which the least recently used one is removed first."""

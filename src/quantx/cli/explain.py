@@ -1,0 +1,77 @@
+"""The command that explains a value of the lake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from quantx.cli.options import AsOf, Json, PublicBy, UseLocal, exits, reading_settings
+from quantx.cli.output import err, out, print_json
+from quantx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from quantx.reader.explain import Explanation
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("explain")(exits(explain))
+
+
+def explain(
+    symbol: Annotated[str, typer.Argument(help="A symbol, as in AAPL, BRK.B or 0700.HK.")],
+    day: Annotated[str, typer.Argument(help="The session, as in 2024-06-10.")],
+    field: Annotated[str, typer.Option(help="open, high, low, close or volume.")] = "close",
+    time: Annotated[
+        str | None, typer.Option(help="Explain a minute: HH:MM in the exchange's zone, or an instant with its offset.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Only this vendor; by default the one that queries show.")] = None,
+    as_of: AsOf = None,
+    public_by: PublicBy = None,
+    raw: Annotated[
+        Path | None, typer.Option(help="Write the vendor's reply into this new file, exactly as it was sent.")
+    ] = None,
+    json: Json = False,
+    use_local: UseLocal = False,
+) -> int:
+    """Explain a value: its vendor's reply, rules, rejected rows, revisions, other vendors and adjustment.
+
+    Of a session without a bar, it explains why there is none; the exit code is 1. Reading the lake is enough: no
+    database is needed.
+
+    Example: quantx explain AAPL 2024-06-10 --field close --raw reply.json
+    """
+    from quantx.reader.lake import lake_of
+
+    lake = lake_of(reading_settings(use_local))
+    explanation = lake.explain(symbol, day, field=field, time=time, source=source, as_of=as_of, public_by=public_by)
+    print_json(explanation.as_facts()) if json else _print(explanation)
+    if raw is not None:
+        _write_reply(explanation, raw)
+    return 0 if explanation.row is not None else 1
+
+
+def _print(explanation: Explanation) -> None:
+    from quantx.reader.explain.screen import headline, sections
+
+    out.print(Text(headline(explanation), "bold"))
+    for section in sections(explanation):
+        out.print(Text(section.title, "cyan"))
+        for line in section.lines:
+            out.print(Text(f"  {line}"))
+
+
+def _write_reply(explanation: Explanation, file: Path) -> None:
+    reply = explanation.reply
+    if reply is None or reply.body is None:
+        why = "there is no bar" if reply is None else reply.problem
+        raise ConfigError(f"{file} was not written: {why}")
+    try:
+        with file.open("xb") as stream:
+            stream.write(reply.body)
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
+    err.print(f"{len(reply.body):,} bytes with SHA-256 {reply.sha256} written to {file}")
