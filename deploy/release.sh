@@ -83,6 +83,7 @@ upgrade() {
         say "$script: the database was not migrated; app and jobs are as before. Correct the cause, and run this again"
         exit 1
     fi
+    az functionapp start --resource-group "$group" --name "$(output FUNCTION_APP_NAME)" --output none # docs/operations.md stops it to restore
     if [ "$published" != "$tag" ]; then
         publish "$package" "$tag" || {
             [ $? -ne 2 ] || fail "the package was not published; the app and the jobs are as before"

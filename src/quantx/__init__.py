@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from quantx.errors import IncompleteData
     from quantx.operations import DataOperations
     from quantx.reader import Lake, open_lake
+    from quantx.reader.provenance import provenance
 
 __version__ = "0.2.0.dev0"
-__all__ = ["DataOperations", "IncompleteData", "Lake", "__version__", "open_lake"]
+__all__ = ["DataOperations", "IncompleteData", "Lake", "__version__", "open_lake", "provenance"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from quantx import reader
 
         return getattr(reader, name)
+    if name == "provenance":
+        from quantx.reader.provenance import provenance
+
+        return provenance
     raise AttributeError(f"module 'quantx' has no attribute {name!r}")
 
 

@@ -3,6 +3,7 @@
     QuantxError
     ├── ConfigError               user: fix a setting, a flag or a file
     │   ├── InvalidSymbol         user: not a symbol of a supported market
+    │   ├── NoProvenance          user: ask for the provenance of the frame that a query returned
     │   ├── NotInLake             user: the lake knows no such symbol, vendor, universe or table
     │   ├── MissingLake           user: there is no lake at the URL
     │   ├── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
@@ -57,6 +58,10 @@ class NotInLake(ConfigError):
 
 class MissingLake(ConfigError):
     """There is no lake at the URL."""
+
+
+class NoProvenance(ConfigError):
+    """The object is no frame that a query of a lake returned, or it was changed since."""
 
 
 class RefusedList(ConfigError):

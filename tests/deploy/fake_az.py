@@ -134,6 +134,10 @@ def sites(azure: Azure, command: str, option: dict[str, str]) -> int:
     match command:
         case "resource show":
             print(azure.host("scm" if "'Repository'" in option["--query"] else "app"))
+        case "functionapp start":
+            (azure.state / "stopped").unlink(missing_ok=True)
+        case "functionapp keys list" if azure.has("stopped"):
+            return refuse("Operation returned an invalid status 'Bad Request'")
         case "functionapp keys list" if azure.get("starting"):
             azure.put("starting", azure.get("starting")[1:])
             return refuse("Operation returned an invalid status 'Bad Request'")  # Azure/azure-cli#20892, #25205
@@ -217,9 +221,7 @@ def answer(arguments: list[str], azure: Azure) -> int:
             return int(azure.get("image") != option["--image"])
         case "acr build" if azure.has("free credits"):
             # MicrosoftDocs/azure-aks-docs#112
-            return refuse(
-                "(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted."
-            )
+            return refuse("(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted.")
         case "acr build":
             azure.put("image", option["--image"])
         case "provider list" | "provider register" if azure.has("no rights in the subscription"):

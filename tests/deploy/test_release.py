@@ -74,6 +74,13 @@ def test_an_app_that_is_not_ready_gets_its_last_package_back(deployed: Checkout)
     assert deployed.get("jobs") == f"quantx:{new}"
 
 
+def test_an_app_that_was_stopped_for_a_restore_is_started_with_its_new_settings(deployed: Checkout) -> None:
+    deployed.let("stopped")
+    assert deployed.run("deploy_hybrid.sh", "--apply").returncode == 0
+    done = deployed.commands()
+    assert done.index("deployment group create") < done.index("functionapp start") < done.index("functionapp keys list")
+
+
 def test_a_host_that_starts_slowly_is_asked_again(deployed: Checkout) -> None:
     new = deployed.commit()
     deployed.let("starting", "xx")

@@ -227,6 +227,21 @@ def test_a_round_between_two_reads_hides_no_row(built: Path, tmp_path: Path) -> 
     assert seen.select(BARS_1D.key).is_unique().all()
 
 
+def test_a_query_keeps_its_versions_while_another_thread_reads_newer_ones(built: Path, tmp_path: Path) -> None:
+    target = tmp_path / "lake"
+    subprocess.run(["cp", "-r", built, target], check=True)
+    tables, lake = open_tables(open_location(str(target)), TABLES), _lake(target, None)
+    chosen = Selection.of(["S01"])
+    with lake._stored.one_state("query"):
+        before = lake._stored.rows(BARS_1D, chosen)
+        _revise(tables, before.head(3), 20)
+        other = threading.Thread(target=lake.bars, args=("S01",))
+        other.start()
+        other.join()
+        assert_frame_equal(lake._stored.rows(BARS_1D, chosen), before)
+    assert not lake._stored.rows(BARS_1D, chosen).equals(before)
+
+
 def test_threads_share_a_lake(built: Path, folder: CacheFolder) -> None:
     copied, direct = _warm(built, folder), _lake(built, None)
     wanted = [query(direct) for query in _queries(7, 20)]

@@ -24,6 +24,7 @@ from quantx.lake.files import TableFiles
 from quantx.lake.log import FileChange, TableMetadata, creating_entry, entry_path, writing_entry
 from quantx.lake.protocol import UNREAD, CommitContext, app_of
 from quantx.lake.replay import hinted_version, record_checkpoint
+from quantx.lake.snapshots import LakeSnapshot, kept_files
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_reader import TableReader
 from quantx.tracing import shared_span
@@ -179,7 +180,7 @@ class LakeTable(TableReader):
         return replaced
 
     def _delete_old(self, delta: DeltaTable) -> None:
-        """Delete replaced files that are older than the table's retention.
+        """Delete replaced files that are older than the table's retention, except those of snapshots.
 
         delta-rs only lists them: it would add entries without a digest to the log.
         """
@@ -188,7 +189,27 @@ class LakeTable(TableReader):
             old = delta.vacuum(dry_run=True)
         except (DeltaError, OSError) as error:
             raise log_failure(self._location, self._path, self.table.name) from error
-        self._location.delete([f"{self._path}/{path}" for path in old])
+        if old:
+            kept = kept_files(self._location, self.table.name)
+            self._location.delete([f"{self._path}/{path}" for path in old if path not in kept])
+
+    def delete_dropped(self, snapshot: str) -> int:
+        """Delete the files that only a snapshot has, before it is dropped; return their number.
+
+        Files that were replaced within the table's retention stay for readers of an older version: `fold` deletes them.
+        """
+        delta = self.refresh()
+        version = LakeSnapshot.read(self._location, snapshot).tables.get(self.table.name)
+        if delta is None or version is None:
+            return 0
+        try:
+            old = set(delta.vacuum(dry_run=True, full=True))
+        except (DeltaError, OSError) as error:
+            raise log_failure(self._location, self._path, self.table.name) from error
+        kept = kept_files(self._location, self.table.name, without=snapshot)
+        dropped = [file.path for file in version.files if file.path in old and file.path not in kept]
+        self._location.delete([f"{self._path}/{path}" for path in dropped])
+        return len(dropped)
 
     def _checkpoint(self, delta: DeltaTable) -> None:
         """Write a checkpoint if the log is long since the last one, so that opening the table reads less."""

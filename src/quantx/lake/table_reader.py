@@ -78,12 +78,15 @@ class TableReader:
         """Read the newest version again."""
         self._pinned = False
 
-    def current(self, *, check: bool = True) -> TableVersion | None:
-        """Return the files of the newest version; None if the table does not exist.
+    def current(self) -> TableVersion | None:
+        """Return the files of the newest version; None if the table does not exist."""
+        return self._files_at(self.newest())
 
-        Without `check` it is the version of the last check, if there was one.
-        """
-        delta = self.newest() if check or self._refreshed == _NEVER else self._delta
+    def held(self) -> TableVersion | None:
+        """Return the files of the version of the last read, without a request; None if there was none."""
+        return self._files_at(self._delta)
+
+    def _files_at(self, delta: DeltaTable | None) -> TableVersion | None:
         if delta is None:
             return None
         if self._version is None or self._version.number != delta.version():
@@ -167,11 +170,16 @@ class TableReader:
 
         `where` has no partition columns.
         """
+        parts = [rows.select(columns) for rows in self.scans(files, where)]
+        return self.collect(parts[0] if len(parts) == 1 else pl.concat(parts))
+
+    def scans(self, files: Sequence[LiveFile], where: pl.Expr | None = None) -> list[pl.LazyFrame]:
+        """Return the rows of `where` in some files lazily, a frame for each partition; as `read_files`."""
         groups: dict[tuple[Any, ...], list[str]] = {}
         for file in files:
             groups.setdefault(tuple(file.partition.items()), []).append(f"{self.url}/{file.path}")
         stored = {c: t for c, t in self.table.schema.items() if c not in self.table.partitions}
-        parts = [
+        return [
             pl.scan_parquet(
                 paths,
                 schema=stored,
@@ -180,12 +188,10 @@ class TableReader:
                 missing_columns="insert",
                 storage_options=self._location.delta_options or None,
             )
-            .filter(where)
+            .filter(pl.lit(True) if where is None else where)
             .with_columns([pl.lit(value, dtype=self.table.schema[name]).alias(name) for name, value in partition])
-            .select(columns)
             for partition, paths in groups.items()
         ]
-        return self.collect(parts[0] if len(parts) == 1 else pl.concat(parts))
 
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""

@@ -12,6 +12,7 @@ from quantx.lake.table_version import day_of
 from quantx.reader.arguments import Day, Symbols, bars_table, to_instant, to_names, to_vendor
 from quantx.reader.known_names import KnownNames
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "table": pl.String,
@@ -32,6 +33,7 @@ _BEFORE = "__before"
 class ChangeQueries(KnownNames):
     """Changes of bars and actions."""
 
+    @one_state
     def changes(
         self, since: Day, symbols: Symbols | None = None, *, timeframe: str = "1d", source: str | None = None
     ) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.symbol_history import history_of
 from quantx.core.tables import SYMBOL_HISTORY, Table
 from quantx.errors import ConfigError
+from quantx.lake.snapshots import LakeSnapshot
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table_version import TableVersion
 from quantx.reader.cache.folder import CacheFolder, cache_folder
@@ -32,14 +33,21 @@ def no_preference(timeframe: str, market: str) -> Sequence[str]:
 
 
 class LakeHandle:
-    """The opened tables of a lake. `cache`: the folder of decoded copies of its files; None: no copies."""
+    """The opened tables of a lake. `cache`: the folder of decoded copies of its files; None: no copies.
+
+    `snapshot`: the tables are those of a named snapshot; None: the newest ones.
+    """
 
     def __init__(
-        self, location: LakeLocation, sources_of: SourcesOf = no_preference, cache: CacheFolder | None = None
+        self,
+        location: LakeLocation,
+        sources_of: SourcesOf = no_preference,
+        cache: CacheFolder | None = None,
+        snapshot: LakeSnapshot | None = None,
     ) -> None:
         self._location = location
         self._sources_of = sources_of
-        self._stored = LakeTables(location, cache)
+        self._stored = LakeTables(location, cache, snapshot)
         self._sessions = SessionTimes(self._stored)
         self._security_rows: tuple[TableVersion | None, SecurityRows] | None = None
         self._all_steps: dict[str | None, tuple[TableVersion | None, AdjustmentSteps]] = {}  # by vendor
@@ -73,7 +81,8 @@ class LakeHandle:
         """Pickle the address and the preference of vendors: the reading process opens the lake with its own keys."""
         if self.url == "memory://":
             raise ConfigError("a lake in memory belongs to its process and can't be pickled")
-        return partial(_reopen, type(self)), (self.url, self._sources_of)
+        snapshot = self._stored.snapshot
+        return partial(_reopen, type(self)), (self.url, self._sources_of, snapshot and snapshot.name)
 
     def _symbol_history(self) -> pl.DataFrame:
         return self._stored.rows(SYMBOL_HISTORY)
@@ -106,7 +115,8 @@ class LakeHandle:
         return self._stored.rows(table, columns=["symbol"])["symbol"].unique().to_list()
 
 
-def _reopen(kind: type[LakeHandle], url: str, sources_of: SourcesOf) -> LakeHandle:
+def _reopen(kind: type[LakeHandle], url: str, sources_of: SourcesOf, name: str | None = None) -> LakeHandle:
     settings = load_settings(lake_url=url)
     location = open_location(settings.lake_url, settings, create=False)
-    return kind(location, sources_of, cache_folder(settings, location.url))
+    snapshot = None if name is None else LakeSnapshot.read(location, name)
+    return kind(location, sources_of, cache_folder(settings, location.url), snapshot)

@@ -14,12 +14,14 @@ from quantx.lake.sessions import calendars_of
 from quantx.reader.arguments import Day, Symbols, bars_table, to_instant, to_names, to_vendor
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 from quantx.reader.universes import UniverseQueries
 
 
 class HistoryQueries(UniverseQueries):
     """Revisions, symbol history and coverage."""
 
+    @one_state
     def revisions(
         self, symbols: Symbols | None = None, *, timeframe: str = "1d", source: str | None = None
     ) -> pl.DataFrame:
@@ -36,6 +38,7 @@ class HistoryQueries(UniverseQueries):
         self._check_carried(wanted.symbols or (), frame["symbol"])
         return frame.drop("year" if timeframe == "1d" else "month").sort(*table.sort, "known_from")
 
+    @one_state
     def symbol_history(
         self, symbols: Symbols | None = None, *, as_of: Day | None = None, public_by: Day | None = None
     ) -> pl.DataFrame:
@@ -53,6 +56,7 @@ class HistoryQueries(UniverseQueries):
         shown = history.select("instrument", "symbol", "symbol_from", "symbol_to")
         return shown.sort("instrument", "symbol_from", nulls_last=False)
 
+    @one_state
     def coverage(
         self, universe: str | None = None, *, by: Literal["month", "symbol"] = "month", until: Day | None = None
     ) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.sql.queries import SqlQueries
 from quantx.reader.warm import CacheQueries
 from quantx.settings import Settings, load_settings, preferred_vendors, source_of
@@ -73,6 +74,7 @@ class Lake(
     ExplainQueries,
     RecordQueries,
     ChangeQueries,
+    SnapshotQueries,
     CacheQueries,
     SqlQueries,
 ):
@@ -134,6 +136,7 @@ class Lake(
             actions=self._actions_to_export,
             sources_of=self._sources_of,
             members=lambda name: {n: to_date(day) for n, day in self._members_between(name, first, last).on.items()},
+            snapshot=None if self._stored.snapshot is None else self._stored.snapshot.name,
             preferred=lambda days: [
                 each.symbol for each in securities.unique(securities.requests(list(days), first, last, days))
             ],

@@ -10,6 +10,7 @@ from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_vendor
 from quantx.reader.known_names import KnownNames
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 
 _WORST = ("error", "warn", "info")
 
@@ -17,6 +18,7 @@ _WORST = ("error", "warn", "info")
 class RecordQueries(KnownNames):
     """Rejected rows, findings and instruments."""
 
+    @one_state
     def quarantine(
         self,
         symbols: Symbols | None = None,
@@ -51,6 +53,7 @@ class RecordQueries(KnownNames):
         shown = ("id", "state", "symbol", "date", "source", "dataset", "rules", "row", "sent", "reason", "by")
         return found.select(*shown, "raw", "payload_sha256", "policy", "known_from")
 
+    @one_state
     def findings(
         self,
         subject: str | None = None,
@@ -74,6 +77,7 @@ class RecordQueries(KnownNames):
         ordered = rows.sort(rank, "first_seen", "subject", descending=[False, True, False])
         return ordered.select("severity", "rule", pl.exclude("severity", "rule", "known_from"), "known_from")
 
+    @one_state
     def instruments(
         self, symbols: Symbols | None = None, *, as_of: Day | None = None, public_by: Day | None = None
     ) -> pl.DataFrame:

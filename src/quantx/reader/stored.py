@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -13,6 +14,8 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 import polars as pl
 
 from quantx.core.tables import TABLES, Table
+from quantx.lake.snapshot_reader import SnapshotReader
+from quantx.lake.snapshots import LakeSnapshot
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_reader import TableReader
 from quantx.lake.table_version import LiveFile, TableVersion
@@ -20,6 +23,7 @@ from quantx.reader.cache.assemble import assemble
 from quantx.reader.cache.blocks import DamagedCopy
 from quantx.reader.cache.files import DecodedFiles
 from quantx.reader.cache.folder import CacheFolder
+from quantx.reader.provenance import note_provenance
 from quantx.reader.selection import Selection
 
 _CONNECTIONS = 8
@@ -27,6 +31,22 @@ _CONNECTIONS = 8
 
 class _OfLake(Protocol):
     _stored: LakeTables
+    url: str
+
+
+@dataclass
+class QueryReads:
+    """The state of the tables that a query sees, and what it has read: tables, and the vendors of their files."""
+
+    versions: dict[str, TableVersion | None] = field(default_factory=dict)  # None: there is no such table
+    tables: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    opened: set[str] = field(default_factory=set)  # tables of which the query reads more than `rows` returns
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Return the versions of the tables that the query has read."""
+        return {name: version.number for name in self.tables if (version := self.versions[name]) is not None}
 
 
 Q = TypeVar("Q", bound=_OfLake)
@@ -35,21 +55,44 @@ R = TypeVar("R")
 
 
 def one_state(query: Callable[Concatenate[Q, P], R]) -> Callable[Concatenate[Q, P], R]:
-    """Decorate a query of a lake: it checks the version of each table once, and sees one version of it."""
+    """Decorate a query of a lake: it checks the version of each table once, and sees one version of it.
+
+    A frame that it returns has a provenance.
+    """
 
     @wraps(query)
     def run(self: Q, /, *args: P.args, **values: P.kwargs) -> R:
-        with self._stored.one_state(query.__name__):
-            return query(self, *args, **values)
+        tables = self._stored
+        with tables.one_state(query.__name__) as reads:
+            result = query(self, *args, **values)
+        if reads is not None and isinstance(result, pl.DataFrame):
+            note_provenance(
+                result,
+                query,
+                (args, values),
+                lake=self.url,
+                snapshot=None if tables.snapshot is None else tables.snapshot.name,
+                versions=reads.numbers,
+                sources=sorted(reads.sources),
+            )
+        return result
 
     return run
 
 
 class LakeTables(Mapping[str, TableReader]):
-    """The tables of one lake by name; each is read at its newest version, or at the version of `pin`."""
+    """The tables of one lake by name; each is read at its newest version, that of `pin`, or that of `snapshot`."""
 
-    def __init__(self, location: LakeLocation, folder: CacheFolder | None = None) -> None:
-        self._tables = {name: TableReader(location, table) for name, table in TABLES.items()}
+    def __init__(
+        self, location: LakeLocation, folder: CacheFolder | None = None, snapshot: LakeSnapshot | None = None
+    ) -> None:
+        self.snapshot = snapshot
+        self._tables: dict[str, TableReader] = {
+            name: TableReader(location, table)
+            if snapshot is None
+            else SnapshotReader(location, table, snapshot.tables.get(name))
+            for name, table in TABLES.items()
+        }
         self._remote = not location.url.startswith(("file://", "memory://"))
         self.decoded = DecodedFiles(location, folder)
         self._thread = threading.local()
@@ -57,6 +100,8 @@ class LakeTables(Mapping[str, TableReader]):
         self._used: dict[str, frozenset[str]] = {}  # the names of the tables that a query used last time
 
     def __getitem__(self, name: str) -> TableReader:
+        if (reads := self._reads) is not None:
+            reads.opened.add(name)
         return self._tables[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -66,61 +111,70 @@ class LakeTables(Mapping[str, TableReader]):
         return len(self._tables)
 
     @contextmanager
-    def one_state(self, query: str) -> Iterator[None]:
+    def one_state(self, query: str) -> Iterator[QueryReads | None]:
         """Check the version of each table once within the `with` block, in this thread.
 
-        The tables that `query` used last time are checked together, which takes one round trip.
+        The tables that `query` used last time are checked together, which takes one round trip. The value of the block
+        is what is read in it; None in a query within a query.
         """
-        if self._checked is not None:  # a query within a query
-            yield
+        if self._reads is not None:
+            yield None
             return
-        self._thread.checked = set()
+        reads = self._thread.reads = QueryReads()
         try:
-            self._check(self._used.get(query, ()))
-            self._thread.checked.update(self._used.get(query, ()))
-            self._thread.used = set()
-            yield
-            self._used[query] = frozenset(self._thread.used)
+            self._check(self._used.get(query, ()), reads.versions)
+            yield reads
+            for name in reads.opened - reads.tables:
+                reads.versions.setdefault(name, self._tables[name].held())
+                reads.tables.add(name)
+            self._used[query] = frozenset(reads.tables)
         finally:
-            self._thread.checked = None
+            self._thread.reads = None
 
     @property
-    def _checked(self) -> set[str] | None:
-        """Return the tables that this thread does not check again; None outside of `one_state`."""
-        checked: set[str] | None = getattr(self._thread, "checked", None)
-        return checked
+    def _reads(self) -> QueryReads | None:
+        """Return the state that this thread sees; None outside of `one_state`."""
+        reads: QueryReads | None = getattr(self._thread, "reads", None)
+        return reads
 
     def pin(self) -> None:
         """Keep the newest versions of all tables for all further reads."""
-        self._check(self, pin=True)
+        self._each(self, TableReader.pin)
 
     def unpin(self) -> None:
         """Read the newest versions again."""
         for table in self._tables.values():
             table.unpin()
 
-    def _check(self, names: Iterable[str], *, pin: bool = False) -> None:
-        """Find the newest versions, those of revisions last: a round commits them first, and no row is in neither."""
+    def _check(self, names: Iterable[str], versions: dict[str, TableVersion | None]) -> None:
+        """Put the newest versions into `versions`: another thread may move the handles on at any time."""
+
+        def check(table: TableReader) -> None:
+            versions[table.table.name] = table.current()
+
+        self._each(names, check)
+
+    def _each(self, names: Iterable[str], step: Callable[[TableReader], None]) -> None:
+        """Take a step for each table, those of revisions last: a round commits them first, and no row is in neither."""
         for revisions in (False, True):
             tables = [self._tables[name] for name in names if name.endswith("_revisions") == revisions]
-            steps = [table.pin if pin else table.newest for table in tables]
-            if self._remote and len(steps) > 1:
+            if self._remote and len(tables) > 1:
                 self._pool = self._pool or ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="quantx-lake")
-                for done in [self._pool.submit(step) for step in steps]:
+                for done in [self._pool.submit(step, table) for table in tables]:
                     done.result()
             else:
-                for step in steps:
-                    step()
+                for table in tables:
+                    step(table)
 
     def version(self, table: Table) -> TableVersion | None:
         """Return the version of a table that reads use now; None if it does not exist."""
-        name, checked = table.name, self._checked
-        if checked is None:
+        name, reads = table.name, self._reads
+        if reads is None:
             return self._tables[name].current()
-        version = self._tables[name].current(check=name not in checked)
-        checked.add(name)
-        self._thread.used.add(name)
-        return version
+        if name not in reads.versions:
+            reads.versions[name] = self._tables[name].current()
+        reads.tables.add(name)
+        return reads.versions[name]
 
     def rows(
         self, table: Table, selection: Selection | None = None, columns: Sequence[str] | None = None
@@ -132,6 +186,8 @@ class LakeTables(Mapping[str, TableReader]):
         if version is None:
             return table.empty().select(shown)
         files = chosen.files(version.files)
+        if (reads := self._reads) is not None and "source" in table.partitions:
+            reads.sources.update(file.partition["source"] for file in files)
         further = [] if chosen.where is None else chosen.where.meta.root_names()
         needed = list(dict.fromkeys([*shown, *further]))
         rows = self._rows(table, chosen, files, needed)

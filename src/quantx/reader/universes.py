@@ -14,6 +14,7 @@ from quantx.reader.arguments import Day, did_you_mean, to_date
 from quantx.reader.known_names import KnownNames, warn_user
 from quantx.reader.point_in_time import NOW, PointInTime
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 
 _MEMBER_COLUMNS = ("symbol", "market", "name", "member_from", "member_to")
 
@@ -41,6 +42,7 @@ class Members:
 class UniverseQueries(KnownNames):
     """Lists of symbols with intervals of membership."""
 
+    @one_state
     def universe(
         self, name: str, on: Day | None = None, *, as_of: Day | None = None, public_by: Day | None = None
     ) -> pl.DataFrame:
@@ -57,6 +59,7 @@ class UniverseQueries(KnownNames):
             members = members.filter(_begun_by(day), _not_ended_before(day))
         return members.select(_MEMBER_COLUMNS).sort("symbol")
 
+    @one_state
     def membership(
         self,
         universe: str,

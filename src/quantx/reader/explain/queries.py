@@ -13,7 +13,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality.quarantine_states import newest_of_each, with_ids, with_states
-from quantx.core.reply_places import ReplyPlace, SoughtRow, find_row
+from quantx.core.reply_places import ReplyPlace, ReplyText, SoughtRow
 from quantx.core.symbols import venue_of
 from quantx.core.tables import (
     ACTION_VERDICTS,
@@ -34,10 +34,10 @@ from quantx.reader.explain.explanation import Explanation
 from quantx.reader.explain.facts import Adjustment
 from quantx.reader.explain.findings import findings_about
 from quantx.reader.explain.reply import SoughtValues, find_reply, split_ratio
-from quantx.reader.explain.rules import rules_of
 from quantx.reader.explain.subject import STORED, Subject, SubjectRows, chosen_row, to_minute
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
+from quantx.reader.stored import one_state
 
 _FIELDS = (*PRICES, "volume")
 _REJECTED = (
@@ -62,6 +62,7 @@ _DATASETS = ("bars",)  # of the raw objects with replies about bars
 class ExplainQueries(ActionQueries):
     """Explanations of values."""
 
+    @one_state
     def explain(
         self,
         symbol: str,
@@ -130,6 +131,8 @@ class ExplainQueries(ActionQueries):
         **parts: Any,
     ) -> Explanation:
         """Return the explanation of a row, with the parts that are known already."""
+        from quantx.reader.explain.rules import rules_of  # loads all rules, which other queries do not need
+
         stored = {c: row[c] for c in subject.table.schema} | {"symbol": row[STORED]}
         accepted = any(r["state"] == "accepted" and r["source"] == row["source"] for r in about.rejected)
         in_past = row["date"] <= row["known_from"].astimezone(ZoneInfo(subject.venue.timezone)).date()
@@ -189,7 +192,8 @@ class ExplainQueries(ActionQueries):
             days = [replace(values.sought, day=day) for day in (before, after, subject.day)]
             if reply.body is None or reply.place is None:
                 continue
-            found = [find_row(reply.body, day, like=ReplyPlace(reply.place, "", 0)) for day in days]
+            text, own = ReplyText(reply.body), ReplyPlace(reply.place, "", 0)
+            found = [text.find_row(day, like=own) for day in days]
             if found[0] is None or found[1] is None:
                 continue
             where = f"the reply with both ({reply.path}, row {reply.row})"

@@ -55,7 +55,7 @@ def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> Statemen
     except RecursionError:
         raise SqlError("the query is nested too deeply; split it into steps with WITH") from None
     if tree.get("error"):
-        raise SqlError(f"the query can't be checked: {tree.get('error_message')}; write it in another way")
+        raise SqlError(f"only SELECT is possible here: {tree.get('error_message')}")
     return _checked(sql, nodes)
 
 
@@ -69,7 +69,7 @@ def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     kinds = [str(each.type).rpartition(".")[2] for each in statements]
     if not kinds:
         raise SqlError("the query is empty; write one SELECT, as in: select * from bars limit 5")
-    if "MULTI" in kinds:
+    if "MULTI" in kinds or (len(kinds) > 1 and ";" not in sql):  # as it is in DuckDB 2, and in 1
         raise SqlError("PIVOT needs its values here: PIVOT … ON column IN (value, …) USING …")
     if len(kinds) > 1:
         raise SqlError(f"the query has {len(kinds)} statements; run one SELECT at a time")

@@ -15,7 +15,8 @@ from quantx.errors import QuantxError, SqlMemoryError
 from quantx.reader.sql.limits import Limits, Parameters, Result
 from quantx.reader.sql.untrusted import read_message, write_message
 
-_WARM = "select count(*) from symbol_history"  # starts all threads, whose stacks are address space
+_WARM = "select count(*) from symbol_history"  # starts threads, whose stacks are address space
+_LIBRARIES = 2**29  # bytes beside the query's: of threads that start later, and of frames
 
 
 class _Lake(Protocol):
@@ -61,12 +62,13 @@ def _answer(lake: _Lake, request: bytes, answers: IO[bytes]) -> None:
 
 
 def _limit_memory(memory: int) -> None:
-    """Limit the address space to what the process has now and `memory` bytes more."""
+    """Limit the address space to what the process has now, `memory` bytes of the query, and a part for libraries."""
     try:
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except OSError:  # no such file on macOS, where the kernel does not enforce the limit either
         return
-    resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
+    most = now + memory + _LIBRARIES
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 if __name__ == "__main__":
