@@ -12,6 +12,7 @@ from quantx.cli.demo.script import Revision
 from quantx.cli.output import counted, out
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import verifier_of
+from quantx.reader.explain.screen import number
 from quantx.reader.lake import Lake
 from quantx.state.postgres import PostgresState
 
@@ -28,7 +29,7 @@ def show_proofs(platform: Platform, folder: Path, revision: Revision) -> None:
     found = verifier_of(platform).verify()
     out.print(
         f"[bold]Verified[/bold] {counted(found.objects, 'object')} of the lake by their SHA-256:"
-        f" {counted(len(found.damages), 'damage')}"
+        f" {_damage(len(found.damages))}"
     )
     done = lake.export(folder / "export", "hive-ticker", adjust="split")
     out.print(
@@ -40,7 +41,7 @@ def show_proofs(platform: Platform, folder: Path, revision: Revision) -> None:
 def _explain(lake: Lake, revision: Revision) -> None:
     why = lake.explain(revision.symbol, revision.date, field=revision.field)
     out.print(
-        f"\n[bold]Explained[/bold] {why.field} of {why.symbol} on {why.day}: {why.value} {why.currency or ''},"
+        f"\n[bold]Explained[/bold] {why.field} of {why.symbol} on {why.day}: {number(why.value)} {why.currency or ''},"
         f" {counted(len(why.revisions), 'earlier value')}, rules passed:"
         f" {sum(each.state in ('passed', 'checked') for each in why.rules.results) if why.rules else 0}"
     )
@@ -57,5 +58,9 @@ def _back_up(platform: Platform, folder: Path) -> None:
     checked = verify_backup(store, made.manifest)
     out.print(
         f"[bold]Backed up[/bold] lake and state of one instant to {folder / 'backup'}:"
-        f" {counted(made.copied, 'object')}, {counted(len(checked.damaged), 'damage')} when read back"
+        f" {counted(made.copied, 'object')}; read back: {_damage(len(checked.damaged))}"
     )
+
+
+def _damage(number: int) -> str:
+    return f"{counted(number, 'object')} damaged" if number else "nothing is damaged"

@@ -14,6 +14,7 @@ import polars as pl
 import typer
 import yaml
 
+from quantx.cli.after_work import inspect
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.proofs import show_proofs
 from quantx.cli.demo.script import Story, story_of
@@ -77,6 +78,7 @@ def demo(
             if not any(history.splits for history in market.histories.values()):
                 out.print("These files hold no splits: their (adjusted) prices are used as the traded ones.")
             chapters = _tell(platform, market, story, url)
+            inspect(platform)
             findings = _find(platform, market, story, chapters)
             _show(platform, findings)
             show_proofs(platform, folder, story.revision)
@@ -187,7 +189,7 @@ def _carry_out(platform: Platform, plan: Plan, title: str, text: str) -> Chapter
         f" {chapter.seconds} s"
     )
     for failure in failures[:_FAILURES_SHOWN]:
-        text = f"  failed: {failure['symbol']}: {failure['error_class']}: {failure['last_error']}"
+        text = f"  failed: {failure['symbol']}: {failure['last_error']}"
         out.print(text, markup=False)
     if len(failures) > _FAILURES_SHOWN:
         out.print(f"  … and {len(failures) - _FAILURES_SHOWN} more; the run's report lists all")
