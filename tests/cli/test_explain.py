@@ -19,7 +19,14 @@ def test_explain_shows_one_screen_and_writes_the_reply(quantx: Run, tmp_path: Pa
     assert ran.code == 0
     assert ran.out.startswith("AAA 2016-05-31: close ")
     assert len(ran.out.splitlines()) < 40
-    for part in ("Reply", "/chart/result/0/timestamp/", "Rules", "Adjustment", "2016-06-01 split 2: × 0.5", "None"):
+    for part in (
+        "Reply",
+        "/chart/result/0/timestamp/",
+        "Rules",
+        "Adjustment",
+        "2016-06-01 split 2: × 0.5",
+        "Nothing recorded",
+    ):
         assert part in ran.out
     assert "split-adjusted: prices × 2 are as traded" in ran.out
     body = (tmp_path / "reply.json").read_bytes()
@@ -38,7 +45,7 @@ def test_explain_shows_one_screen_and_writes_the_reply(quantx: Run, tmp_path: Pa
 
 def test_explain_of_a_day_without_a_bar(quantx: Run, tmp_path: Path) -> None:
     ran = quantx("explain", "AAA", "2016-07-04", "--raw", tmp_path / "reply.json")
-    assert (ran.code, "2016-07-04 is no session of XNYS: a closure" in ran.out) == (2, True)
+    assert (ran.code, "2016-07-04 is no session of XNYS: the exchange is closed" in ran.out) == (2, True)
     assert "was not written: there is no bar" in ran.err
     assert quantx("explain", "AAA", "2016-07-04").code == 1
     assert quantx("explain", "AAB", "2016-07-05").code == 2

@@ -67,7 +67,7 @@ def test_other_frames_have_none_rather_than_a_wrong_one(lake: Lake) -> None:
         pl.DataFrame({"close": [1.0]}),
         None,
     ):
-        with pytest.raises(NoProvenance, match="a copy, or what was derived from a frame, has no provenance"):
+        with pytest.raises(NoProvenance, match="it is a copy or was derived from one"):
             quantx.provenance(other)
     assert quantx.provenance(frame).query == "bars"
 

@@ -39,8 +39,7 @@ def explain(
 ) -> int:
     """Explain a value: its vendor's reply, rules, rejected rows, revisions, other vendors and adjustment.
 
-    Of a session without a bar, it explains why there is none; the exit code is 1. Reading the lake is enough: no
-    database is needed.
+    Of a session without a bar, it explains why there is none; the exit code is 1. No database is needed.
 
     Example: quantx explain AAPL 2024-06-10 --field close --raw reply.json
     """

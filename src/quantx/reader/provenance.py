@@ -69,8 +69,8 @@ class FrameRegistry:
         found = None if known is None else known[0]()
         if known is None or found is None or found is not frame:
             raise NoProvenance(
-                "this frame was not returned by a query of a lake; a copy, or what was derived from a frame, has no"
-                " provenance: ask for that of the queried frame"
+                "this frame was not returned by a query of a lake, or it is a copy or was derived from one; call"
+                " provenance(frame) with the frame that the query returned"
             )
         if found.schema != known[1].schema or not found.equals(known[1]):
             raise NoProvenance("this frame was changed after the query returned it; query it again")

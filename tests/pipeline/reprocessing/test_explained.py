@@ -237,7 +237,7 @@ def why(found: Explanation) -> str:
 def test_a_session_without_a_bar_is_explained(market: Any) -> None:
     lake = opened(market)
     assert "2023-10-07 is no session of XNYS: a weekend" in why(lake.explain("AAA", "2023-10-07"))
-    assert "2023-11-23 is no session of XNYS: a closure" in why(lake.explain("AAA", "2023-11-23"))
+    assert "2023-11-23 is no session of XNYS: the exchange is closed" in why(lake.explain("AAA", "2023-11-23"))
     assert "the bars of tape begin on 2023-10-02" in why(lake.explain("AAA", "2023-09-29"))
     assert "the bars of tape end on 2024-01-12" in why(lake.explain("AAA", "2024-01-16"))
     with pytest.raises(NotInLake, match="the lake knows no symbol ZZZ"):

@@ -71,7 +71,7 @@ def reasons(
         *_of_listing(rows, subject),
         *_of_time(rows, subject, source, moment),
         *(
-            f"{row['source']} sent a row that was rejected: {row['rules']} (below)"
+            f"{row['source']} sent a row that was rejected: {row['rules'].replace(',', ', ')} (below)"
             for row in about.rejected
             if _open(row)
         ),
@@ -82,7 +82,7 @@ def reasons(
         found += minutes
     elif about.session.is_session is not False:
         found += _of_coverage(rows, subject, source, in_reply)
-    return list(dict.fromkeys(found)) or ["no reason is known: `quantx heal` searches missing sessions"]
+    return list(dict.fromkeys(found)) or ["no reason is known: `quantx tasks heal` finds missing sessions"]
 
 
 def _open(row: Mapping[str, Any]) -> bool:
@@ -92,10 +92,10 @@ def _open(row: Mapping[str, Any]) -> bool:
 def _of_calendar(subject: Subject, session: SessionFacts) -> Iterator[str]:
     code, now = subject.venue.calendar, datetime.now(UTC)
     if session.is_session is False:
-        closed = "a weekend" if subject.day.weekday() >= _SATURDAY else "a closure"
+        closed = "a weekend" if subject.day.weekday() >= _SATURDAY else "the exchange is closed"
         yield f"{subject.day} is no session of {code}: {closed}"
     elif session.is_session is None:
-        yield f"the lake has no sessions of {code} for {subject.day}: a closure and a gap look alike"
+        yield f"the lake has no sessions of {code} for {subject.day}: a closed day and a gap look alike"
     elif session.close is not None and now < session.close + SETTLED_AFTER:
         yield f"the session of {subject.day} settles at {session.close + SETTLED_AFTER:%Y-%m-%d %H:%M} UTC"
 

@@ -198,7 +198,7 @@ class ExplainQueries(ActionQueries):
                 continue
             where = f"the reply with both ({reply.path}, row {reply.row})"
             nothing = f"{source} sent nothing for it: {where} has no row of that day"
-            yield nothing if found[2] is None else f"{where} has a row for it: {found[2].text}"
+            yield nothing if found[2] is None else f"{where} has a row for it:\n{found[2].text}"
             return
 
     def _rejected(self, rows: SubjectRows, subject: Subject) -> list[dict[str, Any]]:

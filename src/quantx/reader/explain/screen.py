@@ -28,7 +28,7 @@ class ScreenSection:
 def sections(facts: ExplanationFacts) -> list[ScreenSection]:
     """Return the sections of an explanation; the last one names the parts of which there is nothing."""
     parts = {
-        "Why there is none": list(facts.absence),
+        "Why there is none": [line for reason in facts.absence for line in _reason(reason)],
         "Reply": _reply(facts.reply),
         "Rules": _rules(facts.rules),
         "Rejected rows of the day": [line for row in facts.rejected for line in _rejected(row)],
@@ -40,7 +40,7 @@ def sections(facts: ExplanationFacts) -> list[ScreenSection]:
     found = [ScreenSection(title, lines) for title, lines in parts.items() if lines]
     optional = ("Rejected rows of the day", "Earlier values", "Other vendors", "Findings")
     nothing = [title.lower() for title in optional if not parts[title]]
-    return [*found, *([ScreenSection("None", [", ".join(nothing)])] if nothing else [])]
+    return [*found, *([ScreenSection("Nothing recorded", [", ".join(nothing)])] if nothing else [])]
 
 
 def headline(facts: ExplanationFacts) -> str:
@@ -99,10 +99,10 @@ def _reply(reply: ReplyEvidence | None) -> list[str]:
 
 def _as_sent(reply: ReplyEvidence) -> str:
     if reply.sent is None:
-        return "the row's stamp; its values were converted, or stand elsewhere in the reply"
+        return "the row's stamp; its values were converted, or are elsewhere in the reply"
     if reply.ratio == 1:
-        return "all five values stand there as traded"
-    return f"all five values stand there, split-adjusted: prices × {number(reply.ratio)} are as traded"
+        return "the reply has all five values as traded"
+    return f"the reply has all five values, split-adjusted: prices × {number(reply.ratio)} are as traded"
 
 
 def _rules(rules: RuleResults | None) -> list[str]:
@@ -126,9 +126,16 @@ def _rules(rules: RuleResults | None) -> list[str]:
     return lines
 
 
+def _reason(reason: str) -> Iterator[str]:
+    first, *evidence = reason.splitlines()
+    yield first
+    yield from (f"  {line}" for line in evidence)
+
+
 def _rejected(row: Mapping[str, Any]) -> Iterator[str]:
     by = f" by {row['by']}: {row['reason']}" if row["by"] else ""
-    yield f"{row['id'][:_ID]} {row['source']} {row['dataset']}, {row['state']}{by}; rules {row['rules']}"
+    rules = row["rules"].replace(",", ", ")
+    yield f"{row['id'][:_ID]} {row['source']} {row['dataset']}, {row['state']}{by}; rules {rules}"
     yield f"  {row['row']}"
 
 
