@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -46,7 +47,7 @@ ChunkSize = Annotated[
 
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:
-    """Turn the exit code that a command returns into Typer's exit."""
+    """Turn the exit code that a command returns into Typer's exit, and its docstring into help that fills lines."""
 
     @functools.wraps(command)
     def ending(*args: Any, **values: Any) -> None:
@@ -54,6 +55,8 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
         if code:
             raise typer.Exit(code)
 
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    ending.__doc__ = "\n\n".join(" ".join(each.split()) for each in paragraphs) or None
     return ending
 
 

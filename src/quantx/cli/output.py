@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WIDE = 140  # width of a table where stdout is not a terminal
 _READABLE = 26  # characters: a long text in fewer is a strip; no rule, date or vendor name is longer
 _COPIED = ("id", "run_id")  # values that people copy: shown whole, without commas
+_SMALL = 0.1  # a smaller number has four significant digits, not four decimals
 _EDGE = 3  # characters between two columns
 
 # Lines are not wrapped on a pipe: scripts search them. Errors quote vendors, whose text is never markup.
@@ -123,6 +124,8 @@ def _text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
+        if 0 < abs(value) < _SMALL:
+            return f"{value:.4g}"
         return f"{value:,.4f}".rstrip("0").rstrip(".")
     return str(value)
 

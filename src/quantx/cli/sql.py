@@ -138,6 +138,6 @@ def _plain(value: object) -> str:
 def _print(rows: pl.DataFrame) -> None:
     cut = f", the first {_SHOWN}; -o FILE writes all" if rows.height > _SHOWN else ""
     if rows.height:
-        print_table(f"{counted(rows.height, 'row')}{cut}", rows.head(_SHOWN).to_dicts())
+        print_table(f"{counted(rows.height, 'row')}{cut}", rows.head(_SHOWN).to_dicts(), {c: c for c in rows.columns})
     else:
         out.print("no rows")
