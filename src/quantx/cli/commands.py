@@ -119,7 +119,7 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "verify": _of(
         "verify",
-        summary="Find damaged and missing objects of the lake, and doubled keys; with --repair, repair them.",
+        summary="Find damaged and missing objects of the lake, and duplicate keys; with --repair, repair them.",
     ),
     "ready": _of(
         "operate",

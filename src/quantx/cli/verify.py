@@ -31,7 +31,7 @@ def verify(
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """Find damaged and missing objects of the lake, and doubled keys; with --repair, repair them.
+    """Find damaged and missing objects of the lake, and duplicate keys; with --repair, repair them.
 
     Reads raw objects, data files, logs and checkpoints, and compares them with their SHA-256. Findings record what is
     damaged. Rows of a damaged data file are derived again from the raw zone; a damaged raw object is named with the
@@ -82,9 +82,10 @@ def _inspect(platform: Platform, repairer: Any) -> Sequence[str]:
 
 def _print(facts: dict[str, Any]) -> None:
     megabytes = facts["bytes"] / 1e6
+    earlier = f"; {facts['undigested']:,} of an earlier program without a digest were decoded and compared"
     out.print(
-        f"{counted(facts['objects'], 'object')} verified, {megabytes:,.1f} MB in {facts['seconds']:,.1f} s;"
-        f" {facts['undigested']:,} of an earlier program without a digest were decoded and compared"
+        f"{counted(facts['objects'], 'object')} verified, {megabytes:,.1f} MB in {facts['seconds']:,.1f} s"
+        f"{earlier if facts['undigested'] else ''}"
     )
     repairs = {repair["path"]: repair for repair in facts["repairs"]}
     for number, (path, message) in enumerate(facts["messages"].items()):

@@ -20,10 +20,10 @@ REDERIVED = frozenset(table.name for table in DERIVED)
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """One damaged object, or the doubled keys of a table, with the rows that depend on it."""
+    """One damaged object, or the duplicate keys of a table, with the rows that depend on it."""
 
     kind: DamageKind
-    path: str  # of the object; of doubled keys: of the table
+    path: str  # of the object; of duplicate keys: of the table
     what: str  # the fact, as the end of a sentence about the object
     table: str = ""  # "": a raw object
     source: str = ""
