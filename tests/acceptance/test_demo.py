@@ -64,7 +64,7 @@ def test_every_other_row_is_curated_as_it_was_traded(lake: Lake, market: Synthet
 def test_columns_that_are_never_null_are_not(folder: Path) -> None:
     broken, filled = broken_promises(open_tables(open_location(str(folder / "lake"), create=False), TABLES))
     assert broken == []
-    assert filled >= {"bars_1d", "bars_1d_revisions", "actions", "quarantine", "universe_members"}
+    assert filled >= {"bars_1d", "bars_1d_revisions", "actions", "quarantine", "universe_members", "sessions"}
 
 
 def test_the_story_leaves_one_revision_one_split_and_a_page(folder: Path, lake: Lake, market: SyntheticMarket) -> None:

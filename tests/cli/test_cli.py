@@ -65,6 +65,11 @@ def test_the_first_line_of_help_is_a_sentence() -> None:
         assert first.endswith("."), first
 
 
+def test_a_paragraph_of_help_is_a_line_that_the_terminal_wraps() -> None:
+    for name, command in COMMANDS.items():
+        assert "\n" not in command.help.replace("\n\n", ""), name
+
+
 def test_the_promised_commands_are_there(quantx: Run) -> None:
     promised = {
         "sandbox",

@@ -31,6 +31,11 @@ def test_what_fits_is_a_table_in_which_only_texts_are_broken(capsys: pytest.Capt
         assert whole in said
 
 
+def test_small_numbers_keep_four_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("returns", [{"return": value} for value in (-0.0000123, 0.0, 0.25, 1234.5)])
+    assert re.findall(r"│ +(\S+) │", capsys.readouterr().out) == ["-1.23e-05", "0", "0.25", "1,234.5"]
+
+
 def test_bars_keep_their_columns_in_a_narrow_window(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ def create(
     """Copy lake and state to another place, as they are at one instant; only what is new there is copied.
 
     Workers may go on. A backup that was interrupted is continued by the next one. With --keep and --keep-days a backup
-    is kept where one of them says so; no object that a kept backup names is deleted. The exit code is 1 where an object
+    is kept if either option covers it; no object that a kept backup names is deleted. The exit code is 1 if an object
     of the lake is damaged, or another backup is under way.
 
     Example: quantx backup create s3://my-backups/quantx --keep-days 90

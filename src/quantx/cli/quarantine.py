@@ -284,8 +284,9 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
     from quantx.core.quality.event_rules import breaks_event_rule
     from quantx.pipeline.reprocessing.quarantine import SHOWN
 
-    row = row | {"id": row["id"][:SHOWN]}
-    if row["date"] is None or breaks_event_rule(row["rules"]):
+    rules = row["rules"]
+    row = row | {"id": row["id"][:SHOWN], "rules": rules.replace(",", ", ")}
+    if row["date"] is None or breaks_event_rule(rules):
         return row
     values = loads(row["row"])
     minute = values.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""

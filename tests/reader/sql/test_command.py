@@ -33,6 +33,8 @@ def in_lake(lake_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_formats(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["sql", AAA]) == 0
     assert "2024-01-02" in capsys.readouterr().out
+    assert main(["sql", "select 1 as day_return"]) == 0
+    assert "day_return" in capsys.readouterr().out
     assert main(["sql", AAA, "--format", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["date,close", "2023-12-28,100.0"]
     monkeypatch.setattr("sys.stdin", io.StringIO(AAA))
