@@ -10,7 +10,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from quantx.cli.options import UseLocal, exits, reading_settings
+from quantx.cli.options import UseLocal, exits, format_of, reading_settings
 from quantx.cli.output import counted, err, out, print_table
 from quantx.errors import ConfigError
 from quantx.reader.lake import lake_of
@@ -46,7 +46,7 @@ def sql(
 
     Example: quantx sql "select symbol, max(close) from bars group by symbol" -o highs.csv
     """
-    form = _format(format, output)
+    form = format_of(format, output, _FORMATS)
     lake = lake_of(reading_settings(use_local))
     limits = Limits(timeout, max_rows)
     if query is None and sys.stdin.isatty():
@@ -76,22 +76,6 @@ def db_init(
     if settings.sql_views is None:
         out.print(f"set QUANTX_SQL_VIEWS={path}, and each run refreshes them", markup=False)
     return 0
-
-
-def _format(given: str | None, output: Path | None) -> str:
-    """Return the format to write; ConfigError where it does not fit the file."""
-    if given not in (None, *_FORMATS):
-        raise ConfigError(f"--format {given!r} must be {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}")
-    if output is None:
-        if given == "parquet":
-            raise ConfigError("--format parquet needs a file: -o rows.parquet")
-        return given or "table"
-    form = given or output.suffix.lower().removeprefix(".")
-    if form not in _FORMATS:
-        raise ConfigError(f"the name of {output} has no known ending; use .csv, .json or .parquet, or --format")
-    if form == "table":
-        raise ConfigError("--format table is for the terminal; use --format csv, json or parquet with -o")
-    return form
 
 
 def _write(result: Result, form: str, output: Path | None) -> None:
