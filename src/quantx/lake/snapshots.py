@@ -63,8 +63,10 @@ class LakeSnapshot:
 
 def snapshot_path(name: str) -> str:
     """Return the path of a snapshot's object; ConfigError for a name that is none."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} is no name of a snapshot; use letters, digits, dots, hyphens and underscores")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{str(name)[:80]!r} is no name of a snapshot; use up to 64 letters, digits, dots, hyphens and underscores"
+        )
     return f"{FOLDER}/{name}.json"
 
 

@@ -96,7 +96,7 @@ class SqlEngine:
                 with interrupted_after(cursor, limits.seconds):
                     yield relation
             except (duckdb.Error, FailedResult) as error:
-                raise plain_error(error, statement.names) from None
+                raise plain_error(error, statement.names, placed=False) from None
             finally:
                 del relation
                 self._end(cursor)

@@ -18,10 +18,11 @@ _OUTSIDE = "a query reads the lake's tables only: no files, addresses, settings 
 _READ_ONLY = "only SELECT is possible here; the lake is read-only"
 
 
-def plain_error(error: Exception, tables: Collection[str]) -> QuantxError:
+def plain_error(error: Exception, tables: Collection[str], *, placed: bool = True) -> QuantxError:
     """Return the error to raise for one of DuckDB, of a query that uses some tables and views.
 
-    An error in the middle of a result has DuckDB's text within another class, so that the text decides.
+    An error in the middle of a result has DuckDB's text within another class, so that the text decides. `placed`: the
+    line in it is one of the query, and not of what the query was put into.
     """
     whole = str(error)
     found = _KIND.search(whole)
@@ -37,7 +38,8 @@ def plain_error(error: Exception, tables: Collection[str]) -> QuantxError:
         return SqlError(_READ_ONLY)
     if kind == "Binder" and (match := _COLUMN.search(first)):
         return _unknown_column(next(filter(None, match.groups())), tables)
-    return SqlError(f"the query has an error{_place(whole)}: {first}")
+    place = _place(whole) if placed else ""
+    return SqlError(f"the query has an error{place}: {first}")
 
 
 def _unknown_column(column: str, tables: Collection[str]) -> SqlError:

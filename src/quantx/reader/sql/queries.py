@@ -54,7 +54,7 @@ class SqlQueries(BarQueries):
         """
         if max_rows is not None and max_rows < 1:
             raise ConfigError(f"max_rows={max_rows} must be at least 1, or None for all rows")
-        if not 0 < timeout <= threading.TIMEOUT_MAX:
+        if not isinstance(timeout, int | float) or not 0 < timeout <= threading.TIMEOUT_MAX:
             raise ConfigError(f"timeout={timeout} must be more than 0 seconds")
         limits = Limits(timeout, max_rows)
         run = self._process().run if untrusted else self.run_sql

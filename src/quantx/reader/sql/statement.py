@@ -14,6 +14,7 @@ from quantx.errors import SqlError
 from quantx.reader.sql.catalog import VIEWS, columns_of
 
 MOST_CHARACTERS = 100_000
+TOO_DEEP = "the query is nested too deeply; split it into steps with WITH"
 _LISTED = "information_schema"  # its views list the tables and columns
 # A table function runs only if it is here or is a view of ours: others read files, settings or other queries' texts.
 _TABLE_FUNCTIONS = {"generate_series", "json_each", "json_tree", "range", "unnest"}
@@ -45,6 +46,10 @@ class Statement:
 
 def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> Statement:
     """Return the statement, or raise SqlError: it is not one SELECT, or uses something else than tables."""
+    if not isinstance(sql, str):
+        raise SqlError(f"{sql!r} is not a query; write one SELECT as a text")
+    if any("\ud800" <= character <= "\udfff" for character in sql):
+        raise SqlError("the query has half of a character, which is no text; decode it as UTF-8")
     if len(sql) > MOST_CHARACTERS:
         raise SqlError(f"the query has {len(sql):,} characters; the limit is {MOST_CHARACTERS:,}")
     _check_kind(connection, sql)
@@ -52,7 +57,7 @@ def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> Statemen
         tree = json.loads(_serialized(connection, sql))
         nodes = list(_nodes(tree))
     except RecursionError:
-        raise SqlError("the query is nested too deeply; split it into steps with WITH") from None
+        raise SqlError(TOO_DEEP) from None
     if tree.get("error"):
         raise SqlError(f"the query can't be checked: {tree.get('error_message')}; write it in another way")
     return _checked(sql, nodes)
@@ -91,6 +96,8 @@ def _syntax_error(connection: duckdb.DuckDBPyConnection, sql: str, error: duckdb
     except (SqlError, RecursionError):
         tree = {}
     what = str(tree.get("error_message") or str(error).partition(":")[2].strip().splitlines()[0])
+    if "expression depth" in what:
+        return SqlError(TOO_DEEP)
     position = str(tree.get("position", ""))
     if not position.isdigit():
         return SqlError(f"the query has an error: {what}")
