@@ -14,7 +14,7 @@ ifneq ($(shell cat .venv/.where 2>/dev/null),$(CURDIR))
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help demo test coverage check prove lowest bench docs lock clean
+.PHONY: help demo test coverage check prove lowest bench docs reference lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,7 +32,7 @@ coverage: .venv/.dev .venv/.azurite .venv/.aws  ## the tests with branch coverag
 	$(PY) -m coverage combine --quiet && $(PY) -m coverage json --quiet && $(PY) -m coverage html --quiet && \
 	$(PY) -m coverage report && exit $$failed
 
-check: .venv/.dev  ## lint, format, types, layers, documentation
+check: .venv/.dev .venv/.site  ## lint, format, types, layers, documentation and its site
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -41,6 +41,7 @@ check: .venv/.dev  ## lint, format, types, layers, documentation
 
 prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templates, deploy script, workflows, container
 	sh requirements/prove.sh
+	sh requirements/libraries.sh
 	$(PY) -m pytest tests/prove -rs $(ARGS)
 	FLIPS=400 $(PY) -m pytest tests/pipeline/verifying/test_flips.py -n 2 $(ARGS)
 	CLEAN_FILES=all $(PY) -m pytest tests/core/quality/test_recorded_defects.py $(ARGS)
@@ -51,7 +52,10 @@ lowest: .venv/.dev  ## the reader's tests on the oldest versions of Polars, delt
 bench: .venv/.dev .venv/.azurite .venv/.arctic  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
 	$(PY) -m benchmarks $(or $(ARGS),--write)
 
-docs: .venv/.dev  ## write docs/reference from the program
+docs: .venv/.site  ## serve the site of the documentation on http://127.0.0.1:8000
+	NO_MKDOCS_2_WARNING=1 .venv/site/bin/mkdocs serve $(ARGS)
+
+reference: .venv/.dev  ## write docs/reference from the program
 	$(PY) docs/generate.py
 
 lock:  ## pin the dependencies again (needs uv); ARGS=--upgrade takes the newest
@@ -76,6 +80,9 @@ clean:  ## remove the environment, caches and what was built (not data/)
 	@sh requirements/azurite.sh
 
 # Not made where the registry of packages has not all of it; the next run tries again.
+.venv/.site: requirements/site.sh requirements/site.txt | .venv/.dev
+	@sh requirements/site.sh
+
 .venv/.aws: requirements/aws.sh requirements/aws.txt | .venv/.dev
 	@sh requirements/aws.sh
 .venv/.arctic: requirements/arctic.sh requirements/arctic.txt | .venv/.dev

@@ -25,6 +25,7 @@ from benchmarks import (
     recall,
     rules,
     sandbox,
+    sql,
     start,
     upsert,
     upsert_azure,
@@ -53,6 +54,7 @@ BENCHMARKS = {
     "start": start.run,
     "r1": reader.run,
     "r2": reader.run_azure,
+    "r3": sql.run,
 }
 
 

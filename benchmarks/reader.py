@@ -180,13 +180,13 @@ def _events(names: pl.Series, days: Sequence[date], kind: str, value: float, clo
 def warm(lake: Mapping[str, str]) -> dict[str, Any]:
     """Write all copies."""
     start = time.perf_counter()
-    result = _open(lake).warm()
+    result = open_lake_of(lake).warm()
     return {"seconds": time.perf_counter() - start, "megabytes": result.megabytes, "written": result.written}
 
 
 def ours(lake: Mapping[str, str], count: int, proxy: str | None = None, pinned: bool = False) -> dict[str, Any]:
     """Measure the queries through `quantx`; the first of each is not counted, with its loading and its checks."""
-    opened = _open(lake)
+    opened = open_lake_of(lake)
     names = symbols(count)
     some = names[: _PANEL * 10 : 10] if count >= _PANEL * 10 else names[:_PANEL]
     if pinned:
@@ -201,7 +201,7 @@ def ours(lake: Mapping[str, str], count: int, proxy: str | None = None, pinned: 
         "one day of all symbols": lambda: opened.bars(names, _DAY, _DAY),
         "last session of all symbols": lambda: opened.bars(names, last, last),
     }
-    results: dict[str, Any] = {name: _timed(query, QUERIES[name][0]) for name, query in whole.items()}
+    results: dict[str, Any] = {name: timed(query, QUERIES[name][0]) for name, query in whole.items()}
     counted: dict[str, int] = {}
     for name, query in whole.items():
         requests_since(proxy)
@@ -209,8 +209,8 @@ def ours(lake: Mapping[str, str], count: int, proxy: str | None = None, pinned: 
         counted[name] = len(requests_since(proxy))
     top, repetitions = "total adjustment of 500 × 15 years, on top", QUERIES["one day of all symbols"][0] // 3
     columns = ["symbol", "date", "close", "volume"]
-    traded = _timed(lambda: opened.bars(some, columns=columns), repetitions)
-    adjusted = _timed(lambda: opened.bars(some, columns=columns, adjust="total"), repetitions)
+    traded = timed(lambda: opened.bars(some, columns=columns), repetitions)
+    adjusted = timed(lambda: opened.bars(some, columns=columns, adjust="total"), repetitions)
     results[top] = [max(0.0, a - min(traded)) for a in adjusted]
     counted[top] = 0
     return {**results, "requests": counted}
@@ -221,7 +221,7 @@ def over_polars(lake: Mapping[str, str], count: int, proxy: str | None = None) -
     settings = load_settings(**lake)
     location = open_location(settings.lake_url, settings)
     rows = pl.scan_parquet(
-        _files(lake),
+        files_of(lake),
         hive_schema={"source": pl.String, "year": pl.Int32},
         hive_partitioning=True,
         storage_options=location.delta_options or None,
@@ -242,7 +242,7 @@ def over_polars(lake: Mapping[str, str], count: int, proxy: str | None = None) -
         "500 symbols × 15 years, panel": lambda: panel(some),
         "one day of all symbols": lambda: rows.filter(pl.col("date") == _DAY, pl.col("year") == _DAY.year).collect(),
     }
-    return {name: _timed(query, min(QUERIES[name][0], 6)) for name, query in queries.items()}
+    return {name: timed(query, min(QUERIES[name][0], 6)) for name, query in queries.items()}
 
 
 def over_duckdb(lake: Mapping[str, str], count: int) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def over_duckdb(lake: Mapping[str, str], count: int) -> dict[str, Any]:
     import duckdb
 
     connection = duckdb.connect()
-    connection.execute(f"create view bars as select * from read_parquet({_files(lake)}, hive_partitioning = true)")  # noqa: S608
+    connection.execute(f"create view bars as select * from read_parquet({files_of(lake)}, hive_partitioning = true)")  # noqa: S608
     names = symbols(count)
     listed = ", ".join(f"'{name}'" for name in (names[: _PANEL * 10 : 10] if count >= 5000 else names[:_PANEL]))
     year = f"date between '{_YEAR[0]}' and '{_YEAR[1]}' and year = {_YEAR[0].year}"
@@ -269,7 +269,7 @@ def over_duckdb(lake: Mapping[str, str], count: int) -> dict[str, Any]:
         "500 symbols × 15 years, panel": lambda: panel(f"symbol in ({listed})"),
         "one day of all symbols": lambda: rows(f"date = '{_DAY}' and year = {_DAY.year}"),
     }
-    return {name: _timed(query, min(QUERIES[name][0], 6)) for name, query in queries.items()}
+    return {name: timed(query, min(QUERIES[name][0], 6)) for name, query in queries.items()}
 
 
 def arctic_results(url: str, count: int = _ARCTIC_SYMBOLS) -> Results | None:
@@ -282,13 +282,13 @@ def arctic_results(url: str, count: int = _ARCTIC_SYMBOLS) -> Results | None:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _open(lake: Mapping[str, str]) -> Lake:
+def open_lake_of(lake: Mapping[str, str]) -> Lake:
     settings = load_settings(**lake)
     location = open_location(settings.lake_url, settings, create=False)
     return Lake(location, settings.sources_of, cache_folder(settings, location.url))
 
 
-def _files(lake: Mapping[str, str]) -> list[str]:
+def files_of(lake: Mapping[str, str]) -> list[str]:
     settings = load_settings(**lake)
     table = LakeTable(open_location(settings.lake_url, settings), BARS_1D)
     version = table.current()
@@ -296,7 +296,7 @@ def _files(lake: Mapping[str, str]) -> list[str]:
     return [f"{table.url}/{file.path}" for file in version.files]
 
 
-def _timed(query: Callable[[], Any], repetitions: int) -> list[float]:
+def timed(query: Callable[[], Any], repetitions: int) -> list[float]:
     query()
     seconds = []
     for _ in range(repetitions):

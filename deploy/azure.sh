@@ -95,11 +95,11 @@ run_job() {
     wait_for "$1" "$execution"
 }
 
-# wait_for <name> <execution>: wait for its success; status 1 otherwise.
+# wait_for <name> <execution> [hours]: wait for its success; status 1 otherwise, also after 20 minutes or the given hours.
 wait_for() {
-    local status tries
+    local status tries most="${3:+$((360 * $3))}"
     say "$script: job $1, execution $2 started"
-    for ((tries = 0; tries < 120; tries++)); do
+    for ((tries = 0; tries < ${most:-120}; tries++)); do
         status="$(az containerapp job execution show --resource-group "$group" --name "$1" \
             --job-execution-name "$2" --query properties.status --output tsv)"
         case "$status" in

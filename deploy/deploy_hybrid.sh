@@ -76,7 +76,19 @@ for name, entry in given.items():
     done <<<"$overrides"
 }
 
+# Azure closes the creation of database servers in some regions to some subscriptions (LocationIsOfferRestricted). The question is
+# azure-cli's own (postgresql/utils/_flexible_server_location_capabilities_util.py); without an answer the deployment will tell.
+check_region() {
+    local restricted
+    [ "${QUANTX_DATABASE:-}" != external ] && [ -z "$(output DATABASE_SERVER)" ] || return 0
+    restricted="$(az postgres flexible-server list-skus --location "$location" \
+        --query "[0].supportedFeatures[?name=='OfferRestricted'].status | [0]" --output tsv 2>/dev/null)" || return 0
+    [ "$restricted" != Enabled ] ||
+        fail "this subscription may create no PostgreSQL server in $location; set LOCATION to another region, or QUANTX_DATABASE=external"
+}
+
 show_planned_changes() {
+    check_region
     if [ "$(az group exists --name "$group")" != true ]; then
         say "deploy_hybrid: the group $group does not exist yet; --apply would create it with everything in infra/main.bicep."
         say "        For a full what-if run first: az group create --name $group --location $location"
@@ -111,13 +123,25 @@ recover_vault() {
     done
 }
 
-# deploy_templates [image=…]: deploy infra/main.bicep, and read its outputs.
+# deploy_templates [image=…]: deploy infra/main.bicep, and read its outputs. A new role is not known everywhere at once, and its first
+# assignment can be refused for minutes (hashicorp/terraform-provider-azurerm#5038): then the deployment is repeated.
 deploy_templates() {
-    az deployment group create --name quantx --resource-group "$group" --parameters "${parameters[@]}" "$@" --output none || {
-        say "deploy_hybrid: Azure refused the templates, for the reason above; correct it, and run this again"
-        return 1
-    }
-    read_outputs
+    local answer tries
+    answer="$(mktemp)"
+    for ((tries = 0; tries < 3; tries++)); do
+        if az deployment group create --name quantx --resource-group "$group" --parameters "${parameters[@]}" "$@" --output none 2>&1 |
+            tee "$answer" >&2; then
+            rm -f "$answer"
+            read_outputs
+            return 0
+        fi
+        grep -q RoleDefinitionDoesNotExist "$answer" || break
+        say "deploy_hybrid: a new role is not known everywhere yet; trying again"
+        sleep "$((6 * poll))"
+    done
+    rm -f "$answer"
+    say "deploy_hybrid: Azure refused the templates, for the reason above; correct it, and run this again"
+    return 1
 }
 
 # The base image, from a copy in the registry of its own: the build neither depends on Docker Hub nor can it get another one.
@@ -138,7 +162,13 @@ build_image() {
         say "deploy_hybrid: adding quantx:$tag to the registry $registry"
         if [ -z "${IMAGE_ARCHIVE:-}" ]; then
             mirror_base_image
-            az acr build --registry "$registry" --image "quantx:$tag" --file container/Dockerfile --build-arg PYTHON_IMAGE="$base" .
+            az acr build --registry "$registry" --image "quantx:$tag" --file container/Dockerfile --build-arg PYTHON_IMAGE="$base" . || {
+                say "deploy_hybrid: the registry did not build the image. TasksOperationsNotAllowed: subscriptions on free credits may not"
+                say "        build there (MicrosoftDocs/azure-aks-docs#112). Build it here, and run this again with the two variables:"
+                say "        docker build --platform linux/amd64 -f container/Dockerfile --build-arg PYTHON_IMAGE=\"\$(container/base_image.sh)\" -t quantx ."
+                say "        mkdir -p build && docker save --output build/image.tar quantx; export IMAGE_ARCHIVE=build/image.tar IMAGE_NAME=quantx"
+                return 1
+            }
             return
         fi
         server="$(az acr show --name "$registry" --query loginServer --output tsv)"
@@ -161,6 +191,7 @@ queue           $(output QUEUE_URL)
 database        $(output DATABASE_SERVER)
 vault           $(output KEY_VAULT_NAME)
 registry        $registry, image quantx:$tag
+backups         $(output BACKUP_URL | grep . || echo "none; BACKUP_LOCATION names a region for them")
 backfill        deploy/backfill.sh --start 2010-01-01 --phase phase_1
 TEXT
 }
@@ -193,6 +224,7 @@ start_stopped_database
 first=false
 if [ -z "$(az acr list --resource-group "$group" --query "[].name" --output tsv)" ]; then
     first=true
+    check_region
     say "deploy_hybrid: deploying everything but the jobs, which need an image (15 minutes, most of it for the database)"
     deploy_templates
 fi

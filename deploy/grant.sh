@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
     cat <<'TEXT'
-deploy/grant.sh erase raw|lake OBJECT_ID [HOURS]   assign the role "quantx eraser" on the container for HOURS (default 2, at most 24)
+deploy/grant.sh erase raw|lake OBJECT_ID [HOURS]   assign the role "quantx eraser" for the container, for HOURS (default 2, at most 24)
 deploy/grant.sh list                               show who has it, and until when
 deploy/grant.sh revoke OBJECT_ID                   remove the principal's assignments of it, also those that have ended
 
@@ -26,22 +26,22 @@ find_role() {
 }
 
 grant() {
-    local container="$1" principal="$2" hours="$3" account until blobs
+    local container="$1" principal="$2" hours="$3" until blobs when
     case "$container" in raw | lake) ;; *) fail "the container must be raw or lake, not $container" ;; esac
     [[ "$principal" =~ ^[0-9a-fA-F-]{36}$ ]] || fail "give the object id of the principal, not $principal: az ad user show --id … --query id"
     { [[ "$hours" =~ ^[0-9]{1,2}$ ]] && [ "$hours" -ge 1 ] && [ "$hours" -le 24 ]; } || fail "HOURS must be 1 to 24, not $hours"
     find_role
-    read_outputs
-    account="$(output STORAGE_ACCOUNT)"
-    [ -n "$account" ] || fail "$group has no deployment named quantx"
     until="$(python3 -c '
 import datetime, sys
 ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=int(sys.argv[1]))
 print(ends.strftime("%Y-%m-%dT%H:%M:%S.0Z"))' "$hours")"
-    blobs=Microsoft.Storage/storageAccounts/blobServices/containers/blobs
+    blobs=Microsoft.Storage/storageAccounts/blobServices/containers
+    when="@Resource[$blobs:name] StringEquals '$container' AND @Environment[UtcNow] DateTimeLessThan '$until'"
+    # At the group: the lock on the account keeps assignments below it from being deleted (azure-docs,
+    # azure-resource-manager/management/lock-resources: "prevents the deletion of Azure RBAC assignments").
     az role assignment create --role "$role" --assignee-object-id "$principal" --assignee-principal-type "${PRINCIPAL_TYPE:-User}" \
-        --scope "/subscriptions/$subscription/resourceGroups/$group/providers/Microsoft.Storage/storageAccounts/$account/blobServices/default/containers/$container" \
-        --condition "((!(ActionMatches{'$blobs/read'}) AND !(ActionMatches{'$blobs/delete'})) OR (@Environment[UtcNow] DateTimeLessThan '$until'))" \
+        --scope "/subscriptions/$subscription/resourceGroups/$group" \
+        --condition "((!(ActionMatches{'$blobs/blobs/read'}) AND !(ActionMatches{'$blobs/blobs/delete'})) OR ($when))" \
         --condition-version 2.0 --description "Deletes objects of $container until $until." --output none
     say "grant: $principal may delete objects of $container until $until; afterwards: deploy/grant.sh revoke $principal"
 }

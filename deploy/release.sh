@@ -56,10 +56,16 @@ publish() {
         say "$script: the group's tag quantx-functions could not be set; the next run publishes again"
 }
 
-# smoke_test <app>: ask the app whether it reaches database, queue and lake.
+# smoke_test <app>: ask the app whether it reaches database, queue and lake. Azure reads the key from the app's host, which refuses
+# while it starts (Azure/azure-cli#20892).
 smoke_test() {
-    local key
-    key="$(az functionapp keys list --resource-group "$group" --name "$1" --query functionKeys.default --output tsv)" || return 1
+    local key="" tries
+    for ((tries = 0; tries < 30; tries++)); do
+        key="$(az functionapp keys list --resource-group "$group" --name "$1" --query functionKeys.default --output tsv 2>/dev/null)" || true
+        [ -z "$key" ] || break
+        sleep "$poll"
+    done
+    [ -n "$key" ] || { say "$script: the host of $1 gives no key; it has not started: az functionapp keys list --resource-group $group --name $1"; return 1; }
     KEY="$key" python3 deploy/publish.py ready "$(output FUNCTION_APP_HOST)"
 }
 
@@ -73,7 +79,11 @@ upgrade() {
     say "$script: deploying everything, with the image quantx:$tag${running:+; the jobs keep $running until the app is ready}"
     deploy_templates image="quantx:$tag" ${running:+runningImage="$running"}
     start_stopped_database
-    run_job "$prefix-migrate"
+    if ! run_job "$prefix-migrate"; then
+        say "$script: the database was not migrated; app and jobs are as before. Correct the cause, and run this again"
+        exit 1
+    fi
+    az functionapp start --resource-group "$group" --name "$(output FUNCTION_APP_NAME)" --output none # docs/operations.md stops it to restore
     if [ "$published" != "$tag" ]; then
         publish "$package" "$tag" || {
             [ $? -ne 2 ] || fail "the package was not published; the app and the jobs are as before"

@@ -26,6 +26,6 @@ others = (e for e in worker["env"] if e["name"] not in known and "value" in e an
 container = {**migrator, "args": ["backup", "restore", *arguments], "env": [*migrator["env"], *others]}
 json.dump({"containers": [container]}, open(f"{folder}/execution", "w"))' "$folder" "$@"
 execution="$(az containerapp job start --resource-group "$group" --name "$prefix-migrate" --yaml "$folder/execution" --query name --output tsv)"
-wait_for "$prefix-migrate" "$execution"
+wait_for "$prefix-migrate" "$execution" 6 # replicaTimeout; a second restore beside a running one must not be started
 run_job "$prefix-migrate" # the restored schema has no grants
 say "restore: done; next: deploy/run.sh verify, deploy/run.sh status"

@@ -13,6 +13,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 check_prerequisites az python3
 start_stopped_database
 start_command "$@"
-wait_for "$prefix-backfill" "$execution"
+wait_for "$prefix-backfill" "$execution" 12 # backfillTimeout
 say "run: query for the output:"
 show_log "$execution"

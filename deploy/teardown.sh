@@ -47,8 +47,13 @@ roles="$(az role definition list --custom-role-only true --resource-group "$grou
     --query "[?starts_with(roleName, 'quantx ')].name" --output tsv)"
 # shellcheck disable=SC2086  # ids have no spaces
 [ -z "$locks" ] || az lock delete --ids $locks
-az group delete --name "$group" --yes
-for role in $roles; do # it would outlive the group, and is useful only in it
-    az role definition delete --name "$role"
+# The group's roles outlive it, and are useful only in it. They go first: a role in use can't be deleted, and one of a group is found
+# at that group only (azure-cli, role/custom.py; "atScopeAndBelow" in azure-docs, role-definitions-list).
+for role in $roles; do
+    assignments="$(az role assignment list --all --query "[?ends_with(roleDefinitionId, '$role')].id" --output tsv)"
+    # shellcheck disable=SC2086
+    [ -z "$assignments" ] || az role assignment delete --ids $assignments
+    az role definition delete --name "$role" --resource-group "$group"
 done
+az group delete --name "$group" --yes
 say "teardown: $group is deleted"

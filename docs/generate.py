@@ -1,4 +1,4 @@
-"""Write docs/reference/*.md and docs/data-quality.md from the program: `make docs`. A test keeps them in step."""
+"""Write docs/reference/*.md and docs/data-quality.md from the program: `make reference`. A test keeps them in step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from quantx.reader.sql.catalog import VIEWS, columns_of
 from quantx.settings import SettingReference, setting_references
 
 FOLDER = Path(__file__).parent
-NOTE = "<!-- written by `make docs`; do not edit -->\n\n"
+NOTE = "<!-- written by `make reference`; do not edit -->\n\n"
 
 
 def commands() -> str:

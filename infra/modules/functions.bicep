@@ -43,7 +43,7 @@ var allowed = [
 ]
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
-  name: '${appName}-plan'
+  name: '${take(appName, 35)}-plan' // 40 characters at most (azure-docs, resource-name-rules)
   location: location
   kind: 'functionapp'
   sku: {

@@ -7,7 +7,7 @@
     │   ├── NotInLake             user: the lake knows no such symbol, vendor, universe or table
     │   ├── MissingLake           user: there is no lake at the URL
     │   ├── RefusedList           user: a universe's list failed the plausibility checks; the last good list stays
-    │   └── SqlError              user: correct the query, or narrow it
+    │   └── SqlError              user: correct the query, or narrow it; SqlMemoryError: it needs more memory
     ├── ProviderError             the vendor did not serve the request
     │   ├── RateLimited           no action: retried after a back-off, without counting an attempt
     │   ├── TransientProviderError    no action: retried
@@ -70,6 +70,10 @@ class RefusedList(ConfigError):
 
 class SqlError(ConfigError):
     """A query is not one SELECT over the tables, has an error, or needs more time or memory than it may use."""
+
+
+class SqlMemoryError(SqlError):
+    """A query needs more memory than it may use."""
 
 
 class ProviderError(QuantxError):

@@ -162,11 +162,11 @@ def test_tables_that_change_all_the_time_are_an_error(own_site: Site) -> None:
 
 def test_a_restore_needs_empty_places(site: Site, tmp_path: Path, empty_database_url: str) -> None:
     site.back_up()
-    with pytest.raises(ConfigError, match="is not empty"):
+    with pytest.raises(ConfigError, match="exists; restore into an empty place: set QUANTX_LAKE_URL"):
         site.restore(site.lake, empty_database_url)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="is not empty"):
+    with pytest.raises(ConfigError, match="exists; restore into an empty place: set QUANTX_LAKE_URL"):
         site.restore(tmp_path / "mine", empty_database_url)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 

@@ -198,6 +198,9 @@ def test_csv_and_parquet_hold_what_the_reader_gives(
     common = ("query", "--symbols", "AAA,BRK.B", "--adjust", adjust)
     assert quantx(*common, "--format", "parquet", "-o", tmp_path / "bars.parquet").code == 0
     assert pl.read_parquet(tmp_path / "bars.parquet").equals(bars)
+    provenance = json.loads(pl.read_parquet_metadata(tmp_path / "bars.parquet")["quantx.provenance"])
+    assert (provenance["query"], provenance["sources"]) == ("bars", bars["source"].unique().sort().to_list())
+    assert "bars_1d" in provenance["tables"]
     assert quantx(*common, "--format", "csv", "-o", tmp_path / "bars.csv").code == 0
     read = pl.read_csv(tmp_path / "bars.csv", try_parse_dates=True)
     assert read.drop("known_from").equals(bars.drop("known_from"))

@@ -77,6 +77,10 @@ def deploy(azure: Azure, parameters: dict[str, str]) -> int:
 
     if answer := refusal(sorted(Path("infra").rglob("*.bicep"))):
         return refuse(answer)
+    if azure.get("new role"):
+        azure.put("new role", azure.get("new role")[1:])
+        # hashicorp/terraform-provider-azurerm#5038: roles are eventually consistent.
+        return refuse("(RoleDefinitionDoesNotExist) The specified role definition with ID 'e' does not exist.")
     if azure.get("database", "Ready") != "Ready":
         # "When the server is in a stopped state, no management operations can be performed for the server"
         # (learn.microsoft.com/azure/postgresql, Stop a server); the code: hashicorp/terraform-provider-azurerm#29219.
@@ -94,6 +98,8 @@ def database(azure: Azure, command: str) -> int:
     match command:
         case "list":
             print("quantx-dev-pg" if azure.has("database") else "")
+        case "list-skus":
+            print("Enabled" if azure.has("restricted region") else "Disabled")
         case "show":
             print(state)
             azure.put("database", {"Stopping": "Stopped", "Starting": "Ready"}.get(state, state))
@@ -128,6 +134,13 @@ def sites(azure: Azure, command: str, option: dict[str, str]) -> int:
     match command:
         case "resource show":
             print(azure.host("scm" if "'Repository'" in option["--query"] else "app"))
+        case "functionapp start":
+            (azure.state / "stopped").unlink(missing_ok=True)
+        case "functionapp keys list" if azure.has("stopped"):
+            return refuse("Operation returned an invalid status 'Bad Request'")
+        case "functionapp keys list" if azure.get("starting"):
+            azure.put("starting", azure.get("starting")[1:])
+            return refuse("Operation returned an invalid status 'Bad Request'")  # Azure/azure-cli#20892, #25205
         case "functionapp keys list":
             print("function-key")
         case "functionapp deploy":
@@ -206,6 +219,9 @@ def answer(arguments: list[str], azure: Azure) -> int:
             print("quantxmadeup" if azure.has("deployed") else "")
         case "acr repository show":
             return int(azure.get("image") != option["--image"])
+        case "acr build" if azure.has("free credits"):
+            # MicrosoftDocs/azure-aks-docs#112
+            return refuse("(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted.")
         case "acr build":
             azure.put("image", option["--image"])
         case "provider list" | "provider register" if azure.has("no rights in the subscription"):
@@ -222,6 +238,22 @@ def answer(arguments: list[str], azure: Azure) -> int:
             print(json.dumps(RECEIVERS))
         case "monitor action-group test-notifications create":
             print("Email\towners\tSucceeded\nEmail\temail\t" + ("Failed" if azure.has("unconfirmed") else "Succeeded"))
+        case "role assignment list" if "--all" in arguments:
+            print("" if azure.has("unassigned") else "/subscriptions/s/resourceGroups/g/assignment")
+        case "role assignment delete" if azure.has("locks"):
+            # lock-resources: "… prevents the deletion of Azure RBAC assignments"
+            return refuse("(ScopeLocked) The scope cannot perform delete operation because these scopes are locked")
+        case "role assignment create":
+            pass
+        case "role assignment delete":
+            azure.put("unassigned")
+        case "role definition delete" if not azure.has("unassigned"):
+            # learn.microsoft.com/azure/role-based-access-control/troubleshooting, "Custom roles"
+            return refuse("(RoleDefinitionHasAssignments) There are existing role assignments referencing role")
+        case "role definition delete" if "--resource-group" not in option or not azure.has("group"):
+            pass  # the role is not found, and az says nothing (azure-cli, role/custom.py, delete_role_definition)
+        case "role definition delete":
+            azure.put("deleted role", option["--name"])
         case "role assignment list" if azure.has("no rights in the subscription"):
             return 1
         case "role assignment list" if azure.has("no owner"):
@@ -230,13 +262,7 @@ def answer(arguments: list[str], azure: Azure) -> int:
             print("owner@example.org\ngroup of owners")
         case "role definition list":
             print("11111111-1111-1111-1111-111111111111")
-        case (
-            "bicep build"
-            | "deployment group what-if"
-            | "provider register"
-            | "resource list"
-            | "role definition delete"
-        ):
+        case "bicep build" | "deployment group what-if" | "provider register" | "resource list":
             pass
         case _:
             return refuse(f"the fake does not know: az {command}", 2)

@@ -30,6 +30,7 @@ CHANGES = {
     "https registry PUT /v2/quantx-functions/manifests/",
     "tag update",
     "monitor action-group test-notifications create",
+    "role assignment delete",
     "role definition delete",
 }
 
@@ -137,6 +138,7 @@ def test_an_interrupted_deployment_goes_on(checkout: Checkout) -> None:
     assert done.returncode == 1
     assert "ended with status Failed" in done.stderr
     assert "ContainerAppConsoleLogs" in done.stderr
+    assert "the database was not migrated; app and jobs are as before" in done.stderr
     assert checkout.sites.published == []
     assert not checkout.has("deploying")  # the stop of the database is not suspended any more
     (checkout.state / "failing job").unlink()
@@ -181,6 +183,21 @@ def test_a_database_that_can_not_be_used_ends_the_deployment(checkout: Checkout)
     assert done.returncode == 2
     assert "the database quantx-dev-pg is Inaccessible; see its page in the portal" in done.stderr
     assert changes(checkout) == ["provider register"] * len(changes(checkout))
+
+
+def test_a_region_that_is_closed_to_the_subscription_ends_the_first_deployment(checkout: Checkout) -> None:
+    checkout.let("restricted region")
+    for arguments in ((), ("--apply",)):
+        done = checkout.run("deploy_hybrid.sh", *arguments)
+        assert (done.returncode, "may create no PostgreSQL server in westeurope" in done.stderr) == (2, True)
+        assert "deployment group create" not in changes(checkout)
+
+
+def test_a_registry_that_may_not_build_names_the_way_out(checkout: Checkout) -> None:
+    checkout.let("free credits")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert (done.returncode, "IMAGE_ARCHIVE=build/image.tar IMAGE_NAME=quantx" in done.stderr) == (1, True)
+    assert not checkout.has("jobs")
 
 
 def test_a_deleted_vault_is_brought_back(checkout: Checkout) -> None:
@@ -364,7 +381,8 @@ def test_a_teardown_says_what_is_lost_and_wants_the_name(checkout: Checkout) -> 
         assert part in done.stderr
     done = checkout.run("teardown.sh", "--name", "quantx-dev")
     assert done.returncode == 0, done.stderr
-    assert changes(checkout) == ["lock delete", "group delete", "role definition delete"]
+    assert changes(checkout) == ["lock delete", "role assignment delete", "role definition delete", "group delete"]
+    assert checkout.has("deleted role")
     assert checkout.run("teardown.sh", "--name", "quantx-dev").returncode == 0
     assert changes(checkout) == []
 

@@ -23,7 +23,6 @@ match words[:3]:
     case ["role", "definition", "list"]: print("{role}" if "no role" not in os.listdir(os.environ["AZ_STATE"]) else "")
     case ["role", "assignment", "list"]: print("/one\\t\\n/two" if "[?principalId=='{person}'].id" in words else "")
     case ["role", "assignment", "create" | "delete"]: pass
-    case ["deployment", "group", "show"]: print('{{"STORAGE_ACCOUNT": {{"value": "quantxlake"}}}}')
     case _: sys.exit(2)
 """
 
@@ -41,12 +40,16 @@ def test_an_assignment_ends_at_an_hour(checkout: Checkout) -> None:
     given = dict(zip(made[3::2], made[4::2], strict=False))
     assert given["--role"] == ROLE
     assert given["--assignee-object-id"] == PERSON
-    assert given["--scope"].endswith("/storageAccounts/quantxlake/blobServices/default/containers/raw")
+    # Not below the account: its lock would keep the assignment from being deleted (lock-resources).
+    assert given["--scope"] == f"/subscriptions/{SUBSCRIPTION}/resourceGroups/quantx-dev"
     assert given["--condition-version"] == "2.0"
     condition = given["--condition"]
     named = re.findall(r"ActionMatches\{'[\w./]+/blobs/(\w+)'\}", condition)
     assert named == ["read", "delete"]  # every action of the role: one that the condition leaves out would not end
-    match = re.search(r"\(@Environment\[UtcNow\] DateTimeLessThan '([^']+)'\)\)$", condition)
+    assert (
+        "@Resource[Microsoft.Storage/storageAccounts/blobServices/containers:name] StringEquals 'raw' AND" in condition
+    )
+    match = re.search(r"@Environment\[UtcNow\] DateTimeLessThan '([^']+)'\)\)$", condition)
     assert match is not None
     ends = datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S.0Z").replace(tzinfo=UTC)
     assert timedelta(hours=2.9) < ends - datetime.now(UTC) < timedelta(hours=3.1)

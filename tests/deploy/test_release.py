@@ -74,6 +74,21 @@ def test_an_app_that_is_not_ready_gets_its_last_package_back(deployed: Checkout)
     assert deployed.get("jobs") == f"quantx:{new}"
 
 
+def test_an_app_that_was_stopped_for_a_restore_is_started_with_its_new_settings(deployed: Checkout) -> None:
+    deployed.let("stopped")
+    assert deployed.run("deploy_hybrid.sh", "--apply").returncode == 0
+    done = deployed.commands()
+    assert done.index("deployment group create") < done.index("functionapp start") < done.index("functionapp keys list")
+
+
+def test_a_host_that_starts_slowly_is_asked_again(deployed: Checkout) -> None:
+    new = deployed.commit()
+    deployed.let("starting", "xx")
+    assert deployed.run("deploy_hybrid.sh", "--apply").returncode == 0
+    assert deployed.commands().count("functionapp keys list") == 3
+    assert deployed.sites.running == deployed.package(new)
+
+
 def test_a_failed_sweeper_brings_image_and_package_back(deployed: Checkout) -> None:
     old = deployed.tag
     deployed.commit()
@@ -121,6 +136,14 @@ def test_templates_that_azure_refuses_end_the_deployment(
     assert answer in done.stderr
     assert "Azure refused the templates" in done.stderr
     assert "acr build" not in checkout.commands()
+
+
+def test_a_new_role_that_is_not_known_everywhere_is_waited_for(checkout: Checkout) -> None:
+    checkout.let("new role", "xx")
+    done = checkout.run("deploy_hybrid.sh", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert checkout.commands().count("deployment group create") == 4
+    assert done.stderr.count("trying again") == 2
 
 
 def test_a_package_that_the_site_refuses_changes_nothing(deployed: Checkout) -> None:

@@ -31,7 +31,7 @@ def _generator() -> ModuleType:
 
 @pytest.mark.parametrize("name", _generator().PAGES)
 def test_what_is_written_from_the_program_is_in_step_with_it(name: str) -> None:
-    assert (ROOT / "docs" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make docs`"
+    assert (ROOT / "docs" / name).read_text("utf-8") == _generator().PAGES[name](), "run `make reference`"
 
 
 def test_every_rule_is_documented_once_and_completely() -> None:

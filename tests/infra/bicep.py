@@ -31,7 +31,7 @@ _KNOWN = frozenset(
     """
     allowed array az bool cidrSubnet concat contains description empty endsWith environment first flatten format guid
     int join json listCallbackUrl loadTextContent map maxLength maxValue minLength minValue null object range replace
-    resourceGroup resourceId secure split string subscription true false uniqueString utcNow
+    resourceGroup resourceId secure split string subscription take true false uniqueString utcNow
     """.split()  # noqa: SIM905 - a list of words is read more easily
 )
 

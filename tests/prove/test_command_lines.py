@@ -80,6 +80,7 @@ def test_what_the_scripts_ask_is_understood(checkout: Checkout, complaints: Comp
     run("backfill.sh", "--start", "2010-01-01", "--phase", "phase_1")
     run("run.sh", "status")
     run("test_alert.sh")
+    run("grant.sh", "erase", "raw", "0f0f0f0f-0000-4000-8000-00000000000a")
     run("azd.sh", "before", AZURE_RESOURCE_GROUP="quantx-dev")
     run("github.sh", "o/n", "--apply")
     run("restore.sh", "https://a.blob.core.windows.net/backups")

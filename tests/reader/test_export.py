@@ -360,6 +360,9 @@ def test_a_repeated_export_writes_nothing(market: Market) -> None:
     again = market.export("hive-ticker")
     assert (again.written, again.changed, again.unchanged) == (0, 0, first.written)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+    head = json.loads((market.folder / "out/.quantx-export/manifest").read_text().split("\n")[0])
+    assert head["complete"]["table_versions"]["bars_1d"] >= 0
+    assert head["complete"].keys() == {"table_versions", "snapshot", "exported_at", "program"}
 
 
 def test_a_new_session_writes_the_files_of_its_symbol_and_year(market: Market) -> None:

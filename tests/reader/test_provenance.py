@@ -51,6 +51,8 @@ def test_each_query_has_its_own(lake: Lake) -> None:
     assert quantx.provenance(actions).query == "actions"
     assert quantx.provenance(members).tables.keys() == {"universe_members"}
     assert quantx.provenance(lake.revisions("AAA")).sources == ("yahoo",)
+    covered = quantx.provenance(lake.coverage(until="2024-01-04"))
+    assert {"bars_1d", "universe_members"} <= covered.tables.keys()
 
 
 def test_other_frames_have_none_rather_than_a_wrong_one(lake: Lake) -> None:
@@ -132,6 +134,7 @@ def test_a_snapshot_reads_the_versions_of_its_creation(growing: tuple[Path, Lake
     assert closes(pickle.loads(pickle.dumps(paper))) == [100.0, 101.0, 102.0]  # noqa: S301 – its own
     assert paper.scan("bars_1d").filter(pl.col("date") > DAYS[0]).collect().height == 2
     assert paper.symbols()["bars"].to_list() == [3]
+    assert paper.sql("select sum(close) from bars_1d").item() == 303.0
     assert paper.tables()["version"].to_list() == [3]
     provenance = quantx.provenance(paper.bars("AAA"))
     assert (provenance.snapshot, provenance.tables["bars_1d"]) == ("paper-2026", 3)

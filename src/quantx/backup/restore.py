@@ -93,8 +93,10 @@ def _begin(location: LakeLocation, manifest: Manifest) -> str:
             f"the restore of another backup into {location.url} is not finished; finish it with --backup {other}, or"
             " empty the place"
         )
-    if any(not path.startswith(_IDS) for path in location.paths("")):
-        raise ConfigError(f"{location.url} is not empty; restore into an empty place: set QUANTX_LAKE_URL")
+    there = next((path for path in location.paths("") if not path.startswith(_IDS)), None)
+    if there is not None:
+        setting = "QUANTX_RAW_URL" if location.raw is not location and there.startswith("raw/") else "QUANTX_LAKE_URL"
+        raise ConfigError(f"{location.address(there)} exists; restore into an empty place: set {setting}")
     lake_id = str(ULID())
     location.put(LAKE_ID, f"{mark}{lake_id}".encode())
     return lake_id

@@ -152,8 +152,10 @@ def verify(
             f" {found.read_bytes / 1e6:,.1f} MB"
         )
         for path, what in found.damaged.items():
-            out.print(f"{path} {what}; delete it: the next backup stores it again where the lake has it", markup=False)
-        if not found.damaged:
+            out.print(f"{path} {what}", markup=False)
+        if found.damaged:
+            out.print("next: delete the damaged objects; the next backup stores what the lake still has again")
+        else:
             out.print("nothing is damaged")
     return 1 if found.damaged else 0
 

@@ -92,6 +92,9 @@ COMMANDS: Mapping[str, CommandModules] = {
         "sql", summary="Run one SQL SELECT over the lake's tables. No database is needed, and nothing can be changed."
     ),
     "db": _of("sql", summary="Write a DuckDB file of views for other tools."),
+    "snapshot": _of(
+        "snapshot", summary="Pin the versions of all tables under a name, list such snapshots, and drop them."
+    ),
     "export": _of(
         "export",
         summary="Export OHLCV bars as files in the layout of another tool: all of the lake, a universe, a phase or"

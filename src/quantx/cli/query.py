@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,9 +12,10 @@ import typer
 
 from quantx.cli.options import AsOf, PublicBy, UseLocal, exits, reading_settings, split_symbols
 from quantx.cli.output import counted, incomplete_data_reported, out, print_table
-from quantx.core.prices import ADJUSTMENTS
+from quantx.core.prices import ADJUSTMENTS, Adjust
 from quantx.errors import ConfigError
 from quantx.reader.lake import lake_of
+from quantx.reader.provenance import PROVENANCE, Provenance, provenance
 
 _SHOWN = 40  # rows of a table on the terminal
 _FORMATS = ("table", "csv", "parquet")
@@ -39,6 +41,9 @@ def query(
     adjust: Annotated[str, typer.Option(help="none: as traded; split; total: splits and dividends.")] = "none",
     as_of: AsOf = None,
     public_by: PublicBy = None,
+    snapshot: Annotated[
+        str | None, typer.Option(help="Read the tables as a named snapshot has them (`quantx snapshot`).")
+    ] = None,
     source: Annotated[
         str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
     ] = None,
@@ -58,13 +63,10 @@ def query(
 
     Example: quantx query --symbols AAPL,BRK.B --start 2014-01-01 --adjust total -o bars.csv
     """
-    settings = reading_settings(use_local)
-    adjustment = next((a for a in ADJUSTMENTS if a == adjust), None)
-    if adjustment is None:
-        raise ConfigError(f"--adjust {adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-    form = _format(format, output)
-    lake = lake_of(settings)
-    names = split_symbols(symbols)
+    lake = lake_of(reading_settings(use_local))
+    if snapshot is not None:
+        lake = lake.snapshot(snapshot, create=False)
+    adjustment, form, names = _adjustment(adjust), _format(format, output), split_symbols(symbols)
     with incomplete_data_reported():
         bars = lake.bars(
             names,
@@ -77,10 +79,19 @@ def query(
             source=source,
             extended=extended,
         )
+    found = provenance(bars)
     if view == "latest" or rows is not None:
         bars = bars.group_by("symbol", maintain_order=True).tail(rows or 1)
-    _write(bars, form, output)
+    _write(bars, form, output, found)
     return 0 if bars.height else 1
+
+
+def _adjustment(given: str) -> Adjust:
+    """Return the adjustment of an option; ConfigError for an unknown one."""
+    adjustment = next((a for a in ADJUSTMENTS if a == given), None)
+    if adjustment is None:
+        raise ConfigError(f"--adjust {given!r} must be one of {', '.join(ADJUSTMENTS)}")
+    return adjustment
 
 
 def _format(given: str | None, output: Path | None) -> str:
@@ -99,7 +110,7 @@ def _format(given: str | None, output: Path | None) -> str:
     return form
 
 
-def _write(bars: pl.DataFrame, form: str, output: Path | None) -> None:
+def _write(bars: pl.DataFrame, form: str, output: Path | None, found: Provenance) -> None:
     if output is None:
         if form == "csv":
             sys.stdout.write(_csv(bars))
@@ -110,7 +121,7 @@ def _write(bars: pl.DataFrame, form: str, output: Path | None) -> None:
         if form == "csv":
             output.write_text(_csv(bars))
         else:
-            bars.write_parquet(output)
+            bars.write_parquet(output, metadata={PROVENANCE: json.dumps(found.as_facts(), default=str)})
     except OSError as error:
         raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
     symbols = counted(bars["symbol"].n_unique(), "symbol")

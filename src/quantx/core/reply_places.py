@@ -93,15 +93,28 @@ class SoughtRow:
         return found + 0.5 * named
 
 
-def find_row(body: bytes, row: SoughtRow, *, like: ReplyPlace | None = None) -> ReplyPlace | None:
-    """Return the best place of a row in a reply; None if nothing there has its stamp.
+def find_row(body: bytes, row: SoughtRow) -> ReplyPlace | None:
+    """Return the best place of a row in a reply; None if nothing there has its stamp."""
+    return ReplyText(body).find_row(row)
 
-    With `like`, the place of another row, only places of that form count: its path with other numbers.
-    """
-    text = body.decode("utf-8", "replace")
-    found = _places_in_json(text, row) if text.lstrip()[:1] in ("{", "[") else _places_in_lines(text, row)
-    places = (place for place in found if like is None or _form(place) == _form(like))
-    return max(places, key=lambda place: place.agreeing, default=None)
+
+class ReplyText:
+    """A reply that is searched for several rows: it is parsed once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._text = body.decode("utf-8", "replace")
+        is_json = self._text.lstrip()[:1] in ("{", "[")
+        self._document = _JsonText.of(self._text) if is_json else None
+
+    def find_row(self, row: SoughtRow, *, like: ReplyPlace | None = None) -> ReplyPlace | None:
+        """Return the best place of a row; None if nothing has its stamp.
+
+        With `like`, the place of another row, only places of that form count: its path with other numbers.
+        """
+        document = self._document
+        found = _places_in_lines(self._text, row) if document is None else _places_in_json(document, row)
+        places = (place for place in found if like is None or _form(place) == _form(like))
+        return max(places, key=lambda place: place.agreeing, default=None)
 
 
 def _form(place: ReplyPlace) -> str:
@@ -173,8 +186,7 @@ class _JsonText:
             return cls(text, [])
 
 
-def _places_in_json(text: str, row: SoughtRow) -> Iterator[ReplyPlace]:
-    document = _JsonText.of(text)
+def _places_in_json(document: _JsonText, row: SoughtRow) -> Iterator[ReplyPlace]:
     by_path = {node.path: node for node in document.nodes}
     scalars: dict[Path, list[object]] = {}
     for node in document.nodes:

@@ -30,6 +30,10 @@ class SnapshotReader(TableReader):
         """Return the files of the version; None if the table did not exist."""
         return self._fixed
 
+    def held(self) -> TableVersion | None:
+        """Return the same."""
+        return self._fixed
+
     def version(self) -> int | None:
         """Return the version; None if the table did not exist."""
         return None if self._fixed is None else self._fixed.number

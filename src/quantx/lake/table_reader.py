@@ -80,7 +80,13 @@ class TableReader:
 
     def current(self) -> TableVersion | None:
         """Return the files of the newest version; None if the table does not exist."""
-        delta = self.newest()
+        return self._files_at(self.newest())
+
+    def held(self) -> TableVersion | None:
+        """Return the files of the version of the last read, without a request; None if there was none."""
+        return self._files_at(self._delta)
+
+    def _files_at(self, delta: DeltaTable | None) -> TableVersion | None:
         if delta is None:
             return None
         if self._version is None or self._version.number != delta.version():

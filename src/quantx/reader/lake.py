@@ -138,6 +138,7 @@ class Lake(
             actions=self._actions_to_export,
             sources_of=self._sources_of,
             members=lambda name: {n: to_date(day) for n, day in self._members_between(name, first, last).on.items()},
+            snapshot=None if self._stored.snapshot is None else self._stored.snapshot.name,
             preferred=lambda days: [
                 each.symbol for each in securities.unique(securities.requests(list(days), first, last, days))
             ],

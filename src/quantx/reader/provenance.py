@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from copy import copy
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -19,6 +20,8 @@ from typing import Any
 import polars as pl
 
 from quantx.errors import NoProvenance
+
+PROVENANCE = "quantx.provenance"  # in the metadata of Parquet files: JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,7 @@ class Provenance:
 
     def as_facts(self) -> dict[str, Any]:
         """Return all of it as plain values for JSON."""
-        facts = asdict(self)
-        return facts | {"arguments": {name: _plain(value) for name, value in self.arguments.items()}}
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
 
 
 class FrameRegistry:
@@ -73,7 +75,9 @@ class FrameRegistry:
             )
         if found.schema != known[1].schema or not found.equals(known[1]):
             raise NoProvenance("this frame was changed after the query returned it; query it again")
-        return known[2]
+        # Found only now: a query of many rows should not wait for it.
+        own = found["source"].unique().sort() if found.schema.get("source") == pl.String else known[2].sources
+        return replace(known[2], sources=tuple(own))
 
 
 FRAMES = FrameRegistry()
@@ -101,8 +105,7 @@ def note_provenance(
     """Note the provenance of a frame that a query returned for some positional and keyword arguments."""
     bound = _signature(query).bind(None, *given[0], **given[1])
     bound.apply_defaults()
-    arguments = dict(list(bound.arguments.items())[1:])
-    own = frame["source"].unique().sort().to_list() if frame.schema.get("source") == pl.String else sources
+    arguments = {name: _kept(value) for name, value in list(bound.arguments.items())[1:]}
     FRAMES.note(
         frame,
         Provenance(
@@ -111,7 +114,7 @@ def note_provenance(
             query=query.__name__,
             arguments=arguments,
             tables=dict(sorted(versions.items())),
-            sources=tuple(own),
+            sources=tuple(sources),
             adjustment=arguments.get("adjust"),
             base=arguments.get("base"),
             as_of=arguments.get("as_of"),
@@ -131,6 +134,11 @@ def program_version() -> str:
 @lru_cache(maxsize=128)
 def _signature(query: Callable[..., object]) -> inspect.Signature:
     return inspect.signature(query)
+
+
+def _kept(value: Any) -> Any:
+    """Return an argument that its owner can't change later."""
+    return copy(value) if isinstance(value, list | set | dict) else value
 
 
 def _plain(value: Any) -> Any:

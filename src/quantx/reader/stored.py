@@ -41,6 +41,7 @@ class QueryReads:
     versions: dict[str, TableVersion | None] = field(default_factory=dict)  # None: there is no such table
     tables: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
+    opened: set[str] = field(default_factory=set)  # tables of which the query reads more than `rows` returns
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -99,6 +100,8 @@ class LakeTables(Mapping[str, TableReader]):
         self._used: dict[str, frozenset[str]] = {}  # the names of the tables that a query used last time
 
     def __getitem__(self, name: str) -> TableReader:
+        if (reads := self._reads) is not None:
+            reads.opened.add(name)
         return self._tables[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -121,6 +124,9 @@ class LakeTables(Mapping[str, TableReader]):
         try:
             self._check(self._used.get(query, ()), reads.versions)
             yield reads
+            for name in reads.opened - reads.tables:
+                reads.versions.setdefault(name, self._tables[name].held())
+                reads.tables.add(name)
             self._used[query] = frozenset(reads.tables)
         finally:
             self._thread.reads = None

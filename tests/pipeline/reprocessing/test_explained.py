@@ -21,7 +21,7 @@ from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.daily_rules import DAILY_RULES
 from quantx.core.quality.policy import Policy
 from quantx.core.symbol_history import Naming, SymbolHistory, history_rows
-from quantx.errors import NotInLake
+from quantx.errors import NotInLake, RawNotReadable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import SCHEMA, list_raw
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
@@ -276,6 +276,31 @@ def test_forms_of_an_explanation(market: Any) -> None:
     facts = json.loads(json.dumps(found.as_facts(), default=str))
     assert facts["reply"]["sha256"] == found.reply.sha256
     assert "body" not in facts["reply"]
+
+
+class WithoutRaw:
+    """The place of a lake for an identity that may not read raw objects."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def has(self, path: str) -> bool:
+        if path.startswith("raw/"):
+            raise RawNotReadable(f"cannot read {path}: refused")
+        return bool(self._real.has(path))
+
+
+def test_without_the_right_to_raw_objects_the_rest_is_explained(market: Any) -> None:
+    lake = Lake(WithoutRaw(market.platform.location), lambda timeframe, market: ("tape", "other"))  # type: ignore[arg-type]
+    found = lake.explain("BBB", CORRECTED)
+    assert found.reply is not None
+    assert (found.value, found.reply.body) == (traded()[CORRECTED][2] * 1.001, None)
+    assert str(found.reply.problem).startswith("cannot read raw/source=tape/")
+    assert (len(found.revisions), len(found.others)) == (1, 1)
+    assert str(found.reply.problem) in repr(found)
 
 
 def test_a_missing_raw_object_leaves_the_rest(market: Any) -> None:

@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
+from quantx.cli.demo.proofs import show_proofs
 from quantx.cli.demo.script import Story, story_of
 from quantx.cli.logs import configure_logging
 from quantx.cli.options import existing_folder, settings_for
@@ -30,7 +31,7 @@ from quantx.pipeline.reference.universes import refresh_universes
 from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reporting.run_report import run_totals
 from quantx.pipeline.runtime.platform import Platform, open_platform
-from quantx.pipeline.wiring import verifier_of, worker_of
+from quantx.pipeline.wiring import worker_of
 from quantx.reader.lake import Lake
 from quantx.sandbox import Market, Sandbox, load_market, running
 from quantx.state.tasks.port import Plan
@@ -78,13 +79,14 @@ def demo(
             chapters = _tell(platform, market, story, url)
             findings = _find(platform, market, story, chapters)
             _show(platform, findings)
-            _verify_and_export(platform, folder)
+            show_proofs(platform, folder, story.revision)
             page = write_page(folder / "report.html", findings)
     out.print(f"\n[bold]Results[/bold] (made in {time.monotonic() - started:.0f} s)")
     out.print(f"  report   {page.absolute()}  (open it in a browser)")
     out.print(f"  lake     {folder / 'lake'}  (raw replies, Delta tables, run reports)")
     out.print(f"  state    {folder / 'state'}  (PostgreSQL)")
     out.print(f"  export   {folder / 'export'}  (Parquet for pandas, DuckDB, Spark)")
+    out.print(f"  backup   {folder / 'backup'}  (lake and state; quantx backup restore)")
     command = ".venv/bin/quantx" if Path(".venv/bin/quantx").exists() else "quantx"
     out.print(
         f"  next     QUANTX_LAKE_URL={folder / 'lake'} {command} query --symbols {findings.symbol} --adjust split"
@@ -212,19 +214,6 @@ def _find(platform: Platform, market: Market, story: Story, chapters: list[Chapt
         quarantine=quarantine,
         recent=lake.bars(traded["symbol"].to_list(), start=since),
         manifest=manifest_of(platform.tables, platform.state.series, platform.state.gaps, platform.location.url),
-    )
-
-
-def _verify_and_export(platform: Platform, folder: Path) -> None:
-    """Compare each object of the lake with its SHA-256, and write the bars in the layout of another tool."""
-    found = verifier_of(platform).verify()
-    out.print(
-        f"\n[bold]Verified[/bold] {counted(found.objects, 'object')} of the lake by their SHA-256:"
-        f" {counted(len(found.damages), 'damage')}"
-    )
-    done = Lake(platform.location).export(folder / "export", "hive-ticker", adjust="split")
-    out.print(
-        f"[bold]Exported[/bold] {counted(done.symbols, 'symbol')} as {folder / 'export'}/exchange=…/ticker=…/year=…"
     )
 
 

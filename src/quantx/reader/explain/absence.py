@@ -77,7 +77,10 @@ def reasons(
         ),
         *(str(each["message"]) for each in about.findings if each["rule"] in (MISSING, MARKET_MISSING)),
     ]
-    if about.session.is_session is not False:
+    minutes = list(_of_minutes(rows, subject, source))
+    if minutes:
+        found += minutes
+    elif about.session.is_session is not False:
         found += _of_coverage(rows, subject, source, in_reply)
     return list(dict.fromkeys(found)) or ["no reason is known: `quantx heal` searches missing sessions"]
 
@@ -118,6 +121,21 @@ def _of_time(rows: SubjectRows, subject: Subject, source: str | None, moment: Po
             yield f"that of {row['source']} is known since {row['known_from']:%Y-%m-%d %H:%M:%S} UTC"
         elif moment.public_by is not None:
             yield f"that of {row['source']} was not public by {moment.public_by:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _of_minutes(rows: SubjectRows, subject: Subject, source: str | None) -> Iterator[str]:
+    """Yield which minutes of the session each vendor has; nothing for daily bars, and without any."""
+    if subject.time is None:
+        return
+    of_day = Selection.of(subject.symbols, source).between(subject.day, subject.day)
+    times = (
+        rows.tables.rows(subject.table, of_day)
+        .group_by("source")
+        .agg(pl.len().alias("minutes"), pl.col("time").min().alias("first"), pl.col("time").max().alias("last"))
+    )
+    for row in times.sort("source").iter_rows(named=True):
+        span = f"from {row['first']:%H:%M} to {row['last']:%H:%M} UTC"
+        yield f"{row['source']} has {row['minutes']:,} minutes of the session, {span}: one without a trade has no bar"
 
 
 def _of_coverage(rows: SubjectRows, subject: Subject, source: str | None, in_reply: InReply) -> Iterator[str]:

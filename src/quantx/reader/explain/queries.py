@@ -13,7 +13,7 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality.quarantine_states import newest_of_each, with_ids, with_states
-from quantx.core.reply_places import ReplyPlace, SoughtRow, find_row
+from quantx.core.reply_places import ReplyPlace, ReplyText, SoughtRow
 from quantx.core.symbols import venue_of
 from quantx.core.tables import (
     ACTION_VERDICTS,
@@ -178,7 +178,7 @@ class ExplainQueries(ActionQueries):
         return SoughtValues(
             symbol=symbol,
             sought=SoughtRow(symbol, row["date"], subject.time, ZoneInfo(subject.venue.timezone), ()),
-            named={c: float(row[c]) for c in _FIELDS},
+            named={c: float(row[c]) for c in _FIELDS if row[c] is not None},
             ratio=split_ratio(splits, row["date"], row["known_from"].date()),
         )
 
@@ -192,7 +192,8 @@ class ExplainQueries(ActionQueries):
             days = [replace(values.sought, day=day) for day in (before, after, subject.day)]
             if reply.body is None or reply.place is None:
                 continue
-            found = [find_row(reply.body, day, like=ReplyPlace(reply.place, "", 0)) for day in days]
+            text, own = ReplyText(reply.body), ReplyPlace(reply.place, "", 0)
+            found = [text.find_row(day, like=own) for day in days]
             if found[0] is None or found[1] is None:
                 continue
             where = f"the reply with both ({reply.path}, row {reply.row})"

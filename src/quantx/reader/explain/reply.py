@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from quantx.core.model import Payload
-from quantx.core.reply_places import ReplyPlace, SoughtRow, find_row
+from quantx.core.reply_places import ReplyPlace, ReplyText, SoughtRow
 from quantx.errors import DamagedObject, RawNotReadable
 from quantx.lake.raw_replies import RawReply, find_raw, read_replies
 from quantx.lake.store import LakeLocation
@@ -46,12 +46,15 @@ class SoughtValues:
 
     def place_in(self, body: bytes) -> tuple[ReplyPlace | None, Mapping[str, float] | None, float]:
         """Return the row's place in a reply, its values as sent, and the ratio; (None, None, 1) if it is not there."""
+        reply = ReplyText(body)
         best: tuple[ReplyPlace | None, Mapping[str, float] | None, float] = (None, None, 1.0)
         for ratio in dict.fromkeys((1.0, self.ratio)):
             values = {n: v * ratio if n == "volume" else v / ratio for n, v in self.named.items()}
-            place = find_row(body, self._with(list(values.values())))
+            place = reply.find_row(self._with(list(values.values())))
             if place is not None and (best[0] is None or place.agreeing > best[0].agreeing):
                 best = (place, values if place.agreeing >= len(values) else None, ratio)
+            if best[1] is not None:
+                break
         return best
 
     def _with(self, values: Sequence[float]) -> SoughtRow:

@@ -112,10 +112,10 @@ class ExportFolder:
         self._remove(self.units.pop(name).files)
         self._append({"unit": name, "gone": True})
 
-    def finish(self, versions: Mapping[str, int | None]) -> None:
-        """Write the manifest anew, with the table versions of the complete export."""
+    def finish(self, provenance: Mapping[str, Any]) -> None:
+        """Write the manifest anew, with the provenance of the complete export."""
         with self._explained():
-            self._compact(complete=versions)
+            self._compact(complete=provenance)
 
     def _remove(self, paths: Iterable[str]) -> None:
         with self._explained():
@@ -152,13 +152,13 @@ class ExportFolder:
                 " or delete this one"
             )
 
-    def _compact(self, complete: Mapping[str, int | None] | None) -> None:
+    def _compact(self, complete: Mapping[str, Any] | None) -> None:
         """Replace the journal by one line per unit, and open it for new ones."""
         if self._journal is not None:
             self._journal.close()
         head: dict[str, Any] = {"export": _FORMAT, "settings": self._settings}
         if complete is not None:
-            head["complete"] = {"table_versions": dict(complete)}
+            head["complete"] = dict(complete)
         fresh = self._manifest.with_name("manifest.new")
         with fresh.open("w", encoding="utf-8") as file:
             for entry in (head, *map(_line, self.units.values())):

@@ -56,6 +56,7 @@ class ExportReads:
     sources_of: Callable[[str, str], Sequence[str]]
     members: Callable[[str], Mapping[str, date | None]]  # of a universe in the window: symbol and last day
     preferred: Callable[[Mapping[str, date | None]], list[str]]  # each security once, by its last symbol
+    snapshot: str | None = None  # the name of the snapshot that is read
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +20,7 @@ from quantx.reader.export.layouts import LAYOUTS, BarFiles
 from quantx.reader.export.reference import ACTIONS_PATH, action_rows, reference_files
 from quantx.reader.export.request import ExportReads, ExportRequest
 from quantx.reader.export.selection import ExportedSecurity, security_of, selected, whole_lake
+from quantx.reader.provenance import program_version
 
 _ROWS = 250_000  # of a batch: about 200 MB of memory
 _STEPS = 20  # of the progress, at least: batches have at most this part of the symbols
@@ -90,7 +91,14 @@ class _Export:
         self._export_changed(changed, len(present), fingerprints, show)
         if self._layout.reference:
             self._export_reference(present)
-        target.finish(versions(self._reads.tables, [table.name for table in _READ]))
+        target.finish(
+            {
+                "table_versions": versions(self._reads.tables, [table.name for table in _READ]),
+                "snapshot": self._reads.snapshot,
+                "exported_at": datetime.now(UTC).isoformat(),
+                "program": program_version(),
+            }
+        )
         names = {name for name, unit in target.units.items() if unit.files and name != REFERENCE}
         missing = sorted(set(self._request.symbols or ()) - names)
         return ExportResult(

@@ -10,18 +10,19 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from quantx.core.tables import BARS_1D, TABLES
-from quantx.errors import SqlError
+from quantx.extras import extra
 from quantx.lake.table_reader import TableReader
 from quantx.reader.sql.catalog import VIEWS, Preference, SourcesOf, SqlView, empty, name, needed, orders, text
 from quantx.reader.sql.files import PinnedFiles, is_local, pinned_files
 from quantx.reader.sql.limits import Limits, Parameters, Result
-from quantx.reader.sql.lockdown import interrupted_after, locked_connection, roll_back
+from quantx.reader.sql.lockdown import locked_connection, roll_back, run_within
 from quantx.reader.sql.messages import plain_error
 from quantx.reader.sql.parquet_views import ParquetViews
 from quantx.reader.sql.result import FailedResult, to_frame
@@ -67,14 +68,17 @@ class SqlEngine:
 
     def run(self, sql: str, parameters: Parameters | None, limits: Limits) -> Result:
         """Return the rows of one SELECT; SqlError with the reason if it is refused, wrong, or exceeds a limit."""
-        with self._bound(sql, parameters, limits) as relation:
-            frame = to_frame(relation if limits.rows is None else relation.limit(limits.rows + 1))
+        with self._bound(sql, parameters) as (cursor, relation):
+            limited = relation if limits.rows is None else relation.limit(limits.rows + 1)
+            frame = run_within(limits.seconds, cursor, partial(to_frame, limited))
         if limits.rows is None or frame.height <= limits.rows:
             return Result(frame, cut=False)
         return Result(frame.head(limits.rows), cut=True)
 
     @contextmanager
-    def _bound(self, sql: str, parameters: Parameters | None, limits: Limits) -> Iterator[duckdb.DuckDBPyRelation]:
+    def _bound(
+        self, sql: str, parameters: Parameters | None
+    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]]:
         """Bind a query to the present versions of its tables, in a transaction that sees them only and can't write.
 
         Queries of a remote lake wait for one another: its frames belong to one connection.
@@ -93,8 +97,7 @@ class SqlEngine:
                     self._end(cursor)
                     raise plain_error(error, statement.names) from None
             try:
-                with interrupted_after(cursor, limits.seconds):
-                    yield relation
+                yield cursor, relation
             except (duckdb.Error, FailedResult) as error:
                 raise plain_error(error, statement.names, placed=False) from None
             finally:
@@ -138,25 +141,20 @@ class SqlEngine:
         return self._files.select(self._connection, reader.table, files)
 
     def _newest_frame(self, reader: TableReader) -> str | None:
-        current = reader.current()
-        table, version = reader.table.name, None if current is None else current.number
+        """Register a lazy frame of a table, of which DuckDB reads the rows and columns that it needs.
+
+        Each query has a frame of its own: a frame has a token that expires. Return as `_newest`.
+        """
+        table, current = reader.table.name, reader.current()
+        version = None if current is None else current.number
+        if version is not None:
+            with extra("pandas", "SQL on a remote lake"):
+                import pyarrow  # noqa: F401 – DuckDB reads frames by it
+            self._connection.register(f"frame_{table}", reader.scan())
         if table in self._has.versions and self._has.versions[table] == version:
             return None
         self._has.versions[table] = version
-        return empty(reader.table) if version is None else self._of_frame(reader)
-
-    def _of_frame(self, reader: TableReader) -> str:
-        """Return the SELECT of a remote table: a lazy frame, of which DuckDB reads the rows and columns it needs."""
-        frame = f"frame_{reader.table.name}"
-        try:
-            self._connection.register(frame, reader.scan())
-        except (ImportError, duckdb.Error) as error:
-            if "pyarrow" not in str(error):
-                raise
-            raise SqlError(
-                "SQL on a remote lake needs the library pyarrow: pip install 'quantx-data-builder[pandas]'"
-            ) from None
-        return f"SELECT * FROM {frame}"
+        return empty(reader.table) if version is None else f"SELECT * FROM frame_{table}"
 
     def _compute(self, views: Sequence[SqlView]) -> None:
         """Compute what the adjusted views need, once per version of their tables."""

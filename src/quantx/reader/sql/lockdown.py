@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from typing import TypeVar
 
 import duckdb
 
 from quantx.errors import SqlError
 from quantx.reader.sql.catalog import text
-from quantx.reader.sql.result import FailedResult
 
+T = TypeVar("T")
 _MEMORY = 0.5  # of the machine's memory
+_AGAIN = 0.05  # seconds
 
 
 def locked_connection(folders: Sequence[str], memory: int | None) -> duckdb.DuckDBPyConnection:
@@ -43,29 +45,28 @@ def _usual_memory() -> int:
     return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * _MEMORY)
 
 
-@contextmanager
-def interrupted_after(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt the query of a cursor after some seconds, with an SqlError.
+def run_within(seconds: float, cursor: duckdb.DuckDBPyConnection, query: Callable[[], T]) -> T:
+    """Run the query of a cursor; interrupt it after some seconds, with an SqlError, or by Ctrl-C.
 
-    It is a timer and not the setting `max_execution_time`, which DuckDB 1 lacks and a locked connection can't change.
+    It is a wait and not the setting `max_execution_time`, which DuckDB 1 lacks and a locked connection can't change.
     """
-    late = threading.Event()
-
-    def stop() -> None:
-        late.set()
-        cursor.interrupt()
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except (duckdb.Error, FailedResult):
-        if not late.is_set():
+    with ThreadPoolExecutor(1, thread_name_prefix="quantx-sql") as pool:
+        running = pool.submit(query)
+        try:
+            done = wait([running], seconds).done
+        except KeyboardInterrupt:
+            _interrupt(cursor, running)
             raise
-        raise late_error(seconds) from None
-    finally:
-        timer.cancel()
+        if not done:
+            _interrupt(cursor, running)
+            raise late_error(seconds)
+        return running.result()
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection, running: Future[T]) -> None:
+    while not running.done():  # an interrupt between two steps of a query has no effect
+        cursor.interrupt()
+        wait([running], _AGAIN)
 
 
 def late_error(seconds: float) -> SqlError:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
-from quantx.errors import LakeError, QuantxError, SqlError
+from quantx.errors import LakeError, QuantxError, SqlError, SqlMemoryError
 from quantx.reader.sql.catalog import columns_of
 
 _COLUMN = re.compile(r'[Rr]eferenced column "([^"]+)" (?:was )?not found|does not have a column named "([^"]+)"')
@@ -28,8 +28,8 @@ def plain_error(error: Exception, tables: Collection[str], *, placed: bool = Tru
     found = _KIND.search(whole)
     kind, rest = (found.group(1), whole[found.end() :]) if found else ("", whole)
     first = rest.strip().splitlines()[0].strip().rstrip(".") if rest.strip() else "no reason given"
-    if kind == "Out of Memory" or "failed to allocate" in whole.lower():
-        return SqlError(_MEMORY)
+    if kind == "Out of Memory" or "allocat" in whole.lower():
+        return SqlMemoryError(_MEMORY)
     if kind in ("IO", "HTTP"):
         return LakeError(_DAMAGED)
     if kind == "Permission":

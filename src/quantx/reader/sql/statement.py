@@ -12,6 +12,7 @@ import duckdb
 
 from quantx.errors import SqlError
 from quantx.reader.sql.catalog import VIEWS, columns_of
+from quantx.reader.sql.messages import plain_error
 
 MOST_CHARACTERS = 100_000
 TOO_DEEP = "the query is nested too deeply; split it into steps with WITH"
@@ -59,19 +60,21 @@ def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> Statemen
     except RecursionError:
         raise SqlError(TOO_DEEP) from None
     if tree.get("error"):
-        raise SqlError(f"the query can't be checked: {tree.get('error_message')}; write it in another way")
+        raise SqlError(f"only SELECT is possible here: {tree.get('error_message')}")
     return _checked(sql, nodes)
 
 
 def _check_kind(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     try:
         statements = connection.extract_statements(sql)
-    except duckdb.Error as error:
+    except (duckdb.ParserException, duckdb.NotImplementedException) as error:
         raise _syntax_error(connection, sql, error) from None
+    except (duckdb.Error, MemoryError) as error:
+        raise plain_error(error, ()) from None
     kinds = [str(each.type).rpartition(".")[2] for each in statements]
     if not kinds:
         raise SqlError("the query is empty; write one SELECT, as in: select * from bars limit 5")
-    if "MULTI" in kinds:
+    if "MULTI" in kinds or (len(kinds) > 1 and ";" not in sql):  # as it is in DuckDB 2, and in 1
         raise SqlError("PIVOT needs its values here: PIVOT … ON column IN (value, …) USING …")
     if len(kinds) > 1:
         raise SqlError(f"the query has {len(kinds)} statements; run one SELECT at a time")
@@ -95,7 +98,7 @@ def _syntax_error(connection: duckdb.DuckDBPyConnection, sql: str, error: duckdb
         tree = json.loads(_serialized(connection, sql))
     except (SqlError, RecursionError):
         tree = {}
-    what = str(tree.get("error_message") or str(error).partition(":")[2].strip().splitlines()[0])
+    what = str(tree.get("error_message") or str(error).partition(":")[2]).strip().splitlines()[0]
     if "expression depth" in what:
         return SqlError(TOO_DEEP)
     position = str(tree.get("position", ""))

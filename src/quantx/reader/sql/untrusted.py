@@ -21,7 +21,7 @@ from typing import IO, Any
 import polars as pl
 
 from quantx import errors
-from quantx.errors import QuantxError, SqlError
+from quantx.errors import QuantxError, SqlError, SqlMemoryError
 from quantx.reader.sql.limits import Limits, Parameters, Result
 from quantx.reader.sql.lockdown import late_error
 
@@ -54,9 +54,11 @@ class UntrustedQueries:
                 raise late_error(limits.seconds) from None
             except (OSError, EOFError):
                 self._end()
-                raise SqlError(_ENDED) from None
+                raise SqlMemoryError(_ENDED) from None
+            if "error" in header and issubclass(_kind(header), SqlMemoryError):
+                self._end()  # what it has taken is free for the next query
         if "error" in header:
-            raise _error(header)
+            raise _kind(header)(header["message"])
         return Result(pl.read_ipc(io.BytesIO(body)), bool(header["cut"]))
 
     def close(self) -> None:
@@ -83,7 +85,7 @@ class UntrustedQueries:
             raise SqlError("the process of the query could not be started; try again") from None
         if "error" in answer:
             self._end()
-            raise _error(answer)
+            raise _kind(answer)(answer["message"])
         return process
 
     def _end(self) -> None:
@@ -101,9 +103,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def _error(header: dict[str, Any]) -> QuantxError:
+def _kind(header: dict[str, Any]) -> type[QuantxError]:
     kind = getattr(errors, header["error"], SqlError)
-    return kind(header["message"]) if issubclass(kind, QuantxError) else SqlError(header["message"])
+    return kind if issubclass(kind, QuantxError) else SqlError
 
 
 def _send(process: subprocess.Popen[bytes], body: bytes) -> None:

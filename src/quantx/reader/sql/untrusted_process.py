@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import IO, Protocol
 
-from quantx.errors import QuantxError, SqlError
+from quantx.errors import QuantxError, SqlMemoryError
 from quantx.reader.sql.limits import Limits, Parameters, Result
 from quantx.reader.sql.untrusted import read_message, write_message
 
-_WARM = "select count(*) from symbol_history"  # starts all threads, whose stacks are address space
+_WARM = "select count(*) from symbol_history"  # starts threads, whose stacks are address space
+_LIBRARIES = 2**29  # bytes beside the query's: of threads that start later, and of frames
 
 
 class _Lake(Protocol):
@@ -51,7 +52,9 @@ def _answer(lake: _Lake, request: bytes, answers: IO[bytes]) -> None:
         body = io.BytesIO()
         result.rows.write_ipc(body)
     except (QuantxError, MemoryError) as error:
-        failure = error if isinstance(error, QuantxError) else SqlError("the query needs more memory than it may use")
+        failure = (
+            error if isinstance(error, QuantxError) else SqlMemoryError("the query needs more memory than it may use")
+        )
         write_message(answers, json.dumps({"error": type(failure).__name__, "message": str(failure)}).encode())
         return
     write_message(answers, json.dumps({"rows": True, "cut": result.cut}).encode())
@@ -59,12 +62,13 @@ def _answer(lake: _Lake, request: bytes, answers: IO[bytes]) -> None:
 
 
 def _limit_memory(memory: int) -> None:
-    """Limit the address space to what the process has now and `memory` bytes more."""
+    """Limit the address space to what the process has now, `memory` bytes of the query, and a part for libraries."""
     try:
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except OSError:  # no such file on macOS, where the kernel does not enforce the limit either
         return
-    resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
+    most = now + memory + _LIBRARIES
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 if __name__ == "__main__":
