@@ -61,7 +61,7 @@ class LakeSnapshot:
             ) from None
 
 
-def snapshot_path(name: str) -> str:
+def snapshot_path(name: object) -> str:
     """Return the path of a snapshot's object; ConfigError for a name that is none."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(

@@ -130,7 +130,7 @@ def _brief(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def bars_table(timeframe: str) -> Table:
+def bars_table(timeframe: object) -> Table:
     """Return the table of a timeframe; raise ConfigError for an unknown one."""
     if not isinstance(timeframe, str) or timeframe not in BARS:
         raise ConfigError(f"unknown timeframe {timeframe!r}; use {' or '.join(BARS)}")

@@ -60,7 +60,7 @@ class LookbackQueries(PanelQueries):
         days = sorted({day for each in given if (day := to_date(each)) is not None})
         if field not in _FIELDS:
             raise ConfigError(f"a lookback of {field!r} can't be adjusted; use {', '.join(_FIELDS)}")
-        if not days or not isinstance(sessions, int) or sessions < 1:
+        if not days or not _is_count(sessions):
             raise ConfigError("a lookback needs at least one date, and sessions=1 or more, a whole number")
         moment = PointInTime.parse(None if as_of == "each" else as_of, None)
         members = self._panel_members(universe, symbols, days[0], days[-1], moment)
@@ -101,6 +101,10 @@ class LookbackQueries(PanelQueries):
         present = [name for name in request.names if frame[name].null_count() < frame.height]
         self._check_bars(read.table, requests, present, source=read.vendor, moment=read.moment)
         return frame
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def _adjusted_windows(

@@ -45,7 +45,7 @@ class ResampleQueries(LakeHandle):
 
         Raises ConfigError for another frequency, and for a frame without symbol and date.
         """
-        if not isinstance(bars, pl.DataFrame) or not _is_of_bars(bars.schema):
+        if not _is_of_bars(bars):
             raise ConfigError("resample needs a Polars frame with the columns symbol and date, as bars() returns it")
         calendars = {symbol: venue_of(symbol).calendar for symbol in bars["symbol"].unique().drop_nulls()}
         code = pl.col("symbol").replace_strict(calendars, return_dtype=pl.String).alias("__calendar")
@@ -64,7 +64,8 @@ class ResampleQueries(LakeHandle):
         return _within_sessions(bars.with_columns(code), length, opens)
 
 
-def _is_of_bars(schema: pl.Schema) -> bool:
+def _is_of_bars(frame: object) -> bool:
+    schema = frame.schema if isinstance(frame, pl.DataFrame) else pl.Schema()
     return schema.get("symbol") == pl.String and schema.get("date") == pl.Date
 
 
