@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
 
 from quantx.errors import LakeError, QuantxError, SqlError, SqlMemoryError
+from quantx.reader.arguments import did_you_mean
 from quantx.reader.sql.catalog import columns_of
 
 _COLUMN = re.compile(r'[Rr]eferenced column "([^"]+)" (?:was )?not found|does not have a column named "([^"]+)"')
@@ -45,11 +45,9 @@ def plain_error(error: Exception, tables: Collection[str], *, placed: bool = Tru
 def _unknown_column(column: str, tables: Collection[str]) -> SqlError:
     known = columns_of()
     of_tables = {table: known[table] for table in sorted(tables) if table in known}
-    names = sorted({c for columns in of_tables.values() for c in columns})
-    alike = get_close_matches(column, names, n=3)
-    meant = f" (did you mean {' or '.join(alike)}?)" if alike else ""
+    names = {c for columns in of_tables.values() for c in columns}
     lists = "; ".join(f"{table} has {', '.join(columns)}" for table, columns in of_tables.items())
-    return SqlError(f"there is no column {column!r}{meant}" + (f"; {lists}" if lists else ""))
+    return SqlError(f"there is no column {column!r}{did_you_mean(column, names)}" + (f"; {lists}" if lists else ""))
 
 
 def _place(whole: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import duckdb
 
 from quantx.errors import SqlError
+from quantx.reader.arguments import did_you_mean
 from quantx.reader.sql.catalog import VIEWS, columns_of
 from quantx.reader.sql.messages import plain_error
 
@@ -154,7 +154,9 @@ def _table(node: dict[str, Any], own: set[str], names: set[str]) -> bool:
     if table in known:
         names.add(table)
     elif table not in own:
-        raise SqlError(f"there is no table {table!r}{_alike(table, known)}; the tables are {', '.join(_shown(known))}")
+        raise SqlError(
+            f"there is no table {table!r}{did_you_mean(table, known)}; the tables are {', '.join(_shown(known))}"
+        )
     return False
 
 
@@ -165,8 +167,8 @@ def _table_function(node: dict[str, Any], names: set[str]) -> None:
     elif function not in _TABLE_FUNCTIONS:
         known = [view for view in VIEWS if VIEWS[view].parameters]
         raise SqlError(
-            f"the table function {function!r} is not available here{_alike(function, known)}: a query reads the lake's"
-            " tables only, no files, settings or addresses"
+            f"the table function {function!r} is not available here{did_you_mean(function, known)}: a query reads the"
+            " lake's tables only, no files, settings or addresses"
         )
 
 
@@ -178,8 +180,3 @@ def _shown(known: dict[str, list[str]]) -> list[str]:
     """Return the names for a message: views first, without revisions."""
     first = [VIEWS[each].call for each in VIEWS if not each.endswith("_asof") or each == "bars_asof"]
     return first + [each for each in known if each not in VIEWS and not each.endswith("_revisions")]
-
-
-def _alike(given: str, known: dict[str, list[str]] | list[str]) -> str:
-    alike = get_close_matches(given, list(known), n=3)
-    return f" (did you mean {' or '.join(alike)}?)" if alike else ""
