@@ -105,6 +105,8 @@ def _text(rows: pl.DataFrame, form: str) -> str:
     if form == "csv":
         nested = [_as_json(rows[c]) for c, kind in rows.schema.items() if kind.is_nested()]
         return rows.with_columns(nested).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+    finite = [pl.when(pl.col(c).is_finite()).then(c) for c, kind in rows.schema.items() if kind.is_float()]
+    rows = rows.with_columns(finite)  # JSON has no NaN and no infinity
     return json.dumps(rows.to_dicts(), default=_plain, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -116,6 +118,8 @@ def _as_json(values: pl.Series) -> pl.Series:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
 
 
