@@ -112,7 +112,7 @@ def test_an_unreachable_vendor_is_a_failure_that_passes(used: Any, vendor: Any, 
     finally:
         used.vendor_url = vendor.url
     assert "DDD: TransientProviderError: Yahoo can't be reached" in ran.err
-    assert used.query(["DDD"]).is_empty()
+    assert "the lake knows no symbol DDD" in used.here("query", "--symbols", "DDD").ends_with(2).err
     used.here("backfill", *WINDOW, "--symbols", "AAA,DDD").ends_with(0)
     assert used.query(["DDD"]).height == used.query(["AAA"]).height
 

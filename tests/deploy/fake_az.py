@@ -70,6 +70,10 @@ def refuse(text: str, status: int = 1) -> int:
     return status
 
 
+def unknown(command: str) -> int:
+    return refuse(f"the fake does not know: az {command}", 2)
+
+
 def deploy(azure: Azure, parameters: dict[str, str]) -> int:
     """Deploy infra/main.bicep of the working directory, unless Azure would refuse it."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
@@ -154,26 +158,67 @@ def sites(azure: Azure, command: str, option: dict[str, str]) -> int:
     return 0
 
 
-def answer(arguments: list[str], azure: Azure) -> int:
-    """Do what `az` would do, as far as a script can see it."""
-    command = " ".join(arguments[: next((n for n, a in enumerate(arguments) if a.startswith("-")), len(arguments))])
-    option = dict(itertools.pairwise(arguments))
-    if command.startswith("containerapp job "):
-        return job(azure, command.removeprefix("containerapp job "), option)
-    if command.startswith("postgres flexible-server "):
-        return database(azure, command.removeprefix("postgres flexible-server "))
-    if command.startswith("functionapp ") or command == "resource show":
-        return sites(azure, command, option)
+def registry(azure: Azure, command: str, option: dict[str, str], arguments: list[str]) -> int:
+    """Answer about the container registry."""
     match command:
-        case "account show":
-            known = option.get("--subscription", SUBSCRIPTION) in (SUBSCRIPTION, OTHER_SUBSCRIPTION)
-            if azure.has("signed out") or not known:
-                return refuse("Please run 'az login' to setup account.")
-            print(option.get("--subscription", SUBSCRIPTION))
-        case "account get-access-token" if "--resource" in option:
-            azure.put(f"token of {option['--resource'].rpartition('/')[2]}")
-        case "account get-access-token":
-            print("arm-token")
+        case "acr show":
+            print(azure.host("registry"))
+        case "acr login" if azure.has("workflow") and not azure.has("token of containerregistry.azure.net"):
+            # Azure/azure-cli#28708: no new token ten minutes after the sign-in; `acr login` needs one of this resource.
+            return refuse("AADSTS700024: Client assertion is not within its valid time range.")
+        case "acr login":
+            print("refresh-token" if "--expose-token" in arguments else "Login Succeeded")
+        case "acr list":
+            print("quantxmadeup" if azure.has("deployed") else "")
+        case "acr repository show":
+            return int(azure.get("image") != option["--image"])
+        case "acr build" if azure.has("free credits"):
+            # MicrosoftDocs/azure-aks-docs#112
+            return refuse("(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted.")
+        case "acr build":
+            azure.put("image", option["--image"])
+        case "acr import":
+            azure.put("mirrored", option["--source"])
+        case _:
+            return unknown(command)
+    return 0
+
+
+def roles(azure: Azure, command: str, option: dict[str, str], arguments: list[str]) -> int:
+    """Answer about roles and their assignments."""
+    match command:
+        case "role assignment list" if "--all" in arguments:
+            print("" if azure.has("unassigned") else "/subscriptions/s/resourceGroups/g/assignment")
+        case "role assignment delete" if azure.has("locks"):
+            # lock-resources: "… prevents the deletion of Azure RBAC assignments"
+            return refuse("(ScopeLocked) The scope cannot perform delete operation because these scopes are locked")
+        case "role assignment create":
+            pass
+        case "role assignment delete":
+            azure.put("unassigned")
+        case "role definition delete" if not azure.has("unassigned"):
+            # learn.microsoft.com/azure/role-based-access-control/troubleshooting, "Custom roles"
+            return refuse("(RoleDefinitionHasAssignments) There are existing role assignments referencing role")
+        case "role definition delete" if "--resource-group" not in option or not azure.has("group"):
+            pass  # the role is not found, and az says nothing (azure-cli, role/custom.py, delete_role_definition)
+        case "role definition delete":
+            azure.put("deleted role", option["--name"])
+        case "role assignment list" if azure.has("no rights in the subscription"):
+            return 1
+        case "role assignment list" if azure.has("no owner"):
+            pass
+        case "role assignment list":
+            print("owner@example.org\ngroup of owners")
+        case "role definition list":
+            print("11111111-1111-1111-1111-111111111111")
+        case _:
+            return unknown(command)
+    return 0
+
+
+def groups(azure: Azure, command: str, option: dict[str, str], arguments: list[str]) -> int:
+    """Answer about the resource group, its locks, tags and deployments."""
+    match command:
         case "group exists":
             print("true" if azure.has("group") else "false")
         case "group create":
@@ -208,28 +253,46 @@ def answer(arguments: list[str], azure: Azure) -> int:
                 return refuse("DeploymentNotFound", 3)
             outputs = {**OUTPUTS, "FUNCTION_APP_HOST": azure.host("app")}
             print(json.dumps({name: {"type": "String", "value": value} for name, value in outputs.items()}))
-        case "acr show":
-            print(azure.host("registry"))
-        case "acr login" if azure.has("workflow") and not azure.has("token of containerregistry.azure.net"):
-            # Azure/azure-cli#28708: no new token ten minutes after the sign-in; `acr login` needs one of this resource.
-            return refuse("AADSTS700024: Client assertion is not within its valid time range.")
-        case "acr login":
-            print("refresh-token" if "--expose-token" in arguments else "Login Succeeded")
-        case "acr list":
-            print("quantxmadeup" if azure.has("deployed") else "")
-        case "acr repository show":
-            return int(azure.get("image") != option["--image"])
-        case "acr build" if azure.has("free credits"):
-            # MicrosoftDocs/azure-aks-docs#112
-            return refuse("(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted.")
-        case "acr build":
-            azure.put("image", option["--image"])
+        case _:
+            return unknown(command)
+    return 0
+
+
+def answer(arguments: list[str], azure: Azure) -> int:
+    """Do what `az` would do, as far as a script can see it."""
+    command = " ".join(arguments[: next((n for n, a in enumerate(arguments) if a.startswith("-")), len(arguments))])
+    option = dict(itertools.pairwise(arguments))
+    if command.startswith("containerapp job "):
+        return job(azure, command.removeprefix("containerapp job "), option)
+    if command.startswith("postgres flexible-server "):
+        return database(azure, command.removeprefix("postgres flexible-server "))
+    if command.startswith("functionapp ") or command == "resource show":
+        return sites(azure, command, option)
+    for words, about in (
+        ("acr ", registry),
+        ("role ", roles),
+        ("group ", groups),
+        ("lock ", groups),
+        ("storage ", groups),
+    ):
+        if command.startswith(words):
+            return about(azure, command, option, arguments)
+    if command.startswith("tag ") or command in ("deployment group create", "deployment group show"):
+        return groups(azure, command, option, arguments)
+    match command:
+        case "account show":
+            known = option.get("--subscription", SUBSCRIPTION) in (SUBSCRIPTION, OTHER_SUBSCRIPTION)
+            if azure.has("signed out") or not known:
+                return refuse("Please run 'az login' to setup account.")
+            print(option.get("--subscription", SUBSCRIPTION))
+        case "account get-access-token" if "--resource" in option:
+            azure.put(f"token of {option['--resource'].rpartition('/')[2]}")
+        case "account get-access-token":
+            print("arm-token")
         case "provider list" | "provider register" if azure.has("no rights in the subscription"):
             return 1
         case "provider list":
             print("Microsoft.Storage\nmicrosoft.insights")
-        case "acr import":
-            azure.put("mirrored", option["--source"])
         case "keyvault list-deleted":
             print("quantxvault" if azure.has("deleted vault") else "")
         case "keyvault recover":
@@ -238,34 +301,10 @@ def answer(arguments: list[str], azure: Azure) -> int:
             print(json.dumps(RECEIVERS))
         case "monitor action-group test-notifications create":
             print("Email\towners\tSucceeded\nEmail\temail\t" + ("Failed" if azure.has("unconfirmed") else "Succeeded"))
-        case "role assignment list" if "--all" in arguments:
-            print("" if azure.has("unassigned") else "/subscriptions/s/resourceGroups/g/assignment")
-        case "role assignment delete" if azure.has("locks"):
-            # lock-resources: "… prevents the deletion of Azure RBAC assignments"
-            return refuse("(ScopeLocked) The scope cannot perform delete operation because these scopes are locked")
-        case "role assignment create":
-            pass
-        case "role assignment delete":
-            azure.put("unassigned")
-        case "role definition delete" if not azure.has("unassigned"):
-            # learn.microsoft.com/azure/role-based-access-control/troubleshooting, "Custom roles"
-            return refuse("(RoleDefinitionHasAssignments) There are existing role assignments referencing role")
-        case "role definition delete" if "--resource-group" not in option or not azure.has("group"):
-            pass  # the role is not found, and az says nothing (azure-cli, role/custom.py, delete_role_definition)
-        case "role definition delete":
-            azure.put("deleted role", option["--name"])
-        case "role assignment list" if azure.has("no rights in the subscription"):
-            return 1
-        case "role assignment list" if azure.has("no owner"):
-            pass
-        case "role assignment list":
-            print("owner@example.org\ngroup of owners")
-        case "role definition list":
-            print("11111111-1111-1111-1111-111111111111")
         case "bicep build" | "deployment group what-if" | "provider register" | "resource list":
             pass
         case _:
-            return refuse(f"the fake does not know: az {command}", 2)
+            return unknown(command)
     return 0
 
 

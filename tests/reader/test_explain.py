@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -77,3 +79,15 @@ def test_wrong_arguments_are_named(minutes: Lake) -> None:
         minutes.explain("AAA", DAY, time="25:99")
     with pytest.raises(ConfigError, match="is not a date"):
         minutes.explain("AAA", "yesterday")
+
+
+def test_a_bar_without_a_volume(lake_folder: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "lake"
+    shutil.copytree(lake_folder, copied)
+    tables = open_tables(open_location(str(copied)), TABLES)
+    row = tables["bars_1d"].read((pl.col("symbol") == "AAA") & (pl.col("date") == date(2024, 1, 4)))
+    unknown = row.with_columns(pl.lit(date(2024, 1, 5)).alias("date"), pl.lit(None, pl.Int64).alias("volume"))
+    tables["bars_1d"].commit(CommitContext(2), unknown)
+    lake = open_lake(copied)
+    assert "close 52 USD" in str(lake.explain("AAA", "2024-01-05"))
+    assert "volume \N{EN DASH}, as traded" in str(lake.explain("AAA", "2024-01-05", field="volume"))

@@ -29,6 +29,15 @@ KNOWN = datetime(2024, 1, 10, tzinfo=UTC)
 # ----------------------------------------------------------------------------------------------------------- provenance
 
 
+def test_its_arguments_are_those_of_the_call(lake: Lake) -> None:
+    symbols = ["AAA"]
+    frame = lake.bars(symbols)
+    symbols.append("BBB")
+    assert quantx.provenance(frame).arguments["symbols"] == ["AAA"]
+    of_generator = lake.bars(symbol for symbol in symbols)  # type: ignore[arg-type]
+    assert "generator" in quantx.provenance(of_generator).as_facts()["arguments"]["symbols"]
+
+
 def test_a_frame_has_the_provenance_of_its_query(lake: Lake) -> None:
     before = datetime.now(UTC)
     frame = lake.bars("AAA", "2024-01-02", adjust="total", as_of="2024-01-12", base="2024-01-04")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 
 FAILURES, USAGE = 1, 2
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -33,9 +35,19 @@ def run(argv: Sequence[str] | None = None) -> int:
         code = _exit_code(argv)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _drop_output()
+        return _fail(ConfigError(f"cannot write: {error.strerror}; free some space, and repeat the command"), USAGE)
     return code
+
+
+def _drop_output() -> None:
+    """Let what is left of the output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(argv: Sequence[str] | None) -> int:

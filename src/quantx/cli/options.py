@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,3 +144,24 @@ def existing_folder(path: Path | None, option: str) -> Path | None:
     if path is not None and not path.is_dir():
         raise ConfigError(f"{option} {path} is not a folder")
     return path
+
+
+def format_of(given: str | None, output: Path | None, formats: Sequence[str]) -> str:
+    """Return the format to write, table by default; of a file that of its ending. ConfigError where they do not fit.
+
+    `formats` begins with table. Parquet needs a file.
+    """
+    *first, last = formats
+    if given not in (None, *formats):
+        raise ConfigError(f"--format {given!r} must be {', '.join(first)} or {last}")
+    if output is None:
+        if given == "parquet":
+            raise ConfigError("--format parquet needs a file: -o FILE.parquet")
+        return given or "table"
+    form = given or output.suffix.lower().removeprefix(".")
+    if form not in formats:
+        endings = f"{', '.join(f'.{each}' for each in first[1:])} or .{last}"
+        raise ConfigError(f"the name of {output} has no known ending; use {endings}, or --format")
+    if form == "table":
+        raise ConfigError(f"--format table is for the terminal; use --format {', '.join(first[1:])} or {last} with -o")
+    return form

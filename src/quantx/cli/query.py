@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 import typer
 
-from quantx.cli.options import AsOf, PublicBy, UseLocal, exits, reading_settings, split_symbols
+from quantx.cli.options import AsOf, PublicBy, UseLocal, exits, format_of, reading_settings, split_symbols
 from quantx.cli.output import counted, incomplete_data_reported, out, print_table
 from quantx.core.prices import ADJUSTMENTS, Adjust
 from quantx.errors import ConfigError
@@ -66,7 +66,7 @@ def query(
     lake = lake_of(reading_settings(use_local))
     if snapshot is not None:
         lake = lake.snapshot(snapshot, create=False)
-    adjustment, form, names = _adjustment(adjust), _format(format, output), split_symbols(symbols)
+    adjustment, form, names = _adjustment(adjust), format_of(format, output, _FORMATS), split_symbols(symbols)
     with incomplete_data_reported():
         bars = lake.bars(
             names,
@@ -92,22 +92,6 @@ def _adjustment(given: str) -> Adjust:
     if adjustment is None:
         raise ConfigError(f"--adjust {given!r} must be one of {', '.join(ADJUSTMENTS)}")
     return adjustment
-
-
-def _format(given: str | None, output: Path | None) -> str:
-    """Return the format to write; ConfigError where it does not fit the file."""
-    if given not in (None, *_FORMATS):
-        raise ConfigError(f"--format {given!r} must be table, csv or parquet")
-    if output is None:
-        if given == "parquet":
-            raise ConfigError("--format parquet needs a file: -o bars.parquet")
-        return given or "table"
-    form = given or output.suffix.lower().removeprefix(".")
-    if form not in _FORMATS:
-        raise ConfigError(f"the name of {output} has no known ending; use .csv or .parquet, or --format")
-    if form == "table":
-        raise ConfigError("--format table is for the terminal; use --format csv or parquet with -o")
-    return form
 
 
 def _write(bars: pl.DataFrame, form: str, output: Path | None, found: Provenance) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from quantx.cli.options import UseLocal, exits, reading_settings
+from quantx.cli.options import UseLocal, exits, format_of, reading_settings
 from quantx.cli.output import counted, err, out, print_table
 from quantx.errors import ConfigError
 from quantx.reader.lake import lake_of
@@ -46,7 +46,7 @@ def sql(
 
     Example: quantx sql "select symbol, max(close) from bars group by symbol" -o highs.csv
     """
-    form = _format(format, output)
+    form = format_of(format, output, _FORMATS)
     lake = lake_of(reading_settings(use_local))
     limits = Limits(timeout, max_rows)
     if query is None and sys.stdin.isatty():
@@ -78,22 +78,6 @@ def db_init(
     return 0
 
 
-def _format(given: str | None, output: Path | None) -> str:
-    """Return the format to write; ConfigError where it does not fit the file."""
-    if given not in (None, *_FORMATS):
-        raise ConfigError(f"--format {given!r} must be {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}")
-    if output is None:
-        if given == "parquet":
-            raise ConfigError("--format parquet needs a file: -o rows.parquet")
-        return given or "table"
-    form = given or output.suffix.lower().removeprefix(".")
-    if form not in _FORMATS:
-        raise ConfigError(f"the name of {output} has no known ending; use .csv, .json or .parquet, or --format")
-    if form == "table":
-        raise ConfigError("--format table is for the terminal; use --format csv, json or parquet with -o")
-    return form
-
-
 def _write(result: Result, form: str, output: Path | None) -> None:
     rows = result.rows
     if output is not None:
@@ -121,6 +105,8 @@ def _text(rows: pl.DataFrame, form: str) -> str:
     if form == "csv":
         nested = [_as_json(rows[c]) for c, kind in rows.schema.items() if kind.is_nested()]
         return rows.with_columns(nested).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+    finite = [pl.when(pl.col(c).is_finite()).then(c) for c, kind in rows.schema.items() if kind.is_float()]
+    rows = rows.with_columns(finite)  # JSON has no NaN and no infinity
     return json.dumps(rows.to_dicts(), default=_plain, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -132,6 +118,8 @@ def _as_json(values: pl.Series) -> pl.Series:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
 
 

@@ -61,10 +61,12 @@ class LakeSnapshot:
             ) from None
 
 
-def snapshot_path(name: str) -> str:
+def snapshot_path(name: object) -> str:
     """Return the path of a snapshot's object; ConfigError for a name that is none."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} is no name of a snapshot; use letters, digits, dots, hyphens and underscores")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{str(name)[:80]!r} is no name of a snapshot; use up to 64 letters, digits, dots, hyphens and underscores"
+        )
     return f"{FOLDER}/{name}.json"
 
 

@@ -18,6 +18,7 @@ Symbols = str | Sequence[str]
 On = Day | Mapping[str, Day | None]  # a day, or a day for each symbol
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
 MINUTE_COLUMNS = ("symbol", "time", *BAR_COLUMNS[1:])
+_LONGEST = 60  # characters of a value in a message
 BARS = {"1d": BARS_1D, "1m": BARS_1M}
 
 
@@ -52,7 +53,16 @@ def to_instant(value: Day | None) -> datetime | None:
         raise ConfigError(f"{value!r} is not a time; use a text, a date or a datetime")
     if not isinstance(value, datetime):
         return datetime.combine(value, time.max, UTC)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ConfigError(f"{value} is before the year 1 or after 9999 in UTC; use a time between them") from None
+
+
+def shifted(day: date, days: int) -> date:
+    """Return the date some days later, or the first or the last date that there is."""
+    number = day.toordinal() + days
+    return date.fromordinal(min(max(number, date.min.toordinal()), date.max.toordinal()))
 
 
 def _plain(value: Any) -> Any:
@@ -75,7 +85,7 @@ def to_names(symbols: object) -> list[str]:
     names = []
     for symbol in given:
         if not isinstance(symbol, str):
-            raise ConfigError(f"{symbol!r} is not a symbol; use a text, or a list of texts")
+            raise ConfigError(f"{_brief(symbol)} is not a symbol; use a text, or a list of texts")
         names.append(symbol_of(symbol))
     return list(dict.fromkeys(names))
 
@@ -88,14 +98,41 @@ def to_days(names: Sequence[str], on: On | None) -> dict[str, date | None]:
     return dict.fromkeys(names, to_date(on))
 
 
+def to_source(source: str | None) -> str | None:
+    """Return the source that a vendor's name means, or "best"; raise ConfigError for what is not a text."""
+    return None if source is None else source_of(to_text(source, "source"))
+
+
 def to_vendor(source: str | None) -> str | None:
     """Return the vendor to which rows are limited; None: rows of several vendors are needed."""
-    return None if source is None or source == BEST else source_of(source)
+    found = to_source(source)
+    return None if found == BEST else found
 
 
-def bars_table(timeframe: str) -> Table:
+def to_text(value: object, argument: str) -> str:
+    """Return a text; raise ConfigError for any other value of an argument."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{argument}={_brief(value)} is not a text")
+    return value
+
+
+def to_texts(value: object, argument: str) -> list[str]:
+    """Return a text as a list, or a list of texts; raise ConfigError for others and for an empty list."""
+    given = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    if not given:
+        raise ConfigError(f"{argument} is empty; use a name, or a list of names")
+    return [to_text(each, argument) for each in given]
+
+
+def _brief(value: object) -> str:
+    """Return a value for a message, on one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def bars_table(timeframe: object) -> Table:
     """Return the table of a timeframe; raise ConfigError for an unknown one."""
-    if timeframe not in BARS:
+    if not isinstance(timeframe, str) or timeframe not in BARS:
         raise ConfigError(f"unknown timeframe {timeframe!r}; use {' or '.join(BARS)}")
     return BARS[timeframe]
 
@@ -103,7 +140,7 @@ def bars_table(timeframe: str) -> Table:
 def shown_columns(columns: str | Sequence[str] | None, *, minutes: bool) -> list[str]:
     """Return the columns of a frame of bars; raise ConfigError for an unknown one."""
     usual = MINUTE_COLUMNS if minutes else BAR_COLUMNS
-    shown = [columns] if isinstance(columns, str) else list(usual if columns is None else columns)
+    shown = list(usual) if columns is None else to_texts(columns, "columns")
     allowed = [*usual, "currency", "raw", *(["regular"] if minutes else [])]
     if len(set(shown)) < len(shown):
         raise ConfigError(f"columns has a duplicate: {', '.join(shown)}")

@@ -11,9 +11,8 @@ from quantx.core.preference import BEST
 from quantx.core.prices import ADJUSTMENTS, PRICES, Adjust
 from quantx.core.tables import BARS_1M, Table
 from quantx.errors import ConfigError
-from quantx.reader.arguments import Day, On, Symbols, bars_table, shown_columns, to_date, to_days, to_names
+from quantx.reader.arguments import Day, On, Symbols, bars_table, shown_columns, to_date, to_days, to_names, to_source
 from quantx.reader.point_in_time import PointInTime
-from quantx.settings import source_of
 
 SymbolsAs = Literal["asked", "of_day"]
 
@@ -74,7 +73,7 @@ class BarRequest:
             timeframe=timeframe,
             table=table,
             adjust=adjust,
-            source=None if source is None else source_of(source),
+            source=to_source(source),
             moment=PointInTime.parse(as_of, public_by),
             base=to_date(base),
             extended=extended,

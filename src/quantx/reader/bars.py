@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 import polars as pl
@@ -14,13 +13,13 @@ from quantx.core.preference import least_doubted, of_one_source, preferred, with
 from quantx.core.prices import Adjust, adjust_by_steps
 from quantx.core.tables import VERDICTS
 from quantx.reader.actions import ActionQueries
-from quantx.reader.arguments import Day, On, Symbols
+from quantx.reader.arguments import Day, On, Symbols, shifted
 from quantx.reader.bar_request import BarRequest, SymbolsAs
 from quantx.reader.selection import Selection
 from quantx.reader.stored import one_state
 from quantx.reader.symbol_history import SymbolRequest
 
-_BESIDE = timedelta(days=20)  # of bars before and after the requested ones, for three neighbours of each
+_BESIDE = 20  # days of bars before and after the requested ones, for three neighbours of each
 
 
 class BarQueries(ActionQueries):
@@ -116,8 +115,10 @@ class BarQueries(ActionQueries):
         if all(each.instrument is None for each in requests):
             columns = [c for c in columns if c != "known_from" or c in request.columns]  # it separates securities
         of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
-        beside = _BESIDE if request.best else timedelta(0)
-        wanted = of_symbols.between(request.first and request.first - beside, request.last and request.last + beside)
+        beside = _BESIDE if request.best else 0
+        wanted = of_symbols.between(
+            request.first and shifted(request.first, -beside), request.last and shifted(request.last, beside)
+        )
         if request.minutes and not request.extended:
             wanted = wanted.filtered(pl.col("regular"))
         stored = self._known(table, wanted, request.moment, columns)

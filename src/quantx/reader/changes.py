@@ -53,6 +53,7 @@ class ChangeQueries(KnownNames):
         bars = bars_table(timeframe)
         self._check_source(bars, selection.source)
         changed = pl.concat([self._changes(table, selection, moment) for table in (bars, ACTIONS)])
+        self._check_carried(selection.symbols or (), changed["symbol"])
         return changed.sort("changed_at", "table", "symbol", "date", "time", "kind", "source")
 
     def _changes(self, table: Table, selection: Selection, since: datetime) -> pl.DataFrame:

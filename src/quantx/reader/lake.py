@@ -11,7 +11,7 @@ from quantx.core.prices import Adjust
 from quantx.core.symbol_history import history_of
 from quantx.errors import ConfigError
 from quantx.lake.store import LakeLocation, open_location
-from quantx.reader.arguments import Day, Symbols, to_date, to_names
+from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_source
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.changes import ChangeQueries
 from quantx.reader.explain.queries import ExplainQueries
@@ -23,7 +23,7 @@ from quantx.reader.resample import ResampleQueries
 from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.sql.queries import SqlQueries
 from quantx.reader.warm import CacheQueries
-from quantx.settings import Settings, load_settings, preferred_vendors, source_of
+from quantx.settings import Settings, load_settings, preferred_vendors
 
 if TYPE_CHECKING:
     from quantx.reader.export import ExportResult, OnProgress
@@ -37,6 +37,8 @@ def open_lake(url: str | PathLike[str] | None = None) -> Lake:
 
     Raises ConfigError if there is no lake, and LakeError if it can't be reached.
     """
+    if url is not None and not isinstance(url, str | PathLike):
+        raise ConfigError(f"{url!r} is not the address of a lake; use a URL or a path")
     return lake_of(load_settings(lake_url=None if url is None else fspath(url)))
 
 
@@ -123,7 +125,7 @@ class Lake(
             start=first,
             end=last,
             adjust=adjust,
-            source=None if source is None else source_of(source),
+            source=to_source(source),
             timeframe=timeframe,
             extended=extended,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 import polars as pl
@@ -13,7 +13,7 @@ from quantx.core.adjustment import AdjustmentSteps, with_adjustments
 from quantx.core.prices import PRICES, Adjust
 from quantx.core.tables import ACTIONS
 from quantx.errors import ConfigError
-from quantx.reader.arguments import Day, On, Symbols, to_date
+from quantx.reader.arguments import Day, On, Symbols, shifted, to_date
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.panels import PanelQueries
 from quantx.reader.point_in_time import PointInTime
@@ -32,7 +32,7 @@ class LookbackQueries(PanelQueries):
         self,
         field: str = "close",
         *,
-        dates: Iterable[Day],
+        dates: Day | Iterable[Day],
         sessions: int,
         universe: str | None = None,
         symbols: Symbols | None = None,
@@ -56,11 +56,12 @@ class LookbackQueries(PanelQueries):
 
         A return between two sessions is the same for every base; levels, and sums of amounts, are not.
         """
-        days = sorted({day for each in dates if (day := to_date(each)) is not None})
+        given = dates if isinstance(dates, Iterable) and not isinstance(dates, str) else [dates]
+        days = sorted({day for each in given if (day := to_date(each)) is not None})
         if field not in _FIELDS:
             raise ConfigError(f"a lookback of {field!r} can't be adjusted; use {', '.join(_FIELDS)}")
-        if not days or sessions < 1:
-            raise ConfigError("a lookback needs at least one date, and sessions=1 or more")
+        if not days or not _is_count(sessions):
+            raise ConfigError("a lookback needs at least one date, and sessions=1 or more, a whole number")
         moment = PointInTime.parse(None if as_of == "each" else as_of, None)
         members = self._panel_members(universe, symbols, days[0], days[-1], moment)
         request = BarRequest.parse(
@@ -89,20 +90,21 @@ class LookbackQueries(PanelQueries):
         """Return the windows of all days by one read, or `each` as known at the end of its day."""
         frames = []
         for group in [[day] for day in days] if each else [days]:
-            read = replace(
-                request,
-                first=group[0] - timedelta(days=2 * sessions + 30),
-                last=group[-1],
-                base=group[-1],
-                moment=PointInTime.parse(group[0], None) if each else request.moment,
-            )
-            requests, traded = self._read_traded(read)
+            moment = PointInTime.parse(group[0], None) if each else request.moment
+            read = replace(request, last=group[-1], base=group[-1], moment=moment)
+            requests, traded = self._read_traded(replace(read, first=shifted(group[0], -2 * sessions - 30)))
+            if traded.filter(pl.col("date") <= group[0])["date"].n_unique() < sessions:  # none for a long time
+                requests, traded = self._read_traded(replace(read, first=None))
             steps = self._adjustment_steps(read, requests) if read.adjusted else AdjustmentSteps(ACTIONS.empty())
             frames.append(_adjusted_windows(field, traded, steps, request.names, group, sessions, request.adjust))
         frame = pl.concat(frames)
         present = [name for name in request.names if frame[name].null_count() < frame.height]
         self._check_bars(read.table, requests, present, source=read.vendor, moment=read.moment)
         return frame
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def _adjusted_windows(

@@ -8,7 +8,7 @@ import polars as pl
 
 from quantx.core.prices import Adjust
 from quantx.errors import ConfigError
-from quantx.reader.arguments import Day, On, Symbols, to_date
+from quantx.reader.arguments import Day, On, Symbols, to_date, to_texts
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.bars import BarQueries
 from quantx.reader.point_in_time import PointInTime
@@ -51,7 +51,7 @@ class PanelQueries(BarQueries, UniverseQueries):
 
         Warns with IncompleteData of symbols without bars.
         """
-        fields = [field] if isinstance(field, str) else list(field)
+        fields = to_texts(field, "field")
         members = self._panel_members(universe, symbols, start, end, PointInTime.parse(as_of, public_by))
         if members_only and members is None:
             raise ConfigError("members_only needs a universe")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from copy import copy
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -42,7 +43,7 @@ class Provenance:
 
     def as_facts(self) -> dict[str, Any]:
         """Return all of it as plain values for JSON."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
 
 
 class FrameRegistry:
@@ -104,7 +105,7 @@ def note_provenance(
     """Note the provenance of a frame that a query returned for some positional and keyword arguments."""
     bound = _signature(query).bind(None, *given[0], **given[1])
     bound.apply_defaults()
-    arguments = dict(list(bound.arguments.items())[1:])
+    arguments = {name: _kept(value) for name, value in list(bound.arguments.items())[1:]}
     FRAMES.note(
         frame,
         Provenance(
@@ -133,6 +134,11 @@ def program_version() -> str:
 @lru_cache(maxsize=128)
 def _signature(query: Callable[..., object]) -> inspect.Signature:
     return inspect.signature(query)
+
+
+def _kept(value: Any) -> Any:
+    """Return an argument that its owner can't change later."""
+    return copy(value) if isinstance(value, list | set | dict) else value
 
 
 def _plain(value: Any) -> Any:

@@ -45,13 +45,13 @@ class ResampleQueries(LakeHandle):
 
         Raises ConfigError for another frequency, and for a frame without symbol and date.
         """
-        if not {"symbol", "date"} <= set(bars.columns):
-            raise ConfigError("resample needs bars with the columns symbol and date, as bars() returns them")
-        calendars = {symbol: venue_of(symbol).calendar for symbol in bars["symbol"].unique()}
+        if not _is_of_bars(bars):
+            raise ConfigError("resample needs a Polars frame with the columns symbol and date, as bars() returns it")
+        calendars = {symbol: venue_of(symbol).calendar for symbol in bars["symbol"].unique().drop_nulls()}
         code = pl.col("symbol").replace_strict(calendars, return_dtype=pl.String).alias("__calendar")
         if every in PERIODS:
             return _by_period(bars.with_columns(code), every)
-        step = re.fullmatch(r"([1-9][0-9]{0,3})(m|h)", every)
+        step = re.fullmatch(r"([1-9][0-9]{0,3})(m|h)", str(every))
         if step is None:
             raise ConfigError(f"{every!r} is not a frequency; {_USE}")
         if "time" not in bars.columns:
@@ -62,6 +62,11 @@ class ResampleQueries(LakeHandle):
             for each in sorted(set(calendars.values()))
         ]
         return _within_sessions(bars.with_columns(code), length, opens)
+
+
+def _is_of_bars(frame: object) -> bool:
+    schema = frame.schema if isinstance(frame, pl.DataFrame) else pl.Schema()
+    return schema.get("symbol") == pl.String and schema.get("date") == pl.Date
 
 
 def _within_sessions(bars: pl.DataFrame, length: timedelta, opens: list[pl.DataFrame]) -> pl.DataFrame:

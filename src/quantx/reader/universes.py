@@ -95,7 +95,7 @@ class UniverseQueries(KnownNames):
         return self._members_between(universe, first, last, moment).mask(days)
 
     def _universe(self, name: str, moment: PointInTime = NOW) -> pl.DataFrame:
-        members = self._known(UNIVERSE_MEMBERS, Selection(where=pl.col("universe") == name), moment)
+        members = self._known(UNIVERSE_MEMBERS, Selection(where=pl.col("universe") == pl.lit(str(name))), moment)
         if members.is_empty():
             table = self._stored.rows(UNIVERSE_MEMBERS)
             known = table["universe"].unique().sort().to_list()

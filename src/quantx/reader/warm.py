@@ -41,13 +41,14 @@ class CacheQueries(UniverseQueries):
     ) -> WarmResult:
         """Write the copies of all large files with rows of a selection: bars, actions, revisions, verdicts.
 
-        Without arguments it is the whole lake. Raises ConfigError if the cache is off, and LakeError if a file is
-        missing or damaged.
+        Without arguments it is the whole lake. Raises ConfigError if the cache is off, NotInLake for an unknown
+        symbol, and LakeError if a file is missing or damaged.
         """
         if self._stored.decoded.folder is None:
             raise ConfigError("the cache is off; set QUANTX_CACHE_SIZE, as in 5GB")
         first, last = to_date(start), to_date(end)
         names = None if symbols is None else to_names(symbols)
+        self._check_carried(names or (), ())
         if universe is not None:
             names = [*(names or []), *self._members_between(universe, first, last).on]
         if names is not None:

@@ -45,8 +45,21 @@ def test_formats(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert pl.read_parquet("rows.parquet")["close"].to_list() == [100.0, 101.0, 102.0, 51.5, 52.0]
     assert main(["sql", "select [1, 2] as a, {'x': date '2024-01-02'} as b", "--format", "csv"]) == 0
     assert capsys.readouterr().out == 'a,b\n"[1, 2]","{""x"": ""2024-01-02""}"\n'
+    assert main(["sql", "select 'nan'::DOUBLE as a, 'x'::BLOB as b", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"a": None, "b": "78"}]
     assert main(["sql", "select 1 where false"]) == 0
     assert capsys.readouterr().out == "no rows\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.usefixtures("in_lake")
+def test_a_full_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(["sql", AAA, "--format", "csv"]) == 2
+    assert capsys.readouterr().err == (
+        "error: cannot write: No space left on device; free some space, and repeat the command\n"
+    )
 
 
 @pytest.mark.usefixtures("in_lake")

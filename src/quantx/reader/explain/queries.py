@@ -178,7 +178,7 @@ class ExplainQueries(ActionQueries):
         return SoughtValues(
             symbol=symbol,
             sought=SoughtRow(symbol, row["date"], subject.time, ZoneInfo(subject.venue.timezone), ()),
-            named={c: float(row[c]) for c in _FIELDS},
+            named={c: float(row[c]) for c in _FIELDS if row[c] is not None},
             ratio=split_ratio(splits, row["date"], row["known_from"].date()),
         )
 

@@ -47,7 +47,8 @@ def headline(facts: ExplanationFacts) -> str:
     """Return the value with its source in one line."""
     if facts.row is None:
         return f"{facts.subject}: no {facts.field}"
-    value = f"{facts.field} {number(facts.value)} {facts.currency or ''}".rstrip()
+    unit = "" if facts.field == "volume" else facts.currency or ""
+    value = f"{facts.field} {number(facts.value)} {unit}".rstrip()
     symbol = "" if facts.stored_symbol == facts.symbol else f" as {facts.stored_symbol}"
     return f"{facts.subject}: {value}, as traded, from {facts.source}{symbol}, known since {instant(facts.known_from)}"
 

@@ -99,7 +99,7 @@ class SqlEngine:
             try:
                 yield cursor, relation
             except (duckdb.Error, FailedResult) as error:
-                raise plain_error(error, statement.names) from None
+                raise plain_error(error, statement.names, placed=False) from None
             finally:
                 del relation
                 self._end(cursor)

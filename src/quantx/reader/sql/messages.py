@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
 
 from quantx.errors import LakeError, QuantxError, SqlError, SqlMemoryError
+from quantx.reader.arguments import did_you_mean
 from quantx.reader.sql.catalog import columns_of
 
 _COLUMN = re.compile(r'[Rr]eferenced column "([^"]+)" (?:was )?not found|does not have a column named "([^"]+)"')
@@ -18,10 +18,11 @@ _OUTSIDE = "a query reads the lake's tables only: no files, addresses, settings 
 _READ_ONLY = "only SELECT is possible here; the lake is read-only"
 
 
-def plain_error(error: Exception, tables: Collection[str]) -> QuantxError:
+def plain_error(error: Exception, tables: Collection[str], *, placed: bool = True) -> QuantxError:
     """Return the error to raise for one of DuckDB, of a query that uses some tables and views.
 
-    An error in the middle of a result has DuckDB's text within another class, so that the text decides.
+    An error in the middle of a result has DuckDB's text within another class, so that the text decides. `placed`: the
+    line in it is one of the query, and not of what the query was put into.
     """
     whole = str(error)
     found = _KIND.search(whole)
@@ -37,17 +38,16 @@ def plain_error(error: Exception, tables: Collection[str]) -> QuantxError:
         return SqlError(_READ_ONLY)
     if kind == "Binder" and (match := _COLUMN.search(first)):
         return _unknown_column(next(filter(None, match.groups())), tables)
-    return SqlError(f"the query has an error{_place(whole)}: {first}")
+    place = _place(whole) if placed else ""
+    return SqlError(f"the query has an error{place}: {first}")
 
 
 def _unknown_column(column: str, tables: Collection[str]) -> SqlError:
     known = columns_of()
     of_tables = {table: known[table] for table in sorted(tables) if table in known}
-    names = sorted({c for columns in of_tables.values() for c in columns})
-    alike = get_close_matches(column, names, n=3)
-    meant = f" (did you mean {' or '.join(alike)}?)" if alike else ""
+    names = {c for columns in of_tables.values() for c in columns}
     lists = "; ".join(f"{table} has {', '.join(columns)}" for table, columns in of_tables.items())
-    return SqlError(f"there is no column {column!r}{meant}" + (f"; {lists}" if lists else ""))
+    return SqlError(f"there is no column {column!r}{did_you_mean(column, names)}" + (f"; {lists}" if lists else ""))
 
 
 def _place(whole: str) -> str:

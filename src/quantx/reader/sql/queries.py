@@ -54,7 +54,7 @@ class SqlQueries(BarQueries):
         """
         if max_rows is not None and max_rows < 1:
             raise ConfigError(f"max_rows={max_rows} must be at least 1, or None for all rows")
-        if not 0 < timeout <= threading.TIMEOUT_MAX:
+        if not _are_seconds(timeout):
             raise ConfigError(f"timeout={timeout} must be more than 0 seconds")
         limits = Limits(timeout, max_rows)
         run = self._process().run if untrusted else self.run_sql
@@ -113,3 +113,7 @@ class SqlQueries(BarQueries):
     def _symbols_with_rows(self, table: str) -> set[str]:
         stored = self._stored[table]
         return set(stored.collect(stored.scan().select(pl.col("symbol").unique()))["symbol"])
+
+
+def _are_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value <= threading.TIMEOUT_MAX

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from importlib.util import find_spec
 
 import duckdb
@@ -13,6 +14,11 @@ from quantx.reader.sql.catalog import name
 
 _WHOLE = pl.Decimal(38, 0)  # what DuckDB gives for the sum of whole numbers
 _WITHOUT_FRAME = re.compile(r"\b(INTERVAL|UHUGEINT|BIT|UNION|VARIANT|GEOMETRY|BIGNUM|VARINT|TIME WITH TIME ZONE|MAP)\b")
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAYS = (date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH + 1)  # from the first to after the last
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
 
 
 class FailedResult(Exception):
@@ -33,10 +39,22 @@ def to_frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     if any("VARCHAR" in each for each in shown):
         relation = relation.project(", ".join(shown))
     frame = _read(relation)
+    _check_times(frame)
     return frame.with_columns(
         *(_narrow(frame[c]) for c, kind in frame.schema.items() if kind == _WHOLE),
         *(pl.col(c).dt.convert_time_zone("UTC") for c, kind in frame.schema.items() if _has_zone(kind)),
     )
+
+
+def _check_times(frame: pl.DataFrame) -> None:
+    """Raise SqlError for a date or an instant that Python does not have, as infinity."""
+    for column, kind in frame.schema.items():
+        if not isinstance(kind, pl.Date | pl.Datetime) or kind == pl.Datetime("ns"):  # which all exist in Python
+            continue
+        per_day = _PER_DAY[kind.time_unit] if isinstance(kind, pl.Datetime) else 1
+        stored = frame[column].to_physical()
+        if not stored.is_between(_DAYS[0] * per_day, _DAYS[1] * per_day, closed="left").all():
+            raise SqlError(f"{column!r} has times that are not in the years 1 to 9999; use {column}::VARCHAR")
 
 
 def _read(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import duckdb
 
 from quantx.errors import SqlError
+from quantx.reader.arguments import did_you_mean
 from quantx.reader.sql.catalog import VIEWS, columns_of
 from quantx.reader.sql.messages import plain_error
 
 MOST_CHARACTERS = 100_000
+TOO_DEEP = "the query is nested too deeply; split it into steps with WITH"
 _LISTED = "information_schema"  # its views list the tables and columns
 # A table function runs only if it is here or is a view of ours: others read files, settings or other queries' texts.
 _TABLE_FUNCTIONS = {"generate_series", "json_each", "json_tree", "range", "unnest"}
@@ -46,6 +47,10 @@ class Statement:
 
 def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> Statement:
     """Return the statement, or raise SqlError: it is not one SELECT, or uses something else than tables."""
+    if not isinstance(sql, str):
+        raise SqlError(f"{sql!r} is not a query; write one SELECT as a text")
+    if any("\ud800" <= character <= "\udfff" for character in sql):
+        raise SqlError("the query has half of a character, which is no text; decode it as UTF-8")
     if len(sql) > MOST_CHARACTERS:
         raise SqlError(f"the query has {len(sql):,} characters; the limit is {MOST_CHARACTERS:,}")
     _check_kind(connection, sql)
@@ -53,7 +58,7 @@ def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> Statemen
         tree = json.loads(_serialized(connection, sql))
         nodes = list(_nodes(tree))
     except RecursionError:
-        raise SqlError("the query is nested too deeply; split it into steps with WITH") from None
+        raise SqlError(TOO_DEEP) from None
     if tree.get("error"):
         raise SqlError(f"only SELECT is possible here: {tree.get('error_message')}")
     return _checked(sql, nodes)
@@ -94,6 +99,8 @@ def _syntax_error(connection: duckdb.DuckDBPyConnection, sql: str, error: duckdb
     except (SqlError, RecursionError):
         tree = {}
     what = str(tree.get("error_message") or str(error).partition(":")[2]).strip().splitlines()[0]
+    if "expression depth" in what:
+        return SqlError(TOO_DEEP)
     position = str(tree.get("position", ""))
     if not position.isdigit():
         return SqlError(f"the query has an error: {what}")
@@ -147,7 +154,9 @@ def _table(node: dict[str, Any], own: set[str], names: set[str]) -> bool:
     if table in known:
         names.add(table)
     elif table not in own:
-        raise SqlError(f"there is no table {table!r}{_alike(table, known)}; the tables are {', '.join(_shown(known))}")
+        raise SqlError(
+            f"there is no table {table!r}{did_you_mean(table, known)}; the tables are {', '.join(_shown(known))}"
+        )
     return False
 
 
@@ -158,8 +167,8 @@ def _table_function(node: dict[str, Any], names: set[str]) -> None:
     elif function not in _TABLE_FUNCTIONS:
         known = [view for view in VIEWS if VIEWS[view].parameters]
         raise SqlError(
-            f"the table function {function!r} is not available here{_alike(function, known)}: a query reads the lake's"
-            " tables only, no files, settings or addresses"
+            f"the table function {function!r} is not available here{did_you_mean(function, known)}: a query reads the"
+            " lake's tables only, no files, settings or addresses"
         )
 
 
@@ -171,8 +180,3 @@ def _shown(known: dict[str, list[str]]) -> list[str]:
     """Return the names for a message: views first, without revisions."""
     first = [VIEWS[each].call for each in VIEWS if not each.endswith("_asof") or each == "bars_asof"]
     return first + [each for each in known if each not in VIEWS and not each.endswith("_revisions")]
-
-
-def _alike(given: str, known: dict[str, list[str]] | list[str]) -> str:
-    alike = get_close_matches(given, list(known), n=3)
-    return f" (did you mean {' or '.join(alike)}?)" if alike else ""
