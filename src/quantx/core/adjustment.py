@@ -6,7 +6,7 @@ The steps of the factors are computed once for some actions, and then used for t
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from itertools import pairwise
@@ -15,9 +15,11 @@ import polars as pl
 
 _CASH_KINDS = ("dividend", "capital_gain")
 _FEW = 20_000  # rows, up to which lists are faster than columns
+_SHORT = 3  # rows of a symbol, up to which each is searched by itself
 _FACTORS = ("__split", "__dividend")
 _COLUMNS = {"symbol": pl.String, "ex_date": pl.Date, "__split": pl.Float64, "__dividend": pl.Float64}
 _NOWHERE = pl.Series([None], dtype=pl.Int64)
+_Steps = Mapping[str, tuple[list[date], list[float], list[float]]]  # by symbol: ex-dates, split and dividend factors
 
 
 class AdjustmentSteps:
@@ -52,7 +54,7 @@ class AdjustmentSteps:
         return bool(self._rows)
 
     @cached_property
-    def by_symbol(self) -> Mapping[str, tuple[list[date], list[float], list[float]]]:
+    def by_symbol(self) -> _Steps:
         """Return the ex-dates of each symbol (increasing), and the two factors before each, and after the last."""
         found: dict[str, tuple[list[date], list[float], list[float]]] = {}
         for symbol, day, split, dividend in self._rows:
@@ -83,10 +85,12 @@ def with_adjustments(bars: pl.DataFrame, steps: AdjustmentSteps) -> pl.DataFrame
 
 def _factors_of_few(bars: pl.DataFrame, steps: AdjustmentSteps) -> list[pl.Series]:
     """Return the factors of each row, by a search of the fewer in the more: ex-dates in dates, or dates in ex-dates."""
-    splits: list[float] = []
-    dividends: list[float] = []
     dates, known = bars["date"], steps.by_symbol
     listed = dates.to_list()
+    if bars.height <= _SHORT * bars["symbol"].n_unique():
+        return _series(*_factors_of_rows(bars["symbol"].to_list(), listed, known))
+    splits: list[float] = []
+    dividends: list[float] = []
     for start, end, symbol in _lengths(bars):
         if symbol not in known:
             splits += [1.0] * (end - start)
@@ -103,6 +107,27 @@ def _factors_of_few(bars: pl.DataFrame, steps: AdjustmentSteps) -> list[pl.Serie
                 place = bisect_right(days, listed[at])
                 splits.append(of_splits[place])
                 dividends.append(of_dividends[place])
+    return _series(splits, dividends)
+
+
+def _factors_of_rows(symbols: Sequence[str], dates: Sequence[date], known: _Steps) -> tuple[list[float], list[float]]:
+    """Return the factors of each row by itself, which is faster for a few days of many symbols."""
+    splits: list[float] = []
+    dividends: list[float] = []
+    for symbol, day in zip(symbols, dates, strict=True):
+        found = known.get(symbol)
+        if found is None:
+            splits.append(1.0)
+            dividends.append(1.0)
+        else:
+            days, of_splits, of_dividends = found
+            place = bisect_right(days, day)
+            splits.append(of_splits[place])
+            dividends.append(of_dividends[place])
+    return splits, dividends
+
+
+def _series(splits: list[float], dividends: list[float]) -> list[pl.Series]:
     found = zip(_FACTORS, (splits, dividends), strict=True)
     return [pl.Series(name, values, dtype=pl.Float64) for name, values in found]
 

@@ -88,6 +88,10 @@ class SymbolHistory:
         """Return whether any instrument carried a symbol."""
         return symbol in self._by_symbol
 
+    def is_of_none(self, symbols: Iterable[str]) -> bool:
+        """Return whether no instrument carried any of these symbols."""
+        return self._by_symbol.keys().isdisjoint(symbols)
+
     @property
     def namings(self) -> list[Naming]:
         """Return all namings, by instrument and first day."""

@@ -17,7 +17,7 @@ from quantx.reader.known_names import KnownNames
 from quantx.reader.point_in_time import NOW, PointInTime
 from quantx.reader.selection import Selection
 from quantx.reader.stored import one_state
-from quantx.reader.symbol_history import SymbolRequest
+from quantx.reader.symbol_history import SymbolRequest, all_plain
 
 _MANY = 100  # symbols
 ACTION_COLUMNS = ("symbol", "ex_date", "kind", "value", "reference_close", "currency", "source", "known_from")
@@ -75,7 +75,7 @@ class ActionQueries(KnownNames):
         version = self._stored.version(ACTIONS)
         files = version.files if version is not None else ()
         vendors = {file.partition["source"] for file in files}
-        plain = len(requests) >= _MANY and all(each.instrument is None for each in requests)
+        plain = len(requests) >= _MANY and all_plain(requests)
         of_one_vendor = source != BEST and (source is not None or len(vendors) <= 1)
         if not plain or not of_one_vendor or moment != NOW or base is not None:
             return AdjustmentSteps(self._actions(requests, source, moment, base, first=first))

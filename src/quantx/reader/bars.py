@@ -17,7 +17,7 @@ from quantx.reader.arguments import Day, On, Symbols, shifted
 from quantx.reader.bar_request import BarRequest, SymbolsAs
 from quantx.reader.selection import Selection
 from quantx.reader.stored import one_state
-from quantx.reader.symbol_history import SymbolRequest
+from quantx.reader.symbol_history import SymbolRequest, all_plain
 
 _BESIDE = 20  # days of bars before and after the requested ones, for three neighbours of each
 
@@ -112,7 +112,7 @@ class BarQueries(ActionQueries):
         securities, table = self._securities(), request.table
         requests = securities.requests(request.names, request.first, request.last, request.on)
         columns = request.needed_columns
-        if all(each.instrument is None for each in requests):
+        if all_plain(requests):
             columns = [c for c in columns if c != "known_from" or c in request.columns]  # it separates securities
         of_symbols = Selection.of(securities.stored_symbols(requests), request.vendor)
         beside = _BESIDE if request.best else 0

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import repeat
+from operator import attrgetter
 from typing import NamedTuple
 
 import polars as pl
@@ -24,6 +26,11 @@ class SymbolRequest(NamedTuple):
     instrument: str | None
 
 
+def all_plain(requests: Sequence[SymbolRequest]) -> bool:
+    """Return whether the symbol of each request is always one security's."""
+    return not any(map(attrgetter("instrument"), requests))
+
+
 class SecurityRows:
     """Select the rows of securities among the rows stored by symbol."""
 
@@ -35,6 +42,8 @@ class SecurityRows:
     ) -> list[SymbolRequest]:
         """Return the security of each symbol; ConfigError if a symbol means several of them in that time."""
         history = self._history
+        if history.is_of_none(symbols):
+            return list(map(SymbolRequest, symbols, repeat(None)))
         return [
             SymbolRequest(s, self._instrument(s, first, last, on.get(s)) if s in history else None) for s in symbols
         ]
@@ -60,7 +69,7 @@ class SecurityRows:
 
     def stored_symbols(self, requests: Sequence[SymbolRequest]) -> list[str]:
         """Return all symbols under which rows of these securities may be stored."""
-        if all(each.instrument is None for each in requests):
+        if all_plain(requests):
             return [each.symbol for each in requests]
         symbols = [s for each in requests for s in (each.symbol, *self._symbols(each))]
         return list(dict.fromkeys(symbols))
@@ -72,7 +81,7 @@ class SecurityRows:
 
         Of two rows for one day, under the old and the new symbol, the result has the one under the symbol of that day.
         """
-        if all(each.instrument is None for each in requests):
+        if all_plain(requests):
             return stored
         plain = [each.symbol for each in requests if each.instrument is None]
         parts = [stored.filter(pl.col("symbol").is_in(plain))]
