@@ -11,15 +11,15 @@ from quantx.pipeline.fetching.landing import Landing
 from quantx.pipeline.fetching.task_groups import FetchOutcome
 from quantx.pipeline.runtime.threads import Runtime
 
-# A batch of 32 requests takes 5 seconds at a quota of 50 a second that four workers share. What has not landed when its
-# worker dies is fetched again.
-_LAND_SECONDS = 1.0
+# What has not landed when its worker dies is fetched again: a batch of 32 requests takes 5 seconds at a quota of 50 a
+# second that four workers share. But each landing makes an object in the raw zone.
+_FEW, _SOON, _LATEST = 4, 0.5, 10.0  # replies, and seconds after the first: few land late, more of them soon
 
 
 class BatchOutcomes:
-    """Lands a batch's outcomes with the first one that comes a second after the oldest, or beyond `most_bytes`.
+    """Lands a batch's outcomes a few at a time, when one comes and it is time or there are more than `most_bytes`.
 
-    Its threads share it. The rest lands at the end of the batch.
+    The batch's threads share it. The rest lands at the end of the batch.
     """
 
     def __init__(self, tasks: Sequence[FetchTask], landing: Landing, runtime: Runtime, most_bytes: int) -> None:
@@ -29,7 +29,7 @@ class BatchOutcomes:
         self._lock = threading.Lock()  # never held during a port's call
         self._open = {task.id: task for task in tasks}
         self._waiting: list[FetchOutcome] = []
-        self._due_at = math.inf  # our seconds
+        self._since = math.inf  # our seconds of the first one that waits
         self._over = False
 
     def add(self, outcomes: Sequence[FetchOutcome]) -> None:
@@ -41,8 +41,9 @@ class BatchOutcomes:
             for outcome in outcomes:
                 self._open.pop(outcome.task.id, None)
             self._waiting += outcomes
-            self._due_at = min(self._due_at, now + _LAND_SECONDS)
-            due = self._take() if now >= self._due_at or _size(self._waiting) > self._most_bytes else []
+            self._since = min(self._since, now)
+            longest = _SOON if len(self._waiting) >= _FEW else _LATEST
+            due = self._take() if now >= self._since + longest or _size(self._waiting) > self._most_bytes else []
         if due:
             self._landing.land(due, stopping=self._runtime.stopping)
 
@@ -54,7 +55,7 @@ class BatchOutcomes:
         self._landing.land(rest, stopping=self._runtime.stopping)
 
     def _take(self) -> list[FetchOutcome]:
-        taken, self._waiting, self._due_at = self._waiting, [], math.inf
+        taken, self._waiting, self._since = self._waiting, [], math.inf
         return taken
 
 
