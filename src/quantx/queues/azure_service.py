@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -93,7 +94,7 @@ class QueueService:
         raise AssertionError("the last attempt returns or raises")
 
     def _request_once(self, method: str, path: str, query: Mapping[str, str], url: str, body: bytes) -> Reply:
-        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSION}
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSION, "User-Agent": "quantx"}
         if method != "GET":
             headers["Content-Length"] = str(len(body))
         headers["Authorization"] = self._authorization(method, path, query, headers)
@@ -152,21 +153,23 @@ def _connections(origin: str, most: int) -> urllib3.HTTPConnectionPool:
 
     Only https:// takes a proxy: http:// is for an emulator on this machine.
     """
-    parts = urlsplit(origin)
-    how = {"maxsize": most, "timeout": _TIMEOUT, "headers": {"User-Agent": "quantx"}}
-    if parts.scheme == "http":
-        return urllib3.PoolManager(**how).connection_from_url(origin)
-    how["ssl_context"] = _trust()
-    proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get("https")
-    manager = urllib3.ProxyManager(proxy, **how) if proxy else urllib3.PoolManager(**how)
+    if origin.startswith("http://"):
+        return urllib3.PoolManager(maxsize=most, timeout=_TIMEOUT).connection_from_url(origin)
+    trust = _trust()
+    proxy = None if proxy_bypass(urlsplit(origin).hostname or "") else getproxies().get("https")
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=most, timeout=_TIMEOUT, ssl_context=trust).connection_from_url(origin)
+    manager = urllib3.ProxyManager(proxy, maxsize=most, timeout=_TIMEOUT, ssl_context=trust)
     return manager.connection_from_url(origin)
 
 
 def _trust() -> ssl.SSLContext:
     """Return the authorities whose certificates are accepted: those that the environment names, or Mozilla's."""
     variable = next((name for name in _AUTHORITIES if os.environ.get(name)), None)
-    place = os.environ[variable] if variable else certifi.where()
+    place = Path(os.environ[variable] if variable else certifi.where())
     try:
-        return ssl.create_default_context(**{"capath" if os.path.isdir(place) else "cafile": place})
+        if place.is_dir():
+            return ssl.create_default_context(capath=place)
+        return ssl.create_default_context(cafile=place)
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"{variable} names {place!r}, which is no file of certificates") from error
+        raise ConfigError(f"{variable} names {str(place)!r}, which is no file of certificates") from error
