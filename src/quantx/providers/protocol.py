@@ -10,7 +10,7 @@ from typing import Literal, Protocol, Self
 import polars as pl
 
 from quantx.core.model import Clock, Payload, Severity, Window
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 from quantx.providers.drift import FieldChange
 from quantx.settings.vendors import VendorSettings
 

@@ -15,7 +15,8 @@ import polars as pl
 from quantx.core.merge import Merge, merge
 from quantx.core.prices import PRICES
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_findings import with_withdrawn
@@ -108,8 +109,9 @@ def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     Symbols of the same years (of minutes: months) are read together, so that one symbol with old bars does not open the
     whole table.
     """
-    schema = stored.table.schema
-    day = "date" if "date" in schema else "ex_date"
+    schema, day = stored.table.schema, stored.table.day
+    if day is None:
+        return stored.read(pl.col("symbol").is_in(incoming["symbol"].unique().to_list()))
     spans = incoming.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
     stretch = [
         pl.col(c).dt.year() * 100 + (pl.col(c).dt.month() if "month" in schema else 0) for c in ("first", "last")

@@ -17,7 +17,8 @@ from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import Checked, split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M
 from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, prove_replies
 from quantx.pipeline.curating.event_evidence import prove_events
 from quantx.pipeline.curating.event_findings import EventFindings
