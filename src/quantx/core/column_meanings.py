@@ -22,8 +22,8 @@ MEANINGS = {
     "known_to": "when another value replaced it (UTC); equal to `known_from`: withdrawn by `quantx reprocess`, so that"
     " no `as_of` shows it",
     "ex_date": "first session without the dividend, or in new shares",
-    "kind": "split, dividend, capital_gain, or foreign_dividend (in another currency; not applied to prices); of a filer:"
-    " the SEC's type of entity",
+    "kind": "split, dividend, capital_gain, or foreign_dividend (in another currency; not applied to prices);"
+    " of a filer: the SEC's type of entity",
     "value": "split: new shares per old one (1: withdrawn); dividend, capital_gain: cash per share of the ex-date, in"
     " `currency` (0: withdrawn); of a verdict: the vendor's value of `field`, or its ratio or amount (null: its event"
     " is missing); of a fact: in `unit`",
@@ -54,7 +54,8 @@ MEANINGS = {
     "status": "listed or delisted; of a finding: open or acknowledged",
     "listed_on": "first known day; null: since before the record began",
     "delisted_on": "last day of trading; null: still listed",
-    "reason": "reason of the decision or of the delisting, from the source or a person; of a null value: why it is null",
+    "reason": "reason of the decision or of the delisting, from the source or a person; of a null value: why it"
+    " is null",
     "evidence": "source of the fact: a file and its SHA-256, a list, a person",
     "symbol_from": "first day on which the security carried the symbol; null: since before the record began",
     "symbol_to": "last day on which it carried the symbol; null: still",
