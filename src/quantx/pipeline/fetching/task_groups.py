@@ -84,11 +84,6 @@ class GroupReply:
         """Return the tasks that have neither all of their pages nor an error; None where there are none."""
         return _group(tuple(self._open.values())) if self._open else None
 
-    @property
-    def size(self) -> int:
-        """Return the bytes of the pages in the outcomes that were not taken."""
-        return sum(len(page.body) for page in {id(p): p for o in self._outcomes for p in o.pages}.values())
-
     def add(self, page: Page) -> None:
         """Add a page. The tasks that are complete with it have an outcome."""
         self._uncounted += 1
