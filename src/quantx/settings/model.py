@@ -92,7 +92,7 @@ class Settings(Vendors, BaseSettings):
         ge=1,
         le=10_000,
         description="the most tasks that a worker claims and stores together; a batch begins with 32, a page of the"
-        " queue, and doubles while batches end within two seconds",
+        " queue, and doubles while batches end within 1.5 seconds",
     )
     batch_bytes: ByteSize = Field(
         ByteSize(16_000_000),
