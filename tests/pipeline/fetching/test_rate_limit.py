@@ -78,7 +78,10 @@ def desk() -> Desk:
 
 
 def test_requests_start_at_their_slots(desk: Desk) -> None:
-    assert [desk.start() for _ in range(7)] == pytest.approx([0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06])
+    assert desk.limiter.seconds_to_slot() == 0  # none is reserved yet
+    assert [desk.start() for _ in range(4)] == pytest.approx([0, 0.01, 0.02, 0.03])
+    assert desk.limiter.seconds_to_slot() == pytest.approx(0.01)
+    assert [desk.start() for _ in range(3)] == pytest.approx([0.04, 0.05, 0.06])
 
 
 def test_a_back_off_of_one_slot_costs_one_slot(desk: Desk) -> None:
