@@ -27,11 +27,12 @@ from quantx.errors import (
 )
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.curator import Curator
+from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
 from quantx.pipeline.fetching.settled_poison import discard_settled_poison
-from quantx.pipeline.fetching.task_groups import FetchOutcome, GroupReply, TaskGroup, group_tasks
+from quantx.pipeline.fetching.task_groups import GroupReply, TaskGroup, group_tasks
 from quantx.pipeline.planning.plan import send_outbox
 from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime
@@ -57,6 +58,7 @@ _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time alt
 _NAMED = 20  # symbols in the trace of a request
 _SLOW_SLOTS = 20  # for which a request may wait where the quota is slow
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
+_AGAIN = 3  # times that a worker makes a refused request again, before its task goes back to the queue
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is to stop
 
 
@@ -220,13 +222,10 @@ class Worker:
         """Fetch all tasks within the rate limits, and land the outcomes; tasks without a request go back."""
         groups = group_tasks(tasks, self.providers)
         limiters = self._limiters(groups, at_once)
-        calls = [partial(self._fetch, group, limiters.get(group.source), landing) for group in groups]
-        fetched = self.runtime.together(calls, at_once, _FETCH_GRACE)
-        outcomes = [
-            [FetchOutcome(task) for task in group.tasks] if some is None else some
-            for group, some in zip(groups, fetched, strict=True)
-        ]
-        landing.land([outcome for some in outcomes for outcome in some], stopping=self.runtime.stopping)
+        outcomes = BatchOutcomes(tasks, landing, self.runtime, self.most_bytes)
+        calls = [partial(self._fetch, group, limiters.get(group.source), outcomes) for group in groups]
+        self.runtime.together(calls, at_once, _FETCH_GRACE)
+        outcomes.end()
 
     def _limiters(self, groups: Sequence[TaskGroup], at_once: int) -> dict[str, RateLimiter]:
         """Return the rate limiter of each vendor that has an adapter here, ready for its first request."""
@@ -258,34 +257,40 @@ class Worker:
         quota = self.limits.get(source)
         return max(self.settings.lease_seconds, 0.0 if quota is None else _SLOW_SLOTS * quota.gap)
 
-    def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, landing: Landing) -> list[FetchOutcome]:
-        """Fetch page by page; return the outcomes, except those that were landed at once to free memory."""
+    def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, outcomes: BatchOutcomes) -> None:
+        """Fetch page by page, and add the outcomes."""
         reply, pages, first = GroupReply(group), self._pages(group), True
+        refusal, again = None, _AGAIN
         if limiter is None:  # planned by a newer program, or by one with other settings
             reason = why_absent(group.source, self.settings, self.providers)
             reply.fail(ProviderError(f"this worker can't fetch from {group.source}: {reason}"))
-            return reply.take_outcomes()
+            outcomes.add(reply.take_outcomes())
+            return
         while reply.open_group:
             try:
                 if not (first or limiter.add_request()) or not limiter.acquire(self._retry):
                     break
             except StateError:
                 break
-            first, refusals = False, limiter.refusals
+            first, refusals, begun = False, limiter.refusals, self.runtime.monotonic()
             self.progress.requests += 1
             try:
                 reply.add(self._next_page(group, pages))
+                refusal = None
                 if limiter.refusals == refusals:  # else the request was made before the refusal
                     self._note_answer(group.source)
             except ProviderError as error:
-                self._note_refusal(group.source, error, limiter)
-                reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
-                if (left := reply.open_group) is not None:  # the error was about some symbols only
+                refusal = self._note_refusal(group.source, error, limiter, begun)
+                if refusal is not None and again:
+                    again -= 1
+                    reply.restart()
+                else:
+                    reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
+                if (left := reply.open_group) is not None:  # the error was about some symbols only, or a refusal
                     pages = self._pages(left)
-            if reply.size > self.most_bytes:
-                landing.land(reply.take_outcomes(), stopping=self.runtime.stopping)
-        reply.release()
-        return reply.take_outcomes()
+            outcomes.add(reply.take_outcomes())
+        reply.release(refusal)
+        outcomes.add(reply.take_outcomes())
 
     def _next_page(self, group: TaskGroup, pages: Iterator[Page]) -> Page:
         names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)
@@ -305,10 +310,16 @@ class Worker:
             raise ProviderError(f"the adapter of {group.source} failed with {type(error).__name__}") from error
         raise ProviderError(f"the adapter of {group.source} ends before all symbols are complete")
 
-    def _note_refusal(self, source: str, error: ProviderError, limiter: RateLimiter) -> None:
-        if isinstance(error, RateLimited):
-            self._refused_by.add(source)
-            limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error))
+    def _note_refusal(
+        self, source: str, error: ProviderError, limiter: RateLimiter, begun: float
+    ) -> RateLimited | None:
+        """Report a refusal to the fleet; return one after which the next slot is soon: it has no waiting time."""
+        if not isinstance(error, RateLimited):
+            return None
+        self._refused_by.add(source)
+        age = self.runtime.monotonic() - begun
+        limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error, age))
+        return error if error.retry_after is None else None
 
     def _note_answer(self, source: str) -> None:
         """After a refusal: report to the fleet that the vendor answers again."""
