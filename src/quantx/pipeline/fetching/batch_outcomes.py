@@ -29,6 +29,7 @@ class BatchOutcomes:
         self._lock = threading.Lock()  # never held during a port's call
         self._open = {task.id: task for task in tasks}
         self._waiting: list[FetchOutcome] = []
+        self._sizes: dict[int, int] = {}  # of their pages, by identity: several tasks may share one
         self._since = math.inf  # our seconds of the first one that waits
         self._over = False
 
@@ -41,9 +42,10 @@ class BatchOutcomes:
             for outcome in outcomes:
                 self._open.pop(outcome.task.id, None)
             self._waiting += outcomes
+            self._sizes |= {id(page): len(page.body) for outcome in outcomes for page in outcome.pages}
             self._since = min(self._since, now)
             longest = _SOON if len(self._waiting) >= _FEW else _LATEST
-            due = self._take() if now >= self._since + longest or _size(self._waiting) > self._most_bytes else []
+            due = self._take() if now >= self._since + longest or sum(self._sizes.values()) > self._most_bytes else []
         if due:
             self._landing.land(due, stopping=self._runtime.stopping)
 
@@ -55,10 +57,5 @@ class BatchOutcomes:
         self._landing.land(rest, stopping=self._runtime.stopping)
 
     def _take(self) -> list[FetchOutcome]:
-        taken, self._waiting, self._since = self._waiting, [], math.inf
+        taken, self._waiting, self._sizes, self._since = self._waiting, [], {}, math.inf
         return taken
-
-
-def _size(outcomes: Sequence[FetchOutcome]) -> int:
-    """Return the bytes of the pages; several tasks may share a page."""
-    return sum(len(page.body) for page in {id(page): page for o in outcomes for page in o.pages}.values())

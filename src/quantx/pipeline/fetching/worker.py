@@ -28,6 +28,7 @@ from quantx.errors import (
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
+from quantx.pipeline.fetching.batch_size import BatchSize
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
@@ -48,8 +49,7 @@ from quantx.tracing import any_span, shared_span
 
 log = structlog.get_logger()
 
-MOST_BYTES = 16_000_000  # of a request's pages in memory before they are stored
-_IDLE_SECONDS = 0.2
+_IDLE_SECONDS, _LONGEST_IDLE = 0.2, 2.0  # between two looks at an empty queue; and while this worker curates
 _CURATE_SECONDS = 0.5  # between two checks whether enough has landed
 _TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # of retries during an outage, where there is no time budget
@@ -81,7 +81,6 @@ class Worker:
     report_ended_runs: Callable[[], object]
     on_progress: Callable[[Progress], None] = lambda progress: None
     progress: Progress = field(default_factory=Progress)
-    most_bytes: int = MOST_BYTES
 
     def __post_init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
@@ -90,6 +89,8 @@ class Worker:
         self._topped_up_at = self.runtime.monotonic()
         self._refused_by = set(self.providers)  # whose next answer is reported to the fleet
         self._leases: list[Leases] = []  # of the batches at work
+        self._size = BatchSize(self.settings.chunk_size)
+        self._curates_beside = False
         self._widths = {s: p.capabilities.symbols_per_request for s, p in self.providers.items()}
 
     def run(
@@ -119,12 +120,18 @@ class Worker:
                     self._retry.call(partial(discard_settled_poison, self.queue, self.tasks))
                     return self.progress
                 self._retry.call(self._resend_lost)
-                self.runtime.wait(_IDLE_SECONDS)
+                self._wait_idle()
         self._curate(everything=True, end=last)
         return self.progress
 
     def _is_over(self, end: float | None) -> bool:
         return self.runtime.stopping or (end is not None and self.runtime.monotonic() >= end)
+
+    def _wait_idle(self) -> None:
+        """Wait a moment for messages; while this worker curates, until that has ended, but not long."""
+        until = self.runtime.monotonic() + _LONGEST_IDLE
+        while not self.runtime.wait(_IDLE_SECONDS) and self._curates_beside and self.runtime.monotonic() < until:
+            continue
 
     def _drain(self, end: float | None, lanes: int) -> bool:
         """Handle batch after batch until the queue is empty; return whether there was one."""
@@ -145,10 +152,10 @@ class Worker:
         send_outbox(self.tasks, self.queue, self.runtime)
 
     def _one_batch(self, at_once: int) -> bool:
-        """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""
-        size = min(self.settings.chunk_size, MOST_MESSAGES)
+        """Handle the messages of a batch, up to `at_once` fetches at a time; return whether there was a message."""
+        begun, size = self.runtime.monotonic(), self._size.tasks
         lease, owner = self.settings.lease_seconds, f"{self.owner}:{ULID()}"
-        received = self._retry.call(lambda: self.queue.receive(size, lease))
+        received = self._receive(size)
         if not received:
             return False
         named = self._read(received)
@@ -172,7 +179,17 @@ class Worker:
         if claim.held:
             leases = Leases(claim.held, named, tasks=self.tasks, queue=self.queue, seconds=lease)
             self._fetch_held(claim.held, leases, at_once)
+            self._size.note(len(received), self.runtime.monotonic() - begun)
         return True
+
+    def _receive(self, most: int) -> list[Message]:
+        """Receive messages page by page, until the queue gives less than a page."""
+        received: list[Message] = []
+        while most > 0:
+            page = self._retry.call(partial(self.queue.receive, min(most, MOST_MESSAGES), self.settings.lease_seconds))
+            received += page
+            most = most - len(page) if len(page) == MOST_MESSAGES else 0
+        return received
 
     def _fetch_held(self, tasks: Sequence[FetchTask], leases: Leases, at_once: int) -> None:
         self._leases.append(leases)  # messages of tasks that were claimed without theirs may come meanwhile
@@ -222,7 +239,7 @@ class Worker:
         """Fetch all tasks within the rate limits, and land the outcomes; tasks without a request go back."""
         groups = group_tasks(tasks, self.providers)
         limiters = self._limiters(groups, at_once)
-        outcomes = BatchOutcomes(tasks, landing, self.runtime, self.most_bytes)
+        outcomes = BatchOutcomes(tasks, landing, self.runtime, self.settings.batch_bytes)
         calls = [partial(self._fetch, group, limiters.get(group.source), outcomes) for group in groups]
         self.runtime.together(calls, at_once, _FETCH_GRACE)
         outcomes.end()
@@ -241,7 +258,7 @@ class Worker:
                 source,
                 quota=self.limits.get(source),
                 requests=count,
-                at_once=at_once,
+                at_once=count if self.limits.get(source) is None else at_once,  # without a quota no slot is lost
                 runtime=self.runtime,
                 time=self._time,
                 longest_wait=self._longest_wait(source),
@@ -330,12 +347,15 @@ class Worker:
 
     def _curate_beside(self, end: float | None) -> None:
         """Curate while others fetch, where enough has landed."""
+        self._curates_beside = True
         try:
             self._curate(everything=False, end=end)
         except RefusedStatement:
             raise
         except (StateError, LakeError) as error:
             log.warning("curator.interrupted", error=str(error))
+        finally:
+            self._curates_beside = False
 
     def _curate(self, *, everything: bool, end: float | None) -> None:
         """Take the curator's role where it is free, and where enough has landed or no task is left to fetch."""

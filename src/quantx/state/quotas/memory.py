@@ -55,7 +55,7 @@ class MemoryQuotas(Quotas):
             row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
             if row.closed_until is not None and row.closed_until > now - timedelta(seconds=age):
                 return None
-            seconds = min(first * 2**row.refusals, longest)
+            seconds: float = min(first * 2**row.refusals, longest)
             self._note_refusal(row)
             row.closed_until = self._records.in_(seconds)
             row.refusals, row.reason = row.refusals + 1, reason

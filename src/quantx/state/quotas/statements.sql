@@ -30,7 +30,11 @@ where q.closed_until <= clock_timestamp() - make_interval(secs => %(age)s)
 returning extract(epoch from q.closed_until - clock_timestamp())::float8 as seconds;
 
 -- name: accept
-update quota set refusals = 0, refused_since = null where source = %(source)s and closed_until <= clock_timestamp() returning source;
+-- A vendor that has no row, because it has no quota, was never refused.
+with ended as (
+    update quota set refusals = 0, refused_since = null where source = %(source)s and closed_until <= clock_timestamp()
+)
+select not exists (select from quota where source = %(source)s and closed_until > clock_timestamp()) as open;
 
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota
