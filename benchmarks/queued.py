@@ -174,7 +174,7 @@ def _queue(settings: Mapping[str, Any]) -> AzureQueue:
     key = load_settings(**settings).storage_key()
     assert key is not None
     assert key.queue_endpoint is not None
-    return AzureQueue(key.queue_endpoint, QUEUE, {"account_name": key.account, "account_key": key.key})
+    return AzureQueue(key.queue_endpoint, QUEUE, key)
 
 
 def _body(number: int) -> str:

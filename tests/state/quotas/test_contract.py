@@ -169,6 +169,7 @@ class TestQuotas:
 
     def test_nobody_has_closed_an_unknown_vendor(self, kit: Kit) -> None:
         assert kit.state.quotas.closed_for("yahoo") == 0.0
+        assert kit.state.quotas.accept("yahoo")
 
     def test_whoever_knows_the_time_badly_gets_more_room(self, kit: Kit) -> None:
         slots = kit.state.quotas.reserve("yahoo", LONG, 4, EVER, doubt=500.0)

@@ -54,7 +54,7 @@ class PostgresQuotas(Quotas):
 
     @override
     def accept(self, source: str) -> bool:
-        return bool(self._database.rows("quotas.accept", source=source))
+        return bool(self._database.rows("quotas.accept", source=source)[0]["open"])
 
     @override
     def closed_for(self, source: str) -> float:

@@ -31,7 +31,11 @@ on conflict (source) do update set
 where q.closed_until <= clock_timestamp();
 
 -- name: accept
-update quota set refusals = 0, refused_since = null where source = %(source)s and closed_until <= clock_timestamp() returning source;
+-- A vendor that has no row, because it has no quota, was never refused.
+with ended as (
+    update quota set refusals = 0, refused_since = null where source = %(source)s and closed_until <= clock_timestamp()
+)
+select not exists (select from quota where source = %(source)s and closed_until > clock_timestamp()) as open;
 
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota
