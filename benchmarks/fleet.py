@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.market import invented_market, providers_of
-from benchmarks.measure import environment, stretch
+from benchmarks.measure import LOGGED, environment, stretch
 from quantx.pipeline.runtime.platform import open_platform
 from quantx.pipeline.wiring import worker_of
 from quantx.providers.registry import open_providers
@@ -29,7 +29,7 @@ class WorkerProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.measure", function, json.dumps(values, default=str)],
             cwd=Path(__file__).parents[1],
-            env=environment(),
+            env=environment(**{LOGGED: "1"}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -65,14 +65,17 @@ class WorkerProcess:
         """Kill it, as an out-of-memory killer does."""
         self._process.kill()
         self._process.communicate()
-        self._errors.close()
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events that an ended worker has logged, with their times (`at`, seconds of the system's clock)."""
+        self._errors.seek(0)
+        return [dict(json.loads(line)) for line in self._errors if line.startswith('{"at"')]
 
     def result(self) -> dict[str, Any]:
         """Wait for its end; return its counts, with `peak_mb`."""
         output, _ = self._process.communicate()
-        with self._errors as errors:
-            errors.seek(0)
-            text = errors.read()[-2000:]
+        self._errors.seek(0)
+        text = self._errors.read()[-2000:]
         if self._process.returncode:
             raise RuntimeError(f"a worker ended with {self._process.returncode}: {text}")
         return dict(json.loads(output.splitlines()[-1]))

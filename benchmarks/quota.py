@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import measure
 from benchmarks.market import NOW, invented_market, symbols
 from benchmarks.measure import alone, apart, stretch
+from benchmarks.recorded import RecordingSandbox
 from benchmarks.servers import server, stats
 from benchmarks.table import Line, Outcome
 from quantx.core.model import Window
@@ -90,8 +91,10 @@ def serve_market(**market: Any) -> None:
 
 
 def _sandbox(count: int, quota: str | None = None, faults: Sequence[str] = ()) -> Sandbox:
-    """Return a sandbox that refuses requests beyond the quota."""
-    return Sandbox(invented_market(count, date.fromisoformat(START)), now=NOW, quota=quota, faults=faults, seed=1)
+    """Return a sandbox that refuses requests beyond the quota, and records the others."""
+    return RecordingSandbox(
+        invented_market(count, date.fromisoformat(START)), now=NOW, quota=quota, faults=faults, seed=1
+    )
 
 
 def backfill(folder: str, url: str, count: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
 from quantx.lake.log import entry_path
 from quantx.lake.store import LakeLocation
@@ -123,7 +123,7 @@ class TableReader:
 
     def version(self) -> int | None:
         """Return the newest version; None if the table does not exist."""
-        delta = self.refresh()
+        delta = self.newest()
         return None if delta is None else delta.version()
 
     def scan(self) -> pl.LazyFrame:
@@ -131,7 +131,7 @@ class TableReader:
 
         Collect it soon: with an Azure identity the frame holds a token that expires.
         """
-        delta = self.refresh()
+        delta = self.newest()
         if delta is None:
             return self.table.empty().lazy()
         try:

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import US, hyphenated_symbol, market_of, venue_of
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.drift import FieldChange
 from quantx.providers.events import EventKind, ReadEvents, SentEvent, number_of, part, ratio_of, read_events

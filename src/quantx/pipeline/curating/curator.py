@@ -42,10 +42,7 @@ from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
-# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update.
-_ROUND_BYTES = 18_000_000
-_ROUND_REPLIES = 1500
-_WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
+_WORTH = 3  # a third of a round is worth one while there is still something to fetch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +59,8 @@ class Curator:
     policy: Policy
     reader_of: ReaderOf
     max_attempts: int  # of a task whose stored reply is lost
+    round_bytes: int  # of replies; with their number, this bounds the memory of a round
+    round_replies: int
     normalize: Normalize = normalize_round
 
     def curate(self, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -110,7 +109,8 @@ class Curator:
 
     def _is_worth_it(self, everything: bool) -> bool:
         replies, size = self.rounds.waiting()
-        return replies > 0 and (everything or size >= _WORTH_BYTES)
+        enough = size >= self.round_bytes // _WORTH or replies >= self.round_replies // _WORTH
+        return replies > 0 and (everything or enough)
 
     def _last_round(self, holder: RoleHolder) -> int:
         """Return the last round that one of the curator's tables has; a lake may be newer than a restored state."""
@@ -123,7 +123,7 @@ class Curator:
             return unfinished
         if self.rounds.waiting()[0] == 0:
             return None
-        return self.rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
+        return self.rounds.start(above, self.round_bytes, self.round_replies)
 
     def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply]) -> int:
         read, lost = read_replies(self.location, replies)

@@ -10,6 +10,7 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
+from quantx.core.fact_tables import FUNDAMENTALS_FACTS
 from quantx.core.model import SETTLED_AFTER, Finding
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
@@ -17,7 +18,8 @@ from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import Checked, split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M
 from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, prove_replies
 from quantx.pipeline.curating.event_evidence import prove_events
 from quantx.pipeline.curating.event_findings import EventFindings
@@ -56,6 +58,8 @@ Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy, KnownRows],
 
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     """Return the table for which a vendor's replies are fetched."""
+    if dataset == "fundamentals":
+        return FUNDAMENTALS_FACTS
     if dataset == "actions":
         return ACTIONS
     if timeframe == "1m":
@@ -107,10 +111,10 @@ def normalize_round(
             table.name: _with_corrections(_curated_bars(accepted, source, table), proven.corrections),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
-        quarantine=pl.concat([rejected, senseless, _rejected_payloads(broken, target, policy)]),
+        quarantine=pl.concat([rejected, senseless, rejected_payloads(broken, target, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
-        malformed=_malformed(broken),
+        malformed=malformed_tasks(broken),
         held={read[series].item.stored.task_id: held for series, held in proven.held.items()},
         findings=[*_findings(source, replies), *repeat_findings(repeated, source, table.name)],
         events=EventFindings(
@@ -123,7 +127,7 @@ def normalize_round(
     )
 
 
-def _malformed(broken: Sequence[UnreadableReply]) -> dict[int, str]:
+def malformed_tasks(broken: Sequence[UnreadableReply]) -> dict[int, str]:
     """Return why replies can't be read, by task.
 
     A reply that was malformed when it was fetched is evidence: its task was fetched again.
@@ -166,10 +170,10 @@ def _minutes(source: str, replies: Sequence[ReplyFrames], broken: Sequence[Unrea
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
-        quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, policy)]),
+        quarantine=pl.concat([read.rejected, rejected_payloads(broken, BARS_1M, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
         sessions=read.sessions,
-        malformed=_malformed(broken),
+        malformed=malformed_tasks(broken),
         findings=[*_findings(source, replies), *repeat_findings(read.repeated, source, BARS_1M.name)],
     )
 
@@ -286,7 +290,8 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_payloads(broken: Sequence[UnreadableReply], target: Table, policy: RowPolicy) -> pl.DataFrame:
+def rejected_payloads(broken: Sequence[UnreadableReply], target: Table, policy: RowPolicy) -> pl.DataFrame:
+    """Return the quarantine rows of replies that can't be read."""
     rows = [
         {
             "source": item.stored.series.source,
