@@ -205,8 +205,9 @@ def _task_results(items: Sequence[ReadReply], rows: Rows, merged: Merge, rejecte
     source = items[0].stored.series.source
 
     def count(frame: pl.DataFrame) -> dict[str, int]:
-        counted = frame.filter(pl.col("source") == source).group_by("symbol").len()
-        return dict(zip(counted["symbol"].to_list(), counted["len"].to_list(), strict=True))
+        if frame.is_empty():
+            return {}
+        return dict(frame.filter(pl.col("source") == source)["symbol"].value_counts().iter_rows())
 
     new, changed, total = count(merged.new), count(merged.changed), count(rows.tables[rows.table])
     bad = count(rejected.filter(pl.col("dataset") == rows.table))

@@ -6,9 +6,9 @@ The rows depend on the replies, their order and the row policy. They depend on n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -77,9 +77,11 @@ def derive(
             continue
         if tables[table.name].committed_round(context.state_id) >= (context.round_id or 0):
             merged[table.name] = _first_try(tables, table, incoming[table.name], {item.raw for item in read})
-    rejected = [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost, policy, reader_of)]
-    _quarantine(tables[QUARANTINE.name], context, pl.concat(rejected))
-    return Derived(parts, merged, pl.concat(rejected))
+    rejected = pl.concat(
+        [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost, policy, reader_of)]
+    )
+    _quarantine(tables[QUARANTINE.name], context, rejected)
+    return Derived(parts, merged, rejected)
 
 
 def series_facts(items: Sequence[ReadReply], rows: Rows) -> list[SeriesFacts]:
@@ -101,6 +103,8 @@ def series_facts(items: Sequence[ReadReply], rows: Rows) -> list[SeriesFacts]:
 
 def recent_bars(bars: pl.DataFrame) -> str:
     """Return the recent ones of daily bars as JSON."""
+    if bars.is_empty():
+        return "[]"
     recent = bars.filter(pl.col("date") > pl.col("date").max().over("source", "symbol") - timedelta(days=_HOT_DAYS))
     return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
 
@@ -115,19 +119,23 @@ def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     if day is None:
         return stored.read(pl.col("symbol").is_in(incoming["symbol"].unique().to_list()))
     spans = incoming.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
-    stretch = [
-        pl.col(c).dt.year() * 100 + (pl.col(c).dt.month() if "month" in schema else 0) for c in ("first", "last")
-    ]
-    rows = [pl.DataFrame(schema=dict(schema))]
-    for (first, last), group in spans.group_by(stretch[0].alias("from"), stretch[1].alias("to")):
-        where = pl.col("symbol").is_in(group["symbol"].to_list())
-        where &= pl.col(day).is_between(group["first"].min(), group["last"].max())
-        if "year" in schema:
-            where &= pl.col("year").is_between(pl.lit(first // 100), pl.lit(last // 100))
-        if "month" in schema:
-            where &= pl.col("month").is_between(pl.lit(first), pl.lit(last))
+    alike = defaultdict[tuple[int, int], list[tuple[str, date, date]]](list)
+    for symbol, first, last in spans.iter_rows():
+        alike[_part_of(first, schema), _part_of(last, schema)].append((symbol, first, last))
+    rows = [stored.table.empty()]
+    for (from_, to), group in alike.items():
+        symbols, firsts, lasts = zip(*group, strict=True)
+        where = pl.col("symbol").is_in(list(symbols)) & pl.col(day).is_between(min(firsts), max(lasts))
+        for part in ("year", "month"):
+            if part in schema:
+                where &= pl.col(part).is_between(pl.lit(from_), pl.lit(to))
         rows.append(stored.read(where))
     return pl.concat(rows)
+
+
+def _part_of(day: date, schema: Collection[str]) -> int:
+    """Return the month of a day in a table by month (202412), else its year."""
+    return day.year * 100 + day.month if "month" in schema else day.year
 
 
 def _normalize(
@@ -193,9 +201,10 @@ def _lost_replies(lost: Sequence[Lost], policy: RowPolicy, reader_of: ReaderOf) 
 
 def _merge(tables: Tables, table: Table, parts: Sequence[pl.DataFrame]) -> Merge:
     """Compare incoming rows with the current rows of their keys."""
-    incoming = pl.concat([table.empty(), *parts], how="diagonal")
-    if incoming.is_empty():
+    parts = [part for part in parts if part.height]
+    if not parts:
         return Merge(table.empty(), table.empty(), table.revisions.empty(), same=0)
+    incoming = pl.concat([table.empty(), *parts], how="diagonal")
     return merge(current_rows(tables[table.name], incoming), incoming, table)
 
 
