@@ -15,7 +15,8 @@ from benchmarks.measure import apart, stretch
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.model import Finding
-from quantx.core.tables import BARS_1D, INSTANT, QUARANTINE, TABLES, UNIVERSE_MEMBERS
+from quantx.core.table import INSTANT
+from quantx.core.tables import BARS_1D, QUARANTINE, TABLES, UNIVERSE_MEMBERS
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables

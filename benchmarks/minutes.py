@@ -22,7 +22,8 @@ from quantx.core.calendars import calendar
 from quantx.core.hours import trading_hours
 from quantx.core.merge import merge
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.tables import BARS_1M, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import BARS_1M
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable

@@ -19,7 +19,8 @@ from benchmarks.servers import server
 from benchmarks.table import Line, Outcome
 from benchmarks.upsert import build as build_bars
 from benchmarks.upsert import requests_since
-from quantx.core.tables import ACTIONS, BARS_1D, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable

@@ -18,7 +18,8 @@ from benchmarks.servers import get_json
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.merge import merge
-from quantx.core.tables import BARS_1D, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import BARS_1D
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from quantx.cli import main
-from quantx.core.tables import BARS_1M, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import BARS_1M
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import LakeTable

@@ -9,7 +9,8 @@ import pytest
 
 from quantx.core.column_meanings import MEANINGS
 from quantx.core.dictionary import COLUMNS, NULLABLE, fields_of
-from quantx.core.tables import BARS_1D, QUARANTINE, TABLES, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1D, QUARANTINE, TABLES
 
 
 def test_every_column_of_every_table_is_told() -> None:

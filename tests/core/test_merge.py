@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.merge import Merge, merge
-from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, UNIVERSE_MEMBERS, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS, BARS_1D, UNIVERSE_MEMBERS
 
 T0 = datetime(2024, 1, 10, 22, tzinfo=UTC)
 DAY = date(2024, 1, 8)

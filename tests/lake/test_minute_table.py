@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantx.core.merge import merge
-from quantx.core.tables import BARS_1M, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1M
 from quantx.errors import LakeError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location

@@ -19,7 +19,8 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, QUARANTINE, TABLES, UNIVERSE_MEMBERS, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS, BARS_1D, QUARANTINE, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import CommitConflict, LakeError
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location

@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quantx.core.tables import BARS_1D, QUARANTINE, UNIVERSE_MEMBERS, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1D, QUARANTINE, UNIVERSE_MEMBERS
 from quantx.errors import CommitConflict, Fenced, LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable

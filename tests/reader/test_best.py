@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, SYMBOL_HISTORY, TABLES, VERDICTS
+from quantx.core.table import INSTANT
+from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES, VERDICTS
 from quantx.errors import ConfigError, IncompleteData
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location

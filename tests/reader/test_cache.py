@@ -18,7 +18,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from quantx.core.tables import ACTIONS, BARS_1D, INSTANT, TABLES, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS, BARS_1D, TABLES
 from quantx.errors import ConfigError, DamagedObject
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from quantx.core.symbol_history import Naming, SymbolHistory, history_rows
-from quantx.core.tables import ACTIONS, DECISIONS, FINDINGS, INSTRUMENTS, QUARANTINE, TABLES, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, DECISIONS, FINDINGS, INSTRUMENTS, QUARANTINE, TABLES
 from quantx.errors import ConfigError, NotInLake
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location

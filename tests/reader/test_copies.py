@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from quantx.core.tables import BARS_1D, INSTANT, TABLES, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import BARS_1D, TABLES
 from quantx.lake.table_version import LiveFile
 from quantx.reader.cache.assemble import ChosenFile, assemble
 from quantx.reader.cache.blocks import DamagedCopy, WholeColumns

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.tables import ACTIONS, BARS_1M, INSTANT, TABLES
+from quantx.core.table import INSTANT
+from quantx.core.tables import ACTIONS, BARS_1M, TABLES
 from quantx.errors import ConfigError, IncompleteData
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location

@@ -15,7 +15,8 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from quantx.core.calendars import calendar
 from quantx.core.symbols import venue_of
-from quantx.core.tables import ACTIONS, BARS_1D, SESSIONS, TABLES, UNIVERSE_MEMBERS, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, BARS_1D, SESSIONS, TABLES, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, IncompleteData
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 from quantx.errors import ConfigError
 from quantx.reader import Lake
 

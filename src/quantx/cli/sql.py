@@ -17,7 +17,7 @@ from quantx.reader.lake import lake_of
 from quantx.reader.sql.limits import Limits, Result
 
 _FORMATS = ("table", "csv", "json", "parquet")
-_SHOWN = 40  # rows of a table on the terminal
+_SHOWN = 100  # rows of a table on the terminal
 _VIEWS = Path("data/quantx.duckdb")
 
 db = typer.Typer(help="Write a DuckDB file of views for other tools.", no_args_is_help=True)

@@ -12,7 +12,7 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.column_meanings import MEANINGS
-from quantx.core.tables import INSTANT, Table
+from quantx.core.table import INSTANT, Table
 
 # vendor: the reply, converted to as traded where the vendor's prices are adjusted; request: the request;
 # list: the source of a universe or of the symbol history; settings: universes.yaml; person: a manual entry;
@@ -63,7 +63,7 @@ COLUMNS: Mapping[str, Column] = {
     "known_to": Column("quantx"),
     "ex_date": Column("vendor"),
     "kind": Column("vendor"),
-    "value": Column("vendor", f"new shares per old one, {_PRICE}, or shares"),
+    "value": Column("vendor", f"new shares per old one, {_PRICE}, shares, or `unit`"),
     "reference_close": Column("quantx", _PRICE),
     "dataset": Column("quantx"),
     "rules": Column("quantx"),
@@ -114,6 +114,37 @@ COLUMNS: Mapping[str, Column] = {
     "message": Column("quantx"),
     "facts": Column("quantx"),
     "first_seen": Column("quantx"),
+    "filer": Column("vendor"),
+    "cik": Column("vendor", "number"),
+    "taxonomy": Column("vendor"),
+    "tag": Column("vendor"),
+    "unit": Column("vendor"),
+    "start": Column("vendor"),
+    "end": Column("vendor"),
+    "form": Column("vendor"),
+    "accession": Column("vendor"),
+    "fy": Column("vendor", "year"),
+    "fp": Column("vendor"),
+    "filed": Column("vendor"),
+    "public_at": Column("quantx"),
+    "public_how": Column("quantx"),
+    "revision": Column("quantx"),
+    "concept": Column("quantx"),
+    "period": Column("quantx"),
+    "origin": Column("quantx"),
+    "operands": Column("quantx"),
+    "items": Column("vendor"),
+    "report_end": Column("vendor"),
+    "description": Column("vendor"),
+    "url": Column("quantx"),
+    "sic": Column("vendor"),
+    "industry": Column("vendor"),
+    "sector": Column("quantx"),
+    "fiscal_year_end": Column("vendor"),
+    "tickers": Column("vendor"),
+    "metric": Column("quantx"),
+    "method": Column("quantx"),
+    "licence": Column("quantx"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -133,6 +164,12 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "symbol_history": frozenset({"symbol_from", "symbol_to"}),
     "sessions": frozenset(),
     "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),
+    "filer_symbols": frozenset({"symbol_from", "symbol_to"}),
+    "fundamentals_facts": frozenset({"cik", "start", "fy", "fp", "revision"}),
+    "fundamentals": frozenset({"cik", "start", "value", "unit", "tag", "reason", "operands", "accession"}),
+    "filings": frozenset({"cik", "items", "report_end", "description", "url"}),
+    "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
+    "esg_facts": frozenset({"cik", "start", "form", "accession"}),
 }
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 import polars as pl
 
 from quantx.core.calendars import calendar
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 
 
 @dataclass(frozen=True)

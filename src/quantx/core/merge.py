@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 
 STORED = "__stored"
 

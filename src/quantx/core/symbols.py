@@ -70,6 +70,8 @@ _PATTERNS = {
     "eu": re.compile(r"[A-Z0-9][A-Z0-9]{0,9}(-[A-Z0-9]{1,4})?\.[A-Z]{1,2}"),
 }
 _LONGEST = 16
+# A filer of the SEC, whose securities have symbols of their own: its CIK with ten digits. It files in New York's time.
+_FILER = re.compile(r"CIK(?!0{10})[0-9]{10}")
 # Suffixes that only vendors use (https://stooq.com/db/): the suffix of the same exchange here, "" for American symbols.
 _SUFFIXES_OF_VENDORS = {"US": "", "JP": "T", "UK": "L"}
 
@@ -95,21 +97,46 @@ def parse_symbol(text: str) -> str:
 
 
 def stored_symbol(text: str) -> str:
-    """Return the canonical form of a symbol that an earlier version may have stored, or raise InvalidSymbol.
+    """Return the canonical form of the symbol of a series, or raise InvalidSymbol.
 
-    It admits also the indices that `parse_symbol` refuses.
+    It admits also filers, and the indices that `parse_symbol` refuses and that an earlier version may have stored.
 
-    >>> stored_symbol("00700.HK"), stored_symbol("^TWII")
-    ('0700.HK', '^TWII')
+    >>> stored_symbol("00700.HK"), stored_symbol("^TWII"), stored_symbol("cik0000320193")
+    ('0700.HK', '^TWII', 'CIK0000320193')
     """
+    if text.isascii() and is_filer(text.strip().upper()):
+        return text.strip().upper()
     symbol = _canonical(text)
     if symbol is None:
         raise _not_a_symbol(text)
     return symbol
 
 
+def filer_symbol(cik: int | str) -> str:
+    """Return the symbol of a filer of the SEC by its CIK; InvalidSymbol where it is none.
+
+    >>> filer_symbol(320193), filer_symbol("0000320193")
+    ('CIK0000320193', 'CIK0000320193')
+    """
+    symbol = f"CIK{str(cik).strip():0>10}"
+    if not _FILER.fullmatch(symbol):
+        raise InvalidSymbol(f"{str(cik)[:40]!a} is no CIK: a number of ten digits at most, as in 320193")
+    return symbol
+
+
+def is_filer(symbol: str) -> bool:
+    """Return whether a symbol is that of a filer.
+
+    >>> is_filer("CIK0000320193"), is_filer("AAPL")
+    (True, False)
+    """
+    return _FILER.fullmatch(symbol) is not None
+
+
 def _not_a_symbol(text: str) -> InvalidSymbol:
     code = text.strip()
+    if is_filer(code.upper()):
+        return InvalidSymbol(f"{code.upper()} is a filer of the SEC, which has no prices; write the symbol of a share")
     if code.isascii() and code.isdigit() and int(code) > 0 and len(code) <= 5:
         return InvalidSymbol(
             f"{code!a} is a code without its exchange; write {_canonical(f'{code}.HK')} for Hong Kong"
@@ -140,7 +167,8 @@ def _canonical(text: str) -> str | None:
 def venue_of(symbol: str) -> Venue:
     """Return the venue of a symbol, or raise InvalidSymbol.
 
-    An index that is not in the table has New York's venue: an earlier version may have stored it so.
+    A filer of the SEC has New York's venue. So has an index that is not in the table: an earlier version may have
+    stored it so.
 
     >>> venue_of("7203.T").timezone, venue_of("^N225").calendar, venue_of("^FTSE").currency
     ('Asia/Tokyo', 'XTKS', 'GBP')

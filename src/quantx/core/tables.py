@@ -6,50 +6,10 @@ instants are UTC. `known_from` is the ingestion time; a replaced row moves to `<
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
-
 import polars as pl
 
-INSTANT = pl.Datetime("us", "UTC")
-
-# Prices arrive as 32-bit floats (seven digits) and pass through a multiplication and a division. Below this relative
-# difference two prices are equal.
-PRICE_TOLERANCE = 1e-6
-# The step of an adjusted close is a quotient of four such figures, and later dividends change all of them.
-STEP_TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True)
-class Table:
-    """One curated Delta table."""
-
-    name: str
-    schema: Mapping[str, pl.DataType | type[pl.DataType]]  # in the order of the columns
-    _: KW_ONLY
-    partitions: tuple[str, ...]  # partition columns
-    key: tuple[str, ...]  # columns that identify a current row
-    sort: tuple[str, ...]  # order of the rows within a file
-    values: tuple[str, ...] = ()  # a difference in one of these is a revision
-    relative_tolerance: Mapping[str, float] = field(default_factory=dict)
-    rows_per_file: int | None = None  # target; more rows of one partition become several files, split by symbol
-    null_is_unknown: bool = True  # a null in an incoming row keeps the stored value; if false, null is a value
-
-    @property
-    def revisions(self) -> Table:
-        """Return the table of the replaced rows of this table."""
-        return Table(
-            f"{self.name}_revisions",
-            {**self.schema, "known_to": INSTANT},
-            partitions=tuple(p for p in self.partitions if p not in ("year", "month")),
-            key=(*self.key, "known_from"),
-            sort=self.sort,
-        )
-
-    def empty(self) -> pl.DataFrame:
-        """Return an empty frame with the columns of this table."""
-        return pl.DataFrame(schema=dict(self.schema))
-
+from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
+from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
 BARS_1D = Table(
     "bars_1d",
@@ -399,5 +359,9 @@ TABLES = {
         SESSIONS.revisions,
         FINDINGS,
         FINDINGS.revisions,
+        FILER_SYMBOLS,
+        FILER_SYMBOLS.revisions,
+        *FACT_TABLES,
+        *(table.revisions for table in FACT_TABLES),
     )
 }

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.lake.files import damaged_file, intact_file
 from quantx.lake.store import LakeLocation
 

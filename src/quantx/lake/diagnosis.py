@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.digests import sha256
 from quantx.lake.files import REPAIR, damaged_file, decode, named_digest, statistics_of

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from quantx.core.tables import INSTANT, Table
+from quantx.core.table import INSTANT, Table
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
 from quantx.lake.log import AddedFile, RemovedFile

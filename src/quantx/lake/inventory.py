@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.lake.protocol import StoredTable, StoredTables
 
 # The tables of each kind of series.

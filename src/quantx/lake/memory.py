@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import polars as pl
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.errors import CommitConflict, LakeError
 from quantx.lake.protocol import UNREAD, CommitContext, app_of
 

@@ -19,7 +19,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 from ulid import ULID
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.errors import CommitConflict, DamagedObject, LakeError
 from quantx.lake.diagnosis import file_damage
 from quantx.lake.digests import sha256, with_one_bit_back

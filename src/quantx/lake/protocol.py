@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # planning, which opens no tables, starts without the library for frames
     import polars as pl
 
-    from quantx.core.tables import Table
+    from quantx.core.table import Table
 
 UNREAD = -1  # instead of a version: a commit's rows depend on no row of the table
 _APP = "quantx.curator"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 from deltalake import DeltaTable
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_reader import TableReader
 from quantx.lake.table_version import TableVersion, day_of

@@ -16,7 +16,7 @@ import polars as pl
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.errors import CommitConflict, LakeError
 from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.diagnosis import log_failure
@@ -305,7 +305,7 @@ class LakeTable(TableReader):
         actions: list[FileChange] = []
         key = list(self.table.key)
         touched = pl.concat([changed, gone])
-        bounded = [c for c in ("symbol", "date", "time", "ex_date") if c in key]
+        bounded = [c for c in ("symbol", "date", "time", "ex_date", "filed") if c in key]
         for row in self._files(delta).iter_rows(named=True):
             inside = pl.lit(True)
             for p in self.table.partitions:

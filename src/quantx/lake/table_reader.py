@@ -11,7 +11,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
 from quantx.lake.log import entry_path
 from quantx.lake.store import LakeLocation

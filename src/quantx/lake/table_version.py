@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,4 +58,4 @@ def version_of(delta: DeltaTable, table: Table) -> TableVersion:
 
 def day_of(table: Table) -> str:
     """Return the column with the day of a table's rows."""
-    return "date" if "date" in table.schema else "ex_date"
+    return table.day or "date"

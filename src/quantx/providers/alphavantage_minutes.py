@@ -21,7 +21,7 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.symbols import US
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 from quantx.providers.protocol import VENDOR_BARS, Note
 from quantx.providers.reply_values import WrongForm, spelt_numbers, texts
 

@@ -98,14 +98,13 @@ def stack_pages(read: Sequence[VendorFrames | ProviderError], payloads: Sequence
         for stack, rows in ((bars, frames.bars), (actions, frames.actions), (rejected, frames.rejected)):
             if rows.height:
                 stack.add(rows, _parts_of(rows, number, payload, parts))
-        has_rows = bool(frames.bars.height or frames.actions.height)
         pages.append(
             PageFacts(
                 currency=frames.currency,
                 notes=frames.notes,
                 drift=frames.drift,
                 last_trade=frames.last_trade,
-                has_rows=has_rows,
+                has_rows=frames.has_rows,
             )
         )
     return PageFrames(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import polars as pl
 
 from quantx.core.model import Clock, Payload, Severity, Window
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 from quantx.providers.drift import FieldChange
 from quantx.settings.vendors import VendorSettings
 
-Dataset = Literal["bars", "actions"]
+Dataset = Literal["bars", "actions", "fundamentals"]
 PriceBasis = Literal["as_traded", "split_adjusted", "fully_adjusted"]
 
 # Bars as the vendor sends them, in its order. `symbol` is canonical, `time` the vendor's stamp (of a minute: its
@@ -45,6 +45,43 @@ VENDOR_ACTIONS: dict[str, pl.DataType | type[pl.DataType]] = {
 # applied (see core/quality/event_rules.py).
 VENDOR_EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {**VENDOR_ACTIONS, "place": pl.String, "sent": pl.String}
 REJECTED_EVENTS: dict[str, pl.DataType | type[pl.DataType]] = {**VENDOR_EVENTS, "rules": pl.String}
+
+# Facts, filings and filers as the vendor sends them; the columns are those of the tables in quantx.core.fact_tables.
+# `accepted` is the vendor's time of acceptance read as UTC, which it may not be.
+VENDOR_FACTS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "cik": pl.Int64,
+    "taxonomy": pl.String,
+    "tag": pl.String,
+    "unit": pl.String,
+    "start": pl.Date,
+    "end": pl.Date,
+    "value": pl.Float64,
+    "form": pl.String,
+    "accession": pl.String,
+    "fy": pl.Int32,
+    "fp": pl.String,
+    "filed": pl.Date,
+}
+VENDOR_FILINGS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "cik": pl.Int64,
+    "accession": pl.String,
+    "form": pl.String,
+    "items": pl.String,
+    "report_end": pl.Date,
+    "filed": pl.Date,
+    "accepted": INSTANT,
+    "description": pl.String,
+    "url": pl.String,
+}
+VENDOR_FILERS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "cik": pl.Int64,
+    "name": pl.String,
+    "kind": pl.String,
+    "sic": pl.String,
+    "industry": pl.String,
+    "fiscal_year_end": pl.String,
+    "tickers": pl.String,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +157,27 @@ class VendorFrames:
     drift: tuple[FieldChange, ...] = ()
     last_trade: datetime | None = None
 
+    @property
+    def has_rows(self) -> bool:
+        """Return whether there are bars or actions."""
+        return bool(self.bars.height or self.actions.height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactFrames:
+    """The rows of one payload about a filer: VENDOR_FACTS, VENDOR_FILINGS and VENDOR_FILERS. Each may be empty."""
+
+    facts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VENDOR_FACTS))
+    filings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VENDOR_FILINGS))
+    filers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VENDOR_FILERS))
+    notes: tuple[Note, ...] = ()
+    drift: tuple[FieldChange, ...] = ()
+
+    @property
+    def has_rows(self) -> bool:
+        """Return whether there are facts, filings or filers."""
+        return any(frame.height for frame in (self.facts, self.filings, self.filers))
+
 
 class Provider(Protocol):
     """One vendor. Implementations are thread-safe; results depend on no state of theirs."""
@@ -155,6 +213,18 @@ class Provider(Protocol):
         """Return the fields of a reply that differ from the declared shape; a pure function that never raises.
 
         Every value is compared. A reply without data (a refusal, a page) has no changes.
+        """
+        ...
+
+
+@runtime_checkable
+class FactProvider(Provider, Protocol):
+    """A vendor of the dataset `fundamentals`."""
+
+    def normalize_facts(self, payload: Payload) -> FactFrames:
+        """Return the facts, filings and filers of a payload of the dataset `fundamentals`; a pure function.
+
+        Raises MalformedPayload where it does not have the vendor's form, or is about another filer.
         """
         ...
 

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from quantx.core.model import Payload
 from quantx.core.symbols import venue_of
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 from quantx.errors import MalformedPayload
 from quantx.providers.events import SentEvent, read_events
 from quantx.providers.protocol import VENDOR_BARS, Note, VendorFrames

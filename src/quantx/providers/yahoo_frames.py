@@ -21,7 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 from quantx.core.model import Payload
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 from quantx.errors import MalformedPayload, ProviderError
 from quantx.providers.drift import FieldChange
 from quantx.providers.events import EventKind, SentEvent, number_of, part, ratio_of, read_parts

@@ -9,7 +9,8 @@ from typing import Any
 
 from quantx.core.preference import BEST
 from quantx.core.symbols import symbol_of
-from quantx.core.tables import BARS_1D, BARS_1M, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1D, BARS_1M
 from quantx.errors import ConfigError
 from quantx.settings import source_of
 

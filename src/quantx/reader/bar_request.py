@@ -9,7 +9,8 @@ from typing import Literal
 
 from quantx.core.preference import BEST
 from quantx.core.prices import ADJUSTMENTS, PRICES, Adjust
-from quantx.core.tables import BARS_1M, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1M
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, Symbols, bars_table, shown_columns, to_date, to_days, to_names, to_source
 from quantx.reader.point_in_time import PointInTime

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import polars as pl
 
-from quantx.core.tables import ACTIONS, INSTANT, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS
 from quantx.errors import ConfigError
 from quantx.lake.table_version import day_of
 from quantx.reader.arguments import Day, Symbols, bars_table, to_instant, to_names, to_vendor

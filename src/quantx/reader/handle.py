@@ -11,7 +11,8 @@ import polars as pl
 
 from quantx.core.adjustment import AdjustmentSteps
 from quantx.core.symbol_history import history_of
-from quantx.core.tables import SYMBOL_HISTORY, Table
+from quantx.core.table import Table
+from quantx.core.tables import SYMBOL_HISTORY
 from quantx.errors import ConfigError
 from quantx.lake.snapshots import LakeSnapshot
 from quantx.lake.store import LakeLocation, open_location

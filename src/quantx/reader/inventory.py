@@ -9,7 +9,8 @@ from html import escape
 import polars as pl
 
 from quantx.core.symbols import market_of
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, UNIVERSE_MEMBERS, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, NotInLake, QuantxError
 from quantx.reader.arguments import Day, Symbols, bars_table, did_you_mean, to_date, to_names, to_vendor
 from quantx.reader.known_names import KnownNames
@@ -208,7 +209,7 @@ def _size(column: str) -> pl.Expr:
 
 def _span(table: Table, files: pl.DataFrame) -> list[pl.Expr]:
     """Return the first and the last day and the newest ingestion time by the statistics of files; null without them."""
-    day = next((c for c in ("date", "ex_date") if c in table.schema), None)
+    day = table.day
     facts = (("first", f"min.{day}"), ("last", f"max.{day}"), ("known_from", "max.known_from"))
     extremes = {"first": pl.Expr.min, "last": pl.Expr.max, "known_from": pl.Expr.max}
     return [

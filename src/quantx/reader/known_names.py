@@ -10,16 +10,8 @@ from datetime import date, datetime
 
 import polars as pl
 
-from quantx.core.tables import (
-    ACTIONS,
-    BARS_1D,
-    BARS_1D_ADJUSTED,
-    BARS_1M,
-    QUARANTINE,
-    SYMBOL_HISTORY,
-    UNIVERSE_MEMBERS,
-    Table,
-)
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import IncompleteData, NotInLake
 from quantx.lake.table_version import TableVersion, day_of
 from quantx.reader.arguments import did_you_mean

@@ -16,7 +16,8 @@ import polars as pl
 
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import US, VENUES_BY_SUFFIX, VENUES_OF_INDICES, venue_of
-from quantx.core.tables import QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import QUARANTINE
 from quantx.reader.arguments import Day, to_instant
 from quantx.reader.session_times import SessionTimes
 

@@ -11,7 +11,7 @@ from operator import and_
 
 import polars as pl
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.lake.table_version import LiveFile, day_of
 
 
@@ -72,7 +72,7 @@ class Selection:
         if self.source is not None:
             wanted.append(pl.col("source") == self.source)
         for column, number in (("year", year_number), ("month", month_number)):
-            if column in table.partitions and "date" in table.schema:
+            if column in table.partitions and table.day is not None:
                 wanted += [] if self.first is None else [pl.col(column) >= number(self.first)]
                 wanted += [] if self.last is None else [pl.col(column) <= number(self.last)]
         return wanted if self.where is None else [*wanted, self.where]

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import polars as pl
 
-from quantx.core.tables import INSTANT, TABLES
+from quantx.core.table import INSTANT
+from quantx.core.tables import TABLES
 from quantx.errors import ConfigError, DamagedObject, LakeError, NotInLake
 from quantx.lake.snapshots import FOLDER, LakeSnapshot, snapshot_names, snapshot_path
 from quantx.reader.arguments import did_you_mean

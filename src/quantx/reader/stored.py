@@ -13,7 +13,8 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import polars as pl
 
-from quantx.core.tables import TABLES, Table
+from quantx.core.table import Table
+from quantx.core.tables import TABLES
 from quantx.lake.snapshot_reader import SnapshotReader
 from quantx.lake.snapshots import LakeSnapshot
 from quantx.lake.store import LakeLocation

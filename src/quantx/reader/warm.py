@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quantx.core.tables import QUARANTINE, TABLES, Table
+from quantx.core.table import Table
+from quantx.core.tables import QUARANTINE, TABLES
 from quantx.errors import ConfigError
 from quantx.lake.table_version import LiveFile
 from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_vendor

@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from quantx.core.tables import INSTANT, UNIVERSE_MEMBERS
+from quantx.core.table import INSTANT
+from quantx.core.tables import UNIVERSE_MEMBERS
 from quantx.universes.protocol import MEMBERS
 
 

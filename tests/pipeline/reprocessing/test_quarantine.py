@@ -17,7 +17,8 @@ from quantx.core.quality import POLICY_VERSION
 from quantx.core.quality.daily_rules import DAILY_RULES
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.tables import DECISIONS, QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import DECISIONS, QUARANTINE
 from quantx.errors import Busy, ConfigError, IncompleteData
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import raw_path

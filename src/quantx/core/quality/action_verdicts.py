@@ -15,7 +15,8 @@ import polars as pl
 
 from quantx.core.quality.action_comparison import APART, EVENT, LACKS_EVENT, OTHER_DATE, same_value
 from quantx.core.quality.vendor_comparison import OTHER
-from quantx.core.tables import ACTION_VERDICTS, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import ACTION_VERDICTS
 
 # Values of `decided_by` that are not a vendor: the vendor's own adjusted closes, or the step of the price.
 ADJUSTED, PRICE = "adjusted closes", "price"

@@ -9,7 +9,8 @@ import polars as pl
 
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Checked
-from quantx.core.tables import DECISIONS, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import DECISIONS
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import polars as pl
 
 from quantx.core.prices import PRICES, dividend_steps, split_steps, with_factor
 from quantx.core.quality.vendor_comparison import FIELDS, KEY, OTHER, TOLERANCES, Comparison
-from quantx.core.tables import AGREEMENTS, INSTANT, VERDICTS
+from quantx.core.table import INSTANT
+from quantx.core.tables import AGREEMENTS, VERDICTS
 
 # Values of `decided_by` that are not a vendor: the exchange's calendar, or the series rules on the vendor's own bars.
 CALENDAR, SERIES = "calendar", "series"

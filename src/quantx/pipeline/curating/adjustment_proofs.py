@@ -12,7 +12,8 @@ import polars as pl
 from quantx.core.model import Finding
 from quantx.core.quality.adjustments import ADJUSTED_CLOSE_POSITIVE, ADJUSTMENT_RULES, prove, unusable_adjusted
 from quantx.core.quality.rule import FINDING_SEVERITY
-from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D
 
 _HUNDRED = 0.2  # a share of a dividend is about a hundredth or a hundredfold within this part of it
 

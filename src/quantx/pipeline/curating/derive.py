@@ -12,23 +12,26 @@ from datetime import timedelta
 
 import polars as pl
 
+from quantx.core.fact_tables import FACT_TABLES
 from quantx.core.merge import Merge, merge
 from quantx.core.prices import PRICES
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_findings import with_withdrawn
 from quantx.pipeline.curating.dividend_references import with_references
 from quantx.pipeline.curating.known_rows import RowsOfTables
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round, table_of
+from quantx.pipeline.curating.normalize_facts import normalize_facts
 from quantx.pipeline.curating.quarantine_rows import rejected_replies
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.state.series.port import SeriesFacts
 
 # The tables of the rows; replaced rows are kept in the revisions of each.
 BARS = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M)
-CURATED = (*BARS, ACTIONS, ADJUSTMENT_PROOFS)
+CURATED = (*BARS, ACTIONS, ADJUSTMENT_PROOFS, *FACT_TABLES)
 _HOT_DAYS = 45
 DERIVED = (*CURATED, *(table.revisions for table in CURATED), QUARANTINE)
 
@@ -108,8 +111,9 @@ def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     Symbols of the same years (of minutes: months) are read together, so that one symbol with old bars does not open the
     whole table.
     """
-    schema = stored.table.schema
-    day = "date" if "date" in schema else "ex_date"
+    schema, day = stored.table.schema, stored.table.day
+    if day is None:
+        return stored.read(pl.col("symbol").is_in(incoming["symbol"].unique().to_list()))
     spans = incoming.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
     stretch = [
         pl.col(c).dt.year() * 100 + (pl.col(c).dt.month() if "month" in schema else 0) for c in ("first", "last")
@@ -136,7 +140,8 @@ def _normalize(
         alike[series.source, series.dataset, series.timeframe].append(item)
     parts = list[tuple[list[ReadReply], Rows]]()
     for (source, _, _), items in sorted(alike.items(), key=lambda each: each[0][1] == "actions"):
-        rows = normalize(source, items, reader_of(source), policy, stored)
+        one_kind = normalize_facts if items[0].stored.series.dataset == "fundamentals" else normalize
+        rows = one_kind(source, items, reader_of(source), policy, stored)
         stored = stored.with_bars(rows.tables.get(BARS_1D.name))
         parts.append((items, rows))
     return parts

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
-from quantx.core.model import SETTLED_AFTER, Finding
+from quantx.core.fact_tables import FUNDAMENTALS_FACTS
+from quantx.core.model import SETTLED_AFTER, Finding, Series
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
 from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import Checked, split_by
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, INSTANT, Table
+from quantx.core.table import INSTANT, Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M
 from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, prove_replies
 from quantx.pipeline.curating.event_evidence import prove_events
 from quantx.pipeline.curating.event_findings import EventFindings
@@ -27,10 +29,10 @@ from quantx.pipeline.curating.normalize_minutes import normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
 from quantx.pipeline.curating.repeated_rows import repeat_findings
-from quantx.pipeline.curating.reply_frames import ReplyFrames, UnreadableReply, facts_of, read_frames, stack_rows
+from quantx.pipeline.curating.reply_frames import GoodReply, ReplyFrames, UnreadableReply, read_frames
 from quantx.pipeline.curating.schema_drift import ComparedReply
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_BARS, Provider
+from quantx.providers.protocol import Provider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy, KnownRows],
 
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     """Return the table for which a vendor's replies are fetched."""
+    if dataset == "fundamentals":
+        return FUNDAMENTALS_FACTS
     if dataset == "actions":
         return ACTIONS
     if timeframe == "1m":
@@ -76,19 +80,22 @@ def normalize_round(
     coverage. Bars of a session that had not settled at the time of the reply are not final, and dropped. A rejected row
     that a manual decision accepts is in both: in quarantine, and among the rows for the tables.
     """
-    read, broken, compared = read_frames(landed, provider)
-    if landed[0].stored.series.timeframe == "1m":
-        return replace(_minutes(source, read, broken, policy), compared=compared)
-    basis, target = (
-        provider.capabilities.price_basis,
-        table_of(landed[0].stored.series.dataset, landed[0].stored.series.timeframe, provider),
-    )
+    return normalize_frames(source, landed[0].stored.series, read_frames(landed, provider), provider, policy, known)
+
+
+def normalize_frames(
+    source: str, kind: Series, frames: ReplyFrames, provider: Provider, policy: RowPolicy, known: KnownRows
+) -> Rows:
+    """Do what `normalize_round` does with replies that are read already; `kind` is any of their series."""
+    if kind.timeframe == "1m":
+        return _minutes(source, frames, policy)
+    basis, target = provider.capabilities.price_basis, table_of(kind.dataset, kind.timeframe, provider)
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
-    facts = facts_of(read)
-    proven = prove_events(source, read, facts, basis, known)
+    read, facts = frames.good, frames.facts
+    proven = prove_events(source, frames, basis, known)
     sent, actions = proven.bars, proven.actions
     replies = [reply for series, reply in enumerate(read) if series not in proven.held]
-    unread = proven.of_good(stack_rows(read, REJECTED_EVENTS, lambda frames: frames.rejected))
+    unread = proven.of_good(frames.rejected)
     senseless = rejected_events(unread, facts, source, policy)
     proofs = prove_replies(sent, actions.filter("counts"), facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
@@ -107,10 +114,10 @@ def normalize_round(
             table.name: _with_corrections(_curated_bars(accepted, source, table), proven.corrections),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
-        quarantine=pl.concat([rejected, senseless, _rejected_payloads(broken, target, policy)]),
+        quarantine=pl.concat([rejected, senseless, rejected_payloads(frames.broken, target, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
-        malformed=_malformed(broken),
+        malformed=malformed_tasks(frames.broken),
         held={read[series].item.stored.task_id: held for series, held in proven.held.items()},
         findings=[*_findings(source, replies), *repeat_findings(repeated, source, table.name)],
         events=EventFindings(
@@ -119,11 +126,11 @@ def normalize_round(
             all_days=provider.capabilities.lists_all_events,
         ),
         proofs=proofs,
-        compared=compared,
+        compared=frames.compared,
     )
 
 
-def _malformed(broken: Sequence[UnreadableReply]) -> dict[int, str]:
+def malformed_tasks(broken: Sequence[UnreadableReply]) -> dict[int, str]:
     """Return why replies can't be read, by task.
 
     A reply that was malformed when it was fetched is evidence: its task was fetched again.
@@ -138,7 +145,7 @@ def _answered_sessions(checked: Checked) -> dict[str, tuple[date, date]]:
     return _first_and_last(answered.filter("in_calendar", "in_past"))
 
 
-def _findings(source: str, replies: Sequence[ReplyFrames]) -> list[Finding]:
+def _findings(source: str, replies: Sequence[GoodReply]) -> list[Finding]:
     """Return the notes of the vendor's replies as findings, each once."""
     notes = dict.fromkeys(
         (reply.item.stored.series.dataset, note) for reply in replies for page in reply.pages for note in page.notes
@@ -158,19 +165,18 @@ def _findings(source: str, replies: Sequence[ReplyFrames]) -> list[Finding]:
     ]
 
 
-def _minutes(source: str, replies: Sequence[ReplyFrames], broken: Sequence[UnreadableReply], policy: RowPolicy) -> Rows:
+def _minutes(source: str, frames: ReplyFrames, policy: RowPolicy) -> Rows:
     """Return the rows of minute bars, which every vendor delivers as traded."""
-    read = normalize_minutes(
-        source, stack_rows(replies, VENDOR_BARS, lambda frames: frames.bars), facts_of(replies), policy
-    )
+    read = normalize_minutes(source, frames.bars, frames.facts, policy)
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
-        quarantine=pl.concat([read.rejected, _rejected_payloads(broken, BARS_1M, policy)]),
-        coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
+        quarantine=pl.concat([read.rejected, rejected_payloads(frames.broken, BARS_1M, policy)]),
+        coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in frames.good},
         sessions=read.sessions,
-        malformed=_malformed(broken),
-        findings=[*_findings(source, replies), *repeat_findings(read.repeated, source, BARS_1M.name)],
+        malformed=malformed_tasks(frames.broken),
+        findings=[*_findings(source, frames.good), *repeat_findings(read.repeated, source, BARS_1M.name)],
+        compared=frames.compared,
     )
 
 
@@ -182,9 +188,7 @@ def _coverage(item: ReadReply, answers: Mapping[str, Sequence[date]]) -> Coverag
     return coverage_of(item.stored.window, item.as_of, answers.get(item.symbol, ()), sessions)
 
 
-def _event_spans(
-    replies: Sequence[ReplyFrames], facts: pl.DataFrame, provider: Provider
-) -> dict[str, tuple[date, date]]:
+def _event_spans(replies: Sequence[GoodReply], facts: pl.DataFrame, provider: Provider) -> dict[str, tuple[date, date]]:
     """Return the days whose events the replies list, by symbol; none where the vendor lists events apart."""
     apart = "actions" in provider.capabilities.datasets
     today = dict(facts.select("symbol", "today").iter_rows())
@@ -286,7 +290,8 @@ def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _rejected_payloads(broken: Sequence[UnreadableReply], target: Table, policy: RowPolicy) -> pl.DataFrame:
+def rejected_payloads(broken: Sequence[UnreadableReply], target: Table, policy: RowPolicy) -> pl.DataFrame:
+    """Return the quarantine rows of replies that can't be read."""
     rows = [
         {
             "source": item.stored.series.source,

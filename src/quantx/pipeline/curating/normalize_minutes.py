@@ -18,7 +18,8 @@ from quantx.core.prices import PRICES
 from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import split_by
-from quantx.core.tables import BARS_1M, INSTANT
+from quantx.core.table import INSTANT
+from quantx.core.tables import BARS_1M
 from quantx.pipeline.curating.quarantine_rows import rejected_bars
 
 _MINUTE = timedelta(minutes=1)

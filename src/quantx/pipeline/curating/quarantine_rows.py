@@ -8,7 +8,8 @@ import polars as pl
 
 from quantx.core.prices import PRICES
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.tables import QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import QUARANTINE
 
 _DECIMALS = 6  # without the noise of the last bits, the same row is equal each time
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from quantx.core.merge import merge
-from quantx.core.tables import INSTANT, Table
+from quantx.core.table import INSTANT, Table
 from quantx.lake.protocol import CommitContext, Committer, CuratedTable, Tables
 
 

@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from quantx.core.model import Finding, Series
 from quantx.core.quality.operational_rules import DRIFT_RULES
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.drift import FieldChange
-from quantx.providers.protocol import Provider, VendorFrames
+from quantx.providers.protocol import Provider
 from quantx.state.findings.port import Findings
 
 _AGAIN = "the vendor's replies have the declared form again"
@@ -35,6 +35,20 @@ class _Known(NamedTuple):
     facts: Mapping[str, Any]
 
 
+class ReadFrames(Protocol):
+    """The frames of a page that can be read."""
+
+    @property
+    def drift(self) -> tuple[FieldChange, ...]:
+        """Return the fields that differ from the declared shape."""
+        ...
+
+    @property
+    def has_rows(self) -> bool:
+        """Return whether the page has rows."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComparedReply:
     """A reply of a series, and the fields of its pages that differ from the declared shapes."""
@@ -47,7 +61,7 @@ class ComparedReply:
 
 
 def compare_replies(
-    landed: Sequence[ReadReply], frames: Mapping[int, VendorFrames | str], provider: Provider
+    landed: Sequence[ReadReply], frames: Mapping[int, ReadFrames | str], provider: Provider
 ) -> list[ComparedReply]:
     """Return the replies with their changes; `frames` are those of the pages that can be read, by the page's id."""
     drifts = dict[int, tuple[FieldChange, ...]]()
@@ -56,9 +70,9 @@ def compare_replies(
         has_rows = False
         for page in item.pages:
             read = frames.get(id(page))
-            if isinstance(read, VendorFrames):
+            if read is not None and not isinstance(read, str):
                 drifts[id(page)] = read.drift
-                has_rows = has_rows or bool(read.bars.height or read.actions.height)
+                has_rows = has_rows or read.has_rows
             elif id(page) not in drifts:
                 drifts[id(page)] = provider.drift(page)
         changes = [(change, (page.sha256, page.request)) for page in item.pages for change in drifts[id(page)]]

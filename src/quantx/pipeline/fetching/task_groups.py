@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from quantx.core.model import FetchTask, Payload
 from quantx.errors import MalformedPayload, ProviderError
@@ -46,6 +47,9 @@ class TaskGroup:
         return {task.run_id for task in self.tasks}
 
 
+_DATASETS: Mapping[str, Dataset] = {name: name for name in get_args(Dataset)}
+
+
 def group_tasks(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -> list[TaskGroup]:
     """Return the tasks in groups: each as large as one request to their vendor can serve."""
     by_request: dict[tuple[object, ...], list[FetchTask]] = defaultdict(list)
@@ -62,7 +66,7 @@ def group_tasks(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -
 
 def _group(tasks: tuple[FetchTask, ...]) -> TaskGroup:
     series, window = tasks[0].series, tasks[0].window
-    dataset: Dataset = "actions" if series.dataset == "actions" else "bars"
+    dataset = _DATASETS[series.dataset]
     return TaskGroup(Request(dataset, series.timeframe, tuple(task.series.symbol for task in tasks), window), tasks)
 
 

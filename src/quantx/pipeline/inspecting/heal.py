@@ -18,7 +18,8 @@ from quantx.core.calendars import calendar
 from quantx.core.gap_schedule import Evidence, Gap, GapRequest, is_about, next_step
 from quantx.core.model import SETTLED_AFTER, Series, Window
 from quantx.core.symbols import venue_of
-from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1D, BARS_1D_ADJUSTED, BARS_1M
 from quantx.lake.protocol import Tables
 from quantx.pipeline.inspecting.gap_findings import note_gaps
 from quantx.pipeline.inspecting.missing_sessions import (

@@ -11,7 +11,8 @@ from quantx.core.coverage import months_of
 from quantx.core.model import Window
 from quantx.core.quality.minute_session_rules import regular_sessions, with_references
 from quantx.core.quality.minute_shift import session_shifts
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, INSTANT, QUARANTINE
+from quantx.core.table import INSTANT
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, QUARANTINE
 from quantx.lake.protocol import Tables
 
 _MINUTES = 1_000_000  # in memory at once

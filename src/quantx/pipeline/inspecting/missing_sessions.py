@@ -18,7 +18,8 @@ from quantx.core.quality.gaps import (
     spans_of,
     symbols_with_gaps,
 )
-from quantx.core.tables import BARS_1M, QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1M, QUARANTINE
 from quantx.lake.protocol import Tables
 from quantx.state.series.port import SeriesBook
 from quantx.state.values import Named

@@ -15,7 +15,8 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.symbols import venue_of
-from quantx.core.tables import FINDINGS, SESSIONS, Table
+from quantx.core.table import Table
+from quantx.core.tables import FINDINGS, SESSIONS
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
 from quantx.pipeline.curating.restate import StoredRows, read_stored, restate

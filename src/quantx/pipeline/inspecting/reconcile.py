@@ -34,7 +34,8 @@ from quantx.core.quality.vendor_verdicts import (
     witness_of_returns,
 )
 from quantx.core.symbols import venue_of
-from quantx.core.tables import ACTION_VERDICTS, ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTION_VERDICTS, ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
 from quantx.pipeline.curating.restate import read_stored, restate

@@ -14,7 +14,8 @@ from quantx.core.quality.calendar_days import calendars_of
 from quantx.core.quality.market_moves import LEAST_SYMBOLS, market_of, returns_of
 from quantx.core.quality.series_findings import findings_of
 from quantx.core.quality.series_rules import GAP_RULES, SERIES_RULES, check_series
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, QUARANTINE
 from quantx.lake.protocol import CuratedTable, Tables
 from quantx.state.findings.port import Findings
 

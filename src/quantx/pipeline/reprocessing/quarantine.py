@@ -24,7 +24,8 @@ from quantx.core.quality.event_rules import breaks_event_rule
 from quantx.core.quality.quarantine_states import newest_of_each, with_ids, with_states
 from quantx.core.reply_places import ReplyPlace, SoughtRow, find_event, find_row
 from quantx.core.symbols import venue_of
-from quantx.core.tables import DECISIONS, INSTANT, QUARANTINE
+from quantx.core.table import INSTANT
+from quantx.core.tables import DECISIONS, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.raw import parse_raw_path, read_pages

@@ -24,7 +24,8 @@ import structlog
 from quantx.core.model import Series, StoredReply
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.errors import Busy, ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable

@@ -9,7 +9,8 @@ from operator import or_
 import polars as pl
 
 from quantx.core.merge import STORED, differs
-from quantx.core.tables import QUARANTINE, Table
+from quantx.core.table import Table
+from quantx.core.tables import QUARANTINE
 
 QUOTED = ("source", "dataset", "symbol", "date", "row")  # the identity of a rejected row, whichever rules it breaks
 

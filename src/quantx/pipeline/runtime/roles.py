@@ -36,7 +36,7 @@ _ATTEMPTS = 5
 # The tables of each role, by name, each with its revisions; the curator has all others.
 _TABLES: Mapping[Role, tuple[str, ...]] = {
     "universes": ("universe_members",),
-    "instruments": ("instruments", "symbol_history"),
+    "instruments": ("instruments", "symbol_history", "filer_symbols"),
     "reconciler": ("agreements", "verdicts", "action_verdicts"),
     "publisher": ("sessions", "findings"),
 }

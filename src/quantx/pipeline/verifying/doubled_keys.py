@@ -14,12 +14,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quantx.core.tables import Table
+from quantx.core.table import DAYS, Table
 from quantx.errors import DamagedObject
 from quantx.lake.replay import DataFile
 from quantx.lake.store import LakeLocation
 
-_DAYS, _SYMBOLS = ("date", "ex_date"), ("symbol", "instrument")
+_SYMBOLS = ("symbol", "instrument")
 
 
 def doubled_keys(location: LakeLocation, path: str, table: Table, files: Sequence[DataFile]) -> pl.DataFrame:
@@ -45,7 +45,7 @@ def overlapping(files: Sequence[DataFile], table: Table) -> Iterator[list[DataFi
         partitions[tuple(sorted(file.partition.items()))].append(file)
     for same in partitions.values():
         groups = [same]
-        for names in (_DAYS, _SYMBOLS):
+        for names in (DAYS, _SYMBOLS):
             column = next((c for c in names if c in table.key), None)
             if column is not None:
                 groups = [part for group in groups for part in _chains(group, column)]

@@ -15,7 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 import structlog
 
-from quantx.core.tables import DECISIONS, TABLES, Table
+from quantx.core.table import DAYS, Table
+from quantx.core.tables import DECISIONS, TABLES
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.digests import sha256, with_one_bit_back
 from quantx.lake.files import decode
@@ -303,7 +304,7 @@ class Repairer:
         lowest, highest = (file.statistics.get(part, {}) for part in ("minValues", "maxValues"))
         where = pl.lit(True)
         values = {c: (v, v) for c, v in file.partition.items()}
-        values |= {c: (lowest[c], highest[c]) for c in ("symbol", "date", "ex_date") if c in lowest and c in highest}
+        values |= {c: (lowest[c], highest[c]) for c in ("symbol", *DAYS) if c in lowest and c in highest}
         for name, texts in values.items():
             column, kind = pl.Series(texts), table.schema[name]
             low, high = map(pl.lit, column.str.to_date() if kind == pl.Date else column.cast(kind))

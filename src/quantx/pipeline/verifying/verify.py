@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from quantx.core.tables import Table
+from quantx.core.table import DAYS, Table
 from quantx.errors import DamagedObject, LakeError
 from quantx.lake.diagnosis import data_files, file_damage
 from quantx.lake.epochs import recorded_versions
@@ -149,7 +149,7 @@ class Verifier:
         if keys.is_empty():
             self.found.intact += [path] if whole else []
             return
-        days = next((keys[c] for c in ("date", "ex_date") if c in keys.columns), None)
+        days = next((keys[c] for c in DAYS if c in keys.columns), None)
         self._note(
             Damage(
                 kind="doubled",
@@ -192,7 +192,7 @@ class Verifier:
         for name, table in self.tables.items():
             if "raw" not in table.schema:
                 continue
-            day = next((c for c in ("date", "ex_date") if c in table.schema), None)
+            day = table.day
             log = read_log(self.location, table_path(name))
             for file in log.state.live_files() if log else ():
                 rows = self._columns(table_path(name), file, ["raw", "symbol", *([day] if day else [])])
@@ -249,7 +249,7 @@ _DEPENDENTS = {
 
 def _of_file(name: str, path: str, file: DataFile, problem: str) -> Damage:
     lowest, highest = (file.statistics.get(part, {}) for part in ("minValues", "maxValues"))
-    day = next((c for c in ("date", "ex_date") if c in lowest), "")
+    day = next((c for c in DAYS if c in lowest), "")
     symbol = next((c for c in ("symbol", "instrument") if c in lowest), "")
     return Damage(
         kind="file",

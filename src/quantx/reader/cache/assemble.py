@@ -10,7 +10,7 @@ from datetime import date
 
 import polars as pl
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.lake.table_version import LiveFile, day_of
 from quantx.reader.cache.buffers import Format, series_of
 from quantx.reader.cache.copies import CopiedColumn, DecodedFile, with_nulls

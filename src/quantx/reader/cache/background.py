@@ -9,7 +9,7 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.errors import LakeError
 from quantx.lake.table_version import LiveFile
 

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.ordering import sorted_by
-from quantx.core.tables import INSTANT, Table
+from quantx.core.table import INSTANT, Table
 from quantx.lake.table_version import LiveFile, day_of
 from quantx.reader.cache.blocks import Blocks, DamagedCopy, FileBlocks, HeldBlocks, OpenFile, WholeColumns, checksums
 from quantx.reader.cache.buffers import Format, bytes_of, series_of

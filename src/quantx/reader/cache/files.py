@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.lake.files import TableFiles
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_reader import table_path

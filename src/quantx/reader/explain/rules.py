@@ -10,7 +10,8 @@ import polars as pl
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Rule
 from quantx.core.symbols import venue_of
-from quantx.core.tables import BARS_1D, BARS_1M, Table
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1D, BARS_1M
 from quantx.reader.explain.facts import RuleResult, RuleResults, RuleState
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from quantx.core.preference import Order, preferred
 from quantx.core.symbols import Venue, venue_of
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.errors import ConfigError
 from quantx.reader.arguments import to_instant
 from quantx.reader.point_in_time import PointInTime

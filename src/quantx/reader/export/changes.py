@@ -9,7 +9,8 @@ from datetime import date, datetime
 
 import polars as pl
 
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, VERDICTS, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, VERDICTS
 from quantx.lake.protocol import StoredTables
 
 _TABLES = {"1d": BARS_1D, "1m": BARS_1M}

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from quantx.core.symbols import VENUES_BY_SUFFIX, VENUES_OF_INDICES
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS, Table
+from quantx.core.table import Table
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.settings import MARKETS
 
 SourcesOf = Callable[[str, str], Sequence[str]]

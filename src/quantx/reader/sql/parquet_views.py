@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from quantx.core.tables import Table
+from quantx.core.table import Table
 from quantx.errors import LakeError
 from quantx.reader.sql.catalog import empty, name, nulls, sql_type, text
 from quantx.reader.sql.files import PinnedFiles

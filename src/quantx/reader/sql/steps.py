@@ -12,7 +12,7 @@ import polars as pl
 
 from quantx.core.prices import dividend_steps, split_steps
 from quantx.core.symbol_history import Naming, SymbolHistory
-from quantx.core.tables import INSTANT
+from quantx.core.table import INSTANT
 
 _Schema = dict[str, pl.DataType | type[pl.DataType]]
 STEP_SCHEMA: _Schema = {
