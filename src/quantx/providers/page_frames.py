@@ -76,7 +76,7 @@ def one_page(frames: PageFrames) -> VendorFrames:
         raise page
     symbols = pl.Series("symbol", [symbol for _, symbol in frames.parts], dtype=pl.String)
     bars, actions, rejected = (
-        rows.with_columns(symbols.gather(rows["part"])).select(schema)
+        rows.with_columns(symbols.gather(rows["part"])).select(list(schema))
         for rows, schema in (
             (frames.bars, VENDOR_BARS),
             (frames.actions, VENDOR_ACTIONS),
@@ -132,7 +132,7 @@ class Stack:
 
     def add(self, rows: pl.DataFrame, part: int | pl.Series) -> None:
         """Add rows of one part, or of the parts in a column."""
-        self._frames.append(rows.select(self._schema))
+        self._frames.append(rows.select(list(self._schema)))
         if isinstance(part, int):
             self._numbers.append((part, rows.height))
         else:

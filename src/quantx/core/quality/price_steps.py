@@ -14,10 +14,12 @@ The usual move is the median absolute log return around the day, without the day
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
 from typing import NamedTuple
 
@@ -140,7 +142,7 @@ def log_density(move: float, sigma: float) -> float:
 
 def _place(bars: Sequence[BarClose], day: date) -> int:
     """Return the position of the first bar on a day or after it."""
-    return next((i for i, bar in enumerate(bars) if bar.day >= day), len(bars))
+    return bisect_left(bars, day, key=attrgetter("day"))
 
 
 def _moves(bars: Sequence[BarClose], after: int) -> tuple[float, float]:
@@ -164,8 +166,9 @@ def usual_move(bars: Sequence[BarClose], events: Collection[date] = ()) -> float
 
 def _usual_move(bars: Sequence[BarClose], place: int, events: Collection[date], around: int = _AROUND) -> float:
     near = bars[max(0, place - around) : place + around]
+    inside = [day for day in events if near and near[0].day < day <= near[-1].day]
     returns = [
-        abs(math.log(b.close / a.close)) for a, b in pairwise(near) if not any(a.day < day <= b.day for day in events)
+        abs(math.log(b.close / a.close)) for a, b in pairwise(near) if not any(a.day < day <= b.day for day in inside)
     ]
     if len(returns) < _FEWEST:
         return _ASSUMED_MOVE

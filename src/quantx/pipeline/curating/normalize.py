@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
 from quantx.core.fact_tables import FUNDAMENTALS_FACTS
 from quantx.core.model import SETTLED_AFTER, Finding, Series
+from quantx.core.ordering import is_sorted_by
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
 from quantx.core.quality.repeated_rows import without_repeats
@@ -100,7 +102,8 @@ def normalize_frames(
     proofs = prove_replies(sent, actions.filter("counts"), facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
-    bars, repeated = _of_window(bars.join(facts, on="series", maintain_order="left"))
+    market = pl.col("calendar").replace_strict(MARKET_OF_CALENDAR, return_dtype=pl.String).alias("market")
+    bars, repeated = _of_window(bars.join(facts.with_columns(market), on="series", maintain_order="left"))
     checked = split_by(bars, policy.rules.daily)
     as_sent = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
     rejected = rejected_bars(
@@ -227,31 +230,39 @@ def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
 def _of_window(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the settled bars of each task's window with the facts that the rules need, and the repeated rows."""
     bars = bars.filter(pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
-    bars = bars.join(_sessions(bars), on=["calendar", "date"], how="left", maintain_order="left")
+    bars = _with_sessions(bars)
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
     bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))
-    key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
-    bars = bars.with_columns(key.is_last_distinct().alias("last_of_session"))
     repeated = bars.clear().select("symbol", "date", pl.lit(0, pl.UInt32).alias("copies"))
-    if not bars["last_of_session"].all():
+    if is_sorted_by(bars, ["series", "date"]):  # as vendors send them
+        bars = bars.with_columns(pl.lit(True).alias("last_of_session"))
+    else:
         bars, twice = without_repeats(bars, ["series", "symbol", "date"])
         bars, repeated = mark_last_of_session(bars, ["series", "date"]), twice.drop("series")
     marked = mark_absurd(bars, "series").with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"),
         (pl.col("date") <= pl.col("today")).alias("in_past"),
-        pl.col("calendar").replace_strict(MARKET_OF_CALENDAR).alias("market"),
     )
     return marked, repeated
 
 
-def _sessions(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return the sessions (calendar, date, close_time) of the calendars in `bars`, over its dates."""
-    parts = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "close_time": INSTANT})]
-    for code in bars["calendar"].unique():
-        sessions = calendar(code)
-        columns = {"calendar": code, "date": sessions.days, "close_time": sessions.closes}
-        parts.append(pl.DataFrame(columns, schema=parts[0].schema))
-    return pl.concat(parts)
+def _with_sessions(bars: pl.DataFrame) -> pl.DataFrame:
+    """Add the `close_time` of each bar's session, null where the exchange did not trade."""
+    codes = bars["calendar"].unique().to_list()
+    if len(codes) == 1:
+        return bars.join(_sessions(codes[0]).drop("calendar"), on="date", how="left", maintain_order="left")
+    sessions = pl.concat([pl.DataFrame(schema=_SESSIONS), *map(_sessions, codes)])
+    return bars.join(sessions, on=["calendar", "date"], how="left", maintain_order="left")
+
+
+_SESSIONS = {"calendar": pl.String, "date": pl.Date, "close_time": INSTANT}
+
+
+@lru_cache(maxsize=32)
+def _sessions(code: str) -> pl.DataFrame:
+    """Return the sessions of a calendar."""
+    sessions = calendar(code)
+    return pl.DataFrame({"calendar": code, "date": sessions.days, "close_time": sessions.closes}, schema=_SESSIONS)
 
 
 def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
