@@ -93,7 +93,7 @@ def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     closes = bars.filter(pl.col("close").is_finite() & (pl.col("close") > 0)).select(
         "series", "date", pl.col("close").alias("__close")
     )
-    closes = closes if is_sorted_by(closes, ["series", "date"]) else closes.sort("date")
+    closes = closes if is_sorted_by(closes, ["series", "date"], distinct=True) else closes.sort("date")
     paid = (
         paid.with_row_index("__order")
         .sort("ex_date")

@@ -64,6 +64,7 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         reader_of=partial(_reader_of, platform),
         max_attempts=platform.settings.max_attempts,
         normalize=normalize,
+        reads_ahead=normalize is normalize_round,
     )
 
 

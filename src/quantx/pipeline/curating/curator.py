@@ -29,9 +29,10 @@ from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
 from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
 from quantx.pipeline.curating.held_replies import HELD_BACK, note_held_replies
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
+from quantx.pipeline.curating.read_ahead import ReadAhead, ReadRound, read_round, read_round_in_frames
 from quantx.pipeline.curating.repeated_rows import note_repeats
 from quantx.pipeline.curating.schema_drift import note_drift
-from quantx.pipeline.curating.stored_replies import Lost, ReadReply, read_replies
+from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.pipeline.curating.withdrawn_bars import WithdrawnBars
 from quantx.pipeline.runtime.roles import RoleHolder, committing
 from quantx.state.findings.port import Findings
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 
 # Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update.
 _ROUND_BYTES = 18_000_000
+_BOTH_BYTES = 2 * _ROUND_BYTES  # of the replies of a round and of the next one, which is read ahead
 _ROUND_REPLIES = 1500
 _WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
 
@@ -63,6 +65,7 @@ class Curator:
     reader_of: ReaderOf
     max_attempts: int  # of a task whose stored reply is lost
     normalize: Normalize = normalize_round
+    reads_ahead: bool = False  # the next round, into frames, beside the one that is committed: not by `normalize`
 
     def curate(self, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
         """Curate the stored replies; return how many rows are new or changed.
@@ -80,17 +83,22 @@ class Curator:
         self, rows: list[int], holder: RoleHolder | None, *, everything: bool, stopping: Callable[[], bool]
     ) -> None:
         above: int | None = None
-        while holder is not None and self._is_worth_it(everything):
-            above = self._last_round(holder) if above is None else above
-            round_id = self._next_round(above)
-            if round_id is None:
-                break
-            replies = self.rounds.replies(round_id)
-            with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
-                rows.append(self._curate_round(holder, round_id, replies))
-            if stopping():
-                break
-            holder.confirm_lock()
+        with ReadAhead(self._read) as ahead:
+            while holder is not None and self._is_worth_it(everything):
+                above = self._last_round(holder) if above is None else above
+                round_id = self._next_round(above)
+                if round_id is None:
+                    break
+                replies = self.rounds.replies(round_id)
+                with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
+                    read = ahead.take(replies)
+                    if self.reads_ahead and not stopping():
+                        ahead.begin(self._upcoming(replies, everything))
+                    rows.append(self._curate_round(holder, round_id, replies, read))
+                    del read
+                if stopping():
+                    break
+                holder.confirm_lock()
         if holder is not None and everything and not stopping():
             fold_tables(self.tables, holder)
             compact_minutes(self.tables[BARS_1M.name], holder, self.clock.now(), stopping=stopping)
@@ -102,7 +110,8 @@ class Curator:
         """
         round_id = self.rounds.unfinished()
         if round_id is not None:
-            self._curate_round(holder, round_id, self.rounds.replies(round_id))
+            replies = self.rounds.replies(round_id)
+            self._curate_round(holder, round_id, replies, self._read(replies))
 
     def row_policy(self) -> RowPolicy:
         """Return the rules, with the manual decisions as they are now."""
@@ -125,19 +134,35 @@ class Curator:
             return None
         return self.rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
 
-    def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply]) -> int:
-        read, lost = read_replies(self.location, replies)
+    def _read(self, replies: Sequence[StoredReply]) -> ReadRound:
+        if self.reads_ahead:
+            return read_round_in_frames(self.location, replies, self.reader_of)
+        return read_round(self.location, replies)
+
+    def _upcoming(self, replies: Sequence[StoredReply], everything: bool) -> list[StoredReply]:
+        """Return the replies of the round after the one with `replies`; none where it is too large, or not full yet.
+
+        A round that is not full may get more replies while others still fetch.
+        """
+        upcoming = self.rounds.upcoming(_ROUND_BYTES, _ROUND_REPLIES)
+        size = sum(reply.size for reply in upcoming)
+        is_full = size >= _ROUND_BYTES or len(upcoming) == _ROUND_REPLIES
+        fits = size + sum(reply.size for reply in replies) <= _BOTH_BYTES
+        return upcoming if fits and (everything or is_full) else []
+
+    def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply], read: ReadRound) -> int:
         runs, raws = sorted({x.run_id for x in replies}), sorted({x.path for x in replies})
         derived = derive(
             self.tables,
-            read,
-            lost,
+            read.read,
+            read.lost,
             self.row_policy(),
             context=CommitContext(round_id, runs, raws, holder),
             reader_of=self.reader_of,
             normalize=self.normalize,
+            frames=read.frames,
         )
-        results = [*_results(derived), *self._lost_results(lost)]
+        results = [*_results(derived), *self._lost_results(read.lost)]
         facts = [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
         self._note_findings(derived)
         daily = derived.merged[BARS_1D.name]

@@ -211,9 +211,11 @@ def _with_corrections(bars: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataF
 
 
 def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
-    """Return each symbol's first and last date."""
-    spans = bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
-    return {symbol: (first, last) for symbol, first, last in spans.iter_rows()}
+    """Return each symbol's first and last date; no two series have one symbol."""
+    spans = bars.group_by("series").agg(
+        pl.col("symbol").first(), pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
+    )
+    return {symbol: (first, last) for _, symbol, first, last in spans.iter_rows()}
 
 
 def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -234,7 +236,7 @@ def _of_window(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
     bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))
     repeated = bars.clear().select("symbol", "date", pl.lit(0, pl.UInt32).alias("copies"))
-    if is_sorted_by(bars, ["series", "date"]):  # as vendors send them
+    if is_sorted_by(bars, ["series", "date"], distinct=True):  # as vendors send them
         bars = bars.with_columns(pl.lit(True).alias("last_of_session"))
     else:
         bars, twice = without_repeats(bars, ["series", "symbol", "date"])

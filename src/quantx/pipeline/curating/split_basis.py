@@ -16,7 +16,7 @@ from quantx.core.calendars import calendar
 from quantx.core.ordering import last_of_each
 from quantx.core.prices import PRICES
 from quantx.core.quality.lacking_splits import ShownHistory, StoredBar, lacking_splits, ratio_after
-from quantx.core.quality.price_steps import BarClose, usual_move
+from quantx.core.quality.price_steps import BarCloses, usual_move
 from quantx.core.quality.split_basis import (
     BasisDecision,
     DoubtfulDays,
@@ -132,7 +132,7 @@ def _view(
     shown = shown.filter(pl.col("date") <= reply.today)
     before = recorded.filter(pl.col("symbol") == reply.symbol).select("ex_date", "value")
     return ReplyView(
-        bars=list(map(BarClose, *(shown[name].to_list() for name in _BAR))),
+        bars=BarCloses(*(shown[name].to_physical().to_list() for name in ("date", "close", "volume"))),
         splits=_splits(events.filter(pl.col("kind") == "split").select("ex_date", "value")),
         settled=reply.settled,
         today=reply.today,
@@ -141,9 +141,6 @@ def _view(
         stored={day: StoredClose(*rest) for day, *rest in common.iter_rows()},
         recorded=_splits(before),
     )
-
-
-_BAR = ("date", "close", "volume")
 
 
 def _splits(rows: pl.DataFrame) -> list[ShareSplit]:
