@@ -64,6 +64,7 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         round_bytes=platform.settings.round_bytes,
         round_replies=platform.settings.round_replies,
         normalize=normalize,
+        reads_ahead=normalize is normalize_round,
     )
 
 

@@ -6,9 +6,10 @@ The rows depend on the replies, their order and the row policy. They depend on n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from types import MappingProxyType
 
 import polars as pl
 
@@ -23,9 +24,18 @@ from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_findings import with_withdrawn
 from quantx.pipeline.curating.dividend_references import with_references
 from quantx.pipeline.curating.known_rows import RowsOfTables
-from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round, table_of
+from quantx.pipeline.curating.normalize import (
+    Normalize,
+    ReaderOf,
+    Rows,
+    normalize_frames,
+    normalize_round,
+    table_of,
+)
 from quantx.pipeline.curating.normalize_facts import normalize_facts
 from quantx.pipeline.curating.quarantine_rows import rejected_replies
+from quantx.pipeline.curating.read_ahead import Kind, by_kind
+from quantx.pipeline.curating.reply_frames import ReplyFrames
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.state.series.port import SeriesFacts
 
@@ -54,12 +64,15 @@ def derive(
     context: CommitContext,
     reader_of: ReaderOf,
     normalize: Normalize = normalize_round,
+    frames: Mapping[Kind, ReplyFrames] = MappingProxyType({}),
 ) -> Derived:
     """Commit the rows of replies to the tables; return the rows. There is at most one good reply of each series.
 
+    `frames` has those of the replies that are in frames already: `normalize` is for the others.
+
     A table that has the round already stays unchanged; the changes of that first commit are returned as those of now.
     """
-    parts = _normalize(RowsOfTables(tables), read, policy, reader_of, normalize)
+    parts = _normalize(RowsOfTables(tables), by_kind(read), policy, reader_of, normalize, frames)
     incoming = {
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in CURATED
     }
@@ -139,17 +152,23 @@ def _part_of(day: date, schema: Collection[str]) -> int:
 
 
 def _normalize(
-    stored: RowsOfTables, read: Sequence[ReadReply], policy: RowPolicy, reader_of: ReaderOf, normalize: Normalize
-) -> list[tuple[list[ReadReply], Rows]]:
+    stored: RowsOfTables,
+    replies: Mapping[Kind, Sequence[ReadReply]],
+    policy: RowPolicy,
+    reader_of: ReaderOf,
+    normalize: Normalize,
+    frames: Mapping[Kind, ReplyFrames],
+) -> list[tuple[Sequence[ReadReply], Rows]]:
     """Return the replies with their rows, by source, dataset and timeframe; events after the bars, which prove them."""
-    alike: dict[tuple[str, str, str], list[ReadReply]] = defaultdict(list)
-    for item in read:
-        series = item.stored.series
-        alike[series.source, series.dataset, series.timeframe].append(item)
-    parts = list[tuple[list[ReadReply], Rows]]()
-    for (source, _, _), items in sorted(alike.items(), key=lambda each: each[0][1] == "actions"):
-        one_kind = normalize_facts if items[0].stored.series.dataset == "fundamentals" else normalize
-        rows = one_kind(source, items, reader_of(source), policy, stored)
+    parts = list[tuple[Sequence[ReadReply], Rows]]()
+    for kind, items in sorted(replies.items(), key=lambda each: each[0][1] == "actions"):
+        source, dataset, _ = kind
+        if kind in frames:
+            series = items[0].stored.series
+            rows = normalize_frames(source, series, frames[kind], reader_of(source), policy, stored)
+        else:
+            one_kind = normalize_facts if dataset == "fundamentals" else normalize
+            rows = one_kind(source, items, reader_of(source), policy, stored)
         stored = stored.with_bars(rows.tables.get(BARS_1D.name))
         parts.append((items, rows))
     return parts
