@@ -11,6 +11,7 @@ from quantx.core.coverage import all_of
 from quantx.core.fact_tables import FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
 from quantx.core.fundamentals.concepts import concept_values
+from quantx.core.fundamentals.industries import with_sector
 from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
@@ -71,7 +72,7 @@ def normalize_facts(
             FUNDAMENTALS_FACTS.name: _rows(facts, FUNDAMENTALS_FACTS),
             FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS)),
             FILINGS.name: _rows(filings, FILINGS),
-            FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
+            FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
         },
         quarantine=rejected_payloads(broken, FUNDAMENTALS_FACTS, policy),
         coverage={
