@@ -19,7 +19,7 @@ def power_of_ten(old: pl.Expr, new: pl.Expr) -> pl.Expr:
 
 
 def slips(facts: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
-    """Return the facts of `changed` with `slip`, and with `before`: the last value of the identity that is none.
+    """Return the facts of `changed` and those of slips with `slip`, and `before`: the last value that is none.
 
     Of two values a power of a thousand apart, the one nearer to the values of other periods that were public before is
     right. Without any it is the larger one of share counts (written in thousands by mistake), else the earlier one.
@@ -27,7 +27,8 @@ def slips(facts: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     """
     first = level_slips(facts).with_columns(pl.lit(True).alias("slip"))
     facts = facts.with_columns(pl.lit(False).alias("slip")).update(first, on="nth", how="left")
-    judged = _with_before(facts.join(changed, on="group", how="semi", maintain_order="left"))
+    groups = pl.concat([changed, facts.filter("slip").select("group")])
+    judged = _with_before(facts.join(groups, on="group", how="semi", maintain_order="left"))
     for _ in range(_ROUNDS):
         apart = judged.filter(power_of_ten(pl.col("before"), pl.col("value")).is_not_null() & ~pl.col("slip"))
         wrong = _wrong(apart, facts.filter(~pl.col("slip") & ~pl.col("ignored")))
@@ -37,7 +38,7 @@ def slips(facts: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
             break
         facts = facts.update(found, on="nth", how="left")
         judged = _with_before(judged.update(found, on="nth", how="left"))
-    return pl.concat([judged, _with_before(facts.join(first, on="nth", how="semi").join(judged, on="nth", how="anti"))])
+    return judged
 
 
 def _with_before(facts: pl.DataFrame) -> pl.DataFrame:
