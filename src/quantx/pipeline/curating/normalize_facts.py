@@ -31,6 +31,7 @@ from quantx.providers.protocol import (
     FactProvider,
     Provider,
 )
+from quantx.settings.concepts import shipped_concepts
 
 _ORIGIN: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT, "page": pl.Int32
@@ -70,7 +71,7 @@ def normalize_facts(
         table=FUNDAMENTALS_FACTS.name,
         tables={
             FUNDAMENTALS_FACTS.name: _rows(facts, FUNDAMENTALS_FACTS),
-            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS)),
+            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS), shipped_concepts()),
             FILINGS.name: _rows(filings, FILINGS),
             FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
         },
