@@ -13,6 +13,7 @@ from quantx.core.quality.daily_rules import DAILY_RULES, PAYLOAD_RULES
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES
 from quantx.core.quality.event_rules import EVENT_RULES
 from quantx.core.quality.evidence_rules import DOUBT_RULES, REPLY_RULES
+from quantx.core.quality.fact_rules import REPORTED_ROW_RULES
 from quantx.core.quality.gaps import MARKET_RULES
 from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES
@@ -31,6 +32,7 @@ RULES: dict[str, Rule] = by_id(
     MINUTE_RULES,
     REPEAT_RULES,
     EVENT_RULES,
+    REPORTED_ROW_RULES,
     REPLY_RULES,
     DOUBT_RULES,
     SERIES_RULES,

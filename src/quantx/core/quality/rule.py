@@ -13,7 +13,7 @@ from quantx.core.model import Severity as FindingSeverity
 # Curated rows are a function of the raw replies and of this number. Raise it whenever a rule or a normaliser changes
 # which rows are accepted. `quantx reprocess` then derives the curated tables again; quarantine keeps the policy that
 # rejected each row.
-POLICY_VERSION = 4
+POLICY_VERSION = 5
 
 RuleSeverity = Literal["reject", "warn", "info"]
 MARKETS = ("us", "hk", "jp", "eu")
