@@ -18,3 +18,6 @@ def revision_classes(facts: pl.DataFrame) -> pl.Series:
         .alias("revision")
     )
     return classed.sort("nth")["revision"]
+
+
+SCALE = "scale"

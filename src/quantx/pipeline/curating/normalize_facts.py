@@ -33,6 +33,7 @@ from quantx.providers.protocol import (
     FactProvider,
     Provider,
 )
+from quantx.settings.concepts import shipped_concepts
 
 _Read = Sequence[tuple[ReadReply, Sequence[FactFrames]]]
 _Made = tuple[Mapping[str, pl.DataFrame], pl.DataFrame, pl.DataFrame]
@@ -97,7 +98,7 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
     facts = _rows(facts.with_columns(revision_classes(facts)), FUNDAMENTALS_FACTS)
     tables = {
         FUNDAMENTALS_FACTS.name: facts,
-        FUNDAMENTALS.name: concept_values(facts),
+        FUNDAMENTALS.name: concept_values(facts, shipped_concepts()),
         FILINGS.name: _rows(filings, FILINGS),
         FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
         ESG_FACTS.name: _rows(esg_values(facts), ESG_FACTS),
