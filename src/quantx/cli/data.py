@@ -131,7 +131,7 @@ def backfill(
         last = given or platform.clock.now().date()
         _check_order(first, last)
         request = UpdateRequest(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
+        return carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
@@ -155,7 +155,7 @@ def update_daily(
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
         plan = plan_request(platform, request)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
+        return carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
 
 
 def work(
@@ -220,7 +220,7 @@ def _scope(universe: str | None, phase: str | None, symbols: str | None) -> dict
     return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
-def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool, named: bool = False) -> int:
+def carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool, named: bool = False) -> int:
     """Process the plan's tasks, and print the results."""
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 import polars as pl
@@ -32,12 +30,6 @@ class EsgMetric:
     licence: str
 
 
-@lru_cache(maxsize=1)
-def esg_metrics() -> Mapping[str, EsgMetric]:
-    """Return the declared metrics by id."""
-    return read_metrics(resources.files("quantx.core").joinpath("esg.yaml").read_text("utf-8"))
-
-
 def read_metrics(text: str) -> dict[str, EsgMetric]:
     """Return the metrics of a declaration (YAML); ConfigError with the entry that can't be read."""
     document = yaml.safe_load(text)
@@ -55,14 +47,14 @@ def _metric(name: str, entry: Mapping[str, Any]) -> EsgMetric:
     return EsgMetric(id=name, **{**entry, "tags": tags})
 
 
-def esg_values(facts: pl.DataFrame, metrics: Mapping[str, EsgMetric] | None = None) -> pl.DataFrame:
+def esg_values(facts: pl.DataFrame, metrics: Mapping[str, EsgMetric]) -> pl.DataFrame:
     """Return the rows of ESG_FACTS that facts (columns of FUNDAMENTALS_FACTS) make.
 
     Where a filing has several tags of a metric for one period, the preferred one is taken.
     """
     rows = [
         (taxonomy, tag, metric.id, metric.method, metric.licence, place)
-        for metric in (esg_metrics() if metrics is None else metrics).values()
+        for metric in metrics.values()
         for taxonomy, tags in metric.tags.items()
         for place, tag in enumerate(tags)
     ]

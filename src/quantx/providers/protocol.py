@@ -167,7 +167,8 @@ class VendorFrames:
 class FactFrames:
     """The rows of one payload of a dataset of facts. Each frame may be empty.
 
-    Of `fundamentals`: VENDOR_FACTS, VENDOR_FILINGS and VENDOR_FILERS; facts may have a column `accepted`, too. Of any
+    Of `fundamentals`: VENDOR_FACTS, VENDOR_FILINGS and VENDOR_FILERS; facts may have a column `public_at`,
+    too, where the vendor sends no filings. Of any
     other dataset: `rows` with `columns` of its declaration in quantx.core.fact_datasets, of which some may be missing.
     """
 

@@ -11,7 +11,7 @@ from quantx.core.coverage import all_of
 from quantx.core.esg import esg_values
 from quantx.core.fact_datasets import DATASETS, FUNDAMENTALS_DATASET, FactDataset
 from quantx.core.fact_tables import ESG_FACTS, FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
-from quantx.core.fundamentals.acceptance import public_times
+from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
 from quantx.core.fundamentals.concepts import concept_values
 from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
@@ -19,7 +19,7 @@ from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT, Table
 from quantx.errors import ProviderError
-from quantx.pipeline.curating.fact_rows import check_facts, public_rows
+from quantx.pipeline.curating.fact_rows import BY_VENDOR, check_facts, public_rows
 from quantx.pipeline.curating.known_rows import KnownRows, NothingKnown
 from quantx.pipeline.curating.normalize import Rows, malformed_tasks, rejected_payloads
 from quantx.pipeline.curating.reply_frames import UnreadableReply
@@ -34,12 +34,13 @@ from quantx.providers.protocol import (
     Provider,
 )
 from quantx.settings.concepts import shipped_concepts
+from quantx.settings.esg import shipped_metrics
 
 _Read = Sequence[tuple[ReadReply, Sequence[FactFrames]]]
 _Made = tuple[Mapping[str, pl.DataFrame], pl.DataFrame, pl.DataFrame]
 
 _ORIGIN: Mapping[str, pl.DataType | type[pl.DataType]] = {
-    "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT
+    "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT, "page": pl.Int32
 }  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def normalize_facts(
         else:
             broken.append(UnreadableReply(item, str(pages[wrong]), item.pages[wrong]))
     make = _fundamentals if dataset is FUNDAMENTALS_DATASET else _other_facts
-    tables, rejected, days = make(dataset, source, read, policy)
+    tables, rejected, days = make(dataset, source, read, policy, known)
     return Rows(
         table=dataset.table.name,
         tables=tables,
@@ -89,11 +90,13 @@ def normalize_facts(
     )
 
 
-def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPolicy) -> _Made:
+def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPolicy, known: KnownRows) -> _Made:
     """Return the rows of the tables of fundamentals, the quarantine rows, and the filings with their days."""
-    filings = public_times(_stacked(source, read, VENDOR_FILINGS, lambda page: page.filings))
-    sent = _stacked(source, read, VENDOR_FACTS, lambda page: page.facts)
-    facts, rejected = check_facts(sent, dataset, policy)
+    sent = _stacked(source, read, VENDOR_FILINGS, lambda page: page.filings)
+    filings = public_times(sent).unique(["symbol", "accession"], keep="first", maintain_order=True)
+    filings = settle_shifts(filings, known.filing_times(source, [item.symbol for item, _ in read]))
+    facts = _stacked(source, read, VENDOR_FACTS, lambda page: page.facts)
+    facts, rejected = check_facts(facts, dataset, policy)
     facts = _with_public_times(facts, filings)
     facts = _rows(facts.with_columns(revision_classes(facts)), FUNDAMENTALS_FACTS)
     tables = {
@@ -101,12 +104,12 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
         FUNDAMENTALS.name: concept_values(facts, shipped_concepts()),
         FILINGS.name: _rows(filings, FILINGS),
         FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
-        ESG_FACTS.name: _rows(esg_values(facts), ESG_FACTS),
+        ESG_FACTS.name: _rows(esg_values(facts, shipped_metrics()), ESG_FACTS),
     }
     return tables, rejected, filings if filings.height else facts
 
 
-def _other_facts(dataset: FactDataset, source: str, read: _Read, policy: RowPolicy) -> _Made:
+def _other_facts(dataset: FactDataset, source: str, read: _Read, policy: RowPolicy, known: KnownRows) -> _Made:
     """Return the rows of a dataset with one table, the quarantine rows, and the accepted rows with their days."""
     rows, rejected = check_facts(_stacked(source, read, dataset.columns, lambda page: page.rows), dataset, policy)
     rows = _rows(public_rows(rows), dataset.table)
@@ -128,24 +131,38 @@ def _stacked(
 ) -> pl.DataFrame:
     """Concatenate one kind of rows of all replies, with the origin of each row."""
     rows = [
-        part(page).with_columns(
+        frame.with_columns(
             pl.lit(source).alias("source"),
             pl.lit(item.symbol).alias("symbol"),
             pl.lit(item.raw).alias("raw"),
             pl.lit(item.payload.fetched_at, INSTANT).alias("known_from"),
+            pl.lit(number, pl.Int32).alias("page"),
         )
         for item, pages in read
-        for page in pages
+        for number, page in enumerate(pages)
+        if (frame := part(page)).height
     ]
     return pl.concat([pl.DataFrame(schema={**schema, **_ORIGIN}), *rows], how="diagonal")
 
 
 def _with_public_times(facts: pl.DataFrame, filings: pl.DataFrame) -> pl.DataFrame:
-    """Return the facts with the times of their filings; a vendor without filings has sent them with the facts."""
-    if "accepted" in facts.columns:
-        return public_times(facts)
+    """Return the facts with the times of their filings; a fact of an unlisted filing is public after its day.
+
+    A vendor without filings sends `public_at` with its facts.
+    """
+    if "public_at" in facts.columns:
+        facts = facts.with_columns(
+            pl.when(pl.col("public_at").is_not_null()).then(pl.lit(BY_VENDOR)).alias("public_how")
+        )
+        return _public_after_filed(facts)
     times = filings.select("symbol", "accession", "public_at", "public_how")
-    return facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left")
+    return _public_after_filed(facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left"))
+
+
+def _public_after_filed(facts: pl.DataFrame) -> pl.DataFrame:
+    return facts.with_columns(
+        pl.coalesce("public_at", end_of_day("filed")).alias("public_at"), pl.col("public_how").fill_null(FILED_DAY)
+    )
 
 
 def _rows(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
