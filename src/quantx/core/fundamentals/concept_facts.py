@@ -8,11 +8,8 @@ import polars as pl
 
 from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.fundamentals.periods import EARLIEST, LATEST, LONGEST, QUARTER, cell_key, length
-from quantx.core.fundamentals.revisions import SCALE
+from quantx.core.fundamentals.revisions import SCALE, is_periodic
 
-# Statements of a period. Another form repeats a value at most: a proxy statement once had a thousandth
-# (dgunning/edgartools#796), so it counts only where no such form has the item.
-PERIODIC_FORMS = ("10-K", "10-Q", "10-KT", "10-QT", "20-F", "40-F", "6-K")
 _QUARTERLY = ("10-Q", "10-QT")
 _UNITS = {"money": r"^[A-Z]{3}$", "per_share": r"^[A-Z]{3}/shares$", "shares": r"^shares$"}
 
@@ -108,10 +105,9 @@ def _versions(keyed: pl.DataFrame) -> pl.DataFrame:
     A year in a quarterly report is the last twelve months of another day than the year's end: no year of the filer.
     """
     year = length() > 330
-    periodic = (pl.col("form").is_in(PERIODIC_FORMS) | pl.col("form").is_null()).fill_null(True)
     ordered = (
         keyed.filter(~(year & pl.col("form").is_in(_QUARTERLY)).fill_null(False))
-        .with_columns(periodic.alias("periodic"))
+        .with_columns(is_periodic().alias("periodic"))
         .sort("key", "nth")
         .filter(pl.col("periodic") == pl.col("periodic").cast(pl.UInt8).cum_max().cast(pl.Boolean).over("key"))
         .sort("key", "member", "nth")
