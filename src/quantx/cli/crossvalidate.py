@@ -167,8 +167,8 @@ def crossvalidate_reconcile(
 def crossvalidate_fundamentals(symbols: Symbols = None, json: Json = False, use_local: UseLocal = False) -> int:
     """Compare the standard concepts of sources that have statements of the same companies, and write findings.
 
-    Companies are matched by their CIK, periods by their ends, and values agree within 0.5 %. The agreement counts a value
-    that another source had before a restatement, too. The command is idempotent.
+    Companies are matched by their CIK, periods by their ends, and values agree within 0.5 %. The agreement counts a
+    value that another source had before a restatement, too. The command is idempotent.
 
     Example: quantx crossvalidate fundamentals --symbols AAPL
     """

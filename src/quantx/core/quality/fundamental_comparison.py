@@ -1,7 +1,7 @@
 """Compare the standard concepts of two sources: the values of a company, concept and period that are in force.
 
-Periods are matched by their ends, which may differ by a week: some vendors write the last day of the month. A value that
-differs may be the one that the other source had before a restatement: that is no disagreement.
+Periods are matched by their ends, which may differ by a week: some vendors write the last day of the month. A value
+that differs may be the one that the other source had before a restatement: that is no disagreement.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ COMPARISON_RULES: tuple[Rule, ...] = (
 def compare_sources(values: pl.DataFrame, a: str, b: str) -> pl.DataFrame:
     """Return each value of `a` with that of `b` for the same company, concept and period, and the outcome.
 
-    `values` are rows of FUNDAMENTALS of both sources, all versions, with `cik`. Columns: cik, symbol, symbol_b, concept,
-    period, end, value, value_b, unit, outcome. `value` or `value_b` is null, and `outcome`, too, where one source has no
-    value of a period between its own first and last one.
+    `values` are rows of FUNDAMENTALS of both sources, all versions, with `cik`. Columns: cik, symbol, symbol_b,
+    concept, period, end, value, value_b, unit, outcome. `value` or `value_b` is null, and `outcome`, too, where one
+    source has no value of a period between its own first and last one.
     """
     known = values.filter(pl.col("value").is_not_null(), pl.col("cik").is_not_null(), pl.col("period").is_in(_PERIODS))
     left, right = (_one_of_each(known.filter(pl.col("source") == name)) for name in (a, b))

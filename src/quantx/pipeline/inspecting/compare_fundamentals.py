@@ -1,4 +1,4 @@
-"""Compare the concepts of all pairs of sources that have statements of the same companies; disagreements are findings."""
+"""Compare the concepts of all pairs of sources with statements of the same companies; differences are findings."""
 
 from __future__ import annotations
 
