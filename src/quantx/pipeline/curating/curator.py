@@ -26,7 +26,7 @@ from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
-from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
+from quantx.pipeline.curating.derive import BARS, Derived, derive, derived_tables, recent_bars, series_facts
 from quantx.pipeline.curating.held_replies import HELD_BACK, note_held_replies
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
 from quantx.pipeline.curating.read_ahead import ReadAhead, ReadRound, read_round, read_round_in_frames
@@ -122,7 +122,7 @@ class Curator:
 
     def _last_round(self, holder: RoleHolder) -> int:
         """Return the last round that one of the curator's tables has; a lake may be newer than a restored state."""
-        return max(self.tables[table.name].committed_round(holder.state_id) for table in DERIVED)
+        return max(self.tables[table.name].committed_round(holder.state_id) for table in derived_tables())
 
     def _next_round(self, above: int) -> int | None:
         """Return the interrupted round, or a new one with the oldest replies; None where no reply waits."""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import polars as pl
 
-from quantx.core.fact_tables import FACT_TABLES
+from quantx.core.fact_datasets import DATASETS, tables_of_facts
 from quantx.core.merge import Merge, merge
 from quantx.core.prices import PRICES
 from quantx.core.quality.row_policy import RowPolicy
@@ -41,9 +41,18 @@ from quantx.state.series.port import SeriesFacts
 
 # The tables of the rows; replaced rows are kept in the revisions of each.
 BARS = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M)
-CURATED = (*BARS, ACTIONS, ADJUSTMENT_PROOFS, *FACT_TABLES)
 _HOT_DAYS = 45
-DERIVED = (*CURATED, *(table.revisions for table in CURATED), QUARANTINE)
+
+
+def curated_tables() -> tuple[Table, ...]:
+    """Return the tables whose rows are a function of the replies; declared datasets of facts have theirs."""
+    return (*BARS, ACTIONS, ADJUSTMENT_PROOFS, *tables_of_facts())
+
+
+def derived_tables() -> tuple[Table, ...]:
+    """Return the curated tables, their revisions, and quarantine."""
+    curated = curated_tables()
+    return (*curated, *(table.revisions for table in curated), QUARANTINE)
 
 
 @dataclass(frozen=True)
@@ -73,17 +82,18 @@ def derive(
     A table that has the round already stays unchanged; the changes of that first commit are returned as those of now.
     """
     parts = _normalize(RowsOfTables(tables), by_kind(read), policy, reader_of, normalize, frames)
+    curated = curated_tables()
     incoming = {
-        table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in CURATED
+        table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in curated
     }
-    touched = [table.name for table in CURATED if incoming[table.name] or table is ADJUSTMENT_PROOFS]
+    touched = [table.name for table in curated if incoming[table.name] or table is ADJUSTMENT_PROOFS]
     versions = {name: tables[name].version() for name in touched}  # before their rows are read
     incoming[ACTIONS.name] = with_references(tables, reader_of, incoming[ACTIONS.name], incoming[BARS_1D.name])
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(
         tables[ADJUSTMENT_PROOFS.name], [rows.proofs for _, rows in parts]
     )
-    merged = {table.name: _merge(tables, table, incoming[table.name]) for table in CURATED}
-    for table in CURATED:
+    merged = {table.name: _merge(tables, table, incoming[table.name]) for table in curated}
+    for table in curated:
         if not any(part.height for part in incoming[table.name]):
             continue
         if _commit(tables, table, context, merged[table.name], versions[table.name]) or table not in BARS:
@@ -167,7 +177,7 @@ def _normalize(
             series = items[0].stored.series
             rows = normalize_frames(source, series, frames[kind], reader_of(source), policy, stored)
         else:
-            one_kind = normalize_facts if dataset == "fundamentals" else normalize
+            one_kind = normalize_facts if dataset in DATASETS else normalize
             rows = one_kind(source, items, reader_of(source), policy, stored)
         stored = stored.with_bars(rows.tables.get(BARS_1D.name))
         parts.append((items, rows))

@@ -11,7 +11,7 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
-from quantx.core.fact_tables import FUNDAMENTALS_FACTS
+from quantx.core.fact_datasets import DATASETS
 from quantx.core.model import SETTLED_AFTER, Finding, Series
 from quantx.core.ordering import is_sorted_by
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
@@ -60,8 +60,8 @@ Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy, KnownRows],
 
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     """Return the table for which a vendor's replies are fetched."""
-    if dataset == "fundamentals":
-        return FUNDAMENTALS_FACTS
+    if dataset in DATASETS:
+        return DATASETS[dataset].table
     if dataset == "actions":
         return ACTIONS
     if timeframe == "1m":
