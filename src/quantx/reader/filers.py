@@ -130,7 +130,7 @@ class FilerQueries(ActionQueries):
     def _fact_sources(self, market: str) -> Sequence[str]:
         return self._sources_of("fundamentals", market) or PREFERRED
 
-    # ---------------------------------------------------------------------------------------------- symbols without rows
+    # ---------------------------------------------------------------------------------------- symbols without rows
 
     def _check_filed(
         self,
