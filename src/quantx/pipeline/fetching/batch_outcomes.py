@@ -45,7 +45,8 @@ class BatchOutcomes:
             self._sizes |= {id(page): len(page.body) for outcome in outcomes for page in outcome.pages}
             self._since = min(self._since, now)
             longest = _SOON if len(self._waiting) >= _FEW else _LATEST
-            due = self._take() if now >= self._since + longest or sum(self._sizes.values()) > self._most_bytes else []
+            is_time = now >= self._since + longest or sum(self._sizes.values()) > self._most_bytes
+            due = self._take() if is_time else []
         if due:
             self._landing.land(due, stopping=self._runtime.stopping)
 
