@@ -20,8 +20,11 @@ from quantx.settings import Settings
 _BODIES, _PLACES = "bodies", "places.json"
 
 
-def prepare_replies(folder: Path, count: int, first: date, starts: Iterable[date]) -> str:
-    """Store Yahoo's replies for `count` symbols and windows from each of `starts` in a folder; return its path."""
+def prepare_replies(folder: Path, count: int, first: date, starts: Iterable[date], padding: int = 0) -> str:
+    """Store Yahoo's replies for `count` symbols and windows from each of `starts` in a folder; return its path.
+
+    `padding`: bytes of a text that is added to each reply.
+    """
     folder.mkdir(parents=True)
     session = _Recording(InProcess(invented_market(count, first)))
     vendor = Yahoo(lambda: session, SandboxClock(NOW))
@@ -29,7 +32,7 @@ def prepare_replies(folder: Path, count: int, first: date, starts: Iterable[date
         places, end = {}, 0
         for start in starts:
             for symbol in symbols(count):
-                body = vendor.chart(symbol, Window(start, start)).body
+                body = _padded(vendor.chart(symbol, Window(start, start)).body, padding)
                 places[session.asked] = (end, len(body))
                 end += bodies.write(body)
     (folder / _PLACES).write_text(json.dumps(places))
@@ -43,6 +46,10 @@ def prepared_providers(folder: str) -> Any:
         return {"yahoo": Yahoo(lambda: _Prepared(Path(folder)), clock)}
 
     return providers
+
+
+def _padded(body: bytes, padding: int) -> bytes:
+    return body if not padding else body[:-1] + b',"padding":"' + os.urandom(padding // 2).hex().encode() + b'"}'
 
 
 def _key(wire_symbol: str, params: Mapping[str, Any]) -> str:

@@ -99,6 +99,11 @@ class Settings(Vendors, BaseSettings):
         ge=1,
         description="bytes of fetched replies, as in 16MB, beyond which a batch is stored before it is complete",
     )
+    held_bytes: ByteSize = Field(
+        ByteSize(64_000_000),
+        ge=1,
+        description="bytes of replies that a worker holds at a time, fetched and not yet stored; beyond, requests wait",
+    )
     round_bytes: ByteSize = Field(
         ByteSize(18_000_000),
         ge=1,

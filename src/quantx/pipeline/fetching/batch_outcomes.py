@@ -50,6 +50,13 @@ class BatchOutcomes:
         if due:
             self._landing.land(due, stopping=self._runtime.stopping)
 
+    def land_waiting(self) -> None:
+        """Land now what waits."""
+        with self._lock:
+            due = self._take()
+        if due:
+            self._landing.land(due, stopping=self._runtime.stopping)
+
     def end(self) -> None:
         """Land the rest; tasks without an outcome go back."""
         with self._lock:

@@ -32,6 +32,7 @@ from quantx.pipeline.fetching.batch_size import BatchSize
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
+from quantx.pipeline.fetching.reply_memory import ReplyMemory
 from quantx.pipeline.fetching.settled_poison import discard_settled_poison
 from quantx.pipeline.fetching.task_groups import GroupReply, TaskGroup, group_tasks
 from quantx.pipeline.planning.plan import send_outbox
@@ -91,6 +92,7 @@ class Worker:
         self._leases: list[Leases] = []  # of the batches at work
         self._size = BatchSize(self.settings.chunk_size)
         self._curates_beside = False
+        self._memory = ReplyMemory(self.settings.held_bytes, self.runtime)
         self._widths = {s: p.capabilities.symbols_per_request for s, p in self.providers.items()}
 
     def run(
@@ -214,6 +216,7 @@ class Worker:
             findings=self.findings,
             limits=self.limits,
             providers=self.providers,
+            memory=self._memory,
         )
 
     def _read(self, received: Sequence[Message]) -> dict[int, Message]:
@@ -275,14 +278,22 @@ class Worker:
         return max(self.settings.lease_seconds, 0.0 if quota is None else _SLOW_SLOTS * quota.gap)
 
     def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, outcomes: BatchOutcomes) -> None:
-        """Fetch page by page, and add the outcomes."""
-        reply, pages, first = GroupReply(group), self._pages(group), True
-        refusal, again = None, _AGAIN
+        """Fetch a group once there is memory for its reply, and add the outcomes."""
+        reply = GroupReply(group)
         if limiter is None:  # planned by a newer program, or by one with other settings
             reason = why_absent(group.source, self.settings, self.providers)
             reply.fail(ProviderError(f"this worker can't fetch from {group.source}: {reason}"))
-            outcomes.add(reply.take_outcomes())
-            return
+        else:
+            with self._memory.request(group.source, outcomes.land_waiting) as has_room:
+                if has_room:
+                    self._fetch_pages(group, reply, limiter, outcomes)
+        reply.release()
+        outcomes.add(reply.take_outcomes())
+
+    def _fetch_pages(self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes) -> None:
+        """Fetch page by page, and add the outcomes; tasks without a request stay open."""
+        pages, first = self._pages(group), True
+        refusal, again = None, _AGAIN
         while reply.open_group:
             try:
                 if not (first or limiter.add_request()) or not limiter.acquire(self._retry):
@@ -307,12 +318,12 @@ class Worker:
                     pages = self._pages(left)
             outcomes.add(reply.take_outcomes())
         reply.release(refusal)
-        outcomes.add(reply.take_outcomes())
 
     def _next_page(self, group: TaskGroup, pages: Iterator[Page]) -> Page:
         names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)
         with any_span("fetch", group.run_ids, source=group.source, symbols=count, symbol=names) as span:
             page = next(pages)
+            self._memory.note(group.source, page.payload)
             span.set_attributes({"status": page.payload.status, "bytes": len(page.payload.body)})
         return page
 
