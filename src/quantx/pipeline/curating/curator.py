@@ -43,8 +43,8 @@ from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
-# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update.
-_ROUND_BYTES = 18_000_000
+# Both bound a round's memory: 40 replies of 20 years (200,000 rows), or 1,500 of a daily update.
+_ROUND_BYTES = 24_000_000
 _BOTH_BYTES = 2 * _ROUND_BYTES  # of the replies of a round and of the next one, which is read ahead
 _ROUND_REPLIES = 1500
 _WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
