@@ -105,7 +105,7 @@ class Settings(Vendors, BaseSettings):
         description="bytes of replies that a worker holds at a time, fetched and not yet stored; beyond, requests wait",
     )
     round_bytes: ByteSize = Field(
-        ByteSize(18_000_000),
+        ByteSize(24_000_000),
         ge=1,
         description="bytes of stored replies that are turned into rows at once; a larger reply is a round of its own",
     )

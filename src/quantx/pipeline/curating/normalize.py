@@ -102,19 +102,18 @@ def normalize_frames(
     proofs = prove_replies(sent, actions.filter("counts"), facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
-    market = pl.col("calendar").replace_strict(MARKET_OF_CALENDAR, return_dtype=pl.String).alias("market")
-    bars, repeated = _of_window(bars.join(facts.with_columns(market), on="series", maintain_order="left"))
+    bars, repeated = _of_window(bars.join(_rule_facts(facts), on="series", maintain_order="left"))
     checked = split_by(bars, policy.rules.daily)
-    as_sent = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
-    rejected = rejected_bars(
-        checked.rejected, as_sent.with_columns(checked.rejected["currency"]), source, table, policy
-    )
+    origins = facts.select("series", *_ORIGIN)
+    refused = checked.rejected.join(origins, on="series", maintain_order="left")
+    as_sent = sent[refused["nth"]].select(*PRICES, "volume", "vendor_adj_close")
+    rejected = rejected_bars(refused, as_sent.with_columns(refused["currency"]), source, table, policy)
     accepted = policy.accepted_rows(checked, rejected, ("series", "date"))
     answers = _answered_sessions(checked)
     return Rows(
         table=target.name,
         tables={
-            table.name: _with_corrections(_curated_bars(accepted, source, table), proven.corrections),
+            table.name: _with_corrections(_curated_bars(accepted, origins, source, table), proven.corrections),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
         quarantine=pl.concat([rejected, senseless, rejected_payloads(frames.broken, target, policy)]),
@@ -229,12 +228,28 @@ def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(priced["reference_close"])
 
 
+# The facts of a reply that no rule needs: rows get them at the end, so that fewer columns are moved.
+_ORIGIN = ("currency", "raw", "payload_sha256", "known_from")
+
+
+def _rule_facts(facts: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts that the rules of daily bars need."""
+    market = pl.col("calendar").replace_strict(MARKET_OF_CALENDAR, return_dtype=pl.String).alias("market")
+    return facts.drop(*_ORIGIN, "settled").with_columns(market)
+
+
+def _kept(rows: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
+    """Return the rows of a condition; the same frame where all fulfil it, as in most rounds."""
+    mask = rows.select(where).to_series()
+    return rows if mask.all() and not mask.null_count() else rows.filter(mask)
+
+
 def _of_window(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the settled bars of each task's window with the facts that the rules need, and the repeated rows."""
-    bars = bars.filter(pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
+    bars = _kept(bars, pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
     bars = _with_sessions(bars)
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
-    bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))
+    bars = _kept(bars, settled.fill_null(True) | (pl.col("date") > pl.col("today")))
     repeated = bars.clear().select("symbol", "date", pl.lit(0, pl.UInt32).alias("copies"))
     if is_sorted_by(bars, ["series", "date"], distinct=True):  # as vendors send them
         bars = bars.with_columns(pl.lit(True).alias("last_of_session"))
@@ -267,14 +282,18 @@ def _sessions(code: str) -> pl.DataFrame:
     return pl.DataFrame({"calendar": code, "date": sessions.days, "close_time": sessions.closes}, schema=_SESSIONS)
 
 
-def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
+def _curated_bars(accepted: pl.DataFrame, origins: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
     whole = table.schema["volume"] == pl.Int64
-    return accepted.with_columns(
-        pl.lit(source).alias("source"),
-        pl.col("date").dt.year().alias("year"),
-        pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
-        known_from(),
-    ).select(*table.schema, "volume_step")
+    return (
+        accepted.join(origins, on="series", maintain_order="left")
+        .with_columns(
+            pl.lit(source).alias("source"),
+            pl.col("date").dt.year().alias("year"),
+            pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
+            known_from(),
+        )
+        .select(*table.schema, "volume_step")
+    )
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -41,10 +41,14 @@ def read_round(location: LakeLocation, replies: Sequence[StoredReply]) -> ReadRo
 def read_round_in_frames(location: LakeLocation, replies: Sequence[StoredReply], reader_of: ReaderOf) -> ReadRound:
     """Read replies from the raw zone, and those of bars and events into frames."""
     read, lost = read_replies(location, replies)
-    frames = {
-        kind: read_frames(items, reader_of(kind[0])) for kind, items in by_kind(read).items() if kind[1] in _OF_FRAMES
-    }
-    return ReadRound(read=read, lost=lost, frames=frames)
+    frames, kept = dict[Kind, ReplyFrames](), list[ReadReply]()
+    for kind, items in by_kind(read).items():
+        if kind[1] in _OF_FRAMES:
+            frames[kind] = read_frames(items, reader_of(kind[0]))
+            kept += frames[kind].items
+        else:
+            kept += items
+    return ReadRound(read=kept, lost=lost, frames=frames)
 
 
 def by_kind(read: Sequence[ReadReply]) -> dict[Kind, list[ReadReply]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -40,8 +40,12 @@ class UnreadableReply(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyFrames:
-    """The rows of replies of one source, dataset and timeframe, each with the number of its reply in `series`."""
+    """The rows of replies of one source, dataset and timeframe, each with the number of its reply in `series`.
 
+    The pages have no bodies any more.
+    """
+
+    items: Sequence[ReadReply]  # all replies
     good: Sequence[GoodReply]  # by number
     broken: Sequence[UnreadableReply]
     compared: Sequence[ComparedReply]  # all of them, with their drift
@@ -56,24 +60,28 @@ def read_frames(landed: Sequence[ReadReply], provider: Provider) -> ReplyFrames:
 
     It depends on the replies alone: a round can be read while the one before it is committed.
     """
-    pages = _pages_of(landed)
+    pages, light = _pages_of(landed), _without_bodies(landed)
     frames = read_pages(provider, list(pages.values()))
     read = dict(zip(pages, frames.pages, strict=True))
     good: list[GoodReply] = []
     broken: list[UnreadableReply] = []
-    for item in landed:
+    numbers = dict[tuple[int, str | None], int]()  # of replies, by page, and where that is shared by symbol
+    for whole, item in zip(landed, light, strict=True):
         if item.stored.malformed is not None:
             broken.append(UnreadableReply(item, item.stored.malformed, item.payload))
             continue
-        wrong = next((page for page in item.pages if isinstance(read[id(page)], ProviderError)), None)
+        facts = [read[id(page)] for page in whole.pages]
+        wrong = next((n for n, why in enumerate(facts) if isinstance(why, ProviderError)), None)
         if wrong is not None:
-            broken.append(UnreadableReply(item, str(read[id(wrong)]), wrong))
-        else:
-            facts = [read[id(page)] for page in item.pages]
-            good.append(GoodReply(item, [each for each in facts if isinstance(each, PageFacts)]))
-    series = _series_of_parts(good, list(pages), frames.parts)
+            broken.append(UnreadableReply(item, str(facts[wrong]), item.pages[wrong]))
+            continue
+        symbol = item.symbol if _is_shared(item) else None
+        numbers |= {(id(page), symbol): len(good) for page in whole.pages}
+        good.append(GoodReply(item, [each for each in facts if isinstance(each, PageFacts)]))
+    series = _series_of_parts(numbers, list(pages), frames.parts)
     readable = {page: facts for page, facts in read.items() if isinstance(facts, PageFacts)}
     return ReplyFrames(
+        items=light,
         good=good,
         broken=broken,
         compared=compare_replies(landed, readable, provider),
@@ -96,14 +104,16 @@ def _is_shared(item: ReadReply) -> bool:
     return any(page.symbol != item.symbol for page in item.pages)
 
 
+def _without_bodies(landed: Sequence[ReadReply]) -> list[ReadReply]:
+    """Return the replies without the bodies of their pages; shared pages stay the same objects."""
+    light = {id(page): page.without_body() for item in landed for page in item.pages}
+    return [replace(item, pages=tuple(light[id(page)] for page in item.pages)) for item in landed]
+
+
 def _series_of_parts(
-    good: Sequence[GoodReply], pages: Sequence[int], parts: Sequence[tuple[int, str]]
+    numbers: Mapping[tuple[int, str | None], int], pages: Sequence[int], parts: Sequence[tuple[int, str]]
 ) -> npt.NDArray[np.int64]:
     """Return the number of the reply that each part of a page belongs to, -1 where there is none."""
-    numbers = dict[tuple[int, str | None], int]()  # by page, and where that is shared by symbol
-    for number, reply in enumerate(good):
-        symbol = reply.item.symbol if _is_shared(reply.item) else None
-        numbers |= {(id(page), symbol): number for page in reply.item.pages}
     found = (numbers.get((pages[page], symbol), numbers.get((pages[page], None), -1)) for page, symbol in parts)
     return np.fromiter(found, np.int64, len(parts))
 
