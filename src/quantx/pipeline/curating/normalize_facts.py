@@ -68,7 +68,7 @@ def normalize_facts(
         table=FUNDAMENTALS_FACTS.name,
         tables={
             FUNDAMENTALS_FACTS.name: _rows(facts, FUNDAMENTALS_FACTS),
-            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS), shipped_concepts()),
+            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS), policy.concepts or shipped_concepts()),
             FILINGS.name: _rows(filings, FILINGS),
             FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
         },
