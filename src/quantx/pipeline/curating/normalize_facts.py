@@ -10,13 +10,12 @@ from quantx.core.calendars import calendar
 from quantx.core.coverage import all_of
 from quantx.core.fact_tables import FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.acceptance import public_times
-from quantx.core.fundamentals.concepts import concept_values
-from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT, Table
 from quantx.errors import ProviderError
+from quantx.pipeline.curating.concept_rows import classed_facts, concept_rows
 from quantx.pipeline.curating.known_rows import KnownRows, NothingKnown
 from quantx.pipeline.curating.normalize import Rows, malformed_tasks, rejected_payloads
 from quantx.pipeline.curating.reply_frames import UnreadableReply
@@ -63,12 +62,12 @@ def normalize_facts(
             broken.append(UnreadableReply(item, str(pages[wrong]), item.pages[wrong]))
     filings = public_times(_stacked(source, read, VENDOR_FILINGS, lambda page: page.filings))
     facts = _with_public_times(_stacked(source, read, VENDOR_FACTS, lambda page: page.facts), filings)
-    facts = facts.with_columns(revision_classes(facts))
+    facts, beside = classed_facts(source, _rows(facts, FUNDAMENTALS_FACTS), known)
     return Rows(
         table=FUNDAMENTALS_FACTS.name,
         tables={
-            FUNDAMENTALS_FACTS.name: _rows(facts, FUNDAMENTALS_FACTS),
-            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS), policy.concepts or shipped_concepts()),
+            FUNDAMENTALS_FACTS.name: facts,
+            FUNDAMENTALS.name: concept_rows(source, facts, beside, policy.concepts or shipped_concepts(), known),
             FILINGS.name: _rows(filings, FILINGS),
             FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
         },
