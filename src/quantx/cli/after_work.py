@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from quantx.cli.output import err
-from quantx.errors import QuantxError
+from quantx.errors import QuantxError, StateError
 from quantx.pipeline.runtime.platform import Platform
 from quantx.settings import Settings
 
@@ -22,12 +22,29 @@ def inspect(platform: Platform, until: float | None = None) -> None:
     def stopping() -> bool:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)
 
+    describe_filers(platform)
     if failed := inspect_ended_runs(platform, platform.tables, stopping=stopping):
         err.print(
             f"inspection failed: {', '.join(failed)}; `quantx findings list --rule inspection_failed` shows the reasons"
         )
     if platform.settings.sql_views is not None and not stopping():
         _refresh_views(platform.settings, platform.settings.sql_views)
+
+
+def describe_filers(platform: Platform) -> None:
+    """Record the tickers, predecessors and industries in the replies of filers; another process may do it instead."""
+    from quantx.core.fact_tables import FILERS
+
+    if platform.tables[FILERS.name].version() is None:
+        return
+    from quantx.pipeline.reference.filers import describe_instruments, record_successions, record_tickers
+
+    try:
+        record_tickers(platform, platform.tables)
+        record_successions(platform, platform.tables)
+        describe_instruments(platform, platform.tables)
+    except StateError as error:  # the next worker does it
+        err.print(f"the industries of filers were not recorded: {error}")
 
 
 def _refresh_views(settings: Settings, file: Path) -> None:

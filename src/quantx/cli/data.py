@@ -120,7 +120,7 @@ def backfill(
     Example: quantx backfill --start 2000-01-01 --end 2016-12-31 --symbols AAPL,MSFT
     """
     first, given = parse_day(start, "--start"), parse_day(end, "--end") if end else None
-    scope = _scope(universe, phase, symbols)
+    scope = scope_of(universe, phase, symbols)
     if given is not None:
         _check_order(first, given)  # before anything is opened
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
@@ -151,7 +151,7 @@ def update_daily(
 
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
-    scope = _scope(universe, phase, symbols)
+    scope = scope_of(universe, phase, symbols)
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
         plan = plan_request(platform, request)
@@ -213,7 +213,8 @@ def _check_order(first: date, last: date) -> None:
         raise ConfigError(f"--start {first} is after --end {last}")
 
 
-def _scope(universe: str | None, phase: str | None, symbols: str | None) -> dict[str, Any]:
+def scope_of(universe: str | None, phase: str | None, symbols: str | None) -> dict[str, Any]:
+    """Return the parts of a scope; ConfigError where more than one is given."""
     given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")

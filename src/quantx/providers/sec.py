@@ -59,24 +59,26 @@ class Sec:
         datasets=("fundamentals",),
     )
 
-    def __init__(self, data: HttpSession, site: HttpSession, clock: Clock) -> None:
+    def __init__(self, data: HttpSession | None, site: HttpSession | None, clock: Clock) -> None:
         self._data = data
         self._site = site
         self._clock = clock
 
     @classmethod
     def open(cls, settings: VendorSettings, clock: Clock) -> Self:
-        """Return the provider; the first fetch connects."""
+        """Return the provider; the first fetch connects, and needs a contact. Reading replies needs none."""
         return cls(_session(settings, DATA), _session(settings, SITE), clock)
 
     def prepare(self) -> None:
         """Load the HTTP client."""
-        self._data.prepare()
+        if self._data is not None:
+            self._data.prepare()
 
     def close(self) -> None:
         """Close the connections."""
-        self._data.close()
-        self._site.close()
+        for session in (self._data, self._site):
+            if session is not None:
+                session.close()
 
     def site_file(self, path: str) -> Payload | None:
         """Return a file of www.sec.gov, which is about no single filer; None where it does not exist.
@@ -111,6 +113,11 @@ class Sec:
         payload = _checked(self._data, path).as_payload(symbol, self._clock.now())
         _open(payload)
         return payload
+
+    @staticmethod
+    def check(payload: Payload) -> None:
+        """Raise the error of a reply that is no document about its filer."""
+        _open(payload)
 
     @staticmethod
     def _older_pages(payload: Payload) -> list[str]:
@@ -151,18 +158,20 @@ class Sec:
         return _shape(payload).changes(parsed_json(payload), every_value=True)
 
 
-def _session(settings: VendorSettings, host: str) -> HttpSession:
-    """Return a session with a host of the SEC; ConfigError without a contact."""
+def _session(settings: VendorSettings, host: str) -> HttpSession | None:
+    """Return a session with a host of the SEC; None without a contact."""
     contact = settings.contact if isinstance(settings, SecSettings) else None
     if not contact:
-        raise ConfigError(f"the source {SOURCE} needs {SecSettings.needs}")
+        return None
     agent = f"quantx-data-builder/{version('quantx-data-builder')} ({contact})"
     headers = {"User-Agent": agent, "Accept-Encoding": "gzip, deflate"}
     return HttpSession(NAME, settings.base_url or host, headers=headers, largest_body=64 * 2**20)
 
 
-def _checked(session: HttpSession, path: str) -> HttpReply:
+def _checked(session: HttpSession | None, path: str) -> HttpReply:
     """Return a reply; RateLimited for ten minutes where the SEC has blocked this organisation."""
+    if session is None:
+        raise ConfigError(f"the source {SOURCE} needs {SecSettings.needs}")
     try:
         reply = session.get(path, {})
     except RateLimited as refusal:

@@ -116,6 +116,11 @@ class Settings(Vendors, BaseSettings):
     deadline_hours: float = Field(
         2, gt=0, le=72, description="hours after that time in which a session must have its run; later it is a finding"
     )
+    fundamentals: bool = Field(
+        False,
+        description="let daily updates also fetch the filings and facts of the American members from the SEC (`quantx"
+        " fundamentals update`); needs `contact`",
+    )
     inspect: bool = Field(
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",

@@ -13,6 +13,7 @@ from quantx.core.fact_datasets import DATASETS, FUNDAMENTALS_DATASET, FactDatase
 from quantx.core.fact_tables import ESG_FACTS, FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
 from quantx.core.fundamentals.concepts import concept_values
+from quantx.core.fundamentals.industries import with_sector
 from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
@@ -103,7 +104,7 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
         FUNDAMENTALS_FACTS.name: facts,
         FUNDAMENTALS.name: concept_values(facts, shipped_concepts()),
         FILINGS.name: _rows(filings, FILINGS),
-        FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
+        FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
         ESG_FACTS.name: _rows(esg_values(facts, shipped_metrics()), ESG_FACTS),
     }
     return tables, rejected, filings if filings.height else facts
