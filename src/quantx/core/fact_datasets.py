@@ -101,6 +101,11 @@ def tables_of_facts() -> tuple[Table, ...]:
     return (*FACT_TABLES, *own)
 
 
+def dataset_of(table: str) -> FactDataset | None:
+    """Return the dataset whose vendors' rows a table has; None for other tables."""
+    return next((each for each in DATASETS.values() if each.table.name == table), None)
+
+
 @contextmanager
 def declared(dataset: FactDataset) -> Iterator[FactDataset]:
     """Declare the dataset of an application: within the block the pipeline and the readers know it.

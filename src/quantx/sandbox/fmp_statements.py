@@ -45,11 +45,12 @@ class FmpStatements:
             return []
         kind = "annual" if period in ("annual", "FY") else "quarter"
         values = self._values(cik, now).filter(pl.col("period") == kind, pl.col("concept").is_in(list(_fields(path))))
-        ends = values.group_by("end").agg(pl.col("filed").min(), pl.col("unit").str.slice(0, 3).first()).sort("end")
+        currency = pl.col("unit").filter(pl.col("unit").str.contains(r"^[A-Z]{3}")).str.slice(0, 3).first()
+        ends = values.group_by("end").agg(pl.col("filed").min(), currency.fill_null("USD")).sort("end")
         years = self._values(cik, now).filter(pl.col("period") == "annual")["end"].unique().sort()
         by_end = values.partition_by("end", as_dict=True)
         return [
-            _about(cik, wire, end, filed, unit, _label(kind, end, years)) | _amounts(path, by_end[end,])
+            _about(cik, wire, end, filed, unit) | _label(kind, end, years) | _amounts(path, by_end[end,])
             for end, filed, unit in reversed(ends.rows())
         ]
 
@@ -68,7 +69,8 @@ def _concepts(document: dict[str, Any] | None) -> pl.DataFrame:
     facts = FUNDAMENTALS_FACTS.empty()
     if document is not None:
         public = pl.col("filed").cast(pl.Datetime("us")) + pl.duration(hours=_DAY_OF_FILING.hour)
-        rows = read_facts(document).with_columns(
+        rows = read_facts(document).filter(pl.col("end") <= pl.col("filed"))
+        rows = rows.with_columns(
             pl.lit("sec").alias("source"),
             pl.lit("CIK").alias("symbol"),
             pl.lit("").alias("raw"),
@@ -104,7 +106,7 @@ def _amounts(path: str, values: pl.DataFrame) -> dict[str, float]:
     return amounts
 
 
-def _about(cik: int, wire: str, end: date, filed: date, currency: str, label: str) -> dict[str, Any]:
+def _about(cik: int, wire: str, end: date, filed: date, currency: str) -> dict[str, Any]:
     return {
         "date": end.isoformat(),
         "symbol": wire,
@@ -112,15 +114,14 @@ def _about(cik: int, wire: str, end: date, filed: date, currency: str, label: st
         "cik": f"{cik:010}",
         "filingDate": filed.isoformat(),
         "acceptedDate": f"{filed} {_DAY_OF_FILING}",
-        "fiscalYear": str(end.year),
-        "period": label,
     }
 
 
-def _label(kind: str, end: date, years: pl.Series) -> str:
-    """Return FY, or the quarter by the distance from the last end of a fiscal year."""
+def _label(kind: str, end: date, years: pl.Series) -> dict[str, str]:
+    """Return the fiscal year, and FY or the quarter by the distance from the last end of a fiscal year."""
     if kind == "annual":
-        return "FY"
+        return {"fiscalYear": str(end.year), "period": "FY"}
     before = years.filter(years <= end)
-    quarters = round((end - before[-1]).days / 91) % 4 if len(before) else (end.month - 1) // 3 + 1
-    return f"Q{quarters or 4}"
+    quarter = round((end - before[-1]).days / 91) % 4 if len(before) else (end.month - 1) // 3 + 1
+    year = before[-1].year + 1 if quarter and len(before) else end.year
+    return {"fiscalYear": str(year), "period": f"Q{quarter or 4}"}
