@@ -32,7 +32,13 @@ class FactDataset:
     table: Table  # of the vendor's rows
     item: str  # the column that names what a row is about
     rules: Sequence[Rule] = FACT_ROW_RULES  # of rows
-    counted: Table | None = None  # the table of the coverage per item and year, if another one
+    made: Table | None = None  # a table that is made of the vendor's rows, whose items the coverage counts instead
+    counted_rows: tuple[pl.Expr, ...] = ()  # the rows that the coverage counts
+
+    @property
+    def counted(self) -> Table:
+        """Return the table whose items the coverage counts per year."""
+        return self.made or self.table
 
     @property
     def columns(self) -> Columns:
@@ -41,11 +47,6 @@ class FactDataset:
         `public_at` is the instant at which the row was public, where the vendor sends it.
         """
         return {name: kind for name, kind in self.table.schema.items() if name not in _OF_PIPELINE}
-
-    @property
-    def fact(self) -> tuple[str, ...]:
-        """Return the columns that identify a fact, whichever filing reports it."""
-        return tuple(name for name in self.table.key if name not in ("source", "accession"))
 
 
 def fact_table(name: str, columns: Columns, *, key: Sequence[str], values: Sequence[str] = ()) -> Table:
@@ -82,7 +83,12 @@ def fact_table(name: str, columns: Columns, *, key: Sequence[str], values: Seque
 
 
 FUNDAMENTALS_DATASET = FactDataset(
-    name="fundamentals", table=FUNDAMENTALS_FACTS, item="concept", rules=REPORTED_ROW_RULES, counted=FUNDAMENTALS
+    name="fundamentals",
+    table=FUNDAMENTALS_FACTS,
+    item="concept",
+    rules=REPORTED_ROW_RULES,
+    made=FUNDAMENTALS,
+    counted_rows=(pl.col("period") == "annual",),
 )
 ESG_DATASET = FactDataset(name="esg", table=ESG_FACTS, item="metric")
 
@@ -93,6 +99,11 @@ def tables_of_facts() -> tuple[Table, ...]:
     """Return the curated tables of all datasets of facts."""
     own = tuple(each.table for each in DATASETS.values() if each.table not in FACT_TABLES)
     return (*FACT_TABLES, *own)
+
+
+def dataset_of(table: str) -> FactDataset | None:
+    """Return the dataset whose vendors' rows a table has; None for other tables."""
+    return next((each for each in DATASETS.values() if each.table.name == table), None)
 
 
 @contextmanager

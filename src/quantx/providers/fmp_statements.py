@@ -74,6 +74,8 @@ def statement_facts(statement: str, rows: Statements) -> pl.DataFrame:
 
 def _about(rows: Statements) -> pl.DataFrame:
     """Return a row per statement: the columns of its facts, but for tag, unit and value."""
+    if not all(re.fullmatch("[A-Z]{3}", str(row.get("reportedCurrency"))) for row in rows):
+        raise WrongForm("a reportedCurrency is no currency")
     texts = {name: [_text(row.get(name)) for row in rows] for name in DESCRIBING}
     frame = pl.DataFrame(texts, schema=dict.fromkeys(DESCRIBING, pl.String)).with_row_index("nth")
     accepted = pl.col("acceptedDate").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=True)
