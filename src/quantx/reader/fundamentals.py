@@ -9,8 +9,8 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.fact_tables import FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.fundamentals.newest import last_versions
 from quantx.core.fundamentals.share_basis import SHARE_BASES, ShareBasis, restated_by_splits
-from quantx.core.fundamentals.versions import last_versions
 from quantx.core.symbols import is_filer
 from quantx.errors import ConfigError
 from quantx.lake.table_version import TableVersion
@@ -22,7 +22,7 @@ from quantx.reader.stored import one_state
 
 Period = Literal["quarter", "annual", "ttm"]
 PERIODS = ("quarter", "annual", "ttm")
-_VERSION = ("symbol", "concept", "period", "end")  # what a reader gets one row of
+_VERSION = ("symbol", "concept", "end")  # what a reader gets one row of, of one kind of period
 FACT_COLUMNS = (
     *("symbol", "cik", "instrument", "taxonomy", "tag", "unit", "start", "end", "value", "form", "accession", "fy"),
     *("fp", "filed", "public_at", "public_how", "revision", "source", "filer", "known_from"),
