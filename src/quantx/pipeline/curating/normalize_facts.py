@@ -30,6 +30,7 @@ from quantx.providers.protocol import (
     FactProvider,
     Provider,
 )
+from quantx.settings.concepts import shipped_concepts
 
 _ORIGIN: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT
@@ -67,7 +68,7 @@ def normalize_facts(
         table=FUNDAMENTALS_FACTS.name,
         tables={
             FUNDAMENTALS_FACTS.name: _rows(facts, FUNDAMENTALS_FACTS),
-            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS)),
+            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS), policy.concepts or shipped_concepts()),
             FILINGS.name: _rows(filings, FILINGS),
             FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
         },
