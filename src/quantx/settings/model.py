@@ -122,6 +122,11 @@ class Settings(Vendors, BaseSettings):
     deadline_hours: float = Field(
         2, gt=0, le=72, description="hours after that time in which a session must have its run; later it is a finding"
     )
+    fundamentals: bool = Field(
+        False,
+        description="let daily updates also fetch the filings and facts of the American members from the SEC (`quantx"
+        " fundamentals update`); needs `contact`",
+    )
     inspect: bool = Field(
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
@@ -160,7 +165,9 @@ class Settings(Vendors, BaseSettings):
         300, ge=0, description="seconds that a vendor may be in back-off before its tasks go to the next vendor"
     )
     contact: str | None = Field(
-        None, description="an e-mail address or a URL that is sent to the sources of universes; the SEC requires one"
+        None,
+        description="an e-mail address or a URL that is sent to the sources of universes and to the SEC, which requires"
+        " one",
     )
     universe_base_url: str | None = Field(
         None, description="another host that serves the lists of universes under the same paths (tests, a mirror)"
@@ -271,6 +278,13 @@ class Settings(Vendors, BaseSettings):
         prefix = (self.s3_prefix or "").strip("/")
         url = f"az://{container}" if bucket is None else f"s3://{bucket}/{prefix}".rstrip("/")
         object.__setattr__(self, "lake_url", url)  # frozen, but still under construction
+        return self
+
+    @model_validator(mode="after")
+    def _contact_of_sec(self) -> Self:
+        """Send the contact to the SEC, too, where it has none of its own."""
+        if self.contact is not None and self.sec.contact is None:
+            object.__setattr__(self, "sec", self.sec.model_copy(update={"contact": self.contact}))
         return self
 
     @property

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from quantx.core.calendars import calendar
-from quantx.core.coverage import all_of
 from quantx.core.fact_tables import FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
-from quantx.core.fundamentals.acceptance import public_times
+from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
 from quantx.core.fundamentals.concepts import concept_values
+from quantx.core.fundamentals.filing_days import coverage_of_filings
+from quantx.core.fundamentals.industries import with_sector
 from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT, Table
 from quantx.errors import ProviderError
 from quantx.pipeline.curating.known_rows import KnownRows, NothingKnown
@@ -33,7 +32,7 @@ from quantx.providers.protocol import (
 from quantx.settings.concepts import shipped_concepts
 
 _ORIGIN: Mapping[str, pl.DataType | type[pl.DataType]] = {
-    "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT
+    "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT, "page": pl.Int32
 }  # fmt: skip
 
 
@@ -61,7 +60,9 @@ def normalize_facts(
             read.append((item, [page for page in pages if isinstance(page, FactFrames)]))
         else:
             broken.append(UnreadableReply(item, str(pages[wrong]), item.pages[wrong]))
-    filings = public_times(_stacked(source, read, VENDOR_FILINGS, lambda page: page.filings))
+    sent = _stacked(source, read, VENDOR_FILINGS, lambda page: page.filings)
+    filings = public_times(sent).unique(["symbol", "accession"], keep="first", maintain_order=True)
+    filings = settle_shifts(filings, known.filing_times(source, [item.symbol for item, _ in read]))
     facts = _with_public_times(_stacked(source, read, VENDOR_FACTS, lambda page: page.facts), filings)
     facts = facts.with_columns(revision_classes(facts))
     return Rows(
@@ -70,13 +71,10 @@ def normalize_facts(
             FUNDAMENTALS_FACTS.name: _rows(facts, FUNDAMENTALS_FACTS),
             FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS), policy.concepts or shipped_concepts()),
             FILINGS.name: _rows(filings, FILINGS),
-            FILERS.name: _rows(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers), FILERS),
+            FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
         },
         quarantine=rejected_payloads(broken, FUNDAMENTALS_FACTS, policy),
-        coverage={
-            item.symbol: all_of(item.stored.window, item.as_of, calendar(venue_of(item.symbol).calendar))
-            for item, _ in read
-        },
+        coverage={item.symbol: coverage_of_filings(item.stored.window, item.as_of) for item, _ in read},
         sessions={
             symbol: (first, last)
             for symbol, first, last in filings.group_by("symbol")
@@ -108,17 +106,21 @@ def _stacked(
             pl.lit(item.symbol).alias("symbol"),
             pl.lit(item.raw).alias("raw"),
             pl.lit(item.payload.fetched_at, INSTANT).alias("known_from"),
+            pl.lit(number, pl.Int32).alias("page"),
         )
         for item, pages in read
-        for page in pages
+        for number, page in enumerate(pages)
     ]
     return pl.concat([pl.DataFrame(schema={**schema, **_ORIGIN}), *rows])
 
 
 def _with_public_times(facts: pl.DataFrame, filings: pl.DataFrame) -> pl.DataFrame:
-    """Return the facts with the times of their filings."""
+    """Return the facts with the times of their filings; a fact of an unlisted filing is public after its day."""
     times = filings.select("symbol", "accession", "public_at", "public_how")
-    return facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left")
+    facts = facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left")
+    return facts.with_columns(
+        pl.coalesce("public_at", end_of_day("filed")).alias("public_at"), pl.col("public_how").fill_null(FILED_DAY)
+    )
 
 
 def _rows(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
