@@ -16,7 +16,7 @@ from benchmarks.reader import open_lake_of, timed
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.fact_tables import FILER_SYMBOLS, FUNDAMENTALS
-from quantx.core.fundamentals.latest import newest_values, values_by_day
+from quantx.core.fundamentals.newest import newest_values, values_by_day
 from quantx.core.symbols import filer_symbol
 from quantx.core.table import INSTANT
 from quantx.core.tables import SESSIONS, TABLES
@@ -95,13 +95,13 @@ def _of_versions(keys: pl.DataFrame) -> pl.DataFrame:
         (filed.cast(INSTANT) + pl.duration(hours=20)).alias("public_at"),
         accession.alias("accession"),
         (pl.col("end") - pl.duration(days=90)).alias("start"),
-        pl.col("n").cast(pl.Float64).alias("value"),
+        (pl.col("n").hash(1) % 10**12).cast(pl.Float64).alias("value"),
         pl.format("CIK{}", pl.col("cik").cast(pl.String).str.zfill(10)).alias("symbol"),
         pl.lit("sec").alias("source"),
         pl.lit("USD").alias("unit"),
         pl.lit("Revenues").alias("tag"),
         pl.lit("reported").alias("origin"),
-        pl.lit('[["Revenues", 1]]').alias("operands"),
+        pl.format('[["Revenues", "{}"]]', accession).alias("operands"),
         pl.lit(f"{0:026d}").alias("raw"),
         pl.lit(_KNOWN).cast(INSTANT).alias("known_from"),
     )

@@ -14,7 +14,7 @@ from tests.reader.filed_lake import ACME, KNOWN, NEW, commit, filed_lake, frame_
 
 import quantx
 from quantx.core.fact_tables import FUNDAMENTALS
-from quantx.core.fundamentals.latest import RANK, last_versions, newest_values, values_by_day
+from quantx.core.fundamentals.newest import RANK, last_versions, newest_values, values_by_day
 from quantx.core.tables import ACTIONS
 from quantx.errors import ConfigError, IncompleteData, InvalidSymbol, NotInLake
 from quantx.reader import Lake

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from quantx.core.fact_tables import FUNDAMENTALS
-from quantx.core.fundamentals.latest import newest_values, values_by_day
+from quantx.core.fundamentals.newest import newest_values, values_by_day
 from quantx.core.symbols import US, venue_of
 from quantx.core.table import INSTANT
 from quantx.errors import ConfigError

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import polars as pl
 
 from quantx.core.fact_tables import FILER_SYMBOLS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
-from quantx.core.fundamentals.latest import RANK
+from quantx.core.fundamentals.newest import RANK
 from quantx.core.symbols import filer_symbol, is_filer, market_of, symbol_of
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1D
 from quantx.errors import NotInLake
+from quantx.lake.table_version import TableVersion
 from quantx.reader.actions import ActionQueries
 from quantx.reader.arguments import On, did_you_mean, to_days, to_names
 from quantx.reader.known_names import names_in, warn_user
@@ -63,7 +64,7 @@ class FilerQueries(ActionQueries):
         names = _to_filers(symbols)
         days, securities = to_days([n for n in names if not is_filer(n)], on), self._securities()
         traded = {each.symbol: each for each in securities.requests(list(days), None, None, days)}
-        carriers = self._carriers({s for each in traded.values() for s in securities.stored_symbols([each])})
+        carriers = self._carriers()
         requests = []
         for name in names:
             security = traded.get(name, SymbolRequest(name, None))
@@ -77,14 +78,17 @@ class FilerQueries(ActionQueries):
                 )
         return requests
 
-    def _carriers(self, symbols: Iterable[str]) -> dict[str, list[Carrier]]:
-        """Return the filers that carried each symbol, in order."""
-        rows = self._stored.rows(FILER_SYMBOLS, Selection.of(list(symbols)))
-        found: dict[str, list[Carrier]] = {}
-        for row in rows.sort("symbol_from", "filer", nulls_last=False).iter_rows(named=True):
-            carrier = Carrier(row["filer"], row["symbol_from"], row["symbol_to"])
-            found.setdefault(row["symbol"], []).append(carrier)
-        return found
+    def _carriers(self) -> dict[str, list[Carrier]]:
+        """Return the filers that carried each symbol, in order; the table is read once per version."""
+        version = self._stored.version(FILER_SYMBOLS)
+        memo: tuple[TableVersion | None, dict[str, list[Carrier]]] | None = self.__dict__.get("_carriers_at")
+        if memo is None or memo[0] is not version:
+            found: dict[str, list[Carrier]] = {}
+            rows = self._stored.rows(FILER_SYMBOLS).sort("symbol_from", "filer", nulls_last=False)
+            for symbol, *carrier in rows.select("symbol", "filer", "symbol_from", "symbol_to").iter_rows():
+                found.setdefault(symbol, []).append(Carrier(*carrier))
+            memo = self.__dict__["_carriers_at"] = version, found
+        return memo[1]
 
     def _filed_rows(
         self,
@@ -102,12 +106,14 @@ class FilerQueries(ActionQueries):
         chosen = chosen if wanted.where is None else chosen.filtered(wanted.where)
         stored = self._known(table, chosen, moment, columns)
         by_filer = _by_filer(stored, requests)
+        if not set(stored["symbol"].unique()).intersection(of_symbols):
+            return self._ranked(by_filer)
         by_symbol = stored.filter(pl.col("symbol").is_in(list(of_symbols))).with_columns(pl.col("symbol").alias(FILER))
-        if by_symbol.height and not all_plain(traded):
+        if not all_plain(traded):
             by_symbol = securities.rows(
                 by_symbol, traded, "filed", [k for k in table.key if k not in ("source", "symbol")]
             )
-        return self._ranked(pl.concat([by_filer, by_symbol]) if by_symbol.height else by_filer)
+        return self._ranked(pl.concat([by_filer, by_symbol.select(by_filer.columns)]))
 
     def _ranked(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Add the place of each row's source in the order of preference."""
@@ -169,8 +175,7 @@ class FilerQueries(ActionQueries):
         names = [each.symbol for each in requests if not any(f != each.symbol for f in each.filers)]
         if not names:
             return
-        carried = set(self._stored.rows(FILER_SYMBOLS, columns=["symbol"])["symbol"])
-        known = self._declared_symbols() | carried
+        known = self._declared_symbols().union(self._carriers())
         unknown = [name for name in names if name not in known]
         for table in (BARS_1D, FUNDAMENTALS, FUNDAMENTALS_FACTS, FILINGS):
             if unknown:
@@ -246,11 +251,15 @@ def _moved(before: Carrier, after: Carrier) -> bool:
 def _by_filer(stored: pl.DataFrame, requests: Sequence[FilerRequest]) -> pl.DataFrame:
     """Return the rows of filers by requested symbol, with their stored symbol as `filer`."""
     places = [(filer, each.symbol, last) for each in requests for filer, last in each.filers.items()]
+    symbol_of = {filer: symbol for filer, symbol, _ in places}
+    if len(symbol_of) == len(places) and all(last is None for *_, last in places):
+        symbols = pl.col("symbol").replace_strict(symbol_of, default=None, return_dtype=pl.String)
+        named = stored.with_columns(pl.col("symbol").alias(FILER), symbols.alias("symbol"))
+        return named.filter(pl.col("symbol").is_not_null()) if named["symbol"].has_nulls() else named
     schema: dict[str, pl.DataType | type[pl.DataType]] = {FILER: pl.String, "symbol": pl.String, "__last": pl.Date}
     by_filer = pl.DataFrame(places, schema=schema, orient="row")
     joined = stored.rename({"symbol": FILER}).join(by_filer, on=FILER, maintain_order="left")
-    if by_filer["__last"].null_count() < by_filer.height:
-        joined = joined.filter(pl.col("__last").is_null() | (pl.col("filed") <= pl.col("__last")))
+    joined = joined.filter(pl.col("__last").is_null() | (pl.col("filed") <= pl.col("__last")))
     return joined.select(*stored.columns, FILER)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.fact_tables import FUNDAMENTALS, FUNDAMENTALS_FACTS
-from quantx.core.fundamentals.latest import last_versions
+from quantx.core.fundamentals.newest import last_versions
 from quantx.core.fundamentals.share_basis import SHARE_BASES, ShareBasis, restated_by_splits
 from quantx.core.symbols import is_filer
 from quantx.errors import ConfigError
@@ -19,10 +19,11 @@ from quantx.reader.filers import FilerQueries, FilerRequest, Filers
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
 from quantx.reader.stored import one_state
+from quantx.settings.concepts import shipped_concepts
 
 Period = Literal["quarter", "annual", "ttm"]
 PERIODS = ("quarter", "annual", "ttm")
-_VERSION = ("symbol", "concept", "period", "end")  # what a reader gets one row of
+_VERSION = ("symbol", "concept", "end")  # what a reader gets one row of, of one kind of period
 FACT_COLUMNS = (
     *("symbol", "cik", "instrument", "taxonomy", "tag", "unit", "start", "end", "value", "form", "accession", "fy"),
     *("fp", "filed", "public_at", "public_how", "revision", "source", "filer", "known_from"),
@@ -62,7 +63,7 @@ class FundamentalQueries(FilerQueries):
         """
         moment = PointInTime.of_filings(as_of, public_by, self._sessions)
         requests = self._filer_requests(symbols, on)
-        wanted = _of_periods(Selection(source=to_vendor(source)), start, end)
+        wanted = of_periods(Selection(source=to_vendor(source)), start, end)
         if tags is not None:
             wanted = wanted.filtered(_of_tags(to_texts(tags, "tags")))
         if taxonomy is not None:
@@ -114,7 +115,7 @@ class FundamentalQueries(FilerQueries):
         moment = PointInTime.of_filings(as_of, public_by, self._sessions)
         requests = self._filer_requests(symbols, on)
         names = None if concepts is None else to_texts(concepts, "concepts")
-        wanted = _of_periods(Selection(source=to_vendor(source)), start, end)
+        wanted = of_periods(Selection(source=to_vendor(source)), start, end)
         rows = self._concept_versions(requests, names, period, wanted, moment)
         self._check_filed(FUNDAMENTALS, requests, rows, wanted, moment)
         found = last_versions(rows, _VERSION)
@@ -148,21 +149,21 @@ class FundamentalQueries(FilerQueries):
         """Raise ConfigError for a name that is no concept."""
         known = self._concept_names()
         unknown = [name for name in names if name not in known]
-        if known and unknown:
+        if unknown:
             alike = did_you_mean(unknown[0], known)
-            raise ConfigError(f"unknown concept {unknown[0]!r}{alike}; lake.concepts() lists them")
+            raise ConfigError(f"unknown concept {unknown[0]!r}{alike}; docs/reference/concepts.md lists them")
 
     def _is_concept(self, name: str) -> bool:
         """Return whether a name is a declared concept, or one of stored rows."""
         return name in self._concept_names()
 
     def _concept_names(self) -> frozenset[str]:
-        """Return the concepts of stored rows; the table is read once per version."""
+        """Return the shipped concepts and those of stored rows; the table is read once per version."""
         version = self._stored.version(FUNDAMENTALS)
         known: tuple[TableVersion | None, frozenset[str]] | None = self.__dict__.get("_concepts_at")
         if known is None or known[0] is not version:
             names = self._stored.rows(FUNDAMENTALS, columns=["concept"])["concept"].unique()
-            known = self.__dict__["_concepts_at"] = version, frozenset(names)
+            known = self.__dict__["_concepts_at"] = version, frozenset(names).union(shipped_concepts().concepts)
         return known[1]
 
     def _instruments_of(self, requests: Sequence[FilerRequest]) -> pl.DataFrame:
@@ -182,7 +183,7 @@ class FundamentalQueries(FilerQueries):
 _STORED = [c for c in FUNDAMENTALS.schema if c in (*CONCEPT_COLUMNS, "symbol")]
 
 
-def _of_periods(wanted: Selection, start: Day | None, end: Day | None) -> Selection:
+def of_periods(wanted: Selection, start: Day | None, end: Day | None) -> Selection:
     """Return a selection of the periods that end between two days, both inclusive."""
     first, last = to_date(start), to_date(end)
     if first is not None and last is not None and first > last:

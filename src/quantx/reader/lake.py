@@ -21,6 +21,7 @@ from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.restatements import RestatementQueries
 from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.sql.queries import SqlQueries
 from quantx.reader.warm import CacheQueries
@@ -72,6 +73,7 @@ def _nearby(location: LakeLocation) -> str:
 class Lake(
     LookbackQueries,
     FilingQueries,
+    RestatementQueries,
     HistoryQueries,
     InventoryQueries,
     ResampleQueries,

@@ -107,11 +107,11 @@ class DecodedFile:
         column = self.columns[name]
         if column.format is None:
             return _only(column).new_from_index(0, places.len()).alias(name)
-        read = self._stored(name, column, runs).gather(places)
+        read = self._stored(name, column, runs)[places]
         if column.values is not None:
-            return column.values.gather(read).alias(name)
+            return column.values[read].alias(name)
         if column.present is not None:
-            read = with_nulls(read, self._present(column, runs).gather(places))
+            read = with_nulls(read, self._present(column, runs)[places])
         return read.cast(column.dtype)
 
     def matches(self, name: str, condition: pl.Expr, runs: Sequence[tuple[int, int]] = ()) -> pl.Series:
@@ -124,7 +124,7 @@ class DecodedFile:
             of_values = column.values.alias(name).to_frame().select(condition.fill_null(False)).to_series()
             if column.format is None:
                 return of_values.new_from_index(0, sum(b - a for a, b in runs) if runs else self.rows)
-            return of_values.gather(self._stored(name, column, runs))
+            return of_values[self._stored(name, column, runs)]
         read = self._stored(name, column, runs)
         if column.present is not None:
             read = with_nulls(read, self._present(column, runs))

@@ -1,4 +1,4 @@
-"""The newest versions of facts and of standard concepts: which one was the last, and which period, at a moment.
+"""The versions of facts and of standard concepts: which one was the last, and which period the newest, at a moment.
 
 A period is reported again by later filings, in another order than that of the periods: an annual report restates the
 year before. The newest known value at a moment is therefore a running maximum over the periods in the order of their
@@ -15,17 +15,43 @@ from quantx.core.table import INSTANT
 
 RANK = "rank"
 _RANKS = 64  # more than there are sources
+_INSTANTS = 1 << 55  # more than there are microseconds between 1970 and the year 3000
 
 
 def last_versions(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Return one row per key, sorted by it: of the best rank, and of these the last one that became public."""
-    ordered = rows.sort(*key, pl.col(RANK), "public_at", "accession", descending=_falling(len(key)), nulls_last=False)
-    return ordered.unique(list(key), keep="last", maintain_order=True)
+    """Return one row per key, sorted by it: of the best rank, and of these the last one that became public.
+
+    Of two that became public at once it is the one with the greater accession number. `key` are columns of texts and
+    dates.
+    """
+    if rows.is_empty():
+        return rows
+    instant = pl.col("public_at").to_physical()
+    order = (_RANKS - rows[RANK].cast(pl.Int64)) * _INSTANTS + rows.select(instant).to_series()
+    places = pl.DataFrame({"key": _packed(rows, key), "order": order}).with_row_index("n")
+    last = places.filter(pl.col("order") == pl.col("order").max().over("key"))
+    if last["key"].n_unique() < last.height:
+        last = last.with_columns(accession=rows["accession"].gather(last["n"])).sort("accession", nulls_last=False)
+        last = last.unique("key", keep="last")
+    return rows[last.sort("key")["n"]]
 
 
-def _falling(keys: int) -> list[bool]:
-    """Return the directions of `last_versions`: the best rank, which is the lowest, comes last."""
-    return [*[False] * keys, True, False, False]
+def _packed(rows: pl.DataFrame, key: Sequence[str]) -> pl.Series:
+    """Return one number per row with the order of some columns: a sort of texts takes ten times as long."""
+    packed = pl.repeat(0, rows.height, dtype=pl.Int64, eager=True)
+    for name in key:
+        column = rows[name]
+        if column.dtype == pl.String:
+            values = column.unique().sort()
+            codes = column.replace_strict(values, pl.int_range(values.len(), dtype=pl.Int64, eager=True))
+        else:
+            physical = column.to_physical().cast(pl.Int64)
+            low, high = physical.min(), physical.max()
+            assert isinstance(low, int), "a day of the key is never null"
+            assert isinstance(high, int), "a day of the key is never null"
+            codes, values = physical - low, pl.int_range(high - low + 1, eager=True)
+        packed = packed * values.len() + codes
+    return packed
 
 
 def newest_values(rows: pl.DataFrame) -> pl.DataFrame:
@@ -54,12 +80,19 @@ def values_by_day(steps: pl.DataFrame, days: pl.DataFrame, symbols: Sequence[str
     )
     closes = days["close"].cast(INSTANT)
     rows = closes.search_sorted(of_symbols["public_at"], side="right").cast(pl.Int64)
-    # The number of the step that counts from a cell on; the first cell of each column starts without one.
-    cells = pl.DataFrame({"at": of_symbols["__column"].cast(pl.Int64) * count + rows, "row": rows}).with_row_index("n")
+    # The number of the step that counts from a cell on; each column starts with that of the null behind all steps.
+    none = of_symbols.height
+    cells = pl.DataFrame(
+        {
+            "at": of_symbols["__column"].cast(pl.Int64) * count + rows,
+            "step": pl.int_range(none, dtype=pl.UInt32, eager=True),
+            "row": rows,
+        }
+    )
     cells = cells.filter(pl.col("row") < count).unique("at", keep="last", maintain_order=True)
     starts = pl.int_range(0, len(symbols) * count, max(count, 1), dtype=pl.Int64, eager=True)
-    dense = pl.repeat(None, count * len(symbols), dtype=pl.Int64, eager=True)
-    dense = dense.scatter(starts, -1).scatter(cells["at"], cells["n"].cast(pl.Int64)).forward_fill()
-    values = pl.concat([of_symbols["__value"], pl.Series([None], dtype=of_symbols["__value"].dtype)])
-    filled = values.gather(dense.replace(-1, of_symbols.height))
+    dense = pl.repeat(None, count * len(symbols), dtype=pl.UInt32, eager=True)
+    dense = dense.scatter(starts, none).scatter(cells["at"], cells["step"]).forward_fill()
+    values = of_symbols["__value"].extend_constant(None, 1)
+    filled = values.gather(dense)
     return pl.DataFrame([filled.slice(n * count, count).alias(name) for n, name in enumerate(symbols)])
