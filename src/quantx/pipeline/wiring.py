@@ -60,6 +60,7 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         findings=state.findings,
         policy=platform.policy,
         reader_of=partial(_reader_of, platform),
+        few_left=state.tasks.few_left,
         max_attempts=platform.settings.max_attempts,
         round_bytes=platform.settings.round_bytes,
         round_replies=platform.settings.round_replies,

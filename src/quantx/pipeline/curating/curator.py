@@ -42,7 +42,9 @@ from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
-_WORTH = 3  # a third of a round is worth one while there is still something to fetch
+# A third of a round is worth one while there is still something to fetch. Less is, down to a megabyte, where no more is
+# to be fetched than waits: so each of the last rounds is half of the one before, and little is left for the end.
+_WORTH, _LITTLE = 3, 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ class Curator:
     max_attempts: int  # of a task whose stored reply is lost
     round_bytes: int  # of replies; with their number, this bounds the memory of a round
     round_replies: int
+    few_left: Callable[[int], bool] = lambda most: False  # whether at most so many tasks are still to be fetched
     normalize: Normalize = normalize_round
 
     def curate(self, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -109,8 +112,11 @@ class Curator:
 
     def _is_worth_it(self, everything: bool) -> bool:
         replies, size = self.rounds.waiting()
-        enough = size >= self.round_bytes // _WORTH or replies >= self.round_replies // _WORTH
-        return replies > 0 and (everything or enough)
+        if everything or replies == 0:
+            return replies > 0
+        if size >= self.round_bytes // _WORTH or replies >= self.round_replies // _WORTH:
+            return True
+        return size >= self.round_bytes // _LITTLE and self.few_left(replies)
 
     def _last_round(self, holder: RoleHolder) -> int:
         """Return the last round that one of the curator's tables has; a lake may be newer than a restored state."""

@@ -59,6 +59,7 @@ _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time alt
 _NAMED = 20  # symbols in the trace of a request
 _SLOW_SLOTS = 20  # for which a request may wait where the quota is slow
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
+_AGAIN = 3  # times that a worker makes a refused request again, before its task goes back to the queue
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is to stop
 
 
@@ -278,20 +279,23 @@ class Worker:
 
     def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, outcomes: BatchOutcomes) -> None:
         """Fetch a group once there is memory for its reply, and add the outcomes."""
-        reply = GroupReply(group)
+        reply, refusal = GroupReply(group), None
         if limiter is None:  # planned by a newer program, or by one with other settings
             reason = why_absent(group.source, self.settings, self.providers)
             reply.fail(ProviderError(f"this worker can't fetch from {group.source}: {reason}"))
         else:
             with self._memory.request(group.source, outcomes.land_waiting) as has_room:
                 if has_room:
-                    self._fetch_pages(group, reply, limiter, outcomes)
-        reply.release()
+                    refusal = self._fetch_pages(group, reply, limiter, outcomes)
+        reply.release(refusal)
         outcomes.add(reply.take_outcomes())
 
-    def _fetch_pages(self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes) -> None:
-        """Fetch page by page, and add the outcomes; tasks without a request stay open."""
+    def _fetch_pages(
+        self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes
+    ) -> RateLimited | None:
+        """Fetch page by page, and add the outcomes; return the refusal after which tasks stay open, if there is one."""
         pages, first = self._pages(group), True
+        refusal, again = None, _AGAIN
         while reply.open_group:
             try:
                 if not (first or limiter.add_request()) or not limiter.acquire(self._retry):
@@ -302,14 +306,20 @@ class Worker:
             self.progress.requests += 1
             try:
                 reply.add(self._next_page(group, pages))
+                refusal = None
                 if limiter.refusals == refusals:  # else the request was made before the refusal
                     self._note_answer(group.source)
             except ProviderError as error:
-                self._note_refusal(group.source, error, limiter, begun)
-                reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
-                if (left := reply.open_group) is not None:  # the error was about some symbols only
+                refusal = self._note_refusal(group.source, error, limiter, begun)
+                if refusal is not None and again:
+                    again -= 1
+                    reply.restart()
+                else:
+                    reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
+                if (left := reply.open_group) is not None:  # the error was about some symbols only, or a refusal
                     pages = self._pages(left)
             outcomes.add(reply.take_outcomes())
+        return refusal
 
     def _next_page(self, group: TaskGroup, pages: Iterator[Page]) -> Page:
         names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)
@@ -330,11 +340,16 @@ class Worker:
             raise ProviderError(f"the adapter of {group.source} failed with {type(error).__name__}") from error
         raise ProviderError(f"the adapter of {group.source} ends before all symbols are complete")
 
-    def _note_refusal(self, source: str, error: ProviderError, limiter: RateLimiter, begun: float) -> None:
-        if isinstance(error, RateLimited):
-            self._refused_by.add(source)
-            age = self.runtime.monotonic() - begun
-            limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error, age))
+    def _note_refusal(
+        self, source: str, error: ProviderError, limiter: RateLimiter, begun: float
+    ) -> RateLimited | None:
+        """Report a refusal to the fleet; return one after which the next slot is soon: it has no waiting time."""
+        if not isinstance(error, RateLimited):
+            return None
+        self._refused_by.add(source)
+        age = self.runtime.monotonic() - begun
+        limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error, age))
+        return error if error.retry_after is None else None
 
     def _note_answer(self, source: str) -> None:
         """After a refusal: report to the fleet that the vendor answers again."""
