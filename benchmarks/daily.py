@@ -105,7 +105,7 @@ def _lines(queue: str, done: Mapping[str, Any], count: int) -> tuple[Line, ...]:
     """Return the lines of a run with one of the queues: its sums, then each stage."""
     blobs = requests_by_stage(done["blobs"], CONTAINER)
     blobs["inspect"] = len(done["inspected"])
-    queued = _queue_requests(done["queued"])
+    queued = queue_requests(done["queued"])
     total = Line(f"with {queue} queue: seconds", done["seconds"], aim=_AIMS[queue], digits=1)
     sums = [
         Line("blob requests", sum(blobs.values()), aim="≤ 400", digits=0),
@@ -125,7 +125,7 @@ def _stages(costs: Mapping[str, Mapping[str, float]], blobs: Counter[str], queue
     ]
 
 
-def _queue_requests(recorded: Sequence[Sequence[Any]]) -> Counter[str]:
+def queue_requests(recorded: Sequence[Sequence[Any]]) -> Counter[str]:
     """Return the number of queue requests by stage."""
     stages = {"POST": "send", "DELETE": "delete", "PUT": "extend"}
     return Counter(

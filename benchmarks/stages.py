@@ -29,6 +29,7 @@ from quantx.providers.protocol import Provider
 from quantx.state import database
 
 OTHER = "other"
+CHECK = "check of the connection"  # by the pool, before each use
 STAGES = (
     *("plan", "send", "receive", "claim", "fetch", "store", "record", "delete", "extend"),
     *("take the role", "read raw", "normalize", "read tables", "commit", "state of rounds", "inspect", "report"),
@@ -270,4 +271,4 @@ def _names() -> dict[str, str]:
 
 def _name_of(text: str) -> str:
     """Return the name of a statement, or its first words."""
-    return _names().get(text) or " ".join(text.split()[:4]) or "check of the connection"
+    return _names().get(text) or " ".join(text.split()[:4]) or CHECK

@@ -123,7 +123,7 @@ def backfill(
     Example: quantx backfill --start 2000-01-01 --end 2016-12-31 --symbols AAPL,MSFT
     """
     first, given = parse_day(start, "--start"), parse_day(end, "--end") if end else None
-    scope = _scope(universe, phase, symbols)
+    scope = scope_of(universe, phase, symbols)
     if given is not None:
         _check_order(first, given)  # before anything is opened
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
@@ -134,7 +134,7 @@ def backfill(
         last = given or platform.clock.now().date()
         _check_order(first, last)
         request = UpdateRequest(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
+        return carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
@@ -154,12 +154,12 @@ def update_daily(
 
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
-    scope = _scope(universe, phase, symbols)
+    scope = scope_of(universe, phase, symbols)
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     with open_platform(settings, modules=() if enqueue_only else modules_to_fetch(settings)) as platform:
         plan = plan_request(platform, request)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
+        return carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
 
 
 def work(
@@ -218,14 +218,15 @@ def _check_order(first: date, last: date) -> None:
         raise ConfigError(f"--start {first} is after --end {last}")
 
 
-def _scope(universe: str | None, phase: str | None, symbols: str | None) -> dict[str, Any]:
+def scope_of(universe: str | None, phase: str | None, symbols: str | None) -> dict[str, Any]:
+    """Return the parts of a scope; ConfigError where more than one is given."""
     given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
     return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
-def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool, named: bool = False) -> int:
+def carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool, named: bool = False) -> int:
     """Process the plan's tasks, and print the results."""
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}

@@ -25,6 +25,7 @@ class VendorSettings(BaseModel):
     default_quota: ClassVar[str]  # the vendor's limit for an account that the setting `quota` does not name
     prefix: ClassVar[str | None] = None  # of the flat names; None: the source's name
     keys: ClassVar[tuple[str, ...]] = ()  # fields without which no request can be sent
+    needs: ClassVar[str | None] = None  # what those fields are, and the next step; None: keys
     names: ClassVar[tuple[str, ...]] = ()  # other names of the source that people use
     variables: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # by field: variables that set it besides its own
 
@@ -108,6 +109,20 @@ class FmpSettings(KeyedVendorSettings):
     variables: ClassVar[Mapping[str, tuple[str, ...]]] = {"api_key": ("FMP_API_KEY",)}
 
 
+class SecSettings(VendorSettings):
+    """The SEC's EDGAR: no key, but a contact in each request."""
+
+    title = "the SEC"
+    adapter = "quantx.providers.sec:Sec"
+    default_quota = "6/s"
+    keys = ("contact",)
+    needs = "a contact: set QUANTX_CONTACT to an e-mail address or a URL, which the SEC requires in each request"
+
+    contact: str | None = Field(
+        default=None, description="an e-mail address or a URL that the SEC gets; by default the setting `contact`"
+    )
+
+
 class Vendors(BaseModel):
     """The part of `Settings` that lists the vendors; a field's name is the source in tables and tasks."""
 
@@ -116,6 +131,7 @@ class Vendors(BaseModel):
     stooq: StooqSettings = StooqSettings()
     alphavantage: AlphaVantageSettings = AlphaVantageSettings()
     fmp: FmpSettings = FmpSettings()
+    sec: SecSettings = SecSettings()
 
 
 VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {
