@@ -37,7 +37,14 @@ STAGES = (
 )
 _WHOLE = frozenset({"inspect"})  # stages that keep the calls within them
 # The stages of the ports' calls: by method, or of all methods ("").
-_QUEUE = {"send": "send", "depth": "send", "receive": "receive", "delete": "delete", "extend": "extend"}
+_QUEUE = {
+    "send": "send",
+    "depth": "send",
+    "total": "send",
+    "receive": "receive",
+    "delete": "delete",
+    "extend": "extend",
+}
 _TASKS = {
     "plan": "plan",
     "to_send": "send",
