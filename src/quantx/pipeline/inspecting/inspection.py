@@ -24,7 +24,7 @@ from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
 from quantx.pipeline.inspecting.reconcile import reconcile
-from quantx.pipeline.inspecting.series import validate_series
+from quantx.pipeline.inspecting.series import inspect_series
 from quantx.pipeline.reporting.coverage import write_coverage
 from quantx.pipeline.runtime.context import Context
 from quantx.state.findings.port import Findings
@@ -47,7 +47,7 @@ class InspectionChecks:
     def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
         """Return the checks by name. The coverage page and the published findings come last: they show the others'."""
         return {
-            "series": partial(validate_series, self.tables, self.context.state.findings),
+            "series": partial(inspect_series, self.context.location, self.tables, self.context.state.findings),
             "minutes": self._minutes,
             "dividends": partial(check_dividends, self.tables, self.context.state.findings),
             "vendors": self._vendors,

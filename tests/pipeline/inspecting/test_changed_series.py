@@ -1,0 +1,151 @@
+"""An inspection that judges only what has changed finds what an inspection of all series finds, after any change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from quantx.core.calendars import calendar
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, INSTANT, QUARANTINE, TABLES
+from quantx.lake.memory import MemoryTable
+from quantx.lake.protocol import CommitContext
+from quantx.lake.store import LakeLocation, open_location
+from quantx.pipeline.inspecting.series import inspect_series, validate_series
+from quantx.state.memory import MemoryState
+
+SESSIONS = calendar("XNYS").sessions(date(2021, 9, 1), date(2025, 12, 31))
+BEGUN = 760  # sessions that are stored at first
+NAMES = [f"S{i:02d}" for i in range(14)]
+LATE = ("S03", "S05")
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return NOW
+
+
+class World:
+    """A lake of invented series, with the findings of an inspection of changes, and those of a whole one."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.location: LakeLocation = open_location("memory://")
+        self.tables = {name: MemoryTable(table) for name, table in TABLES.items()}
+        self.found = MemoryState(FixedClock()).findings
+        self.price = dict.fromkeys(NAMES, 50.0)
+        self.market = self.random.normal(0, 0.01, len(SESSIONS) + 1)
+        self.day = BEGUN
+        bars = [self.bars(name, range(0 if i % 3 else 300 * (i % 2), BEGUN)) for i, name in enumerate(NAMES[:-1])]
+        self.put(pl.concat(bars))
+
+    def bars(self, name: str, places: Sequence[int], *, source: str = "a") -> pl.DataFrame:
+        count = len(places)
+        late = -1 if name in LATE else 0  # a series that is dated a session late
+        steps = self.market[np.asarray(places) + late] + self.random.normal(0, 0.004, count)
+        close = self.price[name] * np.exp(np.cumsum(steps))
+        self.price[name] = float(close[-1])
+        opened, spread = close * np.exp(self.random.normal(0, 0.004, count)), self.random.uniform(1.001, 1.01, count)
+        frame = pl.DataFrame(
+            {
+                "symbol": [name] * count,
+                "date": [SESSIONS[i] for i in places],
+                "open": opened,
+                "high": np.maximum(opened, close) * spread,
+                "low": np.minimum(opened, close) / spread,
+                "close": close,
+                "volume": np.floor(self.random.lognormal(12, 0.3, count)).astype(np.int64),
+            }
+        )
+        more = {"source": source, "currency": "USD", "raw": "", "known_from": pl.lit(NOW).cast(INSTANT)}
+        more["year"] = pl.col("date").dt.year()
+        columns = {name: pl.lit(value) if isinstance(value, str) else value for name, value in more.items()}
+        return frame.with_columns(**columns).select(list(BARS_1D.schema))
+
+    def put(self, rows: pl.DataFrame, table: str = BARS_1D.name) -> None:
+        stored = self.tables[table]
+        key = list(stored.table.key)
+        known = rows.join(stored.read(), on=key, how="semi")
+        stored.commit(CommitContext(), rows.join(known, on=key, how="anti"), known)
+
+    def stored(self, name: str) -> pl.DataFrame:
+        return self.tables[BARS_1D.name].read(pl.col("symbol") == name).sort("date")
+
+    def change(self) -> str:
+        """Make one change of a random kind; return its name."""
+        kinds = ("day", "day", "day", "some", "jump", "tick", "old", "idle", "action", "reject", "new", "gone", "other")
+        kind = str(self.random.choice(kinds))
+        name = str(self.random.choice(NAMES[:-1]))
+        if kind in ("day", "some", "jump", "idle"):
+            count = int(self.random.choice((1, 1, 5, 30)))
+            names = [n for n in NAMES[:-1] if kind != "some" or self.random.random() < 0.5] or NAMES[:1]
+            rows = pl.concat([self.bars(n, range(self.day, self.day + count)) for n in names])
+            here = (pl.col("symbol") == name) & (pl.col("date") == SESSIONS[self.day])
+            if kind == "jump":  # a level that stays, in one series
+                far = (pl.col("symbol") == name) & (pl.col("date") >= SESSIONS[self.day])
+                scale = float(self.random.choice((0.01, 0.5, 0.8, 2.0, 1.2)))
+                prices = ("open", "high", "low", "close")
+                rows = rows.with_columns(pl.when(far).then(pl.col(c) * scale).otherwise(c).alias(c) for c in prices)
+                self.price[name] *= scale
+            if kind == "idle":
+                rows = rows.with_columns(pl.when(here).then(0).otherwise("volume").alias("volume"))
+            self.day += count
+            self.put(rows)
+            return f"{kind} {count} {name}"
+        bars = self.stored(name)
+        if bars.is_empty():
+            return "nothing"
+        place = int(self.random.integers(0, bars.height)) if kind in ("old", "reject") else bars.height - 3
+        row = bars[max(0, place)]
+        if kind in ("tick", "old"):
+            scale = float(self.random.choice((1.001, 3.0, 0.3)))
+            self.put(
+                row.with_columns(
+                    pl.col("high", "close") * scale, pl.col("low").clip(upper_bound=pl.col("close") * scale)
+                )
+            )
+        elif kind == "action":
+            split = {"source": "a", "symbol": name, "ex_date": row["date"][0], "kind": "split", "value": 2.0}
+            nothing: dict[str, Any] = {"reference_close": None, "currency": "USD", "raw": "", "known_from": NOW}
+            self.put(pl.DataFrame([{**split, **nothing}], schema=dict(ACTIONS.schema)), ACTIONS.name)
+        elif kind == "reject":
+            self.tables[BARS_1D.name].commit(CommitContext(), bars.clear(), None, row)
+            facts = {"source": "a", "dataset": "bars_1d", "symbol": name, "date": row["date"][0], "rules": "x"}
+            broken = pl.DataFrame([facts], schema_overrides=dict(QUARANTINE.schema))
+            self.put(pl.concat([QUARANTINE.empty(), broken], how="diagonal_relaxed"), QUARANTINE.name)
+        elif kind == "new":
+            self.put(self.bars(NAMES[-1], range(self.day - 400, self.day)))
+        elif kind == "gone":
+            self.tables[BARS_1D.name].commit(CommitContext(), bars.clear(), None, bars)
+        elif kind == "other":
+            adjusted = self.bars(name, range(self.day - 300, self.day), source="b")
+            self.put(adjusted.cast({"volume": pl.Float64}), BARS_1D_ADJUSTED.name)
+        return f"{kind} {name}"
+
+    def open_findings(self, findings: Any) -> list[Any]:
+        rows = findings.listed(None, status="open")
+        return sorted(
+            (r["rule"], r["source"], r["dataset"], r["subject"], r["first_day"], r["last_day"], r["message"])
+            for r in rows
+        )
+
+
+def whole(world: World) -> list[Any]:
+    fresh = MemoryState(FixedClock()).findings
+    validate_series(world.tables, fresh)
+    return world.open_findings(fresh)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_findings_equal_those_of_a_whole_inspection_after_any_changes(seed: int) -> None:
+    world = World(seed)
+    history = ["begin"]
+    for _ in range(18):
+        inspect_series(world.location, world.tables, world.found, [])
+        assert world.open_findings(world.found) == whole(world), history
+        history.append(world.change())
