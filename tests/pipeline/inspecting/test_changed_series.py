@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from tests.pipeline.conftest import Reads
 
 from quantx.core.calendars import calendar
+from quantx.core.completeness import held_days
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, INSTANT, QUARANTINE, TABLES
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
+from quantx.lake.table import open_tables
+from quantx.pipeline.inspecting.judged_series import read_judged, rules_in_force
 from quantx.pipeline.inspecting.series import inspect_series, validate_series
+from quantx.pipeline.reporting.held_days import stored_days
 from quantx.state.memory import MemoryState
 
 SESSIONS = calendar("XNYS").sessions(date(2021, 9, 1), date(2025, 12, 31))
@@ -149,3 +155,51 @@ def test_the_findings_equal_those_of_a_whole_inspection_after_any_changes(seed: 
         inspect_series(world.location, world.tables, world.found, [])
         assert world.open_findings(world.found) == whole(world), history
         history.append(world.change())
+
+
+def test_only_the_years_that_changed_and_the_ends_of_series_are_read(tmp_path: Path) -> None:
+    world, location = World(1), open_location(str(tmp_path / "lake"))
+    lake = open_tables(location, TABLES)
+    lake[BARS_1D.name].commit(CommitContext(1), world.tables[BARS_1D.name].read())
+    inspect_series(location, lake, world.found, NAMES)
+    first = read_judged(location, BARS_1D)
+    day = pl.concat([world.bars(name, [BEGUN]) for name in NAMES[:-1]])
+    lake[BARS_1D.name].commit(CommitContext(2), day)
+    reads = Reads(lake[BARS_1D.name])
+    inspect_series(location, {**lake, BARS_1D.name: reads}, world.found, NAMES)  # type: ignore[dict-item]
+    # From 600 days before the newest judged session on; the last year has a new file.
+    assert _years_read(reads) == {2023, 2024}
+    again = read_judged(location, BARS_1D)
+    assert again.series["bars"].sum() == first.series["bars"].sum() + day.height
+    unchanged = Reads(lake[BARS_1D.name])
+    inspect_series(location, {**lake, BARS_1D.name: unchanged}, world.found, NAMES)  # type: ignore[dict-item]
+    assert _years_read(unchanged) <= {2023, 2024}
+
+
+def _years_read(reads: Reads) -> set[int]:
+    return {year for year in range(2021, 2026) for plan in reads.plans if f"/year={year}/" in plan}
+
+
+def test_a_record_of_other_rules_or_a_damaged_one_is_left_out() -> None:
+    world = World(2)
+    inspect_series(world.location, world.tables, world.found, [])
+    path = "meta/inspected/bars_1d.json"
+    kept = world.location.get(path)
+    for body in (b"{", kept.replace(rules_in_force().encode(), b"0" * 64), kept[:-40]):
+        world.location.put(path, body)
+        assert read_judged(world.location, BARS_1D).series.is_empty()
+        inspect_series(world.location, world.tables, world.found, [])
+        assert read_judged(world.location, BARS_1D).series.height == len(NAMES) - 1
+
+
+def test_held_days_of_unchanged_years_are_those_of_the_record(tmp_path: Path) -> None:
+    world, location = World(3), open_location(str(tmp_path / "lake"))
+    table = open_tables(location, TABLES)[BARS_1D.name]
+    table.commit(CommitContext(1), world.tables[BARS_1D.name].read())
+    stored_days(location, table)
+    table.commit(CommitContext(2), pl.concat([world.bars(name, [BEGUN]) for name in NAMES[:-1]]))
+    reads = Reads(table)
+    found = stored_days(location, reads)  # type: ignore[arg-type]
+    assert _years_read(reads) == {2024}
+    whole = table.collect(held_days(table.scan()))
+    assert found.sort("symbol", "month").equals(whole.sort("symbol", "month"))
