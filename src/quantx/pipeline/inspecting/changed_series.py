@@ -67,6 +67,8 @@ class _Judgement:
         """Find the changed series, judge their ends or the whole, and return the record."""
         before, files = self._before, {part: sorted(paths) for part, paths in self._stored.parts().items()}
         changed = [part for part in files.keys() | before.parts.keys() if files.get(part) != before.parts.get(part)]
+        if not changed and self._has_evidence(before.series):
+            return JudgedNow(before, before.series.select(_KEY).clear(), 0)
         same = before.years.filter(~_within(changed))
         now, seen, ends = [same], [same], [self._table.empty().select("source", "year", *BARS)]
         for part in sorted(files):
@@ -79,7 +81,7 @@ class _Judgement:
             ends.append(rows.filter(pl.col("date") >= self._since))
         years, recent = pl.concat(now), pl.concat(ends)
         series = years.group_by(_KEY).agg(pl.col("rows").sum().alias("bars"))
-        series = series.join(self._evidence(), on=_KEY, how="left").with_columns(pl.col("evidence").fill_null(0))
+        series = self._with_evidence(series)
         self._market = self._market_now(years, recent)
         whole, ended = self._sorted_out(series, years, pl.concat(seen), recent)
         judged = [each for source, some in _slices(whole, _AT_ONCE) for each in [self._whole(source, some)]]
@@ -207,13 +209,19 @@ class _Judgement:
     def _events_of(self, source: str) -> pl.DataFrame:
         return self._events.filter(pl.col("source") == source).drop("source")
 
-    def _evidence(self) -> pl.DataFrame:
-        """Return a digest of each series' events and rejected rows."""
+    def _has_evidence(self, judged: pl.DataFrame) -> bool:
+        """Return whether the events and rejected rows of these judged series are the same now."""
+        return self._with_evidence(judged.drop("evidence"))["evidence"].equals(judged["evidence"])
+
+    def _with_evidence(self, series: pl.DataFrame) -> pl.DataFrame:
+        """Add `evidence`: a digest of each series' events and rejected rows."""
         parts = [
             rows.unique().select(*_KEY, digest=pl.struct(pl.all(), pl.lit(name)).hash())
             for name, rows in (("event", self._events), ("rejected", self._rejected))
         ]
-        return pl.concat(parts).group_by(_KEY).agg(pl.col("digest").bitwise_xor().alias("evidence"))
+        digests = pl.concat(parts).group_by(_KEY).agg(pl.col("digest").bitwise_xor().alias("evidence"))
+        dated = series.join(digests, on=_KEY, how="left", maintain_order="left")
+        return dated.with_columns(pl.col("evidence").fill_null(0))
 
     def _part(self, part: Part, since: date | None) -> pl.DataFrame:
         """Return the bars of a source and year (from `since` on)."""
