@@ -19,6 +19,7 @@ from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
+from quantx.pipeline.inspecting.dividends import check_changed_dividends, check_dividends
 from quantx.pipeline.inspecting.judged_series import read_judged, rules_in_force
 from quantx.pipeline.inspecting.series import inspect_series, validate_series
 from quantx.pipeline.reporting.held_days import stored_days
@@ -49,6 +50,10 @@ class World:
         self.day = BEGUN
         bars = [self.bars(name, range(0 if i % 3 else 300 * (i % 2), BEGUN)) for i, name in enumerate(NAMES[:-1])]
         self.put(pl.concat(bars))
+        for name in NAMES[:6]:
+            for place in range(310, BEGUN, 63):
+                close = float(self.stored(name)["close"][max(0, place - 305)])
+                self.put_event(name, SESSIONS[place], "dividend", 0.005 * close, close)
 
     def bars(self, name: str, places: Sequence[int], *, source: str = "a") -> pl.DataFrame:
         count = len(places)
@@ -79,12 +84,33 @@ class World:
         known = rows.join(stored.read(), on=key, how="semi")
         stored.commit(CommitContext(), rows.join(known, on=key, how="anti"), known)
 
+    def put_event(self, name: str, day: date, kind: str, value: float, close: float | None = None) -> None:
+        event = {"source": "a", "symbol": name, "ex_date": day, "kind": kind, "value": value, "reference_close": close}
+        more = {"currency": "USD", "raw": "", "known_from": NOW}
+        self.put(pl.DataFrame([{**event, **more}], schema=dict(ACTIONS.schema)), ACTIONS.name)
+
     def stored(self, name: str) -> pl.DataFrame:
         return self.tables[BARS_1D.name].read(pl.col("symbol") == name).sort("date")
 
     def change(self) -> str:
         """Make one change of a random kind; return its name."""
-        kinds = ("day", "day", "day", "some", "jump", "tick", "old", "idle", "action", "reject", "new", "gone", "other")
+        kinds = (
+            "day",
+            "day",
+            "day",
+            "some",
+            "jump",
+            "tick",
+            "old",
+            "idle",
+            "action",
+            "dividend",
+            "dividend",
+            "reject",
+            "new",
+            "gone",
+            "other",
+        )
         kind = str(self.random.choice(kinds))
         name = str(self.random.choice(NAMES[:-1]))
         if kind in ("day", "some", "jump", "idle"):
@@ -106,7 +132,7 @@ class World:
         bars = self.stored(name)
         if bars.is_empty():
             return "nothing"
-        place = int(self.random.integers(0, bars.height)) if kind in ("old", "reject") else bars.height - 3
+        place = int(self.random.integers(0, bars.height)) if kind in ("old", "reject", "dividend") else bars.height - 3
         row = bars[max(0, place)]
         if kind in ("tick", "old"):
             scale = float(self.random.choice((1.001, 3.0, 0.3)))
@@ -116,9 +142,10 @@ class World:
                 )
             )
         elif kind == "action":
-            split = {"source": "a", "symbol": name, "ex_date": row["date"][0], "kind": "split", "value": 2.0}
-            nothing: dict[str, Any] = {"reference_close": None, "currency": "USD", "raw": "", "known_from": NOW}
-            self.put(pl.DataFrame([{**split, **nothing}], schema=dict(ACTIONS.schema)), ACTIONS.name)
+            self.put_event(name, row["date"][0], "split", 2.0)
+        elif kind == "dividend":
+            share = float(self.random.choice((0.004, 0.4, 0.00004, 1.3, 0.06)))
+            self.put_event(name, row["date"][0], "dividend", share * row["close"][0], row["close"][0])
         elif kind == "reject":
             self.tables[BARS_1D.name].commit(CommitContext(), bars.clear(), None, row)
             facts = {"source": "a", "dataset": "bars_1d", "symbol": name, "date": row["date"][0], "rules": "x"}
@@ -144,6 +171,7 @@ class World:
 def whole(world: World) -> list[Any]:
     fresh = MemoryState(FixedClock()).findings
     validate_series(world.tables, fresh)
+    check_dividends(world.tables, fresh)
     return world.open_findings(fresh)
 
 
@@ -153,6 +181,7 @@ def test_the_findings_equal_those_of_a_whole_inspection_after_any_changes(seed: 
     history = ["begin"]
     for _ in range(18):
         inspect_series(world.location, world.tables, world.found, [])
+        check_changed_dividends(world.location, world.tables, world.found, [])
         assert world.open_findings(world.found) == whole(world), history
         history.append(world.change())
 
@@ -203,3 +232,38 @@ def test_held_days_of_unchanged_years_are_those_of_the_record(tmp_path: Path) ->
     assert _years_read(reads) == {2024}
     whole = table.collect(held_days(table.scan()))
     assert found.sort("symbol", "month").equals(whole.sort("symbol", "month"))
+
+
+class ReadSymbols(Reads):
+    """A table that keeps the symbols of the rows that were read."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__(table)
+        self.symbols = set[str]()
+
+    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        found = super().collect(rows)
+        self.symbols |= set(found["symbol"])
+        return found
+
+
+def test_bars_are_read_again_for_dividends_only_where_a_verdict_may_change() -> None:
+    world = World(1)
+
+    def check() -> set[str]:
+        """Inspect; return the symbols whose bars were read for their dividends."""
+        inspect_series(world.location, world.tables, world.found, [])
+        reads = ReadSymbols(world.tables[BARS_1D.name])
+        tables = {**world.tables, BARS_1D.name: reads}
+        check_changed_dividends(world.location, tables, world.found, [])  # type: ignore[arg-type]
+        return reads.symbols
+
+    assert check() == set(NAMES[:6])
+    world.put(pl.concat([world.bars(name, range(BEGUN, BEGUN + 5)) for name in NAMES[:-1]]))
+    check()  # the prices of some had not shown their last dividend yet
+    world.put(pl.concat([world.bars(name, [BEGUN + 5]) for name in NAMES[:-1]]))
+    assert check() == set()
+    close = float(world.stored("S01")["close"][100])
+    world.put_event("S01", world.stored("S01")["date"][101], "dividend", 1.3 * close, close)
+    assert check() == {"S01"}
+    assert [f.subject for f in world.found.open("dividend_below_price")] == ["S01"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import polars as pl
+from ulid import ULID
 
 from quantx.core.quality.calendar_days import calendars_of
 from quantx.core.quality.carried_series import ZONE, next_judgement, quiet_ends, years_at_end
@@ -25,7 +26,7 @@ from quantx.lake.protocol import CuratedTable, Tables
 from quantx.pipeline.inspecting.judged_series import JudgedSeries, Part
 
 BARS = ("symbol", "date", "open", "high", "low", "close", "volume", "currency")
-EVENTS = ("symbol", "ex_date", "kind", "value")
+EVENTS = ("symbol", "ex_date", "kind", "value", "reference_close", "currency")
 _KEY = ["source", "symbol"]
 _AT_ONCE = 400  # whole series: 1.5 million bars over 15 years
 _ENDS_AT_ONCE = 2_000  # ends of series: 800,000 bars
@@ -154,7 +155,9 @@ class _Judgement:
         if other.is_empty():
             return known.select(_KEY).clear(), False
         days = both["date"].unique().sort()
-        first = int(days.search_sorted(other["date"].min()))
+        earliest = other["date"].min()
+        assert isinstance(earliest, date)
+        first = int(days.search_sorted(earliest))
         since: date = days[max(0, first - 1)]  # the day before is compared with that of the market after it
         return known.filter(pl.col("last") >= since).select(_KEY), first < len(days) - ZONE // 2
 
@@ -183,9 +186,9 @@ class _Judgement:
         since, lagged = years_at_end(rows, self._market, quiet.select("symbol", "before"))
         self._bars += rows.height
         kept = quiet.join(since, on="symbol", how="semi")
-        columns = [pl.lit(source).alias("source"), "symbol", "bars", pl.col("newest").alias("last"), "again_at"]
+        named, last = pl.lit(source).alias("source"), pl.col("newest").alias("last")
         return _Ended(
-            kept.select(*columns, "evidence"),
+            kept.select(named, "symbol", "bars", last, "again_at", "evidence", "whole"),
             since.select(pl.lit(source).alias("source"), "symbol", "since"),
             lagged.select(pl.lit(source).alias("source"), pl.all()),
         )
@@ -254,7 +257,8 @@ def _joined(
 ) -> JudgedSeries:
     """Return the record with the series that were judged as a whole and those whose ends were judged."""
     evidence = series.select(*_KEY, "evidence")
-    facts = [frame.join(evidence, on=_KEY, how="left") for frame, _ in whole]
+    # An id of this judgement: what was derived from an earlier one of the series is out of date.
+    facts = [f.join(evidence, on=_KEY, how="left").with_columns(whole=pl.lit(str(ULID()))) for f, _ in whole]
     judged = pl.concat([before.series.clear(), *(f.select(before.series.columns) for f in facts)])
     kept = before.series.join(pl.concat([judged, ended.series]), on=_KEY, how="anti").join(series, on=_KEY, how="semi")
     old = before.violations.join(judged, on=_KEY, how="anti").join(series, on=_KEY, how="semi")

@@ -19,7 +19,7 @@ from quantx.core.quality.gaps import MARKET_MISSING
 from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
 from quantx.lake.protocol import Tables
-from quantx.pipeline.inspecting.dividends import check_dividends
+from quantx.pipeline.inspecting.dividends import check_changed_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
@@ -49,7 +49,9 @@ class InspectionChecks:
         return {
             "series": partial(inspect_series, self.context.location, self.tables, self.context.state.findings),
             "minutes": self._minutes,
-            "dividends": partial(check_dividends, self.tables, self.context.state.findings),
+            "dividends": partial(
+                check_changed_dividends, self.context.location, self.tables, self.context.state.findings
+            ),
             "vendors": self._vendors,
             "gaps": self._gaps,
             "coverage": self._coverage,

@@ -33,6 +33,7 @@ _SERIES = {
     "last": pl.Date,
     "again_at": pl.Int64,  # the number of bars from which the whole series is judged again
     "evidence": pl.UInt64,  # a digest of its events and rejected rows
+    "whole": pl.String,  # an id of the judgement that judged the whole series last
 }
 _FRAMES = {
     "years": _YEARS,
