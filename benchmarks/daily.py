@@ -11,8 +11,9 @@ from typing import Any
 from tests.azurite import ACCOUNT
 
 from benchmarks.cloud import CONTAINER, cloud, why_missing
-from benchmarks.market import invented_market, providers_of, symbols
+from benchmarks.market import symbols
 from benchmarks.measure import apart, stretch
+from benchmarks.prepared import prepare_replies, prepared_providers
 from benchmarks.proxy import LOG
 from benchmarks.servers import get_json, server
 from benchmarks.stages import Stages, observed, observed_curator, requests_by_stage
@@ -36,11 +37,13 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     title = "Daily run"
     if missing := why_missing():
         return Outcome(title, (), skipped=missing)
-    count = 300 if quick else 5000
+    count, starts = 300 if quick else 5000, [FIRST, *(start for start, _ in UPDATES.values())]
+    replies = prepare_replies(folder / "replies", count, date.fromisoformat(FIRST), map(date.fromisoformat, starts))
     with cloud(folder, yfinance_quota="unlimited", queue_url="postgresql") as servers:
         text = servers.settings["azure_storage_connection_string"]
         ends = (servers.azurite.blob_endpoint, servers.azurite.queue_endpoint)
-        apart("benchmarks.daily:update", settings=servers.settings, count=count, start=FIRST, end=BEFORE)
+        what = {"replies": replies, "count": count}
+        apart("benchmarks.daily:update", settings=servers.settings, **what, start=FIRST, end=BEFORE)
         with (
             server("benchmarks.proxy:serve", target=ends[0], delay=DELAY) as blobs,
             server("benchmarks.proxy:serve", target=ends[1], delay=DELAY) as queue,
@@ -51,8 +54,8 @@ def run(folder: Path, *, quick: bool) -> Outcome:
             runs = {}
             for name, (start, end) in UPDATES.items():
                 settings = through | ({"queue_url": "az://tasks"} if name == "Azure's" else {})
-                what = {"count": count, "start": start, "end": end, "proxy": blobs}
-                done = apart("benchmarks.daily:update", settings=settings, **what)
+                when = {"start": start, "end": end, "proxy": blobs}
+                done = apart("benchmarks.daily:update", settings=settings, **what, **when)
                 runs[name] = done | {"inspected": get_json(blobs, LOG), "queued": get_json(queue, LOG)}
     return Outcome(
         f"{title}: {count:,} symbols × 1 new session, on Azurite behind {DELAY * 1000:.0f} ms per request, one worker;"
@@ -66,12 +69,14 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     )
 
 
-def update(settings: Mapping[str, Any], count: int, start: str, end: str, proxy: str | None = None) -> dict[str, Any]:
+def update(
+    settings: Mapping[str, Any], replies: str, count: int, start: str, end: str, proxy: str | None = None
+) -> dict[str, Any]:
     """Plan, complete, report and inspect one run; the time counts from the opening of the platform.
 
     `blobs` are the requests to the lake before the inspection that the proxy has recorded.
     """
-    providers, stages = providers_of(invented_market(count, date.fromisoformat(FIRST))), Stages()
+    providers, stages = prepared_providers(replies), Stages()
     with (
         stretch() as measured,
         stages.counted_statements(),

@@ -7,12 +7,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.market import invented_market, providers_of
 from benchmarks.measure import LOGGED, environment, stretch
+from benchmarks.prepared import prepared_providers
 from quantx.pipeline.runtime.platform import open_platform
 from quantx.pipeline.wiring import worker_of
 from quantx.providers.registry import open_providers
@@ -87,16 +86,12 @@ def wait_for_the_word() -> None:
     sys.stdin.readline()
 
 
-def work(settings: Mapping[str, Any], market: Mapping[str, Any] | None = None, *, waits: bool = True) -> dict[str, Any]:
-    """Drain the queue; fetch from the settings' vendor, or from an invented `market` (count, first) in this process.
+def work(settings: Mapping[str, Any], replies: str | None = None, *, waits: bool = True) -> dict[str, Any]:
+    """Drain the queue; fetch from the settings' vendor, or from the prepared `replies` of a folder.
 
     `waits=False` is for one that replaces another: it begins at once, and bears with servers that are being restarted.
     """
-    providers = (
-        providers_of(invented_market(market["count"], date.fromisoformat(market["first"])))
-        if market
-        else open_providers
-    )
+    providers = prepared_providers(replies) if replies else open_providers
     with open_platform(load_settings(**settings), providers, retry_seconds=30) as platform:
         platform.providers["yahoo"].prepare()
         if waits:

@@ -373,6 +373,8 @@ class Fleet:
                 trouble = kind
         if trouble == "limited":
             seconds = self.rng.choice(("", "", "0", "2", "15", "1e9"))
+            if not seconds and not actor.former:
+                self.ledger.is_refused(actor, symbols, window)
             trouble = f"limited:{seconds}" if seconds else trouble
         self.scheduler.say(
             f"asks the vendor for {','.join(symbols)} {window.start}..{window.end}: {trouble or 'answer'}"

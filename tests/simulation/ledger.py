@@ -86,6 +86,11 @@ class Ledger(Watch):
             if self.may_ask[actor, symbol, window] < 0:
                 self.violate("asked-once", f"{actor.name} asks for {symbol} again without another claim")
 
+    def is_refused(self, actor: Actor, symbols: Sequence[str], window: Window) -> None:
+        """See a refusal without a waiting time: the claim is good for another request."""
+        for symbol in symbols:
+            self.may_ask[actor, symbol, window] += 1
+
     def tasks_claim(self, actor: Actor, result: Claim, ids: object, owner: str, *given: object) -> None:
         if self.world.scheduler.current is not None:
             self.fetched.discard(self.world.scheduler.current)

@@ -304,6 +304,8 @@ class LakeTable(TableReader):
         small, so that the next correction rewrites as little.
         """
         actions: list[FileChange] = []
+        if changed.is_empty() and gone.is_empty():
+            return actions, changed
         key = list(self.table.key)
         touched = pl.concat([changed, gone])
         bounded = [c for c in ("symbol", "date", "time", "ex_date", "filed") if c in key]

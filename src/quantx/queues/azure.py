@@ -154,7 +154,7 @@ class AzureQueue(TaskQueue):
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _QueuedMessage:
     """A message as the service returns it."""
 
     message: Message
@@ -172,11 +172,11 @@ class _OneQueue:
         text = f"<QueueMessage><MessageText>{escape(body)}</MessageText></QueueMessage>".encode()
         self._request("POST", "/messages", text, visibilitytimeout=math.ceil(delay), messagettl=_NEVER)
 
-    def get(self, most: int, seconds: int) -> list[_Stored]:
+    def get(self, most: int, seconds: int) -> list[_QueuedMessage]:
         """Return up to `most` messages and hide them."""
         return _messages(self._request("GET", "/messages", numofmessages=most, visibilitytimeout=seconds))
 
-    def peek(self, most: int) -> list[_Stored]:
+    def peek(self, most: int) -> list[_QueuedMessage]:
         """Return up to `most` messages without hiding them."""
         return _messages(self._request("GET", "/messages", peekonly="true", numofmessages=most))
 
@@ -227,7 +227,7 @@ class _OneQueue:
                 return
 
 
-def _messages(reply: Reply) -> list[_Stored]:
+def _messages(reply: Reply) -> list[_QueuedMessage]:
     """Return the messages of a reply; those of a peek have no receipt."""
     try:
         return [_stored(element) for element in ElementTree.fromstring(reply.body)]  # noqa: S314 — of Azure
@@ -235,7 +235,7 @@ def _messages(reply: Reply) -> list[_Stored]:
         raise QueueError("the reply of the queue service can't be read; check QUANTX_QUEUE_URL, and proxies") from error
 
 
-def _stored(element: ElementTree.Element) -> _Stored:
+def _stored(element: ElementTree.Element) -> _QueuedMessage:
     fields = {field.tag: field.text or "" for field in element}
     message = Message(
         fields["MessageId"],
@@ -243,4 +243,4 @@ def _stored(element: ElementTree.Element) -> _Stored:
         fields.get("MessageText", ""),
         int(fields.get("DequeueCount", 1)),
     )
-    return _Stored(message, parsedate_to_datetime(fields["InsertionTime"]))
+    return _QueuedMessage(message, parsedate_to_datetime(fields["InsertionTime"]))

@@ -9,7 +9,7 @@ def test_a_batch_doubles_with_each_quick_one_up_to_the_most() -> None:
     size, seen = BatchSize(200), []
     for _ in range(5):
         seen.append(size.tasks)
-        size.note(size.tasks, 1.9)
+        size.note(size.tasks, 1.4)
     assert seen == [32, 64, 128, 200, 200]
 
 

@@ -11,15 +11,15 @@ from quantx.pipeline.fetching.landing import Landing
 from quantx.pipeline.fetching.task_groups import FetchOutcome
 from quantx.pipeline.runtime.threads import Runtime
 
-# A batch of 32 requests takes 5 seconds at a quota of 50 a second that four workers share. What has not landed when its
-# worker dies is fetched again.
-_LAND_SECONDS = 1.0
+# What has not landed when its worker dies is fetched again: a batch of 32 requests takes 5 seconds at a quota of 50 a
+# second that four workers share. But each landing makes an object in the raw zone.
+_FEW, _SOON, _LATEST = 4, 0.5, 10.0  # replies, and seconds after the first: few land late, more of them soon
 
 
 class BatchOutcomes:
-    """Lands a batch's outcomes with the first one that comes a second after the oldest, or beyond `most_bytes`.
+    """Lands a batch's outcomes a few at a time, when one comes and it is time or there are more than `most_bytes`.
 
-    Its threads share it. The rest lands at the end of the batch.
+    The batch's threads share it. The rest lands at the end of the batch.
     """
 
     def __init__(self, tasks: Sequence[FetchTask], landing: Landing, runtime: Runtime, most_bytes: int) -> None:
@@ -30,7 +30,7 @@ class BatchOutcomes:
         self._open = {task.id: task for task in tasks}
         self._waiting: list[FetchOutcome] = []
         self._sizes: dict[int, int] = {}  # of their pages, by identity: several tasks may share one
-        self._due_at = math.inf  # our seconds
+        self._since = math.inf  # our seconds of the first one that waits
         self._over = False
 
     def add(self, outcomes: Sequence[FetchOutcome]) -> None:
@@ -43,8 +43,17 @@ class BatchOutcomes:
                 self._open.pop(outcome.task.id, None)
             self._waiting += outcomes
             self._sizes |= {id(page): len(page.body) for outcome in outcomes for page in outcome.pages}
-            self._due_at = min(self._due_at, now + _LAND_SECONDS)
-            due = self._take() if now >= self._due_at or sum(self._sizes.values()) > self._most_bytes else []
+            self._since = min(self._since, now)
+            longest = _SOON if len(self._waiting) >= _FEW else _LATEST
+            is_time = now >= self._since + longest or sum(self._sizes.values()) > self._most_bytes
+            due = self._take() if is_time else []
+        if due:
+            self._landing.land(due, stopping=self._runtime.stopping)
+
+    def land_waiting(self) -> None:
+        """Land now what waits."""
+        with self._lock:
+            due = self._take()
         if due:
             self._landing.land(due, stopping=self._runtime.stopping)
 
@@ -56,5 +65,5 @@ class BatchOutcomes:
         self._landing.land(rest, stopping=self._runtime.stopping)
 
     def _take(self) -> list[FetchOutcome]:
-        taken, self._waiting, self._sizes, self._due_at = self._waiting, [], {}, math.inf
+        taken, self._waiting, self._sizes, self._since = self._waiting, [], {}, math.inf
         return taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quantx.queues.protocol import MOST_MESSAGES
 
-_QUICK, _SLOW = 2.0, 8.0  # seconds of a batch
+_QUICK, _SLOW = 1.5, 4.0  # seconds of a batch; its messages are hidden again after a third of the lease, 5
 
 
 class BatchSize:

@@ -26,6 +26,7 @@ from quantx.errors import (
 from quantx.lake.raw import RawPage, raw_path, write_batch
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.fetching.leases import Leases
+from quantx.pipeline.fetching.reply_memory import ReplyMemory
 from quantx.pipeline.fetching.task_groups import FetchOutcome
 from quantx.pipeline.planning.vendor_order import events_window
 from quantx.pipeline.runtime.retry import Retry
@@ -91,6 +92,7 @@ class Landing:
     findings: Findings
     limits: Mapping[str, Quota | None]  # by source; None: unlimited
     providers: Mapping[str, Provider]
+    memory: ReplyMemory
 
     def land(self, outcomes: Sequence[FetchOutcome], *, stopping: bool) -> None:
         """Store the replies, and land, release, pass on or fail each task.
@@ -126,7 +128,8 @@ class Landing:
         path = raw_path(source, dataset, self.clock.now().date().isoformat(), str(ULID()))
         pages, rows = _distinct_pages(outcomes)
         replies = _stored_replies(path, outcomes, pages, rows)
-        size = self.retry.call(lambda: write_batch(self.location, path, pages, replies))
+        with self.memory.writing(sum(reply.size for reply in replies)):
+            size = self.retry.call(lambda: write_batch(self.location, path, pages, replies))
         raw = RawObject(path=path, source=source, dataset=dataset, payloads=len(pages), size=size)
         tasks, requests = [o.task for o in outcomes], [o.requests for o in outcomes]
         landed = self.retry.call(lambda: self.tasks.land(raw, replies, tasks, requests))

@@ -32,6 +32,7 @@ from quantx.pipeline.fetching.batch_size import BatchSize
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
+from quantx.pipeline.fetching.reply_memory import ReplyMemory
 from quantx.pipeline.fetching.settled_poison import discard_settled_poison
 from quantx.pipeline.fetching.task_groups import GroupReply, TaskGroup, group_tasks
 from quantx.pipeline.planning.plan import send_outbox
@@ -58,6 +59,7 @@ _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time alt
 _NAMED = 20  # symbols in the trace of a request
 _SLOW_SLOTS = 20  # for which a request may wait where the quota is slow
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
+_AGAIN = 3  # times that a worker makes a refused request again, before its task goes back to the queue
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is to stop
 
 
@@ -90,6 +92,7 @@ class Worker:
         self._leases: list[Leases] = []  # of the batches at work
         self._size = BatchSize(self.settings.chunk_size)
         self._curates_beside = False
+        self._memory = ReplyMemory(self.settings.held_bytes, self.runtime)
         self._widths = {s: p.capabilities.symbols_per_request for s, p in self.providers.items()}
 
     def run(
@@ -213,6 +216,7 @@ class Worker:
             findings=self.findings,
             limits=self.limits,
             providers=self.providers,
+            memory=self._memory,
         )
 
     def _read(self, received: Sequence[Message]) -> dict[int, Message]:
@@ -274,13 +278,22 @@ class Worker:
         return max(self.settings.lease_seconds, 0.0 if quota is None else _SLOW_SLOTS * quota.gap)
 
     def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, outcomes: BatchOutcomes) -> None:
-        """Fetch page by page, and add the outcomes."""
-        reply, pages, first = GroupReply(group), self._pages(group), True
+        """Fetch a group once there is memory for its reply, and add the outcomes."""
+        reply = GroupReply(group)
         if limiter is None:  # planned by a newer program, or by one with other settings
             reason = why_absent(group.source, self.settings, self.providers)
             reply.fail(ProviderError(f"this worker can't fetch from {group.source}: {reason}"))
-            outcomes.add(reply.take_outcomes())
-            return
+        else:
+            with self._memory.request(group.source, outcomes.land_waiting) as has_room:
+                if has_room:
+                    self._fetch_pages(group, reply, limiter, outcomes)
+        reply.release()
+        outcomes.add(reply.take_outcomes())
+
+    def _fetch_pages(self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes) -> None:
+        """Fetch page by page, and add the outcomes; tasks without a request stay open."""
+        pages, first = self._pages(group), True
+        refusal, again = None, _AGAIN
         while reply.open_group:
             try:
                 if not (first or limiter.add_request()) or not limiter.acquire(self._retry):
@@ -291,21 +304,26 @@ class Worker:
             self.progress.requests += 1
             try:
                 reply.add(self._next_page(group, pages))
+                refusal = None
                 if limiter.refusals == refusals:  # else the request was made before the refusal
                     self._note_answer(group.source)
             except ProviderError as error:
-                self._note_refusal(group.source, error, limiter, begun)
-                reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
-                if (left := reply.open_group) is not None:  # the error was about some symbols only
+                refusal = self._note_refusal(group.source, error, limiter, begun)
+                if refusal is not None and again:
+                    again -= 1
+                    reply.restart()
+                else:
+                    reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
+                if (left := reply.open_group) is not None:  # the error was about some symbols only, or a refusal
                     pages = self._pages(left)
             outcomes.add(reply.take_outcomes())
-        reply.release()
-        outcomes.add(reply.take_outcomes())
+        reply.release(refusal)
 
     def _next_page(self, group: TaskGroup, pages: Iterator[Page]) -> Page:
         names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)
         with any_span("fetch", group.run_ids, source=group.source, symbols=count, symbol=names) as span:
             page = next(pages)
+            self._memory.note(group.source, page.payload)
             span.set_attributes({"status": page.payload.status, "bytes": len(page.payload.body)})
         return page
 
@@ -320,11 +338,16 @@ class Worker:
             raise ProviderError(f"the adapter of {group.source} failed with {type(error).__name__}") from error
         raise ProviderError(f"the adapter of {group.source} ends before all symbols are complete")
 
-    def _note_refusal(self, source: str, error: ProviderError, limiter: RateLimiter, begun: float) -> None:
-        if isinstance(error, RateLimited):
-            self._refused_by.add(source)
-            age = self.runtime.monotonic() - begun
-            limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error, age))
+    def _note_refusal(
+        self, source: str, error: ProviderError, limiter: RateLimiter, begun: float
+    ) -> RateLimited | None:
+        """Report a refusal to the fleet; return one after which the next slot is soon: it has no waiting time."""
+        if not isinstance(error, RateLimited):
+            return None
+        self._refused_by.add(source)
+        age = self.runtime.monotonic() - begun
+        limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error, age))
+        return error if error.retry_after is None else None
 
     def _note_answer(self, source: str) -> None:
         """After a refusal: report to the fleet that the vendor answers again."""

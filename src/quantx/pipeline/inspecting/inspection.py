@@ -19,12 +19,14 @@ from quantx.core.quality.gaps import MARKET_MISSING
 from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
 from quantx.lake.protocol import Tables
+from quantx.pipeline.inspecting.compare_fundamentals import reconcile_fundamentals
 from quantx.pipeline.inspecting.dividends import check_changed_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
 from quantx.pipeline.inspecting.reconcile import reconcile
 from quantx.pipeline.inspecting.series import inspect_series
+from quantx.pipeline.inspecting.statements import check_statements
 from quantx.pipeline.reporting.coverage import write_coverage
 from quantx.pipeline.runtime.context import Context
 from quantx.state.findings.port import Findings
@@ -53,6 +55,7 @@ class InspectionChecks:
                 check_changed_dividends, self.context.location, self.tables, self.context.state.findings
             ),
             "vendors": self._vendors,
+            "statements": partial(check_statements, self.tables, self.context.state.findings),
             "gaps": self._gaps,
             "coverage": self._coverage,
             "sessions": partial(publish_sessions, self.context, self.tables, run_ids=self.run_ids),
@@ -77,6 +80,7 @@ class InspectionChecks:
     def _vendors(self, symbols: Collection[str]) -> None:
         order = partial(self.context.settings.sources_of, "1d")
         reconcile(self.context, self.tables, order, symbols=symbols)
+        reconcile_fundamentals(self.tables, self.context.state.findings, symbols)
 
     def _gaps(self, symbols: Collection[str]) -> None:
         """Heal the gaps of these symbols; of all symbols while a market-wide gap is open, which only all can close."""

@@ -161,6 +161,13 @@ def plan_heal(context: Context, tasks: Sequence[NewTask]) -> Plan:
     return _add_run(context, HEAL, symbols, _by_month(tasks), {"symbols": symbols})
 
 
+def plan_filers(
+    context: Context, kind: RunKind, tasks: Sequence[NewTask], filers: Sequence[str], request: dict[str, object]
+) -> Plan:
+    """Plan requests about filers; those of `filers` that have no task are up to date."""
+    return _add_run(context, kind, filers, tasks, request)
+
+
 def plan_retry(context: Context, task_ids: Sequence[int] | None) -> Plan:
     """Plan permanently failed tasks (those of `task_ids`, or all) once more, as a run of their own."""
     request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}

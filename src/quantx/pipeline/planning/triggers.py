@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from quantx.errors import ConfigError, QuantxError
+from quantx.pipeline.planning.fundamentals import plan_beside_bars
 from quantx.pipeline.planning.plan import plan_backfill, plan_daily
 from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.planning.sweep import SweepResult, sweep
@@ -47,7 +49,11 @@ def plan_request(context: Context, request: UpdateRequest) -> Plan:
     if request.window is not None:
         return plan_backfill(context, scope, request.window, source=source, timeframe=timeframe, again=request.again)
     lookback = context.settings.lookback_days if request.lookback_days is None else request.lookback_days
-    return plan_daily(context, scope, source=source, lookback=lookback, timeframe=timeframe)
+    plan = plan_daily(context, scope, source=source, lookback=lookback, timeframe=timeframe)
+    if context.settings.fundamentals and timeframe == "1d" and source is None:
+        more = plan_beside_bars(context, scope)
+        plan = replace(plan, task_ids=(*plan.task_ids, *more))
+    return plan
 
 
 def plan_update(settings: Settings, request: UpdateRequest = _EVERYTHING) -> Plan:

@@ -171,6 +171,10 @@ class PostgresTasks(Tasks):
         return bool(self._database.rows("tasks.any_unfinished", ids=None if ids is None else list(ids))[0]["any"])
 
     @override
+    def few_left(self, most: int) -> bool:
+        return bool(self._database.rows("tasks.few_left", most=most)[0]["few"])
+
+    @override
     def dead(self) -> int:
         return int(self._database.rows("tasks.count_dead")[0]["dead"])
 

@@ -349,6 +349,10 @@ with standing as (
 select exists (select 1 from tasks where state in ('pending', 'leased', 'landed')
     and (%(ids)s::bigint[] is null or id in (select id from counted))) as any;
 
+-- name: few_left
+select count(*) <= %(most)s as few
+from (select from tasks where state in ('pending', 'leased') limit %(most)s::integer + 1) as some_of_them;
+
 -- name: count_dead
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;
 
