@@ -52,10 +52,24 @@ ABOUT = {
     "b5": (
         "B5 · queue throughput",
         "Ten thousand small tasks are planned, then four worker processes drain them and curate: queue and lake on"
-        " Azurite, the state in PostgreSQL, the vendor in the worker's own process and without a quota. Beside it the"
-        " same client sends the same number of messages, receives them in pages of 32 and deletes them, with a blob for"
-        " each page: Azurite's share. (Azurite, unlike Azure, reads all messages at each operation: with 10,000 of them"
-        " a delete takes 35 ms. Both keep the queue at 1,000.) Then the same with the queue in PostgreSQL.",
+        " Azurite, the state in PostgreSQL, the vendor in the worker's own process, without a quota; its replies were"
+        " made before. Beside it the same client sends the same number of messages, receives them in pages of 32 and"
+        " deletes them, with a blob for each page: Azurite's share. (Azurite, unlike Azure, reads all messages at each"
+        " operation: with 10,000 of them a delete takes 35 ms. Both keep the queue at 1,000.) Then the same with the"
+        " queue in PostgreSQL.",
+    ),
+    "daily": (
+        "Daily run",
+        "A new session of 5,000 symbols, each with the five before it, from the start of the process to the end of the"
+        " inspection: one worker, queue and lake on Azurite, each behind a proxy that delays each request by 15 ms and"
+        " records it. The lake has the sessions of a quarter. The seconds of a stage are the sum over its threads, so"
+        " that they add up to more than the whole; its requests and statements are counted. Azure's queue takes two"
+        " requests for each task (one sends, one deletes) and one for 32 (receive).",
+    ),
+    "memory": (
+        "Memory of a worker",
+        "One worker with the default settings and replies of three sizes, until all are curated; lake and queue on this"
+        " machine. What bounds it: [how to bound the memory of a worker](how-to/bound-the-memory.md).",
     ),
     "b6-vendors": (
         "B6 · between vendors",

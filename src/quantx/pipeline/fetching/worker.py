@@ -279,19 +279,21 @@ class Worker:
 
     def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, outcomes: BatchOutcomes) -> None:
         """Fetch a group once there is memory for its reply, and add the outcomes."""
-        reply = GroupReply(group)
+        reply, refusal = GroupReply(group), None
         if limiter is None:  # planned by a newer program, or by one with other settings
             reason = why_absent(group.source, self.settings, self.providers)
             reply.fail(ProviderError(f"this worker can't fetch from {group.source}: {reason}"))
         else:
             with self._memory.request(group.source, outcomes.land_waiting) as has_room:
                 if has_room:
-                    self._fetch_pages(group, reply, limiter, outcomes)
-        reply.release()
+                    refusal = self._fetch_pages(group, reply, limiter, outcomes)
+        reply.release(refusal)
         outcomes.add(reply.take_outcomes())
 
-    def _fetch_pages(self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes) -> None:
-        """Fetch page by page, and add the outcomes; tasks without a request stay open."""
+    def _fetch_pages(
+        self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes
+    ) -> RateLimited | None:
+        """Fetch page by page, and add the outcomes; return the refusal after which tasks stay open, if there is one."""
         pages, first = self._pages(group), True
         refusal, again = None, _AGAIN
         while reply.open_group:
@@ -317,7 +319,7 @@ class Worker:
                 if (left := reply.open_group) is not None:  # the error was about some symbols only, or a refusal
                     pages = self._pages(left)
             outcomes.add(reply.take_outcomes())
-        reply.release(refusal)
+        return refusal
 
     def _next_page(self, group: TaskGroup, pages: Iterator[Page]) -> Page:
         names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)
