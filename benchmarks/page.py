@@ -117,6 +117,12 @@ ABOUT = {
         " missing, the tasks, their first messages. The growth is an exponent: 1 means that twice the symbols cost"
         " twice as much, 0 that they cost the same.",
     ),
+    "inspection": (
+        "Inspection",
+        "A session of each symbol is new; then all checks of an inspection run over all symbols, with PostgreSQL. The"
+        " column beside has the first inspection of the same lake, which reads and judges everything. The growth is"
+        " that of the daily inspection of a fifth of the symbols over seven years, with twice the symbols or years.",
+    ),
     "coverage": (
         "Coverage page",
         "The completeness of 15 years of 5,000 symbols in ten universes: read from the lake, compared with the"
