@@ -138,14 +138,16 @@ def test_another_round_is_read_in_its_turn() -> None:
     assert reading.read == [ONE, OTHER, ONE]
 
 
-def test_an_error_of_the_reading_ahead_is_left_to_the_reading_in_its_turn() -> None:
+def test_an_error_of_reading_ahead_is_raised_in_the_turn_of_its_round() -> None:
     with ReadAhead(Reading(1)) as ahead:
-        ahead.begin(ONE)
-        assert ahead.take(ONE).lost == [(ONE[0], "")]
-    with ReadAhead(Reading(1, 2)) as ahead:
         ahead.begin(ONE)
         with pytest.raises(LakeError):
             ahead.take(ONE)
+        ahead.begin(ONE)
+        assert ahead.take(ONE).lost == [(ONE[0], "")]
+    with ReadAhead(Reading(1)) as ahead:
+        ahead.begin(ONE)
+        assert ahead.take(OTHER).lost == [(OTHER[0], "")]
 
 
 def land(desk: Any, *symbols: str) -> None:

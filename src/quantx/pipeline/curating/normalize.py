@@ -102,10 +102,10 @@ def normalize_frames(
     proofs = prove_replies(sent, actions.filter("counts"), facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
-    bars, repeated = _of_window(bars.join(_rule_facts(facts), on="series", maintain_order="left"))
+    bars, repeated = _of_window(_with_facts(bars, _rule_facts(facts)))
     checked = split_by(bars, policy.rules.daily)
     origins = facts.select("series", *_ORIGIN)
-    refused = checked.rejected.join(origins, on="series", maintain_order="left")
+    refused = _with_facts(checked.rejected, origins)
     as_sent = sent[refused["nth"]].select(*PRICES, "volume", "vendor_adj_close")
     rejected = rejected_bars(refused, as_sent.with_columns(refused["currency"]), source, table, policy)
     accepted = policy.accepted_rows(checked, rejected, ("series", "date"))
@@ -236,6 +236,11 @@ def _rule_facts(facts: pl.DataFrame) -> pl.DataFrame:
     """Return the facts that the rules of daily bars need."""
     market = pl.col("calendar").replace_strict(MARKET_OF_CALENDAR, return_dtype=pl.String).alias("market")
     return facts.drop(*_ORIGIN, "settled").with_columns(market)
+
+
+def _with_facts(rows: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Add the facts of each row's reply; `facts` has a row for each number in `series`, in order."""
+    return pl.concat([rows, facts.drop("series")[rows["series"]]], how="horizontal")
 
 
 def _kept(rows: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
