@@ -184,9 +184,7 @@ def _values_or_error(payload: Payload) -> ChartValues | MalformedPayload:
     except MalformedPayload as malformed:
         return malformed
     except ProviderError as refusal:
-        malformed = MalformedPayload(f"not a chart but a refusal: {refusal}", payload)
-        malformed.__cause__ = refusal
-        return malformed
+        return MalformedPayload(f"not a chart but a refusal: {refusal}", payload)
 
 
 def _has_traded_since(period1: int, meta: Mapping[str, Any]) -> bool:

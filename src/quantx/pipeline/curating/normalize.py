@@ -277,7 +277,11 @@ def _with_sessions(bars: pl.DataFrame) -> pl.DataFrame:
     return bars.join(sessions, on=["calendar", "date"], how="left", maintain_order="left")
 
 
-_SESSIONS = {"calendar": pl.String, "date": pl.Date, "close_time": INSTANT}
+_SESSIONS: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "calendar": pl.String,
+    "date": pl.Date,
+    "close_time": INSTANT,
+}
 
 
 @lru_cache(maxsize=32)
