@@ -65,7 +65,7 @@ class ReadAhead:
 
     def __init__(self, read: Callable[[Sequence[StoredReply]], ReadRound]) -> None:
         self._read = read
-        self._under_way: _Reading | None = None
+        self._under_way: _RoundUnderWay | None = None
 
     def __enter__(self) -> ReadAhead:
         return self
@@ -77,14 +77,14 @@ class ReadAhead:
         """Begin to read a round, unless it has no replies."""
         self._end()
         if replies:
-            self._under_way = _Reading(self._read, replies)
+            self._under_way = _RoundUnderWay(self._read, replies)
 
     def take(self, replies: Sequence[StoredReply]) -> ReadRound:
         """Return a round: the one that was read ahead if it is the same, else read it now."""
         ahead = self._end()
         return self._read(replies) if ahead is None or ahead.replies != replies else ahead.result()
 
-    def _end(self) -> _Reading | None:
+    def _end(self) -> _RoundUnderWay | None:
         """Wait for the round under way, if there is one; forget it, and return it."""
         ended, self._under_way = self._under_way, None
         if ended is not None:
@@ -92,7 +92,7 @@ class ReadAhead:
         return ended
 
 
-class _Reading:
+class _RoundUnderWay:
     """A round that a thread reads."""
 
     def __init__(self, read: Callable[[Sequence[StoredReply]], ReadRound], replies: Sequence[StoredReply]) -> None:
