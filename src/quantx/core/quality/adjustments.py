@@ -20,6 +20,7 @@ from typing import Literal
 
 import polars as pl
 
+from quantx.core.ordering import last_of_each
 from quantx.core.prices import CASH_KINDS
 from quantx.core.quality.rule import Rule
 
@@ -130,12 +131,7 @@ def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return the vendor's step at each session after the first, and its largest relative rounding error."""
     adjusted, close = pl.col("vendor_adj_close"), pl.col("close")
     usable = close.is_finite() & (close > 0) & adjusted.is_finite() & (adjusted != 0)
-    rows = (
-        bars.filter(usable)
-        .select(key, "date", "close", "vendor_adj_close")
-        .sort(key, "date", maintain_order=True)
-        .filter(pl.struct(key, "date").ne_missing(pl.struct(key, "date").shift(-1)))  # the last of two rows
-    )
+    rows = last_of_each(bars.filter(usable).select(key, "date", "close", "vendor_adj_close"), [key, "date"])
     rows = rows.join(_half_unit(rows, key), on=key, how="left", maintain_order="left")
     # A figure x rounded by h was at least x - h: the relative error of x is at most h / (x - h).
     error = _relative(pl.col("half_unit"), adjusted.abs()) + _relative(pl.lit(_HALF_UNIT), close) + _SINGLE_PRECISION

@@ -16,6 +16,7 @@ from functools import partial
 import polars as pl
 import structlog
 
+from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.merge import Merge
 from quantx.core.model import Clock, StoredReply
 from quantx.core.quality.operational_rules import EVENTS_MISSING
@@ -26,7 +27,7 @@ from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
-from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
+from quantx.pipeline.curating.derive import BARS, Derived, derive, derived_tables, recent_bars, series_facts
 from quantx.pipeline.curating.held_replies import HELD_BACK, note_held_replies
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
 from quantx.pipeline.curating.read_ahead import ReadAhead, ReadRound, read_round, read_round_in_frames
@@ -43,11 +44,9 @@ from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
-# Both bound a round's memory: 40 replies of 20 years (200,000 rows), or 1,500 of a daily update.
-_ROUND_BYTES = 24_000_000
-_BOTH_BYTES = 2 * _ROUND_BYTES  # of the replies of a round and of the next one, which is read ahead
-_ROUND_REPLIES = 1500
-_WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
+# A third of a round is worth one while there is still something to fetch. Less is, down to a megabyte, where no more is
+# to be fetched than waits: so each of the last rounds is half of the one before, and little is left for the end.
+_WORTH, _LITTLE = 3, 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +61,12 @@ class Curator:
     series: SeriesBook
     findings: Findings
     policy: Policy
+    concepts: ConceptMap
     reader_of: ReaderOf
     max_attempts: int  # of a task whose stored reply is lost
+    round_bytes: int  # of replies; with their number, this bounds the memory of a round
+    round_replies: int
+    few_left: Callable[[int], bool] = lambda most: False  # whether at most so many tasks are still to be fetched
     normalize: Normalize = normalize_round
     reads_ahead: bool = False  # the next round, into frames, beside the one that is committed: not by `normalize`
 
@@ -115,15 +118,19 @@ class Curator:
 
     def row_policy(self) -> RowPolicy:
         """Return the rules, with the manual decisions as they are now."""
-        return RowPolicy(self.policy, self.tables[DECISIONS.name].read())
+        return RowPolicy(self.policy, self.tables[DECISIONS.name].read(), self.concepts)
 
     def _is_worth_it(self, everything: bool) -> bool:
         replies, size = self.rounds.waiting()
-        return replies > 0 and (everything or size >= _WORTH_BYTES)
+        if everything or replies == 0:
+            return replies > 0
+        if size >= self.round_bytes // _WORTH or replies >= self.round_replies // _WORTH:
+            return True
+        return size >= self.round_bytes // _LITTLE and self.few_left(replies)
 
     def _last_round(self, holder: RoleHolder) -> int:
         """Return the last round that one of the curator's tables has; a lake may be newer than a restored state."""
-        return max(self.tables[table.name].committed_round(holder.state_id) for table in DERIVED)
+        return max(self.tables[table.name].committed_round(holder.state_id) for table in derived_tables())
 
     def _next_round(self, above: int) -> int | None:
         """Return the interrupted round, or a new one with the oldest replies; None where no reply waits."""
@@ -132,7 +139,7 @@ class Curator:
             return unfinished
         if self.rounds.waiting()[0] == 0:
             return None
-        return self.rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
+        return self.rounds.start(above, self.round_bytes, self.round_replies)
 
     def read(self, replies: Sequence[StoredReply]) -> ReadRound:
         """Read replies from the raw zone, and those of bars and events into frames where rounds are read ahead."""
@@ -145,10 +152,10 @@ class Curator:
 
         A round that is not full may get more replies while others still fetch.
         """
-        upcoming = self.rounds.upcoming(_ROUND_BYTES, _ROUND_REPLIES)
+        upcoming = self.rounds.upcoming(self.round_bytes, self.round_replies)
         size = sum(reply.size for reply in upcoming)
-        is_full = size >= _ROUND_BYTES or len(upcoming) == _ROUND_REPLIES
-        fits = size + sum(reply.size for reply in replies) <= _BOTH_BYTES
+        is_full = size >= self.round_bytes or len(upcoming) == self.round_replies
+        fits = size + sum(reply.size for reply in replies) <= 2 * self.round_bytes  # of both rounds
         return upcoming if fits and (everything or is_full) else []
 
     def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply], read: ReadRound) -> int:
@@ -231,8 +238,9 @@ def _task_results(items: Sequence[ReadReply], rows: Rows, merged: Merge, rejecte
     source = items[0].stored.series.source
 
     def count(frame: pl.DataFrame) -> dict[str, int]:
-        counted = frame.filter(pl.col("source") == source).group_by("symbol").len()
-        return dict(zip(counted["symbol"].to_list(), counted["len"].to_list(), strict=True))
+        if frame.is_empty():
+            return {}
+        return dict(frame.filter(pl.col("source") == source)["symbol"].value_counts().iter_rows())
 
     new, changed, total = count(merged.new), count(merged.changed), count(rows.tables[rows.table])
     bad = count(rejected.filter(pl.col("dataset") == rows.table))

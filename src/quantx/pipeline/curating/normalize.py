@@ -11,7 +11,7 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
-from quantx.core.fact_tables import FUNDAMENTALS_FACTS
+from quantx.core.fact_datasets import DATASETS
 from quantx.core.model import SETTLED_AFTER, Finding, Series
 from quantx.core.ordering import is_sorted_by
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
@@ -60,8 +60,8 @@ Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy, KnownRows],
 
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     """Return the table for which a vendor's replies are fetched."""
-    if dataset == "fundamentals":
-        return FUNDAMENTALS_FACTS
+    if dataset in DATASETS:
+        return DATASETS[dataset].table
     if dataset == "actions":
         return ACTIONS
     if timeframe == "1m":
@@ -293,16 +293,13 @@ def _sessions(code: str) -> pl.DataFrame:
 
 def _curated_bars(accepted: pl.DataFrame, origins: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
     whole = table.schema["volume"] == pl.Int64
-    return (
-        accepted.join(origins, on="series", maintain_order="left")
-        .with_columns(
-            pl.lit(source).alias("source"),
-            pl.col("date").dt.year().alias("year"),
-            pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
-            known_from(),
-        )
-        .select(*table.schema, "volume_step")
+    rows = _with_facts(accepted, origins.drop("payload_sha256")).with_columns(
+        pl.lit(source).alias("source"),
+        pl.col("date").dt.year().alias("year"),
+        pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
     )
+    decided = rows["decided"].null_count() < rows.height
+    return (rows.with_columns(known_from()) if decided else rows).select(*table.schema, "volume_step")
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:
