@@ -184,13 +184,9 @@ def _values_or_error(payload: Payload) -> ChartValues | MalformedPayload:
     except MalformedPayload as malformed:
         return malformed
     except ProviderError as refusal:
-<<<<<<< HEAD
-        return MalformedPayload(f"not a chart but a refusal: {refusal}", payload)
-=======
         no_chart = MalformedPayload(f"not a chart but a refusal: {refusal}", payload)
         no_chart.__cause__ = refusal
         return no_chart
->>>>>>> main
 
 
 def _has_traded_since(period1: int, meta: Mapping[str, Any]) -> bool:

@@ -33,10 +33,6 @@ from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_proofs import disagreements
 from quantx.pipeline.curating.curator import Curator
-<<<<<<< HEAD
-from quantx.pipeline.curating.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
-from quantx.pipeline.curating.read_ahead import ReadAhead, ReadRound
-=======
 from quantx.pipeline.curating.derive import (
     BARS,
     curated_tables,
@@ -45,7 +41,7 @@ from quantx.pipeline.curating.derive import (
     recent_bars,
     series_facts,
 )
->>>>>>> main
+from quantx.pipeline.curating.read_ahead import ReadAhead, ReadRound
 from quantx.pipeline.curating.schema_drift import ComparedReply, note_drift
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
@@ -59,10 +55,6 @@ from quantx.state.series.port import SeriesBook, SeriesFacts, SeriesProgress, Se
 log = structlog.get_logger()
 
 _BATCH_BYTES, _BATCH_REPLIES = 32_000_000, 50_000  # of replies: they bound the size of a batch's tables in memory
-<<<<<<< HEAD
-_ROUND_BYTES = 18_000_000  # of replies that are read at once; the next ones are read meanwhile
-=======
->>>>>>> main
 _BARS: dict[str, tuple[Table, ...]] = {"1d": (BARS_1D, BARS_1D_ADJUSTED), "1m": (BARS_1M,)}
 
 
@@ -178,12 +170,7 @@ class Reprocessor:
         memory = {table.name: MemoryTable(table) for table in derived_tables()}
         tables: dict[str, CuratedTable] = {**self.curator.tables, **memory}
         facts, lost, compared = list[SeriesFacts](), list[StoredReply](), list[ComparedReply]()
-<<<<<<< HEAD
         for number, part in enumerate(self._read(replies), start=1):
-=======
-        for number, part in enumerate(in_rounds(replies, self.curator.round_bytes), start=1):
-            read, missing = read_replies(self.curator.location, part)
->>>>>>> main
             derived = derive(
                 tables,
                 part.read,
@@ -216,7 +203,7 @@ class Reprocessor:
     def _read(self, replies: Sequence[StoredReply]) -> Iterator[ReadRound]:
         """Yield the replies in rounds; each one but the first is read beside the work on the one before."""
         with ReadAhead(self.curator.read) as ahead:
-            for part, following in pairwise([*in_rounds(replies, _ROUND_BYTES), []]):
+            for part, following in pairwise([*in_rounds(replies, self.curator.round_bytes), []]):
                 read = ahead.take(part)
                 if self.curator.reads_ahead:
                     ahead.begin(following)
