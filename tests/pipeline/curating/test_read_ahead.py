@@ -25,6 +25,7 @@ from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.wiring import curator_of, worker_of
 from quantx.providers.registry import vendor_to_read
 from quantx.settings import Settings
+from quantx.state.tasks.port import Plan
 
 from ..conftest import StoppedClock
 
@@ -149,26 +150,26 @@ def test_an_error_of_reading_ahead_is_raised_in_the_turn_of_its_round() -> None:
         assert ahead.take(OTHER).lost == [(OTHER[0], "")]
 
 
-def land(desk: Any, *symbols: str) -> None:
-    """Fetch symbols, and leave the curating to others."""
-    platform, plan = desk.with_(), desk.backfill(*symbols)
+def land(desk: Any, plan: Plan) -> None:
+    """Fetch the tasks of a plan, and leave the curating to others."""
+    platform = desk.with_()
 
     def stop(progress: Progress) -> None:
-        if progress.landed == len(symbols):
+        if progress.landed == len(plan.task_ids):
             platform.runtime.stop()
 
     idle = replace(curator_of(platform), role=nullcontext)
-    worker_of(platform, curator=idle, on_progress=stop).run(task_ids=plan.task_ids)
+    worker_of(platform, curator=idle, on_progress=stop).run(task_ids=plan.task_ids, time_budget=20)
 
 
 @pytest.mark.parametrize("most", [1, 10**9], ids=["in its turn", "ahead"])
 def test_rounds_that_are_read_ahead_stay_in_their_order(most: int, desk: Any) -> None:
     """Rounds of one reply each: histories, one that can't be read, and a correction of a row of the first round."""
     desk.tape.answers["BBB"].append(b"no JSON")
-    land(desk, "AAA", "BBB", "CCC")
+    land(desk, desk.backfill("AAA", "BBB", "CCC"))
     desk.clock.goes_to(date(2024, 1, 16))
     desk.tape.shows["AAA"][date(2024, 1, 9)] = (50.0, 51.0, 49.0, 50.5, 2000.0)
-    land(desk, "AAA")
+    land(desk, desk.daily("AAA"))
     curator = replace(curator_of(desk.platform), round_replies=1, round_bytes=most)  # both rounds: twice that
     assert curator.curate(everything=True) > 0
     bars = desk.rows()
