@@ -38,7 +38,8 @@ ABOUT = {
     "b2": (
         "B2 · curator",
         "Stored replies become rows of the tables: read, converted to as-traded prices, checked, compared, committed."
-        " The floor reads the same rows from one Parquet file and writes them to another.",
+        " The floor reads the same rows from one Parquet file and writes them to another. The exponents compare CPU"
+        " time at half the size with that of a quarter of the symbols, and of half the years: 1 is proportional.",
     ),
     "b3": (
         "B3 · daily upsert",
@@ -132,7 +133,8 @@ ABOUT = {
     "alpaca": (
         "Alpaca's pages",
         "Full pages in the vendor's form, 10,000 rows of JSON in a megabyte, become frames: parsed, compared with the"
-        " request, stamped with their sessions. The floor only parses the JSON with pydantic.",
+        " request, stamped with their sessions, all pages of a round at once. The floor only parses the JSON with"
+        " pydantic.",
     ),
     "sandbox": (
         "Sandbox",
