@@ -20,6 +20,7 @@ from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
+from quantx.settings.concepts import OWN_CONCEPTS
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
 from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, flat_name, nested, source_of
@@ -80,6 +81,11 @@ class Settings(Vendors, BaseSettings):
         description="the file that declares the universes; or a CSV of symbols, on disk or in the lake, which updates"
         " without a scope then fetch",
     )
+    concepts_path: Path = Field(
+        OWN_CONCEPTS,
+        description="a file of own standard concepts of fundamentals, which add to the shipped ones or replace them;"
+        " the default need not exist",
+    )
     max_workers: int = Field(
         8,
         ge=1,
@@ -88,10 +94,29 @@ class Settings(Vendors, BaseSettings):
         description="concurrent requests per worker",
     )
     chunk_size: int = Field(
-        32,
+        256,
         ge=1,
         le=10_000,
-        description="tasks that a worker claims and stores together; more than 32, which is a queue's page, are split",
+        description="the most tasks that a worker claims and stores together; a batch begins with 32, a page of the"
+        " queue, and doubles while batches end within 1.5 seconds",
+    )
+    batch_bytes: ByteSize = Field(
+        ByteSize(16_000_000),
+        ge=1,
+        description="bytes of fetched replies, as in 16MB, beyond which a batch is stored before it is complete",
+    )
+    held_bytes: ByteSize = Field(
+        ByteSize(64_000_000),
+        ge=1,
+        description="bytes of replies that a worker holds at a time, fetched and not yet stored; beyond, requests wait",
+    )
+    round_bytes: ByteSize = Field(
+        ByteSize(24_000_000),
+        ge=1,
+        description="bytes of stored replies that are turned into rows at once; a larger reply is a round of its own",
+    )
+    round_replies: int = Field(
+        6000, ge=1, le=100_000, description="stored replies that are turned into rows at once, where they are small"
     )
     lookback_days: int = Field(
         5,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Checked
 from quantx.core.table import INSTANT
@@ -19,6 +20,7 @@ class RowPolicy:
 
     rules: Policy = field(default_factory=Policy)
     decisions: pl.DataFrame = field(default_factory=DECISIONS.empty)  # DECISIONS
+    concepts: ConceptMap | None = None  # None: the shipped map
 
     def accepted_rows(self, checked: Checked, quoted: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         """Return the rows that the rules accept, and the rejected rows that a manual decision accepts.
@@ -33,7 +35,8 @@ class RowPolicy:
         decided = quoted.join(decisions, on=list(DECISIONS.key), how="left", nulls_equal=True, maintain_order="left")
         manual = checked.rejected.drop("rules").with_columns(decided["decided"]).filter(pl.col("decided").is_not_null())
         manual = manual.unique(key, keep="last", maintain_order=True)
-        return pl.concat([accepted.join(manual, on=list(key), how="anti", maintain_order="left"), manual])
+        rest = accepted.join(manual, on=list(key), how="anti", nulls_equal=True, maintain_order="left")
+        return pl.concat([rest, manual])
 
 
 def known_from() -> pl.Expr:

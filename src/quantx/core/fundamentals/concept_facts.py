@@ -1,0 +1,119 @@
+"""The facts that standard concepts are made of: selected, numbered in the order of time, with keys. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from quantx.core.fundamentals.concept_map import ConceptMap
+from quantx.core.fundamentals.periods import EARLIEST, LATEST, LONGEST, QUARTER, cell_key, length
+from quantx.core.fundamentals.revisions import SCALE, is_periodic
+
+_QUARTERLY = ("10-Q", "10-QT")
+_UNITS = {"money": r"^[A-Z]{3}$", "per_share": r"^[A-Z]{3}/shares$", "shares": r"^shares$"}
+
+
+@dataclass(frozen=True)
+class ConceptFacts:
+    """Facts of concepts: `numbered` by `nth`, the versions of each tag by key, and what the numbers in keys mean."""
+
+    numbered: pl.DataFrame  # nth, symbol, accession, filed, at, tag, start, end, value
+    candidates: pl.DataFrame  # versions with `member` (the rank of the tag)
+    filers: pl.DataFrame  # filer, symbol
+    units: pl.DataFrame  # unit_nth, unit
+
+
+def concept_facts(facts: pl.DataFrame, concepts: ConceptMap) -> ConceptFacts:
+    """Return the facts of concepts, of all filers."""
+    chosen = _in_one_currency(_chosen(facts, concepts)).sort("at", "accession", maintain_order=True)
+    filers = chosen.select(pl.col("symbol").unique().sort()).with_row_index("filer")
+    units = chosen.select(pl.col("unit").unique().sort()).with_row_index("unit_nth")
+    keyed = (
+        chosen.join(filers, on="symbol", maintain_order="left")
+        .join(units, on="unit", maintain_order="left")
+        .with_row_index("nth")
+        .with_columns(
+            pl.col("nth").cast(pl.Int32),
+            cell_key(*(pl.col(c) for c in ("filer", "concept", "unit_nth", "start", "end"))).alias("key"),
+        )
+    )
+    numbered = keyed.select("nth", "symbol", "accession", "filed", "at", "tag", "start", "end", "value")
+    return ConceptFacts(numbered, _versions(keyed), filers, units)
+
+
+def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
+    """Return the facts with a tag, a unit and a period of a concept, with the number of the concept and the rank."""
+    tags = pl.DataFrame(
+        [
+            (
+                taxonomy,
+                tag.removeprefix("-"),
+                -1.0 if tag.startswith("-") else 1.0,
+                number,
+                rank,
+                concept.unit,
+                concept.kind,
+            )
+            for number, concept in enumerate(concepts.concepts.values())
+            for taxonomy, some in concept.tags.items()
+            for rank, tag in enumerate(some)
+        ],
+        schema={"taxonomy": pl.String, "tag": pl.String, "side": pl.Float64, "concept": pl.UInt32, "member": pl.UInt64}
+        | dict.fromkeys(("kind_of_unit", "kind"), pl.String),
+        orient="row",
+    )
+    of_unit = pl.any_horizontal(
+        (pl.col("kind_of_unit") == kind) & pl.col("unit").str.contains(form) for kind, form in _UNITS.items()
+    )
+    instant = (pl.col("kind") == "instant") & pl.col("start").is_null()
+    duration = (pl.col("kind") == "duration") & length().is_between(QUARTER[0], LONGEST)
+    midnight = pl.col("filed").dt.offset_by("1d").cast(pl.Datetime("us")).dt.replace_time_zone("America/New_York")
+    return (
+        facts.filter(pl.col("tag").is_in(tags["tag"].unique().implode()))
+        .filter((pl.col("revision") != SCALE).fill_null(True) & pl.col("end").is_between(EARLIEST, LATEST))
+        .with_columns(
+            pl.coalesce("public_at", midnight.dt.convert_time_zone("UTC")).alias("at"),
+            pl.col("form").str.strip_suffix("/A").alias("form"),
+        )
+        .filter(pl.col("at").is_not_null() & pl.col("value").is_not_null())
+        .join(tags, on=["taxonomy", "tag"], maintain_order="left")
+        .filter(of_unit & (instant | duration))
+        .with_columns(pl.col("value") * pl.col("side"))
+        .select(
+            "symbol", "accession", "filed", "at", "tag", "unit", "start", "end", "value", "form", "concept", "member"
+        )
+    )
+
+
+def _in_one_currency(chosen: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts in the reporting currency of their filing: the one of most of its facts."""
+    currency = pl.when(pl.col("unit") != "shares").then(pl.col("unit").str.slice(0, 3))
+    priced = chosen.with_columns(currency.alias("currency"))
+    counts = priced.filter(pl.col("currency").is_not_null()).group_by("symbol", "accession", "currency").len()
+    main = counts.sort("symbol", "accession", "len", "currency", descending=[False, False, True, False])
+    main = main.unique(["symbol", "accession"], keep="first").select("symbol", "accession", main="currency")
+    if main.height == counts.height:
+        return priced.drop("currency")
+    joined = priced.join(main, on=["symbol", "accession"], how="left", maintain_order="left")
+    return joined.filter(pl.col("currency").is_null() | (pl.col("currency") == pl.col("main"))).drop("currency", "main")
+
+
+def _versions(keyed: pl.DataFrame) -> pl.DataFrame:
+    """Return the versions of each tag: the values that differ from the one filed before, of periodic forms first.
+
+    A year in a quarterly report is the last twelve months of another day than the year's end: no year of the filer.
+    """
+    year = length() > 330
+    ordered = (
+        keyed.filter(~(year & pl.col("form").is_in(_QUARTERLY)).fill_null(False))
+        .with_columns(is_periodic().alias("periodic"))
+        .sort("key", "nth")
+        .filter(pl.col("periodic") == pl.col("periodic").cast(pl.UInt8).cum_max().cast(pl.Boolean).over("key"))
+        .sort("key", "member", "nth")
+        .unique(["key", "member", "at"], keep="last", maintain_order=True)
+    )
+    other = pl.struct("key", "member").ne_missing(pl.struct("key", "member").shift())
+    return ordered.filter(other | pl.col("value").ne_missing(pl.col("value").shift())).select(
+        "key", "member", "at", "nth", "value", facts=pl.concat_list(pl.col("nth") + 1)
+    )
