@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from quantx.cli.output import err
-from quantx.errors import QuantxError
+from quantx.errors import QuantxError, StateError
 from quantx.pipeline.runtime.platform import Platform
 from quantx.settings import Settings
 
@@ -22,12 +22,27 @@ def inspect(platform: Platform, until: float | None = None) -> None:
     def stopping() -> bool:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)
 
+    describe_platform_filers(platform)
     if failed := inspect_ended_runs(platform, platform.tables, stopping=stopping):
         err.print(
             f"inspection failed: {', '.join(failed)}; `quantx findings list --rule inspection_failed` shows the reasons"
         )
     if platform.settings.sql_views is not None and not stopping():
         _refresh_views(platform.settings, platform.settings.sql_views)
+
+
+def describe_platform_filers(platform: Platform) -> None:
+    """Record what the replies of filers state about them; where another process is doing so, it is left to it."""
+    from quantx.core.fact_tables import FILERS
+
+    if platform.tables[FILERS.name].version() is None:
+        return
+    from quantx.pipeline.reference.filers import describe_filers
+
+    try:
+        describe_filers(platform, platform.tables)
+    except StateError as error:  # the next worker does it
+        err.print(f"the industries of filers were not recorded: {error}")
 
 
 def _refresh_views(settings: Settings, file: Path) -> None:

@@ -142,6 +142,11 @@ COMMANDS: Mapping[str, CommandModules] = {
     "findings": _of("findings", summary="List the quality findings about data and system, and acknowledge them."),
     "quarantine": _of("quarantine", summary="List rejected rows, validate them again, and accept the correct ones."),
     "crossvalidate": _of("crossvalidate", summary="Compare bars, splits and dividends of different vendors."),
+    "fundamentals": _of(
+        "fundamentals",
+        "fundamentals_show",
+        summary="Fetch the filings and facts of filers from the SEC, and show them point in time.",
+    ),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
     ),

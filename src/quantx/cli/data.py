@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,10 +28,9 @@ from quantx.cli.options import (
     traced_settings,
 )
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
-from quantx.cli.setup import write_template
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.fetching.landing import Progress
+from quantx.pipeline.fetching.modules import modules_to_fetch
 from quantx.pipeline.planning.triggers import plan_request
 from quantx.pipeline.planning.update_request import UpdateRequest
 from quantx.pipeline.reporting.run_report import run_totals
@@ -40,6 +39,9 @@ from quantx.settings import DECLARATION, is_symbol_list
 from quantx.state.tasks.port import Plan
 from quantx.state.values import UNFINISHED
 from quantx.tracing import flush_traces
+
+if TYPE_CHECKING:
+    from quantx.pipeline.fetching.landing import Progress
 
 Source = Annotated[
     str | None, typer.Option(help="Fetch from this vendor only; by default from those of the setting `sources`.")
@@ -81,6 +83,7 @@ def refresh_universe(
 
     Example: quantx refresh-universe --phase phase_1
     """
+    from quantx.cli.setup import write_template
     from quantx.pipeline.reference.universes import refresh_universes
 
     if accept != (reason is not None):
@@ -120,18 +123,18 @@ def backfill(
     Example: quantx backfill --start 2000-01-01 --end 2016-12-31 --symbols AAPL,MSFT
     """
     first, given = parse_day(start, "--start"), parse_day(end, "--end") if end else None
-    scope = _scope(universe, phase, symbols)
+    scope = scope_of(universe, phase, symbols)
     if given is not None:
         _check_order(first, given)  # before anything is opened
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     if not any(scope.values()) and not is_symbol_list(settings.universe_path):
         raise ConfigError("nothing to fetch was given: use --universe NAME|FILE.csv, --phase PHASE or --symbols A,B")
-    with open_platform(settings) as platform:
+    with open_platform(settings, modules=() if enqueue_only else modules_to_fetch(settings)) as platform:
         # The UTC day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
         request = UpdateRequest(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
-        return _carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
+        return carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
 def update_daily(
@@ -151,11 +154,12 @@ def update_daily(
 
     Example: quantx update-daily --lookback-days 5 --universe us_mega_caps
     """
-    scope = _scope(universe, phase, symbols)
+    scope = scope_of(universe, phase, symbols)
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
-    with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    with open_platform(settings, modules=() if enqueue_only else modules_to_fetch(settings)) as platform:
         plan = plan_request(platform, request)
-        return _carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
+        return carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
 
 
 def work(
@@ -175,7 +179,8 @@ def work(
     """
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     begun = time.monotonic()
-    with open_platform(settings, retry_seconds=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
+    patience = _OPENING if time_budget is None else 0.8 * time_budget
+    with open_platform(settings, retry_seconds=patience, modules=modules_to_fetch(settings)) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
         end = None if time_budget is None else begun + _INSPECTING * time_budget
         done = _process(platform, inspect_until=end, until_empty=until_empty, time_budget=left)
@@ -213,14 +218,15 @@ def _check_order(first: date, last: date) -> None:
         raise ConfigError(f"--start {first} is after --end {last}")
 
 
-def _scope(universe: str | None, phase: str | None, symbols: str | None) -> dict[str, Any]:
+def scope_of(universe: str | None, phase: str | None, symbols: str | None) -> dict[str, Any]:
+    """Return the parts of a scope; ConfigError where more than one is given."""
     given = [o for o, v in (("--universe", universe), ("--phase", phase), ("--symbols", symbols)) if v is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} exclude each other; give one")
     return {"symbols": split_symbols(symbols), "universe": universe, "phase": phase}
 
 
-def _carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool, named: bool = False) -> int:
+def carry_out(platform: Platform, plan: Plan, *, enqueue_only: bool, json: bool, named: bool = False) -> int:
     """Process the plan's tasks, and print the results."""
     if enqueue_only:
         facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids), "skipped": plan.skipped, "shared": plan.shared}

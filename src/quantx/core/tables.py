@@ -184,12 +184,15 @@ INSTRUMENTS = Table(
         "delisted_on": pl.Date,
         "reason": pl.String,
         "evidence": pl.String,
+        "sic": pl.String,  # of the filer that has the security
+        "industry": pl.String,
+        "sector": pl.String,
         "known_from": INSTANT,
     },
     partitions=(),
     key=("instrument",),
     sort=("instrument",),
-    values=("market", "name", "status", "listed_on", "delisted_on", "reason", "evidence"),
+    values=("market", "name", "status", "listed_on", "delisted_on", "reason", "evidence", "sic", "industry", "sector"),
     null_is_unknown=False,
 )
 

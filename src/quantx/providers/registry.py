@@ -77,7 +77,7 @@ def why_absent(source: str, settings: Settings, usable: Mapping[str, Provider]) 
     """Return why a source can't be fetched from, and the next step."""
     if source in VENDORS and (missing := VENDORS[source].missing_keys(settings)):
         needed = " and ".join(f"QUANTX_{name.upper()}" for name in missing)
-        return f"the source {source} needs a key: set {needed}"
+        return f"the source {source} needs {VENDORS[source].settings_type.needs or f'a key: set {needed}'}"
     without = [name for name in VENDORS if name not in usable]
     hint = f" ({', '.join(without)} need a key)" if without else ""
     return f"no source {source!r}; there is {', '.join(usable) or 'none'}{hint}"

@@ -81,14 +81,19 @@ class RecordQueries(KnownNames):
     def instruments(
         self, symbols: Symbols | None = None, *, as_of: Day | None = None, public_by: Day | None = None
     ) -> pl.DataFrame:
-        """Return the securities with a symbol history, or those that ever carried one of `symbols`; sorted by symbol.
+        """Return the recorded securities, or those that ever carried one of `symbols`; sorted by symbol.
 
         Columns: instrument (the permanent id), symbol (the last one), market, name, status (listed or delisted),
-        listed_on, delisted_on, reason, evidence, known_from (UTC).
+        listed_on, delisted_on, reason, evidence, sic (the SEC's code of the industry), industry, sector, known_from
+        (UTC). A security without a symbol history is named by its symbol, as in us.AAPL.
         """
         moment = PointInTime.parse(as_of, public_by)
         history = self._known(SYMBOL_HISTORY, Selection(), moment)
         rows = self._known(INSTRUMENTS, Selection(), moment)
+        without = rows.join(history, on="instrument", how="anti").select(
+            "instrument", pl.col("instrument").str.splitn(".", 2).struct[1].alias("symbol")
+        )
+        history = pl.concat([history, without], how="diagonal")
         if symbols is not None:
             carried = history.filter(pl.col("symbol").is_in(to_names(symbols)))
             rows = rows.join(carried, on="instrument", how="semi")

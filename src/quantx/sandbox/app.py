@@ -23,7 +23,7 @@ from quantx.sandbox.drift import Drifts
 from quantx.sandbox.faults import Faults
 from quantx.sandbox.market import Market
 from quantx.sandbox.messages import JSON, WireReply, WireRequest
-from quantx.sandbox.quota import RequestQuota
+from quantx.sandbox.quota import BlockingQuota, RequestQuota
 from quantx.sandbox.wires import Wire
 from quantx.sandbox.yahoo_chart import not_found
 from quantx.settings.vendors import VENDOR_SETTINGS
@@ -47,6 +47,9 @@ _CONTROLS = "/_sandbox/"
 _LARGEST_BODY = 65_536
 _LONGEST_SILENCE = 300.0  # seconds; longer than any client's time-out
 
+
+# The SEC blocks an organisation for ten minutes that sends more than ten requests a second.
+_BLOCKS = {"sec": ("10/s", 600.0)}
 
 # The wires of all vendors: each is declared as WIRE in the module that has its source's name.
 WIRES: tuple[type[Wire], ...] = tuple(resolve_name(f"quantx.sandbox.{source}_wire:WIRE") for source in VENDOR_SETTINGS)
@@ -241,13 +244,17 @@ def _per_vendor(specs: Iterable[str], vendors: tuple[str, ...], between: str, ex
     return values
 
 
-def _quotas(specs: Iterable[str], vendors: tuple[str, ...]) -> dict[str, RequestQuota]:
+def _quotas(specs: Iterable[str], vendors: tuple[str, ...]) -> dict[str, RequestQuota | BlockingQuota]:
     """Return the quotas by vendor; a spec without a vendor applies to all that have none of their own."""
     given = list(specs)
     general = [spec for spec in given if ":" not in spec]
-    rates = {vendor: spec for spec in general for vendor in vendors}
+    rates = {vendor: spec for vendor, (spec, _) in _BLOCKS.items()}
+    rates |= {vendor: spec for spec in general for vendor in vendors}
     rates |= _per_vendor([spec for spec in given if ":" in spec], vendors, ":", "alpaca:200/min")
-    return {vendor: RequestQuota(rate) for vendor, rate in rates.items()}
+    return {
+        vendor: BlockingQuota(rate, _BLOCKS[vendor][1]) if vendor in _BLOCKS else RequestQuota(rate)
+        for vendor, rate in rates.items()
+    }
 
 
 def _json(status: int, value: object) -> WireReply:

@@ -21,6 +21,7 @@ from quantx.core.symbols import canonical_symbol
 from quantx.errors import ConfigError, InvalidSymbol
 from quantx.sandbox.columns import FIELDS
 from quantx.sandbox.file_dividends import implied_dividends
+from quantx.sandbox.filers import Filers, read_filer_file
 from quantx.sandbox.hours import day_of
 from quantx.sandbox.market import Dividend, Market, PriceHistory, history, split_of
 from quantx.sandbox.minute_files import Days, by_symbol, daily_history, read_minutes
@@ -54,8 +55,11 @@ def load_folder(folder: Path) -> Market:
     histories: dict[str, PriceHistory] = {}
     recordings = []
     minutes: Days = {}
+    filers = Filers()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         with _skipping(path):
+            if read_filer_file(path, filers):
+                continue
             if path.name.endswith((".json", ".json.gz")):
                 recording = read_recording(path)
                 recordings += [recording] if recording is not None else []
@@ -68,11 +72,11 @@ def load_folder(folder: Path) -> Market:
     for symbol, days in by_symbol(minutes.items()).items():
         if symbol not in histories:
             histories[symbol] = daily_history(symbol, days)
-    if not histories and not recordings:
+    if not histories and not recordings and not filers.by_cik:
         raise ConfigError(
             f"{folder} has no file that the sandbox can serve; it reads daily CSV files named by symbol "
-            "(as-traded with events, Yahoo, yfinance), minutes (QuantConnect, Alpha Vantage) and recorded chart "
-            "replies (JSON)"
+            "(as-traded with events, Yahoo, yfinance), minutes (QuantConnect, Alpha Vantage), recorded chart "
+            "replies (JSON), and the SEC's submissions and companyfacts (CIK##########.json)"
         )
     log.info(
         "sandbox.loaded",
@@ -80,9 +84,10 @@ def load_folder(folder: Path) -> Market:
         symbols=len(histories),
         recordings=len(recordings),
         days_of_minutes=len(minutes),
+        filers=len(filers.by_cik),
     )
     kind = "files" if histories else "recorded"
-    return Market(kind, histories, Recordings(recordings) if recordings else None, minutes)
+    return Market(kind, histories, Recordings(recordings) if recordings else None, minutes, filers)
 
 
 def _read_history(path: Path, name: str) -> PriceHistory:

@@ -16,6 +16,7 @@ from quantx.core.symbols import Venue, parse_symbol, venue_of
 from quantx.errors import ConfigError
 from quantx.providers.yahoo import wire_symbol
 from quantx.sandbox.columns import FIELDS, Floats, Ints
+from quantx.sandbox.filers import Filers
 from quantx.sandbox.hours import day_number, day_of, hours_of
 from quantx.sandbox.minutes import Minutes
 from quantx.sandbox.recordings import Recordings
@@ -164,6 +165,7 @@ class Market:
     histories: Mapping[str, PriceHistory] = field(default_factory=dict)  # by canonical symbol
     recordings: Recordings | None = None
     minutes: Mapping[tuple[str, int], Minutes] = field(default_factory=dict)  # recorded ones, by symbol and day
+    filers: Filers = field(default_factory=Filers)  # of the SEC
 
     @property
     def symbols(self) -> list[str]:

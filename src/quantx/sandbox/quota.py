@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import deque
@@ -33,3 +34,21 @@ class RequestQuota:
             return False
         self._admitted.append(now)
         return True
+
+
+class BlockingQuota:
+    """A quota whose excess blocks everything for some seconds; each request during a block begins them again."""
+
+    def __init__(self, spec: str, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._quota = RequestQuota(spec, monotonic)
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._blocked_until = -math.inf
+
+    def admits(self) -> bool:
+        """Return whether one more request may pass now, and count it if so."""
+        now = self._monotonic()
+        if now >= self._blocked_until and self._quota.admits():
+            return True
+        self._blocked_until = now + self._seconds
+        return False

@@ -94,10 +94,29 @@ class Settings(Vendors, BaseSettings):
         description="concurrent requests per worker",
     )
     chunk_size: int = Field(
-        32,
+        256,
         ge=1,
         le=10_000,
-        description="tasks that a worker claims and stores together; more than 32, which is a queue's page, are split",
+        description="the most tasks that a worker claims and stores together; a batch begins with 32, a page of the"
+        " queue, and doubles while batches end within 1.5 seconds",
+    )
+    batch_bytes: ByteSize = Field(
+        ByteSize(16_000_000),
+        ge=1,
+        description="bytes of fetched replies, as in 16MB, beyond which a batch is stored before it is complete",
+    )
+    held_bytes: ByteSize = Field(
+        ByteSize(64_000_000),
+        ge=1,
+        description="bytes of replies that a worker holds at a time, fetched and not yet stored; beyond, requests wait",
+    )
+    round_bytes: ByteSize = Field(
+        ByteSize(24_000_000),
+        ge=1,
+        description="bytes of stored replies that are turned into rows at once; a larger reply is a round of its own",
+    )
+    round_replies: int = Field(
+        6000, ge=1, le=100_000, description="stored replies that are turned into rows at once, where they are small"
     )
     lookback_days: int = Field(
         5,
@@ -121,6 +140,11 @@ class Settings(Vendors, BaseSettings):
     )
     deadline_hours: float = Field(
         2, gt=0, le=72, description="hours after that time in which a session must have its run; later it is a finding"
+    )
+    fundamentals: bool = Field(
+        False,
+        description="let daily updates also fetch the filings and facts of the American members from the SEC (`quantx"
+        " fundamentals update`); needs `contact`",
     )
     inspect: bool = Field(
         True,
@@ -160,7 +184,9 @@ class Settings(Vendors, BaseSettings):
         300, ge=0, description="seconds that a vendor may be in back-off before its tasks go to the next vendor"
     )
     contact: str | None = Field(
-        None, description="an e-mail address or a URL that is sent to the sources of universes; the SEC requires one"
+        None,
+        description="an e-mail address or a URL that is sent to the sources of universes and to the SEC, which requires"
+        " one",
     )
     universe_base_url: str | None = Field(
         None, description="another host that serves the lists of universes under the same paths (tests, a mirror)"
@@ -271,6 +297,13 @@ class Settings(Vendors, BaseSettings):
         prefix = (self.s3_prefix or "").strip("/")
         url = f"az://{container}" if bucket is None else f"s3://{bucket}/{prefix}".rstrip("/")
         object.__setattr__(self, "lake_url", url)  # frozen, but still under construction
+        return self
+
+    @model_validator(mode="after")
+    def _contact_of_sec(self) -> Self:
+        """Send the contact to the SEC, too, where it has none of its own."""
+        if self.contact is not None and self.sec.contact is None:
+            object.__setattr__(self, "sec", self.sec.model_copy(update={"contact": self.contact}))
         return self
 
     @property

@@ -21,9 +21,11 @@ class VendorSettings(BaseModel):
 
     title: ClassVar[str]  # the vendor's own spelling of its name
     adapter: ClassVar[str]  # module:class, imported when it is used
+    client: ClassVar[str] = "httpx"  # the module that the first fetch imports
     default_quota: ClassVar[str]  # the vendor's limit for an account that the setting `quota` does not name
     prefix: ClassVar[str | None] = None  # of the flat names; None: the source's name
     keys: ClassVar[tuple[str, ...]] = ()  # fields without which no request can be sent
+    needs: ClassVar[str | None] = None  # what those fields are, and the next step; None: keys
     names: ClassVar[tuple[str, ...]] = ()  # other names of the source that people use
     variables: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # by field: variables that set it besides its own
 
@@ -60,6 +62,7 @@ class YahooSettings(VendorSettings):
 
     title = "Yahoo"
     adapter = "quantx.providers.yahoo:Yahoo"
+    client = "quantx.providers.yahoo_session"
     default_quota = "2/s"
     prefix = "yfinance"
     names = ("yfinance", "yf")
@@ -70,6 +73,7 @@ class AlpacaSettings(VendorSettings):
 
     title = "Alpaca"
     adapter = "quantx.providers.alpaca:Alpaca"
+    client = "quantx.providers.alpaca_session"
     default_quota = "200/min"
     keys = ("api_key", "api_secret")
 
@@ -105,6 +109,20 @@ class FmpSettings(KeyedVendorSettings):
     variables: ClassVar[Mapping[str, tuple[str, ...]]] = {"api_key": ("FMP_API_KEY",)}
 
 
+class SecSettings(VendorSettings):
+    """The SEC's EDGAR: no key, but a contact in each request."""
+
+    title = "the SEC"
+    adapter = "quantx.providers.sec:Sec"
+    default_quota = "6/s"
+    keys = ("contact",)
+    needs = "a contact: set QUANTX_CONTACT to an e-mail address or a URL, which the SEC requires in each request"
+
+    contact: str | None = Field(
+        default=None, description="an e-mail address or a URL that the SEC gets; by default the setting `contact`"
+    )
+
+
 class Vendors(BaseModel):
     """The part of `Settings` that lists the vendors; a field's name is the source in tables and tasks."""
 
@@ -113,6 +131,7 @@ class Vendors(BaseModel):
     stooq: StooqSettings = StooqSettings()
     alphavantage: AlphaVantageSettings = AlphaVantageSettings()
     fmp: FmpSettings = FmpSettings()
+    sec: SecSettings = SecSettings()
 
 
 VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {

@@ -19,6 +19,7 @@ UNIVERSE_REFUSED = "universe_refused"
 UNIVERSE_CONTRADICTIONS = "universe_contradictions"
 DAMAGED_OBJECT = "damaged_object"
 DOUBLED_KEYS = "doubled_keys"
+PREDECESSOR_UNKNOWN = "predecessor_unknown"
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,22 @@ OPERATIONAL_RULES = (
         meaning="a session of a market with an enabled universe has no daily run by its deadline",
         why="a timer that died would stay unnoticed while the bars become stale",
         reference="the sweep; the setting `deadline_hours`",
+    ),
+    OperationalRule(
+        "fundamentals_not_planned",
+        "warn",
+        "vendor",
+        meaning="a daily update could not plan the filings of the SEC's filers",
+        why="filings since the last update are missing until a later update plans them",
+        reference="planning of a daily run, with the setting `fundamentals`",
+    ),
+    OperationalRule(
+        PREDECESSOR_UNKNOWN,
+        "info",
+        "symbol",
+        meaning="the filer of a symbol is the successor of another one, which is not recorded",
+        why="facts from before the reorganisation are those of the predecessor, and queries of the symbol lack them",
+        reference="forms 8-K12B, 8-K12G3 and 8-K15D5 in the filings of a filer, after an update of fundamentals",
     ),
     OperationalRule(
         INSPECTION_FAILED,

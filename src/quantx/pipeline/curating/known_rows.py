@@ -8,16 +8,17 @@ from typing import Protocol
 
 import polars as pl
 
-from quantx.core.fact_tables import FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.fact_tables import FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.protocol import CuratedTable, Tables
 
 CLOSES = ("symbol", "date", "close", "known_from", "raw")
+FILING_TIMES = ("symbol", "accession", "public_at", "public_how")
 EVENTS = ("symbol", "ex_date", "kind", "value", "reference_close")
 
 
 class KnownRows(Protocol):
-    """The current rows of one vendor's daily bars, actions and facts."""
+    """The current rows of one vendor's daily bars, actions, filings and facts."""
 
     def closes(self, source: str, spans: pl.DataFrame) -> pl.DataFrame:
         """Return CLOSES within the days of `spans` (symbol, first, last)."""
@@ -29,6 +30,10 @@ class KnownRows(Protocol):
 
     def bars_before(self, source: str, symbol: str, day: date) -> pl.DataFrame:
         """Return the rows of BARS_1D of a symbol before a day, in order."""
+        ...
+
+    def filing_times(self, source: str, symbols: list[str]) -> pl.DataFrame:
+        """Return FILING_TIMES of some filers."""
         ...
 
     def facts_beside(self, source: str, facts: pl.DataFrame) -> pl.DataFrame:
@@ -54,6 +59,10 @@ class NothingKnown:
     def bars_before(self, source: str, symbol: str, day: date) -> pl.DataFrame:
         """Return no rows."""
         return BARS_1D.empty()
+
+    def filing_times(self, source: str, symbols: list[str]) -> pl.DataFrame:
+        """Return no rows."""
+        return FILINGS.empty().select(FILING_TIMES)
 
     def facts_beside(self, source: str, facts: pl.DataFrame) -> pl.DataFrame:
         """Return no rows."""
@@ -101,6 +110,12 @@ class RowsOfTables:
         where = (pl.col("source") == source) & (pl.col("symbol") == symbol) & (pl.col("date") < day)
         where &= pl.col("year") <= day.year
         return self.tables[BARS_1D.name].read(where).sort("date")
+
+    def filing_times(self, source: str, symbols: list[str]) -> pl.DataFrame:
+        """Return FILING_TIMES of some filers."""
+        stored = self.tables[FILINGS.name]
+        where = (pl.col("source") == source) & pl.col("symbol").is_in(symbols)
+        return stored.collect(stored.scan().filter(where).select(FILING_TIMES))
 
     def facts_beside(self, source: str, facts: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of FUNDAMENTALS_FACTS of the same filers that are not among `facts`."""

@@ -161,6 +161,13 @@ def plan_heal(context: Context, tasks: Sequence[NewTask]) -> Plan:
     return _add_run(context, HEAL, symbols, _by_month(tasks), {"symbols": symbols})
 
 
+def plan_filers(
+    context: Context, kind: RunKind, tasks: Sequence[NewTask], filers: Sequence[str], request: dict[str, object]
+) -> Plan:
+    """Plan requests about filers; those of `filers` that have no task are up to date."""
+    return _add_run(context, kind, filers, tasks, request)
+
+
 def plan_retry(context: Context, task_ids: Sequence[int] | None) -> Plan:
     """Plan permanently failed tasks (those of `task_ids`, or all) once more, as a run of their own."""
     request: dict[str, object] = {"retry": "all" if task_ids is None else list(task_ids)}
@@ -179,12 +186,20 @@ def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:
     state, and workers send it when there is room. A crash in between sends some messages twice, and loses none.
     """
     sent = 0
-    while tasks.unsent() and (room := _FULL_QUEUE - queue.depth().total) > 0:
-        tickets = tasks.to_send(min(room, _SEND_AT_ONCE), _SENDER_SECONDS)
-        unsent = {ticket.task_id: _message(ticket) for ticket in tickets}
-        Retry(runtime, _RETRY_SECONDS).call(partial(_send_messages, tasks, queue, unsent))
-        sent += len(tickets)
+    while tasks.unsent() and (some := _send_some(tasks, queue, runtime)):
+        sent += some
     return sent
+
+
+def _send_some(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:
+    """Send at most `_SEND_AT_ONCE` planned tasks to the queue, as long as it has room; return their number."""
+    room = _FULL_QUEUE - queue.depth().total
+    if room <= 0:
+        return 0
+    tickets = tasks.to_send(min(room, _SEND_AT_ONCE), _SENDER_SECONDS)
+    if unsent := {ticket.task_id: _message(ticket) for ticket in tickets}:
+        Retry(runtime, _RETRY_SECONDS).call(partial(_send_messages, tasks, queue, unsent))
+    return len(tickets)
 
 
 def _send_messages(tasks: Tasks, queue: TaskQueue, unsent: dict[int, str]) -> None:
@@ -241,8 +256,9 @@ def _add_run(
 
 
 def _send(context: Context, plan: Plan) -> None:
+    """Send enough for workers to start; they send the rest."""
     try:
-        send_outbox(context.state.tasks, context.queue, context.runtime)
+        _send_some(context.state.tasks, context.queue, context.runtime)
     except QueueError as error:
         raise QueueError(
             f"the tasks of run {plan.run_id} are planned, but the queue does not take them: {error}; nothing is lost:"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from quantx.errors import ConfigError, QuantxError
+from quantx.pipeline.planning.fundamentals import plan_beside_bars
 from quantx.pipeline.planning.plan import plan_backfill, plan_daily
 from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.planning.sweep import SweepResult, sweep
@@ -47,18 +49,24 @@ def plan_request(context: Context, request: UpdateRequest) -> Plan:
     if request.window is not None:
         return plan_backfill(context, scope, request.window, source=source, timeframe=timeframe, again=request.again)
     lookback = context.settings.lookback_days if request.lookback_days is None else request.lookback_days
-    return plan_daily(context, scope, source=source, lookback=lookback, timeframe=timeframe)
+    plan = plan_daily(context, scope, source=source, lookback=lookback, timeframe=timeframe)
+    if context.settings.fundamentals and timeframe == "1d" and source is None:
+        more = plan_beside_bars(context, scope)
+        plan = replace(plan, task_ids=(*plan.task_ids, *more))
+    return plan
 
 
 def plan_update(settings: Settings, request: UpdateRequest = _EVERYTHING) -> Plan:
     """Plan a request; InvalidRequest where this installation has no such universe, phase or vendor."""
     with open_context(settings) as context:
-        if errors := list(_unknown_names(context, request)):
-            raise InvalidRequest(errors)
+        listed = request.universe is not None and is_symbol_list(request.universe)
+        if listed and not has_list(context.location, request.universe or ""):  # a request reads no file of this machine
+            raise InvalidRequest([FieldError(f"there is no file {request.universe!a} in the lake", "#/universe")])
         try:
             return plan_request(context, request)
         except ConfigError as error:
-            raise InvalidRequest([FieldError(str(error))]) from error
+            unknown = list(_unknown_names(context, request, None if listed else request.universe))
+            raise InvalidRequest(unknown or [FieldError(str(error))]) from error
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -67,12 +75,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     return {"run_id": plan.run_id, **counts, "unserved": {x.symbol: x.why for x in plan.unserved[:_MOST_UNSERVED]}}
 
 
-def _unknown_names(context: Context, request: UpdateRequest) -> Iterator[FieldError]:
-    universe = request.universe
-    if universe is not None and is_symbol_list(universe):  # of the lake: a request reads no other file
-        if not has_list(context.location, universe):
-            yield FieldError(f"there is no file {universe!a} in the lake", "#/universe")
-        universe = None
+def _unknown_names(context: Context, request: UpdateRequest, universe: str | None) -> Iterator[FieldError]:
     rows = context.state.universes.listed() if universe or request.phase else []
     fields = {
         "universe": (universe, {row["name"] for row in rows}),

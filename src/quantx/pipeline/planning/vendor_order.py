@@ -78,7 +78,7 @@ def _check_vendor(settings: Settings, providers: Providers, source: str, market:
     checks = ((timeframe, capabilities.timeframes, "timeframe"), (market, capabilities.markets, "market"))
     for wanted, offered, what in checks:
         if wanted not in offered:
-            raise ConfigError(f"{source} does not have the {what} {wanted!r}; it has {', '.join(offered)}")
+            raise ConfigError(f"{source} does not have the {what} {wanted!r}; it has {', '.join(offered) or 'none'}")
 
 
 def events_window(providers: Providers, series: Series, window: Window, newest: date) -> Window | None:

@@ -66,7 +66,7 @@ def import_history(context: Context, tables: Tables, securities: Sequence[Securi
         ended = sum(each.reason is not None for each in securities)
         return ImportSummary(len(by_id), new, sum(len(each.namings) for each in securities), ended)
 
-    imported = _exclusively(context, tables, carry_out)
+    imported = exclusively(context, tables, carry_out)
     log.info("instruments.imported", **vars(imported))
     return imported
 
@@ -88,13 +88,13 @@ def delist(context: Context, tables: Tables, symbol: str, on: date, *, reason: s
         _record(context, tables, holder, after, {instrument: _facts(instrument, after, security)})
         return instrument
 
-    instrument = _exclusively(context, tables, carry_out)
+    instrument = exclusively(context, tables, carry_out)
     context.state.findings.resolve(DELISTING_SUSPECTED, [symbol], f"delisted on {on}: {reason}")
     log.info("instrument.delisted", instrument=instrument, symbol=symbol, on=str(on))
     return instrument
 
 
-def _exclusively(context: Context, tables: Tables, work: Callable[[RoleHolder], T]) -> T:
+def exclusively(context: Context, tables: Tables, work: Callable[[RoleHolder], T]) -> T:
     """Do work under the role that changes instruments; return its result."""
 
     def held(holder: RoleHolder | None) -> T:
@@ -151,15 +151,26 @@ def _record(
     here = pl.col("instrument").is_in(list(changed))
     stored = read_stored(tables[INSTRUMENTS.name])
     facts = pl.DataFrame([{**each, "known_from": now} for each in changed.values()], schema=dict(INSTRUMENTS.schema))
-    names = dict(stored.rows.select("instrument", "name").iter_rows())  # a source without names does not remove one
-    facts = facts.with_columns(
-        pl.coalesce("name", pl.col("instrument").replace_strict(names, default=None, return_dtype=pl.String))
+    kept = ("name", "sic", "industry", "sector")  # a source without them removes none
+    known = stored.rows.select("instrument", *(pl.col(c).alias(f"{c}_known") for c in kept))
+    facts = facts.join(known, on="instrument", how="left").with_columns(
+        *(pl.coalesce(c, f"{c}_known").alias(c) for c in kept)
     )
+    facts = facts.select(list(INSTRUMENTS.schema))
     restate(tables, INSTRUMENTS, stored, pl.concat([stored.rows.filter(~here), facts]), now, holder)
     stored = read_stored(tables[SYMBOL_HISTORY.name])
     rows = history_rows(history, evidence, now).filter(here)
     restate(tables, SYMBOL_HISTORY, stored, pl.concat([stored.rows.filter(~here), rows]), now, holder)
     copy_history_to_state(tables, context.state.instruments)
+
+
+def unnamed_instrument(symbol: str) -> str:
+    """Return the id of a security whose symbol history is not known.
+
+    >>> unnamed_instrument("BRK.B")
+    'us.BRK.B'
+    """
+    return f"{venue_of(symbol).market}.{symbol}"
 
 
 def instrument_rows(tables: Tables, symbol: str | None, on: date | None) -> list[dict[str, object]]:
@@ -169,10 +180,12 @@ def instrument_rows(tables: Tables, symbol: str | None, on: date | None) -> list
     wanted = set(rows)
     if symbol is not None:
         wanted = {n.instrument for n in history.namings_of(parse_symbol(symbol), on, on)}
+        wanted = wanted or {unnamed_instrument(parse_symbol(symbol))}
     return [
         {
             **{c: rows[i][c] for c in INSTRUMENTS.schema if c != "known_from"},
-            "symbols": [{"symbol": n.symbol, "from": n.first, "to": n.last} for n in history.symbols_of(i)],
+            "symbols": [{"symbol": n.symbol, "from": n.first, "to": n.last} for n in history.symbols_of(i)]
+            or [{"symbol": i.partition(".")[2], "from": None, "to": None}],
         }
         for i in sorted(wanted & set(rows))
     ]
