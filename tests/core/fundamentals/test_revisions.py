@@ -149,5 +149,5 @@ def test_every_change_per_share_of_a_filer_with_one_split_is_the_split() -> None
 def test_a_filer_that_reports_thousands_for_two_years_is_put_right_when_it_stops() -> None:
     fact = (pl.col("tag") == "WeightedAverageNumberOfDilutedSharesOutstanding") & (pl.col("end") == date(2011, 1, 30))
     rows = recorded_facts("NVDA").filter(fact).sort("public_at").select("value", "filed", "revision").rows()
-    assert rows[:2] == [(588_684, date(2011, 3, 16), None), (588_684_000, date(2012, 3, 13), "rescaled")]
+    assert rows[:2] == [(588_684, date(2011, 3, 16), "scale"), (588_684_000, date(2012, 3, 13), "rescaled")]
     assert {revision for _, _, revision in rows[2:]} <= {"same"}

@@ -9,6 +9,12 @@ _NEAR_DAYS = 800  # values of periods that end at most this far apart tell the l
 _SHORT_DAYS = 400
 _LIKE = (1 / 3, 3)  # quotients of two share counts of one filer that may both be right
 _LARGE = 1e6  # the least count that other counts of a filing are like by more than chance
+_OF_THE_FILER = (
+    "CommonStockSharesIssued",
+    "CommonStockSharesOutstanding",
+    "WeightedAverageNumberOfSharesOutstandingBasic",
+    "WeightedAverageNumberOfDilutedSharesOutstanding",
+)
 _ROUNDS = 5  # a slip is repeated by a few filings at most
 
 
@@ -116,7 +122,7 @@ def level_slips(facts: pl.DataFrame) -> pl.DataFrame:
 
     The level is the value of the last period that ended within 400 days before and was reported by then; other share
     counts of the same filing have it still. A larger value is the slip only if none of them is like it. Items of other
-    units have no such level.
+    units have no such level. The counts of the whole filer are also compared with the cover page of their filing.
     """
     item = ["symbol_nth", "taxonomy_nth", "tag_nth", "instant"]
     shares = facts.filter((pl.col("unit") == "shares") & (pl.col("value") > 0)).with_columns(
@@ -140,7 +146,7 @@ def level_slips(facts: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("public_at_before") <= pl.col("public_at"))
         .sort("nth", "end_before", "nth_before")
     )
-    slip = firsts.clear().select("nth")
+    slip = _thousands(firsts, shares)
     for _ in range(_ROUNDS):
         level = pairs.join(slip, left_on="nth_before", right_on="nth", how="anti", maintain_order="left").unique(
             "nth", keep="last", maintain_order=True
@@ -159,3 +165,13 @@ def level_slips(facts: pl.DataFrame) -> pl.DataFrame:
             break
         slip = pl.concat([slip, still]).unique()
     return slip
+
+
+def _thousands(firsts: pl.DataFrame, shares: pl.DataFrame) -> pl.DataFrame:
+    """Return `nth` of counts of the whole filer that are a thousandth or a millionth of that on the cover page."""
+    cover = shares.filter(pl.col("tag") == "EntityCommonStockSharesOutstanding")
+    cover = cover.group_by("symbol_nth", "accession").agg(pl.col("value").max().alias("cover"))
+    counts = firsts.filter(pl.col("tag").is_in(_OF_THE_FILER)).join(cover, on=["symbol_nth", "accession"])
+    times = (pl.col("cover") / pl.col("value")).log10().round()
+    near = (pl.col("value") * pl.lit(10.0).pow(times) / pl.col("cover")).is_between(0.5, 2)
+    return counts.filter(times.is_in([3.0, 6.0]) & near).select("nth")
