@@ -22,7 +22,7 @@ def inspect(platform: Platform, until: float | None = None) -> None:
     def stopping() -> bool:
         return platform.runtime.stopping or (until is not None and time.monotonic() >= until)
 
-    describe_filers(platform)
+    describe_platform_filers(platform)
     if failed := inspect_ended_runs(platform, platform.tables, stopping=stopping):
         err.print(
             f"inspection failed: {', '.join(failed)}; `quantx findings list --rule inspection_failed` shows the reasons"
@@ -31,18 +31,16 @@ def inspect(platform: Platform, until: float | None = None) -> None:
         _refresh_views(platform.settings, platform.settings.sql_views)
 
 
-def describe_filers(platform: Platform) -> None:
-    """Record the tickers, predecessors and industries in the replies of filers; another process may do it instead."""
+def describe_platform_filers(platform: Platform) -> None:
+    """Record what the replies of filers state about them; where another process is doing so, it is left to it."""
     from quantx.core.fact_tables import FILERS
 
     if platform.tables[FILERS.name].version() is None:
         return
-    from quantx.pipeline.reference.filers import describe_instruments, record_successions, record_tickers
+    from quantx.pipeline.reference.filers import describe_filers
 
     try:
-        record_tickers(platform, platform.tables)
-        record_successions(platform, platform.tables)
-        describe_instruments(platform, platform.tables)
+        describe_filers(platform, platform.tables)
     except StateError as error:  # the next worker does it
         err.print(f"the industries of filers were not recorded: {error}")
 

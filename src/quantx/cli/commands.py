@@ -143,7 +143,9 @@ COMMANDS: Mapping[str, CommandModules] = {
     "quarantine": _of("quarantine", summary="List rejected rows, validate them again, and accept the correct ones."),
     "crossvalidate": _of("crossvalidate", summary="Compare bars, splits and dividends of different vendors."),
     "fundamentals": _of(
-        "fundamentals", summary="Fetch the filings and facts of filers from the SEC, and show them point in time."
+        "fundamentals",
+        "fundamentals_show",
+        summary="Fetch the filings and facts of filers from the SEC, and show them point in time.",
     ),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."

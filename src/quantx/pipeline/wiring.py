@@ -19,6 +19,7 @@ from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.verify import Verifier
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import vendor_to_read
+from quantx.settings.concepts import read_concepts
 
 
 def worker_of(
@@ -61,6 +62,7 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         series=state.series,
         findings=state.findings,
         policy=platform.policy,
+        concepts=read_concepts(platform.settings.concepts_path),
         reader_of=partial(_reader_of, platform),
         max_attempts=platform.settings.max_attempts,
         normalize=normalize,

@@ -38,6 +38,14 @@ def to_date(value: Day | None) -> date | None:
 
 def to_instant(value: Day | None) -> datetime | None:
     """Return an aware instant in UTC: a date is the end of that day, a naive time is in UTC."""
+    moment = to_moment(value)
+    if moment is None or isinstance(moment, datetime):
+        return moment
+    return datetime.combine(moment, time.max, UTC)
+
+
+def to_moment(value: Day | None) -> date | datetime | None:
+    """Return a date as it is, or else an aware instant in UTC; a naive time is in UTC."""
     value = _plain(value)
     if value is None:
         return None
@@ -53,7 +61,7 @@ def to_instant(value: Day | None) -> datetime | None:
     if not isinstance(value, date):
         raise ConfigError(f"{value!r} is not a time; use a text, a date or a datetime")
     if not isinstance(value, datetime):
-        return datetime.combine(value, time.max, UTC)
+        return value
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 
 import polars as pl
 
+from quantx.core.fact_tables import FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.table import Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE, SYMBOL_HISTORY, UNIVERSE_MEMBERS
 from quantx.errors import IncompleteData, NotInLake
@@ -21,7 +22,14 @@ from quantx.reader.selection import Selection
 from quantx.reader.symbol_history import SymbolRequest
 
 _SHOWN = 5  # names in a message
-_ROWS = {BARS_1D.name: "daily bars", BARS_1M.name: "minute bars", ACTIONS.name: "actions"}
+_ROWS = {
+    BARS_1D.name: "daily bars",
+    BARS_1M.name: "minute bars",
+    ACTIONS.name: "actions",
+    FUNDAMENTALS_FACTS.name: "facts",
+    FUNDAMENTALS.name: "fundamentals",
+    FILINGS.name: "filings",
+}
 _OTHERS = {
     BARS_1D.name: "bars of other days",
     BARS_1M.name: "minutes of other days, or outside of the regular session,",

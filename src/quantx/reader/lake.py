@@ -15,11 +15,13 @@ from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_source
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.changes import ChangeQueries
 from quantx.reader.explain.queries import ExplainQueries
+from quantx.reader.filings import FilingQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
+from quantx.reader.restatements import RestatementQueries
 from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.sql.queries import SqlQueries
 from quantx.reader.warm import CacheQueries
@@ -70,6 +72,8 @@ def _nearby(location: LakeLocation) -> str:
 
 class Lake(
     LookbackQueries,
+    FilingQueries,
+    RestatementQueries,
     HistoryQueries,
     InventoryQueries,
     ResampleQueries,

@@ -1,24 +1,28 @@
-"""Queries of panels: fields of many symbols, side by side."""
+"""Queries of panels: fields of bars, and concepts of filers, of many symbols side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 
 from quantx.core.prices import Adjust
 from quantx.errors import ConfigError
-from quantx.reader.arguments import Day, On, Symbols, to_date, to_texts
+from quantx.reader.arguments import Day, On, to_date, to_texts
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.bars import BarQueries
+from quantx.reader.concept_panels import ConceptPanelRequest, ConceptPanels, masked
+from quantx.reader.filers import Filers
+from quantx.reader.panel_request import PanelRequest
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.reshape import wide
 from quantx.reader.stored import one_state
 from quantx.reader.universes import Members, UniverseQueries
 
 
-class PanelQueries(BarQueries, UniverseQueries):
-    """Panels of bars."""
+class PanelQueries(BarQueries, UniverseQueries, ConceptPanels):
+    """Panels of bars and concepts."""
 
     @one_state
     def panel(
@@ -26,7 +30,7 @@ class PanelQueries(BarQueries, UniverseQueries):
         field: str | Sequence[str] = "close",
         *,
         universe: str | None = None,
-        symbols: Symbols | None = None,
+        symbols: Filers | None = None,
         start: Day | None = None,
         end: Day | None = None,
         members_only: bool = False,
@@ -49,35 +53,62 @@ class PanelQueries(BarQueries, UniverseQueries):
         other arguments are those of `bars`. Prices are as traded by default: returns across splits and dividends need
         `adjust="total"`.
 
-        Warns with IncompleteData of symbols without bars.
+        A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "total_assets" (the latest
+        quarter): on each session the newest period's last value that was public before the session's close. A panel of
+        concepts alone has a row per session of the exchanges, and no look-ahead; `source` then means a source of
+        filings.
+
+        Warns with IncompleteData of symbols without bars or fundamentals.
         """
-        fields = to_texts(field, "field")
         members = self._panel_members(universe, symbols, start, end, PointInTime.parse(as_of, public_by))
         if members_only and members is None:
             raise ConfigError("members_only needs a universe")
-        request = BarRequest.parse(
-            list(members.on) if members is not None else () if symbols is None else symbols,
-            start,
-            end,
-            timeframe=timeframe,
-            adjust=adjust,
-            as_of=as_of,
-            public_by=public_by,
-            source=source,
-            columns=["symbol", "time" if timeframe == "1m" else "date", *fields],
-            base=base,
-            extended=extended,
-            on=on if on is not None or members is None else members.on,
+        bars = partial(
+            BarRequest.parse, timeframe=timeframe, adjust=adjust, base=base, source=source, extended=extended
         )
-        requests, rows = self._read_bars(request)
-        if members_only and members is not None:
-            self._check_reach(str(universe), request.first, request.moment)
-            rows = members.rows_of_members(rows)
-        self._check_rows(request, requests, rows)
-        return wide(rows, request.columns[1], fields, [each.symbol for each in requests])
+        request = PanelRequest(
+            fields=to_texts(field, "field"),
+            names=list(members.on) if members is not None else () if symbols is None else symbols,
+            bars=partial(bars, start=start, end=end, as_of=as_of, public_by=public_by),
+            on=on if on is not None or members is None else members.on,
+            shown=members if members_only else None,
+        )
+        concepts = self._concept_fields(request.fields)
+        if not concepts:
+            return self._price_panel(request, request.fields, universe)
+        prices = [name for name in request.fields if name not in concepts]
+        panel = self._price_panel(request, prices, universe) if prices else None
+        of_concepts = request.of_concepts(concepts, self._filer_requests(request.names, request.on), self._sessions)
+        return self._with_concepts(request, of_concepts, panel)
+
+    def _price_panel(self, request: PanelRequest, fields: Sequence[str], universe: str | None) -> pl.DataFrame:
+        """Return the panel of bars; null on the days on which a security was none of the shown members."""
+        bars = request.of_bars(fields)
+        requests, rows = self._read_bars(bars)
+        if request.shown is not None:
+            self._check_reach(str(universe), bars.first, bars.moment)
+            rows = request.shown.rows_of_members(rows)
+        self._check_rows(bars, requests, rows)
+        return wide(rows, bars.columns[1], fields, [each.symbol for each in requests], prefixed=request.prefixed)
+
+    def _with_concepts(
+        self, request: PanelRequest, of_concepts: ConceptPanelRequest, prices: pl.DataFrame | None
+    ) -> pl.DataFrame:
+        """Return the panel of prices, if any, with the columns of concepts, in the order of the fields."""
+        days, by_field = self._concept_columns(of_concepts, None if prices is None else prices["date"])
+        mask = None if request.shown is None else request.shown.mask(days)
+        columns = [days]
+        for field in request.fields:
+            if field in by_field:
+                values = by_field[field] if mask is None else masked(by_field[field], mask)
+                columns += [each.alias(request.column(field, each.name)) for each in values]
+            elif prices is not None:
+                own = [request.column(field, each.symbol) for each in of_concepts.in_order]
+                columns += prices.select(own).get_columns()
+        return pl.DataFrame(columns)
 
     def _panel_members(
-        self, universe: str | None, symbols: Symbols | None, start: Day | None, end: Day | None, moment: PointInTime
+        self, universe: str | None, symbols: Filers | None, start: Day | None, end: Day | None, moment: PointInTime
     ) -> Members | None:
         """Return the members of a panel's universe; None: the panel is of symbols."""
         if (universe is None) == (symbols is None):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
@@ -18,7 +18,7 @@ from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import US, VENUES_BY_SUFFIX, VENUES_OF_INDICES, venue_of
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE
-from quantx.reader.arguments import Day, to_instant
+from quantx.reader.arguments import Day, shifted, to_instant, to_moment
 from quantx.reader.session_times import SessionTimes
 
 _MINUTE = timedelta(minutes=1)
@@ -38,6 +38,18 @@ class PointInTime:
         """Return the two moments of a user's arguments; a date is the end of that day in UTC."""
         return PointInTime(to_instant(as_of), to_instant(public_by))
 
+    @staticmethod
+    def of_filings(as_of: Day | None, public_by: Day | None, times: SessionTimes) -> PointInTime:
+        """Return the two moments for facts that are filed: a date of `public_by` is that before its session's close.
+
+        The session is New York's. A date without one is the end of that day in New York: what is public then is known
+        at the next open.
+        """
+        moment = to_moment(public_by)
+        if moment is not None and not isinstance(moment, datetime):
+            moment = _close_of(moment, times) - timedelta.resolution
+        return PointInTime(to_instant(as_of), moment)
+
     @property
     def day(self) -> date | None:
         """Return the day of `public_by` in UTC."""
@@ -45,6 +57,16 @@ class PointInTime:
 
 
 NOW = PointInTime()
+
+
+def _close_of(day: date, times: SessionTimes) -> datetime:
+    """Return the close of New York's session of a day in UTC, or the end of a day without one."""
+    from zoneinfo import ZoneInfo
+
+    of_day = times.of(US.calendar).filter(pl.col("date") == day)["close"]
+    if of_day.len():
+        return of_day.to_list()[0]  # type: ignore[no-any-return]
+    return datetime.combine(shifted(day, 1), time(), ZoneInfo(US.timezone)).astimezone(UTC)
 
 
 def public_rows(

@@ -17,13 +17,17 @@ from quantx.lake.table_version import LiveFile, day_of
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows by stored symbol, vendor and day (both ends inclusive); None: all. `where` is a further condition."""
+    """Rows by stored symbol, vendor and day (both ends inclusive); None: all. `where` is a further condition.
+
+    `filters` are parts of `where`: a file's rows may be limited by those of one column before others are read.
+    """
 
     symbols: tuple[str, ...] | None = None
     source: str | None = None
     first: date | None = None
     last: date | None = None
     where: pl.Expr | None = None
+    filters: tuple[pl.Expr, ...] = ()
 
     @staticmethod
     def of(symbols: Sequence[str] | None = None, source: str | None = None) -> Selection:
@@ -36,7 +40,14 @@ class Selection:
 
     def filtered(self, where: pl.Expr) -> Selection:
         """Return the same selection under one more condition."""
-        return replace(self, where=where if self.where is None else self.where & where)
+        every = where if self.where is None else self.where & where
+        return replace(self, where=every, filters=(*self.filters, where))
+
+    @property
+    def by_column(self) -> list[tuple[str, pl.Expr]]:
+        """Return the filters of one column each, with its name."""
+        named = [(each.meta.root_names(), each) for each in self.filters]
+        return [(names[0], each) for names, each in named if len(set(names)) == 1]
 
     def files(self, files: Sequence[LiveFile]) -> list[LiveFile]:
         """Return the files that may have rows of the selection, by their partitions and statistics."""

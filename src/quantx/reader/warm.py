@@ -63,7 +63,7 @@ class CacheQueries(UniverseQueries):
         wanted: list[tuple[Table, LiveFile]] = []
         for table in _WARMED:
             version = self._stored.version(table)
-            wanted += [(table, f) for f in selection.files(version.files if version else ()) if f.size > decoded.small]
+            wanted += [(table, f) for f in selection.files(version.files if version else ()) if not decoded.is_small(f)]
         written = size = refused = 0
         for number, (table, live) in enumerate(wanted, 1):
             if not decoded.has_copy(table, live):

@@ -6,9 +6,10 @@ import gzip
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,13 +44,14 @@ class Filer:
     submissions: list[Download] = field(default_factory=list)
     facts: list[Download] = field(default_factory=list)
     pages: dict[str, list[Download]] = field(default_factory=dict)  # by name, as in CIK0000320193-submissions-001.json
+    accepted: Mapping[str, datetime] = field(default_factory=dict)  # the true instants of invented filings
 
     def submissions_at(self, now: datetime) -> Document | None:
         """Return the submissions as they were at an instant; None where the filer had filed nothing yet."""
         document = _at(self.submissions, now)
         if document is None:
             return None
-        recent = _visible_filings(document["filings"]["recent"], now)
+        recent = self._visible(document["filings"]["recent"], now)
         files = [file for file in document["filings"]["files"] if file["name"] in self.pages]
         pages = [self.page_at(file["name"], now) for file in files]
         files = [file for file, page in zip(files, pages, strict=True) if page and page["accessionNumber"]]
@@ -60,20 +62,20 @@ class Filer:
     def page_at(self, name: str, now: datetime) -> Document | None:
         """Return an older page as it was at an instant."""
         page = _at(self.pages.get(name, ()), now)
-        return None if page is None else _visible_filings(page, now)
+        return None if page is None else self._visible(page, now)
 
     def facts_at(self, now: datetime) -> Document | None:
         """Return the facts of all filings that were accepted by an instant; None where there were none."""
         document = _at(self.facts, now)
         if document is None:
             return None
-        accepted = self._accepted()
+        public_at = self._public_times()
         hidden: set[str] = set()
         facts: dict[str, Any] = {}
         for taxonomy, tags in document["facts"].items():
             for tag, about in tags.items():
                 for unit, rows in about["units"].items():
-                    visible = [row for row in rows if _is_public(row, accepted, now)]
+                    visible = [row for row in rows if (public_at.get(row["accn"]) or _end_of(row["filed"])) <= now]
                     hidden |= {row["accn"] for row in rows} - {row["accn"] for row in visible}
                     if visible:
                         kept = facts.setdefault(taxonomy, {}).setdefault(tag, {**about, "units": {}})
@@ -94,26 +96,41 @@ class Filer:
     def _pages_at(self, now: datetime) -> list[Document]:
         return [page for name in self.pages if (page := self.page_at(name, now)) is not None]
 
-    def _accepted(self) -> dict[str, str]:
-        """Return the acceptance times by accession, as they are sent."""
+    def _visible(self, page: Document, now: datetime) -> Document:
+        """Return the rows of a page that were accepted by an instant."""
+        shown = [self._public_at(page, row) <= now for row in range(len(page["accessionNumber"]))]
+        if all(shown):
+            return page
+        return {
+            name: [v for v, is_shown in zip(values, shown, strict=True) if is_shown] for name, values in page.items()
+        }
+
+    def _public_at(self, page: Document, row: int) -> datetime:
+        known, sent = self.accepted.get(page["accessionNumber"][row]), page["acceptanceDateTime"][row]
+        return known or (accepted_at(sent) if sent else _end_of(page["filingDate"][row]))
+
+    def _public_times(self) -> dict[str, datetime]:
+        """Return the times by accession."""
         pages = [each.document["filings"]["recent"] for each in self.submissions]
         pages += [each.document for downloads in self.pages.values() for each in downloads]
         return {
-            accession: accepted
+            accession: self._public_at(page, row)
             for page in pages
-            for accession, accepted in zip(page["accessionNumber"], page["acceptanceDateTime"], strict=True)
+            for row, accession in enumerate(page["accessionNumber"])
         }
 
 
-@dataclass
 class Filers:
-    """All filers, and the list of their tickers."""
+    """All filers, and the list of their tickers. Invented ones are made by `make` when they are first needed."""
 
-    by_cik: dict[int, Filer] = field(default_factory=dict)
-    listed: list[Mapping[str, Any]] | None = None  # cik_str, ticker, title; None: those of the submissions
+    def __init__(self, make: Callable[[], dict[int, Filer]] = dict) -> None:
+        self._make = make
+        self.listed: list[Mapping[str, Any]] | None = None  # cik_str, ticker, title; None: those of the submissions
 
-    def __bool__(self) -> bool:
-        return bool(self.by_cik)
+    @cached_property
+    def by_cik(self) -> dict[int, Filer]:
+        """The filers by CIK."""
+        return self._make()
 
     def of(self, cik: int) -> Filer:
         """Return a filer, which is added where it is new."""
@@ -170,26 +187,6 @@ def _at(downloads: Sequence[Download], now: datetime) -> Document | None:
     known = sorted(downloads, key=lambda each: each.on)
     earlier = [each for each in known if each.on <= now.date()] or known[:1]
     return earlier[-1].document if earlier else None
-
-
-def _visible_filings(page: Document, now: datetime) -> Document:
-    """Return the rows of a page that were accepted by an instant."""
-    moments = [accepted_at(sent) if sent else None for sent in page["acceptanceDateTime"]]
-    shown = [
-        moment <= now if moment is not None else _end_of(filed) <= now
-        for moment, filed in zip(moments, page["filingDate"], strict=True)
-    ]
-    if all(shown):
-        return page
-    return {
-        name: [value for value, is_shown in zip(values, shown, strict=True) if is_shown]
-        for name, values in page.items()
-    }
-
-
-def _is_public(row: Mapping[str, Any], accepted: Mapping[str, str], now: datetime) -> bool:
-    sent = accepted.get(row["accn"])
-    return (accepted_at(sent) if sent else _end_of(row["filed"])) <= now
 
 
 def _end_of(day: str) -> datetime:

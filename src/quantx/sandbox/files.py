@@ -72,7 +72,7 @@ def load_folder(folder: Path) -> Market:
     for symbol, days in by_symbol(minutes.items()).items():
         if symbol not in histories:
             histories[symbol] = daily_history(symbol, days)
-    if not histories and not recordings and not filers:
+    if not histories and not recordings and not filers.by_cik:
         raise ConfigError(
             f"{folder} has no file that the sandbox can serve; it reads daily CSV files named by symbol "
             "(as-traded with events, Yahoo, yfinance), minutes (QuantConnect, Alpha Vantage), recorded chart "

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
 from quantx.sandbox.columns import Floats
+from quantx.sandbox.filers import Filers
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import Correction, Dividend, Market, PriceHistory, Split, history
+from quantx.sandbox.synthetic_filings import synthetic_filers
 from quantx.sandbox.synthetic_plan import COMPANIES, MISTAKES, RENAMED, SPOILED, SyntheticCompany
 
 _YEARS = 10
@@ -84,6 +87,7 @@ def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
     return SyntheticMarket(
         "synthetic",
         histories,
+        filers=Filers(partial(synthetic_filers, seed, histories, sessions["XNYS"][-1])),
         seed=seed,
         dirt=tuple(dirt),
         corrections=tuple(corrections),

@@ -20,6 +20,7 @@ from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
+from quantx.settings.concepts import OWN_CONCEPTS
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
 from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, flat_name, nested, source_of
@@ -79,6 +80,11 @@ class Settings(Vendors, BaseSettings):
         validation_alias=_names("universe_path", "UNIVERSE_PATH"),
         description="the file that declares the universes; or a CSV of symbols, on disk or in the lake, which updates"
         " without a scope then fetch",
+    )
+    concepts_path: Path = Field(
+        OWN_CONCEPTS,
+        description="a file of own standard concepts of fundamentals, which add to the shipped ones or replace them;"
+        " the default need not exist",
     )
     max_workers: int = Field(
         8,

@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from quantx.cli.after_work import inspect
+from quantx.cli.demo.filings import show_filings
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.proofs import show_proofs
 from quantx.cli.demo.script import Story, story_of
@@ -68,6 +69,8 @@ def demo(
             universe_path=folder / "universes.yaml",
             yfinance_base_url=url,
             yfinance_quota="unlimited",
+            sec_base_url=url,
+            contact="demo@example.org",
             max_attempts=2,
             log_level="ERROR",  # the story reports the failures
         )
@@ -78,6 +81,7 @@ def demo(
             if not any(history.splits for history in market.histories.values()):
                 out.print("These files hold no splits: their (adjusted) prices are used as the traded ones.")
             chapters = _tell(platform, market, story, url)
+            show_filings(platform, market)
             inspect(platform)
             findings = _find(platform, market, story, chapters)
             _show(platform, findings)

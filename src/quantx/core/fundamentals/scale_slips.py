@@ -19,7 +19,7 @@ def power_of_ten(old: pl.Expr, new: pl.Expr) -> pl.Expr:
 
 
 def slips(facts: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
-    """Return the facts of `changed` with `slip`, and with `before`: the last value of the identity that is none.
+    """Return the facts of `changed` and those of slips with `slip`, and with `before`: the last value that is none.
 
     Of two values a power of a thousand apart, the one nearer to the values of other periods that were public before is
     right. Without any it is the larger one of share counts (written in thousands by mistake), else the earlier one.
@@ -27,17 +27,34 @@ def slips(facts: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     """
     first = level_slips(facts).with_columns(pl.lit(True).alias("slip"))
     facts = facts.with_columns(pl.lit(False).alias("slip")).update(first, on="nth", how="left")
-    judged = _with_before(facts.join(changed, on="group", how="semi", maintain_order="left"))
-    for _ in range(_ROUNDS):
-        apart = judged.filter(power_of_ten(pl.col("before"), pl.col("value")).is_not_null() & ~pl.col("slip"))
-        wrong = _wrong(apart, facts.filter(~pl.col("slip") & ~pl.col("ignored")))
-        repeated = judged.filter(pl.col("again") & ~pl.col("slip")).select("nth")
-        found = pl.concat([wrong, repeated]).with_columns(pl.lit(True).alias("slip"))
-        if found.is_empty():
-            break
-        facts = facts.update(found, on="nth", how="left")
-        judged = _with_before(judged.update(found, on="nth", how="left"))
-    return pl.concat([judged, _with_before(facts.join(first, on="nth", how="semi").join(judged, on="nth", how="anti"))])
+    groups = pl.concat([changed, facts.filter("slip").select("group")])
+    judged = facts.join(groups, on="group", how="semi", maintain_order="left")
+    apart = power_of_ten(pl.col("raw_before"), pl.col("value")).is_not_null()
+    doubtful = judged.filter(apart | pl.col("slip")).select("group").unique()
+    settled = _settled(judged.join(doubtful, on="group", how="semi", maintain_order="left"), facts)
+    certain = judged.join(doubtful, on="group", how="anti", maintain_order="left")
+    return pl.concat([_with_before(certain), settled], how="diagonal")
+
+
+def _settled(judged: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts of identities with a slip, judged one after the other in the order of time."""
+    item = ["symbol_nth", "taxonomy_nth", "tag_nth", "unit_nth"]
+    pool = facts.join(judged.select(item).unique(), on=item, how="semi", maintain_order="left")
+    judged = judged.with_columns(pl.lit(False).alias("seen"))
+    while True:
+        judged = _with_before(judged)
+        apart = power_of_ten(pl.col("before"), pl.col("value")).is_not_null() | pl.col("again")
+        doubtful = judged.filter(apart & ~pl.col("slip") & ~pl.col("seen"))
+        if doubtful.is_empty():
+            return judged.drop("seen")
+        each = doubtful.unique("group", keep="first", maintain_order=True)
+        wrong = pl.concat(
+            [_wrong(each.filter(~pl.col("again")), pool.filter(~pl.col("slip") & ~pl.col("ignored"))),
+             each.filter("again").select("nth")]
+        ).with_columns(pl.lit(True).alias("slip"))  # fmt: skip
+        seen = each.select("nth", pl.lit(True).alias("seen"))
+        judged = judged.update(wrong, on="nth", how="left").update(seen, on="nth", how="left")
+        pool = pool.update(wrong, on="nth", how="left")
 
 
 def _with_before(facts: pl.DataFrame) -> pl.DataFrame:

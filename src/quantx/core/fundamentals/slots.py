@@ -45,6 +45,8 @@ def slots(cells: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
     bound = instants.join(free, on="key", how="anti")
     expected = [n for n, c in numbered if c.expected]
     stale = _stale(durations, _period_ends(_ended(durations)))
+    sums = durations.filter(pl.col("concept").is_in(adding))
+    four = _four_quarters(quarters.filter(pl.col("concept").is_in(adding)))
     found = {
         "quarter": [
             _stream(quarters),
@@ -57,8 +59,8 @@ def slots(cells: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
         "annual": [_stream(years), _stream(_at_ends(bound, year_ends))],
         "ttm": [
             _stream(years),
-            _stream(_four_quarters(quarters.filter(concept_of(pl.col("key")).is_in(adding))), rank=1),
-            _stream(_year_to_date(durations.filter(concept_of(pl.col("key")).is_in(adding)), years), rank=2),
+            _stream(four, rank=1),
+            _stream(_year_to_date(sums, years, four), rank=2),
             _nulls(durations, _reason(adding, reasons.MISSING_QUARTER)),
             stale,
         ],
@@ -123,8 +125,11 @@ def _four_quarters(quarters: pl.DataFrame) -> pl.DataFrame:
     return _summed(chain, {f"key_{nth}": 1 for nth in (1, 2, 3, 4)}, quarters)
 
 
-def _year_to_date(durations: pl.DataFrame, years: pl.DataFrame) -> pl.DataFrame:
-    """Return a year, plus the part of the next one, less the part of the year that is as long and has its start."""
+def _year_to_date(durations: pl.DataFrame, years: pl.DataFrame, better: pl.DataFrame) -> pl.DataFrame:
+    """Return a year, plus the part of the next one, less the part of the year that is as long and has its start.
+
+    `better` are versions that count instead from the first one on.
+    """
     same = ["filer", "concept", "unit"]
     cells = durations.select(*_OF_CELL).unique("key").filter(length() < YEAR[0])
     year = years.select("key", *same, "start", pl.col("end").dt.offset_by("1d").alias("next")).unique("key")
@@ -137,6 +142,10 @@ def _year_to_date(durations: pl.DataFrame, years: pl.DataFrame) -> pl.DataFrame:
         .rename({"key": "key_year"})
         .with_columns(_moved(pl.col("start"), pl.col("end")).alias("key"))
     )
+    since = better.group_by("key").agg(pl.col("at").min().alias("better_at"))
+    first = durations.group_by("key").agg(pl.col("at").min().alias("now_at"))
+    chain = chain.join(first, left_on="key_now", right_on="key").join(since, on="key", how="left")
+    chain = chain.filter((pl.col("better_at") > pl.col("now_at")).fill_null(True))
     return _summed(chain, {"key_year": 1, "key_now": 1, "key_before": -1}, durations)
 
 

@@ -49,6 +49,30 @@ def combine(members: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
     `members` has a row for each part: `chain` (the sum), `cell` (the key of the part), `sign`, `required`. The result
     has `chain` in place of `key`.
     """
+    lengths = versions.group_by("key").agg(pl.len().alias("times"))
+    counted = members.join(lengths, left_on="cell", right_on="key", how="left", maintain_order="left")
+    # Most parts are reported once: their sums need no states.
+    once = ((pl.col("times") == 1).fill_null(False) & pl.col("required")).all().over("chain")
+    still, moving = (counted.filter(each).drop("times") for each in (once, ~once))
+    states = [still.join(versions.select(VERSION), left_on="cell", right_on="key")]
+    sums = [_sums(states[0], "chain")]
+    if moving.height:
+        sums.append(_sums(_states(moving, versions), "chain", "at"))
+    return pl.concat(sums)
+
+
+def _sums(states: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """Return the sum of the parts in each state, public with the last of them."""
+    at = [] if "at" in by else [pl.col("at").max()]
+    signed = (pl.col("facts") * pl.col("sign")).list.explode(keep_nulls=False, empty_as_null=False)
+    made = states.group_by(by).agg(
+        *at, pl.col("nth").max(), (pl.col("value") * pl.col("sign")).sum().alias("value"), signed.alias("facts")
+    )
+    return made.select("chain", "at", "nth", "value", pl.col("facts").list.sort())
+
+
+def _states(members: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+    """Return the parts of sums with their versions at each time `at` at which one of them changes."""
     known = members.join(versions.select("key", "at"), left_on="cell", right_on="key")
     firsts = known.group_by("chain", "cell", "required").agg(pl.col("at").min())
     begin = firsts.group_by("chain").agg(
@@ -56,23 +80,8 @@ def combine(members: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
     )
     missing = members.filter("required").join(firsts, on=["chain", "cell"], how="anti")
     begin = begin.join(missing, on="chain", how="anti")
-    events = known.join(begin, on="chain").select("chain", pl.max_horizontal("at", "begin").alias("at"))
-    states = (
-        events.unique()
-        .join(members, on="chain")
-        .sort("at")
-        .join_asof(
-            versions.sort("at").select(VERSION),
-            on="at", by_left="cell", by_right="key", check_sortedness=False,
-        )
-        .filter(pl.col("nth").is_not_null())
-    )  # fmt: skip
-    return (
-        states.group_by("chain", "at")
-        .agg(
-            pl.col("nth").max(),
-            (pl.col("value") * pl.col("sign")).sum().alias("value"),
-            (pl.col("facts") * pl.col("sign")).list.explode(keep_nulls=False, empty_as_null=False).alias("facts"),
-        )
-        .with_columns(pl.col("facts").list.sort())
-    )
+    events = known.join(begin, on="chain").select("chain", pl.max_horizontal("at", "begin").alias("at")).unique()
+    states = events.join(members, on="chain").sort("at")
+    ordered = versions.sort("at").select(VERSION)
+    found = states.join_asof(ordered, on="at", by_left="cell", by_right="key", check_sortedness=False)
+    return found.filter(pl.col("nth").is_not_null())

@@ -170,7 +170,7 @@ OPERATIONAL_RULES = (
         "info",
         "symbol",
         meaning="the filer of a symbol is the successor of another one, which is not recorded",
-        why="the facts from before the reorganisation are those of the predecessor, and queries of the symbol lack them",
+        why="facts from before the reorganisation are those of the predecessor, and queries of the symbol lack them",
         reference="forms 8-K12B, 8-K12G3 and 8-K15D5 in the filings of a filer, after an update of fundamentals",
     ),
     OperationalRule(

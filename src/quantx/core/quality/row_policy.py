@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Checked
 from quantx.core.table import INSTANT
@@ -19,6 +20,7 @@ class RowPolicy:
 
     rules: Policy = field(default_factory=Policy)
     decisions: pl.DataFrame = field(default_factory=DECISIONS.empty)  # DECISIONS
+    concepts: ConceptMap | None = None  # None: the shipped map
 
     def accepted_rows(self, checked: Checked, quoted: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         """Return the rows that the rules accept, and the rejected rows that a manual decision accepts.

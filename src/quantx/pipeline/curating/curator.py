@@ -16,6 +16,7 @@ from functools import partial
 import polars as pl
 import structlog
 
+from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.merge import Merge
 from quantx.core.model import Clock, StoredReply
 from quantx.core.quality.operational_rules import EVENTS_MISSING
@@ -60,6 +61,7 @@ class Curator:
     series: SeriesBook
     findings: Findings
     policy: Policy
+    concepts: ConceptMap
     reader_of: ReaderOf
     max_attempts: int  # of a task whose stored reply is lost
     normalize: Normalize = normalize_round
@@ -106,7 +108,7 @@ class Curator:
 
     def row_policy(self) -> RowPolicy:
         """Return the rules, with the manual decisions as they are now."""
-        return RowPolicy(self.policy, self.tables[DECISIONS.name].read())
+        return RowPolicy(self.policy, self.tables[DECISIONS.name].read(), self.concepts)
 
     def _is_worth_it(self, everything: bool) -> bool:
         replies, size = self.rounds.waiting()

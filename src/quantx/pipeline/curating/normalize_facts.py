@@ -6,18 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from quantx.core.calendars import calendar
-from quantx.core.coverage import all_of
 from quantx.core.esg import esg_values
 from quantx.core.fact_datasets import DATASETS, FUNDAMENTALS_DATASET, FactDataset
 from quantx.core.fact_tables import ESG_FACTS, FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
 from quantx.core.fundamentals.concepts import concept_values
+from quantx.core.fundamentals.filing_days import coverage_of_filings
 from quantx.core.fundamentals.industries import with_sector
 from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
-from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT, Table
 from quantx.errors import ProviderError
 from quantx.pipeline.curating.fact_rows import BY_VENDOR, check_facts, public_rows
@@ -76,10 +74,7 @@ def normalize_facts(
         table=dataset.table.name,
         tables=tables,
         quarantine=pl.concat([rejected, rejected_payloads(broken, dataset.table, policy)]),
-        coverage={
-            item.symbol: all_of(item.stored.window, item.as_of, calendar(venue_of(item.symbol).calendar))
-            for item, _ in read
-        },
+        coverage={item.symbol: coverage_of_filings(item.stored.window, item.as_of) for item, _ in read},
         sessions={
             symbol: (first, last)
             for symbol, first, last in days.group_by("symbol")
@@ -102,7 +97,7 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
     facts = _rows(facts.with_columns(revision_classes(facts)), FUNDAMENTALS_FACTS)
     tables = {
         FUNDAMENTALS_FACTS.name: facts,
-        FUNDAMENTALS.name: concept_values(facts, shipped_concepts()),
+        FUNDAMENTALS.name: concept_values(facts, policy.concepts or shipped_concepts()),
         FILINGS.name: _rows(filings, FILINGS),
         FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
         ESG_FACTS.name: _rows(esg_values(facts, shipped_metrics()), ESG_FACTS),

@@ -10,11 +10,10 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import structlog
 
-from quantx.core.calendars import calendar
+from quantx.core.fundamentals.filing_days import last_filing_day
 from quantx.core.model import Finding, Series, Window
 from quantx.core.symbols import US, is_filer, market_of, parse_symbol
 from quantx.errors import ConfigError, ProviderError
@@ -68,12 +67,6 @@ def recorded_filers(location: LakeLocation) -> Mapping[str, Sequence[str]]:
         return {}
     filers: Mapping[str, Sequence[str]] = json.loads(location.get(FILERS_FILE))["symbols"]
     return filers
-
-
-def last_filing_day(now: datetime) -> date:
-    """Return the last session whose day has ended in New York: all filings of that day are public."""
-    today = now.astimezone(ZoneInfo(US.timezone)).date()
-    return calendar(US.calendar).sessions(today - timedelta(days=14), today - timedelta(days=1))[-1]
 
 
 def plan_scope(context: Context, scope: Scope, *, again: bool) -> Plan:

@@ -46,6 +46,7 @@ from quantx.universes.protocol import Document
 log = structlog.get_logger()
 
 _LIST = "sec_tickers"  # the name of the kept documents
+_DESCRIBED = "meta/sec/described.json"  # up to which versions of the tables their contents are recorded
 _SUCCESSION = r"^8-K(12B|12G3|15D5)"
 _FEWEST = 0.8  # of the open tickers that a plausible list still has
 
@@ -89,6 +90,31 @@ def link_filer(context: Context, tables: Tables, symbol: str, filer: str, until:
     context.state.findings.resolve(PREDECESSOR_UNKNOWN, [symbol], f"its predecessor {filer} is recorded")
 
 
+def describe_filers(context: Context, tables: Tables) -> None:
+    """Record the tickers, predecessors and industries that the replies of filers have brought since the last call."""
+    versions, since = _described_until(context)
+    if _versions(tables) == versions or tables[FILERS.name].version() is None:
+        return
+    now = context.clock.now()
+    record_tickers(context, tables)
+    record_successions(context, tables, since)
+    describe_instruments(context, tables)
+    document = {"versions": _versions(tables), "until": now.isoformat()}
+    context.location.put(_DESCRIBED, json.dumps(document).encode())
+
+
+def _versions(tables: Tables) -> list[int | None]:
+    return [tables[table.name].version() for table in (FILERS, FILINGS, FILER_SYMBOLS)]
+
+
+def _described_until(context: Context) -> tuple[list[int | None] | None, datetime | None]:
+    """Return the versions of the tables at the last call, and its time."""
+    if not context.location.has(_DESCRIBED):
+        return None, None
+    document = json.loads(context.location.get(_DESCRIBED))
+    return document["versions"], datetime.fromisoformat(document["until"])
+
+
 def record_tickers(context: Context, tables: Tables) -> None:
     """Record the tickers in filers' submissions, where no list has named them: an archive comes without a list."""
     filers = tables[FILERS.name].read(pl.col("tickers").is_not_null()).select("symbol", "tickers").sort("symbol")
@@ -99,15 +125,17 @@ def record_tickers(context: Context, tables: Tables) -> None:
         _restate(context, tables, lambda record: add_tickers(record, pairs, day))
 
 
-def record_successions(context: Context, tables: Tables) -> None:
+def record_successions(context: Context, tables: Tables, since: datetime | None = None) -> None:
     """Link the successors of reorganised filers to their predecessors, as far as filings name both.
 
     A successor files a form 8-K12B (8-K12G3, 8-K15D5). Where the predecessor has filed the same one, they are linked;
-    otherwise a finding asks for the predecessor.
+    otherwise a finding asks for the predecessor. `since`: only filings that the lake has since then.
     """
     known = recorded_filers(context.location)
     current = {filers[0]: symbol for symbol, filers in known.items() if len(filers) == 1}
-    filed = tables[FILINGS.name].read(pl.col("form").str.contains(_SUCCESSION)).sort("filed")
+    where = pl.col("form").str.contains(_SUCCESSION)
+    filed = tables[FILINGS.name].read(where if since is None else where & (pl.col("known_from") >= since))
+    filed = filed.sort("filed")
     for row in filed.filter(pl.col("symbol").is_in(list(current))).iter_rows(named=True):
         symbol, until = current[row["symbol"]], row["filed"] - timedelta(days=1)
         both = filed.filter(pl.col("accession") == row["accession"], pl.col("symbol") != row["symbol"])

@@ -19,6 +19,7 @@ from quantx.reader.selection import Selection
 # Symbols whose days are searched one by one; for more, all days of a file are compared.
 _FEW = 1_500
 _FEW_OF_DAYS = 150  # where the result is small beside the reads that each symbol takes
+_FEW_FILTERED = 20  # symbols up to which all rows are read, and then filtered
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -34,15 +35,18 @@ Run = tuple[DecodedFile, int, int]  # rows of a file, from the first to the last
 
 
 def assemble(table: Table, files: Sequence[ChosenFile], selection: Selection, columns: Sequence[str]) -> pl.DataFrame:
-    """Return the rows of a selection, without its condition `where`, in some of the table's columns.
+    """Return the rows of a selection in some of the table's columns; a part of its condition `where` may be left.
 
     Raises DamagedCopy if a block does not match its checksum.
     """
     runs: list[tuple[str, int, Run]] = []
     frames: list[pl.DataFrame] = []
     ordered = sorted(files, key=lambda each: (each.live.first_day or date.min, each.live.path))
+    by_column = [(name, each) for name, each in selection.by_column if name in table.schema]
     for number, file in enumerate(ordered):
-        if _is_wide(table, file, selection):
+        if by_column and _is_narrowed(table, file, selection):
+            frames.append(_narrowed(file.decoded, selection, by_column, columns))
+        elif _is_wide(table, file, selection):
             frames.append(_filtered(table, file.decoded, selection, columns))
         else:
             runs += [(symbol, number, run) for symbol, run in _runs(table, file, selection)]
@@ -60,6 +64,34 @@ def _is_wide(table: Table, file: ChosenFile, selection: Selection) -> bool:
         return False
     asked = len(decoded.places) if selection.symbols is None else len(selection.symbols)
     return not decoded.by_day or asked > (_FEW_OF_DAYS if _has_few_days(file.live, selection) else _FEW)
+
+
+def _is_narrowed(table: Table, file: ChosenFile, selection: Selection) -> bool:
+    """Return whether rows are chosen by the filters of single columns before others are read.
+
+    It is so where a symbol has many rows of one day, of which queries want a few.
+    """
+    many = selection.symbols is None or len(selection.symbols) > _FEW_FILTERED
+    return many and not file.decoded.by_day and table.sort[0] == "symbol" and _has_all_days(table, file.live, selection)
+
+
+def _narrowed(
+    decoded: DecodedFile, selection: Selection, filters: Sequence[tuple[str, pl.Expr]], columns: Sequence[str]
+) -> pl.DataFrame:
+    """Return the rows of a file that some filters of single columns leave of a selection's symbols."""
+    runs: list[tuple[int, int]] = []
+    if selection.symbols is not None:
+        runs = sorted(place for symbol in selection.symbols if (place := decoded.places.get(symbol)) is not None)
+        if not runs:
+            return pl.DataFrame([decoded.gathered(name, pl.Series([], dtype=pl.UInt32)) for name in columns])
+        if sum(end - start for start, end in runs) == decoded.rows:
+            runs = []
+    first, *others = filters
+    matching = decoded.matches(*first, runs)
+    for each in others:
+        matching &= decoded.matches(*each, runs)
+    places = matching.arg_true()
+    return pl.DataFrame([decoded.gathered(name, places, runs) for name in columns])
 
 
 def _has_few_days(live: LiveFile, selection: Selection) -> bool:

@@ -122,7 +122,10 @@ class WholeColumns:
     def keep(self, key: Hashable, column: memoryview) -> None:
         """Keep a column, instead of others."""
         with self._lock:
+            known = key in self._held
             self._held[key] = column
             self._held.move_to_end(key)
+            if known:
+                return
             while len(self._held) > 1 and sum(len(each) for each in self._held.values()) > self._most:
                 self._held.popitem(last=False)

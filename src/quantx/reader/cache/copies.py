@@ -102,18 +102,33 @@ class DecodedFile:
             read = with_nulls(read, b"".join([self.read_present(column, *run) for run in runs]))
         return read.cast(column.dtype)
 
-    def gathered(self, name: str, places: pl.Series) -> pl.Series:
-        """Return a column in some rows, by their numbers."""
+    def gathered(self, name: str, places: pl.Series, runs: Sequence[tuple[int, int]] = ()) -> pl.Series:
+        """Return a column in some rows, by their numbers: in the file, or in some runs of its rows put together."""
         column = self.columns[name]
         if column.format is None:
             return _only(column).new_from_index(0, places.len()).alias(name)
-        read = self._all(name, column).gather(places)
+        read = self._stored(name, column, runs)[places]
         if column.values is not None:
-            return column.values.gather(read).alias(name)
+            return column.values[read].alias(name)
         if column.present is not None:
-            present = series_of(name, self._read(column.present, column.present + self.rows), "B")
-            read = with_nulls(read, present.gather(places))
+            read = with_nulls(read, self._present(column, runs)[places])
         return read.cast(column.dtype)
+
+    def matches(self, name: str, condition: pl.Expr, runs: Sequence[tuple[int, int]] = ()) -> pl.Series:
+        """Return whether each row of the file, or of some runs, meets a condition on one column.
+
+        Of a column with codes the condition is evaluated once per value.
+        """
+        column = self.columns[name]
+        if column.values is not None:
+            of_values = column.values.alias(name).to_frame().select(condition.fill_null(False)).to_series()
+            if column.format is None:
+                return of_values.new_from_index(0, sum(b - a for a, b in runs) if runs else self.rows)
+            return of_values[self._stored(name, column, runs)]
+        read = self._stored(name, column, runs)
+        if column.present is not None:
+            read = with_nulls(read, self._present(column, runs))
+        return read.cast(column.dtype).alias(name).to_frame().select(condition.fill_null(False)).to_series()
 
     def days(self, table: Table) -> pl.Series:
         """Return the days of all rows, without a copy."""
@@ -123,6 +138,18 @@ class DecodedFile:
         if column.present is not None:
             days = with_nulls(days, self.read_present(column, 0, self.rows))
         return days.cast(column.dtype)
+
+    def _stored(self, name: str, column: CopiedColumn, runs: Sequence[tuple[int, int]]) -> pl.Series:
+        """Return the stored values, or codes, of a column in some runs; of no runs, in all rows."""
+        if not runs:
+            return self._all(name, column)
+        assert column.format is not None
+        return series_of(name, b"".join([self.read(column, *run) for run in runs]), column.format)
+
+    def _present(self, column: CopiedColumn, runs: Sequence[tuple[int, int]]) -> pl.Series:
+        return series_of(
+            "present", b"".join([self.read_present(column, *run) for run in runs or [(0, self.rows)]]), "B"
+        )
 
     def _all(self, name: str, column: CopiedColumn) -> pl.Series:
         assert column.format is not None

@@ -20,7 +20,7 @@ from quantx.reader.cache.blocks import DamagedCopy, WholeColumns
 from quantx.reader.cache.copies import DecodedFile, encode, open_copy, open_copy_file
 from quantx.reader.cache.folder import CacheFolder
 
-_SMALL = 2_000_000  # bytes: the file is decoded in a few ms
+_SMALL, _FEW_ROWS = 2_000_000, 200_000  # bytes and rows: the file is decoded in a few ms
 _IN_MEMORY = 128_000_000  # bytes of decoded small files that stay in memory
 _WHOLE = 256_000_000  # bytes of columns that queries of all symbols on some days needed
 _MOST_OPEN = 256  # files; a process may have 1,024 on most systems
@@ -59,11 +59,15 @@ class DecodedFiles:
                 decoded = held[0]
         if decoded is None:
             decoded = self._open(table, live, key)
-        if decoded is None and live.size <= self.small:
+        if decoded is None and self.is_small(live):
             decoded = self._decode_small(table, live, key)
         if decoded is None and self.folder is not None:
             self.background.note_read(table, live)
         return None if decoded is None else ChosenFile(live, decoded)
+
+    def is_small(self, live: LiveFile) -> bool:
+        """Return whether a file is decoded when it is needed, and needs no copy; equal values make many rows small."""
+        return live.size <= self.small and live.rows <= _FEW_ROWS
 
     def forget(self, table: Table, live: LiveFile) -> None:
         """Remove the copy of a file, which is damaged."""
