@@ -10,14 +10,13 @@ from quantx.core.esg import esg_values
 from quantx.core.fact_datasets import DATASETS, FUNDAMENTALS_DATASET, FactDataset
 from quantx.core.fact_tables import ESG_FACTS, FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
-from quantx.core.fundamentals.concepts import concept_values
 from quantx.core.fundamentals.filing_days import coverage_of_filings
 from quantx.core.fundamentals.industries import with_sector
-from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.table import INSTANT, Table
 from quantx.errors import ProviderError
+from quantx.pipeline.curating.concept_rows import classed_facts, concept_rows
 from quantx.pipeline.curating.fact_rows import BY_VENDOR, check_facts, public_rows
 from quantx.pipeline.curating.known_rows import KnownRows, NothingKnown
 from quantx.pipeline.curating.normalize import Rows, malformed_tasks, rejected_payloads
@@ -93,11 +92,10 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
     filings = settle_shifts(filings, known.filing_times(source, [item.symbol for item, _ in read]))
     facts = _stacked(source, read, VENDOR_FACTS, lambda page: page.facts)
     facts, rejected = check_facts(facts, dataset, policy)
-    facts = _with_public_times(facts, filings)
-    facts = _rows(facts.with_columns(revision_classes(facts)), FUNDAMENTALS_FACTS)
+    facts, beside = classed_facts(source, _rows(_with_public_times(facts, filings), FUNDAMENTALS_FACTS), known)
     tables = {
         FUNDAMENTALS_FACTS.name: facts,
-        FUNDAMENTALS.name: concept_values(facts, policy.concepts or shipped_concepts()),
+        FUNDAMENTALS.name: concept_rows(source, facts, beside, policy.concepts or shipped_concepts(), known),
         FILINGS.name: _rows(filings, FILINGS),
         FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
         ESG_FACTS.name: _rows(esg_values(facts, shipped_metrics()), ESG_FACTS),
