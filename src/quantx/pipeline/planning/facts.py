@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from quantx.core.fundamentals.filing_days import last_filing_day
 from quantx.core.model import Series, Window
 from quantx.core.symbols import is_filer
 from quantx.errors import ConfigError
-from quantx.pipeline.planning.fundamentals import TIMEFRAME, last_filing_day
+from quantx.pipeline.planning.fundamentals import TIMEFRAME
 from quantx.pipeline.planning.plan import plan_filers
 from quantx.pipeline.planning.scope import Scope, resolve_symbols
 from quantx.pipeline.runtime.context import Context

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 import polars as pl
 
 from quantx.core.fact_datasets import DATASETS, FactDataset
-from quantx.core.tables import FILER_SYMBOLS
+from quantx.core.fact_tables import FILER_SYMBOLS
 from quantx.lake.protocol import StoredTables
 from quantx.pages.views import HtmlTable, per_cent, table_of
 
