@@ -93,7 +93,8 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
     filings = settle_shifts(filings, known.filing_times(source, [item.symbol for item, _ in read]))
     facts = _stacked(source, read, VENDOR_FACTS, lambda page: page.facts)
     facts, rejected = check_facts(facts, dataset, policy)
-    facts, beside = classed_facts(source, _rows(_with_public_times(facts, filings), FUNDAMENTALS_FACTS), known)
+    facts = _rows(_with_public_times(facts, filings), FUNDAMENTALS_FACTS)
+    facts, beside = classed_facts(source, facts, known)
     tables = {
         FUNDAMENTALS_FACTS.name: facts,
         FUNDAMENTALS.name: concept_rows(source, facts, beside, policy.concepts or shipped_concepts(), known),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quantx.core.model import FetchTask, Payload
-from quantx.errors import MalformedPayload, ProviderError
+from quantx.errors import MalformedPayload, ProviderError, RateLimited
 from quantx.providers.protocol import Page, Provider, Request
 
 
@@ -80,11 +80,6 @@ class GroupReply:
         """Return the tasks that have neither all of their pages nor an error; None where there are none."""
         return _group(tuple(self._open.values())) if self._open else None
 
-    @property
-    def size(self) -> int:
-        """Return the bytes of the pages in the outcomes that were not taken."""
-        return sum(len(page.body) for page in {id(p): p for o in self._outcomes for p in o.pages}.values())
-
     def add(self, page: Page) -> None:
         """Add a page. The tasks that are complete with it have an outcome."""
         self._uncounted += 1
@@ -96,15 +91,19 @@ class GroupReply:
 
     def fail(self, error: ProviderError, symbols: frozenset[str] = frozenset()) -> None:
         """End the tasks of these symbols, or all open ones, with the error of a request."""
-        self._uncounted += 1
+        self.restart()
         for symbol in sorted(symbols & self._open.keys() or self._open.keys()):
             self._end(symbol, error=error)
-        self._pages.clear()  # open tasks are fetched from their first page again
 
-    def release(self) -> None:
-        """End the open tasks without pages and without an error: no further request is made for them."""
+    def restart(self) -> None:
+        """Count a refused request; the open tasks are fetched from their first page again."""
+        self._uncounted += 1
+        self._pages.clear()
+
+    def release(self, refusal: RateLimited | None = None) -> None:
+        """End the open tasks without pages: no further request is made for them after a refusal, or before any."""
         for symbol in sorted(self._open):
-            self._end(symbol)
+            self._end(symbol, error=refusal)
 
     def take_outcomes(self) -> list[FetchOutcome]:
         """Return the outcomes that were not taken yet."""

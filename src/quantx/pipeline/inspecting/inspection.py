@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
@@ -38,13 +38,13 @@ ALL_DAYS = Window(date(1970, 1, 1), date.max)
 
 
 @dataclass(frozen=True)
-class _Checks:
+class InspectionChecks:
     """The checks of an inspection, each over some symbols."""
 
     context: Context
     tables: Tables
-    minutes: Mapping[str, Window]  # sessions of minutes to check, by symbol, beside those of the last week
-    run_ids: Sequence[str]
+    minutes: Mapping[str, Window] = field(default_factory=dict)  # to check, by symbol, beside those of the last week
+    run_ids: Sequence[str] = ()
 
     def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
         """Return the checks by name. The coverage page and the published findings come last: they show the others'."""
@@ -133,7 +133,7 @@ def inspect_symbols(
     that brought the data, for the log. No check starts once `stopping` returns true.
     """
     errors: dict[str, str | None] = {}
-    for name, check in _Checks(context, tables, minutes or {}, run_ids).in_order().items():
+    for name, check in InspectionChecks(context, tables, minutes or {}, run_ids).in_order().items():
         if stopping():
             break
         about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols

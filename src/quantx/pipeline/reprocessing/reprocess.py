@@ -54,7 +54,6 @@ from quantx.state.series.port import SeriesBook, SeriesFacts, SeriesProgress, Se
 log = structlog.get_logger()
 
 _BATCH_BYTES, _BATCH_REPLIES = 32_000_000, 50_000  # of replies: they bound the size of a batch's tables in memory
-_ROUND_BYTES = 18_000_000  # of replies that are read at once
 _BARS: dict[str, tuple[Table, ...]] = {"1d": (BARS_1D, BARS_1D_ADJUSTED), "1m": (BARS_1M,)}
 
 
@@ -170,7 +169,7 @@ class Reprocessor:
         memory = {table.name: MemoryTable(table) for table in derived_tables()}
         tables: dict[str, CuratedTable] = {**self.curator.tables, **memory}
         facts, lost, compared = list[SeriesFacts](), list[StoredReply](), list[ComparedReply]()
-        for number, part in enumerate(in_rounds(replies, _ROUND_BYTES), start=1):
+        for number, part in enumerate(in_rounds(replies, self.curator.round_bytes), start=1):
             read, missing = read_replies(self.curator.location, part)
             derived = derive(
                 tables,
