@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -39,10 +40,8 @@ def describe_platform_filers(platform: Platform) -> None:
         return
     from quantx.pipeline.reference.filers import describe_filers
 
-    try:
+    with contextlib.suppress(StateError):  # another process is changing instruments; the next work records it
         describe_filers(platform, platform.tables)
-    except StateError as error:  # the next worker does it
-        err.print(f"the industries of filers were not recorded: {error}")
 
 
 def _refresh_views(settings: Settings, file: Path) -> None:
