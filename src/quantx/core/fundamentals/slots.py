@@ -66,8 +66,18 @@ def slots(cells: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
         ],
     }
     return pl.concat(
-        _chosen(pl.concat(parts)).with_columns(pl.lit(period).alias("period")) for period, parts in found.items()
+        _chosen(_without_idle_nulls(pl.concat(parts))).with_columns(pl.lit(period).alias("period"))
+        for period, parts in found.items()
     )
+
+
+def _without_idle_nulls(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Return candidates without the nulls that are known no earlier than a value of their slot."""
+    null = pl.col("rank") == _RANK_OF_NULLS
+    values, nulls = candidates.filter(~null), candidates.filter(null)
+    since = values.group_by("key").agg(pl.col("at").min().alias("since"))
+    early = (pl.col("at") < pl.col("since")).fill_null(True)
+    return pl.concat([values, nulls.join(since, on="key", how="left").filter(early).drop("since")])
 
 
 def _described(cells: pl.DataFrame) -> pl.DataFrame:
