@@ -7,12 +7,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.market import invented_market, providers_of
-from benchmarks.measure import environment, stretch
+from benchmarks.measure import LOGGED, environment, stretch
+from benchmarks.prepared import prepared_providers
 from quantx.pipeline.runtime.platform import open_platform
 from quantx.pipeline.wiring import worker_of
 from quantx.providers.registry import open_providers
@@ -29,7 +28,7 @@ class WorkerProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.measure", function, json.dumps(values, default=str)],
             cwd=Path(__file__).parents[1],
-            env=environment(),
+            env=environment(**{LOGGED: "1"}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -65,14 +64,17 @@ class WorkerProcess:
         """Kill it, as an out-of-memory killer does."""
         self._process.kill()
         self._process.communicate()
-        self._errors.close()
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events that an ended worker has logged, with their times (`at`, seconds of the system's clock)."""
+        self._errors.seek(0)
+        return [dict(json.loads(line)) for line in self._errors if line.startswith('{"at"')]
 
     def result(self) -> dict[str, Any]:
         """Wait for its end; return its counts, with `peak_mb`."""
         output, _ = self._process.communicate()
-        with self._errors as errors:
-            errors.seek(0)
-            text = errors.read()[-2000:]
+        self._errors.seek(0)
+        text = self._errors.read()[-2000:]
         if self._process.returncode:
             raise RuntimeError(f"a worker ended with {self._process.returncode}: {text}")
         return dict(json.loads(output.splitlines()[-1]))
@@ -84,16 +86,12 @@ def wait_for_the_word() -> None:
     sys.stdin.readline()
 
 
-def work(settings: Mapping[str, Any], market: Mapping[str, Any] | None = None, *, waits: bool = True) -> dict[str, Any]:
-    """Drain the queue; fetch from the settings' vendor, or from an invented `market` (count, first) in this process.
+def work(settings: Mapping[str, Any], replies: str | None = None, *, waits: bool = True) -> dict[str, Any]:
+    """Drain the queue; fetch from the settings' vendor, or from the prepared `replies` of a folder.
 
     `waits=False` is for one that replaces another: it begins at once, and bears with servers that are being restarted.
     """
-    providers = (
-        providers_of(invented_market(market["count"], date.fromisoformat(market["first"])))
-        if market
-        else open_providers
-    )
+    providers = prepared_providers(replies) if replies else open_providers
     with open_platform(load_settings(**settings), providers, retry_seconds=30) as platform:
         platform.providers["yahoo"].prepare()
         if waits:

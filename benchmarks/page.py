@@ -88,8 +88,15 @@ ABOUT = {
     "app": (
         "Functions app",
         "The app of Azure, in Microsoft's execution engine, plans a universe of 5,000 symbols: by its daily timer, by a"
-        " second firing, and by a request for a backfill. The instance has 512 MB (`instanceMemoryMB`), which the host"
+        " second firing, and by a request for a backfill. The first firing imports the libraries, too. Each sends the"
+        " first 500 messages; workers send the rest. The instance has 512 MB (`instanceMemoryMB`), which the host"
         " shares with the app; the host itself can't be measured here.",
+    ),
+    "planning": (
+        "Planning",
+        "A daily update and a backfill of 50,000 symbols are planned, and those of half as many: which sessions are"
+        " missing, the tasks, their first messages. The growth is an exponent: 1 means that twice the symbols cost"
+        " twice as much, 0 that they cost the same.",
     ),
     "coverage": (
         "Coverage page",

@@ -15,6 +15,7 @@ from benchmarks.cloud import QUEUE, Cloud, Storage, cloud, row_of, storage, why_
 from benchmarks.fleet import let_go, start_workers, wait_for_the_word
 from benchmarks.market import LAST, symbols
 from benchmarks.measure import apart, stretch
+from benchmarks.prepared import prepare_replies
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
 from quantx.core.model import Window
@@ -36,10 +37,11 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     if missing := why_missing():
         return Outcome(title, (), skipped=missing)
     count, workers = (64, 1) if quick else (10_000, 4)
+    replies = prepare_replies(folder / "replies", count, _HISTORY, [_WINDOW[0]])
     with cloud(folder / "fleet", yfinance_quota="unlimited") as servers:
-        ours = drain(servers, count, workers)
+        ours = drain(servers, count, workers, replies)
     with cloud(folder / "postgres", yfinance_quota="unlimited", queue_url="postgresql") as servers:
-        other = None if quick else drain(servers, count, workers)
+        other = None if quick else drain(servers, count, workers, replies)
     with storage(folder / "alone") as servers:
         alone = azurite_alone(servers, count, workers, ours["raw_bytes"] // ours["raw_objects"])
     whole, floor = seconds_of(ours), alone["sent"] + alone["drained"]
@@ -77,10 +79,10 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     )
 
 
-def drain(servers: Cloud, count: int, at_once: int) -> dict[str, Any]:
+def drain(servers: Cloud, count: int, at_once: int, replies: str) -> dict[str, Any]:
     """Plan and send while the workers wait, start them, and read the times of the events from the state."""
-    settings, market = servers.settings, {"count": count, "first": str(_HISTORY)}
-    workers = start_workers(at_once, settings=settings, market=market)
+    settings = servers.settings
+    workers = start_workers(at_once, settings=settings, replies=replies)
     before = servers.cpu_seconds()
     planned = apart("benchmarks.queued:plan", settings=settings, count=count)
     begun = row_of(settings["state_url"], "select clock_timestamp()")[0]
@@ -174,7 +176,7 @@ def _queue(settings: Mapping[str, Any]) -> AzureQueue:
     key = load_settings(**settings).storage_key()
     assert key is not None
     assert key.queue_endpoint is not None
-    return AzureQueue(key.queue_endpoint, QUEUE, {"account_name": key.account, "account_key": key.key})
+    return AzureQueue(key.queue_endpoint, QUEUE, key)
 
 
 def _body(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -11,14 +12,10 @@ from typing import Any
 from benchmarks import measure
 from benchmarks.market import NOW, invented_market, symbols
 from benchmarks.measure import alone, apart, stretch
+from benchmarks.recorded import RecordingSandbox, requests_of
 from benchmarks.servers import server, stats
 from benchmarks.table import Line, Outcome
-from quantx.core.model import Window
-from quantx.pipeline.planning.plan import Scope, plan_backfill
-from quantx.pipeline.runtime.platform import open_platform
-from quantx.pipeline.wiring import worker_of
 from quantx.sandbox import Sandbox, running, serve
-from quantx.settings import load_settings
 
 START, END = "2025-01-01", "2025-12-31"
 _AFTER = "2026-01-01"  # yfinance excludes the end
@@ -34,8 +31,20 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     for number in range(times):
         with vendor(**market) as url:
             with stretch() as whole:
-                ours = apart("benchmarks.quota:backfill", folder=folder / str(number), url=url, count=count)
+                ours = apart(
+                    "benchmarks.quota_worker:backfill",
+                    folder=folder / str(number),
+                    url=url,
+                    quota=f"{PER_SECOND}/s",
+                    symbols=symbols(count),
+                    start=START,
+                    end=END,
+                    started_at=time.time(),
+                )
             all_sent.append(stats(url))
+            requests = requests_of(url)
+        # From the first request to the last, and the time in which the vendor would have answered it.
+        ours["requests"] = requests[-1].at - requests[0].at
         runs.append({**ours, "start": whole.seconds - ours["seconds"]})
     with vendor(**market) as url:
         peer = alone("benchmarks.peer:download", folder=folder, host=url, names=symbols(count), start=START, end=_AFTER)
@@ -46,11 +55,16 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     return Outcome(
         f"B1 fetch within the quota: {count} symbols × one year at {PER_SECOND}/s, beside yfinance.download",
         (
-            Line(f"wall / quota time, best of {times}", best["seconds"] / quota_seconds, aim="≤ 1.05"),
-            Line("wall / quota time, median", middle["seconds"] / quota_seconds, aim="≤ 1.05"),
-            Line("wall of fetch and curate, median, s", middle["seconds"], peer["seconds"]),
-            Line("of that until all is fetched, s", middle["fetched"]),
-            Line("start of the process (imports, PostgreSQL, lake, handshake), s", middle["start"]),
+            Line(f"wall / quota time, best of {times}", best["seconds"] / quota_seconds, aim="≤ 1.08"),
+            Line("wall / quota time, median", middle["seconds"] / quota_seconds, aim="≤ 1.08"),
+            Line("wall of plan, fetch and curate, median, s", middle["seconds"], peer["seconds"]),
+            Line("of that: planning, s", middle["planned"]),
+            Line("of that: from the first request to the last, s", middle["requests"]),
+            Line("of that: until all is fetched and stored, s", middle["fetched"]),
+            Line("of that: curating what is left, s", middle["seconds"] - middle["fetched"]),
+            Line("start and end of the process, s", middle["start"], aim="≤ 1.0"),
+            Line("of that: imports, a new PostgreSQL, lake, s", middle["opened"]),
+            Line("of that: the handshake with the vendor, s", middle["prepared"]),
             Line("requests, most", sent, peer_sent["total"], f"= {count}", digits=0),
             Line("of them refused with 429, most", denied, refused(peer_sent), "= 0", digits=0),
             Line(
@@ -90,26 +104,7 @@ def serve_market(**market: Any) -> None:
 
 
 def _sandbox(count: int, quota: str | None = None, faults: Sequence[str] = ()) -> Sandbox:
-    """Return a sandbox that refuses requests beyond the quota."""
-    return Sandbox(invented_market(count, date.fromisoformat(START)), now=NOW, quota=quota, faults=faults, seed=1)
-
-
-def backfill(folder: str, url: str, count: int) -> dict[str, Any]:
-    """Plan, fetch and curate in this process; loading and connecting once is not timed."""
-    settings = load_settings(
-        lake_url=f"{folder}/lake",
-        state_url=f"{folder}/state",
-        yfinance_base_url=url,
-        yfinance_quota=f"{PER_SECOND}/s",
+    """Return a sandbox that refuses requests beyond the quota, and records the others."""
+    return RecordingSandbox(
+        invented_market(count, date.fromisoformat(START)), now=NOW, quota=quota, faults=faults, seed=1
     )
-    with open_platform(settings) as platform:
-        platform.providers["yahoo"].prepare()
-        begun = platform.state.now()
-        with stretch() as measured:
-            window = Window(date.fromisoformat(START), date.fromisoformat(END))
-            plan = plan_backfill(platform, Scope(tuple(symbols(count))), window, source="yahoo")
-            done = worker_of(platform).run(task_ids=plan.task_ids)
-        totals = platform.state.runs.totals(plan.run_id)
-    assert totals.landed_at is not None
-    fetched = (totals.landed_at - begun).total_seconds()
-    return {**vars(measured), "fetched": fetched, "done": totals.success, "rows": done.rows}

@@ -18,7 +18,7 @@ from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
 
 _TRIES = 7
-_MAIN = "from quantx.cli import main; main({words!r})"
+_MAIN = "import sys; sys.argv[1:] = {words!r}; from quantx.cli import main; main()"
 _LIBRARIES = "import polars, deltalake, obstore, pydantic_settings"
 
 

@@ -1,61 +1,41 @@
-"""`python -m benchmarks.usage 500 5000`: the usage of one daily update, for the cost estimate in config/prices.yaml.
+"""`python -m benchmarks.usage --write`: storage requests and statements of a daily run, by stage.
 
-A worker with its lake and its queue in Azurite, each behind a recording proxy; the vendor is in
-the process and answers at once. A year is there already; each update brings one new session and repeats five.
+The lake and the queue are in Azurite, each behind a recording proxy, the state is in PostgreSQL; the vendor is in the
+process and answers at once. A quarter is stored before; the run brings one new session and repeats five. The counts of
+two sizes are the table of docs/reference/usage.md, and what `quantx cost` computes with; `--write` stores them.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.azurite import ACCOUNT
 
-from benchmarks.cloud import cloud, row_of, why_missing
-from benchmarks.market import invented_market, providers_of, symbols
-from benchmarks.measure import apart, stretch
+from benchmarks.cloud import CONTAINER, cloud, row_of, why_missing
+from benchmarks.daily import BEFORE, FIRST, UPDATES, queue_requests
+from benchmarks.measure import apart
 from benchmarks.proxy import LOG
 from benchmarks.servers import get_json, server
-from quantx.core.model import Window
-from quantx.pipeline.planning.plan import Scope, plan_backfill
-from quantx.pipeline.runtime.platform import open_platform
-from quantx.pipeline.wiring import worker_of
-from quantx.settings import load_settings
+from benchmarks.stages import STAGES, requests_by_stage
+from quantx.pipeline.reporting import usage
 
-FIRST = "2024-12-02"
-UPDATES = (("2025-12-22", "2025-12-30"), ("2025-12-23", "2025-12-31"))
+SIZES = (500, 5_000)
+DATA = Path(usage.__file__).with_name(usage.DATA)
 
 
-def update(settings: Mapping[str, Any], count: int, start: str, end: str) -> dict[str, Any]:
-    """Plan and complete one run; the time counts from the opening of the platform to the run's end."""
-    providers = providers_of(invented_market(count, date.fromisoformat(FIRST)))
-    with stretch() as measured, open_platform(load_settings(**settings), providers) as platform:
-        window = Window(date.fromisoformat(start), date.fromisoformat(end))
-        plan = plan_backfill(platform, Scope(tuple(symbols(count))), window, source="yahoo", again=True)
-        done = worker_of(platform).run(task_ids=plan.task_ids)
-    return {"seconds": measured.seconds, "cpu": measured.cpu, "rows": done.rows, "requests": done.requests}
-
-
-def of_blobs(recorded: Sequence[Sequence[Any]]) -> Counter[str]:
-    """Return the number of requests by price class: writes and lists cost ten times as much as reads."""
-    counted: Counter[str] = Counter()
-    for method, target, _ in recorded:
-        counted[
-            "deletes" if method == "DELETE" else "writes" if method == "PUT" or "comp=list" in target else "reads"
-        ] += 1
-    return counted
-
-
-def measure(folder: Path, count: int) -> None:
-    """Print the usage of the updates of `count` symbols."""
+def measure(folder: Path, count: int) -> dict[str, Any]:
+    """Return the counts of a daily run of `count` symbols, as the data file has them."""
     with cloud(folder, yfinance_quota="unlimited") as servers:
         text = servers.settings["azure_storage_connection_string"]
         ends = (servers.azurite.blob_endpoint, servers.azurite.queue_endpoint)
+        apart("benchmarks.daily:update", settings=servers.settings, count=count, start=FIRST, end=BEFORE)
         with (
             server("benchmarks.proxy:serve", target=ends[0], delay=0) as blobs,
             server("benchmarks.proxy:serve", target=ends[1], delay=0) as queue,
@@ -63,34 +43,62 @@ def measure(folder: Path, count: int) -> None:
             for end, proxy in zip(ends, (blobs, queue), strict=True):
                 text = text.replace(end, f"{proxy}/{ACCOUNT}")
             settings = servers.settings | {"azure_storage_connection_string": text}
-            built = apart("benchmarks.usage:update", settings=settings, count=count, start=FIRST, end="2025-12-29")
-            print(f"{count} symbols: {built['rows']:,} rows before", flush=True)
-            for start, end in UPDATES:
-                get_json(blobs, LOG), get_json(queue, LOG)
-                before = _raw(servers.postgres.url)
-                done = apart("benchmarks.usage:update", settings=settings, count=count, start=start, end=end)
-                recorded, queued = of_blobs(get_json(blobs, LOG)), len(get_json(queue, LOG))
-                objects, size = (after - b for after, b in zip(_raw(servers.postgres.url), before, strict=True))
-                print(
-                    f"  {end}: {done['rows']:,} rows, {done['requests']:,} vendor requests, {done['seconds']:.1f} s"
-                    f" ({done['cpu']:.1f} s CPU), {dict(recorded)} blob requests, {queued:,} queue requests,"
-                    f" {objects} raw objects of {size / 1e6:.2f} MB, peak {done['peak_mb']:.0f} MB",
-                    flush=True,
-                )
+            before = _stored(servers.postgres.url)
+            (start, end) = UPDATES["PostgreSQL's"]
+            run = {"count": count, "start": start, "end": end, "proxy": blobs}
+            done = apart("benchmarks.daily:update", settings=settings, **run)
+            inspected, queued = get_json(blobs, LOG), get_json(queue, LOG)
+        stored = _stored(servers.postgres.url) - before
+    requests = _by_stage(done["blobs"])
+    for kind, each in _by_stage(inspected).items():
+        requests[kind]["inspect"] = sum(each.values())
+    columns = requests | {"queue": queue_requests(queued), "statements": _statements(done["stages"])}
+    stages = {name: {column: counts[name] for column, counts in columns.items()} for name in STAGES}
+    return {
+        "symbols": count,
+        "tasks": done["landed"],
+        "reply_bytes": round(stored / done["landed"]),
+        "stages": {name: counts for name, counts in stages.items() if any(counts.values())},
+    }
 
 
-def _raw(url: str) -> tuple[int, int]:
-    objects, size = row_of(url, "select count(*), coalesce(sum(bytes), 0)::bigint from raw_objects")
-    return int(objects), int(size)
+def _by_stage(recorded: Sequence[Sequence[Any]]) -> dict[str, Counter[str]]:
+    """Return the requests of a stage by price class: writes and lists cost ten times as much as reads."""
+    parts: dict[str, list[Sequence[Any]]] = {"writes": [], "reads": []}
+    for request in recorded:
+        method, target, _ = request
+        if method != "DELETE":  # which costs nothing
+            parts["writes" if method == "PUT" or "comp=list" in target else "reads"].append(request)
+    return {kind: requests_by_stage(some, CONTAINER) for kind, some in parts.items()}
+
+
+def _statements(costs: dict[str, dict[str, float]]) -> Counter[str]:
+    return Counter({name: int(cost["statements"]) for name, cost in costs.items()})
+
+
+def _stored(url: str) -> int:
+    return int(row_of(url, "select coalesce(sum(bytes), 0)::bigint from raw_objects")[0])
 
 
 def main() -> None:
-    """Measure for each number of symbols."""
+    """Measure each number of symbols; print the counts, or store them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.usage", description=__doc__)
+    parser.add_argument(
+        "sizes", nargs="*", type=int, default=list(SIZES), help="numbers of symbols (default: 500 5000)"
+    )
+    parser.add_argument("--write", action="store_true", help=f"store the counts in {DATA.name}, then run `make docs`")
+    options = parser.parse_args()
     if missing := why_missing():
         raise SystemExit(missing)
-    for count in map(int, sys.argv[1:] or ["500", "5000"]):
+    runs = []
+    for count in options.sizes:
         with tempfile.TemporaryDirectory(prefix="quantx-usage-") as folder:
-            measure(Path(folder).resolve(), count)
+            runs.append(measure(Path(folder).resolve(), count))
+    text = json.dumps({"measured": f"{datetime.now(UTC):%Y-%m-%d}", "runs": runs}, indent=1) + "\n"
+    if options.write:
+        DATA.write_text(text, "utf-8")
+    else:
+        print(text)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ from typing import Any
 import typer
 
 from quantx.cli.app import app
+from quantx.core.cost import StageUsage
 from quantx.core.dictionary import fields_of
 from quantx.core.quality import POLICY_VERSION, RULES
 from quantx.core.quality import operational_rules as operational
 from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
+from quantx.pipeline.reporting.usage import measured_runs
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
 from quantx.reader.export import layouts
@@ -235,6 +237,36 @@ def sql() -> str:
     return "".join(parts)
 
 
+def usage() -> str:
+    """Return the requests and statements of a daily run by stage."""
+    measured, runs = measured_runs()
+    counts = {"writes": "blob writes and lists", "reads": "blob reads", "queue": "queue", "statements": "statements"}
+    sizes = [f"{run.symbols:,} symbols" for run in runs]
+    heads = [f"{what}, {size}" for what in counts.values() for size in sizes]
+    lines = [_usage_row("stage", heads), "|---|" + "---:|" * len(heads) + "\n"]
+    for stage in dict.fromkeys(name for run in runs for name in run.stages):
+        stages = [run.stages.get(stage, StageUsage()) for run in runs]
+        lines.append(_usage_row(stage, [f"{getattr(s, column):,}" for column in counts for s in stages]))
+    lines.append(_usage_row("**all**", [f"**{run.total(column):,}**" for column in counts for run in runs]))
+    return (
+        f"{NOTE}# Usage of a daily run\n\n"
+        "Storage requests and statements of PostgreSQL in a daily run with one new session of each symbol, by stage:"
+        f" planned, fetched, curated and inspected by one worker, with Azure's queue. Counted on {measured} by"
+        " `python -m benchmarks.usage --write`, on Azurite behind a proxy that records each request; fetching has no"
+        " requests here but those of the rate limit's state, as the vendor's requests are one a symbol. `quantx cost`"
+        " computes the requests of a month from this table: a line through the two sizes, as a part of each count does"
+        " not depend on the symbols.\n\n"
+        f"{''.join(lines)}"
+        "\nA list of blobs costs as much as a write, ten times as much as a read; deletes cost nothing. A statement is"
+        " one round trip to PostgreSQL, with the check of a connection before its use and without the ends of"
+        " transactions.\n"
+    )
+
+
+def _usage_row(name: str, cells: list[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |\n"
+
+
 PAGES = {
     "reference/sql.md": sql,
     "reference/exports.md": exports,
@@ -242,6 +274,7 @@ PAGES = {
     "reference/settings.md": settings,
     "reference/tables.md": tables,
     "reference/providers.md": providers,
+    "reference/usage.md": usage,
     "data-quality.md": data_quality,
 }
 

@@ -131,12 +131,14 @@ class DataOperations:
         return self.storage.load_dataframe(path)
 
     def _carry_out(self, request: UpdateRequest) -> OperationCounts:
-        from quantx.pipeline.inspecting.inspection import inspect_ended_runs
+        from quantx.pipeline.fetching.modules import modules_to_fetch
         from quantx.pipeline.planning.triggers import plan_request
         from quantx.pipeline.runtime.platform import open_platform
-        from quantx.pipeline.wiring import worker_of
 
-        with open_platform(self._settings) as platform:
+        with open_platform(self._settings, modules=modules_to_fetch(self._settings)) as platform:
+            from quantx.pipeline.inspecting.inspection import inspect_ended_runs
+            from quantx.pipeline.wiring import worker_of
+
             plan = plan_request(platform, request)
             worker_of(platform).run(task_ids=plan.task_ids)
             inspect_ended_runs(platform, platform.tables)

@@ -182,8 +182,7 @@ class Fleet:
         key = settings.storage_key()
         assert key is not None
         assert key.queue_endpoint is not None
-        credential = {"account_name": key.account, "account_key": key.key}
-        return AzureQueue(key.queue_endpoint, settings.queue_url.removeprefix("az://"), credential)
+        return AzureQueue(key.queue_endpoint, settings.queue_url.removeprefix("az://"), key)
 
     def _opened_settings(self) -> Any:
         names = {"lake_url", "queue_url", "state_url"}

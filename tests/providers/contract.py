@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from quantx.core.fact_datasets import DATASETS
 from quantx.core.model import Payload, Window
 from quantx.core.prices import PRICES
 from quantx.core.reply_places import SoughtRow, find_row
 from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol, venue_of
 from quantx.errors import MalformedPayload, ProviderError
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Dataset, PriceBasis, Provider, Request, VendorFrames
+from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, PriceBasis, Provider, Request, VendorFrames
 from quantx.settings import parse_quota
 
 HTML = b"<!doctype html><html><head><title>Sign in</title></head><body>Loading...</body></html>"
@@ -81,7 +82,7 @@ class ProviderContract:
         assert can.price_basis in get_args(PriceBasis)
         assert isinstance(can.needs_key, bool)
         assert can.datasets
-        assert set(can.datasets) <= set(get_args(Dataset))
+        assert set(can.datasets) <= {"bars", "actions", *DATASETS}
         assert parse_quota(can.quota) is not None
 
     def test_frames_have_the_declared_columns(self, provider: Provider, recorded: list[Payload]) -> None:

@@ -17,6 +17,7 @@ from quantx.errors import QueueError
 from quantx.queues.memory import MemoryQueue
 from quantx.queues.postgres import PostgresQueue
 from quantx.queues.protocol import MOST_MESSAGES, Message, Poisoned, TaskQueue
+from quantx.settings import StorageKey
 from quantx.state.database import Database
 
 from ..azurite import ACCOUNT, KEY, Azurite
@@ -65,8 +66,7 @@ def azure_kit(request: pytest.FixtureRequest) -> Iterator[Kit]:
     from quantx.queues.azure import AzureQueue
 
     azurite: Azurite = request.getfixturevalue("azurite")
-    key = {"account_name": ACCOUNT, "account_key": KEY}
-    queue = AzureQueue(azurite.queue_endpoint, f"q{uuid.uuid4().hex}", key)
+    queue = AzureQueue(azurite.queue_endpoint, f"q{uuid.uuid4().hex}", StorageKey(ACCOUNT, KEY))
     # Its clock can't be moved: a minute lasts a second.
     yield Kit(queue, lambda seconds: time.sleep(seconds / 60), minute=1)
     queue.close()

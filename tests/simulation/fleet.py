@@ -140,7 +140,7 @@ class Fleet:
         self.scheduler.spawn(Actor("weather"), "main", self._calm_down)
         self.scheduler.say(f"{self.scenario} {self.world.weather}")
         self.scheduler.run(self._is_over, _MOST_STEPS)
-        left = self._left()
+        left = ", ".join(self._left())
         self.scheduler.close()
         if left:
             raise Broken(f"it does not end: {left}")
@@ -298,15 +298,16 @@ class Fleet:
         """Keep workers running while there is something to do; look after what seems to wait from time to time."""
         while True:
             workers = sum(actor.name.startswith("worker") for actor in self._alive)
-            if self._has_work():
+            has_work, left = self._has_work(), next(self._left(), "")
+            if has_work:
                 for _ in range(self.scenario.workers - workers):
                     self._start(f"worker-{next(self._numbers)}", self._work)
-            elif self._left() and not workers and self.scheduler.now >= self._next_patrol:
-                life = self._send if self._left() == "outbox" else self._work
+            elif left and not workers and self.scheduler.now >= self._next_patrol:
+                life = self._send if [*self._left()] == ["outbox"] else self._work
                 self._start(f"worker-{next(self._numbers)}", life)
                 self._next_patrol = self.scheduler.now + self.rng.uniform(200, 900)
-            if self._left():
-                self.scheduler.sleep(self.rng.uniform(1, 4) if self._has_work() or workers else 20)
+            if left:
+                self.scheduler.sleep(self.rng.uniform(1, 4) if has_work or workers else 20)
             else:
                 self.scheduler.sleep(1e7)
 
@@ -336,22 +337,24 @@ class Fleet:
         waits = self.queue.depth().visible > 0 or bool(self.state.runs.ended())
         return waits or any(True for _ in self.state.records.waiting())
 
-    def _left(self) -> str:
-        """Say what is left to do; nothing where all has ended."""
+    def _left(self) -> Iterator[str]:
+        """Yield what is left to do; nothing where all has ended."""
         states = self.state.tasks.count()
-        left = {state: states[state] for state in UNFINISHED if state in states}
-        depth = self.queue.depth()
-        found = [f"tasks {left}"] if left else []
-        found += [f"queue {depth.total}"] if depth.total else []
-        found += ["outbox"] if self.state.records.outbox else []
-        found += ["landings"] if any(True for _ in self.state.records.waiting()) else []
-        found += ["reports"] if self.state.runs.ended() else []
-        return ", ".join(found)
+        if left := {state: states[state] for state in UNFINISHED if state in states}:
+            yield f"tasks {left}"
+        if (depth := self.queue.depth()).total:
+            yield f"queue {depth.total}"
+        if self.state.records.outbox:
+            yield "outbox"
+        if any(True for _ in self.state.records.waiting()):
+            yield "landings"
+        if self.state.runs.ended():
+            yield "reports"
 
     def _is_over(self) -> bool:
         if self._broken is not None:
             raise self._broken
-        return self.world.weather is CALM and not self._alive and not self._left()
+        return self.world.weather is CALM and not self._alive and not any(self._left())
 
     # ------------------------------------------------------------------------------------------------ vendor and ids
 
@@ -370,6 +373,8 @@ class Fleet:
                 trouble = kind
         if trouble == "limited":
             seconds = self.rng.choice(("", "", "0", "2", "15", "1e9"))
+            if not seconds and not actor.former:
+                self.ledger.is_refused(actor, symbols, window)
             trouble = f"limited:{seconds}" if seconds else trouble
         self.scheduler.say(
             f"asks the vendor for {','.join(symbols)} {window.start}..{window.end}: {trouble or 'answer'}"

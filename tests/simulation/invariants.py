@@ -12,8 +12,8 @@ I7 no stretch of the quota's length has more requests than it allows; none start
 I8 each version of the bars has at the end the rows that it had when it was committed
 I9 a secret of the settings is in no message, raw object, report or record of the state
 And, during the history (see the ledger): planned-once (no two unfinished tasks are the same), asked-once (a landed task
-is not claimed, and a claim is good for one request), one-per-series, fence (one holder per number, and no other lands
-or fails), watermark (it never goes back).
+is not claimed, and a claim is good for one request that is not refused), one-per-series, fence (one holder per number,
+and no other lands or fails), watermark (it never goes back).
 """
 
 from __future__ import annotations

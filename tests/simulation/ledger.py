@@ -59,6 +59,7 @@ class Ledger(Watch):
     joined: int = 0  # plans that were those of an earlier run, or shared its tasks
     sealed: bool = False  # the newer state has sealed the table of bars
     fingerprints: dict[tuple[str, int], int] = field(default_factory=dict)
+    seen: dict[str, tuple[pl.DataFrame, list[tuple[Any, ...]]]] = field(default_factory=dict)  # by table
 
     def violate(self, rule: str, text: str) -> None:
         """Note that a rule was broken."""
@@ -84,6 +85,11 @@ class Ledger(Watch):
             self.may_ask[actor, symbol, window] -= 1
             if self.may_ask[actor, symbol, window] < 0:
                 self.violate("asked-once", f"{actor.name} asks for {symbol} again without another claim")
+
+    def is_refused(self, actor: Actor, symbols: Sequence[str], window: Window) -> None:
+        """See a refusal without a waiting time: the claim is good for another request."""
+        for symbol in symbols:
+            self.may_ask[actor, symbol, window] += 1
 
     def tasks_claim(self, actor: Actor, result: Claim, ids: object, owner: str, *given: object) -> None:
         if self.world.scheduler.current is not None:
@@ -162,7 +168,10 @@ class Ledger(Watch):
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """Return symbol, date, close and known_from of a table's rows."""
-        return self.tables[table].read().select("symbol", "date", "close", "known_from").rows()
+        now = self.tables[table].read()
+        if table not in self.seen or self.seen[table][0] is not now:
+            self.seen[table] = now, list(zip(*(now[c] for c in ("symbol", "date", "close", "known_from")), strict=True))
+        return self.seen[table][1]
 
     def quotas_close(self, actor: Actor, result: None, source: str, seconds: float, reason: str) -> None:
         now = self.world.scheduler.now

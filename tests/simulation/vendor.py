@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -136,13 +137,20 @@ class SimVendor:
 
 def read_bars(item: ReadReply) -> tuple[list[tuple[date, Bar]], list[tuple[date, Bar]]]:
     """Return the accepted and the rejected bars of a reply; ValueError where it is not the vendor's form."""
+    return _read_body(item.payload.body, item.symbol, item.stored.window, item.payload.as_of)
+
+
+@lru_cache(maxsize=1000)  # the curator and the oracle read the same replies
+def _read_body(
+    body: bytes, symbol: str, window: Window, as_of: datetime
+) -> tuple[list[tuple[date, Bar]], list[tuple[date, Bar]]]:
     accepted, rejected = [], []
     sessions = calendar("XNYS")
-    for day, *values in json.loads(item.payload.body)["bars"].get(item.symbol, []):
+    for day, *values in json.loads(body)["bars"].get(symbol, []):
         session = date.fromisoformat(day)
-        if not item.stored.window.start <= session <= item.stored.window.end:
+        if not window.start <= session <= window.end:
             continue
-        if sessions.close_of(session) + SETTLED_AFTER > item.payload.as_of:
+        if sessions.close_of(session) + SETTLED_AFTER > as_of:
             continue
         (accepted if values[1] >= values[2] else rejected).append((session, tuple(values)))
     return accepted, rejected

@@ -14,6 +14,7 @@ from quantx.cli.output import out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.reporting.coverage import coverage_json, store_coverage
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
+from quantx.pipeline.reporting.coverage_items import item_tables
 from quantx.pipeline.reporting.coverage_page import coverage_page
 from quantx.settings import Settings
 
@@ -37,9 +38,10 @@ def coverage(
 ) -> int:
     """Report completeness and quality, and write them as a page and as JSON to reports/coverage in the lake.
 
-    The page shows completeness by universe and month, freshness, rejected rows, findings, adjustment proofs and vendor
-    agreement. It is one self-contained file that needs no network. Without a state (PostgreSQL) nothing is written to
-    the lake, the findings are those that the lake has, and explanations of gaps are not known.
+    The page shows completeness by universe and month, freshness, rejected rows, findings, adjustment proofs, vendor
+    agreement, and the companies with each concept by year. It is one self-contained file that needs no network. Without
+    a state (PostgreSQL) nothing is written to the lake, the findings are those that the lake has, and explanations of
+    gaps are not known.
 
     Example: quantx coverage --output .
     """
@@ -60,6 +62,8 @@ def coverage(
         "settled": "last settled session",
     }
     print_table("current members", facts.freshness.to_dicts(), columns)
+    for each in item_tables(facts.items):
+        print_table(each.caption, [dict(zip(each.heads, row, strict=True)) for row in each.rows])
     for place in (*stored, *written):
         out.print(f"page {place}" if str(place).endswith(".html") else f"JSON {place}")
     return 0

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,10 +28,9 @@ from quantx.cli.options import (
     traced_settings,
 )
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
-from quantx.cli.setup import write_template
 from quantx.core.model import Window
 from quantx.errors import ConfigError
-from quantx.pipeline.fetching.landing import Progress
+from quantx.pipeline.fetching.modules import modules_to_fetch
 from quantx.pipeline.planning.triggers import plan_request
 from quantx.pipeline.planning.update_request import UpdateRequest
 from quantx.pipeline.reporting.run_report import run_totals
@@ -40,6 +39,9 @@ from quantx.settings import DECLARATION, is_symbol_list
 from quantx.state.tasks.port import Plan
 from quantx.state.values import UNFINISHED
 from quantx.tracing import flush_traces
+
+if TYPE_CHECKING:
+    from quantx.pipeline.fetching.landing import Progress
 
 Source = Annotated[
     str | None, typer.Option(help="Fetch from this vendor only; by default from those of the setting `sources`.")
@@ -81,6 +83,7 @@ def refresh_universe(
 
     Example: quantx refresh-universe --phase phase_1
     """
+    from quantx.cli.setup import write_template
     from quantx.pipeline.reference.universes import refresh_universes
 
     if accept != (reason is not None):
@@ -126,7 +129,7 @@ def backfill(
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     if not any(scope.values()) and not is_symbol_list(settings.universe_path):
         raise ConfigError("nothing to fetch was given: use --universe NAME|FILE.csv, --phase PHASE or --symbols A,B")
-    with open_platform(settings) as platform:
+    with open_platform(settings, modules=() if enqueue_only else modules_to_fetch(settings)) as platform:
         # The UTC day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
@@ -153,7 +156,8 @@ def update_daily(
     """
     scope = scope_of(universe, phase, symbols)
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
-    with open_platform(traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)) as platform:
+    settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
+    with open_platform(settings, modules=() if enqueue_only else modules_to_fetch(settings)) as platform:
         plan = plan_request(platform, request)
         return carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
 
@@ -175,7 +179,8 @@ def work(
     """
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     begun = time.monotonic()
-    with open_platform(settings, retry_seconds=_OPENING if time_budget is None else 0.8 * time_budget) as platform:
+    patience = _OPENING if time_budget is None else 0.8 * time_budget
+    with open_platform(settings, retry_seconds=patience, modules=modules_to_fetch(settings)) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
         end = None if time_budget is None else begun + _INSPECTING * time_budget
         done = _process(platform, inspect_until=end, until_empty=until_empty, time_budget=left)

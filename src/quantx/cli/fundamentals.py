@@ -26,9 +26,12 @@ from quantx.cli.options import (
 )
 from quantx.cli.output import err, out
 from quantx.errors import ConfigError
-from quantx.pipeline.planning.fundamentals import filers_in_scope, plan_archives, plan_scope
+from quantx.pipeline.planning.facts import plan_facts
+from quantx.pipeline.planning.fundamentals import DATASET, filers_in_scope, plan_archives, plan_scope
 from quantx.pipeline.planning.scope import Scope
+from quantx.pipeline.planning.sec_site import SOURCE as SEC
 from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.settings import source_of
 
 _SHOWN = 10  # members that are left out
 
@@ -52,15 +55,18 @@ def update(
         list[Path] | None,
         typer.Option(help="A nightly archive of the SEC, companyfacts.zip or submissions.zip; may be repeated."),
     ] = None,
+    source: Annotated[str, typer.Option(help="sec, or a vendor of statements such as fmp.")] = SEC,
+    dataset: Annotated[str, typer.Option(help="Another dataset of facts that a vendor has, as in esg.")] = DATASET,
     max_workers: MaxWorkers = None,
     enqueue_only: EnqueueOnly = False,
     use_local: UseLocal = False,
     json: Json = False,
 ) -> int:
-    """Fetch and curate the filings and facts of filers.
+    """Fetch and curate the filings and facts of filers, or the statements of a vendor.
 
     Named symbols are fetched at once. Of a universe, a phase, or all enabled universes those filers are fetched that
-    are new, or have filed since, by the SEC's index of each day.
+    are new, or have filed since, by the SEC's index of each day. Of another vendor's symbols those are fetched that
+    have no reply of the last week.
 
     Example: quantx fundamentals update --symbols AAPL,BRK.B
     """
@@ -69,7 +75,13 @@ def update(
     scope = Scope(**scope_of(universe, phase, symbols))
     if bulk and enqueue_only:
         raise ConfigError("--bulk reads the archives here; it can't be combined with --enqueue-only")
+    vendor = source_of(source)
+    if bulk and vendor != SEC:
+        raise ConfigError("--bulk reads archives of the SEC; it can't be combined with another --source")
     with open_platform(traced_settings(use_local, max_workers=max_workers)) as platform:
+        if vendor != SEC or dataset != DATASET:
+            plan = plan_facts(platform, scope, dataset, vendor)
+            return carry_out(platform, plan, enqueue_only=enqueue_only, json=json)
         if bulk:
             return _read_archives(platform, scope, bulk, json=json)
         refresh_filer_symbols(platform, platform.tables, scope.symbols)

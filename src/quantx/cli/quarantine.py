@@ -22,7 +22,7 @@ from quantx.cli.options import (
 )
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
 from quantx.core.prices import PRICES
-from quantx.core.symbols import parse_symbol
+from quantx.core.symbols import parse_symbol, stored_symbol
 from quantx.errors import Busy, ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 
@@ -74,7 +74,7 @@ def quarantine_list(
     chosen = RowSelection(
         ids=(),
         rule=known_rule(rule),
-        symbol=symbol and parse_symbol(symbol),
+        symbol=symbol and stored_symbol(symbol),
         source=known_source(source),
         market=market,
         state=state,
@@ -137,7 +137,7 @@ def quarantine_replay(
     chosen = RowSelection(
         ids=tuple(rows or ()),
         rule=known_rule(rule),
-        symbol=symbol and parse_symbol(symbol),
+        symbol=symbol and stored_symbol(symbol),
         source=known_source(source),
     )
     try:
@@ -280,7 +280,8 @@ def _short(value: Any) -> Any:
 
 
 def _in_short(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a rejected row with a short id and its OHLCV values in one line."""
+    """Return a rejected row with a short id and its values in one line."""
+    from quantx.core.fact_datasets import dataset_of
     from quantx.core.quality.event_rules import breaks_event_rule
     from quantx.pipeline.reprocessing.quarantine import SHOWN
 
@@ -289,6 +290,8 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
     if row["date"] is None or breaks_event_rule(rules):
         return row
     values = loads(row["row"])
+    if dataset_of(row["dataset"]) is not None:
+        return row | {"row": " ".join(str(value) for value in values.values() if value is not None)}
     minute = values.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
     return row | {
         "row": minute + " ".join("–" if values.get(c) is None else f"{values[c]:.12g}" for c in (*PRICES, "volume"))
@@ -296,6 +299,7 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_row(facts: dict[str, Any]) -> None:
+    from quantx.core.fact_datasets import dataset_of
     from quantx.core.quality.event_rules import breaks_event_rule
     from quantx.pipeline.reprocessing.quarantine import SHOWN
 
@@ -315,6 +319,8 @@ def _print_row(facts: dict[str, Any]) -> None:
         out.print(f"\n{rule['id']}: {rule['meaning']}\n  why: {rule['why']}\n  seen: {rule['reference']}", markup=False)
     if is_event:
         out.print(f"\nevent: {facts['row']}", markup=False)
+    elif dataset_of(facts["dataset"]) is not None:
+        out.print(f"\nfact: {facts['row']}", markup=False)
     else:
         out.print(f"\nas traded: {facts['row']}\nas sent:   {facts['sent'] or 'not kept'}", markup=False)
     out.print(f"\nreply: {payload['path']}\n  SHA-256 {payload['sha256']}", markup=False)

@@ -40,6 +40,11 @@ class Calendar:
         """Return the sessions from `start` to `end`, both inclusive."""
         return self.days[bisect_left(self.days, start) : bisect_right(self.days, end)]
 
+    def ends(self, start: date, end: date) -> tuple[date, date] | None:
+        """Return the first and the last session from `start` to `end`, both inclusive; None where there is none."""
+        first, after = bisect_left(self.days, start), bisect_right(self.days, end)
+        return (self.days[first], self.days[after - 1]) if first < after else None
+
     def is_session(self, day: date) -> bool:
         """Return whether the exchange trades on `day`."""
         i = bisect_left(self.days, day)

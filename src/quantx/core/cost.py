@@ -27,13 +27,36 @@ class Price:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageUsage:
+    """The requests and statements of one stage of a daily run."""
+
+    writes: int = 0  # of blobs, with lists
+    reads: int = 0  # of blobs
+    queue: int = 0  # operations
+    statements: int = 0  # of PostgreSQL
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRun:
+    """A daily run whose requests and statements were counted, by stage."""
+
+    symbols: int
+    tasks: int
+    reply_bytes: int  # of one stored reply
+    stages: Mapping[str, StageUsage]
+
+    def total(self, column: str) -> int:
+        """Return the sum of a column of StageUsage over all stages."""
+        return sum(getattr(stage, column) for stage in self.stages.values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Update:
     """The usage of one daily update."""
 
     tasks: float
     requests: float
     seconds: float  # from its plan to its report
-    batches: float  # raw objects
     stored: float  # bytes of stored replies
 
 
@@ -52,15 +75,24 @@ class Line:
     quoted: bool  # the price is not official
 
 
-def expected_update(symbols: int, reference: Mapping[str, float]) -> Update:
-    """Return the usage of an update of this number of symbols, from the measured reference."""
+def counted(tasks: float, runs: Sequence[MeasuredRun], column: str) -> float:
+    """Return a count (writes, reads, queue, statements) of a daily run: the line through the measured runs.
+
+    `runs` are two, the smaller one first. A part of each count does not depend on the tasks.
+    """
+    few, many = runs[0], runs[-1]
+    each = max(0.0, (many.total(column) - few.total(column)) / (many.tasks - few.tasks))
+    return max(0.0, few.total(column) + each * (tasks - few.tasks))
+
+
+def expected_update(symbols: int, reference: Mapping[str, float], runs: Sequence[MeasuredRun]) -> Update:
+    """Return the usage of an update of this number of symbols, from the reference and the measured runs."""
     requests = symbols * reference["requests_per_task"]
     return Update(
         tasks=symbols,
         requests=requests,
         seconds=requests * reference["seconds_per_request"] + symbols * reference["curating_seconds_per_task"],
-        batches=symbols / reference["tasks_per_batch"],
-        stored=requests * reference["reply_bytes"],
+        stored=requests * runs[-1].reply_bytes,
     )
 
 
@@ -76,6 +108,7 @@ def month_of(
     server_hours: float | None,
     reference: Mapping[str, float],
     installation: Mapping[str, float],
+    measured: Sequence[MeasuredRun],
 ) -> dict[str, float]:
     """Return the usage of a month of updates, by the names of the prices.
 
@@ -84,9 +117,6 @@ def month_of(
     """
     seconds = updates * (update.seconds + installation["starting_seconds"])
     runs = installation["functions_runs_a_month"]
-    writes = reference["blob_writes"] + update.batches * reference["blob_writes_per_batch"]
-    reads = reference["blob_reads"] + update.batches * reference["blob_reads_per_batch"]
-    queue = reference["queue_operations"] + update.tasks * reference["queue_operations_per_task"]
     logs = reference["log_bytes"] + update.tasks * reference["log_bytes_per_task"]
     stored = update.tasks * reference["history_bytes_per_symbol"] + _YEAR * update.stored
     return {
@@ -98,9 +128,9 @@ def month_of(
         "functions_memory": runs * installation["functions_gb"],
         "functions_runs": runs,
         "storage_size": stored / 1e9,
-        "storage_writes": updates * writes,
-        "storage_reads": updates * reads,
-        "queue_operations": updates * queue,
+        "storage_writes": updates * counted(update.tasks, measured, "writes"),
+        "storage_reads": updates * counted(update.tasks, measured, "reads"),
+        "queue_operations": updates * counted(update.tasks, measured, "queue"),
         "logs": updates * logs / 1e9,
         "alert_rules": installation["alert_rules"],
         "alert_metrics": installation.get("alert_metrics", 0),  # a table of before has none

@@ -82,8 +82,8 @@ def missing_hull(gaps: Iterable[Window], calendar: Calendar) -> Window | None:
 
     One request fetches the window, so days in its middle that are already covered cost nothing.
     """
-    sessions = [s for gap in gaps for s in calendar.sessions(gap.start, gap.end)]
-    return Window(min(sessions), max(sessions)) if sessions else None
+    ends = [ends for gap in gaps if (ends := calendar.ends(gap.start, gap.end)) is not None]
+    return Window(min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
 
 def daily_window(watermark: date | None, now: datetime, lookback: int, calendar: Calendar) -> Window | None:

@@ -57,17 +57,17 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, table: Table) -> Merge:
         .otherwise(pl.lit("older"))
         .alias("__verdict")
     )
-    changed = joined.filter(pl.col("__verdict") == "changed")
-    older = joined.filter(pl.col("__verdict") == "older")
+    parts = joined.partition_by("__verdict", as_dict=True)
+    new, same, changed, older = (parts.get((v,), joined.clear()) for v in ("new", "same", "changed", "older"))
     replaced = changed.select(
         *(pl.col(c) if c in table.key else pl.col(c + STORED).alias(c) for c in columns),
         pl.col("known_from").alias("known_to"),
     )
     return Merge(
-        new=joined.filter(pl.col("__verdict") == "new").select(columns),
+        new=new.select(columns),
         changed=changed.select(columns),
         superseded=pl.concat([replaced, older.select(*columns, pl.col("known_from" + STORED).alias("known_to"))]),
-        same=joined.filter(pl.col("__verdict") == "same").height,
+        same=same.height,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Literal, Protocol
@@ -126,6 +126,12 @@ class Payload:
     def sha256(self) -> str:
         """Return the hex digest of the body."""
         return hashlib.sha256(self.body).hexdigest()
+
+    def without_body(self) -> Payload:
+        """Return the payload without its body, and with the digest of that body: its origin needs less memory."""
+        empty = replace(self, body=b"")
+        vars(empty)["sha256"] = self.sha256  # where the cached property keeps it
+        return empty
 
     @property
     def as_of(self) -> datetime:

@@ -14,6 +14,7 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.adjustment import AdjustmentSteps, with_adjustments
+from quantx.core.ordering import is_sorted_by
 
 Adjust = Literal["none", "split", "total"]
 ADJUSTMENTS: tuple[Adjust, ...] = ("none", "split", "total")
@@ -39,25 +40,21 @@ def with_factor(
     frame: pl.DataFrame, steps: pl.DataFrame, name: str, *, on: str = "date", key: str = "symbol"
 ) -> pl.DataFrame:
     """Add the column `name`: the product of all factors with an ex-date after `frame[on]`, else 1.0."""
-    if steps.is_empty():
-        return frame.with_columns(pl.lit(1.0).alias(name))
     order = "__order"
-    factors = (
-        frame.select(key, on)  # only these columns are sorted, and sorted back
-        .with_row_index(order)
-        .sort(on)
-        .join_asof(
-            steps.rename({"factor": name, "ex_date": "__ex_date"}).sort("__ex_date"),
-            left_on=on,
-            right_on="__ex_date",
-            by=key,
-            strategy="forward",
-            allow_exact_matches=False,
-            check_sortedness=False,  # both sides are sorted above
-        )
-        .sort(order)
+    rows = frame.select(key, on).with_row_index(order).filter(pl.col(key).is_in(steps[key].unique().implode()))
+    if rows.is_empty():  # most series have no split
+        return frame.with_columns(pl.lit(1.0).alias(name))
+    factors = rows.sort(on).join_asof(  # only these columns are sorted
+        steps.rename({"factor": name, "ex_date": "__ex_date"}).sort("__ex_date"),
+        left_on=on,
+        right_on="__ex_date",
+        by=key,
+        strategy="forward",
+        allow_exact_matches=False,
+        check_sortedness=False,  # both sides are sorted above
     )
-    return frame.with_columns(factors[name].fill_null(1.0))
+    ones = pl.repeat(1.0, frame.height, dtype=pl.Float64, eager=True).alias(name)
+    return frame.with_columns(ones.scatter(factors[order], factors[name].fill_null(1.0)))
 
 
 def split_steps(actions: pl.DataFrame, *, key: str = "symbol") -> pl.DataFrame:
@@ -93,11 +90,10 @@ def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     )
     # Dividends: the amount is divided by the splits after the ex-date; the close before it must be in the same shares.
     paid = with_factor(actions, steps, "ratio", on="ex_date", key="series")
-    closes = (
-        bars.filter(pl.col("close").is_finite() & (pl.col("close") > 0))
-        .select("series", "date", pl.col("close").alias("__close"))
-        .sort("date")
+    closes = bars.filter(pl.col("close").is_finite() & (pl.col("close") > 0)).select(
+        "series", "date", pl.col("close").alias("__close")
     )
+    closes = closes if is_sorted_by(closes, ["series", "date"], distinct=True) else closes.sort("date")
     paid = (
         paid.with_row_index("__order")
         .sort("ex_date")
@@ -108,7 +104,7 @@ def to_as_traded(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
             by="series",
             strategy="backward",
             allow_exact_matches=False,
-            check_sortedness=False,  # both sides are sorted above
+            check_sortedness=False,  # both sides are sorted by date within each series
         )
         .sort("__order")
         .drop("__order", "date", strict=False)

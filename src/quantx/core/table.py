@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 
 import polars as pl
 
@@ -33,7 +34,7 @@ class Table:
     rows_per_file: int | None = None  # target; more rows of one partition become several files, split by symbol
     null_is_unknown: bool = True  # a null in an incoming row keeps the stored value; if false, null is a value
 
-    @property
+    @cached_property
     def revisions(self) -> Table:
         """Return the table of the replaced rows of this table."""
         return Table(
@@ -49,6 +50,10 @@ class Table:
         """Return the column with the day of the rows; None where they have none."""
         return next((column for column in DAYS if column in self.schema), None)
 
+    @cached_property
+    def _empty(self) -> pl.DataFrame:
+        return pl.DataFrame(schema=dict(self.schema))
+
     def empty(self) -> pl.DataFrame:
         """Return an empty frame with the columns of this table."""
-        return pl.DataFrame(schema=dict(self.schema))
+        return self._empty.clone()

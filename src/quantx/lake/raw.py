@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         ("task_id", pa.int64()),
     ]
 )
+_BODY = "body"
 _REPLIES, _DIGEST = b"quantx.replies", b"quantx.replies.sha256"
 _OBJECT = b"quantx.object"  # the ULID in the path: an object in the place of another one is damage
 # The digest of the whole object is an entry of the footer: its key, and how Parquet begins a value of 64 characters.
@@ -76,7 +77,7 @@ def write_batch(
         values = (p.symbol, p.request, p.status, p.fetched_at, p.vendor_time, p.sha256, p.content_type, p.body)
         for name, value in zip(SCHEMA.names, (*values, page.task_id), strict=True):
             columns[name].append(value)
-    buffer = io.BytesIO()
+    buffer = pa.BufferOutputStream()
     table = pa.table(columns, schema=SCHEMA.with_metadata(_footer(path, replies)))
     with pq.ParquetWriter(
         buffer,
@@ -84,12 +85,15 @@ def write_batch(
         compression="zstd",
         compression_level=3,
         use_dictionary=False,
+        write_statistics=[name for name in SCHEMA.names if name != _BODY],  # of bodies: each would be copied four times
         write_page_checksum=True,  # for readers of some rows, and for any Parquet reader
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({_SEAL: ZEROS.decode()})
-    location.put_new(path, seal(buffer.getvalue(), _SEALED))
-    return buffer.tell()
+    del table, columns  # the copies of the bodies
+    body = seal(buffer.getvalue().to_pybytes(), _SEALED)
+    location.put_new(path, body)
+    return len(body)
 
 
 def raw_damage(path: str, body: bytes) -> tuple[str | None, bool]:

@@ -50,7 +50,7 @@ class LakeTable(TableReader):
 
     def committed_round(self, state_id: str | None = None) -> int:
         """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""
-        delta = self.refresh()
+        delta = self.newest()
         return 0 if delta is None else self._last_round(delta, app_of(state_id))
 
     def _last_round(self, delta: DeltaTable, app: str) -> int:
@@ -119,7 +119,7 @@ class LakeTable(TableReader):
         rewrite little; a closed year, to which no update comes any more, has one file for all dates, and may have one
         file fewer. Replaced files older than the table's retention are deleted, and a long log gets a checkpoint.
         """
-        delta = self.refresh()
+        delta = self.newest()
         if delta is None:
             return 0
         files = self._files(delta)
@@ -146,7 +146,7 @@ class LakeTable(TableReader):
 
     def untidy_months(self, closed_through: int, most_files: int) -> list[int]:
         """Return the months (as in 202410) that `compact` would rewrite, the oldest first."""
-        delta = self.refresh()
+        delta = self.newest()
         if delta is None:
             return []
         rewrites = plan_compaction(self._files(delta), self.table, closed_through, most_files)
@@ -213,13 +213,14 @@ class LakeTable(TableReader):
 
     def _checkpoint(self, delta: DeltaTable) -> None:
         """Write a checkpoint if the log is long since the last one, so that opening the table reads less."""
-        if delta.version() - hinted_version(self._location, self._path) < _LOG_ENTRIES:
+        version = delta.version()
+        if version < _LOG_ENTRIES or version - hinted_version(self._location, self._path) < _LOG_ENTRIES:
             return
         try:
             delta.create_checkpoint()
         except (DeltaError, OSError) as error:
             raise log_failure(self._location, self._path, self.table.name) from error
-        record_checkpoint(self._location, self._path, delta.version())
+        record_checkpoint(self._location, self._path, version)
 
     def _create(self) -> DeltaTable:
         """Create the table without rows, unless another process does; return its handle."""
@@ -303,6 +304,8 @@ class LakeTable(TableReader):
         small, so that the next correction rewrites as little.
         """
         actions: list[FileChange] = []
+        if changed.is_empty() and gone.is_empty():
+            return actions, changed
         key = list(self.table.key)
         touched = pl.concat([changed, gone])
         bounded = [c for c in ("symbol", "date", "time", "ex_date", "filed") if c in key]

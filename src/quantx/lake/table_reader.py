@@ -123,7 +123,7 @@ class TableReader:
 
     def version(self) -> int | None:
         """Return the newest version; None if the table does not exist."""
-        delta = self.refresh()
+        delta = self.newest()
         return None if delta is None else delta.version()
 
     def scan(self) -> pl.LazyFrame:
@@ -131,7 +131,7 @@ class TableReader:
 
         Collect it soon: with an Azure identity the frame holds a token that expires.
         """
-        delta = self.refresh()
+        delta = self.newest()
         if delta is None:
             return self.table.empty().lazy()
         try:

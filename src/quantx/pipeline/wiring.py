@@ -10,7 +10,7 @@ from quantx.core.tables import TABLES
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
 from quantx.pipeline.fetching.landing import Progress
-from quantx.pipeline.fetching.worker import MOST_BYTES, Worker
+from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.runtime.platform import Platform
@@ -27,9 +27,8 @@ def worker_of(
     *,
     curator: Curator | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    most_bytes: int = MOST_BYTES,
 ) -> Worker:
-    """Return a worker, by default with a new curator; `most_bytes` limits a request's pages in memory."""
+    """Return a worker, by default with a new curator."""
     state = platform.state
     return Worker(
         settings=platform.settings,
@@ -46,7 +45,6 @@ def worker_of(
         curator=curator or curator_of(platform),
         report_ended_runs=partial(report_ended_runs, state, platform.location, platform.clock),
         on_progress=on_progress,
-        most_bytes=most_bytes,
     )
 
 
@@ -64,8 +62,12 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         policy=platform.policy,
         concepts=read_concepts(platform.settings.concepts_path),
         reader_of=partial(_reader_of, platform),
+        few_left=state.tasks.few_left,
         max_attempts=platform.settings.max_attempts,
+        round_bytes=platform.settings.round_bytes,
+        round_replies=platform.settings.round_replies,
         normalize=normalize,
+        reads_ahead=normalize is normalize_round,
     )
 
 

@@ -53,11 +53,25 @@ def check_fields(rows: Sequence[object], *names: str) -> None:
 
 def read_events(events: Iterable[SentEvent]) -> ReadEvents:
     """Split events by EVENT_RULES; those without effect (1:1, no cash) are in neither part."""
-    rows = [(e.symbol, e.day, e.kind, e.value, e.paid_in, e.place, _as_json(e.sent)) for e in events]
-    checked = split_by(pl.DataFrame(rows, schema=VENDOR_EVENTS, orient="row"), EVENT_RULES)
+    read = read_parts([(0, event) for event in events])
+    return ReadEvents(read.actions.select(list(VENDOR_ACTIONS)), read.rejected.select(list(REJECTED_EVENTS)))
+
+
+def read_parts(events: Sequence[tuple[int, SentEvent]]) -> ReadEvents:
+    """Do the same with the events of many parts of replies; both frames also have the number of the `part`."""
+    rows = [(n, e.symbol, e.day, e.kind, e.value, e.paid_in, e.place, None) for n, e in events]
+    frame = pl.DataFrame(rows, schema={"part": pl.Int64, **VENDOR_EVENTS}, orient="row")
+    checked = split_by(frame.with_row_index("nth"), EVENT_RULES)
     effect = pl.col("value") != pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
-    applied = checked.accepted.filter(effect).select(list(VENDOR_ACTIONS)).sort("ex_date", "kind", "value", "paid_in")
-    return ReadEvents(applied, checked.rejected.select(list(REJECTED_EVENTS)))
+    applied = checked.accepted.filter(effect).select("part", *VENDOR_ACTIONS)
+    applied = applied.sort("part", "ex_date", "kind", "value", "paid_in")
+    return ReadEvents(applied, _with_texts(checked.rejected, events).select("part", *REJECTED_EVENTS))
+
+
+def _with_texts(rejected: pl.DataFrame, events: Sequence[tuple[int, SentEvent]]) -> pl.DataFrame:
+    """Return rejected events with their texts."""
+    texts = [_as_json(events[nth][1].sent) for nth in rejected["nth"]]
+    return rejected.with_columns(pl.Series("sent", texts, dtype=pl.String))
 
 
 def part(entry: object, name: str) -> Any:

@@ -1,9 +1,12 @@
-"""Financial Modeling Prep: daily bars adjusted for splits, with the splits and dividends to convert them.
+"""Financial Modeling Prep: daily bars adjusted for splits, the splits and dividends to convert them, and statements.
 
 The bars of `historical-price-eod/full` and their volumes are divided by every split up to now (seen on FFAI and AAPL,
 2026-08, beside the undivided `non-split-adjusted`). One request is therefore three queries: the splits, the dividends,
 and the bars from the window's start to now. The third completes a symbol; only all three together can be converted to
 as-traded prices.
+
+Statements (dataset `fundamentals`) are six queries: income, balance sheet, cash flow, each by quarter and year. Their
+fields become facts of the taxonomy `fmp`; fields of value zero do not: FMP sends zero also where it has no value.
 
 The older `api/v3` is closed to keys made after 2025-08-31. Stored replies of its form can be read; none is fetched.
 """
@@ -24,8 +27,16 @@ from quantx.errors import MalformedPayload, NotEntitled, RateLimited
 from quantx.providers.drift import Shape
 from quantx.providers.events import SentEvent, check_fields, day_of, ratio_of, spelt_number_of
 from quantx.providers.fmp_shapes import EARLIER_BARS, SHAPES
+from quantx.providers.fmp_statements import MOST_ROWS, PERIODS, STATEMENTS, statement_facts
 from quantx.providers.http_provider import HttpProvider, HttpQuery
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Capabilities, Request, VendorFrames
+from quantx.providers.protocol import (
+    VENDOR_ACTIONS,
+    VENDOR_BARS,
+    Capabilities,
+    FactFrames,
+    Request,
+    VendorFrames,
+)
 from quantx.providers.refusals import Refusal
 from quantx.providers.reply_values import (
     WrongForm,
@@ -108,6 +119,7 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
         markets=("us", "hk", "jp", "eu"),
         symbols_per_request=1,
         price_basis="split_adjusted",
+        datasets=("bars", "fundamentals"),
         lists_all_events=True,
         needs_key=True,
         quota=FmpSettings.default_quota,
@@ -117,8 +129,17 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
     refusals = REFUSALS
 
     def queries(self, request: Request, symbol: str) -> list[HttpQuery]:
-        """Return three queries: the splits, the dividends, and the bars from ten days before the window."""
+        """Return three queries: the splits, the dividends, and the bars from ten days before the window.
+
+        Of `fundamentals`: three statements, by quarter and by year.
+        """
         about = {"symbol": wire_symbol(symbol)}
+        if request.dataset == "fundamentals":
+            return [
+                HttpQuery(path, {**about, "period": period, "limit": MOST_ROWS})
+                for path in STATEMENTS
+                for period in PERIODS
+            ]
         bars = HttpQuery(BARS, {**about, **self._since(request.window)})
         return [HttpQuery(SPLITS, about), HttpQuery(DIVIDENDS, about), bars]
 
@@ -182,9 +203,21 @@ class Fmp(HttpProvider[tuple[str, FmpRows]]):
         document = super().parsed(payload)
         return document.get("historical") if isinstance(document, dict) else document
 
+    def normalize_facts(self, payload: Payload) -> FactFrames:
+        """Return the facts of the statements of a reply."""
+        return self._frames(payload, self._facts)
+
+    def _facts(self, content: tuple[str, FmpRows], payload: Payload) -> FactFrames:
+        statement, rows = content
+        if statement not in STATEMENTS.values():
+            raise WrongForm("a reply about bars or events, not statements")
+        return FactFrames(facts=statement_facts(statement, rows))
+
     def read(self, content: tuple[str, FmpRows], payload: Payload) -> VendorFrames:
         """Return the bars (newest first, as sent), the splits or the dividends."""
         kind, rows = content
+        if kind in STATEMENTS.values():
+            raise WrongForm("statements, not bars")
         if kind == "splits":
             check_fields(rows, "date", "numerator", "denominator")
             return listed_events(payload, [_split(payload, n, row) for n, row in enumerate(rows)])
@@ -233,6 +266,9 @@ def _kind(payload: Payload) -> str | None:
     for kind in ("splits", "dividends"):
         if path.endswith(f"/{kind}"):
             return kind
+    for statement, name in STATEMENTS.items():
+        if path.endswith(statement):
+            return name
     return "bars" if "/historical-price-eod/full" in path or "/historical-price-full/" in path else None
 
 

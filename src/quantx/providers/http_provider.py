@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -13,11 +13,12 @@ from quantx.core.model import Clock, Payload
 from quantx.errors import MalformedPayload, ProviderError
 from quantx.providers.drift import FieldChange, Shape
 from quantx.providers.http import HttpReply, HttpSession
-from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
+from quantx.providers.protocol import Capabilities, FactFrames, Page, Request, VendorFrames
 from quantx.providers.refusals import Refusal, refusal_of
 from quantx.providers.reply_values import FORM_ERRORS, form_problem, parsed_json
 from quantx.settings.vendors import VendorSettings
 
+Frames = TypeVar("Frames", VendorFrames, FactFrames)
 Content = TypeVar("Content")  # of a reply after `open_reply`: its document, rows, text
 
 
@@ -104,6 +105,9 @@ class HttpProvider(ABC, Generic[Content]):
 
     def normalize(self, payload: Payload) -> VendorFrames:
         """Return the frames of a stored reply; a refusal is malformed here, as it holds no data."""
+        return self._frames(payload, self.read)
+
+    def _frames(self, payload: Payload, read: Callable[[Content, Payload], Frames]) -> Frames:
         try:
             content = self.open_reply(payload)
         except MalformedPayload:
@@ -111,7 +115,7 @@ class HttpProvider(ABC, Generic[Content]):
         except ProviderError as refusal:
             raise MalformedPayload(f"no data but a refusal: {refusal}", payload) from refusal
         try:
-            frames, shape = self.read(content, payload), self.shape(payload)
+            frames, shape = read(content, payload), self.shape(payload)
             return frames if shape is None else replace(frames, drift=shape.changes(self.fields(content)))
         except FORM_ERRORS as error:
             why = form_problem(error)

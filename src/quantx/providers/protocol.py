@@ -14,7 +14,7 @@ from quantx.core.table import INSTANT
 from quantx.providers.drift import FieldChange
 from quantx.settings.vendors import VendorSettings
 
-Dataset = Literal["bars", "actions", "fundamentals"]
+Dataset = str  # bars, actions, or one of quantx.core.fact_datasets
 PriceBasis = Literal["as_traded", "split_adjusted", "fully_adjusted"]
 
 # Bars as the vendor sends them, in its order. `symbol` is canonical, `time` the vendor's stamp (of a minute: its
@@ -165,18 +165,24 @@ class VendorFrames:
 
 @dataclass(frozen=True, kw_only=True)
 class FactFrames:
-    """The rows of one payload about a filer: VENDOR_FACTS, VENDOR_FILINGS and VENDOR_FILERS. Each may be empty."""
+    """The rows of one payload of a dataset of facts. Each frame may be empty.
+
+    Of `fundamentals`: VENDOR_FACTS, VENDOR_FILINGS and VENDOR_FILERS; facts may have a column `public_at`,
+    too, where the vendor sends no filings. Of any
+    other dataset: `rows` with `columns` of its declaration in quantx.core.fact_datasets, of which some may be missing.
+    """
 
     facts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VENDOR_FACTS))
     filings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VENDOR_FILINGS))
     filers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VENDOR_FILERS))
+    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
     notes: tuple[Note, ...] = ()
     drift: tuple[FieldChange, ...] = ()
 
     @property
     def has_rows(self) -> bool:
-        """Return whether there are facts, filings or filers."""
-        return any(frame.height for frame in (self.facts, self.filings, self.filers))
+        """Return whether there are rows of any kind."""
+        return any(frame.height for frame in (self.facts, self.filings, self.filers, self.rows))
 
 
 class Provider(Protocol):
@@ -219,10 +225,10 @@ class Provider(Protocol):
 
 @runtime_checkable
 class FactProvider(Provider, Protocol):
-    """A vendor of the dataset `fundamentals`."""
+    """A vendor of a dataset of facts."""
 
     def normalize_facts(self, payload: Payload) -> FactFrames:
-        """Return the facts, filings and filers of a payload of the dataset `fundamentals`; a pure function.
+        """Return the rows of a payload of a dataset of facts; a pure function.
 
         Raises MalformedPayload where it does not have the vendor's form, or is about another filer.
         """

@@ -58,8 +58,6 @@ def read_facts(document: Mapping[str, Any]) -> pl.DataFrame:
         pl.lit(cik_of(document["cik"]), pl.Int64).alias("cik")
     )
     facts = facts.filter(pl.col("value").is_not_null()).select(list(VENDOR_FACTS))
-    if (facts["start"] > facts["end"]).any():
-        raise WrongForm("a period ends before it starts")
     return facts.unique(maintain_order=True)
 
 

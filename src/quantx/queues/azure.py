@@ -1,69 +1,41 @@
 """The queue in Azure Storage: for a fleet in the cloud; KEDA scales on its length.
 
-The bodies are the base64 text of our messages, as Azure Functions expects it: the SDK must not encode it again. The SDK
-retries; only the waits between are shorter here. The service has no batches, so that each message takes a request: a
-few threads send them.
+The bodies are the base64 text of our messages, as Azure Functions expects it. The service has no batches, so that each
+message takes a request: a few threads send them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, TypeVar
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-from azure.storage.queue import ExponentialRetry, QueueClient, QueueMessage
-from azure.storage.queue._generated import models as _responses
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
-from quantx.core.foreign_errors import network_fact
 from quantx.errors import QueueError
+from quantx.queues.azure_service import Failure, QueueService, Reply
 from quantx.queues.poison import poison_name, read_record, record_of
 from quantx.queues.protocol import MOST_MESSAGES, Depth, Message, NotSent, Poisoned, TaskQueue, check_most
+from quantx.settings import StorageKey
 
-_THREADS = 8
+_THREADS = 16
 _NEVER = -1  # a message's time to live; without it the service forgets after seven days
-_LAPSED = ("PopReceiptMismatch", "MessageNotFound")
+_LAPSED = ("PopReceiptMismatch", "MessageNotFound")  # delivered to another receiver, or deleted
 _REFUSED_ALONE = (400, 413)  # an error of one message, which the others need not have
-_ROLE = "role Storage Queue Data Contributor"
-_RETRIES = 3
 _TAKEN = 60  # seconds for which records of the poison queue are hidden while they are checked
-_CONNECT, _READ = 2, 15  # seconds
 _CREATE_ATTEMPTS = 5  # while a queue of that name is being deleted, a second apart
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def _complete_responses() -> None:
-    """Complete the SDK's (12.18) classes of responses now, in one thread.
-
-    The SDK does so at the first response of each kind, without a lock. A second thread that reads a response at that
-    moment gets plain XML elements for messages, or "dictionary changed size during iteration".
-    """
-    for response in vars(_responses).values():
-        if hasattr(response, "_calculated"):
-            response.__new__(response)
-
-
-_complete_responses()
-
-
-class _ShortRetry(ExponentialRetry):
-    """The SDK's retries with short waits: 0.2, 0.4 and 0.8 seconds, each times a random factor from 0.5 to 1.5."""
-
-    def get_backoff_time(self, settings: dict[str, Any]) -> float:
-        return float(0.1 * 2 ** settings["count"] * random.uniform(0.5, 1.5))
 
 
 class AzureQueue(TaskQueue):
@@ -73,114 +45,64 @@ class AzureQueue(TaskQueue):
     The service takes visibility in whole seconds; it is rounded up.
     """
 
-    def __init__(
-        self, account_url: str, name: str, access: dict[str, str] | AzureIdentity, *, create: bool = True
-    ) -> None:
-        self._url, self._create = f"{account_url}/{name}", create
-        with ExitStack() as opened:
-            if isinstance(access, AzureIdentity):
-                opened.callback(access.close)
-            self._queue = opened.enter_context(closing(_client(account_url, name, access)))
-            self._poison = opened.enter_context(closing(_client(account_url, poison_name(name), access)))
-            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
-            opened.callback(self._pool.shutdown, cancel_futures=True)
-            self._opened = opened.pop_all()
+    def __init__(self, account_url: str, name: str, access: StorageKey | AzureIdentity, *, create: bool = True) -> None:
+        self._url = f"{account_url}/{name}"
+        self._service = QueueService(account_url, access, name=f"the queue {self._url}", connections=_THREADS)
+        self._queue = _OneQueue(self._service, name, create=create)
+        self._poison = _OneQueue(self._service, poison_name(name), create=create)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="queue")
 
     @override
     def close(self) -> None:
-        self._opened.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._service.close()
 
     @override
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
         """Add messages that never expire, to be seen after `delay` seconds."""
-
-        def send_one(body: str) -> None:
-            self._ask(
-                self._queue,
-                lambda: self._queue.send_message(body, visibility_timeout=math.ceil(delay), time_to_live=_NEVER),
-            )
-
-        results, failures = self._each(send_one, bodies)
+        results, failures = self._each(lambda body: self._queue.put(body, delay), bodies)
         if failures:
             raise NotSent(str(failures[0]), results) from failures[0]
 
     @override
     def receive(self, most: int, visibility: float) -> list[Message]:
         check_most(most)
-        hidden = max(1, math.ceil(visibility))
-
-        def one_page() -> list[Message]:
-            pages = self._queue.receive_messages(messages_per_page=most, visibility_timeout=hidden).by_page()
-            page = next(pages, iter(()))  # an empty queue gives no page
-            return [Message(m.id, str(m.pop_receipt), m.content or "", m.dequeue_count or 1) for m in page]
-
-        return self._ask(self._queue, one_page)
+        return [stored.message for stored in self._queue.get(most, max(1, math.ceil(visibility)))]
 
     @override
     def extend(self, messages: Sequence[Message], visibility: float) -> list[Message | None]:
         """Hide messages for longer; None where this delivery has lapsed."""
-
-        def extend_one(message: Message) -> Message | None:
-            try:
-                updated = self._ask(
-                    self._queue,
-                    lambda: self._queue.update_message(
-                        message.id, message.receipt, visibility_timeout=math.ceil(visibility)
-                    ),
-                )
-            except _Lapsed:
-                return None
-            return replace(message, receipt=str(updated.pop_receipt))
-
-        return self._all(extend_one, messages)
+        return self._all(lambda message: self._queue.update(message, visibility), messages)
 
     @override
     def delete(self, messages: Sequence[Message]) -> list[bool]:
         """Remove messages for good; False where this delivery has lapsed."""
-
-        def delete_one(message: Message) -> bool:
-            try:
-                self._ask(self._queue, lambda: self._queue.delete_message(message.id, message.receipt))
-            except _Lapsed:
-                return False
-            return True
-
-        return self._all(delete_one, messages)
+        return self._all(self._queue.delete, messages)
 
     @override
     def poison(self, message: Message, reason: str) -> None:
-        record = record_of(message.body, reason, datetime.now(UTC))
-        self._ask(self._poison, lambda: self._poison.send_message(record, time_to_live=_NEVER))
-        self.delete([message])
+        self._poison.put(record_of(message.body, reason, datetime.now(UTC)))
+        self._queue.delete(message)
 
     @override
     def poisoned(self, most: int) -> list[Poisoned]:
         check_most(most)
-        records = self._ask(self._poison, lambda: self._poison.peek_messages(max_messages=most))
-        return [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in records]
+        return [read_record(stored.message.body, stored.put_at) for stored in self._poison.peek(most)]
 
     @override
     def discard_poison(self, chosen: Callable[[Sequence[Poisoned]], Sequence[bool]]) -> int:
         """Take the records page by page, delete the chosen ones, and release the others at the end."""
-        gone, kept = 0, list[QueueMessage]()
-        while self._count(self._poison) > len(kept) and (page := self._ask(self._poison, self._page_of_poison)):
-            records = [read_record(m.content or "", m.inserted_on or datetime.now(UTC)) for m in page]
-            for message, drop in zip(page, chosen(records), strict=True):
+        gone, kept = 0, list[Message]()
+        while self._poison.count() > len(kept) and (page := self._poison.get(MOST_MESSAGES, _TAKEN)):
+            records = [read_record(stored.message.body, stored.put_at) for stored in page]
+            for stored, drop in zip(page, chosen(records), strict=True):
                 if not drop:
-                    kept.append(message)
-                    continue
-                with contextlib.suppress(_Lapsed):  # another worker has taken it
-                    self._ask(self._poison, partial(self._poison.delete_message, message.id, message.pop_receipt))
-                    gone += 1
+                    kept.append(stored.message)
+                else:
+                    gone += self._poison.delete(stored.message)  # False: another worker has taken it
         for message in kept:
-            release = partial(self._poison.update_message, message.id, message.pop_receipt, visibility_timeout=0)
-            with contextlib.suppress(_Lapsed):
-                self._ask(self._poison, release)
+            self._poison.update(message, 0)
         return gone
-
-    def _page_of_poison(self) -> list[QueueMessage]:
-        pages = self._poison.receive_messages(messages_per_page=MOST_MESSAGES, visibility_timeout=_TAKEN).by_page()
-        return list(next(pages, iter(())))
 
     @override
     def depth(self) -> Depth:
@@ -190,15 +112,12 @@ class AzureQueue(TaskQueue):
         `total`, which is never less. `oldest` is that of the up to 32 messages at the head of the queue; None where no
         message is visible.
         """
-        total = self._count(self._queue)
-        seen = self._ask(self._queue, lambda: self._queue.peek_messages(max_messages=MOST_MESSAGES))
+        total = self._queue.count()
+        seen = self._queue.peek(MOST_MESSAGES)
         total = max(total, len(seen))
         visible = len(seen) if len(seen) < MOST_MESSAGES else total
-        oldest = min((m.inserted_on for m in seen if m.inserted_on is not None), default=None)
-        return Depth(visible, total, oldest, self._count(self._poison))
-
-    def _count(self, client: QueueClient) -> int:
-        return self._ask(client, client.get_queue_properties).approximate_message_count or 0
+        oldest = min((stored.put_at for stored in seen), default=None)
+        return Depth(visible, total, oldest, self._poison.count())
 
     def _all(self, one: Callable[[T], R], items: Sequence[T]) -> list[R]:
         results, failures = self._each(one, items)
@@ -213,84 +132,115 @@ class AzureQueue(TaskQueue):
         """
         results: dict[int, R] = {}
         failures: list[QueueError] = []
-        stopped = threading.Event()
+        left, stopped = iter(range(len(items))), threading.Event()
 
-        def attempt(position: int) -> None:
-            if stopped.is_set():
-                return
-            try:
-                results[position] = one(items[position])
-            except QueueError as error:
-                failures.append(error)
-                cause = error.__cause__
-                if not (isinstance(cause, HttpResponseError) and cause.status_code in _REFUSED_ALONE):
-                    stopped.set()
+        def work() -> None:
+            for position in left:  # shared by the threads
+                if stopped.is_set():
+                    return
+                try:
+                    results[position] = one(items[position])
+                except QueueError as error:
+                    failures.append(error)
+                    if not (isinstance(error, Failure) and error.status in _REFUSED_ALONE):
+                        stopped.set()
 
         if len(items) == 1:
-            attempt(0)
+            work()
         else:
-            list(self._pool.map(attempt, range(len(items))))
+            for thread in [self._pool.submit(work) for _ in range(min(len(items), _THREADS))]:
+                thread.result()
         return results, failures
 
-    def _ask(self, client: QueueClient, request: Callable[[], R]) -> R:
-        """Return the service's response, after creating the queue where it was missing; raise _Lapsed or QueueError."""
+
+@dataclass(frozen=True)
+class _QueuedMessage:
+    """A message as the service returns it."""
+
+    message: Message
+    put_at: datetime
+
+
+class _OneQueue:
+    """The operations on one queue of an account."""
+
+    def __init__(self, service: QueueService, name: str, *, create: bool) -> None:
+        self._service, self._name, self._create = service, name, create
+
+    def put(self, body: str, delay: float = 0) -> None:
+        """Add a message that never expires."""
+        text = f"<QueueMessage><MessageText>{escape(body)}</MessageText></QueueMessage>".encode()
+        self._request("POST", "/messages", text, visibilitytimeout=math.ceil(delay), messagettl=_NEVER)
+
+    def get(self, most: int, seconds: int) -> list[_QueuedMessage]:
+        """Return up to `most` messages and hide them."""
+        return _messages(self._request("GET", "/messages", numofmessages=most, visibilitytimeout=seconds))
+
+    def peek(self, most: int) -> list[_QueuedMessage]:
+        """Return up to `most` messages without hiding them."""
+        return _messages(self._request("GET", "/messages", peekonly="true", numofmessages=most))
+
+    def update(self, message: Message, seconds: float) -> Message | None:
+        """Hide a message for longer; return it with its new receipt, None where this delivery has lapsed."""
+        reply = self._on("PUT", message, visibilitytimeout=math.ceil(seconds))
+        return None if reply is None else replace(message, receipt=reply.headers.get("x-ms-popreceipt", ""))
+
+    def delete(self, message: Message) -> bool:
+        """Remove a message for good; return False where this delivery has lapsed."""
+        return self._on("DELETE", message) is not None
+
+    def count(self) -> int:
+        """Return the service's approximate number of messages."""
+        return int(self._request("GET", "", comp="metadata").headers.get("x-ms-approximate-messages-count", 0))
+
+    def _on(self, method: str, message: Message, **query: int) -> Reply | None:
+        """Make a request about a message; return None where this delivery has lapsed."""
         try:
-            try:
-                return request()
-            except HttpResponseError as error:
-                if _code(error) != "QueueNotFound" or not self._create:
-                    raise
-                _create(client)
-                return request()
-        except AzureError as error:
-            if _code(error) in _LAPSED:
-                raise _Lapsed(_code(error)) from error
-            raise QueueError(f"the queue {self._url}: {_reason(error)}") from error
+            return self._request(method, f"/messages/{message.id}", popreceipt=message.receipt, **query)
+        except Failure as failure:
+            if failure.code in _LAPSED:
+                return None
+            raise
 
-
-def _client(account_url: str, name: str, access: dict[str, str] | AzureIdentity) -> QueueClient:
-    return QueueClient(
-        account_url,
-        name,
-        credential=access.credential if isinstance(access, AzureIdentity) else access,
-        retry_policy=_ShortRetry(retry_total=_RETRIES),
-        connection_timeout=_CONNECT,
-        read_timeout=_READ,
-    )
-
-
-class _Lapsed(QueueError):
-    """The message was delivered to another receiver, or is deleted."""
-
-
-def _create(client: QueueClient) -> None:
-    """Create a queue unless it exists; wait a few seconds while one of that name is being deleted."""
-    for attempts_left in reversed(range(_CREATE_ATTEMPTS)):
+    def _request(self, method: str, path: str, body: bytes = b"", /, **query: int | str) -> Reply:
+        """Return the service's reply, after creating the queue where it was missing."""
         try:
-            client.create_queue()
-        except ResourceExistsError as error:
-            if _code(error) != "QueueBeingDeleted":
-                return
-            if attempts_left == 0:
+            return self._service.request(method, self._name + path, query, body)
+        except Failure as failure:
+            if failure.code != "QueueNotFound" or not self._create:
                 raise
-            time.sleep(1)
-        else:
-            return
+        self._create_queue()
+        return self._service.request(method, self._name + path, query, body)
+
+    def _create_queue(self) -> None:
+        """Create the queue unless it exists; wait a few seconds while one of that name is being deleted."""
+        for attempts_left in reversed(range(_CREATE_ATTEMPTS)):
+            try:
+                self._service.request("PUT", self._name, {})
+            except Failure as failure:
+                if failure.status != 409 or (failure.code == "QueueBeingDeleted" and not attempts_left):
+                    raise
+                if failure.code != "QueueBeingDeleted":
+                    return
+                time.sleep(1)
+            else:
+                return
 
 
-def _code(error: AzureError) -> str:
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code) or "")
+def _messages(reply: Reply) -> list[_QueuedMessage]:
+    """Return the messages of a reply; those of a peek have no receipt."""
+    try:
+        return [_stored(element) for element in ElementTree.fromstring(reply.body)]  # noqa: S314 — of Azure
+    except (ElementTree.ParseError, ValueError) as error:
+        raise QueueError("the reply of the queue service can't be read; check QUANTX_QUEUE_URL, and proxies") from error
 
 
-def _reason(error: AzureError) -> str:
-    """Return the fact and the next step in one line, without the signature of the request."""
-    status = error.status_code if isinstance(error, HttpResponseError) else None
-    fact = network_fact(error) if status is None else f"HTTP {status} {_code(error)}".rstrip()
-    if status in (401, 403):
-        return f"{fact}; check AZURE_STORAGE_CONNECTION_STRING, or give the identity the {_ROLE}"
-    if status is None:
-        return f"{fact}; check the address, and that the service or the identity can be reached"
-    if _code(error) == "QueueNotFound":
-        return "there is no queue of that name; check QUANTX_QUEUE_URL"
-    return f"{fact}; the same request may work later"
+def _stored(element: ElementTree.Element) -> _QueuedMessage:
+    fields = {field.tag: field.text or "" for field in element}
+    message = Message(
+        fields["MessageId"],
+        fields.get("PopReceipt", ""),
+        fields.get("MessageText", ""),
+        int(fields.get("DequeueCount", 1)),
+    )
+    return _QueuedMessage(message, parsedate_to_datetime(fields["InsertionTime"]))

@@ -87,7 +87,7 @@ def _open_azure(address: str, account: str, name: str, settings: Settings, *, cr
                 f"QUANTX_QUEUE_URL is of the account {account}, AZURE_STORAGE_CONNECTION_STRING of {key.account};"
                 " name one account, or set USE_MANAGED_IDENTITY=true"
             )
-        return AzureQueue(address, name, {"account_name": key.account, "account_key": key.key}, create=create)
+        return AzureQueue(address, name, key, create=create)
     if address.startswith("http://"):
         raise ConfigError(
             f"QUANTX_QUEUE_URL {settings.queue_url!r} is not encrypted, so that only a key can be used, no identity;"

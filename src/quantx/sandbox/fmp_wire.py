@@ -1,4 +1,4 @@
-"""Financial Modeling Prep in the sandbox: splits, dividends, and bars divided by the splits, newest first.
+"""Financial Modeling Prep in the sandbox: splits, dividends, bars divided by the splits, and statements, newest first.
 
 Prices are not rounded after adjustment, unlike FMP's, so that as-traded values can be recovered exactly.
 """
@@ -13,11 +13,14 @@ from typing import Any, ClassVar
 from pydantic_core import to_json
 
 from quantx.providers.fmp import BARS, DIVIDENDS, SPLITS, wire_symbol
+from quantx.providers.fmp_statements import STATEMENTS
 from quantx.sandbox.book import Book
+from quantx.sandbox.fmp_statements import FmpStatements
 from quantx.sandbox.messages import JSON, WireReply, WireRequest
 from quantx.sandbox.vendor_days import VendorDay, by_wire_form, following, vendor_days
 from quantx.sandbox.view import View
 
+_FEW = 5  # statements without a limit
 _HTML = "text/html"
 _PAGE = b"<html><head><title>Financial Modeling Prep</title></head><body>%s</body></html>"
 
@@ -32,7 +35,7 @@ _LIMIT = _error(429, "Limit Reach . Please upgrade your plan or visit our docume
 
 
 class FmpWire:
-    """Three paths under `/stable/`; the key is required, as a parameter or a header, where one is set."""
+    """Six paths under `/stable/`; the key is required, as a parameter or a header, where one is set."""
 
     source: ClassVar[str] = "fmp"
 
@@ -40,10 +43,11 @@ class FmpWire:
         self._book = book
         self._key = key
         self._canonical = by_wire_form(book.market.symbols, wire_symbol)
+        self._statements = FmpStatements(book)
 
     def handles(self, path: str) -> bool:
-        """Return whether it is one of the three paths."""
-        return path in (SPLITS, DIVIDENDS, BARS)
+        """Return whether it is one of the six paths."""
+        return path in (SPLITS, DIVIDENDS, BARS, *STATEMENTS)
 
     def symbols(self, request: WireRequest) -> tuple[str, ...]:
         """Return the one symbol."""
@@ -54,6 +58,10 @@ class FmpWire:
         if self._key is not None and self._key not in (request.params.get("apikey"), request.headers.get("apikey")):
             return _NO_KEY
         (wire,) = self.symbols(request)
+        if request.path in STATEMENTS:
+            period, limit = request.params.get("period", "annual"), request.params.get("limit", "")
+            rows = self._statements.rows(request.path, wire, period)
+            return _rows(rows[: int(limit) if limit.isdigit() else _FEW])
         view = self._book.view(self._canonical.get(wire, ""))
         if view is None:
             return _rows([])

@@ -94,10 +94,29 @@ class Settings(Vendors, BaseSettings):
         description="concurrent requests per worker",
     )
     chunk_size: int = Field(
-        32,
+        256,
         ge=1,
         le=10_000,
-        description="tasks that a worker claims and stores together; more than 32, which is a queue's page, are split",
+        description="the most tasks that a worker claims and stores together; a batch begins with 32, a page of the"
+        " queue, and doubles while batches end within 1.5 seconds",
+    )
+    batch_bytes: ByteSize = Field(
+        ByteSize(16_000_000),
+        ge=1,
+        description="bytes of fetched replies, as in 16MB, beyond which a batch is stored before it is complete",
+    )
+    held_bytes: ByteSize = Field(
+        ByteSize(64_000_000),
+        ge=1,
+        description="bytes of replies that a worker holds at a time, fetched and not yet stored; beyond, requests wait",
+    )
+    round_bytes: ByteSize = Field(
+        ByteSize(24_000_000),
+        ge=1,
+        description="bytes of stored replies that are turned into rows at once; a larger reply is a round of its own",
+    )
+    round_replies: int = Field(
+        6000, ge=1, le=100_000, description="stored replies that are turned into rows at once, where they are small"
     )
     lookback_days: int = Field(
         5,

@@ -21,6 +21,7 @@ class VendorSettings(BaseModel):
 
     title: ClassVar[str]  # the vendor's own spelling of its name
     adapter: ClassVar[str]  # module:class, imported when it is used
+    client: ClassVar[str] = "httpx"  # the module that the first fetch imports
     default_quota: ClassVar[str]  # the vendor's limit for an account that the setting `quota` does not name
     prefix: ClassVar[str | None] = None  # of the flat names; None: the source's name
     keys: ClassVar[tuple[str, ...]] = ()  # fields without which no request can be sent
@@ -61,6 +62,7 @@ class YahooSettings(VendorSettings):
 
     title = "Yahoo"
     adapter = "quantx.providers.yahoo:Yahoo"
+    client = "quantx.providers.yahoo_session"
     default_quota = "2/s"
     prefix = "yfinance"
     names = ("yfinance", "yf")
@@ -71,6 +73,7 @@ class AlpacaSettings(VendorSettings):
 
     title = "Alpaca"
     adapter = "quantx.providers.alpaca:Alpaca"
+    client = "quantx.providers.alpaca_session"
     default_quota = "200/min"
     keys = ("api_key", "api_secret")
 

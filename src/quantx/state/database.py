@@ -116,6 +116,7 @@ class Database:
         """Return the arguments of a new connection; with an identity, a token as password."""
         fixed = {
             "row_factory": dict_row,
+            "autocommit": True,  # a single statement is one round trip; `transaction` begins and commits
             "options": "-c search_path=quantx -c timezone=UTC",
             "connect_timeout": _TIMEOUT,
         }
@@ -124,7 +125,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[DictRow]]:
         """Yield a connection in a transaction that commits at the end and rolls back on an error."""
-        with self._state_errors(), self._pool.connection() as connection:
+        with self._state_errors(), self._pool.connection() as connection, connection.transaction():
             yield connection
 
     @contextmanager
@@ -150,7 +151,7 @@ class Database:
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run a named statement (`noun.name`) in a transaction of its own and return its rows."""
-        with self.transaction() as connection:
+        with self._state_errors(), self._pool.connection() as connection:
             return run(connection, statement, values)
 
     @contextmanager
@@ -163,7 +164,6 @@ class Database:
             connection = self._pool.getconn()
         try:
             with self._state_errors():
-                connection.autocommit = True
                 got = connection.execute("select pg_try_advisory_lock(%s) as got", [lock]).fetchone()
             held = bool(got and got["got"])
             try:
@@ -172,7 +172,6 @@ class Database:
                 with suppress(psycopg.Error):  # the connection has ended, and the lock with it
                     if held:
                         connection.execute("select pg_advisory_unlock(%s)", [lock])
-                    connection.autocommit = False
         finally:
             self._pool.putconn(connection)
 
@@ -222,7 +221,7 @@ class Database:
     def schema_version(self) -> int:
         """Return the version of the schema, 0 without a schema; raise ConfigError if this role may not read it."""
         try:
-            with self.transaction() as connection:
+            with self._state_errors(), self._pool.connection() as connection:
                 return found_version(connection)
         except RefusedStatement as error:
             if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):

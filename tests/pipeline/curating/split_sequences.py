@@ -24,7 +24,7 @@ from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import raw_path
-from quantx.pipeline.curating.derive import DERIVED, Derived, derive
+from quantx.pipeline.curating.derive import Derived, derive, derived_tables
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.registry import VENDORS, vendor_to_read
 from quantx.settings import Settings
@@ -74,7 +74,7 @@ class Desk:
     source: str
     truth: Truth
     announced: date | None = None  # a day that is listed for the first split, beside its own
-    tables: dict[str, CuratedTable] = field(default_factory=lambda: {t.name: MemoryTable(t) for t in DERIVED})
+    tables: dict[str, CuratedTable] = field(default_factory=lambda: {t.name: MemoryTable(t) for t in derived_tables()})
     read: list[ReadReply] = field(default_factory=list)
     last: Derived = field(init=False)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -144,6 +146,42 @@ def test_each_table_gets_one_commit_per_round(desk: Any) -> None:
     desk.clock.goes_to(D16)
     desk.work(desk.daily("AAA", "BBB", "CCC"))
     assert desk.versions()["bars_1d"] == 2
+
+
+@pytest.mark.parametrize(
+    ("replies", "size", "left", "begins"),
+    [
+        (223, 6_000_000, 10_000, True),  # a third of a round
+        (500, 500_000, 10_000, True),
+        (222, 5_999_999, 223, False),
+        (222, 5_999_999, 222, True),  # no more is to be fetched than waits
+        (40, 999_999, 1, False),  # too little for a commit of its own
+        (0, 0, 0, False),
+    ],
+)
+def test_a_round_begins_beside_the_fetching_where_it_is_worth_a_commit(
+    replies: int, size: int, left: int, begins: bool, desk: Any
+) -> None:
+    class Waiting:
+        def waiting(self) -> tuple[int, int]:
+            return replies, size
+
+    taken = []
+
+    def role() -> Any:
+        taken.append(True)
+        return contextlib.nullcontext()  # another process has it
+
+    curator = replace(
+        curator_of(desk.platform),
+        rounds=cast(Any, Waiting()),
+        role=role,
+        few_left=lambda most: left <= most,
+        round_bytes=18_000_000,
+        round_replies=1500,
+    )
+    curator.curate(everything=False)
+    assert bool(taken) is begins
 
 
 def test_one_process_at_a_time_has_the_role(desk: Any) -> None:

@@ -18,7 +18,7 @@ from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import raw_path
-from quantx.pipeline.curating.derive import DERIVED, Derived, derive
+from quantx.pipeline.curating.derive import Derived, derive, derived_tables
 from quantx.pipeline.curating.held_replies import note_held_replies
 from quantx.pipeline.curating.stored_replies import ReadReply
 from quantx.providers.registry import vendor_to_read
@@ -36,7 +36,7 @@ class Lake:
     """Tables in memory, to which replies of Yahoo are curated."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, CuratedTable] = {table.name: MemoryTable(table) for table in DERIVED}
+        self.tables: dict[str, CuratedTable] = {table.name: MemoryTable(table) for table in derived_tables()}
         self.replies = 0
 
     def curate(self, body: dict[str, Any], window: Window, at: datetime, period2: int | None = None) -> Derived:

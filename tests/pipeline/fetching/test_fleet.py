@@ -299,16 +299,28 @@ def test_what_a_vendor_says_about_waiting_is_believed_within_reason(
         assert [c["source"] for c in status(desk.platform)["closed"]] == ["tape"]
 
 
-def test_a_stray_refusal_is_waited_out_and_the_batch_goes_on(desk: Any) -> None:
-    """With leases of a minute, what goes back comes again after a third of one: that would be most of the batch."""
+def test_a_stray_refusal_is_waited_out_and_its_request_made_again_at_once(desk: Any) -> None:
+    """With leases of a minute, what goes back comes again after a third of one: it would be the last of its run."""
     symbols = ("AAA", "BBB", "CCC", "DDD")
     desk.tape.answers["AAA"] = [RateLimited("slow down")]
     settings = desk.platform.settings.model_copy(update={"lease_seconds": 60.0, "max_workers": 1})
     desk.backfill(*symbols)
     worker = desk.with_(quotas={"tape": Quota(20, 1.0)}, settings=settings)
     assert worker_of(worker).run(time_budget=10).landed == len(symbols)
-    assert [symbol for symbol, _ in desk.tape.asked] == [*symbols, "AAA"]
-    assert desk.task("AAA")["attempts"] == 0
+    assert [symbol for symbol, _ in desk.tape.asked] == ["AAA", *symbols]
+    assert desk.sql("select attempts, fence, requests from tasks where symbol = 'AAA'") == [
+        {"attempts": 0, "fence": 1, "requests": 2}
+    ]
+
+
+def test_a_request_that_is_refused_again_and_again_goes_back_to_the_queue(desk: Any) -> None:
+    desk.tape.answers["AAA"] = [RateLimited("slow down")] * 5
+    desk.backfill("AAA")
+    worker = desk.with_(quotas={"tape": Quota(100, 1.0)})
+    assert worker_of(worker).run(time_budget=10).landed == 1
+    assert desk.sql("select attempts, fence, requests, state from tasks") == [
+        {"attempts": 0, "fence": 2, "requests": 6, "state": "done"}
+    ]
 
 
 def test_a_task_for_a_vendor_that_the_worker_does_not_have_is_given_up_with_a_reason(desk: Any) -> None:

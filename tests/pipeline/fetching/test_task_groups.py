@@ -198,8 +198,8 @@ def test_what_one_symbol_is_refused_for_the_others_get(desk: Desk, wide: Wide) -
 
 def test_large_answers_are_stored_in_parts(desk: Desk, wide: Wide) -> None:
     wide.rows = SESSIONS
-    platform = platform_of(desk, wide)
-    worker_of(platform, most_bytes=1).run(task_ids=backfill(platform).task_ids)
+    platform = platform_of(desk, wide, batch_bytes=1)
+    worker_of(platform).run(task_ids=backfill(platform).task_ids)
     assert desk.rows()["raw"].n_unique() == len(SYMBOLS)
     assert desk.rows().height == len(SYMBOLS) * SESSIONS
 
@@ -481,28 +481,13 @@ def test_a_lost_reply_is_quarantined_with_the_table_that_it_was_meant_for(desk: 
     assert desk.rows("quarantine")["dataset"].sort().to_list() == ["actions", "bars_1d"]
 
 
-class OneByOne:
-    """Rounds of one reply each, as where a round is full."""
-
-    def __init__(self, rounds: Any) -> None:
-        self._rounds = rounds
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._rounds, name)
-
-    def start(self, above: int, most_bytes: int, most_replies: int) -> int:
-        number: int = self._rounds.start(above, most_bytes, 1)
-        return number
-
-
 def test_a_page_is_about_several_symbols_also_where_one_of_them_is_in_the_round(desk: Desk, wide: Wide) -> None:
     """The others are in another round, or another worker has their tasks now: their rows are not this symbol's."""
     wide.rows = 1000
     wide.pays["B"] = [(date(2024, 1, 9), "split", 2.0, None)]
     for i, symbol in enumerate("ABC"):  # each at another price
         wide.shows[symbol] = {d: tuple((v or 0.0) + 1000.0 * i for v in bar) for d, bar in wide.shows[symbol].items()}
-    platform = platform_of(desk, wide)
-    platform = replace(platform, state=StateWith(platform.state, {"rounds": OneByOne(platform.state.rounds)}))
+    platform = platform_of(desk, wide, round_replies=1)
     worker_of(platform).run(task_ids=backfill(platform, "A", "B", "C").task_ids)
     found = desk.rows().select("symbol", "date", "close").rows()
     assert found == [(s, d, wide.shows[s][d][3]) for s in "ABC" for d in sorted(wide.shows[s]) if d <= WEEK.end]

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from quantx.cli import main
-from quantx.core.cost import Price, bill, total
+from quantx.core.cost import MeasuredRun, Price, StageUsage, bill, counted, total
 from quantx.errors import ConfigError
 from quantx.pipeline.reporting.cost import PriceTable, estimate, page, read_prices
+from quantx.pipeline.reporting.usage import measured_runs
 from quantx.state.runs.port import RunUsage
 
 SHIPPED = Path(__file__).parents[3] / "config" / "prices.yaml"
@@ -45,8 +46,27 @@ def test_past_runs_are_what_counts(table: PriceTable) -> None:
     quantities = by_name(found.lines)
     starting, vcpu = table.installation["starting_seconds"], table.installation["worker_vcpu"]
     assert quantities["container_cpu"] == 20 * (200 + starting) * vcpu
-    writes = table.reference["blob_writes"] + 5 * table.reference["blob_writes_per_batch"]
+    writes = counted(100, measured_runs()[1], "writes")
     assert quantities["storage_writes"] * 10_000 == pytest.approx(20 * writes)
+
+
+def test_requests_follow_the_line_through_the_counted_runs() -> None:
+    few = MeasuredRun(
+        symbols=10, tasks=10, reply_bytes=1, stages={"send": StageUsage(queue=15), "report": StageUsage(writes=3)}
+    )
+    many = MeasuredRun(
+        symbols=110, tasks=110, reply_bytes=1, stages={"send": StageUsage(queue=215), "report": StageUsage(writes=3)}
+    )
+    assert [counted(tasks, (few, many), "queue") for tasks in (0, 10, 110, 1000)] == [0, 15, 215, 1995]
+    assert [counted(tasks, (few, many), "writes") for tasks in (1, 10_000)] == [3, 3]
+
+
+def test_an_update_of_a_counted_size_has_the_counted_requests(table: PriceTable) -> None:
+    _, runs = measured_runs()
+    for run in runs:
+        quantities = by_name(estimate(table, RunUsage(), run.symbols, 1).lines)
+        assert quantities["queue_operations"] * 10_000 == pytest.approx(run.total("queue"))
+        assert quantities["storage_reads"] * 10_000 == pytest.approx(run.total("reads"))
 
 
 def test_a_job_has_the_size_that_is_reckoned_with(table: PriceTable) -> None:

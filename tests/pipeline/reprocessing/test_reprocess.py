@@ -24,7 +24,7 @@ from quantx.core.tables import BARS_1D, QUARANTINE
 from quantx.errors import Busy
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import RawPage, list_raw, raw_path, read_pages, write_batch
-from quantx.pipeline.curating.derive import DERIVED
+from quantx.pipeline.curating.derive import derived_tables
 from quantx.reader.lake import Lake
 from quantx.state.database import Database
 
@@ -68,7 +68,7 @@ def grow(desk: Any, policy: Policy | None = None) -> None:
 def contents(desk: Any) -> dict[str, Any]:
     """What readers can see, and what the state knows of the series."""
     found: dict[str, Any] = {}
-    for table in DERIVED:
+    for table in derived_tables():
         rows = desk.rows(table.name)
         if "known_to" in rows.columns:  # an empty period is seen at no moment
             rows = rows.filter(pl.col("known_to") > pl.col("known_from"))
@@ -88,7 +88,7 @@ def without_raw(found: dict[str, Any]) -> dict[str, Any]:
     """The same of a lake with other raw objects."""
     places = {
         t.name: list(t.schema if t is not QUARANTINE else [c for c in t.schema if c not in ("policy",)])
-        for t in DERIVED
+        for t in derived_tables()
     }
     return {
         name: sorted((tuple(v for c, v in zip(places[name], row, strict=True) if c != "raw") for row in rows), key=repr)
@@ -404,7 +404,7 @@ def _write_as_earlier(location: Any, path: str, batch: list[RawPage]) -> None:
 
 def test_doubled_keys_are_repaired(old: Any) -> None:
     """A lake may have rows twice that an earlier program's suspended committer has written."""
-    before = {table.name: old.rows(table.name).sort(pl.all()) for table in DERIVED}
+    before = {table.name: old.rows(table.name).sort(pl.all()) for table in derived_tables()}
     for name, rows in before.items():
         if rows.height:
             old.platform.tables[name].commit(CommitContext(), rows)

@@ -16,7 +16,7 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
 from quantx.lake.table_reader import table_path
-from quantx.pipeline.curating.derive import DERIVED
+from quantx.pipeline.curating.derive import derived_tables
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
 from quantx.pipeline.verifying.damage import Verified
@@ -133,7 +133,7 @@ def make_lake(desk: Any, folder: Path) -> SmallLake:
     desk.clock.goes_to(desk.clock.at.date().replace(day=16))
     desk.work(desk.daily("AAA", "BBB", "CCC", lookback=9))
     platform = desk.platform
-    for table in DERIVED:
+    for table in derived_tables():
         if platform.tables[table.name].version() is not None:
             platform.tables[table.name].fold(CommitContext(), most_files=1)
             write_checkpoint(platform.location, table_path(table.name))

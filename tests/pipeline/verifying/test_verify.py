@@ -20,7 +20,7 @@ from quantx.lake.raw import list_raw
 from quantx.lake.replay import read_log
 from quantx.lake.table import LakeTable, open_tables
 from quantx.lake.table_reader import table_path
-from quantx.pipeline.curating.derive import DERIVED
+from quantx.pipeline.curating.derive import derived_tables
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.portions import PERIOD, record, verify_portion
 from quantx.pipeline.verifying.repair import Repairer
@@ -51,7 +51,7 @@ def files(desk: Any, name: str = BARS_1D.name) -> list[str]:
 
 
 def contents(desk: Any) -> dict[str, Any]:
-    return {t.name: LakeTable(desk.platform.location, t).read().sort(pl.all()).rows() for t in DERIVED}
+    return {t.name: LakeTable(desk.platform.location, t).read().sort(pl.all()).rows() for t in derived_tables()}
 
 
 def open_findings(desk: Any, rule: str = DAMAGED_OBJECT) -> list[str]:

@@ -161,6 +161,15 @@ class TestQuotas:
         kit.state.quotas.accept("yahoo")
         assert refused() == 1000
 
+    def test_refusals_of_requests_that_were_under_way_together_are_one(self, kit: Kit) -> None:
+        """The second comes after the first one's back-off has ended, but its request started before that."""
+        quotas = kit.state.quotas
+        assert quotas.refuse("yahoo", 1000.0, 5000.0, "429", age=50.0) == pytest.approx(1000.0, abs=1)
+        kit.let_pass(1050)
+        assert quotas.refuse("yahoo", 1000.0, 5000.0, "429", age=1060.0) is None
+        assert quotas.closed_for("yahoo") == 0
+        assert quotas.refuse("yahoo", 1000.0, 5000.0, "429", age=40.0) == pytest.approx(2000.0, abs=1)
+
     def test_a_refusal_does_not_shorten_a_closure(self, kit: Kit) -> None:
         kit.state.quotas.close("yahoo", 50_000, "blocked")
         kit.state.quotas.refuse("yahoo", 1.0, 600.0, "429")
@@ -169,6 +178,7 @@ class TestQuotas:
 
     def test_nobody_has_closed_an_unknown_vendor(self, kit: Kit) -> None:
         assert kit.state.quotas.closed_for("yahoo") == 0.0
+        assert kit.state.quotas.accept("yahoo")
 
     def test_whoever_knows_the_time_badly_gets_more_room(self, kit: Kit) -> None:
         slots = kit.state.quotas.reserve("yahoo", LONG, 4, EVER, doubt=500.0)

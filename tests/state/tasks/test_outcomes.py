@@ -20,6 +20,12 @@ class TestLandingAndFailing:
         assert kit.state.rounds.waiting() == (1, REPLY)
         assert kit.state.runs.totals("R1").requests == 1
 
+    def test_tasks_that_are_still_to_be_fetched_are_few_or_not(self, kit: Kit) -> None:
+        kit.landed("A", "B")
+        _, held = kit.plan("C", "D").task_ids
+        kit.one(held)
+        assert [kit.state.tasks.few_left(most) for most in (0, 1, 2, 100)] == [False, False, True, True]
+
     def test_landing_the_same_object_again_returns_what_it_has_landed(self, kit: Kit) -> None:
         held = kit.one(kit.task())
         assert kit.land(held, path="raw/1.parquet") == {held.id}

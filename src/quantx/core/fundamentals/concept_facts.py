@@ -46,12 +46,20 @@ def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
     """Return the facts with a tag, a unit and a period of a concept, with the number of the concept and the rank."""
     tags = pl.DataFrame(
         [
-            (taxonomy, tag, number, rank, concept.unit, concept.kind)
+            (
+                taxonomy,
+                tag.removeprefix("-"),
+                -1.0 if tag.startswith("-") else 1.0,
+                number,
+                rank,
+                concept.unit,
+                concept.kind,
+            )
             for number, concept in enumerate(concepts.concepts.values())
             for taxonomy, some in concept.tags.items()
             for rank, tag in enumerate(some)
         ],
-        schema={"taxonomy": pl.String, "tag": pl.String, "concept": pl.UInt32, "member": pl.UInt64}
+        schema={"taxonomy": pl.String, "tag": pl.String, "side": pl.Float64, "concept": pl.UInt32, "member": pl.UInt64}
         | dict.fromkeys(("kind_of_unit", "kind"), pl.String),
         orient="row",
     )
@@ -71,6 +79,7 @@ def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
         .filter(pl.col("at").is_not_null() & pl.col("value").is_not_null())
         .join(tags, on=["taxonomy", "tag"], maintain_order="left")
         .filter(of_unit & (instant | duration))
+        .with_columns(pl.col("value") * pl.col("side"))
         .select(
             "symbol", "accession", "filed", "at", "tag", "unit", "start", "end", "value", "form", "concept", "member"
         )

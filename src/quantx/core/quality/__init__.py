@@ -13,6 +13,8 @@ from quantx.core.quality.daily_rules import DAILY_RULES, PAYLOAD_RULES
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES
 from quantx.core.quality.event_rules import EVENT_RULES
 from quantx.core.quality.evidence_rules import DOUBT_RULES, REPLY_RULES
+from quantx.core.quality.fact_rules import REPORTED_ROW_RULES
+from quantx.core.quality.fundamental_comparison import COMPARISON_RULES
 from quantx.core.quality.gaps import MARKET_RULES
 from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES
@@ -21,6 +23,7 @@ from quantx.core.quality.operational_rules import OPERATIONAL_RULES, Operational
 from quantx.core.quality.repeated_rows import REPEAT_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
 from quantx.core.quality.series_rules import SERIES_RULES
+from quantx.core.quality.statement_rules import FILING_RULES, REVISION_RULES, STATEMENT_RULES, VALUE_RULES
 from quantx.core.quality.vendor_causes import DROPPED_RULES, VENDOR_RULES
 
 __all__ = ["FINDING_RULES", "POLICY_VERSION", "RULES", "OperationalRule", "Rule"]
@@ -31,6 +34,12 @@ RULES: dict[str, Rule] = by_id(
     MINUTE_RULES,
     REPEAT_RULES,
     EVENT_RULES,
+    REPORTED_ROW_RULES,
+    STATEMENT_RULES,
+    VALUE_RULES,
+    REVISION_RULES,
+    FILING_RULES,
+    COMPARISON_RULES,
     REPLY_RULES,
     DOUBT_RULES,
     SERIES_RULES,

@@ -204,7 +204,9 @@ def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.Dat
             pl.col("last_paid", "first").min(),
         )
     )
-    joined = steps.join(events, on=[key, "date"], how="left", maintain_order="left")
+    days = events["date"].unique().implode()  # most sessions have neither a step nor, at any symbol, an event
+    concerned = steps.filter(pl.col("date").is_in(days) | ~_near(pl.col("vendors"), 1.0))
+    joined = concerned.join(events, on=[key, "date"], how="left", maintain_order="left")
     joined = joined.filter(pl.col("ex_date").is_not_null() | ~_near(pl.col("vendors"), 1.0))
     year_before = (pl.col("ex_date") - pl.max_horizontal("first", "last_paid")).dt.total_days() >= _ALONE
     year_after = ((pl.col("next_paid") - pl.col("ex_date")).dt.total_days() >= _ALONE).fill_null(True)

@@ -206,8 +206,12 @@ def mark_absurd(bars: pl.DataFrame, key: str) -> pl.DataFrame:
 
     The neighbours are the rows around it of the same `key`; `bars` are in the order of their dates.
     """
-    wide = (_price("high") > _price("low") * _ABSURD) & (_price("low") > 0)
-    return bars.with_columns(absurd=beyond_neighbours([key], _ABSURD) | wide.fill_null(False))
+    wide = ((_price("high") > _price("low") * _ABSURD) & (_price("low") > 0)).fill_null(False)
+    # No price of a series is so far from another one in nearly all replies: then the neighbours need no comparison.
+    ranges = bars.group_by(key).agg(_price("low").max().alias("low"), _price("high").min().alias("high"))
+    if not ranges.select((pl.col("low") > pl.col("high") * _ABSURD).any()).item():
+        return bars.with_columns(absurd=wide)
+    return bars.with_columns(absurd=beyond_neighbours([key], _ABSURD) | wide)
 
 
 def mark_last_of_session(bars: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

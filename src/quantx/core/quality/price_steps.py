@@ -14,12 +14,16 @@ The usual move is the median absolute log return around the day, without the day
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, overload
+
+from typing_extensions import override
 
 # The log of the odds from which a hypothesis counts as decided: 100 to 1.
 DECIDED = math.log(100)
@@ -44,6 +48,43 @@ class BarClose(NamedTuple):
     day: date
     close: float
     volume: float | None
+
+
+class BarCloses(Sequence[BarClose]):
+    """Closes and volumes in columns: most bars of a long history are never looked at."""
+
+    def __init__(self, days: Sequence[int], closes: Sequence[float], volumes: Sequence[float | None]) -> None:
+        """Keep the columns; a day is a number of days since 1970."""
+        self._days = days
+        self._closes = closes
+        self._volumes = volumes
+
+    @override
+    def __len__(self) -> int:
+        return len(self._days)
+
+    @overload
+    def __getitem__(self, place: int) -> BarClose: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[BarClose]: ...
+
+    @override
+    def __getitem__(self, place: int | slice) -> BarClose | list[BarClose]:
+        if isinstance(place, slice):
+            return list(map(_bar, self._days[place], self._closes[place], self._volumes[place]))
+        return _bar(self._days[place], self._closes[place], self._volumes[place])
+
+    @override
+    def __iter__(self) -> Iterator[BarClose]:
+        return map(_bar, self._days, self._closes, self._volumes)
+
+
+def _bar(day: int, close: float, volume: float | None) -> BarClose:
+    return BarClose(date.fromordinal(_EPOCH + day), close, volume)
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -140,7 +181,7 @@ def log_density(move: float, sigma: float) -> float:
 
 def _place(bars: Sequence[BarClose], day: date) -> int:
     """Return the position of the first bar on a day or after it."""
-    return next((i for i, bar in enumerate(bars) if bar.day >= day), len(bars))
+    return bisect_left(bars, day, key=attrgetter("day"))
 
 
 def _moves(bars: Sequence[BarClose], after: int) -> tuple[float, float]:
@@ -164,8 +205,9 @@ def usual_move(bars: Sequence[BarClose], events: Collection[date] = ()) -> float
 
 def _usual_move(bars: Sequence[BarClose], place: int, events: Collection[date], around: int = _AROUND) -> float:
     near = bars[max(0, place - around) : place + around]
+    inside = [day for day in events if near and near[0].day < day <= near[-1].day]
     returns = [
-        abs(math.log(b.close / a.close)) for a, b in pairwise(near) if not any(a.day < day <= b.day for day in events)
+        abs(math.log(b.close / a.close)) for a, b in pairwise(near) if not any(a.day < day <= b.day for day in inside)
     ]
     if len(returns) < _FEWEST:
         return _ASSUMED_MOVE

@@ -35,7 +35,8 @@ class RowPolicy:
         decided = quoted.join(decisions, on=list(DECISIONS.key), how="left", nulls_equal=True, maintain_order="left")
         manual = checked.rejected.drop("rules").with_columns(decided["decided"]).filter(pl.col("decided").is_not_null())
         manual = manual.unique(key, keep="last", maintain_order=True)
-        return pl.concat([accepted.join(manual, on=list(key), how="anti", maintain_order="left"), manual])
+        rest = accepted.join(manual, on=list(key), how="anti", nulls_equal=True, maintain_order="left")
+        return pl.concat([rest, manual])
 
 
 def known_from() -> pl.Expr:

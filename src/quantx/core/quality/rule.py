@@ -13,7 +13,7 @@ from quantx.core.model import Severity as FindingSeverity
 # Curated rows are a function of the raw replies and of this number. Raise it whenever a rule or a normaliser changes
 # which rows are accepted. `quantx reprocess` then derives the curated tables again; quarantine keeps the policy that
 # rejected each row.
-POLICY_VERSION = 4
+POLICY_VERSION = 5
 
 RuleSeverity = Literal["reject", "warn", "info"]
 MARKETS = ("us", "hk", "jp", "eu")
@@ -68,7 +68,7 @@ def split_by(rows: pl.DataFrame, rules: Sequence[Rule]) -> Checked:
     """
     # A lazy frame computes once what several rules use.
     broken = rows.lazy().select(_broken(rule, rows).alias(rule.id) for rule in rules).collect()
-    any_broken = broken.select(pl.any_horizontal(pl.all())).to_series()
+    any_broken = broken.select(pl.any_horizontal(pl.all()).fill_null(False)).to_series()
     if not any_broken.any():
         return Checked(rows, rows.clear().with_columns(pl.lit("").alias("rules")))
     named = broken.filter(any_broken).select(

@@ -409,6 +409,8 @@ def _ratios(splits: Sequence[ShareSplit]) -> dict[date, list[float]]:
 
 
 def _common_sessions(view: ReplyView) -> list[_Common]:
+    if not view.stored:
+        return []
     half = _half_unit([bar.close for bar in view.bars])
     rows = []
     for bar in view.bars:

@@ -9,7 +9,7 @@ import polars as pl
 from quantx.core.quality.adjustments import ADJUSTMENT_RULES, AGREEING
 from quantx.core.tables import ADJUSTMENT_PROOFS
 from quantx.lake.protocol import CuratedTable
-from quantx.pipeline.curating.adjustment_proofs import SPANS, ReplyProofs, disagreements
+from quantx.pipeline.curating.adjustment_proofs import ReplyProofs, disagreements
 from quantx.state.findings.port import Findings
 
 GONE = "the vendor's adjusted closes do not show it any more"
@@ -23,9 +23,9 @@ def with_withdrawn(table: CuratedTable, proofs: Sequence[ReplyProofs]) -> list[p
     `table` holds the stored ADJUSTMENT_PROOFS. A disagreement is withdrawn where the replies do not show it any more.
     """
     rows = [part.rows for part in proofs]
-    spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proofs)])
-    if spans.is_empty():
+    if not any(part.spans.height for part in proofs):
         return rows
+    spans = pl.concat([part.spans for part in proofs])
     disagrees = pl.col("symbol").is_in(spans["symbol"].to_list()) & pl.col("verdict").is_in(AGREEING).not_()
     stored = table.read(disagrees).drop("raw", "known_from")
     gone = (
@@ -39,8 +39,11 @@ def with_withdrawn(table: CuratedTable, proofs: Sequence[ReplyProofs]) -> list[p
 
 def note_disagreements(findings: Findings, proofs: Sequence[ReplyProofs]) -> None:
     """Record disagreements as findings, and resolve earlier ones that the replies do not show any more."""
+    proofs = [part for part in proofs if part.spans.height]
+    if not proofs:
+        return
     new = [finding for part in proofs for finding in (*disagreements(part.rows), *part.findings)]
-    spans = pl.concat([pl.DataFrame(schema=SPANS), *(part.spans for part in proofs)])
+    spans = pl.concat([part.spans for part in proofs])
     for (source,), part in spans.group_by("source"):
         days = {symbol: (first, last) for symbol, first, last in part.select("symbol", "first", "last").iter_rows()}
         here = [finding for finding in new if finding.source == source]

@@ -27,12 +27,13 @@ from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
-from quantx.pipeline.curating.derive import BARS, DERIVED, Derived, derive, recent_bars, series_facts
+from quantx.pipeline.curating.derive import BARS, Derived, derive, derived_tables, recent_bars, series_facts
 from quantx.pipeline.curating.held_replies import HELD_BACK, note_held_replies
 from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round
+from quantx.pipeline.curating.read_ahead import ReadAhead, ReadRound, read_round, read_round_in_frames
 from quantx.pipeline.curating.repeated_rows import note_repeats
 from quantx.pipeline.curating.schema_drift import note_drift
-from quantx.pipeline.curating.stored_replies import Lost, ReadReply, read_replies
+from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.pipeline.curating.withdrawn_bars import WithdrawnBars
 from quantx.pipeline.runtime.roles import RoleHolder, committing
 from quantx.state.findings.port import Findings
@@ -43,10 +44,9 @@ from quantx.tracing import shared_span
 
 log = structlog.get_logger()
 
-# Both bound a round's memory: 30 replies of 20 years (150,000 rows), or 1,500 of a daily update.
-_ROUND_BYTES = 18_000_000
-_ROUND_REPLIES = 1500
-_WORTH_BYTES = 6_000_000  # of replies are worth a round while there is still something to fetch
+# A third of a round is worth one while there is still something to fetch. Less is, down to a megabyte, where no more is
+# to be fetched than waits: so each of the last rounds is half of the one before, and little is left for the end.
+_WORTH, _LITTLE = 3, 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,11 @@ class Curator:
     concepts: ConceptMap
     reader_of: ReaderOf
     max_attempts: int  # of a task whose stored reply is lost
+    round_bytes: int  # of replies; with their number, this bounds the memory of a round
+    round_replies: int
+    few_left: Callable[[int], bool] = lambda most: False  # whether at most so many tasks are still to be fetched
     normalize: Normalize = normalize_round
+    reads_ahead: bool = False  # the next round, into frames, beside the one that is committed: not by `normalize`
 
     def curate(self, *, everything: bool, stopping: Callable[[], bool] = lambda: False) -> int:
         """Curate the stored replies; return how many rows are new or changed.
@@ -82,17 +86,22 @@ class Curator:
         self, rows: list[int], holder: RoleHolder | None, *, everything: bool, stopping: Callable[[], bool]
     ) -> None:
         above: int | None = None
-        while holder is not None and self._is_worth_it(everything):
-            above = self._last_round(holder) if above is None else above
-            round_id = self._next_round(above)
-            if round_id is None:
-                break
-            replies = self.rounds.replies(round_id)
-            with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
-                rows.append(self._curate_round(holder, round_id, replies))
-            if stopping():
-                break
-            holder.confirm_lock()
+        with ReadAhead(self._read) as ahead:
+            while holder is not None and self._is_worth_it(everything):
+                above = self._last_round(holder) if above is None else above
+                round_id = self._next_round(above)
+                if round_id is None:
+                    break
+                replies = self.rounds.replies(round_id)
+                with shared_span("round", [reply.run_id for reply in replies], round=round_id, replies=len(replies)):
+                    read = ahead.take(replies)
+                    if self.reads_ahead and not stopping():
+                        ahead.begin(self._upcoming(replies, everything))
+                    rows.append(self._curate_round(holder, round_id, replies, read))
+                    del read
+                if stopping():
+                    break
+                holder.confirm_lock()
         if holder is not None and everything and not stopping():
             fold_tables(self.tables, holder)
             compact_minutes(self.tables[BARS_1M.name], holder, self.clock.now(), stopping=stopping)
@@ -104,7 +113,8 @@ class Curator:
         """
         round_id = self.rounds.unfinished()
         if round_id is not None:
-            self._curate_round(holder, round_id, self.rounds.replies(round_id))
+            replies = self.rounds.replies(round_id)
+            self._curate_round(holder, round_id, replies, self._read(replies))
 
     def row_policy(self) -> RowPolicy:
         """Return the rules, with the manual decisions as they are now."""
@@ -112,11 +122,15 @@ class Curator:
 
     def _is_worth_it(self, everything: bool) -> bool:
         replies, size = self.rounds.waiting()
-        return replies > 0 and (everything or size >= _WORTH_BYTES)
+        if everything or replies == 0:
+            return replies > 0
+        if size >= self.round_bytes // _WORTH or replies >= self.round_replies // _WORTH:
+            return True
+        return size >= self.round_bytes // _LITTLE and self.few_left(replies)
 
     def _last_round(self, holder: RoleHolder) -> int:
         """Return the last round that one of the curator's tables has; a lake may be newer than a restored state."""
-        return max(self.tables[table.name].committed_round(holder.state_id) for table in DERIVED)
+        return max(self.tables[table.name].committed_round(holder.state_id) for table in derived_tables())
 
     def _next_round(self, above: int) -> int | None:
         """Return the interrupted round, or a new one with the oldest replies; None where no reply waits."""
@@ -125,21 +139,37 @@ class Curator:
             return unfinished
         if self.rounds.waiting()[0] == 0:
             return None
-        return self.rounds.start(above, _ROUND_BYTES, _ROUND_REPLIES)
+        return self.rounds.start(above, self.round_bytes, self.round_replies)
 
-    def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply]) -> int:
-        read, lost = read_replies(self.location, replies)
+    def _read(self, replies: Sequence[StoredReply]) -> ReadRound:
+        if self.reads_ahead:
+            return read_round_in_frames(self.location, replies, self.reader_of)
+        return read_round(self.location, replies)
+
+    def _upcoming(self, replies: Sequence[StoredReply], everything: bool) -> list[StoredReply]:
+        """Return the replies of the round after the one with `replies`; none where it is too large, or not full yet.
+
+        A round that is not full may get more replies while others still fetch.
+        """
+        upcoming = self.rounds.upcoming(self.round_bytes, self.round_replies)
+        size = sum(reply.size for reply in upcoming)
+        is_full = size >= self.round_bytes or len(upcoming) == self.round_replies
+        fits = size + sum(reply.size for reply in replies) <= 2 * self.round_bytes  # of both rounds
+        return upcoming if fits and (everything or is_full) else []
+
+    def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply], read: ReadRound) -> int:
         runs, raws = sorted({x.run_id for x in replies}), sorted({x.path for x in replies})
         derived = derive(
             self.tables,
-            read,
-            lost,
+            read.read,
+            read.lost,
             self.row_policy(),
             context=CommitContext(round_id, runs, raws, holder),
             reader_of=self.reader_of,
             normalize=self.normalize,
+            frames=read.frames,
         )
-        results = [*_results(derived), *self._lost_results(lost)]
+        results = [*_results(derived), *self._lost_results(read.lost)]
         facts = [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
         self._note_findings(derived)
         daily = derived.merged[BARS_1D.name]
@@ -207,8 +237,9 @@ def _task_results(items: Sequence[ReadReply], rows: Rows, merged: Merge, rejecte
     source = items[0].stored.series.source
 
     def count(frame: pl.DataFrame) -> dict[str, int]:
-        counted = frame.filter(pl.col("source") == source).group_by("symbol").len()
-        return dict(zip(counted["symbol"].to_list(), counted["len"].to_list(), strict=True))
+        if frame.is_empty():
+            return {}
+        return dict(frame.filter(pl.col("source") == source)["symbol"].value_counts().iter_rows())
 
     new, changed, total = count(merged.new), count(merged.changed), count(rows.tables[rows.table])
     bad = count(rejected.filter(pl.col("dataset") == rows.table))

@@ -6,13 +6,14 @@ The rows depend on the replies, their order and the row policy. They depend on n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from types import MappingProxyType
 
 import polars as pl
 
-from quantx.core.fact_tables import FACT_TABLES
+from quantx.core.fact_datasets import DATASETS, tables_of_facts
 from quantx.core.merge import Merge, merge
 from quantx.core.prices import PRICES
 from quantx.core.quality.row_policy import RowPolicy
@@ -23,17 +24,35 @@ from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_findings import with_withdrawn
 from quantx.pipeline.curating.dividend_references import with_references
 from quantx.pipeline.curating.known_rows import RowsOfTables
-from quantx.pipeline.curating.normalize import Normalize, ReaderOf, Rows, normalize_round, table_of
+from quantx.pipeline.curating.normalize import (
+    Normalize,
+    ReaderOf,
+    Rows,
+    normalize_frames,
+    normalize_round,
+    table_of,
+)
 from quantx.pipeline.curating.normalize_facts import normalize_facts
 from quantx.pipeline.curating.quarantine_rows import rejected_replies
+from quantx.pipeline.curating.read_ahead import Kind, by_kind
+from quantx.pipeline.curating.reply_frames import ReplyFrames
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.state.series.port import SeriesFacts
 
 # The tables of the rows; replaced rows are kept in the revisions of each.
 BARS = (BARS_1D, BARS_1D_ADJUSTED, BARS_1M)
-CURATED = (*BARS, ACTIONS, ADJUSTMENT_PROOFS, *FACT_TABLES)
 _HOT_DAYS = 45
-DERIVED = (*CURATED, *(table.revisions for table in CURATED), QUARANTINE)
+
+
+def curated_tables() -> tuple[Table, ...]:
+    """Return the tables whose rows are a function of the replies; declared datasets of facts have theirs."""
+    return (*BARS, ACTIONS, ADJUSTMENT_PROOFS, *tables_of_facts())
+
+
+def derived_tables() -> tuple[Table, ...]:
+    """Return the curated tables, their revisions, and quarantine."""
+    curated = curated_tables()
+    return (*curated, *(table.revisions for table in curated), QUARANTINE)
 
 
 @dataclass(frozen=True)
@@ -54,32 +73,38 @@ def derive(
     context: CommitContext,
     reader_of: ReaderOf,
     normalize: Normalize = normalize_round,
+    frames: Mapping[Kind, ReplyFrames] = MappingProxyType({}),
 ) -> Derived:
     """Commit the rows of replies to the tables; return the rows. There is at most one good reply of each series.
 
+    `frames` has those of the replies that are in frames already: `normalize` is for the others.
+
     A table that has the round already stays unchanged; the changes of that first commit are returned as those of now.
     """
-    parts = _normalize(RowsOfTables(tables), read, policy, reader_of, normalize)
+    parts = _normalize(RowsOfTables(tables), by_kind(read), policy, reader_of, normalize, frames)
+    curated = curated_tables()
     incoming = {
-        table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in CURATED
+        table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in curated
     }
-    touched = [table.name for table in CURATED if incoming[table.name] or table is ADJUSTMENT_PROOFS]
+    touched = [table.name for table in curated if incoming[table.name] or table is ADJUSTMENT_PROOFS]
     versions = {name: tables[name].version() for name in touched}  # before their rows are read
     incoming[ACTIONS.name] = with_references(tables, reader_of, incoming[ACTIONS.name], incoming[BARS_1D.name])
     incoming[ADJUSTMENT_PROOFS.name] = with_withdrawn(
         tables[ADJUSTMENT_PROOFS.name], [rows.proofs for _, rows in parts]
     )
-    merged = {table.name: _merge(tables, table, incoming[table.name]) for table in CURATED}
-    for table in CURATED:
+    merged = {table.name: _merge(tables, table, incoming[table.name]) for table in curated}
+    for table in curated:
         if not any(part.height for part in incoming[table.name]):
             continue
         if _commit(tables, table, context, merged[table.name], versions[table.name]) or table not in BARS:
             continue
         if tables[table.name].committed_round(context.state_id) >= (context.round_id or 0):
             merged[table.name] = _first_try(tables, table, incoming[table.name], {item.raw for item in read})
-    rejected = [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost, policy, reader_of)]
-    _quarantine(tables[QUARANTINE.name], context, pl.concat(rejected))
-    return Derived(parts, merged, pl.concat(rejected))
+    rejected = pl.concat(
+        [QUARANTINE.empty(), *(rows.quarantine for _, rows in parts), _lost_replies(lost, policy, reader_of)]
+    )
+    _quarantine(tables[QUARANTINE.name], context, rejected)
+    return Derived(parts, merged, rejected)
 
 
 def series_facts(items: Sequence[ReadReply], rows: Rows) -> list[SeriesFacts]:
@@ -101,6 +126,8 @@ def series_facts(items: Sequence[ReadReply], rows: Rows) -> list[SeriesFacts]:
 
 def recent_bars(bars: pl.DataFrame) -> str:
     """Return the recent ones of daily bars as JSON."""
+    if bars.is_empty():
+        return "[]"
     recent = bars.filter(pl.col("date") > pl.col("date").max().over("source", "symbol") - timedelta(days=_HOT_DAYS))
     return recent.select("source", "symbol", "date", *PRICES, "volume", "currency", "known_from").write_json()
 
@@ -115,33 +142,43 @@ def current_rows(stored: CuratedTable, incoming: pl.DataFrame) -> pl.DataFrame:
     if day is None:
         return stored.read(pl.col("symbol").is_in(incoming["symbol"].unique().to_list()))
     spans = incoming.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
-    stretch = [
-        pl.col(c).dt.year() * 100 + (pl.col(c).dt.month() if "month" in schema else 0) for c in ("first", "last")
-    ]
-    rows = [pl.DataFrame(schema=dict(schema))]
-    for (first, last), group in spans.group_by(stretch[0].alias("from"), stretch[1].alias("to")):
-        where = pl.col("symbol").is_in(group["symbol"].to_list())
-        where &= pl.col(day).is_between(group["first"].min(), group["last"].max())
-        if "year" in schema:
-            where &= pl.col("year").is_between(pl.lit(first // 100), pl.lit(last // 100))
-        if "month" in schema:
-            where &= pl.col("month").is_between(pl.lit(first), pl.lit(last))
+    alike = defaultdict[tuple[int, int], list[tuple[str, date, date]]](list)
+    for symbol, first, last in spans.iter_rows():
+        alike[_part_of(first, schema), _part_of(last, schema)].append((symbol, first, last))
+    rows = [stored.table.empty()]
+    for (from_, to), group in alike.items():
+        symbols, firsts, lasts = zip(*group, strict=True)
+        where = pl.col("symbol").is_in(list(symbols)) & pl.col(day).is_between(min(firsts), max(lasts))
+        for part in ("year", "month"):
+            if part in schema:
+                where &= pl.col(part).is_between(pl.lit(from_), pl.lit(to))
         rows.append(stored.read(where))
     return pl.concat(rows)
 
 
+def _part_of(day: date, schema: Collection[str]) -> int:
+    """Return the month of a day in a table by month (202412), else its year."""
+    return day.year * 100 + day.month if "month" in schema else day.year
+
+
 def _normalize(
-    stored: RowsOfTables, read: Sequence[ReadReply], policy: RowPolicy, reader_of: ReaderOf, normalize: Normalize
-) -> list[tuple[list[ReadReply], Rows]]:
+    stored: RowsOfTables,
+    replies: Mapping[Kind, Sequence[ReadReply]],
+    policy: RowPolicy,
+    reader_of: ReaderOf,
+    normalize: Normalize,
+    frames: Mapping[Kind, ReplyFrames],
+) -> list[tuple[Sequence[ReadReply], Rows]]:
     """Return the replies with their rows, by source, dataset and timeframe; events after the bars, which prove them."""
-    alike: dict[tuple[str, str, str], list[ReadReply]] = defaultdict(list)
-    for item in read:
-        series = item.stored.series
-        alike[series.source, series.dataset, series.timeframe].append(item)
-    parts = list[tuple[list[ReadReply], Rows]]()
-    for (source, _, _), items in sorted(alike.items(), key=lambda each: each[0][1] == "actions"):
-        one_kind = normalize_facts if items[0].stored.series.dataset == "fundamentals" else normalize
-        rows = one_kind(source, items, reader_of(source), policy, stored)
+    parts = list[tuple[Sequence[ReadReply], Rows]]()
+    for kind, items in sorted(replies.items(), key=lambda each: each[0][1] == "actions"):
+        source, dataset, _ = kind
+        if kind in frames:
+            series = items[0].stored.series
+            rows = normalize_frames(source, series, frames[kind], reader_of(source), policy, stored)
+        else:
+            one_kind = normalize_facts if dataset in DATASETS else normalize
+            rows = one_kind(source, items, reader_of(source), policy, stored)
         stored = stored.with_bars(rows.tables.get(BARS_1D.name))
         parts.append((items, rows))
     return parts
@@ -193,9 +230,10 @@ def _lost_replies(lost: Sequence[Lost], policy: RowPolicy, reader_of: ReaderOf) 
 
 def _merge(tables: Tables, table: Table, parts: Sequence[pl.DataFrame]) -> Merge:
     """Compare incoming rows with the current rows of their keys."""
-    incoming = pl.concat([table.empty(), *parts], how="diagonal")
-    if incoming.is_empty():
+    parts = [part for part in parts if part.height]
+    if not parts:
         return Merge(table.empty(), table.empty(), table.revisions.empty(), same=0)
+    incoming = pl.concat([table.empty(), *parts], how="diagonal")
     return merge(current_rows(tables[table.name], incoming), incoming, table)
 
 

@@ -22,9 +22,9 @@ from quantx.core.symbols import venue_of
 from quantx.core.tables import ACTIONS, BARS_1D
 from quantx.pipeline.curating.held_replies import HeldReply, ends_early, held_by_basis
 from quantx.pipeline.curating.known_rows import KnownRows
-from quantx.pipeline.curating.reply_frames import ReplyFrames, stack_rows
+from quantx.pipeline.curating.reply_frames import GoodReply, ReplyFrames
 from quantx.pipeline.curating.split_basis import prove_basis, with_flags
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, PriceBasis
+from quantx.providers.protocol import PriceBasis
 
 # The bars around events that are compared where they are not in the reply.
 _AROUND = timedelta(days=60)
@@ -51,12 +51,9 @@ class ProvenReplies:
         return rows.filter(pl.col("series").is_in(list(self.held)).not_()) if self.held else rows
 
 
-def prove_events(
-    source: str, replies: Sequence[ReplyFrames], facts: pl.DataFrame, basis: PriceBasis, known: KnownRows
-) -> ProvenReplies:
+def prove_events(source: str, frames: ReplyFrames, basis: PriceBasis, known: KnownRows) -> ProvenReplies:
     """Compare the events of replies with their prices, their adjusted closes and the stored rows."""
-    bars = stack_rows(replies, VENDOR_BARS, lambda frames: frames.bars)
-    actions = stack_rows(replies, VENDOR_ACTIONS, lambda frames: frames.actions)
+    replies, facts, bars, actions = frames.good, frames.facts, frames.bars, frames.actions
     settled = dict(facts.select("series", "settled").iter_rows())
     held = _early_ends(source, replies, bars, settled) if basis == "split_adjusted" else {}
     corrections, unproven = BARS_1D.empty(), dict[int, list[Doubt]]()
@@ -88,7 +85,7 @@ def prove_events(
 
 
 def _early_ends(
-    source: str, replies: Sequence[ReplyFrames], bars: pl.DataFrame, settled: Mapping[int, date | None]
+    source: str, replies: Sequence[GoodReply], bars: pl.DataFrame, settled: Mapping[int, date | None]
 ) -> dict[int, HeldReply]:
     """Return the replies that end sessions before the vendor's last trade."""
     held = {}

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import polars as pl
 
-from quantx.core.fact_tables import FILINGS
+from quantx.core.fact_tables import FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.tables import ACTIONS, BARS_1D
-from quantx.lake.protocol import Tables
+from quantx.lake.protocol import CuratedTable, Tables
 
 CLOSES = ("symbol", "date", "close", "known_from", "raw")
 FILING_TIMES = ("symbol", "accession", "public_at", "public_how")
@@ -18,7 +18,7 @@ EVENTS = ("symbol", "ex_date", "kind", "value", "reference_close")
 
 
 class KnownRows(Protocol):
-    """The current rows of one vendor's daily bars, actions and filings."""
+    """The current rows of one vendor's daily bars, actions, filings and facts."""
 
     def closes(self, source: str, spans: pl.DataFrame) -> pl.DataFrame:
         """Return CLOSES within the days of `spans` (symbol, first, last)."""
@@ -34,6 +34,14 @@ class KnownRows(Protocol):
 
     def filing_times(self, source: str, symbols: list[str]) -> pl.DataFrame:
         """Return FILING_TIMES of some filers."""
+        ...
+
+    def facts_beside(self, source: str, facts: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of FUNDAMENTALS_FACTS of the same filers that are not among `facts`."""
+        ...
+
+    def values_beside(self, source: str, facts: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of FUNDAMENTALS of the filers of `facts` that are not among `values`."""
         ...
 
 
@@ -55,6 +63,14 @@ class NothingKnown:
     def filing_times(self, source: str, symbols: list[str]) -> pl.DataFrame:
         """Return no rows."""
         return FILINGS.empty().select(FILING_TIMES)
+
+    def facts_beside(self, source: str, facts: pl.DataFrame) -> pl.DataFrame:
+        """Return no rows."""
+        return FUNDAMENTALS_FACTS.empty()
+
+    def values_beside(self, source: str, facts: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+        """Return no rows."""
+        return FUNDAMENTALS.empty()
 
 
 @dataclass(frozen=True)
@@ -100,3 +116,24 @@ class RowsOfTables:
         stored = self.tables[FILINGS.name]
         where = (pl.col("source") == source) & pl.col("symbol").is_in(symbols)
         return stored.collect(stored.scan().filter(where).select(FILING_TIMES))
+
+    def facts_beside(self, source: str, facts: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of FUNDAMENTALS_FACTS of the same filers that are not among `facts`."""
+        return _beside(self.tables[FUNDAMENTALS_FACTS.name], source, facts, facts)
+
+    def values_beside(self, source: str, facts: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of FUNDAMENTALS of the filers of `facts` that are not among `values`."""
+        return _beside(self.tables[FUNDAMENTALS.name], source, facts, values)
+
+
+def _beside(stored: CuratedTable, source: str, filers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the stored rows of some filers whose keys no row has."""
+    key = list(stored.table.key)
+    where = (pl.col("source") == source) & pl.col("symbol").is_in(filers["symbol"].unique().to_list())
+    # Only the keys are read: a reply has nearly always all of them.
+    keys = stored.collect(stored.scan().filter(where).select(key)).join(rows, on=key, how="anti", nulls_equal=True)
+    if keys.is_empty():
+        return stored.table.empty()
+    few = where & pl.col("accession").is_in(keys["accession"].unique().to_list())
+    found = stored.collect(stored.scan().filter(few).select(list(stored.table.schema)))
+    return found.join(keys, on=key, how="semi", nulls_equal=True)

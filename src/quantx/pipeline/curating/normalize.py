@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.coverage import Coverage, all_of, coverage_of
-from quantx.core.fact_tables import FUNDAMENTALS_FACTS
-from quantx.core.model import SETTLED_AFTER, Finding
+from quantx.core.fact_datasets import DATASETS
+from quantx.core.model import SETTLED_AFTER, Finding, Series
+from quantx.core.ordering import is_sorted_by
 from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
 from quantx.core.quality.repeated_rows import without_repeats
@@ -29,10 +31,10 @@ from quantx.pipeline.curating.normalize_minutes import normalize_minutes
 from quantx.pipeline.curating.quarantine_rows import rejected_bars, rejected_replies
 from quantx.pipeline.curating.rejected_events import findings_of_events, rejected_events
 from quantx.pipeline.curating.repeated_rows import repeat_findings
-from quantx.pipeline.curating.reply_frames import ReplyFrames, UnreadableReply, facts_of, read_frames, stack_rows
+from quantx.pipeline.curating.reply_frames import GoodReply, ReplyFrames, UnreadableReply, read_frames
 from quantx.pipeline.curating.schema_drift import ComparedReply
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_BARS, Provider
+from quantx.providers.protocol import Provider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,8 @@ Normalize = Callable[[str, Sequence[ReadReply], Provider, RowPolicy, KnownRows],
 
 def table_of(dataset: str, timeframe: str, provider: Provider) -> Table:
     """Return the table for which a vendor's replies are fetched."""
-    if dataset == "fundamentals":
-        return FUNDAMENTALS_FACTS
+    if dataset in DATASETS:
+        return DATASETS[dataset].table
     if dataset == "actions":
         return ACTIONS
     if timeframe == "1m":
@@ -80,41 +82,44 @@ def normalize_round(
     coverage. Bars of a session that had not settled at the time of the reply are not final, and dropped. A rejected row
     that a manual decision accepts is in both: in quarantine, and among the rows for the tables.
     """
-    read, broken, compared = read_frames(landed, provider)
-    if landed[0].stored.series.timeframe == "1m":
-        return replace(_minutes(source, read, broken, policy), compared=compared)
-    basis, target = (
-        provider.capabilities.price_basis,
-        table_of(landed[0].stored.series.dataset, landed[0].stored.series.timeframe, provider),
-    )
+    return normalize_frames(source, landed[0].stored.series, read_frames(landed, provider), provider, policy, known)
+
+
+def normalize_frames(
+    source: str, kind: Series, frames: ReplyFrames, provider: Provider, policy: RowPolicy, known: KnownRows
+) -> Rows:
+    """Do what `normalize_round` does with replies that are read already; `kind` is any of their series."""
+    if kind.timeframe == "1m":
+        return _minutes(source, frames, policy)
+    basis, target = provider.capabilities.price_basis, table_of(kind.dataset, kind.timeframe, provider)
     table = BARS_1D_ADJUSTED if basis == "fully_adjusted" else BARS_1D
-    facts = facts_of(read)
-    proven = prove_events(source, read, facts, basis, known)
+    read, facts = frames.good, frames.facts
+    proven = prove_events(source, frames, basis, known)
     sent, actions = proven.bars, proven.actions
     replies = [reply for series, reply in enumerate(read) if series not in proven.held]
-    unread = proven.of_good(stack_rows(read, REJECTED_EVENTS, lambda frames: frames.rejected))
+    unread = proven.of_good(frames.rejected)
     senseless = rejected_events(unread, facts, source, policy)
     proofs = prove_replies(sent, actions.filter("counts"), facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
-    bars, repeated = _of_window(bars.join(facts, on="series", maintain_order="left"))
+    bars, repeated = _of_window(bars.join(_rule_facts(facts), on="series", maintain_order="left"))
     checked = split_by(bars, policy.rules.daily)
-    as_sent = sent[checked.rejected["nth"]].select(*PRICES, "volume", "vendor_adj_close")
-    rejected = rejected_bars(
-        checked.rejected, as_sent.with_columns(checked.rejected["currency"]), source, table, policy
-    )
+    origins = facts.select("series", *_ORIGIN)
+    refused = checked.rejected.join(origins, on="series", maintain_order="left")
+    as_sent = sent[refused["nth"]].select(*PRICES, "volume", "vendor_adj_close")
+    rejected = rejected_bars(refused, as_sent.with_columns(refused["currency"]), source, table, policy)
     accepted = policy.accepted_rows(checked, rejected, ("series", "date"))
     answers = _answered_sessions(checked)
     return Rows(
         table=target.name,
         tables={
-            table.name: _with_corrections(_curated_bars(accepted, source, table), proven.corrections),
+            table.name: _with_corrections(_curated_bars(accepted, origins, source, table), proven.corrections),
             ACTIONS.name: _curated_actions(actions.join(facts, on="series", maintain_order="left"), source),
         },
-        quarantine=pl.concat([rejected, senseless, rejected_payloads(broken, target, policy)]),
+        quarantine=pl.concat([rejected, senseless, rejected_payloads(frames.broken, target, policy)]),
         coverage={reply.item.symbol: _coverage(reply.item, answers) for reply in replies},
         sessions=_first_and_last(accepted),
-        malformed=malformed_tasks(broken),
+        malformed=malformed_tasks(frames.broken),
         held={read[series].item.stored.task_id: held for series, held in proven.held.items()},
         findings=[*_findings(source, replies), *repeat_findings(repeated, source, table.name)],
         events=EventFindings(
@@ -123,7 +128,7 @@ def normalize_round(
             all_days=provider.capabilities.lists_all_events,
         ),
         proofs=proofs,
-        compared=compared,
+        compared=frames.compared,
     )
 
 
@@ -142,7 +147,7 @@ def _answered_sessions(checked: Checked) -> dict[str, tuple[date, date]]:
     return _first_and_last(answered.filter("in_calendar", "in_past"))
 
 
-def _findings(source: str, replies: Sequence[ReplyFrames]) -> list[Finding]:
+def _findings(source: str, replies: Sequence[GoodReply]) -> list[Finding]:
     """Return the notes of the vendor's replies as findings, each once."""
     notes = dict.fromkeys(
         (reply.item.stored.series.dataset, note) for reply in replies for page in reply.pages for note in page.notes
@@ -162,19 +167,18 @@ def _findings(source: str, replies: Sequence[ReplyFrames]) -> list[Finding]:
     ]
 
 
-def _minutes(source: str, replies: Sequence[ReplyFrames], broken: Sequence[UnreadableReply], policy: RowPolicy) -> Rows:
+def _minutes(source: str, frames: ReplyFrames, policy: RowPolicy) -> Rows:
     """Return the rows of minute bars, which every vendor delivers as traded."""
-    read = normalize_minutes(
-        source, stack_rows(replies, VENDOR_BARS, lambda frames: frames.bars), facts_of(replies), policy
-    )
+    read = normalize_minutes(source, frames.bars, frames.facts, policy)
     return Rows(
         table=BARS_1M.name,
         tables={BARS_1M.name: read.bars},
-        quarantine=pl.concat([read.rejected, rejected_payloads(broken, BARS_1M, policy)]),
-        coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in replies},
+        quarantine=pl.concat([read.rejected, rejected_payloads(frames.broken, BARS_1M, policy)]),
+        coverage={reply.item.symbol: _coverage(reply.item, read.answered) for reply in frames.good},
         sessions=read.sessions,
-        malformed=malformed_tasks(broken),
-        findings=[*_findings(source, replies), *repeat_findings(read.repeated, source, BARS_1M.name)],
+        malformed=malformed_tasks(frames.broken),
+        findings=[*_findings(source, frames.good), *repeat_findings(read.repeated, source, BARS_1M.name)],
+        compared=frames.compared,
     )
 
 
@@ -186,9 +190,7 @@ def _coverage(item: ReadReply, answers: Mapping[str, Sequence[date]]) -> Coverag
     return coverage_of(item.stored.window, item.as_of, answers.get(item.symbol, ()), sessions)
 
 
-def _event_spans(
-    replies: Sequence[ReplyFrames], facts: pl.DataFrame, provider: Provider
-) -> dict[str, tuple[date, date]]:
+def _event_spans(replies: Sequence[GoodReply], facts: pl.DataFrame, provider: Provider) -> dict[str, tuple[date, date]]:
     """Return the days whose events the replies list, by symbol; none where the vendor lists events apart."""
     apart = "actions" in provider.capabilities.datasets
     today = dict(facts.select("symbol", "today").iter_rows())
@@ -208,9 +210,11 @@ def _with_corrections(bars: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataF
 
 
 def _first_and_last(bars: pl.DataFrame) -> dict[str, tuple[date, date]]:
-    """Return each symbol's first and last date."""
-    spans = bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
-    return {symbol: (first, last) for symbol, first, last in spans.iter_rows()}
+    """Return each symbol's first and last date; no two series have one symbol."""
+    spans = bars.group_by("series").agg(
+        pl.col("symbol").first(), pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
+    )
+    return {symbol: (first, last) for _, symbol, first, last in spans.iter_rows()}
 
 
 def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -224,44 +228,76 @@ def _as_they_are(bars: pl.DataFrame, actions: pl.DataFrame) -> tuple[pl.DataFram
     return bars.with_columns(pl.lit(0.0).alias("volume_step")), actions.with_columns(priced["reference_close"])
 
 
+# The facts of a reply that no rule needs: rows get them at the end, so that fewer columns are moved.
+_ORIGIN = ("currency", "raw", "payload_sha256", "known_from")
+
+
+def _rule_facts(facts: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts that the rules of daily bars need."""
+    market = pl.col("calendar").replace_strict(MARKET_OF_CALENDAR, return_dtype=pl.String).alias("market")
+    return facts.drop(*_ORIGIN, "settled").with_columns(market)
+
+
+def _kept(rows: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
+    """Return the rows of a condition; the same frame where all fulfil it, as in most rounds."""
+    mask = rows.select(where).to_series()
+    return rows if mask.all() and not mask.null_count() else rows.filter(mask)
+
+
 def _of_window(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the settled bars of each task's window with the facts that the rules need, and the repeated rows."""
-    bars = bars.filter(pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
-    bars = bars.join(_sessions(bars), on=["calendar", "date"], how="left", maintain_order="left")
+    bars = _kept(bars, pl.col("date").is_between(pl.col("window_start"), pl.col("window_end")))
+    bars = _with_sessions(bars)
     settled = pl.col("close_time") + SETTLED_AFTER <= pl.col("as_of")
-    bars = bars.filter(settled.fill_null(True) | (pl.col("date") > pl.col("today")))
-    key = pl.col("series") * 2**32 + pl.col("date").cast(pl.Int32)
-    bars = bars.with_columns(key.is_last_distinct().alias("last_of_session"))
+    bars = _kept(bars, settled.fill_null(True) | (pl.col("date") > pl.col("today")))
     repeated = bars.clear().select("symbol", "date", pl.lit(0, pl.UInt32).alias("copies"))
-    if not bars["last_of_session"].all():
+    if is_sorted_by(bars, ["series", "date"], distinct=True):  # as vendors send them
+        bars = bars.with_columns(pl.lit(True).alias("last_of_session"))
+    else:
         bars, twice = without_repeats(bars, ["series", "symbol", "date"])
         bars, repeated = mark_last_of_session(bars, ["series", "date"]), twice.drop("series")
     marked = mark_absurd(bars, "series").with_columns(
         pl.col("close_time").is_not_null().alias("in_calendar"),
         (pl.col("date") <= pl.col("today")).alias("in_past"),
-        pl.col("calendar").replace_strict(MARKET_OF_CALENDAR).alias("market"),
     )
     return marked, repeated
 
 
-def _sessions(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return the sessions (calendar, date, close_time) of the calendars in `bars`, over its dates."""
-    parts = [pl.DataFrame(schema={"calendar": pl.String, "date": pl.Date, "close_time": INSTANT})]
-    for code in bars["calendar"].unique():
-        sessions = calendar(code)
-        columns = {"calendar": code, "date": sessions.days, "close_time": sessions.closes}
-        parts.append(pl.DataFrame(columns, schema=parts[0].schema))
-    return pl.concat(parts)
+def _with_sessions(bars: pl.DataFrame) -> pl.DataFrame:
+    """Add the `close_time` of each bar's session, null where the exchange did not trade."""
+    codes = bars["calendar"].unique().to_list()
+    if len(codes) == 1:
+        return bars.join(_sessions(codes[0]).drop("calendar"), on="date", how="left", maintain_order="left")
+    sessions = pl.concat([pl.DataFrame(schema=_SESSIONS), *map(_sessions, codes)])
+    return bars.join(sessions, on=["calendar", "date"], how="left", maintain_order="left")
 
 
-def _curated_bars(accepted: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
+_SESSIONS: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "calendar": pl.String,
+    "date": pl.Date,
+    "close_time": INSTANT,
+}
+
+
+@lru_cache(maxsize=32)
+def _sessions(code: str) -> pl.DataFrame:
+    """Return the sessions of a calendar."""
+    sessions = calendar(code)
+    return pl.DataFrame({"calendar": code, "date": sessions.days, "close_time": sessions.closes}, schema=_SESSIONS)
+
+
+def _curated_bars(accepted: pl.DataFrame, origins: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
     whole = table.schema["volume"] == pl.Int64
-    return accepted.with_columns(
-        pl.lit(source).alias("source"),
-        pl.col("date").dt.year().alias("year"),
-        pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
-        known_from(),
-    ).select(*table.schema, "volume_step")
+    return (
+        accepted.join(origins, on="series", maintain_order="left")
+        .with_columns(
+            pl.lit(source).alias("source"),
+            pl.col("date").dt.year().alias("year"),
+            pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
+            known_from(),
+        )
+        .select(*table.schema, "volume_step")
+    )
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:

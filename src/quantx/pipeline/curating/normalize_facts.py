@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from quantx.core.fact_tables import FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.esg import esg_values
+from quantx.core.fact_datasets import DATASETS, FUNDAMENTALS_DATASET, FactDataset
+from quantx.core.fact_tables import ESG_FACTS, FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
-from quantx.core.fundamentals.concepts import concept_values
 from quantx.core.fundamentals.filing_days import coverage_of_filings
 from quantx.core.fundamentals.industries import with_sector
-from quantx.core.fundamentals.revisions import revision_classes
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.table import INSTANT, Table
 from quantx.errors import ProviderError
+from quantx.pipeline.curating.concept_rows import classed_facts, concept_rows
+from quantx.pipeline.curating.fact_rows import BY_VENDOR, check_facts, public_rows
 from quantx.pipeline.curating.known_rows import KnownRows, NothingKnown
 from quantx.pipeline.curating.normalize import Rows, malformed_tasks, rejected_payloads
 from quantx.pipeline.curating.reply_frames import UnreadableReply
@@ -30,6 +32,10 @@ from quantx.providers.protocol import (
     Provider,
 )
 from quantx.settings.concepts import shipped_concepts
+from quantx.settings.esg import shipped_metrics
+
+_Read = Sequence[tuple[ReadReply, Sequence[FactFrames]]]
+_Made = tuple[Mapping[str, pl.DataFrame], pl.DataFrame, pl.DataFrame]
 
 _ORIGIN: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT, "page": pl.Int32
@@ -43,8 +49,9 @@ def normalize_facts(
     policy: RowPolicy,
     known: KnownRows = NothingKnown(),  # noqa: B008 - it has no state
 ) -> Rows:
-    """Return the rows of replies of the dataset `fundamentals` from one source, at most one good reply per symbol."""
-    assert isinstance(provider, FactProvider), f"{source} has the dataset fundamentals"
+    """Return the rows of replies of one dataset of facts from one source, at most one good reply per symbol."""
+    assert isinstance(provider, FactProvider), f"{source} has datasets of facts"
+    dataset = DATASETS[landed[0].stored.series.dataset]
     frames: dict[int, FactFrames | str] = {}
     read: list[tuple[ReadReply, list[FactFrames]]] = []
     broken: list[UnreadableReply] = []
@@ -60,30 +67,48 @@ def normalize_facts(
             read.append((item, [page for page in pages if isinstance(page, FactFrames)]))
         else:
             broken.append(UnreadableReply(item, str(pages[wrong]), item.pages[wrong]))
-    sent = _stacked(source, read, VENDOR_FILINGS, lambda page: page.filings)
-    filings = public_times(sent).unique(["symbol", "accession"], keep="first", maintain_order=True)
-    filings = settle_shifts(filings, known.filing_times(source, [item.symbol for item, _ in read]))
-    facts = _with_public_times(_stacked(source, read, VENDOR_FACTS, lambda page: page.facts), filings)
-    facts = facts.with_columns(revision_classes(facts))
+    make = _fundamentals if dataset is FUNDAMENTALS_DATASET else _other_facts
+    tables, rejected, days = make(dataset, source, read, policy, known)
     return Rows(
-        table=FUNDAMENTALS_FACTS.name,
-        tables={
-            FUNDAMENTALS_FACTS.name: _rows(facts, FUNDAMENTALS_FACTS),
-            FUNDAMENTALS.name: concept_values(_rows(facts, FUNDAMENTALS_FACTS), policy.concepts or shipped_concepts()),
-            FILINGS.name: _rows(filings, FILINGS),
-            FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
-        },
-        quarantine=rejected_payloads(broken, FUNDAMENTALS_FACTS, policy),
+        table=dataset.table.name,
+        tables=tables,
+        quarantine=pl.concat([rejected, rejected_payloads(broken, dataset.table, policy)]),
         coverage={item.symbol: coverage_of_filings(item.stored.window, item.as_of) for item, _ in read},
         sessions={
             symbol: (first, last)
-            for symbol, first, last in filings.group_by("symbol")
+            for symbol, first, last in days.group_by("symbol")
             .agg(pl.col("filed").min().alias("first"), pl.col("filed").max().alias("last"))
             .iter_rows()
         },
         malformed=malformed_tasks(broken),
         compared=compare_replies(landed, frames, provider),
     )
+
+
+def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPolicy, known: KnownRows) -> _Made:
+    """Return the rows of the tables of fundamentals, the quarantine rows, and the filings with their days."""
+    sent = _stacked(source, read, VENDOR_FILINGS, lambda page: page.filings)
+    filings = public_times(sent).unique(["symbol", "accession"], keep="first", maintain_order=True)
+    filings = settle_shifts(filings, known.filing_times(source, [item.symbol for item, _ in read]))
+    facts = _stacked(source, read, VENDOR_FACTS, lambda page: page.facts)
+    facts, rejected = check_facts(facts, dataset, policy)
+    facts = _rows(_with_public_times(facts, filings), FUNDAMENTALS_FACTS)
+    facts, beside = classed_facts(source, facts, known)
+    tables = {
+        FUNDAMENTALS_FACTS.name: facts,
+        FUNDAMENTALS.name: concept_rows(source, facts, beside, policy.concepts or shipped_concepts(), known),
+        FILINGS.name: _rows(filings, FILINGS),
+        FILERS.name: _rows(with_sector(_stacked(source, read, VENDOR_FILERS, lambda page: page.filers)), FILERS),
+        ESG_FACTS.name: _rows(esg_values(facts, shipped_metrics()), ESG_FACTS),
+    }
+    return tables, rejected, filings if filings.height else facts
+
+
+def _other_facts(dataset: FactDataset, source: str, read: _Read, policy: RowPolicy, known: KnownRows) -> _Made:
+    """Return the rows of a dataset with one table, the quarantine rows, and the accepted rows with their days."""
+    rows, rejected = check_facts(_stacked(source, read, dataset.columns, lambda page: page.rows), dataset, policy)
+    rows = _rows(public_rows(rows), dataset.table)
+    return {dataset.table.name: rows}, rejected, rows
 
 
 def _frames(provider: FactProvider, page: Payload) -> FactFrames | str:
@@ -95,13 +120,13 @@ def _frames(provider: FactProvider, page: Payload) -> FactFrames | str:
 
 def _stacked(
     source: str,
-    read: Sequence[tuple[ReadReply, Sequence[FactFrames]]],
+    read: _Read,
     schema: Mapping[str, pl.DataType | type[pl.DataType]],
     part: Callable[[FactFrames], pl.DataFrame],
 ) -> pl.DataFrame:
     """Concatenate one kind of rows of all replies, with the origin of each row."""
     rows = [
-        part(page).with_columns(
+        frame.with_columns(
             pl.lit(source).alias("source"),
             pl.lit(item.symbol).alias("symbol"),
             pl.lit(item.raw).alias("raw"),
@@ -110,14 +135,26 @@ def _stacked(
         )
         for item, pages in read
         for number, page in enumerate(pages)
+        if (frame := part(page)).height
     ]
-    return pl.concat([pl.DataFrame(schema={**schema, **_ORIGIN}), *rows])
+    return pl.concat([pl.DataFrame(schema={**schema, **_ORIGIN}), *rows], how="diagonal")
 
 
 def _with_public_times(facts: pl.DataFrame, filings: pl.DataFrame) -> pl.DataFrame:
-    """Return the facts with the times of their filings; a fact of an unlisted filing is public after its day."""
+    """Return the facts with the times of their filings; a fact of an unlisted filing is public after its day.
+
+    A vendor without filings sends `public_at` with its facts.
+    """
+    if "public_at" in facts.columns:
+        facts = facts.with_columns(
+            pl.when(pl.col("public_at").is_not_null()).then(pl.lit(BY_VENDOR)).alias("public_how")
+        )
+        return _public_after_filed(facts)
     times = filings.select("symbol", "accession", "public_at", "public_how")
-    facts = facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left")
+    return _public_after_filed(facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left"))
+
+
+def _public_after_filed(facts: pl.DataFrame) -> pl.DataFrame:
     return facts.with_columns(
         pl.coalesce("public_at", end_of_day("filed")).alias("public_at"), pl.col("public_how").fill_null(FILED_DAY)
     )

@@ -81,7 +81,7 @@ def normalize_minutes(source: str, bars: pl.DataFrame, facts: pl.DataFrame, poli
 def _final(bars: pl.DataFrame, facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the final bars of each series' window with the facts that the rules need, and the repeated rows."""
     codes = facts["calendar"].unique().sort()
-    exchange = pl.col("calendar").replace_strict(codes, pl.int_range(len(codes), eager=True), return_dtype=pl.Int64)
+    exchange = pl.col("calendar").rank("dense").cast(pl.Int64) - 1  # its place in `codes`
     # Two replies may be about one symbol, as when a page ends in the middle of a day: a minute is the symbol's.
     named = pl.col("symbol").rank("dense").cast(pl.Int64)
     keys = facts.select("series", "window_start", "window_end", "as_of", exchange=exchange, name=named)

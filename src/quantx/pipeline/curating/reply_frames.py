@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from quantx.core.calendars import calendar
@@ -16,16 +18,16 @@ from quantx.errors import ProviderError
 from quantx.pipeline.curating.normalize_minutes import FACTS
 from quantx.pipeline.curating.schema_drift import ComparedReply, compare_replies
 from quantx.pipeline.curating.stored_replies import ReadReply
-from quantx.providers.protocol import Provider, VendorFrames
+from quantx.providers.page_frames import PageFacts, read_pages
+from quantx.providers.protocol import Provider
 
 
 @dataclass(frozen=True)
-class ReplyFrames:
-    """A good reply with its pages as frames, whose rows have symbols."""
+class GoodReply:
+    """A reply whose pages can be read, with what they say beside their rows."""
 
     item: ReadReply
-    pages: Sequence[VendorFrames]
-    shared: bool  # a page is about other symbols, too, whatever worker and round their replies have
+    pages: Sequence[PageFacts]
 
 
 class UnreadableReply(NamedTuple):
@@ -36,54 +38,94 @@ class UnreadableReply(NamedTuple):
     page: Payload
 
 
-def read_frames(
-    landed: Sequence[ReadReply], provider: Provider
-) -> tuple[list[ReplyFrames], list[UnreadableReply], list[ComparedReply]]:
-    """Return the good replies as frames, the others with the reasons why not, and all of them with their drift."""
-    frames: dict[int, VendorFrames | str] = {}
-    replies: list[ReplyFrames] = []
+@dataclass(frozen=True, kw_only=True)
+class ReplyFrames:
+    """The rows of replies of one source, dataset and timeframe, each with the number of its reply in `series`.
+
+    The pages have no bodies any more.
+    """
+
+    items: Sequence[ReadReply]  # all replies
+    good: Sequence[GoodReply]  # by number
+    broken: Sequence[UnreadableReply]
+    compared: Sequence[ComparedReply]  # all of them, with their drift
+    facts: pl.DataFrame  # FACTS, of the good ones
+    bars: pl.DataFrame  # VENDOR_BARS
+    actions: pl.DataFrame  # VENDOR_ACTIONS
+    rejected: pl.DataFrame  # REJECTED_EVENTS
+
+
+def read_frames(landed: Sequence[ReadReply], provider: Provider) -> ReplyFrames:
+    """Return the good replies as frames, the others with the reasons why not, and all of them with their drift.
+
+    It depends on the replies alone: a round can be read while the one before it is committed.
+    """
+    pages, light = _pages_of(landed), _without_bodies(landed)
+    frames = read_pages(provider, list(pages.values()))
+    read = dict(zip(pages, frames.pages, strict=True))
+    good: list[GoodReply] = []
     broken: list[UnreadableReply] = []
-    for item in landed:
+    numbers = dict[tuple[int, str | None], int]()  # of replies, by page, and where that is shared by symbol
+    for whole, item in zip(landed, light, strict=True):
         if item.stored.malformed is not None:
             broken.append(UnreadableReply(item, item.stored.malformed, item.payload))
             continue
-        for page in item.pages:
-            if id(page) not in frames:
-                try:
-                    frames[id(page)] = provider.normalize(page)
-                except ProviderError as error:
-                    frames[id(page)] = str(error)
-        read = [frames[id(page)] for page in item.pages]
-        wrong = next((n for n, why in enumerate(read) if isinstance(why, str)), None)
+        facts = [read[id(page)] for page in whole.pages]
+        wrong = next((n for n, why in enumerate(facts) if isinstance(why, ProviderError)), None)
         if wrong is not None:
-            broken.append(UnreadableReply(item, str(read[wrong]), item.pages[wrong]))
-        else:
-            shared = any(page.symbol != item.symbol for page in item.pages)
-            replies.append(ReplyFrames(item, [f for f in read if isinstance(f, VendorFrames)], shared))
-    return replies, broken, compare_replies(landed, frames, provider)
+            broken.append(UnreadableReply(item, str(facts[wrong]), item.pages[wrong]))
+            continue
+        symbol = item.symbol if _is_shared(item) else None
+        numbers |= {(id(page), symbol): len(good) for page in whole.pages}
+        good.append(GoodReply(item, [each for each in facts if isinstance(each, PageFacts)]))
+    series = _series_of_parts(numbers, list(pages), frames.parts)
+    readable = {page: facts for page, facts in read.items() if isinstance(facts, PageFacts)}
+    return ReplyFrames(
+        items=light,
+        good=good,
+        broken=broken,
+        compared=compare_replies(landed, readable, provider),
+        facts=facts_of(good),
+        bars=_by_series(frames.bars, series),
+        actions=_by_series(frames.actions, series),
+        rejected=_by_series(frames.rejected, series),
+    )
 
 
-def stack_rows(
-    replies: Sequence[ReplyFrames],
-    schema: Mapping[str, pl.DataType | type[pl.DataType]],
-    part: Callable[[VendorFrames], pl.DataFrame],
-) -> pl.DataFrame:
-    """Concatenate the rows of all replies, with the position of the reply in `series` in place of the symbol."""
-    numbered, shared = [], dict[int, tuple[pl.DataFrame, dict[str, int]]]()
-    for i, reply in enumerate(replies):
-        for page in map(part, reply.pages):
-            if reply.shared:
-                shared.setdefault(id(page), (page, {}))[1][reply.item.symbol] = i
-            else:
-                numbered.append(page.drop("symbol").with_columns(pl.lit(i, dtype=pl.Int64).alias("series")))
-    for page, places in shared.values():
-        series = pl.col("symbol").replace_strict(places, default=None, return_dtype=pl.Int64).alias("series")
-        numbered.append(page.with_columns(series).filter(pl.col("series").is_not_null()).drop("symbol"))
-    columns = {name: kind for name, kind in schema.items() if name != "symbol"}
-    return pl.concat([pl.DataFrame(schema={**columns, "series": pl.Int64}), *numbered])
+def _pages_of(landed: Sequence[ReadReply]) -> dict[int, Payload]:
+    """Return each page of the replies once, by its id; those that several symbols share are the last."""
+    items = [item for item in landed if item.stored.malformed is None]
+    ordered = sorted(items, key=_is_shared)
+    return {id(page): page for item in ordered for page in item.pages}
 
 
-def facts_of(replies: Sequence[ReplyFrames]) -> pl.DataFrame:
+def _is_shared(item: ReadReply) -> bool:
+    """Return whether a page is about other symbols, too, whatever worker and round their replies have."""
+    return any(page.symbol != item.symbol for page in item.pages)
+
+
+def _without_bodies(landed: Sequence[ReadReply]) -> list[ReadReply]:
+    """Return the replies without the bodies of their pages; shared pages stay the same objects."""
+    light = {id(page): page.without_body() for item in landed for page in item.pages}
+    return [replace(item, pages=tuple(light[id(page)] for page in item.pages)) for item in landed]
+
+
+def _series_of_parts(
+    numbers: Mapping[tuple[int, str | None], int], pages: Sequence[int], parts: Sequence[tuple[int, str]]
+) -> npt.NDArray[np.int64]:
+    """Return the number of the reply that each part of a page belongs to, -1 where there is none."""
+    found = (numbers.get((pages[page], symbol), numbers.get((pages[page], None), -1)) for page, symbol in parts)
+    return np.fromiter(found, np.int64, len(parts))
+
+
+def _by_series(rows: pl.DataFrame, series: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """Return the rows of replies with their numbers; other rows of shared pages are left out."""
+    of_rows = pl.Series("series", series).gather(rows["part"]) if len(series) else rows["part"].alias("series")
+    named = rows.select(pl.exclude("part", "symbol")).with_columns(of_rows)
+    return named.filter(pl.col("series") >= 0) if (series < 0).any() else named
+
+
+def facts_of(replies: Sequence[GoodReply]) -> pl.DataFrame:
     """Return the facts of each reply, by `series`."""
     rows = []
     for i, reply in enumerate(replies):

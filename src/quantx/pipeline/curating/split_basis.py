@@ -13,9 +13,10 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from quantx.core.calendars import calendar
+from quantx.core.ordering import last_of_each
 from quantx.core.prices import PRICES
 from quantx.core.quality.lacking_splits import ShownHistory, StoredBar, lacking_splits, ratio_after
-from quantx.core.quality.price_steps import BarClose, usual_move
+from quantx.core.quality.price_steps import BarCloses, usual_move
 from quantx.core.quality.split_basis import (
     BasisDecision,
     DoubtfulDays,
@@ -68,7 +69,7 @@ def prove_basis(
     usable = bars.filter(pl.col("close").is_finite() & (pl.col("close") > 0)).select(
         "series", "date", "close", "volume"
     )
-    usable = usable.unique(["series", "date"], keep="last", maintain_order=True).sort("series", "date")
+    usable = last_of_each(usable, ["series", "date"])
     spans = usable.group_by("series").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
     spans = spans.join(facts.select("series", "symbol"), on="series")
     closes = known.closes(source, spans.select("symbol", "first", "last")) if spans.height else None
@@ -81,7 +82,11 @@ def prove_basis(
     replies = {row["series"]: _Reply(*(row[f] for f in _FACTS)) for row in facts.iter_rows(named=True)}
     symbols = sorted({replies[series].symbol for series in doubtful})
     recorded = known.actions(source, symbols).filter(pl.col("kind") == "split", pl.col("value") != 1.0)
-    views = {series: _view(replies[series], usable, actions, stored, recorded) for series in doubtful}
+    shown = usable.filter(pl.col("series").is_in(doubtful)).partition_by("series", as_dict=True)
+    none = usable.clear()
+    views = {
+        series: _view(replies[series], shown.get((series,), none), actions, stored, recorded) for series in doubtful
+    }
     decisions = {series: decide_basis(view) for series, view in views.items()}
     corrections, missed = [BARS_1D.empty()], set[tuple[int, ShareSplit]]()
     for series, decision in decisions.items():
@@ -117,16 +122,17 @@ def _compared(usable: pl.DataFrame, facts: pl.DataFrame, closes: pl.DataFrame | 
 
 
 def _view(
-    reply: _Reply, usable: pl.DataFrame, actions: pl.DataFrame, stored: pl.DataFrame, recorded: pl.DataFrame
+    reply: _Reply, shown: pl.DataFrame, actions: pl.DataFrame, stored: pl.DataFrame, recorded: pl.DataFrame
 ) -> ReplyView:
     here = pl.col("series") == reply.series
     events = actions.filter(here)
     cash = events.filter(pl.col("kind") != "split", pl.col("paid_in").is_null())
     paid = cash.group_by("ex_date").agg(pl.col("value").sum())
     common = stored.filter(here).select("date", "stored", "known_from", "raw")
+    shown = shown.filter(pl.col("date") <= reply.today)
     before = recorded.filter(pl.col("symbol") == reply.symbol).select("ex_date", "value")
     return ReplyView(
-        bars=[BarClose(*row) for row in usable.filter(here, pl.col("date") <= reply.today).select(_BAR).iter_rows()],
+        bars=BarCloses(*(shown[name].to_physical().to_list() for name in ("date", "close", "volume"))),
         splits=_splits(events.filter(pl.col("kind") == "split").select("ex_date", "value")),
         settled=reply.settled,
         today=reply.today,
@@ -135,9 +141,6 @@ def _view(
         stored={day: StoredClose(*rest) for day, *rest in common.iter_rows()},
         recorded=_splits(before),
     )
-
-
-_BAR = ("date", "close", "volume")
 
 
 def _splits(rows: pl.DataFrame) -> list[ShareSplit]:

@@ -26,6 +26,7 @@ from quantx.errors import (
 from quantx.lake.raw import RawPage, raw_path, write_batch
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.fetching.leases import Leases
+from quantx.pipeline.fetching.reply_memory import ReplyMemory
 from quantx.pipeline.fetching.task_groups import FetchOutcome
 from quantx.pipeline.planning.vendor_order import events_window
 from quantx.pipeline.runtime.retry import Retry
@@ -40,8 +41,8 @@ from quantx.tracing import shared_span
 log = structlog.get_logger()
 
 _SHORTEST_BACK_OFF, _LONGEST_BACK_OFF = 1.0, 3600.0  # bounds of a vendor's Retry-After
-# A refusal without a Retry-After costs the time of some slots first, and more with each one that follows.
-_SLOTS, _SHORTEST_REFUSAL, _LONGEST_REFUSAL = 2, 0.1, 600.0
+# A refusal without a Retry-After costs the time of a slot first, and more with each one that follows.
+_LONGEST_REFUSAL = 600.0
 _RETRY_DELAY = 0.5  # seconds; doubles with each failure, with jitter
 
 
@@ -56,18 +57,23 @@ class Progress:
     last_error: str | None = None
 
 
-def close_vendor(quotas: Quotas, source: str, quota: Quota | None, error: RateLimited) -> None:
-    """Begin a back-off of the whole fleet from a vendor: for as long as it demands. The longest of several counts."""
-    log.warning("vendor.closed", source=source, seconds=error.retry_after, reason=str(error))
-    some_slots = 1.0 if quota is None else max(_SHORTEST_REFUSAL, _SLOTS * quota.seconds / quota.count)
+def close_vendor(quotas: Quotas, source: str, quota: Quota | None, error: RateLimited, age: float) -> float | None:
+    """Begin a back-off of the whole fleet from a vendor: for as long as it demands. The longest of several counts.
+
+    The refused request started `age` seconds ago. Returns the seconds of the back-off where they are certain.
+    """
+    one_slot = 1.0 if quota is None else quota.seconds / quota.count
     try:
         if error.retry_after is None:
-            quotas.refuse(source, min(some_slots, _LONGEST_REFUSAL), _LONGEST_REFUSAL, str(error))
-        else:
-            seconds = min(max(error.retry_after, _SHORTEST_BACK_OFF), _LONGEST_BACK_OFF)
-            quotas.close(source, seconds, str(error))
+            begun = quotas.refuse(source, min(one_slot, _LONGEST_REFUSAL), _LONGEST_REFUSAL, str(error), age)
+            log.warning("vendor.closed", source=source, seconds=begun, reason=str(error))
+            return begun
+        seconds = min(max(error.retry_after, _SHORTEST_BACK_OFF), _LONGEST_BACK_OFF)
+        quotas.close(source, seconds, str(error))
+        log.warning("vendor.closed", source=source, seconds=seconds, reason=str(error))
     except StateError as outage:  # the next refusal closes it
         log.warning("vendor.not_closed", source=source, error=str(outage))
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,7 @@ class Landing:
     findings: Findings
     limits: Mapping[str, Quota | None]  # by source; None: unlimited
     providers: Mapping[str, Provider]
+    memory: ReplyMemory
 
     def land(self, outcomes: Sequence[FetchOutcome], *, stopping: bool) -> None:
         """Store the replies, and land, release, pass on or fail each task.
@@ -121,7 +128,8 @@ class Landing:
         path = raw_path(source, dataset, self.clock.now().date().isoformat(), str(ULID()))
         pages, rows = _distinct_pages(outcomes)
         replies = _stored_replies(path, outcomes, pages, rows)
-        size = self.retry.call(lambda: write_batch(self.location, path, pages, replies))
+        with self.memory.writing(sum(reply.size for reply in replies)):
+            size = self.retry.call(lambda: write_batch(self.location, path, pages, replies))
         raw = RawObject(path=path, source=source, dataset=dataset, payloads=len(pages), size=size)
         tasks, requests = [o.task for o in outcomes], [o.requests for o in outcomes]
         landed = self.retry.call(lambda: self.tasks.land(raw, replies, tasks, requests))

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 _FRESH = 0.25  # seconds for which an answer about a vendor's back-off is used
 _LOOK_AHEAD = 0.01  # seconds before a slot at which that answer must be there, beside the time that it takes
 _LATE_SLOTS = 20  # missed in a row: then the tasks go back to the queue, until the machine has time
+_PAUSE = 0.005  # seconds between two checks whether another thread is done
+_ROUNDING = 0.001  # seconds after a back-off before a request starts: no error of rounding starts it earlier
 _SAMPLES = 100
 _UNCERTAIN = 0.005  # seconds by which the state's time may be uncertain before it is read again
 _UNKNOWN = 1.0
@@ -99,7 +101,8 @@ class RateLimiter:
         self._lock = threading.Lock()  # never held during a port's call
         self._unreserved = requests
         self._slots: deque[tuple[datetime, float]] = deque()  # with the uncertainty at their reservation
-        self._open_at = -math.inf  # our seconds at which the vendor was not in back-off
+        self._checked_at = -math.inf  # our seconds of the last answer about the vendor's back-off
+        self._opens_at = -math.inf  # our seconds of its end, by that answer
         self._answer_seconds = 0.0  # that the state's last answer took
         self._reporting = 0  # threads that report a refusal to the fleet
         self.refusals = 0
@@ -114,22 +117,31 @@ class RateLimiter:
             slot = self._next_slot(retry)
             if slot is None:
                 return False
-            start, latest = self._translated(*slot)
-            if self._runtime.wait(start - self._look_ahead() - self._runtime.monotonic()):
-                return False
-            while self._is_open():
-                if self._runtime.wait(start - self._runtime.monotonic()):
-                    return False
-                now = self._runtime.monotonic()
-                if now > latest:
-                    log.info("slot.late", source=self._source, seconds=round(now - start, 3))
-                    break
-                if now <= self._open_at + _FRESH:
-                    return not self.closed
-            if self.closed:
-                return False
+            begins = self._begins(*self._translated(*slot))
+            if begins is not None:
+                return begins
             with self._lock:  # the slots around now belong to others: take another one
                 self._unreserved += 1
+        return False
+
+    def _begins(self, start: float, latest: float) -> bool | None:
+        """Wait for a slot's start and for the end of a back-off; return whether the request may start now.
+
+        None where that comes too late for the slot.
+        """
+        if self._runtime.wait(start - self._look_ahead() - self._runtime.monotonic()):
+            return False
+        while self._check_back_off():
+            now = self._runtime.monotonic()
+            begin = max(start, self._opens_at, now + _PAUSE if self._reporting else now)
+            if begin <= latest and self._runtime.wait(begin - now):
+                return False
+            now = self._runtime.monotonic()
+            if max(begin, now) > latest:
+                log.info("slot.late", source=self._source, seconds=round(max(begin, now) - start, 3))
+                return None
+            if not self._reporting and self._opens_at - _ROUNDING <= now <= self._checked_at + _FRESH:
+                return not self.closed
         return False
 
     def add_request(self) -> bool:
@@ -138,17 +150,21 @@ class RateLimiter:
             self._unreserved += 1
         return not self.closed
 
-    def refuse(self, report: Callable[[], None]) -> None:
-        """Report to the fleet that the vendor has refused a request; no request starts before that is done."""
+    def refuse(self, report: Callable[[], float | None]) -> None:
+        """Report to the fleet that the vendor has refused a request; no request starts before that is done.
+
+        `report` returns the seconds of the back-off, None where they are to be read.
+        """
         with self._lock:
             self._reporting += 1
             self.refusals += 1
+        called, back_off = self._runtime.monotonic(), None
         try:
-            report()
+            back_off = report()
         finally:
             with self._lock:
                 self._reporting -= 1
-                self._open_at = -math.inf
+                self._note_answer(-math.inf if back_off is None else called, back_off or 0.0)
 
     def _look_ahead(self) -> float:
         """Return how long before a slot the back-off is checked: the answer must be there when the slot begins."""
@@ -170,7 +186,7 @@ class RateLimiter:
                     self._unreserved -= count
             if count:
                 self._reserve(count, retry)
-            elif self._runtime.wait(0.005):  # another thread reserves for this one, or reports a refusal
+            elif self._runtime.wait(_PAUSE):  # another thread reserves for this one, or reports a refusal
                 return None
         return None
 
@@ -195,10 +211,10 @@ class RateLimiter:
             self._time.add(slots.reserved_at, called, self._runtime.monotonic())
         return slots
 
-    def _is_open(self) -> bool:
-        """Check whether requests may start soon; after a long back-off begins, grant no more slots."""
+    def _check_back_off(self) -> bool:
+        """Read the vendor's back-off again where the last answer is old. False where no more slots are granted."""
         now = self._runtime.monotonic()
-        if not self.closed and now + self._look_ahead() > self._open_at + _FRESH:
+        if not self.closed and now + self._look_ahead() > self._checked_at + _FRESH:
             refusals = self.refusals
             try:
                 back_off = self._quotas.closed_for(self._source)
@@ -206,10 +222,14 @@ class RateLimiter:
                 self.closed = True  # unknown: the task goes back to the queue until the state answers
                 return False
             self._answer_seconds = self._runtime.monotonic() - now
-            if back_off > self._longest_wait:
-                self.closed = True
             with self._lock:
-                if back_off > 0 or self._reporting or refusals != self.refusals:
-                    return False
-                self._open_at = now
-        return not (self.closed or self._reporting)
+                if not self._reporting and refusals == self.refusals:
+                    self._note_answer(now, back_off)
+        return not self.closed
+
+    def _note_answer(self, asked_at: float, back_off: float) -> None:
+        """Note how long the vendor's back-off lasts from now at the latest, by an answer that was asked for then."""
+        self._checked_at = asked_at
+        self._opens_at = self._runtime.monotonic() + back_off + _ROUNDING if back_off > 0 else -math.inf
+        if back_off > self._longest_wait:
+            self.closed = True

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from quantx.core.model import FetchTask, Payload
-from quantx.errors import MalformedPayload, ProviderError
-from quantx.providers.protocol import Dataset, Page, Provider, Request
+from quantx.errors import MalformedPayload, ProviderError, RateLimited
+from quantx.providers.protocol import Page, Provider, Request
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,6 @@ class TaskGroup:
         return {task.run_id for task in self.tasks}
 
 
-_DATASETS: Mapping[str, Dataset] = {name: name for name in get_args(Dataset)}
-
-
 def group_tasks(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -> list[TaskGroup]:
     """Return the tasks in groups: each as large as one request to their vendor can serve."""
     by_request: dict[tuple[object, ...], list[FetchTask]] = defaultdict(list)
@@ -66,8 +62,8 @@ def group_tasks(tasks: Sequence[FetchTask], providers: Mapping[str, Provider]) -
 
 def _group(tasks: tuple[FetchTask, ...]) -> TaskGroup:
     series, window = tasks[0].series, tasks[0].window
-    dataset = _DATASETS[series.dataset]
-    return TaskGroup(Request(dataset, series.timeframe, tuple(task.series.symbol for task in tasks), window), tasks)
+    symbols = tuple(task.series.symbol for task in tasks)
+    return TaskGroup(Request(series.dataset, series.timeframe, symbols, window), tasks)
 
 
 class GroupReply:
@@ -84,11 +80,6 @@ class GroupReply:
         """Return the tasks that have neither all of their pages nor an error; None where there are none."""
         return _group(tuple(self._open.values())) if self._open else None
 
-    @property
-    def size(self) -> int:
-        """Return the bytes of the pages in the outcomes that were not taken."""
-        return sum(len(page.body) for page in {id(p): p for o in self._outcomes for p in o.pages}.values())
-
     def add(self, page: Page) -> None:
         """Add a page. The tasks that are complete with it have an outcome."""
         self._uncounted += 1
@@ -100,15 +91,19 @@ class GroupReply:
 
     def fail(self, error: ProviderError, symbols: frozenset[str] = frozenset()) -> None:
         """End the tasks of these symbols, or all open ones, with the error of a request."""
-        self._uncounted += 1
+        self.restart()
         for symbol in sorted(symbols & self._open.keys() or self._open.keys()):
             self._end(symbol, error=error)
-        self._pages.clear()  # open tasks are fetched from their first page again
 
-    def release(self) -> None:
-        """End the open tasks without pages and without an error: no further request is made for them."""
+    def restart(self) -> None:
+        """Count a refused request; the open tasks are fetched from their first page again."""
+        self._uncounted += 1
+        self._pages.clear()
+
+    def release(self, refusal: RateLimited | None = None) -> None:
+        """End the open tasks without pages: no further request is made for them after a refusal, or before any."""
         for symbol in sorted(self._open):
-            self._end(symbol)
+            self._end(symbol, error=refusal)
 
     def take_outcomes(self) -> list[FetchOutcome]:
         """Return the outcomes that were not taken yet."""

@@ -27,11 +27,14 @@ from quantx.errors import (
 )
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.curator import Curator
+from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
+from quantx.pipeline.fetching.batch_size import BatchSize
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
+from quantx.pipeline.fetching.reply_memory import ReplyMemory
 from quantx.pipeline.fetching.settled_poison import discard_settled_poison
-from quantx.pipeline.fetching.task_groups import FetchOutcome, GroupReply, TaskGroup, group_tasks
+from quantx.pipeline.fetching.task_groups import GroupReply, TaskGroup, group_tasks
 from quantx.pipeline.planning.plan import send_outbox
 from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.threads import Runtime
@@ -47,8 +50,7 @@ from quantx.tracing import any_span, shared_span
 
 log = structlog.get_logger()
 
-MOST_BYTES = 16_000_000  # of a request's pages in memory before they are stored
-_IDLE_SECONDS = 0.2
+_IDLE_SECONDS, _LONGEST_IDLE = 0.2, 2.0  # between two looks at an empty queue; and while this worker curates
 _CURATE_SECONDS = 0.5  # between two checks whether enough has landed
 _TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # of retries during an outage, where there is no time budget
@@ -57,6 +59,7 @@ _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time alt
 _NAMED = 20  # symbols in the trace of a request
 _SLOW_SLOTS = 20  # for which a request may wait where the quota is slow
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
+_AGAIN = 3  # times that a worker makes a refused request again, before its task goes back to the queue
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is to stop
 
 
@@ -79,7 +82,6 @@ class Worker:
     report_ended_runs: Callable[[], object]
     on_progress: Callable[[Progress], None] = lambda progress: None
     progress: Progress = field(default_factory=Progress)
-    most_bytes: int = MOST_BYTES
 
     def __post_init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
@@ -88,6 +90,9 @@ class Worker:
         self._topped_up_at = self.runtime.monotonic()
         self._refused_by = set(self.providers)  # whose next answer is reported to the fleet
         self._leases: list[Leases] = []  # of the batches at work
+        self._size = BatchSize(self.settings.chunk_size)
+        self._curates_beside = False
+        self._memory = ReplyMemory(self.settings.held_bytes, self.runtime)
         self._widths = {s: p.capabilities.symbols_per_request for s, p in self.providers.items()}
 
     def run(
@@ -117,12 +122,18 @@ class Worker:
                     self._retry.call(partial(discard_settled_poison, self.queue, self.tasks))
                     return self.progress
                 self._retry.call(self._resend_lost)
-                self.runtime.wait(_IDLE_SECONDS)
+                self._wait_idle()
         self._curate(everything=True, end=last)
         return self.progress
 
     def _is_over(self, end: float | None) -> bool:
         return self.runtime.stopping or (end is not None and self.runtime.monotonic() >= end)
+
+    def _wait_idle(self) -> None:
+        """Wait a moment for messages; while this worker curates, until that has ended, but not long."""
+        until = self.runtime.monotonic() + _LONGEST_IDLE
+        while not self.runtime.wait(_IDLE_SECONDS) and self._curates_beside and self.runtime.monotonic() < until:
+            continue
 
     def _drain(self, end: float | None, lanes: int) -> bool:
         """Handle batch after batch until the queue is empty; return whether there was one."""
@@ -143,10 +154,10 @@ class Worker:
         send_outbox(self.tasks, self.queue, self.runtime)
 
     def _one_batch(self, at_once: int) -> bool:
-        """Handle up to 32 messages, up to `at_once` fetches at a time; return whether there was a message."""
-        size = min(self.settings.chunk_size, MOST_MESSAGES)
+        """Handle the messages of a batch, up to `at_once` fetches at a time; return whether there was a message."""
+        begun, size = self.runtime.monotonic(), self._size.tasks
         lease, owner = self.settings.lease_seconds, f"{self.owner}:{ULID()}"
-        received = self._retry.call(lambda: self.queue.receive(size, lease))
+        received = self._receive(size)
         if not received:
             return False
         named = self._read(received)
@@ -170,7 +181,17 @@ class Worker:
         if claim.held:
             leases = Leases(claim.held, named, tasks=self.tasks, queue=self.queue, seconds=lease)
             self._fetch_held(claim.held, leases, at_once)
+            self._size.note(len(received), self.runtime.monotonic() - begun)
         return True
+
+    def _receive(self, most: int) -> list[Message]:
+        """Receive messages page by page, until the queue gives less than a page."""
+        received: list[Message] = []
+        while most > 0:
+            page = self._retry.call(partial(self.queue.receive, min(most, MOST_MESSAGES), self.settings.lease_seconds))
+            received += page
+            most = most - len(page) if len(page) == MOST_MESSAGES else 0
+        return received
 
     def _fetch_held(self, tasks: Sequence[FetchTask], leases: Leases, at_once: int) -> None:
         self._leases.append(leases)  # messages of tasks that were claimed without theirs may come meanwhile
@@ -195,6 +216,7 @@ class Worker:
             findings=self.findings,
             limits=self.limits,
             providers=self.providers,
+            memory=self._memory,
         )
 
     def _read(self, received: Sequence[Message]) -> dict[int, Message]:
@@ -220,13 +242,10 @@ class Worker:
         """Fetch all tasks within the rate limits, and land the outcomes; tasks without a request go back."""
         groups = group_tasks(tasks, self.providers)
         limiters = self._limiters(groups, at_once)
-        calls = [partial(self._fetch, group, limiters.get(group.source), landing) for group in groups]
-        fetched = self.runtime.together(calls, at_once, _FETCH_GRACE)
-        outcomes = [
-            [FetchOutcome(task) for task in group.tasks] if some is None else some
-            for group, some in zip(groups, fetched, strict=True)
-        ]
-        landing.land([outcome for some in outcomes for outcome in some], stopping=self.runtime.stopping)
+        outcomes = BatchOutcomes(tasks, landing, self.runtime, self.settings.batch_bytes)
+        calls = [partial(self._fetch, group, limiters.get(group.source), outcomes) for group in groups]
+        self.runtime.together(calls, at_once, _FETCH_GRACE)
+        outcomes.end()
 
     def _limiters(self, groups: Sequence[TaskGroup], at_once: int) -> dict[str, RateLimiter]:
         """Return the rate limiter of each vendor that has an adapter here, ready for its first request."""
@@ -242,7 +261,7 @@ class Worker:
                 source,
                 quota=self.limits.get(source),
                 requests=count,
-                at_once=at_once,
+                at_once=count if self.limits.get(source) is None else at_once,  # without a quota no slot is lost
                 runtime=self.runtime,
                 time=self._time,
                 longest_wait=self._longest_wait(source),
@@ -258,39 +277,53 @@ class Worker:
         quota = self.limits.get(source)
         return max(self.settings.lease_seconds, 0.0 if quota is None else _SLOW_SLOTS * quota.gap)
 
-    def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, landing: Landing) -> list[FetchOutcome]:
-        """Fetch page by page; return the outcomes, except those that were landed at once to free memory."""
-        reply, pages, first = GroupReply(group), self._pages(group), True
+    def _fetch(self, group: TaskGroup, limiter: RateLimiter | None, outcomes: BatchOutcomes) -> None:
+        """Fetch a group once there is memory for its reply, and add the outcomes."""
+        reply = GroupReply(group)
         if limiter is None:  # planned by a newer program, or by one with other settings
             reason = why_absent(group.source, self.settings, self.providers)
             reply.fail(ProviderError(f"this worker can't fetch from {group.source}: {reason}"))
-            return reply.take_outcomes()
+        else:
+            with self._memory.request(group.source, outcomes.land_waiting) as has_room:
+                if has_room:
+                    self._fetch_pages(group, reply, limiter, outcomes)
+        reply.release()
+        outcomes.add(reply.take_outcomes())
+
+    def _fetch_pages(self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes) -> None:
+        """Fetch page by page, and add the outcomes; tasks without a request stay open."""
+        pages, first = self._pages(group), True
+        refusal, again = None, _AGAIN
         while reply.open_group:
             try:
                 if not (first or limiter.add_request()) or not limiter.acquire(self._retry):
                     break
             except StateError:
                 break
-            first, refusals = False, limiter.refusals
+            first, refusals, begun = False, limiter.refusals, self.runtime.monotonic()
             self.progress.requests += 1
             try:
                 reply.add(self._next_page(group, pages))
+                refusal = None
                 if limiter.refusals == refusals:  # else the request was made before the refusal
                     self._note_answer(group.source)
             except ProviderError as error:
-                self._note_refusal(group.source, error, limiter)
-                reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
-                if (left := reply.open_group) is not None:  # the error was about some symbols only
+                refusal = self._note_refusal(group.source, error, limiter, begun)
+                if refusal is not None and again:
+                    again -= 1
+                    reply.restart()
+                else:
+                    reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
+                if (left := reply.open_group) is not None:  # the error was about some symbols only, or a refusal
                     pages = self._pages(left)
-            if reply.size > self.most_bytes:
-                landing.land(reply.take_outcomes(), stopping=self.runtime.stopping)
-        reply.release()
-        return reply.take_outcomes()
+            outcomes.add(reply.take_outcomes())
+        reply.release(refusal)
 
     def _next_page(self, group: TaskGroup, pages: Iterator[Page]) -> Page:
         names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)
         with any_span("fetch", group.run_ids, source=group.source, symbols=count, symbol=names) as span:
             page = next(pages)
+            self._memory.note(group.source, page.payload)
             span.set_attributes({"status": page.payload.status, "bytes": len(page.payload.body)})
         return page
 
@@ -305,10 +338,16 @@ class Worker:
             raise ProviderError(f"the adapter of {group.source} failed with {type(error).__name__}") from error
         raise ProviderError(f"the adapter of {group.source} ends before all symbols are complete")
 
-    def _note_refusal(self, source: str, error: ProviderError, limiter: RateLimiter) -> None:
-        if isinstance(error, RateLimited):
-            self._refused_by.add(source)
-            limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error))
+    def _note_refusal(
+        self, source: str, error: ProviderError, limiter: RateLimiter, begun: float
+    ) -> RateLimited | None:
+        """Report a refusal to the fleet; return one after which the next slot is soon: it has no waiting time."""
+        if not isinstance(error, RateLimited):
+            return None
+        self._refused_by.add(source)
+        age = self.runtime.monotonic() - begun
+        limiter.refuse(partial(close_vendor, self.quotas, source, self.limits.get(source), error, age))
+        return error if error.retry_after is None else None
 
     def _note_answer(self, source: str) -> None:
         """After a refusal: report to the fleet that the vendor answers again."""
@@ -319,12 +358,15 @@ class Worker:
 
     def _curate_beside(self, end: float | None) -> None:
         """Curate while others fetch, where enough has landed."""
+        self._curates_beside = True
         try:
             self._curate(everything=False, end=end)
         except RefusedStatement:
             raise
         except (StateError, LakeError) as error:
             log.warning("curator.interrupted", error=str(error))
+        finally:
+            self._curates_beside = False
 
     def _curate(self, *, everything: bool, end: float | None) -> None:
         """Take the curator's role where it is free, and where enough has landed or no task is left to fetch."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
@@ -19,12 +19,14 @@ from quantx.core.quality.gaps import MARKET_MISSING
 from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
 from quantx.lake.protocol import Tables
+from quantx.pipeline.inspecting.compare_fundamentals import reconcile_fundamentals
 from quantx.pipeline.inspecting.dividends import check_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
 from quantx.pipeline.inspecting.reconcile import reconcile
 from quantx.pipeline.inspecting.series import validate_series
+from quantx.pipeline.inspecting.statements import check_statements
 from quantx.pipeline.reporting.coverage import write_coverage
 from quantx.pipeline.runtime.context import Context
 from quantx.state.findings.port import Findings
@@ -36,13 +38,13 @@ ALL_DAYS = Window(date(1970, 1, 1), date.max)
 
 
 @dataclass(frozen=True)
-class _Checks:
+class InspectionChecks:
     """The checks of an inspection, each over some symbols."""
 
     context: Context
     tables: Tables
-    minutes: Mapping[str, Window]  # sessions of minutes to check, by symbol, beside those of the last week
-    run_ids: Sequence[str]
+    minutes: Mapping[str, Window] = field(default_factory=dict)  # to check, by symbol, beside those of the last week
+    run_ids: Sequence[str] = ()
 
     def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
         """Return the checks by name. The coverage page and the published findings come last: they show the others'."""
@@ -51,6 +53,7 @@ class _Checks:
             "minutes": self._minutes,
             "dividends": partial(check_dividends, self.tables, self.context.state.findings),
             "vendors": self._vendors,
+            "statements": partial(check_statements, self.tables, self.context.state.findings),
             "gaps": self._gaps,
             "coverage": self._coverage,
             "sessions": partial(publish_sessions, self.context, self.tables, run_ids=self.run_ids),
@@ -75,6 +78,7 @@ class _Checks:
     def _vendors(self, symbols: Collection[str]) -> None:
         order = partial(self.context.settings.sources_of, "1d")
         reconcile(self.context, self.tables, order, symbols=symbols)
+        reconcile_fundamentals(self.tables, self.context.state.findings, symbols)
 
     def _gaps(self, symbols: Collection[str]) -> None:
         """Heal the gaps of these symbols; of all symbols while a market-wide gap is open, which only all can close."""
@@ -129,7 +133,7 @@ def inspect_symbols(
     that brought the data, for the log. No check starts once `stopping` returns true.
     """
     errors: dict[str, str | None] = {}
-    for name, check in _Checks(context, tables, minutes or {}, run_ids).in_order().items():
+    for name, check in InspectionChecks(context, tables, minutes or {}, run_ids).in_order().items():
         if stopping():
             break
         about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols

@@ -186,12 +186,20 @@ def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:
     state, and workers send it when there is room. A crash in between sends some messages twice, and loses none.
     """
     sent = 0
-    while tasks.unsent() and (room := _FULL_QUEUE - queue.depth().total) > 0:
-        tickets = tasks.to_send(min(room, _SEND_AT_ONCE), _SENDER_SECONDS)
-        unsent = {ticket.task_id: _message(ticket) for ticket in tickets}
-        Retry(runtime, _RETRY_SECONDS).call(partial(_send_messages, tasks, queue, unsent))
-        sent += len(tickets)
+    while tasks.unsent() and (some := _send_some(tasks, queue, runtime)):
+        sent += some
     return sent
+
+
+def _send_some(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:
+    """Send at most `_SEND_AT_ONCE` planned tasks to the queue, as long as it has room; return their number."""
+    room = _FULL_QUEUE - queue.depth().total
+    if room <= 0:
+        return 0
+    tickets = tasks.to_send(min(room, _SEND_AT_ONCE), _SENDER_SECONDS)
+    if unsent := {ticket.task_id: _message(ticket) for ticket in tickets}:
+        Retry(runtime, _RETRY_SECONDS).call(partial(_send_messages, tasks, queue, unsent))
+    return len(tickets)
 
 
 def _send_messages(tasks: Tasks, queue: TaskQueue, unsent: dict[int, str]) -> None:
@@ -248,8 +256,9 @@ def _add_run(
 
 
 def _send(context: Context, plan: Plan) -> None:
+    """Send enough for workers to start; they send the rest."""
     try:
-        send_outbox(context.state.tasks, context.queue, context.runtime)
+        _send_some(context.state.tasks, context.queue, context.runtime)
     except QueueError as error:
         raise QueueError(
             f"the tasks of run {plan.run_id} are planned, but the queue does not take them: {error}; nothing is lost:"

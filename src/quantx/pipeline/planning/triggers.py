@@ -59,12 +59,14 @@ def plan_request(context: Context, request: UpdateRequest) -> Plan:
 def plan_update(settings: Settings, request: UpdateRequest = _EVERYTHING) -> Plan:
     """Plan a request; InvalidRequest where this installation has no such universe, phase or vendor."""
     with open_context(settings) as context:
-        if errors := list(_unknown_names(context, request)):
-            raise InvalidRequest(errors)
+        listed = request.universe is not None and is_symbol_list(request.universe)
+        if listed and not has_list(context.location, request.universe or ""):  # a request reads no file of this machine
+            raise InvalidRequest([FieldError(f"there is no file {request.universe!a} in the lake", "#/universe")])
         try:
             return plan_request(context, request)
         except ConfigError as error:
-            raise InvalidRequest([FieldError(str(error))]) from error
+            unknown = list(_unknown_names(context, request, None if listed else request.universe))
+            raise InvalidRequest(unknown or [FieldError(str(error))]) from error
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -73,12 +75,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     return {"run_id": plan.run_id, **counts, "unserved": {x.symbol: x.why for x in plan.unserved[:_MOST_UNSERVED]}}
 
 
-def _unknown_names(context: Context, request: UpdateRequest) -> Iterator[FieldError]:
-    universe = request.universe
-    if universe is not None and is_symbol_list(universe):  # of the lake: a request reads no other file
-        if not has_list(context.location, universe):
-            yield FieldError(f"there is no file {universe!a} in the lake", "#/universe")
-        universe = None
+def _unknown_names(context: Context, request: UpdateRequest, universe: str | None) -> Iterator[FieldError]:
     rows = context.state.universes.listed() if universe or request.phase else []
     fields = {
         "universe": (universe, {row["name"] for row in rows}),

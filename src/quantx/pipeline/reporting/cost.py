@@ -11,6 +11,7 @@ import yaml
 from quantx.core.cost import Line, Price, Update, bill, expected_update, month_of, scaled, total
 from quantx.core.foreign_errors import yaml_fact
 from quantx.errors import ConfigError
+from quantx.pipeline.reporting.usage import measured_runs
 from quantx.state.runs.port import RunUsage
 
 SERVER = ("postgres_hour", "postgres_storage")
@@ -64,7 +65,8 @@ def read_prices(text: str, name: str) -> PriceTable:
         priced = PriceTable(
             prices=prices, installation=table["installation"], reference=reference, read=read, measured=measured
         )
-        bill(month_of(expected_update(1, reference), 1, None, reference, priced.installation), prices)
+        runs = measured_runs()[1]
+        bill(month_of(expected_update(1, reference, runs), 1, None, reference, priced.installation, runs), prices)
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
         if isinstance(error, yaml.YAMLError):
             reason = f"it {yaml_fact(error)}"
@@ -80,24 +82,24 @@ def estimate(
     table: PriceTable, used: RunUsage, symbols: int | None, updates: int, server_hours: float | None = None
 ) -> Estimate:
     """Estimate a month from the usage of daily runs, or from the reference if there are none."""
-    reference, installation = table.reference, table.installation
+    reference, installation, (counted_on, runs) = table.reference, table.installation, measured_runs()
     if used.runs and used.tasks:
         source = f"measured: {used.runs:,} daily runs with {used.requests:,} requests"
         update = Update(
             tasks=used.tasks / used.runs,
             requests=used.requests / used.runs,
             seconds=used.seconds / used.runs,
-            batches=used.batches / used.runs,
             stored=used.size / used.runs * reference["stored_per_reply_byte"],
         )
         update = update if symbols is None else scaled(update, symbols)
     elif symbols is None:
         raise ConfigError("no daily run to estimate from yet; give the number of symbols, as in --symbols 500")
     else:
-        source, update = f"the reference, measured on {table.measured}", expected_update(symbols, reference)
+        source = f"the reference of {table.measured}, its requests counted on {counted_on}"
+        update = expected_update(symbols, reference, runs)
 
     def lines(hours: float | None) -> list[Line]:
-        return bill(month_of(update, updates, hours, reference, installation), table.prices)
+        return bill(month_of(update, updates, hours, reference, installation, runs), table.prices)
 
     rest = [line for line in lines(0) if line.name not in SERVER]
     return Estimate(

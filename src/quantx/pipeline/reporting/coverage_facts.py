@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from quantx.core.tables import BARS_1D, DECISIONS, FINDINGS, QUARANTINE, SYMBOL_
 from quantx.errors import ConfigError
 from quantx.lake.protocol import StoredTable, StoredTables
 from quantx.lake.sessions import calendars_of
+from quantx.pipeline.reporting.coverage_items import ITEM_COVERAGE, item_coverage
 from quantx.state.gaps.port import Gaps
 from quantx.state.port import State
 from quantx.state.values import Row
@@ -41,6 +42,8 @@ LIMITS = (
     "Only events within the history of a series can be proven; a series without events has nothing to prove.",
     "Two vendors that agree may have the same wrong number from one supplier: agreement is evidence, not proof.",
     "Minutes are not counted here.",
+    "A company has a concept of a year if an annual period ends in it with a value. Banks and insurers have no current"
+    " assets, and few companies have minorities: less than 100 % is no gap by itself.",
 )
 
 
@@ -72,6 +75,8 @@ class CoverageFacts:
     disagreements: pl.DataFrame | None  # source, symbol, ex_date, ours, vendors, verdict
     agreement: pl.DataFrame | None  # source_a, source_b, market, month, sessions, agreed, share, worst
     scores: pl.DataFrame | None  # source, market, month, compared, agreed, wrong, score
+    # dataset, source, item, year, companies (with a value), of (companies with any value of the year)
+    items: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ITEM_COVERAGE))
     limits: tuple[str, ...] = LIMITS
 
     def as_json(self) -> dict[str, Any]:
@@ -121,6 +126,7 @@ def coverage_facts(
         disagreements=None if proofs is None else disagreements(proofs),
         agreement=None if agreements is None else agreement_by_month(agreements),
         scores=None if agreements is None else vendor_scores(agreements),
+        items=item_coverage(tables, subjects),
     )
 
 

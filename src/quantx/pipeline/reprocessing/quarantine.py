@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from quantx.core.fact_datasets import dataset_of
+from quantx.core.fact_places import find_fact
 from quantx.core.model import Payload
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
@@ -132,6 +134,8 @@ def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Reply
         places = [find_event(page.body, sent["place"], sent["event"]) for page in pages]
     elif row["date"] is None:
         return pages[0], None
+    elif dataset_of(row["dataset"]) is not None:
+        places = [find_fact(page.body, json.loads(row["row"])) for page in pages]
     else:
         values, zone = json.loads(row["row"]), ZoneInfo(venue_of(row["symbol"]).timezone)
         time = datetime.fromisoformat(values["time"]).replace(tzinfo=UTC) if values["time"] else None
@@ -178,8 +182,8 @@ def replay(reprocessor: Reprocessor, wanted: RowSelection) -> ReplayResult:
 def accept(reprocessor: Reprocessor, row_id: str, reason: str, by: str) -> ReplayResult:
     """Record the decision that a rejected row is curated, now and whenever the table is derived again.
 
-    The decision is kept with its author, reason and time. Raises ConfigError where the row can't be a bar, and Busy
-    where another process curates. Doing it again changes nothing.
+    The decision is kept with its author, reason and time. Raises ConfigError where the row can't be a bar or a
+    fact, and Busy where another process curates. Doing it again changes nothing.
     """
     if not reason.strip() or not by.strip():
         raise ConfigError("--reason and --by must not be empty: later readers need the reason and the author")
@@ -188,7 +192,7 @@ def accept(reprocessor: Reprocessor, row_id: str, reason: str, by: str) -> Repla
     def carry_out(holder: RoleHolder | None) -> tuple[str, ReprocessSummary]:
         role, version = reprocessor.begin(holder), tables[DECISIONS.name].version()
         row = rejected_rows(tables, RowSelection(ids=(row_id,))).row(0, named=True)
-        _refuse_non_bar(row)
+        _refuse_incomplete(row)
         if row["state"] != "accepted":
             decision = _decision(row, reason.strip(), by.strip(), reprocessor.curator.clock.now())
             tables[DECISIONS.name].commit(CommitContext(by=role), decision, read_at=version)
@@ -204,7 +208,7 @@ def _decision(row: dict[str, Any], reason: str, by: str, now: datetime) -> pl.Da
     return pl.DataFrame([decision], schema=dict(DECISIONS.schema)).with_columns(pl.col("known_from").cast(INSTANT))
 
 
-def _refuse_non_bar(row: dict[str, Any]) -> None:
+def _refuse_incomplete(row: dict[str, Any]) -> None:
     name = f"{row['id'][:SHOWN]} ({row['symbol']} of {row['source']})"
     if breaks_event_rule(row["rules"]):
         raise ConfigError(
@@ -217,6 +221,10 @@ def _refuse_non_bar(row: dict[str, Any]) -> None:
             " again, and `quantx quarantine replay` reads it again after a repair of its adapter"
         )
     values = json.loads(row["row"])
+    if dataset_of(row["dataset"]) is not None:
+        if missing := [c for c in ("end", "value", "unit", "filed") if values.get(c) in (None, "")]:
+            raise ConfigError(f"{name} has no {', '.join(missing)}: it can't be a fact")
+        return
     if missing := [c for c in (*PRICES, "volume") if values.get(c) is None]:
         raise ConfigError(f"{name} has no {', '.join(missing)}: it can't be a bar")
     if values["volume"] >= 2**63:

@@ -32,7 +32,14 @@ from quantx.lake.protocol import CommitContext, CuratedTable
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_proofs import disagreements
 from quantx.pipeline.curating.curator import Curator
-from quantx.pipeline.curating.derive import BARS, CURATED, DERIVED, derive, recent_bars, series_facts
+from quantx.pipeline.curating.derive import (
+    BARS,
+    curated_tables,
+    derive,
+    derived_tables,
+    recent_bars,
+    series_facts,
+)
 from quantx.pipeline.curating.schema_drift import ComparedReply, note_drift
 from quantx.pipeline.curating.stored_replies import read_replies
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
@@ -47,7 +54,6 @@ from quantx.state.series.port import SeriesBook, SeriesFacts, SeriesProgress, Se
 log = structlog.get_logger()
 
 _BATCH_BYTES, _BATCH_REPLIES = 32_000_000, 50_000  # of replies: they bound the size of a batch's tables in memory
-_ROUND_BYTES = 18_000_000  # of replies that are read at once
 _BARS: dict[str, tuple[Table, ...]] = {"1d": (BARS_1D, BARS_1D_ADJUSTED), "1m": (BARS_1M,)}
 
 
@@ -142,7 +148,7 @@ class Reprocessor:
     ) -> None:
         source, names = batch[0].source, [held.symbol for held in batch]
         rederived = self._derive(source, self._replies(inventory, source, names), policy)
-        versions = {table.name: self.curator.tables[table.name].version() for table in DERIVED}
+        versions = {table.name: self.curator.tables[table.name].version() for table in derived_tables()}
         changes = self._compare(rederived, names, done, policy)
         done.touch(changes)
         holder.confirm_lock()
@@ -160,10 +166,10 @@ class Reprocessor:
         return sorted(replies, key=lambda x: (x.fetched_at, x.path, x.row))
 
     def _derive(self, source: str, replies: Sequence[StoredReply], policy: RowPolicy) -> _Rederived:
-        memory = {table.name: MemoryTable(table) for table in DERIVED}
+        memory = {table.name: MemoryTable(table) for table in derived_tables()}
         tables: dict[str, CuratedTable] = {**self.curator.tables, **memory}
         facts, lost, compared = list[SeriesFacts](), list[StoredReply](), list[ComparedReply]()
-        for number, part in enumerate(in_rounds(replies, _ROUND_BYTES), start=1):
+        for number, part in enumerate(in_rounds(replies, self.curator.round_bytes), start=1):
             read, missing = read_replies(self.curator.location, part)
             derived = derive(
                 tables,
@@ -198,10 +204,11 @@ class Reprocessor:
     ) -> dict[str, Change]:
         """Return the changes by table, without those of symbols that have a stored row without a readable reply."""
         ours = (pl.col("source") == rederived.source) & pl.col("symbol").is_in(names)
-        stored = {table.name: self.curator.tables[table.name].read(ours) for table in DERIVED}
+        stored = {table.name: self.curator.tables[table.name].read(ours) for table in derived_tables()}
         strange = pl.concat(
             stored[t.name].join(rederived.read, on=["symbol", "raw"], how="anti").select("symbol", "raw")
-            for t in (*CURATED, *(t.revisions for t in CURATED))
+            for t in derived_tables()
+            if t is not QUARANTINE
         ).unique("symbol", maintain_order=True)
         for symbol, raw in strange.rows():
             reason = f"its raw object {raw} is missing, damaged or does not list its replies"
@@ -211,7 +218,7 @@ class Reprocessor:
             for frames in (rederived.tables, stored)
         ]
         changes = {}
-        for table in CURATED:
+        for table in curated_tables():
             derived, before = ((frames[table.name], frames[table.revisions.name]) for frames in both)
             changes[table.revisions.name] = revisions_change_of(table, derived, before)
             changes[table.name] = change_of(table, derived[0], before[0])

@@ -88,7 +88,8 @@ def _open(settings: Settings, runtime: Runtime) -> tuple[ExitStack, Context]:
     raise AssertionError("the block returns or raises")
 
 
-def _registered_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
+def registered_providers(settings: Settings, clock: Clock) -> Mapping[str, Provider]:
+    """Return the providers of all vendors whose keys are given."""
     # Imported late: it loads libraries for frames, which reading a run does not need.
     from quantx.providers.registry import open_providers
 
@@ -102,7 +103,7 @@ def open_parts(
     *,
     state_opener: StateOpener = open_state,
     queue_opener: QueueOpener = open_queue,
-    provider_opener: ProviderOpener = _registered_providers,
+    provider_opener: ProviderOpener = registered_providers,
 ) -> Context:
     """Return the opened parts of a context; each part is closed with `opened`, also where a later one fails to open."""
     location = open_location(settings.lake_url, settings)

@@ -146,7 +146,8 @@ def confirm_lake(location: LakeLocation, state: State) -> str:
 
 
 def _confirm(location: LakeLocation, state: State) -> str:
-    if state.binding() is not None and not location.has(LAKE_ID):
+    bound = state.binding()
+    if bound is not None and not location.has(LAKE_ID):
         raise ConfigError(
             f"there is no lake in {location.url}, but the state in {state.shown_url} has one recorded; restore the"
             " lake, or remove that state as well: then everything is fetched again"
@@ -156,7 +157,7 @@ def _confirm(location: LakeLocation, state: State) -> str:
         raise ConfigError(
             f"a backup is being restored into {location.url}; run the same `quantx backup restore` again to finish it"
         )
-    bound = state.bind_lake(lake_id, str(ULID()))
+    bound = bound or state.bind_lake(lake_id, str(ULID()))
     if bound.lake_id != lake_id:
         raise ConfigError(
             f"the state in {state.shown_url} belongs to another lake than {location.url};"

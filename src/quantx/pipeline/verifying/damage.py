@@ -10,12 +10,16 @@ from typing import Any, Literal
 from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import DAMAGED_OBJECT, DOUBLED_KEYS
 from quantx.core.tables import ACTION_VERDICTS, AGREEMENTS, VERDICTS
-from quantx.pipeline.curating.derive import DERIVED
+from quantx.pipeline.curating.derive import derived_tables
 
 DamageKind = Literal["raw", "file", "entry", "checkpoint", "hint", "doubled", "repair"]
 WORK = "meta/repair.json"  # what a repair is deriving again; it is there only while one is under way
 COMPARED = frozenset(table.name for table in (AGREEMENTS, VERDICTS, ACTION_VERDICTS))  # by comparing vendors
-REDERIVED = frozenset(table.name for table in DERIVED)
+
+
+def is_rederived(table: str) -> bool:
+    """Return whether the rows of a table can be derived from the raw zone."""
+    return any(table == each.name for each in derived_tables())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class Damage:
     def _next_step(self) -> str:
         if self.kind == "raw":
             return "restore it from a backup; curated rows from it stay"
-        derived = self.table in REDERIVED or (self.table in COMPARED and self.kind == "file")
+        derived = is_rederived(self.table) or (self.table in COMPARED and self.kind == "file")
         if derived or self.kind in ("checkpoint", "hint", "repair") or not self.needed:
             return "`quantx verify --repair` repairs it"
         if self.kind == "doubled":

@@ -25,12 +25,12 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import list_raw, parse_raw_path
 from quantx.lake.replay import ASIDE, DataFile, read_log
 from quantx.lake.table_reader import table_path
-from quantx.pipeline.curating.derive import CURATED
+from quantx.pipeline.curating.derive import curated_tables
 from quantx.pipeline.reprocessing.inventory import Inventory, take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.roles import RoleHolder
-from quantx.pipeline.verifying.damage import COMPARED, REDERIVED, WORK, Damage, Repair
+from quantx.pipeline.verifying.damage import COMPARED, WORK, Damage, Repair, is_rederived
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
 
 log = structlog.get_logger()
@@ -112,7 +112,7 @@ class Repairer:
                 self._note(damage.path, True, done[damage.path])
         if not any(damage.needed for damage in left):
             return
-        if name not in REDERIVED:
+        if not is_rederived(name):
             for damage in left:
                 self._note(damage.path, False, _BACKUP)
             return
@@ -132,7 +132,7 @@ class Repairer:
                 self._note(damage.path, True, f"the newest version does not need it; it is in {ASIDE}")
             elif file is None:
                 self._note(damage.path, True, "the table does not have it any more")
-            elif damage.table not in REDERIVED:
+            elif not is_rederived(damage.table):
                 if not self._flip_back(damage.path, file):
                     self._remove_compared(damage, file)
             elif missing := self._not_in_raw(damage.path, file):
@@ -268,7 +268,7 @@ class Repairer:
         order = [c for c in ("known_from", "known_to") if c in rows.columns]
         kept = rows.sort(order).unique(list(declared.key), keep="last", maintain_order=True)
         stored.commit(self._context, declared.empty(), kept, read_at=version)
-        if name in REDERIVED:
+        if is_rederived(name):
             for source, symbol in rows.select("source", "symbol").unique().rows():
                 self._affected[source].add(symbol)
         return keys.height
@@ -293,7 +293,7 @@ class Repairer:
         for (table, file), count in zip(self._dropped, before, strict=True):
             expected, came = file.statistics.get("numRecords") or 0, self._rows_beside(table, file) - count
             what = f"its rows are derived again from the raw zone: {min(came, expected):,} of {expected:,}"
-            curated = table.name in {each.name for each in CURATED}  # others have rows of earlier rules, too
+            curated = table.name in {each.name for each in curated_tables()}  # others have rows of earlier rules, too
             if came < expected and curated:
                 what += "; restore the others from a backup"
             self._note(f"{table_path(table.name)}/{file.path}", came >= expected or not curated, what)

@@ -24,6 +24,8 @@ class PostgresFindings(Findings):
 
     @override
     def note(self, findings: Sequence[Finding]) -> int:
+        if not findings:
+            return 0
         with self._database.transaction() as connection:
             return _note(connection, findings)
 

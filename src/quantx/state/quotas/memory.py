@@ -50,13 +50,16 @@ class MemoryQuotas(Quotas):
                 row.closed_until, row.reason = until, reason
 
     @override
-    def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
+    def refuse(self, source: str, first: float, longest: float, reason: str, age: float = 0) -> float | None:
         with self._records.lock:
             row, now = self._records.quotas.setdefault(source, QuotaRecord()), self._records.clock.now()
-            if row.closed_until is None or row.closed_until <= now:
-                self._note_refusal(row)
-                row.closed_until = self._records.in_(min(first * 2**row.refusals, longest))
-                row.refusals, row.reason = row.refusals + 1, reason
+            if row.closed_until is not None and row.closed_until > now - timedelta(seconds=age):
+                return None
+            seconds: float = min(first * 2**row.refusals, longest)
+            self._note_refusal(row)
+            row.closed_until = self._records.in_(seconds)
+            row.refusals, row.reason = row.refusals + 1, reason
+            return seconds
 
     @override
     def accept(self, source: str) -> bool:

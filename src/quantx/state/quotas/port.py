@@ -37,11 +37,12 @@ class Quotas(Protocol):
         """Put a vendor in back-off for `seconds`; a longer back-off in force stays."""
         ...
 
-    def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
-        """Put a vendor in back-off that refused a request without a waiting time.
+    def refuse(self, source: str, first: float, longest: float, reason: str, age: float = 0) -> float | None:
+        """Put a vendor in back-off that refused a request without a waiting time; return the seconds.
 
         The back-off is `first` seconds, and doubles with each further refusal, up to `longest`, until the vendor
-        answers. During a back-off nothing changes: the refused request started before it.
+        answers. Nothing changes, and None is returned, where the refused request, which started `age` seconds ago,
+        started before the end of the last back-off: refusals of requests that were under way together are one refusal.
         """
         ...
 

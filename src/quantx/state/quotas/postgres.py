@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from quantx.core.model import Quota
-from quantx.state.database import Database, run
+from quantx.state.database import Database
 from quantx.state.quotas.port import Quotas, Slots
 from quantx.state.values import Row
 
@@ -41,20 +41,16 @@ class PostgresQuotas(Quotas):
 
     @override
     def close(self, source: str, seconds: float, reason: str) -> None:
-        with self._database.transaction() as connection:
-            run(connection, "quotas.close", {"source": source, "seconds": seconds, "reason": reason})
-            run(connection, "quotas.refused_since_now", {"source": source})
+        self._database.rows("quotas.close", source=source, seconds=seconds, reason=reason)
 
     @override
-    def refuse(self, source: str, first: float, longest: float, reason: str) -> None:
-        refusal = {"source": source, "first": first, "longest": longest, "reason": reason}
-        with self._database.transaction() as connection:
-            run(connection, "quotas.refuse", refusal)
-            run(connection, "quotas.refused_since_now", {"source": source})
+    def refuse(self, source: str, first: float, longest: float, reason: str, age: float = 0) -> float | None:
+        rows = self._database.rows("quotas.refuse", source=source, first=first, longest=longest, reason=reason, age=age)
+        return float(rows[0]["seconds"]) if rows else None
 
     @override
     def accept(self, source: str) -> bool:
-        return bool(self._database.rows("quotas.accept", source=source))
+        return bool(self._database.rows("quotas.accept", source=source)[0]["open"])
 
     @override
     def closed_for(self, source: str) -> float:

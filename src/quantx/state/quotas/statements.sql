@@ -13,25 +13,28 @@ select starts, reserved_at from reserve_slots(
 insert into quota as q (source, closed_until, reason, refused_since)
 values (%(source)s, clock_timestamp() + make_interval(secs => %(seconds)s), %(reason)s, clock_timestamp())
 on conflict (source) do update set
-    refused_since = case when q.closed_until > clock_timestamp() - interval '15 min' then q.refused_since end,
+    refused_since = coalesce(
+        case when q.closed_until > clock_timestamp() - interval '15 min' then q.refused_since end, clock_timestamp()),
     closed_until = greatest(q.closed_until, excluded.closed_until),
     reason = case when excluded.closed_until > q.closed_until then excluded.reason else q.reason end;
-
--- name: refused_since_now
--- Record the first refusal after the last answer.
-update quota set refused_since = clock_timestamp() where source = %(source)s and refused_since is null;
 
 -- name: refuse
 insert into quota as q (source, closed_until, refusals, reason, refused_since)
 values (%(source)s, clock_timestamp() + make_interval(secs => %(first)s), 1, %(reason)s, clock_timestamp())
 on conflict (source) do update set
-    refused_since = case when q.closed_until > clock_timestamp() - interval '15 min' then q.refused_since end,
+    refused_since = coalesce(
+        case when q.closed_until > clock_timestamp() - interval '15 min' then q.refused_since end, clock_timestamp()),
     closed_until = clock_timestamp() + make_interval(secs => least(%(first)s * 2 ^ least(q.refusals, 30), %(longest)s)),
     refusals = q.refusals + 1, reason = excluded.reason
-where q.closed_until <= clock_timestamp();
+where q.closed_until <= clock_timestamp() - make_interval(secs => %(age)s)
+returning extract(epoch from q.closed_until - clock_timestamp())::float8 as seconds;
 
 -- name: accept
-update quota set refusals = 0, refused_since = null where source = %(source)s and closed_until <= clock_timestamp() returning source;
+-- A vendor that has no row, because it has no quota, was never refused.
+with ended as (
+    update quota set refusals = 0, refused_since = null where source = %(source)s and closed_until <= clock_timestamp()
+)
+select not exists (select from quota where source = %(source)s and closed_until > clock_timestamp()) as open;
 
 -- name: closed_for
 select extract(epoch from closed_until - clock_timestamp())::float8 as seconds from quota

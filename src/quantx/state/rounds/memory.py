@@ -44,20 +44,19 @@ class MemoryRounds(Rounds):
                 return unfinished
             number = max([above, *self._records.rounds]) + 1
             self._records.rounds[number] = RoundRecord(number)
-            taken = 0
-            for record in self._oldest()[:most_replies]:
-                if taken >= most_bytes and taken:
-                    break
+            for record in self._next(most_bytes, most_replies):
                 record.round_id = number
-                taken += record.reply.size
             return number
+
+    @override
+    def upcoming(self, most_bytes: int, most_replies: int) -> list[StoredReply]:
+        with self._records.lock:
+            return _in_order(self._next(most_bytes, most_replies))
 
     @override
     def replies(self, round_id: int) -> list[StoredReply]:
         with self._records.lock:
-            records = [record for record in self._records.replies if record.round_id == round_id]
-            records.sort(key=lambda x: (*astuple(x.reply.series), x.reply.fetched_at, x.id))
-            return [record.reply for record in records]
+            return _in_order([record for record in self._records.replies if record.round_id == round_id])
 
     @override
     def finish(self, round_id: int, results: Sequence[TaskResult], facts: Sequence[SeriesFacts], hot_bars: str) -> None:
@@ -70,6 +69,16 @@ class MemoryRounds(Rounds):
             for fact in facts:
                 cover(self._records, fact)
             self._keep_hot(hot_bars)
+
+    def _next(self, most_bytes: int, most_replies: int) -> list[ReplyRecord]:
+        """Return the records of a new round."""
+        taken, records = 0, list[ReplyRecord]()
+        for record in self._oldest()[:most_replies]:
+            if taken >= most_bytes and taken:
+                break
+            records.append(record)
+            taken += record.reply.size
+        return records
 
     def _oldest(self) -> list[ReplyRecord]:
         """Return the oldest open reply of each series, and the oldest malformed one."""
@@ -109,6 +118,12 @@ class MemoryRounds(Rounds):
             for key in days:
                 if date.fromisoformat(key[2]) < oldest:
                     del hot[key]
+
+
+def _in_order(records: Sequence[ReplyRecord]) -> list[StoredReply]:
+    """Return replies by series, and those of a series in the order of fetching."""
+    ordered = sorted(records, key=lambda x: (*astuple(x.reply.series), x.reply.fetched_at, x.id))
+    return [record.reply for record in ordered]
 
 
 def cover(records: Records, fact: SeriesFacts) -> None:

@@ -44,6 +44,10 @@ class Rounds(Protocol):
         """
         ...
 
+    def upcoming(self, most_bytes: int, most_replies: int) -> list[StoredReply]:
+        """Return the replies that `start` would put into a new round now, as `replies` returns them; change nothing."""
+        ...
+
     def replies(self, round_id: int) -> list[StoredReply]:
         """Return the replies of a round by series, and those of a series in the order of fetching."""
         ...

@@ -46,6 +46,11 @@ class PostgresRounds(Rounds):
         return round_id
 
     @override
+    def upcoming(self, most_bytes: int, most_replies: int) -> list[StoredReply]:
+        rows = self._database.rows("rounds.upcoming_replies", bytes=most_bytes, replies=most_replies)
+        return [reply_of(row) for row in rows]
+
+    @override
     def replies(self, round_id: int) -> list[StoredReply]:
         return [reply_of(row) for row in self._database.rows("rounds.round_replies", round_id=round_id)]
 

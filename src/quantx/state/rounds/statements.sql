@@ -28,6 +28,22 @@ with oldest as (
 update landings set round_id = %(round_id)s
 where id in (select id from summed where before < %(bytes)s and place <= %(replies)s);
 
+-- name: upcoming_replies
+-- Return the replies that `fill_round` would put into a round, as `round_replies` does.
+with oldest as (
+    select distinct on (source, dataset, timeframe, symbol, malformed is null) id, fetched_at, bytes from landings
+    where round_id is null
+    order by source, dataset, timeframe, symbol, malformed is null, fetched_at, id
+), summed as (
+    select id, sum(bytes) over (order by fetched_at, id) - bytes as before,
+        row_number() over (order by fetched_at, id) as place from oldest
+)
+select r.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
+       l.bytes, t.run_id, t.window_start, t.window_end
+from landings l join raw_objects r on r.id = l.raw_id join tasks t on t.id = l.task_id
+where l.id in (select id from summed where before < %(bytes)s and place <= %(replies)s)
+order by l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.id;
+
 -- name: round_replies
 select r.path, l.raw_row, l.raw_rows, l.task_id, l.source, l.dataset, l.timeframe, l.symbol, l.fetched_at, l.malformed,
        l.bytes, t.run_id, t.window_start, t.window_end

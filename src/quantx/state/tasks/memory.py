@@ -247,6 +247,11 @@ class MemoryTasks(Tasks):
             return any(self.count(ids).get(state) for state in UNFINISHED)
 
     @override
+    def few_left(self, most: int) -> bool:
+        with self._records.lock:
+            return sum(task.state in ("pending", "leased") for task in self._records.tasks.values()) <= most
+
+    @override
     def dead(self) -> int:
         with self._records.lock:
             return sum(t.state == "failed" and t.retried_by is None for t in self._records.tasks.values())

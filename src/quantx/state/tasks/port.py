@@ -183,6 +183,10 @@ class Tasks(Protocol):
         """Return whether one of these tasks (or its successor), or of all, has not ended."""
         ...
 
+    def few_left(self, most: int) -> bool:
+        """Return whether at most so many tasks, of all, are still to be fetched; more are not counted."""
+        ...
+
     def dead(self) -> int:
         """Return the number of dead tasks: they failed, were not retried, and no later task covers them."""
         ...

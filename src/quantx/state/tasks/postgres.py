@@ -30,10 +30,8 @@ class PostgresTasks(Tasks):
     @override
     def plan(self, new: NewRun, wanted: Sequence[NewTask]) -> Plan:
         with self._database.transaction() as connection:
-            if not _add_run(connection, new):
-                return _plan_of(connection, new)
-            rows = run(connection, "tasks.add_tasks", {"run_id": new.id, "kind": new.kind, **_new_tasks(wanted)})
-            return _finish_plan(connection, new, rows)
+            rows = run(connection, "tasks.plan", {**_facts_of(new), **_new_tasks(wanted)})
+            return _joined(connection, new, rows) if rows else _plan_of(connection, new)
 
     @override
     def retry(self, new: NewRun, ids: Collection[int] | None) -> Plan:
@@ -42,13 +40,14 @@ class PostgresTasks(Tasks):
                 return _plan_of(connection, new)
             dead = run(connection, "tasks.dead_tasks", {"ids": None if ids is None else list(ids)})
             rows = [run(connection, "tasks.retry_task", {"id": row["id"], "run_id": new.id})[0] for row in dead]
-            return _finish_plan(connection, new, rows)
+            run(connection, "tasks.add_to_outbox", {"ids": [row["id"] for row in rows if row["created"]]})
+            if not rows:  # nothing to retry is no run
+                run(connection, "tasks.drop_run", {"id": new.id})
+            return _joined(connection, new, rows)
 
     @override
     def to_send(self, most: int, seconds: float) -> list[Ticket]:
-        with self._database.transaction() as connection:
-            run(connection, "tasks.drop_complete_tickets", {})  # a message arrived although its sender got an error
-            rows = run(connection, "tasks.take_outbox", {"most": most, "seconds": seconds})
+        rows = self._database.rows("tasks.take_outbox", most=most, seconds=seconds)
         rows.sort(key=lambda row: (row["kind"] != "daily", row["id"]))
         return [Ticket(row["id"], row["run_id"], _series(row), _window(row)) for row in rows]
 
@@ -172,6 +171,10 @@ class PostgresTasks(Tasks):
         return bool(self._database.rows("tasks.any_unfinished", ids=None if ids is None else list(ids))[0]["any"])
 
     @override
+    def few_left(self, most: int) -> bool:
+        return bool(self._database.rows("tasks.few_left", most=most)[0]["few"])
+
+    @override
     def dead(self) -> int:
         return int(self._database.rows("tasks.count_dead")[0]["dead"])
 
@@ -188,8 +191,12 @@ class PostgresTasks(Tasks):
 
 def _add_run(connection: psycopg.Connection[DictRow], new: NewRun) -> bool:
     """Record a run; False where it exists: an earlier try of the same call has happened."""
+    return bool(run(connection, "tasks.add_run", _facts_of(new)))
+
+
+def _facts_of(new: NewRun) -> Row:
     facts = {"id": new.id, "kind": new.kind, "source": new.source, "skipped": new.skipped}
-    return bool(run(connection, "tasks.add_run", {**facts, "request": Jsonb(dict(new.request))}))
+    return {**facts, "request": Jsonb(dict(new.request))}
 
 
 def _plan_of(connection: psycopg.Connection[DictRow], new: NewRun) -> Plan:
@@ -197,12 +204,9 @@ def _plan_of(connection: psycopg.Connection[DictRow], new: NewRun) -> Plan:
     return Plan(new.id, tuple(row["id"] for row in rows), new.skipped)
 
 
-def _finish_plan(connection: psycopg.Connection[DictRow], new: NewRun, rows: Sequence[Row]) -> Plan:
-    """Queue the new tasks to be sent; where all tasks are those of one earlier run, drop the new run."""
+def _joined(connection: psycopg.Connection[DictRow], new: NewRun, rows: Sequence[Row]) -> Plan:
+    """Return the plan of a run's tasks; where all of them are those of one earlier run, drop the new run."""
     created = [row["id"] for row in rows if row["created"]]
-    run(connection, "tasks.add_to_outbox", {"ids": created})
-    if not rows and new.kind == "manual":  # nothing to retry is no run
-        run(connection, "tasks.drop_run", {"id": new.id})
     ids, owners = tuple(sorted({row["id"] for row in rows})), {row["run_id"] for row in rows}
     if rows and not created and len(owners) == 1:
         run(connection, "tasks.drop_run", {"id": new.id})

@@ -5,20 +5,30 @@ on conflict (id) do nothing returning id;
 -- name: tasks_of
 select id from tasks where run_id = %(run_id)s order by id;
 
--- name: add_tasks
--- Plan tasks, or return those that are unfinished already. The order is fixed: two triggers with the same symbols wait
--- for each other, without a deadlock.
-insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback)
-select %(run_id)s, %(kind)s, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end,
-    coalesce(string_to_array(nullif(t.fallback, ''), ','), '{}')
-from unnest(%(sources)s::text[], %(datasets)s::text[], %(timeframes)s::text[], %(symbols)s::text[], %(starts)s::date[],
-            %(ends)s::date[], %(fallbacks)s::text[])
-    as t (source, dataset, timeframe, symbol, window_start, window_end, fallback)
-order by t.symbol, t.dataset, t.timeframe, t.source, t.window_start, t.window_end
-on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
-    where state in ('pending', 'leased', 'landed')
-    do update set kind = excluded.kind  -- nothing changes, but the row is returned
-returning id, run_id, (xmax = 0) as created;
+-- name: plan
+-- Record a run with its tasks, and queue the new ones to be sent; nothing where the run is recorded already. Tasks that
+-- are unfinished already are returned, too. The order is fixed: two triggers with the same symbols wait for each other,
+-- without a deadlock.
+with run as (
+    insert into runs (id, kind, source, request, skipped)
+    values (%(id)s, %(kind)s, %(source)s, %(request)s, %(skipped)s)
+    on conflict (id) do nothing returning id
+), planned as (
+    insert into tasks (run_id, kind, source, dataset, timeframe, symbol, window_start, window_end, fallback)
+    select run.id, %(kind)s, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end,
+        coalesce(string_to_array(nullif(t.fallback, ''), ','), '{}')
+    from run, unnest(%(sources)s::text[], %(datasets)s::text[], %(timeframes)s::text[], %(symbols)s::text[],
+            %(starts)s::date[], %(ends)s::date[], %(fallbacks)s::text[])
+        as t (source, dataset, timeframe, symbol, window_start, window_end, fallback)
+    order by t.symbol, t.dataset, t.timeframe, t.source, t.window_start, t.window_end
+    on conflict (kind, source, dataset, timeframe, symbol, window_start, window_end)
+        where state in ('pending', 'leased', 'landed')
+        do update set kind = excluded.kind  -- nothing changes, but the row is returned
+    returning id, run_id, (xmax = 0) as created
+), queued as (
+    insert into outbox (task_id) select id from planned where created
+)
+select id, run_id, created from planned;
 
 -- name: drop_run
 delete from runs where id = %(id)s;
@@ -51,16 +61,18 @@ select id, run_id, created from again;
 insert into outbox (task_id) select unnest(%(ids)s::bigint[])
 on conflict (task_id) do update set taken_until = '-infinity';
 
--- name: drop_complete_tickets
-delete from outbox using tasks
-where tasks.id = outbox.task_id and tasks.state in ('landed', 'done', 'failed');
-
 -- name: take_outbox
--- Take tasks whose message is to be sent. Another sender skips them until this one has had its time.
+-- Take tasks whose message is to be sent. Another sender skips them until this one has had its time. A task that has
+-- landed or ended is dropped: its message arrived although its sender got an error.
+with complete as (
+    delete from outbox using tasks
+    where tasks.id = outbox.task_id and tasks.state in ('landed', 'done', 'failed')
+)
 update outbox o set taken_until = clock_timestamp() + make_interval(secs => %(seconds)s)
 from tasks t
 where t.id = o.task_id and o.task_id in (
-    select w.task_id from outbox w join tasks x on x.id = w.task_id where w.taken_until <= clock_timestamp()
+    select w.task_id from outbox w join tasks x on x.id = w.task_id
+    where w.taken_until <= clock_timestamp() and x.state in ('pending', 'leased')
     order by x.kind <> 'daily', w.task_id limit %(most)s for update of w skip locked
 )
 returning t.id, t.run_id, t.kind, t.source, t.dataset, t.timeframe, t.symbol, t.window_start, t.window_end;
@@ -336,6 +348,10 @@ with standing as (
 )
 select exists (select 1 from tasks where state in ('pending', 'leased', 'landed')
     and (%(ids)s::bigint[] is null or id in (select id from counted))) as any;
+
+-- name: few_left
+select count(*) <= %(most)s as few
+from (select from tasks where state in ('pending', 'leased') limit %(most)s::integer + 1) as some_of_them;
 
 -- name: count_dead
 select count(*) as dead from tasks where state = 'failed' and retried_by is null;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from quantx.core.fact_places import SoughtFact
+from quantx.core.sought_facts import SoughtFact
 
 COMPANYFACTS = b"""{"cik":1001,"entityName":"ACME","facts":{"dei":{},"us-gaap":{
  "Assets":{"label":"Total {of} [all]","units":{"EUR":[{"end":"2024-03-31","val":9,"accn":"b"}],

@@ -1,0 +1,93 @@
+"""When the outcomes of a batch land: few late, more of them soon, large ones at once, and the rest at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, cast
+
+import pytest
+
+from quantx.core.model import FetchTask, Payload, Series, Window
+from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
+from quantx.pipeline.fetching.task_groups import FetchOutcome
+
+NOW = datetime(2024, 1, 12, 23, tzinfo=UTC)
+TASKS = [
+    FetchTask(
+        id=number,
+        run_id="run",
+        kind="backfill",
+        series=Series("tape", "bars", "1d", f"S{number}"),
+        window=Window(date(2024, 1, 2), date(2024, 1, 12)),
+        attempts=0,
+        fence=1,
+        has_history=False,
+    )
+    for number in range(10)
+]
+
+
+@dataclass
+class Batch:
+    """A batch of ten tasks, its landings by the tasks' ids, and a clock that the test moves."""
+
+    now: float = 0.0
+    stopping: bool = False
+    landings: list[list[int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.outcomes = BatchOutcomes(TASKS, cast(Any, self), cast(Any, self), most_bytes=1000)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def land(self, outcomes: Sequence[FetchOutcome], *, stopping: bool) -> None:
+        self.landings.append([outcome.task.id for outcome in outcomes])
+
+    def answered(self, *numbers: int, at: float, size: int = 10) -> None:
+        self.now = at
+        for number in numbers:
+            page = Payload(f"S{number}", "tape://", 200, NOW, content_type="text/plain", body=bytes(size))
+            self.outcomes.add([FetchOutcome(TASKS[number], (page,))])
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return Batch()
+
+
+def test_a_fast_batch_lands_once_at_its_end(batch: Batch) -> None:
+    batch.answered(*range(10), at=0.4)
+    batch.outcomes.end()
+    assert batch.landings == [list(range(10))]
+
+
+def test_some_replies_land_with_the_first_one_after_half_a_second(batch: Batch) -> None:
+    batch.answered(0, 1, 2, 3, at=0.0)
+    batch.answered(4, at=0.5)
+    batch.answered(5, at=0.6)
+    assert batch.landings == [[0, 1, 2, 3, 4]]
+
+
+def test_few_replies_wait_for_others_but_not_for_long(batch: Batch) -> None:
+    """Each landing makes an object in the raw zone."""
+    batch.answered(0, at=0.0)
+    batch.answered(1, at=5.0)
+    assert batch.landings == []
+    batch.answered(2, at=10.0)
+    assert batch.landings == [[0, 1, 2]]
+
+
+def test_large_replies_land_at_once(batch: Batch) -> None:
+    batch.answered(0, at=0.0, size=600)
+    batch.answered(1, at=0.1, size=600)
+    assert batch.landings == [[0, 1]]
+
+
+def test_tasks_without_an_outcome_go_back_at_the_end_and_what_comes_later_is_dropped(batch: Batch) -> None:
+    batch.answered(3, at=0.0)
+    batch.outcomes.end()
+    batch.answered(5, at=60.0)
+    assert batch.landings == [[3, 0, 1, 2, 4, 5, 6, 7, 8, 9]]
