@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.sought_facts import SoughtFact
 from quantx.core.fact_tables import FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.newest import last_versions
+from quantx.core.sought_facts import SoughtFact
 from quantx.core.symbols import US
 from quantx.core.table import Table
 from quantx.errors import ConfigError
