@@ -142,6 +142,13 @@ ABOUT = {
         " DuckDB on the same files, without any of that; both return a Polars frame. The aim of all rows is 1.5 times"
         " the peer's.",
     ),
+    "facts": (
+        "Facts and concepts",
+        "Replies of companyfacts of large filers (the recorded ones under other CIKs, else an invented one) become rows"
+        " of `fundamentals_facts` and `fundamentals` in an empty lake: parsed, classed, derived and committed in rounds"
+        " of 16 filers, which bound the memory whatever the number of filers. The floor parses the JSON alone. The rate"
+        " of the nightly archive is extrapolated as if all 8,000 filers were as large; most are far smaller.",
+    ),
     "real": (
         "Recorded files",
         "171,000 rows of 39 recorded files through the real command, with its start: HTTP, queue, worker, raw zone,"

@@ -53,7 +53,7 @@ class PanelQueries(BarQueries, UniverseQueries, ConceptPanels):
         other arguments are those of `bars`. Prices are as traded by default: returns across splits and dividends need
         `adjust="total"`.
 
-        A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "total_assets" (the latest
+        A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "assets" (the latest
         quarter): on each session the newest period's last value that was public before the session's close. A panel of
         concepts alone has a row per session of the exchanges, and no look-ahead; `source` then means a source of
         filings.
