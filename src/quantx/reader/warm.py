@@ -28,7 +28,7 @@ class WarmResult:
     without_room: int
 
 
-class CacheQueries(UniverseQueries, FilerQueries):
+class CacheQueries(FilerQueries, UniverseQueries):
     """The cache of decoded copies."""
 
     def warm(
