@@ -22,7 +22,7 @@ DAYS = {"2024-05-02": 20.0, "2024-05-03": 25.0, "2024-05-06": 12.5, "2024-05-07"
 
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """ACME has 10 shares and an equity of 500, filed after the close of 2 May 2024; a split 2:1 on 6 May. EURO: euros."""
+    """ACME has 10 shares and 500 of equity, filed after the close of 2 May 2024; a split on 6 May. EURO: in euros."""
     folder: Path = tmp_path_factory.mktemp("ratios") / "lake"
     filed = {"public": "2024-05-02 20:05"}
     rows: list[dict[str, Any]] = []

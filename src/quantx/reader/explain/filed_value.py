@@ -61,8 +61,8 @@ class FiledValue:
 
     @property
     def reply(self) -> ReplyEvidence | None:
-        """Return the reply of the last operand."""
-        return self.operands[-1].reply if self.operands else None
+        """Return the reply of the last operand that has one."""
+        return next((each.reply for each in reversed(self.operands) if each.reply is not None), None)
 
     def as_facts(self) -> dict[str, Any]:
         """Return all parts as plain values for JSON, without the replies' bytes."""
