@@ -32,7 +32,7 @@ from quantx.reader.symbol_history import SymbolRequest, all_plain
 Filers = str | int | Sequence[str | int]  # symbols, or filers: 320193, CIK0000320193
 FILER = "filer"  # the symbol of the stored series, beside `symbol`, which is the requested one
 PREFERRED = ("sec", "fmp")  # where the setting `sources` has no order
-_MOVES_WITHIN = timedelta(days=10)  # from the last day of a symbol at one filer to its first day at the next one
+MOVES_WITHIN = timedelta(days=10)  # from the last day of a symbol at one filer to its first day at the next one
 
 
 class Carrier(NamedTuple):
@@ -61,7 +61,7 @@ class FilerQueries(ActionQueries):
 
     def _filer_requests(self, symbols: Filers, on: On | None) -> list[FilerRequest]:
         """Return the filers of each symbol; raise ConfigError for what is neither a symbol nor a CIK."""
-        names = _to_filers(symbols)
+        names = to_filers(symbols)
         days, securities = to_days([n for n in names if not is_filer(n)], on), self._securities()
         traded = {each.symbol: each for each in securities.requests(list(days), None, None, days)}
         carriers = self._carriers()
@@ -195,7 +195,7 @@ _KEYS = ("source", "public_at")
 _KINDS = {FUNDAMENTALS.name: "fundamentals", FUNDAMENTALS_FACTS.name: "facts", FILINGS.name: "filings"}
 
 
-def _to_filers(symbols: object) -> list[str]:
+def to_filers(symbols: object) -> list[str]:
     """Return canonical symbols and symbols of filers, each once; a number is a CIK."""
     given = [symbols] if isinstance(symbols, str | int) or not isinstance(symbols, Iterable) else list(symbols)
     return list(dict.fromkeys(map(_to_filer, given)))
@@ -245,7 +245,7 @@ def _moved(before: Carrier, after: Carrier) -> bool:
     """Return whether a symbol went from one filer to the next without a pause."""
     if before.filer == after.filer:
         return True
-    return before.last is not None and after.first is not None and after.first - before.last <= _MOVES_WITHIN
+    return before.last is not None and after.first is not None and after.first - before.last <= MOVES_WITHIN
 
 
 def _by_filer(stored: pl.DataFrame, requests: Sequence[FilerRequest]) -> pl.DataFrame:
