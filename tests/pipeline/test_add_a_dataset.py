@@ -166,6 +166,12 @@ def test_a_correction_is_a_revision_and_a_later_publication_a_version(desk: Any,
     assert values(read.dataset_rows("carbon", "AAA", as_of=before)) == [("AAA", day, 100.0)]
     assert read.dataset_rows("carbon", "AAA", history=True)["value"].to_list() == [110.0, 120.0]
     assert desk.rows("carbon_facts_revisions")["value"].to_list() == [100.0]
+    why = read.explain("AAA", "2022-12-31", field="carbon:scope_1")
+    assert (why.value, why.unit, why.source) == (120.0, "tCO2e", "registry")
+    assert why.reply is not None
+    assert json.loads(why.reply.text or "") == emission(120, published="2024-01-10")
+    assert [row["value"] for row in (*why.versions, *why.revisions)] == [110.0, 120.0, 100.0]
+    assert "no carbon:scope_1" in read.explain("AAA", "2021-12-31", field="carbon:scope_1").headline()
 
 
 def test_a_rejected_fact_waits_in_quarantine_until_a_decision_accepts_it(desk: Any, registry: EmissionRegistry) -> None:

@@ -15,7 +15,6 @@ from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_source
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.changes import ChangeQueries
 from quantx.reader.explain.queries import ExplainQueries
-from quantx.reader.fact_rows import FactRowQueries
 from quantx.reader.filings import FilingQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
@@ -74,7 +73,6 @@ def _nearby(location: LakeLocation) -> str:
 class Lake(
     LookbackQueries,
     FilingQueries,
-    FactRowQueries,
     HistoryQueries,
     InventoryQueries,
     ResampleQueries,
