@@ -154,9 +154,10 @@ def _place_of_tag(body: bytes, symbol: str, fact: dict[str, Any]) -> ReplyPlace 
     needed = ("taxonomy", "tag", "unit", "end", "value")
     if any(fact.get(name) is None for name in needed):
         return None
-    days = {name: fact[name] and date.fromisoformat(fact[name]) for name in ("start", "end")}
-    texts = {name: fact[name] for name in ("taxonomy", "tag", "unit", "value", "accession")}
-    return SoughtFact(symbol=symbol, **texts, **days).place_in(body)[0]
+    sent: dict[str, Any] = {name: fact[name] for name in (*needed, "start", "accession")}
+    for name in ("start", "end"):
+        sent[name] = sent[name] and date.fromisoformat(sent[name])
+    return SoughtFact(symbol=symbol, **sent).place_in(body)[0]
 
 
 @dataclass(frozen=True)
