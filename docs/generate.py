@@ -175,8 +175,12 @@ def providers() -> str:
         at_once = {can.symbols_at_once(timeframe): timeframe for timeframe in reversed(can.timeframes)}
         most = ", ".join(f"{n} ({timeframe})" if len(at_once) > 1 else str(n) for n, timeframe in at_once.items())
         keys = ", ".join(f"`QUANTX_{name.upper()}`" for name in vendor.keys) or "none"
-        lists = (", ".join(names) for names in (can.markets, can.timeframes, can.datasets))
-        parts.append(f"| `{source}` | {' | '.join(lists)} | {most} | {can.quota} | {keys} |\n")
+        if vendor.settings_type.needs:  # no secret
+            keys = "`QUANTX_CONTACT`"
+        lists = (", ".join(names) or "–" for names in (can.markets, can.timeframes, can.datasets))
+        parts.append(
+            f"| `{source}` | {' | '.join(lists)} | {most or can.symbols_per_request} | {can.quota} | {keys} |\n"
+        )
     parts.append(
         "\nWithout the dataset `actions`, splits and dividends come with the bars, or not at all. The rate limit is"
         " shared by all workers of a fleet; [a setting](settings.md) changes it.\n"
@@ -189,7 +193,9 @@ def _provider(source: str) -> str:
     module = import_module(f"quantx.providers.{source}")
     about = (module.__doc__ or "").split("\n\n")
     basis = _BASES[VENDORS[source].capabilities.price_basis]
-    text = [f"\n## `{source}`\n\n", *(" ".join(part.split()) + "\n\n" for part in about), f"Prices: {basis}.\n"]
+    text = [f"\n## `{source}`\n\n", *(" ".join(part.split()) + "\n\n" for part in about)]
+    if "bars" in VENDORS[source].capabilities.datasets:
+        text.append(f"Prices: {basis}.\n")
     refusals: tuple[Refusal, ...] = getattr(module, "REFUSALS", ())
     if refusals:
         text.append("\n| reply | error | seen |\n|---|---|---|\n")

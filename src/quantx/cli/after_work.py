@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -35,14 +36,17 @@ def describe_platform_filers(platform: Platform) -> None:
     """Record what the replies of filers state about them; where another process is doing so, it is left to it."""
     from quantx.core.fact_tables import FILERS
 
-    if platform.tables[FILERS.name].version() is None:
+    if platform.tables[FILERS.name].version() is None and not platform.settings.fundamentals:
         return
-    from quantx.pipeline.reference.filers import describe_filers
+    from quantx.pipeline.reference.filers import describe_filers, refresh_filer_symbols
 
-    try:
+    if platform.settings.fundamentals:  # planning reads what the list of tickers records
+        try:
+            refresh_filer_symbols(platform, platform.tables)
+        except QuantxError as error:
+            err.print(f"the SEC's list of tickers was not read: {error}")
+    with contextlib.suppress(StateError):  # another process is changing instruments; the next work records it
         describe_filers(platform, platform.tables)
-    except StateError as error:  # the next worker does it
-        err.print(f"the industries of filers were not recorded: {error}")
 
 
 def _refresh_views(settings: Settings, file: Path) -> None:

@@ -8,14 +8,21 @@ from typing import Any
 
 import polars as pl
 
+from quantx.core.fact_tables import FUNDAMENTALS_FACTS
 from quantx.core.table import Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.lake.protocol import StoredTable, StoredTables
 
 # The tables of each kind of series.
-_TABLES = {"bars_1d": (BARS_1D, BARS_1D_ADJUSTED), "bars_1m": (BARS_1M,), "actions": (ACTIONS,)}
+_TABLES = {
+    "bars_1d": (BARS_1D, BARS_1D_ADJUSTED),
+    "bars_1m": (BARS_1M,),
+    "actions": (ACTIONS,),
+    "fundamentals_facts": (FUNDAMENTALS_FACTS,),
+}
 _REVISIONS = {name: tuple(table.revisions for table in tables) for name, tables in _TABLES.items()}
 _DATASETS = {"bars_1d": ("bars", "1d"), "bars_1m": ("bars", "1m"), "actions": ("actions", "1d")}
+_DATASETS |= {"fundamentals_facts": ("fundamentals", "filing")}
 # The facts of the manifest that only the state knows.
 _UNKNOWN = (
     "covered",
@@ -26,7 +33,7 @@ _UNKNOWN = (
     "last_error",
     "last_asked_at",
 )
-SeriesKey = tuple[str, str, str]  # kind (bars_1d, bars_1m, actions), vendor, symbol
+SeriesKey = tuple[str, str, str]  # kind (bars_1d, bars_1m, actions, fundamentals_facts), vendor, symbol
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def _counted(tables: StoredTables, kinds: Sequence[Table]) -> dict[tuple[str, st
     """Count the rows of each vendor and symbol; a vendor's daily bars are in one of two tables."""
     counts: dict[tuple[str, str], dict[str, Any]] = {}
     for table in (tables[kind.name] for kind in kinds):
-        day = "date" if "date" in table.table.schema else "ex_date"
+        day = str(table.table.day)
         counted = (
             table.scan()
             .group_by("source", "symbol")

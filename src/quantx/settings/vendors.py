@@ -114,7 +114,7 @@ class SecSettings(VendorSettings):
 
     title = "the SEC"
     adapter = "quantx.providers.sec:Sec"
-    default_quota = "6/s"
+    default_quota = "5/s"  # of ten for an organisation: two fleets at once stay below
     keys = ("contact",)
     needs = "a contact: set QUANTX_CONTACT to an e-mail address or a URL, which the SEC requires in each request"
 

@@ -71,6 +71,7 @@ def link(known: Sequence[FilerSymbol], symbol: str, filer: str, until: date, evi
     ConfigError where another filer has the symbol then by evidence of its own.
     """
     after = list[FilerSymbol]()
+    linked = {each.last + _DAY for each in known if (each.symbol, each.filer) == (symbol, filer) and each.last}
     for each in known:
         if each.symbol != symbol:
             after.append(each)
@@ -81,7 +82,7 @@ def link(known: Sequence[FilerSymbol], symbol: str, filer: str, until: date, evi
             raise ConfigError(f"{filer} has the symbol {symbol} still; name the filer that had it before")
         if each.last is not None and each.last <= until:
             after.append(each)
-        elif each.first is None or each.first <= until + _DAY:
+        elif each.first is None or each.first <= until + _DAY or each.first in linked:
             after.append(replace(each, first=until + _DAY))
         else:
             raise ConfigError(f"{each.filer} has the symbol {symbol} from {each.first} on: {each.evidence}")

@@ -22,8 +22,8 @@ def last_filing_day(now: datetime) -> date:
 def coverage_of_filings(window: Window, as_of: datetime) -> Coverage:
     """Return the coverage of a reply with all filings of a filer: each day of the window that has ended.
 
-    `asked_through` is the last day of filing that had ended, whatever the window.
+    `asked_through` is the last of these days, also where it is before the window.
     """
-    through = last_filing_day(as_of)
-    covered = Window(window.start, min(window.end, through)) if through >= window.start else None
+    through = min(window.end, last_filing_day(as_of))
+    covered = Window(window.start, through) if through >= window.start else None
     return Coverage(covered, through, ())

@@ -16,6 +16,7 @@ from functools import partial
 import polars as pl
 import structlog
 
+from quantx.core.fact_tables import FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.merge import Merge
 from quantx.core.model import Clock, StoredReply
@@ -208,8 +209,8 @@ def curate_left(curator: Curator, tasks: Tasks) -> int:
 
 
 def _logged(round_id: int, replies: int, derived: Derived) -> int:
-    """Log a round; return how many bars are new or changed."""
-    bars = [derived.merged[table.name] for table in BARS]
+    """Log a round; return how many bars and facts are new or changed."""
+    bars = [derived.merged[table.name] for table in (*BARS, FUNDAMENTALS_FACTS)]
     new, changed = sum(m.new.height for m in bars), sum(m.changed.height for m in bars)
     log.info(
         "round.curated",

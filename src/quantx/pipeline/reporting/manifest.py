@@ -39,4 +39,5 @@ def manifest_of(tables: StoredTables, series: SeriesBook, gaps: Gaps, lake: str)
 
 
 def _kind(series: Mapping[str, Any]) -> str:
-    return "actions" if series["dataset"] == "actions" else f"bars_{series['timeframe']}"
+    kinds = {"actions": "actions", "fundamentals": "fundamentals_facts"}
+    return kinds.get(series["dataset"], f"bars_{series['timeframe']}")
