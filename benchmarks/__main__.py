@@ -17,6 +17,7 @@ from benchmarks import (
     daily,
     facts,
     faulty,
+    fundamentals,
     measure,
     minutes,
     page,
@@ -61,6 +62,7 @@ BENCHMARKS = {
     "r1": reader.run,
     "r2": reader.run_azure,
     "r3": sql.run,
+    "fundamentals-read": fundamentals.run,
 }
 
 

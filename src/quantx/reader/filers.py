@@ -9,7 +9,7 @@ company, which is not joined.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -64,18 +64,16 @@ class FilerQueries(ActionQueries):
         names = to_filers(symbols)
         days, securities = to_days([n for n in names if not is_filer(n)], on), self._securities()
         traded = {each.symbol: each for each in securities.requests(list(days), None, None, days)}
-        carriers = self._carriers()
+        carriers, plain = self._carriers(), all_plain(list(traded.values()))
         requests = []
         for name in names:
             security = traded.get(name, SymbolRequest(name, None))
             if is_filer(name):
                 requests.append(FilerRequest(security, {name: None}))
             else:
-                earlier = [s for s in securities.stored_symbols([security]) if s != name]
-                own = carriers.get(name, [])
-                requests.append(
-                    FilerRequest(security, _filers(own, days[name], [carriers.get(s, []) for s in earlier]))
-                )
+                stored = [name] if plain else securities.stored_symbols([security])
+                earlier = [carriers.get(symbol, []) for symbol in stored if symbol != name]
+                requests.append(FilerRequest(security, _filers(carriers.get(name, []), days[name], earlier)))
         return requests
 
     def _carriers(self) -> dict[str, list[Carrier]]:
@@ -102,9 +100,7 @@ class FilerQueries(ActionQueries):
         securities, traded = self._securities(), [r.security for r in requests if not is_filer(r.symbol)]
         of_filers = dict.fromkeys(filer for each in requests for filer in each.filers)
         of_symbols = dict.fromkeys(securities.stored_symbols(traded))
-        chosen = Selection.of([*of_filers, *of_symbols], wanted.source).between(wanted.first, wanted.last)
-        chosen = chosen if wanted.where is None else chosen.filtered(wanted.where)
-        stored = self._known(table, chosen, moment, columns)
+        stored = self._known(table, replace(wanted, symbols=(*of_filers, *of_symbols)), moment, columns)
         by_filer = _by_filer(stored, requests)
         if not set(stored["symbol"].unique()).intersection(of_symbols):
             return self._ranked(by_filer)
