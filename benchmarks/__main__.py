@@ -17,6 +17,7 @@ from benchmarks import (
     daily,
     facts,
     faulty,
+    fundamentals,
     inspection,
     measure,
     memory,
@@ -65,6 +66,7 @@ BENCHMARKS = {
     "r1": reader.run,
     "r2": reader.run_azure,
     "r3": sql.run,
+    "fundamentals-read": fundamentals.run,
 }
 
 

@@ -169,6 +169,13 @@ ABOUT = {
         " DuckDB on the same files, without any of that; both return a Polars frame. The aim of all rows is 1.5 times"
         " the peer's.",
     ),
+    "fundamentals-read": (
+        "Fundamentals · reading",
+        "Values of 500 symbols × 15 years as they were public on one date: of each period the last version. Each period"
+        " is filed, and filed again with another value a year later. The join shows the newest public value of one"
+        " concept at 5,000 closes of each symbol, 2.5 million in all; its peer is Polars' `join_asof`. The first call"
+        " of each query is not counted.",
+    ),
     "facts": (
         "Facts and concepts",
         "Replies of companyfacts of large filers (the recorded ones under other CIKs, else an invented one) become rows"
