@@ -241,7 +241,7 @@ def test_a_proxy_may_need_a_password(variable: str, address: str, monkeypatch: p
     asked: list[tuple[str, str]] = []
 
     class Proxy(BaseHTTPRequestHandler):
-        def do_CONNECT(self) -> None:  # noqa: N802 — http.server calls it so
+        def do_CONNECT(self) -> None:
             asked.append((self.path, self.headers["Proxy-Authorization"]))
             self.send_error(403)
 
