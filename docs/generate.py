@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from quantx.core.quality import POLICY_VERSION, RULES
 from quantx.core.quality import operational_rules as operational
 from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
+from quantx.pipeline.reporting.cost import estimate, read_prices
+from quantx.pipeline.reporting.cost import page as cost_page
 from quantx.pipeline.reporting.usage import measured_runs
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
@@ -30,6 +33,7 @@ from quantx.reader.export import reference as export_reference
 from quantx.reader.sql.catalog import VIEWS, columns_of
 from quantx.settings import SettingReference, setting_references
 from quantx.settings.concepts import shipped_concepts
+from quantx.state.runs.port import RunUsage
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- written by `make reference`; do not edit -->\n\n"
@@ -323,6 +327,18 @@ def usage() -> str:
     )
 
 
+def cost() -> str:
+    """Return the page about the cost with what `quantx cost` prints now."""
+    text = (FOLDER / "cost.md").read_text("utf-8")
+    prices = FOLDER.parent / "config" / "prices.yaml"
+    table = read_prices(prices.read_text("utf-8"), prices.name)
+
+    def printed(block: re.Match[str]) -> str:
+        return f"{block[1]}{cost_page(estimate(table, RunUsage(), int(block[2]), 21))}\n```"
+
+    return re.sub(r"(\$ quantx cost --symbols (\d+) --reference\n).*?\n```", printed, text, flags=re.DOTALL)
+
+
 def _usage_row(name: str, cells: list[str]) -> str:
     return f"| {name} | {' | '.join(cells)} |\n"
 
@@ -336,6 +352,7 @@ PAGES = {
     "reference/tables.md": tables,
     "reference/providers.md": providers,
     "reference/usage.md": usage,
+    "cost.md": cost,
     "data-quality.md": data_quality,
 }
 

@@ -99,6 +99,14 @@ def test_of_several_downloads_the_one_of_the_day_is_served(tmp_path: Path) -> No
     assert names == ["Old", "Old", "New"]
 
 
+def test_facts_alone_bring_the_filings_that_they_name(tmp_path: Path) -> None:
+    (tmp_path / f"{FILER}_AAPL_2026-07-09.json").write_text(json.dumps(facts(ROW, LATER)))
+    market = load_market(tmp_path)
+    then = document(market, "2025-01-01", f"/submissions/{FILER}.json")
+    assert (then["tickers"], then["filings"]["recent"]["accessionNumber"]) == (["AAPL"], [ROW["accn"]])
+    assert len(document(market, "2026-01-01", f"/submissions/{FILER}.json")["filings"]["recent"]["form"]) == 2
+
+
 def test_errors_are_those_of_the_store_behind_the_site(folder: Path) -> None:
     market = load_market(folder)
     for path in ("/submissions/CIK0000000001.json", "/submissions/CIK320193.json", "/files/company_tickers_mf.json"):

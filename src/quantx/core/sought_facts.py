@@ -57,7 +57,7 @@ def _in_facts(text: str, sought: SoughtFact) -> ReplyPlace | None:
 
 def _in_statements(text: str, sought: SoughtFact) -> ReplyPlace | None:
     for number, (row, sent) in enumerate(_objects(text, 0, whole_list=False)):
-        value = row.get(sought.tag)
+        value = row.get(sought.tag.rpartition(".")[2])  # a tag may name its statement, as in cashFlow.netIncome
         if _equal(value, sought.value) and any(str(each)[:10] == str(sought.end) for each in row.values()):
             return ReplyPlace(f"/{number}/{_escaped(sought.tag)}", sent[:_LONGEST], 1)
     return None

@@ -157,7 +157,7 @@ class FilerQueries(ActionQueries):
         absent = [each for each in requests if each.symbol not in present]
         if not absent:
             return
-        kind, names = _KINDS[table.name], [each.symbol for each in absent]
+        kind, names = _KINDS.get(table.name, f"rows of {table.name}"), [each.symbol for each in absent]
         if self._stored.version(table) is None:
             warn_user(
                 f"no {kind}: the lake {self.url} has no table {table.name} yet; `quantx fundamentals update` fetches"

@@ -22,6 +22,7 @@ log = structlog.get_logger()
 NEW_YORK = ZoneInfo("America/New_York")
 FILER_FILE = re.compile(r"CIK(?P<cik>\d{10})(?P<page>-submissions-\d+)?(?P<rest>.*)\.json(\.gz)?")
 TICKERS_FILE = re.compile(r"company_tickers(?!_exchange|_mf).*\.json(\.gz)?")
+_TICKER = re.compile(r"_([A-Z][A-Z.-]{0,6})(?=_|$)")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LONG_AGO = date(1970, 1, 1)
 
@@ -45,10 +46,11 @@ class Filer:
     facts: list[Download] = field(default_factory=list)
     pages: dict[str, list[Download]] = field(default_factory=dict)  # by name, as in CIK0000320193-submissions-001.json
     accepted: Mapping[str, datetime] = field(default_factory=dict)  # the true instants of invented filings
+    ticker: str | None = None  # in the name of a recording
 
     def submissions_at(self, now: datetime) -> Document | None:
         """Return the submissions as they were at an instant; None where the filer had filed nothing yet."""
-        document = _at(self.submissions, now)
+        document = _at(self.submissions, now) or self._of_facts(now)
         if document is None:
             return None
         recent = self._visible(document["filings"]["recent"], now)
@@ -58,6 +60,30 @@ class Filer:
         if document["filings"]["recent"]["accessionNumber"] and not recent["accessionNumber"] and not files:
             return None
         return {**document, "filings": {**document["filings"], "recent": recent, "files": files}}
+
+    def _of_facts(self, now: datetime) -> Document | None:
+        """Return submissions with the filings that recorded facts name, where there is no recording of their own."""
+        about = _at(self.facts, now)
+        if about is None:
+            return None
+        rows = {
+            row["accn"]: (row["filed"], row["form"])
+            for tags in about["facts"].values()
+            for tag in tags.values()
+            for some in tag["units"].values()
+            for row in some
+        }
+        listed = sorted(rows.items(), key=lambda each: (each[1][0], each[0]), reverse=True)
+        columns = {
+            "accessionNumber": [accession for accession, _ in listed],
+            "filingDate": [filed for _, (filed, _) in listed],
+            "form": [form for _, (_, form) in listed],
+        }
+        empty = ("reportDate", "acceptanceDateTime", "items", "primaryDocument", "primaryDocDescription")
+        recent = {**columns, **{name: ["" for _ in listed] for name in empty}}
+        tickers = [self.ticker] if self.ticker else []
+        filings = {"recent": recent, "files": []}
+        return {"cik": f"{self.cik:010}", "name": about["entityName"], "tickers": tickers, "filings": filings}
 
     def page_at(self, name: str, now: datetime) -> Document | None:
         """Return an older page as it was at an instant."""
@@ -167,6 +193,8 @@ def read_filer_file(path: Path, filers: Filers) -> bool:
     day = _DAY.search(match["rest"])
     download = Download(date.fromisoformat(day[0]) if day else _LONG_AGO, document)
     filer = filers.of(int(match["cik"]))
+    named = _TICKER.match(match["rest"])
+    filer.ticker = filer.ticker or (named[1] if named else None)
     if "facts" in document:
         filer.facts.append(download)
     elif "filings" in document:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import structlog
@@ -39,13 +39,17 @@ from quantx.pipeline.planning.sec_site import SOURCE, fetch_site_file
 from quantx.pipeline.reference.instruments import exclusively, unnamed_instrument
 from quantx.pipeline.reference.snapshots import keep_document
 from quantx.pipeline.runtime.context import Context
+from quantx.pipeline.runtime.retry import Retry
 from quantx.pipeline.runtime.roles import RoleHolder
 from quantx.providers.sec_lists import TICKERS_PATH, read_tickers
 from quantx.universes.protocol import Document
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 _LIST = "sec_tickers"  # the name of the kept documents
+_TURN_SECONDS = 30.0
 _DESCRIBED = "meta/sec/described.json"  # up to which versions of the tables their contents are recorded
 _SUCCESSION = r"^8-K(12B|12G3|15D5)"
 _FEWEST = 0.8  # of the open tickers that a plausible list still has
@@ -178,7 +182,7 @@ def describe_instruments(context: Context, tables: Tables) -> bool:
         rows = _described(tables, stored.rows, now)
         return rows is not None and restate(tables, INSTRUMENTS, stored, rows, now, holder)
 
-    return exclusively(context, tables, carry_out)
+    return _in_turn(context, tables, carry_out)
 
 
 def _described(tables: Tables, instruments: pl.DataFrame, now: datetime) -> pl.DataFrame | None:
@@ -213,7 +217,12 @@ def _restate(
         context.location.put(FILERS_FILE, json.dumps(document, separators=(",", ":")).encode())
         log.info("filers.recorded", tickers=sum(each.last is None for each in after), record=len(after))
 
-    exclusively(context, tables, carry_out)
+    _in_turn(context, tables, carry_out)
+
+
+def _in_turn(context: Context, tables: Tables, work: Callable[[RoleHolder], T]) -> T:
+    """Do work under the role that changes instruments; another process has it for a moment only."""
+    return Retry(context.runtime, _TURN_SECONDS).call(lambda: exclusively(context, tables, work))
 
 
 def _written(context: Context) -> str | None:

@@ -86,9 +86,10 @@ class ExplainQueries(FiledExplanations):
         instant. `source`: that vendor's bar instead of the one that queries show. `as_of` and `public_by`: the bar, and
         the actions that adjust it, as known and as public then.
 
-        A field may also be a concept and its period, as in revenue_annual, or a tag, as in us-gaap:Assets: `day` is
-        then the last one of the period. The explanation has the facts that the value is made of, with their filings and
-        places in the replies, the concept's declaration, all versions of the value, and other sources' values.
+        A field may also be a concept and its period, as in revenue_annual, a tag, as in us-gaap:Assets, or an item of
+        another dataset of facts, as in esg:ceo_pay_total: `day` is then the last one of the period. The explanation has
+        the facts that the value is made of, with their filings and places in the replies, the concept's declaration,
+        all versions of the value, and other sources' values.
 
         Raises NotInLake for a symbol or vendor that the lake does not know, and ConfigError for an invalid symbol, day
         or field, and if several securities carried the symbol.
