@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantx.cli import collect_rarely
+
 _ROOT = Path(__file__).parents[1]
 LOGGED = "BENCHMARK_EVENTS"  # set: a process writes its events to its standard error, with their times
 
@@ -109,5 +111,6 @@ def _count_events() -> Counter[str]:
 
 
 if __name__ == "__main__":
+    collect_rarely()  # as the command does
     events = _count_events()
     print(json.dumps({**_call(*sys.argv[1:3]), "events": events, "peak_mb": peak_megabytes()}))

@@ -29,14 +29,17 @@ ABOUT = {
     "b1": (
         "B1 · fetch within the quota",
         "A vendor's quota is the limit of a backfill: 500 symbols at 50 requests a second can't take less than ten"
-        " seconds. The measurement covers planning, fetching and curating a year of each symbol in one process, after"
-        " it has loaded and connected. The peer is `yfinance.download` with its defaults, on a sandbox with the same"
+        " seconds. 4.5 % of the quota keep it: a window of a second never has more than 50 requests although latencies"
+        " differ. The wall covers planning, fetching and curating a year of each symbol in one process, after it has"
+        " loaded and connected. Loading, a new PostgreSQL in an empty folder, the handshake with the vendor and the end"
+        " of the process are its start. The peer is `yfinance.download` with its defaults, on a sandbox with the same"
         " quota.",
     ),
     "b2": (
         "B2 · curator",
         "Stored replies become rows of the tables: read, converted to as-traded prices, checked, compared, committed."
-        " The floor reads the same rows from one Parquet file and writes them to another.",
+        " The floor reads the same rows from one Parquet file and writes them to another. The exponents compare CPU"
+        " time at half the size with that of a quarter of the symbols, and of half the years: 1 is proportional.",
     ),
     "b3": (
         "B3 · daily upsert",
@@ -52,10 +55,24 @@ ABOUT = {
     "b5": (
         "B5 · queue throughput",
         "Ten thousand small tasks are planned, then four worker processes drain them and curate: queue and lake on"
-        " Azurite, the state in PostgreSQL, the vendor in the worker's own process and without a quota. Beside it the"
-        " same client sends the same number of messages, receives them in pages of 32 and deletes them, with a blob for"
-        " each page: Azurite's share. (Azurite, unlike Azure, reads all messages at each operation: with 10,000 of them"
-        " a delete takes 35 ms. Both keep the queue at 1,000.) Then the same with the queue in PostgreSQL.",
+        " Azurite, the state in PostgreSQL, the vendor in the worker's own process, without a quota; its replies were"
+        " made before. Beside it the same client sends the same number of messages, receives them in pages of 32 and"
+        " deletes them, with a blob for each page: Azurite's share. (Azurite, unlike Azure, reads all messages at each"
+        " operation: with 10,000 of them a delete takes 35 ms. Both keep the queue at 1,000.) Then the same with the"
+        " queue in PostgreSQL.",
+    ),
+    "daily": (
+        "Daily run",
+        "A new session of 5,000 symbols, each with the five before it, from the start of the process to the end of the"
+        " inspection: one worker, queue and lake on Azurite, each behind a proxy that delays each request by 15 ms and"
+        " records it. The lake has the sessions of a quarter. The seconds of a stage are the sum over its threads, so"
+        " that they add up to more than the whole; its requests and statements are counted. Azure's queue takes two"
+        " requests for each task (one sends, one deletes) and one for 32 (receive).",
+    ),
+    "memory": (
+        "Memory of a worker",
+        "One worker with the default settings and replies of three sizes, until all are curated; lake and queue on this"
+        " machine. What bounds it: [how to bound the memory of a worker](how-to/bound-the-memory.md).",
     ),
     "b6-vendors": (
         "B6 · between vendors",
@@ -67,7 +84,10 @@ ABOUT = {
         "B8 · the faulty world",
         "The backfill of B1 by four workers on Azurite and PostgreSQL, first without faults, then with a vendor that"
         " answers 5 % of the requests with 429, 2 % with 500 and 1 % with garbage, while two workers are killed (and"
-        " replaced) and PostgreSQL and Azurite are restarted. 8 % of faults alone make 8.7 % more requests.",
+        " replaced) and PostgreSQL and Azurite are restarted. 8 % of faults alone make 8.7 % more requests; what a"
+        " killed worker had fetched and not stored is fetched again, too. Both worlds are taken apart: the seconds"
+        " without a request by what came before them, the slots of the quota that no request used (late, or in a"
+        " back-off), and the requests that were made again by the answer before.",
     ),
     "m1": (
         "M1 · minute bars",
@@ -98,6 +118,12 @@ ABOUT = {
         " missing, the tasks, their first messages. The growth is an exponent: 1 means that twice the symbols cost"
         " twice as much, 0 that they cost the same.",
     ),
+    "inspection": (
+        "Inspection",
+        "A session of each symbol is new; then all checks of an inspection run over all symbols, with PostgreSQL. The"
+        " column beside has the first inspection of the same lake, which reads and judges everything. The growth is"
+        " that of the daily inspection of a fifth of the symbols over seven years, with twice the symbols or years.",
+    ),
     "coverage": (
         "Coverage page",
         "The completeness of 15 years of 5,000 symbols in ten universes: read from the lake, compared with the"
@@ -107,7 +133,8 @@ ABOUT = {
     "alpaca": (
         "Alpaca's pages",
         "Full pages in the vendor's form, 10,000 rows of JSON in a megabyte, become frames: parsed, compared with the"
-        " request, stamped with their sessions. The floor only parses the JSON with pydantic.",
+        " request, stamped with their sessions, all pages of a round at once. The floor only parses the JSON with"
+        " pydantic.",
     ),
     "sandbox": (
         "Sandbox",
@@ -141,6 +168,20 @@ ABOUT = {
         "`lake.sql` finds the newest versions, checks the statement, and runs it in a locked connection. The peer is"
         " DuckDB on the same files, without any of that; both return a Polars frame. The aim of all rows is 1.5 times"
         " the peer's.",
+    ),
+    "fundamentals-read": (
+        "Fundamentals · reading",
+        "Values of 500 symbols × 15 years as they were public on one date: of each period the last version. Each period"
+        " is filed, and filed again with another value a year later. The join shows the newest public value of one"
+        " concept at 5,000 closes of each symbol, 2.5 million in all; its peer is Polars' `join_asof`. The first call"
+        " of each query is not counted.",
+    ),
+    "facts": (
+        "Facts and concepts",
+        "Replies of companyfacts of large filers (the recorded ones under other CIKs, else an invented one) become rows"
+        " of `fundamentals_facts` and `fundamentals` in an empty lake: parsed, classed, derived and committed in rounds"
+        " of 16 filers, which bound the memory whatever the number of filers. The floor parses the JSON alone. The rate"
+        " of the nightly archive is extrapolated as if all 8,000 filers were as large; most are far smaller.",
     ),
     "real": (
         "Recorded files",

@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any
 
 from benchmarks.measure import stretch
-from quantx.cli import collect_rarely
 from quantx.core.model import Window
 from quantx.pipeline.fetching.modules import modules_to_fetch
 from quantx.pipeline.planning.plan import Scope, plan_backfill
@@ -20,7 +19,6 @@ def backfill(
     folder: str, url: str, quota: str, symbols: Sequence[str], start: str, end: str, started_at: float
 ) -> dict[str, Any]:
     """Plan, fetch and curate in this process; loading and connecting are timed apart, since `started_at`."""
-    collect_rarely()  # as the command does
     settings = load_settings(
         lake_url=f"{folder}/lake", state_url=f"{folder}/state", yfinance_base_url=url, yfinance_quota=quota
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 _SIGNS = {"≤": operator.le, "<": operator.lt, "≥": operator.ge, "=": operator.eq}
-_LIBRARIES = ("polars", "pyarrow", "deltalake", "obstore", "psycopg", "azure-storage-queue", "yfinance")
+_LIBRARIES = ("polars", "pyarrow", "deltalake", "obstore", "psycopg", "urllib3", "yfinance")
 HEADINGS = ("what", "measured", "floor or peer", "ratio", "aim", "")
 
 

@@ -12,7 +12,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.azurite import ACCOUNT
 from benchmarks.cloud import CONTAINER, cloud, row_of, why_missing
 from benchmarks.daily import BEFORE, FIRST, UPDATES, queue_requests
 from benchmarks.measure import apart
+from benchmarks.prepared import prepare_replies
 from benchmarks.proxy import LOG
 from benchmarks.servers import get_json, server
 from benchmarks.stages import STAGES, requests_by_stage
@@ -32,21 +33,25 @@ DATA = Path(usage.__file__).with_name(usage.DATA)
 
 def measure(folder: Path, count: int) -> dict[str, Any]:
     """Return the counts of a daily run of `count` symbols, as the data file has them."""
-    with cloud(folder, yfinance_quota="unlimited") as servers:
+    start, end = UPDATES["PostgreSQL's"]
+    replies = prepare_replies(
+        folder / "replies", count, date.fromisoformat(FIRST), map(date.fromisoformat, (FIRST, start))
+    )
+    what = {"replies": replies, "count": count}
+    with cloud(folder / "cloud", yfinance_quota="unlimited") as servers:
         text = servers.settings["azure_storage_connection_string"]
         ends = (servers.azurite.blob_endpoint, servers.azurite.queue_endpoint)
-        apart("benchmarks.daily:update", settings=servers.settings, count=count, start=FIRST, end=BEFORE)
+        apart("benchmarks.daily:update", settings=servers.settings, **what, start=FIRST, end=BEFORE)
         with (
             server("benchmarks.proxy:serve", target=ends[0], delay=0) as blobs,
             server("benchmarks.proxy:serve", target=ends[1], delay=0) as queue,
         ):
-            for end, proxy in zip(ends, (blobs, queue), strict=True):
-                text = text.replace(end, f"{proxy}/{ACCOUNT}")
+            for address, proxy in zip(ends, (blobs, queue), strict=True):
+                text = text.replace(address, f"{proxy}/{ACCOUNT}")
             settings = servers.settings | {"azure_storage_connection_string": text}
             before = _stored(servers.postgres.url)
-            (start, end) = UPDATES["PostgreSQL's"]
-            run = {"count": count, "start": start, "end": end, "proxy": blobs}
-            done = apart("benchmarks.daily:update", settings=settings, **run)
+            when = {"start": start, "end": end, "proxy": blobs}
+            done = apart("benchmarks.daily:update", settings=settings, **what, **when)
             inspected, queued = get_json(blobs, LOG), get_json(queue, LOG)
         stored = _stored(servers.postgres.url) - before
     requests = _by_stage(done["blobs"])

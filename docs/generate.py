@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,10 +17,14 @@ import typer
 from quantx.cli.app import app
 from quantx.core.cost import StageUsage
 from quantx.core.dictionary import fields_of
+from quantx.core.fundamentals.reasons import REASONS
+from quantx.core.fundamentals.revisions import CLASSES
 from quantx.core.quality import POLICY_VERSION, RULES
 from quantx.core.quality import operational_rules as operational
 from quantx.core.quality.rule import MARKETS, Rule
 from quantx.core.tables import TABLES
+from quantx.pipeline.reporting.cost import estimate, read_prices
+from quantx.pipeline.reporting.cost import page as cost_page
 from quantx.pipeline.reporting.usage import measured_runs
 from quantx.providers.refusals import Refusal
 from quantx.providers.registry import VENDORS
@@ -27,6 +32,8 @@ from quantx.reader.export import layouts
 from quantx.reader.export import reference as export_reference
 from quantx.reader.sql.catalog import VIEWS, columns_of
 from quantx.settings import SettingReference, setting_references
+from quantx.settings.concepts import shipped_concepts
+from quantx.state.runs.port import RunUsage
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- written by `make reference`; do not edit -->\n\n"
@@ -243,6 +250,57 @@ def sql() -> str:
     return "".join(parts)
 
 
+_RULES = {
+    "priority": "the first tag",
+    "newest": "the tag filed last",
+    "larger": "the larger one",
+}
+
+
+def concepts() -> str:
+    """Return the reference of the standard concepts, of null values and of the classes of changed facts."""
+    parts = [NOTE, (FOLDER / "concepts.intro.txt").read_text("utf-8")]
+    shipped = shipped_concepts().concepts
+    for statement, title in _STATEMENTS.items():
+        some = {name: concept for name, concept in shipped.items() if concept.statement == statement}
+        parts.append(
+            f"\n## {title}\n\n| concept | meaning | unit | negative | of several tags |\n|---|---|---|---|---|\n"
+        )
+        for name, concept in some.items():
+            notes = f". {concept.notes[0].upper()}{concept.notes[1:]}" if concept.notes else ""
+            unit = (
+                f"{concept.unit.replace('_', ' ')}, {'at the end of' if concept.kind == 'instant' else 'over'} a period"
+            )
+            negative = "suspicious" if concept.sign == "positive" else "may be"
+            parts.append(f"| `{name}` | {concept.title}{notes} | {unit} | {negative} | {_RULES[concept.rule]} |\n")
+        parts.append("\n| concept | taxonomy | tags by priority, and formulas |\n|---|---|---|\n")
+        for name, concept in some.items():
+            parts += [
+                f"| `{name}` | {taxonomy} | {', '.join(f'`{tag}`' for tag in tags)} |\n"
+                for taxonomy, tags in concept.tags.items()
+            ]
+            if concept.formulas:
+                parts.append(f"| `{name}` | formula | {', else '.join(f'`{text}`' for text in concept.formulas)} |\n")
+    parts.append("\n## Reasons of null values\n\n| reason | meaning |\n|---|---|\n")
+    parts += [f"| `{reason}` | {meaning} |\n" for reason, meaning in REASONS.items()]
+    parts.append(
+        "\n## Classes of changed facts\n\nThe column `revision` of `fundamentals_facts` compares a fact with the value"
+        " filed before for the same item and period; it is null for the first report.\n\n"
+        "| class | the new value is |\n|---|---|\n"
+    )
+    parts += [f"| `{name}` | {meaning} |\n" for name, meaning in CLASSES.items()]
+    return "".join(parts)
+
+
+_STATEMENTS = {
+    "income": "Income statement",
+    "balance": "Balance sheet",
+    "cash_flow": "Cash flow",
+    "per_share": "Per share",
+    "shares": "Shares",
+}
+
+
 def usage() -> str:
     """Return the requests and statements of a daily run by stage."""
     measured, runs = measured_runs()
@@ -269,11 +327,24 @@ def usage() -> str:
     )
 
 
+def cost() -> str:
+    """Return the page about the cost with what `quantx cost` prints now."""
+    text = (FOLDER / "cost.md").read_text("utf-8")
+    prices = FOLDER.parent / "config" / "prices.yaml"
+    table = read_prices(prices.read_text("utf-8"), prices.name)
+
+    def printed(block: re.Match[str]) -> str:
+        return f"{block[1]}{cost_page(estimate(table, RunUsage(), int(block[2]), 21))}\n```"
+
+    return re.sub(r"(\$ quantx cost --symbols (\d+) --reference\n).*?\n```", printed, text, flags=re.DOTALL)
+
+
 def _usage_row(name: str, cells: list[str]) -> str:
     return f"| {name} | {' | '.join(cells)} |\n"
 
 
 PAGES = {
+    "reference/concepts.md": concepts,
     "reference/sql.md": sql,
     "reference/exports.md": exports,
     "reference/commands.md": commands,
@@ -281,6 +352,7 @@ PAGES = {
     "reference/tables.md": tables,
     "reference/providers.md": providers,
     "reference/usage.md": usage,
+    "cost.md": cost,
     "data-quality.md": data_quality,
 }
 

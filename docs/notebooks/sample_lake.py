@@ -4,7 +4,8 @@
 
 The lake has ten years (2014 to 2024) of 29 invented symbols of three exchanges from Yahoo's mock server; one company
 that was delisted; a universe, `sample_us`, whose members come and go; a split and a late correction that came with
-daily updates; prices of a second vendor, one of them wrong; and a month of minute bars of two symbols.
+daily updates; prices of a second vendor, one of them wrong; a month of minute bars of two symbols; and the filings of
+three companies.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from quantx.sandbox import Sandbox, load_market, running
 from quantx.storage import LocalStorage
 
 START, BEFORE, SPLIT, CORRECTION = "2014-03-17", "2024-03-12", "2024-03-13", "2024-03-14"
-MINUTES = ("QXAA", "QXAC")
+MINUTES, FILERS = ("QXAA", "QXAC"), ("QXAA", "QXAC", "QXAH")
 WRONG = ("QXAH:2024-02-06:high:235.5", "QXAH:2024-02-06:close:235.2")  # at the second vendor
 UNIVERSE = """symbol,member_from,member_to
 QXAA,2014-03-17,
@@ -76,6 +77,7 @@ def _fill(operations: DataOperations, sandbox: Sandbox) -> None:
         operations.fetch_daily_incremental(symbols, source="yahoo")
     operations.fetch_backfill("QXAA,QXAC,QXAH", "2023-01-03", CORRECTION, source="alpaca")
     operations.fetch_backfill(",".join(MINUTES), "2024-02-15", CORRECTION, source="alpaca", timeframe="1m")
+    operations.fetch_fundamentals(FILERS)
 
 
 @contextmanager
@@ -90,6 +92,8 @@ def _vendors(folder: Path) -> Iterator[Sandbox]:
             "QUANTX_ALPACA_API_KEY": "any",
             "QUANTX_ALPACA_API_SECRET": "any",
             "QUANTX_ALPACA_QUOTA": "unlimited",
+            "QUANTX_SEC_BASE_URL": url,
+            "QUANTX_CONTACT": "research@example.com",
             "QUANTX_UNIVERSE_PATH": str(folder / "universes.yaml"),
             "QUANTX_LOG_LEVEL": "ERROR",
         }

@@ -118,6 +118,26 @@ class DataOperations:
         failed = sum(result.decision == "refused" for result in results)
         return {"success": len(results) - failed, "failed": failed, "skipped": 0}
 
+    def fetch_fundamentals(self, symbols: Symbols) -> OperationCounts:
+        """Fetch and curate the filings and facts of some filers from the SEC; counts are of filers.
+
+        Needs the setting `contact`, which the SEC requires.
+        """
+        from quantx.pipeline.planning.fundamentals import plan_scope
+        from quantx.pipeline.planning.scope import Scope
+        from quantx.pipeline.reference.filers import describe_filers, refresh_filer_symbols
+        from quantx.pipeline.runtime.platform import open_platform
+
+        names = _names(symbols)
+        with open_platform(self._settings) as platform:
+            from quantx.pipeline.wiring import worker_of
+
+            refresh_filer_symbols(platform, platform.tables, names)
+            plan = plan_scope(platform, Scope(symbols=names), again=True)
+            worker_of(platform).run(task_ids=plan.task_ids)
+            describe_filers(platform, platform.tables)
+            return _counts(platform, plan)
+
     def load_universe(self, name: str) -> list[str]:
         """Return the symbols of a phase or of a CSV; see `LakeStorage.load_universe`."""
         return self.storage.load_universe(name)

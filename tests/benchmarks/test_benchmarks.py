@@ -88,3 +88,10 @@ def test_the_coverage_page_counts_every_expected_session_and_every_bar() -> None
     assert counts["expected"] == members * (sessions + 2)  # two sessions have closed since the last bar
     missing = counts["expected"] - counts["present"] - members * 2
     assert 1.15 * sessions < missing < 1.25 * sessions  # one bar of each session, a fifth of them in two universes
+
+
+def test_facts_of_filers_become_versions_of_concepts() -> None:
+    pytest.importorskip("quantx.providers.sec_facts")
+    counts = outcome_of("facts")
+    assert counts["facts"] > counts["values"] > 5 * counts["nulls"] > 0
+    assert counts["changed"] < 0.05 * counts["facts"]

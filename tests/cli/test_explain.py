@@ -47,7 +47,7 @@ def test_explain_shows_one_screen_and_writes_the_reply(quantx: Run, tmp_path: Pa
 def test_explain_of_a_day_without_a_bar(quantx: Run, tmp_path: Path) -> None:
     ran = quantx("explain", "AAA", "2016-07-04", "--raw", tmp_path / "reply.json")
     assert (ran.code, "2016-07-04 is no session of XNYS: the exchange is closed" in ran.out) == (2, True)
-    assert "was not written: there is no bar" in ran.err
+    assert "was not written: there is no value" in ran.err
     assert quantx("explain", "AAA", "2016-07-04").code == 1
     assert quantx("explain", "AAB", "2016-07-05").code == 2
     assert "did you mean AAA" in quantx("explain", "AAB", "2016-07-05").err

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.calendars import calendar
-from quantx.core.completeness import Completeness, completeness, held_days
+from quantx.core.completeness import Completeness, completeness, days_of, held_days
 from quantx.core.tables import SYMBOL_HISTORY, UNIVERSE_MEMBERS
 
 NOW = datetime(2024, 1, 12, 23, tzinfo=UTC)  # a Friday, after New York's close; sessions 2, 3, 4, 5, 8, 9, 10, 11, 12
@@ -184,3 +184,15 @@ def test_it_is_what_a_count_day_by_day_gives(rows: list[Bar], members: list[Memb
         a, b = summed.get((row["universe"], row["month"]), (0, 0))
         summed[row["universe"], row["month"]] = (a + row["expected"], b + row["present"])
     assert summed == expected
+
+
+def test_the_days_of_bars_are_found_again_in_their_bits() -> None:
+    days = [date(2024, 2, 1), date(2024, 2, 29), date(2024, 3, 1), date(2023, 12, 31), date(2023, 2, 28)]
+    bars = pl.DataFrame({"source": "a", "symbol": ["X", "X", "Y", "X", "X"], "date": days})
+    held = held_days(bars.lazy()).collect()
+    found = days_of(held).sort("symbol", "date")
+    assert found.equals(bars.select("symbol", "date").sort("symbol", "date"))
+    assert held.select("bars", pl.col("ordinals")).sum().row(0) == (
+        5,
+        sum((day - date(1970, 1, 1)).days for day in days),
+    )

@@ -19,6 +19,7 @@ from quantx.core.prices import PRICES
 from quantx.core.reply_places import SoughtRow, find_row
 from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol, venue_of
 from quantx.errors import MalformedPayload, ProviderError
+from quantx.providers.page_frames import read_pages
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, PriceBasis, Provider, Request, VendorFrames
 from quantx.settings import parse_quota
 
@@ -118,6 +119,35 @@ class ProviderContract:
         for one, other in zip(forwards, backwards, strict=True):
             assert one.bars.equals(other.bars)
             assert one.actions.equals(other.actions)
+
+    def test_many_replies_at_once_are_those_of_each(self, provider: Provider, recorded: list[Payload]) -> None:
+        """Broken ones among them cost only themselves: their errors, and the rows of the others, are the same."""
+        chance, replies = random.Random(3), list[Payload]()
+        for reply in recorded:
+            body = bytearray(reply.body)
+            body[chance.randrange(len(body))] = chance.randrange(256)
+            replies += [reply, replace(reply, body=bytes(body)), replace(reply, body=reply.body[:-9])]
+        frames = read_pages(provider, replies)
+        symbols = pl.Series([symbol for _, symbol in frames.parts], dtype=pl.String)
+        pages = pl.Series([page for page, _ in frames.parts], dtype=pl.Int64)
+
+        def rows_of(page: int, rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+            named = rows.with_columns(symbols.gather(rows["part"]).alias("symbol"), pages.gather(rows["part"]))
+            return named.filter(pages.gather(rows["part"]) == page).select(columns)
+
+        for number, (reply, page) in enumerate(zip(replies, frames.pages, strict=True)):
+            if isinstance(page, ProviderError):
+                with pytest.raises(MalformedPayload) as alone_malformed:
+                    provider.normalize(reply)
+                assert str(alone_malformed.value) == str(page)
+                continue
+            alone = provider.normalize(reply)
+            assert (page.currency, page.notes, page.drift) == (alone.currency, alone.notes, alone.drift)
+            assert (page.last_trade, page.has_rows) == (alone.last_trade, alone.has_rows)
+            for rows, own in ((frames.bars, alone.bars), (frames.actions, alone.actions)):
+                assert rows_of(number, rows, own.columns).equals(own)
+            assert rows_of(number, frames.rejected, alone.rejected.columns).equals(alone.rejected)
+        assert any(isinstance(page, MalformedPayload) for page in frames.pages)
 
     def test_a_row_stands_at_its_place_in_the_reply(self, provider: Provider, recorded: list[Payload]) -> None:
         """Whatever the form of the reply, `quantx quarantine show` finds a row of it, with all of its values."""

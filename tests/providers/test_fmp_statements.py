@@ -12,12 +12,14 @@ import pytest
 
 from quantx.core.fundamentals.concepts import concept_values
 from quantx.core.model import Payload, Window
+from quantx.core.quality.fundamental_comparison import compare_sources, summary_of
 from quantx.errors import MalformedPayload
 from quantx.providers.fmp import Fmp
 from quantx.providers.fmp_statements import BALANCE, CASH_FLOW, INCOME, STATEMENTS
 from quantx.providers.protocol import Request
 from quantx.settings.concepts import shipped_concepts
 
+from ..core.fundamentals.recorded import RECORDED, recorded_facts
 from .vendor_stub import Answer, NoClock, StoppedClock, payload, stub_vendor
 
 OFFLINE = Fmp(None, NoClock())  # type: ignore[arg-type]  # normalize needs no session
@@ -118,16 +120,31 @@ def test_a_request_for_fundamentals_is_three_statements_by_quarter_and_year() ->
     assert [bool(page.complete) for page in pages] == [False] * 5 + [True]
 
 
-def test_concepts_are_made_of_the_statements_with_the_signs_of_the_map() -> None:
-    year = facts(CASH_FLOW, YEAR | {"operatingCashFlow": 118, "capitalExpenditure": -9, "commonDividendsPaid": -15})
-    stored = year.with_columns(
+def stored(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(
         pl.lit("fmp").alias("source"),
         pl.lit("AAPL").alias("symbol"),
         pl.lit(None, pl.String).alias("revision"),
         pl.lit("01J").alias("raw"),
         pl.lit(datetime(2024, 11, 2, tzinfo=UTC)).dt.cast_time_unit("us").alias("known_from"),
     )
-    made = concept_values(stored, shipped_concepts()).filter(period="annual")
+
+
+@pytest.mark.skipif(not RECORDED["AAPL"].is_file(), reason="the recordings of the SEC are not in this folder")
+def test_the_recorded_statements_agree_with_the_recorded_filings_in_every_concept(market_data: Path) -> None:
+    parts = [
+        facts(path, *json.loads((market_data / "wire_fmp" / f"fmp_stable_{name}_AAPL_annual_limit1.json").read_bytes()))
+        for path, name in ((INCOME, "income-statement"), (BALANCE, "balance-sheet-statement"))
+    ]
+    both = [stored(pl.concat(parts)), recorded_facts("AAPL")]
+    values = pl.concat([concept_values(each, shipped_concepts()) for each in both])
+    summary = summary_of(compare_sources(values, "sec", "fmp"))
+    assert summary.select(pl.col("compared", "agrees").sum(), pl.len()).rows() == [(51, 51, 33)]
+
+
+def test_concepts_are_made_of_the_statements_with_the_signs_of_the_map() -> None:
+    year = facts(CASH_FLOW, YEAR | {"operatingCashFlow": 118, "capitalExpenditure": -9, "commonDividendsPaid": -15})
+    made = concept_values(stored(year), shipped_concepts()).filter(period="annual")
     values = dict(made.select("concept", "value").iter_rows())
     assert values["operating_cash_flow"] == 118
     assert values["capital_expenditure"] == 9

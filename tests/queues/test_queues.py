@@ -266,6 +266,7 @@ class TestQueue:
         (message,) = kit.queue.receive(1, kit.minute)
         depth = kit.queue.depth()
         assert (depth.visible, depth.total, depth.poisoned) == (2, 4, 0)
+        assert kit.queue.total() == 4
         assert depth.oldest is not None
         assert depth.oldest.tzinfo is not None
         kit.queue.delete([message])

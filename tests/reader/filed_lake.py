@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,15 +12,28 @@ import polars as pl
 
 from quantx.core.calendars import calendar
 from quantx.core.fact_tables import FILER_SYMBOLS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.model import Payload
 from quantx.core.symbols import filer_symbol
 from quantx.core.table import Table
 from quantx.core.tables import SESSIONS, TABLES
 from quantx.lake.protocol import CommitContext
+from quantx.lake.raw import RawPage, write_batch
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
 
 KNOWN = datetime(2026, 1, 1, tzinfo=UTC)
 ACME, OLD, NEW = 1001, 2001, 2002  # CIKs
+ULID = "01M8PV3893SAC0TPQRPZEKWXNG"
+BODY = b"""{"cik":1001,"facts":{"us-gaap":{"Revenues":{"units":{"USD":[
+ {"start":"2024-01-01","end":"2024-03-31","val":100,"accn":"202405022005"},
+ {"start":"2024-01-01","end":"2024-03-31","val":101,"accn":"202408011400"}]}}}}}"""
+OPERANDS = json.dumps(
+    [
+        {"sign": 1, "tag": "Revenues", "start": "2024-01-01", "end": "2024-03-31", "value": 101.0}
+        | {"accession": "202408011400"},
+        {"sign": -1, "tag": "Sales", "start": "2023-01-01", "end": "2023-03-31", "value": 7.0} | {"accession": "gone"},
+    ]
+)
 
 
 def instant(text: str) -> datetime:
@@ -32,7 +46,7 @@ def frame_of(table: Table, rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _whole(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    usual: dict[str, Any] = {"source": "sec", "known_from": KNOWN, "raw": "raw1", "public_how": "accepted_utc"}
+    usual: dict[str, Any] = {"source": "sec", "known_from": KNOWN, "raw": ULID, "public_how": "accepted_utc"}
     if "public_at" in row:
         usual["filed"] = row["public_at"].date()
         usual["year"] = usual["filed"].year
@@ -78,7 +92,7 @@ def filed_lake(folder: Path) -> Path:
         value("2024-09-30", None, "2024-11-01 14:00", reason="no_tag"),
         value("2024-03-31", 7.0, "2024-05-02 20:05", concept="eps_diluted", unit="USD/shares"),
         value("2024-03-31", 50.0, "2024-05-02 20:05", concept="shares_diluted", unit="shares"),
-        value("2024-06-30", 430.0, "2024-08-01 14:00", period="ttm"),
+        value("2024-06-30", 430.0, "2024-08-01 14:00", period="ttm", origin="derived", operands=OPERANDS),
         value("2020-12-31", 5.0, "2021-03-01 12:00", cik=OLD),
         value("2020-12-31", 6.0, "2021-06-01 12:00", cik=OLD),  # after the symbol had moved
         value("2021-06-30", 8.0, "2021-08-01 12:00", cik=NEW),
@@ -92,7 +106,8 @@ def filed_lake(folder: Path) -> Path:
     fact = {"cik": ACME, "taxonomy": "us-gaap", "unit": "USD", "start": date(2024, 1, 1), "end": date(2024, 3, 31)}
     facts = [
         {**fact, "tag": "Revenues", "value": 100.0, "form": "10-Q", "public_at": instant("2024-05-02 20:05")},
-        {**fact, "tag": "Revenues", "value": 101.0, "form": "10-Q", "public_at": instant("2024-08-01 14:00")},
+        {**fact, "tag": "Revenues", "value": 101.0, "form": "10-Q", "public_at": instant("2024-08-01 14:00")}
+        | {"revision": "rounding"},
         {
             **fact,
             "tag": "Assets",
@@ -102,6 +117,9 @@ def filed_lake(folder: Path) -> Path:
             "public_at": instant("2024-05-02 20:05"),
         },
     ]
+    payload = Payload(filer_symbol(ACME), "GET facts", 200, KNOWN, content_type="application/json", body=BODY)
+    path = f"raw/source=sec/dataset=fundamentals/ingest_date=2026-11-30/{ULID}.parquet"
+    write_batch(open_location(str(folder)), path, [RawPage(1, payload)])
     commit(folder, FUNDAMENTALS_FACTS, frame_of(FUNDAMENTALS_FACTS, facts))
     report = {"cik": ACME, "form": "8-K", "items": "2.02,9.01"}
     filings = [

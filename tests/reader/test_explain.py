@@ -73,7 +73,7 @@ def test_a_minute_without_a_bar(minutes: Lake) -> None:
 
 
 def test_wrong_arguments_are_named(minutes: Lake) -> None:
-    with pytest.raises(ConfigError, match="field='vwap' must be one of open, high, low, close, volume"):
+    with pytest.raises(ConfigError, match="field='vwap' must be one of open, high, low, close, volume; a concept"):
         minutes.explain("AAA", DAY, field="vwap")
     with pytest.raises(ConfigError, match="'25:99' is not a time of the day; use HH:MM in America/New_York"):
         minutes.explain("AAA", DAY, time="25:99")

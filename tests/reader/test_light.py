@@ -90,6 +90,7 @@ def test_the_core_reads_a_lake_alone(inspected: Path, tmp_path: Path) -> None:
         "cache": ["cache", "show", "--json"],
         "explain": ["explain", "AAA", "2024-01-02", "--json"],
         "changes": ["changes", "--since", "2024-01-10T22:00:00Z"],
+        "fundamentals": ["fundamentals", "show", "AAA"],
         "help": ["--help"],
     }
     script = f"""{_WITHOUT}
@@ -115,7 +116,7 @@ print(json.dumps(results))
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     codes = {name: code for name, (code, _, _) in results.items()}
-    assert codes == dict.fromkeys(commands, 0) | {"hive": 2, "backfill": 2}
+    assert codes == dict.fromkeys(commands, 0) | {"fundamentals": 1, "hive": 2, "backfill": 2}
     for name, library, needed in (("hive", "pyarrow", "pandas"), ("backfill", "", "local")):
         assert f"needs the library {library}" in results[name][2]
         assert f"pip install 'quantx-data-builder[{needed}]'" in results[name][2]

@@ -15,6 +15,7 @@ import typer
 from quantx.cli.after_work import inspect
 from quantx.cli.options import (
     ChunkSize,
+    EnqueueOnly,
     Json,
     MaxWorkers,
     Phase,
@@ -47,9 +48,6 @@ Source = Annotated[
     str | None, typer.Option(help="Fetch from this vendor only; by default from those of the setting `sources`.")
 ]
 Timeframe = Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")]
-EnqueueOnly = Annotated[
-    bool, typer.Option("--enqueue-only", help="Plan and enqueue only; `quantx work` processes the tasks.")
-]
 
 
 _SHOWN = 10  # failures, and symbols without a vendor

@@ -14,6 +14,7 @@ from quantx.errors import ConfigError
 
 if TYPE_CHECKING:
     from quantx.reader.explain import Explanation
+    from quantx.reader.explain.filed_value import FiledValue
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +24,15 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     symbol: Annotated[str, typer.Argument(help="A symbol, as in AAPL, BRK.B or 0700.HK.")],
-    day: Annotated[str, typer.Argument(help="The session, as in 2024-06-10.")],
-    field: Annotated[str, typer.Option(help="open, high, low, close or volume.")] = "close",
+    day: Annotated[str, typer.Argument(help="The session, as in 2024-06-10; of a concept the last day of its period.")],
+    field: Annotated[
+        str,
+        typer.Option(
+            "--field",
+            "--concept",
+            help="open, high, low, close or volume; a concept, as in revenue_annual; a tag, as in us-gaap:Assets.",
+        ),
+    ] = "close",
     time: Annotated[
         str | None, typer.Option(help="Explain a minute: HH:MM in the exchange's zone, or an instant with its offset.")
     ] = None,
@@ -39,7 +47,8 @@ def explain(
 ) -> int:
     """Explain a value: its vendor's reply, rules, rejected rows, revisions, other vendors and adjustment.
 
-    Of a session without a bar, it explains why there is none; the exit code is 1. No database is needed.
+    Of a session without a bar, it explains why there is none; the exit code is 1. A concept is explained by the facts
+    it is made of, their filings and their places in the replies. No database is needed.
 
     Example: quantx explain AAPL 2024-06-10 --field close --raw reply.json
     """
@@ -53,20 +62,18 @@ def explain(
     return 0 if explanation.row is not None else 1
 
 
-def _print(explanation: Explanation) -> None:
-    from quantx.reader.explain.screen import headline, sections
-
-    out.print(Text(headline(explanation), "bold"))
-    for section in sections(explanation):
+def _print(explanation: Explanation | FiledValue) -> None:
+    out.print(Text(explanation.headline(), "bold"))
+    for section in explanation.sections():
         out.print(Text(section.title, "cyan"))
         for line in section.lines:
             out.print(Text(f"  {line}"))
 
 
-def _write_reply(explanation: Explanation, file: Path) -> None:
+def _write_reply(explanation: Explanation | FiledValue, file: Path) -> None:
     reply = explanation.reply
     if reply is None or reply.body is None:
-        why = "there is no bar" if reply is None else reply.problem
+        why = "there is no value" if reply is None else reply.problem
         raise ConfigError(f"{file} was not written: {why}")
     try:
         with file.open("xb") as stream:

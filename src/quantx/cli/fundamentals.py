@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantx.cli.data import EnqueueOnly, carry_out, scope_of
 from quantx.cli.options import (
+    EnqueueOnly,
     Json,
     MaxWorkers,
     Phase,
@@ -25,14 +25,16 @@ from quantx.cli.options import (
     traced_settings,
 )
 from quantx.cli.output import err, out
+from quantx.core.fact_datasets import FUNDAMENTALS_DATASET
 from quantx.errors import ConfigError
-from quantx.pipeline.planning.facts import plan_facts
-from quantx.pipeline.planning.fundamentals import DATASET, filers_in_scope, plan_archives, plan_scope
-from quantx.pipeline.planning.scope import Scope
-from quantx.pipeline.planning.sec_site import SOURCE as SEC
-from quantx.pipeline.runtime.platform import Platform, open_platform
 from quantx.settings import source_of
 
+if TYPE_CHECKING:
+    from quantx.pipeline.planning.scope import Scope
+    from quantx.pipeline.runtime.platform import Platform
+
+
+SEC, DATASET = "sec", FUNDAMENTALS_DATASET.name
 _SHOWN = 10  # members that are left out
 
 fundamentals = typer.Typer(
@@ -70,7 +72,12 @@ def update(
 
     Example: quantx fundamentals update --symbols AAPL,BRK.B
     """
+    from quantx.cli.data import carry_out, scope_of
+    from quantx.pipeline.planning.facts import plan_facts
+    from quantx.pipeline.planning.fundamentals import plan_scope
+    from quantx.pipeline.planning.scope import Scope
     from quantx.pipeline.reference.filers import refresh_filer_symbols
+    from quantx.pipeline.runtime.platform import open_platform
 
     scope = Scope(**scope_of(universe, phase, symbols))
     if bulk and enqueue_only:
@@ -91,6 +98,8 @@ def update(
 
 def _read_archives(platform: Platform, scope: Scope, paths: Sequence[Path], *, json: bool) -> int:
     """Read the filers of a scope, or all, from archives by a worker that has them in place of the network."""
+    from quantx.cli.data import carry_out
+    from quantx.pipeline.planning.fundamentals import filers_in_scope, plan_archives
     from quantx.pipeline.reference.filers import refresh_filer_symbols
     from quantx.providers.sec import SOURCE
     from quantx.providers.sec_archive import open_archives
@@ -132,6 +141,7 @@ def link(
     Example: quantx fundamentals link MRVL CIK0001058057 --until 2021-04-20 --reason "holding company, 8-K12B"
     """
     from quantx.pipeline.reference.filers import link_filer
+    from quantx.pipeline.runtime.platform import open_platform
 
     day, approver = parse_day(until, "--until"), by or getpass.getuser()
     with open_platform(settings_for(use_local)) as platform:

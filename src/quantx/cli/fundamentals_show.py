@@ -15,6 +15,7 @@ from quantx.reader.lake import lake_of
 
 _PERIODS = 5  # columns of the statement
 _ROWS = 20
+_FEW = 4  # a day with less than this part of the most values of a day is no period of the statement
 _OF_CONCEPT = ("end", "value", "unit", "origin", "tag", "reason", "filed", "public_at", "accession", "source")
 _OF_HISTORY = ("end", "value", "before", "unit", "form", "filed", "public_at", "accession", "revision", "tag", "source")
 
@@ -90,8 +91,10 @@ def _print(rows: pl.DataFrame, concept: str | None, *, history: bool) -> None:
 
 
 def _statement(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return a row per concept, with a column for each of the newest periods."""
-    ends = rows["end"].unique().sort()[-_PERIODS:]
+    """Return a row per concept, with a column for each of the newest periods; not of days with a few values only."""
+    values = rows.group_by("end").agg(pl.col("value").count())
+    usual = values.filter(pl.col("value") * _FEW > values["value"].max()).sort("end")
+    ends = usual["end"][-_PERIODS:]
     newest = rows.filter(pl.col("end").is_in(ends.to_list()))
     wide = newest.pivot("end", index=["concept", "unit"], values="value", sort_columns=True)
     return wide.filter(~pl.all_horizontal(pl.exclude("concept", "unit").is_null())).to_dicts()

@@ -37,6 +37,9 @@ PublicBy = Annotated[
     str | None,
     typer.Option(help="Only what was public then: bars of settled sessions, actions from their ex-date."),
 ]
+EnqueueOnly = Annotated[
+    bool, typer.Option("--enqueue-only", help="Plan and enqueue only; `quantx work` processes the tasks.")
+]
 _EARLIER_LIMIT = "The earlier name of --limit; it wins over --limit."
 Most = Annotated[int | None, typer.Option("--most", min=1, max=100_000, hidden=True, help=_EARLIER_LIMIT)]
 MostRows = Annotated[int | None, typer.Option("--most", min=1, max=1_000_000, hidden=True, help=_EARLIER_LIMIT)]

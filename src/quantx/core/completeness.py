@@ -62,7 +62,10 @@ def month_of(day: pl.Expr) -> pl.Expr:
 
 
 def held_days(bars: pl.LazyFrame) -> pl.LazyFrame:
-    """Return source, symbol, month, days (bits), first and last (dates) of daily bars; it reads three columns."""
+    """Return source, symbol, month, days (bits), first and last (dates), bars and the sum of their days since 1970.
+
+    Of daily bars three columns are read. The sum is `ordinals`.
+    """
     day = pl.col("date")
     days = pl.select(day=pl.date_range(*_ALL_TIME)).select(
         month_of(pl.col("day")).alias("month"), bit=_bit(pl.col("day"))
@@ -73,8 +76,21 @@ def held_days(bars: pl.LazyFrame) -> pl.LazyFrame:
         month=pl.lit(days["month"]).gather(number), bit=pl.lit(days["bit"]).gather(number)
     )
     return looked_up.group_by("source", "symbol", "month").agg(
-        pl.col("bit").bitwise_or().alias("days"), day.min().alias("first"), day.max().alias("last")
+        pl.col("bit").bitwise_or().alias("days"),
+        day.min().alias("first"),
+        day.max().alias("last"),
+        pl.len().cast(pl.Int64).alias("bars"),
+        number.cast(pl.Int64).sum().alias("ordinals"),
     )
+
+
+def days_of(held: pl.DataFrame) -> pl.DataFrame:
+    """Return symbol and date of each day of `held` (rows of `held_days`)."""
+    start = pl.date(pl.col("month") // 100, pl.col("month") % 100, 1)
+    each = held.select("symbol", "month", "days", start=start).with_columns(place=pl.int_ranges(0, 31)).explode("place")
+    dated = each.with_columns(date=pl.col("start") + pl.duration(days="place"))
+    of_month = month_of(pl.col("date")) == pl.col("month")  # not those that a short month does not have
+    return dated.filter(of_month & ((pl.col("days") & _bit(pl.col("date"))) > 0)).select("symbol", "date")
 
 
 def completeness(

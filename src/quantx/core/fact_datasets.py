@@ -1,7 +1,7 @@
 """The datasets whose rows are facts about companies. One declaration makes a dataset known to the whole pipeline.
 
-The curator, `quantx reprocess`, verification, quarantine, the coverage page, SQL and `lake.rows` read the declarations.
-docs/how-to/add-a-dataset.md has the steps.
+The curator, `quantx reprocess`, verification, quarantine, the coverage page, SQL and `lake.dataset_rows` read the
+declarations. docs/how-to/add-a-dataset.md has the steps.
 """
 
 from __future__ import annotations
@@ -34,6 +34,16 @@ class FactDataset:
     rules: Sequence[Rule] = FACT_ROW_RULES  # of rows
     made: Table | None = None  # a table that is made of the vendor's rows, whose items the coverage counts instead
     counted_rows: tuple[pl.Expr, ...] = ()  # the rows that the coverage counts
+
+    @property
+    def item_column(self) -> str:
+        """Return the column of `table` that names what a row is about."""
+        return self.item if self.item in self.table.schema else "tag"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Return the columns that identify a fact of a symbol, whichever source or filing reports it."""
+        return tuple(name for name in self.table.key if name not in ("source", "symbol", "accession", "filed"))
 
     @property
     def counted(self) -> Table:

@@ -95,14 +95,11 @@ class TableFiles:
     def _partitioned(self, rows: pl.DataFrame) -> list[tuple[tuple[Any, ...], pl.DataFrame]]:
         """Return the rows of each partition, sorted and without the partition columns."""
         partitions, sort = list(self.table.partitions), list(self.table.sort)
-        groups: Iterable[tuple[tuple[Any, ...], pl.DataFrame]]
         if rows.is_empty():
-            groups = []
-        elif all(rows[p].min() == rows[p].max() for p in partitions):  # one partition, as in most batches: no copy
-            groups = [(tuple(rows[p][0] for p in partitions), rows)]
-        else:
-            groups = rows.group_by(partitions)
-        return [(key, _sorted(part.drop(partitions), sort)) for key, part in groups]
+            return []
+        varying = [p for p in partitions if (rows[p] != rows[p][0]).any()]  # of most batches not the source
+        groups: Iterable[tuple[tuple[Any, ...], pl.DataFrame]] = rows.group_by(varying) if varying else [((), rows)]
+        return [(tuple(part[p][0] for p in partitions), _sorted(part.drop(partitions), sort)) for _, part in groups]
 
     def _pieces(self, part: pl.DataFrame) -> list[pl.DataFrame]:
         """Split sorted rows into files of about `rows_per_file` rows, never within a symbol."""
@@ -198,7 +195,10 @@ def statistics_of(rows: pl.DataFrame) -> str:
     columns = [
         c for c, t in rows.schema.items() if t != pl.Boolean and c not in ("row", "sent", "raw", "payload_sha256")
     ]
-    lowest, highest = rows.select(pl.col(columns).min()).row(0), rows.select(pl.col(columns).max()).row(0)
+    bounds = rows.select(
+        pl.col(columns).min().name.suffix(" lowest"), pl.col(columns).max().name.suffix(" highest")
+    ).row(0)
+    lowest, highest = bounds[: len(columns)], bounds[len(columns) :]
     return json.dumps(
         {
             "numRecords": rows.height,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # planning, which opens no tables, starts without the library for frames
     import polars as pl
@@ -118,6 +118,10 @@ class CuratedTable(StoredTable, Protocol):
 
     Every method raises LakeError if the store can't be reached. The outcome of a commit is then unknown.
     """
+
+    def parts(self) -> Mapping[tuple[Any, ...], list[str]]:
+        """Return the names of the data files by partition; a partition with other rows has other files."""
+        ...
 
     def committed_round(self, state_id: str | None = None) -> int:
         """Return the last committed round of a state, 0 before the first; rounds without a state count as its own."""

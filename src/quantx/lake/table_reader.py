@@ -193,6 +193,14 @@ class TableReader:
             for partition, paths in groups.items()
         ]
 
+    def parts(self) -> dict[tuple[Any, ...], list[str]]:
+        """Return the paths of the data files by the values of their partition."""
+        version = self.current()
+        parts: dict[tuple[Any, ...], list[str]] = {}
+        for file in () if version is None else version.files:
+            parts.setdefault(tuple(file.partition.values()), []).append(file.path)
+        return parts
+
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""
         delta = self.refresh()

@@ -18,12 +18,20 @@ from pydantic_core import from_json
 
 from quantx.core.model import Clock, Payload, Window
 from quantx.core.symbols import US, stored_symbol
-from quantx.errors import ConfigError, MalformedPayload, NotEntitled, TransientProviderError, UnknownSymbol
-from quantx.providers.alpaca_frames import UnreadAction, read_actions, read_bars, symbols_of, unread_actions
+from quantx.errors import (
+    ConfigError,
+    MalformedPayload,
+    NotEntitled,
+    ProviderError,
+    TransientProviderError,
+    UnknownSymbol,
+)
+from quantx.providers.alpaca_frames import UnreadAction, changes_of, read_actions, read_bars, symbols_of, unread_actions
 from quantx.providers.alpaca_pages import ActionsPage, BarsPage, read_page
 from quantx.providers.alpaca_shapes import shape_of
 from quantx.providers.drift import FieldChange
 from quantx.providers.http import HttpReply
+from quantx.providers.page_frames import PageFrames, one_page, stack_pages
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, form_problem, parsed_json
 from quantx.settings.vendors import AlpacaSettings
@@ -137,9 +145,14 @@ class Alpaca:
 
         Of the actions only splits and cash dividends are read; `unread_actions` returns the others.
         """
-        page = _read_page(payload)
-        frames = read_bars(payload, page) if isinstance(page, BarsPage) else read_actions(payload, page)
-        return replace(frames, drift=shape_of(page.document).changes(page.document))
+        return one_page(self.normalize_many([payload]))
+
+    def normalize_many(self, payloads: Sequence[Payload]) -> PageFrames:
+        """Return the same of many pages; a malformed one costs only itself."""
+        read = [_page_or_error(payload) for payload in payloads]
+        if not any(isinstance(page, ActionsPage) for page in read):
+            return read_bars(payloads, [page for page in read if not isinstance(page, ActionsPage)])
+        return stack_pages([_frames_or_error(*each) for each in zip(payloads, read, strict=True)], payloads)
 
     def drift(self, payload: Payload) -> tuple[FieldChange, ...]:
         """Return the fields of a page that differ from its declared shape; every value is compared."""
@@ -246,6 +259,23 @@ def _open_reply(payload: Payload) -> BarsPage | ActionsPage:
         if named:
             raise UnknownSymbol(f"Alpaca refuses {', '.join(sorted(named))} as no symbol", named)
     raise MalformedPayload(f"Alpaca answers {payload.status}: {text}", payload)
+
+
+def _page_or_error(payload: Payload) -> BarsPage | ActionsPage | MalformedPayload:
+    try:
+        return _read_page(payload)
+    except MalformedPayload as error:
+        return error
+
+
+def _frames_or_error(payload: Payload, page: BarsPage | ActionsPage | MalformedPayload) -> VendorFrames | ProviderError:
+    """Return the frames of one page; or why it can't be read."""
+    try:
+        if isinstance(page, ActionsPage):
+            return replace(read_actions(payload, page), drift=changes_of(page))
+        return one_page(read_bars([payload], [page]))
+    except MalformedPayload as error:
+        return error
 
 
 def _read_page(payload: Payload) -> BarsPage | ActionsPage:

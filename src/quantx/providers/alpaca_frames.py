@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -14,9 +14,12 @@ import polars as pl
 from quantx.core.model import Payload
 from quantx.core.symbols import US
 from quantx.errors import MalformedPayload
-from quantx.providers.alpaca_pages import ActionsPage, BarsPage
+from quantx.providers.alpaca_pages import ROW_SCHEMA, ActionsPage, BarsPage
+from quantx.providers.alpaca_shapes import shape_of
+from quantx.providers.drift import FieldChange
 from quantx.providers.events import SentEvent, day_of, number_of, part, ratio_of, read_events
-from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, Note, VendorFrames
+from quantx.providers.page_frames import PageFacts, PageFrames, Stack
+from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_BARS, Note, VendorFrames
 from quantx.providers.reply_values import FORM_ERRORS, WrongForm, form_problem, nothing
 
 _NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
@@ -36,29 +39,86 @@ class UnreadAction:
     day: date | None  # ex-date, else the day it took effect or was processed
 
 
-def read_bars(payload: Payload, page: BarsPage) -> VendorFrames:
-    """Return the bars of a page in its order; MalformedPayload where a row is no bar of a requested symbol.
+def read_bars(payloads: Sequence[Payload], read: Sequence[BarsPage | MalformedPayload]) -> PageFrames:
+    """Return the bars of pages in their order; a page with a row that is no bar of a requested symbol has none.
 
-    Alpaca stamps a daily bar with the midnight of New York before it, a minute with its start.
+    Alpaca stamps a daily bar with the midnight of New York before it, a minute with its start. A part is what a page
+    has of a symbol.
     """
-    _check_symbols(payload, page.symbols)
+    pages = [_checked(payload, page) for payload, page in zip(payloads, read, strict=True)]
+    times = _times(pages)
+    if times.null_count():
+        wrong = _pages_of(times.is_null(), pages)
+        return read_bars(payloads, [_no_times(payloads[n]) if n in wrong else page for n, page in enumerate(pages)])
+    good = [(n, page) for n, page in enumerate(pages) if isinstance(page, BarsPage)]
+    parts = [(n, symbol) for n, page in good for symbol in page.symbols]
+    counts = np.fromiter((count for _, page in good for count in page.counts.values()), np.int64, len(parts))
+    rows = pl.concat([pl.DataFrame(schema=ROW_SCHEMA), *(page.rows for _, page in good)])
+    bars = rows.select(
+        times,
+        _dates(times),
+        *(pl.col(short).alias(name) for short, name in _NAMES.items()),
+        pl.lit(None, pl.Float64).alias("vendor_adj_close"),
+        pl.Series("part", np.repeat(np.arange(len(parts)), counts)),
+    )
+    return PageFrames(
+        pages=[
+            PageFacts(currency=US.currency, drift=changes_of(page), has_rows=page.rows.height > 0)
+            if isinstance(page, BarsPage)
+            else page
+            for page in pages
+        ],
+        parts=parts,
+        bars=bars,
+        actions=Stack(VENDOR_ACTIONS).rows(),
+        rejected=Stack(REJECTED_EVENTS).rows(),
+    )
+
+
+def changes_of(page: BarsPage | ActionsPage) -> tuple[FieldChange, ...]:
+    """Return the fields of a page that differ from its declared shape."""
+    return shape_of(page.document).changes(page.document)
+
+
+def _checked(payload: Payload, page: BarsPage | MalformedPayload) -> BarsPage | MalformedPayload:
+    """Return a page of bars of requested symbols in dollars; or why it is none."""
+    if isinstance(page, MalformedPayload):
+        return page
     try:
+        _check_symbols(payload, page.symbols)
         if page.currency != US.currency:
             raise WrongForm(f"prices in {page.currency[:10]}")
         if page.rows["t"].null_count():
             raise WrongForm("a bar has no time")
-        symbols = pl.Series("symbol", page.symbols, dtype=pl.String)
-        time = page.rows["t"].str.to_datetime(_STAMP, time_unit="us", time_zone="UTC").alias("time")
-        frame = page.rows.select(
-            symbols.gather(np.repeat(np.arange(len(symbols)), list(page.counts.values()))),
-            time,
-            time.dt.convert_time_zone(US.timezone).dt.date().alias("date"),
-            *(pl.col(short).alias(name) for short, name in _NAMES.items()),
-            pl.lit(None, pl.Float64).alias("vendor_adj_close"),
-        )
-        return VendorFrames(frame, nothing(VENDOR_ACTIONS), US.currency)
+    except MalformedPayload as error:
+        return error
     except FORM_ERRORS as error:
-        raise _unreadable(payload, "bars", error) from error
+        return _unreadable(payload, "bars", error)
+    return page
+
+
+def _times(pages: Sequence[BarsPage | MalformedPayload]) -> pl.Series:
+    """Return the stamps of all rows; null where a text is none."""
+    texts = [page.rows["t"] for page in pages if isinstance(page, BarsPage)]
+    stamps = pl.concat([pl.Series(dtype=pl.String), *texts])
+    return stamps.str.to_datetime(_STAMP, time_unit="us", time_zone="UTC", strict=False).alias("time")
+
+
+def _pages_of(rows: pl.Series, pages: Sequence[BarsPage | MalformedPayload]) -> set[int]:
+    """Return the numbers of the pages with one of the marked rows."""
+    heights = [page.rows.height if isinstance(page, BarsPage) else 0 for page in pages]
+    return set(np.repeat(np.arange(len(pages)), heights)[rows.to_numpy()].tolist())
+
+
+def _no_times(payload: Payload) -> MalformedPayload:
+    return _unreadable(payload, "bars", WrongForm("a number or a date has another form"))
+
+
+def _dates(times: pl.Series) -> pl.Series:
+    """Return the days in New York. Symbols share most stamps: each different one is converted once."""
+    stamps = times.to_frame()
+    days = stamps.unique().with_columns(pl.col("time").dt.convert_time_zone(US.timezone).dt.date().alias("date"))
+    return stamps.join(days, on="time", how="left", maintain_order="left")["date"]
 
 
 def read_actions(payload: Payload, page: ActionsPage) -> VendorFrames:

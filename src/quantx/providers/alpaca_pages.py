@@ -19,11 +19,11 @@ from quantx.providers.drift import sample
 from quantx.providers.reply_values import WrongForm
 
 _FIELDS = ("t", "o", "h", "l", "c", "v")
-_SCHEMA: dict[str, type[pl.DataType]] = {"t": pl.String, **dict.fromkeys(_FIELDS[1:], pl.Float64)}
+ROW_SCHEMA: dict[str, type[pl.DataType]] = {"t": pl.String, **dict.fromkeys(_FIELDS[1:], pl.Float64)}
 _IN_ORDER = itemgetter(*_FIELDS)
 _NUMBERS = frozenset((int, float, type(None)))
 _HEAD = b'{"bars":{'
-_BETWEEN, _APART = b"},{", b"}\n{"
+_BETWEEN, _APART, _LINE_ENDS = b"},{", b"}\n{", b"\n"
 _SYMBOL_ENDS, _ROWS_END = b'":[', b"]"
 
 
@@ -71,8 +71,9 @@ def read_page(body: bytes) -> BarsPage | ActionsPage:
 
 def _read_fast(body: bytes) -> BarsPage | None:
     """Return the page of rows cut out of the body and read as lines; None where the body has another form."""
-    if not body.startswith(_HEAD):
+    if not body.startswith(_HEAD) or _LINE_ENDS in body:
         return None
+    body = body.replace(_BETWEEN, _APART)  # a row becomes a line
     at, counts, parts = len(_HEAD), dict[str, int](), list[bytes]()
     while body[at : at + 1] == b'"':
         ends = body.find(_SYMBOL_ENDS, at)
@@ -80,14 +81,14 @@ def _read_fast(body: bytes) -> BarsPage | None:
         name, rows = body[at + 1 : ends], body[ends + len(_SYMBOL_ENDS) : end]
         if ends < 0 or end < 0 or not rows or not name.isascii() or b'"' in name or b"\\" in name:
             return None
-        counts[name.decode()] = rows.count(_BETWEEN) + 1
+        counts[name.decode()] = rows.count(_LINE_ENDS) + 1
         parts.append(rows)
         at = end + 1 + (body[end + 1 : end + 3] == b',"')
     if not parts or len(counts) < len(parts):
         return None
     try:
         rest = from_json(_HEAD + body[at:], allow_inf_nan=False)
-        frame = pl.read_ndjson(b"\n".join(parts).replace(_BETWEEN, _APART), schema=_SCHEMA)
+        frame = pl.read_ndjson(_LINE_ENDS.join(parts), schema=ROW_SCHEMA)
     except (ValueError, pl.exceptions.PolarsError):
         return None
     whole = frame.height == sum(counts.values()) and not any(frame.null_count().row(0))
@@ -100,19 +101,20 @@ def _read_fast(body: bytes) -> BarsPage | None:
 
 def _sampled_rows(parts: Sequence[bytes]) -> list[Any]:
     """Return the first row of some symbols, and the last row of the page."""
-    firsts = [part[: end + 1] if (end := part.find(_BETWEEN)) >= 0 else part for part in sample(parts)]
-    last = parts[-1][parts[-1].rfind(_BETWEEN) + len(_BETWEEN) - 1 :] if _BETWEEN in parts[-1] else parts[-1]
-    return [from_json(row) for row in (*firsts, last)]
+    firsts = [part.partition(_LINE_ENDS)[0] for part in sample(parts)]
+    return [from_json(row) for row in (*firsts, parts[-1].rpartition(_LINE_ENDS)[2])]
 
 
 def _rows(lists: Any) -> pl.DataFrame:
     columns: Sequence[tuple[Any, ...]] = list(zip(*map(_IN_ORDER, chain.from_iterable(lists)), strict=True))
     if not columns:
-        return pl.DataFrame(schema=_SCHEMA)
+        return pl.DataFrame(schema=ROW_SCHEMA)
     stamps, *numbers = columns
     if not all(_NUMBERS.issuperset(map(type, values)) for values in numbers):
         raise WrongForm("a price or a volume is no number")
-    return pl.DataFrame([pl.Series(n, v, dtype=_SCHEMA[n]) for n, v in zip(_FIELDS, (stamps, *numbers), strict=True)])
+    return pl.DataFrame(
+        [pl.Series(n, v, dtype=ROW_SCHEMA[n]) for n, v in zip(_FIELDS, (stamps, *numbers), strict=True)]
+    )
 
 
 def _currency(document: Mapping[str, Any]) -> str:

@@ -222,7 +222,7 @@ def _stacked_bars(charts: Sequence[tuple[int, ChartValues]]) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     times = (pl.Series("time", np.concatenate([chart.seconds for _, chart in charts])) * 1_000_000).cast(INSTANT)
     zones = [chart.zone or "" for _, chart in charts]
-    lengths = np.array([len(chart.seconds) for _, chart in charts])
+    lengths = np.array([len(chart.seconds) for _, chart in charts], np.int64)
     columns = [
         pl.Series(name, np.concatenate([chart.columns[name] for _, chart in charts])).fill_nan(None)
         for name in (*_QUOTES, _ADJUSTED)
@@ -231,7 +231,7 @@ def _stacked_bars(charts: Sequence[tuple[int, ChartValues]]) -> pl.DataFrame:
     return pl.DataFrame([times, _sessions(times, zones, lengths).alias("date"), *columns, parts]).select(list(schema))
 
 
-def _sessions(times: pl.Series, zones: Sequence[str], lengths: Numbers | npt.NDArray[np.int64]) -> pl.Series:
+def _sessions(times: pl.Series, zones: Sequence[str], lengths: npt.NDArray[np.int64]) -> pl.Series:
     """Return the session of each stamp; `zones` and `lengths` are those of the charts, one after the other."""
     if len(set(zones)) == 1:
         return _sessions_of(times, zones[0])
@@ -303,14 +303,14 @@ def _cash(amount: float, paid_in: str | None, currency: str | None) -> tuple[flo
 
 def _dated_events(charts: Sequence[tuple[int, ChartValues]]) -> list[tuple[int, SentEvent]]:
     """Return the events of the charts with their pages and their days, in order."""
+    stamped = [(page, chart.zone or "", event, _stamp(event)) for page, chart in charts for event in chart.events]
     by_zone = defaultdict[str, set[int]](set)
-    for _, chart in charts:
-        by_zone[chart.zone or ""].update(stamp for stamp in map(_stamp, chart.events) if stamp is not None)
+    for _, zone, _, stamp in stamped:
+        by_zone[zone] |= set() if stamp is None else {stamp}
     days = {zone: dict(zip(stamps, _days_of(list(stamps), zone), strict=True)) for zone, stamps in by_zone.items()}
     return [
-        (page, replace(event, day=days[chart.zone or ""].get(_stamp(event))))
-        for page, chart in charts
-        for event in chart.events
+        (page, event if stamp is None else replace(event, day=days[zone][stamp]))
+        for page, zone, event, stamp in stamped
     ]
 
 

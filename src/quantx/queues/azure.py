@@ -119,6 +119,11 @@ class AzureQueue(TaskQueue):
         oldest = min((stored.put_at for stored in seen), default=None)
         return Depth(visible, total, oldest, self._poison.count())
 
+    @override
+    def total(self) -> int:
+        """Return the service's approximate number of messages in one request."""
+        return self._queue.count()
+
     def _all(self, one: Callable[[T], R], items: Sequence[T]) -> list[R]:
         results, failures = self._each(one, items)
         if failures:

@@ -97,6 +97,10 @@ class MemoryQueue(TaskQueue):
             return Depth(visible, len(self._messages), oldest, len(self._poison))
 
     @override
+    def total(self) -> int:
+        return self.depth().total
+
+    @override
     def close(self) -> None:
         """Do nothing: it holds no connection."""
 

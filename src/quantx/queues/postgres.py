@@ -77,6 +77,10 @@ class PostgresQueue(TaskQueue):
         return Depth(row["visible"], row["total"], row["oldest"], row["poisoned"])
 
     @override
+    def total(self) -> int:
+        return self.depth().total
+
+    @override
     def close(self) -> None:
         """Do nothing: the database belongs to the state."""
 

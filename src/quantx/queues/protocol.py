@@ -102,6 +102,10 @@ class TaskQueue(Protocol):
         """Return the number of waiting messages."""
         ...
 
+    def total(self) -> int:
+        """Return the depth's `total` alone, with less work."""
+        ...
+
     def close(self) -> None:
         """Close the connections; the queue can't be used afterwards."""
         ...

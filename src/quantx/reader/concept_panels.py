@@ -17,6 +17,7 @@ from quantx.reader.arguments import BAR_COLUMNS, did_you_mean
 from quantx.reader.filers import FilerRequest
 from quantx.reader.fundamentals import PERIODS, FundamentalQueries
 from quantx.reader.point_in_time import PointInTime
+from quantx.reader.ratio_fields import RATIOS
 from quantx.reader.selection import Selection
 
 _PRICES = frozenset({*BAR_COLUMNS, "currency", "raw", "regular"})
@@ -69,22 +70,24 @@ class ConceptPanels(FundamentalQueries):
 
     def _concept_fields(self, fields: Sequence[str]) -> dict[str, ConceptField]:
         """Return the concepts among the fields of a panel by name; raise ConfigError for an unknown field."""
-        found = {name: field for name in fields if (field := ConceptField.parse(name)) is not None}
+        parsed = {name: ConceptField.parse(name) for name in fields if name not in RATIOS}
+        found = {name: field for name, field in parsed.items() if field is not None}
         for name, field in found.items():
             if not self._is_concept(field.concept):
-                known = [*_PRICES, *self._concept_names()]
+                known = [*_PRICES, *RATIOS, *self._concept_names()]
                 raise ConfigError(
-                    f"unknown field {name!r}{did_you_mean(name, known)}; use a column of bars, as in close, or a"
-                    " concept and a period, as in revenue_ttm"
+                    f"unknown field {name!r}{did_you_mean(name, known)}; use a column of bars, as in close, a concept"
+                    " and a period, as in revenue_ttm, or a ratio, as in book_to_market"
                 )
         return found
 
     def _concept_columns(
-        self, request: ConceptPanelRequest, days: pl.Series | None
-    ) -> tuple[pl.Series, Mapping[str, list[pl.Series]]]:
+        self, request: ConceptPanelRequest, days: pl.Series | None, further: Sequence[str] = ()
+    ) -> tuple[pl.Series, dict[str, list[pl.Series]]]:
         """Return the days, and by field a column per symbol with its newest value that was public before each close.
 
-        `days` None: the sessions of the filers' exchanges.
+        `days` None: the sessions of the filers' exchanges. `further` columns of the same rows have names as in
+        revenue_ttm__unit.
         """
         steps = self._steps_of(request)
         if days is None:
@@ -95,11 +98,13 @@ class ConceptPanels(FundamentalQueries):
         closes = {code: self._closes(code, days) for code in by_calendar}
         found: dict[str, list[pl.Series]] = {}
         for field, of_field in steps.items():
-            columns: dict[str, pl.Series] = {}
-            for code, names in by_calendar.items():
-                own = of_field if len(by_calendar) == 1 else of_field.filter(pl.col("symbol").is_in(names))
-                columns |= {s.name: s for s in values_by_day(own, closes[code], names, "value").get_columns()}
-            found[field] = [columns[each.symbol] for each in request.in_order]
+            for shown in ("value", *further):
+                columns: dict[str, pl.Series] = {}
+                for code, names in by_calendar.items():
+                    own = of_field if len(by_calendar) == 1 else of_field.filter(pl.col("symbol").is_in(names))
+                    columns |= {s.name: s for s in values_by_day(own, closes[code], names, shown).get_columns()}
+                key = field if shown == "value" else f"{field}__{shown}"
+                found[key] = [columns[each.symbol] for each in request.in_order]
         return days, found
 
     def _steps_of(self, request: ConceptPanelRequest) -> dict[str, pl.DataFrame]:

@@ -9,7 +9,7 @@ company, which is not joined.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ from quantx.reader.symbol_history import SymbolRequest, all_plain
 Filers = str | int | Sequence[str | int]  # symbols, or filers: 320193, CIK0000320193
 FILER = "filer"  # the symbol of the stored series, beside `symbol`, which is the requested one
 PREFERRED = ("sec", "fmp")  # where the setting `sources` has no order
-_MOVES_WITHIN = timedelta(days=10)  # from the last day of a symbol at one filer to its first day at the next one
+MOVES_WITHIN = timedelta(days=10)  # from the last day of a symbol at one filer to its first day at the next one
 
 
 class Carrier(NamedTuple):
@@ -61,22 +61,30 @@ class FilerQueries(ActionQueries):
 
     def _filer_requests(self, symbols: Filers, on: On | None) -> list[FilerRequest]:
         """Return the filers of each symbol; raise ConfigError for what is neither a symbol nor a CIK."""
-        names = _to_filers(symbols)
+        names = to_filers(symbols)
         days, securities = to_days([n for n in names if not is_filer(n)], on), self._securities()
         traded = {each.symbol: each for each in securities.requests(list(days), None, None, days)}
-        carriers = self._carriers()
         requests = []
         for name in names:
             security = traded.get(name, SymbolRequest(name, None))
-            if is_filer(name):
-                requests.append(FilerRequest(security, {name: None}))
-            else:
-                earlier = [s for s in securities.stored_symbols([security]) if s != name]
-                own = carriers.get(name, [])
-                requests.append(
-                    FilerRequest(security, _filers(own, days[name], [carriers.get(s, []) for s in earlier]))
-                )
+            filers = {name: None} if is_filer(name) else self._filers_of(security, days[name])
+            requests.append(FilerRequest(security, filers))
         return requests
+
+    def _filers_of(self, security: SymbolRequest, on: date | None) -> dict[str, date | None]:
+        """Return the filers of a security, each with the last day of its filings that count; None: all.
+
+        A symbol that the security gave up, or that another one has now, is evidence only for filers that lost it, too.
+        """
+        carriers, securities, found = self._carriers(), self._securities(), list[Carrier]()
+        namings = securities.namings(security)
+        for naming in namings:
+            own = carriers.get(naming.symbol, [])
+            if own and (naming is not namings[-1] or securities.is_reused(naming)):
+                found += [c for c in own if c.last is not None and naming.overlaps(c.first, c.last)]
+            elif own:
+                found += _chain(own, naming.last or on)
+        return {each.filer: None if each.filer == found[-1].filer else each.last for each in found}
 
     def _carriers(self) -> dict[str, list[Carrier]]:
         """Return the filers that carried each symbol, in order; the table is read once per version."""
@@ -102,9 +110,7 @@ class FilerQueries(ActionQueries):
         securities, traded = self._securities(), [r.security for r in requests if not is_filer(r.symbol)]
         of_filers = dict.fromkeys(filer for each in requests for filer in each.filers)
         of_symbols = dict.fromkeys(securities.stored_symbols(traded))
-        chosen = Selection.of([*of_filers, *of_symbols], wanted.source).between(wanted.first, wanted.last)
-        chosen = chosen if wanted.where is None else chosen.filtered(wanted.where)
-        stored = self._known(table, chosen, moment, columns)
+        stored = self._known(table, replace(wanted, symbols=(*of_filers, *of_symbols)), moment, columns)
         by_filer = _by_filer(stored, requests)
         if not set(stored["symbol"].unique()).intersection(of_symbols):
             return self._ranked(by_filer)
@@ -151,7 +157,7 @@ class FilerQueries(ActionQueries):
         absent = [each for each in requests if each.symbol not in present]
         if not absent:
             return
-        kind, names = _KINDS[table.name], [each.symbol for each in absent]
+        kind, names = _KINDS.get(table.name, f"rows of {table.name}"), [each.symbol for each in absent]
         if self._stored.version(table) is None:
             warn_user(
                 f"no {kind}: the lake {self.url} has no table {table.name} yet; `quantx fundamentals update` fetches"
@@ -195,7 +201,7 @@ _KEYS = ("source", "public_at")
 _KINDS = {FUNDAMENTALS.name: "fundamentals", FUNDAMENTALS_FACTS.name: "facts", FILINGS.name: "filings"}
 
 
-def _to_filers(symbols: object) -> list[str]:
+def to_filers(symbols: object) -> list[str]:
     """Return canonical symbols and symbols of filers, each once; a number is a CIK."""
     given = [symbols] if isinstance(symbols, str | int) or not isinstance(symbols, Iterable) else list(symbols)
     return list(dict.fromkeys(map(_to_filer, given)))
@@ -212,29 +218,17 @@ def _to_filer(given: object) -> str:
     return to_names(given)[0]
 
 
-def _filers(own: Sequence[Carrier], on: date | None, earlier: Sequence[Sequence[Carrier]]) -> dict[str, date | None]:
-    """Return the filers of a security, each with the last day of its filings that count; None: all.
-
-    `own` are the carriers of its symbol, `earlier` those of each other symbol that it had.
-    """
-    if not own:
-        return {}
-    at = len(own) - 1
+def _chain(carriers: Sequence[Carrier], on: date | None) -> Sequence[Carrier]:
+    """Return the filers of one company among those of a symbol: that of a day, or the last one, and those beside it."""
+    at = len(carriers) - 1
     if on is not None:
-        at = next((n for n, each in enumerate(own) if _carries(each, on)), at)
+        at = next((n for n, each in enumerate(carriers) if _carries(each, on)), at)
     begin = end = at
-    while begin > 0 and _moved(own[begin - 1], own[begin]):
+    while begin > 0 and _moved(carriers[begin - 1], carriers[begin]):
         begin -= 1
-    while end + 1 < len(own) and _moved(own[end], own[end + 1]):
+    while end + 1 < len(carriers) and _moved(carriers[end], carriers[end + 1]):
         end += 1
-    chain = own[begin : end + 1]
-    # A filer that still carries an earlier symbol did not give it to this security.
-    others = [each for carriers in earlier for each in carriers if each.last is not None]
-    last = chain[-1].filer
-    found: dict[str, date | None] = {}
-    for each in (*others, *chain):
-        found[each.filer] = None if each.filer == last else each.last
-    return found
+    return carriers[begin : end + 1]
 
 
 def _carries(carrier: Carrier, day: date) -> bool:
@@ -245,7 +239,7 @@ def _moved(before: Carrier, after: Carrier) -> bool:
     """Return whether a symbol went from one filer to the next without a pause."""
     if before.filer == after.filer:
         return True
-    return before.last is not None and after.first is not None and after.first - before.last <= _MOVES_WITHIN
+    return before.last is not None and after.first is not None and after.first - before.last <= MOVES_WITHIN
 
 
 def _by_filer(stored: pl.DataFrame, requests: Sequence[FilerRequest]) -> pl.DataFrame:

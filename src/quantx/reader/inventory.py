@@ -8,16 +8,18 @@ from html import escape
 
 import polars as pl
 
+from quantx.core.fact_tables import FACT_TABLES
 from quantx.core.symbols import market_of
 from quantx.core.table import INSTANT, Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, NotInLake, QuantxError
-from quantx.reader.arguments import Day, Symbols, bars_table, did_you_mean, to_date, to_names, to_vendor
+from quantx.reader.arguments import Day, bars_table, did_you_mean, to_date, to_names, to_vendor
+from quantx.reader.filers import Filers, to_filers
 from quantx.reader.known_names import KnownNames
 from quantx.reader.point_in_time import PointInTime, public_ends
 from quantx.reader.selection import Selection
 
-_BY_VENDOR = (BARS_1D, BARS_1M, BARS_1D_ADJUSTED, ACTIONS)
+_BY_VENDOR = (BARS_1D, BARS_1M, BARS_1D_ADJUSTED, ACTIONS, *FACT_TABLES)
 _TABLE_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "table": pl.String,
     "rows": pl.Int64,
@@ -113,7 +115,7 @@ class InventoryQueries(KnownNames):
         self,
         table: str,
         *,
-        symbols: Symbols | None = None,
+        symbols: Filers | None = None,
         source: str | None = None,
         start: Day | None = None,
         end: Day | None = None,
@@ -122,16 +124,17 @@ class InventoryQueries(KnownNames):
     ) -> pl.LazyFrame:
         """Return a table as it is stored, lazily: filters and columns that follow reach its files.
 
-        The arguments limit it by stored symbol, vendor and day, to rows as known (`as_of`) and as public (`public_by`)
-        then. Prices are as traded and of all vendors; docs/reference/tables.md has the columns. Collect it soon: with
-        an Azure identity it holds a token that expires.
+        The arguments limit it by stored symbol (of the tables of filers: as in CIK0000320193), vendor and day, to rows
+        as known (`as_of`) and as public (`public_by`) then. Prices are as traded and of all vendors;
+        docs/reference/tables.md has the columns. Collect it soon: with an Azure identity it holds a token that expires.
 
         Raises NotInLake for an unknown table.
         """
         if table not in self._stored:
             raise NotInLake(f"there is no table {table!r}{did_you_mean(str(table), self._stored)}", [str(table)])
         declared, moment = self._stored[table].table, PointInTime.parse(as_of, public_by)
-        selection = Selection.of(None if symbols is None else to_names(symbols), to_vendor(source))
+        names = to_filers if "cik" in declared.schema else to_names
+        selection = Selection.of(None if symbols is None else names(symbols), to_vendor(source))
         selection = selection.between(to_date(start), to_date(end))
         _check_columns(declared, selection)
         selection = self._public(declared, selection, moment.public_by)
@@ -193,7 +196,7 @@ class InventoryQueries(KnownNames):
 
 def _check_columns(table: Table, selection: Selection) -> None:
     """Raise ConfigError if a table can't be limited as the selection wants."""
-    day = "date" in table.schema or "ex_date" in table.schema
+    day = table.day is not None
     for argument, given, possible in (
         ("symbols", selection.symbols is not None, "symbol" in table.schema),
         ("source", selection.source is not None, "source" in table.schema),

@@ -73,11 +73,11 @@ def _nearby(location: LakeLocation) -> str:
 class Lake(
     LookbackQueries,
     FilingQueries,
-    RestatementQueries,
     HistoryQueries,
     InventoryQueries,
     ResampleQueries,
     ExplainQueries,
+    RestatementQueries,
     RecordQueries,
     ChangeQueries,
     SnapshotQueries,

@@ -12,6 +12,7 @@ from quantx.reader.bar_request import BarRequest
 from quantx.reader.concept_panels import ConceptField, ConceptPanelRequest
 from quantx.reader.filers import FilerRequest, Filers
 from quantx.reader.point_in_time import PointInTime
+from quantx.reader.ratio_fields import RATIOS, needs_prices
 from quantx.reader.session_times import SessionTimes
 from quantx.reader.universes import Members
 
@@ -30,6 +31,12 @@ class PanelRequest:
     def prefixed(self) -> bool:
         """Return whether the names of columns begin with the field."""
         return len(self.fields) > 1
+
+    @property
+    def is_of_filers(self) -> bool:
+        """Return whether no field is a price or made of one: a source is then one of filings."""
+        ratios = [name for name in self.fields if name in RATIOS]
+        return not needs_prices(ratios) and all(n in RATIOS or ConceptField.parse(n) is not None for n in self.fields)
 
     def column(self, field: str, symbol: str) -> str:
         """Return the name of a column."""
@@ -54,5 +61,5 @@ class PanelRequest:
             first=to_date(given["start"]),
             last=to_date(given["end"]),
             moment=PointInTime.of_filings(given["as_of"], given["public_by"], times),
-            source=to_vendor(given["source"]) if len(fields) == len(self.fields) else None,
+            source=to_vendor(given["source"]) if self.is_of_filers else None,
         )

@@ -11,17 +11,18 @@ from quantx.core.prices import Adjust
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, to_date, to_texts
 from quantx.reader.bar_request import BarRequest
-from quantx.reader.bars import BarQueries
-from quantx.reader.concept_panels import ConceptPanelRequest, ConceptPanels, masked
+from quantx.reader.concept_panels import ConceptPanelRequest, masked
 from quantx.reader.filers import Filers
 from quantx.reader.panel_request import PanelRequest
 from quantx.reader.point_in_time import PointInTime
+from quantx.reader.ratio_fields import RATIOS
+from quantx.reader.ratio_panels import RatioPanels
 from quantx.reader.reshape import wide
 from quantx.reader.stored import one_state
 from quantx.reader.universes import Members, UniverseQueries
 
 
-class PanelQueries(BarQueries, UniverseQueries, ConceptPanels):
+class PanelQueries(RatioPanels, UniverseQueries):
     """Panels of bars and concepts."""
 
     @one_state
@@ -53,10 +54,11 @@ class PanelQueries(BarQueries, UniverseQueries, ConceptPanels):
         other arguments are those of `bars`. Prices are as traded by default: returns across splits and dividends need
         `adjust="total"`.
 
-        A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "total_assets" (the latest
+        A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "assets" (the latest
         quarter): on each session the newest period's last value that was public before the session's close. A panel of
         concepts alone has a row per session of the exchanges, and no look-ahead; `source` then means a source of
-        filings.
+        filings. Ratios are fields, too, as in "book_to_market": of values and prices that were public then, with
+        as-traded prices and the shares of the same day; quantx.reader.ratio_fields lists them.
 
         Warns with IncompleteData of symbols without bars or fundamentals.
         """
@@ -73,10 +75,10 @@ class PanelQueries(BarQueries, UniverseQueries, ConceptPanels):
             on=on if on is not None or members is None else members.on,
             shown=members if members_only else None,
         )
-        concepts = self._concept_fields(request.fields)
-        if not concepts:
+        concepts, ratios = self._concept_fields(request.fields), [name for name in request.fields if name in RATIOS]
+        if not concepts and not ratios:
             return self._price_panel(request, request.fields, universe)
-        prices = [name for name in request.fields if name not in concepts]
+        prices = [name for name in request.fields if name not in concepts and name not in ratios]
         panel = self._price_panel(request, prices, universe) if prices else None
         of_concepts = request.of_concepts(concepts, self._filer_requests(request.names, request.on), self._sessions)
         return self._with_concepts(request, of_concepts, panel)
@@ -95,7 +97,13 @@ class PanelQueries(BarQueries, UniverseQueries, ConceptPanels):
         self, request: PanelRequest, of_concepts: ConceptPanelRequest, prices: pl.DataFrame | None
     ) -> pl.DataFrame:
         """Return the panel of prices, if any, with the columns of concepts, in the order of the fields."""
-        days, by_field = self._concept_columns(of_concepts, None if prices is None else prices["date"])
+        days, by_field = None if prices is None else prices["date"], dict[str, list[pl.Series]]()
+        if of_concepts.fields:
+            days, by_field = self._concept_columns(of_concepts, days)
+        if ratios := [name for name in request.fields if name in RATIOS]:
+            days, columns_of_ratios = self._ratio_columns(request, of_concepts, ratios, days)
+            by_field |= columns_of_ratios
+        assert days is not None, "a field is a concept or a ratio"
         mask = None if request.shown is None else request.shown.mask(days)
         columns = [days]
         for field in request.fields:

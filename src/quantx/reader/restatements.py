@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from quantx.core.fact_tables import FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.fact_tables import FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.reader.arguments import Day, On, to_texts, to_vendor
 from quantx.reader.filers import Filers
 from quantx.reader.fundamentals import FundamentalQueries, Period, of_periods
@@ -18,7 +18,7 @@ VERSION_COLUMNS = (
     *("symbol", "concept", "period", "start", "end", "value", "before", "unit", "form", "filed", "public_at"),
     *("accession", "revision", "tag", "origin", "reason", "source", "filer", "known_from"),
 )
-_FACT = ("filer", "tag", "unit", "start", "end", "accession")
+_FACT = ["filer", "tag", "unit", "start", "end", "accession"]
 
 
 class RestatementQueries(FundamentalQueries):
@@ -59,17 +59,12 @@ class RestatementQueries(FundamentalQueries):
         """Add the form of each version's filing, and the class of the change of its fact."""
         of_filers = Selection.of(versions["filer"].unique().to_list())
         accessions = pl.col("accession").is_in(versions["accession"].drop_nulls().unique().to_list())
-        forms = self._known(FILINGS, of_filers.filtered(accessions), NOW, ["symbol", "accession", "form"])
-        forms = forms.rename({"symbol": "filer"}).unique(["filer", "accession"])
-        tags = pl.col("tag").is_in(versions["tag"].drop_nulls().unique().to_list())
-        columns = ["symbol", "tag", "unit", "start", "end", "accession", "revision"]
-        facts = self._known(FUNDAMENTALS_FACTS, of_filers.filtered(accessions).filtered(tags), NOW, columns)
-        facts = facts.rename({"symbol": "filer"}).unique(_FACT)
-        joined = versions.join(forms, on=["filer", "accession"], how="left", maintain_order="left")
-        reported = joined.with_columns(
-            pl.when(pl.col("origin") == "reported").then(pl.col("tag")).alias("__tag"),
-        )
+        columns = ["symbol", "tag", "unit", "start", "end", "accession", "revision", "form"]
+        facts = self._known(FUNDAMENTALS_FACTS, of_filers.filtered(accessions), NOW, columns)
+        facts = facts.rename({"symbol": "filer"})
+        forms = facts.select("filer", "accession", "form").unique(["filer", "accession"])
+        classes = facts.drop("form").unique(_FACT)
+        tag = pl.when(pl.col("origin") == "reported").then(pl.col("tag")).alias("__tag")
+        joined = versions.with_columns(tag).join(forms, on=["filer", "accession"], how="left", maintain_order="left")
         key = ["filer", "__tag", "unit", "start", "end", "accession"]
-        return reported.join(
-            facts, left_on=key, right_on=list(_FACT), how="left", nulls_equal=True, maintain_order="left"
-        )
+        return joined.join(classes, left_on=key, right_on=_FACT, how="left", nulls_equal=True, maintain_order="left")

@@ -10,6 +10,7 @@ from quantx.core.tables import QUARANTINE, TABLES
 from quantx.errors import ConfigError
 from quantx.lake.table_version import LiveFile
 from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_vendor
+from quantx.reader.filers import FilerQueries
 from quantx.reader.selection import Selection
 from quantx.reader.universes import UniverseQueries
 
@@ -27,7 +28,7 @@ class WarmResult:
     without_room: int
 
 
-class CacheQueries(UniverseQueries):
+class CacheQueries(FilerQueries, UniverseQueries):
     """The cache of decoded copies."""
 
     def warm(
@@ -40,7 +41,7 @@ class CacheQueries(UniverseQueries):
         end: Day | None = None,
         on_copy: OnCopy | None = None,
     ) -> WarmResult:
-        """Write the copies of all large files with rows of a selection: bars, actions, revisions, verdicts.
+        """Write the copies of all large files with rows of a selection: bars, actions, facts, revisions.
 
         Without arguments it is the whole lake. Raises ConfigError if the cache is off, NotInLake for an unknown
         symbol, and LakeError if a file is missing or damaged.
@@ -55,7 +56,8 @@ class CacheQueries(UniverseQueries):
         if names is not None:
             securities = self._securities()
             requests = securities.requests(names, first, last, dict.fromkeys(names, last))
-            names = securities.stored_symbols(requests)
+            filers = [filer for each in self._filer_requests(names, last) for filer in each.filers] if names else []
+            names = [*securities.stored_symbols(requests), *filers]
         return self._write_copies(Selection.of(names, to_vendor(source)).between(first, last), on_copy)
 
     def _write_copies(self, selection: Selection, on_copy: OnCopy | None) -> WarmResult:

@@ -103,6 +103,16 @@ def test_a_landlord() -> None:
     assert {name: value(rows, name) for name in expected} == expected
 
 
+def test_a_fund_that_lends() -> None:
+    """A business development company: its revenue is the total investment income, its equity the net assets."""
+    rows = one_year({
+        "GrossInvestmentIncomeOperating": 2_990e6, "NetIncomeLoss": 1_522e6, "InterestExpense": 701e6,
+        "AssetsNet@": 13.4e9,
+    })  # fmt: skip
+    expected = {"revenue": 2_990e6, "net_income": 1_522e6, "equity": 13.4e9, "liabilities": 9e12 - 13.4e9}
+    assert {name: value(rows, name) for name in expected} == expected
+
+
 def test_total_debt_has_the_current_part_of_long_term_debt() -> None:
     """KO (OpenBB-finance/OpenBB#7634): the current part has a tag of its own."""
     rows = one_year({

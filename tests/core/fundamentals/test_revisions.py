@@ -109,6 +109,16 @@ def test_figures_per_share_are_restated_by_a_split_of_an_earlier_filing() -> Non
     assert facts.filter(pl.col("value") == 5.61)["revision"].to_list() == ["split"]
 
 
+@pytest.mark.parametrize(("typed", "expected"), [(15.1e6, "scale"), (15.1e12, "scale"), (1.51e9, None), (15.0e9, None)])
+def test_a_mistyped_cover_page_is_judged_by_the_other_counts(typed: float, expected: str | None) -> None:
+    def report(year: int, cover: float) -> tuple[str, str, list[Fact]]:
+        average: Fact = ("Average", "shares", f"{year}-01-01", f"{year}-12-31", 15.3e9)
+        return ("10-K", f"{year + 1}-02-20", [("dei:Cover", "shares", None, f"{year + 1}-02-01", cover), average])
+
+    facts = facts_of(document(report(2021, 15.2e9), report(2022, typed), report(2023, 15.0e9)))
+    assert facts.filter(pl.col("tag") == "Cover").sort("end")["revision"].to_list() == [None, expected, None]
+
+
 @pytest.mark.parametrize(
     ("quotient", "ratio"),
     [(7.0001, 7), (1.4999, 1.5), (0.1, 0.1), (1 / 3, 1 / 3), (1.25, 1.25), (1.02, None), (1.07, None), (317, None)],
@@ -133,3 +143,11 @@ def test_every_change_per_share_of_a_filer_with_one_split_is_the_split() -> None
     facts = recorded_facts("GOOGL").filter(pl.col("unit") == "USD/shares", pl.col("revision") != "same")
     since_2015 = facts.filter(pl.col("filed") > date(2016, 1, 1))
     assert set(since_2015["revision"]) == {"split"}
+
+
+@pytest.mark.skipif(not RECORDED["NVDA"].exists(), reason="there is no recording of NVDA")
+def test_a_filer_that_reports_thousands_for_two_years_is_put_right_when_it_stops() -> None:
+    fact = (pl.col("tag") == "WeightedAverageNumberOfDilutedSharesOutstanding") & (pl.col("end") == date(2011, 1, 30))
+    rows = recorded_facts("NVDA").filter(fact).sort("public_at").select("value", "filed", "revision").rows()
+    assert rows[:2] == [(588_684, date(2011, 3, 16), "scale"), (588_684_000, date(2012, 3, 13), "rescaled")]
+    assert {revision for _, _, revision in rows[2:]} <= {"same"}

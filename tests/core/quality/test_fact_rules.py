@@ -31,12 +31,13 @@ GOOD: dict[str, Any] = {
     "fp": "FY",
     "filed": date(2024, 11, 1),
     "raw": "01J",
+    "payload_sha256": "0" * 64,
     "known_from": datetime(2024, 11, 2, tzinfo=UTC),
 }
 
 
 def facts(*changes: dict[str, Any]) -> pl.DataFrame:
-    schema = {name: kind for name, kind in FUNDAMENTALS_FACTS.schema.items() if name in GOOD}
+    schema = {name: FUNDAMENTALS_FACTS.schema.get(name, pl.String) for name in GOOD}
     return pl.DataFrame([GOOD | change for change in changes], schema=schema)
 
 

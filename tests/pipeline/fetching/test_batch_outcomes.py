@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from quantx.core.model import FetchTask, Payload, Series, Window
-from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
+from quantx.pipeline.fetching.batch_outcomes import FEW, BatchOutcomes
 from quantx.pipeline.fetching.task_groups import FetchOutcome
 
 NOW = datetime(2024, 1, 12, 23, tzinfo=UTC)
@@ -78,6 +78,15 @@ def test_few_replies_wait_for_others_but_not_for_long(batch: Batch) -> None:
     assert batch.landings == []
     batch.answered(2, at=10.0)
     assert batch.landings == [[0, 1, 2]]
+
+
+def test_in_the_quotas_pause_some_replies_land_and_few_wait(batch: Batch) -> None:
+    batch.answered(0, 1, 2, at=0.0)
+    batch.outcomes.land_waiting(FEW)
+    assert batch.landings == []
+    batch.answered(3, at=0.1)
+    batch.outcomes.land_waiting(FEW)
+    assert batch.landings == [[0, 1, 2, 3]]
 
 
 def test_large_replies_land_at_once(batch: Batch) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.fact_tables import ESG_FACTS, FUNDAMENTALS
-from quantx.core.tables import FILER_SYMBOLS, TABLES
+from quantx.core.fact_tables import ESG_FACTS, FILER_SYMBOLS, FUNDAMENTALS
+from quantx.core.tables import TABLES
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.pipeline.reporting.coverage_items import item_coverage, item_tables

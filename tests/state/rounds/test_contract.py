@@ -44,6 +44,17 @@ class TestRounds:
         round_id = kit.state.rounds.start(0, 10**9, 2)
         assert len(kit.state.rounds.replies(round_id)) == 2
 
+    def test_the_upcoming_replies_are_those_of_the_round_after_this_one(self, kit: Kit) -> None:
+        kit.landed("A", "B", "C", "D")
+        rounds, most = kit.state.rounds, 2 * REPLY
+        assert rounds.upcoming(most, 9) == rounds.upcoming(10**9, 2)
+        first = kit.start(replies=1)
+        upcoming = rounds.upcoming(most, 9)
+        assert len(upcoming) == 2
+        assert rounds.upcoming(1, 9) == upcoming[:1]
+        kit.finish(first)
+        assert rounds.replies(rounds.start(0, most, 9)) == upcoming
+
     def test_a_series_gets_one_reply_per_round_in_the_order_of_fetching(self, kit: Kit) -> None:
         daily, backfill = kit.task("A"), kit.task("A", "backfill")
         kit.land(kit.one(daily), fetched_at=ASKED)

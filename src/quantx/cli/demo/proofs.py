@@ -12,6 +12,7 @@ from quantx.cli.demo.script import Revision
 from quantx.cli.output import counted, out
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import verifier_of
+from quantx.reader.explain import Explanation
 from quantx.reader.explain.screen import number
 from quantx.reader.lake import Lake
 from quantx.state.postgres import PostgresState
@@ -40,6 +41,7 @@ def show_proofs(platform: Platform, folder: Path, revision: Revision) -> None:
 
 def _explain(lake: Lake, revision: Revision) -> None:
     why = lake.explain(revision.symbol, revision.date, field=revision.field)
+    assert isinstance(why, Explanation), "the field is one of a bar"
     out.print(
         f"\n[bold]Explained[/bold] {why.field} of {why.symbol} on {why.day}: {number(why.value)} {why.currency or ''},"
         f" {counted(len(why.revisions), 'earlier value')}, rules passed:"

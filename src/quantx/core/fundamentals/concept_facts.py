@@ -63,9 +63,8 @@ def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
         | dict.fromkeys(("kind_of_unit", "kind"), pl.String),
         orient="row",
     )
-    of_unit = pl.any_horizontal(
-        (pl.col("kind_of_unit") == kind) & pl.col("unit").str.contains(form) for kind, form in _UNITS.items()
-    )
+    form_of_unit = pl.coalesce(pl.when(pl.col("unit").str.contains(f)).then(pl.lit(kind)) for kind, f in _UNITS.items())
+    units = facts.select(pl.col("unit").unique()).with_columns(form_of_unit.alias("form_of_unit"))
     instant = (pl.col("kind") == "instant") & pl.col("start").is_null()
     duration = (pl.col("kind") == "duration") & length().is_between(QUARTER[0], LONGEST)
     midnight = pl.col("filed").dt.offset_by("1d").cast(pl.Datetime("us")).dt.replace_time_zone("America/New_York")
@@ -78,7 +77,8 @@ def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
         )
         .filter(pl.col("at").is_not_null() & pl.col("value").is_not_null())
         .join(tags, on=["taxonomy", "tag"], maintain_order="left")
-        .filter(of_unit & (instant | duration))
+        .join(units, on="unit", maintain_order="left")
+        .filter((pl.col("form_of_unit") == pl.col("kind_of_unit")) & (instant | duration))
         .with_columns(pl.col("value") * pl.col("side"))
         .select(
             "symbol", "accession", "filed", "at", "tag", "unit", "start", "end", "value", "form", "concept", "member"
@@ -105,15 +105,17 @@ def _versions(keyed: pl.DataFrame) -> pl.DataFrame:
     A year in a quarterly report is the last twelve months of another day than the year's end: no year of the filer.
     """
     year = length() > 330
-    ordered = (
-        keyed.filter(~(year & pl.col("form").is_in(_QUARTERLY)).fill_null(False))
-        .with_columns(is_periodic().alias("periodic"))
-        .sort("key", "nth")
-        .filter(pl.col("periodic") == pl.col("periodic").cast(pl.UInt8).cum_max().cast(pl.Boolean).over("key"))
-        .sort("key", "member", "nth")
-        .unique(["key", "member", "at"], keep="last", maintain_order=True)
-    )
-    other = pl.struct("key", "member").ne_missing(pl.struct("key", "member").shift())
+    counting = keyed.filter(~(year & pl.col("form").is_in(_QUARTERLY)).fill_null(False))
+    counting = counting.filter(~pl.col("nth").is_in(_outranked(counting).implode()))
+    ordered = counting.sort("key", "member", "nth").unique(["key", "member", "at"], keep="last", maintain_order=True)
+    other = pl.any_horizontal(pl.col(c).ne_missing(pl.col(c).shift()) for c in ("key", "member"))
     return ordered.filter(other | pl.col("value").ne_missing(pl.col("value").shift())).select(
         "key", "member", "at", "nth", "value", facts=pl.concat_list(pl.col("nth") + 1)
     )
+
+
+def _outranked(keyed: pl.DataFrame) -> pl.Series:
+    """Return `nth` of the facts of other forms of which a periodic report had the item before."""
+    first = keyed.filter(is_periodic()).group_by("key").agg(pl.col("nth").min().alias("first"))
+    others = keyed.filter(~is_periodic()).select("key", "nth").join(first, on="key")
+    return others.filter(pl.col("first") < pl.col("nth"))["nth"]

@@ -56,6 +56,14 @@ def _ordered(facts: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(other.cum_sum().alias("group"), is_periodic().alias("periodic")).drop("form")
 
 
+def _ignored(ordered: pl.DataFrame) -> pl.Series:
+    """Return `nth` of the facts of other forms that were filed after a periodic report with the item."""
+    some = ordered.filter(~pl.col("periodic")).select(pl.col("group").unique())
+    reported_before = pl.col("periodic").cast(pl.UInt8).cum_max().over("group").cast(pl.Boolean)
+    theirs = ordered.join(some, on="group", how="semi", maintain_order="left")
+    return theirs.filter(~pl.col("periodic") & reported_before)["nth"]
+
+
 def _known() -> pl.Expr:
     """Return when a fact was public; the day of filing where its time is not known."""
     return pl.coalesce("public_at", pl.col("filed").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
@@ -63,9 +71,8 @@ def _known() -> pl.Expr:
 
 def _of_changed(ordered: pl.DataFrame) -> pl.DataFrame:
     """Return `nth` and `revision` of the facts of identities whose value changed, and of those with a slip."""
-    fewer = ~pl.col("periodic") & pl.col("periodic").cast(pl.UInt8).cum_max().over("group").cast(pl.Boolean)
     changed = ordered.filter(pl.col("raw_before") != pl.col("value")).select(pl.col("group").unique())
-    judged = slips(ordered.with_columns(fewer.alias("ignored")), changed)
+    judged = slips(ordered.with_columns(pl.col("nth").is_in(_ignored(ordered).implode()).alias("ignored")), changed)
     # The value before is a slip where there is no other one.
     judged = judged.with_columns(pl.coalesce("before", "raw_before").alias("before"))
     splits = restated_by_splits(judged.filter(~pl.col("slip")).select(SPLIT_COLUMNS))

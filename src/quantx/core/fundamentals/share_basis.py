@@ -20,24 +20,8 @@ def restated_by_splits(rows: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFram
     `rows` have symbol, unit, filed, value; `actions` symbol, ex_date, kind, value (new shares per old one). Only the
     units `shares` and those that end with `/shares` change.
     """
-    splits = (
-        actions.filter(pl.col("kind") == "split")
-        .sort("symbol", "ex_date", descending=[False, True])
-        .select("symbol", pl.col("ex_date"), pl.col("value").cum_prod().over("symbol").alias("__ratio"))
-        .sort("ex_date")
-    )
-    if splits.is_empty():
-        return rows
-    numbered = rows.with_row_index("__row")
-    factors = (
-        numbered.select("__row", "symbol", (pl.col("filed") + pl.duration(days=1)).alias("__after"))
-        .sort("__after")
-        .join_asof(
-            splits, left_on="__after", right_on="ex_date", by="symbol", strategy="forward", check_sortedness=False
-        )
-        .sort("__row")
-    )
-    ratio = factors["__ratio"].fill_null(1.0)
+    numbered = rows.select("symbol", (pl.col("filed") + pl.duration(days=1)).alias("on"))
+    ratio = _ratios(numbered, actions, "forward")
     unit = pl.col("unit")
     value = (
         pl.when(unit == "shares")
@@ -47,3 +31,28 @@ def restated_by_splits(rows: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFram
         .otherwise("value")
     )
     return rows.with_columns(value.alias("value"))
+
+
+def held_shares(counts: pl.DataFrame, actions: pl.DataFrame) -> pl.Series:
+    """Return counts of shares in the shares of a day: with the splits after their filing, up to and with the day.
+
+    `counts` have symbol, date, filed, value; `actions` as in `restated_by_splits`.
+    """
+    until = _ratios(counts.select("symbol", pl.col("date").alias("on")), actions, "backward")
+    before = _ratios(counts.select("symbol", pl.col("filed").alias("on")), actions, "backward")
+    return counts["value"] * (until / before)
+
+
+def _ratios(rows: pl.DataFrame, actions: pl.DataFrame, strategy: Literal["forward", "backward"]) -> pl.Series:
+    """Return the product of the splits of each row's symbol from its day `on` on, or up to and with it."""
+    splits = actions.filter(pl.col("kind") == "split").sort("ex_date", descending=strategy == "forward")
+    ratio = pl.col("value").cum_prod().over("symbol").alias("__ratio")
+    products = splits.select("symbol", "ex_date", ratio).sort("ex_date")
+    if products.is_empty():
+        return pl.repeat(1.0, rows.height, eager=True)
+    joined = (
+        rows.with_row_index("__row")
+        .sort("on")
+        .join_asof(products, left_on="on", right_on="ex_date", by="symbol", strategy=strategy, check_sortedness=False)
+    )
+    return joined.sort("__row")["__ratio"].fill_null(1.0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from quantx.core.fundamentals import reasons
-from quantx.core.fundamentals.concept_map import ConceptMap
+from quantx.core.fundamentals.concept_map import Concept, ConceptMap
 from quantx.core.fundamentals.periods import (
     QUARTER,
     YEAR,
@@ -20,6 +22,7 @@ from quantx.core.fundamentals.periods import (
 )
 from quantx.core.fundamentals.versions import VERSION, changes, combine, resolve
 
+PERIODS = ("quarter", "annual", "ttm")
 STALE_DAYS = 400
 _RANK_OF_NULLS = 9
 _SLOT = (*VERSION, "member", "rank", "reason")
@@ -30,44 +33,68 @@ def slots(cells: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
 
     `cells`: versions of the reported values of each concept, unit and period.
     """
-    numbered = list(enumerate(concepts.concepts.values()))
-    adding = [n for n, c in numbered if c.adds_up]
-    durations = _described(
-        cells.filter(concept_of(pl.col("key")).is_in([n for n, c in numbered if c.kind == "duration"]))
+    durations = _described(_of(cells, concepts, lambda concept: concept.kind == "duration"))
+    adding = [number for number, concept in enumerate(concepts.concepts.values()) if concept.adds_up]
+    parts = [_slots_of_durations(durations, adding), _slots_of_balances(cells, durations, concepts)]
+    return pl.concat(
+        _chosen(_without_idle_nulls(pl.concat([*parts[0][period], *parts[1][period]]))).with_columns(
+            pl.lit(period).alias("period")
+        )
+        for period in PERIODS
     )
+
+
+def _slots_of_durations(durations: pl.DataFrame, adding: list[int]) -> dict[str, list[pl.DataFrame]]:
+    """Return the candidates of each kind of period; the concepts `adding` may be summed and subtracted."""
     quarters = _quarters(durations, adding)
     years = durations.filter(length().is_between(*YEAR))
-    sheets = cells.filter(concept_of(pl.col("key")).is_in([n for n, c in numbered if c.dates_balance_sheet]))
-    ends = _period_ends(pl.concat([_ended(durations), _ended(_described(sheets))]))
-    year_ends = _period_ends(_ended(years))
-    instants = cells.filter(concept_of(pl.col("key")).is_in([n for n, c in numbered if c.kind == "instant"]))
-    free = instants.filter(concept_of(pl.col("key")).is_in([n for n, c in numbered if c.any_day]))
-    bound = instants.join(free, on="key", how="anti")
-    expected = [n for n, c in numbered if c.expected]
-    stale = _stale(durations, _period_ends(_ended(durations)))
-    sums = durations.filter(pl.col("concept").is_in(adding))
     four = _four_quarters(quarters.filter(pl.col("concept").is_in(adding)))
-    found = {
-        "quarter": [
-            _stream(quarters),
-            _nulls(durations.filter(length() > QUARTER[1]), _reason(adding, reasons.NO_SAME_START)),
-            stale,
-            _stream(_at_ends(bound, ends)),
-            _stream(free),
-            _absent(_period_ends(_ended(_described(sheets))), expected),
-        ],
-        "annual": [_stream(years), _stream(_at_ends(bound, year_ends))],
+    to_date = _year_to_date(durations.filter(pl.col("concept").is_in(adding)), years, four)
+    stale = _stale(durations, _period_ends(durations))
+    longer = durations.filter(length() > QUARTER[1])
+    return {
+        "quarter": [_stream(quarters), _nulls(longer, _reason(adding, reasons.NO_SAME_START)), stale],
+        "annual": [_stream(years)],
         "ttm": [
             _stream(years),
             _stream(four, rank=1),
-            _stream(_year_to_date(sums, years, four), rank=2),
+            _stream(to_date, rank=2),
             _nulls(durations, _reason(adding, reasons.MISSING_QUARTER)),
             stale,
         ],
     }
-    return pl.concat(
-        _chosen(pl.concat(parts)).with_columns(pl.lit(period).alias("period")) for period, parts in found.items()
-    )
+
+
+def _slots_of_balances(
+    cells: pl.DataFrame, durations: pl.DataFrame, concepts: ConceptMap
+) -> dict[str, list[pl.DataFrame]]:
+    """Return the candidates of balances at the ends of quarters and years."""
+    sheets = _described(_of(cells, concepts, lambda concept: concept.dates_balance_sheet))
+    ends = _period_ends(pl.concat([durations, sheets]))
+    year_ends = _period_ends(durations.filter(length().is_between(*YEAR)))
+    free = _of(cells, concepts, lambda concept: concept.kind == "instant" and concept.any_day)
+    bound = _of(cells, concepts, lambda concept: concept.kind == "instant" and not concept.any_day)
+    expected = [number for number, concept in enumerate(concepts.concepts.values()) if concept.expected]
+    return {
+        "quarter": [_stream(_at_ends(bound, ends)), _stream(free), _absent(_period_ends(sheets), expected)],
+        "annual": [_stream(_at_ends(bound, year_ends))],
+        "ttm": [],
+    }
+
+
+def _of(cells: pl.DataFrame, concepts: ConceptMap, wanted: Callable[[Concept], bool]) -> pl.DataFrame:
+    """Return the versions of some concepts."""
+    numbers = [number for number, concept in enumerate(concepts.concepts.values()) if wanted(concept)]
+    return cells.filter(concept_of(pl.col("key")).is_in(numbers))
+
+
+def _without_idle_nulls(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Return candidates without the nulls that are known no earlier than a value of their slot."""
+    null = pl.col("rank") == _RANK_OF_NULLS
+    values, nulls = candidates.filter(~null), candidates.filter(null)
+    since = values.group_by("key").agg(pl.col("at").min().alias("since"))
+    early = (pl.col("at") < pl.col("since")).fill_null(True)
+    return pl.concat([values, nulls.join(since, on="key", how="left").filter(early).drop("since")])
 
 
 def _described(cells: pl.DataFrame) -> pl.DataFrame:
@@ -160,13 +187,9 @@ def _summed(chains: pl.DataFrame, parts: dict[str, int], versions: pl.DataFrame)
     return made.select(VERSION)
 
 
-def _ended(described: pl.DataFrame) -> pl.DataFrame:
-    return described.select("filer", "end", "at", "nth")
-
-
-def _period_ends(ended: pl.DataFrame) -> pl.DataFrame:
+def _period_ends(described: pl.DataFrame) -> pl.DataFrame:
     """Return the ends of periods with the first report of each."""
-    return ended.sort("nth").unique(["filer", "end"], keep="first")
+    return described.select("filer", "end", "at", "nth").sort("nth").unique(["filer", "end"], keep="first")
 
 
 def _at_ends(instants: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:

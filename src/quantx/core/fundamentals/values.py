@@ -54,29 +54,22 @@ def rows_of(slots: pl.DataFrame, chosen: ConceptFacts, concepts: ConceptMap, fac
 
 def _operands(rows: pl.DataFrame, numbered: pl.DataFrame) -> pl.DataFrame:
     """Return the tags of each row, and of derived ones the operands: facts with the sign with which they count."""
+    parts = rows.filter(pl.col("facts").is_not_null()).select("row", "facts")
     single = pl.col("facts").list.len() == 1
-    parts = rows.filter(pl.col("facts").is_not_null()).select("row", "facts", single.alias("single"))
-    each = parts.explode("facts", empty_as_null=False, keep_nulls=False).with_columns(
-        (pl.col("facts").abs() - 1).alias("nth")
+    nth = (pl.col("facts").abs() - 1).alias("nth")
+    alone = parts.filter(single).select("row", pl.col("facts").list.first()).with_columns(nth)
+    tags = alone.join(numbered.select("nth", "tag"), on="nth").select("row", "tag")
+    each = parts.filter(~single).explode("facts", empty_as_null=False, keep_nulls=False)
+    used = each.select("facts").unique().with_columns(nth).join(numbered, on="nth")
+    sign = pl.col("facts").sign().cast(pl.Int8).alias("sign")
+    operand = pl.struct(sign, "tag", "start", "end", "value", "accession").struct.json_encode()
+    each = each.join(used.select("facts", "tag", operand.alias("operand")), on="facts", maintain_order="left")
+    made = each.group_by("row").agg(
+        pl.col("tag").min(), pl.col("tag").max().alias("last_tag"), pl.col("operand").str.join(",")
     )
-    each = each.join(numbered.select("nth", "tag"), on="nth", how="left", maintain_order="left")
-    tags = each.group_by("row").agg(pl.col("tag").unique(maintain_order=True).sort().str.join(","))
-    several = each.filter(~pl.col("single"))
-    used = (
-        several.select("facts", "nth")
-        .unique("facts")
-        .join(numbered.drop("tag").join(numbered.select("nth", "tag"), on="nth"), on="nth")
+    several = made.filter(pl.col("tag") != pl.col("last_tag")).select("row")
+    of_several = (
+        each.join(several, on="row", how="semi").group_by("row").agg(pl.col("tag").unique().sort().str.join(","))
     )
-    texts = used.select(
-        "facts",
-        pl.struct(pl.col("facts").sign().cast(pl.Int8).alias("sign"), "tag", "start", "end", "value", "accession")
-        .struct.json_encode()
-        .alias("text"),
-    )
-    joined = (
-        several.join(texts, on="facts", how="left", maintain_order="left")
-        .group_by("row")
-        .agg(pl.col("text").str.join(","))
-    )
-    operands = joined.select("row", pl.format("[{}]", "text").alias("operands"))
-    return tags.join(operands, on="row", how="left")
+    made = made.select("row", "tag", pl.format("[{}]", "operand").alias("operands"))
+    return pl.concat([tags, made.update(of_several, on="row", how="left")], how="diagonal")

@@ -20,6 +20,7 @@ from typing import Literal
 
 import polars as pl
 
+from quantx.core.ordering import last_of_each
 from quantx.core.prices import CASH_KINDS
 from quantx.core.quality.rule import Rule
 
@@ -130,12 +131,7 @@ def _steps(bars: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return the vendor's step at each session after the first, and its largest relative rounding error."""
     adjusted, close = pl.col("vendor_adj_close"), pl.col("close")
     usable = close.is_finite() & (close > 0) & adjusted.is_finite() & (adjusted != 0)
-    rows = (
-        bars.filter(usable)
-        .select(key, "date", "close", "vendor_adj_close")
-        .sort(key, "date", maintain_order=True)
-        .filter(pl.struct(key, "date").ne_missing(pl.struct(key, "date").shift(-1)))  # the last of two rows
-    )
+    rows = last_of_each(bars.filter(usable).select(key, "date", "close", "vendor_adj_close"), [key, "date"])
     rows = rows.join(_half_unit(rows, key), on=key, how="left", maintain_order="left")
     # A figure x rounded by h was at least x - h: the relative error of x is at most h / (x - h).
     error = _relative(pl.col("half_unit"), adjusted.abs()) + _relative(pl.lit(_HALF_UNIT), close) + _SINGLE_PRECISION
@@ -204,8 +200,8 @@ def _with_events(steps: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.Dat
             pl.col("last_paid", "first").min(),
         )
     )
-    days = events["date"].unique().implode()  # most sessions have neither a step nor, at any symbol, an event
-    concerned = steps.filter(pl.col("date").is_in(days) | ~_near(pl.col("vendors"), 1.0))
+    acting = events["date"].unique().implode()  # most sessions have neither a step nor, at any symbol, an event
+    concerned = steps.filter(pl.col("date").is_in(acting) | ~_near(pl.col("vendors"), 1.0))
     joined = concerned.join(events, on=[key, "date"], how="left", maintain_order="left")
     joined = joined.filter(pl.col("ex_date").is_not_null() | ~_near(pl.col("vendors"), 1.0))
     year_before = (pl.col("ex_date") - pl.max_horizontal("first", "last_paid")).dt.total_days() >= _ALONE

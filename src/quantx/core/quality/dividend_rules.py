@@ -17,6 +17,7 @@ _HUNDRED = math.log(100)
 _EXACT = 1e-5  # relative difference of two equal amounts: Yahoo's amounts have six decimals
 _NOISES = 5.0  # standard deviations between the price and the price that the dividend implies
 _FEWEST = 20  # returns for a standard deviation
+MORE_BARS = 16  # times as many bars
 _NEAR = 3.0  # days: a later price does not show the fall
 # Hardly any company declares less than a tenth of the smallest coin and a thousandth of the price.
 _COIN_SHARE, _TINY_SHARE = 0.1, 1e-3
@@ -75,13 +76,28 @@ def doubtful_dividends(bars: pl.DataFrame, actions: pl.DataFrame, key: str = "sy
     the currency of the prices. `fall` is the log of the fall of the price on the ex-date, null where the price is
     stale.
     """
-    facts = _facts(bars, actions, key)
+    return broken_of(dividend_facts(bars, actions, key), key)
+
+
+def broken_of(facts: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return the dividends of `dividend_facts` that break a rule, as `doubtful_dividends` does."""
     broken = [facts.filter(rule.broken).with_columns(pl.lit(rule.id).alias("rule")) for rule in DIVIDEND_RULES]
     columns = (key, "ex_date", "rule", "value", "reference_close", "fall")
     return pl.concat(broken).select(columns).sort(key, "ex_date", "rule")
 
 
-def _facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
+def decided_by_noise(facts: pl.DataFrame, key: str) -> pl.Series:
+    """Return the keys of `dividend_facts` of which later bars may change a verdict: the noise of the returns decides.
+
+    For all others later bars change none until there are `MORE_BARS` times as many: more returns never lower their sum
+    of squares, so that the noise falls at most with the root of their number.
+    """
+    near = (_off > _NOISES * pl.col("noise") / math.sqrt(MORE_BARS)) & (_off_hundredth < _off / 2)
+    few = pl.col("noise").is_null()  # returns, for now
+    return facts.filter(few | near.fill_null(False) | pl.col("is_tiny"))[key].unique()
+
+
+def dividend_facts(bars: pl.DataFrame, actions: pl.DataFrame, key: str) -> pl.DataFrame:
     """Return the columns that the rules use, one row per dividend."""
     paid = actions.filter(pl.col("kind") == "dividend", pl.col("value") > 0).sort(key, "ex_date")
     bars = _with_closes_before(bars.join(paid.select(pl.col(key).unique()), on=key, how="semi"), key)

@@ -28,6 +28,12 @@ FREQUENCY_RULES = tuple(
 )
 
 
+def is_rare(day: pl.Expr) -> pl.Expr:
+    """Return whether the interval from the day before in the column is one of rarer bars; days of one series."""
+    interval = day.diff().dt.total_days()
+    return pl.any_horizontal(interval.is_between(*span) for span in _DAYS.values()).fill_null(False)
+
+
 def coarse_stretches(days: pl.DataFrame) -> pl.DataFrame:
     """Return the stretches of rarer bars in daily series: symbol, frequency, first_day, last_day, rows.
 

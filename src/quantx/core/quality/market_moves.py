@@ -13,7 +13,7 @@ LEAST_SYMBOLS = 10  # with a return on a day; the median of fewer symbols is not
 # The market's move of a session, as the logarithm of a ratio.
 MARKET = {"calendar": pl.String, "date": pl.Date, "move": pl.Float64}
 # Sessions over which a series is compared with the market: correlations of a year have an error of 0.06.
-_BLOCK, _FEWEST = 252, 60
+BLOCK, _FEWEST = 252, 60
 # A share that moves less often trades so seldom that it follows the market late.
 _MOVED = 0.8
 # A larger move is the symbol's own, and would hide the others.
@@ -47,16 +47,17 @@ def market_steps(bars: pl.DataFrame, market: pl.DataFrame | None) -> pl.Series:
     return pl.select(pl.when(follows).then(level - level.shift(1))).to_series()
 
 
-def lagged(bars: pl.DataFrame, market: pl.DataFrame | None) -> pl.DataFrame:
-    """Return how a year of each series follows the market.
+def lagged(bars: pl.DataFrame, market: pl.DataFrame | None, before: pl.Series | None = None) -> pl.DataFrame:
+    """Return how each year of each series follows the market.
 
-    `bars` has row, symbol, date, follows and step. The result has symbol, first_day, last_day, rows and the
-    correlations of the symbol's steps with the market's moves of the same session (`same`), of the session before
+    `bars` has row, symbol, date, follows and step; `before` is for each the number of bars of its series before the
+    first of these (None: none). The result has symbol, block (the number of the year), first_day, last_day, rows and
+    the correlations of the symbol's steps with the market's moves of the same session (`same`), of the session before
     (`late`) and of the one after (`early`).
     """
     if market is None or market.is_empty():
         market = pl.DataFrame(schema=MARKET)
-        bars = bars.clear()
+        bars, before = bars.clear(), None
     near = {"same": 0, "late": 1, "early": -1}
     moves = {n: market.with_columns(pl.col("move").shift(by).over("calendar")) for n, by in near.items()}
     begins = ~pl.col("follows").fill_null(False)
@@ -64,7 +65,7 @@ def lagged(bars: pl.DataFrame, market: pl.DataFrame | None) -> pl.DataFrame:
         "symbol",
         "date",
         step=pl.col("step").clip(-_MOST, _MOST),
-        block=(pl.col("row") - pl.when(begins).then("row").forward_fill()) // _BLOCK,
+        block=(pl.col("row") - pl.when(begins).then("row").forward_fill() + (0 if before is None else before)) // BLOCK,
         **{name: _on_days(bars, of_day).clip(-_MOST, _MOST) for name, of_day in moves.items()},
     ).drop_nulls()
     return (

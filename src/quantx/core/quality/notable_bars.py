@@ -22,7 +22,7 @@ BACK = 10  # a jump that comes back does so within this number of bars
 # A larger jump may come back after any number of bars, if both are of one size.
 LARGE, _ONE_SIZE = math.log(1.9), 0.06
 # A series whose bars are notable so often, and at least so many times, has no usual step, spike or volume.
-_OFTEN, _MANY = 0.05, 10
+OFTEN, MANY = 0.05, 10
 # In thin trading fewer than these sessions of a window, or than this share of them, have trades; or the volume changes
 # by more than a factor of 2.5 from session to session.
 _FEWEST, _TRADED, _RESTLESS = 10, 0.7, 0.9
@@ -48,11 +48,7 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         level=pl.col("step").fill_null(0.0).cum_sum(),
         shares=_shares(bars, firsts, series),
     )
-    notable = logs.with_columns(
-        stepped=(pl.col("step").abs() >= STEP).fill_null(False),
-        burst=_bursts(),
-        spiked=(_above() > _SPIKE) | (_below() > _SPIKE),
-    ).filter(pl.any_horizontal("stepped", "burst", "spiked"))
+    notable = logs.with_columns(**why_notable()).filter(pl.any_horizontal("stepped", "burst", "spiked"))
     kept = ("row", "symbol", "date", "step", "market", "missed", "shares", "number", "level")
     notable = notable.select(
         *kept,
@@ -68,6 +64,15 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     notable = _without_the_usual(notable)
     parts = [_with_usual(part, logs) for part in notable.iter_slices(_AT_ONCE)] or [_with_usual(notable, logs)]
     return _with_own_splits(_with_returns(pl.concat(parts)), actions)
+
+
+def why_notable() -> dict[str, pl.Expr]:
+    """Return the three reasons for which one of the bars of `series_features` is notable, by name."""
+    return {
+        "stepped": (pl.col("step").abs() >= STEP).fill_null(False),
+        "burst": _bursts(),
+        "spiked": (_above() > _SPIKE) | (_below() > _SPIKE),
+    }
 
 
 def _shares(bars: pl.DataFrame, firsts: pl.Series, series: pl.Series) -> pl.Series:
@@ -103,7 +108,7 @@ def _without_the_usual(notable: pl.DataFrame) -> pl.DataFrame:
     small = pl.col("stepped") & (pl.col("step").abs() < JUMP)
     why = {"stepped": small, "burst": pl.col("burst"), "spiked": pl.col("spiked")}
     usual = notable.group_by("number").agg(
-        ((flag.sum() > _MANY) & (flag.sum() > _OFTEN * bars)).alias(f"usual_{name}") for name, flag in why.items()
+        ((flag.sum() > MANY) & (flag.sum() > OFTEN * bars)).alias(f"usual_{name}") for name, flag in why.items()
     )
     marked = notable.join(usual, on="number", how="left", maintain_order="left").with_columns(
         pl.col(name) & ~(flag & pl.col(f"usual_{name}")) for name, flag in why.items()

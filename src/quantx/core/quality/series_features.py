@@ -54,7 +54,7 @@ def series_features(
     `rejected` (symbol, date) are bars that a row rule removed: they are not missing. `market` is that of `market_of`.
     """
     applied = actions.filter(pl.col("kind") != "split") if adjusted else actions
-    rows = _with_neighbours(bars.sort("symbol", "date"), applied)
+    rows = with_neighbours(bars.sort("symbol", "date"), applied)
     rows = rows.with_columns(market_steps(rows, market).alias("market"))
     return SeriesFeatures(
         rows,
@@ -66,7 +66,7 @@ def series_features(
     )
 
 
-def _with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+def with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     """Add columns about the bar before.
 
     `before` is its close, `currency_before` its currency; `missed` counts the sessions between, `split` and `paid` are

@@ -15,7 +15,7 @@ from quantx.core.quality.frequency import FREQUENCY_RULES, coarse_stretches, out
 from quantx.core.quality.jump_rules import ERRATIC, JUMP_RULES, name_jumps, wrong_stretches
 from quantx.core.quality.notable_bars import STEP
 from quantx.core.quality.rule import MARKETS, Rule
-from quantx.core.quality.series_features import consecutive_bars, series_features
+from quantx.core.quality.series_features import SeriesFeatures, consecutive_bars, series_features
 from quantx.core.symbols import market_of
 
 _BARS = "bars_1d,bars_1d_adjusted"
@@ -205,17 +205,22 @@ def check_series(
     already divided by these splits. `market` (calendar, date, move) is that of `market_moves.market_of`.
     """
     features = series_features(bars, actions, rejected=rejected, adjusted=adjusted, market=market)
-    dated = [frame.select("symbol", "date") for frame in (bars, rejected) if frame is not None]
+    return violations_of(features, rejected)
+
+
+def violations_of(features: SeriesFeatures, rejected: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the violations of series with these features, as `check_series` does."""
+    dated = [frame.select("symbol", "date") for frame in (features.bars, rejected) if frame is not None]
     rarer = coarse_stretches(pl.concat(dated))
     notable = features.notable
     jumps, erratic = name_jumps(notable.filter("stepped"))
     single = notable.with_columns(first_day="date", last_day="date", rows=pl.lit(1))
-    parts = [_violations(consecutive_bars(features.bars.filter(r.broken.fill_null(False))), r) for r in BAR_RULES]
+    parts = [as_violations(consecutive_bars(features.bars.filter(r.broken.fill_null(False))), r) for r in BAR_RULES]
     for of_bars, size in (
         (SPIKE_RULES, pl.col("spike")),
         (VOLUME_RULES, (pl.col("shares") / pl.col("usual_shares")).log()),
     ):
-        parts += [_violations(single.filter(r.broken.fill_null(False)).with_columns(step=size), r) for r in of_bars]
+        parts += [as_violations(single.filter(r.broken.fill_null(False)).with_columns(step=size), r) for r in of_bars]
     for rules, stretches in (
         (GAP_RULES, outside_of(features.gaps, rarer, "first_day", "last_day")),
         (FREQUENCY_RULES, rarer),
@@ -224,10 +229,10 @@ def check_series(
         (LAG_RULES, features.lagged),
         (SYMBOL_RULES, erratic),
     ):
-        parts += [_violations(stretches.filter(rule.broken), rule) for rule in rules]
+        parts += [as_violations(stretches.filter(rule.broken), rule) for rule in rules]
     for rule in JUMP_RULES:
-        parts.append(_violations(wrong_stretches(jumps.filter(pl.col("rule") == rule.id), features.bars), rule))
-    return pl.concat(parts).sort("symbol", "first_day", "rule")
+        parts.append(as_violations(wrong_stretches(jumps.filter(pl.col("rule") == rule.id), features.bars), rule))
+    return pl.concat(parts).sort("symbol", "first_day", "rule", "last_day")
 
 
 def bars_in_error(violations: pl.DataFrame) -> pl.DataFrame:
@@ -238,7 +243,7 @@ def bars_in_error(violations: pl.DataFrame) -> pl.DataFrame:
     return days.explode("date", empty_as_null=False).unique(maintain_order=True)
 
 
-def _violations(stretches: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+def as_violations(stretches: pl.DataFrame, rule: Rule) -> pl.DataFrame:
     """Return stretches (symbol, first_day, last_day, rows; step for jumps) in the rule's markets as VIOLATIONS."""
     if rule.markets != MARKETS:
         markets = {symbol: market_of(symbol) for symbol in stretches["symbol"].unique()}

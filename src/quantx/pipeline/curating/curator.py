@@ -87,7 +87,7 @@ class Curator:
         self, rows: list[int], holder: RoleHolder | None, *, everything: bool, stopping: Callable[[], bool]
     ) -> None:
         above: int | None = None
-        with ReadAhead(self._read) as ahead:
+        with ReadAhead(self.read) as ahead:
             while holder is not None and self._is_worth_it(everything):
                 above = self._last_round(holder) if above is None else above
                 round_id = self._next_round(above)
@@ -115,7 +115,7 @@ class Curator:
         round_id = self.rounds.unfinished()
         if round_id is not None:
             replies = self.rounds.replies(round_id)
-            self._curate_round(holder, round_id, replies, self._read(replies))
+            self._curate_round(holder, round_id, replies, self.read(replies))
 
     def row_policy(self) -> RowPolicy:
         """Return the rules, with the manual decisions as they are now."""
@@ -142,7 +142,8 @@ class Curator:
             return None
         return self.rounds.start(above, self.round_bytes, self.round_replies)
 
-    def _read(self, replies: Sequence[StoredReply]) -> ReadRound:
+    def read(self, replies: Sequence[StoredReply]) -> ReadRound:
+        """Read replies from the raw zone, and those of bars and events into frames where rounds are read ahead."""
         if self.reads_ahead:
             return read_round_in_frames(self.location, replies, self.reader_of)
         return read_round(self.location, replies)

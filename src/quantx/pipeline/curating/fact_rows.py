@@ -19,8 +19,8 @@ BY_VENDOR, FILED_DAY = "vendor", "filed_day"
 def check_facts(facts: pl.DataFrame, dataset: FactDataset, policy: RowPolicy) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the facts that the rules or a manual decision accept, and the quarantine rows of the others.
 
-    `facts` are the columns of the dataset's frame with source, symbol, raw and known_from. A fact that one filing
-    repeats with the same value is returned once.
+    `facts` are the columns of the dataset's frame with source, symbol, raw, payload_sha256 and known_from. A fact that
+    one filing repeats with the same value is returned once.
     """
     key = [name for name in dataset.table.key if name in facts.columns]
     facts, differs = _once(facts, key)
@@ -69,7 +69,6 @@ def _rejected(rejected: pl.DataFrame, dataset: FactDataset, policy: RowPolicy) -
         pl.lit(dataset.table.name).alias("dataset"),
         pl.coalesce("end", "filed", pl.col("known_from").dt.date()).alias("date"),
         quoted.struct.json_encode().alias("row"),
-        pl.lit(None, pl.String).alias("payload_sha256"),
         pl.lit(policy.rules.version, pl.Int32).alias("policy"),
         pl.lit(None, pl.String).alias("sent"),
         pl.lit(None, pl.Int32).alias("passed"),

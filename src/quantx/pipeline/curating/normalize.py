@@ -102,10 +102,10 @@ def normalize_frames(
     proofs = prove_replies(sent, actions.filter("counts"), facts, source, split_in_close=basis == "split_adjusted")
     numbered = sent.with_row_index("nth")
     bars, actions = to_as_traded(numbered, actions) if basis == "split_adjusted" else _as_they_are(numbered, actions)
-    bars, repeated = _of_window(bars.join(_rule_facts(facts), on="series", maintain_order="left"))
+    bars, repeated = _of_window(_with_facts(bars, _rule_facts(facts)))
     checked = split_by(bars, policy.rules.daily)
     origins = facts.select("series", *_ORIGIN)
-    refused = checked.rejected.join(origins, on="series", maintain_order="left")
+    refused = _with_facts(checked.rejected, origins)
     as_sent = sent[refused["nth"]].select(*PRICES, "volume", "vendor_adj_close")
     rejected = rejected_bars(refused, as_sent.with_columns(refused["currency"]), source, table, policy)
     accepted = policy.accepted_rows(checked, rejected, ("series", "date"))
@@ -238,6 +238,11 @@ def _rule_facts(facts: pl.DataFrame) -> pl.DataFrame:
     return facts.drop(*_ORIGIN, "settled").with_columns(market)
 
 
+def _with_facts(rows: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Add the facts of each row's reply; `facts` has a row for each number in `series`, in order."""
+    return pl.concat([rows, facts.drop("series")[rows["series"]]], how="horizontal")
+
+
 def _kept(rows: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
     """Return the rows of a condition; the same frame where all fulfil it, as in most rounds."""
     mask = rows.select(where).to_series()
@@ -288,16 +293,13 @@ def _sessions(code: str) -> pl.DataFrame:
 
 def _curated_bars(accepted: pl.DataFrame, origins: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
     whole = table.schema["volume"] == pl.Int64
-    return (
-        accepted.join(origins, on="series", maintain_order="left")
-        .with_columns(
-            pl.lit(source).alias("source"),
-            pl.col("date").dt.year().alias("year"),
-            pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
-            known_from(),
-        )
-        .select(*table.schema, "volume_step")
+    rows = _with_facts(accepted, origins.drop("payload_sha256")).with_columns(
+        pl.lit(source).alias("source"),
+        pl.col("date").dt.year().alias("year"),
+        pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
     )
+    decided = rows["decided"].null_count() < rows.height
+    return (rows.with_columns(known_from()) if decided else rows).select(*table.schema, "volume_step")
 
 
 def _curated_actions(actions: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -38,7 +38,8 @@ _Read = Sequence[tuple[ReadReply, Sequence[FactFrames]]]
 _Made = tuple[Mapping[str, pl.DataFrame], pl.DataFrame, pl.DataFrame]
 
 _ORIGIN: Mapping[str, pl.DataType | type[pl.DataType]] = {
-    "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT, "page": pl.Int32
+    "source": pl.String, "symbol": pl.String, "raw": pl.String, "known_from": INSTANT, "page": pl.Int32,
+    "payload_sha256": pl.String,
 }  # fmt: skip
 
 
@@ -132,6 +133,7 @@ def _stacked(
             pl.lit(item.raw).alias("raw"),
             pl.lit(item.payload.fetched_at, INSTANT).alias("known_from"),
             pl.lit(number, pl.Int32).alias("page"),
+            pl.lit(item.payload.sha256).alias("payload_sha256"),
         )
         for item, pages in read
         for number, page in enumerate(pages)

@@ -65,46 +65,58 @@ class ReadAhead:
 
     def __init__(self, read: Callable[[Sequence[StoredReply]], ReadRound]) -> None:
         self._read = read
-        self._thread: threading.Thread | None = None
-        self._replies: Sequence[StoredReply] = ()
-        self._result: ReadRound | None = None
+        self._under_way: _RoundUnderWay | None = None
 
     def __enter__(self) -> ReadAhead:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._forget()
+        self._end()
 
     def begin(self, replies: Sequence[StoredReply]) -> None:
         """Begin to read a round, unless it has no replies."""
-        self._forget()
-        if not replies:
-            return
-        self._replies = replies
-        # The context of the caller (log lines, traces) applies to its calls, too.
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._run, replies), name="read-ahead", daemon=True
-        )
-        self._thread.start()
+        self._end()
+        if replies:
+            self._under_way = _RoundUnderWay(self._read, replies)
 
     def take(self, replies: Sequence[StoredReply]) -> ReadRound:
-        """Return a round: the one that was read ahead if it is the same, else read it now.
+        """Return a round: the one that was read ahead if it is the same, else read it now."""
+        ahead = self._end()
+        return self._read(replies) if ahead is None or ahead.replies != replies else ahead.result()
 
-        An error of the reading ahead is left to the reading now.
-        """
-        if self._thread is not None and self._replies == replies:
-            self._thread.join()
-        ahead = self._result if self._replies == replies else None
-        self._forget()
-        return self._read(replies) if ahead is None else ahead
+    def _end(self) -> _RoundUnderWay | None:
+        """Wait for the round under way, if there is one; forget it, and return it."""
+        ended, self._under_way = self._under_way, None
+        if ended is not None:
+            ended.wait()
+        return ended
 
-    def _run(self, replies: Sequence[StoredReply]) -> None:
+
+class _RoundUnderWay:
+    """A round that a thread reads."""
+
+    def __init__(self, read: Callable[[Sequence[StoredReply]], ReadRound], replies: Sequence[StoredReply]) -> None:
+        self.replies = replies
+        self._read = read
+        self._round: ReadRound | None = None
+        self._error: BaseException | None = None
+        # The context of the caller (log lines, traces) applies to its calls, too.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="read-ahead", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for the end."""
+        self._thread.join()
+
+    def result(self) -> ReadRound:
+        """Return the round, or raise the error of its reading."""
+        if self._error is not None:
+            raise self._error
+        assert self._round is not None, "it has ended"
+        return self._round
+
+    def _run(self) -> None:
         try:
-            self._result = self._read(replies)
-        except Exception:  # noqa: BLE001 — raised again where the round is read in its turn
-            self._result = None
-
-    def _forget(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-        self._thread, self._replies, self._result = None, (), None
+            self._round = self._read(self.replies)
+        except BaseException as error:  # noqa: BLE001 — raised where the round is taken
+            self._error = error

@@ -13,7 +13,7 @@ from quantx.pipeline.runtime.threads import Runtime
 
 # What has not landed when its worker dies is fetched again: a batch of 32 requests takes 5 seconds at a quota of 50 a
 # second that four workers share. But each landing makes an object in the raw zone.
-_FEW, _SOON, _LATEST = 4, 0.5, 10.0  # replies, and seconds after the first: few land late, more of them soon
+FEW, _SOON, _LATEST = 4, 0.5, 10.0  # replies, and seconds after the first: few land late, more of them soon
 
 
 class BatchOutcomes:
@@ -44,16 +44,16 @@ class BatchOutcomes:
             self._waiting += outcomes
             self._sizes |= {id(page): len(page.body) for outcome in outcomes for page in outcome.pages}
             self._since = min(self._since, now)
-            longest = _SOON if len(self._waiting) >= _FEW else _LATEST
+            longest = _SOON if len(self._waiting) >= FEW else _LATEST
             is_time = now >= self._since + longest or sum(self._sizes.values()) > self._most_bytes
             due = self._take() if is_time else []
         if due:
             self._landing.land(due, stopping=self._runtime.stopping)
 
-    def land_waiting(self) -> None:
-        """Land now what waits."""
+    def land_waiting(self, least: int = 1) -> None:
+        """Land now what waits, unless it is less than `least` outcomes."""
         with self._lock:
-            due = self._take()
+            due = self._take() if len(self._waiting) >= least else []
         if due:
             self._landing.land(due, stopping=self._runtime.stopping)
 

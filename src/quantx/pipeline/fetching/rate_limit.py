@@ -144,6 +144,12 @@ class RateLimiter:
                 return not self.closed
         return False
 
+    def seconds_to_slot(self) -> float:
+        """Return the seconds until the next slot that is reserved; 0 where none is."""
+        with self._lock:
+            slot = self._slots[0] if self._slots else None
+        return 0.0 if slot is None else self._translated(*slot)[0] - self._runtime.monotonic()
+
     def add_request(self) -> bool:
         """Count one request more, for a further page. False where the vendor is closed."""
         with self._lock:

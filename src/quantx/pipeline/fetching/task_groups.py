@@ -72,6 +72,7 @@ class GroupReply:
     def __init__(self, group: TaskGroup) -> None:
         self._open = {task.series.symbol: task for task in group.tasks}
         self._pages: dict[str, list[Payload]] = defaultdict(list)
+        self._refusal: RateLimited | None = None  # of the last request
         self._uncounted = 0  # requests that no outcome counts yet
         self._outcomes: list[FetchOutcome] = []
 
@@ -83,6 +84,7 @@ class GroupReply:
     def add(self, page: Page) -> None:
         """Add a page. The tasks that are complete with it have an outcome."""
         self._uncounted += 1
+        self._refusal = None
         for symbol in page.symbols & self._open.keys():
             self._pages[symbol].append(page.payload)
         for symbol in sorted(page.complete & self._open.keys()):
@@ -95,15 +97,19 @@ class GroupReply:
         for symbol in sorted(symbols & self._open.keys() or self._open.keys()):
             self._end(symbol, error=error)
 
-    def restart(self) -> None:
-        """Count a refused request; the open tasks are fetched from their first page again."""
+    def restart(self, refusal: RateLimited | None = None) -> None:
+        """Count a request without an answer; the open tasks are fetched from their first page again."""
         self._uncounted += 1
         self._pages.clear()
+        self._refusal = refusal
 
-    def release(self, refusal: RateLimited | None = None) -> None:
-        """End the open tasks without pages: no further request is made for them after a refusal, or before any."""
+    def release(self) -> None:
+        """End the open tasks without pages, with the last refusal if no answer came since: no further request is made.
+
+        Without a refusal, they have had none.
+        """
         for symbol in sorted(self._open):
-            self._end(symbol, error=refusal)
+            self._end(symbol, error=self._refusal)
 
     def take_outcomes(self) -> list[FetchOutcome]:
         """Return the outcomes that were not taken yet."""

@@ -27,7 +27,7 @@ from quantx.errors import (
 )
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.curator import Curator
-from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
+from quantx.pipeline.fetching.batch_outcomes import FEW, BatchOutcomes
 from quantx.pipeline.fetching.batch_size import BatchSize
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
@@ -59,6 +59,7 @@ _SWITCH_SECONDS = 0.0005  # between Python's threads: requests start on time alt
 _NAMED = 20  # symbols in the trace of a request
 _SLOW_SLOTS = 20  # for which a request may wait where the quota is slow
 _LANES = 2  # batches at a time: while one is stored and recorded, the other fetches
+_SPARE_SECONDS = 0.2  # before a slot: enough to land replies
 _AGAIN = 3  # times that a worker makes a refused request again, before its task goes back to the queue
 _FETCH_GRACE, _GRACE = 4.0, 7.0  # seconds that fetches, and then their batches, get once the worker is to stop
 
@@ -292,9 +293,10 @@ class Worker:
 
     def _fetch_pages(self, group: TaskGroup, reply: GroupReply, limiter: RateLimiter, outcomes: BatchOutcomes) -> None:
         """Fetch page by page, and add the outcomes; tasks without a request stay open."""
-        pages, first = self._pages(group), True
-        refusal, again = None, _AGAIN
+        pages, first, again = self._pages(group), True, _AGAIN
         while reply.open_group:
+            if limiter.seconds_to_slot() > _SPARE_SECONDS:  # the quota's pause
+                outcomes.land_waiting(FEW)
             try:
                 if not (first or limiter.add_request()) or not limiter.acquire(self._retry):
                     break
@@ -304,20 +306,18 @@ class Worker:
             self.progress.requests += 1
             try:
                 reply.add(self._next_page(group, pages))
-                refusal = None
                 if limiter.refusals == refusals:  # else the request was made before the refusal
                     self._note_answer(group.source)
             except ProviderError as error:
                 refusal = self._note_refusal(group.source, error, limiter, begun)
                 if refusal is not None and again:
                     again -= 1
-                    reply.restart()
+                    reply.restart(refusal)
                 else:
                     reply.fail(error, error.symbols if isinstance(error, TerminalProviderError) else frozenset())
                 if (left := reply.open_group) is not None:  # the error was about some symbols only, or a refusal
                     pages = self._pages(left)
             outcomes.add(reply.take_outcomes())
-        reply.release(refusal)
 
     def _next_page(self, group: TaskGroup, pages: Iterator[Page]) -> Page:
         names, count = ",".join(group.request.symbols[:_NAMED]), len(group.tasks)

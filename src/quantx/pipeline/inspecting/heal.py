@@ -65,7 +65,11 @@ def heal_gaps(
         known = [gap for gap in state.gaps.known(symbols) if gap.series.source in context.providers]
         healing = _Healing(context, {gap.key: gap for gap in known})
         search = SessionSearch(
-            tables=tables, series=state.series, namings=state.instruments.namings(), now=context.clock.now()
+            location=context.location,
+            tables=tables,
+            series=state.series,
+            namings=state.instruments.namings(),
+            now=context.clock.now(),
         )
         missing = []
         for source, table in _tables_of(context.providers):

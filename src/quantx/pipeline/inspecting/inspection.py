@@ -20,12 +20,12 @@ from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
 from quantx.lake.protocol import Tables
 from quantx.pipeline.inspecting.compare_fundamentals import reconcile_fundamentals
-from quantx.pipeline.inspecting.dividends import check_dividends
+from quantx.pipeline.inspecting.dividends import check_changed_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
 from quantx.pipeline.inspecting.reconcile import reconcile
-from quantx.pipeline.inspecting.series import validate_series
+from quantx.pipeline.inspecting.series import inspect_series
 from quantx.pipeline.inspecting.statements import check_statements
 from quantx.pipeline.reporting.coverage import write_coverage
 from quantx.pipeline.runtime.context import Context
@@ -49,9 +49,11 @@ class InspectionChecks:
     def in_order(self) -> dict[str, Callable[[Collection[str]], object]]:
         """Return the checks by name. The coverage page and the published findings come last: they show the others'."""
         return {
-            "series": partial(validate_series, self.tables, self.context.state.findings),
+            "series": partial(inspect_series, self.context.location, self.tables, self.context.state.findings),
             "minutes": self._minutes,
-            "dividends": partial(check_dividends, self.tables, self.context.state.findings),
+            "dividends": partial(
+                check_changed_dividends, self.context.location, self.tables, self.context.state.findings
+            ),
             "vendors": self._vendors,
             "statements": partial(check_statements, self.tables, self.context.state.findings),
             "gaps": self._gaps,

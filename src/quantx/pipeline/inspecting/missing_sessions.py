@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from quantx.core.completeness import days_of
 from quantx.core.model import Series, Window
 from quantx.core.quality.frequency import coarse_stretches, outside_of
 from quantx.core.quality.gaps import (
@@ -21,6 +22,8 @@ from quantx.core.quality.gaps import (
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1M, QUARANTINE
 from quantx.lake.protocol import Tables
+from quantx.lake.store import LakeLocation
+from quantx.pipeline.reporting.held_days import stored_days
 from quantx.state.series.port import SeriesBook
 from quantx.state.values import Named
 
@@ -68,6 +71,7 @@ def sample_market_gaps(sessions: pl.DataFrame, known: pl.DataFrame) -> pl.DataFr
 class SessionSearch:
     """A search for missing sessions, with the parts of lake and state that it reads."""
 
+    location: LakeLocation
     tables: Tables
     series: SeriesBook
     namings: Sequence[Named]
@@ -78,18 +82,12 @@ class SessionSearch:
     ) -> MissingSessions:
         """Return the requested sessions between the first and the last bar of each series that the table misses.
 
-        Two columns of the table are read, and more only of series with gaps; of minutes the last weeks. `known` are
+        Only files that have changed are read; of minutes two columns of the last weeks. `known` are
         sessions (symbol, date) that were missing before: those that still are missing are returned too.
         """
-        stored = self.tables[table.name]
-        own = self._recent(table).filter(pl.col("source") == source)
-        if symbols is not None:
-            own = own.filter(pl.col("symbol").is_in(list(symbols)))
-        own = own.select("symbol", "date")
-        own = own.unique() if table is BARS_1M else own
-        spans = stored.collect(spans_of(own))
-        suspects = symbols_with_gaps(spans)
-        days = stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE
+        of_source = pl.col("source") == source
+        here = of_source if symbols is None else of_source & pl.col("symbol").is_in(list(symbols))
+        spans, days = self._minutes(table, here) if table is BARS_1M else self._days(table, here)
         missing = outside_of(missing_sessions(days), self._rarer_bars(table, source, days))
         missing = self._requested(table, source, missing, spans)
         older = known.join(missing, on=["symbol", "date"], how="anti")
@@ -102,6 +100,23 @@ class SessionSearch:
         sessions = sessions.join(market_wide_gaps(missing, spans), on=["calendar", "date"], how="left")
         return MissingSessions(source, table, sessions.sort("symbol", "date"))
 
+    def _days(self, table: Table, here: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the spans of series, and the days of those with gaps."""
+        held = stored_days(self.location, self.tables[table.name]).filter(here)
+        spans = held.group_by("symbol").agg(
+            pl.col("first").min(), pl.col("last").max(), pl.col("bars").sum(), days=pl.col("ordinals").sum()
+        )
+        return spans, days_of(held.filter(pl.col("symbol").is_in(symbols_with_gaps(spans))))
+
+    def _minutes(self, table: Table, here: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the same of the recent months of minutes."""
+        stored, since = self.tables[table.name], self.now.date() - _MINUTES_BACK
+        own = stored.scan().filter(here, pl.col("month") >= since.year * 100 + since.month)
+        own = own.select("symbol", "date").unique()
+        spans = stored.collect(spans_of(own))
+        suspects = symbols_with_gaps(spans)
+        return spans, stored.collect(own.filter(pl.col("symbol").is_in(suspects))) if suspects else _NONE
+
     def _rarer_bars(self, table: Table, source: str, days: pl.DataFrame) -> pl.DataFrame:
         """Return the stretches of weekly or rarer bars in series of daily ones: nothing is missing between them."""
         if table is BARS_1M or days.is_empty():
@@ -111,14 +126,6 @@ class SessionSearch:
             (pl.col("source") == source) & (pl.col("dataset") == table.name) & pl.col("symbol").is_in(names)
         )
         return coarse_stretches(pl.concat([days, rejected.drop_nulls("date").select("symbol", "date")]))
-
-    def _recent(self, table: Table) -> pl.LazyFrame:
-        """Return the rows of a table; of minutes only the recent months."""
-        rows = self.tables[table.name].scan()
-        if table is not BARS_1M:
-            return rows
-        since = self.now.date() - _MINUTES_BACK
-        return rows.filter(pl.col("month") >= since.year * 100 + since.month)
 
     def _still_missing(self, table: Table, source: str, known: pl.DataFrame) -> pl.DataFrame:
         """Return those of these sessions that the table still misses and the calendar still has."""

@@ -10,19 +10,21 @@ import structlog
 
 from quantx.core.model import Finding
 from quantx.core.quality import RULES
-from quantx.core.quality.calendar_days import calendars_of
-from quantx.core.quality.market_moves import LEAST_SYMBOLS, market_of, returns_of
+from quantx.core.quality.market_moves import market_of, returns_of
 from quantx.core.quality.series_findings import findings_of
 from quantx.core.quality.series_rules import GAP_RULES, SERIES_RULES, check_series
 from quantx.core.table import Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, QUARANTINE
 from quantx.lake.protocol import CuratedTable, Tables
+from quantx.lake.store import LakeLocation
+from quantx.pipeline.inspecting.changed_series import judge_changed, witnesses_of
+from quantx.pipeline.inspecting.judged_series import read_judged, store_judged
 from quantx.state.findings.port import Findings
 
 log = structlog.get_logger()
 
 _SYMBOLS = 400  # checked at once: 1.5 million bars over 15 years
-_WITNESSES = 100  # symbols of each calendar whose median return is the market's: evenly spread over the names
+_OVER = "the rule holds now"
 _ACTIONS = ["symbol", "ex_date", "kind", "value"]
 _BARS = ["symbol", "date", "open", "high", "low", "close", "volume", "currency"]
 # Missing sessions are found, requested and reported by `heal_gaps`.
@@ -60,11 +62,44 @@ def validate_series(
             current += findings_of(violations, RULES, name, table.name)
             bars += read
             checked |= set(batch)
-        added, gone = findings.restate(_CHECKED, source, table.name, current, "the rule holds now", symbols)
+        added, gone = findings.restate(_CHECKED, source, table.name, current, _OVER, symbols)
         new, resolved = new + added, resolved + gone
         noted += current
     log.info("validated", bars=bars, symbols=len(checked), findings=len(noted), new=new, resolved=resolved)
     return SeriesSummary(bars=bars, symbols=len(checked), findings=noted, new=new, resolved=resolved)
+
+
+def inspect_series(location: LakeLocation, tables: Tables, findings: Findings, symbols: Collection[str]) -> None:
+    """Judge the daily bars that have changed since the last inspection, and bring the findings about them up to date.
+
+    The findings are those of `validate_series`, also about changed symbols that are not among `symbols`. The record of
+    what was judged lies in the lake; it is stored last, so that an interrupted inspection is repeated.
+    """
+    for table in (BARS_1D, BARS_1D_ADJUSTED):
+        if tables[table.name].version() is None:
+            continue
+        before = read_judged(location, table)
+        judged = judge_changed(tables, table, before)
+        record = judged.record
+        gone = before.series.join(record.series, on="symbol", how="anti")["symbol"]
+        about = sorted({*symbols, *judged.series["symbol"], *gone})
+        open_ones = record.violations.filter(pl.col("rule").is_in(_CHECKED), pl.col("symbol").is_in(about))
+        current = [
+            finding
+            for (source,), part in open_ones.group_by("source", maintain_order=True)
+            for finding in findings_of(part.drop("source"), RULES, str(source), table.name)
+        ]
+        new, resolved = findings.restate(_CHECKED, None, table.name, current, _OVER, about)
+        store_judged(location, table, record)
+        log.info(
+            "series.inspected",
+            table=table.name,
+            bars=judged.bars,
+            series=judged.series.height,
+            findings=len(current),
+            new=new,
+            resolved=resolved,
+        )
 
 
 def _batches(
@@ -85,20 +120,11 @@ def _batches(
 
 
 def _market(stored: CuratedTable) -> pl.DataFrame | None:
-    """Return the market of each calendar with enough symbols in a table; None where there is none.
-
-    Of many symbols some are read: a median of a hundred is as good as that of all.
-    """
+    """Return the market of each calendar with enough symbols in a table; None where there is none."""
     if stored.version() is None:
         return None
     symbols = stored.collect(stored.scan().select("symbol").unique())["symbol"].sort()
-    counted = (
-        calendars_of(symbols)
-        .drop_nulls()
-        .with_columns(place=pl.int_range(pl.len()).over("calendar"), count=pl.len().over("calendar"))
-    )
-    each = (pl.col("count") / _WITNESSES).ceil().cast(pl.Int64)
-    witnesses = counted.filter(pl.col("count") >= LEAST_SYMBOLS, pl.col("place") % each == 0)["symbol"].to_list()
+    witnesses = witnesses_of(symbols)
     if not witnesses:
         return None
     rows = stored.scan().filter(pl.col("symbol").is_in(witnesses)).select("source", "symbol", "date", "close")

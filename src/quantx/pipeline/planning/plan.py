@@ -193,7 +193,7 @@ def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:
 
 def _send_some(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:
     """Send at most `_SEND_AT_ONCE` planned tasks to the queue, as long as it has room; return their number."""
-    room = _FULL_QUEUE - queue.depth().total
+    room = _FULL_QUEUE - queue.total()
     if room <= 0:
         return 0
     tickets = tasks.to_send(min(room, _SEND_AT_ONCE), _SENDER_SECONDS)

@@ -9,10 +9,12 @@ import json
 from datetime import date, datetime
 from typing import Any
 
+from quantx.core.tables import BARS_1D
 from quantx.lake.protocol import Tables
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
 from quantx.pipeline.reporting.coverage_page import coverage_page
+from quantx.pipeline.reporting.held_days import stored_days
 from quantx.state.port import State
 
 FOLDER = "reports/coverage"
@@ -22,7 +24,8 @@ def write_coverage(
     location: LakeLocation, tables: Tables, state: State, now: datetime, universe: str | None = None
 ) -> str:
     """Write the page and the JSON into the lake, and return the page's path; with a universe, they have its name."""
-    return store_coverage(location, coverage_facts(tables, state, location.url, now, universe))
+    held = stored_days(location, tables[BARS_1D.name])
+    return store_coverage(location, coverage_facts(tables, state, location.url, now, universe, held))
 
 
 def store_coverage(location: LakeLocation, facts: CoverageFacts) -> str:

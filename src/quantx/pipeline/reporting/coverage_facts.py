@@ -85,18 +85,25 @@ class CoverageFacts:
 
 
 def coverage_facts(
-    tables: StoredTables, state: State | None, lake: str, now: datetime, universe: str | None = None
+    tables: StoredTables,
+    state: State | None,
+    lake: str,
+    now: datetime,
+    universe: str | None = None,
+    held: pl.DataFrame | None = None,
 ) -> CoverageFacts:
     """Return the facts of the lake at this address, or of one universe; ConfigError if it has no such universe.
 
+    `held` are the days of the daily bars, where they are known already (see `held_days`); None: they are read.
     Without a state the findings are those that the lake has. Explanations of gaps, and which universes are updated, are
     not known then.
     """
     members = tables[UNIVERSE_MEMBERS.name].read()
     if universe is not None:
         members = _of_universe(members, universe)
-    bars = tables[BARS_1D.name]
-    held = bars.collect(held_days(bars.scan()), in_pieces=True)
+    if held is None:
+        bars = tables[BARS_1D.name]
+        held = bars.collect(held_days(bars.scan()), in_pieces=True)
     complete = completeness(held, members, tables[SYMBOL_HISTORY.name].read(), now, calendars_of(tables, now))
     subjects: set[str] | None = None
     if universe is not None:

@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,7 @@ from quantx.core.quality import RULES
 from quantx.core.quality.event_rules import breaks_event_rule
 from quantx.core.quality.quarantine_states import newest_of_each, with_ids, with_states
 from quantx.core.reply_places import ReplyPlace, SoughtRow, find_event, find_row
+from quantx.core.sought_facts import SoughtFact
 from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT
 from quantx.core.tables import DECISIONS, QUARANTINE
@@ -135,7 +136,8 @@ def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Reply
     elif row["date"] is None:
         return pages[0], None
     elif dataset_of(row["dataset"]) is not None:
-        places = [find_fact(page.body, json.loads(row["row"])) for page in pages]
+        fact = json.loads(row["row"])
+        places = [_place_of_tag(page.body, row["symbol"], fact) or find_fact(page.body, fact) for page in pages]
     else:
         values, zone = json.loads(row["row"]), ZoneInfo(venue_of(row["symbol"]).timezone)
         time = datetime.fromisoformat(values["time"]).replace(tzinfo=UTC) if values["time"] else None
@@ -145,6 +147,17 @@ def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Reply
         places = [find_row(page.body, sought) for page in pages]
     found = [(page, place) for page, place in zip(pages, places, strict=True) if place is not None]
     return max(found, key=lambda pair: pair[1].agreeing, default=(pages[0], None))
+
+
+def _place_of_tag(body: bytes, symbol: str, fact: dict[str, Any]) -> ReplyPlace | None:
+    """Return the place of a fact with a tag; None where it has none, or lacks what identifies it."""
+    needed = ("taxonomy", "tag", "unit", "end", "value")
+    if any(fact.get(name) is None for name in needed):
+        return None
+    sent: dict[str, Any] = {name: fact[name] for name in (*needed, "start", "accession")}
+    for name in ("start", "end"):
+        sent[name] = sent[name] and date.fromisoformat(sent[name])
+    return SoughtFact(symbol=symbol, **sent).place_in(body)[0]
 
 
 @dataclass(frozen=True)

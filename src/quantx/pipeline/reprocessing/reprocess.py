@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 import structlog
@@ -40,8 +41,8 @@ from quantx.pipeline.curating.derive import (
     recent_bars,
     series_facts,
 )
+from quantx.pipeline.curating.read_ahead import ReadAhead, ReadRound
 from quantx.pipeline.curating.schema_drift import ComparedReply, note_drift
-from quantx.pipeline.curating.stored_replies import read_replies
 from quantx.pipeline.reprocessing.inventory import Inventory, in_rounds, take_inventory
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.reprocessing.table_changes import Change, change_of, quarantine_change_of, revisions_change_of
@@ -169,20 +170,20 @@ class Reprocessor:
         memory = {table.name: MemoryTable(table) for table in derived_tables()}
         tables: dict[str, CuratedTable] = {**self.curator.tables, **memory}
         facts, lost, compared = list[SeriesFacts](), list[StoredReply](), list[ComparedReply]()
-        for number, part in enumerate(in_rounds(replies, self.curator.round_bytes), start=1):
-            read, missing = read_replies(self.curator.location, part)
+        for number, part in enumerate(self._read(replies), start=1):
             derived = derive(
                 tables,
-                read,
-                missing,
+                part.read,
+                part.lost,
                 policy,
                 context=CommitContext(number),
                 reader_of=self.curator.reader_of,
                 normalize=self.curator.normalize,
+                frames=part.frames,
             )
             facts += [fact for items, rows in derived.parts for fact in series_facts(items, rows)]
             compared += [reply for _, rows in derived.parts for reply in rows.compared]
-            lost += [reply for reply, _ in missing]
+            lost += [reply for reply, _ in part.lost]
             for table in memory.values():
                 table.forget_versions()
         frames = {name: table.read().rechunk() for name, table in memory.items()}
@@ -198,6 +199,15 @@ class Reprocessor:
             read=_origins([x for x in replies if (x.series.symbol, x.path, x.row) not in away]),
             lost=_origins(lost),
         )
+
+    def _read(self, replies: Sequence[StoredReply]) -> Iterator[ReadRound]:
+        """Yield the replies in rounds; each one but the first is read beside the work on the one before."""
+        with ReadAhead(self.curator.read) as ahead:
+            for part, following in pairwise([*in_rounds(replies, self.curator.round_bytes), []]):
+                read = ahead.take(part)
+                if self.curator.reads_ahead:
+                    ahead.begin(following)
+                yield read
 
     def _compare(
         self, rederived: _Rederived, names: Sequence[str], done: ReprocessSummary, policy: RowPolicy

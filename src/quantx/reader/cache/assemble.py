@@ -72,7 +72,8 @@ def _is_narrowed(table: Table, file: ChosenFile, selection: Selection) -> bool:
     It is so where a symbol has many rows of one day, of which queries want a few.
     """
     many = selection.symbols is None or len(selection.symbols) > _FEW_FILTERED
-    return many and not file.decoded.by_day and table.sort[0] == "symbol" and _has_all_days(table, file.live, selection)
+    by_symbol = table.sort[0] == "symbol" and table.sort[1:2] != (table.day,)
+    return many and by_symbol and _has_all_days(table, file.live, selection)
 
 
 def _narrowed(
@@ -83,7 +84,7 @@ def _narrowed(
     if selection.symbols is not None:
         runs = sorted(place for symbol in selection.symbols if (place := decoded.places.get(symbol)) is not None)
         if not runs:
-            return pl.DataFrame([decoded.gathered(name, pl.Series([], dtype=pl.UInt32)) for name in columns])
+            return decoded.frame(columns, pl.Series([], dtype=pl.UInt32))
         if sum(end - start for start, end in runs) == decoded.rows:
             runs = []
     first, *others = filters
@@ -91,7 +92,7 @@ def _narrowed(
     for each in others:
         matching &= decoded.matches(*each, runs)
     places = matching.arg_true()
-    return pl.DataFrame([decoded.gathered(name, places, runs) for name in columns])
+    return decoded.frame(columns, places, runs)
 
 
 def _has_few_days(live: LiveFile, selection: Selection) -> bool:
@@ -127,7 +128,7 @@ def _filtered(table: Table, decoded: DecodedFile, selection: Selection, columns:
         places = days.select(wanted.arg_true()).to_series()
     # The condition on symbols is applied to what is left.
     named = list(dict.fromkeys([*columns, *(["symbol"] if selection.symbols is not None else [])]))
-    rows = pl.DataFrame([decoded.gathered(name, places) for name in named])
+    rows = decoded.frame(named, places)
     if selection.symbols is not None:
         rows = rows.filter(pl.col("symbol").is_in(list(selection.symbols)))
     return rows.select(columns)

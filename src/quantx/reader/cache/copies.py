@@ -102,17 +102,23 @@ class DecodedFile:
             read = with_nulls(read, b"".join([self.read_present(column, *run) for run in runs]))
         return read.cast(column.dtype)
 
-    def gathered(self, name: str, places: pl.Series, runs: Sequence[tuple[int, int]] = ()) -> pl.Series:
-        """Return a column in some rows, by their numbers: in the file, or in some runs of its rows put together."""
-        column = self.columns[name]
-        if column.format is None:
-            return _only(column).new_from_index(0, places.len()).alias(name)
-        read = self._stored(name, column, runs)[places]
-        if column.values is not None:
-            return column.values[read].alias(name)
-        if column.present is not None:
-            read = with_nulls(read, self._present(column, runs)[places])
-        return read.cast(column.dtype)
+    def frame(self, names: Sequence[str], places: pl.Series, runs: Sequence[tuple[int, int]] = ()) -> pl.DataFrame:
+        """Return columns in some rows, by their numbers: in the file, or in some runs of its rows put together."""
+        columns = {name: self.columns[name] for name in names}
+        stored = [self._stored(name, c, runs).alias(name) for name, c in columns.items() if c.format is not None]
+        marks = {name: f"{name}__present" for name, c in columns.items() if c.values is None and c.present is not None}
+        stored += [self._present(columns[name], runs).alias(mark) for name, mark in marks.items()]
+        rows = pl.DataFrame(stored)[places] if stored else pl.DataFrame()
+        found = []
+        for name, column in columns.items():
+            if column.format is None:
+                found.append(_only(column).new_from_index(0, places.len()).alias(name))
+            elif column.values is not None:
+                found.append(column.values[rows[name]].alias(name))
+            else:
+                read = with_nulls(rows[name], rows[marks[name]]) if name in marks else rows[name]
+                found.append(read.cast(column.dtype))
+        return pl.DataFrame(found)
 
     def matches(self, name: str, condition: pl.Expr, runs: Sequence[tuple[int, int]] = ()) -> pl.Series:
         """Return whether each row of the file, or of some runs, meets a condition on one column.

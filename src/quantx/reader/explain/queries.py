@@ -26,12 +26,14 @@ from quantx.core.tables import (
     VERDICTS,
 )
 from quantx.errors import ConfigError
-from quantx.reader.actions import ActionQueries
-from quantx.reader.arguments import Day, bars_table, to_date, to_names, to_vendor
+from quantx.reader.arguments import Day, bars_table, did_you_mean, to_date, to_names, to_vendor
+from quantx.reader.concept_panels import ConceptField
 from quantx.reader.explain.absence import DayFacts, SessionFacts, reasons
 from quantx.reader.explain.adjustment import adjustment_of
 from quantx.reader.explain.explanation import Explanation
 from quantx.reader.explain.facts import Adjustment
+from quantx.reader.explain.filed_queries import FiledExplanations
+from quantx.reader.explain.filed_value import FiledValue
 from quantx.reader.explain.findings import findings_about
 from quantx.reader.explain.reply import SoughtValues, find_reply, split_ratio
 from quantx.reader.explain.subject import STORED, Subject, SubjectRows, chosen_row, to_minute
@@ -59,7 +61,7 @@ _AGREEMENT = ("source_a", "source_b", "month", "sessions", "agreed", "verdict", 
 _DATASETS = ("bars",)  # of the raw objects with replies about bars
 
 
-class ExplainQueries(ActionQueries):
+class ExplainQueries(FiledExplanations):
     """Explanations of values."""
 
     @one_state
@@ -73,8 +75,8 @@ class ExplainQueries(ActionQueries):
         source: str | None = None,
         as_of: Day | None = None,
         public_by: Day | None = None,
-    ) -> Explanation:
-        """Explain a value of a bar, or why there is none; the lake alone is read.
+    ) -> Explanation | FiledValue:
+        """Explain a value of a bar, a concept or a fact, or why there is none; the lake alone is read.
 
         The explanation has the value as traded, the vendor's reply with the row's place in it, the rules that the row
         passed, rejected rows of the day, earlier values, other vendors' values and the verdict, the actions that adjust
@@ -84,11 +86,17 @@ class ExplainQueries(ActionQueries):
         instant. `source`: that vendor's bar instead of the one that queries show. `as_of` and `public_by`: the bar, and
         the actions that adjust it, as known and as public then.
 
+        A field may also be a concept and its period, as in revenue_annual, a tag, as in us-gaap:Assets, or an item of
+        another dataset of facts, as in esg:ceo_pay_total: `day` is then the last one of the period. The explanation has
+        the facts that the value is made of, with their filings and places in the replies, the concept's declaration,
+        all versions of the value, and other sources' values.
+
         Raises NotInLake for a symbol or vendor that the lake does not know, and ConfigError for an invalid symbol, day
         or field, and if several securities carried the symbol.
         """
         if field not in _FIELDS:
-            raise ConfigError(f"field={field!r} must be one of {', '.join(_FIELDS)}")
+            self._check_field(field, time)
+            return self._explain_filed(symbol, day, field, source, as_of, public_by)
         subject = self._subject(symbol, day, time)
         moment, vendor = PointInTime.parse(as_of, public_by), to_vendor(source)
         rows = SubjectRows(self._stored, self._securities(), self._known)
@@ -105,6 +113,16 @@ class ExplainQueries(ActionQueries):
             return self._unexplained(rows, subject, field, about, vendor, moment)
         others, adjustment = _others(by_vendor, row, field), self._adjustment(subject, row, source, moment)
         return self._explained(rows, subject, row, field, about, others=others, adjustment=adjustment)
+
+    def _check_field(self, field: str, time: str | datetime | None) -> None:
+        """Raise ConfigError for what is neither a field of bars, a concept, nor a tag; and for a minute of these."""
+        concept = ConceptField.parse(field)
+        known = ":" in field or (concept is not None and self._is_concept(concept.concept))
+        if time is not None or not known:
+            raise ConfigError(
+                f"field={field!r} must be one of {', '.join(_FIELDS)}; a concept and its period, as in revenue_annual;"
+                f" or a tag, as in us-gaap:Assets{did_you_mean(field, self._concept_names())}"
+            )
 
     def _unexplained(
         self,

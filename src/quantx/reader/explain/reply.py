@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from quantx.core.model import Payload
 from quantx.core.reply_places import ReplyPlace, ReplyText, SoughtRow
@@ -62,9 +62,20 @@ class SoughtValues:
         return SoughtRow(row.symbol, row.day, row.time, row.zone, values)
 
 
-def find_reply(
-    location: LakeLocation, source: str, raw: str, values: SoughtValues, datasets: Sequence[str]
-) -> ReplyEvidence:
+class Sought(Protocol):
+    """What is searched in the replies of a raw object, under the symbol of their series."""
+
+    @property
+    def symbol(self) -> str:
+        """Return the symbol under which the reply is stored."""
+        ...
+
+    def place_in(self, body: bytes) -> tuple[ReplyPlace | None, Mapping[str, float] | None, float]:
+        """Return the place in a reply, the values as sent, and the ratio; (None, None, 1) if it is not there."""
+        ...
+
+
+def find_reply(location: LakeLocation, source: str, raw: str, values: Sought, datasets: Sequence[str]) -> ReplyEvidence:
     """Return the reply of a stored row; without a right to raw objects, or with a damaged one, the problem."""
     path = None
     try:
@@ -79,7 +90,7 @@ def find_reply(
     return _best(raw, path, replies, values)
 
 
-def _best(raw: str, path: str, replies: Sequence[RawReply], values: SoughtValues) -> ReplyEvidence:
+def _best(raw: str, path: str, replies: Sequence[RawReply], values: Sought) -> ReplyEvidence:
     """Return the reply in which most of the row's values stand; of several equal ones the last."""
     placed = [(reply, *values.place_in(reply.payload.body)) for reply in replies]
     reply, place, sent, ratio = max(placed, key=lambda found: -1.0 if found[1] is None else found[1].agreeing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -29,7 +29,7 @@ def sections(facts: ExplanationFacts) -> list[ScreenSection]:
     """Return the sections of an explanation; the last one names the parts of which there is nothing."""
     parts = {
         "Why there is none": [line for reason in facts.absence for line in _reason(reason)],
-        "Reply": _reply(facts.reply),
+        "Reply": reply_lines(facts.reply),
         "Rules": _rules(facts.rules),
         "Rejected rows of the day": [line for row in facts.rejected for line in _rejected(row)],
         "Earlier values": [_revision(row) for row in facts.revisions],
@@ -53,22 +53,22 @@ def headline(facts: ExplanationFacts) -> str:
     return f"{facts.subject}: {value}, as traded, from {facts.source}{symbol}, known since {instant(facts.known_from)}"
 
 
-def as_text(facts: ExplanationFacts) -> str:
-    """Return an explanation as text."""
-    lines = [headline(facts)]
-    for section in sections(facts):
+def text_of(head: str, parts: Iterable[ScreenSection]) -> str:
+    """Return a headline and sections as text."""
+    lines = [head]
+    for section in parts:
         lines += [section.title, *(f"  {line}" for line in section.lines)]
     return "\n".join(lines)
 
 
-def as_html(facts: ExplanationFacts) -> str:
-    """Return an explanation as HTML."""
+def html_of(head: str, parts: Iterable[ScreenSection]) -> str:
+    """Return a headline and sections as HTML."""
     body = "".join(
         f"<tr><th style='text-align:left;vertical-align:top'>{escape(section.title)}</th><td style='text-align:left'>"
         f"{'<br>'.join(escape(line) for line in section.lines)}</td></tr>"
-        for section in sections(facts)
+        for section in parts
     )
-    return f"<div><b>{escape(headline(facts))}</b><table>{body}</table></div>"
+    return f"<div><b>{escape(head)}</b><table>{body}</table></div>"
 
 
 def number(value: float | int | None) -> str:
@@ -85,7 +85,8 @@ def _values(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{c} {number(row[c])}" for c in _FIELDS)
 
 
-def _reply(reply: ReplyEvidence | None) -> list[str]:
+def reply_lines(reply: ReplyEvidence | None) -> list[str]:
+    """Return the lines about a reply and the place of the value in it."""
     if reply is None:
         return []
     lines = [f"raw object {reply.path or reply.raw}" + ("" if reply.row is None else f", row {reply.row}")]
@@ -101,6 +102,8 @@ def _reply(reply: ReplyEvidence | None) -> list[str]:
 def _as_sent(reply: ReplyEvidence) -> str:
     if reply.sent is None:
         return "the row's stamp; its values were converted, or are elsewhere in the reply"
+    if len(reply.sent) == 1:
+        return "the reply has the value"
     if reply.ratio == 1:
         return "the reply has all five values as traded"
     return f"the reply has all five values, split-adjusted: prices × {number(reply.ratio)} are as traded"

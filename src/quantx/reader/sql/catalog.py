@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quantx.core.fact_tables import FILER_SYMBOLS, FUNDAMENTALS
 from quantx.core.symbols import VENUES_BY_SUFFIX, VENUES_OF_INDICES
 from quantx.core.table import Table
-from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, SESSIONS, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
+from quantx.reader.filers import PREFERRED
+from quantx.reader.fundamentals import CONCEPT_COLUMNS
+from quantx.reader.sql.fundamentals import PUBLIC_BY_MOMENT, by_symbol
 from quantx.settings import MARKETS
 
 SourcesOf = Callable[[str, str], Sequence[str]]
@@ -60,6 +64,7 @@ class SqlView:
     parameters: tuple[str, ...] = ()
     timeframe: str = "1d"  # of the order of vendors
     adjusts: bool = False
+    columns: tuple[str, ...] = ()  # where they are not those of the first table
 
     @property
     def call(self) -> str:
@@ -121,6 +126,8 @@ def columns_of() -> dict[str, list[str]]:
 
 
 def _view_columns(view: SqlView) -> list[str]:
+    if view.columns:
+        return list(view.columns)
     if view.name in ("bars", "bars_asof"):
         return _BARS.split(", ")
     if view.name == "minutes":
@@ -230,6 +237,13 @@ def _as_of_view(table: Table) -> SqlView:
     )
 
 
+def _fact_rank(preference: Preference) -> str:
+    """Return the rank of a row's source as SQL; without an order in the settings, sec comes first."""
+    if any(order for _, order in preference.orders):
+        return preference.rank() or "1"
+    return _position(PREFERRED)
+
+
 def _universe_on(preference: Preference) -> str:
     return (
         f"SELECT symbol, market, name, member_from, member_to FROM {UNIVERSE_MEMBERS.name}"
@@ -282,6 +296,23 @@ VIEWS: Mapping[str, SqlView] = {
             (UNIVERSE_MEMBERS.name,),
             _universe_on,
             ("universe_name", "day"),
+        ),
+        SqlView(
+            "fundamentals_by_symbol",
+            "standard concepts by the symbol of the share: of each period the last value, as `lake.fundamentals` gives",
+            (FUNDAMENTALS.name, FILER_SYMBOLS.name),
+            lambda preference: by_symbol(_fact_rank(preference)),
+            timeframe="fundamentals",
+            columns=CONCEPT_COLUMNS,
+        ),
+        SqlView(
+            "fundamentals_public_by",
+            "the same as it was public at a moment: an instant, or a date: before the close of New York's session",
+            (FUNDAMENTALS.name, FILER_SYMBOLS.name, SESSIONS.name),
+            lambda preference: by_symbol(_fact_rank(preference), PUBLIC_BY_MOMENT),
+            ("moment",),
+            timeframe="fundamentals",
+            columns=CONCEPT_COLUMNS,
         ),
         *(_as_of_view(table) for table in TABLES.values() if table.revisions.name in TABLES),
     )

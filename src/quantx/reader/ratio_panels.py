@@ -1,0 +1,61 @@
+"""Panels of ratios: fundamentals and prices that were public before each close, in one formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from quantx.core.fundamentals.ratios import fresh, market_cap, same_currency
+from quantx.core.fundamentals.share_basis import held_shares
+from quantx.reader.bars import BarQueries
+from quantx.reader.concept_panels import ConceptField, ConceptPanelRequest, ConceptPanels
+from quantx.reader.panel_request import PanelRequest
+from quantx.reader.ratio_fields import COUNTS, MARKET_CAP, RATIOS, concepts_of, needs_prices
+
+
+class RatioPanels(BarQueries, ConceptPanels):
+    """Columns of panels with ratios."""
+
+    def _ratio_columns(
+        self, request: PanelRequest, of_concepts: ConceptPanelRequest, names: Sequence[str], days: pl.Series | None
+    ) -> tuple[pl.Series, dict[str, list[pl.Series]]]:
+        """Return the days, and by ratio a column per symbol; `days` None: the sessions of the exchanges."""
+        inputs = concepts_of(names)
+        fields = [field for name in inputs if (field := ConceptField.parse(name)) is not None]
+        wanted = replace(of_concepts, fields=fields)
+        days, columns = self._concept_columns(wanted, days, ("unit", "end", "filed"))
+        symbols = [each.symbol for each in of_concepts.in_order]
+        frame = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(days.to_frame(), how="cross")
+        frame = frame.hstack([pl.concat(parts).alias(name) for name, parts in columns.items()] if symbols else [])
+        frame = frame.with_columns(fresh(name, f"{name}__end", "date").alias(name) for name in inputs)
+        if needs_prices(names):
+            frame = self._with_market_cap(frame, request)
+        found = {}
+        for name in names:
+            takes = RATIOS[name].takes
+            units = [f"{field}__unit" for field in takes if f"{field}__unit" in frame.columns]
+            value = pl.col(name) if name == MARKET_CAP else same_currency(RATIOS[name].formula(*takes), *units)
+            series = frame.select(value.alias(name)).to_series()
+            found[name] = [series.slice(n * days.len(), days.len()).alias(symbol) for n, symbol in enumerate(symbols)]
+        return days, found
+
+    def _with_market_cap(self, frame: pl.DataFrame, request: PanelRequest) -> pl.DataFrame:
+        """Add the market capitalization: as-traded close × shares of the same day, and its currency."""
+        bars = replace(request.of_bars(["close", "currency"]), adjust="none")
+        requests, rows = self._read_bars(bars)
+        self._check_rows(bars, requests, rows)
+        prices = rows.select("symbol", "date", "close", pl.col("currency").alias(f"{MARKET_CAP}__unit"))
+        cover, balance = COUNTS
+        counted = pl.when(pl.col(cover).is_not_null())
+        shares = frame.select(
+            "symbol",
+            "date",
+            counted.then(pl.col(cover)).otherwise(balance).alias("value"),
+            counted.then(pl.col(f"{cover}__filed")).otherwise(f"{balance}__filed").alias("filed"),
+        )
+        actions = self._actions(requests, None, bars.moment, None)
+        frame = frame.with_columns(held_shares(shares, actions).alias("shares"))
+        priced = frame.join(prices, on=["symbol", "date"], how="left", maintain_order="left")
+        return priced.with_columns(market_cap("close", "shares").alias(MARKET_CAP))
