@@ -89,6 +89,16 @@ def closes(table: CuratedTable) -> dict[tuple[str, date], float]:
 
 
 class TestACuratedTable:
+    def test_a_partition_with_other_rows_has_other_files(self, table: CuratedTable) -> None:
+        assert table.parts() == {}
+        table.commit(ctx(1), bars(["A"], [1, 2, 400]))
+        before = dict(table.parts())
+        years = {("yahoo", day(n).year) for n in (1, 400)}
+        assert set(before) == years
+        table.commit(ctx(2), bars(["A"], [3]))
+        changed = {part for part, files in table.parts().items() if files != before[part]}
+        assert changed == {("yahoo", day(1).year)}
+
     def test_a_table_that_does_not_exist_is_an_empty_one(self, table: CuratedTable) -> None:
         assert (table.version(), table.committed_round(), table.facts()) == (None, 0, None)
         assert table.read().schema == table.collect(table.scan()).schema == pl.Schema(BARS_1D.schema)

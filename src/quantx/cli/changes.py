@@ -25,6 +25,9 @@ def changes(
     symbols: Symbols = None,
     source: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
     timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")] = "1d",
+    table: Annotated[
+        str | None, typer.Option(help="fundamentals, fundamentals_facts or filings, in place of bars and actions.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of rows, the newest first.")] = 50,
     json: Json = False,
     use_local: UseLocal = False,
@@ -37,7 +40,7 @@ def changes(
 
     moment = since or datetime.now(UTC) - timedelta(days=1)
     found = lake_of(reading_settings(use_local)).changes(
-        moment, split_symbols(symbols) or None, timeframe=timeframe, source=source
+        moment, split_symbols(symbols) or None, timeframe=timeframe, source=source, table=table
     )
     newest = found.reverse().head(limit)
     if json:

@@ -64,17 +64,27 @@ class FilerQueries(ActionQueries):
         names = to_filers(symbols)
         days, securities = to_days([n for n in names if not is_filer(n)], on), self._securities()
         traded = {each.symbol: each for each in securities.requests(list(days), None, None, days)}
-        carriers, plain = self._carriers(), all_plain(list(traded.values()))
         requests = []
         for name in names:
             security = traded.get(name, SymbolRequest(name, None))
-            if is_filer(name):
-                requests.append(FilerRequest(security, {name: None}))
-            else:
-                stored = [name] if plain else securities.stored_symbols([security])
-                earlier = [carriers.get(symbol, []) for symbol in stored if symbol != name]
-                requests.append(FilerRequest(security, _filers(carriers.get(name, []), days[name], earlier)))
+            filers = {name: None} if is_filer(name) else self._filers_of(security, days[name])
+            requests.append(FilerRequest(security, filers))
         return requests
+
+    def _filers_of(self, security: SymbolRequest, on: date | None) -> dict[str, date | None]:
+        """Return the filers of a security, each with the last day of its filings that count; None: all.
+
+        A symbol that the security gave up, or that another one has now, is evidence only for filers that lost it, too.
+        """
+        carriers, securities, found = self._carriers(), self._securities(), list[Carrier]()
+        namings = securities.namings(security)
+        for naming in namings:
+            own = carriers.get(naming.symbol, [])
+            if own and (naming is not namings[-1] or securities.is_reused(naming)):
+                found += [c for c in own if c.last is not None and naming.overlaps(c.first, c.last)]
+            elif own:
+                found += _chain(own, naming.last or on)
+        return {each.filer: None if each.filer == found[-1].filer else each.last for each in found}
 
     def _carriers(self) -> dict[str, list[Carrier]]:
         """Return the filers that carried each symbol, in order; the table is read once per version."""
@@ -208,29 +218,17 @@ def _to_filer(given: object) -> str:
     return to_names(given)[0]
 
 
-def _filers(own: Sequence[Carrier], on: date | None, earlier: Sequence[Sequence[Carrier]]) -> dict[str, date | None]:
-    """Return the filers of a security, each with the last day of its filings that count; None: all.
-
-    `own` are the carriers of its symbol, `earlier` those of each other symbol that it had.
-    """
-    if not own:
-        return {}
-    at = len(own) - 1
+def _chain(carriers: Sequence[Carrier], on: date | None) -> Sequence[Carrier]:
+    """Return the filers of one company among those of a symbol: that of a day, or the last one, and those beside it."""
+    at = len(carriers) - 1
     if on is not None:
-        at = next((n for n, each in enumerate(own) if _carries(each, on)), at)
+        at = next((n for n, each in enumerate(carriers) if _carries(each, on)), at)
     begin = end = at
-    while begin > 0 and _moved(own[begin - 1], own[begin]):
+    while begin > 0 and _moved(carriers[begin - 1], carriers[begin]):
         begin -= 1
-    while end + 1 < len(own) and _moved(own[end], own[end + 1]):
+    while end + 1 < len(carriers) and _moved(carriers[end], carriers[end + 1]):
         end += 1
-    chain = own[begin : end + 1]
-    # A filer that still carries an earlier symbol did not give it to this security.
-    others = [each for carriers in earlier for each in carriers if each.last is not None]
-    last = chain[-1].filer
-    found: dict[str, date | None] = {}
-    for each in (*others, *chain):
-        found[each.filer] = None if each.filer == last else each.last
-    return found
+    return carriers[begin : end + 1]
 
 
 def _carries(carrier: Carrier, day: date) -> bool:

@@ -67,6 +67,17 @@ class SecurityRows:
         apart = [max((n.begins - day).days, (day - n.ends).days, 0) for n in namings]
         return namings[apart.index(min(apart))].instrument if namings else None
 
+    def namings(self, request: SymbolRequest) -> list[Naming]:
+        """Return the symbols of a requested security in order; of a symbol that is always one security's, this one."""
+        if request.instrument is None:
+            return [Naming("", request.symbol, None, None)]
+        return self._history.symbols_of(request.instrument)
+
+    def is_reused(self, naming: Naming) -> bool:
+        """Return whether another security carried the symbol of a naming later."""
+        later = self._history.namings_of(naming.symbol)
+        return any(each.begins > naming.ends and each.instrument != naming.instrument for each in later)
+
     def stored_symbols(self, requests: Sequence[SymbolRequest]) -> list[str]:
         """Return all symbols under which rows of these securities may be stored."""
         if all_plain(requests):

@@ -32,6 +32,11 @@ def read_concepts(path: Path) -> ConceptMap:
     """
     if not path.exists() and path == OWN_CONCEPTS:
         return shipped_concepts()
+    return _extended_by(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=4)  # a file is parsed once, as long as it does not change
+def _extended_by(path: Path, changed_at: int) -> ConceptMap:
     document = read_yaml(path)
     own = document.values.get("concepts") if isinstance(document.values, dict) else None
     if not isinstance(own, dict) or set(document.values) != {"concepts"}:

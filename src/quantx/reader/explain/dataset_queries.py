@@ -72,7 +72,9 @@ class DatasetExplanations(FactRowQueries):
             self._check_filed(table, [request], every, wanted, moment)
             ends = ", ".join(map(str, every["end"].unique().sort().tail(3)))
             why = f"the periods of {item} that are known end on {ends}" if ends else f"it has no {item}"
-            absent = dict.fromkeys(("filer", "value", "unit", "source", "public_at", "known_from", "row"))
+            absent: dict[str, Any] = dict.fromkeys(
+                ("filer", "value", "unit", "source", "public_at", "known_from", "row")
+            )
             return FiledValue(**common, **absent, absence=[why])
         last = of_day.row(-1, named=True)
         own = of_day.filter(pl.col("source") == last["source"], pl.col(FILER) == last[FILER])
