@@ -12,11 +12,11 @@ from quantx.pipeline.fetching.task_groups import FetchOutcome
 from quantx.pipeline.runtime.threads import Runtime
 
 # What has not landed when its worker dies is fetched again: a batch of 32 requests takes 5 seconds at a quota of 50 a
-# second that four workers share. But each landing makes an object in the raw zone. A slow quota has seconds from reply
-# to reply: landing as few of them would make one object of four replies all day.
-_SOON = 0.5  # seconds after the first reply: then `few` or more of them land
-_FAST_GAP = 0.05  # seconds between two requests: of ten a second
-_FAST, _SLOW = (4, 10.0), (16, 60.0)  # few replies, and the seconds after which fewer land, by the quota
+# second that four workers share. But each landing makes an object in the raw zone.
+_SOON, _ENOUGH, _LATEST = 0.5, 4, 10.0  # seconds after the first reply, then that many land; and when fewer do
+# A slow quota has half a second and more from reply to reply: four to an object would fill the raw zone with small ones
+# all day. So its batches land whole, or after a minute.
+_FAST_GAP, _LATEST_OF_SLOW = 0.05, 60.0  # seconds between two requests of a quota of ten a second; of waiting
 
 
 class BatchOutcomes:
@@ -32,7 +32,7 @@ class BatchOutcomes:
         self._landing = landing
         self._runtime = runtime
         self._most_bytes = most_bytes
-        self._few, self._latest = _FAST if gap <= _FAST_GAP else _SLOW
+        self._enough, self._latest = (_ENOUGH, _LATEST) if gap <= _FAST_GAP else (len(tasks), _LATEST_OF_SLOW)
         self._lock = threading.Lock()  # never held during a port's call
         self._open = {task.id: task for task in tasks}
         self._waiting: list[FetchOutcome] = []
@@ -51,7 +51,7 @@ class BatchOutcomes:
             self._waiting += outcomes
             self._sizes |= {id(page): len(page.body) for outcome in outcomes for page in outcome.pages}
             self._since = min(self._since, now)
-            longest = _SOON if len(self._waiting) >= self._few else self._latest
+            longest = _SOON if len(self._waiting) >= self._enough else self._latest
             is_time = now >= self._since + longest or sum(self._sizes.values()) > self._most_bytes
             due = self._take() if is_time else []
         if due:
@@ -62,8 +62,8 @@ class BatchOutcomes:
         self._land_from(1)
 
     def land_in_pause(self) -> None:
-        """Land what waits in a pause of the quota, unless it is few."""
-        self._land_from(self._few)
+        """Land what waits, in a pause of the quota, if it is enough for an object."""
+        self._land_from(self._enough)
 
     def end(self) -> None:
         """Land the rest; tasks without an outcome go back."""
