@@ -132,6 +132,7 @@ class Played(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     answers: Callable[[str, int], tuple[int, str]]
     asked: list[str]
+    page: str | None = None  # in place of messages
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -139,6 +140,7 @@ class Played(BaseHTTPRequestHandler):
         status, code = type(self).answers(self.command, len(self.asked))
         taken = "<QueueMessage><MessageId>1</MessageId></QueueMessage>" if self.command == "POST" else ""
         body = f"<QueueMessagesList>{taken}</QueueMessagesList>"
+        body = type(self).page or body
         if code:
             body = f"<Error><Code>{code}</Code><Message>played</Message></Error>"
         self.send_response(status)
@@ -157,9 +159,11 @@ class Played(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def played(answers: Callable[[str, int], tuple[int, str]]) -> Iterator[tuple[AzureQueue, list[str]]]:
+def played(
+    answers: Callable[[str, int], tuple[int, str]], page: str | None = None
+) -> Iterator[tuple[AzureQueue, list[str]]]:
     asked: list[str] = []
-    handler = type("Handler", (Played,), {"answers": staticmethod(answers), "asked": asked})
+    handler = type("Handler", (Played,), {"answers": staticmethod(answers), "asked": asked, "page": page})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -193,6 +197,12 @@ def test_an_outage_while_sending_reports_the_accepted_messages_and_stops() -> No
         assert len(failure.value.sent) == 16
         assert time.monotonic() - started < 6
         assert len(asked) < 100
+
+
+@pytest.mark.parametrize("page", ["no XML", "<html><body>Sign in</body></html>"])
+def test_the_page_of_a_proxy_in_place_of_messages_names_the_next_step(page: str) -> None:
+    with played(lambda method, _: (200, ""), page) as (queue, _), pytest.raises(QueueError, match="and proxies"):
+        queue.receive(1, 60)
 
 
 def test_a_queue_that_is_being_deleted_is_waited_for() -> None:

@@ -236,7 +236,7 @@ def _messages(reply: Reply) -> list[_QueuedMessage]:
     """Return the messages of a reply; those of a peek have no receipt."""
     try:
         return [_stored(element) for element in ElementTree.fromstring(reply.body)]  # noqa: S314 — of Azure
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, KeyError) as error:
         raise QueueError("the reply of the queue service can't be read; check QUANTX_QUEUE_URL, and proxies") from error
 
 
