@@ -50,7 +50,7 @@ from quantx.tracing import any_span, shared_span
 
 log = structlog.get_logger()
 
-_IDLE_SECONDS, _LONGEST_IDLE = 0.2, 2.0  # between two looks at an empty queue; and while this worker curates
+_IDLE_SECONDS, _LONGEST_IDLE = 0.2, 2.0  # between two checks of an empty queue; and while this worker curates
 _CURATE_SECONDS = 0.5  # between two checks whether enough has landed
 _TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # of retries during an outage, where there is no time budget
