@@ -109,6 +109,9 @@ def _cells(
 def _decided(candidates: dict[int, Value], rule: str) -> Value:
     if rule == "priority":
         return candidates[min(candidates)]
+    if rule == "sizeable":
+        largest = max(each.value for each in candidates.values())
+        return candidates[min(candidates, key=lambda r: (candidates[r].value < largest / 3, r))]
     newest = max((v.filed for v in candidates.values() if v.filed), default=None)
 
     def filed(value: Value) -> float:

@@ -70,6 +70,8 @@ def value(rows: pl.DataFrame, concept: str) -> float | str | None:
         ({"Revenues": 12.992e9, "RevenuesNetOfInterestExpense": 11.619e9, "InterestExpense": 1.373e9}, 11.619e9),
         ({"Revenues": 150e6, "InterestAndDividendIncomeOperating": 120e6, "InterestExpense": 50e6,
           "NoninterestIncome": 30e6}, 100e6),
+        # The bank of a company of another trade.
+        ({"Revenues": 10e9, "InterestIncomeExpenseNet": 500e6, "NoninterestIncome": 200e6}, 10e9),
         ({"ifrs-full:Revenue": 5e9, "ifrs-full:RevenueFromContractsWithCustomers": 4.9e9}, 5e9),
     ],
 )  # fmt: skip

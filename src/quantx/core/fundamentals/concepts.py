@@ -84,14 +84,16 @@ def _resolved(candidates: pl.DataFrame, level: dict[int, Concept]) -> pl.DataFra
     A formula has no filing of its own: it counts as filed with the newest candidate.
     """
     concept = concept_of(pl.col("key"))
-    by_rule = {rule: [n for n, c in level.items() if c.rule == rule] for rule in ("priority", "newest", "larger")}
-    larger, priority = (concept.is_in(by_rule[rule]) for rule in ("larger", "priority"))
-    low = pl.col("value") < 0.5 * pl.col("value").max().over("key", "event")
-    newest = pl.col("at").max().over("key", "event")
-    filed = pl.when(pl.col("member") >= _FORMULAS).then(newest).otherwise("at")
+    newest, larger, sizeable = (
+        concept.is_in([n for n, c in level.items() if c.rule == rule]) for rule in ("newest", "larger", "sizeable")
+    )
+    least = pl.when(larger).then(1 / 2).when(sizeable).then(1 / 3)
+    low = (pl.col("value") < least * pl.col("value").max().over("key", "event")).fill_null(False)
+    last = pl.col("at").max().over("key", "event")
+    filed = pl.when(pl.col("member") >= _FORMULAS).then(last).otherwise("at")
     order = [
-        pl.when(larger).then(low).otherwise(False),
-        pl.when(priority).then(0).otherwise(-filed.dt.epoch("us")),
+        low,
+        pl.when(newest | larger).then(-filed.dt.epoch("us")).otherwise(0),
         pl.when(larger).then(-pl.col("value")).otherwise(0.0),
         pl.col("member"),
     ]
