@@ -254,6 +254,7 @@ _RULES = {
     "priority": "the first tag",
     "newest": "the tag filed last",
     "larger": "the larger one",
+    "sizeable": "the first sizeable one",
 }
 
 
