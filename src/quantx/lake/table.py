@@ -106,7 +106,7 @@ class LakeTable(TableReader):
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
         for attempt in range(1, _SEALING_ATTEMPTS + 1):
-            delta = self.refresh()
+            delta = self.newest()
             if delta is None:
                 return
             try:

@@ -20,6 +20,7 @@ from ulid import ULID
 
 from quantx.errors import CommitConflict, ConfigError, Fenced, LakeError, StateError
 from quantx.lake.epochs import STATE_ID, Epoch, PastEpochs, create_epoch, newest_epoch
+from quantx.lake.one_state import one_state
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.runtime.lake_ids import LAKE_ID, RESTORING, id_at, restore_ids
@@ -90,8 +91,10 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
         epoch, past = _next_epoch(location, state, role)
         holder = RoleHolder(hold, epoch, past.versions())
         if not past.ended:
-            for name in tables_of(role, tables):
-                tables[name].seal(CommitContext(by=holder))
+            names = tables_of(role, tables)
+            with one_state(names):
+                for name in names:
+                    tables[name].seal(CommitContext(by=holder))
         try:
             yield holder
         except CommitConflict:  # nothing is under way: the commit was refused
