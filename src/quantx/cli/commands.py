@@ -141,7 +141,9 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "findings": _of("findings", summary="List the quality findings about data and system, and acknowledge them."),
     "quarantine": _of("quarantine", summary="List rejected rows, validate them again, and accept the correct ones."),
-    "crossvalidate": _of("crossvalidate", summary="Compare bars, splits, dividends and fundamentals of different vendors."),
+    "crossvalidate": _of(
+        "crossvalidate", summary="Compare bars, splits, dividends and fundamentals of different vendors."
+    ),
     "fundamentals": _of(
         "fundamentals",
         "fundamentals_show",

@@ -25,7 +25,6 @@ from quantx.cli.options import (
     traced_settings,
 )
 from quantx.cli.output import err, out
-from quantx.core.fact_datasets import FUNDAMENTALS_DATASET
 from quantx.errors import ConfigError
 from quantx.settings import source_of
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from quantx.pipeline.runtime.platform import Platform
 
 
-SEC, DATASET = "sec", FUNDAMENTALS_DATASET.name
+SEC, DATASET = "sec", "fundamentals"
 _SHOWN = 10  # members that are left out
 
 fundamentals = typer.Typer(

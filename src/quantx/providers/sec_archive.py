@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from quantx.core.model import Clock, Payload
@@ -46,9 +47,9 @@ class Archive:
     members: dict[str, list[zipfile.ZipInfo]] = field(default_factory=lambda: defaultdict(list))
     strange: list[str] = field(default_factory=list)  # names of members that are left out
 
-    @property
+    @cached_property
     def made_at(self) -> datetime:
-        """Return the time of the newest member, or that of the file where its members have none."""
+        """The time of the newest member, or that of the file where its members have none."""
         stamps = [info.date_time for infos in self.members.values() for info in infos]
         newest = max(stamps, default=(1980, 1, 1, 0, 0, 0))
         if newest[0] <= 1980:

@@ -38,10 +38,15 @@ def compare_fundamentals(tables: Tables, symbols: Collection[str] | None = None)
     stored = tables[FUNDAMENTALS.name]
     if stored.version() is None:
         return
-    companies = stored.collect(stored.scan().select("source", "symbol", "cik").unique()).drop_nulls("cik")
+    rows = stored.scan().select("source", "symbol", "cik")
     if symbols is not None:
-        named = companies.filter(pl.col("symbol").is_in(list(symbols)))["cik"].unique()
-        companies = companies.filter(pl.col("cik").is_in(named.implode()))
+        # Files are sorted by symbol, and those of filers by CIK, too: both filters skip most of them.
+        named = stored.collect(rows.filter(pl.col("symbol").is_in(list(symbols))).select("cik").unique())
+        ciks = named["cik"].drop_nulls().to_list()
+        if not ciks:
+            return
+        rows = rows.filter(pl.col("cik").is_in(ciks))
+    companies = stored.collect(rows.unique(), in_pieces=True).drop_nulls("cik")
     shared = companies.group_by("cik").agg(pl.col("source").unique()).filter(pl.col("source").list.len() > 1)
     for part in shared.sort("cik").iter_slices(_COMPANIES):
         some = companies.filter(pl.col("cik").is_in(part["cik"].implode()))
