@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 import pytest
 from azure.storage.queue import QueueClient
 
-from quantx.errors import QueueError
+from quantx.azure_sign_in import AzureIdentity, Token
+from quantx.errors import QuantxError, QueueError
 from quantx.queues import messages
 from quantx.queues.azure import AzureQueue
 from quantx.queues.open import open_queue
@@ -167,10 +169,12 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
 
 
 @contextmanager
-def played(answers: Callable[[str, int], tuple[int, str]]) -> Iterator[tuple[AzureQueue, list[str]]]:
+def played(
+    answers: Callable[[str, int], tuple[int, str]], access: StorageKey | AzureIdentity = OUR_KEY
+) -> Iterator[tuple[AzureQueue, list[str]]]:
     asked: list[str] = []
     handler = type("Handler", (Played,), {"answers": staticmethod(answers), "asked": asked})
-    with serving(handler) as port, closing(AzureQueue(f"http://127.0.0.1:{port}/{ACCOUNT}", "tasks", OUR_KEY)) as queue:
+    with serving(handler) as port, closing(AzureQueue(f"http://127.0.0.1:{port}/{ACCOUNT}", "tasks", access)) as queue:
         yield queue, asked
 
 
@@ -310,6 +314,25 @@ def test_an_account_key_may_use_it_too(secure: SecureAzurite, form: str, name: s
         use_managed_identity=False,
     )
     round_trip(open_queue(settings, database))
+
+
+class Issuer(AzureIdentity):
+    """An identity whose tokens are valid for an hour."""
+
+    issued = 0
+
+    def token(self, scope: str, failure: type[QuantxError]) -> Token:
+        self.issued += 1
+        return Token(f"token {self.issued}", datetime.now(UTC) + timedelta(hours=1))
+
+
+def test_a_token_that_the_service_refuses_is_not_used_again() -> None:
+    issuer = Issuer()
+    with played(lambda method, n: (401, "InvalidAuthenticationInfo") if n == 1 else (204, ""), issuer) as (queue, _):
+        with pytest.raises(QueueError, match="HTTP 401"):
+            queue.delete([MESSAGE])
+        assert queue.delete([MESSAGE, MESSAGE]) == [True, True]
+    assert issuer.issued == 2
 
 
 def test_an_identity_without_a_token_is_an_error(
