@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quantx.core.fundamentals.acceptance import public_or_filed_day
 from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.fundamentals.periods import EARLIEST, LATEST, LONGEST, QUARTER, UNITS, cell_key, length
 from quantx.core.fundamentals.revisions import SCALE, is_periodic
@@ -74,12 +75,11 @@ def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
     units = facts.select(pl.col("unit").unique()).with_columns(form_of_unit.alias("form_of_unit"))
     instant = (pl.col("kind") == "instant") & pl.col("start").is_null()
     duration = (pl.col("kind") == "duration") & length().is_between(QUARTER[0], LONGEST)
-    midnight = pl.col("filed").dt.offset_by("1d").cast(pl.Datetime("us")).dt.replace_time_zone("America/New_York")
     return (
         facts.filter(pl.col("tag").is_in(tags["tag"].unique().implode()))
         .filter((pl.col("revision") != SCALE).fill_null(True) & pl.col("end").is_between(EARLIEST, LATEST))
         .with_columns(
-            pl.coalesce("public_at", midnight.dt.convert_time_zone("UTC")).alias("at"),
+            public_or_filed_day().alias("at"),
             pl.col("form").str.strip_suffix("/A").alias("form"),
         )
         .filter(pl.col("at").is_not_null() & pl.col("value").is_not_null())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from quantx.core.fundamentals.acceptance import public_or_filed_day
 from quantx.core.fundamentals.rounding import agree_when_rounded
 from quantx.core.fundamentals.scale_slips import power_of_ten, slips
 from quantx.core.fundamentals.split_ratios import SPLIT_COLUMNS, restated_by_splits
@@ -48,7 +49,7 @@ def _ordered(facts: pl.DataFrame) -> pl.DataFrame:
     numbers = [pl.col(c).cast(pl.Categorical).to_physical().alias(f"{c}_nth") for c in names]
     keys = [*(f"{c}_nth" for c in names), "start", "end"]
     ordered = (
-        facts.select(*PERIOD, "value", _known().alias("public_at"), "accession", "form", *numbers)
+        facts.select(*PERIOD, "value", public_or_filed_day(), "accession", "form", *numbers)
         .with_row_index("nth")
         .sort(*keys, "public_at", "accession", "nth")
     )
@@ -65,11 +66,6 @@ def _ignored(ordered: pl.DataFrame) -> pl.Series:
     reported_before = pl.col("periodic").cast(pl.UInt8).cum_max().over("group").cast(pl.Boolean)
     theirs = ordered.join(some, on="group", how="semi", maintain_order="left")
     return theirs.filter(~pl.col("periodic") & reported_before)["nth"]
-
-
-def _known() -> pl.Expr:
-    """Return when a fact was public; the day of filing where its time is not known."""
-    return pl.coalesce("public_at", pl.col("filed").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
 
 
 def _of_changed(ordered: pl.DataFrame) -> pl.DataFrame:
