@@ -171,12 +171,8 @@ def test_a_daily_run_looks_up_a_table_once_a_pass_and_once_an_inspection(desk: A
     plan = desk.daily("AAA", "BBB")
 
     location.counts.clear()
-    desk.work(plan, platform)
-    assert location.counts == {
-        "listings": 1,
-        "curated/bars_1d": 2,
-        "quarantine": 1,
-    }  # of bars before and after a commit
+    desk.work(plan, platform)  # bars before and after the commit
+    assert location.counts == {"listings": 1, "curated/bars_1d": 2, "quarantine": 1}
     location.counts.clear()
     inspect_ended_runs(platform, tables)
     assert location.counts == {"listings": 1, "curated/bars_1d": 1, "quarantine": 1, "curated/sessions": 1}
