@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -13,58 +12,31 @@ from quantx.errors import CommitConflict
 from quantx.lake.one_state import one_state
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
-from quantx.lake.table import LakeTable, open_tables
+from quantx.lake.table import LakeTable
 
+from ..counted_lake import counted_tables
 from .test_table import bars
 
 
-class Counting(LakeLocation):
-    """A location that counts the look-ups of versions: of log entries, and the listings of folders."""
-
-    @property
-    def counts(self) -> Counter[str]:
-        counted: Counter[str] = self.__dict__.setdefault("counted", Counter())
-        return counted
-
-    def has(self, path: str) -> bool:
-        self.counts["look-ups"] += 1
-        return super().has(path)
-
-    def folders(self, within: str = "") -> list[str]:
-        self.counts["listings"] += 1
-        return super().folders(within)
-
-
 @pytest.fixture
-def location(tmp_path: Path) -> Counting:
-    opened = open_location(str(tmp_path / "lake"))
-    return Counting(opened.url, opened.store, opened.options)
+def location(tmp_path: Path) -> LakeLocation:
+    return open_location(str(tmp_path / "lake"))
 
 
-def test_a_block_looks_each_table_up_once_and_all_absent_ones_together(
-    location: Counting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tables = open_tables(location, TABLES)
+def test_a_block_looks_each_table_up_once_and_all_absent_ones_together(location: LakeLocation) -> None:
+    counted, tables = counted_tables(location)
     tables[BARS_1D.name].commit(CommitContext(1), bars("A", range(3)))
-    opened = list[str]()
-    monkeypatch.setattr(LakeTable, "refresh", lambda table: opened.append(table.table.name) or REFRESH(table))
     for _ in range(2):  # a second block looks up again
-        location.counts.clear()
-        opened.clear()
+        counted.counts.clear()
         with one_state():
             for _ in range(3):
                 versions = {name: table.version() for name, table in tables.items()}
                 assert tables[BARS_1D.name].read().height == 3
         assert versions == {name: 1 if name == BARS_1D.name else None for name in TABLES}
-        assert location.counts["listings"] == 1
-        assert set(opened) <= {BARS_1D.name, "quarantine"}
-        assert len(opened) + location.counts["look-ups"] <= 2
+        assert counted.counts == {"listings": 1, "curated/bars_1d": 1, "quarantine": 1}
 
 
-REFRESH = LakeTable.refresh
-
-
-def test_own_commits_are_seen_within_a_block(location: Counting) -> None:
+def test_own_commits_are_seen_within_a_block(location: LakeLocation) -> None:
     table = LakeTable(location, BARS_1D)
     with one_state():
         assert table.version() is None
@@ -77,7 +49,7 @@ def test_own_commits_are_seen_within_a_block(location: Counting) -> None:
         assert (table.version(), table.read().height, table.committed_round()) == (4, 2, 2)
 
 
-def test_a_commit_of_another_process_is_a_conflict_and_is_seen_by_the_next_block(location: Counting) -> None:
+def test_a_commit_of_another_process_is_a_conflict_and_is_seen_by_the_next_block(location: LakeLocation) -> None:
     table, other = LakeTable(location, BARS_1D), LakeTable(location, BARS_1D)
     table.commit(CommitContext(1), bars("A", [0]))
     with one_state():
@@ -92,7 +64,7 @@ def test_a_commit_of_another_process_is_a_conflict_and_is_seen_by_the_next_block
 
 
 def test_a_table_that_another_process_creates_is_seen_by_the_next_block_and_by_tables_outside(
-    location: Counting,
+    location: LakeLocation,
 ) -> None:
     table, other = LakeTable(location, BARS_1D), LakeTable(location, BARS_1D)
     with one_state([ACTIONS.name]), one_state([BARS_1D.name]):
@@ -107,7 +79,7 @@ def test_a_table_that_another_process_creates_is_seen_by_the_next_block_and_by_t
         assert table.read().height == 2
 
 
-def test_a_block_within_another_looks_its_tables_up_again(location: Counting) -> None:
+def test_a_block_within_another_looks_its_tables_up_again(location: LakeLocation) -> None:
     table, other = LakeTable(location, BARS_1D), LakeTable(location, BARS_1D)
     with one_state():
         assert table.read().is_empty()

@@ -13,6 +13,8 @@ from quantx.errors import LakeError
 from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 from quantx.state.values import Row
 
+from ...counted_lake import counted_tables
+
 START, END, DAY = date(2024, 1, 2), date(2024, 3, 22), date(2024, 2, 14)
 
 
@@ -158,3 +160,19 @@ def test_a_command_begins_no_look_when_its_time_is_over(ended: Any) -> None:
 def test_a_command_tells_of_looks_that_have_failed(ended: Any, capsys: pytest.CaptureFixture[str]) -> None:
     inspect(ended.with_(tables={**ended.platform.tables, "bars_1m": Broken()}))
     assert "inspection failed: minutes; `quantx findings list --rule inspection_failed`" in capsys.readouterr().err
+
+
+def test_a_daily_run_looks_up_a_table_once_a_pass_and_once_an_inspection(desk: Any) -> None:
+    location, tables = counted_tables(desk.platform.location)
+    platform = desk.with_(location=location, tables=tables)
+    desk.work(desk.backfill("AAA", "BBB"), platform)
+    inspect_ended_runs(platform, tables)
+    desk.clock.goes_to(date(2024, 1, 16))
+    plan = desk.daily("AAA", "BBB")
+
+    location.counts.clear()
+    desk.work(plan, platform)  # bars before and after the commit
+    assert location.counts == {"listings": 1, "curated/bars_1d": 2, "quarantine": 1}
+    location.counts.clear()
+    inspect_ended_runs(platform, tables)
+    assert location.counts == {"listings": 1, "curated/bars_1d": 1, "quarantine": 1, "curated/sessions": 1}

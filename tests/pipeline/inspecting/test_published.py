@@ -9,6 +9,7 @@ import polars as pl
 
 from quantx.core.model import Finding
 from quantx.core.tables import FINDINGS, SESSIONS
+from quantx.lake.epochs import newest_epoch
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
 
 
@@ -23,6 +24,7 @@ def test_sessions_of_the_exchanges_with_open_and_close(desk: Any) -> None:
     version = tables[SESSIONS.name].version()
     publish_sessions(desk.platform, tables, ["BBB"])  # the other exchange stays, and nothing has changed
     assert tables[SESSIONS.name].version() == version
+    assert newest_epoch(desk.platform.location, "publisher") == (1, True)  # the role is taken to change a table
 
 
 def test_findings_are_published_until_they_are_resolved(desk: Any) -> None:
