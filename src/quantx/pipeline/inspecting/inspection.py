@@ -30,6 +30,7 @@ from quantx.pipeline.inspecting.series import inspect_series
 from quantx.pipeline.inspecting.statements import check_statements
 from quantx.pipeline.reporting.coverage import write_coverage
 from quantx.pipeline.runtime.context import Context
+from quantx.settings.concepts import read_concepts
 from quantx.state.findings.port import Findings
 from quantx.tracing import shared_span
 
@@ -56,7 +57,7 @@ class InspectionChecks:
                 check_changed_dividends, self.context.location, self.tables, self.context.state.findings
             ),
             "vendors": self._vendors,
-            "statements": partial(check_statements, self.tables, self.context.state.findings),
+            "statements": self._statements,
             "gaps": self._gaps,
             "coverage": self._coverage,
             "sessions": partial(publish_sessions, self.context, self.tables, run_ids=self.run_ids),
@@ -77,6 +78,10 @@ class InspectionChecks:
             check_minutes(self.tables, findings, window.start, names, until=window.end)
         for first, names in since.items():
             check_minutes(self.tables, findings, first, names)
+
+    def _statements(self, symbols: Collection[str]) -> None:
+        concepts = read_concepts(self.context.settings.concepts_path)
+        check_statements(self.tables, self.context.state.findings, symbols, concepts=concepts)
 
     def _vendors(self, symbols: Collection[str]) -> None:
         order = partial(self.context.settings.sources_of, "1d")
