@@ -65,3 +65,10 @@ def test_explain_writes_the_reply_of_a_concept(quantx: Run, tmp_path: Path) -> N
     assert json.loads(quantx("explain", "ACME", "2024-06-30", "--field", "revenue_ttm", "--json").out)["value"] == 430.0
     assert quantx("explain", "ACME", "2024-06-29", "--field", "revenue").code == 1
     assert (tmp_path / "reply.json").read_bytes() == BODY
+
+
+def test_explain_of_a_table_that_the_lake_has_not_warns_in_one_line(quantx: Run) -> None:
+    ran = quantx("explain", "ACME", "2024-06-30", "--field", "esg:ceo_pay_total")
+    assert ran.code == 1
+    assert ran.err.startswith("warning: no ESG facts: the lake")
+    assert ran.err.count("\n") == 1

@@ -198,7 +198,9 @@ def crossvalidate_fundamentals(symbols: Symbols = None, json: Json = False, use_
         print_json({"concepts": summary, "differences": odd})
         return 0
     print_table("agreement by concept", summary)
-    print_table(f"the newest of {len(odd):,} values that differ (--json lists all)", odd[-_SHOWN_DIFFERENCES:])
+    shown = odd[-_SHOWN_DIFFERENCES:]
+    part = f"the newest {len(shown)} of {len(odd):,} " if len(shown) < len(odd) else ""
+    print_table(f"{part}values that differ{' (--json lists all)' if part else ''}", shown)
     return 0
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from quantx.cli.options import AsOf, Json, PublicBy, UseLocal, exits, reading_settings
-from quantx.cli.output import err, out, print_json
+from quantx.cli.output import err, incomplete_data_reported, out, print_json
 from quantx.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def explain(
     from quantx.reader.lake import lake_of
 
     lake = lake_of(reading_settings(use_local))
-    explanation = lake.explain(symbol, day, field=field, time=time, source=source, as_of=as_of, public_by=public_by)
+    with incomplete_data_reported():
+        explanation = lake.explain(symbol, day, field=field, time=time, source=source, as_of=as_of, public_by=public_by)
     print_json(explanation.as_facts()) if json else _print(explanation)
     if raw is not None:
         _write_reply(explanation, raw)

@@ -80,7 +80,7 @@ class FactRowQueries(FilerQueries):
         from quantx.core.fact_datasets import DATASETS  # imported late: it loads all rules
 
         if dataset not in DATASETS:
-            raise ConfigError(f"there is no dataset {dataset!r}; there is {', '.join(sorted(DATASETS))}")
+            raise ConfigError(f"there is no dataset {dataset!r}; the datasets are {', '.join(sorted(DATASETS))}")
         declared = DATASETS[dataset]
         table, item = declared.table, declared.item_column
         moment = PointInTime.of_filings(as_of, public_by, self._sessions)

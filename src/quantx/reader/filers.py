@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quantx.core.fact_tables import FILER_SYMBOLS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.fact_tables import ESG_FACTS, FILER_SYMBOLS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.newest import RANK
 from quantx.core.symbols import filer_symbol, is_filer, market_of, symbol_of
 from quantx.core.table import Table
@@ -198,7 +198,12 @@ class FilerQueries(ActionQueries):
 
 
 _KEYS = ("source", "public_at")
-_KINDS = {FUNDAMENTALS.name: "fundamentals", FUNDAMENTALS_FACTS.name: "facts", FILINGS.name: "filings"}
+_KINDS = {
+    FUNDAMENTALS.name: "fundamentals",
+    FUNDAMENTALS_FACTS.name: "facts",
+    FILINGS.name: "filings",
+    ESG_FACTS.name: "ESG facts",
+}
 
 
 def to_filers(symbols: object) -> list[str]:
