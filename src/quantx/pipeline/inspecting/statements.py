@@ -45,8 +45,8 @@ def check_statements(
 ) -> tuple[int, int]:
     """Check the statements (of `symbols`) and bring the findings up to date; return the new and the resolved ones.
 
-    `concepts` None: the shipped map. A finding is resolved when a filing or a vendor has corrected the value, and when its
-    rows are gone.
+    `concepts` None: the shipped map. A finding is resolved when a filing or a vendor has corrected the value, and when
+    its rows are gone.
     """
     parts = [pl.DataFrame(schema=SEEN_SCHEMA)]
     for some in _batches(tables, symbols):
